@@ -1,0 +1,5 @@
+//! The gateway: speaks the OpenAI API, asks the swarm, streams the best answer.
+//! Modules in the order in which a request meets them; `gateway` sees all and is seen by none.
+
+pub mod ask;
+pub mod round;

@@ -1,0 +1,43 @@
+//! What runs a model: `burn` in this process, or an OpenAI-compatible `upstream` beside it.
+
+#[cfg(feature = "burn")]
+pub mod burn;
+pub mod upstream;
+
+use futures_util::future::BoxFuture;
+use shoal_proto::{
+    generate::{Done, Fault, Generate},
+    hello::Model,
+    judge::{Ballot, Judge},
+};
+use tokio::sync::mpsc;
+
+/// A model that writes and judges. The model runs on its own threads: nothing here blocks tokio.
+pub trait Engine: Send + Sync + 'static {
+    /// What is served and what it can be asked for.
+    fn model(&self) -> &Model;
+
+    /// Starts writing. Events arrive on a bounded channel; the last one is `Done` or an error.
+    /// Dropping the receiver stops the work within one token.
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>>;
+
+    /// Judges candidates. Dropping the future stops the work.
+    fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>>;
+}
+
+/// What an engine says while it writes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Text, cut on character boundaries.
+    Piece(String),
+    /// The end.
+    Done(Done),
+}
+
+/// Why an engine could not do what was asked. `message` names no part of the prompt.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{message}")]
+pub struct EngineError {
+    pub fault: Fault,
+    pub message: String,
+}

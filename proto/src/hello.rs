@@ -1,0 +1,115 @@
+//! The first words on a control stream: hello, challenge, proof, then welcome or refusal.
+
+/// A node introduces itself. It is the first message on the control stream.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hello {
+    /// The newest minor version the node speaks ([`crate::version::Version::number`]).
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// Build of the node, for people (`shoal-node 0.1.0`).
+    #[prost(string, tag = "2")]
+    pub build: String,
+    /// What the node serves.
+    #[prost(message, optional, tag = "3")]
+    pub model: Option<Model>,
+    /// Whom the node belongs to; nodes of one operator share one standing. Empty: by itself.
+    #[prost(string, tag = "4")]
+    pub operator: String,
+    /// Pieces of work it takes at the same time.
+    #[prost(uint32, tag = "5")]
+    pub slots: u32,
+}
+
+/// The model behind a node and what it can be asked for.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Model {
+    /// Name clients ask for; letters, digits, `.`, `_`, `-`, `/`, at most 96 bytes.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Architecture family (`llama`, `qwen2`, ...), or `upstream`.
+    #[prost(string, tag = "2")]
+    pub family: String,
+    /// Hex SHA-256 of the weights, empty for an upstream: equal digests can audit each other.
+    #[prost(string, tag = "3")]
+    pub digest: String,
+    /// Longest context in tokens, prompt and answer together.
+    #[prost(uint32, tag = "4")]
+    pub context: u32,
+    /// Number of parameters, 0 when unknown.
+    #[prost(uint64, tag = "5")]
+    pub parameters: u64,
+    /// Reports the log-probability of what it writes ([`crate::generate::Done::logprob`]).
+    #[prost(bool, tag = "6")]
+    pub certainty: bool,
+    /// Gives likelihood ballots.
+    #[prost(bool, tag = "7")]
+    pub likelihood: bool,
+    /// Gives pairwise ballots (probability at the verdict token).
+    #[prost(bool, tag = "8")]
+    pub pairwise: bool,
+    /// What it says of itself in a sentence, for people.
+    #[prost(string, tag = "9")]
+    pub description: String,
+}
+
+/// The gateway asks for proof that the node holds its key now.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Challenge {
+    /// 32 fresh random bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub nonce: Vec<u8>,
+}
+
+/// The node's answer to a [`Challenge`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Proof {
+    /// ed25519 over `"shoal/1 hello" | gateway key (32) | nonce (32)`: 64 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub signature: Vec<u8>,
+}
+
+/// The node is a member from now on.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Welcome {
+    /// The minor version both sides speak from here.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// Milliseconds between heartbeats.
+    #[prost(uint32, tag = "2")]
+    pub heartbeat_ms: u32,
+}
+
+/// The node is not admitted.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Refusal {
+    /// Why, for programs.
+    #[prost(enumeration = "Reason", tag = "1")]
+    pub reason: i32,
+    /// Why, for people, and the way out.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// Milliseconds after which another try may help; 0: another try does not help.
+    #[prost(uint32, tag = "3")]
+    pub retry_ms: u32,
+}
+
+/// Why a node was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    Unspecified = 0,
+    /// No common version.
+    Version = 1,
+    /// The signature is not by the key of the connection.
+    WrongKey = 2,
+    /// The hello is not well-formed (a bad model name, no slots, ...).
+    BadHello = 3,
+    /// The same key is here already.
+    AlreadyHere = 4,
+    /// As many members as the gateway takes.
+    Full = 5,
+    /// Did not speak in time, or out of turn.
+    Protocol = 6,
+    /// The gateway is shutting down.
+    Draining = 7,
+}

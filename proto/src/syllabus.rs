@@ -1,0 +1,1 @@
+//! The public list of question kinds (its owner fills it in).

@@ -1,0 +1,1 @@
+//! A certificate that is the node's ed25519 identity, and its check.
