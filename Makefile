@@ -1,0 +1,33 @@
+# Two commands do all: `make run` and `make test`. The rest is for those who work on it.
+# One build profile serves both, so that a fresh machine compiles burn once.
+
+CARGO ?= cargo
+BIN   := target/debug
+
+.PHONY: run build test check test-clients eval train bench clean-data help
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+build: ## the gateway, the node and the launcher
+	$(CARGO) build --workspace --bins
+
+# Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
+# swarm in order, and make sees its exit code.
+run: build ## a gateway and a swarm of bundled specialists, ready to answer
+	@bash -c 'set -m; $(BIN)/shoal-swarm; exit $$?'
+
+test: build ## every test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; \
+	then $(CARGO) nextest run --workspace --no-fail-fast; \
+	else $(CARGO) test --workspace --no-fail-fast; fi
+
+check: ## format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md
+	$(BIN)/shoal-eval --start
+
+train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
+	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

@@ -1,0 +1,120 @@
+//! `make run`: one gateway and a swarm of bundled specialists, each a process of its own.
+//!
+//! It starts what a person would start by hand, shows how far it is, and ends all of it on Ctrl-C.
+#![expect(clippy::print_stdout, reason = "a program that talks to the person who started it")]
+
+#[path = "shoal-swarm/children.rs"]
+mod children;
+#[path = "shoal-swarm/ready.rs"]
+mod ready;
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use children::{Children, Program};
+use ready::Gateway;
+
+/// Admission examines every node, on a busy two-core machine one after the other.
+const ADMISSION_LIMIT: Duration = Duration::from_secs(300);
+
+/// A gateway opens a store and two sockets: seconds even on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// The swarm that is started when nobody says otherwise.
+const SPECIALISTS: &str =
+    "shoal-sum,shoal-times,shoal-order,shoal-letters,shoal-calendar,shoal-story";
+
+/// Starts a gateway and a swarm of bundled specialists on this machine.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Options {
+    /// Where the API listens.
+    #[arg(long, env = "SHOAL_HTTP", default_value = "127.0.0.1:8080")]
+    http: String,
+    /// Where nodes dial in (QUIC, UDP).
+    #[arg(long, env = "SHOAL_QUIC", default_value = "127.0.0.1:8443")]
+    quic: String,
+    /// Bundled models to start, one node each.
+    #[arg(long, env = "MODELS", value_delimiter = ',', default_value = SPECIALISTS)]
+    models: Vec<String>,
+    /// Keys, standing and logs.
+    #[arg(long, env = "SHOAL_DATA", default_value = ".data")]
+    data: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shoal-swarm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut children = Children::new(options.data.join("logs"))?;
+    let ended = tokio::select! {
+        ended = bring_up_and_watch(&options, &mut children) => ended,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    println!("\nstopping {} processes ...", children.running());
+    children.stop().await;
+    ended
+}
+
+/// Ends only when a process of the swarm ends or cannot be started.
+async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Result<()> {
+    let gateway = start_gateway(options, children).await?;
+    for model in &options.models {
+        children.start(node(model, options, &gateway)?)?;
+    }
+    let bar = ready::progress(options.models.len());
+    let admitted = tokio::select! {
+        admitted = gateway.admitted(&options.models, &bar, ADMISSION_LIMIT) => admitted,
+        failure = children.first_failure() => Err(failure),
+    };
+    bar.finish_and_clear();
+    admitted?;
+    print!("{}", ready::summary(options, &gateway));
+    std::io::stdout().flush()?;
+    loop {
+        let failure = children.first_failure().await;
+        println!("{failure:#}");
+        if !children.is_running("shoal-gateway") {
+            bail!("the gateway is gone");
+        }
+        println!("the other {} go on", children.running());
+    }
+}
+
+async fn start_gateway(options: &Options, children: &mut Children) -> Result<Gateway> {
+    println!("starting the gateway on {} ...", options.http);
+    let data = options.data.join("gateway");
+    Gateway::forget(&data);
+    children.start(
+        Program::beside_this_one("shoal-gateway", "shoal-gateway")?
+            .arg("--http", &options.http)
+            .arg("--quic", &options.quic)
+            .arg("--data", &data.to_string_lossy()),
+    )?;
+    tokio::select! {
+        found = Gateway::found(&data, START_LIMIT) => found,
+        failure = children.first_failure() => Err(failure),
+    }
+}
+
+fn node(model: &str, options: &Options, gateway: &Gateway) -> Result<Program> {
+    Ok(Program::beside_this_one("shoal-node", model)?
+        .arg("--gateway", &gateway.addresses.quic)
+        .arg("--gateway-id", &gateway.addresses.id)
+        .arg("--model", &format!("bundled:{model}"))
+        .arg("--data", &options.data.join("nodes").join(model).to_string_lossy()))
+}

@@ -1,0 +1,134 @@
+//! The processes of the swarm: started together, watched, ended together.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::process::{Child, Command};
+
+/// A node finishes what runs (at most its own drain limit) before it goes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often exits are looked for: people do not notice a quarter of a second.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A program to start and the name it goes by.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    command: std::process::Command,
+}
+
+impl Program {
+    /// The binary `file` from the folder that holds this program.
+    ///
+    /// # Errors
+    /// When it is not there, saying how to build it.
+    pub(crate) fn beside_this_one(file: &str, name: &str) -> Result<Self> {
+        let path = std::env::current_exe()?.with_file_name(file);
+        if !path.is_file() {
+            return Err(anyhow!("{} is missing: build it with `make build`", path.display()));
+        }
+        Ok(Self { name: name.to_owned(), command: std::process::Command::new(path) })
+    }
+
+    pub(crate) fn arg(mut self, flag: &str, value: &str) -> Self {
+        self.command.arg(flag).arg(value);
+        self
+    }
+}
+
+/// All processes; their output goes to one log file each.
+#[derive(Debug)]
+pub(crate) struct Children {
+    logs: PathBuf,
+    alive: Vec<(String, Child)>,
+}
+
+impl Children {
+    /// # Errors
+    /// When the folder for the logs cannot be made.
+    pub(crate) fn new(logs: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&logs)
+            .with_context(|| format!("cannot make the log folder {}", logs.display()))?;
+        Ok(Self { logs, alive: Vec::new() })
+    }
+
+    /// Starts a program in a process group of its own, so that Ctrl-C reaches only us and we end
+    /// the swarm in order; the program ends by itself when its standard input closes, so that
+    /// even `kill -9` on us leaves no orphan.
+    pub(crate) fn start(&mut self, mut program: Program) -> Result<()> {
+        let log = File::create(self.log_of(&program.name))?;
+        program
+            .command
+            .arg("--until-stdin-closes")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut command = Command::from(program.command);
+        let child = command
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.name))?;
+        self.alive.push((program.name, child));
+        Ok(())
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.alive.len()
+    }
+
+    pub(crate) fn is_running(&self, name: &str) -> bool {
+        self.alive.iter().any(|(alive, _)| alive == name)
+    }
+
+    /// Resolves when a process has ended, with what it said last.
+    pub(crate) async fn first_failure(&mut self) -> anyhow::Error {
+        loop {
+            let ended = self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
+            if let Some(at) = ended {
+                let (name, mut child) = self.alive.swap_remove(at);
+                let status = child.try_wait().ok().flatten().map(|status| status.to_string());
+                let said = last_line(&self.log_of(&name)).unwrap_or_else(|| "it said nothing".to_owned());
+                return anyhow!("{name} ended ({}): {said}", status.unwrap_or_default());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Asks every process to end (its standard input closes), waits, then kills what is left.
+    pub(crate) async fn stop(&mut self) {
+        for (_, child) in &mut self.alive {
+            drop(child.stdin.take());
+        }
+        let all = async {
+            for (_, child) in &mut self.alive {
+                let _ = child.wait().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            for (name, child) in &mut self.alive {
+                if matches!(child.try_wait(), Ok(None)) {
+                    eprintln!("{name} did not end in {} s: killed", PATIENCE.as_secs());
+                    let _ = child.kill().await;
+                }
+            }
+        }
+        self.alive.clear();
+    }
+
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+}
+
+fn last_line(log: &Path) -> Option<String> {
+    let text = fs::read_to_string(log).ok()?;
+    text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,116 @@
+//! Waiting for the swarm to be ready, and what to say when it is.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::Options;
+
+/// How often the gateway is asked who is there.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// The file in the gateway's data folder that says where it listens.
+const ADDRESSES: &str = "addresses.json";
+
+/// What the gateway writes into its data folder once it listens.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Addresses {
+    pub(crate) http: String,
+    pub(crate) quic: String,
+    /// Its key, which our nodes pin.
+    pub(crate) id: String,
+}
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    client: reqwest::Client,
+    pub(crate) addresses: Addresses,
+}
+
+impl Gateway {
+    /// Removes what an earlier gateway wrote, so that it is not taken for the new one's.
+    pub(crate) fn forget(data: &Path) {
+        let _ = std::fs::remove_file(data.join(ADDRESSES));
+    }
+
+    /// Waits until the gateway has written where it listens.
+    pub(crate) async fn found(data: &Path, limit: Duration) -> Result<Self> {
+        let file = data.join(ADDRESSES);
+        let written = async {
+            loop {
+                let addresses = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok());
+                match addresses {
+                    Some(addresses) => return addresses,
+                    None => tokio::time::sleep(LOOK).await,
+                }
+            }
+        };
+        let addresses = tokio::time::timeout(limit, written)
+            .await
+            .map_err(|_| anyhow!("the gateway did not start in {} s", limit.as_secs()))?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+        Ok(Self { client, addresses })
+    }
+
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.addresses.http)
+    }
+
+    /// Waits until every one of `wanted` is a member, showing who has come.
+    pub(crate) async fn admitted(
+        &self,
+        wanted: &[String],
+        bar: &ProgressBar,
+        limit: Duration,
+    ) -> Result<()> {
+        let mut missing: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        let come = async {
+            while !missing.is_empty() {
+                let here = self.models().await.unwrap_or_default();
+                missing.retain(|name| !here.iter().any(|model| model == name));
+                bar.set_position((wanted.len() - missing.len()) as u64);
+                bar.set_message(missing.iter().copied().collect::<Vec<_>>().join(", "));
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let came = tokio::time::timeout(limit, come).await;
+        came.map_err(|_| anyhow!("{missing:?} not admitted in {} s", limit.as_secs()))
+    }
+
+    /// Names of the models that can be asked for now.
+    async fn models(&self) -> Result<Vec<String>> {
+        let reply = self.client.get(format!("{}/v1/models", self.base())).send().await?;
+        let body: Value = reply.error_for_status()?.json().await?;
+        let data = body.get("data").and_then(Value::as_array).context("no data")?;
+        Ok(data.iter().filter_map(|m| m.get("id")?.as_str().map(str::to_owned)).collect())
+    }
+}
+
+/// A bar over the nodes; plain nothing when the output is not a terminal.
+pub(crate) fn progress(nodes: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "admitting nodes {bar:24} {pos}/{len}  {elapsed}  waiting for {wide_msg}",
+    );
+    let bar = ProgressBar::new(nodes as u64);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// What a newcomer needs next.
+pub(crate) fn summary(options: &Options, gateway: &Gateway) -> String {
+    let nodes: String = options.models.iter().map(|model| format!("    {model}\n")).collect();
+    format!(
+        "\nThe swarm is ready.\n  API      {base}/v1\n  metrics  {base}/metrics\n  \
+         QUIC     {quic} (nodes dial in here)\n  nodes\n{nodes}\nTry:\n  \
+         curl -s {base}/v1/chat/completions -H 'content-type: application/json' \\\n    \
+         -d '{{\"model\": \"shoal\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is 47 + 385?\"}}]}}'\n\n\
+         Ctrl-C ends all of it. Logs: {logs}\n",
+        base = gateway.base(),
+        quic = gateway.addresses.quic,
+        logs = options.data.join("logs").display(),
+    )
+}
