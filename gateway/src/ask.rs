@@ -2,8 +2,19 @@
 //!
 //! An `Ask` is made only by [`Ask::parse`], so whatever has one has a valid one.
 
+pub mod error;
+mod fields;
+pub mod limits;
+mod messages;
+pub mod parse;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
+pub use error::AskError;
+pub use limits::Limits;
+pub use parse::ChatRequest;
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Finish, Sampling},

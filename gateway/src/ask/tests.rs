@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{AskError, ChatRequest, Limits, Target};
+
+/// A request that is right, with `fields` merged into it; null takes a field away.
+fn request(fields: Value) -> Value {
+    let mut body =
+        json!({"model": "shoal", "messages": [{"role": "user", "content": "What is 2 + 2?"}]});
+    for (name, value) in fields.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    body
+}
+
+fn parse(body: &Value) -> Result<ChatRequest, AskError> {
+    ChatRequest::parse(body.to_string().as_bytes(), &Limits::default())
+}
+
+fn content(message: Value) -> String {
+    let parsed = parse(&json!({"model": "shoal", "messages": [message]})).expect("accepted");
+    parsed.ask.messages[0].content.clone()
+}
+
+fn refusal(message: Value) -> AskError {
+    parse(&json!({"model": "shoal", "messages": [message]})).expect_err("refused")
+}
+
+#[test]
+fn a_plain_request_is_asked_with_the_operators_effort() {
+    let parsed = parse(&request(json!({}))).expect("accepted");
+    assert_eq!(parsed.ask.target, Target::Swarm);
+    assert_eq!(parsed.ask.effort, Limits::default().effort());
+    assert_eq!((parsed.stream, parsed.include_usage), (false, false));
+    assert_eq!(parsed.ask.messages[0].role, "user");
+    assert_eq!(parsed.ask.sampling, Default::default());
+}
+
+#[test]
+fn a_name_other_than_the_swarms_is_one_members_model() {
+    let parsed = parse(&request(json!({"model": "digits-1"}))).expect("accepted");
+    assert_eq!(parsed.ask.target, Target::Model("digits-1".into()));
+}
+
+#[test]
+fn null_is_the_same_as_absent_for_every_optional_field() {
+    let names = [
+        "temperature",
+        "top_p",
+        "seed",
+        "stop",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "stream",
+        "stream_options",
+        "logprobs",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "functions",
+        "function_call",
+        "response_format",
+        "modalities",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "metadata",
+        "store",
+        "user",
+        "parallel_tool_calls",
+        "shoal",
+    ];
+    let nulls = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    assert!(parse(&request(Value::Object(nulls))).is_ok());
+}
+
+#[test]
+fn sampling_reaches_the_ask_as_it_was_sent() {
+    let body = request(json!({
+        "temperature": 0.5, "top_p": 0.25, "seed": -7, "max_completion_tokens": 12.0, "stop": ["a", "", "b"],
+    }));
+    let sampling = parse(&body).expect("accepted").ask.sampling;
+    assert_eq!((sampling.temperature, sampling.top_p), (Some(0.5), Some(0.25)));
+    assert_eq!((sampling.seed, sampling.max_tokens), (Some(-7), Some(12)));
+    assert_eq!(sampling.stop, ["a", "b"]);
+}
+
+#[test]
+fn a_limit_beyond_any_context_is_no_limit() {
+    let sampling =
+        parse(&request(json!({"max_tokens": 9_000_000_000_i64}))).expect("accepted").ask.sampling;
+    assert_eq!(sampling.max_tokens, Some(u32::MAX));
+}
+
+#[test]
+fn a_nucleus_of_nothing_still_holds_a_token() {
+    let sampling = parse(&request(json!({"top_p": 0}))).expect("accepted").ask.sampling;
+    assert!(sampling.top_p.is_some_and(|mass| mass > 0.0));
+}
+
+#[test]
+fn text_parts_are_joined_in_every_role() {
+    let parts = json!([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]);
+    for role in ["system", "developer", "user", "assistant", "function"] {
+        assert_eq!(content(json!({"role": role, "content": parts})), "one\ntwo", "{role}");
+    }
+}
+
+#[test]
+fn an_assistants_message_comes_back_as_sdks_dump_it() {
+    let dumped = json!({
+        "role": "assistant", "content": "x", "refusal": null, "annotations": [], "audio": null,
+        "function_call": null, "tool_calls": null,
+    });
+    assert_eq!(content(dumped), "x");
+    assert_eq!(content(json!({"role": "assistant", "content": null, "refusal": "no"})), "no");
+}
+
+#[test]
+fn a_tool_result_follows_its_call_and_both_stay_readable() {
+    let call =
+        json!({"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}});
+    let body = request(json!({"messages": [
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "4"},
+        {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "5"}]},
+    ]}));
+    let messages = parse(&body).expect("accepted").ask.messages;
+    assert_eq!(messages[1].content, r#"{"arguments":"{}","name":"add"}"#);
+    assert_eq!((messages[2].role.as_str(), messages[3].content.as_str()), ("tool", "5"));
+}
+
+#[test]
+fn a_request_may_ask_for_more_effort_within_limits() {
+    let body = request(json!({"shoal": {"writers": 7, "judges": 0, "deadline_ms": 1500}}));
+    let effort = parse(&body).expect("accepted").ask.effort;
+    assert_eq!((effort.writers, effort.judges), (7, 0));
+    assert_eq!(effort.deadline, Duration::from_millis(1500));
+}
+
+#[test]
+fn a_message_never_repeats_more_than_a_little_of_the_request() {
+    let long = "x".repeat(5000);
+    let error = refusal(json!({"role": long, "content": "x"}));
+    assert!(error.message.len() < 300, "{}", error.message.len());
+}
+
+#[test]
+fn a_null_content_is_a_wrong_type_and_no_content_is_missing() {
+    assert_eq!(refusal(json!({"role": "user", "content": null})).code, Some("invalid_type"));
+    let error = refusal(json!({"role": "assistant"}));
+    assert_eq!(error.code, Some("missing_required_parameter"));
+    assert_eq!(error.param.as_deref(), Some("messages[0].content"));
+}
+
+#[test]
+fn limits_say_which_default_does_not_fit() {
+    let limits = Limits { writers: 99, ..Limits::default() };
+    assert!(limits.check().is_err_and(|why| why.starts_with("writers is 99")));
+    assert_eq!(Limits::default().check(), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = ChatRequest::parse(&body, &Limits::default());
+    }
+
+    #[test]
+    fn any_value_in_any_field_is_accepted_or_named(index in 0usize..18, value in value()) {
+        let names = [
+            "model", "messages", "temperature", "top_p", "seed", "stop", "max_tokens", "n", "stream",
+            "stream_options", "logprobs", "tools", "response_format", "modalities", "logit_bias",
+            "metadata", "shoal", "user",
+        ];
+        if let Err(error) = parse(&request(json!({names[index]: value}))) {
+            prop_assert!(error.code.is_none() || error.param.is_some(), "{error:?}");
+        }
+    }
+}
+
+/// Small JSON of every kind.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-z_]{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::btree_map("(role|content|type|text|writers|[a-z]{1,4})", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
