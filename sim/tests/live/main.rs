@@ -1,0 +1,12 @@
+//! A whole swarm of real processes, used as people use it. Slow: each test starts its own.
+//!
+//! Tests that need something from outside (Prometheus, a Python or npm package) install it into
+//! `target/tools` and, when they cannot, say so and pass: they prove nothing then.
+#![expect(clippy::print_stderr, reason = "a test that proves nothing says so")]
+
+mod clients;
+mod dashboards;
+mod newcomer;
+mod swarm;
+mod tools;
+mod upstream;

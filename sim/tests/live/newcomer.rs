@@ -1,0 +1,91 @@
+//! What somebody sees who has just typed `make run`.
+
+use std::{net::TcpListener, process::Command};
+
+use serde_json::Value;
+
+use crate::swarm::{LiveSwarm, eventually, launcher, signal};
+
+const MODELS: [&str; 5] =
+    ["shoal-sum", "shoal-times", "shoal-order", "shoal-letters", "shoal-calendar"];
+
+#[tokio::test]
+async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanly() {
+    let mut swarm = LiveSwarm::start(&MODELS);
+    for model in MODELS {
+        assert!(swarm.output.contains(model), "{model} is not named:\n{}", swarm.output);
+    }
+
+    let answer: Value = serde_json::from_str(&pasted_curl(&swarm.output)).unwrap();
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+    assert!(text.contains("432"), "47 + 385 is 432, the swarm says {text:?}");
+
+    let processes = swarm.children();
+    assert_eq!(processes.len(), 1 + MODELS.len(), "{processes:?}");
+    let (victim, _) =
+        processes.iter().find(|(_, line)| line.contains("bundled:shoal-letters")).unwrap();
+    signal("-KILL", *victim);
+    eventually("the killed node leaves the list", async || {
+        !swarm.models().await.contains(&"shoal-letters".to_owned())
+    })
+    .await;
+    let (status, answer) = swarm.ask("shoal", "What is 12 + 30?").await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, refused) = swarm.ask("shoal-letters", "What is 12 + 30?").await;
+    assert_eq!((status, &refused["error"]["code"]), (404, &"model_not_found".into()));
+
+    assert_eq!(swarm.interrupt().code(), Some(0));
+    for (pid, line) in processes {
+        assert!(!alive(pid), "{line} outlives its launcher");
+    }
+}
+
+#[tokio::test]
+async fn killing_the_launcher_leaves_no_orphan() {
+    let swarm = LiveSwarm::start(&["shoal-sum"]);
+    let processes = swarm.children();
+    assert_eq!(processes.len(), 2);
+    swarm.kill();
+    for (pid, line) in processes {
+        eventually(&format!("{line} ends"), async || !alive(pid)).await;
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let output =
+        launcher(&address, &data.path().to_string_lossy(), &["shoal-sum"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    assert!(said.contains(&address) && said.contains("SHOAL_HTTP"), "{said}");
+}
+
+#[test]
+fn an_unknown_model_is_one_clear_line() {
+    let data = tempfile::tempdir().unwrap();
+    let output = launcher("127.0.0.1:0", &data.path().to_string_lossy(), &["shoal-nobody"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    assert!(said.contains("shoal-nobody") && said.contains("shoal-sum"), "{said}");
+}
+
+/// Runs the printed curl line exactly as somebody would paste it.
+fn pasted_curl(output: &str) -> String {
+    let from = output.find("curl -s").unwrap();
+    let line: String = output[from..].lines().take(2).collect::<Vec<_>>().join("\n");
+    let done = Command::new("bash").args(["-c", &line]).output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn alive(pid: u32) -> bool {
+    // A zombie has ended; only its parent has not looked yet.
+    std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .is_ok_and(|status| !status.contains("State:\tZ"))
+}
