@@ -1,0 +1,232 @@
+//! Causal attention with rotary positions, forward and backward, for grouped query heads.
+//!
+//! Keys are held transposed (one row per dimension, one column per position): the scores of one
+//! query against all keys are then a few long multiply-adds instead of many short dot products.
+
+#![expect(clippy::indexing_slicing, reason = "ranges follow from the shapes that Heads states")]
+
+use super::simd::{LANES, dot, madd, simd, softmax};
+use crate::engine::burn::llama::{cache::LayerKv, rope::Rope};
+
+/// The shape of one call: `batch` sequences of `len` tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    pub batch: usize,
+    pub len: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    /// Floats per head.
+    pub dim: usize,
+}
+
+impl Heads {
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads.max(1)
+    }
+    fn scale(&self) -> f32 {
+        1.0 / (self.dim as f32).sqrt()
+    }
+}
+
+/// `out[j] += sum over d of weights[d] * columns[d * stride + j]`, four rows a pass.
+#[inline(always)]
+fn spread<const FMA: bool>(weights: &[f32], columns: &[f32], stride: usize, out: &mut [f32]) {
+    let n = out.len();
+    for (w, rows) in weights.chunks_exact(4).zip(columns.chunks_exact(4 * stride)) {
+        let &[w0, w1, w2, w3] = w else { return };
+        let (r0, rest) = rows.split_at(stride);
+        let (r1, rest) = rest.split_at(stride);
+        let (r2, r3) = rest.split_at(stride);
+        let rows = r0[..n].iter().zip(&r1[..n]).zip(&r2[..n]).zip(&r3[..n]);
+        for (out, (((a, b), c), d)) in out.iter_mut().zip(rows) {
+            let left = madd::<FMA>(w0, *a, madd::<FMA>(w1, *b, *out));
+            *out = madd::<FMA>(w2, *c, madd::<FMA>(w3, *d, left));
+        }
+    }
+}
+
+/// `rows[d * stride + j] += sum over k of weights[k][d] * values[k][j]`, for four k.
+#[inline(always)]
+fn gather<const FMA: bool>(w: [&[f32]; 4], v: [&[f32]; 4], stride: usize, rows: &mut [f32]) {
+    let n = v[0].len();
+    let [v0, v1, v2, v3] = v.map(|v| &v[..n]);
+    for (d, row) in rows.chunks_exact_mut(stride).enumerate() {
+        let [w0, w1, w2, w3] = w.map(|w| w[d]);
+        let values = v0.iter().zip(v1).zip(v2).zip(v3);
+        for (out, (((a, b), c), d)) in row[..n].iter_mut().zip(values) {
+            let left = madd::<FMA>(w0, *a, madd::<FMA>(w1, *b, *out));
+            *out = madd::<FMA>(w2, *c, madd::<FMA>(w3, *d, left));
+        }
+    }
+}
+
+/// Turns the pairs (d, d + dim/2) of one head by the angle of `position` (back with `sign` -1).
+#[inline(always)]
+pub(super) fn turn(head: &mut [f32], rope: &Rope, position: usize, sign: f32) {
+    let (cos, sin) = rope.at(position);
+    let (low, high) = head.split_at_mut(head.len() / 2);
+    for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+        let (x, y) = (*a, *b);
+        *a = x * c - y * s * sign;
+        *b = y * c + x * s * sign;
+    }
+}
+
+/// The softmax of one query's scores over the first `seen` keys; the rest of `p` becomes 0.
+#[inline(always)]
+fn attend<const FMA: bool>(q: &[f32], keys: &[f32], stride: usize, seen: usize, p: &mut [f32]) {
+    p.fill(0.0);
+    spread::<FMA>(q, keys, stride, p);
+    softmax::<FMA>(&mut p[..seen]);
+    p[seen..].fill(0.0);
+}
+
+/// One head's rows of a `[batch * len, heads * dim]` matrix, transposed to `[dim, stride]`.
+#[inline(always)]
+fn transpose(x: &[f32], width: usize, at: usize, dim: usize, stride: usize, out: &mut [f32]) {
+    for (i, row) in x.chunks_exact(width).enumerate() {
+        for (d, value) in row[at..at + dim].iter().enumerate() {
+            out[d * stride + i] = *value;
+        }
+    }
+}
+
+simd! {
+    /// `out = softmax(rope(q) rope(k)^T / sqrt(dim)) v`, causal. All `[batch * len, heads * dim]`.
+    pub(super) fn forward(h: Heads, rope: &Rope, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
+        let (wide, narrow, stride) = (h.heads * h.dim, h.kv_heads * h.dim, h.len.next_multiple_of(LANES));
+        let mut keys = vec![0f32; h.dim * stride];
+        let mut values = vec![0f32; h.dim * stride];
+        let (mut p, mut query) = (vec![0f32; stride], vec![0f32; h.dim]);
+        let mut turned = k.to_vec();
+        for (row, k) in turned.chunks_exact_mut(narrow).enumerate() {
+            for head in k.chunks_exact_mut(h.dim) { turn(head, rope, row % h.len, 1.0); }
+        }
+        for b in 0..h.batch {
+            let own = b * h.len * narrow..(b + 1) * h.len * narrow;
+            for g in 0..h.kv_heads {
+                transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
+                for (row, v) in values.chunks_exact_mut(h.dim).zip(v[own.clone()].chunks_exact(narrow)) {
+                    row.copy_from_slice(&v[g * h.dim..(g + 1) * h.dim]);
+                }
+                for head in g * h.group()..(g + 1) * h.group() {
+                    for i in 0..h.len {
+                        let at = (b * h.len + i) * wide + head * h.dim;
+                        query.copy_from_slice(&q[at..at + h.dim]);
+                        turn(&mut query, rope, i, 1.0);
+                        for x in query.iter_mut() { *x *= h.scale(); }
+                        let n = (i + 1).next_multiple_of(LANES);
+                        attend::<FMA>(&query, &keys, stride, i + 1, &mut p[..n]);
+                        let out = &mut out[at..at + h.dim];
+                        out.fill(0.0);
+                        spread::<FMA>(&p[..n], &values, h.dim, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradients of [`forward`]; the probabilities are computed again rather than kept.
+    pub(super) fn backward(h: Heads, rope: &Rope, read: [&[f32]; 4], write: [&mut [f32]; 3]) {
+        let ([q, k, v, dout], [dq, dk, dv]) = (read, write);
+        let (wide, narrow, stride) = (h.heads * h.dim, h.kv_heads * h.dim, h.len.next_multiple_of(LANES));
+        let size = h.dim * stride;
+        let (mut keys, mut key_rows) = (vec![0f32; size], vec![0f32; size]);
+        let (mut values, mut dkeys, mut dvalues) = (vec![0f32; size], vec![0f32; size], vec![0f32; size]);
+        let (mut p, mut ds) = (vec![0f32; 4 * stride], vec![0f32; 4 * stride]);
+        let (mut dp, mut query, mut grad) = (vec![0f32; stride], vec![0f32; 4 * h.dim], vec![0f32; 4 * h.dim]);
+        let mut turned = k.to_vec();
+        for (row, k) in turned.chunks_exact_mut(narrow).enumerate() {
+            for head in k.chunks_exact_mut(h.dim) { turn(head, rope, row % h.len, 1.0); }
+        }
+        for b in 0..h.batch {
+            let own = b * h.len * narrow..(b + 1) * h.len * narrow;
+            for g in 0..h.kv_heads {
+                transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
+                transpose(&v[own.clone()], narrow, g * h.dim, h.dim, stride, &mut values);
+                for (row, k) in key_rows.chunks_exact_mut(h.dim).zip(turned[own.clone()].chunks_exact(narrow)) {
+                    row.copy_from_slice(&k[g * h.dim..(g + 1) * h.dim]);
+                }
+                dkeys.fill(0.0);
+                dvalues.fill(0.0);
+                for head in g * h.group()..(g + 1) * h.group() {
+                    for first in (0..h.len).step_by(4) {
+                        let block = first..(first + 4).min(h.len);
+                        let n = block.end.next_multiple_of(LANES);
+                        // Rows past the end of the last block stay 0 and add nothing.
+                        p.fill(0.0);
+                        ds.fill(0.0);
+                        for (r, i) in block.enumerate() {
+                            let at = (b * h.len + i) * wide + head * h.dim;
+                            let (own, lane) = (r * h.dim..(r + 1) * h.dim, r * stride..r * stride + n);
+                            let (query, grad) = (&mut query[own.clone()], &mut grad[own]);
+                            query.copy_from_slice(&q[at..at + h.dim]);
+                            grad.copy_from_slice(&dout[at..at + h.dim]);
+                            turn(query, rope, i, 1.0);
+                            for x in query.iter_mut() { *x *= h.scale(); }
+                            let (p, ds, dp) = (&mut p[lane.clone()], &mut ds[lane], &mut dp[..n]);
+                            attend::<FMA>(query, &keys, stride, i + 1, p);
+                            dp.fill(0.0);
+                            spread::<FMA>(grad, &values, stride, dp);
+                            let mean = dot::<FMA>(p, dp);
+                            for ((ds, p), dp) in ds.iter_mut().zip(p.iter()).zip(dp.iter()) { *ds = p * (dp - mean); }
+                            let dq = &mut dq[at..at + h.dim];
+                            dq.fill(0.0);
+                            spread::<FMA>(ds, &key_rows, h.dim, dq);
+                            for x in dq.iter_mut() { *x *= h.scale(); }
+                            turn(dq, rope, i, -1.0);
+                        }
+                        let lanes: [_; 4] = std::array::from_fn(|r| r * stride..r * stride + n);
+                        let heads: [_; 4] = std::array::from_fn(|r| r * h.dim..(r + 1) * h.dim);
+                        gather::<FMA>(heads.clone().map(|r| &query[r]), lanes.clone().map(|r| &ds[r]), stride, &mut dkeys);
+                        gather::<FMA>(heads.map(|r| &grad[r]), lanes.map(|r| &p[r]), stride, &mut dvalues);
+                    }
+                }
+                for i in 0..h.len {
+                    let at = (b * h.len + i) * narrow + g * h.dim;
+                    let row = &mut dk[at..at + h.dim];
+                    for (d, x) in row.iter_mut().enumerate() { *x = dkeys[d * stride + i]; }
+                    turn(row, rope, i, -1.0);
+                    for (d, x) in dv[at..at + h.dim].iter_mut().enumerate() { *x = dvalues[d * stride + i]; }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the new tokens of one sequence, `[len, kv_heads * dim]` each, behind `past` others.
+pub(super) fn append(h: Heads, rope: &Rope, past: usize, [k, v]: [&[f32]; 2], kv: &mut LayerKv) {
+    let width = h.kv_heads * h.dim;
+    let mut turned = vec![0f32; h.dim];
+    for (i, (k, v)) in k.chunks_exact(width).zip(v.chunks_exact(width)).enumerate() {
+        let at = past + i;
+        for (g, (k, v)) in k.chunks_exact(h.dim).zip(v.chunks_exact(h.dim)).enumerate() {
+            turned.copy_from_slice(k);
+            turn(&mut turned, rope, at, 1.0);
+            for (d, x) in turned.iter().enumerate() {
+                kv.keys[(g * h.dim + d) * kv.room + at] = *x;
+            }
+            let row = (g * kv.room + at) * h.dim;
+            kv.values[row..row + h.dim].copy_from_slice(v);
+        }
+    }
+}
+
+simd! {
+    /// The new tokens of one sequence against all it holds, themselves included.
+    pub(super) fn cached(h: Heads, rope: &Rope, past: usize, q: &[f32], kv: &LayerKv, out: &mut [f32]) {
+        let (mut p, mut query) = (vec![0f32; kv.room], vec![0f32; h.dim]);
+        let each = q.chunks_exact(h.dim).zip(out.chunks_exact_mut(h.dim));
+        for (at, (q, out)) in each.enumerate() {
+            let (position, group) = (past + at / h.heads, at % h.heads / h.group());
+            query.copy_from_slice(q);
+            turn(&mut query, rope, position, 1.0);
+            for x in query.iter_mut() { *x *= h.scale(); }
+            let own = group * h.dim * kv.room..(group + 1) * h.dim * kv.room;
+            let n = (position + 1).next_multiple_of(LANES);
+            attend::<FMA>(&query, &kv.keys[own.clone()], kv.room, position + 1, &mut p[..n]);
+            out.fill(0.0);
+            spread::<FMA>(&p[..n], &kv.values[own], h.dim, out);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::{HashMap, HashSet};
+
+use super::*;
+
+fn sample(split: Split, seed: u64, count: usize) -> Vec<Question> {
+    questions(&[], split, seed).take(count).collect()
+}
+
+#[test]
+fn splits_share_no_problem_and_no_question() {
+    let mut owner: HashMap<String, Split> = HashMap::new();
+    let mut texts: HashMap<String, Split> = HashMap::new();
+    for split in [Split::Train, Split::Gold, Split::Test] {
+        for question in sample(split, 1, 13_000) {
+            assert_eq!(*owner.entry(question.problem.key()).or_insert(split), split);
+            assert_eq!(*texts.entry(question.text).or_insert(split), split);
+        }
+    }
+}
+
+#[test]
+fn the_order_of_the_operands_makes_no_new_problem() {
+    let one = Problem::Add { a: 47, b: 385 };
+    assert_eq!(Split::of(&one), Split::of(&Problem::Add { a: 385, b: 47 }));
+    let sort = |numbers: &[u32]| Problem::Sort { numbers: numbers.to_vec(), descending: false };
+    assert_eq!(Split::of(&sort(&[3, 1, 2])), Split::of(&sort(&[1, 2, 3])));
+}
+
+#[test]
+fn the_same_seed_asks_the_same_questions_in_the_same_order() {
+    assert_eq!(sample(Split::Gold, 5, 200), sample(Split::Gold, 5, 200));
+    assert_ne!(sample(Split::Gold, 5, 200), sample(Split::Gold, 6, 200));
+}
+
+#[test]
+fn the_split_of_a_problem_never_moves() {
+    // Trained weights depend on it: if this fails, every figure in the cards is void.
+    let splits: Vec<Split> =
+        (0..12).map(|b| Split::of(&Problem::Add { a: 1000, b: 2000 + b })).collect();
+    assert_eq!(splits, PINNED);
+}
+
+#[test]
+fn families_come_evenly_and_each_in_at_least_six_wordings() {
+    let mut count: HashMap<Family, usize> = HashMap::new();
+    let mut starts: HashMap<Family, HashSet<String>> = HashMap::new();
+    for question in sample(Split::Train, 3, 13 * 200) {
+        *count.entry(question.family).or_default() += 1;
+        let words: Vec<&str> = question.text.split_whitespace().take(4).collect();
+        let shape = words.join(" ").replace(|c: char| c.is_ascii_digit(), "");
+        starts.entry(question.family).or_default().insert(shape);
+    }
+    assert!(Family::ALL.iter().all(|family| count.get(family) == Some(&200)));
+    assert!(starts.values().all(|shapes| shapes.len() >= 6), "{starts:?}");
+}
+
+#[test]
+fn answers_are_right() {
+    let answer = |problem: Problem| problem.answer();
+    assert_eq!(answer(Problem::Add { a: 47, b: 385 }), "432");
+    assert_eq!(answer(Problem::Divide { a: 100, b: 7 }), "14 remainder 2");
+    assert_eq!(answer(Problem::Weekday { from: 0, days: 8, back: true }), "Sunday");
+    assert_eq!(answer(Problem::Weekday { from: 6, days: 1, back: false }), "Monday");
+    assert_eq!(answer(Problem::Clock { hour: 9, minute: 40, after: 85 }), "11:05");
+    assert_eq!(answer(Problem::Count { word: "strawberry".into(), letter: 'r' }), "3");
+    assert_eq!(answer(Problem::Equation { a: 3, b: 7, c: 46, minus: false }), "13");
+    assert_eq!(answer(Problem::Equation { a: 2, b: 4, c: 6, minus: true }), "5");
+    assert_eq!(answer(Problem::Sort { numbers: vec![9, 70, 8], descending: true }), "70, 9, 8");
+    assert_eq!(answer(Problem::Story(Plot::TimesLoss { a: 12, b: 3, c: 6 })), "30");
+}
+
+#[test]
+fn every_equation_has_a_whole_solution() {
+    for question in questions(&[Family::Equation], Split::Train, 2).take(2000) {
+        let Problem::Equation { a, b, c, minus } = question.problem else { panic!("{question:?}") };
+        let x: u32 = question.answer.parse().unwrap();
+        assert_eq!(if minus { a * x - b } else { a * x + b }, c);
+    }
+}
+
+#[test]
+fn only_the_right_final_answer_passes() {
+    let question = Question {
+        family: Family::Weekday,
+        text: String::new(),
+        answer: "Sunday".into(),
+        problem: Problem::Weekday { from: 0, days: 6, back: false },
+    };
+    for right in ["Answer: Sunday", "x Answer: Monday\nso Answer: **sunday**.", "Answer:\nSunday."]
+    {
+        assert!(grade(&question, right), "{right}");
+    }
+    for wrong in
+        ["Sunday", "Answer:", "Answer: Sunday or Monday", "Answer: Sunday. Answer: Friday", ""]
+    {
+        assert!(!grade(&question, wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn a_final_answer_is_one_line_without_its_full_stop() {
+    assert_eq!(final_answer("2+2. Answer: 4.\nand more"), Some("4"));
+    assert_eq!(final_answer("Answer: 1, 2, 3 "), Some("1, 2, 3"));
+    assert_eq!(final_answer("no marker"), None);
+}
+
+#[test]
+fn names_lead_back_to_their_family() {
+    assert!(Family::ALL.iter().all(|family| Family::by_name(family.name()) == Some(*family)));
+    assert_eq!(Family::by_name("poetry"), None);
+}
+
+const PINNED: [Split; 12] = {
+    use Split::{Gold, Test, Train};
+    [Train, Train, Train, Train, Train, Test, Train, Train, Gold, Test, Test, Train]
+};
