@@ -12,6 +12,11 @@
 //! }
 //! ```
 
+pub mod select;
+pub mod agree;
+pub mod evidence;
+pub mod rank;
+
 /// Why a round has no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RoundError {

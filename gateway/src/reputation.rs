@@ -1,0 +1,258 @@
+//! How far each member is believed: pure functions of (before, what was seen, now).
+//!
+//! A [`Record`] is what is remembered of one member and what the store keeps. A [`Standing`] is a
+//! snapshot of everybody's record at one moment with all fits made, cheap to clone: a round takes
+//! one and is not disturbed by what is learned meanwhile.
+//!
+//! Gold (questions whose answer the gateway knows) is what holds all of this up: from agreement
+//! with the crowd alone half a swarm of colluders would win every weight there is.
+
+pub mod beta;
+pub mod calibration;
+pub mod kinds;
+pub mod learn;
+pub mod settings;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use shoal_proto::NodeId;
+
+pub use beta::Beta;
+pub use calibration::{Line, Sample};
+pub use kinds::{KindId, KindModel, KindPosterior};
+pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
+pub use settings::Settings;
+
+/// What is remembered of one member. Serialises to JSON; absent fields read as those of a
+/// newcomer, so that old records stay readable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Right and wrong answers as a writer.
+    pub writer: Beta,
+    /// Right and wrong verdicts as a judge.
+    pub judge: Beta,
+    /// Right and wrong gold answers as a writer, by kind of question.
+    pub kinds: BTreeMap<KindId, Beta>,
+    /// Recent gold answers with the certainty claimed for them, oldest first.
+    pub certainty: VecDeque<Sample>,
+    /// Recent gold candidates with the likelihood that this member gave them, oldest first.
+    pub scores: VecDeque<Sample>,
+    /// Recent gold pairs: P that it gave to the right one, both orders averaged, oldest first.
+    pub pairs: VecDeque<f64>,
+    /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
+    pub flips: Beta,
+    /// Its certainty may count: others could recompute it, which no one can for an upstream.
+    /// Set on admission; a newcomer's does not count until then.
+    pub claims_count: bool,
+    /// Gold answers and verdicts seen since it came or was last caught.
+    pub gold_seen: u32,
+    /// How often it was caught; each time makes the way out of probation ten times longer.
+    pub caught: u32,
+    /// Unix time of the last change, seconds; 0: never.
+    pub updated_seconds: u64,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            writer: Beta::UNIFORM,
+            judge: Beta::UNIFORM,
+            kinds: BTreeMap::new(),
+            certainty: VecDeque::new(),
+            scores: VecDeque::new(),
+            pairs: VecDeque::new(),
+            flips: Beta::UNIFORM,
+            claims_count: false,
+            gold_seen: 0,
+            caught: 0,
+            updated_seconds: 0,
+        }
+    }
+}
+
+impl Record {
+    /// It writes, but its ballots weigh nothing yet: too little gold seen, or hardly ever right.
+    pub fn on_probation(&self, settings: &Settings) -> bool {
+        let needed = settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught));
+        self.gold_seen < needed || self.writer.mean() < settings.probation_right
+    }
+
+    /// The record of a member that was caught cheating: all over again, and longer.
+    pub fn caught(&self) -> Self {
+        Self { caught: self.caught.saturating_add(1), ..Self::default() }
+    }
+}
+
+/// Everybody's reputation at one moment.
+#[derive(Clone, Debug)]
+pub struct Standing(Arc<Snapshot>);
+
+#[derive(Debug)]
+struct Snapshot {
+    members: BTreeMap<NodeId, Member>,
+    kinds: KindModel,
+    settings: Settings,
+}
+
+/// A record with what was fitted from it.
+#[derive(Debug)]
+struct Member {
+    record: Record,
+    certainty: Line,
+    certainty_base: f64,
+    score: Line,
+    score_base: f64,
+}
+
+impl Standing {
+    /// Fits every member: some 10 microseconds for each remembered observation, so for a hundred
+    /// members a few milliseconds. Make one after learning, not for each round.
+    pub fn new(records: BTreeMap<NodeId, Record>, kinds: KindModel, settings: Settings) -> Self {
+        let pooled = |pick: fn(&Record) -> &VecDeque<Sample>, start: Line| {
+            let all: Vec<Sample> =
+                records.values().flat_map(|record| pick(record).clone()).collect();
+            calibration::fit(all.iter(), start, settings.pool_shrinkage)
+        };
+        let certainty = pooled(|record| &record.certainty, Line::CERTAINTY);
+        let score = pooled(|record| &record.scores, Line::SCORE);
+        let members = records
+            .into_iter()
+            .map(|(id, record)| {
+                let own = |samples: &VecDeque<Sample>, pool| {
+                    calibration::fit(samples.iter(), pool, settings.member_shrinkage)
+                };
+                let member = Member {
+                    certainty: own(&record.certainty, certainty),
+                    certainty_base: calibration::base_log_odds(&record.certainty),
+                    score: own(&record.scores, score),
+                    score_base: calibration::base_log_odds(&record.scores),
+                    record,
+                };
+                (id, member)
+            })
+            .collect();
+        Self(Arc::new(Snapshot { members, kinds, settings }))
+    }
+
+    /// Nobody is known, nothing was learned.
+    pub fn empty() -> Self {
+        Self::new(BTreeMap::new(), KindModel::default(), Settings::default())
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub fn record(&self, id: &NodeId) -> Option<&Record> {
+        self.member(id).map(|member| &member.record)
+    }
+
+    /// All records, by node.
+    pub fn records(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
+        self.0.members.iter().map(|(id, member)| (id, &member.record))
+    }
+
+    pub fn kinds(&self) -> &KindModel {
+        &self.0.kinds
+    }
+
+    /// What kind of question this seems to be; says nothing when kinds are switched off.
+    pub fn kind_of(&self, question: &str) -> KindPosterior {
+        if self.0.settings.kinds {
+            self.0.kinds.posterior(question)
+        } else {
+            KindPosterior::default()
+        }
+    }
+
+    /// Its ballots weigh nothing yet. The unknown are on probation.
+    pub fn on_probation(&self, id: &NodeId) -> bool {
+        self.record(id).is_none_or(|record| record.on_probation(&self.0.settings))
+    }
+
+    /// Standing as a writer in [0, 1]: the lower 20 % quantile of its accuracy, rescaled so that
+    /// the unknown have 0.
+    pub fn writer_weight(&self, id: &NodeId) -> f64 {
+        let quantile = self.0.settings.quantile;
+        self.record(id).map_or(0.0, |record| {
+            let unknown = Beta::UNIFORM.quantile(quantile);
+            ((record.writer.quantile(quantile) - unknown) / (1.0 - unknown)).clamp(0.0, 1.0)
+        })
+    }
+
+    /// r_k in [0, 1]: how much a judge tells, in whichever direction ([`Self::discrimination`]
+    /// has the sign). 0 on probation.
+    pub fn judge_weight(&self, id: &NodeId) -> f64 {
+        if self.on_probation(id) {
+            return 0.0;
+        }
+        self.record(id).map_or(0.0, |record| {
+            // A judge that is nearly always wrong tells as much as one that is nearly always right.
+            let telling =
+                if record.judge.mean() < 0.5 { record.judge.mirrored() } else { record.judge };
+            (telling.quantile(self.0.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
+        })
+    }
+
+    /// γ_k: how sharply a judge's pair verdicts follow the strengths; negative for one that gold
+    /// shows to be systematically wrong; 1 when nothing is known.
+    pub fn discrimination(&self, id: &NodeId) -> f64 {
+        self.record(id).map_or(1.0, |record| learn::discrimination(record, &self.0.settings))
+    }
+
+    /// Log-odds that an answer of this member to this kind of question is right, before it is
+    /// read. Shrunk to its accuracy over all kinds, and that to one half.
+    pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
+        let Some(record) = self.record(id) else { return 0.0 };
+        let overall = record.writer.mean();
+        let on_kind = |kind: &KindId| {
+            record
+                .kinds
+                .get(kind)
+                .map_or(overall, |seen| seen.shrunk_mean(overall, self.0.settings.kind_shrinkage))
+        };
+        let known: f64 = kind.iter().map(|(kind, p)| p * on_kind(kind)).sum();
+        let unknown = (1.0 - kind.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
+        calibration::logit(known + unknown * overall).clamp(-self.clip(), self.clip())
+    }
+
+    /// What the writer's own certainty adds to the log-odds that it is right; None when its claim
+    /// does not count (an upstream, a newcomer, nothing seen on gold).
+    pub fn certainty_log_odds(&self, id: &NodeId, claim: f64) -> Option<f64> {
+        let member = self.member(id)?;
+        let counts = member.record.claims_count
+            && !member.record.on_probation(&self.0.settings)
+            && member.record.certainty.len() >= self.0.settings.claims_needed;
+        let odds = member.certainty.log_odds(claim) - member.certainty_base;
+        counts.then(|| odds.clamp(-self.clip(), self.clip()))
+    }
+
+    /// What this judge's log-likelihood of a candidate adds to the log-odds that the candidate is
+    /// right. Weighs little while few gold candidates were seen, 0 on probation.
+    pub fn score_log_odds(&self, id: &NodeId, logprob: f64) -> f64 {
+        let Some(member) = self.member(id) else { return 0.0 };
+        if member.record.on_probation(&self.0.settings) {
+            return 0.0;
+        }
+        let seen = member.record.scores.len() as f64;
+        let weight = seen / (seen + self.0.settings.score_shrinkage);
+        let odds = member.score.log_odds(logprob) - member.score_base;
+        (weight * odds).clamp(-self.clip(), self.clip())
+    }
+
+    fn member(&self, id: &NodeId) -> Option<&Member> {
+        self.0.members.get(id)
+    }
+
+    fn clip(&self) -> f64 {
+        self.0.settings.clip
+    }
+}
+
+#[cfg(test)]
+mod tests;

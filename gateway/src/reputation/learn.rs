@@ -1,0 +1,189 @@
+//! How a record moves when something was seen of its member.
+
+use std::collections::VecDeque;
+
+use super::{
+    KindId, Record, Sample, Settings,
+    calibration::{self, Line, logit},
+};
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// Something that was seen of a member.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// On a question whose answer the gateway knows, of the kind that its gold set names.
+    Gold { kind: Option<KindId>, seen: GoldObservation },
+    /// Against the ranking computed without the member's own ballots.
+    Crowd(CrowdObservation),
+}
+
+/// What gold shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GoldObservation {
+    /// It answered.
+    Answered { right: bool },
+    /// It claimed this log-probability (natural, summed) for an answer of its own. Send it
+    /// beside [`Self::Answered`], not instead.
+    Certainty { logprob: f64, right: bool },
+    /// It gave this log-likelihood (natural, summed) to somebody else's candidate.
+    Score { logprob: f64, right: bool },
+    /// It gave P = `p` to the right one of two, both orders averaged; `flipped`: they disagreed.
+    Pairwise { p: f64, flipped: bool },
+}
+
+/// What the crowd shows. Weighs a fifth of gold, because colluders can agree with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrowdObservation {
+    /// Its answer was in the pool that won without it.
+    Wrote { agreed: bool },
+    /// The candidate that it put first won without it.
+    Judged { agreed: bool },
+    /// It compared a pair in both orders, which needs no key at all.
+    Compared { flipped: bool },
+}
+
+/// The record after these observations, the oldest first. Pure: `now_seconds` is Unix time; a
+/// clock that went backwards counts as no time passed.
+pub fn learn(
+    before: &Record,
+    observations: &[Observation],
+    now_seconds: u64,
+    settings: &Settings,
+) -> Record {
+    let mut record = before.clone();
+    if before.updated_seconds > 0 {
+        let idle = now_seconds.saturating_sub(before.updated_seconds) as f64 / SECONDS_PER_DAY;
+        // Five halvings in `idle_days`.
+        fade(&mut record, (-5.0 * idle / settings.idle_days.max(1e-9)).exp2());
+    }
+    record.updated_seconds = now_seconds.max(before.updated_seconds);
+    let judge_line = calibration::fit(before.scores.iter(), Line::SCORE, settings.member_shrinkage);
+    for observation in observations {
+        match observation {
+            Observation::Gold { kind, seen } => {
+                gold(&mut record, kind.as_ref(), seen, judge_line, settings);
+            }
+            Observation::Crowd(seen) => crowd(&mut record, *seen, settings),
+        }
+    }
+    record
+}
+
+fn gold(
+    record: &mut Record,
+    kind: Option<&KindId>,
+    seen: &GoldObservation,
+    judge_line: Line,
+    settings: &Settings,
+) {
+    let weight = settings.gold_weight;
+    let keep_one = forgetting(settings);
+    match *seen {
+        GoldObservation::Answered { right } => {
+            record.writer = record.writer.faded(keep_one).with(right, weight);
+            record.gold_seen = record.gold_seen.saturating_add(1);
+            if let Some(kind) = kind {
+                let on_kind = record.kinds.entry(kind.clone()).or_default();
+                // Counted by ones: against gold of the same kind only, there is no crowd here.
+                *on_kind = on_kind.faded(keep_one).with(right, 1.0);
+            }
+        }
+        GoldObservation::Certainty { logprob, right } => {
+            remember(&mut record.certainty, Sample { logprob, right }, settings.keep);
+        }
+        GoldObservation::Score { logprob, right } => {
+            // Predicted before it is learned: otherwise a judge would be praised for hindsight.
+            let predicted =
+                judge_line.log_odds(logprob) > calibration::base_log_odds(&record.scores);
+            let balance = balance(&record.scores, right);
+            record.judge = record.judge.faded(keep_one).with(predicted == right, balance);
+            remember(&mut record.scores, Sample { logprob, right }, settings.keep);
+        }
+        GoldObservation::Pairwise { p, flipped } => {
+            let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
+            record.judge = record.judge.faded(keep_one);
+            record.judge.a += weight * p;
+            record.judge.b += weight * (1.0 - p);
+            record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
+            record.gold_seen = record.gold_seen.saturating_add(1);
+            push(&mut record.pairs, p, settings.keep);
+        }
+    }
+}
+
+fn crowd(record: &mut Record, seen: CrowdObservation, settings: &Settings) {
+    let keep_one = forgetting(settings);
+    match seen {
+        CrowdObservation::Wrote { agreed } => {
+            record.writer = record.writer.faded(keep_one).with(agreed, 1.0);
+        }
+        CrowdObservation::Judged { agreed } => {
+            record.judge = record.judge.faded(keep_one).with(agreed, 1.0);
+        }
+        CrowdObservation::Compared { flipped } => {
+            record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
+        }
+    }
+}
+
+/// γ: log-odds of preferring the right one of a pair, against those of a good judge (.88), from
+/// three sources by shrinkage: nothing known (γ = 1, which is such a judge), how seldom its two
+/// orders contradict each other (free), and gold (which alone can make it negative).
+pub(super) fn discrimination(record: &Record, settings: &Settings) -> f64 {
+    /// Log-odds .88: a judge of the strength that the starting values were chosen for.
+    const REFERENCE: f64 = 2.0;
+    const BOUND: f64 = 3.0;
+    let steady =
+        logit(record.flips.mirrored().shrunk_mean(0.88, settings.pair_shrinkage)) / REFERENCE;
+    let prior = steady.clamp(0.0, BOUND);
+    let seen = record.pairs.len() as f64;
+    let right: f64 = record.pairs.iter().sum();
+    let gold = logit((right + 0.5) / (seen + 1.0)) / REFERENCE;
+    let strength = settings.pair_shrinkage.max(1e-9);
+    ((strength * prior + seen * gold) / (strength + seen)).clamp(-BOUND, BOUND)
+}
+
+/// What one more observation leaves of all earlier ones.
+fn forgetting(settings: &Settings) -> f64 {
+    (-1.0 / settings.half_life.max(1.0)).exp2()
+}
+
+fn fade(record: &mut Record, keep: f64) {
+    for beta in [&mut record.writer, &mut record.judge, &mut record.flips] {
+        *beta = beta.faded(keep);
+    }
+    record.kinds.values_mut().for_each(|beta| *beta = beta.faded(keep));
+}
+
+/// The weight that makes right and wrong candidates count alike, however rare one of them is:
+/// who calls everything wrong where most is wrong has judged nothing.
+fn balance(seen: &VecDeque<Sample>, right: bool) -> f64 {
+    let same = seen.iter().filter(|sample| sample.right == right).count() as f64;
+    0.5 * (seen.len() as f64 + 2.0) / (same + 1.0)
+}
+
+fn remember(samples: &mut VecDeque<Sample>, sample: Sample, keep: usize) {
+    if sample.logprob.is_finite() {
+        push(samples, sample, keep);
+    }
+}
+
+fn push<T>(window: &mut VecDeque<T>, value: T, keep: usize) {
+    window.push_back(value);
+    while window.len() > keep {
+        window.pop_front();
+    }
+}
+
+/// A record with what is needed to be believed, for tests of those who use it.
+#[cfg(test)]
+pub(crate) fn seasoned(right: u32, wrong: u32) -> Record {
+    let settings = Settings::default();
+    let answers = (0..right + wrong).map(|i| Observation::Gold {
+        kind: None,
+        seen: GoldObservation::Answered { right: i % (right + wrong) < right },
+    });
+    let record = learn(&Record::default(), &answers.collect::<Vec<_>>(), 1, &settings);
+    Record { judge: super::Beta { a: 50.0, b: 5.0 }, ..record }
+}

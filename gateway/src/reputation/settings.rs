@@ -1,0 +1,61 @@
+//! Every number of the reputation, with its reason.
+
+use serde::{Deserialize, Serialize};
+
+/// How quickly members gain and lose standing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Observations after which one counts half: a model behind a node may change at any time.
+    pub half_life: f64,
+    /// Days of silence after which a record is back at the prior but for a 32nd.
+    pub idle_days: f64,
+    /// Which quantile of a Beta is believed: low, so that few observations weigh little.
+    pub quantile: f64,
+    /// What one gold item counts against one agreement with the crowd, which colluders can fake.
+    pub gold_weight: f64,
+    /// Gold observations kept for each source: enough for a two-parameter fit, small in a row.
+    pub keep: usize,
+    /// Bound of what one source can say about one candidate, in log-odds: none outvotes the rest.
+    pub clip: f64,
+    /// Precision of the prior that holds the fit over all members to the documented default.
+    pub pool_shrinkage: f64,
+    /// Precision of the prior that holds each member's fit to the fit over all.
+    pub member_shrinkage: f64,
+    /// Gold candidates after which a judge's likelihoods weigh half.
+    pub score_shrinkage: f64,
+    /// Gold answers before a writer's claimed certainty counts at all.
+    pub claims_needed: usize,
+    /// Use what kind of question it is, guessed from its words.
+    pub kinds: bool,
+    /// Gold answers of a kind after which the kind's own accuracy weighs half.
+    pub kind_shrinkage: f64,
+    /// Gold pairs after which a judge's own gold weighs as much as the prior and its flip rate.
+    pub pair_shrinkage: f64,
+    /// Gold observations before a newcomer's ballots weigh anything.
+    pub probation_items: u32,
+    /// Accuracy below which ballots never weigh anything: one that knows nothing cannot judge.
+    pub probation_right: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            half_life: 500.0,
+            idle_days: 30.0,
+            quantile: 0.2,
+            gold_weight: 5.0,
+            keep: 256,
+            clip: 6.0,
+            pool_shrinkage: 1.0,
+            member_shrinkage: 4.0,
+            score_shrinkage: 20.0,
+            claims_needed: 10,
+            kinds: true,
+            kind_shrinkage: 2.0,
+            pair_shrinkage: 4.0,
+            probation_items: 20,
+            probation_right: 0.1,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What a reputation promises.
+
+use super::*;
+
+const DAY: u64 = 86_400;
+
+fn id(n: u8) -> NodeId {
+    NodeId([n; 32])
+}
+
+fn answered(right: bool) -> Observation {
+    Observation::Gold { kind: None, seen: GoldObservation::Answered { right } }
+}
+
+fn answered_kind(kind: &str, right: bool) -> Observation {
+    Observation::Gold { kind: Some(KindId::new(kind)), seen: GoldObservation::Answered { right } }
+}
+
+fn pairwise(p: f64, flipped: bool) -> Observation {
+    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped } }
+}
+
+fn score(logprob: f64, right: bool) -> Observation {
+    Observation::Gold { kind: None, seen: GoldObservation::Score { logprob, right } }
+}
+
+fn certainty(logprob: f64, right: bool) -> Observation {
+    Observation::Gold { kind: None, seen: GoldObservation::Certainty { logprob, right } }
+}
+
+fn after(observations: &[Observation]) -> Record {
+    learn(&Record::default(), observations, 1_000, &Settings::default())
+}
+
+fn standing(records: Vec<Record>) -> Standing {
+    let records = (0..).map(id).zip(records).collect();
+    Standing::new(records, KindModel::default(), Settings::default())
+}
+
+#[test]
+fn a_stranger_weighs_nothing() {
+    let standing = standing(vec![Record::default()]);
+    for who in [id(0), id(9)] {
+        assert!(standing.writer_weight(&who) < 1e-9);
+        assert!(standing.judge_weight(&who).abs() < 1e-9);
+        assert!(standing.score_log_odds(&who, -0.1).abs() < 1e-9);
+        assert_eq!(standing.certainty_log_odds(&who, -0.1), None);
+        assert!(standing.on_probation(&who));
+    }
+}
+
+#[test]
+fn gold_counts_five_times_the_crowd() {
+    let gold = after(&[answered(true)]);
+    let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { agreed: true }); 4]);
+    assert!(gold.writer.mean() > crowd.writer.mean());
+}
+
+#[test]
+fn a_month_of_silence_leads_back_to_the_prior() {
+    let record = after(&vec![answered(true); 100]);
+    let later = learn(&record, &[], 1_000 + 30 * DAY, &Settings::default());
+    assert!(later.writer.seen() < record.writer.seen() / 30.0);
+}
+
+#[test]
+fn a_clock_that_goes_backwards_changes_nothing() {
+    let record = after(&vec![answered(true); 10]);
+    assert_eq!(learn(&record, &[], 0, &Settings::default()), record);
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let record = after(&vec![score(-1.0, true); 1_000]);
+    assert_eq!(record.scores.len(), Settings::default().keep);
+}
+
+#[test]
+fn a_judge_that_is_always_wrong_is_informative_with_a_negative_sign() {
+    let wrong = after(&vec![pairwise(0.05, false); 40]);
+    let random = after(&vec![pairwise(0.5, true); 40]);
+    let right = after(&vec![pairwise(0.95, false); 40]);
+    let graded = |record: Record| Record { writer: Beta { a: 9.0, b: 3.0 }, ..record };
+    let standing = standing(vec![graded(wrong), graded(random), graded(right)]);
+    assert!(standing.discrimination(&id(0)) < -0.8);
+    assert!(standing.discrimination(&id(2)) > 0.8);
+    assert!((standing.judge_weight(&id(0)) - standing.judge_weight(&id(2))).abs() < 1e-6);
+    assert!(standing.judge_weight(&id(1)) < 0.05);
+    assert!(standing.discrimination(&id(1)).abs() < 0.3);
+}
+
+#[test]
+fn five_gold_pairs_weigh_like_five() {
+    let five = after(&vec![pairwise(0.0, false); 5]);
+    let fifty = after(&vec![pairwise(0.0, false); 50]);
+    let standing = standing(vec![five, fifty]);
+    assert!(standing.discrimination(&id(0)) > standing.discrimination(&id(1)) + 0.5);
+}
+
+#[test]
+fn flips_alone_lower_a_judge_without_any_gold() {
+    let steady = vec![Observation::Crowd(CrowdObservation::Compared { flipped: false }); 50];
+    let shaky = vec![Observation::Crowd(CrowdObservation::Compared { flipped: true }); 50];
+    let standing = standing(vec![after(&steady), after(&shaky)]);
+    assert!(standing.discrimination(&id(0)) > 1.0);
+    assert!(standing.discrimination(&id(1)) < 0.1);
+}
+
+#[test]
+fn certainty_counts_only_for_those_whose_claim_can_be_checked() {
+    let mut seen = Vec::new();
+    for i in 0..40 {
+        let right = i % 2 == 0;
+        seen.extend([answered(right), certainty(if right { -0.1 } else { -8.0 }, right)]);
+    }
+    let unchecked = after(&seen);
+    let checked = Record { claims_count: true, ..unchecked.clone() };
+    let standing = standing(vec![unchecked, checked]);
+    assert_eq!(standing.certainty_log_odds(&id(0), -0.1), None);
+    assert!(standing.certainty_log_odds(&id(1), -0.1).is_some_and(|odds| odds > 1.5));
+    assert!(standing.certainty_log_odds(&id(1), -8.0).is_some_and(|odds| odds < -1.5));
+}
+
+#[test]
+fn no_source_exceeds_the_clip() {
+    let seen: Vec<Observation> =
+        (0..256).map(|i| score(if i % 2 == 0 { -0.001 } else { -300.0 }, i % 2 == 0)).collect();
+    let record = Record { gold_seen: 99, writer: Beta { a: 9.0, b: 2.0 }, ..after(&seen) };
+    let standing = standing(vec![record]);
+    for logprob in [0.0, -1e300, f64::NEG_INFINITY, f64::NAN] {
+        assert!(standing.score_log_odds(&id(0), logprob).abs() <= 6.0);
+    }
+}
+
+#[test]
+fn who_was_caught_starts_over_with_a_longer_way() {
+    let settings = Settings::default();
+    let good = after(&vec![answered(true); 20]);
+    assert!(!good.on_probation(&settings));
+    let again = learn(&good.caught(), &vec![answered(true); 199], 2_000, &settings);
+    assert!(again.on_probation(&settings));
+    assert!(!learn(&again, &[answered(true)], 2_001, &settings).on_probation(&settings));
+}
+
+#[test]
+fn accuracy_is_looked_up_by_kind_and_shrunk_to_the_whole() {
+    let mut seen = vec![answered_kind("dates", true); 30];
+    seen.extend(vec![answered_kind("add", false); 30]);
+    let standing = standing(vec![after(&seen)]);
+    let of =
+        |kind: &str| standing.writer_log_odds(&id(0), &KindPosterior::certain(KindId::new(kind)));
+    assert!(of("dates") > 2.0 && of("add") < -2.0);
+    assert!(of("never seen").abs() < 0.3);
+}
+
+#[test]
+fn a_record_survives_being_stored() {
+    let record = after(&[answered_kind("add", true), pairwise(0.7, true), score(-3.0, false)]);
+    let stored = serde_json::to_string(&record).expect("JSON");
+    assert_eq!(serde_json::from_str::<Record>(&stored).expect("read"), record);
+    assert_eq!(serde_json::from_str::<Record>("{}").expect("empty"), Record::default());
+}

@@ -1,0 +1,179 @@
+//! Which candidates say the same, and whether enough of them do to spare the judging.
+//!
+//! The whole candidate is judged; the final answer is extracted for pooling only.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ask::Candidate,
+    reputation::{KindPosterior, Standing, calibration::sigmoid},
+};
+
+/// When agreement alone decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Share of the writers asked, and of their weight, that must say the same. 1 or more never
+    /// ends a round early.
+    pub share: f64,
+    /// Writers at least: two that agree may have learned the same mistake.
+    pub writers_min: usize,
+    /// How often an agreement is judged all the same, so that the short cut itself is measured.
+    pub audit: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { share: 2.0 / 3.0, writers_min: 3, audit: 0.05 }
+    }
+}
+
+/// The pool of each text; pools are numbered in order of appearance.
+pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    let mut answers: Vec<String> = Vec::new();
+    texts
+        .into_iter()
+        .map(|text| {
+            let answer = final_answer(text);
+            answers.iter().position(|known| *known == answer).unwrap_or_else(|| {
+                answers.push(answer);
+                answers.len() - 1
+            })
+        })
+        .collect()
+}
+
+/// The pool that ends the round without judging, if there is one: at least `share` of the
+/// `asked` writers and of the weight of those that answered. `audit_draw` is a number in [0, 1)
+/// from the round's seed; below `audit` the round is judged all the same.
+pub fn enough(
+    candidates: &[Candidate],
+    asked: usize,
+    standing: &Standing,
+    kind: &KindPosterior,
+    settings: &Settings,
+    audit_draw: f64,
+) -> Option<usize> {
+    if audit_draw < settings.audit {
+        return None;
+    }
+    // A writer that gold shows to be usually wrong on this kind should not carry an agreement.
+    let weight = |candidate: &Candidate| {
+        let right = sigmoid(standing.writer_log_odds(&candidate.writer, kind));
+        standing.writer_weight(&candidate.writer) * right
+    };
+    let total: f64 = candidates.iter().map(weight).sum();
+    let pools = candidates.iter().map(|candidate| candidate.pool).max()? + 1;
+    (0..pools).find(|pool| {
+        let members = || candidates.iter().filter(|candidate| candidate.pool == *pool);
+        let count = members().count();
+        let held: f64 = members().map(weight).sum();
+        count >= settings.writers_min
+            && count as f64 >= settings.share * asked.max(candidates.len()) as f64
+            && total > 0.0
+            && held >= settings.share * total
+    })
+}
+
+/// What a text says in the end, in a form in which equal answers are equal: the last
+/// `\boxed{}`, the text after the last `Answer:`, the letter of a choice, the last number of a
+/// short last line, or the whole text. Linear in the text.
+pub fn final_answer(text: &str) -> String {
+    if let Some(boxed) = last_boxed(text) {
+        return normal(boxed);
+    }
+    if let Some(stated) = after_answer(text) {
+        return normal(stated);
+    }
+    let last_line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
+    if let Some(letter) = choice(last_line) {
+        return letter.to_string();
+    }
+    if last_line.split_whitespace().take(MAX_WORDS + 1).count() <= MAX_WORDS
+        && let Some(number) = last_line.split_whitespace().rev().find_map(number)
+    {
+        return number;
+    }
+    normal(text)
+}
+
+/// A last line longer than this is prose, where the last number is not what it says.
+const MAX_WORDS: usize = 12;
+
+/// Inside of the last `\boxed{...}` with balanced braces.
+fn last_boxed(text: &str) -> Option<&str> {
+    const OPEN: &str = "\\boxed{";
+    let inside = text.get(text.rfind(OPEN)? + OPEN.len()..)?;
+    let mut depth = 1usize;
+    for (at, letter) in inside.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return inside.get(..at);
+        }
+    }
+    None
+}
+
+/// What follows the last `Answer:` on its line, or on the next one that is not empty.
+fn after_answer(text: &str) -> Option<&str> {
+    const MARK: &[u8] = b"answer:";
+    let at = text.as_bytes().windows(MARK.len()).rposition(|w| w.eq_ignore_ascii_case(MARK))?;
+    let rest = text.get(at + MARK.len()..)?;
+    rest.lines().map(str::trim).find(|line| !line.trim_matches(DECORATION).is_empty())
+}
+
+/// Signs around an answer that are no part of it.
+const DECORATION: &[char] = &['*', '$', '`', '"', '\'', '.', '!', ' ', '\u{201c}', '\u{201d}'];
+
+/// `B`, `(B)`, `B.` or `b)` alone on a line.
+fn choice(line: &str) -> Option<char> {
+    let bare =
+        line.trim_matches(|letter: char| DECORATION.contains(&letter) || "()[]:".contains(letter));
+    let mut letters = bare.chars();
+    let letter = letters.next().filter(char::is_ascii_alphabetic)?;
+    letters.next().is_none().then(|| letter.to_ascii_lowercase())
+}
+
+/// Lower case, single spaces, no decoration; numbers in their shortest form.
+fn normal(answer: &str) -> String {
+    let bare = answer.trim().trim_matches(DECORATION);
+    if let Some(letter) = choice(bare) {
+        return letter.to_string();
+    }
+    if let Some(number) = number(bare) {
+        return number;
+    }
+    let words: Vec<String> = bare.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ")
+}
+
+/// `1,024.50` is `1024.5`, `+7` is `7`, `-0` is `0`; None when it is no decimal number. Digits
+/// are kept as text: floats would make long integers equal that are not.
+fn number(word: &str) -> Option<String> {
+    let word = word
+        .trim_matches(|letter: char| DECORATION.contains(&letter) || "(),;:=?%".contains(letter));
+    let (negative, digits) = match word.strip_prefix(['-', '\u{2212}']) {
+        Some(rest) => (true, rest),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let digits: String = digits.trim_start_matches('$').chars().filter(|c| *c != ',').collect();
+    let (whole, part) = digits.split_once('.').unwrap_or((&digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(part) {
+        return None;
+    }
+    let whole = whole.trim_start_matches('0');
+    let part = part.trim_end_matches('0');
+    let zero = whole.is_empty() && part.is_empty();
+    let sign = if negative && !zero { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let dot = if part.is_empty() { "" } else { "." };
+    Some(format!("{sign}{whole}{dot}{part}"))
+}
+
+#[cfg(test)]
+mod tests;

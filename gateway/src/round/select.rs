@@ -1,0 +1,239 @@
+//! Who writes and who judges: a pure function of the ask, who is here, their standing and a seed.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use shoal_proto::{NodeId, hello::Model};
+
+use crate::{
+    ask::{Ask, Target},
+    reputation::{Beta, KindPosterior, Standing},
+    round::{RoundError, evidence},
+};
+
+/// How members are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What a member's score is multiplied with for each one already chosen of the same operator
+    /// or the same weights: copies make the same mistakes.
+    pub doubling: f64,
+    /// What a judge's score is multiplied with if it writes as well: it has one candidate less to
+    /// judge, and one to defend.
+    pub writing_judge: f64,
+    /// Seconds for [`Settings::typical_tokens`] at which a member's score is halved.
+    pub patience_seconds: f64,
+    /// Tokens of an ordinary answer, to turn a member's speed into seconds.
+    pub typical_tokens: f64,
+    /// Observations a member's accuracy counts for at most when it is sampled: so that there is
+    /// always some exploring, however long the record.
+    pub confidence_max: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            doubling: 0.5,
+            writing_judge: 0.7,
+            patience_seconds: 20.0,
+            typical_tokens: 64.0,
+            confidence_max: 50.0,
+        }
+    }
+}
+
+/// A member as the roster sees it at this moment. Only those alive are in the roster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberView {
+    pub id: NodeId,
+    pub model: Model,
+    /// Whom it belongs to; empty: itself.
+    pub operator: String,
+    /// Pieces of work it takes at the same time.
+    pub slots: u32,
+    /// Pieces of work it has now.
+    pub running: u32,
+    /// Measured; 0: not yet.
+    pub tokens_per_second: f64,
+    /// Measured; 0: not yet.
+    pub first_token_seconds: f64,
+    /// Not yet calibrated: it writes, its ballots weigh nothing.
+    pub probation: bool,
+}
+
+/// Who does what in this round.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Panel {
+    /// At most N, best first.
+    pub writers: Vec<NodeId>,
+    /// Who writes when a writer dies, best first: all other eligible members.
+    pub spare: Vec<NodeId>,
+    /// At most M, best first. Whoever also writes must not see its own candidate.
+    pub judges: Vec<NodeId>,
+}
+
+/// Chooses writers, their replacements and judges. The same arguments give the same panel,
+/// whatever the order of `members`.
+///
+/// # Errors
+/// [`RoundError`] when nobody serves the model, nobody is free, or the ask fits nobody's context.
+pub fn panel(
+    ask: &Ask,
+    members: &[MemberView],
+    standing: &Standing,
+    settings: &Settings,
+    seed: u64,
+) -> Result<Panel, RoundError> {
+    let eligible = eligible(ask, members)?;
+    let kind = standing.kind_of(evidence::question(&ask.messages));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let scored: Vec<Scored<'_>> = eligible
+        .into_iter()
+        .map(|member| Scored::draw(member, standing, &kind, settings, &mut rng))
+        .collect();
+    if let Target::Model(_) = ask.target {
+        let mut best = spread(&scored, |scored| scored.write, scored.len(), settings).into_iter();
+        let writers = best.by_ref().take(1).collect();
+        return Ok(Panel { writers, spare: best.collect(), judges: Vec::new() });
+    }
+    let mut writers = spread(&scored, |scored| scored.write, scored.len(), settings);
+    let spare = writers.split_off(ask.effort.writers.max(1).min(writers.len()));
+    let able: Vec<Scored<'_>> = scored.into_iter().filter(|scored| scored.can_judge()).collect();
+    let worth = |scored: &Scored<'_>| {
+        let share = if writers.contains(&scored.member.id) { settings.writing_judge } else { 1.0 };
+        scored.judge * share
+    };
+    let judges = spread(&able, worth, ask.effort.judges, settings);
+    Ok(Panel { writers, spare, judges })
+}
+
+/// Members that can take this ask now, in the order of their ids.
+fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberView>, RoundError> {
+    let mut serving: Vec<&MemberView> = match &ask.target {
+        Target::Swarm => members.iter().collect(),
+        Target::Model(name) => {
+            let serving: Vec<_> = members.iter().filter(|m| m.model.name == *name).collect();
+            if serving.is_empty() {
+                return Err(RoundError::NoSuchModel { model: name.clone() });
+            }
+            serving
+        }
+    };
+    let needed = tokens_needed(ask);
+    let longest = serving.iter().map(|member| member.model.context).max();
+    serving.retain(|member| u64::from(member.model.context) >= needed);
+    if let (true, Some(context)) = (serving.is_empty(), longest) {
+        return Err(RoundError::ContextLength { context });
+    }
+    serving.retain(|member| member.running < member.slots);
+    if serving.is_empty() {
+        return Err(RoundError::NoMember);
+    }
+    serving.sort_by_key(|member| member.id);
+    Ok(serving)
+}
+
+/// Tokens that the ask needs at the very least: four bytes a token is more than most tokenizers
+/// manage, so that nobody is left out who could do it. The node itself counts exactly.
+fn tokens_needed(ask: &Ask) -> u64 {
+    let bytes: usize = ask.messages.iter().map(|message| message.content.len()).sum();
+    bytes as u64 / 4 + 1
+}
+
+/// An eligible member with its sampled scores.
+struct Scored<'a> {
+    member: &'a MemberView,
+    write: f64,
+    judge: f64,
+}
+
+impl<'a> Scored<'a> {
+    fn draw(
+        member: &'a MemberView,
+        standing: &Standing,
+        kind: &KindPosterior,
+        settings: &Settings,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let quality = sampled(expectation(standing, &member.id, kind), settings, rng.random());
+        let speed = speed(member, settings);
+        // Who knows the answer knows whose is right; the judge track adds what was seen of it.
+        let judging = 0.1 + standing.judge_weight(&member.id);
+        Self { member, write: quality * speed, judge: quality * judging * speed }
+    }
+
+    fn can_judge(&self) -> bool {
+        self.member.model.likelihood || self.member.model.pairwise
+    }
+}
+
+/// What is known of a writer's accuracy on this kind, as a Beta.
+fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior) -> Beta {
+    let Some(record) = standing.record(id) else { return Beta::UNIFORM };
+    let mean = crate::reputation::calibration::sigmoid(standing.writer_log_odds(id, kind));
+    let on_kind: f64 = kind
+        .iter()
+        .filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen()))
+        .sum();
+    // Of other kinds little carries over: a tenth.
+    let seen = on_kind + 0.1 * record.writer.seen();
+    Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
+}
+
+/// Thompson sampling: a new member is sometimes drawn high, so that it gets work.
+fn sampled(beta: Beta, settings: &Settings, draw: f64) -> f64 {
+    let keep = (settings.confidence_max / beta.seen().max(1e-9)).min(1.0);
+    beta.faded(keep).quantile(draw)
+}
+
+/// In (0, 1]: 1 is at once, 1/2 is `patience_seconds`. Who was never measured counts as average.
+fn speed(member: &MemberView, settings: &Settings) -> f64 {
+    if member.tokens_per_second <= 0.0 {
+        return 0.5;
+    }
+    let seconds = member.first_token_seconds + settings.typical_tokens / member.tokens_per_second;
+    settings.patience_seconds / (settings.patience_seconds + seconds.max(0.0))
+}
+
+/// The `count` best by score, each choice making its operator and its copies less wanted. Ties
+/// go to the smaller id.
+fn spread<'a>(
+    scored: &'a [Scored<'a>],
+    worth: impl Fn(&Scored<'a>) -> f64,
+    count: usize,
+    settings: &Settings,
+) -> Vec<NodeId> {
+    let mut left: Vec<(&Scored<'a>, f64)> = scored.iter().map(|one| (one, worth(one))).collect();
+    let mut taken: HashMap<&str, i32> = HashMap::new();
+    let mut chosen = Vec::new();
+    while chosen.len() < count {
+        let wanted = |(one, worth): &(&Scored<'a>, f64)| {
+            let doubled: i32 = one.groups().filter_map(|group| taken.get(group)).sum();
+            worth * settings.doubling.powi(doubled)
+        };
+        let best = left.iter().enumerate().max_by(|(_, x), (_, y)| {
+            let by_worth = wanted(x).partial_cmp(&wanted(y)).unwrap_or(Ordering::Equal);
+            by_worth.then(y.0.member.id.cmp(&x.0.member.id))
+        });
+        let Some((at, _)) = best else { break };
+        let (one, _) = left.swap_remove(at);
+        one.groups().for_each(|group| *taken.entry(group).or_default() += 1);
+        chosen.push(one.member.id);
+    }
+    chosen
+}
+
+impl<'a> Scored<'a> {
+    /// What it may share with others: operator and weights, where they are named.
+    fn groups(&self) -> impl Iterator<Item = &'a str> {
+        let member = self.member;
+        [member.operator.as_str(), member.model.digest.as_str()]
+            .into_iter()
+            .filter(|group| !group.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests;
