@@ -41,3 +41,16 @@ pub struct EngineError {
     pub fault: Fault,
     pub message: String,
 }
+
+impl EngineError {
+    /// `message` names no part of the prompt.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Self { fault, message: message.into() }
+    }
+
+    /// The conversation leaves no room for an answer, in the words that OpenAI's clients look for.
+    pub fn context_length(limit: u32) -> Self {
+        let message = format!("This model's maximum context length is {limit} tokens");
+        Self::new(Fault::ContextLength, message)
+    }
+}

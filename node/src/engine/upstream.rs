@@ -1,1 +1,187 @@
-//! An OpenAI-compatible endpoint as an engine.
+//! An existing OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp's server, a paid one) as a
+//! writer in the swarm. It reports no log-probabilities, so it neither claims certainty nor judges.
+
+mod fault;
+mod probe;
+mod reply;
+mod transport;
+
+use std::{sync::Arc, time::Duration};
+
+use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, types::stream::StreamResponse};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use serde_json::{Value, json};
+use shoal_proto::{
+    generate::{ChatMessage, Done, Fault, Generate},
+    hello::Model,
+    judge::{Ballot, Judge},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::task::TaskTracker;
+
+pub use self::probe::ConnectError;
+use self::reply::Reply;
+use super::{Engine, EngineError, Event};
+
+/// The name must resolve and the port must answer.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A model may have to be loaded first.
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+
+/// Between two chunks; slower than this no answer would be in time for a round.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Pieces that wait for a slow gateway before the upstream is no longer read.
+const EVENTS: usize = 32;
+
+/// What a node needs to know of its upstream.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Base URL, as OpenAI clients take it: `http://127.0.0.1:11434/v1`. Without a path, `/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The key, for endpoints that ask for one.
+    pub key: Option<String>,
+    /// The name in the swarm, if not that of the model there.
+    pub name: Option<String>,
+    /// Tokens of context, if it is not what the endpoint says.
+    pub context: Option<u32>,
+}
+
+/// A checked upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    line: Arc<Line>,
+    model: Model,
+    /// Every task ends when its asker is gone.
+    writers: TaskTracker,
+}
+
+/// How to reach the endpoint.
+#[derive(Debug)]
+struct Line {
+    client: Client<OpenAIConfig>,
+    model: String,
+    context: u32,
+}
+
+impl Upstream {
+    /// Reaches for the endpoint once, to find a wrong URL, key or model before anyone asks.
+    pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+        let client = transport::client(settings)?;
+        let found = probe::probe(&client, settings).await?;
+        let context = settings.context.or(found.context).unwrap_or(probe::CONTEXT);
+        let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
+        let model = Model {
+            name: probe::swarm_name(&name),
+            family: "upstream".to_owned(),
+            context,
+            description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
+            ..Model::default()
+        };
+        let line = Line { client, model: settings.model.clone(), context };
+        Ok(Self { line: Arc::new(line), model, writers: TaskTracker::new() })
+    }
+}
+
+impl Engine for Upstream {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let line = Arc::clone(&self.line);
+        self.writers.spawn(async move {
+            let last = tokio::select! {
+                biased;
+                () = events.closed() => return,
+                written = line.write(ask, &events) => written.map(Event::Done),
+            };
+            // Fails only when nobody listens any more.
+            let _ = events.send(last).await;
+        });
+        receiver
+    }
+
+    fn judge(&self, _: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
+        let error = EngineError::new(Fault::Unsupported, "an upstream gives no ballots");
+        futures_util::future::ready(Err(error)).boxed()
+    }
+}
+
+impl Line {
+    async fn write(
+        &self,
+        ask: Generate,
+        events: &mpsc::Sender<Result<Event, EngineError>>,
+    ) -> Result<Done, EngineError> {
+        let mut reply = Reply::new(&ask);
+        let open = self.client.chat();
+        let open = open.create_stream_byot::<_, Value>(request(&self.model, &ask));
+        let silent = || EngineError::new(Fault::Engine, "the upstream fell silent");
+        let mut chunks: StreamResponse<Value> = timeout(FIRST_BYTE, open)
+            .await
+            .map_err(|_| silent())?
+            .map_err(|error| self.fault(error))?;
+        let mut patience = FIRST_BYTE;
+        while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silent())? {
+            patience = IDLE;
+            let chunk = chunk.map_err(|error| self.fault(error))?;
+            if let Some(text) = reply.read(&chunk).map_err(|said| said.fault(self.context))? {
+                if events.send(Ok(Event::Piece(text))).await.is_err() {
+                    break;
+                }
+            }
+        }
+        reply.done()
+    }
+
+    fn fault(&self, error: OpenAIError) -> EngineError {
+        fault::of(error, self.context)
+    }
+}
+
+/// The body of a streaming chat completion.
+fn request(model: &str, ask: &Generate) -> Value {
+    let messages: Vec<Value> = ask.messages.iter().map(message).collect();
+    let mut body = json!({
+        "model": model,
+        "messages": messages,
+        "stream": true,
+        "stream_options": { "include_usage": true },
+    });
+    let sampling = ask.sampling.clone().unwrap_or_default();
+    let options = [
+        ("temperature", sampling.temperature.map(|t| json!(decimal(t)))),
+        ("top_p", sampling.top_p.map(|p| json!(decimal(p)))),
+        ("seed", sampling.seed.map(|seed| json!(seed))),
+        ("max_tokens", sampling.max_tokens.map(|max| json!(max))),
+        ("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop))),
+    ];
+    if let Some(body) = body.as_object_mut() {
+        let given = options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        body.extend(given);
+    }
+    body
+}
+
+/// `developer` and `tool` are words of OpenAI's that most other endpoints refuse.
+fn message(message: &ChatMessage) -> Value {
+    let role = match message.role.as_str() {
+        "developer" => "system",
+        "tool" => "user",
+        role => role,
+    };
+    json!({ "role": role, "content": message.content })
+}
+
+/// 0.7 as `f32` is 0.699999988: what was asked for is the shortest decimal that means it.
+fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| value.into())
+}
+
+#[cfg(test)]
+mod tests;

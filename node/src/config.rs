@@ -1,0 +1,223 @@
+//! Every setting of a node: from the command line, else the environment, else the file, else the
+//! default. `config/node.toml` documents each.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use shoal_proto::NodeId;
+
+use crate::{engine::upstream, telemetry::LogFormat};
+
+/// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
+/// where no default makes sense.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub gateway: Vec<String>,
+    pub gateway_id: String,
+    pub model: String,
+    pub upstream: String,
+    pub upstream_model: String,
+    pub upstream_key_env: String,
+    pub upstream_context: u32,
+    pub name: String,
+    pub operator: String,
+    pub slots: u32,
+    pub answer_tokens: u32,
+    pub data: String,
+    pub metrics: String,
+    pub drain_s: u64,
+    pub log: LogFormat,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            gateway: Vec::new(),
+            gateway_id: String::new(),
+            model: String::new(),
+            upstream: String::new(),
+            upstream_model: String::new(),
+            upstream_key_env: String::new(),
+            upstream_context: 0,
+            name: String::new(),
+            operator: String::new(),
+            slots: 4,
+            answer_tokens: 1024,
+            data: String::new(),
+            metrics: String::new(),
+            drain_s: 20,
+            log: LogFormat::Text,
+        }
+    }
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `HOST:PORT` of each gateway, at least one.
+    pub gateways: Vec<String>,
+    /// The key that all of them must have.
+    pub gateway_id: Option<NodeId>,
+    pub source: Source,
+    /// The model's name in the swarm, if not its own.
+    pub name: Option<String>,
+    pub operator: String,
+    pub slots: u32,
+    /// Tokens of an answer for which the ask sets no limit.
+    pub answer_tokens: u32,
+    pub data: PathBuf,
+    pub metrics: Option<SocketAddr>,
+    pub drain: Duration,
+}
+
+/// Where the model is.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// One of those in the program.
+    Bundled(String),
+    /// A folder with `config.json`, `tokenizer.json` and `*.safetensors`.
+    Folder(PathBuf),
+    Upstream(upstream::Settings),
+}
+
+/// What is wrong with a setting, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}, line {line}: {why}", path.display())]
+    File { path: PathBuf, line: usize, why: String },
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Config {
+    /// Reads a file; an unknown key is an error that names it.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|(line, why)| ConfigError::File { path: path.to_owned(), line, why })
+    }
+
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let why = error.message().lines().collect::<Vec<_>>().join("; ");
+            (before.matches('\n').count() + 1, why)
+        })
+    }
+
+    /// Checks every value.
+    pub fn check(self) -> Result<Settings, ConfigError> {
+        let source = self.source()?;
+        let name = set(&self.name);
+        let data = match set(&self.data) {
+            Some(data) => PathBuf::from(data),
+            None => default_data(name.as_deref().unwrap_or(&source.label()))?,
+        };
+        Ok(Settings {
+            gateways: self.gateways()?,
+            gateway_id: parsed("gateway_id", &self.gateway_id)?,
+            metrics: parsed("metrics", &self.metrics)?,
+            slots: at_least_one("slots", self.slots)?,
+            answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
+            drain: Duration::from_secs(self.drain_s),
+            operator: self.operator,
+            source,
+            name,
+            data,
+        })
+    }
+
+    fn gateways(&self) -> Result<Vec<String>, ConfigError> {
+        if self.gateway.is_empty() {
+            return Err(wrong("no gateway: name one with --gateway HOST:PORT"));
+        }
+        let sound = |address: &String| {
+            address.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+        };
+        match self.gateway.iter().find(|address| !sound(address)) {
+            Some(address) => Err(wrong(format!("gateway {address:?} is not HOST:PORT"))),
+            None => Ok(self.gateway.clone()),
+        }
+    }
+
+    fn source(&self) -> Result<Source, ConfigError> {
+        match (set(&self.model), set(&self.upstream)) {
+            (Some(_), Some(_)) => Err(wrong("both a model and an upstream: a node serves one of them")),
+            (None, None) => Err(wrong(
+                "no model: name one with --model DIR, --model bundled:NAME (`shoal-node models` \
+                 lists them), or --upstream URL --upstream-model NAME",
+            )),
+            (Some(model), None) => Ok(match model.strip_prefix("bundled:") {
+                Some(name) => Source::Bundled(name.to_owned()),
+                None => Source::Folder(PathBuf::from(model)),
+            }),
+            (None, Some(url)) => Ok(Source::Upstream(self.upstream(url)?)),
+        }
+    }
+
+    fn upstream(&self, url: String) -> Result<upstream::Settings, ConfigError> {
+        let model = set(&self.upstream_model)
+            .ok_or_else(|| wrong("an upstream needs --upstream-model NAME: its name for the model"))?;
+        let key = match set(&self.upstream_key_env) {
+            Some(variable) => Some(env::var(&variable).map_err(|_| {
+                wrong(format!("the environment has no {variable}, which upstream_key_env names"))
+            })?),
+            None => None,
+        };
+        let context = (self.upstream_context > 0).then_some(self.upstream_context);
+        Ok(upstream::Settings { url, model, key, name: set(&self.name), context })
+    }
+}
+
+impl Source {
+    /// A name to tell data directories apart by.
+    fn label(&self) -> String {
+        match self {
+            Self::Bundled(name) => name.clone(),
+            Self::Folder(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Upstream(upstream) => upstream.model.clone(),
+        }
+    }
+}
+
+fn default_data(label: &str) -> Result<PathBuf, ConfigError> {
+    let base = match (env::var_os("XDG_DATA_HOME"), env::var_os("HOME")) {
+        (Some(data), _) if !data.is_empty() => PathBuf::from(data),
+        (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".local/share"),
+        _ => return Err(wrong("no home directory: say where to keep the key with --data DIR")),
+    };
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    Ok(base.join("shoal").join(format!("node-{}", label.chars().map(safe).collect::<String>())))
+}
+
+fn set(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn parsed<T: std::str::FromStr>(key: &str, value: &str) -> Result<Option<T>, ConfigError>
+where
+    T::Err: std::fmt::Display,
+{
+    set(value).map(|text| text.parse()).transpose().map_err(|why| wrong(format!("{key}: {why}")))
+}
+
+fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {
+    if value > 0 { Ok(value) } else { Err(wrong(format!("{key} is at least 1"))) }
+}
+
+fn wrong(why: impl Into<String>) -> ConfigError {
+    ConfigError::Setting(why.into())
+}
+
+#[cfg(test)]
+mod tests;

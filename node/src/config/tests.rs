@@ -1,0 +1,99 @@
+use super::*;
+
+/// The file that documents every key.
+const DOCUMENTED: &str = include_str!("../../../config/node.toml");
+
+fn joined(config: Config) -> Config {
+    Config { gateway: vec!["127.0.0.1:8443".to_owned()], ..config }
+}
+
+fn folder(config: Config) -> Config {
+    joined(Config { model: "models/small".to_owned(), ..config })
+}
+
+fn complaint(config: Config) -> String {
+    config.check().unwrap_err().to_string()
+}
+
+#[test]
+fn the_documented_file_is_the_default() {
+    assert_eq!(Config::parse(DOCUMENTED).unwrap(), Config::default());
+}
+
+#[test]
+fn every_key_is_documented_with_a_reason() {
+    // Debug names each field once, at the start of a line.
+    let debug = format!("{:#?}", Config::default());
+    let keys = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(':'));
+    for (key, _) in keys.filter(|(key, _)| !key.starts_with(' ')) {
+        let at = DOCUMENTED.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("{key} is missing"));
+        assert!(DOCUMENTED[..at].lines().last().unwrap().starts_with('#'), "{key} has no reason");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let (line, why) = Config::parse("slots = 2\nslot = 3\n").unwrap_err();
+    assert_eq!(line, 2);
+    assert!(why.contains("`slot`"), "{why}");
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_line() {
+    let (line, why) = Config::parse("\n\nslots = \"two\"\n").unwrap_err();
+    assert_eq!(line, 3);
+    assert!(why.contains("string \"two\""), "{why}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::read(Path::new("/nowhere/node.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read /nowhere/node.toml: "), "{error}");
+}
+
+#[test]
+fn a_node_serves_exactly_one_model() {
+    let both = folder(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+    assert!(complaint(both).contains("both a model and an upstream"));
+    assert!(complaint(joined(Config::default())).contains("no model"));
+}
+
+#[test]
+fn wrong_values_are_named() {
+    let bad_id = folder(Config { gateway_id: "abc".to_owned(), ..Config::default() });
+    assert!(complaint(bad_id).starts_with("gateway_id: a node id is 64 hex digits"));
+    let bad_metrics = folder(Config { metrics: "9000".to_owned(), ..Config::default() });
+    assert!(complaint(bad_metrics).starts_with("metrics: "));
+    assert_eq!(complaint(folder(Config { slots: 0, ..Config::default() })), "slots is at least 1");
+    for address in ["host", ":1", "host:", "host:0", "host:70000"] {
+        let config = Config { gateway: vec![address.to_owned()], ..folder(Config::default()) };
+        assert_eq!(complaint(config), format!("gateway {address:?} is not HOST:PORT"));
+    }
+}
+
+#[test]
+fn an_upstream_needs_the_models_name_there() {
+    let config = joined(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+    assert!(complaint(config).contains("--upstream-model"));
+}
+
+#[test]
+fn a_key_variable_that_is_not_set_is_named() {
+    let config = joined(Config {
+        upstream: "http://localhost".to_owned(),
+        upstream_model: "m".to_owned(),
+        upstream_key_env: "SHOAL_NOBODY_SETS_THIS".to_owned(),
+        ..Config::default()
+    });
+    assert!(complaint(config).contains("SHOAL_NOBODY_SETS_THIS"));
+}
+
+#[test]
+fn each_model_has_a_data_directory_of_its_own() {
+    let data = |model: &str| {
+        let config = joined(Config { model: model.to_owned(), ..Config::default() });
+        config.check().unwrap().data
+    };
+    assert!(data("bundled:shoal-sum").ends_with("shoal/node-shoal-sum"));
+    assert!(data("some/where/else").ends_with("shoal/node-else"));
+}

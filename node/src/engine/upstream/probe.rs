@@ -1,0 +1,116 @@
+//! Is the endpoint there, does it take the key, does it have the model? Found out before the node
+//! joins, and said in one line.
+
+use async_openai::{Client, config::OpenAIConfig, error::OpenAIError};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{FIRST_BYTE, Settings, fault::Said};
+
+/// Where neither the owner nor the endpoint says how long a context is: what small models have.
+pub(super) const CONTEXT: u32 = 4096;
+
+/// Why an upstream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{url:?} is no URL of an endpoint: {why}")]
+    Url { url: String, why: String },
+    #[error("the upstream's key has characters that no key has")]
+    Key,
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+    #[error("cannot reach {url}: {why}")]
+    Unreachable { url: String, why: String },
+    #[error("{url} refuses the key ({status}): name the variable that holds it with --upstream-key-env")]
+    Unauthorized { url: String, status: u16 },
+    #[error("{url} does not serve {model}: {why}")]
+    Model { url: String, model: String, why: String },
+}
+
+/// What the endpoint says of the model.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) context: Option<u32>,
+}
+
+/// Looks the model up in the endpoint's list; where it is not there, or there is no list (names
+/// there and here may differ), asks it for one token.
+pub(super) async fn probe(
+    client: &Client<OpenAIConfig>,
+    settings: &Settings,
+) -> Result<Found, ConnectError> {
+    let listed = timeout(FIRST_BYTE, client.models().list_byot::<Value>()).await;
+    let found = match listed.map_err(|_| silent(settings))? {
+        Ok(list) => find(&list, &settings.model),
+        Err(error) => match why(error, settings)? {
+            Said { status: Some(404 | 405 | 501), .. } => None,
+            said => return Err(refused(said, settings)),
+        },
+    };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let one = json!({
+        "model": settings.model,
+        "messages": [{ "role": "user", "content": "Hi" }],
+        "max_tokens": 1,
+    });
+    let chat = client.chat();
+    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(one)).await.map_err(|_| silent(settings))? {
+        Ok(_) => Ok(Found::default()),
+        Err(error) => Err(refused(why(error, settings)?, settings)),
+    }
+}
+
+fn find(list: &Value, model: &str) -> Option<Found> {
+    let models = list.get("data")?.as_array()?;
+    let entry = models.iter().find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
+    // vLLM says it on the entry, llama.cpp's server in `meta`.
+    let places = ["/max_model_len", "/meta/n_ctx", "/context_length"];
+    let context = places.iter().find_map(|place| entry.pointer(place)?.as_u64());
+    Some(Found { context: context.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) })
+}
+
+/// The endpoint's refusal, or why it could not even refuse.
+fn why(error: OpenAIError, settings: &Settings) -> Result<Said, ConnectError> {
+    let unreachable = |why: String| ConnectError::Unreachable { url: settings.url.clone(), why };
+    match error {
+        OpenAIError::Boxed(error) => match error.downcast::<Said>() {
+            Ok(said) => Ok(*said),
+            Err(error) => Err(unreachable(error.to_string())),
+        },
+        OpenAIError::Reqwest(error) => Err(unreachable(root(&error))),
+        OpenAIError::JSONDeserialize(..) => {
+            Err(unreachable("what answers there does not speak the OpenAI API".to_owned()))
+        }
+        error => Err(unreachable(error.to_string())),
+    }
+}
+
+fn refused(said: Said, settings: &Settings) -> ConnectError {
+    let (url, model) = (settings.url.clone(), settings.model.clone());
+    match said.status {
+        Some(status @ (401 | 403)) => ConnectError::Unauthorized { url, status },
+        _ => ConnectError::Model { url, model, why: said.to_string() },
+    }
+}
+
+fn silent(settings: &Settings) -> ConnectError {
+    let why = format!("no answer within {} s", FIRST_BYTE.as_secs());
+    ConnectError::Unreachable { url: settings.url.clone(), why }
+}
+
+/// The innermost cause: `connection refused` rather than `error sending request`.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
+pub(super) fn swarm_name(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+    name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
+}

@@ -1,0 +1,72 @@
+//! A judge's duties around its engine: refuse what cannot be judged, and never hand out a ballot
+//! that is not sound.
+
+use shoal_proto::{
+    generate::Fault,
+    hello::Model,
+    judge::{Ballot, Judge, Kind},
+};
+
+use crate::engine::{Engine, EngineError};
+
+/// More candidates than any round has; each costs a pass over its text.
+const CANDIDATES_MAX: usize = 64;
+
+/// Every ordered pair of a round of 32.
+const PAIRS_MAX: usize = 1_024;
+
+/// Whether `model` can be asked for this ballot.
+pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
+    let refuse = |fault, why: &str| Err(EngineError::new(fault, why));
+    if ask.messages.is_empty() {
+        return refuse(Fault::BadRequest, "there is no conversation to judge by");
+    }
+    if ask.candidates.is_empty() || ask.candidates.len() > CANDIDATES_MAX {
+        return refuse(Fault::BadRequest, "there are 1 to 64 candidates");
+    }
+    match ask.kind() {
+        Kind::Unspecified => refuse(Fault::BadRequest, "the ballot's kind is not known"),
+        Kind::Likelihood if !model.likelihood => {
+            refuse(Fault::Unsupported, "this model gives no likelihood ballots")
+        }
+        Kind::Pairwise if !model.pairwise => {
+            refuse(Fault::Unsupported, "this model gives no pairwise ballots")
+        }
+        Kind::Likelihood => Ok(()),
+        Kind::Pairwise => check_pairs(ask),
+    }
+}
+
+fn check_pairs(ask: &Judge) -> Result<(), EngineError> {
+    let known = |index: u32| usize::try_from(index).is_ok_and(|index| index < ask.candidates.len());
+    let sound = ask.pairs.iter().all(|pair| {
+        known(pair.first) && known(pair.second) && pair.first != pair.second
+    });
+    if sound && (1..=PAIRS_MAX).contains(&ask.pairs.len()) {
+        return Ok(());
+    }
+    let rule = "a pairwise ballot names 1 to 1024 pairs of two different candidates";
+    Err(EngineError::new(Fault::BadRequest, rule))
+}
+
+/// The engine's ballot on a checked ask, checked in its turn.
+pub async fn ballot(ask: Judge, engine: &dyn Engine) -> Result<Ballot, EngineError> {
+    let (kind, candidates, pairs) = (ask.kind(), ask.candidates.len(), ask.pairs.len());
+    let ballot = engine.judge(ask).await?;
+    let sound = match kind {
+        Kind::Likelihood => {
+            ballot.scores.len() == candidates
+                && ballot.scores.iter().all(|s| s.logprob.is_finite() && s.logprob <= 0.0)
+        }
+        Kind::Pairwise => {
+            ballot.verdicts.len() == pairs
+                && ballot.verdicts.iter().all(|p| (0.0..=1.0).contains(p))
+        }
+        Kind::Unspecified => false,
+    };
+    if sound {
+        Ok(ballot)
+    } else {
+        Err(EngineError::new(Fault::Engine, "the engine's ballot is not sound"))
+    }
+}

@@ -1,0 +1,249 @@
+//! A member's life on the line: dial, register, work, and when the link is lost, again.
+
+pub mod backoff;
+mod register;
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use shoal_proto::{
+    Link, LinkError, Message, Stream,
+    goodbye::Goodbye,
+    heartbeat::Heartbeat,
+    hello::Refusal,
+    identity::Identity,
+    link::{Receiver, Sender},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::register::RegisterError;
+use self::{
+    backoff::Backoff,
+    register::{Welcomed, register},
+};
+use crate::serve::{self, Desk};
+
+/// Reaches for the gateway once.
+pub type Dial = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Link>, LinkError>> + Send + Sync;
+
+/// Who joins, and who works for it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The key that is its name.
+    pub identity: Arc<Identity>,
+    /// Whom it belongs to; empty: itself.
+    pub operator: String,
+    /// Where work is taken; one desk serves all of a node's links.
+    pub desk: Arc<Desk>,
+    /// How long work that runs when the node is told to stop may take to finish.
+    pub drain: Duration,
+}
+
+/// Why there is no point in another try. One line, for the node's owner.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The gateway said that another try does not help.
+    #[error("the gateway refuses this node: {}", .0.message)]
+    Refused(Refusal),
+    /// The gateway is not the one whose key is pinned.
+    #[error(transparent)]
+    WrongKey(LinkError),
+}
+
+/// How a stay ended, short of a fatal end.
+#[derive(Debug)]
+pub enum Ended {
+    /// The node was told to stop, and what it had begun is finished or out of time.
+    Stopped,
+    /// The link is gone.
+    Lost(String),
+    /// The node was not taken in.
+    Refused(RegisterError),
+}
+
+/// Keeps `member` linked to the gateway that `dial` reaches, until told to `stop`.
+pub async fn live(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
+    let metrics = member.desk.metrics();
+    let mut backoff = Backoff::new(seed(member));
+    while let Some(dialled) = stop.run_until_cancelled(dial()).await {
+        let (why, asked) = match dialled {
+            Ok(link) => match stay(link, member, stop, &mut backoff).await {
+                Ended::Stopped => return Ok(()),
+                Ended::Lost(why) => (why, None),
+                Ended::Refused(error) => (error.to_string(), asked(error)?),
+            },
+            Err(error @ LinkError::WrongKey { .. }) => return Err(Fatal::WrongKey(error)),
+            Err(error) => (error.to_string(), None),
+        };
+        let wait = backoff.lost(now(), asked);
+        tracing::warn!(why, wait_ms = millis(wait), "not linked to the gateway");
+        if stop.run_until_cancelled(sleep(wait)).await.is_none() {
+            break;
+        }
+        metrics.reconnects.inc();
+    }
+    Ok(())
+}
+
+/// One stay as a member on `link`: registers, then works until the link is lost or `stop`.
+pub async fn session(link: Arc<dyn Link>, member: &Member, stop: &CancellationToken) -> Ended {
+    stay(link, member, stop, &mut Backoff::new(0)).await
+}
+
+async fn stay(
+    link: Arc<dyn Link>,
+    member: &Member,
+    stop: &CancellationToken,
+    backoff: &mut Backoff,
+) -> Ended {
+    let welcomed = match stop.run_until_cancelled(register(&*link, member)).await {
+        Some(Ok(welcomed)) => welcomed,
+        Some(Err(error)) => {
+            link.close("not registered");
+            return Ended::Refused(error);
+        }
+        None => {
+            link.close("stopped");
+            return Ended::Stopped;
+        }
+    };
+    backoff.welcomed(now());
+    tracing::info!(gateway.id = %link.peer().short(), node.id = %member.identity.id().short(), "joined");
+    let linked = member.desk.metrics().linked();
+    let ended = work(&*link, welcomed, member, stop).await;
+    drop(linked);
+    link.close(match &ended {
+        Ended::Stopped => "stopped",
+        Ended::Lost(_) | Ended::Refused(_) => "lost",
+    });
+    ended
+}
+
+/// Takes work and gives signs of life. Dropping this future stops everything it began.
+async fn work(
+    link: &dyn Link,
+    welcomed: Welcomed,
+    member: &Member,
+    stop: &CancellationToken,
+) -> Ended {
+    let Welcomed { control: Stream { mut sender, receiver }, heartbeat: every } = welcomed;
+    let mut pieces = JoinSet::new();
+    let mut heard = pin!(listen(receiver));
+    let mut beat = interval_at(Instant::now() + every, every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sequence = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            why = link.closed() => return Ended::Lost(why.to_string()),
+            stream = link.accept() => match stream {
+                Ok(stream) => take(stream, &mut pieces, member),
+                Err(error) => return Ended::Lost(error.to_string()),
+            },
+            Some(_) = pieces.join_next() => {}
+            _ = beat.tick() => {
+                sequence += 1;
+                if let Err(why) = say(&mut sender, heartbeat(sequence, member)).await {
+                    return Ended::Lost(why);
+                }
+            }
+            why = &mut heard => return Ended::Lost(why),
+        }
+    }
+    let goodbye = Goodbye { reason: "the node is stopping".to_owned() };
+    if say(&mut sender, Message::Goodbye(goodbye)).await.is_ok() {
+        drain(link, pieces, member).await;
+    }
+    Ended::Stopped
+}
+
+/// Hears the gateway out until the control stream ends, and says why it did.
+async fn listen(mut control: Receiver) -> String {
+    loop {
+        match control.next().await {
+            Ok(Some(Message::Goodbye(goodbye))) => {
+                tracing::info!(why = goodbye.reason, "the gateway is leaving");
+            }
+            Ok(Some(_)) => tracing::debug!("the gateway said something out of turn"),
+            Ok(None) => return "the gateway ended the control stream".to_owned(),
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member) {
+    // Over this many the streams are dropped unread: the peer ignores every Busy it was told.
+    if pieces.len() < member.desk.streams_max() {
+        let desk = Arc::clone(&member.desk);
+        pieces.spawn(async move { serve::piece(stream, &desk).await });
+    }
+}
+
+/// Takes nothing new, and lets what runs finish up to the member's limit.
+async fn drain(link: &dyn Link, mut pieces: JoinSet<()>, member: &Member) {
+    let deadline = Instant::now() + member.drain;
+    let mut refusals = JoinSet::new();
+    while !pieces.is_empty() || !refusals.is_empty() {
+        tokio::select! {
+            biased;
+            () = sleep_until(deadline) => {
+                tracing::warn!(pieces = pieces.len(), "stopped with work unfinished");
+                break;
+            }
+            _ = link.closed() => break,
+            Some(_) = pieces.join_next() => {}
+            Some(_) = refusals.join_next() => {}
+            Ok(stream) = link.accept() => if refusals.len() < member.desk.streams_max() {
+                refusals.spawn(serve::refuse_draining(stream));
+            },
+        }
+    }
+}
+
+/// A word on the control stream must not wait longer than a peer may be silent.
+async fn say(control: &mut Sender, message: Message) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(45);
+    match timeout(PATIENCE, control.send(&message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the gateway does not read the control stream".to_owned()),
+    }
+}
+
+fn heartbeat(sequence: u64, member: &Member) -> Message {
+    let load = member.desk.load();
+    Message::Heartbeat(Heartbeat { sequence, running: load.running, waiting: load.waiting })
+}
+
+/// How long the gateway asked to wait; fatal when it said that waiting does not help.
+fn asked(error: RegisterError) -> Result<Option<Duration>, Fatal> {
+    match error {
+        RegisterError::Refused(refusal) if refusal.retry_ms == 0 => Err(Fatal::Refused(refusal)),
+        RegisterError::Refused(refusal) => Ok(Some(Duration::from_millis(refusal.retry_ms.into()))),
+        _ => Ok(None),
+    }
+}
+
+/// Each node jitters in its own way, and the same way in every simulation.
+fn seed(member: &Member) -> u64 {
+    let mut seed = [0; 8];
+    seed.iter_mut().zip(member.identity.id().0).for_each(|(to, from)| *to = from);
+    u64::from_le_bytes(seed)
+}
+
+/// The runtime's clock, which simulations pause.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

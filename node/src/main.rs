@@ -1,0 +1,182 @@
+//! The program: reads its settings, starts the log, runs the node.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use shoal_node::{
+    config::{Config, Settings},
+    node,
+    telemetry::{self, LogFormat},
+};
+
+/// Puts a model into a Shoal swarm: it writes answers and judges those of others.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  shoal-node --gateway gateway.example:8443 --model bundled:shoal-sum
+  shoal-node --gateway gateway.example:8443 --model ~/models/SmolLM2-135M-Instruct
+  shoal-node --gateway gateway.example:8443 \\
+      --upstream http://127.0.0.1:11434/v1 --upstream-model llama3.2";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the models inside this program.
+    #[cfg(feature = "burn")]
+    Models,
+    /// Measures how fast this machine runs a model.
+    #[cfg(feature = "burn")]
+    Bench {
+        /// A folder, or bundled:NAME.
+        #[arg(long)]
+        model: String,
+        /// Tokens to write.
+        #[arg(long, default_value_t = 512)]
+        tokens: u32,
+    },
+}
+
+/// What stands on the command line comes before the file.
+#[derive(Debug, Args)]
+struct NodeArgs {
+    /// Settings; config/node.toml documents each.
+    #[arg(long, value_name = "FILE", env = "SHOAL_NODE_CONFIG")]
+    config: Option<PathBuf>,
+    /// A gateway to join; may be given more than once.
+    #[arg(long, value_name = "HOST:PORT", env = "SHOAL_NODE_GATEWAY", value_delimiter = ',')]
+    gateway: Vec<String>,
+    /// The gateway's key; without it the key of the first meeting is trusted and remembered.
+    #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
+    gateway_id: Option<String>,
+    /// A folder with config.json, tokenizer.json and *.safetensors, or bundled:NAME.
+    #[arg(long, value_name = "DIR", env = "SHOAL_NODE_MODEL")]
+    model: Option<String>,
+    /// An OpenAI-compatible endpoint instead of a model.
+    #[arg(long, value_name = "URL", env = "SHOAL_NODE_UPSTREAM")]
+    upstream: Option<String>,
+    /// The endpoint's name for the model.
+    #[arg(long, value_name = "NAME", env = "SHOAL_NODE_UPSTREAM_MODEL")]
+    upstream_model: Option<String>,
+    /// The environment variable that holds the endpoint's key.
+    #[arg(long, value_name = "VAR", env = "SHOAL_NODE_UPSTREAM_KEY_ENV")]
+    upstream_key_env: Option<String>,
+    /// Tokens of context of the endpoint's model.
+    #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_UPSTREAM_CONTEXT")]
+    upstream_context: Option<u32>,
+    /// The model's name in the swarm.
+    #[arg(long, env = "SHOAL_NODE_NAME")]
+    name: Option<String>,
+    /// Whom the node belongs to.
+    #[arg(long, value_name = "NAME", env = "SHOAL_NODE_OPERATOR")]
+    operator: Option<String>,
+    /// Pieces of work done at the same time.
+    #[arg(long, value_name = "N", env = "SHOAL_NODE_SLOTS")]
+    slots: Option<u32>,
+    /// Tokens of an answer for which the ask sets no limit.
+    #[arg(long, value_name = "N", env = "SHOAL_NODE_ANSWER_TOKENS")]
+    answer_tokens: Option<u32>,
+    /// Where the node keeps its key.
+    #[arg(long, value_name = "DIR", env = "SHOAL_NODE_DATA")]
+    data: Option<String>,
+    /// Serve /metrics for Prometheus here.
+    #[arg(long, value_name = "IP:PORT", env = "SHOAL_NODE_METRICS")]
+    metrics: Option<String>,
+    /// Seconds for running work to finish at SIGTERM.
+    #[arg(long, value_name = "SECONDS", env = "SHOAL_NODE_DRAIN_S")]
+    drain_s: Option<u64>,
+    /// How the log looks.
+    #[arg(long, value_name = "FORMAT", env = "SHOAL_NODE_LOG")]
+    log: Option<LogFormat>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (settings, log) = match cli.command {
+        #[cfg(feature = "burn")]
+        Some(command) => return told(command.run(), 1),
+        #[cfg(not(feature = "burn"))]
+        Some(command) => match command {},
+        None => match cli.node.settings() {
+            Ok(settings) => settings,
+            Err(error) => return told(Err(error), 2),
+        },
+    };
+    telemetry::start(log);
+    told(serve(settings), 1)
+}
+
+/// One line on stderr, and the exit code.
+fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shoal-node: {error:#}");
+            ExitCode::from(failure)
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    Ok(node::run(settings).await?)
+}
+
+impl NodeArgs {
+    fn settings(self) -> anyhow::Result<(Settings, LogFormat)> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        self.onto(&mut config);
+        let log = config.log;
+        Ok((config.check()?, log))
+    }
+
+    fn onto(self, config: &mut Config) {
+        fn set<T>(place: &mut T, given: Option<T>) {
+            if let Some(given) = given {
+                *place = given;
+            }
+        }
+        set(&mut config.gateway, (!self.gateway.is_empty()).then_some(self.gateway));
+        set(&mut config.gateway_id, self.gateway_id);
+        set(&mut config.model, self.model);
+        set(&mut config.upstream, self.upstream);
+        set(&mut config.upstream_model, self.upstream_model);
+        set(&mut config.upstream_key_env, self.upstream_key_env);
+        set(&mut config.upstream_context, self.upstream_context);
+        set(&mut config.name, self.name);
+        set(&mut config.operator, self.operator);
+        set(&mut config.slots, self.slots);
+        set(&mut config.answer_tokens, self.answer_tokens);
+        set(&mut config.data, self.data);
+        set(&mut config.metrics, self.metrics);
+        set(&mut config.drain_s, self.drain_s);
+        set(&mut config.log, self.log);
+    }
+}
+
+#[cfg(feature = "burn")]
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        use shoal_node::engine::burn::bench;
+        use std::io::Write as _;
+        let mut out = std::io::stdout().lock();
+        match self {
+            Self::Models => writeln!(out, "{}", bench::models())?,
+            Self::Bench { model, tokens } => {
+                let speeds = bench::measure(&model, tokens).context("cannot measure")?;
+                writeln!(out, "{speeds}")?;
+            }
+        }
+        Ok(())
+    }
+}

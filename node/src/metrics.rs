@@ -1,0 +1,192 @@
+//! What a node counts. Names follow Prometheus: one unit a metric, `_total` on counters, closed
+//! label sets, every counter there from the start.
+
+pub mod page;
+
+
+
+use std::time::Duration;
+
+use prometheus::{
+    Counter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, core::Collector,
+};
+use shoal_proto::generate::{Done, Fault};
+
+/// From a tiny model's answer to a long one behind a slow upstream.
+const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+
+/// Kinds of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Generate,
+    Judge,
+    /// The stream began with something else.
+    Unknown,
+}
+
+/// How work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The engine broke.
+    Failed,
+    /// No slot and no place in the queue.
+    Busy,
+    /// The ask was at fault: malformed, too long, not what the model can.
+    Refused,
+    /// The gateway lost interest.
+    Cancelled,
+}
+
+/// A node's counters; clones count into the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    work: IntCounterVec,
+    duration: HistogramVec,
+    first_token: Histogram,
+    tokens: IntCounterVec,
+    decode: Counter,
+    running: IntGauge,
+    waiting: IntGauge,
+    links: IntGauge,
+    /// Tries to link after the first.
+    pub(crate) reconnects: IntCounter,
+}
+
+/// Something that is the case until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held(IntGauge);
+
+impl Held {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Generate, Self::Judge, Self::Unknown];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Judge => "judge",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Outcome {
+    const ALL: [Self; 5] =
+        [Self::Done, Self::Failed, Self::Busy, Self::Refused, Self::Cancelled];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whose fault it was.
+    pub(crate) const fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Busy => Self::Busy,
+            Fault::ContextLength | Fault::Unsupported | Fault::BadRequest | Fault::Draining => {
+                Self::Refused
+            }
+            Fault::Engine | Fault::Unspecified => Self::Failed,
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes the counters known to `registry`; fails when they are known already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            work: known(registry, IntCounterVec::new(
+                Opts::new("shoal_node_work_total", "Pieces of work by kind and how they ended."),
+                &["kind", "outcome"],
+            )?)?,
+            duration: known(registry, HistogramVec::new(
+                HistogramOpts::new("shoal_node_work_duration_seconds", "From a piece of work's arrival to its last word.").buckets(SECONDS.to_vec()),
+                &["kind"],
+            )?)?,
+            first_token: known(registry, Histogram::with_opts(
+                HistogramOpts::new("shoal_node_time_to_first_token_seconds", "From the arrival of an ask to the first text.").buckets(SECONDS.to_vec()),
+            )?)?,
+            tokens: known(registry, IntCounterVec::new(
+                Opts::new("shoal_node_tokens_total", "Tokens read (input) and written (output)."),
+                &["type"],
+            )?)?,
+            decode: known(registry, Counter::new("shoal_node_decode_seconds_total", "Time spent writing after the first text.")?)?,
+            running: known(registry, IntGauge::new("shoal_node_running", "Pieces of work that have a slot.")?)?,
+            waiting: known(registry, IntGauge::new("shoal_node_waiting", "Pieces of work that wait for a slot.")?)?,
+            links: known(registry, IntGauge::new("shoal_node_links", "Gateways that the node is a member of now.")?)?,
+            reconnects: known(registry, IntCounter::new("shoal_node_reconnects_total", "Tries to reach a gateway after the first.")?)?,
+        };
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    /// A counter that first appears at 1 hides its first event from `increase()`.
+    fn start_at_zero(&self) {
+        for kind in Kind::ALL {
+            self.duration.with_label_values(&[kind.label()]);
+            for outcome in Outcome::ALL {
+                self.work.with_label_values(&[kind.label(), outcome.label()]);
+            }
+        }
+        for direction in ["input", "output"] {
+            self.tokens.with_label_values(&[direction]);
+        }
+    }
+
+    pub(crate) fn worked(&self, kind: Kind, outcome: Outcome, took: Duration) {
+        self.work.with_label_values(&[kind.label(), outcome.label()]).inc();
+        self.duration.with_label_values(&[kind.label()]).observe(took.as_secs_f64());
+    }
+
+    /// The first text of an answer is there, `after` its ask; gives `after` back.
+    pub(crate) fn first_token(&self, after: Duration) -> Duration {
+        self.first_token.observe(after.as_secs_f64());
+        after
+    }
+
+    pub(crate) fn wrote(&self, done: &Done, decoding: Duration) {
+        self.read(done.prompt_tokens);
+        self.tokens.with_label_values(&["output"]).inc_by(done.completion_tokens.into());
+        self.decode.inc_by(decoding.as_secs_f64());
+    }
+
+    pub(crate) fn read(&self, tokens: u32) {
+        self.tokens.with_label_values(&["input"]).inc_by(tokens.into());
+    }
+
+    pub(crate) fn running(&self) -> Held {
+        Held::new(&self.running)
+    }
+
+    pub(crate) fn waiting(&self) -> Held {
+        Held::new(&self.waiting)
+    }
+
+    pub(crate) fn linked(&self) -> Held {
+        Held::new(&self.links)
+    }
+}
+
+fn known<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

@@ -1,0 +1,183 @@
+//! A node from its settings to its end: the only file that sees all of it.
+
+use std::{future::pending, net::SocketAddr, sync::Arc};
+
+use futures_util::{FutureExt, future::try_join_all};
+use prometheus::{Registry, process_collector::ProcessCollector};
+use shoal_proto::{Link, LinkError, NodeId, link::quic};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Settings, Source},
+    engine::{Engine, upstream::{ConnectError, Upstream}},
+    key::{Home, HomeError},
+    link::{self, Fatal, Member},
+    metrics::{Metrics, page::Page},
+    serve::Desk,
+};
+#[cfg(feature = "burn")]
+use crate::engine::burn::{Burn, Files, LoadError, Options};
+
+/// Why a node cannot run. One line for its owner.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Upstream(#[from] ConnectError),
+    #[cfg(feature = "burn")]
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    #[cfg(not(feature = "burn"))]
+    #[error("this build has no burn engine: it can only stand before an --upstream")]
+    NoBurn,
+    #[error("the model could not be loaded: its thread died")]
+    Loader,
+    #[error("cannot listen on {address} for metrics: {source}")]
+    Metrics { address: SocketAddr, source: std::io::Error },
+    #[error("cannot count: {0}")]
+    Count(#[from] prometheus::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+/// Runs until SIGTERM or Ctrl-C, then drains. A second signal ends it at once.
+pub async fn run(settings: Settings) -> Result<(), NodeError> {
+    let stop = CancellationToken::new();
+    let signals = signals().map_err(NodeError::Signals)?;
+    tokio::select! {
+        ended = live(settings, &stop) => ended,
+        () = obey(signals, &stop) => {
+            tracing::warn!("stopped at once");
+            Ok(())
+        }
+    }
+}
+
+/// Joins every gateway and serves until `stop`.
+pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
+    let home = Arc::new(Home::open(&settings.data)?);
+    let Some(engine) = stop.run_until_cancelled(open(&settings)).await else {
+        return Ok(());
+    };
+    let engine = engine?;
+    tracing::info!(
+        model = engine.model().name,
+        node.id = %home.identity().id(),
+        slots = settings.slots,
+        "ready to serve"
+    );
+    let registry = Registry::new();
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    let desk = Desk::new(engine, settings.slots, Metrics::register(&registry)?);
+    let member = Member {
+        identity: Arc::new(home.identity().clone()),
+        operator: settings.operator.clone(),
+        desk: Arc::new(desk),
+        drain: settings.drain,
+    };
+    let page = match settings.metrics {
+        Some(address) => serve_page(address, registry).await?.left_future(),
+        None => pending().right_future(),
+    };
+    let dials: Vec<_> =
+        settings.gateways.iter().map(|gateway| dial(gateway, &home, settings.gateway_id)).collect();
+    let links = dials.iter().map(|dial| link::live(dial, &member, stop));
+    tokio::select! {
+        lived = try_join_all(links) => lived.map(drop).map_err(NodeError::Fatal),
+        never = page => match never {},
+    }
+}
+
+/// Finds the model and makes it ready, away from tokio's threads.
+async fn open(settings: &Settings) -> Result<Arc<dyn Engine>, NodeError> {
+    #[cfg(feature = "burn")]
+    let files = match &settings.source {
+        Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
+        Source::Bundled(name) => Files::bundled(name)?,
+        Source::Folder(folder) => Files::folder(folder)?,
+    };
+    #[cfg(not(feature = "burn"))]
+    return match &settings.source {
+        Source::Upstream(upstream) => Ok(Arc::new(Upstream::connect(upstream).await?)),
+        Source::Bundled(_) | Source::Folder(_) => Err(NodeError::NoBurn),
+    };
+    #[cfg(feature = "burn")]
+    {
+        let options = Options {
+            name: settings.name.clone(),
+            slots: settings.slots,
+            answer_tokens: settings.answer_tokens,
+        };
+        let loaded = tokio::task::spawn_blocking(move || Burn::open(&files, &options)).await;
+        Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
+    }
+}
+
+async fn serve_page(
+    address: SocketAddr,
+    registry: Registry,
+) -> Result<impl Future<Output = std::convert::Infallible>, NodeError> {
+    let failed = |source| NodeError::Metrics { address, source };
+    let page = Page::bind(address, registry).await.map_err(failed)?;
+    tracing::info!(address = %page.address().map_err(failed)?, "metrics at /metrics");
+    Ok(page.serve())
+}
+
+/// How to reach a gateway: by QUIC, and only the one that was given or met before.
+fn dial(
+    gateway: &str,
+    home: &Arc<Home>,
+    given: Option<NodeId>,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Arc<dyn Link>, LinkError>>
++ Send
++ Sync
++ use<> {
+    let (gateway, home) = (gateway.to_owned(), Arc::clone(home));
+    move || {
+        let (gateway, home) = (gateway.clone(), Arc::clone(&home));
+        async move { reach(&gateway, &home, given).await }.boxed()
+    }
+}
+
+async fn reach(
+    gateway: &str,
+    home: &Home,
+    given: Option<NodeId>,
+) -> Result<Arc<dyn Link>, LinkError> {
+    let broken = |error: HomeError| LinkError::Unreachable {
+        address: gateway.to_owned(),
+        message: error.to_string(),
+    };
+    let expected = match given {
+        Some(given) => Some(given),
+        None => home.pinned(gateway).map_err(broken)?,
+    };
+    let link = quic::dial(gateway, home.identity(), expected).await?;
+    if expected.is_none() {
+        home.pin(gateway, link.peer()).map_err(broken)?;
+        tracing::info!(gateway, gateway.id = %link.peer(), "met for the first time, remembered");
+    }
+    Ok(Arc::new(link))
+}
+
+fn signals() -> std::io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+}
+
+/// The first signal asks for a drain; resolves at the second.
+async fn obey([mut terminate, mut interrupt]: [Signal; 2], stop: &CancellationToken) {
+    for _ in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if !stop.is_cancelled() {
+            tracing::info!("told to stop: finishing what runs");
+            stop.cancel();
+        }
+    }
+}

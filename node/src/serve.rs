@@ -1,0 +1,181 @@
+//! A piece of work, from the stream it came on to its last word: seat it, do it, tell the result.
+
+pub mod desk;
+mod check;
+
+use std::time::Duration;
+
+use shoal_proto::{
+    Message, Stream, WireError,
+    generate::{Failed, Fault, Generate, Piece},
+    judge::Judge,
+    link::Sender,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+pub use self::desk::{Desk, Load};
+use crate::{
+    engine::{EngineError, Event},
+    judge,
+    metrics::{Kind, Outcome},
+};
+
+/// A stream whose first word is not there by then is dropped.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// A gateway that does not read an answer for this long has forgotten it.
+const UNREAD: Duration = Duration::from_secs(30);
+
+/// Text that gathered while the last piece was on its way goes out in one, up to this many bytes.
+const PIECE_BYTES: usize = 8 * 1024;
+
+/// Why a piece of work has no result.
+enum Stopped {
+    Failed(EngineError),
+    /// Nobody waits for it any more.
+    Gone,
+}
+
+impl From<EngineError> for Stopped {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<WireError> for Stopped {
+    fn from(_: WireError) -> Self {
+        Self::Gone
+    }
+}
+
+/// Does the work that `stream` asks for. Dropping this future, or the peer dropping its end of
+/// the stream, stops the engine.
+pub async fn piece(stream: Stream, desk: &Desk) {
+    let Stream { mut sender, mut receiver } = stream;
+    let Ok(Ok(Some(asked))) = timeout(FIRST_WORD, receiver.next()).await else {
+        return;
+    };
+    let begun = Instant::now();
+    let (kind, result) = match asked {
+        Message::Generate(ask) => (Kind::Generate, write(ask, begun, &mut sender, desk).await),
+        Message::Judge(ask) => (Kind::Judge, weigh(ask, &mut sender, desk).await),
+        _ => (Kind::Unknown, Err(bad_request("a work stream begins with generate or judge").into())),
+    };
+    let outcome = match result {
+        Ok(last) => tell(sender, &last, Outcome::Done).await,
+        Err(Stopped::Failed(error)) => fail(sender, error).await,
+        Err(Stopped::Gone) => Outcome::Cancelled,
+    };
+    desk.metrics().worked(kind, outcome, begun.elapsed());
+}
+
+/// Tells a stream that came after the goodbye that this node is leaving.
+pub async fn refuse_draining(stream: Stream) {
+    let Stream { sender, mut receiver } = stream;
+    if let Ok(Ok(Some(_))) = timeout(FIRST_WORD, receiver.next()).await {
+        fail(sender, EngineError::new(Fault::Draining, "the node is leaving")).await;
+    }
+}
+
+/// Writes an answer; the last message is its `Done`.
+async fn write(
+    ask: Generate,
+    begun: Instant,
+    sender: &mut Sender,
+    desk: &Desk,
+) -> Result<Message, Stopped> {
+    check::generate(&ask)?;
+    let _seat = unless_gone(sender, desk.seat()).await??;
+    let mut events = desk.engine().generate(ask);
+    let mut ahead = None;
+    let mut first = None;
+    loop {
+        let event = match ahead.take() {
+            Some(event) => Some(event),
+            None => unless_gone(sender, events.recv()).await?,
+        };
+        match event {
+            Some(Ok(Event::Piece(mut text))) => {
+                first.get_or_insert_with(|| desk.metrics().first_token(begun.elapsed()));
+                ahead = gather(&mut text, &mut events);
+                timeout(UNREAD, sender.send(&Message::Piece(Piece { text })))
+                    .await
+                    .map_err(|_| Stopped::Gone)??;
+            }
+            Some(Ok(Event::Done(done))) => {
+                desk.metrics().wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
+                return Ok(Message::Done(done));
+            }
+            Some(Err(error)) => return Err(error.into()),
+            None => return Err(broke().into()),
+        }
+    }
+}
+
+/// Appends what the engine has said meanwhile; returns the first event that is no text.
+fn gather(
+    text: &mut String,
+    events: &mut mpsc::Receiver<Result<Event, EngineError>>,
+) -> Option<Result<Event, EngineError>> {
+    while text.len() < PIECE_BYTES {
+        match events.try_recv() {
+            Ok(Ok(Event::Piece(more))) => text.push_str(&more),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Judges candidates; the last message is the ballot.
+async fn weigh(ask: Judge, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
+    judge::check(&ask, desk.engine().model())?;
+    let _seat = unless_gone(sender, desk.seat()).await??;
+    let ballot = unless_gone(sender, judge::ballot(ask, desk.engine())).await??;
+    desk.metrics().read(ballot.prompt_tokens);
+    Ok(Message::Ballot(ballot))
+}
+
+/// The result of `work`, unless the peer loses interest first; then `work` is dropped.
+async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    tokio::select! {
+        biased;
+        () = sender.cancelled() => Err(Stopped::Gone),
+        done = work => Ok(done),
+    }
+}
+
+async fn fail(sender: Sender, error: EngineError) -> Outcome {
+    let outcome = Outcome::of(error.fault);
+    if outcome == Outcome::Failed {
+        tracing::warn!(fault = ?error.fault, why = error.message, "work failed");
+    }
+    let failed = Failed { fault: error.fault.into(), message: error.message };
+    tell(sender, &Message::Failed(failed), outcome).await
+}
+
+/// Says the last word of a stream.
+async fn tell(mut sender: Sender, last: &Message, outcome: Outcome) -> Outcome {
+    let told = timeout(UNREAD, async {
+        sender.send(last).await?;
+        sender.finish().await
+    });
+    match told.await {
+        Ok(Ok(())) => outcome,
+        Ok(Err(_)) | Err(_) => Outcome::Cancelled,
+    }
+}
+
+fn bad_request(message: &str) -> EngineError {
+    EngineError::new(Fault::BadRequest, message)
+}
+
+fn broke() -> EngineError {
+    EngineError::new(Fault::Engine, "the engine stopped in the middle of an answer")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! What a node says while it works, on stderr.
+
+use tracing_subscriber::{EnvFilter, filter::Directive};
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// Starts the log. `RUST_LOG` chooses what is said; without it, `info` and above.
+pub fn start(format: LogFormat) {
+    let base = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = SILENT.iter().filter_map(|name| name.parse::<Directive>().ok());
+    let filter = filter.fold(base, EnvFilter::add_directive);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, as in tests, keeps the first.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+/// These print bodies of requests and answers, which are never logged here.
+const SILENT: [&str; 1] = ["async_openai=off"];
