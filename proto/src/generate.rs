@@ -1,5 +1,7 @@
 //! A piece of work: write an answer. Generate, then pieces as they are made, then done or failed.
 
+use crate::wire::Nonsense;
+
 /// Gateway to node: write an answer to this conversation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Generate {
@@ -9,6 +11,26 @@ pub struct Generate {
     /// How to sample.
     #[prost(message, optional, tag = "2")]
     pub sampling: Option<Sampling>,
+}
+
+/// Messages of one conversation at most: a frame's limit bounds their text, not their number.
+pub const MESSAGES_MAX: usize = 4096;
+
+impl Generate {
+    /// Holds what every node may rely on; [`crate::Message::decode`] calls it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        check_conversation(&self.messages)
+    }
+}
+
+pub(crate) fn check_conversation(messages: &[ChatMessage]) -> Result<(), Nonsense> {
+    if messages.len() > MESSAGES_MAX {
+        return Err(Nonsense("more than 4096 messages"));
+    }
+    Ok(())
 }
 
 /// One message of a conversation.
@@ -65,6 +87,24 @@ pub struct Done {
     /// temperature 1, if the engine knows it. The writer's own certainty.
     #[prost(double, optional, tag = "4")]
     pub logprob: Option<f64>,
+}
+
+impl Done {
+    /// Holds what a round relies on; for the gateway to call.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        if self.logprob.is_some_and(|logprob| !is_logprob(logprob)) {
+            return Err(Nonsense("a log-probability that is not finite and <= 0"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is the natural log of some probability greater than 0.
+pub(crate) fn is_logprob(x: f64) -> bool {
+    x.is_finite() && x <= 0.0
 }
 
 /// Why a text ended.

@@ -1,5 +1,7 @@
 //! The first words on a control stream: hello, challenge, proof, then welcome or refusal.
 
+use crate::wire::Nonsense;
+
 /// A node introduces itself. It is the first message on the control stream.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Hello {
@@ -50,6 +52,48 @@ pub struct Model {
     /// What it says of itself in a sentence, for people.
     #[prost(string, tag = "9")]
     pub description: String,
+}
+
+/// Longest name of a model in bytes.
+pub const MODEL_NAME_MAX: usize = 96;
+
+impl Hello {
+    /// Holds what a roster relies on; for the gateway to call, and to answer with
+    /// [`Reason::BadHello`].
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        let Some(model) = &self.model else {
+            return Err(Nonsense("no model"));
+        };
+        let good = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+        if model.name.is_empty()
+            || model.name.len() > MODEL_NAME_MAX
+            || !model.name.chars().all(good)
+        {
+            return Err(Nonsense(
+                "a model's name is 1 to 96 of letters, digits, `.`, `_`, `-`, `/`",
+            ));
+        }
+        if !(model.digest.is_empty() || is_digest(&model.digest)) {
+            return Err(Nonsense("a model's digest is 64 hex digits in lower case, or empty"));
+        }
+        if model.context == 0 {
+            return Err(Nonsense("a context of no tokens"));
+        }
+        if self.slots == 0 {
+            return Err(Nonsense("no slots"));
+        }
+        if [&self.build, &self.operator, &model.family].iter().any(|text| text.len() > 256) {
+            return Err(Nonsense("build, operator or family over 256 bytes"));
+        }
+        Ok(())
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The gateway asks for proof that the node holds its key now.

@@ -1,6 +1,15 @@
 //! Who is who: a node is its ed25519 public key, and nothing else.
 
+mod file;
+pub mod pins;
+
 use std::{fmt, str::FromStr};
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+pub use file::KeyError;
+
+use crate::hello::{Challenge, Proof};
 
 /// A node's name: the 32 bytes of its ed25519 public key, written as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,3 +55,78 @@ impl FromStr for NodeId {
         Ok(Self(id))
     }
 }
+
+/// What a node's signature over a hello begins with, so that it can be mistaken for nothing else.
+const HELLO: &[u8] = b"shoal/1 hello";
+
+/// The secret key behind a [`NodeId`]. Gateways have one too.
+#[derive(Clone)]
+pub struct Identity {
+    key: SigningKey,
+}
+
+impl Identity {
+    /// A new one, from the system's random numbers.
+    pub fn generate() -> Self {
+        Self::from_secret(rand::random())
+    }
+
+    /// The one with this secret key (RFC 8032's 32 byte seed); simulations count them up.
+    pub fn from_secret(secret: [u8; 32]) -> Self {
+        Self { key: SigningKey::from_bytes(&secret) }
+    }
+
+    /// The public name.
+    pub fn id(&self) -> NodeId {
+        NodeId(self.key.verifying_key().to_bytes())
+    }
+
+    /// The answer to a gateway's challenge. It is of no use at any other gateway: the gateway's
+    /// own key is part of what is signed.
+    pub fn prove(&self, gateway: NodeId, challenge: &Challenge) -> Proof {
+        let signature = self.key.sign(&hello_text(gateway, challenge));
+        Proof { signature: signature.to_bytes().to_vec() }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.id().short())
+    }
+}
+
+/// The signature is not by that node over this gateway's challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the proof is not by the key of the connection")]
+pub struct BadProof;
+
+impl Challenge {
+    /// A nonce that was never used: 32 bytes from the system's random numbers.
+    pub fn fresh() -> Self {
+        Self { nonce: rand::random::<[u8; 32]>().to_vec() }
+    }
+}
+
+impl Proof {
+    /// Whether `node` signed `challenge`, which `gateway` (this side) has set.
+    ///
+    /// # Errors
+    /// [`BadProof`], also for weak keys and malleable signatures (RFC 8032's strict rules).
+    pub fn verify(
+        &self,
+        node: NodeId,
+        gateway: NodeId,
+        challenge: &Challenge,
+    ) -> Result<(), BadProof> {
+        let key = VerifyingKey::from_bytes(&node.0).map_err(|_| BadProof)?;
+        let signature = Signature::from_slice(&self.signature).map_err(|_| BadProof)?;
+        key.verify_strict(&hello_text(gateway, challenge), &signature).map_err(|_| BadProof)
+    }
+}
+
+fn hello_text(gateway: NodeId, challenge: &Challenge) -> Vec<u8> {
+    [HELLO, &gateway.0, &challenge.nonce].concat()
+}
+
+#[cfg(test)]
+mod tests;

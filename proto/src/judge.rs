@@ -1,6 +1,15 @@
 //! A piece of work: judge candidates that this node did not write.
 
-use crate::generate::ChatMessage;
+use crate::{
+    generate::{ChatMessage, check_conversation, is_logprob},
+    wire::Nonsense,
+};
+
+/// Candidates of one round at most.
+pub const CANDIDATES_MAX: usize = 64;
+
+/// Every ordered pair of as many candidates.
+pub const PAIRS_MAX: usize = CANDIDATES_MAX * (CANDIDATES_MAX - 1);
 
 /// Gateway to node: judge these candidates. Answered by one [`Ballot`].
 #[derive(Clone, PartialEq, prost::Message)]
@@ -17,6 +26,31 @@ pub struct Judge {
     /// For [`Kind::Pairwise`]: which candidates to compare, in the order to show them.
     #[prost(message, repeated, tag = "4")]
     pub pairs: Vec<Pair>,
+}
+
+impl Judge {
+    /// Holds what every judge may rely on; [`crate::Message::decode`] calls it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        check_conversation(&self.messages)?;
+        if self.candidates.len() > CANDIDATES_MAX {
+            return Err(Nonsense("more than 64 candidates"));
+        }
+        if self.pairs.len() > PAIRS_MAX {
+            return Err(Nonsense("more pairs than candidates can form"));
+        }
+        let is_there =
+            |index: u32| usize::try_from(index).is_ok_and(|index| index < self.candidates.len());
+        if !self.pairs.iter().all(|pair| is_there(pair.first) && is_there(pair.second)) {
+            return Err(Nonsense("a pair of a candidate that is not there"));
+        }
+        if self.pairs.iter().any(|pair| pair.first == pair.second) {
+            return Err(Nonsense("a pair of a candidate with itself"));
+        }
+        Ok(())
+    }
 }
 
 /// What a judge is asked for.
@@ -51,6 +85,33 @@ pub struct Ballot {
     /// Tokens read for this ballot.
     #[prost(uint32, tag = "3")]
     pub prompt_tokens: u32,
+}
+
+impl Ballot {
+    /// Holds the ballot against what was `asked`; for the gateway to call before it counts it.
+    ///
+    /// # Errors
+    /// What is wrong: a number too many or too few, or one that no judge can mean.
+    pub fn check(&self, asked: &Judge) -> Result<(), Nonsense> {
+        let (scores, verdicts) = match Kind::try_from(asked.kind) {
+            Ok(Kind::Likelihood) => (asked.candidates.len(), 0),
+            Ok(Kind::Pairwise) => (0, asked.pairs.len()),
+            _ => (0, 0),
+        };
+        if self.scores.len() != scores {
+            return Err(Nonsense("not one score for each candidate"));
+        }
+        if self.verdicts.len() != verdicts {
+            return Err(Nonsense("not one verdict for each pair"));
+        }
+        if !self.scores.iter().all(|score| is_logprob(score.logprob)) {
+            return Err(Nonsense("a log-probability that is not finite and <= 0"));
+        }
+        if !self.verdicts.iter().all(|verdict| (0.0..=1.0).contains(verdict)) {
+            return Err(Nonsense("a verdict outside of [0, 1]"));
+        }
+        Ok(())
+    }
 }
 
 /// log P(candidate | conversation) under the judge's weights.

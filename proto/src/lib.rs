@@ -29,9 +29,9 @@ pub mod generate;
 pub mod judge;
 pub mod syllabus;
 pub mod wire;
-pub mod tls;
+mod tls;
 pub mod link;
 
-pub use identity::NodeId;
+pub use identity::{Identity, NodeId};
 pub use link::{Link, LinkError, Stream};
 pub use wire::{Message, WireError};
