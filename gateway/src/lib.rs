@@ -4,3 +4,5 @@
 pub mod ask;
 pub mod round;
 pub mod reputation;
+pub mod swarm;
+pub mod store;

@@ -5,12 +5,13 @@ use std::{cmp::Ordering, collections::HashMap};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use shoal_proto::{NodeId, hello::Model};
+use shoal_proto::NodeId;
 
 use crate::{
     ask::{Ask, Target},
     reputation::{Beta, KindPosterior, Standing},
     round::{RoundError, evidence},
+    swarm::MemberView,
 };
 
 /// How members are chosen.
@@ -42,25 +43,6 @@ impl Default for Settings {
             confidence_max: 50.0,
         }
     }
-}
-
-/// A member as the roster sees it at this moment. Only those alive are in the roster.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MemberView {
-    pub id: NodeId,
-    pub model: Model,
-    /// Whom it belongs to; empty: itself.
-    pub operator: String,
-    /// Pieces of work it takes at the same time.
-    pub slots: u32,
-    /// Pieces of work it has now.
-    pub running: u32,
-    /// Measured; 0: not yet.
-    pub tokens_per_second: f64,
-    /// Measured; 0: not yet.
-    pub first_token_seconds: f64,
-    /// Not yet calibrated: it writes, its ballots weigh nothing.
-    pub probation: bool,
 }
 
 /// Who does what in this round.

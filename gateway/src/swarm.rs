@@ -1,0 +1,88 @@
+//! The members of this gateway: how they come in, what they are asked, how they leave.
+//!
+//! A link's whole life is one future, [`Swarm::admit`]: hello, challenge, proof, welcome, exam,
+//! member, and gone. Whoever awaits it owns the member; dropping it ends the link.
+
+pub mod settings;
+pub mod roster;
+pub mod work;
+pub mod listen;
+pub mod admit;
+pub mod session;
+pub mod calibrate;
+pub mod gold;
+pub mod metrics;
+
+use std::sync::Arc;
+
+use shoal_proto::NodeId;
+use tokio_util::sync::CancellationToken;
+
+pub use admit::NotAdmitted;
+pub use metrics::Metrics;
+pub use roster::{MemberView, Speed};
+pub use session::Leave;
+pub use settings::{Config, Exam};
+pub use work::{WorkError, Writing, Written};
+
+use crate::{reputation::Standing, store::Book};
+use gold::Gold;
+use roster::{Roster, Seat};
+
+/// Who is here, and the way to ask them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Swarm(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    /// This gateway's own key: what a node signs when it proves its own.
+    gateway: NodeId,
+    roster: Arc<Roster>,
+    gold: Gold,
+    book: Book,
+    metrics: Metrics,
+    closing: CancellationToken,
+}
+
+impl Swarm {
+    /// A swarm without members. `seed` decides the gold questions: fresh for each start, so that
+    /// they cannot be learned by heart.
+    pub fn new(config: Config, gateway: NodeId, seed: u64, book: Book, metrics: Metrics) -> Self {
+        let gold = Gold::new(&config.exam, seed);
+        book.teach(gold.lessons());
+        Self(Arc::new(Shared {
+            roster: Roster::new(config.members_max, metrics.clone()),
+            config,
+            gateway,
+            gold,
+            book,
+            metrics,
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Every member that takes work, as it stands now, by id.
+    pub fn members(&self) -> Arc<[MemberView]> {
+        self.0.roster.views(&self.standing())
+    }
+
+    /// How much each member is believed, as last fitted.
+    pub fn standing(&self) -> Standing {
+        self.0.book.standing()
+    }
+
+    /// Where what is learned about members is written.
+    pub fn book(&self) -> &Book {
+        &self.0.book
+    }
+
+    /// Says goodbye to every member and takes no new ones. Idempotent.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    fn seat(&self, member: NodeId) -> Result<Arc<Seat>, WorkError> {
+        self.0.roster.seat(member).ok_or(WorkError::Gone)
+    }
+}

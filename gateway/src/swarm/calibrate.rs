@@ -1,0 +1,326 @@
+//! The exam: what a member can do is seen before it is believed.
+//!
+//! As a writer it answers fresh gold questions and is measured; then rounds see it. As a judge
+//! it scores what others wrote to gold questions, in the background and whenever somebody new
+//! has written, for as long as it is here. Nobody fails for knowing little: it may write, and its
+//! ballots weigh what its record says.
+
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use rand::{SeedableRng as _, seq::SliceRandom as _};
+use rand_chacha::ChaCha8Rng;
+use shoal_proto::{
+    generate::{Done, Generate, Sampling},
+    judge::{Ballot, Judge, Kind, Pair},
+};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Leave, Speed, Swarm, WorkError, Written,
+    gold::{GoldCandidate, Item},
+    roster::{Membership, Reservation, Seat},
+    work,
+};
+use crate::{
+    reputation::{GoldObservation, Observation},
+    store::Who,
+};
+
+/// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
+const ANSWER_TOKENS_MAX: u32 = 512;
+
+/// Gold answers asked of one member at the same time, at most its slots.
+const ANSWERS_AT_ONCE: usize = 4;
+
+/// Observations after which a judge's record is brought up to date while it is examined.
+const LEARN_EVERY: usize = 16;
+
+/// Failures after which a judge is left in peace until somebody new has written.
+const FAILURES_MAX: usize = 5;
+
+/// A member that was examined as a writer.
+pub(super) struct Measured(Arc<Seat>);
+
+impl Measured {
+    /// From now on rounds see it.
+    pub(super) fn seat(self, place: Reservation) -> Membership {
+        place.seat(self.0)
+    }
+}
+
+/// Examines a newcomer; one with a record of a whole exam is asked less.
+pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measured, Leave> {
+    let book = &swarm.0.book;
+    let record = book.open(who(seat)).await;
+    let exam = &swarm.0.config.exam;
+    let gold = &swarm.0.gold;
+    let known = exam.per_family > 0 && record.gold_seen as usize >= gold.whole();
+    let questions = gold.questions(known);
+    let asked = questions.len();
+    let sheet = sit(swarm, seat, questions).await;
+    let speed = speed(&sheet);
+    let mut observations = Vec::new();
+    for (item, answer) in &sheet {
+        let Some(right) = grade(item, answer) else { continue };
+        observations.push(gold_seen(item, GoldObservation::Answered { right }));
+        let Ok(answer) = answer else { continue };
+        gold.keep(item, seat.id, &answer.text, right);
+        if let Some(logprob) = answer.done.logprob {
+            observations.push(gold_seen(item, GoldObservation::Certainty { logprob, right }));
+        }
+    }
+    sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
+    if asked > 0 && !sheet.iter().any(|(_, answer)| answer.is_ok()) {
+        return Err(Leave::Unfit);
+    }
+    seat.measured(speed);
+    book.learn(seat.id, &observations);
+    book.let_claims_count(seat.id, exam.claims_count && has_weights(seat));
+    book.fit();
+    book.save().await;
+    Ok(Measured(seat.clone()))
+}
+
+/// Examines a member as a judge, for as long as the future is awaited.
+pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<Seat>) -> Infallible {
+    let gold = &swarm.0.gold;
+    let mut written = gold.watch();
+    let mut examined = Examined::new(swarm, seat);
+    loop {
+        written.borrow_and_update();
+        if seat.model.likelihood {
+            examined.by_scores(swarm, seat).await;
+        } else if seat.model.pairwise {
+            examined.by_pairs(swarm, seat).await;
+        }
+        swarm.0.book.fit();
+        swarm.0.book.save().await;
+        if written.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// How far a member has been examined as a judge.
+struct Examined {
+    last: u64,
+    left: usize,
+    compared: BTreeSet<usize>,
+}
+
+impl Examined {
+    fn new(swarm: &Swarm, seat: &Seat) -> Self {
+        let standing = swarm.standing();
+        let remembered = standing.record(&seat.id).map_or(0, |record| record.scores.len());
+        let exam = &swarm.0.config.exam;
+        // Even one with a full record scores some, enough to notice that it has changed.
+        let left = exam.scores_max.saturating_sub(remembered).max(exam.scores_max / 10);
+        Self { last: 0, left, compared: BTreeSet::new() }
+    }
+
+    async fn by_scores(&mut self, swarm: &Swarm, seat: &Arc<Seat>) {
+        let (mut new, last) = swarm.0.gold.since(self.last, seat.id);
+        // Mixed, so that what is left of the exam is spread over all writers.
+        new.shuffle(&mut ChaCha8Rng::seed_from_u64(last));
+        new.truncate(self.left);
+        let mut failures = 0;
+        for batch in new.chunks(LEARN_EVERY) {
+            let mut seen = Vec::new();
+            for candidate in batch {
+                match score(swarm, seat, candidate).await {
+                    Ok(observation) => seen.push(observation),
+                    Err(error) => failures += usize::from(count_failure(swarm, &error)),
+                }
+            }
+            swarm.0.metrics.exam_scores("scored", seen.len());
+            self.left = self.left.saturating_sub(seen.len());
+            swarm.0.book.learn(seat.id, &seen);
+            swarm.0.book.fit_soon();
+            if failures >= FAILURES_MAX {
+                break;
+            }
+        }
+        self.last = last;
+    }
+
+    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<Seat>) {
+        for (right, wrong) in swarm.0.gold.pairs(seat.id, &mut self.compared) {
+            match compare(swarm, seat, &right, &wrong).await {
+                Ok(observation) => {
+                    swarm.0.metrics.exam_scores("compared", 1);
+                    swarm.0.book.learn(seat.id, &[observation]);
+                }
+                Err(error) => {
+                    count_failure(swarm, &error);
+                }
+            }
+        }
+    }
+}
+
+/// A finished gold answer.
+struct Answer {
+    text: String,
+    done: Done,
+    took: Duration,
+    first_piece: Duration,
+}
+
+type Sheet = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
+
+/// Asks all questions, some at a time, and stops at the exam's end with what there is.
+async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Sheet {
+    let exam = &swarm.0.config.exam;
+    let end = Instant::now() + exam.whole();
+    let at_once = ANSWERS_AT_ONCE.min(seat.slots() as usize).max(1);
+    let mut answers = stream::iter(questions)
+        .map(|item| async move {
+            let deadline = end.min(Instant::now() + exam.answer());
+            let answer = answer(seat, &item, deadline).await;
+            (item, answer)
+        })
+        .buffer_unordered(at_once);
+    let mut sheet = Vec::new();
+    while let Ok(Some(answered)) = timeout_at(end, answers.next()).await {
+        sheet.push(answered);
+    }
+    sheet
+}
+
+async fn answer(seat: &Arc<Seat>, item: &Item, deadline: Instant) -> Result<Answer, WorkError> {
+    let begun = Instant::now();
+    let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
+    let ask = Generate { messages: item.messages(), sampling: Some(sampling) };
+    let mut writing = work::generate(seat, ask, deadline).await?;
+    let (mut text, mut first_piece) = (String::new(), None);
+    loop {
+        match writing.next().await? {
+            Written::Piece(piece) => {
+                first_piece.get_or_insert_with(|| begun.elapsed());
+                text.push_str(&piece);
+            }
+            Written::Done(done) => {
+                let took = begun.elapsed();
+                return Ok(Answer { text, done, took, first_piece: first_piece.unwrap_or(took) });
+            }
+        }
+    }
+}
+
+/// Right or wrong; None when nothing was learned. Not being able to counts as wrong: otherwise
+/// one would fail on purpose wherever one does not know.
+fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
+    match answer {
+        Ok(answer) => Some(item.is_right(&answer.text)),
+        Err(WorkError::Failed { .. } | WorkError::Nonsense(_)) => Some(false),
+        Err(WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => None,
+    }
+}
+
+fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
+    match answer {
+        Ok(answer) if item.is_right(&answer.text) => "right",
+        Ok(_) => "wrong",
+        Err(error) => error.label(),
+    }
+}
+
+/// Medians over the answers: one that had to wait does not speak for the member.
+fn speed(sheet: &Sheet) -> Speed {
+    let answers = || sheet.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let rates = answers().filter_map(|answer| {
+        // Short answers come in one piece: then the whole time is all there is to go by.
+        let written = answer.took.saturating_sub(answer.first_piece);
+        let time = if written < answer.took / 4 { answer.took } else { written };
+        (!time.is_zero()).then(|| f64::from(answer.done.completion_tokens) / time.as_secs_f64())
+    });
+    Speed {
+        tokens_per_second: median(rates.collect()),
+        first_token_seconds: median(answers().map(|a| a.first_piece.as_secs_f64()).collect()),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+async fn score(
+    swarm: &Swarm,
+    seat: &Arc<Seat>,
+    candidate: &GoldCandidate,
+) -> Result<Observation, WorkError> {
+    let texts = vec![candidate.text.to_string()];
+    let ballot = ballot(swarm, seat, &candidate.item, texts, Kind::Likelihood).await?;
+    let score = ballot.scores.first().ok_or(WorkError::Nonsense("no score"))?;
+    let seen = GoldObservation::Score { logprob: score.logprob, right: candidate.right };
+    Ok(gold_seen(&candidate.item, seen))
+}
+
+/// Shows a right and a wrong candidate in both orders.
+async fn compare(
+    swarm: &Swarm,
+    seat: &Arc<Seat>,
+    right: &GoldCandidate,
+    wrong: &GoldCandidate,
+) -> Result<Observation, WorkError> {
+    let texts = vec![right.text.to_string(), wrong.text.to_string()];
+    let ballot = ballot(swarm, seat, &right.item, texts, Kind::Pairwise).await?;
+    let [shown_first, shown_second] = *ballot.verdicts.as_slice() else {
+        return Err(WorkError::Nonsense("not two verdicts"));
+    };
+    let p = 0.5 * (shown_first + 1.0 - shown_second);
+    let flipped = (shown_first > 0.5) == (shown_second > 0.5);
+    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped }))
+}
+
+async fn ballot(
+    swarm: &Swarm,
+    seat: &Arc<Seat>,
+    item: &Item,
+    candidates: Vec<String>,
+    kind: Kind,
+) -> Result<Ballot, WorkError> {
+    give_way(seat).await;
+    let _place = swarm.0.gold.judging.acquire().await.map_err(|_| WorkError::Gone)?;
+    let pairs = match kind {
+        Kind::Pairwise => vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
+        _ => Vec::new(),
+    };
+    let ask = Judge { messages: item.messages(), candidates, kind: kind.into(), pairs };
+    let deadline = Instant::now() + swarm.0.config.exam.answer();
+    work::judge(seat, ask, deadline).await
+}
+
+/// Lets real work go first, though not forever: a member that is never idle is examined as well.
+async fn give_way(seat: &Seat) {
+    const LOOK: Duration = Duration::from_millis(50);
+    for _ in 0..40 {
+        if seat.running() == 0 {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Counts it; false when it says nothing about the judge.
+fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
+    swarm.0.metrics.exam_scores(error.label(), 1);
+    !matches!(error, WorkError::Failed { fault: shoal_proto::generate::Fault::Busy, .. })
+}
+
+fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
+    Observation::Gold { kind: Some(item.kind.clone()), seen }
+}
+
+/// An upstream has no weights that anybody could recompute its claims with.
+fn has_weights(seat: &Seat) -> bool {
+    seat.model.certainty && !seat.model.digest.is_empty()
+}
+
+fn who(seat: &Seat) -> Who {
+    let model = &seat.model;
+    let digest = if model.digest.is_empty() { &model.name } else { &model.digest };
+    Who { node: seat.id, digest: digest.clone() }
+}

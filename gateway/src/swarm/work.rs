@@ -1,0 +1,188 @@
+//! One piece of work on one member: a stream of its own on the member's link. No mailbox stands
+//! between a round and a member, and dropping the work cancels it on the node.
+
+use shoal_proto::{
+    Message, NodeId, Stream, WireError,
+    generate::{Done, Failed, Fault, Generate},
+    judge::{Ballot, Judge, Kind},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Swarm,
+    roster::{InFlight, Seat},
+};
+
+/// Text one answer may have. Far over what any bundled model writes; a member that floods is cut.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Why a member did not do a piece of work. Another member may manage in every case.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WorkError {
+    #[error("the member has left")]
+    Gone,
+    #[error("the stream broke: {0}")]
+    Broken(String),
+    #[error("the node could not ({fault:?}): {message}")]
+    Failed { fault: Fault, message: String },
+    #[error("not done in time")]
+    Late,
+    #[error("the node made no sense: {0}")]
+    Nonsense(&'static str),
+}
+
+impl WorkError {
+    /// A name for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Broken(_) => "broken",
+            Self::Failed { fault: Fault::Busy, .. } => "busy",
+            Self::Failed { fault: Fault::ContextLength, .. } => "context_length",
+            Self::Failed { .. } => "failed",
+            Self::Late => "late",
+            Self::Nonsense(_) => "nonsense",
+        }
+    }
+}
+
+impl From<WireError> for WorkError {
+    fn from(error: WireError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<Failed> for WorkError {
+    fn from(failed: Failed) -> Self {
+        Self::Failed {
+            fault: Fault::try_from(failed.fault).unwrap_or(Fault::Unspecified),
+            message: failed.message.chars().take(200).collect(),
+        }
+    }
+}
+
+/// What a writer says next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    Piece(String),
+    /// Nothing follows.
+    Done(Done),
+}
+
+/// An answer on its way. Dropping it stops the node's engine.
+#[derive(Debug)]
+pub struct Writing {
+    stream: Stream,
+    deadline: Instant,
+    bytes: usize,
+    _in_flight: InFlight,
+}
+
+impl Writing {
+    /// The next piece, or the end.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; after one, nothing more comes.
+    pub async fn next(&mut self) -> Result<Written, WorkError> {
+        match next(&mut self.stream, self.deadline).await? {
+            Message::Piece(piece) => {
+                self.bytes += piece.text.len();
+                if self.bytes > ANSWER_BYTES_MAX {
+                    return Err(WorkError::Nonsense("an answer without end"));
+                }
+                Ok(Written::Piece(piece.text))
+            }
+            Message::Done(done) if done.logprob.is_some_and(|l| !l.is_finite() || l > 0.0) => {
+                Err(WorkError::Nonsense("a log-probability above 0"))
+            }
+            Message::Done(done) => Ok(Written::Done(done)),
+            _ => Err(WorkError::Nonsense("neither piece nor done")),
+        }
+    }
+}
+
+impl Swarm {
+    /// Asks a member to write.
+    ///
+    /// # Errors
+    /// When the member is gone or takes no stream before `deadline`.
+    pub async fn generate(
+        &self,
+        member: NodeId,
+        ask: Generate,
+        deadline: Instant,
+    ) -> Result<Writing, WorkError> {
+        generate(&self.seat(member)?, ask, deadline).await
+    }
+
+    /// Asks a member to judge.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; a ballot that does not fit what was asked is `Nonsense`.
+    pub async fn judge(
+        &self,
+        member: NodeId,
+        ask: Judge,
+        deadline: Instant,
+    ) -> Result<Ballot, WorkError> {
+        judge(&self.seat(member)?, ask, deadline).await
+    }
+}
+
+pub(crate) async fn generate(
+    seat: &std::sync::Arc<Seat>,
+    ask: Generate,
+    deadline: Instant,
+) -> Result<Writing, WorkError> {
+    let in_flight = seat.occupy();
+    let stream = begin(seat, &Message::Generate(ask), deadline).await?;
+    Ok(Writing { stream, deadline, bytes: 0, _in_flight: in_flight })
+}
+
+pub(crate) async fn judge(
+    seat: &std::sync::Arc<Seat>,
+    ask: Judge,
+    deadline: Instant,
+) -> Result<Ballot, WorkError> {
+    let _in_flight = seat.occupy();
+    let message = Message::Judge(ask);
+    let mut stream = begin(seat, &message, deadline).await?;
+    let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
+        return Err(WorkError::Nonsense("not a ballot"));
+    };
+    match message {
+        Message::Judge(asked) if fits(&ballot, &asked) => Ok(ballot),
+        _ => Err(WorkError::Nonsense("a ballot that does not fit the question")),
+    }
+}
+
+/// Opens a stream of its own for one piece of work.
+async fn begin(seat: &Seat, message: &Message, deadline: Instant) -> Result<Stream, WorkError> {
+    let begun = async {
+        let mut stream =
+            seat.link.open().await.map_err(|error| WorkError::Broken(error.to_string()))?;
+        stream.sender.send(message).await?;
+        Ok(stream)
+    };
+    timeout_at(deadline, begun).await.map_err(|_| WorkError::Late)?
+}
+
+async fn next(stream: &mut Stream, deadline: Instant) -> Result<Message, WorkError> {
+    let message = timeout_at(deadline, stream.receiver.next()).await;
+    match message.map_err(|_| WorkError::Late)?? {
+        Some(Message::Failed(failed)) => Err(failed.into()),
+        Some(message) => Ok(message),
+        None => Err(WorkError::Nonsense("the stream ended early")),
+    }
+}
+
+/// One verdict for each thing asked, and every number one that a judge can mean.
+fn fits(ballot: &Ballot, asked: &Judge) -> bool {
+    if asked.kind == Kind::Likelihood as i32 {
+        let sound = |s: &shoal_proto::judge::Score| s.logprob.is_finite() && s.logprob <= 0.0;
+        ballot.scores.len() == asked.candidates.len() && ballot.scores.iter().all(sound)
+    } else {
+        let sound = |p: &f64| (0.0..=1.0).contains(p);
+        ballot.verdicts.len() == asked.pairs.len() && ballot.verdicts.iter().all(sound)
+    }
+}
