@@ -175,15 +175,3 @@ fn push<T>(window: &mut VecDeque<T>, value: T, keep: usize) {
         window.pop_front();
     }
 }
-
-/// A record with what is needed to be believed, for tests of those who use it.
-#[cfg(test)]
-pub(crate) fn seasoned(right: u32, wrong: u32) -> Record {
-    let settings = Settings::default();
-    let answers = (0..right + wrong).map(|i| Observation::Gold {
-        kind: None,
-        seen: GoldObservation::Answered { right: i % (right + wrong) < right },
-    });
-    let record = learn(&Record::default(), &answers.collect::<Vec<_>>(), 1, &settings);
-    Record { judge: super::Beta { a: 50.0, b: 5.0 }, ..record }
-}

@@ -160,10 +160,11 @@ fn number(word: &str) -> Option<String> {
         Some(rest) => (true, rest),
         None => (false, word.strip_prefix('+').unwrap_or(word)),
     };
-    let digits: String = digits.trim_start_matches('$').chars().filter(|c| *c != ',').collect();
-    let (whole, part) = digits.split_once('.').unwrap_or((&digits, ""));
+    let digits = digits.trim_start_matches('$');
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole: String = ungrouped(whole)?;
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(part) {
+    if whole.is_empty() || !all_digits(&whole) || !all_digits(part) {
         return None;
     }
     let whole = whole.trim_start_matches('0');
@@ -173,6 +174,16 @@ fn number(word: &str) -> Option<String> {
     let whole = if whole.is_empty() { "0" } else { whole };
     let dot = if part.is_empty() { "" } else { "." };
     Some(format!("{sign}{whole}{dot}{part}"))
+}
+
+/// `1,024` without its comma; None when the commas do not group thousands: `1,2,3` is a list.
+fn ungrouped(whole: &str) -> Option<String> {
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let mut rest = groups.peekable();
+    let grouped = rest.peek().is_none() || first.len() <= 3;
+    let threes = rest.all(|group| group.len() == 3);
+    (grouped && threes).then(|| whole.replace(',', ""))
 }
 
 #[cfg(test)]

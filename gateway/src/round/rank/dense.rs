@@ -59,13 +59,6 @@ impl Cholesky {
             let dot: f64 = (0..row).map(|k| lower.get(row, k) * x[k]).sum();
             x[row] = (x[row] - dot) / lower.get(row, row);
         }
-        self.solve_transposed(&x)
-    }
-
-    /// x with Lᵀ x = b. For b of independent standard normals, x has covariance A⁻¹.
-    pub(super) fn solve_transposed(&self, b: &[f64]) -> Vec<f64> {
-        let lower = &self.0;
-        let mut x = b.to_vec();
         for row in (0..lower.n).rev() {
             let dot: f64 = (row + 1..lower.n).map(|k| lower.get(k, row) * x[k]).sum();
             x[row] = (x[row] - dot) / lower.get(row, row);
@@ -73,12 +66,28 @@ impl Cholesky {
         x
     }
 
-    /// Variance of x_i - x_j when x has covariance A⁻¹.
-    pub(super) fn variance_of_difference(&self, i: usize, j: usize) -> f64 {
-        let mut difference = vec![0.0; self.0.n];
-        difference[i] = 1.0;
-        difference[j] = -1.0;
-        let solved = self.solve(&difference);
-        solved[i] - solved[j]
+    /// A⁻¹.
+    pub(super) fn inverse(&self) -> Square {
+        let n = self.0.n;
+        let mut inverse = Square::diagonal(n, 0.0);
+        for column in 0..n {
+            let mut unit = vec![0.0; n];
+            unit[column] = 1.0;
+            self.solve(&unit)
+                .into_iter()
+                .enumerate()
+                .for_each(|(row, x)| inverse.add(row, column, x));
+        }
+        inverse
+    }
+
+    /// Σ_k L(row, k) x_k over the columns left of the diagonal.
+    pub(super) fn row_product(&self, row: usize, x: &[f64]) -> f64 {
+        (0..row).map(|k| self.0.get(row, k) * x[k]).sum()
+    }
+
+    /// L(row, row) > 0.
+    pub(super) fn pivot(&self, row: usize) -> f64 {
+        self.0.get(row, row)
     }
 }
