@@ -90,6 +90,8 @@ impl Server {
     async fn query(&self, expression: &str) -> Option<usize> {
         let expression = expression
             .replace("$__rate_interval", "30s")
+            .replace("$job", "shoal")
+            .replace("$instance", ".+")
             .replace("$__range", "5m")
             .replace("$__interval", "5s");
         let reply = reqwest::Client::new()
