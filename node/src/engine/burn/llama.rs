@@ -6,6 +6,8 @@
 mod config;
 pub mod rope;
 pub mod cache;
+#[cfg(test)]
+mod tests;
 
 pub use cache::KvCache;
 pub use config::{ConfigError, LlamaConfig};

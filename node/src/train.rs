@@ -1,0 +1,21 @@
+//! Trains the bundled specialists, from nothing, with burn.
+//!
+//! ```text
+//! recipe      which families, how many steps, from which seed
+//! rows        question, worked answer, bytes; sorted by length into batches
+//! fit         forward, backward, AdamW; a checkpoint every few hundred steps
+//! check       greedy decoding is right exactly when every next byte is the likeliest one
+//! bundle      the folder that a node serves: weights, tokenizer, template, card
+//! ```
+//!
+//! A run is repeatable from its seed, and a stopped run goes on as if it had not stopped.
+
+pub mod recipe;
+pub mod work;
+pub mod rows;
+pub mod fit;
+pub mod check;
+pub mod bundle;
+pub mod cli;
+#[cfg(test)]
+mod tests;
