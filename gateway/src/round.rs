@@ -1,21 +1,198 @@
 //! One ask, one answer: the swarm writes candidates, judges them, and the best wins.
 //!
-//! Contract (lead): the sentence below; owners fill the chapters.
-//! ```ignore
-//! pub async fn run(ask: &Ask, swarm: &Swarm, standing: &Standing, clock: Clock) -> Result<Outcome, RoundError> {
-//!     let panel = select::panel(&ask, &swarm.members(), standing, seed)?;
-//!     let candidates = generate::candidates(ask, &panel.writers, swarm, clock.writing()).await?;
-//!     let pools = agree::pool(&candidates);
-//!     let ballots = judge::ballots(&candidates, &panel.judges, swarm, clock.judging()).await;
-//!     let ranking = rank::map(&candidates, &ballots, standing);
-//!     Ok(Outcome { .. })
-//! }
+//! ```text
+//! select -> generate -> agree -> judge -> rank -> decide        then, off the road: settle
 //! ```
 
+pub mod settings;
 pub mod select;
+pub mod generate;
 pub mod agree;
+pub mod judge;
 pub mod evidence;
 pub mod rank;
+pub mod decide;
+pub mod single;
+pub mod settle;
+pub mod clock;
+pub mod metrics;
+#[cfg(test)]
+mod fixtures;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use shoal_proto::NodeId;
+use tokio::sync::mpsc;
+
+use crate::{
+    ask::{Ask, Candidate, CastBallot, Outcome, Ranking, RoundId, Target, Timings},
+    reputation::{KindPosterior, Standing},
+    swarm::{MemberView, Swarm},
+};
+use clock::Clock;
+pub use metrics::Metrics;
+pub use settings::Config;
+use settle::Settled;
+pub use settle::Settling;
+
+/// Runs rounds on one swarm. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rounds(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    swarm: Swarm,
+    config: Config,
+    metrics: Metrics,
+    /// Draws rounds' names and seeds.
+    rng: Mutex<ChaCha8Rng>,
+    settled: mpsc::Sender<Settled>,
+}
+
+impl Rounds {
+    /// Rounds, and what learns from them: [`Settling::run`] must be awaited beside them. `seed`
+    /// must be secret and fresh outside of simulations: a round's name is the key to its transcript.
+    pub fn new(swarm: Swarm, config: Config, metrics: Metrics, seed: [u8; 32]) -> (Self, Settling) {
+        let (settled, waiting) = mpsc::channel(settle::WAITING_MAX);
+        let settling = Settling::new(swarm.clone(), config.clone(), waiting);
+        let rng = Mutex::new(ChaCha8Rng::from_seed(seed));
+        (Self(Arc::new(Shared { swarm, config, metrics, rng, settled })), settling)
+    }
+
+    pub fn swarm(&self) -> &Swarm {
+        &self.0.swarm
+    }
+
+    /// Answers an ask, whomever it is for. A single member's text goes into `pieces` as it is
+    /// made; a round's winner is known only at the end. Dropping the future stops all work for it.
+    ///
+    /// # Errors
+    /// See [`RoundError`].
+    pub async fn answer(
+        &self,
+        ask: &Ask,
+        pieces: &mpsc::Sender<String>,
+    ) -> Result<Outcome, RoundError> {
+        let counted = self.0.metrics.begin();
+        let answered = match &ask.target {
+            Target::Swarm => Box::pin(self.run(ask)).await,
+            Target::Model(_) => Box::pin(single::answer(&self.begin(ask), pieces)).await,
+        };
+        counted.end(&answered);
+        answered
+    }
+
+    /// One round: the swarm writes candidates, judges them, and the best wins.
+    async fn run(&self, ask: &Ask) -> Result<Outcome, RoundError> {
+        let round = self.begin(ask);
+        let panel = round.select()?;
+        let selected = round.clock.elapsed();
+        let candidates = generate::candidates(&round, &panel).await?;
+        let generated = round.clock.elapsed();
+        let agreed = round.agreement(&candidates, panel.writers.len());
+        let ballots = match agreed {
+            Some(_) => Vec::new(),
+            None => judge::ballots(&round, &candidates, &panel.judges).await,
+        };
+        let judged = round.clock.elapsed();
+        let ranking = round.rank(&candidates, &ballots);
+        let (winner, decided) =
+            decide::winner(&candidates, &ballots, &ranking, agreed, &round.standing);
+        let total = round.clock.elapsed();
+        let timings = Timings {
+            select: selected,
+            generate: generated - selected,
+            judge: judged - generated,
+            rank: total - judged,
+            total,
+        };
+        let Round { id, kind, .. } = round;
+        let outcome = Outcome { round: id, winner, decided, candidates, ballots, ranking, timings };
+        self.settle_later(&outcome, kind);
+        Ok(outcome)
+    }
+
+    fn begin<'a>(&'a self, ask: &'a Ask) -> Round<'a> {
+        let (name, seed) = {
+            let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            (rng.random::<[u8; 16]>(), rng.random())
+        };
+        let standing = self.0.swarm.standing();
+        Round {
+            id: RoundId(name.iter().map(|byte| format!("{byte:02x}")).collect()),
+            seed,
+            ask,
+            swarm: &self.0.swarm,
+            members: self.0.swarm.members(),
+            kind: standing.kind_of(evidence::question(&ask.messages)),
+            standing,
+            clock: Clock::start(ask.effort.deadline, &self.0.config),
+            config: &self.0.config,
+            metrics: &self.0.metrics,
+        }
+    }
+
+    /// What is learned from a round must never hold one up: when too many wait, it is not learned.
+    fn settle_later(&self, outcome: &Outcome, kind: KindPosterior) {
+        if self.0.settled.try_send(Settled { outcome: outcome.clone(), kind }).is_err() {
+            self.0.metrics.unsettled();
+        }
+    }
+}
+
+/// All that one round has to go by: a snapshot that nothing learned meanwhile disturbs.
+pub(crate) struct Round<'a> {
+    id: RoundId,
+    seed: u64,
+    ask: &'a Ask,
+    swarm: &'a Swarm,
+    members: Arc<[MemberView]>,
+    standing: Standing,
+    kind: KindPosterior,
+    clock: Clock,
+    config: &'a Config,
+    metrics: &'a Metrics,
+}
+
+impl Round<'_> {
+    fn select(&self) -> Result<select::Panel, RoundError> {
+        let settings = &self.config.select;
+        select::panel(self.ask, &self.members, &self.standing, settings, self.seed)
+    }
+
+    /// The pool that enough writers agree on.
+    fn agreement(&self, candidates: &[Candidate], asked: usize) -> Option<usize> {
+        let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
+        let (standing, kind) = (&self.standing, &self.kind);
+        agree::enough(candidates, asked, standing, kind, &self.config.agree, draw)
+    }
+
+    fn rank(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Ranking {
+        rank_all(candidates, ballots, &self.kind, &self.standing, self.config)
+    }
+
+    fn member(&self, id: NodeId) -> Option<&MemberView> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    fn model(&self, id: NodeId) -> String {
+        self.member(id).map_or_else(String::new, |member| member.model.name.clone())
+    }
+}
+
+fn rank_all(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    kind: &KindPosterior,
+    standing: &Standing,
+    config: &Config,
+) -> Ranking {
+    let parts = evidence::for_pools(candidates, ballots, kind, standing, &config.evidence);
+    let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
+    rank::rank(&mu, candidates, ballots, standing, &config.rank)
+}
 
 /// Why a round has no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -32,4 +209,16 @@ pub enum RoundError {
     /// Prompt and answer do not fit any member's context.
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
+}
+
+impl RoundError {
+    /// A name for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoSuchModel { .. } => "no_such_model",
+            Self::NoMember => "no_member",
+            Self::NoCandidate { .. } => "no_candidate",
+            Self::ContextLength { .. } => "context_length",
+        }
+    }
 }

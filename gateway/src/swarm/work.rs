@@ -4,7 +4,7 @@
 use shoal_proto::{
     Message, NodeId, Stream, WireError,
     generate::{Done, Failed, Fault, Generate},
-    judge::{Ballot, Judge, Kind},
+    judge::{Ballot, Judge},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -92,10 +92,10 @@ impl Writing {
                 }
                 Ok(Written::Piece(piece.text))
             }
-            Message::Done(done) if done.logprob.is_some_and(|l| !l.is_finite() || l > 0.0) => {
-                Err(WorkError::Nonsense("a log-probability above 0"))
-            }
-            Message::Done(done) => Ok(Written::Done(done)),
+            Message::Done(done) => match done.check() {
+                Ok(()) => Ok(Written::Done(done)),
+                Err(nonsense) => Err(WorkError::Nonsense(nonsense.0)),
+            },
             _ => Err(WorkError::Nonsense("neither piece nor done")),
         }
     }
@@ -150,10 +150,10 @@ pub(crate) async fn judge(
     let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
         return Err(WorkError::Nonsense("not a ballot"));
     };
-    match message {
-        Message::Judge(asked) if fits(&ballot, &asked) => Ok(ballot),
-        _ => Err(WorkError::Nonsense("a ballot that does not fit the question")),
+    if let Message::Judge(asked) = &message {
+        ballot.check(asked).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
     }
+    Ok(ballot)
 }
 
 /// Opens a stream of its own for one piece of work.
@@ -173,16 +173,5 @@ async fn next(stream: &mut Stream, deadline: Instant) -> Result<Message, WorkErr
         Some(Message::Failed(failed)) => Err(failed.into()),
         Some(message) => Ok(message),
         None => Err(WorkError::Nonsense("the stream ended early")),
-    }
-}
-
-/// One verdict for each thing asked, and every number one that a judge can mean.
-fn fits(ballot: &Ballot, asked: &Judge) -> bool {
-    if asked.kind == Kind::Likelihood as i32 {
-        let sound = |s: &shoal_proto::judge::Score| s.logprob.is_finite() && s.logprob <= 0.0;
-        ballot.scores.len() == asked.candidates.len() && ballot.scores.iter().all(sound)
-    } else {
-        let sound = |p: &f64| (0.0..=1.0).contains(p);
-        ballot.verdicts.len() == asked.pairs.len() && ballot.verdicts.iter().all(sound)
     }
 }

@@ -1,0 +1,235 @@
+//! Candidates: many members write at the same time, the slowest are not waited for.
+//!
+//! A soft quorum closes the writing after a grace; a writer that fails is replaced, one that
+//! stalls gets a spare beside it; nothing at all by the writing deadline means one more try with
+//! other members for the rest of the round. Dropping the future cancels every writer.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use shoal_proto::{
+    NodeId,
+    generate::{Fault, Finish, Generate},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{Round, RoundError, agree, select::Panel};
+use crate::{
+    ask::Candidate,
+    swarm::{WorkError, Writing, Written},
+};
+
+/// All candidates that were finished in time, in the order in which they were, with their pools.
+///
+/// # Errors
+/// [`RoundError::NoCandidate`], or [`RoundError::ContextLength`] when all said so.
+pub(super) async fn candidates(
+    round: &Round<'_>,
+    panel: &Panel,
+) -> Result<Vec<Candidate>, RoundError> {
+    let (stalled, mut stalls) = mpsc::channel(1 + panel.writers.len() + panel.spare.len());
+    let mut desk = Desk::new(round, panel);
+    let mut writers = FuturesUnordered::new();
+    let start = |id: &NodeId| write(round, *id, stalled.clone());
+    writers.extend(panel.writers.iter().map(start));
+    while !writers.is_empty() {
+        let more = tokio::select! {
+            biased;
+            Some((_, written)) = writers.next() => desk.take(written),
+            Some(_) = stalls.recv() => desk.replacement("stalled"),
+            () = sleep_until(desk.until) => match desk.retry() {
+                Some(others) => {
+                    writers.extend(others.iter().map(start));
+                    None
+                }
+                None => break,
+            },
+        };
+        writers.extend(more.iter().map(start));
+    }
+    round.metrics.candidates("cut", writers.len());
+    desk.close(panel)
+}
+
+/// What has come in, and who may still be asked.
+struct Desk<'a> {
+    round: &'a Round<'a>,
+    finished: Vec<Candidate>,
+    spare: std::slice::Iter<'a, NodeId>,
+    asked: usize,
+    needed: usize,
+    until: Instant,
+    retried: bool,
+    /// Writers that said the conversation is too long for them, as a share of `asked`.
+    too_long: usize,
+}
+
+impl<'a> Desk<'a> {
+    fn new(round: &'a Round<'a>, panel: &'a Panel) -> Self {
+        let asked = panel.writers.len();
+        Self {
+            round,
+            finished: Vec::new(),
+            spare: panel.spare.iter(),
+            asked,
+            needed: quorum(asked, round.config.generate.quorum),
+            until: round.clock.writing,
+            retried: false,
+            too_long: 0,
+        }
+    }
+
+    /// Takes in what a writer's work came to; returns who shall write in its place.
+    fn take(&mut self, written: Result<Candidate, WorkError>) -> Option<NodeId> {
+        match written {
+            Ok(candidate) => {
+                self.round.metrics.candidates("finished", 1);
+                self.finished.push(candidate);
+                if self.finished.len() == self.needed {
+                    self.until = self.until.min(Instant::now() + self.grace());
+                }
+                None
+            }
+            Err(error) => {
+                self.round.metrics.candidates(error.label(), 1);
+                let context =
+                    matches!(&error, WorkError::Failed { fault: Fault::ContextLength, .. });
+                self.too_long += usize::from(context);
+                self.replacement("failed")
+            }
+        }
+    }
+
+    /// The next spare, as long as the quorum is not there and there is time.
+    fn replacement(&mut self, why: &str) -> Option<NodeId> {
+        if self.finished.len() >= self.needed || Instant::now() >= self.until {
+            return None;
+        }
+        let spare = self.spare.next()?;
+        self.round.metrics.hedge(why);
+        self.asked += 1;
+        Some(*spare)
+    }
+
+    /// The time is up: nobody else, or, with nothing in hand, as many others as there were
+    /// writers, for the rest of the round. Those who are late may still be the first.
+    fn retry(&mut self) -> Option<Vec<NodeId>> {
+        if self.retried || !self.finished.is_empty() {
+            return None;
+        }
+        let writers = self.round.ask.effort.writers.max(1);
+        let others: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
+        self.retried = true;
+        self.asked += others.len();
+        self.needed = 1;
+        self.until = self.round.clock.end;
+        others.iter().for_each(|_| self.round.metrics.hedge("late"));
+        Some(others)
+    }
+
+    fn grace(&self) -> Duration {
+        let mut times: Vec<Duration> = self.finished.iter().map(|one| one.took).collect();
+        times.sort();
+        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        median.mul_f64(self.round.config.generate.grace.max(0.0))
+    }
+
+    fn close(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {
+        if self.finished.is_empty() {
+            let contexts = panel.writers.iter().filter_map(|id| self.round.member(*id));
+            return Err(match contexts.map(|member| member.model.context).max() {
+                Some(context) if self.too_long == self.asked => {
+                    RoundError::ContextLength { context }
+                }
+                _ => RoundError::NoCandidate { asked: self.asked },
+            });
+        }
+        let pools = agree::pools(self.finished.iter().map(|one| one.text.as_str()));
+        for (candidate, pool) in self.finished.iter_mut().zip(pools) {
+            candidate.pool = pool;
+        }
+        Ok(self.finished)
+    }
+}
+
+/// One member's work. It says once when it stalls, and goes on.
+async fn write(
+    round: &Round<'_>,
+    writer: NodeId,
+    stalled: mpsc::Sender<NodeId>,
+) -> (NodeId, Result<Candidate, WorkError>) {
+    let work = async {
+        let mut writing = begin(round, writer).await?;
+        let mut text = String::new();
+        let mut first_piece = None;
+        let mut told = false;
+        loop {
+            match next(&mut writing, round, writer, &stalled, &mut told).await? {
+                Written::Piece(piece) => {
+                    first_piece.get_or_insert_with(|| round.clock.elapsed());
+                    text.push_str(&piece);
+                }
+                Written::Done(done) => {
+                    let took = round.clock.elapsed();
+                    return Ok(Candidate {
+                        writer,
+                        model: round.model(writer),
+                        text,
+                        finish: Finish::try_from(done.finish).unwrap_or(Finish::Stop),
+                        prompt_tokens: done.prompt_tokens,
+                        completion_tokens: done.completion_tokens,
+                        logprob: done.logprob,
+                        took,
+                        first_piece: first_piece.unwrap_or(took),
+                        pool: 0,
+                    });
+                }
+            }
+        }
+    };
+    let written = work.await;
+    if let Err(error) = &written {
+        tracing::debug!(node.id = %writer.short(), %error, "no candidate");
+    }
+    (writer, written)
+}
+
+/// Asks a member to write for this round.
+pub(super) async fn begin(round: &Round<'_>, writer: NodeId) -> Result<Writing, WorkError> {
+    let ask = Generate {
+        messages: round.ask.messages.clone(),
+        sampling: Some(round.ask.sampling.clone()),
+    };
+    round.swarm.generate(writer, ask, round.clock.end).await
+}
+
+async fn next(
+    writing: &mut Writing,
+    round: &Round<'_>,
+    writer: NodeId,
+    stalled: &mpsc::Sender<NodeId>,
+    told: &mut bool,
+) -> Result<Written, WorkError> {
+    if !*told {
+        // Dropping `next` loses nothing of what the member says.
+        match timeout(round.config.generate.stall(), writing.next()).await {
+            Ok(written) => return written,
+            Err(_) => {
+                *told = true;
+                // There is a place for every member; a closed channel means that nobody waits.
+                let _ = stalled.try_send(writer);
+            }
+        }
+    }
+    writing.next().await
+}
+
+/// How many of `asked` are enough.
+pub(super) fn quorum(asked: usize, share: f64) -> usize {
+    // A hair less, so that two thirds of three are two.
+    let needed = (asked as f64 * share.clamp(0.0, 1.0) - 1e-9).ceil();
+    (needed as usize).clamp(1, asked.max(1))
+}

@@ -1,0 +1,144 @@
+//! Off the road: what a finished round says of those who took part in it.
+//!
+//! Each is held against the ranking made without its own ballots, and only where that ranking is
+//! clear. It weighs little beside gold: a crowd can be wrong, or bought.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use shoal_proto::NodeId;
+use tokio::sync::mpsc;
+
+use super::{Config, rank_all};
+use crate::{
+    ask::{CastBallot, Decided, Outcome, Verdicts},
+    reputation::{CrowdObservation, KindPosterior, Observation, Standing},
+    swarm::Swarm,
+};
+
+/// Rounds that wait to be learned from: a second's worth for a busy gateway.
+pub(super) const WAITING_MAX: usize = 256;
+
+/// P(best) from which the others' opinion is taken for one.
+const CLEAR: f64 = 0.8;
+
+/// Learns from rounds, one after the other.
+#[derive(Debug)]
+pub struct Settling {
+    swarm: Swarm,
+    config: Config,
+    waiting: mpsc::Receiver<Settled>,
+}
+
+/// A finished round with the kind of question that it answered.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) outcome: Outcome,
+    pub(super) kind: KindPosterior,
+}
+
+impl Settling {
+    pub(super) fn new(swarm: Swarm, config: Config, waiting: mpsc::Receiver<Settled>) -> Self {
+        Self { swarm, config, waiting }
+    }
+
+    /// Learns for as long as it is awaited.
+    pub async fn run(mut self) -> Infallible {
+        while let Some(Settled { outcome, kind }) = self.waiting.recv().await {
+            let book = self.swarm.book();
+            let standing = book.standing();
+            for (node, seen) in observations(&outcome, &kind, &standing, &self.config) {
+                book.learn(node, &seen);
+            }
+            book.fit_soon();
+            // Learning is never urgent: whoever answers goes first.
+            tokio::task::yield_now().await;
+        }
+        std::future::pending().await
+    }
+}
+
+/// What a round shows of each of its members.
+fn observations(
+    outcome: &Outcome,
+    kind: &KindPosterior,
+    standing: &Standing,
+    config: &Config,
+) -> Vec<(NodeId, Vec<Observation>)> {
+    if outcome.decided != Decided::Judged {
+        // Without ballots the crowd has only agreed with itself.
+        return Vec::new();
+    }
+    let mut members: Vec<NodeId> = outcome.candidates.iter().map(|one| one.writer).collect();
+    members.extend(outcome.ballots.iter().map(|ballot| ballot.judge));
+    members.sort();
+    members.dedup();
+    members
+        .into_iter()
+        .map(|member| (member, of_one(member, outcome, kind, standing, config)))
+        .filter(|(_, seen)| !seen.is_empty())
+        .collect()
+}
+
+fn of_one(
+    member: NodeId,
+    outcome: &Outcome,
+    kind: &KindPosterior,
+    standing: &Standing,
+    config: &Config,
+) -> Vec<Observation> {
+    let candidates = &outcome.candidates;
+    let others: Vec<CastBallot> =
+        outcome.ballots.iter().filter(|ballot| ballot.judge != member).cloned().collect();
+    let own = outcome.ballots.iter().find(|ballot| ballot.judge == member);
+    let mut seen = Vec::new();
+    if let Some(CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
+        let flips = pairs.iter().map(|pair| CrowdObservation::Compared { flipped: pair.flipped });
+        seen.extend(flips.map(Observation::Crowd));
+    }
+    if others.is_empty() {
+        return seen;
+    }
+    let ranking = rank_all(candidates, &others, kind, standing, config);
+    let best = ranking.order.first().copied().unwrap_or(0);
+    let clear = ranking.p_best.get(best).is_some_and(|p| *p >= CLEAR);
+    let Some(winning) = candidates.get(best).filter(|_| clear).map(|one| one.pool) else {
+        return seen;
+    };
+    let wrote = candidates.iter().find(|candidate| candidate.writer == member);
+    if let Some(candidate) = wrote {
+        let agreed = candidate.pool == winning;
+        seen.push(Observation::Crowd(CrowdObservation::Wrote { agreed }));
+    }
+    if let Some(first) = own.and_then(|ballot| put_first(ballot, outcome)) {
+        let agreed = first == winning;
+        seen.push(Observation::Crowd(CrowdObservation::Judged { agreed }));
+    }
+    seen
+}
+
+/// The pool that a judge put first; None when it saw less than two, which is no choice.
+fn put_first(ballot: &CastBallot, outcome: &Outcome) -> Option<usize> {
+    let pool = |at: usize| outcome.candidates.get(at).map(|candidate| candidate.pool);
+    let mut points: BTreeMap<usize, f64> = BTreeMap::new();
+    match &ballot.verdicts {
+        Verdicts::Scores(scores) => {
+            for score in scores {
+                let best = points.entry(pool(score.candidate)?).or_insert(f64::NEG_INFINITY);
+                *best = best.max(score.logprob);
+            }
+        }
+        Verdicts::Pairs(pairs) => {
+            for pair in pairs {
+                *points.entry(pool(pair.a)?).or_default() += pair.p;
+                *points.entry(pool(pair.b)?).or_default() += 1.0 - pair.p;
+            }
+        }
+    }
+    if points.len() < 2 {
+        return None;
+    }
+    points.into_iter().max_by(|x, y| x.1.total_cmp(&y.1)).map(|(pool, _)| pool)
+}
+
+#[cfg(test)]
+mod tests;
