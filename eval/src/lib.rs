@@ -1,1 +1,19 @@
-//! Placeholder
+//! Is the swarm better than its members? Questions in, tables out.
+//!
+//! ```text
+//! collect    asks a running gateway the held-out questions  -> records (JSON Lines)
+//! methods    what each way to pick an answer would have said -> right or wrong, tokens, seconds
+//! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart (SVG)
+//! replay     the gateway's own ranking over kept records, with other settings
+//! ```
+
+pub mod record;
+pub mod api;
+pub mod collect;
+pub mod launch;
+pub mod methods;
+pub mod stats;
+pub mod table;
+pub mod report;
+pub mod chart;
+pub mod replay;

@@ -1,0 +1,109 @@
+//! The gateway as any client sees it: OpenAI's API, and the transcript of a round.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::record::Round;
+
+/// A gateway's API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    client: reqwest::Client,
+    /// `http://host:port`, without `/v1`.
+    base: String,
+}
+
+/// What came back for one question.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub text: String,
+    pub round: Option<Round>,
+}
+
+/// How the swarm is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    pub writers: usize,
+    pub judges: usize,
+    pub deadline_ms: u64,
+}
+
+impl Api {
+    /// # Errors
+    /// When the machine's TLS set-up is broken.
+    pub fn new(base: &str) -> Result<Self> {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(320)).build()?;
+        let base = base.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        Ok(Self { client, base })
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Models of the members, the swarm's own name left out.
+    ///
+    /// # Errors
+    /// When no gateway answers there.
+    pub async fn members(&self) -> Result<Vec<String>> {
+        let url = format!("{}/v1/models", self.base);
+        let reply = self.client.get(&url).send().await;
+        let reply = reply.with_context(|| {
+            format!(
+                "no gateway answers at {}: start one with `make run`, or use --start",
+                self.base
+            )
+        })?;
+        let body: Value = reply.error_for_status()?.json().await?;
+        let names = body.get("data").and_then(Value::as_array).into_iter().flatten();
+        let mut names: Vec<String> = names
+            .filter_map(|model| model.get("id")?.as_str().map(str::to_owned))
+            .filter(|name| name != "shoal")
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Asks `model` and fetches the transcript.
+    ///
+    /// # Errors
+    /// The gateway's own message when it refuses, or what went wrong on the way.
+    pub async fn ask(&self, model: &str, question: &str, effort: Effort) -> Result<Reply> {
+        let body = json!({
+            "model": model,
+            "messages": [{ "role": "user", "content": question }],
+            "temperature": 0,
+            "shoal": {
+                "writers": effort.writers,
+                "judges": effort.judges,
+                "deadline_ms": effort.deadline_ms,
+            },
+        });
+        let url = format!("{}/v1/chat/completions", self.base);
+        let reply = self.client.post(&url).json(&body).send().await?;
+        let status = reply.status();
+        let round = reply.headers().get("x-shoal-round").and_then(|id| id.to_str().ok());
+        let round = round.map(str::to_owned);
+        let body: Value = reply.json().await?;
+        if !status.is_success() {
+            let message = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("");
+            bail!("{status}: {message}");
+        }
+        let text = body.pointer("/choices/0/message/content").and_then(Value::as_str);
+        let text = text.context("an answer without text")?.to_owned();
+        let round = match round {
+            Some(id) => Some(self.round(&id).await?),
+            None => None,
+        };
+        Ok(Reply { text, round })
+    }
+
+    async fn round(&self, id: &str) -> Result<Round> {
+        let url = format!("{}/v1/rounds/{id}", self.base);
+        let reply = self.client.get(&url).send().await?.error_for_status()?;
+        reply.json().await.with_context(|| format!("the transcript of round {id}"))
+    }
+}

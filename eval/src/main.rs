@@ -1,0 +1,195 @@
+//! `make eval`: asks a running swarm the held-out questions and writes what came of it.
+#![expect(clippy::print_stdout, reason = "a program that talks to the person who started it")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use shoal_eval::{
+    api::{Api, Effort},
+    chart,
+    collect::{self, Plan},
+    launch,
+    record::Asked,
+    replay::{self, Gold},
+    report,
+    table::Table,
+};
+
+/// Is the swarm better than its members?
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    run: Run,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Makes the tables again from kept records, asking nobody.
+    Report(Report),
+    /// Ranks kept records again with other settings, through the gateway's own code.
+    Replay(Replay),
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The gateway's API.
+    #[arg(long, env = "SHOAL_API", default_value = "http://127.0.0.1:8080")]
+    api: String,
+    /// Starts a swarm (shoal-swarm) if no gateway answers there, and ends it afterwards.
+    #[arg(long)]
+    start: bool,
+    #[arg(long, default_value_t = 1_040)]
+    questions: usize,
+    /// Which questions.
+    #[arg(long, default_value_t = 2_510)]
+    seed: u64,
+    /// More than there are members: everybody writes.
+    #[arg(long, default_value_t = 16)]
+    writers: usize,
+    #[arg(long, default_value_t = 16)]
+    judges: usize,
+    #[arg(long, default_value_t = 60_000)]
+    deadline_ms: u64,
+    /// Questions under way at the same time.
+    #[arg(long, default_value_t = 3)]
+    at_once: usize,
+    /// Does not ask members by name that a round did without; their own rows then count those
+    /// questions as wrong.
+    #[arg(long)]
+    no_fill: bool,
+    #[command(flatten)]
+    out: Out,
+}
+
+#[derive(Args, Debug)]
+struct Out {
+    /// Records, one question a line.
+    #[arg(long, default_value = "target/eval/rounds.jsonl")]
+    records: PathBuf,
+    /// Folder for EVAL.md, eval.json and eval.svg.
+    #[arg(long, default_value = "docs")]
+    docs: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Report {
+    #[command(flatten)]
+    out: Out,
+}
+
+#[derive(Args, Debug)]
+struct Replay {
+    #[arg(long, default_value = "target/eval/rounds.jsonl")]
+    records: PathBuf,
+    /// A setting of the gateway, as `evidence.agreement=0.5`; several values make several rows.
+    #[arg(long = "set", value_name = "NAME=VALUE[,VALUE...]")]
+    set: Vec<String>,
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
+    /// Questions of each family that standing is learned from.
+    #[arg(long, default_value_t = 6)]
+    gold_per_family: usize,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        None => run(&cli.run).await,
+        Some(Command::Report(report)) => {
+            collect::read(&report.out.records).and_then(|asked| write(&asked, &report.out))
+        }
+        Some(Command::Replay(replay)) => replay_all(replay),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shoal-eval: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(run: &Run) -> Result<()> {
+    let mut api = Api::new(&run.api)?;
+    let mut own = None;
+    if run.start && api.members().await.is_err() {
+        println!("no gateway at {}: starting a swarm ...", api.base());
+        let swarm = launch::start().await?;
+        api = Api::new(&swarm.base)?;
+        own = Some(swarm);
+    }
+    let effort = Effort { writers: run.writers, judges: run.judges, deadline_ms: run.deadline_ms };
+    let plan = Plan {
+        questions: run.questions,
+        seed: run.seed,
+        effort,
+        at_once: run.at_once,
+        fill: !run.no_fill,
+    };
+    let asked = tokio::select! {
+        asked = collect::collect(&api, plan, &run.out.records) => asked,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; records so far are kept")),
+    };
+    if let Some(own) = own {
+        own.stop().await;
+    }
+    write(&asked?, &run.out)
+}
+
+/// Writes page, figures and chart, and prints the page.
+fn write(asked: &[Asked], out: &Out) -> Result<()> {
+    let table = Table::of(asked);
+    let page = report::markdown(&table, "make eval", "eval.svg");
+    std::fs::create_dir_all(&out.docs)
+        .with_context(|| format!("cannot make {}", out.docs.display()))?;
+    put(&out.docs.join("EVAL.md"), &page)?;
+    put(&out.docs.join("eval.json"), &(serde_json::to_string_pretty(&table)? + "\n"))?;
+    put(&out.docs.join("eval.svg"), &chart::svg(&table))?;
+    println!("{page}\nwritten: {}", out.docs.join("EVAL.md").display());
+    Ok(())
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// One row for each combination of the settings.
+fn replay_all(options: &Replay) -> Result<()> {
+    let asked = collect::read(&options.records)?;
+    let mut rows = vec![(String::new(), replay::Settings::default())];
+    for set in &options.set {
+        let (name, values) = set.split_once('=').context("--set takes name=value")?;
+        let mut next = Vec::new();
+        for (label, settings) in &rows {
+            for value in values.split(',') {
+                let change = format!("{name}={value}");
+                next.push((format!("{label} {change}"), settings.with(&change)?));
+            }
+        }
+        rows = next;
+    }
+    let gold = Gold { folds: options.folds, per_family: options.gold_per_family };
+    println!("accuracy  95 % interval   ECE    agreed (right)  settings");
+    for (label, settings) in rows {
+        let found = replay::replay(&asked, gold, &settings);
+        println!(
+            "{:.4}    {:.4}-{:.4}  {:.3}  {:.3}  ({:.3}) {}",
+            found.accuracy.value,
+            found.accuracy.low,
+            found.accuracy.high,
+            found.calibration_error,
+            found.agreed,
+            found.agreed_right,
+            if label.is_empty() { " defaults" } else { &label },
+        );
+    }
+    Ok(())
+}

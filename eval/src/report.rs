@@ -1,0 +1,110 @@
+//! The table as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::{
+    stats::Estimate,
+    table::{Difference, Row, Table},
+};
+
+/// The page `docs/EVAL.md`. `how`: the command that makes it again.
+pub fn markdown(table: &Table, how: &str, chart: &str) -> String {
+    let mut page = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut page, table, how, chart);
+    page
+}
+
+fn write(page: &mut String, table: &Table, how: &str, chart: &str) -> std::fmt::Result {
+    writeln!(page, "# What the swarm knows that its members do not\n")?;
+    writeln!(
+        page,
+        "{} held-out questions over {} families, asked through the running gateway; none of them \
+         was seen in training or in an examination. Accuracy with 95 % intervals (Wilson). Made by \
+         `{how}`.\n",
+        table.questions,
+        table.families.len(),
+    )?;
+    writeln!(page, "![Accuracy of each member, of each way to pick, and of the swarm]({chart})\n")?;
+    if table.failures > 0 {
+        writeln!(page, "**{} asks had no answer; they count as wrong.**\n", table.failures)?;
+    }
+    rows(page, table)?;
+    writeln!(page, "\nMean of the members alone: {}.\n", percent(table.mean_member))?;
+    writeln!(page, "{NOTES}")?;
+    writeln!(page, "\n## The differences, over the same questions\n")?;
+    writeln!(page, "| | points | 95 % interval | wanted | |")?;
+    writeln!(page, "|---|---:|---|---|---|")?;
+    for one in &table.differences {
+        difference(page, one)?;
+    }
+    writeln!(page, "\n## By family\n")?;
+    by_family(page, table)?;
+    writeln!(page, "\n## How rounds ended\n")?;
+    writeln!(page, "| decided by | rounds | right |")?;
+    writeln!(page, "|---|---:|---:|")?;
+    for share in &table.decided {
+        let right = share.right as f64 / share.count.max(1) as f64;
+        writeln!(page, "| {} | {} | {} |", share.name, share.count, percent(right))?;
+    }
+    writeln!(page, "\n## Is P(best) honest?\n")?;
+    writeln!(page, "| claimed | rounds | mean claim | right |")?;
+    writeln!(page, "|---|---:|---:|---:|")?;
+    for bin in &table.reliability {
+        let (claimed, right) = (percent(bin.claimed), percent(bin.right));
+        writeln!(page, "| from {:.2} | {} | {claimed} | {right} |", bin.from, bin.count)?;
+    }
+    writeln!(page, "\nExpected calibration error: {:.3}.", table.calibration_error)
+}
+
+const NOTES: &str = "\
+The best single member is the one that is best on the other half of the questions, and so is the \
+one judge of best-of-n, which takes the candidate that this judge's model finds likeliest. Uniform \
+Bradley-Terry turns every judge's likelihoods into pair verdicts and weighs all alike. Where a \
+round ended by agreement there are no ballots, and both take the majority. Tokens are read and \
+written by all members together, per answer (mean); seconds are from the ask to the answer \
+(median), with several questions under way at once.";
+
+fn rows(page: &mut String, table: &Table) -> std::fmt::Result {
+    writeln!(page, "| | accuracy | 95 % interval | tokens | seconds |")?;
+    writeln!(page, "|---|---:|---|---:|---:|")?;
+    for row in &table.rows {
+        let Row { accuracy, tokens, seconds, .. } = row;
+        let name = title(row);
+        let (value, interval) = (percent(accuracy.value), interval(accuracy));
+        writeln!(page, "| {name} | {value} | {interval} | {tokens:.0} | {seconds:.2} |")?;
+    }
+    Ok(())
+}
+
+fn title(row: &Row) -> String {
+    let name = if row.name == "the swarm" { "**the swarm**".to_owned() } else { row.name.clone() };
+    if row.note.is_empty() { name } else { format!("{name} ({})", row.note) }
+}
+
+fn difference(page: &mut String, one: &Difference) -> std::fmt::Result {
+    let Difference { name, difference, target, met } = one;
+    let points = 100.0 * difference.value;
+    let (low, high) = (100.0 * difference.low, 100.0 * difference.high);
+    let met = if *met { "met" } else { "**missed**" };
+    writeln!(page, "| {name} | {points:+.1} | {low:+.1} to {high:+.1} | {target} | {met} |")
+}
+
+fn by_family(page: &mut String, table: &Table) -> std::fmt::Result {
+    writeln!(page, "| | {} |", table.families.join(" | "))?;
+    writeln!(page, "|---|{}", "---:|".repeat(table.families.len()))?;
+    for row in &table.rows {
+        let cells: Vec<String> =
+            row.by_family.iter().map(|share| format!("{:.0}", 100.0 * share)).collect();
+        writeln!(page, "| {} | {} |", row.name, cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn interval(estimate: &Estimate) -> String {
+    format!("{:.1} to {:.1}", 100.0 * estimate.low, 100.0 * estimate.high)
+}
