@@ -19,12 +19,18 @@ pub mod metrics;
 #[cfg(test)]
 mod fixtures;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::NodeId;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::{
     ask::{Ask, Candidate, CastBallot, Outcome, Ranking, RoundId, Target, Timings},
@@ -36,6 +42,9 @@ pub use metrics::Metrics;
 pub use settings::Config;
 use settle::Settled;
 pub use settle::Settling;
+
+/// How often a round that waits for members looks again: nobody notices a fiftieth of a second.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs rounds on one swarm. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -78,7 +87,7 @@ impl Rounds {
         let counted = self.0.metrics.begin();
         let answered = match &ask.target {
             Target::Swarm => Box::pin(self.run(ask)).await,
-            Target::Model(_) => Box::pin(single::answer(&self.begin(ask), pieces)).await,
+            Target::Model(_) => Box::pin(single::answer(self.begin(ask), pieces)).await,
         };
         counted.end(&answered);
         answered
@@ -86,8 +95,8 @@ impl Rounds {
 
     /// One round: the swarm writes candidates, judges them, and the best wins.
     async fn run(&self, ask: &Ask) -> Result<Outcome, RoundError> {
-        let round = self.begin(ask);
-        let panel = round.select()?;
+        let mut round = self.begin(ask);
+        let panel = round.select().await?;
         let selected = round.clock.elapsed();
         let candidates = generate::candidates(&round, &panel).await?;
         let generated = round.clock.elapsed();
@@ -157,9 +166,34 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn select(&self) -> Result<select::Panel, RoundError> {
+    /// Who takes part. When too few are free, waits a little: a full panel that starts a second
+    /// later is worth more than half a panel now.
+    async fn select(&mut self) -> Result<select::Panel, RoundError> {
+        loop {
+            let panel = self.panel(&self.members);
+            let short = match &panel {
+                Ok(panel) => panel.writers.len() < self.ask.effort.writers && self.is_short(panel),
+                Err(RoundError::NoMember) => !self.members.is_empty(),
+                Err(_) => false,
+            };
+            if !short || Instant::now() >= self.clock.patience {
+                return panel;
+            }
+            sleep(LOOK).await;
+            self.members = self.swarm.members();
+        }
+    }
+
+    /// There would be more writers if those here were not busy.
+    fn is_short(&self, panel: &select::Panel) -> bool {
+        let idle = |member: &MemberView| MemberView { running: 0, ..member.clone() };
+        let idle: Vec<MemberView> = self.members.iter().map(idle).collect();
+        self.panel(&idle).is_ok_and(|at_best| at_best.writers.len() > panel.writers.len())
+    }
+
+    fn panel(&self, members: &[MemberView]) -> Result<select::Panel, RoundError> {
         let settings = &self.config.select;
-        select::panel(self.ask, &self.members, &self.standing, settings, self.seed)
+        select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
     /// The pool that enough writers agree on.

@@ -13,6 +13,8 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    /// Until then a round waits for busy members.
+    pub(crate) patience: Instant,
     /// Writing must be done by then.
     pub(crate) writing: Instant,
     /// Judging must be done by then, and writing in a round that has nothing yet.
@@ -25,6 +27,7 @@ impl Clock {
         let share = config.generate.share_of_deadline.clamp(0.0, 1.0);
         Self {
             started,
+            patience: started + whole.mul_f64(config.wait_share.clamp(0.0, 1.0)),
             writing: started + whole.mul_f64(share),
             end: started + whole.saturating_sub(REST.min(whole / 20)),
         }

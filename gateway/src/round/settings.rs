@@ -7,15 +7,31 @@ use serde::{Deserialize, Serialize};
 use super::{agree, evidence, rank, select};
 
 /// How rounds are run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Share of the round's time that it waits for members when too few are free.
+    pub wait_share: f64,
     pub select: select::Settings,
     pub generate: Generate,
     pub agree: agree::Settings,
     pub judge: Judge,
     pub evidence: evidence::Settings,
     pub rank: rank::Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            wait_share: 0.25,
+            select: select::Settings::default(),
+            generate: Generate::default(),
+            agree: agree::Settings::default(),
+            judge: Judge::default(),
+            evidence: evidence::Settings::default(),
+            rank: rank::Settings::default(),
+        }
+    }
 }
 
 /// How candidates are gathered.

@@ -21,10 +21,11 @@ use crate::{
 /// # Errors
 /// See [`RoundError`]. A member that is lost in the middle of its text cannot be replaced.
 pub(super) async fn answer(
-    round: &Round<'_>,
+    mut round: Round<'_>,
     pieces: &mpsc::Sender<String>,
 ) -> Result<Outcome, RoundError> {
-    let line = line(round)?;
+    let line = line(&mut round).await?;
+    let round = &round;
     let selected = round.clock.elapsed();
     let mut speaker = first_to_speak(round, &line).await?;
     let first_piece = round.clock.elapsed();
@@ -89,8 +90,8 @@ pub(super) async fn answer(
 }
 
 /// Everybody who serves the model, the least busy first; among equals select's order counts.
-fn line(round: &Round<'_>) -> Result<Vec<NodeId>, RoundError> {
-    let panel = round.select()?;
+async fn line(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
+    let panel = round.select().await?;
     let mut line: Vec<NodeId> = panel.writers.into_iter().chain(panel.spare).collect();
     let load = |id: &NodeId| {
         round.member(*id).map_or(u64::MAX, |member| {

@@ -77,7 +77,7 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     seat.measured(speed);
     book.learn(seat.id, &observations);
     book.let_claims_count(seat.id, exam.claims_count && has_weights(seat));
-    book.fit();
+    book.fit_soon();
     book.save().await;
     Ok(Measured(seat.clone()))
 }
@@ -94,7 +94,7 @@ pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<Seat>) -> Infallible {
         } else if seat.model.pairwise {
             examined.by_pairs(swarm, seat).await;
         }
-        swarm.0.book.fit();
+        swarm.0.book.fit_soon();
         swarm.0.book.save().await;
         if written.changed().await.is_err() {
             std::future::pending::<()>().await;

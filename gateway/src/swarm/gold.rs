@@ -26,8 +26,8 @@ const CANDIDATES_MAX: usize = 2_500;
 
 /// A gold question.
 #[derive(Debug)]
-pub(crate) struct Item {
-    question: Question,
+pub struct Item {
+    pub question: Question,
     pub(crate) kind: KindId,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct GoldCandidate {
 
 /// All gold of one gateway, drawn anew at each start.
 #[derive(Debug)]
-pub(crate) struct Gold {
+pub struct Gold {
     exam: Exam,
     seed: u64,
     /// Put to every newcomer, so that right and wrong answers to one question can be compared.
@@ -73,7 +73,8 @@ pub(crate) struct Gold {
 }
 
 impl Gold {
-    pub(crate) fn new(exam: &Exam, seed: u64) -> Self {
+    /// The same seed draws the same questions: simulations look them up that way.
+    pub fn new(exam: &Exam, seed: u64) -> Self {
         let lessons = if exam.per_family == 0 { 0 } else { LESSONS };
         Self {
             shared: draw(seed, exam.per_family / 2),
@@ -94,7 +95,7 @@ impl Gold {
 
     /// The questions of one exam: half of a newcomer's are those of all newcomers, the other half
     /// nobody has seen before, so that members cannot tell each other.
-    pub(crate) fn questions(&self, known: bool) -> Vec<Arc<Item>> {
+    pub fn questions(&self, known: bool) -> Vec<Arc<Item>> {
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed ^ drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         if known {

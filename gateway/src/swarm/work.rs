@@ -75,7 +75,7 @@ pub struct Writing {
     stream: Stream,
     deadline: Instant,
     bytes: usize,
-    _in_flight: InFlight,
+    _in_flight: Option<InFlight>,
 }
 
 impl Writing {
@@ -112,7 +112,10 @@ impl Swarm {
         ask: Generate,
         deadline: Instant,
     ) -> Result<Writing, WorkError> {
-        generate(&self.seat(member)?, ask, deadline).await
+        let seat = self.seat(member)?;
+        let in_flight = seat.occupy();
+        let writing = generate(&seat, ask, deadline).await?;
+        Ok(Writing { _in_flight: Some(in_flight), ..writing })
     }
 
     /// Asks a member to judge.
@@ -125,26 +128,25 @@ impl Swarm {
         ask: Judge,
         deadline: Instant,
     ) -> Result<Ballot, WorkError> {
-        judge(&self.seat(member)?, ask, deadline).await
+        let seat = self.seat(member)?;
+        let _in_flight = seat.occupy();
+        judge(&seat, ask, deadline).await
     }
 }
 
+/// Work that no round has asked for: it does not count as the member's load, so that an exam
+/// makes nobody look busy.
 pub(crate) async fn generate(
-    seat: &std::sync::Arc<Seat>,
+    seat: &Seat,
     ask: Generate,
     deadline: Instant,
 ) -> Result<Writing, WorkError> {
-    let in_flight = seat.occupy();
     let stream = begin(seat, &Message::Generate(ask), deadline).await?;
-    Ok(Writing { stream, deadline, bytes: 0, _in_flight: in_flight })
+    Ok(Writing { stream, deadline, bytes: 0, _in_flight: None })
 }
 
-pub(crate) async fn judge(
-    seat: &std::sync::Arc<Seat>,
-    ask: Judge,
-    deadline: Instant,
-) -> Result<Ballot, WorkError> {
-    let _in_flight = seat.occupy();
+/// As [`generate`], for a ballot.
+pub(crate) async fn judge(seat: &Seat, ask: Judge, deadline: Instant) -> Result<Ballot, WorkError> {
     let message = Message::Judge(ask);
     let mut stream = begin(seat, &message, deadline).await?;
     let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
