@@ -1,0 +1,64 @@
+use std::fs;
+
+use super::*;
+
+/// Reads settings from text, as from a file.
+fn read(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gateway.toml");
+    fs::write(&path, text).expect("written");
+    Config::read(&path)
+}
+
+#[test]
+fn the_documented_file_shows_every_key_at_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/gateway.toml");
+    let text = fs::read_to_string(&path).expect("config/gateway.toml is there");
+    let shown: toml::Table = text.parse().expect("it parses");
+    let defaults = toml::Table::try_from(Config::default()).expect("defaults are a table");
+    assert_eq!(shown, defaults);
+    assert_eq!(Config::read(&path).expect("it is accepted"), Config::default());
+    assert!(Config::default().check().is_ok());
+}
+
+#[test]
+fn no_file_and_an_empty_file_are_the_defaults() {
+    assert_eq!(read("").expect("accepted"), Config::default());
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named_with_its_place() {
+    let said = read("[http]\n\nport = 80\n").expect_err("refused").to_string();
+    assert!(said.contains("gateway.toml, line 3") && said.contains("port"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_named_with_its_place() {
+    for text in ["[ask]\nwriters = -1", "[http]\nlisten = \"somewhere\"", "[log]\nformat = \"xml\""] {
+        let said = read(text).expect_err("refused").to_string();
+        assert!(said.contains("line 2"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let said = Config::read(Path::new("/nowhere/x.toml")).expect_err("refused").to_string();
+    assert!(said.contains("/nowhere/x.toml"), "{said}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    let cases = [
+        ("[ask]\nwriters = 20", "ask.writers"),
+        ("[ask]\njudges = 99", "ask.judges"),
+        ("[ask]\ndeadline_ms = 1", "ask.deadline_ms"),
+        ("[http]\nworkers = 0", "http.workers"),
+        ("[quic]\nlinks_max = 1", "quic.links_max"),
+    ];
+    for (text, key) in cases {
+        let said = read(text).expect("parses").check().expect_err("refused").to_string();
+        assert!(said.contains(key), "{said}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Every path and the layer around them, in order; the only part that knows actix.
+
+mod request_id;
+mod chat;
+mod body;
+mod running;
+mod sse;
+mod openai;
+mod models;
+mod rounds;
+mod transcript;
+mod health;
+mod error;
+mod meter;
+mod id;
+pub mod config;
+
+use std::{collections::BTreeSet, net::TcpListener, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpServer,
+    dev::Server,
+    guard,
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
+
+pub use config::Config;
+use error::ApiError;
+pub use meter::Metrics;
+pub use openai::unix_now;
+pub use transcript::Transcripts;
+
+use crate::{
+    ask::{Limits, SWARM_MODEL},
+    round::Rounds,
+};
+
+/// Time for a refused client to read why, while its unread body is discarded.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What the handlers know of the gateway.
+pub struct App {
+    pub config: Config,
+    pub limits: Limits,
+    pub metrics: Metrics,
+    pub transcripts: Transcripts,
+    pub registry: prometheus::Registry,
+    /// Where rounds run.
+    pub runtime: tokio::runtime::Handle,
+    pub rounds: Rounds,
+    /// When the gateway started, in seconds since 1970.
+    pub started: u64,
+    /// The gateway's key as nodes pin it: 64 hex digits.
+    pub key: String,
+    /// Where nodes dial.
+    pub quic: String,
+}
+
+impl App {
+    /// Names of the members' models, each once, in order. None is the swarm's own.
+    fn models(&self) -> BTreeSet<String> {
+        let members = self.rounds.swarm().members();
+        members.iter().map(|member| member.model.name.clone()).collect()
+    }
+
+    /// Members that take work.
+    fn members(&self) -> usize {
+        self.rounds.swarm().members().len()
+    }
+
+    fn serves(&self, model: &str) -> bool {
+        model == SWARM_MODEL || self.models().contains(model)
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Serves on a listener that is bound already, until the returned server is stopped.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
+    let config = app.config.clone();
+    let factory = move || {
+        actix_web::App::new()
+            .app_data(app.clone())
+            .wrap(from_fn(request_id::around))
+            .configure(routes)
+    };
+    let server = HttpServer::new(factory)
+        .workers(config.workers)
+        .tcp_nodelay(true)
+        // A client that closes its end has left: nobody sends a request and then shuts down one
+        // half to wait. This is what drops the round when the client goes before the answer.
+        .h1_allow_half_closed(false)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(config.drain_ms_max.div_ceil(1000))
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Every path there is.
+fn routes(service: &mut ServiceConfig) {
+    let get = || guard::Any(guard::Get()).or(guard::Head());
+    let resource =
+        |path: &str| web::resource(path.to_owned()).default_service(web::to(wrong_method));
+    let path = web::PathConfig::default().error_handler(|_, request| {
+        let (method, path) = asked(request);
+        ApiError::NoSuchPath { method, path }.into()
+    });
+    service
+        .app_data(path)
+        .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
+        .service(resource("/v1/models").route(web::get().to(models::list)))
+        .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
+        .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))
+        .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))
+        .service(resource("/readyz").route(web::route().guard(get()).to(health::ready)))
+        .service(resource("/metrics").route(web::get().to(health::metrics)))
+        .default_service(web::to(no_such_path));
+}
+
+/// A path with another method, quoted shortly.
+fn asked(request: &HttpRequest) -> (String, String) {
+    let short = |text: &str| text.chars().take(128).collect();
+    (short(request.method().as_str()), short(request.path()))
+}
+
+async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (method, path) = asked(&request);
+    Err(ApiError::NoSuchPath { method, path })
+}
+
+async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (method, path) = asked(&request);
+    Err(ApiError::WrongMethod { method, path })
+}

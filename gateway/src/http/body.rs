@@ -1,0 +1,46 @@
+//! Reading a JSON body: its type, and never more of it than the limit.
+
+use actix_web::{HttpRequest, http::header, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use super::error::ApiError;
+
+/// The whole body, at most `max` bytes. A length that says more is refused before a byte is read;
+/// the connection then lingers and discards, so that the client sees the refusal and no reset.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    max: usize,
+) -> Result<Bytes, ApiError> {
+    check_type(request)?;
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if let Some(read) = announced.filter(|length| *length > max as u64) {
+        return Err(ApiError::TooLarge { max, read });
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|_| ApiError::BodyBroken)?;
+        let read = body.len() + piece.len();
+        if read > max {
+            return Err(ApiError::TooLarge { max, read: read as u64 });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// JSON with any parameters, or no type at all.
+fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::ContentType(essence.chars().take(64).collect()))
+}

@@ -1,0 +1,130 @@
+//! `POST /v1/chat/completions`
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderName},
+    web,
+};
+
+use super::{
+    App, body,
+    error::ApiError,
+    id,
+    meter::Meter,
+    openai::{Choice, Completion, Head, Usage, fingerprint, unix_now},
+    running::{Running, Said},
+    sse,
+};
+use crate::ask::{ChatRequest, Outcome};
+
+/// Names the round in `GET /v1/rounds/{id}`.
+const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
+
+/// Reads, checks, asks, and answers as JSON or as events.
+pub(super) async fn create(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut meter = Meter::start(&app.metrics);
+    let asked = match ask(&app, &request, payload).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    meter.streams(asked.stream);
+    meter.serves(&asked.model);
+    let running = Running::start(&app, asked.ask);
+    let head = Head {
+        id: format!("chatcmpl-{}", id::hex()),
+        object: if asked.stream { "chat.completion.chunk" } else { "chat.completion" },
+        created: unix_now(),
+        model: asked.model,
+    };
+    if asked.stream {
+        stream(app, head, asked.include_usage, running, meter).await
+    } else {
+        whole(&app, head, running, meter).await
+    }
+}
+
+/// All that is checked before work begins.
+async fn ask(
+    app: &App,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<ChatRequest, ApiError> {
+    let body = body::read(request, payload, app.config.body_bytes_max).await?;
+    let asked = ChatRequest::parse(&body, &app.limits)?;
+    if !app.serves(&asked.model) {
+        return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
+    }
+    Ok(asked)
+}
+
+/// One JSON object at the end.
+async fn whole(
+    app: &App,
+    head: Head,
+    running: Running,
+    mut meter: Meter,
+) -> Result<HttpResponse, ApiError> {
+    let outcome = match running.end().await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    let Some(winner) = outcome.winner() else {
+        meter.fails(ApiError::Internal.label());
+        return Err(ApiError::Internal);
+    };
+    app.transcripts.keep(&head.model, &outcome);
+    let usage = Usage::of(winner);
+    meter.piece();
+    meter.succeeds(&usage);
+    let completion = Completion {
+        head,
+        choices: [Choice::of(winner)],
+        usage,
+        system_fingerprint: fingerprint(&winner.model),
+    };
+    Ok(HttpResponse::Ok().insert_header((ROUND, round(&outcome))).json(completion))
+}
+
+/// Events as they come. The response's head waits for the first thing there is to say, at most as
+/// long as a keep-alive: what fails before that is a plain error with its own status.
+async fn stream(
+    app: web::Data<App>,
+    head: Head,
+    include_usage: bool,
+    mut running: Running,
+    meter: Meter,
+) -> Result<HttpResponse, ApiError> {
+    let patience = app.config.keep_alive();
+    let first = match running.next(patience).await {
+        Said::End(Err(error)) => {
+            meter.fails(error.label());
+            return Err(error);
+        }
+        said => said,
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        // nginx and its kin hold events back without this.
+        .insert_header(("x-accel-buffering", "no"));
+    if let Said::End(Ok(outcome)) = &first {
+        response.insert_header((ROUND, round(outcome)));
+    }
+    let telling = sse::Telling { head, include_usage, patience, meter, kept: app };
+    Ok(response.streaming(sse::body(telling, running, first)))
+}
+
+fn round(outcome: &Outcome) -> &str {
+    &outcome.round.0
+}

@@ -1,0 +1,59 @@
+//! Settings of the HTTP side.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// The section `[http]` of the gateway's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Threads that read requests and write answers. Rounds run elsewhere.
+    pub workers: usize,
+    /// Most bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Milliseconds of silence on a stream after which a comment shows that it lives.
+    pub keep_alive_ms: u64,
+    /// Origin that browsers may call from: `*` is any, empty is none.
+    pub cors_origin: String,
+    /// Bytes of round transcripts kept in memory; the oldest go first.
+    pub transcript_bytes_max: usize,
+    /// Milliseconds that requests get to finish when the gateway stops.
+    pub drain_ms_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: 2,
+            body_bytes_max: 26_214_400,
+            keep_alive_ms: 10_000,
+            cors_origin: "*".into(),
+            transcript_bytes_max: 64 * 1024 * 1024,
+            drain_ms_max: 30_000,
+        }
+    }
+}
+
+impl Config {
+    /// Time between two signs of life on a silent stream.
+    pub(super) fn keep_alive(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_ms)
+    }
+
+    /// # Errors
+    /// The key that makes no sense, and what would.
+    pub fn check(&self) -> Result<(), String> {
+        if self.workers == 0 {
+            return Err("workers is 0: give at least 1".into());
+        }
+        if self.keep_alive_ms == 0 {
+            return Err("keep_alive_ms is 0: give at least 1".into());
+        }
+        if self.body_bytes_max == 0 {
+            return Err("body_bytes_max is 0: nothing could be asked".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Every failure as OpenAI's clients know it: the only file with a status code.
+//!
+//! SDKs choose their exception by status alone and send 408, 409, 429 and 5xx again by themselves,
+//! so what the sender has to change is a plain 4xx, and what may work a moment later a 503.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+
+use crate::{ask::AskError, round::RoundError};
+
+/// Why a request gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The body asks for something that cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// Asked to write with a model that nobody here serves.
+    #[error(
+        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
+    )]
+    NoSuchModel(String),
+    /// Asked to look at a model that nobody here serves.
+    #[error(
+        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
+    )]
+    NotAModel(String),
+    #[error("No round '{0}' is kept here: only the newest are, and not across restarts.")]
+    NoSuchRound(String),
+    #[error("Invalid URL ({method} {path})")]
+    NoSuchPath { method: String, path: String },
+    #[error(
+        "Not allowed to {method} on {path} (HINT: Perhaps you meant to use a different HTTP method?)"
+    )]
+    WrongMethod { method: String, path: String },
+    #[error(
+        "Unsupported content type: '{0}'. This API method only accepts 'application/json' requests, but you specified the header 'Content-Type: {0}'. Please try again with a supported content type."
+    )]
+    ContentType(String),
+    #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
+    TooLarge { max: usize, read: u64 },
+    /// The connection ended before the body did.
+    #[error("The body of the request ended before all of it had arrived.")]
+    BodyBroken,
+    /// The swarm has no answer.
+    #[error("{}", round_message(.0))]
+    Round(RoundError),
+    /// A fault of the gateway's own; what it was is in its log.
+    #[error("The gateway failed while it processed the request.")]
+    Internal,
+}
+
+impl From<RoundError> for ApiError {
+    fn from(error: RoundError) -> Self {
+        match error {
+            RoundError::NoSuchModel { model } => Self::NoSuchModel(model),
+            other => Self::Round(other),
+        }
+    }
+}
+
+/// `{"error": {...}}`, all four keys always present.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorBody {
+    error: ErrorObject,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorObject {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<String>,
+    code: Option<&'static str>,
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl ApiError {
+    /// What is sent, as a whole answer or as the last event of a stream.
+    pub(super) fn body(&self) -> ErrorBody {
+        let (kind, param, code) = match self {
+            Self::Ask(error) => (INVALID, error.param.clone(), error.code),
+            Self::NoSuchModel(_) => (INVALID, None, Some("model_not_found")),
+            Self::NotAModel(_) => (INVALID, Some("model".into()), Some("model_not_found")),
+            Self::NoSuchRound(_) => (INVALID, Some("id".into()), Some("round_not_found")),
+            Self::NoSuchPath { .. } | Self::BodyBroken => (INVALID, None, None),
+            Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
+            Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
+            Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
+            Self::Round(error) => round_parts(error),
+        };
+        ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
+    }
+
+    /// A word for metrics, from a closed set.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::NoSuchModel(_)
+            | Self::NotAModel(_)
+            | Self::NoSuchRound(_)
+            | Self::NoSuchPath { .. } => "not_found",
+            Self::Round(RoundError::ContextLength { .. })
+            | Self::Ask(_)
+            | Self::WrongMethod { .. }
+            | Self::ContentType(_)
+            | Self::TooLarge { .. }
+            | Self::BodyBroken => "invalid",
+            Self::Round(_) => "unavailable",
+            Self::Internal => "failed",
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Ask(_) | Self::ContentType(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NoSuchModel(_)
+            | Self::NotAModel(_)
+            | Self::NoSuchRound(_)
+            | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Round(RoundError::ContextLength { .. }) => StatusCode::BAD_REQUEST,
+            Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
+            // Nodes come back within seconds; SDKs wait at least this long before they try again.
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        response.json(self.body())
+    }
+}
+
+/// LangChain looks for the code `context_length_exceeded`, LiteLLM for this very sentence.
+fn round_message(error: &RoundError) -> String {
+    match error {
+        RoundError::ContextLength { context } => format!(
+            "This model's maximum context length is {context} tokens. However, your messages and \
+             completion need more. Please reduce the length of the messages or completion."
+        ),
+        RoundError::NoMember => {
+            "The swarm has no member that can take work now. Try again in a moment.".into()
+        }
+        RoundError::NoCandidate { .. } | RoundError::NoSuchModel { .. } => {
+            format!("The swarm found no answer: {error}.")
+        }
+    }
+}
+
+fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'static str>) {
+    match error {
+        RoundError::NoSuchModel { .. } => (INVALID, None, Some("model_not_found")),
+        RoundError::NoMember => (SERVER, None, Some("no_member")),
+        RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
+        RoundError::ContextLength { .. } => {
+            (INVALID, Some("messages".into()), Some("context_length_exceeded"))
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Signs of life for load balancers, and the counters for Prometheus.
+
+use actix_web::{HttpResponse, web};
+use prometheus::TextEncoder;
+use serde_json::json;
+
+use super::{App, error::ApiError};
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: an ask would find a member. Also tells the key that nodes pin, which is public.
+pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
+    let members = app.members();
+    let (mut response, status) = match members {
+        0 => (HttpResponse::ServiceUnavailable(), "no_member"),
+        _ => (HttpResponse::Ok(), "ready"),
+    };
+    response.json(json!({
+        "status": status,
+        "members": members,
+        "models": app.models(),
+        "gateway_key": app.key,
+        "quic": app.quic,
+    }))
+}
+
+/// `GET /metrics`, in Prometheus' text format.
+pub(super) async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    match TextEncoder::new().encode_to_string(&app.registry.gather()) {
+        Ok(text) => Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text)),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be written");
+            Err(ApiError::Internal)
+        }
+    }
+}

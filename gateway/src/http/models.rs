@@ -1,0 +1,39 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`: the swarm first, then the members' models.
+
+use actix_web::{HttpResponse, web};
+
+use super::{
+    App,
+    error::ApiError,
+    openai::{List, Model},
+};
+use crate::ask::SWARM_MODEL;
+
+pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
+    let members = app.models().into_iter().map(|name| member(&app, name));
+    HttpResponse::Ok().json(List::of(std::iter::once(swarm(&app)).chain(members).collect()))
+}
+
+/// `id` may be percent-encoded, slashes included; both SDKs send it so.
+pub(super) async fn one(
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = id.into_inner();
+    if id == SWARM_MODEL {
+        return Ok(HttpResponse::Ok().json(swarm(&app)));
+    }
+    if app.models().contains(&id) {
+        return Ok(HttpResponse::Ok().json(member(&app, id)));
+    }
+    Err(ApiError::NotAModel(id.chars().take(96).collect()))
+}
+
+fn swarm(app: &App) -> Model {
+    let id = SWARM_MODEL.to_owned();
+    Model { id, object: "model", created: app.started, owned_by: "shoal" }
+}
+
+fn member(app: &App, id: String) -> Model {
+    Model { id, object: "model", created: app.started, owned_by: "member" }
+}

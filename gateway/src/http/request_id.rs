@@ -1,0 +1,99 @@
+//! Around every request: its id, its time, what browsers need, and its count.
+
+use std::time::Instant;
+
+use actix_web::{
+    HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::Error,
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+
+use super::{App, id};
+
+/// Names a request in the answer's header and in the log, so that a user can point at one.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Time from the request's head to the answer's head.
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+/// OpenAI's constant; some clients log it.
+const VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("openai-version"), HeaderValue::from_static("2020-10-01"));
+
+/// Headers of ours that a browser may read.
+const EXPOSED: &str = "x-request-id, x-shoal-round, openai-processing-ms, retry-after";
+
+/// The outermost layer.
+pub(super) async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    };
+    let (started, id) = (Instant::now(), format!("req_{}", id::hex()));
+    let (method, origin) = (request.method().clone(), app.config.cors_origin.clone());
+    let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+
+    let preflight = method == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight {
+        request.into_response(HttpResponse::NoContent())
+    } else {
+        next.call(request).await?.map_into_boxed_body()
+    };
+
+    let route = response.request().match_pattern().unwrap_or_else(|| "unknown".into());
+    let status = response.status();
+    app.metrics.answered(&route, known(&method), status.as_str());
+    let took = started.elapsed();
+    tracing::debug!(
+        request.id = id,
+        route,
+        status = status.as_u16(),
+        took_ms = took.as_millis(),
+        "answered"
+    );
+
+    let headers = response.headers_mut();
+    insert(headers, REQUEST_ID, &id);
+    insert(headers, PROCESSING_MS, &took.as_millis().to_string());
+    headers.insert(VERSION.0, VERSION.1);
+    if !origin.is_empty() {
+        allow_browsers(headers, &origin, preflight.then_some(wanted).flatten());
+    }
+    Ok(response)
+}
+
+/// A browser may send any header it asks for: a wildcard would not cover `Authorization`.
+fn allow_browsers(headers: &mut HeaderMap, origin: &str, wanted: Option<HeaderValue>) {
+    insert(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    insert(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    if let Some(wanted) = wanted {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+        insert(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
+        insert(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The method as a label; a client can invent methods without end.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}

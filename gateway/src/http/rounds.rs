@@ -1,0 +1,15 @@
+//! `GET /v1/rounds/{id}`: the transcript of a finished round.
+
+use actix_web::{HttpResponse, http::header::ContentType, web};
+
+use super::{App, error::ApiError};
+
+pub(super) async fn one(
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    match app.transcripts.find(&id) {
+        Some(body) => Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body)),
+        None => Err(ApiError::NoSuchRound(id.chars().take(64).collect())),
+    }
+}

@@ -1,0 +1,162 @@
+//! The transcript of a round: everything that led to the answer, as `GET /v1/rounds/{id}` shows it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::openai::{finish_reason, unix_now};
+use crate::ask::{Candidate, CastBallot, Outcome, Verdicts};
+
+/// The newest transcripts, as they are sent, within a budget of bytes.
+#[derive(Debug)]
+pub struct Transcripts {
+    bytes_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: usize,
+    /// Oldest first.
+    rounds: VecDeque<(String, Bytes)>,
+}
+
+impl Transcripts {
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, kept: Mutex::default() }
+    }
+
+    /// Keeps a finished round under its id, and forgets the oldest beyond the budget.
+    pub(super) fn keep(&self, model: &str, outcome: &Outcome) {
+        let body = Bytes::from(transcript(model, outcome).to_string());
+        let mut kept = self.kept();
+        kept.bytes += body.len();
+        kept.rounds.push_back((outcome.round.0.clone(), body));
+        while kept.bytes > self.bytes_max {
+            let Some((_, oldest)) = kept.rounds.pop_front() else { break };
+            kept.bytes -= oldest.len();
+        }
+    }
+
+    /// The JSON of a round that is still kept.
+    pub(super) fn find(&self, id: &str) -> Option<Bytes> {
+        let kept = self.kept();
+        // From the newest: whoever asks for a transcript has just been answered.
+        kept.rounds.iter().rev().find(|(kept, _)| kept == id).map(|(_, body)| body.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn transcript(model: &str, outcome: &Outcome) -> Value {
+    let candidates = outcome.candidates.iter().enumerate();
+    let ranking = &outcome.ranking;
+    let timings = &outcome.timings;
+    json!({
+        "id": outcome.round,
+        "object": "round",
+        "created": unix_now(),
+        "model": model,
+        "decided": outcome.decided,
+        "winner": outcome.winner,
+        "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
+        "candidates": candidates.map(|(index, one)| candidate(outcome, index, one)).collect::<Vec<_>>(),
+        "ballots": outcome.ballots.iter().map(ballot).collect::<Vec<_>>(),
+        "ranking": {
+            "order": ranking.order,
+            "connected": ranking.connected,
+            "cyclic": ranking.cyclic,
+            "margin": ranking.margin,
+        },
+        "timings_ms": {
+            "select": ms(timings.select),
+            "generate": ms(timings.generate),
+            "judge": ms(timings.judge),
+            "rank": ms(timings.rank),
+            "total": ms(timings.total),
+        },
+        "tokens": tokens(outcome),
+    })
+}
+
+fn writer(candidate: &Candidate) -> Value {
+    json!({ "node": candidate.writer.to_string(), "model": candidate.model })
+}
+
+fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
+    json!({
+        "index": index,
+        "writer": candidate.writer.to_string(),
+        "model": candidate.model,
+        "text": candidate.text,
+        "finish_reason": finish_reason(candidate.finish),
+        "prompt_tokens": candidate.prompt_tokens,
+        "completion_tokens": candidate.completion_tokens,
+        "logprob": candidate.logprob,
+        "first_piece_ms": ms(candidate.first_piece),
+        "took_ms": ms(candidate.took),
+        "pool": candidate.pool,
+        "strength": outcome.ranking.strengths.get(index),
+        "p_best": outcome.ranking.p_best.get(index),
+    })
+}
+
+fn ballot(ballot: &CastBallot) -> Value {
+    let mut shown = json!({
+        "judge": ballot.judge.to_string(),
+        "model": ballot.model,
+        "prompt_tokens": ballot.prompt_tokens,
+        "took_ms": ms(ballot.took),
+    });
+    let (name, verdicts) = match &ballot.verdicts {
+        Verdicts::Scores(scores) => (
+            "scores",
+            scores
+                .iter()
+                .map(|score| {
+                    json!({
+                        "candidate": score.candidate,
+                        "logprob": score.logprob,
+                        "tokens": score.tokens,
+                    })
+                })
+                .collect::<Vec<_>>(),
+        ),
+        Verdicts::Pairs(pairs) => (
+            "pairs",
+            pairs
+                .iter()
+                .map(|pair| json!({ "a": pair.a, "b": pair.b, "p": pair.p, "flipped": pair.flipped }))
+                .collect(),
+        ),
+    };
+    if let Some(shown) = shown.as_object_mut() {
+        shown.insert(name.into(), verdicts.into());
+    }
+    shown
+}
+
+/// What the whole swarm spent, the losers and the judges included.
+fn tokens(outcome: &Outcome) -> Value {
+    let sum = |of: fn(&Candidate) -> u32| -> u64 {
+        outcome.candidates.iter().map(|candidate| u64::from(of(candidate))).sum()
+    };
+    let judged: u64 = outcome.ballots.iter().map(|ballot| u64::from(ballot.prompt_tokens)).sum();
+    json!({
+        "prompt": sum(|candidate| candidate.prompt_tokens),
+        "completion": sum(|candidate| candidate.completion_tokens),
+        "judging": judged,
+    })
+}
+
+/// Milliseconds to three places.
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,155 @@
+//! The official clients, each against a gateway with scripted members.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use async_openai::{
+    Client,
+    config::OpenAIConfig,
+    error::OpenAIError,
+    types::chat::{
+        ChatCompletionRequestUserMessageArgs, CreateChatCompletionRequest,
+        CreateChatCompletionRequestArgs,
+    },
+};
+use futures_util::StreamExt as _;
+
+use crate::gateway::{Gateway, node};
+
+const ANSWER: &str = "47 + 385 = 432\nAnswer: 432";
+
+async fn gateway() -> Gateway {
+    Gateway::start([node("org/digits").says(ANSWER), node("words").says(ANSWER)]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_python_works_with_only_its_base_url_changed() {
+    let Some(python) = python() else { return };
+    let gateway = gateway().await;
+    passes(Command::new(python).arg(scripts().join("openai_python.py")), &gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_node_works_with_only_its_base_url_changed() {
+    let Some(modules) = node_modules() else { return };
+    let gateway = gateway().await;
+    // Node looks for packages beside the script.
+    let script = modules.join("openai_node.mjs");
+    fs::copy(scripts().join("openai_node.mjs"), &script).unwrap();
+    passes(Command::new("node").arg(script), &gateway).await;
+}
+
+#[tokio::test]
+async fn async_openai_reads_every_answer_stream_and_error() {
+    let gateway = gateway().await;
+    let base = format!("http://{}/v1", gateway.address());
+    let client = Client::with_config(OpenAIConfig::new().with_api_base(base).with_api_key("none"));
+    let models = client.models().list().await.unwrap().data;
+    let names = models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>();
+    assert_eq!(names, ["shoal", "org/digits", "words"]);
+
+    let answer = client.chat().create(question("shoal", 0.0)).await.unwrap();
+    assert_eq!(answer.choices[0].message.content.as_deref(), Some(ANSWER));
+    assert!(answer.usage.unwrap().completion_tokens > 0);
+
+    for model in ["shoal", "words"] {
+        let mut stream = client.chat().create_stream(question(model, 0.0)).await.unwrap();
+        let mut text = String::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.unwrap();
+            text.extend(chunk.choices.first().and_then(|choice| choice.delta.content.clone()));
+        }
+        assert_eq!(text, ANSWER, "{model}");
+    }
+
+    for (request, code) in [
+        (question("nobody", 0.0), "model_not_found"),
+        (question("shoal", 99.0), "decimal_above_max_value"),
+    ] {
+        let error = client.chat().create(request).await.unwrap_err();
+        let OpenAIError::ApiError(error) = error else { panic!("{error:?}") };
+        assert!(format!("{error:?}").contains(code), "{error:?}");
+    }
+}
+
+fn question(model: &str, temperature: f32) -> CreateChatCompletionRequest {
+    let message =
+        ChatCompletionRequestUserMessageArgs::default().content("What is 47 + 385?").build().unwrap();
+    CreateChatCompletionRequestArgs::default()
+        .model(model)
+        .temperature(temperature)
+        .messages([message.into()])
+        .build()
+        .unwrap()
+}
+
+/// A client script ends with 0 when all its checks hold.
+async fn passes(script: &mut Command, gateway: &Gateway) {
+    script.env("SHOAL_BASE_URL", format!("http://{}/v1", gateway.address()));
+    script.env("SHOAL_EXPECT", "432").env("NO_PROXY", "*");
+    let done = tokio::task::block_in_place(|| script.output()).unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    println!("{out}");
+    assert!(done.status.success(), "{out}\n{err}");
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// A Python with the SDK, or `None` after saying why.
+fn python() -> Option<PathBuf> {
+    let place = place("python");
+    let python = place.join("bin/python");
+    installed(&place, || {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "-q", "openai"]))
+    })
+    .then_some(python)
+}
+
+/// A folder whose `node_modules` has the SDK, or `None` after saying why.
+fn node_modules() -> Option<PathBuf> {
+    let place = place("node");
+    let install = || {
+        let mut npm = Command::new("npm");
+        run(npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&place).arg("openai"))
+    };
+    installed(&place, install).then_some(place)
+}
+
+/// Kept between runs, beside what cargo builds.
+fn place(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_shoal-gateway")).ancestors().nth(2).unwrap();
+    target.join("clients").join(name)
+}
+
+/// Installs once; a marker file says that it was whole, a lock that nobody else is at it.
+fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
+    fs::create_dir_all(place).unwrap();
+    let lock = File::create(place.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let whole = place.join(".installed");
+    if whole.exists() {
+        return true;
+    }
+    match install().and_then(|()| fs::write(&whole, "").map_err(|error| error.to_string())) {
+        Ok(()) => true,
+        Err(why) => {
+            eprintln!("skipped: could not install the client into {}: {why}", place.display());
+            false
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}", said.trim().lines().last().unwrap_or_default()))
+}

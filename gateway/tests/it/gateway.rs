@@ -1,0 +1,185 @@
+//! A gateway on free ports with scripted members, and a client that looks closely.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use shoal_gateway::config::Config;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::scripted::{Counts, Node};
+pub(crate) use crate::scripted::node;
+
+/// A running gateway; dropping it stops everything.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    address: SocketAddr,
+    client: reqwest::Client,
+    counts: Arc<Counts>,
+    _data: tempfile::TempDir,
+    _tasks: JoinSet<()>,
+}
+
+impl Gateway {
+    /// Starts a gateway and waits until all members are in.
+    pub(crate) async fn start(nodes: impl IntoIterator<Item = Node>) -> Self {
+        Self::with(nodes, |_| ()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with(
+        nodes: impl IntoIterator<Item = Node>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config { data: data.path().to_owned(), ..Config::default() };
+        config.http.listen.set_port(0);
+        config.quic.listen.set_port(0);
+        config.http.drain_ms_max = 0;
+        // Scripted members know nothing, and rounds shall wait for all of them.
+        config.swarm.exam.per_family = 0;
+        config.swarm.exam.per_family_known = 0;
+        config.round.generate.quorum = 1.0;
+        change(&mut config);
+
+        let gateway = shoal_gateway::gateway::Gateway::bind(config).await.unwrap();
+        let addresses = gateway.addresses().clone();
+        let (counts, stop) = (Arc::new(Counts::default()), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        let served = gateway.serve(stop.clone());
+        tasks.spawn(async { served.await.unwrap() });
+        let mut members = 0;
+        for node in nodes {
+            members += 1;
+            tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), stop.clone()));
+        }
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let gateway =
+            Self { address: addresses.http, client, counts, _data: data, _tasks: tasks };
+        eventually(async || gateway.get("/readyz").await.json()["members"] == members).await;
+        gateway
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers that members have begun to write.
+    pub(crate) fn begun(&self) -> usize {
+        self.counts.begun()
+    }
+
+    pub(crate) async fn until_begun(&self, count: usize) {
+        eventually(async || self.counts.begun() == count).await;
+    }
+
+    /// Waits until that many answers were stopped because nobody listened any more.
+    pub(crate) async fn until_stopped(&self, count: usize) {
+        eventually(async || self.counts.stopped() == count).await;
+    }
+
+    /// Waits until a line is in the metrics.
+    pub(crate) async fn until_counted(&self, line: &str) {
+        eventually(async || self.get("/metrics").await.text().contains(line)).await;
+    }
+
+    pub(crate) fn build(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
+        let reply = request.send().await.unwrap();
+        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
+        Reply { status, headers, body: reply.bytes().await.unwrap().to_vec() }
+    }
+
+    pub(crate) async fn request(&self, method: Method, path: &str) -> Reply {
+        self.send(self.build(method, path)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.request(Method::GET, path).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.post_bytes(path, "application/json", body.to_string().into_bytes()).await
+    }
+
+    pub(crate) async fn post_bytes(&self, path: &str, kind: &str, body: Vec<u8>) -> Reply {
+        let request = self.build(Method::POST, path).header("content-type", kind).body(body);
+        self.send(request).await
+    }
+
+    /// Posts, and reads the answer bit by bit.
+    pub(crate) async fn open(&self, path: &str, body: &Value) -> Stream {
+        let request = self.build(Method::POST, path).json(body);
+        Stream { reply: request.send().await.unwrap(), seen: String::new() }
+    }
+}
+
+/// A request that all scripted members can answer.
+pub(crate) fn ask(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}]})
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: reqwest::header::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
+/// An answer that is being read.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    reply: reqwest::Response,
+    seen: String,
+}
+
+impl Stream {
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    pub(crate) async fn read_until(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            assert!(self.more().await, "{text:?} never came: {:?}", self.seen);
+        }
+    }
+
+    pub(crate) async fn read_to_end(&mut self) {
+        while self.more().await {}
+    }
+
+    async fn more(&mut self) -> bool {
+        let Some(bytes) = self.reply.chunk().await.unwrap() else { return false };
+        self.seen.push_str(std::str::from_utf8(&bytes).unwrap());
+        true
+    }
+}
+
+/// Polls until `there` says yes; half a minute is long on any machine.
+async fn eventually(mut there: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !there().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it never came");
+}

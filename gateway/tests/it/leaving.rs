@@ -1,0 +1,54 @@
+//! A client that leaves stops everything that works for it.
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::gateway::{Gateway, ask, node};
+
+/// Sends a request over a socket of its own and leaves it open.
+async fn ask_on_a_socket(gateway: &Gateway, model: &str, stream: bool) -> TcpStream {
+    let mut body = ask(model);
+    body["stream"] = json!(stream);
+    let body = body.to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn leaving_before_the_first_byte_stops_every_engine() {
+    for stream in [false, true] {
+        let nodes = [node("a").never_ends(), node("b").never_ends(), node("c").never_ends()];
+        let gateway = Gateway::start(nodes).await;
+        let socket = ask_on_a_socket(&gateway, "shoal", stream).await;
+        gateway.until_begun(3).await;
+        drop(socket);
+        gateway.until_stopped(3).await;
+        gateway.until_counted(&cancelled("shoal", stream)).await;
+    }
+}
+
+#[tokio::test]
+async fn leaving_in_the_middle_of_a_stream_stops_the_engine() {
+    let (node, _go_on) = node("digits").says_in_two("first half", "never said");
+    let gateway = Gateway::start([node]).await;
+    let mut socket = ask_on_a_socket(&gateway, "digits", true).await;
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("first half") {
+        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    }
+    drop(socket);
+    gateway.until_stopped(1).await;
+    gateway.until_counted(&cancelled("digits", true)).await;
+}
+
+fn cancelled(model: &str, stream: bool) -> String {
+    format!(r#"shoal_requests_total{{model="{model}",status="cancelled",stream="{stream}"}} 1"#)
+}

@@ -1,0 +1,59 @@
+//! What led to an answer can be read afterwards.
+
+use serde_json::json;
+
+use crate::gateway::{Gateway, ask, node};
+
+#[tokio::test]
+async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
+    let nodes = [node("digits").says("4"), node("words").says("four"), node("letters").says("IV")];
+    let gateway = Gateway::start(nodes).await;
+    for stream in [false, true] {
+        let mut body = ask("shoal");
+        body["stream"] = json!(stream);
+        let reply = gateway.post("/v1/chat/completions", &body).await;
+        let id = reply.header("x-shoal-round").unwrap().to_owned();
+        let round = gateway.get(&format!("/v1/rounds/{id}")).await;
+        assert_eq!(round.status, 200);
+        assert_eq!(round.header("content-type"), Some("application/json"));
+        let round = round.json();
+        assert_eq!((&round["id"], &round["model"]), (&json!(id), &json!("shoal")));
+        assert_eq!(round["candidates"].as_array().map(Vec::len), Some(3));
+        assert_eq!(round["writers"].as_array().map(Vec::len), Some(3));
+        for (index, candidate) in round["candidates"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(candidate["index"], index);
+            assert!(candidate["strength"].is_f64() && candidate["p_best"].is_f64(), "{candidate}");
+            assert!(candidate["took_ms"].is_f64());
+            assert_eq!(candidate["writer"].as_str().map(str::len), Some(64));
+        }
+        assert!(round["ballots"].is_array() && round["decided"].is_string());
+        for phase in ["select", "generate", "judge", "rank", "total"] {
+            assert!(round["timings_ms"][phase].is_f64(), "{phase}");
+        }
+        let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
+        let sent = if stream { reply.text() } else { reply.json()["choices"][0]["message"]["content"].to_string() };
+        assert!(sent.contains(round["candidates"][winner]["text"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_round_is_not_found() {
+    let gateway = Gateway::start([]).await;
+    let reply = gateway.get("/v1/rounds/00000000000000000000000000000000").await;
+    assert_eq!(reply.status, 404);
+    let error = &reply.json()["error"];
+    assert_eq!((&error["type"], &error["code"]), (&json!("invalid_request_error"), &json!("round_not_found")));
+}
+
+#[tokio::test]
+async fn the_oldest_transcripts_make_room_for_new_ones() {
+    let nodes = [node("digits").says("4")];
+    let gateway = Gateway::with(nodes, |config| config.http.transcript_bytes_max = 2500).await;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        let reply = gateway.post("/v1/chat/completions", &ask("digits")).await;
+        ids.push(reply.header("x-shoal-round").unwrap().to_owned());
+    }
+    assert_eq!(gateway.get(&format!("/v1/rounds/{}", ids[0])).await.status, 404);
+    assert_eq!(gateway.get(&format!("/v1/rounds/{}", ids[7])).await.status, 200);
+}

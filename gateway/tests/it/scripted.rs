@@ -1,0 +1,222 @@
+//! A member that follows a script: a real node behind a real link, with an engine that computes
+//! nothing.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use shoal_node::{
+    engine::{Engine, EngineError, Event},
+    link::{Member, live},
+    metrics::Metrics,
+    serve::Desk,
+};
+use shoal_proto::{
+    Identity, Link,
+    generate::{Done, Fault, Finish, Generate},
+    hello::Model,
+    judge::{Ballot, Judge, Score},
+    link::quic,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What a scripted member does when it is asked to write.
+#[derive(Clone, Debug)]
+enum Step {
+    Say(String),
+    Wait(Arc<Notify>),
+    End(Finish),
+    Fail(Fault),
+    Forever,
+}
+
+/// A member and its script.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    model: String,
+    steps: Vec<Step>,
+}
+
+/// Begins a script for a member that serves `model`.
+pub(crate) fn node(model: &str) -> Node {
+    Node { model: model.to_owned(), steps: Vec::new() }
+}
+
+impl Node {
+    /// Answers at once.
+    pub(crate) fn says(self, text: &str) -> Self {
+        self.then([Step::Say(text.to_owned()), Step::End(Finish::Stop)])
+    }
+
+    /// In place of its end: ends because of a limit.
+    pub(crate) fn cut(mut self) -> Self {
+        self.steps.pop();
+        self.then([Step::End(Finish::Length)])
+    }
+
+    pub(crate) fn breaks(self) -> Self {
+        self.then([Step::Fail(Fault::Engine)])
+    }
+
+    /// Says that the conversation does not fit.
+    pub(crate) fn too_long(self) -> Self {
+        self.then([Step::Fail(Fault::ContextLength)])
+    }
+
+    pub(crate) fn never_ends(self) -> Self {
+        self.then([Step::Forever])
+    }
+
+    /// Says one half, and the other when it is told to go on.
+    pub(crate) fn says_in_two(self, first: &str, second: &str) -> (Self, Arc<Notify>) {
+        let go_on = Arc::new(Notify::new());
+        let script = [Step::Say(first.to_owned()), Step::Wait(go_on.clone())];
+        (self.then(script).says(second), go_on)
+    }
+
+    pub(crate) fn says_when_told(self, text: &str) -> (Self, Arc<Notify>) {
+        let go_on = Arc::new(Notify::new());
+        (self.then([Step::Wait(go_on.clone())]).says(text), go_on)
+    }
+
+    pub(crate) fn begins_then_breaks(self, text: &str) -> (Self, Arc<Notify>) {
+        let go_on = Arc::new(Notify::new());
+        let script = [Step::Say(text.to_owned()), Step::Wait(go_on.clone())];
+        (self.then(script).breaks(), go_on)
+    }
+
+    fn then(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.steps.extend(steps);
+        self
+    }
+
+    /// Lives as a member of the gateway at `address`.
+    pub(crate) async fn live(self, address: String, counts: Arc<Counts>, stop: CancellationToken) {
+        let identity = Arc::new(Identity::generate());
+        let engine = Arc::new(Scripted::new(self, counts));
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let member = Member {
+            identity: identity.clone(),
+            operator: String::new(),
+            desk: Arc::new(Desk::new(engine, 4, metrics)),
+            drain: Duration::ZERO,
+        };
+        let dial = move || {
+            let (address, identity) = (address.clone(), identity.clone());
+            async move {
+                let link = quic::dial(&address, &identity, None).await?;
+                Ok(Arc::new(link) as Arc<dyn Link>)
+            }
+            .boxed()
+        };
+        live(&dial, &member, &stop).await.unwrap();
+    }
+}
+
+/// How many answers all members of a gateway have begun, and how many of these were stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    begun: AtomicUsize,
+    stopped: AtomicUsize,
+}
+
+impl Counts {
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn stopped(&self) -> usize {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+struct Scripted {
+    script: Vec<Step>,
+    model: Model,
+    counts: Arc<Counts>,
+    writing: Mutex<JoinSet<()>>,
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scripted").field("script", &self.script).finish_non_exhaustive()
+    }
+}
+
+impl Scripted {
+    fn new(node: Node, counts: Arc<Counts>) -> Self {
+        let model = Model {
+            name: node.model,
+            family: "scripted".into(),
+            digest: String::new(),
+            context: 4096,
+            parameters: 0,
+            certainty: false,
+            likelihood: true,
+            pairwise: false,
+            description: String::new(),
+        };
+        Self { script: node.steps, model, counts, writing: Mutex::default() }
+    }
+}
+
+impl Engine for Scripted {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn generate(&self, _: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+        let (sender, events) = mpsc::channel(4);
+        self.counts.begun.fetch_add(1, Ordering::SeqCst);
+        let (script, counts) = (self.script.clone(), self.counts.clone());
+        self.writing.lock().unwrap().spawn(async move {
+            let unheard = tokio::select! {
+                () = sender.closed() => true,
+                unheard = follow(script, &sender) => unheard,
+            };
+            counts.stopped.fetch_add(usize::from(unheard), Ordering::SeqCst);
+        });
+        events
+    }
+
+    fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
+        let scores = ask.candidates.iter().map(|_| Score { logprob: -1.0, tokens: 1 }).collect();
+        let ballot = Ballot { scores, verdicts: Vec::new(), prompt_tokens: 3 };
+        futures_util::future::ready(Ok(ballot)).boxed()
+    }
+}
+
+/// Says what stands in the script; true when nobody listened to the end.
+async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineError>>) -> bool {
+    for step in script {
+        let said = match step {
+            Step::Say(text) => Ok(Event::Piece(text)),
+            Step::End(finish) => Ok(Event::Done(Done {
+                finish: finish.into(),
+                prompt_tokens: 5,
+                completion_tokens: 7,
+                logprob: None,
+            })),
+            Step::Fail(fault) => Err(EngineError::new(fault, "as the script says")),
+            Step::Wait(go_on) => {
+                go_on.notified().await;
+                continue;
+            }
+            Step::Forever => std::future::pending().await,
+        };
+        if events.send(said).await.is_err() {
+            return true;
+        }
+    }
+    false
+}

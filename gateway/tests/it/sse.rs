@@ -1,0 +1,137 @@
+//! A streamed answer, byte by byte.
+
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, ask, node};
+
+fn streamed(model: &str) -> Value {
+    let mut body = ask(model);
+    body["stream"] = json!(true);
+    body
+}
+
+/// The JSON of every event, after the framing was checked; `[DONE]` is left out.
+fn chunks(text: &str) -> Vec<Value> {
+    assert!(text.ends_with("\n\n"), "{text:?}");
+    let events = text.trim_end_matches("\n\n").split("\n\n").filter(|event| !event.starts_with(':'));
+    events
+        .map(|event| {
+            assert_eq!(event.lines().count(), 1, "{event:?}");
+            event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}"))
+        })
+        .filter(|data| *data != "[DONE]")
+        .map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}")))
+        .collect()
+}
+
+fn text_of(chunks: &[Value]) -> String {
+    let content = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    chunks.iter().filter_map(content).collect()
+}
+
+#[tokio::test]
+async fn a_stream_is_the_role_then_pieces_then_the_end_then_done() {
+    let answer = "Four hundred and thirty-two, für alle 🐟.\nAnswer: 432";
+    let gateway = Gateway::start([node("digits").says(answer)]).await;
+    for model in ["shoal", "digits"] {
+        let reply = gateway.post("/v1/chat/completions", &streamed(model)).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-type"), Some("text/event-stream; charset=utf-8"));
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        assert_eq!(reply.header("x-accel-buffering"), Some("no"));
+        let text = reply.text();
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text:?}");
+        assert_eq!(text.matches("[DONE]").count(), 1);
+
+        let chunks = chunks(&text);
+        let deltas = chunks.iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect::<Vec<_>>();
+        assert_eq!(deltas[0], json!({"role": "assistant", "content": "", "refusal": null}));
+        let (last, pieces) = deltas[1..].split_last().unwrap();
+        assert_eq!(last, &json!({}));
+        assert!(!pieces.is_empty());
+        for piece in pieces {
+            assert_eq!(piece.as_object().unwrap().keys().collect::<Vec<_>>(), ["content"]);
+        }
+        assert_eq!(text_of(&chunks), answer, "{model}");
+    }
+}
+
+#[tokio::test]
+async fn every_chunk_names_the_same_answer_and_keeps_required_nulls() {
+    let gateway = Gateway::start([node("digits").says("4 and then some more words")]).await;
+    let text = gateway.post("/v1/chat/completions", &streamed("shoal")).await.text();
+    let chunks = chunks(&text);
+    for (index, chunk) in chunks.iter().enumerate() {
+        for key in ["id", "created", "model", "system_fingerprint"] {
+            assert_eq!(chunk[key], chunks[0][key]);
+            assert_ne!(chunk[key], Value::Null);
+        }
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        assert!(chunk.get("usage").is_none());
+        let choice = &chunk["choices"][0];
+        assert_eq!((&choice["index"], choice.get("logprobs")), (&json!(0), Some(&Value::Null)));
+        let last = index + 1 == chunks.len();
+        let reason = if last { json!("stop") } else { Value::Null };
+        assert_eq!(choice.get("finish_reason"), Some(&reason));
+    }
+}
+
+#[tokio::test]
+async fn usage_comes_last_with_no_choices_and_only_when_asked_for() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let mut body = streamed("shoal");
+    body["stream_options"] = json!({"include_usage": true});
+    let text = gateway.post("/v1/chat/completions", &body).await.text();
+    let chunks = chunks(&text);
+    let (last, others) = chunks.split_last().unwrap();
+    assert_eq!(last["choices"], json!([]));
+    let count = |key: &str| last["usage"][key].as_u64().unwrap();
+    assert_eq!(count("total_tokens"), count("prompt_tokens") + count("completion_tokens"));
+    for chunk in others {
+        assert_eq!(chunk.get("usage"), Some(&Value::Null));
+        assert_eq!(chunk["choices"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_member_asked_by_name_is_heard_before_it_has_finished() {
+    let (node, go_on) = node("digits").says_in_two("first half, ", "second half");
+    let gateway = Gateway::start([node]).await;
+    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
+    stream.read_until("first half").await;
+    assert!(!stream.seen().contains("second half"));
+    go_on.notify_one();
+    stream.read_to_end().await;
+    assert_eq!(text_of(&chunks(stream.seen())), "first half, second half");
+}
+
+#[tokio::test]
+async fn comments_keep_a_silent_stream_alive() {
+    let (node, go_on) = node("digits").says_when_told("4");
+    let gateway = Gateway::with([node], |config| config.http.keep_alive_ms = 20).await;
+    let mut stream = gateway.open("/v1/chat/completions", &streamed("shoal")).await;
+    stream.read_until(": keep-alive\n\n: keep-alive\n\n").await;
+    go_on.notify_one();
+    stream.read_to_end().await;
+    assert_eq!(text_of(&chunks(stream.seen())), "4");
+    assert!(stream.seen().ends_with("data: [DONE]\n\n"));
+    let (_, after) = stream.seen().split_once(": x-shoal-round: ").unwrap();
+    let round = after.lines().next().unwrap();
+    assert_eq!(gateway.get(&format!("/v1/rounds/{round}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_failure_after_the_first_byte_is_an_error_event_and_no_done() {
+    let (node, go_on) = node("digits").begins_then_breaks("half an ans");
+    let gateway = Gateway::start([node]).await;
+    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
+    stream.read_until("half an ans").await;
+    go_on.notify_one();
+    stream.read_to_end().await;
+    assert!(!stream.seen().contains("[DONE]"));
+    let chunks = chunks(stream.seen());
+    let error = &chunks.last().unwrap()["error"];
+    assert_eq!(error["type"], "server_error");
+    assert!(error["message"].is_string());
+    assert_eq!(error.as_object().map(|error| error.len()), Some(4));
+}
