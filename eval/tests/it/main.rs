@@ -1,4 +1,9 @@
 //! The evaluation against a gateway that is known to the letter.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may end where it finds a surprise"
+)]
 
 mod mock;
 
