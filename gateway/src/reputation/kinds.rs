@@ -30,8 +30,7 @@ const TEMPER: f64 = 0.3;
 /// A posterior below this is not worth a look-up.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// A kind nobody has seen is as likely as this many gold questions in a perfect fit: questions
-/// unlike all gold keep their probability off the known kinds.
+/// Added to each count: an n-gram that a kind never showed is unlikely there, not impossible.
 const SMOOTHING: f64 = 0.1;
 
 /// Counts of n-grams by kind. Serialises to JSON.
