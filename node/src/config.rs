@@ -102,7 +102,11 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|(line, why)| ConfigError::File { path: path.to_owned(), line, why })
+        Self::parse(&text).map_err(|(line, why)| ConfigError::File {
+            path: path.to_owned(),
+            line,
+            why,
+        })
     }
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
@@ -152,7 +156,9 @@ impl Config {
 
     fn source(&self) -> Result<Source, ConfigError> {
         match (set(&self.model), set(&self.upstream)) {
-            (Some(_), Some(_)) => Err(wrong("both a model and an upstream: a node serves one of them")),
+            (Some(_), Some(_)) => {
+                Err(wrong("both a model and an upstream: a node serves one of them"))
+            }
             (None, None) => Err(wrong(
                 "no model: name one with --model DIR, --model bundled:NAME (`shoal-node models` \
                  lists them), or --upstream URL --upstream-model NAME",
@@ -166,8 +172,9 @@ impl Config {
     }
 
     fn upstream(&self, url: String) -> Result<upstream::Settings, ConfigError> {
-        let model = set(&self.upstream_model)
-            .ok_or_else(|| wrong("an upstream needs --upstream-model NAME: its name for the model"))?;
+        let model = set(&self.upstream_model).ok_or_else(|| {
+            wrong("an upstream needs --upstream-model NAME: its name for the model")
+        })?;
         let key = match set(&self.upstream_key_env) {
             Some(variable) => Some(env::var(&variable).map_err(|_| {
                 wrong(format!("the environment has no {variable}, which upstream_key_env names"))
@@ -184,7 +191,9 @@ impl Source {
     fn label(&self) -> String {
         match self {
             Self::Bundled(name) => name.clone(),
-            Self::Folder(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Folder(path) => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
             Self::Upstream(upstream) => upstream.model.clone(),
         }
     }
@@ -196,7 +205,8 @@ fn default_data(label: &str) -> Result<PathBuf, ConfigError> {
         (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".local/share"),
         _ => return Err(wrong("no home directory: say where to keep the key with --data DIR")),
     };
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let safe =
+        |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
     Ok(base.join("shoal").join(format!("node-{}", label.chars().map(safe).collect::<String>())))
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "burn")]
 pub mod burn;
 pub mod upstream;
+#[cfg(test)]
+pub(crate) mod script;
 
 use futures_util::future::BoxFuture;
 use shoal_proto::{

@@ -39,9 +39,10 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
 
 fn check_pairs(ask: &Judge) -> Result<(), EngineError> {
     let known = |index: u32| usize::try_from(index).is_ok_and(|index| index < ask.candidates.len());
-    let sound = ask.pairs.iter().all(|pair| {
-        known(pair.first) && known(pair.second) && pair.first != pair.second
-    });
+    let sound = ask
+        .pairs
+        .iter()
+        .all(|pair| known(pair.first) && known(pair.second) && pair.first != pair.second);
     if sound && (1..=PAIRS_MAX).contains(&ask.pairs.len()) {
         return Ok(());
     }

@@ -48,7 +48,9 @@ impl Home {
         let lock = File::create(&lock_path).map_err(in_file(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(HomeError::Taken { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(HomeError::Taken { path: path.to_owned() });
+            }
             Err(TryLockError::Error(source)) => return Err(in_file(&lock_path)(source)),
         }
         let identity = Identity::load_or_generate(&path.join("identity.pem"))?;

@@ -27,6 +27,9 @@ use self::{
 };
 use crate::serve::{self, Desk};
 
+/// A few round trips; a gateway that is gone must not hold the end up.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Reaches for the gateway once.
 pub type Dial = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Link>, LinkError>> + Send + Sync;
 
@@ -120,6 +123,8 @@ async fn stay(
         Ended::Stopped => "stopped",
         Ended::Lost(_) | Ended::Refused(_) => "lost",
     });
+    // Else the process may end before the gateway has heard it.
+    let _ = timeout(FAREWELL, link.closed()).await;
     ended
 }
 

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     config::{Config, Settings},
@@ -167,6 +166,7 @@ impl NodeArgs {
 #[cfg(feature = "burn")]
 impl Command {
     fn run(self) -> anyhow::Result<()> {
+        use anyhow::Context as _;
         use shoal_node::engine::burn::bench;
         use std::io::Write as _;
         let mut out = std::io::stdout().lock();

@@ -3,8 +3,6 @@
 
 pub mod page;
 
-
-
 use std::time::Duration;
 
 use prometheus::{
@@ -85,8 +83,7 @@ impl Kind {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] =
-        [Self::Done, Self::Failed, Self::Busy, Self::Refused, Self::Cancelled];
+    const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Busy, Self::Refused, Self::Cancelled];
 
     const fn label(self) -> &'static str {
         match self {
@@ -114,26 +111,73 @@ impl Metrics {
     /// Makes the counters known to `registry`; fails when they are known already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            work: known(registry, IntCounterVec::new(
-                Opts::new("shoal_node_work_total", "Pieces of work by kind and how they ended."),
-                &["kind", "outcome"],
-            )?)?,
-            duration: known(registry, HistogramVec::new(
-                HistogramOpts::new("shoal_node_work_duration_seconds", "From a piece of work's arrival to its last word.").buckets(SECONDS.to_vec()),
-                &["kind"],
-            )?)?,
-            first_token: known(registry, Histogram::with_opts(
-                HistogramOpts::new("shoal_node_time_to_first_token_seconds", "From the arrival of an ask to the first text.").buckets(SECONDS.to_vec()),
-            )?)?,
-            tokens: known(registry, IntCounterVec::new(
-                Opts::new("shoal_node_tokens_total", "Tokens read (input) and written (output)."),
-                &["type"],
-            )?)?,
-            decode: known(registry, Counter::new("shoal_node_decode_seconds_total", "Time spent writing after the first text.")?)?,
-            running: known(registry, IntGauge::new("shoal_node_running", "Pieces of work that have a slot.")?)?,
-            waiting: known(registry, IntGauge::new("shoal_node_waiting", "Pieces of work that wait for a slot.")?)?,
-            links: known(registry, IntGauge::new("shoal_node_links", "Gateways that the node is a member of now.")?)?,
-            reconnects: known(registry, IntCounter::new("shoal_node_reconnects_total", "Tries to reach a gateway after the first.")?)?,
+            work: known(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "shoal_node_work_total",
+                        "Pieces of work by kind and how they ended.",
+                    ),
+                    &["kind", "outcome"],
+                )?,
+            )?,
+            duration: known(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "shoal_node_work_duration_seconds",
+                        "From a piece of work's arrival to its last word.",
+                    )
+                    .buckets(SECONDS.to_vec()),
+                    &["kind"],
+                )?,
+            )?,
+            first_token: known(
+                registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "shoal_node_time_to_first_token_seconds",
+                        "From the arrival of an ask to the first text.",
+                    )
+                    .buckets(SECONDS.to_vec()),
+                )?,
+            )?,
+            tokens: known(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "shoal_node_tokens_total",
+                        "Tokens read (input) and written (output).",
+                    ),
+                    &["type"],
+                )?,
+            )?,
+            decode: known(
+                registry,
+                Counter::new(
+                    "shoal_node_decode_seconds_total",
+                    "Time spent writing after the first text.",
+                )?,
+            )?,
+            running: known(
+                registry,
+                IntGauge::new("shoal_node_running", "Pieces of work that have a slot.")?,
+            )?,
+            waiting: known(
+                registry,
+                IntGauge::new("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
+            )?,
+            links: known(
+                registry,
+                IntGauge::new("shoal_node_links", "Gateways that the node is a member of now.")?,
+            )?,
+            reconnects: known(
+                registry,
+                IntCounter::new(
+                    "shoal_node_reconnects_total",
+                    "Tries to reach a gateway after the first.",
+                )?,
+            )?,
         };
         metrics.start_at_zero();
         Ok(metrics)
@@ -186,7 +230,10 @@ impl Metrics {
     }
 }
 
-fn known<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+fn known<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }

@@ -62,7 +62,9 @@ pub async fn piece(stream: Stream, desk: &Desk) {
     let (kind, result) = match asked {
         Message::Generate(ask) => (Kind::Generate, write(ask, begun, &mut sender, desk).await),
         Message::Judge(ask) => (Kind::Judge, weigh(ask, &mut sender, desk).await),
-        _ => (Kind::Unknown, Err(bad_request("a work stream begins with generate or judge").into())),
+        _ => {
+            (Kind::Unknown, Err(bad_request("a work stream begins with generate or judge").into()))
+        }
     };
     let outcome = match result {
         Ok(last) => tell(sender, &last, Outcome::Done).await,
@@ -101,18 +103,28 @@ async fn write(
             Some(Ok(Event::Piece(mut text))) => {
                 first.get_or_insert_with(|| desk.metrics().first_token(begun.elapsed()));
                 ahead = gather(&mut text, &mut events);
-                timeout(UNREAD, sender.send(&Message::Piece(Piece { text })))
-                    .await
-                    .map_err(|_| Stopped::Gone)??;
+                send_text(sender, &text).await?;
             }
             Some(Ok(Event::Done(done))) => {
-                desk.metrics().wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
+                desk.metrics()
+                    .wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
                 return Ok(Message::Done(done));
             }
             Some(Err(error)) => return Err(error.into()),
             None => return Err(broke().into()),
         }
     }
+}
+
+/// Sends text in frames of at most [`PIECE_BYTES`]: an upstream may say a whole page at once.
+async fn send_text(sender: &mut Sender, mut text: &str) -> Result<(), Stopped> {
+    while !text.is_empty() {
+        let (now, later) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
+        let piece = Message::Piece(Piece { text: now.to_owned() });
+        timeout(UNREAD, sender.send(&piece)).await.map_err(|_| Stopped::Gone)??;
+        text = later;
+    }
+    Ok(())
 }
 
 /// Appends what the engine has said meanwhile; returns the first event that is no text.

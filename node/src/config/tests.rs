@@ -26,7 +26,8 @@ fn every_key_is_documented_with_a_reason() {
     let debug = format!("{:#?}", Config::default());
     let keys = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(':'));
     for (key, _) in keys.filter(|(key, _)| !key.starts_with(' ')) {
-        let at = DOCUMENTED.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("{key} is missing"));
+        let at =
+            DOCUMENTED.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("{key} is missing"));
         assert!(DOCUMENTED[..at].lines().last().unwrap().starts_with('#'), "{key} has no reason");
     }
 }

@@ -8,7 +8,9 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
-use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, types::stream::StreamResponse};
+use async_openai::{
+    Client, config::OpenAIConfig, error::OpenAIError, types::stream::StreamResponse,
+};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use serde_json::{Value, json};
 use shoal_proto::{

@@ -102,7 +102,9 @@ pub(super) fn of(error: OpenAIError, context: u32) -> EngineError {
             Ok(said) => said.fault(context),
             Err(_) => broken("the upstream failed"),
         },
-        OpenAIError::Reqwest(error) if error.is_connect() => broken("the upstream cannot be reached"),
+        OpenAIError::Reqwest(error) if error.is_connect() => {
+            broken("the upstream cannot be reached")
+        }
         OpenAIError::Reqwest(error) if error.is_timeout() => broken("the upstream fell silent"),
         OpenAIError::JSONDeserialize(..) => broken("the upstream sent something that is not JSON"),
         OpenAIError::StreamError(_) | OpenAIError::Reqwest(_) => broken("the upstream broke off"),

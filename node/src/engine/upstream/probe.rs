@@ -21,7 +21,9 @@ pub enum ConnectError {
     Client(String),
     #[error("cannot reach {url}: {why}")]
     Unreachable { url: String, why: String },
-    #[error("{url} refuses the key ({status}): name the variable that holds it with --upstream-key-env")]
+    #[error(
+        "{url} refuses the key ({status}): name the variable that holds it with --upstream-key-env"
+    )]
     Unauthorized { url: String, status: u16 },
     #[error("{url} does not serve {model}: {why}")]
     Model { url: String, model: String, why: String },
@@ -56,7 +58,10 @@ pub(super) async fn probe(
         "max_tokens": 1,
     });
     let chat = client.chat();
-    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(one)).await.map_err(|_| silent(settings))? {
+    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(one))
+        .await
+        .map_err(|_| silent(settings))?
+    {
         Ok(_) => Ok(Found::default()),
         Err(error) => Err(refused(why(error, settings)?, settings)),
     }
@@ -64,7 +69,8 @@ pub(super) async fn probe(
 
 fn find(list: &Value, model: &str) -> Option<Found> {
     let models = list.get("data")?.as_array()?;
-    let entry = models.iter().find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
+    let entry =
+        models.iter().find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
     // vLLM says it on the entry, llama.cpp's server in `meta`.
     let places = ["/max_model_len", "/meta/n_ctx", "/context_length"];
     let context = places.iter().find_map(|place| entry.pointer(place)?.as_u64());

@@ -61,7 +61,9 @@ impl Reply {
 
     fn count(&mut self, usage: &Value) {
         let tokens = |key| usage.get(key).and_then(Value::as_u64).map(clamp);
-        if let (Some(prompt), Some(completion)) = (tokens("prompt_tokens"), tokens("completion_tokens")) {
+        if let (Some(prompt), Some(completion)) =
+            (tokens("prompt_tokens"), tokens("completion_tokens"))
+        {
             self.usage = Some((prompt, completion));
         }
     }

@@ -1,7 +1,9 @@
 //! The HTTP client under async-openai, with limits: no retries behind the swarm's back, no body
 //! without a bound, and refusals kept as they were said.
 
-use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
+use async_openai::{
+    Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory,
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Limited};
 use reqwest::{Body, Response};

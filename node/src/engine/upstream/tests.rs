@@ -1,0 +1,273 @@
+mod endpoint;
+
+use shoal_proto::generate::{Finish, Sampling};
+
+use super::*;
+use endpoint::{Chat, Endpoint};
+
+const LISTED: (u16, &str) = (200, r#"{"data":[{"id":"m","max_model_len":2048}]}"#);
+
+fn settings(endpoint: &Endpoint) -> Settings {
+    Settings {
+        url: format!("http://{}/v1", endpoint.address),
+        model: "m".to_owned(),
+        key: Some("secret".to_owned()),
+        name: None,
+        context: None,
+    }
+}
+
+fn ask() -> Generate {
+    let message = |role: &str, content: &str| ChatMessage {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    };
+    Generate {
+        messages: vec![message("developer", "Be brief."), message("user", "Hello, you!")],
+        sampling: Some(Sampling {
+            temperature: Some(0.7),
+            seed: Some(5),
+            max_tokens: Some(20),
+            stop: vec!["\n".to_owned()],
+            ..Sampling::default()
+        }),
+    }
+}
+
+/// An event of an event stream.
+fn event(json: &str) -> Vec<u8> {
+    format!("data: {json}\n\n").into_bytes()
+}
+
+fn text(text: &str) -> Vec<u8> {
+    event(&json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }).to_string())
+}
+
+/// The text, and how it ended.
+async fn heard(upstream: &Upstream) -> (String, Result<Done, EngineError>) {
+    let mut events = upstream.generate(ask());
+    let mut text = String::new();
+    while let Some(event) = events.recv().await {
+        match event {
+            Ok(Event::Piece(piece)) => text.push_str(&piece),
+            Ok(Event::Done(done)) => return (text, Ok(done)),
+            Err(error) => return (text, Err(error)),
+        }
+    }
+    panic!("no last word")
+}
+
+async fn hear(chat: Chat) -> (String, Result<Done, EngineError>) {
+    let endpoint = Endpoint::start(LISTED, chat).await;
+    heard(&Upstream::connect(&settings(&endpoint)).await.unwrap()).await
+}
+
+async fn fault(chat: Chat) -> EngineError {
+    hear(chat).await.1.unwrap_err()
+}
+
+#[tokio::test]
+async fn an_answer_streams_with_the_endpoints_own_usage() {
+    let writes = vec![
+        event(r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#),
+        text("Hel"),
+        text("lo."),
+        event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":null}"#),
+        event(r#"{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}"#),
+        event("[DONE]"),
+    ];
+    let (text, done) = hear(Chat::Stream(writes)).await;
+    let done = done.unwrap();
+    assert_eq!(text, "Hello.");
+    assert_eq!(done.finish(), Finish::Length);
+    assert_eq!((done.prompt_tokens, done.completion_tokens, done.logprob), (11, 7, None));
+}
+
+#[tokio::test]
+async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
+    let finish = event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
+    let endpoint = Endpoint::start(LISTED, Chat::Stream(vec![text("x"), finish])).await;
+    let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
+    heard(&upstream).await.1.unwrap();
+    let asked = endpoint.asked();
+    assert_eq!(asked.len(), 1, "the list was enough to find the model");
+    assert_eq!(asked[0].key, "Bearer secret");
+    let expected = json!({
+        "model": "m",
+        "messages": [
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": "Hello, you!" },
+        ],
+        "stream": true,
+        "stream_options": { "include_usage": true },
+        "temperature": 0.7,
+        "seed": 5,
+        "max_tokens": 20,
+        "stop": ["\n"],
+    });
+    assert_eq!(asked[0].body, expected);
+    assert_eq!(upstream.model().context, 2048);
+    assert!(!upstream.model().certainty && !upstream.model().likelihood);
+}
+
+#[tokio::test]
+async fn a_stream_cut_anywhere_gives_the_same_text() {
+    let words = "Grüße, 世界 🐟!";
+    let whole =
+        [text(words), event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#)].concat();
+    // Each byte by itself cuts every character and every line in the middle.
+    let bytes = whole.iter().map(|byte| vec![*byte]).collect();
+    assert_eq!(hear(Chat::Stream(bytes)).await.0, words);
+}
+
+#[tokio::test]
+async fn endpoints_that_do_not_count_are_counted() {
+    let odd = event(r#"{"choices":[{"delta":{"role":"","content":null},"finish_reason":""}]}"#);
+    let (_, done) = hear(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
+    let done = done.unwrap();
+    // 20 bytes of prompt, 4 to a token; two pieces of text.
+    assert_eq!((done.finish(), done.prompt_tokens, done.completion_tokens), (Finish::Stop, 5, 2));
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_no_answer() {
+    let cut = fault(Chat::Break(text("half an ans"))).await;
+    assert_eq!((cut.fault, cut.message.as_str()), (Fault::Engine, "the upstream broke off"));
+    let without_finish = fault(Chat::Stream(vec![text("half an ans")])).await;
+    assert_eq!(without_finish.message, "the upstream broke off");
+    let no_json = fault(Chat::Stream(vec![event("{nonsense")])).await;
+    assert_eq!(no_json.message, "the upstream sent something that is not JSON");
+}
+
+#[tokio::test]
+async fn refusals_become_faults_and_their_words_stay_here() {
+    let cases = [
+        (
+            400,
+            r#"{"error":{"message":"bad prompt: SECRET","type":"invalid_request_error","code":400}}"#,
+            Fault::BadRequest,
+        ),
+        (401, r#"{"error":{"message":"SECRET"}}"#, Fault::Engine),
+        (404, "SECRET not found", Fault::Engine),
+        (429, r#"{"error":"SECRET slow down"}"#, Fault::Busy),
+        (500, "<html>SECRET</html>", Fault::Engine),
+        (503, r#"{"error":{"code":503,"message":"Loading model"}}"#, Fault::Busy),
+    ];
+    for (status, body, expected) in cases {
+        let error = fault(Chat::Status(status, body)).await;
+        assert_eq!(error.fault, expected, "{status}");
+        assert!(error.message.contains(&status.to_string()), "{}", error.message);
+        assert!(!error.message.contains("SECRET"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_too_long_is_told_in_openais_words() {
+    let openai = r#"{"error":{"message":"This model's maximum context length is 512 tokens. However","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
+    let llama_cpp = r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens":900,"n_ctx":512}}"#;
+    let in_stream = event(openai);
+    for chat in
+        [Chat::Status(400, openai), Chat::Status(400, llama_cpp), Chat::Stream(vec![in_stream])]
+    {
+        assert_eq!(fault(chat).await, EngineError::context_length(512));
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_hangs_up() {
+    let endpoint = Endpoint::start(LISTED, Chat::Hang(text("well, "))).await;
+    let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
+    let mut hanging = endpoint.hanging.clone();
+    let mut events = upstream.generate(ask());
+    assert_eq!(events.recv().await, Some(Ok(Event::Piece("well, ".to_owned()))));
+    hanging.wait_for(|count| *count == 1).await.unwrap();
+    drop(events);
+    hanging.wait_for(|count| *count == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upstream_does_not_judge() {
+    let endpoint = Endpoint::start(LISTED, Chat::Status(500, "")).await;
+    let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
+    let error = upstream.judge(Judge::default()).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Unsupported);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_found_before_anybody_asks() {
+    let complaint = async |models, chat| {
+        let endpoint = Endpoint::start(models, chat).await;
+        let error = Upstream::connect(&settings(&endpoint)).await.unwrap_err().to_string();
+        error.replace(&endpoint.address.to_string(), "HOST")
+    };
+    let refused =
+        Chat::Status(404, r#"{"error":{"message":"model \"m\" not found, try pulling it first"}}"#);
+    assert_eq!(
+        complaint((200, r#"{"data":[]}"#), refused.clone()).await,
+        "http://HOST/v1 does not serve m: 404 model \"m\" not found, try pulling it first"
+    );
+    assert_eq!(
+        complaint((404, "no list"), refused).await,
+        "http://HOST/v1 does not serve m: 404 model \"m\" not found, try pulling it first"
+    );
+    assert_eq!(
+        complaint((401, r#"{"error":{"message":"no key"}}"#), Chat::Status(500, "")).await,
+        "http://HOST/v1 refuses the key (401): name the variable that holds it with --upstream-key-env"
+    );
+    assert_eq!(
+        complaint((200, "<html>"), Chat::Status(500, "")).await,
+        "cannot reach http://HOST/v1: what answers there does not speak the OpenAI API"
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_listed_is_asked_for_one_token() {
+    let answer = r#"{"choices":[{"message":{"content":"x"}}]}"#;
+    let endpoint = Endpoint::start((404, ""), Chat::Status(200, answer)).await;
+    let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
+    assert_eq!(endpoint.asked()[0].body["max_tokens"], 1);
+    assert_eq!(upstream.model().context, probe::CONTEXT);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_one_line() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let settings = Settings { url, model: "m".to_owned(), key: None, name: None, context: None };
+    let error = Upstream::connect(&settings).await.unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::Unreachable { why, .. } if why.contains("refused")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_wrong_url_or_key_is_named() {
+    let settings = |url: &str, key: &str| Settings {
+        url: url.to_owned(),
+        model: "m".to_owned(),
+        key: Some(key.to_owned()),
+        name: None,
+        context: None,
+    };
+    for url in ["localhost:8080", "ftp://host", "nonsense", ""] {
+        assert!(
+            matches!(transport::client(&settings(url, "")), Err(ConnectError::Url { .. })),
+            "{url}"
+        );
+    }
+    let broken_key = settings("http://host", "two\nlines");
+    assert!(matches!(transport::client(&broken_key), Err(ConnectError::Key)));
+    assert!(
+        transport::client(&settings("http://host", "sk-1\n")).is_ok(),
+        "a last newline is usual"
+    );
+}
+
+#[test]
+fn names_become_such_as_the_swarm_allows() {
+    assert_eq!(probe::swarm_name("llama3.2:3b"), "llama3.2-3b");
+    assert_eq!(probe::swarm_name("org/Model_1"), "org/Model_1");
+    assert_eq!(probe::swarm_name(&"ü".repeat(200)), "-".repeat(96));
+}

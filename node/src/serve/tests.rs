@@ -1,0 +1,225 @@
+use std::sync::Arc;
+
+use prometheus::Registry;
+use shoal_proto::{
+    Link, NodeId,
+    generate::{ChatMessage, Finish},
+    judge::{Kind as BallotKind, Pair},
+    link::pipe::{self, PipeLink},
+};
+use tokio::{task::JoinSet, time::sleep};
+
+use super::*;
+use crate::{
+    engine::script::{BEAT, Play, Script},
+    metrics::Metrics,
+};
+
+/// A desk, and a gateway that hands work in.
+struct Office {
+    engine: Script,
+    desk: Arc<Desk>,
+    gateway: PipeLink,
+    node: PipeLink,
+    pieces: JoinSet<()>,
+}
+
+impl Office {
+    fn new(play: Play, slots: u32) -> Self {
+        let engine = Script::new(play);
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let desk = Arc::new(Desk::new(Arc::new(engine.clone()), slots, metrics));
+        let (gateway, node) = pipe::pair(NodeId([1; 32]), NodeId([2; 32]));
+        Self { engine, desk, gateway, node, pieces: JoinSet::new() }
+    }
+
+    /// Hands a piece of work in; the node is at it when this returns.
+    async fn ask(&mut self, message: Message) -> Stream {
+        let mut stream = self.gateway.open().await.unwrap();
+        stream.sender.send(&message).await.unwrap();
+        let work = self.node.accept().await.unwrap();
+        let desk = Arc::clone(&self.desk);
+        self.pieces.spawn(async move { piece(work, &desk).await });
+        stream
+    }
+}
+
+fn conversation() -> Vec<ChatMessage> {
+    vec![ChatMessage { role: "user".to_owned(), content: "hello".to_owned() }]
+}
+
+fn write() -> Message {
+    Message::Generate(Generate { messages: conversation(), sampling: None })
+}
+
+fn judge(ask: Judge) -> Message {
+    Message::Judge(Judge { messages: conversation(), ..ask })
+}
+
+fn likelihood() -> Judge {
+    let candidates = vec!["a".to_owned(), "b".to_owned()];
+    Judge { candidates, kind: BallotKind::Likelihood.into(), ..Judge::default() }
+}
+
+/// All text of an answer, and its last message.
+async fn answer(stream: &mut Stream) -> (String, Option<Message>) {
+    let mut text = String::new();
+    loop {
+        match stream.receiver.next().await.unwrap() {
+            Some(Message::Piece(piece)) => text.push_str(&piece.text),
+            last => return (text, last),
+        }
+    }
+}
+
+async fn fault(stream: &mut Stream) -> Fault {
+    match answer(stream).await.1 {
+        Some(Message::Failed(failed)) => failed.fault(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
+    let mut office = Office::new(Play::Says(&["one ", "two ", "three"]), 1);
+    let mut stream = office.ask(write()).await;
+    let (text, last) = answer(&mut stream).await;
+    assert_eq!(text, "one two three");
+    let Some(Message::Done(done)) = last else { panic!("{last:?}") };
+    assert_eq!(
+        (done.finish(), done.completion_tokens, done.logprob),
+        (Finish::Stop, 3, Some(-1.5))
+    );
+    assert!(matches!(stream.receiver.next().await, Ok(None)), "the stream is finished");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_stream_stops_the_engine_within_one_token() {
+    let mut office = Office::new(Play::Endless, 1);
+    let mut stream = office.ask(write()).await;
+    stream.receiver.next().await.unwrap();
+    drop(stream);
+    office.pieces.join_next().await;
+    let written = office.engine.tokens();
+    sleep(BEAT * 100).await;
+    assert!(office.engine.tokens() <= written + 1);
+    assert_eq!(office.desk.load(), Load { running: 0, waiting: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_stream_stops_a_judgment() {
+    let mut office = Office::new(Play::Endless, 1);
+    let stream = office.ask(judge(likelihood())).await;
+    sleep(BEAT).await;
+    assert_eq!(office.engine.judging(), 1);
+    drop(stream);
+    office.pieces.join_next().await;
+    assert_eq!(office.engine.judging(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_slots_and_queue_a_node_is_busy() {
+    let mut office = Office::new(Play::Endless, 2);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(office.ask(write()).await);
+    }
+    sleep(BEAT * 3).await;
+    assert_eq!(office.desk.load(), Load { running: 2, waiting: 2 });
+    let mut refused = office.ask(write()).await;
+    assert_eq!(fault(&mut refused).await, Fault::Busy);
+
+    // Who waits comes in when a slot is free, in the order of arrival.
+    drop(held.remove(0));
+    let mut third = held.remove(1);
+    assert!(matches!(third.receiver.next().await, Ok(Some(Message::Piece(_)))));
+    assert_eq!(office.desk.load(), Load { running: 2, waiting: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_queue_frees_its_place() {
+    let mut office = Office::new(Play::Endless, 1);
+    let _working = office.ask(write()).await;
+    let waiting = office.ask(write()).await;
+    sleep(BEAT).await;
+    assert_eq!(office.desk.load().waiting, 1);
+    drop(waiting);
+    office.pieces.join_next().await;
+    assert_eq!(office.desk.load(), Load { running: 1, waiting: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judge_gives_a_score_for_each_candidate() {
+    let mut office = Office::new(Play::Says(&[]), 1);
+    let mut stream = office.ask(judge(likelihood())).await;
+    let Ok(Some(Message::Ballot(ballot))) = stream.receiver.next().await else { panic!() };
+    assert_eq!(ballot.scores.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ballot_that_is_not_sound_never_leaves() {
+    let broken = EngineError::new(Fault::Engine, "numbers");
+    let mut office = Office::new(Play::Breaks(broken), 1);
+    let mut stream = office.ask(judge(likelihood())).await;
+    assert_eq!(fault(&mut stream).await, Fault::Engine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_judged_is_refused_before_any_work() {
+    let pair = |first, second| Pair { first, second };
+    let asks = [
+        (Judge { candidates: Vec::new(), ..likelihood() }, Fault::BadRequest),
+        (Judge { kind: 0, ..likelihood() }, Fault::BadRequest),
+        (
+            Judge { kind: BallotKind::Pairwise.into(), pairs: vec![pair(0, 1)], ..likelihood() },
+            Fault::Unsupported,
+        ),
+    ];
+    for (ask, expected) in asks {
+        let mut office = Office::new(Play::Endless, 1);
+        let mut stream = office.ask(judge(ask)).await;
+        assert_eq!(fault(&mut stream).await, expected);
+        assert_eq!(office.engine.judging(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_engine_is_told_with_its_fault() {
+    let error = EngineError::context_length(100);
+    let mut office = Office::new(Play::Breaks(error), 1);
+    let mut stream = office.ask(write()).await;
+    let (text, last) = answer(&mut stream).await;
+    assert_eq!(text, "well, ");
+    let Some(Message::Failed(failed)) = last else { panic!("{last:?}") };
+    assert_eq!(failed.fault(), Fault::ContextLength);
+    assert_eq!(failed.message, "This model's maximum context length is 100 tokens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_dies_is_a_failure_and_not_silence() {
+    let mut office = Office::new(Play::Dies, 1);
+    let mut stream = office.ask(write()).await;
+    assert_eq!(fault(&mut stream).await, Fault::Engine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_says_nothing_is_let_go() {
+    let mut office = Office::new(Play::Endless, 1);
+    let stream = office.gateway.open().await.unwrap();
+    let work = office.node.accept().await.unwrap();
+    let desk = Arc::clone(&office.desk);
+    office.pieces.spawn(async move { piece(work, &desk).await });
+    office.pieces.join_next().await;
+    drop(stream);
+    assert_eq!(office.engine.tokens(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_at_once_arrives_whole() {
+    // More than a frame may hold, cut in the middle of two-byte characters.
+    let page: &'static str = "ä".repeat(70_000).leak();
+    let mut office = Office::new(Play::Says(Box::leak(Box::new([page]))), 1);
+    let mut stream = office.ask(write()).await;
+    let (text, last) = answer(&mut stream).await;
+    assert!(text == page && matches!(last, Some(Message::Done(_))));
+}

@@ -1,0 +1,133 @@
+//! A node's whole life on a real link: QUIC on this machine, an endpoint behind it.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use shoal_node::{
+    config::{Config, Settings},
+    node,
+};
+use shoal_proto::{
+    Link, Message, NodeId, Stream,
+    generate::{ChatMessage, Generate},
+    hello::{Challenge, Welcome},
+    identity::Identity,
+    link::quic::{Limits, Listener, QuicLink},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoint;
+
+struct Gateway {
+    identity: Identity,
+    listener: Listener,
+}
+
+impl Gateway {
+    fn start() -> Self {
+        let identity = Identity::from_secret([9; 32]);
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, &identity, Limits::default()).unwrap();
+        Self { identity, listener }
+    }
+
+    fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// The next node that joins, and its control stream.
+    async fn admit(&mut self) -> (QuicLink, Stream) {
+        let link = self.listener.accept().await.unwrap().unwrap();
+        let mut control = link.accept().await.unwrap();
+        let Ok(Some(Message::Hello(hello))) = control.receiver.next().await else { panic!() };
+        assert_eq!(hello.model.unwrap().name, "parrot");
+        let challenge = Challenge::fresh();
+        control.sender.send(&Message::Challenge(challenge.clone())).await.unwrap();
+        let Ok(Some(Message::Proof(proof))) = control.receiver.next().await else { panic!() };
+        proof.verify(link.peer(), self.identity.id(), &challenge).unwrap();
+        let welcome = Welcome { version: 1, heartbeat_ms: 15_000 };
+        control.sender.send(&Message::Welcome(welcome)).await.unwrap();
+        (link, control)
+    }
+}
+
+fn settings(gateway: &str, data: &Path, change: impl FnOnce(&mut Config)) -> Settings {
+    let mut config = Config {
+        gateway: vec![gateway.to_owned()],
+        upstream: format!("http://{}", endpoint::start()),
+        upstream_model: "parrot".to_owned(),
+        data: data.display().to_string(),
+        ..Config::default()
+    };
+    change(&mut config);
+    config.check().unwrap()
+}
+
+/// Asks the node behind `link`; the text, if it ended well.
+async fn asked(link: &QuicLink) -> Option<String> {
+    let message = ChatMessage { role: "user".to_owned(), content: "hello".to_owned() };
+    let ask = Generate { messages: vec![message], sampling: None };
+    let mut stream = link.open().await.ok()?;
+    stream.sender.send(&Message::Generate(ask)).await.ok()?;
+    let mut text = String::new();
+    loop {
+        match stream.receiver.next().await.ok()?? {
+            Message::Piece(piece) => text.push_str(&piece.text),
+            Message::Done(_) => return Some(text),
+            _ => return None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_joins_answers_and_leaves() {
+    let mut gateway = Gateway::start();
+    let data = tempfile::tempdir().unwrap();
+    let settings = settings(&gateway.address(), data.path(), |_| {});
+    let stop = CancellationToken::new();
+    let watch = async {
+        let (link, mut control) = gateway.admit().await;
+        assert_eq!(asked(&link).await.as_deref(), Some("Hello there"));
+        stop.cancel();
+        assert!(matches!(control.receiver.next().await, Ok(Some(Message::Goodbye(_)))));
+        link.closed().await;
+    };
+    let (lived, ()) = tokio::join!(node::live(settings, &stop), watch);
+    lived.unwrap();
+    let known = std::fs::read_to_string(data.path().join("known_gateways")).unwrap();
+    assert!(known.contains(&gateway.identity.id().to_string()), "{known}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_the_one_given_is_refused_for_good() {
+    let gateway = Gateway::start();
+    let data = tempfile::tempdir().unwrap();
+    let other = NodeId([5; 32]);
+    let given = |config: &mut Config| config.gateway_id = other.to_string();
+    let settings = settings(&gateway.address(), data.path(), given);
+    let Gateway { mut listener, .. } = gateway;
+    let stop = CancellationToken::new();
+    let lived = tokio::select! {
+        lived = node::live(settings, &stop) => lived,
+        () = async { while listener.accept().await.is_some() {} } => panic!("the listener ended"),
+    };
+    let error = lived.unwrap_err().to_string();
+    assert!(error.contains(&other.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn two_gateways_share_one_node() {
+    let (mut one, mut other) = (Gateway::start(), Gateway::start());
+    let data = tempfile::tempdir().unwrap();
+    let second = other.address();
+    let settings = settings(&one.address(), data.path(), |config| config.gateway.push(second));
+    let stop = CancellationToken::new();
+    let watch = async {
+        let ((first, _a), (second, _b)) = tokio::join!(one.admit(), other.admit());
+        assert_eq!(asked(&first).await, asked(&second).await);
+        stop.cancel();
+        tokio::join!(first.closed(), second.closed())
+    };
+    let both = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    // Not a promise about speed: only that a test that hangs says so.
+    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+}
