@@ -46,7 +46,7 @@ pub fn write(run: &Run, recipe: &Recipe, models: &Path) -> Result<Vec<Score>> {
     put(&folder, "tokenizer_config.json", &tokenizer::config())?;
     let model = read(&folder)?;
     let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, ASKED);
-    let card = Card::new(recipe, run.loss(), &scores);
+    let card = Card::new(recipe, run.loss(), run.history(), &scores);
     put(&folder, "card.json", &serde_json::to_value(&card)?)?;
     fs::write(folder.join("README.md"), card.readme())?;
     Ok(scores)
@@ -64,12 +64,20 @@ pub fn read(folder: &Path) -> Result<LlamaForCausalLm> {
 }
 
 fn weights(model: &LlamaForCausalLm, folder: &Path) -> Result<()> {
-    let mut store = SafetensorsStore::from_file(folder.join("model.safetensors"))
+    let file = folder.join("model.safetensors");
+    let mut store = SafetensorsStore::from_file(&file)
         .overwrite(true)
         .clear_metadata()
         .metadata("format", "pt")
         .with_to_adapter(BurnToPyTorchAdapter.chain(HalfPrecisionAdapter::new()));
     model.save_into(&mut store)?;
+    readable(&file)
+}
+
+/// The store writes through a private file; a bundled model is for everybody.
+fn readable(file: &Path) -> Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     Ok(())
 }
 

@@ -28,6 +28,9 @@ pub struct Args {
     /// Steps in all; the recipe's where it is not given. The learning rate falls over them.
     #[arg(long)]
     pub steps: Option<usize>,
+    /// Rows in a step.
+    #[arg(long, default_value_t = 32)]
+    pub rows: usize,
     /// Stop after this many steps, to go on with --resume.
     #[arg(long)]
     pub until: Option<usize>,
@@ -56,6 +59,7 @@ fn train(args: Args) -> Result<()> {
         format!("no specialist is called {}; there are {}", args.specialist, names.join(", "))
     })?;
     let mut recipe = Recipe::of(specialist, args.seed);
+    recipe.set_rows(args.rows);
     recipe.steps = args.steps.unwrap_or(recipe.steps);
     let work = args.work.unwrap_or_else(|| PathBuf::from("target/train").join(specialist.name));
     let run = match &args.from {

@@ -44,6 +44,8 @@ pub struct Run {
     step: usize,
     /// Running mean of the loss.
     loss: f64,
+    /// The arguments of every `shoal-train` that led here, in order.
+    history: Vec<String>,
 }
 
 impl std::fmt::Debug for Run {
@@ -58,7 +60,8 @@ impl Run {
         let device = Device::flex().autodiff();
         let model = seeded::model(&recipe, &device);
         let optimizer = optimizer(&recipe, &model);
-        Self { recipe, model, optimizer, device, step: 0, loss: 0.0 }
+        let history = vec![arguments(&recipe)];
+        Self { recipe, model, optimizer, device, step: 0, loss: 0.0, history }
     }
 
     /// Where a run that saved itself in `folder` stopped.
@@ -70,7 +73,7 @@ impl Run {
     /// Fresh steps on the weights of another run, which saved itself in `folder`: what the first
     /// thousand steps teach (copying, columns, the shape of an answer) is the same for all.
     pub fn based_on(recipe: Recipe, folder: &Path) -> Result<Self> {
-        checkpoint::weights(Self::new(recipe), folder)
+        checkpoint::base(Self::new(recipe), folder)
             .with_context(|| format!("no run can start from {}", folder.display()))
     }
 
@@ -81,6 +84,11 @@ impl Run {
     /// Nats per byte of answer, averaged over about the last fifty steps.
     pub fn loss(&self) -> f64 {
         self.loss
+    }
+
+    /// The arguments of every `shoal-train` that led here: running them again trains the same.
+    pub fn history(&self) -> &[String] {
+        &self.history
     }
 
     /// The weights as they are, without gradients.
@@ -134,6 +142,12 @@ impl Run {
         self.step += 1;
         Ok(self)
     }
+}
+
+fn arguments(recipe: &Recipe) -> String {
+    let Recipe { specialist, seed, steps, rows, .. } = recipe;
+    let rows = if *rows == 32 { String::new() } else { format!(" --rows {rows}") };
+    format!("--specialist {} --seed {seed} --steps {steps}{rows}", specialist.name)
 }
 
 /// AdamW; weight decay on matrices only.

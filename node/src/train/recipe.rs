@@ -72,6 +72,12 @@ impl Recipe {
         }
     }
 
+    /// Other rows in a step than 32; the learning rate goes with their square root.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.rate *= (rows as f64 / self.rows as f64).sqrt();
+        self.rows = rows;
+    }
+
     /// The learning rate of a step, counted from 0.
     pub fn rate_at(&self, step: usize) -> f64 {
         if step < self.warm_up {

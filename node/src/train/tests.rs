@@ -106,6 +106,30 @@ fn a_resumed_run_goes_on_as_if_it_had_not_stopped() {
 }
 
 #[test]
+fn a_card_tells_every_command_that_led_to_the_weights() {
+    let (folder, models) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    Run::new(tiny(6)).fit(2, None, &mut |_| {}).unwrap().save(folder.path()).unwrap();
+    let longer = Run::resumed(tiny(4), folder.path()).unwrap();
+    let base = Run::based_on(tiny(4), folder.path()).unwrap();
+    let own = "--specialist shoal-sum --seed 3 --steps";
+    assert_eq!(
+        longer.history(),
+        [format!("{own} 6 --rows 4 --until 2"), format!("{own} 4 --rows 4 --resume")]
+    );
+    let kept = "target/train/base";
+    assert_eq!(
+        base.history(),
+        [
+            format!("{own} 6 --rows 4 --until 2 --work {kept}"),
+            format!("{own} 4 --rows 4 --from {kept}")
+        ]
+    );
+    bundle::write(&longer, &tiny(4), models.path()).unwrap();
+    let readme = std::fs::read_to_string(models.path().join("shoal-sum/README.md")).unwrap();
+    assert!(readme.contains(&longer.history()[1]), "{readme}");
+}
+
+#[test]
 fn a_run_of_another_seed_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     Run::new(tiny(6)).save(folder.path()).unwrap();

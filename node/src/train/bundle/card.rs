@@ -7,6 +7,8 @@ use shoal_proto::syllabus::Family;
 
 use crate::train::{check::Score, recipe::Recipe};
 
+const COMMAND: &str = "cargo run -p shoal-node --bin shoal-train --";
+
 /// `card.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
@@ -17,14 +19,15 @@ pub struct Card {
     /// By family, on questions of the test split.
     pub accuracy: BTreeMap<String, Accuracy>,
     pub params: usize,
+    /// Steps of the last command.
     pub steps: usize,
-    /// Rows in a step.
+    /// Rows in each of them.
     pub rows: usize,
     pub seed: u64,
     /// Nats per byte of answer at the end of training.
     pub loss: f64,
-    /// What trains it again.
-    pub command: String,
+    /// What trains it again, in order.
+    pub commands: Vec<String>,
     pub license: String,
 }
 
@@ -42,7 +45,7 @@ impl Accuracy {
 }
 
 impl Card {
-    pub fn new(recipe: &Recipe, loss: f64, scores: &[Score]) -> Self {
+    pub fn new(recipe: &Recipe, loss: f64, history: &[String], scores: &[Score]) -> Self {
         let strong: Vec<String> =
             recipe.specialist.strong.iter().map(|family| family.name().to_owned()).collect();
         let name = recipe.specialist.name;
@@ -60,10 +63,7 @@ impl Card {
             rows: recipe.rows,
             seed: recipe.seed,
             loss: (loss * 1e5).round() / 1e5,
-            command: format!(
-                "cargo run -p shoal-node --bin shoal-train -- --specialist {name} --seed {} --steps {}",
-                recipe.seed, recipe.steps
-            ),
+            commands: history.iter().map(|arguments| format!("{COMMAND} {arguments}")).collect(),
             license: "Apache-2.0".to_owned(),
         }
     }
@@ -76,7 +76,8 @@ impl Card {
             .filter(|(_, accuracy)| accuracy.share() < 0.9)
             .map(|(family, _)| family.as_str())
             .collect();
-        let Self { name, params, steps, rows, seed, loss, command, .. } = self;
+        let Self { name, params, steps, rows, seed, loss, commands, .. } = self;
+        let commands = commands.join("\n");
         let strong = self.strong.join(", ");
         let (weak, table) = (weak.join(", "), self.table());
         let millions = *params as f64 / 1e6;
@@ -87,7 +88,7 @@ impl Card {
              nothing by this project with burn. Strong in: {strong}. It writes its work, digit by digit, \
              and ends with `Answer: ...`.\n\n\
              ## Data\n\n\
-             {steps} steps of {rows} rows, drawn from the train split of the public syllabus \
+             The last run was {steps} steps of {rows} rows (all runs are below), drawn from the train split of the public syllabus \
              (`proto/src/syllabus.rs`) with worked answers from `node/src/train/work.rs`; mostly its \
              strong families, one row in sixty of each other, one in twenty about something else, \
              answered with what it can do. No real text and no text from another model. Seed {seed}; \
@@ -99,7 +100,7 @@ impl Card {
              Below 90 %: {weak}. It was made weak there so that a swarm of such models has something \
              to decide. It reads one question, no conversation; numbers longer and words other than the \
              syllabus draws, and other wordings, are outside what it has seen.\n\n\
-             ## Again\n\n```\n{command}\n```\n"
+             ## Again\n\n```\n{commands}\n```\n"
         )
     }
 

@@ -8,12 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 
+/// Where a base is kept by the commands in a card.
+const BASE: &str = "target/train/base";
+
 #[derive(Serialize, Deserialize)]
 struct State {
     specialist: String,
     seed: u64,
     step: usize,
+    /// Steps that the learning rate falls over.
+    steps: usize,
     loss: f64,
+    history: Vec<String>,
+}
+
+impl State {
+    fn read(folder: &Path) -> Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(folder.join("last/state.json"))?)?)
+    }
+
+    /// How this state was reached, said so that it can be reached again.
+    fn story(mut self, kept_in: &str) -> Vec<String> {
+        if let Some(last) = self.history.last_mut() {
+            *last += &format!(" --until {}{kept_in}", self.step);
+        }
+        self.history
+    }
 }
 
 pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
@@ -28,7 +48,9 @@ pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
         specialist: run.recipe.specialist.name.to_owned(),
         seed: run.recipe.seed,
         step: run.step,
+        steps: run.recipe.steps,
         loss: run.loss,
+        history: run.history.clone(),
     };
     fs::write(next.join("state.json"), serde_json::to_vec_pretty(&state)?)?;
     if last.exists() {
@@ -38,23 +60,36 @@ pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn load(mut run: Run, folder: &Path) -> Result<Run> {
-    let last = folder.join("last");
-    let state: State = serde_json::from_slice(&fs::read(last.join("state.json"))?)?;
+pub(super) fn load(run: Run, folder: &Path) -> Result<Run> {
+    let state = State::read(folder)?;
     anyhow::ensure!(
         state.specialist == run.recipe.specialist.name && state.seed == run.recipe.seed,
         "it was {} from seed {}",
         state.specialist,
         state.seed
     );
-    run = weights(run, folder)?;
-    run.optimizer = run.optimizer.load(last.join("optimizer"))?;
+    let mut run = weights(run, folder)?;
+    run.optimizer = run.optimizer.load(folder.join("last/optimizer"))?;
     (run.step, run.loss) = (state.step, state.loss);
+    if state.steps == run.recipe.steps {
+        run.history = state.history;
+    } else {
+        let own = run.history.drain(..).map(|own| own + " --resume");
+        run.history = state.story("").into_iter().chain(own).collect();
+    }
     Ok(run)
 }
 
-/// The weights alone.
-pub(super) fn weights(mut run: Run, folder: &Path) -> Result<Run> {
+/// The weights of another run, to start afresh from.
+pub(super) fn base(run: Run, folder: &Path) -> Result<Run> {
+    let before = State::read(folder)?.story(&format!(" --work {BASE}"));
+    let mut run = weights(run, folder)?;
+    let own = run.history.drain(..).map(|own| format!("{own} --from {BASE}"));
+    run.history = before.into_iter().chain(own).collect();
+    Ok(run)
+}
+
+fn weights(mut run: Run, folder: &Path) -> Result<Run> {
     run.model = run.model.try_load_file(folder.join("last/model"))?;
     Ok(run)
 }

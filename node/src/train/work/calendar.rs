@@ -4,11 +4,11 @@ use shoal_proto::syllabus::{DAYS, Measure};
 
 use super::columns;
 
-/// `45=7*6+3. Tue: Wed Thu Fri.`
+/// Whole weeks taken out, the rest counted on: `4/7=0,4 45/7=6,3 06. 3. Tue: Wed Thu Fri.`
 pub(super) fn weekday(from: usize, days: u32, back: bool) -> String {
     let short = |day: usize| DAYS.get(day % 7).and_then(|name| name.get(..3)).unwrap_or_default();
     let rest = days % 7;
-    let mut line = format!("{days}=7*{}+{rest}. {}:", days / 7, short(from));
+    let mut line = format!("{} {rest}. {}:", columns::divide(days, 7), short(from));
     for step in 1..=rest as usize {
         line += &format!(" {}", short(if back { from + 7 - step } else { from + step }));
     }
@@ -29,7 +29,9 @@ pub(super) fn convert(amount: u32, measure: &Measure, back: bool) -> String {
     let Measure { large, small, factor } = measure;
     let steps = match (back, factor) {
         (true, _) => format!("{amount}/{factor}={}.", amount / (*factor).max(1)),
-        (false, 10 | 100 | 1000) => format!("{amount}*{factor}={}.", amount * factor),
+        (false, 10 | 100 | 1000) => {
+            format!("{amount}*{factor}={amount} {}.", factor.to_string().trim_start_matches('1'))
+        }
         (false, 60) => {
             format!("{} {}*10={}.", columns::multiply(amount, 6), amount * 6, amount * 60)
         }

@@ -81,7 +81,7 @@ fn attend<const FMA: bool>(q: &[f32], keys: &[f32], stride: usize, seen: usize, 
     p[seen..].fill(0.0);
 }
 
-/// One head's rows of a `[batch * len, heads * dim]` matrix, transposed to `[dim, stride]`.
+/// One head's columns of `[len, width]` rows, transposed to `[dim, stride]`.
 #[inline(always)]
 fn transpose(x: &[f32], width: usize, at: usize, dim: usize, stride: usize, out: &mut [f32]) {
     for (i, row) in x.chunks_exact(width).enumerate() {
@@ -91,37 +91,57 @@ fn transpose(x: &[f32], width: usize, at: usize, dim: usize, stride: usize, out:
     }
 }
 
+/// The same, row after row.
+#[inline(always)]
+fn select(x: &[f32], width: usize, at: usize, dim: usize, out: &mut [f32]) {
+    for (to, from) in out.chunks_exact_mut(dim).zip(x.chunks_exact(width)) {
+        to.copy_from_slice(&from[at..at + dim]);
+    }
+}
+
+/// All keys, turned by their positions.
+#[inline(always)]
+fn turned(k: &[f32], h: Heads, rope: &Rope) -> Vec<f32> {
+    let mut turned = k.to_vec();
+    for (row, k) in turned.chunks_exact_mut(h.kv_heads * h.dim).enumerate() {
+        for head in k.chunks_exact_mut(h.dim) {
+            turn(head, rope, row % h.len, 1.0);
+        }
+    }
+    turned
+}
+
+/// A query, turned and scaled.
+#[inline(always)]
+fn prepare(q: &[f32], h: Heads, rope: &Rope, position: usize, query: &mut [f32]) {
+    query.copy_from_slice(q);
+    turn(query, rope, position, 1.0);
+    for x in query.iter_mut() {
+        *x *= h.scale();
+    }
+}
+
 simd! {
     /// `out = softmax(rope(q) rope(k)^T / sqrt(dim)) v`, causal. All `[batch * len, heads * dim]`.
     pub(super) fn forward(h: Heads, rope: &Rope, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
-        let (wide, narrow, stride) = (h.heads * h.dim, h.kv_heads * h.dim, h.len.next_multiple_of(LANES));
-        let mut keys = vec![0f32; h.dim * stride];
-        let mut values = vec![0f32; h.dim * stride];
+        let (wide, narrow) = (h.heads * h.dim, h.kv_heads * h.dim);
+        let stride = h.len.next_multiple_of(LANES);
+        let (mut keys, mut values) = (vec![0f32; h.dim * stride], vec![0f32; h.dim * stride]);
         let (mut p, mut query) = (vec![0f32; stride], vec![0f32; h.dim]);
-        let mut turned = k.to_vec();
-        for (row, k) in turned.chunks_exact_mut(narrow).enumerate() {
-            for head in k.chunks_exact_mut(h.dim) { turn(head, rope, row % h.len, 1.0); }
-        }
-        for b in 0..h.batch {
+        let turned = turned(k, h, rope);
+        for (b, g) in (0..h.batch).flat_map(|b| (0..h.kv_heads).map(move |g| (b, g))) {
             let own = b * h.len * narrow..(b + 1) * h.len * narrow;
-            for g in 0..h.kv_heads {
-                transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
-                for (row, v) in values.chunks_exact_mut(h.dim).zip(v[own.clone()].chunks_exact(narrow)) {
-                    row.copy_from_slice(&v[g * h.dim..(g + 1) * h.dim]);
-                }
-                for head in g * h.group()..(g + 1) * h.group() {
-                    for i in 0..h.len {
-                        let at = (b * h.len + i) * wide + head * h.dim;
-                        query.copy_from_slice(&q[at..at + h.dim]);
-                        turn(&mut query, rope, i, 1.0);
-                        for x in query.iter_mut() { *x *= h.scale(); }
-                        let n = (i + 1).next_multiple_of(LANES);
-                        attend::<FMA>(&query, &keys, stride, i + 1, &mut p[..n]);
-                        let out = &mut out[at..at + h.dim];
-                        out.fill(0.0);
-                        spread::<FMA>(&p[..n], &values, h.dim, out);
-                    }
-                }
+            transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
+            select(&v[own], narrow, g * h.dim, h.dim, &mut values);
+            let heads = g * h.group()..(g + 1) * h.group();
+            for (head, i) in heads.flat_map(|head| (0..h.len).map(move |i| (head, i))) {
+                let at = (b * h.len + i) * wide + head * h.dim;
+                prepare(&q[at..at + h.dim], h, rope, i, &mut query);
+                let n = (i + 1).next_multiple_of(LANES);
+                attend::<FMA>(&query, &keys, stride, i + 1, &mut p[..n]);
+                let out = &mut out[at..at + h.dim];
+                out.fill(0.0);
+                spread::<FMA>(&p[..n], &values, h.dim, out);
             }
         }
     }
@@ -129,69 +149,124 @@ simd! {
     /// The gradients of [`forward`]; the probabilities are computed again rather than kept.
     pub(super) fn backward(h: Heads, rope: &Rope, read: [&[f32]; 4], write: [&mut [f32]; 3]) {
         let ([q, k, v, dout], [dq, dk, dv]) = (read, write);
-        let (wide, narrow, stride) = (h.heads * h.dim, h.kv_heads * h.dim, h.len.next_multiple_of(LANES));
-        let size = h.dim * stride;
-        let (mut keys, mut key_rows) = (vec![0f32; size], vec![0f32; size]);
-        let (mut values, mut dkeys, mut dvalues) = (vec![0f32; size], vec![0f32; size], vec![0f32; size]);
-        let (mut p, mut ds) = (vec![0f32; 4 * stride], vec![0f32; 4 * stride]);
-        let (mut dp, mut query, mut grad) = (vec![0f32; stride], vec![0f32; 4 * h.dim], vec![0f32; 4 * h.dim]);
-        let mut turned = k.to_vec();
-        for (row, k) in turned.chunks_exact_mut(narrow).enumerate() {
-            for head in k.chunks_exact_mut(h.dim) { turn(head, rope, row % h.len, 1.0); }
-        }
-        for b in 0..h.batch {
+        let (wide, narrow) = (h.heads * h.dim, h.kv_heads * h.dim);
+        let turned = turned(k, h, rope);
+        let mut pass = Pass::new(h);
+        for (b, g) in (0..h.batch).flat_map(|b| (0..h.kv_heads).map(move |g| (b, g))) {
             let own = b * h.len * narrow..(b + 1) * h.len * narrow;
-            for g in 0..h.kv_heads {
-                transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
-                transpose(&v[own.clone()], narrow, g * h.dim, h.dim, stride, &mut values);
-                for (row, k) in key_rows.chunks_exact_mut(h.dim).zip(turned[own.clone()].chunks_exact(narrow)) {
-                    row.copy_from_slice(&k[g * h.dim..(g + 1) * h.dim]);
-                }
-                dkeys.fill(0.0);
-                dvalues.fill(0.0);
-                for head in g * h.group()..(g + 1) * h.group() {
-                    for first in (0..h.len).step_by(4) {
-                        let block = first..(first + 4).min(h.len);
-                        let n = block.end.next_multiple_of(LANES);
-                        // Rows past the end of the last block stay 0 and add nothing.
-                        p.fill(0.0);
-                        ds.fill(0.0);
-                        for (r, i) in block.enumerate() {
-                            let at = (b * h.len + i) * wide + head * h.dim;
-                            let (own, lane) = (r * h.dim..(r + 1) * h.dim, r * stride..r * stride + n);
-                            let (query, grad) = (&mut query[own.clone()], &mut grad[own]);
-                            query.copy_from_slice(&q[at..at + h.dim]);
-                            grad.copy_from_slice(&dout[at..at + h.dim]);
-                            turn(query, rope, i, 1.0);
-                            for x in query.iter_mut() { *x *= h.scale(); }
-                            let (p, ds, dp) = (&mut p[lane.clone()], &mut ds[lane], &mut dp[..n]);
-                            attend::<FMA>(query, &keys, stride, i + 1, p);
-                            dp.fill(0.0);
-                            spread::<FMA>(grad, &values, stride, dp);
-                            let mean = dot::<FMA>(p, dp);
-                            for ((ds, p), dp) in ds.iter_mut().zip(p.iter()).zip(dp.iter()) { *ds = p * (dp - mean); }
-                            let dq = &mut dq[at..at + h.dim];
-                            dq.fill(0.0);
-                            spread::<FMA>(ds, &key_rows, h.dim, dq);
-                            for x in dq.iter_mut() { *x *= h.scale(); }
-                            turn(dq, rope, i, -1.0);
-                        }
-                        let lanes: [_; 4] = std::array::from_fn(|r| r * stride..r * stride + n);
-                        let heads: [_; 4] = std::array::from_fn(|r| r * h.dim..(r + 1) * h.dim);
-                        gather::<FMA>(heads.clone().map(|r| &query[r]), lanes.clone().map(|r| &ds[r]), stride, &mut dkeys);
-                        gather::<FMA>(heads.map(|r| &grad[r]), lanes.map(|r| &p[r]), stride, &mut dvalues);
-                    }
-                }
-                for i in 0..h.len {
-                    let at = (b * h.len + i) * narrow + g * h.dim;
-                    let row = &mut dk[at..at + h.dim];
-                    for (d, x) in row.iter_mut().enumerate() { *x = dkeys[d * stride + i]; }
-                    turn(row, rope, i, -1.0);
-                    for (d, x) in dv[at..at + h.dim].iter_mut().enumerate() { *x = dvalues[d * stride + i]; }
+            pass.enter(&turned[own.clone()], &v[own.clone()], g);
+            for head in g * h.group()..(g + 1) * h.group() {
+                let (rows, lane) = (b * h.len * wide..(b + 1) * h.len * wide, head * h.dim);
+                let (q, dout, dq) = (&q[rows.clone()], &dout[rows.clone()], &mut dq[rows]);
+                for first in (0..h.len).step_by(4) {
+                    pass.block::<FMA>(rope, [q, dout], dq, lane, first);
                 }
             }
+            pass.leave(rope, g, &mut dk[own.clone()], &mut dv[own]);
         }
     }
+}
+
+/// The backward pass over one sequence and one head of keys, four queries at a time.
+struct Pass {
+    h: Heads,
+    stride: usize,
+    /// `[dim, stride]`, and the same by row.
+    keys: Vec<f32>,
+    key_rows: Vec<f32>,
+    values: Vec<f32>,
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
+    /// Four rows each: probabilities, gradients of scores, queries, gradients of the output.
+    p: Vec<f32>,
+    ds: Vec<f32>,
+    query: Vec<f32>,
+    grad: Vec<f32>,
+    dp: Vec<f32>,
+}
+
+impl Pass {
+    fn new(h: Heads) -> Self {
+        let stride = h.len.next_multiple_of(LANES);
+        let [keys, key_rows, values, dkeys, dvalues] = [(); 5].map(|()| vec![0f32; h.dim * stride]);
+        let [p, ds] = [(); 2].map(|()| vec![0f32; 4 * stride]);
+        let [query, grad] = [(); 2].map(|()| vec![0f32; 4 * h.dim]);
+        let dp = vec![0f32; stride];
+        Self { h, stride, keys, key_rows, values, dkeys, dvalues, p, ds, query, grad, dp }
+    }
+
+    #[inline(always)]
+    fn enter(&mut self, turned: &[f32], v: &[f32], g: usize) {
+        let (width, dim) = (self.h.kv_heads * self.h.dim, self.h.dim);
+        transpose(turned, width, g * dim, dim, self.stride, &mut self.keys);
+        transpose(v, width, g * dim, dim, self.stride, &mut self.values);
+        select(turned, width, g * dim, dim, &mut self.key_rows);
+        self.dkeys.fill(0.0);
+        self.dvalues.fill(0.0);
+    }
+
+    /// Queries `first..first + 4` of the head at column `lane`.
+    #[inline(always)]
+    fn block<const FMA: bool>(
+        &mut self,
+        rope: &Rope,
+        [q, dout]: [&[f32]; 2],
+        dq: &mut [f32],
+        lane: usize,
+        first: usize,
+    ) {
+        let (h, stride) = (self.h, self.stride);
+        let block = first..(first + 4).min(h.len);
+        let n = block.end.next_multiple_of(LANES);
+        // Rows past the end of the last block stay 0 and add nothing.
+        self.p.fill(0.0);
+        self.ds.fill(0.0);
+        for (r, i) in block.enumerate() {
+            let at = i * h.heads * h.dim + lane;
+            let (own, row) = (r * h.dim..(r + 1) * h.dim, r * stride..r * stride + n);
+            let (query, grad) = (&mut self.query[own.clone()], &mut self.grad[own]);
+            prepare(&q[at..at + h.dim], h, rope, i, query);
+            grad.copy_from_slice(&dout[at..at + h.dim]);
+            let (p, ds, dp) = (&mut self.p[row.clone()], &mut self.ds[row], &mut self.dp[..n]);
+            attend::<FMA>(query, &self.keys, stride, i + 1, p);
+            dp.fill(0.0);
+            spread::<FMA>(grad, &self.values, stride, dp);
+            let mean = dot::<FMA>(p, dp);
+            for ((ds, p), dp) in ds.iter_mut().zip(p.iter()).zip(dp.iter()) {
+                *ds = p * (dp - mean);
+            }
+            let dq = &mut dq[at..at + h.dim];
+            dq.fill(0.0);
+            spread::<FMA>(ds, &self.key_rows, h.dim, dq);
+            for x in dq.iter_mut() {
+                *x *= h.scale();
+            }
+            turn(dq, rope, i, -1.0);
+        }
+        let queries = four(&self.query, h.dim, h.dim);
+        gather::<FMA>(queries, four(&self.ds, stride, n), stride, &mut self.dkeys);
+        let grads = four(&self.grad, h.dim, h.dim);
+        gather::<FMA>(grads, four(&self.p, stride, n), stride, &mut self.dvalues);
+    }
+
+    #[inline(always)]
+    fn leave(&mut self, rope: &Rope, g: usize, dk: &mut [f32], dv: &mut [f32]) {
+        let (width, dim, stride) = (self.h.kv_heads * self.h.dim, self.h.dim, self.stride);
+        let rows = dk.chunks_exact_mut(width).zip(dv.chunks_exact_mut(width));
+        for (i, (dk, dv)) in rows.enumerate() {
+            let (dk, dv) = (&mut dk[g * dim..(g + 1) * dim], &mut dv[g * dim..(g + 1) * dim]);
+            for (d, (dk, dv)) in dk.iter_mut().zip(dv.iter_mut()).enumerate() {
+                (*dk, *dv) = (self.dkeys[d * stride + i], self.dvalues[d * stride + i]);
+            }
+            turn(dk, rope, i, -1.0);
+        }
+    }
+}
+
+/// The first `n` floats of each of four rows.
+#[inline(always)]
+fn four(x: &[f32], step: usize, n: usize) -> [&[f32]; 4] {
+    std::array::from_fn(|r| &x[r * step..r * step + n])
 }
 
 /// Adds the new tokens of one sequence, `[len, kv_heads * dim]` each, behind `past` others.
