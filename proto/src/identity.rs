@@ -44,7 +44,7 @@ impl FromStr for NodeId {
 
     fn from_str(text: &str) -> Result<Self, NotANodeId> {
         let refused = || NotANodeId(text.chars().take(80).collect());
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refused());
         }
         let mut id = [0; 32];

@@ -3,4 +3,12 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod document;
+#[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod raw;

@@ -1,0 +1,272 @@
+//! PROTOCOL.md and shoal.proto say what the code does: every example is decoded by both, every
+//! table is compared.
+
+use std::collections::BTreeSet;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
+use shoal_proto::{
+    Identity, Message,
+    generate::{ChatMessage, Done, Failed, Fault, Finish, Generate, Piece, Sampling},
+    goodbye::Goodbye,
+    heartbeat::Heartbeat,
+    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Welcome},
+    judge::{Ballot, Judge, Kind, Pair, Score},
+    wire::{Frames, HEADER, KINDS, Side},
+};
+
+use crate::ends::{gateway_identity, node_identity};
+
+const PAGE: &str = include_str!("../../../PROTOCOL.md");
+
+/// One message as the page shows it.
+struct Example {
+    name: &'static str,
+    frame: Vec<u8>,
+    json: serde_json::Value,
+}
+
+fn examples() -> Vec<Example> {
+    let sections = PAGE.split("\n### ").skip(1);
+    sections
+        .map(|section| {
+            let name = section.lines().next().unwrap();
+            let digits = fenced(section, "hex").lines();
+            let digits = digits.flat_map(|line| line.split('#').next().unwrap().split_whitespace());
+            let frame = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            let json = serde_json::from_str(fenced(section, "json")).unwrap();
+            Example { name, frame, json }
+        })
+        .collect()
+}
+
+fn fenced(section: &'static str, language: &str) -> &'static str {
+    let (_, rest) = section.split_once(&format!("```{language}\n")).expect(language);
+    rest.split_once("```").unwrap().0
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn conversation() -> Vec<ChatMessage> {
+    vec![ChatMessage { role: text("user"), content: text("What is 47 + 385?") }]
+}
+
+fn challenge() -> Challenge {
+    Challenge { nonce: (0..32).collect() }
+}
+
+/// What the page's examples mean, every field written out.
+fn on_the_control_stream() -> Vec<Message> {
+    vec![
+        Message::Hello(Hello {
+            version: 1,
+            build: text("shoal-node 0.1.0"),
+            model: Some(Model {
+                name: text("shoal/arith"),
+                family: text("llama"),
+                digest: "9f".repeat(32),
+                context: 256,
+                parameters: 823_296,
+                certainty: true,
+                likelihood: true,
+                pairwise: true,
+                description: text("Adds and subtracts."),
+            }),
+            operator: text("ada"),
+            slots: 4,
+        }),
+        Message::Challenge(challenge()),
+        Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
+        Message::Welcome(Welcome { version: 1, heartbeat_ms: 15_000 }),
+        Message::Refusal(Refusal {
+            reason: Reason::Full.into(),
+            message: text("all 1000 places are taken, try another gateway"),
+            retry_ms: 30_000,
+        }),
+        Message::Heartbeat(Heartbeat { sequence: 7, running: 2, waiting: 1 }),
+        Message::Goodbye(Goodbye { reason: text("the node is stopping") }),
+    ]
+}
+
+fn on_work_streams() -> Vec<Message> {
+    vec![
+        Message::Generate(Generate {
+            messages: conversation(),
+            sampling: Some(Sampling {
+                temperature: Some(0.5),
+                top_p: Some(0.75),
+                seed: Some(-1),
+                max_tokens: Some(128),
+                stop: vec![text("END")],
+            }),
+        }),
+        Message::Piece(Piece { text: text("7 + 5 = 12 → 2") }),
+        Message::Done(Done {
+            finish: Finish::Stop.into(),
+            prompt_tokens: 21,
+            completion_tokens: 34,
+            logprob: Some(-0.125),
+        }),
+        Message::Failed(Failed {
+            fault: Fault::Busy.into(),
+            message: text("4 of 4 slots are taken"),
+        }),
+        Message::Judge(Judge {
+            messages: conversation(),
+            candidates: vec![text("Answer: 332"), text("Answer: 432"), text("Answer: 422")],
+            kind: Kind::Pairwise.into(),
+            pairs: vec![Pair { first: 1, second: 2 }, Pair { first: 2, second: 1 }],
+        }),
+        Message::Ballot(Ballot {
+            scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],
+            verdicts: vec![0.25, 0.875],
+            prompt_tokens: 66,
+        }),
+    ]
+}
+
+#[test]
+fn every_example_is_the_message_it_says_and_the_other_way_round() {
+    let examples = examples();
+    let messages = [on_the_control_stream(), on_work_streams()].concat();
+    assert_eq!(examples.len(), messages.len());
+    for (example, message) in examples.iter().zip(&messages) {
+        let mut frames = Frames::new(Side::Either);
+        frames.push(&example.frame);
+        assert_eq!(frames.take().unwrap().as_ref(), Some(message), "{}", example.name);
+        assert!(frames.is_between(), "{}", example.name);
+        assert_eq!(message.encode().unwrap(), example.frame, "{}", example.name);
+        assert_eq!(message.name(), example.name.to_lowercase());
+    }
+}
+
+#[test]
+fn every_message_has_an_example() {
+    let shown: Vec<_> = examples().iter().map(|example| example.name.to_lowercase()).collect();
+    let all: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(shown, all);
+}
+
+fn schema() -> DescriptorPool {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"));
+    let files = protox::compile(["shoal.proto"], [folder]).unwrap();
+    DescriptorPool::from_file_descriptor_set(files).unwrap()
+}
+
+/// The example as a node in another language would read it.
+fn through_the_proto_file(example: &Example) -> DynamicMessage {
+    let kind = schema().get_message_by_name(&format!("shoal.v1.{}", example.name)).unwrap();
+    DynamicMessage::decode(kind, &example.frame[HEADER..]).unwrap()
+}
+
+#[test]
+fn the_proto_file_decodes_every_example_to_the_same_values() {
+    for example in examples() {
+        let message = through_the_proto_file(&example);
+        assert_eq!(message.unknown_fields().count(), 0, "{}", example.name);
+        let options =
+            SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
+        let json = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
+        assert_eq!(json, example.json, "{}", example.name);
+        let again = prost_reflect::prost::Message::encode_to_vec(&message);
+        assert_eq!(again, example.frame[HEADER..], "{}", example.name);
+    }
+}
+
+/// Together with the examples being equal: the file has no field that the code does not know.
+#[test]
+fn the_examples_use_every_field_of_the_proto_file() {
+    let mut used = BTreeSet::new();
+    for example in examples() {
+        note_fields(&through_the_proto_file(&example), &mut used);
+    }
+    for message in schema().all_messages() {
+        for field in message.fields() {
+            assert!(used.contains(field.full_name()), "{} is in no example", field.full_name());
+        }
+    }
+}
+
+fn note_fields(message: &DynamicMessage, used: &mut BTreeSet<String>) {
+    for (field, value) in message.fields() {
+        used.insert(field.full_name().to_owned());
+        let inside = value.as_list().unwrap_or(std::slice::from_ref(value));
+        inside.iter().filter_map(|value| value.as_message()).for_each(|m| note_fields(m, used));
+    }
+}
+
+#[test]
+fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
+    let names: [(&str, fn(i32) -> Option<String>); 4] = [
+        ("Reason", |n| Reason::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("Finish", |n| Finish::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("Fault", |n| Fault::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("Kind", |n| Kind::try_from(n).ok().map(|name| format!("{name:?}"))),
+    ];
+    let schema = schema();
+    assert_eq!(schema.all_enums().count(), names.len());
+    for (name, in_code) in names {
+        let file = schema.get_enum_by_name(&format!("shoal.v1.{name}")).unwrap();
+        for n in 0..100 {
+            let in_file = file.get_value(n).map(|value| value.name().to_lowercase());
+            let in_code = in_code(n).map(|variant| snake(&format!("{name}{variant}")));
+            assert_eq!(in_file, in_code, "{name} {n}");
+        }
+    }
+}
+
+fn snake(camel: &str) -> String {
+    let mut snake = String::new();
+    for letter in camel.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn the_table_of_frames_is_the_table_in_the_code() {
+    let rows: Vec<_> = PAGE
+        .lines()
+        .skip_while(|line| !line.starts_with("| tag | message "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" "))
+        .collect();
+    let table: Vec<_> = KINDS
+        .iter()
+        .map(|kind| {
+            let says = format!("{:?}", kind.says).to_lowercase();
+            format!("{} {} {says} {}", kind.tag, kind.name, kind.limit)
+        })
+        .collect();
+    assert_eq!(rows, table);
+}
+
+#[test]
+fn the_proof_on_the_page_convinces_and_belongs_to_the_keys_on_the_page() {
+    let shown = |name: &str| {
+        let line = PAGE.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let (node, gateway) = (shown("node     "), shown("gateway  "));
+    assert_eq!(node, Identity::from_secret([1; 32]).id());
+    assert_eq!(gateway, Identity::from_secret([2; 32]).id());
+    let proof = examples().into_iter().find(|example| example.name == "Proof").unwrap();
+    let Ok(Message::Proof(Proof { signature })) = Message::decode(3, &proof.frame[HEADER..]) else {
+        panic!("not a proof")
+    };
+    assert_eq!(Proof { signature }.verify(node, gateway, &challenge()), Ok(()));
+}
+
+#[test]
+fn the_version_on_the_page_is_the_one_spoken() {
+    let newest = PAGE.split("| version | what it brought |").nth(1).unwrap();
+    let newest = newest.lines().nth(2).unwrap().split('|').nth(1).unwrap().trim();
+    assert_eq!(newest, shoal_proto::version::Version::CURRENT.number().to_string());
+    let alpn = String::from_utf8_lossy(shoal_proto::version::ALPN).into_owned();
+    assert!(PAGE.contains(&format!("(ALPN) `{alpn}`")));
+}
