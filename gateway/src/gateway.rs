@@ -53,7 +53,9 @@ fn as_text<S: serde::Serializer>(id: &NodeId, to: S) -> Result<S::Ok, S::Error> 
 /// Why a gateway cannot start, in one line with the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address} ({what}): {source}; choose another address with {flag} or {variable}")]
+    #[error(
+        "cannot listen on {address} ({what}): {source}; choose another address with {flag} or {variable}"
+    )]
     Listen {
         address: SocketAddr,
         what: &'static str,
@@ -168,9 +170,8 @@ fn listen_quic(config: &Config, identity: &Identity) -> Result<Listener, StartEr
 async fn open_book(config: &Config, metrics: &Metrics) -> Result<Book, StartError> {
     let path = config.data.join("shoal.sqlite");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let store = Sqlite::open(&path, now)
-        .await
-        .map_err(|source| StartError::Store { path, source })?;
+    let store =
+        Sqlite::open(&path, now).await.map_err(|source| StartError::Store { path, source })?;
     Ok(Book::new(Arc::new(store), config.reputation.clone(), &metrics.registry)?)
 }
 

@@ -35,7 +35,8 @@ fn a_key_that_is_not_known_is_named_with_its_place() {
 
 #[test]
 fn a_value_of_the_wrong_kind_is_named_with_its_place() {
-    for text in ["[ask]\nwriters = -1", "[http]\nlisten = \"somewhere\"", "[log]\nformat = \"xml\""] {
+    for text in ["[ask]\nwriters = -1", "[http]\nlisten = \"somewhere\"", "[log]\nformat = \"xml\""]
+    {
         let said = read(text).expect_err("refused").to_string();
         assert!(said.contains("line 2"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");

@@ -210,7 +210,7 @@ mod tests {
         #[test]
         fn pieces_of_a_text_are_the_text_and_never_empty(text in "(\\PC| ){0,200}") {
             let cut = pieces(&text).collect::<Vec<_>>();
-            prop_assert_eq!(cut.concat(), text);
+            prop_assert_eq!(cut.concat(), text.as_str());
             prop_assert!(cut.iter().all(|piece| !piece.is_empty() && piece.chars().count() <= PIECE_CHARS));
         }
     }

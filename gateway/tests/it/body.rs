@@ -11,7 +11,8 @@ use crate::gateway::{Gateway, ask, node};
 #[tokio::test]
 async fn a_body_of_fifty_megabytes_is_refused_with_an_answer_and_no_reset() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let reply = gateway.post_bytes("/v1/chat/completions", "application/json", vec![b' '; 50 << 20]).await;
+    let reply =
+        gateway.post_bytes("/v1/chat/completions", "application/json", vec![b' '; 50 << 20]).await;
     assert_eq!(reply.status, 413);
     let error = &reply.json()["error"];
     assert_eq!((&error["type"], &error["code"]), (&json!("server_error"), &json!(null)));

@@ -8,16 +8,21 @@ use crate::gateway::{Gateway, ask, node};
 async fn a_preflight_allows_what_it_asked_for() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     let reply = gateway
-        .send(gateway.build(Method::OPTIONS, "/v1/chat/completions").headers(
-            [
-                ("origin", "http://app.example"),
-                ("access-control-request-method", "POST"),
-                ("access-control-request-headers", "authorization,content-type,x-stainless-lang"),
-            ]
-            .into_iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect(),
-        ))
+        .send(
+            gateway.build(Method::OPTIONS, "/v1/chat/completions").headers(
+                [
+                    ("origin", "http://app.example"),
+                    ("access-control-request-method", "POST"),
+                    (
+                        "access-control-request-headers",
+                        "authorization,content-type,x-stainless-lang",
+                    ),
+                ]
+                .into_iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect(),
+            ),
+        )
         .await;
     assert_eq!(reply.status, 204);
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));

@@ -56,7 +56,9 @@ async fn async_openai_reads_every_answer_stream_and_error() {
     assert!(answer.usage.unwrap().completion_tokens > 0);
 
     for model in ["shoal", "words"] {
-        let mut stream = client.chat().create_stream(question(model, 0.0)).await.unwrap();
+        // With the feature `byot`, which the node turns on, the method does not set this itself.
+        let asked = CreateChatCompletionRequest { stream: Some(true), ..question(model, 0.0) };
+        let mut stream = client.chat().create_stream(asked).await.unwrap();
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.unwrap();
@@ -76,8 +78,10 @@ async fn async_openai_reads_every_answer_stream_and_error() {
 }
 
 fn question(model: &str, temperature: f32) -> CreateChatCompletionRequest {
-    let message =
-        ChatCompletionRequestUserMessageArgs::default().content("What is 47 + 385?").build().unwrap();
+    let message = ChatCompletionRequestUserMessageArgs::default()
+        .content("What is 47 + 385?")
+        .build()
+        .unwrap();
     CreateChatCompletionRequestArgs::default()
         .model(model)
         .temperature(temperature)
@@ -116,7 +120,10 @@ fn node_modules() -> Option<PathBuf> {
     let place = place("node");
     let install = || {
         let mut npm = Command::new("npm");
-        run(npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&place).arg("openai"))
+        run(npm
+            .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+            .arg(&place)
+            .arg("openai"))
     };
     installed(&place, install).then_some(place)
 }

@@ -1,6 +1,6 @@
 //! A gateway on free ports with scripted members, and a client that looks closely.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use shoal_gateway::config::Config;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::scripted::{Counts, Node};
 pub(crate) use crate::scripted::node;
+use crate::scripted::{Counts, Node};
 
 /// A running gateway; dropping it stops everything.
 #[derive(Debug)]
@@ -17,8 +17,9 @@ pub(crate) struct Gateway {
     address: SocketAddr,
     client: reqwest::Client,
     counts: Arc<Counts>,
-    _data: tempfile::TempDir,
-    _tasks: JoinSet<()>,
+    data: tempfile::TempDir,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
 }
 
 impl Gateway {
@@ -48,17 +49,43 @@ impl Gateway {
         let (counts, stop) = (Arc::new(Counts::default()), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let served = gateway.serve(stop.clone());
-        tasks.spawn(async { served.await.unwrap() });
+        // Members outlive the gateway, as they do in the world.
+        let gone = CancellationToken::new();
+        let ended = gone.clone().drop_guard();
+        tasks.spawn(async move {
+            served.await.unwrap();
+            drop(ended);
+        });
         let mut members = 0;
         for node in nodes {
             members += 1;
-            tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), stop.clone()));
+            tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), gone.clone()));
         }
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let gateway =
-            Self { address: addresses.http, client, counts, _data: data, _tasks: tasks };
+        let gateway = Self { address: addresses.http, client, counts, data, stop, tasks };
         eventually(async || gateway.get("/readyz").await.json()["members"] == members).await;
         gateway
+    }
+
+    /// The folder with its key and memory.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Tells the gateway to stop, as a signal does.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until nobody can connect any more.
+    pub(crate) async fn until_deaf(&self) {
+        eventually(async || tokio::net::TcpStream::connect(self.address).await.is_err()).await;
+    }
+
+    /// Waits until the gateway and its members have ended by themselves.
+    pub(crate) async fn until_ended(&mut self) {
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it never ended");
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -141,7 +168,8 @@ impl Reply {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 

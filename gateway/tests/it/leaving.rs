@@ -9,7 +9,7 @@ use tokio::{
 use crate::gateway::{Gateway, ask, node};
 
 /// Sends a request over a socket of its own and leaves it open.
-async fn ask_on_a_socket(gateway: &Gateway, model: &str, stream: bool) -> TcpStream {
+pub(crate) async fn ask_on_a_socket(gateway: &Gateway, model: &str, stream: bool) -> TcpStream {
     let mut body = ask(model);
     body["stream"] = json!(stream);
     let body = body.to_string();

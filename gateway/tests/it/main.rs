@@ -1,4 +1,12 @@
 //! The gateway as clients meet it: real sockets in front, scripted members behind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod gateway;
 mod scripted;
@@ -10,5 +18,7 @@ mod rounds;
 mod browsers;
 mod body;
 mod leaving;
+mod stopping;
+mod program;
 mod metrics;
 mod clients;

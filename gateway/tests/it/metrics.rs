@@ -28,14 +28,30 @@ async fn an_answer_a_refusal_and_their_times_are_counted() {
 
     let text = gateway.get("/metrics").await.text();
     assert_eq!(value(&text, ok), 1.0);
-    assert_eq!(value(&text, r#"shoal_requests_total{model="digits",status="ok",stream="true"}"#), 1.0);
-    assert_eq!(value(&text, r#"shoal_requests_total{model="other",status="invalid",stream="false"}"#), 1.0);
-    assert_eq!(value(&text, r#"shoal_requests_total{model="other",status="not_found",stream="false"}"#), 1.0);
-    assert_eq!(value(&text, r#"shoal_request_duration_seconds_count{model="shoal",stream="false"}"#), 1.0);
-    assert_eq!(value(&text, r#"shoal_time_to_first_token_seconds_count{model="digits",stream="true"}"#), 1.0);
+    assert_eq!(
+        value(&text, r#"shoal_requests_total{model="digits",status="ok",stream="true"}"#),
+        1.0
+    );
+    assert_eq!(
+        value(&text, r#"shoal_requests_total{model="other",status="invalid",stream="false"}"#),
+        1.0
+    );
+    assert_eq!(
+        value(&text, r#"shoal_requests_total{model="other",status="not_found",stream="false"}"#),
+        1.0
+    );
+    assert_eq!(
+        value(&text, r#"shoal_request_duration_seconds_count{model="shoal",stream="false"}"#),
+        1.0
+    );
+    assert_eq!(
+        value(&text, r#"shoal_time_to_first_token_seconds_count{model="digits",stream="true"}"#),
+        1.0
+    );
     assert!(value(&text, r#"shoal_tokens_total{direction="output",model="shoal"}"#) > 0.0);
     assert_eq!(value(&text, "shoal_requests_in_flight"), 0.0);
-    let posts = r#"shoal_http_requests_total{code="200",method="POST",route="/v1/chat/completions"}"#;
+    let posts =
+        r#"shoal_http_requests_total{code="200",method="POST",route="/v1/chat/completions"}"#;
     assert_eq!(value(&text, posts), 2.0);
 }
 
@@ -60,7 +76,10 @@ async fn names_and_labels_follow_the_conventions() {
     }
     for (name, kind) in &kinds {
         let ours = name.starts_with("shoal_") || name.starts_with("process_");
-        assert!(ours && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
+        assert!(
+            ours && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+            "{name}"
+        );
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
         let unit = ["_seconds", "_bytes", "_ratio"].iter().any(|unit| name.ends_with(unit));
         let count = ["_candidates", "_ballots", "_tokens", "_strength", "_writers", "_judges"];

@@ -37,7 +37,11 @@ async fn an_unknown_model_is_not_found_and_named() {
         let reply = gateway.get(path).await;
         assert_eq!(reply.status, 404, "{path}");
         let error = &reply.json()["error"];
-        assert_eq!((&error["param"], &error["code"]), (&json!("model"), &json!("model_not_found")), "{path}");
+        assert_eq!(
+            (&error["param"], &error["code"]),
+            (&json!("model"), &json!("model_not_found")),
+            "{path}"
+        );
     }
 }
 

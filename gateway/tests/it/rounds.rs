@@ -31,7 +31,11 @@ async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
             assert!(round["timings_ms"][phase].is_f64(), "{phase}");
         }
         let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
-        let sent = if stream { reply.text() } else { reply.json()["choices"][0]["message"]["content"].to_string() };
+        let sent = if stream {
+            reply.text()
+        } else {
+            reply.json()["choices"][0]["message"]["content"].to_string()
+        };
         assert!(sent.contains(round["candidates"][winner]["text"].as_str().unwrap()));
     }
 }
@@ -42,7 +46,10 @@ async fn an_unknown_round_is_not_found() {
     let reply = gateway.get("/v1/rounds/00000000000000000000000000000000").await;
     assert_eq!(reply.status, 404);
     let error = &reply.json()["error"];
-    assert_eq!((&error["type"], &error["code"]), (&json!("invalid_request_error"), &json!("round_not_found")));
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&json!("invalid_request_error"), &json!("round_not_found"))
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ fn streamed(model: &str) -> Value {
 /// The JSON of every event, after the framing was checked; `[DONE]` is left out.
 fn chunks(text: &str) -> Vec<Value> {
     assert!(text.ends_with("\n\n"), "{text:?}");
-    let events = text.trim_end_matches("\n\n").split("\n\n").filter(|event| !event.starts_with(':'));
+    let events =
+        text.trim_end_matches("\n\n").split("\n\n").filter(|event| !event.starts_with(':'));
     events
         .map(|event| {
             assert_eq!(event.lines().count(), 1, "{event:?}");
@@ -25,7 +26,8 @@ fn chunks(text: &str) -> Vec<Value> {
 }
 
 fn text_of(chunks: &[Value]) -> String {
-    let content = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    let content =
+        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
     chunks.iter().filter_map(content).collect()
 }
 
@@ -44,7 +46,8 @@ async fn a_stream_is_the_role_then_pieces_then_the_end_then_done() {
         assert_eq!(text.matches("[DONE]").count(), 1);
 
         let chunks = chunks(&text);
-        let deltas = chunks.iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect::<Vec<_>>();
+        let deltas =
+            chunks.iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect::<Vec<_>>();
         assert_eq!(deltas[0], json!({"role": "assistant", "content": "", "refusal": null}));
         let (last, pieces) = deltas[1..].split_last().unwrap();
         assert_eq!(last, &json!({}));

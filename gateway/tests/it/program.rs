@@ -1,0 +1,124 @@
+//! The program itself: one clear line when it cannot start, a clean end when it is told to stop.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The gateway on free ports with its memory in `data`.
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
+    for variable in ["SHOAL_HTTP", "SHOAL_QUIC", "SHOAL_DATA", "SHOAL_CONFIG", "SHOAL_LOG"] {
+        command.env_remove(variable);
+    }
+    command.args(["--http", "127.0.0.1:0", "--quic", "127.0.0.1:0", "--data"]).arg(data);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What it says when it refuses to start.
+fn refusal(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
+/// The child's exit code once it has ended; kills it and fails after half a minute.
+fn ended(child: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if started.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits for the file that says where the gateway listens.
+fn listening(data: &Path) -> serde_json::Value {
+    let started = Instant::now();
+    loop {
+        if let Ok(written) = fs::read(data.join("addresses.json")) {
+            return serde_json::from_slice(&written).unwrap();
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "it does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_line_with_the_address_and_the_way_out() {
+    let data = tempfile::tempdir().unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let cases: [(&str, &str, SocketAddr); 2] = [
+        ("--http", "SHOAL_HTTP", tcp.local_addr().unwrap()),
+        ("--quic", "SHOAL_QUIC", udp.local_addr().unwrap()),
+    ];
+    for (flag, variable, taken) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
+        command.env_remove("SHOAL_CONFIG").arg("--data").arg(data.path());
+        let other = if flag == "--http" { "--quic" } else { "--http" };
+        command.args([flag, &taken.to_string(), other, "127.0.0.1:0"]);
+        let said = refusal(&command.output().unwrap());
+        assert!(said.contains(&taken.to_string()) && said.contains(variable), "{said}");
+    }
+}
+
+#[test]
+fn settings_that_are_wrong_are_one_line_with_the_file_and_the_key() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("my.toml");
+    for (text, named) in [("[http]\nport = 80", "port"), ("[ask]\nwriters = 99", "ask.writers")] {
+        fs::write(&file, text).unwrap();
+        let said = refusal(&program(data.path()).arg("--config").arg(&file).output().unwrap());
+        assert!(said.contains(named), "{said}");
+    }
+    let said =
+        refusal(&program(data.path()).args(["--config", "/nowhere/x.toml"]).output().unwrap());
+    assert!(said.contains("/nowhere/x.toml"), "{said}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_is_one_line() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("file");
+    fs::write(&file, "").unwrap();
+    let said = refusal(&program(&file.join("folder")).output().unwrap());
+    assert!(said.contains("SHOAL_DATA"), "{said}");
+}
+
+#[test]
+fn it_ends_with_zero_when_it_is_told_to() {
+    let data = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let mut child = program(data.path()).spawn().unwrap();
+        listening(data.path());
+        let told = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        assert_eq!(ended(&mut child), Some(0), "{signal}");
+        assert!(!data.path().join("addresses.json").exists());
+    }
+}
+
+#[test]
+fn it_ends_with_its_parent_when_asked_to_and_keeps_its_key() {
+    let data = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut command = program(data.path());
+        let mut child = command.arg("--until-stdin-closes").stdin(Stdio::piped()).spawn().unwrap();
+        ids.push(listening(data.path())["id"].clone());
+        drop(child.stdin.take());
+        assert_eq!(ended(&mut child), Some(0));
+    }
+    assert_eq!(ids[0], ids[1]);
+}
