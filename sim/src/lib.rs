@@ -1,1 +1,23 @@
-//! Placeholder
+//! A whole swarm in one process, from a seed: the real gateway parts and real node sessions, over
+//! pipes in memory, with scripted engines instead of models. On tokio's paused clock an hour
+//! passes in milliseconds, and the same seed gives the same swarm.
+//!
+//! ```no_run
+//! # use shoal_sim::{Character, Sim};
+//! # async fn example() {
+//! let sim = Sim::builder(7).nodes(5, Character::honest(0.9)).nodes(2, Character::liar()).start().await;
+//! let outcome = sim.ask("How many boats?").await.expect("an answer");
+//! assert!(sim.is_right("How many boats?", &outcome));
+//! # }
+//! ```
+
+pub mod world;
+pub mod character;
+pub mod engine;
+pub mod witness;
+pub mod sim;
+
+pub use character::Character;
+pub use sim::{Builder, Sim};
+pub use witness::Witness;
+pub use world::World;
