@@ -6,7 +6,6 @@
 //!                 -> engine: burn in this process, or an upstream beside it
 //! ```
 
-#[cfg(not(feature = "burn"))]
 pub mod node;
 pub mod key;
 pub mod link;

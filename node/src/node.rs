@@ -8,16 +8,19 @@ use shoal_proto::{Link, LinkError, NodeId, link::quic};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "burn")]
+use crate::engine::burn::{Burn, Files, LoadError, Options};
 use crate::{
     config::{Settings, Source},
-    engine::{Engine, upstream::{ConnectError, Upstream}},
+    engine::{
+        Engine,
+        upstream::{ConnectError, Upstream},
+    },
     key::{Home, HomeError},
     link::{self, Fatal, Member},
     metrics::{Metrics, page::Page},
     serve::Desk,
 };
-#[cfg(feature = "burn")]
-use crate::engine::burn::{Burn, Files, LoadError, Options};
 
 /// Why a node cannot run. One line for its owner.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +47,12 @@ pub enum NodeError {
     Fatal(#[from] Fatal),
 }
 
-/// Runs until SIGTERM or Ctrl-C, then drains. A second signal ends it at once.
-pub async fn run(settings: Settings) -> Result<(), NodeError> {
-    let stop = CancellationToken::new();
+/// Runs until SIGTERM, Ctrl-C or `stop`, then drains. A second signal ends it at once.
+pub async fn run(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
     let signals = signals().map_err(NodeError::Signals)?;
     tokio::select! {
-        ended = live(settings, &stop) => ended,
-        () = obey(signals, &stop) => {
+        ended = live(settings, stop) => ended,
+        () = obey(signals, stop) => {
             tracing::warn!("stopped at once");
             Ok(())
         }

@@ -58,12 +58,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::link::now as clock;
 
     proptest! {
         #[test]
         fn a_wait_is_never_over_the_cap_unless_the_gateway_asks(seed: u64, tries in 1usize..40) {
             let mut backoff = Backoff::new(seed);
-            let now = Instant::now();
+            let now = clock();
             for _ in 0..tries {
                 let wait = backoff.lost(now, None);
                 prop_assert!(wait >= FIRST / 2 && wait <= CAP);
@@ -73,7 +74,7 @@ mod tests {
         #[test]
         fn what_the_gateway_asks_for_is_honoured(seed: u64, asked_ms in 0u64..2_000_000) {
             let asked = Duration::from_millis(asked_ms);
-            let wait = Backoff::new(seed).lost(Instant::now(), Some(asked));
+            let wait = Backoff::new(seed).lost(clock(), Some(asked));
             prop_assert!(wait >= asked.min(ASKED_MAX));
             prop_assert!(wait <= ASKED_MAX.mul_f64(1.25));
         }
@@ -81,7 +82,7 @@ mod tests {
         #[test]
         fn waits_grow_until_the_cap(seed: u64) {
             let mut backoff = Backoff::new(seed);
-            let now = Instant::now();
+            let now = clock();
             let waits: Vec<_> = (0..12).map(|_| backoff.lost(now, None)).collect();
             // Jitter takes at most half, doubling gives it back: no wait is shorter than the one
             // two tries before, and the last is near the cap.
@@ -94,7 +95,7 @@ mod tests {
         #[test]
         fn a_short_life_does_not_start_the_count_anew(seed: u64, lived_ms in 0u64..29_999) {
             let mut backoff = Backoff::new(seed);
-            let now = Instant::now();
+            let now = clock();
             for _ in 0..10 {
                 backoff.lost(now, None);
             }
@@ -105,7 +106,7 @@ mod tests {
         #[test]
         fn a_steady_life_does(seed: u64) {
             let mut backoff = Backoff::new(seed);
-            let now = Instant::now();
+            let now = clock();
             for _ in 0..10 {
                 backoff.lost(now, None);
             }
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn two_nodes_do_not_wait_the_same() {
-        let now = Instant::now();
+        let now = clock();
         let waits = |seed| {
             let mut backoff = Backoff::new(seed);
             (0..5).map(|_| backoff.lost(now, None)).collect::<Vec<_>>()

@@ -1,0 +1,173 @@
+//! A folder becomes a model: its shape, its weights, its words.
+
+mod weights;
+
+use std::{io, path::PathBuf};
+
+use burn::tensor::Device;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shoal_proto::{generate::Sampling, hello::Model};
+
+use super::{
+    Options,
+    files::Files,
+    llama::{ConfigError, LlamaConfig, LlamaForCausalLm},
+    template::{Template, TemplateError},
+    tokenizer::{Tokenizer, json},
+};
+
+/// Why a folder is no model that can be served. One line, naming the folder and what is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read {}: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("no model {name:?} is bundled, there are: {known}")]
+    NotBundled { name: String, known: String },
+    #[error("{place} has no *.safetensors file: weights as GGUF or .bin are not read")]
+    NoWeights { place: String },
+    #[error("{place} has no {name}")]
+    Missing { place: String, name: &'static str },
+    #[error("{place}/config.json: {source}")]
+    Config { place: String, source: ConfigError },
+    #[error("{place} is a {family} model: this build runs llama models")]
+    Family { place: String, family: String },
+    #[error("{place}/{file}: {why}")]
+    Weights { place: String, file: String, why: String },
+    #[error("{place}: the weights have no {tensor}")]
+    NoTensor { place: String, tensor: String },
+    #[error("{place}: {tensor} is {found:?}, but config.json makes it {expected:?}")]
+    Shape { place: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("{place}/{file}: {why}")]
+    Words { place: String, file: &'static str, why: String },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("cannot start a thread for the model: {0}")]
+    Thread(io::Error),
+}
+
+/// A model, ready to write.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) llama: LlamaForCausalLm,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) template: Template,
+    pub(super) card: Model,
+    pub(super) device: Device,
+    pub(super) answer_tokens: u32,
+    pub(super) defaults: Defaults,
+}
+
+/// How the model likes to be sampled, where an ask leaves it open: `generation_config.json`, as
+/// Hugging Face reads it. Greedy where it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Defaults {
+    temperature: f32,
+    top_p: f32,
+}
+
+impl Defaults {
+    fn read(files: &Files) -> Result<Self, LoadError> {
+        let config = json(files, "generation_config.json")?;
+        let number = |name| config.get(name).and_then(Value::as_f64).unwrap_or(1.0) as f32;
+        let samples = config.get("do_sample").and_then(Value::as_bool).unwrap_or(false);
+        Ok(if samples {
+            Self { temperature: number("temperature"), top_p: number("top_p") }
+        } else {
+            Self { temperature: 0.0, top_p: 1.0 }
+        })
+    }
+
+    /// The ask's own wishes come first.
+    pub(super) fn fill(self, asked: Sampling) -> Sampling {
+        Sampling {
+            temperature: asked.temperature.or(Some(self.temperature)),
+            top_p: asked.top_p.or(Some(self.top_p)),
+            ..asked
+        }
+    }
+}
+
+impl Loaded {
+    /// Reads everything; the weights are turned once into the layout that burn multiplies fastest.
+    pub(super) fn open(files: &Files, options: &Options) -> Result<Self, LoadError> {
+        let device = Device::flex();
+        let names = files.weights()?;
+        let config = config(files)?;
+        let tokenizer = Tokenizer::read(files, config.vocab_size)?;
+        let template = Template::read(files)?;
+        let mut digest = Sha256::new();
+        let mut store = weights::Weights::new(files);
+        for name in names {
+            let bytes = files.read(&name)?.unwrap_or_default();
+            digest.update(&bytes);
+            store.add(&name, bytes)?;
+        }
+        let card = card(files, options, &config, &digest.finalize())?;
+        let llama = store.fill(LlamaForCausalLm::new(config, &device), &device)?;
+        Ok(Self {
+            llama,
+            tokenizer,
+            template,
+            card,
+            device,
+            answer_tokens: options.answer_tokens,
+            defaults: Defaults::read(files)?,
+        })
+    }
+
+    /// Tokens of prompt and answer together.
+    pub(super) fn context(&self) -> usize {
+        self.llama.config().max_position_embeddings
+    }
+
+    /// Logits for each step.
+    pub(super) fn vocab(&self) -> usize {
+        self.llama.config().vocab_size
+    }
+}
+
+pub(super) fn config(files: &Files) -> Result<LlamaConfig, LoadError> {
+    let json = files.need("config.json")?;
+    let json = String::from_utf8_lossy(&json);
+    let place = files.place();
+    let family = serde_json::from_str::<Value>(&json).ok();
+    let family = family.as_ref().and_then(|config| config.get("model_type")?.as_str());
+    if let Some(family) = family.filter(|family| *family != "llama") {
+        return Err(LoadError::Family { place, family: family.to_owned() });
+    }
+    LlamaConfig::parse(&json).map_err(|source| LoadError::Config { place, source })
+}
+
+fn card(
+    files: &Files,
+    options: &Options,
+    config: &LlamaConfig,
+    digest: &[u8],
+) -> Result<Model, LoadError> {
+    Ok(Model {
+        name: options.name.clone().unwrap_or_else(|| files.name().to_owned()),
+        family: "llama".to_owned(),
+        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        context: u32::try_from(config.max_position_embeddings).unwrap_or(u32::MAX),
+        parameters: config.params() as u64,
+        certainty: true,
+        likelihood: true,
+        pairwise: false,
+        description: description(files, config)?,
+    })
+}
+
+/// What the model's `card.json` says of it in a sentence; its size where it has none.
+pub(super) fn description(files: &Files, config: &LlamaConfig) -> Result<String, LoadError> {
+    let card = json(files, "card.json")?;
+    let words = card.get("description").and_then(Value::as_str).unwrap_or_default();
+    if words.is_empty() {
+        let millions = config.params() as f64 / 1e6;
+        return Ok(format!("A llama model of {millions:.1} million parameters."));
+    }
+    Ok(words.chars().take(200).collect())
+}
+
+#[cfg(test)]
+mod tests;

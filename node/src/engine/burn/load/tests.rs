@@ -1,0 +1,124 @@
+use std::fs;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::engine::burn::tests::folder::{
+    Kept, config, put, tensors, tiny, tokenizer, weights, words,
+};
+
+fn complaint(folder: &TempDir) -> String {
+    let files = Files::folder(folder.path()).unwrap();
+    let error = Loaded::open(&files, &Options::default()).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "one line: {error}");
+    error.replace(&folder.path().canonicalize().unwrap().display().to_string(), "DIR")
+}
+
+/// A whole folder without one file.
+fn without(name: &str) -> TempDir {
+    let folder = tiny(64, Kept::F32);
+    fs::remove_file(folder.path().join(name)).unwrap();
+    folder
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let no_weights = "DIR has no *.safetensors file: weights as GGUF or .bin are not read";
+    assert_eq!(complaint(&without("model.safetensors")), no_weights);
+    assert_eq!(complaint(&tempfile::tempdir().unwrap()), no_weights);
+    assert_eq!(complaint(&without("config.json")), "DIR has no config.json");
+    assert_eq!(complaint(&without("tokenizer.json")), "DIR has no tokenizer.json");
+}
+
+#[test]
+fn no_folder_at_all_is_one_line() {
+    let error = Files::folder(std::path::Path::new("/nowhere/model")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read /nowhere/model: "), "{error}");
+}
+
+#[test]
+fn a_model_without_template_or_end_cannot_be_talked_to() {
+    let folder = tiny(64, Kept::F32);
+    put(&folder, "tokenizer_config.json", &json!({ "eos_token": "<eos>" }));
+    assert!(complaint(&folder).starts_with("DIR has no chat template"));
+    put(&folder, "tokenizer_config.json", &json!({ "chat_template": "x" }));
+    assert!(complaint(&folder).contains("no eos_token"));
+    let broken = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
+    put(&folder, "tokenizer_config.json", &broken);
+    assert!(complaint(&folder).starts_with("DIR: the chat template: "));
+}
+
+#[test]
+fn another_family_is_named() {
+    let folder = tiny(64, Kept::F32);
+    let mut other = config(64);
+    other["model_type"] = json!("mamba");
+    put(&folder, "config.json", &other);
+    assert_eq!(complaint(&folder), "DIR is a mamba model: this build runs llama models");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_config_are_named() {
+    let folder = tiny(64, Kept::F32);
+    let mut wide = config(64);
+    wide["intermediate_size"] = json!(52);
+    put(&folder, "config.json", &wide);
+    let expected =
+        "DIR: model.layers.0.mlp.gate_proj.weight is [48, 32], but config.json makes it [52, 32]";
+    assert_eq!(complaint(&folder), expected);
+
+    let folder = tiny(64, Kept::F32);
+    let mut fewer = tensors();
+    fewer.remove("model.norm.weight");
+    weights(&folder, Kept::F32, &fewer);
+    assert_eq!(complaint(&folder), "DIR: the weights have no model.norm.weight");
+}
+
+#[test]
+fn files_that_are_cut_off_are_named() {
+    let folder = tiny(64, Kept::F32);
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(complaint(&folder).starts_with("DIR/model.safetensors: "));
+    fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    assert!(complaint(&folder).starts_with("DIR/tokenizer.json: "));
+}
+
+#[test]
+fn an_unknown_bundled_name_lists_the_known_ones() {
+    let error = Files::bundled("shoal-nothing").unwrap_err().to_string();
+    assert!(error.starts_with("no model \"shoal-nothing\" is bundled, there are: "), "{error}");
+}
+
+#[test]
+fn a_model_says_how_it_likes_to_be_sampled() {
+    let folder = tiny(64, Kept::F32);
+    let files = Files::folder(folder.path()).unwrap();
+    let defaults = || Defaults::read(&files).unwrap();
+    let greedy = Defaults { temperature: 0.0, top_p: 1.0 };
+    assert_eq!(defaults(), greedy);
+    put(&folder, "generation_config.json", &json!({ "temperature": 0.6 }));
+    assert_eq!(defaults(), greedy, "do_sample is off where it is not set");
+    let sampled = json!({ "do_sample": true, "temperature": 0.6, "top_p": 0.9 });
+    put(&folder, "generation_config.json", &sampled);
+    assert_eq!(defaults(), Defaults { temperature: 0.6, top_p: 0.9 });
+    let asked = Sampling { temperature: Some(0.0), ..Sampling::default() };
+    let filled = defaults().fill(asked);
+    assert_eq!((filled.temperature, filled.top_p), (Some(0.0), Some(0.9)));
+}
+
+#[test]
+fn the_card_speaks_for_the_model() {
+    let folder = tiny(64, Kept::F32);
+    let files = Files::folder(folder.path()).unwrap();
+    let says = || Loaded::open(&files, &Options::default()).unwrap().card.description;
+    assert_eq!(says(), "A llama model of 0.0 million parameters.");
+    put(&folder, "card.json", &json!({ "description": "Knows little." }));
+    assert_eq!(says(), "Knows little.");
+    // The words and the tokenizer belong to the same folder.
+    put(&folder, "tokenizer_config.json", &words());
+    put(&folder, "tokenizer.json", &tokenizer("ab".chars()));
+    assert_eq!(says(), "Knows little.");
+}
