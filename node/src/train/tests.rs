@@ -42,7 +42,7 @@ fn every_row_fits_the_model() {
 }
 
 #[test]
-fn columns_carry_and_borrow() {
+fn work_is_written_as_it_was_learnt() {
     let worked = |problem: Problem| work::worked(&problem);
     assert_eq!(
         worked(Problem::Add { a: 47, b: 385 }),
@@ -59,6 +59,11 @@ fn columns_carry_and_borrow() {
     assert_eq!(
         worked(Problem::Compare { numbers: vec![417, 452, 39], largest: true }),
         "417?452 3=3 4=4 1<5; 452?39 3>2. 452. Answer: 452"
+    );
+    assert_eq!(
+        worked(Problem::Sort { numbers: vec![417, 52, 390], descending: false }),
+        "[417] 52 390. 52?417 2<3 [52 417] 390. 390?52 3>2 390?417 3=3 3<4 [52 390 417] \
+         Answer: 52, 390, 417"
     );
 }
 

@@ -28,8 +28,8 @@ pub(super) fn problem(family: Family, rng: &mut ChaCha8Rng) -> Problem {
             Problem::Compare { numbers: distinct(rng, count, 5), largest: rng.random() }
         }
         Family::Sort => {
-            let count = *pick(rng, &[3, 3, 3, 4, 4, 5]);
-            Problem::Sort { numbers: distinct(rng, count, 4), descending: rng.random() }
+            let count = *pick(rng, &[3, 3, 3, 4, 4]);
+            Problem::Sort { numbers: distinct(rng, count, 3), descending: rng.random() }
         }
         Family::Count => count(rng),
         Family::Reverse => reverse(rng),

@@ -38,11 +38,13 @@ pub(super) fn best(numbers: &[u32], largest: bool) -> String {
     format!("{}. {best}.", steps.join("; "))
 }
 
-/// Insertion: each next number against the sorted list from its front, which is then rewritten.
+/// Insertion: the sorted list and what is still to come; then the next number against the list from
+/// its front: `[417] 52 390. 52?417 2<3 [52 417] 390. 390?52 3>2 390?417 3=3 3<4 [52 390 417]`.
 pub(super) fn insertion(numbers: &[u32], descending: bool) -> String {
     let mut sorted: Vec<u32> = Vec::new();
+    let mut rest = numbers;
     let mut line = String::new();
-    for next in numbers {
+    while let [next, later @ ..] = rest {
         let mut place = 0;
         for held in &sorted {
             line += &format!("{} ", compare(*next, *held));
@@ -52,8 +54,16 @@ pub(super) fn insertion(numbers: &[u32], descending: bool) -> String {
             place += 1;
         }
         sorted.insert(place, *next);
-        let list: Vec<String> = sorted.iter().map(u32::to_string).collect();
-        line += &format!("[{}] ", list.join(" "));
+        rest = later;
+        line += &format!("[{}]", list(&sorted));
+        if !rest.is_empty() {
+            line += &format!(" {}. ", list(rest));
+        }
     }
-    line.trim_end().to_owned()
+    line
+}
+
+fn list(numbers: &[u32]) -> String {
+    let written: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    written.join(" ")
 }
