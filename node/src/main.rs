@@ -8,6 +8,7 @@ use shoal_node::{
     node,
     telemetry::{self, LogFormat},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Puts a model into a Shoal swarm: it writes answers and judges those of others.
 #[derive(Debug, Parser)]
@@ -94,10 +95,14 @@ struct NodeArgs {
     /// How the log looks.
     #[arg(long, value_name = "FORMAT", env = "SHOAL_NODE_LOG")]
     log: Option<LogFormat>,
+    /// Stop when standard input closes: for a parent process that must not leave orphans.
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let until_stdin_closes = cli.node.until_stdin_closes;
     let (settings, log) = match cli.command {
         #[cfg(feature = "burn")]
         Some(command) => return told(command.run(), 1),
@@ -109,7 +114,7 @@ fn main() -> ExitCode {
         },
     };
     telemetry::start(log);
-    told(serve(settings), 1)
+    told(serve(settings, until_stdin_closes), 1)
 }
 
 /// One line on stderr, and the exit code.
@@ -124,8 +129,17 @@ fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(settings: Settings) -> anyhow::Result<()> {
-    Ok(node::run(settings).await?)
+async fn serve(settings: Settings, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    if until_stdin_closes {
+        let stop = stop.clone();
+        // A thread of its own: a blocking read cannot be cancelled, and must not hold the runtime.
+        std::thread::Builder::new().name("stdin".into()).spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            stop.cancel();
+        })?;
+    }
+    Ok(node::run(settings, &stop).await?)
 }
 
 impl NodeArgs {

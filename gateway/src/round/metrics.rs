@@ -12,7 +12,10 @@ use prometheus::{
 };
 
 use super::RoundError;
-use crate::ask::{Decided, Outcome};
+use crate::{
+    ask::{Decided, Outcome},
+    swarm::WorkError,
+};
 
 /// From a cached answer of a small model to the longest deadline.
 const SECONDS: &[f64] =
@@ -53,7 +56,7 @@ impl Metrics {
             "shoal_round_agreement_ratio",
             "Share of a round's candidates that say what the winner says.",
         );
-        Ok(Self {
+        let metrics = Self {
             rounds: counter(
                 "shoal_rounds_total",
                 "Rounds by how they were decided, or why they have no answer.",
@@ -87,7 +90,25 @@ impl Metrics {
                 )?,
             )?,
             models: Arc::default(),
-        })
+        };
+        metrics.appear();
+        Ok(metrics)
+    }
+
+    /// Shows the counters at 0, so that `increase()` sees the first of each.
+    fn appear(&self) {
+        let show = |counter: &IntCounterVec, labels: &[&str]| {
+            for label in labels {
+                counter.with_label_values(&[*label]);
+            }
+        };
+        show(&self.rounds, &["judged", "agreement", "fallback", "single", "cancelled"]);
+        show(&self.rounds, &["no_such_model", "no_member", "no_candidate", "context_length"]);
+        show(&self.candidates, &["finished", "cut"]);
+        show(&self.candidates, &WorkError::LABELS);
+        show(&self.ballots, &["counted", "cut"]);
+        show(&self.ballots, &WorkError::LABELS);
+        show(&self.hedges, &["failed", "stalled", "late"]);
     }
 
     /// A round has begun. Unless it is told an end, it is counted as cancelled.

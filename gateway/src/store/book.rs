@@ -60,6 +60,9 @@ impl Book {
             Opts::new("shoal_store_errors_total", "Records not read or not written, by operation."),
             &["operation"],
         )?;
+        for operation in ["load", "save"] {
+            errors.with_label_values(&[operation]);
+        }
         registry.register(Box::new(errors.clone()))?;
         let standing = Standing::new(BTreeMap::new(), KindModel::default(), settings.clone());
         Ok(Self(Arc::new(Shared {

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::Leave;
+use super::{Leave, WorkError};
 
 /// Counters and gauges of members and admission. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,7 +50,35 @@ impl Metrics {
         for state in ["serving", "draining", "examined"] {
             metrics.members(state, 0);
         }
+        metrics.appear();
         Ok(metrics)
+    }
+
+    /// Shows the counters at 0, so that `increase()` sees the first of each.
+    fn appear(&self) {
+        const ADMISSIONS: [&str; 10] = [
+            "welcomed",
+            "lost",
+            "version",
+            "wrong_key",
+            "bad_hello",
+            "already_here",
+            "full",
+            "protocol",
+            "draining",
+            "unspecified",
+        ];
+        let show = |counter: &IntCounterVec, labels: &[&str]| {
+            for label in labels {
+                counter.with_label_values(&[*label]);
+            }
+        };
+        show(&self.admissions, &ADMISSIONS);
+        show(&self.leaves, &["goodbye", "lost", "silent", "protocol", "unfit", "shutdown"]);
+        show(&self.exam_answers, &["right", "wrong"]);
+        show(&self.exam_answers, &WorkError::LABELS);
+        show(&self.exam_scores, &["scored", "compared"]);
+        show(&self.exam_scores, &WorkError::LABELS);
     }
 
     pub(super) fn members(&self, state: &str, count: usize) {

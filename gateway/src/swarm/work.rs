@@ -32,6 +32,10 @@ pub enum WorkError {
 }
 
 impl WorkError {
+    /// Every [`label`](Self::label).
+    pub const LABELS: [&'static str; 7] =
+        ["gone", "broken", "busy", "context_length", "failed", "late", "nonsense"];
+
     /// A name for metrics.
     pub fn label(&self) -> &'static str {
         match self {
