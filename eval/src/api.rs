@@ -34,7 +34,8 @@ impl Api {
     /// # Errors
     /// When the machine's TLS set-up is broken.
     pub fn new(base: &str) -> Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(320)).build()?;
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(320)).build()?;
         let base = base.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         Ok(Self { client, base })
     }

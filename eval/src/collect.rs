@@ -17,6 +17,9 @@ use crate::{
 pub struct Plan {
     pub questions: usize,
     pub seed: u64,
+    /// [`Split::Test`] for figures, [`Split::Gold`] for tuning: what settings were chosen on must
+    /// not be what they are measured on.
+    pub split: Split,
     pub effort: Effort,
     /// Questions under way at the same time.
     pub at_once: usize,
@@ -25,11 +28,11 @@ pub struct Plan {
     pub fill: bool,
 }
 
-/// Distinct held-out questions, evenly over all families (the small families have fewer), the
+/// Distinct questions of a split, evenly over all families (the small families have fewer), the
 /// same for the same seed.
-pub fn questions(count: usize, seed: u64) -> Vec<Question> {
+pub fn questions(split: Split, count: usize, seed: u64) -> Vec<Question> {
     let mut seen = std::collections::HashSet::new();
-    syllabus::questions(&[], Split::Test, seed)
+    syllabus::questions(&[], split, seed)
         .take(20 * count)
         .filter(|question| seen.insert(question.text.clone()))
         .take(count)
@@ -50,7 +53,7 @@ pub async fn collect(api: &Api, plan: Plan, keep: &Path) -> Result<Vec<Asked>> {
     }
     let mut file =
         File::create(keep).with_context(|| format!("cannot write {}", keep.display()))?;
-    let questions = questions(plan.questions, plan.seed);
+    let questions = questions(plan.split, plan.questions, plan.seed);
     let bar = progress(questions.len());
     let mut asked: Vec<(usize, Asked)> = Vec::with_capacity(questions.len());
     let mut answers = stream::iter(questions.into_iter().enumerate())
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_held_out_set_is_large_distinct_and_covers_every_family() {
-        let questions = questions(1_000, 7);
+        let questions = questions(Split::Test, 1_000, 7);
         assert_eq!(questions.len(), 1_000);
         let texts: std::collections::HashSet<_> = questions.iter().map(|q| &q.text).collect();
         assert_eq!(texts.len(), 1_000);

@@ -18,6 +18,7 @@ use shoal_eval::{
     report,
     table::Table,
 };
+use shoal_proto::syllabus::Split;
 
 /// Is the swarm better than its members?
 #[derive(Parser, Debug)]
@@ -50,6 +51,9 @@ struct Run {
     /// Which questions.
     #[arg(long, default_value_t = 2_510)]
     seed: u64,
+    /// Asks gold questions instead of held-out ones: to tune settings on, never for figures.
+    #[arg(long)]
+    tune: bool,
     /// More than there are members: everybody writes.
     #[arg(long, default_value_t = 16)]
     writers: usize,
@@ -130,6 +134,7 @@ async fn run(run: &Run) -> Result<()> {
     let plan = Plan {
         questions: run.questions,
         seed: run.seed,
+        split: if run.tune { Split::Gold } else { Split::Test },
         effort,
         at_once: run.at_once,
         fill: !run.no_fill,

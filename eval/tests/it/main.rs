@@ -15,10 +15,12 @@ use shoal_eval::{
 };
 
 use mock::Mock;
+use shoal_proto::syllabus::Split;
 
 const PLAN: Plan = Plan {
     questions: 26,
     seed: 3,
+    split: Split::Test,
     effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000 },
     at_once: 4,
     fill: true,

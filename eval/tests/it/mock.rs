@@ -31,7 +31,8 @@ impl Mock {
     pub(crate) async fn start(self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let answers = collect::questions(super::PLAN.questions, super::PLAN.seed);
+        let answers =
+            collect::questions(super::PLAN.split, super::PLAN.questions, super::PLAN.seed);
         let answers = answers.into_iter().map(|q| (q.text, q.answer)).collect();
         let server = Arc::new(Server { mock: self, answers });
         let mut tasks = JoinSet::new();
