@@ -80,6 +80,10 @@ impl std::fmt::Debug for App {
     }
 }
 
+/// Longer than clients keep idle connections, so that it is the client that closes: a request
+/// sent into our closing would fail.
+const KEEP_ALIVE: Duration = Duration::from_secs(100);
+
 /// Serves on a listener that is bound already, until the returned server is stopped.
 ///
 /// # Errors
@@ -95,6 +99,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
     let server = HttpServer::new(factory)
         .workers(config.workers)
         .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
         // A client that closes its end has left: nobody sends a request and then shuts down one
         // half to wait. This is what drops the round when the client goes before the answer.
         .h1_allow_half_closed(false)

@@ -1,10 +1,16 @@
 //! Reading a JSON body: its type, and never more of it than the limit.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, http::header, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use super::error::ApiError;
+
+/// A body of which nothing comes for so long is given up: slow lines stall for seconds, not for this.
+const STALL: Duration = Duration::from_secs(30);
 
 /// The whole body, at most `max` bytes. A length that says more is refused before a byte is read;
 /// the connection then lingers and discards, so that the client sees the refusal and no reset.
@@ -23,7 +29,9 @@ pub(super) async fn read(
         return Err(ApiError::TooLarge { max, read });
     }
     let mut body = BytesMut::new();
-    while let Some(piece) = payload.next().await {
+    while let Some(piece) =
+        timeout(STALL, payload.next()).await.map_err(|_| ApiError::BodyBroken)?
+    {
         let piece = piece.map_err(|_| ApiError::BodyBroken)?;
         let read = body.len() + piece.len();
         if read > max {

@@ -41,8 +41,8 @@ pub(crate) enum ApiError {
     ContentType(String),
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
-    /// The connection ended before the body did.
-    #[error("The body of the request ended before all of it had arrived.")]
+    /// The connection ended, or stalled, before the body did.
+    #[error("The body of the request ended or stalled before all of it had arrived.")]
     BodyBroken,
     /// The swarm has no answer.
     #[error("{}", round_message(.0))]

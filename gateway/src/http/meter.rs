@@ -69,7 +69,7 @@ impl Metrics {
             )?,
             chat_seconds: seconds(
                 "shoal_request_duration_seconds",
-                "Answered chat requests from their arrival to the last byte of the answer.",
+                "Answered chat requests from their arrival to the end of the answer.",
             )?,
             first_token_seconds: seconds(
                 "shoal_time_to_first_token_seconds",
