@@ -4,7 +4,7 @@
 CARGO ?= cargo
 BIN   := target/debug
 
-.PHONY: run build test check test-clients eval train bench clean-data help
+.PHONY: run build test check eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -17,7 +17,8 @@ build: ## the gateway, the node and the launcher
 run: build ## a gateway and a swarm of bundled specialists, ready to answer
 	@bash -c 'set -m; $(BIN)/shoal-swarm; exit $$?'
 
-test: build ## every test
+# Builds the programs too: each has integration tests, so that one set of features serves all.
+test: ## every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --workspace --no-fail-fast; \
 	else $(CARGO) test --workspace --no-fail-fast; fi
@@ -27,7 +28,7 @@ check: ## format and lints
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md
-	$(BIN)/shoal-eval --start
+	$(BIN)/shoal-eval --start $(EVAL)
 
 train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

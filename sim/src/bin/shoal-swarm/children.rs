@@ -91,11 +91,13 @@ impl Children {
     /// Resolves when a process has ended, with what it said last.
     pub(crate) async fn first_failure(&mut self) -> anyhow::Error {
         loop {
-            let ended = self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
+            let ended =
+                self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
             if let Some(at) = ended {
                 let (name, mut child) = self.alive.swap_remove(at);
                 let status = child.try_wait().ok().flatten().map(|status| status.to_string());
-                let said = last_line(&self.log_of(&name)).unwrap_or_else(|| "it said nothing".to_owned());
+                let said =
+                    last_line(&self.log_of(&name)).unwrap_or_else(|| "it said nothing".to_owned());
                 return anyhow!("{name} ended ({}): {said}", status.unwrap_or_default());
             }
             tokio::time::sleep(LOOK).await;

@@ -41,7 +41,8 @@ impl Gateway {
         let file = data.join(ADDRESSES);
         let written = async {
             loop {
-                let addresses = std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok());
+                let addresses =
+                    std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok());
                 match addresses {
                     Some(addresses) => return addresses,
                     None => tokio::time::sleep(LOOK).await,
@@ -51,7 +52,8 @@ impl Gateway {
         let addresses = tokio::time::timeout(limit, written)
             .await
             .map_err(|_| anyhow!("the gateway did not start in {} s", limit.as_secs()))?;
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
         Ok(Self { client, addresses })
     }
 
