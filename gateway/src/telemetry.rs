@@ -1,5 +1,7 @@
 //! What the gateway says while it works, on stderr. Prompts and answers are never said.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// The section `[log]` of the gateway's configuration.
@@ -14,7 +16,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info".into() }
+        Self { format: Format::Text, filter: "info,actix_server=warn".into() }
     }
 }
 
@@ -41,6 +43,8 @@ pub fn start(config: &Config) -> Result<(), String> {
             .map_err(|error| format!("log.filter {:?} does not parse: {error}", config.filter))?,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people at a terminal; in a file they are noise.
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     let _ = match config.format {
         Format::Text => log.try_init(),
         Format::Json => log.json().try_init(),

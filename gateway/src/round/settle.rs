@@ -87,21 +87,27 @@ fn of_one(
     config: &Config,
 ) -> Vec<Observation> {
     let candidates = &outcome.candidates;
-    let others: Vec<CastBallot> =
-        outcome.ballots.iter().filter(|ballot| ballot.judge != member).cloned().collect();
     let own = outcome.ballots.iter().find(|ballot| ballot.judge == member);
     let mut seen = Vec::new();
     if let Some(CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
         let flips = pairs.iter().map(|pair| CrowdObservation::Compared { flipped: pair.flipped });
         seen.extend(flips.map(Observation::Crowd));
     }
-    if others.is_empty() {
-        return seen;
-    }
-    let ranking = rank_all(candidates, &others, kind, standing, config);
+    let without = own.map(|_| {
+        let others = outcome.ballots.iter().filter(|ballot| ballot.judge != member);
+        let others: Vec<CastBallot> = others.cloned().collect();
+        let ranking = rank_all(candidates, &others, kind, standing, config);
+        (others.len(), ranking)
+    });
+    // Who cast no ballot is held against the round's own ranking: P(best) is the dear part of it.
+    let (ballots, ranking) = match &without {
+        Some((ballots, ranking)) => (*ballots, ranking),
+        None => (outcome.ballots.len(), &outcome.ranking),
+    };
     let best = ranking.order.first().copied().unwrap_or(0);
     let clear = ranking.p_best.get(best).is_some_and(|p| *p >= CLEAR);
-    let Some(winning) = candidates.get(best).filter(|_| clear).map(|one| one.pool) else {
+    let Some(winning) = candidates.get(best).filter(|_| clear && ballots > 0).map(|one| one.pool)
+    else {
         return seen;
     };
     let wrote = candidates.iter().find(|candidate| candidate.writer == member);

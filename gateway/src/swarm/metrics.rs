@@ -56,7 +56,7 @@ impl Metrics {
 
     /// Shows the counters at 0, so that `increase()` sees the first of each.
     fn appear(&self) {
-        const ADMISSIONS: [&str; 10] = [
+        const ADMISSIONS: [&str; 13] = [
             "welcomed",
             "lost",
             "version",
@@ -67,6 +67,10 @@ impl Metrics {
             "protocol",
             "draining",
             "unspecified",
+            // Not even a link: `shoal_proto::link::quic::Rejected`.
+            "crowded",
+            "busy",
+            "handshake",
         ];
         let show = |counter: &IntCounterVec, labels: &[&str]| {
             for label in labels {

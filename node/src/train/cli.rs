@@ -31,6 +31,9 @@ pub struct Args {
     /// Rows in a step.
     #[arg(long, default_value_t = 32)]
     pub rows: usize,
+    /// Muon instead of AdamW on the layers' matrices.
+    #[arg(long)]
+    pub muon: bool,
     /// Stop after this many steps, to go on with --resume.
     #[arg(long)]
     pub until: Option<usize>,
@@ -60,6 +63,7 @@ fn train(args: Args) -> Result<()> {
     })?;
     let mut recipe = Recipe::of(specialist, args.seed);
     recipe.set_rows(args.rows);
+    recipe.muon = args.muon;
     recipe.steps = args.steps.unwrap_or(recipe.steps);
     let work = args.work.unwrap_or_else(|| PathBuf::from("target/train").join(specialist.name));
     let run = match &args.from {

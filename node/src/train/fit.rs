@@ -8,7 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::{
     module::{Module, ModuleVisitor, Param, ParamGroup, ParamId},
-    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
+    optim::{
+        AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig,
+        decay::WeightDecayConfig,
+    },
     tensor::{Device, Tensor},
 };
 use shoal_proto::syllabus::Split;
@@ -147,32 +150,50 @@ impl Run {
 fn arguments(recipe: &Recipe) -> String {
     let Recipe { specialist, seed, steps, rows, .. } = recipe;
     let rows = if *rows == 32 { String::new() } else { format!(" --rows {rows}") };
-    format!("--specialist {} --seed {seed} --steps {steps}{rows}", specialist.name)
+    let muon = if recipe.muon { " --muon" } else { "" };
+    format!("--specialist {} --seed {seed} --steps {steps}{rows}{muon}", specialist.name)
 }
 
-/// AdamW; weight decay on matrices only.
+/// Muon (Jordan, 2024) on the matrices of the layers where the recipe says so, AdamW on the rest;
+/// weight decay on matrices only.
 fn optimizer(recipe: &Recipe, model: &LlamaForCausalLm) -> ModuleOptimizer {
+    let mut kinds = Kinds::default();
+    model.visit(&mut kinds);
     let config = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-8);
-    let matrices = config.clone().with_weight_decay(recipe.weight_decay).init();
+    let tables = config.clone().with_weight_decay(recipe.weight_decay).init();
     let vectors = config.with_weight_decay(0.0).build();
-    matrices.with_group(ParamGroup::from_ids(Vectors::of(model)), vectors, None)
-}
-
-/// The parameters of one dimension: the norms.
-struct Vectors(Vec<ParamId>);
-
-impl Vectors {
-    fn of(model: &LlamaForCausalLm) -> Vec<ParamId> {
-        let mut found = Self(Vec::new());
-        model.visit(&mut found);
-        found.0
+    let optimizer = tables.with_group(ParamGroup::from_ids(kinds.vectors), vectors, None);
+    if !recipe.muon {
+        return optimizer;
     }
+    let muon = MuonConfig::new()
+        .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
+        .with_weight_decay(Some(WeightDecayConfig { penalty: recipe.weight_decay }));
+    optimizer.with_group(ParamGroup::from_ids(kinds.matrices), muon.build(), None)
 }
 
-impl ModuleVisitor for Vectors {
+/// The parameters of the layers by their shape: norms, and projections.
+#[derive(Default)]
+struct Kinds {
+    vectors: Vec<ParamId>,
+    matrices: Vec<ParamId>,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Kinds {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if D == 1 {
-            self.0.push(param.id);
+            self.vectors.push(param.id);
+        } else if self.path.iter().any(|name| name == "layers") {
+            self.matrices.push(param.id);
         }
     }
 }

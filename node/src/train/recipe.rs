@@ -47,7 +47,9 @@ pub struct Recipe {
     /// Highest learning rate; it falls linearly to 2 % of it.
     pub rate: f64,
     pub warm_up: usize,
-    /// AdamW's, on matrices only.
+    /// Muon instead of AdamW on the layers' matrices.
+    pub muon: bool,
+    /// On matrices only.
     pub weight_decay: f32,
     /// One weak family's share of the rows.
     pub weak_share: f64,
@@ -66,6 +68,7 @@ impl Recipe {
             model: shape(),
             rate: 2e-3,
             warm_up: 100,
+            muon: false,
             weight_decay: 0.05,
             weak_share: 1.0 / 60.0,
             off_topic: 0.05,

@@ -46,11 +46,11 @@ fn work_is_written_as_it_was_learnt() {
     let worked = |problem: Problem| work::worked(&problem);
     assert_eq!(
         worked(Problem::Add { a: 47, b: 385 }),
-        "740+583: 7+5+0=2,1 4+8+1=3,1 0+3+1=4,0 234. Answer: 432"
+        "47+385. 740+583: 7+5+0=2,1 4+8+1=3,1 0+3+1=4,0 234. Answer: 432"
     );
     assert_eq!(
         worked(Problem::Subtract { a: 502, b: 17 }),
-        "205-710: 2-7-0=5,1 0-1-1=8,1 5-0-1=4,0 584. Answer: 485"
+        "502-17. 205-710: 2-7-0=5,1 0-1-1=8,1 5-0-1=4,0 584. Answer: 485"
     );
     assert_eq!(
         worked(Problem::Divide { a: 4827, b: 6 }),

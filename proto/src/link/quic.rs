@@ -1,4 +1,4 @@
-//! A link over QUIC. The only place, with [`crate::tls`], that knows quinn and rustls.
+//! A link over QUIC. Only this and the crate's `tls` know quinn and rustls.
 
 mod limits;
 mod listen;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use shoal_proto::{
     Identity, Message,
     generate::{ChatMessage, Done, Failed, Fault, Finish, Generate, Piece, Sampling},
@@ -196,9 +196,12 @@ fn note_fields(message: &DynamicMessage, used: &mut BTreeSet<String>) {
     }
 }
 
+/// The code's own name of an enumeration's number.
+type NameOf = fn(i32) -> Option<String>;
+
 #[test]
 fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
-    let names: [(&str, fn(i32) -> Option<String>); 4] = [
+    let names: [(&str, NameOf); 4] = [
         ("Reason", |n| Reason::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Finish", |n| Finish::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Fault", |n| Fault::try_from(n).ok().map(|name| format!("{name:?}"))),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
-    ask::{PairVerdict, Ranking, RoundId, Timings},
+    ask::{PairVerdict, RoundId, Timings},
     reputation::{KindModel, Record, Settings},
     round::fixtures::{candidate, node, seasoned},
 };
@@ -20,26 +20,28 @@ fn ballot(judge: u8, a: usize, b: usize, p: f64, flipped: bool) -> CastBallot {
 }
 
 fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
+    let candidates =
+        vec![candidate(1, "", 0), candidate(2, "", 0), candidate(3, "", 0), candidate(4, "", 1)];
+    let kind = KindPosterior::default();
+    let ranking = rank_all(&candidates, &ballots, &kind, &standing(), &Config::default());
     Outcome {
         round: RoundId(String::new()),
         winner: 0,
         decided,
-        candidates: vec![
-            candidate(1, "", 0),
-            candidate(2, "", 0),
-            candidate(3, "", 0),
-            candidate(4, "", 1),
-        ],
+        candidates,
         ballots,
-        ranking: Ranking::default(),
+        ranking,
         timings: Timings::default(),
     }
 }
 
-fn learned(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
+fn standing() -> Standing {
     let records: BTreeMap<NodeId, Record> = (1..9).map(|n| (node(n), seasoned(38, 2))).collect();
-    let standing = Standing::new(records, KindModel::default(), Settings::default());
-    observations(outcome, &KindPosterior::default(), &standing, &Config::default())
+    Standing::new(records, KindModel::default(), Settings::default())
+}
+
+fn learned(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
+    observations(outcome, &KindPosterior::default(), &standing(), &Config::default())
         .into_iter()
         .collect()
 }

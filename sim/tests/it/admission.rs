@@ -1,0 +1,245 @@
+//! The door: who is not let in is told why, and nobody else is disturbed.
+
+use std::{sync::Arc, time::Duration};
+
+use shoal_gateway::{
+    store::{Book, Memory},
+    swarm::{Config, Leave, Metrics, NotAdmitted, Swarm},
+};
+use shoal_proto::{
+    Identity, Link, Message, Stream,
+    heartbeat::Heartbeat,
+    hello::{Hello, Model, Proof, Reason},
+    link::pipe::{self, PipeLink},
+};
+use tokio::time::{sleep, timeout};
+
+fn identity(n: u8) -> Identity {
+    Identity::from_secret([n; 32])
+}
+
+fn swarm(change: impl FnOnce(&mut Config)) -> Swarm {
+    let mut config = Config::default();
+    config.exam.per_family = 0;
+    change(&mut config);
+    let registry = prometheus::Registry::new();
+    let book =
+        Book::new(Arc::new(Memory::default()), Default::default(), &registry).expect("a book");
+    let metrics = Metrics::register(&registry).expect("metrics");
+    Swarm::new(config, identity(0).id(), 1, book, metrics)
+}
+
+fn hello() -> Hello {
+    let model = Model {
+        name: "cod".to_owned(),
+        family: "scripted".to_owned(),
+        context: 512,
+        ..Model::default()
+    };
+    Hello { version: 1, model: Some(model), slots: 1, ..Hello::default() }
+}
+
+/// A node's end of a link, and the gateway's.
+fn link(n: u8) -> (PipeLink, Arc<PipeLink>) {
+    let (node, gateway) = pipe::pair(identity(n).id(), identity(0).id());
+    (node, Arc::new(gateway))
+}
+
+/// Says hello; returns the control stream and what came back.
+async fn says(node: &PipeLink, first: Message) -> (Stream, Message) {
+    let mut control = node.open().await.expect("a stream");
+    control.sender.send(&first).await.expect("sent");
+    let reply = control.receiver.next().await.expect("readable").expect("a reply");
+    (control, reply)
+}
+
+/// The whole handshake as it should be.
+async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
+    let (mut control, reply) = says(node, Message::Hello(hello())).await;
+    let Message::Challenge(challenge) = reply else { panic!("a challenge") };
+    let proof = identity(n).prove(identity(0).id(), &challenge);
+    control.sender.send(&Message::Proof(proof)).await.expect("sent");
+    let reply = control.receiver.next().await.expect("readable").expect("a reply");
+    (control, reply)
+}
+
+/// What comes of a hello that should be refused.
+async fn refused_for(hello: Hello) -> Reason {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        let (_control, reply) = says(&node, Message::Hello(hello)).await;
+        let Message::Refusal(refusal) = reply else { panic!("a refusal, not {reply:?}") };
+        assert!(!refusal.message.is_empty());
+        refusal.reason()
+    };
+    let (admitted, reason) = tokio::join!(swarm.admit(gateway), said);
+    assert!(matches!(admitted, Err(NotAdmitted::Refused { .. })));
+    assert!(swarm.members().is_empty());
+    reason
+}
+
+fn with_model(change: impl FnOnce(&mut Model)) -> Hello {
+    let mut hello = hello();
+    hello.model.iter_mut().for_each(|model| *model = model.clone());
+    if let Some(model) = &mut hello.model {
+        change(model);
+    }
+    hello
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_makes_no_sense_is_refused_by_name() {
+    for bad in [
+        Hello { model: None, ..hello() },
+        Hello { slots: 0, ..hello() },
+        Hello { operator: "x".repeat(2_000), ..hello() },
+        with_model(|model| model.name = String::new()),
+        with_model(|model| model.name = "x".repeat(97)),
+        with_model(|model| model.name = "two words".to_owned()),
+        with_model(|model| model.name = "shoal".to_owned()),
+        with_model(|model| model.context = 0),
+        with_model(|model| model.description = "\u{1b}[2J".to_owned()),
+    ] {
+        assert_eq!(refused_for(bad).await, Reason::BadHello);
+    }
+    assert_eq!(refused_for(Hello { version: 0, ..hello() }).await, Reason::Version);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_node_is_spoken_to_in_our_version() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        let newer = Hello { version: 99, ..hello() };
+        let (_control, reply) = says(&node, Message::Hello(newer)).await;
+        assert!(matches!(reply, Message::Challenge(_)));
+        node.close("enough");
+    };
+    let (admitted, ()) = tokio::join!(swarm.admit(gateway), said);
+    assert!(matches!(admitted, Err(NotAdmitted::Lost(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_is_refused() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        // It goes by the key of 1 and signs with that of 2.
+        let (_control, reply) = joins(&node, 2).await;
+        let Message::Refusal(refusal) = reply else { panic!("a refusal") };
+        refusal.reason()
+    };
+    let (_, reason) = tokio::join!(swarm.admit(gateway), said);
+    assert_eq!(reason, Reason::WrongKey);
+    assert!(swarm.members().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_signature_are_a_wrong_key() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        let (mut control, _challenge) = says(&node, Message::Hello(hello())).await;
+        let proof = Proof { signature: vec![7; 3] };
+        control.sender.send(&Message::Proof(proof)).await.expect("sent");
+        let reply = control.receiver.next().await.expect("readable");
+        let Some(Message::Refusal(refusal)) = reply else { panic!("a refusal") };
+        refusal.reason()
+    };
+    let (_, reason) = tokio::join!(swarm.admit(gateway), said);
+    assert_eq!(reason, Reason::WrongKey);
+}
+
+#[tokio::test(start_paused = true)]
+async fn speaking_out_of_turn_is_refused() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let first = Message::Heartbeat(Heartbeat::default());
+    let (_, (_control, reply)) = tokio::join!(swarm.admit(gateway), says(&node, first));
+    let Message::Refusal(refusal) = reply else { panic!("a refusal") };
+    assert_eq!(refusal.reason(), Reason::Protocol);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_says_nothing_is_not_waited_for() {
+    let swarm = swarm(|_| {});
+    let (_node, gateway) = link(1);
+    let admitted = timeout(Duration::from_secs(30), swarm.admit(gateway)).await.expect("in time");
+    assert!(matches!(admitted, Err(NotAdmitted::Refused { reason: Reason::Protocol, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_key_is_not_let_in_twice() {
+    let swarm = swarm(|_| {});
+    let (first, gateway_first) = link(1);
+    let (second, gateway_second) = link(1);
+    let said = async {
+        let (_control, welcome) = joins(&first, 1).await;
+        assert!(matches!(welcome, Message::Welcome(_)));
+        let (_second_control, reply) = joins(&second, 1).await;
+        let Message::Refusal(refusal) = reply else { panic!("a refusal") };
+        assert_eq!(refusal.reason(), Reason::AlreadyHere);
+        assert!(refusal.retry_ms > 0);
+        second.close("refused");
+        assert_eq!(swarm.members().len(), 1, "the first is not disturbed");
+        first.close("done");
+    };
+    let (stayed, refused, ()) =
+        tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), said);
+    assert_eq!(stayed, Ok(Leave::Lost));
+    assert!(refused.is_err());
+    assert!(swarm.members().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_gateway_says_so() {
+    let swarm = swarm(|config| config.members_max = 1);
+    let (first, gateway_first) = link(1);
+    let (second, gateway_second) = link(2);
+    let said = async {
+        let (_control, _welcome) = joins(&first, 1).await;
+        let (_second_control, reply) = joins(&second, 2).await;
+        let Message::Refusal(refusal) = reply else { panic!("a refusal") };
+        assert_eq!(refusal.reason(), Reason::Full);
+        second.close("refused");
+        first.close("done");
+    };
+    let (_, _, ()) = tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_no_sign_of_life_is_dead_after_three_heartbeats() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        let (control, _welcome) = joins(&node, 1).await;
+        sleep(Duration::from_secs(50)).await;
+        assert_eq!(swarm.members().len(), 1, "three may be missed");
+        control
+    };
+    let (left, _control) = tokio::join!(swarm.admit(gateway), said);
+    assert_eq!(left, Ok(Leave::Silent));
+    assert!(swarm.members().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_keep_a_member() {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let said = async {
+        let (mut control, _welcome) = joins(&node, 1).await;
+        for sequence in 1..20 {
+            sleep(Duration::from_secs(15)).await;
+            let beat = Heartbeat { sequence, ..Heartbeat::default() };
+            control.sender.send(&Message::Heartbeat(beat)).await.expect("sent");
+        }
+        assert_eq!(swarm.members().len(), 1);
+        // A welcome is nothing that a node says.
+        let nonsense = Message::Hello(hello());
+        control.sender.send(&nonsense).await.expect("sent");
+        sleep(Duration::from_secs(1)).await;
+    };
+    let (left, ()) = tokio::join!(swarm.admit(gateway), said);
+    assert_eq!(left, Ok(Leave::Protocol));
+}
