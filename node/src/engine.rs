@@ -56,3 +56,21 @@ impl EngineError {
         Self::new(Fault::ContextLength, message)
     }
 }
+
+/// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
+fn swarm_name(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+    name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_such_as_the_swarm_allows() {
+        assert_eq!(swarm_name("llama3.2:3b"), "llama3.2-3b");
+        assert_eq!(swarm_name("org/Model_1"), "org/Model_1");
+        assert_eq!(swarm_name(&"\u{fc}".repeat(200)), "-".repeat(96));
+    }
+}

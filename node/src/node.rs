@@ -2,7 +2,7 @@
 
 use std::{future::pending, net::SocketAddr, sync::Arc};
 
-use futures_util::{FutureExt, future::try_join_all};
+use futures_util::{FutureExt, future::join_all};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use shoal_proto::{Link, LinkError, NodeId, link::quic};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,9 +87,16 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
     };
     let dials: Vec<_> =
         settings.gateways.iter().map(|gateway| dial(gateway, &home, settings.gateway_id)).collect();
-    let links = dials.iter().map(|dial| link::live(dial, &member, stop));
+    let links = dials.iter().map(async |dial| {
+        let lived = link::live(dial, &member, stop).await;
+        if let (Err(why), true) = (&lived, dials.len() > 1) {
+            tracing::error!(%why, "one gateway less");
+        }
+        lived
+    });
     tokio::select! {
-        lived = try_join_all(links) => lived.map(drop).map_err(NodeError::Fatal),
+        // One gateway's refusal is no reason to leave the others.
+        lived = join_all(links) => lived.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
         never = page => match never {},
     }
 }

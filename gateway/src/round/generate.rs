@@ -1,6 +1,7 @@
 //! Candidates: many members write at the same time, the slowest are not waited for.
 //!
-//! A soft quorum closes the writing after a grace; a writer that fails is replaced, one that
+//! A soft quorum closes the writing after a grace, which is longer while somebody is still writing
+//! whom gold shows to know this kind of question better than all who have finished; a writer that fails is replaced, one that
 //! stalls gets a spare beside it; nothing at all by the writing deadline means one more try with
 //! other members for the rest of the round. Dropping the future cancels every writer.
 
@@ -38,7 +39,7 @@ pub(super) async fn candidates(
     while !writers.is_empty() {
         let more = tokio::select! {
             biased;
-            Some((_, written)) = writers.next() => desk.take(written),
+            Some((writer, written)) = writers.next() => desk.take(writer, written),
             Some(_) = stalls.recv() => desk.replacement("stalled"),
             () = sleep_until(desk.until) => match desk.retry() {
                 Some(others) => {
@@ -58,10 +59,14 @@ pub(super) async fn candidates(
 struct Desk<'a> {
     round: &'a Round<'a>,
     finished: Vec<Candidate>,
+    /// Who has been asked and is not done.
+    writing: Vec<NodeId>,
     spare: std::slice::Iter<'a, NodeId>,
     asked: usize,
     needed: usize,
     until: Instant,
+    /// When the quorum was there.
+    enough_since: Option<Instant>,
     retried: bool,
     /// Writers that said the conversation is too long for them, as a share of `asked`.
     too_long: usize,
@@ -73,24 +78,25 @@ impl<'a> Desk<'a> {
         Self {
             round,
             finished: Vec::new(),
+            writing: panel.writers.clone(),
             spare: panel.spare.iter(),
             asked,
             needed: quorum(asked, round.config.generate.quorum),
             until: round.clock.writing,
+            enough_since: None,
             retried: false,
             too_long: 0,
         }
     }
 
     /// Takes in what a writer's work came to; returns who shall write in its place.
-    fn take(&mut self, written: Result<Candidate, WorkError>) -> Option<NodeId> {
+    fn take(&mut self, writer: NodeId, written: Result<Candidate, WorkError>) -> Option<NodeId> {
+        self.writing.retain(|id| *id != writer);
         match written {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
                 self.finished.push(candidate);
-                if self.finished.len() == self.needed {
-                    self.until = self.until.min(Instant::now() + self.grace());
-                }
+                self.close_soon();
                 None
             }
             Err(error) => {
@@ -111,6 +117,7 @@ impl<'a> Desk<'a> {
         let spare = self.spare.next()?;
         self.round.metrics.hedge(why);
         self.asked += 1;
+        self.writing.push(*spare);
         Some(*spare)
     }
 
@@ -124,17 +131,36 @@ impl<'a> Desk<'a> {
         let others: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
         self.retried = true;
         self.asked += others.len();
+        self.writing.extend(&others);
         self.needed = 1;
         self.until = self.round.clock.end;
         others.iter().for_each(|_| self.round.metrics.hedge("late"));
         Some(others)
     }
 
-    fn grace(&self) -> Duration {
+    /// With the quorum there, sets when the rest are cut.
+    fn close_soon(&mut self) {
+        if self.finished.len() < self.needed {
+            return;
+        }
+        let since = *self.enough_since.get_or_insert_with(Instant::now);
         let mut times: Vec<Duration> = self.finished.iter().map(|one| one.took).collect();
         times.sort();
         let median = times.get(times.len() / 2).copied().unwrap_or_default();
-        median.mul_f64(self.round.config.generate.grace.max(0.0))
+        let config = &self.round.config.generate;
+        let medians =
+            if self.favourite_is_writing() { config.grace_favourite } else { config.grace };
+        let last = if self.retried { self.round.clock.end } else { self.round.clock.writing };
+        self.until = last.min(since + median.mul_f64(medians.max(0.0)));
+    }
+
+    /// Somebody still writing is more likely right than not, and clearly more likely than anybody
+    /// who has finished. Right answers are often the longest, because their work is written out.
+    fn favourite_is_writing(&self) -> bool {
+        let odds = |id: &NodeId| self.round.standing.writer_log_odds(id, &self.round.kind);
+        let finished = self.finished.iter().map(|one| odds(&one.writer));
+        let best = finished.fold(0.0, f64::max);
+        self.writing.iter().any(|id| odds(id) > best + self.round.config.generate.favourite_lead)
     }
 
     fn close(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::probe::ConnectError;
 use self::reply::Reply;
-use super::{Engine, EngineError, Event};
+use super::{Engine, EngineError, Event, swarm_name};
 
 /// The name must resolve and the port must answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Upstream {
         let context = settings.context.or(found.context).unwrap_or(probe::CONTEXT);
         let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
         let model = Model {
-            name: probe::swarm_name(&name),
+            name: swarm_name(&name),
             family: "upstream".to_owned(),
             context,
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),

@@ -37,6 +37,25 @@ async fn the_slowest_are_not_waited_for_once_the_quorum_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_one_that_knows_is_waited_for_longer_than_the_others() {
+    let slow = || Character::honest(1.0).after(Duration::from_millis(600));
+    let weak = || Character::honest(0.1);
+    let sim = Sim::builder(12).nodes(4, weak()).node(slow()).exam(6).start().await;
+    let outcome = sim.ask(QUESTION).await.expect("an answer");
+    assert_eq!(outcome.candidates.len(), 5);
+    assert!(sim.is_right(QUESTION, &outcome));
+    // Unless the operator has no patience for anybody.
+    let hasty = Sim::builder(12)
+        .nodes(4, weak())
+        .node(slow())
+        .exam(6)
+        .round(|round| round.generate.grace_favourite = round.generate.grace)
+        .start()
+        .await;
+    assert_eq!(hasty.ask(QUESTION).await.expect("an answer").candidates.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_swarm_is_waited_for() {
     let slow = Character::honest(1.0).after(Duration::from_secs(12));
     let sim = Sim::builder(3).nodes(5, slow).start().await;

@@ -9,7 +9,7 @@ use shoal_proto::{
 
 use super::{
     Files, LoadError, Options, bundled_names,
-    load::{Loaded, config, description},
+    load::{Loaded, description, shape},
     score,
     write::{self, Asker, Halt},
 };
@@ -66,7 +66,7 @@ pub fn models() -> String {
     let row = |name: &str| {
         let files = Files::bundled(name);
         let says =
-            files.and_then(|files| description(&files, &config(&files)?)).unwrap_or_default();
+            files.and_then(|files| description(&files, &shape::read(&files)?)).unwrap_or_default();
         format!("bundled:{name:<16} {says}")
     };
     let rows: Vec<String> = bundled_names().map(row).collect();

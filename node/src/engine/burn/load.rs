@@ -1,5 +1,6 @@
 //! A folder becomes a model: its shape, its weights, its words.
 
+pub(super) mod shape;
 mod weights;
 
 use std::{io, path::PathBuf};
@@ -16,6 +17,7 @@ use super::{
     template::{Template, TemplateError},
     tokenizer::{Tokenizer, json},
 };
+use crate::engine::swarm_name;
 
 /// Why a folder is no model that can be served. One line, naming the folder and what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,7 @@ impl Loaded {
     pub(super) fn open(files: &Files, options: &Options) -> Result<Self, LoadError> {
         let device = Device::flex();
         let names = files.weights()?;
-        let config = config(files)?;
+        let config = shape::read(files)?;
         let tokenizer = Tokenizer::read(files, config.vocab_size)?;
         let template = Template::read(files)?;
         let mut digest = Sha256::new();
@@ -127,18 +129,6 @@ impl Loaded {
     }
 }
 
-pub(super) fn config(files: &Files) -> Result<LlamaConfig, LoadError> {
-    let json = files.need("config.json")?;
-    let json = String::from_utf8_lossy(&json);
-    let place = files.place();
-    let family = serde_json::from_str::<Value>(&json).ok();
-    let family = family.as_ref().and_then(|config| config.get("model_type")?.as_str());
-    if let Some(family) = family.filter(|family| *family != "llama") {
-        return Err(LoadError::Family { place, family: family.to_owned() });
-    }
-    LlamaConfig::parse(&json).map_err(|source| LoadError::Config { place, source })
-}
-
 fn card(
     files: &Files,
     options: &Options,
@@ -146,7 +136,7 @@ fn card(
     digest: &[u8],
 ) -> Result<Model, LoadError> {
     Ok(Model {
-        name: options.name.clone().unwrap_or_else(|| files.name().to_owned()),
+        name: options.name.clone().unwrap_or_else(|| swarm_name(files.name())),
         family: "llama".to_owned(),
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         context: u32::try_from(config.max_position_embeddings).unwrap_or(u32::MAX),

@@ -114,9 +114,3 @@ fn root(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
-
-/// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
-pub(super) fn swarm_name(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-    name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
-}

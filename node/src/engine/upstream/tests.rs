@@ -264,10 +264,3 @@ fn a_wrong_url_or_key_is_named() {
         "a last newline is usual"
     );
 }
-
-#[test]
-fn names_become_such_as_the_swarm_allows() {
-    assert_eq!(probe::swarm_name("llama3.2:3b"), "llama3.2-3b");
-    assert_eq!(probe::swarm_name("org/Model_1"), "org/Model_1");
-    assert_eq!(probe::swarm_name(&"ü".repeat(200)), "-".repeat(96));
-}

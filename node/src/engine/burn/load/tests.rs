@@ -59,6 +59,32 @@ fn another_family_is_named() {
 }
 
 #[test]
+fn what_this_build_would_get_wrong_is_refused() {
+    let folder = tiny(64, Kept::F32);
+    let with = |key: &str, value| {
+        let mut other = config(64);
+        other[key] = value;
+        put(&folder, "config.json", &other);
+        complaint(&folder)
+    };
+    assert_eq!(with("mlp_bias", json!(true)), "DIR/config.json: mlp_bias is not supported");
+    assert!(with("hidden_act", json!("gelu")).contains("the activation gelu"));
+    assert!(with("rope_scaling", json!({ "rope_type": "llama3" })).contains("llama3 scaling"));
+    assert!(with("rope_scaling", json!({ "type": "linear" })).contains("linear scaling"));
+    assert!(with("rope_parameters", json!({ "rope_type": "yarn" })).contains("yarn scaling"));
+}
+
+#[test]
+fn the_newest_files_keep_theta_one_level_deeper() {
+    let folder = tiny(64, Kept::F32);
+    let mut newest = config(64);
+    newest["rope_parameters"] = json!({ "rope_type": "default", "rope_theta": 500_000.0 });
+    put(&folder, "config.json", &newest);
+    let read = shape::read(&Files::folder(folder.path()).unwrap()).unwrap();
+    assert!((read.rope_theta - 500_000.0).abs() < 1.0);
+}
+
+#[test]
 fn weights_that_do_not_fit_the_config_are_named() {
     let folder = tiny(64, Kept::F32);
     let mut wide = config(64);
