@@ -102,6 +102,9 @@ impl Metrics {
                 counter.with_label_values(&[*label]);
             }
         };
+        for phase in ["select", "generate", "judge", "rank", "total"] {
+            self.phases.with_label_values(&[phase]);
+        }
         show(&self.rounds, &["judged", "agreement", "fallback", "single", "cancelled"]);
         show(&self.rounds, &["no_such_model", "no_member", "no_candidate", "context_length"]);
         show(&self.candidates, &["finished", "cut"]);

@@ -46,7 +46,9 @@ async fn async_openai_gets_the_answer(swarm: &LiveSwarm) {
     assert!(answer.usage.unwrap().completion_tokens > 0);
 
     for model in ["shoal", "shoal-sum"] {
-        let mut stream = client.chat().create_stream(question(model)).await.unwrap();
+        // With the feature `byot`, which the node turns on, the method does not set this itself.
+        let asked = CreateChatCompletionRequest { stream: Some(true), ..question(model) };
+        let mut stream = client.chat().create_stream(asked).await.unwrap();
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.unwrap();

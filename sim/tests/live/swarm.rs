@@ -135,14 +135,17 @@ pub(crate) fn signal(which: &str, pid: u32) {
     assert!(Command::new("kill").args([which, &pid.to_string()]).status().unwrap().success());
 }
 
-/// Polls until `there` says yes; panics with `what` after a minute.
+/// An examination of a slow newcomer may take two minutes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(200);
+
+/// Polls until `there` says yes; panics with `what` when it never does.
 pub(crate) async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "never: {what}");
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
 }
 
 /// The word after `label` at the start of a printed line.

@@ -53,9 +53,10 @@ fn crowd(seen: CrowdObservation) -> Observation {
 #[test]
 fn who_goes_against_a_clear_majority_is_seen_to() {
     let ballots = vec![
-        ballot(5, 0, 3, 0.95, false),
-        ballot(6, 0, 3, 0.95, false),
-        ballot(7, 0, 3, 0.02, false),
+        ballot(5, 0, 3, 0.99, false),
+        ballot(6, 0, 3, 0.99, false),
+        ballot(8, 0, 3, 0.99, false),
+        ballot(7, 0, 3, 0.3, false),
     ];
     let learned = learned(&outcome(Decided::Judged, ballots));
     assert!(learned[&node(1)].contains(&crowd(CrowdObservation::Wrote { agreed: true })));
