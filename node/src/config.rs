@@ -25,6 +25,7 @@ pub struct Config {
     pub upstream_model: String,
     pub upstream_key_env: String,
     pub upstream_context: u32,
+    pub upstream_judges: bool,
     pub name: String,
     pub operator: String,
     pub slots: u32,
@@ -45,6 +46,7 @@ impl Default for Config {
             upstream_model: String::new(),
             upstream_key_env: String::new(),
             upstream_context: 0,
+            upstream_judges: false,
             name: String::new(),
             operator: String::new(),
             slots: 4,
@@ -182,7 +184,8 @@ impl Config {
             None => None,
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
-        Ok(upstream::Settings { url, model, key, name: set(&self.name), context })
+        let judges = self.upstream_judges;
+        Ok(upstream::Settings { url, model, key, name: set(&self.name), context, judges })
     }
 }
 

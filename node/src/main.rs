@@ -71,6 +71,9 @@ struct NodeArgs {
     /// Tokens of context of the endpoint's model.
     #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_UPSTREAM_CONTEXT")]
     upstream_context: Option<u32>,
+    /// Let the endpoint judge pairs of answers too.
+    #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
+    upstream_judges: bool,
     /// The model's name in the swarm.
     #[arg(long, env = "SHOAL_NODE_NAME")]
     name: Option<String>,
@@ -166,6 +169,7 @@ impl NodeArgs {
         set(&mut config.upstream_model, self.upstream_model);
         set(&mut config.upstream_key_env, self.upstream_key_env);
         set(&mut config.upstream_context, self.upstream_context);
+        set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
         set(&mut config.name, self.name);
         set(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);

@@ -1,10 +1,12 @@
 //! An existing OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp's server, a paid one) as a
-//! writer in the swarm. It reports no log-probabilities, so it neither claims certainty nor judges.
+//! writer in the swarm. It reports no log-probabilities, so it claims no certainty; it judges pairs
+//! where its owner wants it to.
 
 mod fault;
 mod probe;
 mod reply;
 mod transport;
+mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub name: Option<String>,
     /// Tokens of context, if it is not what the endpoint says.
     pub context: Option<u32>,
+    /// Gives pairwise ballots too, a request for each pair.
+    pub judges: bool,
 }
 
 /// A checked upstream.
@@ -80,6 +84,7 @@ impl Upstream {
             name: swarm_name(&name),
             family: "upstream".to_owned(),
             context,
+            pairwise: settings.judges,
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
             ..Model::default()
         };
@@ -108,9 +113,8 @@ impl Engine for Upstream {
         receiver
     }
 
-    fn judge(&self, _: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        let error = EngineError::new(Fault::Unsupported, "an upstream gives no ballots");
-        futures_util::future::ready(Err(error)).boxed()
+    fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
+        async move { self.line.ballot(&ask).await }.boxed()
     }
 }
 

@@ -1,6 +1,9 @@
 mod endpoint;
 
-use shoal_proto::generate::{Finish, Sampling};
+use shoal_proto::{
+    generate::{Finish, Sampling},
+    judge::{Kind, Pair},
+};
 
 use super::*;
 use endpoint::{Chat, Endpoint};
@@ -14,6 +17,7 @@ fn settings(endpoint: &Endpoint) -> Settings {
         key: Some("secret".to_owned()),
         name: None,
         context: None,
+        judges: false,
     }
 }
 
@@ -186,11 +190,26 @@ async fn nobody_listening_hangs_up() {
 }
 
 #[tokio::test]
-async fn an_upstream_does_not_judge() {
-    let endpoint = Endpoint::start(LISTED, Chat::Status(500, "")).await;
-    let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
-    let error = upstream.judge(Judge::default()).await.unwrap_err();
-    assert_eq!(error.fault, Fault::Unsupported);
+async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
+    let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
+    let endpoint = Endpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let judges = Settings { judges: true, ..settings(&endpoint) };
+    let upstream = Upstream::connect(&judges).await.unwrap();
+    assert!(upstream.model().pairwise && !upstream.model().likelihood);
+    let ask = Judge {
+        messages: ask().messages,
+        candidates: vec!["one".to_owned(), "two".to_owned()],
+        kind: Kind::Pairwise.into(),
+        pairs: vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
+    };
+    let ballot = upstream.judge(ask).await.unwrap();
+    assert_eq!(ballot.prompt_tokens, 180);
+    // It says B whatever it is shown: both orders together say nothing.
+    assert!((ballot.verdicts[0] - 0.2).abs() < 1e-9 && ballot.verdicts[0] == ballot.verdicts[1]);
+    let shown = endpoint.asked();
+    assert_eq!(shown[0].body["max_tokens"], 1);
+    assert!(shown[1].body["messages"][0]["content"].as_str().unwrap().contains("answer A\ntwo\n"));
+    assert!(!Upstream::connect(&settings(&endpoint)).await.unwrap().model().pairwise);
 }
 
 #[tokio::test]
@@ -234,7 +253,14 @@ async fn nobody_at_the_address_is_one_line() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let settings = Settings { url, model: "m".to_owned(), key: None, name: None, context: None };
+    let settings = Settings {
+        url,
+        model: "m".to_owned(),
+        key: None,
+        name: None,
+        context: None,
+        judges: false,
+    };
     let error = Upstream::connect(&settings).await.unwrap_err();
     assert!(
         matches!(&error, ConnectError::Unreachable { why, .. } if why.contains("refused")),
@@ -250,6 +276,7 @@ fn a_wrong_url_or_key_is_named() {
         key: Some(key.to_owned()),
         name: None,
         context: None,
+        judges: false,
     };
     for url in ["localhost:8080", "ftp://host", "nonsense", ""] {
         assert!(
