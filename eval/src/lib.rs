@@ -17,3 +17,5 @@ pub mod table;
 pub mod report;
 pub mod chart;
 pub mod replay;
+pub mod ablate;
+pub mod ablations;

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use shoal_eval::{
+    ablations,
     api::{Api, Effort},
     chart,
     collect::{self, Plan},
@@ -36,6 +37,8 @@ enum Command {
     Report(Report),
     /// Ranks kept records again with other settings, through the gateway's own code.
     Replay(Replay),
+    /// Takes each part of the round away in turn: what it is worth.
+    Ablate(Report),
 }
 
 #[derive(Args, Debug)]
@@ -95,10 +98,10 @@ struct Replay {
     /// A setting of the gateway, as `evidence.agreement=0.5`; several values make several rows.
     #[arg(long = "set", value_name = "NAME=VALUE[,VALUE...]")]
     set: Vec<String>,
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = Gold::default().folds)]
     folds: usize,
     /// Questions of each family that standing is learned from.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = Gold::default().per_family)]
     gold_per_family: usize,
 }
 
@@ -111,6 +114,9 @@ async fn main() -> ExitCode {
             collect::read(&report.out.records).and_then(|asked| write(&asked, &report.out))
         }
         Some(Command::Replay(replay)) => replay_all(replay),
+        Some(Command::Ablate(report)) => {
+            collect::read(&report.out.records).and_then(|asked| ablate(&asked, &report.out))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -159,6 +165,19 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
     put(&out.docs.join("eval.json"), &(serde_json::to_string_pretty(&table)? + "\n"))?;
     put(&out.docs.join("eval.svg"), &chart::svg(&table))?;
     println!("{page}\nwritten: {}", out.docs.join("EVAL.md").display());
+    ablate(asked, out)
+}
+
+/// Writes and prints what each part of the round is worth.
+fn ablate(asked: &[Asked], out: &Out) -> Result<()> {
+    let sections = ablations::sections(asked, Gold::default())?;
+    let page = ablations::markdown(&sections, asked.len(), "make eval");
+    put(&out.docs.join("ablations.json"), &(serde_json::to_string_pretty(&sections)? + "\n"))?;
+    put(
+        &out.docs.join("ABLATIONS.md"),
+        &format!("# What each part of a round is worth\n\n{page}"),
+    )?;
+    println!("{page}\nwritten: {}", out.docs.join("ABLATIONS.md").display());
     Ok(())
 }
 

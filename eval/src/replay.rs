@@ -15,7 +15,7 @@ use shoal_gateway::{
 };
 
 use crate::{
-    record::{Asked, Round, node},
+    record::{Asked, node},
     stats,
 };
 
@@ -54,6 +54,13 @@ pub struct Gold {
     pub per_family: usize,
 }
 
+impl Default for Gold {
+    /// As many gold questions as a newcomer is asked.
+    fn default() -> Self {
+        Self { folds: 5, per_family: 6 }
+    }
+}
+
 /// What a replay found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Replayed {
@@ -72,8 +79,7 @@ pub fn replay(asked: &[Asked], gold: Gold, settings: &Settings) -> Replayed {
     for fold in 0..folds {
         let standing = standing(asked, fold, folds, gold.per_family, settings);
         for one in asked.iter().skip(fold).step_by(folds) {
-            let Some(pick) = one.round.as_ref().and_then(|r| pick(one, r, &standing, settings))
-            else {
+            let Some(pick) = pick(one, &standing, settings, true) else {
                 claims.push((0.0, false));
                 continue;
             };
@@ -91,17 +97,27 @@ pub fn replay(asked: &[Asked], gold: Gold, settings: &Settings) -> Replayed {
     }
 }
 
-struct Pick {
-    winner: usize,
-    p_best: f64,
+/// How a round was decided.
+pub(crate) struct Pick {
+    pub(crate) winner: usize,
+    pub(crate) p_best: f64,
     agreed: bool,
 }
 
-/// One round, as the gateway decides it.
-fn pick(asked: &Asked, round: &Round, standing: &Standing, settings: &Settings) -> Option<Pick> {
+/// One round, as the gateway decides it; unless `pooled`, equal answers do not know each other.
+pub(crate) fn pick(
+    asked: &Asked,
+    standing: &Standing,
+    settings: &Settings,
+    pooled: bool,
+) -> Option<Pick> {
+    let round = asked.round.as_ref()?;
     let mut candidates: Vec<ask::Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
-    let pools = agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()));
+    let mut pools = agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()));
+    if !pooled {
+        pools = (0..pools.len()).collect();
+    }
     candidates.iter_mut().zip(pools).for_each(|(one, pool)| one.pool = pool);
     let kind = standing.kind_of(&asked.question);
     let ballots: Vec<_> = round.ballots.iter().map(|ballot| ballot.to_gateway()).collect();
@@ -121,7 +137,7 @@ fn pick(asked: &Asked, round: &Round, standing: &Standing, settings: &Settings) 
 }
 
 /// What the questions outside of `fold` teach.
-fn standing(
+pub(crate) fn standing(
     asked: &[Asked],
     fold: usize,
     folds: usize,
@@ -183,4 +199,4 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

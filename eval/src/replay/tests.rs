@@ -4,9 +4,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::record::{Ballot, Candidate, Score};
+use crate::record::{Ballot, Candidate, Round, Score};
 
-const GOLD: Gold = Gold { folds: 4, per_family: 12 };
+pub(crate) const GOLD: Gold = Gold { folds: 4, per_family: 12 };
+
+/// Kinds are told apart by words; numbers say nothing.
+const FRUIT: [&str; 7] = ["apples", "pears", "plums", "cherries", "grapes", "figs", "dates"];
 
 fn name(member: usize) -> String {
     format!("{:064x}", member + 1)
@@ -15,7 +18,7 @@ fn name(member: usize) -> String {
 /// `members` specialists, each of which knows one family of as many and guesses in the rest.
 /// Likelihoods tell those that know from those that guess, with noise.
 /// Guesses fall into `wrong` wrong answers: with few the majority is often wrong together.
-fn swarm(questions: usize, members: usize, wrong: i32, seed: u64) -> Vec<Asked> {
+pub(crate) fn swarm(questions: usize, members: usize, wrong: i32, seed: u64) -> Vec<Asked> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..questions)
         .map(|at| {
@@ -60,7 +63,7 @@ fn swarm(questions: usize, members: usize, wrong: i32, seed: u64) -> Vec<Asked> 
                 .collect();
             Asked {
                 family: format!("family-{family}"),
-                question: format!("question of kind {family} {}", ["red", "green"][at % 2]),
+                question: format!("ask of {} in {}", FRUIT[family], ["red", "green"][at % 2]),
                 rights,
                 round: Some(Round { candidates, ballots, ..Round::default() }),
                 ..Asked::default()
