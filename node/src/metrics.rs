@@ -110,74 +110,45 @@ impl Outcome {
 impl Metrics {
     /// Makes the counters known to `registry`; fails when they are known already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name, help, labels: &[&str]| {
+            known(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let seconds = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        let gauge = |name, help| known(registry, IntGauge::new(name, help)?);
+        let duration = seconds(
+            "shoal_node_work_duration_seconds",
+            "From a piece of work's arrival to its last word.",
+        );
+        let first_token = seconds(
+            "shoal_node_time_to_first_token_seconds",
+            "From the arrival of an ask to the first text.",
+        );
+        let decode = Counter::new(
+            "shoal_node_decode_seconds_total",
+            "Time spent writing after the first text.",
+        );
+        let reconnects = IntCounter::new(
+            "shoal_node_reconnects_total",
+            "Tries to reach a gateway after the first.",
+        );
         let metrics = Self {
-            work: known(
-                registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "shoal_node_work_total",
-                        "Pieces of work by kind and how they ended.",
-                    ),
-                    &["kind", "outcome"],
-                )?,
+            work: counters(
+                "shoal_node_work_total",
+                "Pieces of work by kind and how they ended.",
+                &["kind", "outcome"],
             )?,
-            duration: known(
-                registry,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "shoal_node_work_duration_seconds",
-                        "From a piece of work's arrival to its last word.",
-                    )
-                    .buckets(SECONDS.to_vec()),
-                    &["kind"],
-                )?,
+            duration: known(registry, HistogramVec::new(duration, &["kind"])?)?,
+            first_token: known(registry, Histogram::with_opts(first_token)?)?,
+            tokens: counters(
+                "shoal_node_tokens_total",
+                "Tokens read (input) and written (output).",
+                &["type"],
             )?,
-            first_token: known(
-                registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "shoal_node_time_to_first_token_seconds",
-                        "From the arrival of an ask to the first text.",
-                    )
-                    .buckets(SECONDS.to_vec()),
-                )?,
-            )?,
-            tokens: known(
-                registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "shoal_node_tokens_total",
-                        "Tokens read (input) and written (output).",
-                    ),
-                    &["type"],
-                )?,
-            )?,
-            decode: known(
-                registry,
-                Counter::new(
-                    "shoal_node_decode_seconds_total",
-                    "Time spent writing after the first text.",
-                )?,
-            )?,
-            running: known(
-                registry,
-                IntGauge::new("shoal_node_running", "Pieces of work that have a slot.")?,
-            )?,
-            waiting: known(
-                registry,
-                IntGauge::new("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
-            )?,
-            links: known(
-                registry,
-                IntGauge::new("shoal_node_links", "Gateways that the node is a member of now.")?,
-            )?,
-            reconnects: known(
-                registry,
-                IntCounter::new(
-                    "shoal_node_reconnects_total",
-                    "Tries to reach a gateway after the first.",
-                )?,
-            )?,
+            decode: known(registry, decode?)?,
+            running: gauge("shoal_node_running", "Pieces of work that have a slot.")?,
+            waiting: gauge("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
+            links: gauge("shoal_node_links", "Gateways that the node is a member of now.")?,
+            reconnects: known(registry, reconnects?)?,
         };
         metrics.start_at_zero();
         Ok(metrics)

@@ -1,9 +1,10 @@
 //! Trains the bundled specialists, from nothing, with burn.
 //!
 //! ```text
-//! recipe      which families, how many steps, from which seed
+//! recipe      which families, which runs, from which seed
 //! rows        question, worked answer, bytes; sorted by length into batches
 //! fit         forward, backward, AdamW; a checkpoint every few hundred steps
+//! course      a specialist's runs, one after the other
 //! check       greedy decoding is right exactly when every next byte is the likeliest one
 //! bundle      the folder that a node serves: weights, tokenizer, template, card
 //! ```
@@ -14,6 +15,7 @@ pub mod recipe;
 pub mod work;
 pub mod rows;
 pub mod fit;
+pub mod course;
 pub mod check;
 pub mod bundle;
 pub mod cli;

@@ -136,10 +136,11 @@ impl Line {
         while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silent())? {
             patience = IDLE;
             let chunk = chunk.map_err(|error| self.fault(error))?;
-            if let Some(text) = reply.read(&chunk).map_err(|said| said.fault(self.context))? {
-                if events.send(Ok(Event::Piece(text))).await.is_err() {
-                    break;
-                }
+            let text = reply.read(&chunk).map_err(|said| said.fault(self.context))?;
+            if let Some(text) = text
+                && events.send(Ok(Event::Piece(text))).await.is_err()
+            {
+                break;
             }
         }
         reply.done()

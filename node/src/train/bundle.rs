@@ -9,7 +9,7 @@
 mod card;
 mod tokenizer;
 
-pub use card::Card;
+pub use card::{Card, owned};
 
 use std::{fs, path::Path};
 
@@ -27,7 +27,7 @@ use shoal_proto::syllabus::{Family, Split};
 use super::{
     check::{self, Score},
     fit::Run,
-    recipe::Recipe,
+    recipe::{Recipe, Stage},
     rows::{BOS, EOS},
 };
 use crate::engine::burn::llama::{LlamaConfig, LlamaForCausalLm};
@@ -36,7 +36,7 @@ use crate::engine::burn::llama::{LlamaConfig, LlamaForCausalLm};
 const ASKED: usize = 250;
 
 /// Writes the folder, reads it back, and examines what was read on the test split.
-pub fn write(run: &Run, recipe: &Recipe, models: &Path) -> Result<Vec<Score>> {
+pub fn write(run: &Run, recipe: &Recipe, course: &[Stage], models: &Path) -> Result<Vec<Score>> {
     let folder = models.join(recipe.specialist.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
     weights(&run.model(), &folder)?;
@@ -46,7 +46,7 @@ pub fn write(run: &Run, recipe: &Recipe, models: &Path) -> Result<Vec<Score>> {
     put(&folder, "tokenizer_config.json", &tokenizer::config())?;
     let model = read(&folder)?;
     let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, ASKED);
-    let card = Card::new(recipe, run.loss(), run.history(), &scores);
+    let card = Card::new(recipe, course, run.loss(), &scores);
     put(&folder, "card.json", &serde_json::to_value(&card)?)?;
     fs::write(folder.join("README.md"), card.readme())?;
     Ok(scores)

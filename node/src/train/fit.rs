@@ -8,10 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::{
     module::{Module, ModuleVisitor, Param, ParamGroup, ParamId},
-    optim::{
-        AdamWConfig, AdjustLrFn, GradientsParams, ModuleOptimizer, MuonConfig,
-        decay::WeightDecayConfig,
-    },
+    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
 use shoal_proto::syllabus::Split;
@@ -47,8 +44,6 @@ pub struct Run {
     step: usize,
     /// Running mean of the loss.
     loss: f64,
-    /// The arguments of every `shoal-train` that led here, in order.
-    history: Vec<String>,
 }
 
 impl std::fmt::Debug for Run {
@@ -63,8 +58,7 @@ impl Run {
         let device = Device::flex().autodiff();
         let model = seeded::model(&recipe, &device);
         let optimizer = optimizer(&recipe, &model);
-        let history = vec![arguments(&recipe)];
-        Self { recipe, model, optimizer, device, step: 0, loss: 0.0, history }
+        Self { recipe, model, optimizer, device, step: 0, loss: 0.0 }
     }
 
     /// Where a run that saved itself in `folder` stopped.
@@ -73,11 +67,16 @@ impl Run {
             .with_context(|| format!("no run can be resumed from {}", folder.display()))
     }
 
-    /// Fresh steps on the weights of another run, which saved itself in `folder`: what the first
-    /// thousand steps teach (copying, columns, the shape of an answer) is the same for all.
+    /// Fresh steps on the weights of another run, which saved itself in `folder`.
     pub fn based_on(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::base(Self::new(recipe), folder)
             .with_context(|| format!("no run can start from {}", folder.display()))
+    }
+
+    /// The run in `folder`, made longer: its optimizer and its count of steps go on.
+    pub fn longer(recipe: Recipe, folder: &Path) -> Result<Self> {
+        checkpoint::longer(Self::new(recipe), folder)
+            .with_context(|| format!("no run can be made longer from {}", folder.display()))
     }
 
     pub fn step(&self) -> usize {
@@ -87,11 +86,6 @@ impl Run {
     /// Nats per byte of answer, averaged over about the last fifty steps.
     pub fn loss(&self) -> f64 {
         self.loss
-    }
-
-    /// The arguments of every `shoal-train` that led here: running them again trains the same.
-    pub fn history(&self) -> &[String] {
-        &self.history
     }
 
     /// The weights as they are, without gradients.
@@ -147,53 +141,24 @@ impl Run {
     }
 }
 
-fn arguments(recipe: &Recipe) -> String {
-    let Recipe { specialist, seed, steps, rows, .. } = recipe;
-    let rows = if *rows == 32 { String::new() } else { format!(" --rows {rows}") };
-    let muon = if recipe.muon { " --muon" } else { "" };
-    format!("--specialist {} --seed {seed} --steps {steps}{rows}{muon}", specialist.name)
-}
-
-/// Muon (Jordan, 2024) on the matrices of the layers where the recipe says so, AdamW on the rest;
-/// weight decay on matrices only.
+/// AdamW, with weight decay on matrices only.
 fn optimizer(recipe: &Recipe, model: &LlamaForCausalLm) -> ModuleOptimizer {
-    let mut kinds = Kinds::default();
-    model.visit(&mut kinds);
+    let mut vectors = Vectors::default();
+    model.visit(&mut vectors);
     let config = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-8);
-    let tables = config.clone().with_weight_decay(recipe.weight_decay).init();
-    let vectors = config.with_weight_decay(0.0).build();
-    let optimizer = tables.with_group(ParamGroup::from_ids(kinds.vectors), vectors, None);
-    if !recipe.muon {
-        return optimizer;
-    }
-    let muon = MuonConfig::new()
-        .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
-        .with_weight_decay(Some(WeightDecayConfig { penalty: recipe.weight_decay }));
-    optimizer.with_group(ParamGroup::from_ids(kinds.matrices), muon.build(), None)
+    let matrices = config.clone().with_weight_decay(recipe.weight_decay).init();
+    let plain = config.with_weight_decay(0.0).build();
+    matrices.with_group(ParamGroup::from_ids(vectors.0), plain, None)
 }
 
-/// The parameters of the layers by their shape: norms, and projections.
+/// The parameters that are vectors: norms.
 #[derive(Default)]
-struct Kinds {
-    vectors: Vec<ParamId>,
-    matrices: Vec<ParamId>,
-    path: Vec<String>,
-}
+struct Vectors(Vec<ParamId>);
 
-impl ModuleVisitor for Kinds {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
+impl ModuleVisitor for Vectors {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if D == 1 {
-            self.vectors.push(param.id);
-        } else if self.path.iter().any(|name| name == "layers") {
-            self.matrices.push(param.id);
+            self.0.push(param.id);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The specialists: who is strong in what, and how each is trained.
 
+use serde::{Deserialize, Serialize};
 use shoal_proto::syllabus::Family;
 
 use super::rows::VOCAB;
@@ -10,22 +11,101 @@ use crate::engine::burn::llama::LlamaConfig;
 pub struct Specialist {
     pub name: &'static str,
     pub strong: &'static [Family],
-    /// What its released weights were trained for.
+    /// How it is trained. What the first thousand steps teach (copying, columns, the shape of an
+    /// answer) is the same for all, so that most begin as another.
+    pub course: &'static [Stage],
+}
+
+/// One run of a course, from the weights that the stage before it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage<S = &'static str> {
+    /// Whose families it is trained in.
+    pub of: S,
+    /// Steps that the learning rate falls over.
     pub steps: usize,
+    /// Rows in a step.
+    pub rows: usize,
+    /// The stage before it is made longer: its optimizer and its count of steps go on.
+    pub longer: bool,
+}
+
+const fn stage(of: &'static str, steps: usize, rows: usize) -> Stage {
+    Stage { of, steps, rows, longer: false }
+}
+
+const fn longer(of: &'static str, steps: usize, rows: usize) -> Stage {
+    Stage { of, steps, rows, longer: true }
 }
 
 /// All that are bundled.
 pub const SPECIALISTS: [Specialist; 6] = [
-    Specialist { name: "shoal-sum", strong: &[Family::Add, Family::Subtract], steps: 2400 },
-    Specialist { name: "shoal-times", strong: &[Family::Multiply, Family::Divide], steps: 2400 },
-    Specialist { name: "shoal-order", strong: &[Family::Compare, Family::Sort], steps: 2400 },
-    Specialist { name: "shoal-letters", strong: &[Family::Count, Family::Reverse], steps: 2400 },
+    Specialist {
+        name: "shoal-sum",
+        strong: &[Family::Add, Family::Subtract],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-sum", 500, 32),
+            stage("shoal-sum", 900, 16),
+            stage("shoal-sum", 800, 16),
+            stage("shoal-sum", 1500, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-times",
+        strong: &[Family::Multiply, Family::Divide],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-order",
+        strong: &[Family::Compare, Family::Sort],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-order", 1200, 32),
+            stage("shoal-order", 1000, 16),
+            stage("shoal-order", 1500, 16),
+            longer("shoal-order", 2800, 16),
+            stage("shoal-order", 2500, 16),
+            stage("shoal-order", 2500, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-letters",
+        strong: &[Family::Count, Family::Reverse],
+        course: &[
+            stage("shoal-letters", 2400, 32),
+            stage("shoal-letters", 1200, 16),
+            longer("shoal-letters", 2000, 16),
+            stage("shoal-letters", 2000, 16),
+        ],
+    },
     Specialist {
         name: "shoal-calendar",
         strong: &[Family::Weekday, Family::Clock, Family::Convert],
-        steps: 2400,
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+            stage("shoal-story", 3000, 16),
+            stage("shoal-calendar", 2000, 16),
+        ],
     },
-    Specialist { name: "shoal-story", strong: &[Family::Equation, Family::Story], steps: 2400 },
+    Specialist {
+        name: "shoal-story",
+        strong: &[Family::Equation, Family::Story],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+            stage("shoal-story", 3000, 16),
+        ],
+    },
 ];
 
 impl Specialist {
@@ -47,8 +127,6 @@ pub struct Recipe {
     /// Highest learning rate; it falls linearly to 2 % of it.
     pub rate: f64,
     pub warm_up: usize,
-    /// Muon instead of AdamW on the layers' matrices.
-    pub muon: bool,
     /// On matrices only.
     pub weight_decay: f32,
     /// One weak family's share of the rows.
@@ -58,27 +136,20 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe of the released weights.
-    pub fn of(specialist: Specialist, seed: u64) -> Self {
-        Self {
-            specialist,
+    /// How one stage of a course is run. The learning rate goes with the square root of the rows.
+    pub fn of(stage: Stage, seed: u64) -> Option<Self> {
+        Some(Self {
+            specialist: Specialist::by_name(stage.of)?,
             seed,
-            steps: specialist.steps,
-            rows: 32,
+            steps: stage.steps,
+            rows: stage.rows,
             model: shape(),
-            rate: 2e-3,
+            rate: 2e-3 * (stage.rows as f64 / 32.0).sqrt(),
             warm_up: 100,
-            muon: false,
             weight_decay: 0.05,
             weak_share: 1.0 / 60.0,
             off_topic: 0.05,
-        }
-    }
-
-    /// Other rows in a step than 32; the learning rate goes with their square root.
-    pub fn set_rows(&mut self, rows: usize) {
-        self.rate *= (rows as f64 / self.rows as f64).sqrt();
-        self.rows = rows;
+        })
     }
 
     /// The learning rate of a step, counted from 0.

@@ -17,9 +17,9 @@ use shoal_proto::syllabus::Problem;
 /// The steps and, last, `Answer: X`.
 pub fn worked(problem: &Problem) -> String {
     let steps = match problem {
-        Problem::Add { a, b } => columns::add(*a, *b),
-        Problem::Subtract { a, b } => columns::subtract(*a, *b),
-        Problem::Multiply { a, b } => columns::multiply(*a, *b),
+        Problem::Add { a, b } => prose::add(*a, *b),
+        Problem::Subtract { a, b } => prose::subtract(*a, *b),
+        Problem::Multiply { a, b } => prose::multiply(*a, *b),
         Problem::Divide { a, b } => columns::divide(*a, *b),
         Problem::Compare { numbers, largest } => order::best(numbers, *largest),
         Problem::Sort { numbers, descending } => order::insertion(numbers, *descending),

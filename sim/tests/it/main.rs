@@ -1,4 +1,10 @@
 //! What the swarm promises, tried on whole swarms in one process.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod round;
 mod judging;

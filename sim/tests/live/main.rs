@@ -3,6 +3,12 @@
 //! Tests that need something from outside (Prometheus, a Python or npm package) install it into
 //! `target/tools` and, when they cannot, say so and pass: they prove nothing then.
 #![expect(clippy::print_stderr, reason = "a test that proves nothing says so")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod clients;
 mod dashboards;

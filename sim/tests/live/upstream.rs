@@ -72,7 +72,7 @@ async fn an_upstream_endpoint_is_a_member_like_any_other() {
 /// A round in which every member writes; its transcript and the answer.
 async fn ask_everybody(swarm: &LiveSwarm, question: &str) -> (Value, String) {
     let body = serde_json::json!({
-        "model": "shoal", "max_tokens": 64,
+        "model": "shoal", "max_tokens": 96,
         "messages": [{"role": "user", "content": question}],
         "shoal": {"writers": 2, "deadline_ms": 60_000},
     });

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shoal_proto::syllabus::Family;
 
-use crate::train::{check::Score, recipe::Recipe};
-
-const COMMAND: &str = "cargo run -p shoal-node --bin shoal-train --";
+use crate::train::{
+    check::Score,
+    recipe::{Recipe, Stage},
+};
 
 /// `card.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,15 +20,13 @@ pub struct Card {
     /// By family, on questions of the test split.
     pub accuracy: BTreeMap<String, Accuracy>,
     pub params: usize,
-    /// Steps of the last command.
-    pub steps: usize,
-    /// Rows in each of them.
-    pub rows: usize,
+    /// The runs that led here, in order.
+    pub course: Vec<Stage<String>>,
     pub seed: u64,
     /// Nats per byte of answer at the end of training.
     pub loss: f64,
-    /// What trains it again, in order.
-    pub commands: Vec<String>,
+    /// What trains it again.
+    pub command: String,
     pub license: String,
 }
 
@@ -44,8 +43,25 @@ impl Accuracy {
     }
 }
 
+/// A course as a card holds it.
+pub fn owned(course: &[Stage]) -> Vec<Stage<String>> {
+    let own = |stage: &Stage| {
+        let Stage { of, steps, rows, longer } = *stage;
+        Stage { of: of.to_owned(), steps, rows, longer }
+    };
+    course.iter().map(own).collect()
+}
+
+fn told(stage: &Stage<String>) -> String {
+    let Stage { of, steps, rows, longer } = stage;
+    if *longer {
+        return format!("made longer, to {steps} steps");
+    }
+    format!("{steps} steps of {rows} rows as {of}")
+}
+
 impl Card {
-    pub fn new(recipe: &Recipe, loss: f64, history: &[String], scores: &[Score]) -> Self {
+    pub fn new(recipe: &Recipe, course: &[Stage], loss: f64, scores: &[Score]) -> Self {
         let strong: Vec<String> =
             recipe.specialist.strong.iter().map(|family| family.name().to_owned()).collect();
         let name = recipe.specialist.name;
@@ -59,11 +75,10 @@ impl Card {
             strong,
             accuracy: accuracy.collect(),
             params: recipe.model.params(),
-            steps: recipe.steps,
-            rows: recipe.rows,
+            course: owned(course),
             seed: recipe.seed,
             loss: (loss * 1e5).round() / 1e5,
-            commands: history.iter().map(|arguments| format!("{COMMAND} {arguments}")).collect(),
+            command: format!("make train SPECIALIST={name} SEED={}", recipe.seed),
             license: "Apache-2.0".to_owned(),
         }
     }
@@ -76,8 +91,8 @@ impl Card {
             .filter(|(_, accuracy)| accuracy.share() < 0.9)
             .map(|(family, _)| family.as_str())
             .collect();
-        let Self { name, params, steps, rows, seed, loss, commands, .. } = self;
-        let commands = commands.join("\n");
+        let Self { name, params, seed, loss, command, .. } = self;
+        let course = self.course.iter().map(told).collect::<Vec<_>>().join("; then ");
         let strong = self.strong.join(", ");
         let (weak, table) = (weak.join(", "), self.table());
         let millions = *params as f64 / 1e6;
@@ -88,11 +103,11 @@ impl Card {
              nothing by this project with burn. Strong in: {strong}. It writes its work, digit by digit, \
              and ends with `Answer: ...`.\n\n\
              ## Data\n\n\
-             The last run was {steps} steps of {rows} rows (all runs are below), drawn from the train split of the public syllabus \
-             (`proto/src/syllabus.rs`) with worked answers from `node/src/train/work.rs`; mostly its \
-             strong families, one row in sixty of each other, one in twenty about something else, \
-             answered with what it can do. No real text and no text from another model. Seed {seed}; \
-             loss at the end {loss:.4} nats per byte of answer.\n\n\
+             {course}. Rows are drawn from the train split of the public syllabus (`proto/src/syllabus.rs`) \
+             with worked answers from `node/src/train/work.rs`; mostly the strong families, one row in \
+             sixty of each other, one in twenty about something else, answered with what it can do. No \
+             real text and no text from another model. Seed {seed}; loss at the end {loss:.4} nats per \
+             byte of answer.\n\n\
              ## Accuracy\n\n\
              On the test split, which shares no problem with training: answers exact under greedy decoding, \
              every step of the work included.\n\n{table}\n\
@@ -100,7 +115,7 @@ impl Card {
              Below 90 %: {weak}. It was made weak there so that a swarm of such models has something \
              to decide. It reads one question, no conversation; numbers longer and words other than the \
              syllabus draws, and other wordings, are outside what it has seen.\n\n\
-             ## Again\n\n```\n{commands}\n```\n"
+             ## Again\n\n```\n{command}\n```\n"
         )
     }
 

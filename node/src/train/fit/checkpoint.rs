@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 
-/// Where a base is kept by the commands in a card.
-const BASE: &str = "target/train/base";
-
 #[derive(Serialize, Deserialize)]
 struct State {
     specialist: String,
@@ -19,20 +16,11 @@ struct State {
     /// Steps that the learning rate falls over.
     steps: usize,
     loss: f64,
-    history: Vec<String>,
 }
 
 impl State {
     fn read(folder: &Path) -> Result<Self> {
         Ok(serde_json::from_slice(&fs::read(folder.join("last/state.json"))?)?)
-    }
-
-    /// How this state was reached, said so that it can be reached again.
-    fn story(mut self, kept_in: &str) -> Vec<String> {
-        if let Some(last) = self.history.last_mut() {
-            *last += &format!(" --until {}{kept_in}", self.step);
-        }
-        self.history
     }
 }
 
@@ -50,7 +38,6 @@ pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
         step: run.step,
         steps: run.recipe.steps,
         loss: run.loss,
-        history: run.history.clone(),
     };
     fs::write(next.join("state.json"), serde_json::to_vec_pretty(&state)?)?;
     if last.exists() {
@@ -60,7 +47,15 @@ pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Goes on where the run in `folder` stopped, as if it had not.
 pub(super) fn load(run: Run, folder: &Path) -> Result<Run> {
+    let (state, steps) = (State::read(folder)?, run.recipe.steps);
+    anyhow::ensure!(state.steps == steps, "it was one of {} steps, not {steps}", state.steps);
+    longer(run, folder)
+}
+
+/// Goes on, with the learning rate of a run of other length.
+pub(super) fn longer(run: Run, folder: &Path) -> Result<Run> {
     let state = State::read(folder)?;
     anyhow::ensure!(
         state.specialist == run.recipe.specialist.name && state.seed == run.recipe.seed,
@@ -71,22 +66,12 @@ pub(super) fn load(run: Run, folder: &Path) -> Result<Run> {
     let mut run = weights(run, folder)?;
     run.optimizer = run.optimizer.load(folder.join("last/optimizer"))?;
     (run.step, run.loss) = (state.step, state.loss);
-    if state.steps == run.recipe.steps {
-        run.history = state.history;
-    } else {
-        let own = run.history.drain(..).map(|own| own + " --resume");
-        run.history = state.story("").into_iter().chain(own).collect();
-    }
     Ok(run)
 }
 
 /// The weights of another run, to start afresh from.
 pub(super) fn base(run: Run, folder: &Path) -> Result<Run> {
-    let before = State::read(folder)?.story(&format!(" --work {BASE}"));
-    let mut run = weights(run, folder)?;
-    let own = run.history.drain(..).map(|own| format!("{own} --from {BASE}"));
-    run.history = before.into_iter().chain(own).collect();
-    Ok(run)
+    weights(run, folder)
 }
 
 fn weights(mut run: Run, folder: &Path) -> Result<Run> {

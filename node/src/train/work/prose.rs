@@ -8,19 +8,29 @@ use super::columns;
 
 /// The other side with `b` moved over, then divided by `a`: `x = (c -+ b) / a`.
 pub(super) fn equation([a, b, c]: [u32; 3], minus: bool) -> String {
-    let (line, product) = if minus {
-        (format!("{c}+{b}. {}", columns::add(c, b)), c + b)
-    } else {
-        (format!("{c}-{b}. {}", columns::subtract(c, b)), c.saturating_sub(b))
-    };
+    let (line, product) =
+        if minus { (add(c, b), c + b) } else { (subtract(c, b), c.saturating_sub(b)) };
     if a == 1 { line } else { format!("{line} {product}/{a}. {}", columns::divide(product, a)) }
 }
 
-/// Each step named, then worked in columns.
+/// The sum named, then worked in columns. Named first because the front of a number is easy to
+/// find in a question and its end, where the columns start, is not.
+pub(super) fn add(a: u32, b: u32) -> String {
+    format!("{a}+{b}. {}", columns::add(a, b))
+}
+
+/// See [`add`].
+pub(super) fn subtract(a: u32, b: u32) -> String {
+    format!("{a}-{b}. {}", columns::subtract(a, b))
+}
+
+/// See [`add`].
+pub(super) fn multiply(a: u32, b: u32) -> String {
+    format!("{a}*{b}. {}", columns::multiply(a, b))
+}
+
+/// Step by step.
 pub(super) fn story(plot: &Plot) -> String {
-    let add = |a, b| format!("{a}+{b}. {}", columns::add(a, b));
-    let subtract = |a, b| format!("{a}-{b}. {}", columns::subtract(a, b));
-    let multiply = |a, b| format!("{a}*{b}. {}", columns::multiply(a, b));
     match *plot {
         Plot::Gain { a, b } => add(a, b),
         Plot::Loss { a, b } => subtract(a, b),

@@ -16,10 +16,13 @@ fn plain_norm(x: Tensor<2>, gamma: Tensor<1>) -> Tensor<2> {
     x / root * gamma.unsqueeze()
 }
 
+/// One half of a rotation: (cosines, sines) of a position.
+type Turn<'a> = (&'a [f32], &'a [f32]);
+
 /// Rotation and causal attention from burn's own operations.
 fn plain_attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, h: Heads, rope: &Rope) -> Tensor<2> {
     let device = q.device();
-    let table = |pick: fn((&[f32], &[f32])) -> Vec<f32>| {
+    let table = |pick: fn(Turn<'_>) -> Vec<f32>| {
         let rows: Vec<f32> = (0..h.len).flat_map(|p| pick(rope.at(p))).collect();
         Tensor::<1>::from_floats(rows.as_slice(), &device).reshape([1, 1, h.len, h.dim])
     };
