@@ -7,6 +7,7 @@
 //! Gold (questions whose answer the gateway knows) is what holds all of this up: from agreement
 //! with the crowd alone half a swarm of colluders would win every weight there is.
 
+pub mod audit;
 pub mod beta;
 pub mod calibration;
 pub mod kinds;
@@ -21,6 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
+pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
 pub use kinds::{KindId, KindModel, KindPosterior};
@@ -46,9 +48,11 @@ pub struct Record {
     pub pairs: VecDeque<f64>,
     /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
     pub flips: Beta,
-    /// Its certainty may count: others could recompute it, which no one can for an upstream.
-    /// Set on admission; a newcomer's does not count until then.
+    /// Its certainty counts: audits have recomputed it often enough, which no one can for an
+    /// upstream.
     pub claims_count: bool,
+    /// What audits have come to since it came or was last caught.
+    pub audits: Audits,
     /// Gold answers and verdicts seen since it came or was last caught.
     pub gold_seen: u32,
     /// How often it was caught; each time makes the way out of probation ten times longer.
@@ -68,6 +72,7 @@ impl Default for Record {
             pairs: VecDeque::new(),
             flips: Beta::UNIFORM,
             claims_count: false,
+            audits: Audits::default(),
             gold_seen: 0,
             caught: 0,
             updated_seconds: 0,

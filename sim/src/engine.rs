@@ -36,6 +36,8 @@ struct Mind {
     character: Character,
     world: Arc<World>,
     witness: Witness,
+    /// It has somebody's weights and is the gateway's own: nobody's judge.
+    audits: bool,
 }
 
 /// What a mind comes to.
@@ -47,8 +49,19 @@ struct Answer {
 impl Scripted {
     /// The mind of node `number`.
     pub fn new(number: usize, character: Character, world: Arc<World>, witness: Witness) -> Self {
-        let name = format!("node-{number}");
-        let served = if character.model.is_empty() { &name } else { &character.model };
+        Self::with(Mind { number, name: name(number), character, world, witness, audits: false })
+    }
+
+    /// The same weights in honest hands: what an auditor of node `number` runs.
+    pub fn auditor(number: usize, as_in: &Character, world: Arc<World>, witness: Witness) -> Self {
+        let character =
+            Character { strong: as_in.strong.clone(), ..Character::honest(as_in.skill) };
+        Self::with(Mind { number, name: name(number), character, world, witness, audits: true })
+    }
+
+    fn with(mind: Mind) -> Self {
+        let Mind { number, name, character, .. } = &mind;
+        let served = if character.model.is_empty() { name } else { &character.model };
         let pairwise = matches!(character.judging, Judging::Pairs | Judging::First);
         let model = Model {
             name: served.clone(),
@@ -61,9 +74,12 @@ impl Scripted {
             pairwise,
             description: String::new(),
         };
-        let mind = Arc::new(Mind { number, name, character, world, witness });
-        Self { mind, model, work: Mutex::default() }
+        Self { mind: Arc::new(mind), model, work: Mutex::default() }
     }
+}
+
+fn name(number: usize) -> String {
+    format!("node-{number}")
 }
 
 impl Engine for Scripted {
@@ -146,11 +162,13 @@ impl Mind {
 
     async fn judge(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let question = question(&ask.messages);
-        self.witness.judges(Judged {
-            node: self.number,
-            question: question.to_owned(),
-            candidates: ask.candidates.clone(),
-        });
+        if !self.audits {
+            self.witness.judges(Judged {
+                node: self.number,
+                question: question.to_owned(),
+                candidates: ask.candidates.clone(),
+            });
+        }
         sleep(self.character.first_piece).await;
         match self.character.judging {
             Judging::Silent => pending().await,
@@ -177,8 +195,13 @@ impl Mind {
         ballot
     }
 
-    /// log P(candidate), as this mind sees it.
+    /// log P(candidate), as this mind sees it: what it would have written itself is as likely as
+    /// it claims.
     fn liking(&self, question: &str, candidate: &str) -> f64 {
+        let own = self.answer(question);
+        if own.text == candidate {
+            return own.logprob;
+        }
         let lies = match self.character.judging {
             Judging::Liar => true,
             Judging::Sleeper => !self.is_gold(question),

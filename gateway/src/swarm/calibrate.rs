@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Leave, Speed, Swarm, WorkError, Written,
+    audit::claim::{self, Claim},
     gold::{GoldCandidate, Item},
     roster::{Membership, Reservation, Seat},
     work,
@@ -60,7 +61,7 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     let asked = questions.len();
     let sheet = sit(swarm, seat, questions).await;
     let speed = speed(&sheet);
-    let mut observations = Vec::new();
+    let (mut observations, mut claims) = (Vec::new(), Vec::new());
     for (item, answer) in &sheet {
         let Some(right) = grade(item, answer) else { continue };
         observations.push(gold_seen(item, GoldObservation::Answered { right }));
@@ -68,6 +69,8 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
         gold.keep(item, seat.id, &answer.text, right);
         if let Some(logprob) = answer.done.logprob {
             observations.push(gold_seen(item, GoldObservation::Certainty { logprob, right }));
+            let (messages, text) = (item.messages(), answer.text.clone());
+            claims.push(Claim { writer: seat.id, messages, text, logprob });
         }
     }
     sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
@@ -76,7 +79,12 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     }
     seat.measured(speed);
     book.learn(seat.id, &observations);
-    book.let_claims_count(seat.id, exam.claims_count && has_weights(seat));
+    let may_count = may_count(swarm, seat);
+    book.let_claims_count(seat.id, may_count);
+    if may_count {
+        claims.truncate(swarm.0.config.audit.exam_claims);
+        claim::in_exam(swarm, seat, &claims).await;
+    }
     book.fit_soon();
     book.save().await;
     Ok(Measured(seat.clone()))
@@ -315,8 +323,8 @@ fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
 }
 
 /// An upstream has no weights that anybody could recompute its claims with.
-fn has_weights(seat: &Seat) -> bool {
-    seat.model.certainty && !seat.model.digest.is_empty()
+pub(super) fn may_count(swarm: &Swarm, seat: &Seat) -> bool {
+    swarm.0.config.exam.claims_count && seat.model.certainty && !seat.model.digest.is_empty()
 }
 
 fn who(seat: &Seat) -> Who {
