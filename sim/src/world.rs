@@ -8,6 +8,9 @@ use shoal_gateway::swarm::{Exam, gold::Gold};
 /// make the same mistake, as real models do.
 const MISTAKES: u64 = 6;
 
+/// Hidden questions that are known: more than any simulation draws.
+const SECRETS: usize = 1_500;
+
 /// The truth about every question: that of a gold question as the syllabus has it, that of any
 /// other a number which follows from its text.
 #[derive(Debug)]
@@ -29,7 +32,9 @@ impl World {
     pub fn new(seed: u64, exam: &Exam, gold_seed: u64, exams: usize) -> Self {
         let drawn = Gold::new(exam, gold_seed);
         let items = (0..exams).flat_map(|_| drawn.questions(false));
+        let secret = (0..SECRETS).filter_map(|_| drawn.secret());
         let gold = items
+            .chain(secret)
             .map(|item| {
                 let question = &item.question;
                 let kind = question.family.name().to_owned();

@@ -174,6 +174,11 @@ impl Audits {
         self.claims >= settings.needed
     }
 
+    /// Audits of all kinds that it went through without being caught.
+    pub fn passed(&self) -> u32 {
+        self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
+    }
+
     /// P(its next claim is audited).
     pub fn claim_probability(&self, settings: &Settings) -> f64 {
         probability(self.claims.saturating_sub(settings.needed), settings)

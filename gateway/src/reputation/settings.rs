@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::audit;
+use super::{audit, operators};
 
 /// How quickly members gain and lose standing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,7 @@ pub struct Settings {
     /// Accuracy below which ballots never weigh anything: one that knows nothing cannot judge.
     pub probation_right: f64,
     pub audit: audit::Settings,
+    pub operators: operators::Settings,
 }
 
 impl Default for Settings {
@@ -60,6 +61,7 @@ impl Default for Settings {
             probation_items: 20,
             probation_right: 0.1,
             audit: audit::Settings::default(),
+            operators: operators::Settings::default(),
         }
     }
 }

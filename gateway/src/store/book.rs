@@ -110,6 +110,12 @@ impl Book {
         self.change(node, |record, settings| learn(record, observations, now_seconds(), settings));
     }
 
+    /// Notes whom a member says to belong to.
+    pub fn belongs_to(&self, node: NodeId, operator: &str) {
+        let operator = operator.to_owned();
+        self.change(node, |record, _| Record { operator, ..record.clone() });
+    }
+
     /// Says whether a member's claimed certainty may count at all; then it does as far as audits
     /// have confirmed it.
     pub fn let_claims_count(&self, node: NodeId, may: bool) {

@@ -2,6 +2,7 @@
 //! secret as well. Off the road, a few at a time, and never in the way of a round.
 
 pub(super) mod claim;
+mod hidden;
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use shoal_proto::{NodeId, hello::audit_proof};
+use shoal_proto::{NodeId, generate::Sampling, hello::audit_proof};
 
 pub use claim::Claim;
 
@@ -85,12 +86,18 @@ impl Drop for Auditing {
 pub enum Task {
     /// Recompute what a member claimed in a round.
     Claim(Claim),
+    /// Ask these writers a gold question as if a client had, sampled as a client did.
+    Writers { members: Vec<NodeId>, sampling: Sampling },
+    /// Show this judge gold candidates as if a round had. `draw` decides which.
+    Judge { member: NodeId, draw: u64 },
 }
 
 impl Task {
     fn label(&self) -> &'static str {
         match self {
             Self::Claim(_) => "claim",
+            Self::Writers { .. } => "writer",
+            Self::Judge { .. } => "judge",
         }
     }
 }
@@ -140,6 +147,8 @@ impl Swarm {
     async fn audit(&self, task: Task) {
         match task {
             Task::Claim(claim) => claim::in_round(self, &claim).await,
+            Task::Writers { members, sampling } => hidden::writers(self, members, sampling).await,
+            Task::Judge { member, draw } => hidden::judge(self, member, draw).await,
         }
     }
 

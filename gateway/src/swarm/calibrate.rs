@@ -54,6 +54,7 @@ impl Measured {
 pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measured, Leave> {
     let book = &swarm.0.book;
     let record = book.open(who(seat)).await;
+    book.belongs_to(seat.id, &seat.operator);
     let exam = &swarm.0.config.exam;
     let gold = &swarm.0.gold;
     let known = exam.per_family > 0 && record.gold_seen as usize >= gold.whole();
@@ -168,9 +169,9 @@ impl Examined {
 }
 
 /// A finished gold answer.
-struct Answer {
-    text: String,
-    done: Done,
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) done: Done,
     took: Duration,
     first_piece: Duration,
 }
@@ -185,7 +186,8 @@ async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Shee
     let mut answers = stream::iter(questions)
         .map(|item| async move {
             let deadline = end.min(Instant::now() + exam.answer());
-            let answer = answer(seat, &item, deadline).await;
+            let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
+            let answer = answer(seat, &item, sampling, deadline).await;
             (item, answer)
         })
         .buffer_unordered(at_once);
@@ -196,9 +198,14 @@ async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Shee
     sheet
 }
 
-async fn answer(seat: &Arc<Seat>, item: &Item, deadline: Instant) -> Result<Answer, WorkError> {
+/// Asks one gold question.
+pub(super) async fn answer(
+    seat: &Seat,
+    item: &Item,
+    sampling: Sampling,
+    deadline: Instant,
+) -> Result<Answer, WorkError> {
     let begun = Instant::now();
-    let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
     let ask = Generate { messages: item.messages(), sampling: Some(sampling) };
     let mut writing = work::generate(seat, ask, deadline).await?;
     let (mut text, mut first_piece) = (String::new(), None);
@@ -218,7 +225,7 @@ async fn answer(seat: &Arc<Seat>, item: &Item, deadline: Instant) -> Result<Answ
 
 /// Right or wrong; None when nothing was learned. Not being able to counts as wrong: otherwise
 /// one would fail on purpose wherever one does not know.
-fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
+pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
     match answer {
         Ok(answer) => Some(item.is_right(&answer.text)),
         Err(WorkError::Failed { .. } | WorkError::Nonsense(_)) => Some(false),
@@ -267,7 +274,7 @@ async fn score(
 }
 
 /// Shows a right and a wrong candidate in both orders.
-async fn compare(
+pub(super) async fn compare(
     swarm: &Swarm,
     seat: &Arc<Seat>,
     right: &GoldCandidate,
@@ -283,7 +290,7 @@ async fn compare(
     Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped }))
 }
 
-async fn ballot(
+pub(super) async fn ballot(
     swarm: &Swarm,
     seat: &Arc<Seat>,
     item: &Item,
@@ -302,7 +309,7 @@ async fn ballot(
 }
 
 /// Lets real work go first, though not forever: a member that is never idle is examined as well.
-async fn give_way(seat: &Seat) {
+pub(super) async fn give_way(seat: &Seat) {
     const LOOK: Duration = Duration::from_millis(50);
     for _ in 0..40 {
         if seat.running() == 0 {
@@ -318,7 +325,7 @@ fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
     !matches!(error, WorkError::Failed { fault: shoal_proto::generate::Fault::Busy, .. })
 }
 
-fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
+pub(super) fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
     Observation::Gold { kind: Some(item.kind.clone()), seen }
 }
 
