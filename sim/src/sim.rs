@@ -255,6 +255,18 @@ impl Sim {
         &self.witness
     }
 
+    /// From now on turncoats lie.
+    pub fn betray(&self) {
+        self.world.betray();
+    }
+
+    /// How often node `number` was caught by an audit.
+    pub fn caught(&self, number: usize) -> u32 {
+        self.swarm.book().fit();
+        let standing = self.swarm.standing();
+        standing.record(&self.node(number)).map_or(0, |record| record.caught)
+    }
+
     /// A counter or gauge by its name and the value of one of its labels; 0 when never counted.
     pub fn count(&self, name: &str, label: &str) -> u64 {
         let families = self.registry.gather();

@@ -3,6 +3,8 @@
 mod round;
 mod judging;
 mod liars;
+mod audits;
+mod adversaries;
 mod single;
 mod churn;
 mod admission;
