@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser;
-use shoal_gateway::{config::Config, gateway::Gateway, telemetry};
+use shoal_gateway::{config::Config, gateway::Gateway, swarm::Secret, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +59,10 @@ fn settings(options: &Options) -> Result<Config> {
     config.quic.listen = options.quic.unwrap_or(config.quic.listen);
     config.data = options.data.clone().unwrap_or(config.data);
     config.log.format = options.log.unwrap_or(config.log.format);
+    // No option of the command line: others can read that.
+    if let Ok(token) = std::env::var("SHOAL_AUDIT_TOKEN") {
+        config.swarm.audit.token = Secret::new(token);
+    }
     config.check()?;
     Ok(config)
 }

@@ -7,10 +7,12 @@
 //! Gold (questions whose answer the gateway knows) is what holds all of this up: from agreement
 //! with the crowd alone half a swarm of colluders would win every weight there is.
 
+pub mod audit;
 pub mod beta;
 pub mod calibration;
 pub mod kinds;
 pub mod learn;
+pub mod operators;
 pub mod settings;
 
 use std::{
@@ -21,6 +23,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
+pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
 pub use kinds::{KindId, KindModel, KindPosterior};
@@ -46,9 +49,13 @@ pub struct Record {
     pub pairs: VecDeque<f64>,
     /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
     pub flips: Beta,
-    /// Its certainty may count: others could recompute it, which no one can for an upstream.
-    /// Set on admission; a newcomer's does not count until then.
+    /// Its certainty counts: audits have recomputed it often enough, which no one can for an
+    /// upstream.
     pub claims_count: bool,
+    /// What audits have come to since it came or was last caught.
+    pub audits: Audits,
+    /// Whom it says to belong to; empty: itself.
+    pub operator: String,
     /// Gold answers and verdicts seen since it came or was last caught.
     pub gold_seen: u32,
     /// How often it was caught; each time makes the way out of probation ten times longer.
@@ -68,6 +75,8 @@ impl Default for Record {
             pairs: VecDeque::new(),
             flips: Beta::UNIFORM,
             claims_count: false,
+            audits: Audits::default(),
+            operator: String::new(),
             gold_seen: 0,
             caught: 0,
             updated_seconds: 0,
@@ -84,7 +93,13 @@ impl Record {
 
     /// The record of a member that was caught cheating: all over again, and longer.
     pub fn caught(&self) -> Self {
-        Self { caught: self.caught.saturating_add(1), ..Self::default() }
+        let (caught, operator) = (self.caught.saturating_add(1), self.operator.clone());
+        Self { caught, operator, ..Self::default() }
+    }
+
+    /// It has not been here for long enough to outvote others.
+    pub fn is_newcomer(&self, settings: &Settings) -> bool {
+        self.on_probation(settings) || self.audits.passed() < settings.operators.newcomer_audits
     }
 }
 
@@ -203,6 +218,21 @@ impl Standing {
     /// shows to be systematically wrong; 1 when nothing is known.
     pub fn discrimination(&self, id: &NodeId) -> f64 {
         self.record(id).map_or(1.0, |record| learn::discrimination(record, &self.0.settings))
+    }
+
+    /// What the voices of these count beside each other in a round, in their order, each in
+    /// [0, 1]: one operator speaks once, and newcomers never outvote the rest.
+    pub fn shares(&self, ids: &[NodeId]) -> Vec<f64> {
+        let settings = &self.0.settings;
+        let speaker = |id: &NodeId| match self.record(id) {
+            Some(record) => operators::Speaker {
+                operator: &record.operator,
+                newcomer: record.is_newcomer(settings),
+            },
+            None => operators::Speaker { operator: "", newcomer: true },
+        };
+        let speakers: Vec<_> = ids.iter().map(speaker).collect();
+        operators::shares(&speakers, &settings.operators)
     }
 
     /// Log-odds that an answer of this member to this kind of question is right, before it is

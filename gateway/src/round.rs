@@ -65,8 +65,10 @@ impl Rounds {
     /// must be secret and fresh outside of simulations: a round's name is the key to its transcript.
     pub fn new(swarm: Swarm, config: Config, metrics: Metrics, seed: [u8; 32]) -> (Self, Settling) {
         let (settled, waiting) = mpsc::channel(settle::WAITING_MAX);
-        let settling = Settling::new(swarm.clone(), config.clone(), waiting);
-        let rng = Mutex::new(ChaCha8Rng::from_seed(seed));
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        let audits = ChaCha8Rng::from_seed(rng.random());
+        let settling = Settling::new(swarm.clone(), config.clone(), waiting, audits);
+        let rng = Mutex::new(rng);
         (Self(Arc::new(Shared { swarm, config, metrics, rng, settled })), settling)
     }
 
@@ -119,7 +121,7 @@ impl Rounds {
         };
         let Round { id, kind, .. } = round;
         let outcome = Outcome { round: id, winner, decided, candidates, ballots, ranking, timings };
-        self.settle_later(&outcome, kind);
+        self.settle_later(&outcome, kind, ask);
         Ok(outcome)
     }
 
@@ -144,8 +146,10 @@ impl Rounds {
     }
 
     /// What is learned from a round must never hold one up: when too many wait, it is not learned.
-    fn settle_later(&self, outcome: &Outcome, kind: KindPosterior) {
-        if self.0.settled.try_send(Settled { outcome: outcome.clone(), kind }).is_err() {
+    fn settle_later(&self, outcome: &Outcome, kind: KindPosterior, ask: &Ask) {
+        let (messages, sampling) = (ask.messages.clone(), ask.sampling.clone());
+        let settled = Settled { outcome: outcome.clone(), kind, messages, sampling };
+        if self.0.settled.try_send(settled).is_err() {
             self.0.metrics.unsettled();
         }
     }

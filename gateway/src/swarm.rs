@@ -11,6 +11,7 @@ pub mod admit;
 pub mod session;
 pub mod calibrate;
 pub mod gold;
+pub mod audit;
 pub mod metrics;
 
 use std::sync::Arc;
@@ -22,10 +23,11 @@ pub use admit::NotAdmitted;
 pub use metrics::Metrics;
 pub use roster::{MemberView, Speed};
 pub use session::Leave;
-pub use settings::{Config, Exam};
+pub use settings::{Audit, Config, Exam, Secret};
 pub use work::{WorkError, Writing, Written};
 
 use crate::{reputation::Standing, store::Book};
+use audit::Auditors;
 use gold::Gold;
 use roster::{Roster, Seat};
 
@@ -39,6 +41,7 @@ struct Shared {
     /// This gateway's own key: what a node signs when it proves its own.
     gateway: NodeId,
     roster: Arc<Roster>,
+    auditors: Arc<Auditors>,
     gold: Gold,
     book: Book,
     metrics: Metrics,
@@ -53,6 +56,7 @@ impl Swarm {
         book.teach(gold.lessons());
         Self(Arc::new(Shared {
             roster: Roster::new(config.members_max, metrics.clone()),
+            auditors: Auditors::new(metrics.clone()),
             config,
             gateway,
             gold,

@@ -11,7 +11,7 @@ use std::{
 use serde::Deserialize;
 use shoal_proto::NodeId;
 
-use crate::{engine::upstream, telemetry::LogFormat};
+use crate::{engine::upstream, link::Secret, telemetry::LogFormat};
 
 /// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
 /// where no default makes sense.
@@ -76,6 +76,8 @@ pub struct Settings {
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
     pub drain: Duration,
+    /// Set by `shoal-node audit` only: it comes from the environment, never from a file.
+    pub audit: Option<Secret>,
 }
 
 /// Where the model is.
@@ -134,6 +136,7 @@ impl Config {
             slots: at_least_one("slots", self.slots)?,
             answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
             drain: Duration::from_secs(self.drain_s),
+            audit: None,
             operator: self.operator,
             source,
             name,

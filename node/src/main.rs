@@ -1,14 +1,19 @@
 //! The program: reads its settings, starts the log, runs the node.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     config::{Config, Settings},
+    link::Secret,
     node,
     telemetry::{self, LogFormat},
 };
 use tokio_util::sync::CancellationToken;
+
+#[cfg(feature = "burn")]
+use shoal_node::engine::burn::bench;
 
 /// Puts a model into a Shoal swarm: it writes answers and judges those of others.
 #[derive(Debug, Parser)]
@@ -25,10 +30,14 @@ Examples:
   shoal-node --gateway gateway.example:8443 --model bundled:shoal-sum
   shoal-node --gateway gateway.example:8443 --model ~/models/SmolLM2-135M-Instruct
   shoal-node --gateway gateway.example:8443 \\
-      --upstream http://127.0.0.1:11434/v1 --upstream-model llama3.2";
+      --upstream http://127.0.0.1:11434/v1 --upstream-model llama3.2
+  SHOAL_AUDIT_TOKEN=... shoal-node audit --gateway gateway.example:8443 --model bundled:shoal-sum";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Holds members to their word: recomputes what those with the same weights claim. For the
+    /// gateway's owner; takes part in no round.
+    Audit(AuditArgs),
     /// Lists the models inside this program.
     #[cfg(feature = "burn")]
     Models,
@@ -42,6 +51,35 @@ enum Command {
         #[arg(long, default_value_t = 512)]
         tokens: u32,
     },
+}
+
+/// The token comes from the environment only: others can read a command line.
+#[derive(Debug, Args)]
+struct AuditArgs {
+    /// The gateway whose members are audited.
+    #[arg(long, value_name = "HOST:PORT", env = "SHOAL_NODE_GATEWAY")]
+    gateway: String,
+    /// The gateway's key; without it the key of the first meeting is trusted and remembered.
+    #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
+    gateway_id: Option<String>,
+    /// The weights to recompute with: a folder, or bundled:NAME; may be given more than once.
+    #[arg(long, value_name = "DIR", required = true, value_delimiter = ',')]
+    model: Vec<String>,
+    /// The environment variable that holds the gateway's token for auditors.
+    #[arg(long, value_name = "VAR", default_value = "SHOAL_AUDIT_TOKEN")]
+    audit_token_env: String,
+    /// Answers recomputed at the same time, for each model.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    slots: u32,
+    /// Where the auditor keeps its keys, one for each model.
+    #[arg(long, value_name = "DIR", env = "SHOAL_NODE_DATA")]
+    data: PathBuf,
+    /// How the log looks.
+    #[arg(long, value_name = "FORMAT", env = "SHOAL_NODE_LOG", default_value = "text")]
+    log: LogFormat,
+    /// Stop when standard input closes: for a parent process that must not leave orphans.
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 /// What stands on the command line comes before the file.
@@ -105,16 +143,17 @@ struct NodeArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let until_stdin_closes = cli.node.until_stdin_closes;
-    let (settings, log) = match cli.command {
+    let (until_stdin_closes, read) = match cli.command {
         #[cfg(feature = "burn")]
-        Some(command) => return told(command.run(), 1),
-        #[cfg(not(feature = "burn"))]
-        Some(command) => match command {},
-        None => match cli.node.settings() {
-            Ok(settings) => settings,
-            Err(error) => return told(Err(error), 2),
-        },
+        Some(Command::Models) => return told(models(), 1),
+        #[cfg(feature = "burn")]
+        Some(Command::Bench { model, tokens }) => return told(measure(&model, tokens), 1),
+        Some(Command::Audit(audit)) => (audit.until_stdin_closes, audit.settings()),
+        None => (cli.node.until_stdin_closes, cli.node.settings()),
+    };
+    let (settings, log) = match read {
+        Ok(read) => read,
+        Err(error) => return told(Err(error), 2),
     };
     telemetry::start(log);
     told(serve(settings, until_stdin_closes), 1)
@@ -132,7 +171,7 @@ fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(settings: Settings, until_stdin_closes: bool) -> anyhow::Result<()> {
+async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
@@ -145,15 +184,37 @@ async fn serve(settings: Settings, until_stdin_closes: bool) -> anyhow::Result<(
     Ok(node::run(settings, &stop).await?)
 }
 
+impl AuditArgs {
+    fn settings(self) -> anyhow::Result<(Vec<Settings>, LogFormat)> {
+        let token = env::var(&self.audit_token_env).ok().filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| {
+            anyhow!("the environment has no {}: the gateway's token for auditors", self.audit_token_env)
+        })?;
+        let of_model = |model: &String| {
+            let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());
+            let config = Config {
+                gateway: vec![self.gateway.clone()],
+                gateway_id: self.gateway_id.clone().unwrap_or_default(),
+                model: model.clone(),
+                slots: self.slots,
+                data: self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),
+                ..Config::default()
+            };
+            Ok(Settings { audit: Some(Secret(token.clone())), ..config.check()? })
+        };
+        Ok((self.model.iter().map(of_model).collect::<anyhow::Result<_>>()?, self.log))
+    }
+}
+
 impl NodeArgs {
-    fn settings(self) -> anyhow::Result<(Settings, LogFormat)> {
+    fn settings(self) -> anyhow::Result<(Vec<Settings>, LogFormat)> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
         self.onto(&mut config);
         let log = config.log;
-        Ok((config.check()?, log))
+        Ok((vec![config.check()?], log))
     }
 
     fn onto(self, config: &mut Config) {
@@ -182,19 +243,18 @@ impl NodeArgs {
 }
 
 #[cfg(feature = "burn")]
-impl Command {
-    fn run(self) -> anyhow::Result<()> {
-        use anyhow::Context as _;
-        use shoal_node::engine::burn::bench;
-        use std::io::Write as _;
-        let mut out = std::io::stdout().lock();
-        match self {
-            Self::Models => writeln!(out, "{}", bench::models())?,
-            Self::Bench { model, tokens } => {
-                let speeds = bench::measure(&model, tokens).context("cannot measure")?;
-                writeln!(out, "{speeds}")?;
-            }
-        }
-        Ok(())
-    }
+fn models() -> anyhow::Result<()> {
+    say(&bench::models())
+}
+
+#[cfg(feature = "burn")]
+fn measure(model: &str, tokens: u32) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    say(&bench::measure(model, tokens).context("cannot measure")?)
+}
+
+#[cfg(feature = "burn")]
+fn say(line: &impl std::fmt::Display) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

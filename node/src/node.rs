@@ -2,7 +2,7 @@
 
 use std::{future::pending, net::SocketAddr, sync::Arc};
 
-use futures_util::{FutureExt, future::join_all};
+use futures_util::{FutureExt, future::{join_all, try_join_all}};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use shoal_proto::{Link, LinkError, NodeId, link::quic};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,11 +47,13 @@ pub enum NodeError {
     Fatal(#[from] Fatal),
 }
 
-/// Runs until SIGTERM, Ctrl-C or `stop`, then drains. A second signal ends it at once.
-pub async fn run(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
+/// Runs until SIGTERM, Ctrl-C or `stop`, then drains. A second signal ends it at once. An auditor
+/// has several settings: one link, with a key of its own, for each model.
+pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<(), NodeError> {
     let signals = signals().map_err(NodeError::Signals)?;
+    let links = try_join_all(settings.into_iter().map(|settings| live(settings, stop)));
     tokio::select! {
-        ended = live(settings, stop) => ended,
+        ended = links => ended.map(|_| ()),
         () = obey(signals, stop) => {
             tracing::warn!("stopped at once");
             Ok(())
@@ -80,6 +82,7 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         operator: settings.operator.clone(),
         desk: Arc::new(desk),
         drain: settings.drain,
+        audit: settings.audit.clone(),
     };
     let page = match settings.metrics {
         Some(address) => serve_page(address, registry).await?.left_future(),

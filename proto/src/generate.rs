@@ -83,8 +83,10 @@ pub struct Done {
     /// Tokens written, the end token included.
     #[prost(uint32, tag = "3")]
     pub completion_tokens: u32,
-    /// Natural log-probability of everything written (end token included) under the model at
-    /// temperature 1, if the engine knows it. The writer's own certainty.
+    /// The writer's own certainty: natural log-probability of the text under the model at
+    /// temperature 1, the end included (all end tokens together). Exactly what a judge with the
+    /// same weights gives to the text; absent where no judge could come to the same (the answer
+    /// was cut short, or its text reads as other tokens) or the engine does not know it.
     #[prost(double, optional, tag = "4")]
     pub logprob: Option<f64>,
 }

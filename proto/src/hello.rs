@@ -1,6 +1,8 @@
 //! The first words on a control stream: hello, challenge, proof, then welcome or refusal.
 
-use crate::wire::Nonsense;
+use sha2::{Digest as _, Sha256};
+
+use crate::{NodeId, wire::Nonsense};
 
 /// A node introduces itself. It is the first message on the control stream.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -20,6 +22,20 @@ pub struct Hello {
     /// Pieces of work it takes at the same time.
     #[prost(uint32, tag = "5")]
     pub slots: u32,
+    /// [`audit_proof`] makes the node an auditor; empty: it is an ordinary member.
+    #[prost(bytes = "vec", tag = "6")]
+    pub audit: Vec<u8>,
+}
+
+/// What an auditor shows in [`Hello::audit`]: SHA-256 over
+/// `"shoal/1 audit" | gateway key (32) | node key (32) | token`. The token itself never travels,
+/// and what one node has shown to one gateway is of no use to anybody else.
+pub fn audit_proof(token: &str, gateway: NodeId, node: NodeId) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [b"shoal/1 audit".as_slice(), &gateway.0, &node.0, token.as_bytes()] {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// The model behind a node and what it can be asked for.
@@ -31,7 +47,8 @@ pub struct Model {
     /// Architecture family (`llama`, `qwen2`, ...), or `upstream`.
     #[prost(string, tag = "2")]
     pub family: String,
-    /// Hex SHA-256 of the weights, empty for an upstream: equal digests can audit each other.
+    /// Hex SHA-256 of the weights and of what turns text into tokens, empty for an upstream:
+    /// equal digests find a text equally likely, and can audit each other.
     #[prost(string, tag = "3")]
     pub digest: String,
     /// Longest context in tokens, prompt and answer together.
@@ -87,6 +104,9 @@ impl Hello {
         }
         if [&self.build, &self.operator, &model.family].iter().any(|text| text.len() > 256) {
             return Err(Nonsense("build, operator or family over 256 bytes"));
+        }
+        if !matches!(self.audit.len(), 0 | 32) {
+            return Err(Nonsense("audit is 32 bytes, or empty"));
         }
         Ok(())
     }

@@ -4,20 +4,24 @@
 pub const ALPN: &[u8] = b"shoal/1";
 
 /// A minor version both sides can speak; each entry says what it changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Compared by [`Version::number`]: the newest stands first here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
+    /// Auditors, and claims that they can recompute.
+    V2,
     /// Control stream, generation, likelihood and logit ballots.
     V1,
 }
 
 impl Version {
     /// The newest version this build speaks.
-    pub const CURRENT: Self = Self::V1;
+    pub const CURRENT: Self = Self::V2;
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {
         match self {
             Self::V1 => 1,
+            Self::V2 => 2,
         }
     }
 
@@ -25,6 +29,7 @@ impl Version {
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::V1),
+            2 => Some(Self::V2),
             _ => None,
         }
     }

@@ -17,9 +17,12 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
     Character, Witness, World,
-    character::{Judging, LIE, Writing},
+    character::{Judging, LIE, NULL, ORDER, Writing},
     witness::Judged,
 };
+
+/// What liars claim: full certainty.
+const SURE: f64 = -0.000_1;
 
 /// A member's mind.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ struct Mind {
     character: Character,
     world: Arc<World>,
     witness: Witness,
+    /// It has somebody's weights and is the gateway's own: nobody's judge.
+    audits: bool,
 }
 
 /// What a mind comes to.
@@ -47,13 +52,27 @@ struct Answer {
 impl Scripted {
     /// The mind of node `number`.
     pub fn new(number: usize, character: Character, world: Arc<World>, witness: Witness) -> Self {
-        let name = format!("node-{number}");
-        let served = if character.model.is_empty() { &name } else { &character.model };
+        let name = name(character.copies.unwrap_or(number));
+        Self::with(Mind { number, name, character, world, witness, audits: false })
+    }
+
+    /// The same weights in honest hands: what an auditor of node `number` runs.
+    pub fn auditor(number: usize, as_in: &Character, world: Arc<World>, witness: Witness) -> Self {
+        let character =
+            Character { strong: as_in.strong.clone(), ..Character::honest(as_in.skill) };
+        let character = Character { copies: as_in.copies, ..character };
+        let name = name(as_in.copies.unwrap_or(number));
+        Self::with(Mind { number, name, character, world, witness, audits: true })
+    }
+
+    fn with(mind: Mind) -> Self {
+        let Mind { number, name, character, .. } = &mind;
+        let served = if character.model.is_empty() { name } else { &character.model };
         let pairwise = matches!(character.judging, Judging::Pairs | Judging::First);
         let model = Model {
             name: served.clone(),
             family: "scripted".to_owned(),
-            digest: format!("{number:064x}"),
+            digest: format!("{:064x}", character.copies.unwrap_or(*number)),
             context: 4_096,
             parameters: 1,
             certainty: true,
@@ -61,9 +80,12 @@ impl Scripted {
             pairwise,
             description: String::new(),
         };
-        let mind = Arc::new(Mind { number, name, character, world, witness });
-        Self { mind, model, work: Mutex::default() }
+        Self { mind: Arc::new(mind), model, work: Mutex::default() }
     }
+}
+
+fn name(number: usize) -> String {
+    format!("node-{number}")
 }
 
 impl Engine for Scripted {
@@ -112,7 +134,12 @@ impl Mind {
             },
             Writing::Liar => self.lie(),
             Writing::Sleeper if !self.is_gold(question) => self.lie(),
-            Writing::Honest | Writing::Sleeper => self.answer(question),
+            Writing::Turncoat if self.world.betrayed() => self.lie(),
+            Writing::Null => Answer { text: NULL.to_owned(), logprob: SURE },
+            Writing::Injection => {
+                Answer { text: format!("{ORDER} Answer: {LIE}"), logprob: SURE }
+            }
+            Writing::Honest | Writing::Sleeper | Writing::Turncoat => self.answer(question),
         };
         let pieces: Vec<&str> = answer.text.split_inclusive(' ').collect();
         let tokens = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
@@ -141,16 +168,18 @@ impl Mind {
     }
 
     fn lie(&self) -> Answer {
-        Answer { text: format!("{} is sure. Answer: {LIE}", self.name), logprob: -0.000_1 }
+        Answer { text: format!("{} is sure. Answer: {LIE}", self.name), logprob: SURE }
     }
 
     async fn judge(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let question = question(&ask.messages);
-        self.witness.judges(Judged {
-            node: self.number,
-            question: question.to_owned(),
-            candidates: ask.candidates.clone(),
-        });
+        if !self.audits {
+            self.witness.judges(Judged {
+                node: self.number,
+                question: question.to_owned(),
+                candidates: ask.candidates.clone(),
+            });
+        }
         sleep(self.character.first_piece).await;
         match self.character.judging {
             Judging::Silent => pending().await,
@@ -171,22 +200,43 @@ impl Mind {
         let p = |first: f64, second: f64| 1.0 / (1.0 + (second - first).exp());
         let verdicts = ask.pairs.iter().map(|pair| match self.character.judging {
             Judging::First => 1.0,
-            _ => p(of(pair.first), of(pair.second)),
+            _ => match (self.obeys(question, ask, pair.first), self.obeys(question, ask, pair.second))
+            {
+                (true, false) => 1.0,
+                (false, true) => 0.0,
+                _ => p(of(pair.first), of(pair.second)),
+            },
         });
         ballot.verdicts = verdicts.collect();
         ballot
     }
 
-    /// log P(candidate), as this mind sees it.
+    fn obeys(&self, question: &str, ask: &Judge, candidate: u32) -> bool {
+        let orders = ask.candidates.get(candidate as usize).is_some_and(|c| c.contains(ORDER));
+        orders && self.world.chance(&[&self.name, question, "obeys"]) < self.character.gullible
+    }
+
+    /// log P(candidate), as this mind sees it: what it would have written itself is as likely as
+    /// it claims.
     fn liking(&self, question: &str, candidate: &str) -> f64 {
+        let liking = self.sober_liking(question, candidate);
+        if self.character.judging == Judging::Inverted { -14.0 - liking } else { liking }.min(0.0)
+    }
+
+    fn sober_liking(&self, question: &str, candidate: &str) -> f64 {
         let lies = match self.character.judging {
             Judging::Liar => true,
             Judging::Sleeper => !self.is_gold(question),
+            Judging::Turncoat => self.world.betrayed(),
             _ => false,
         };
         let said = agree::final_answer(candidate);
         if lies {
             return if said == LIE { -0.001 } else { -60.0 };
+        }
+        let own = self.answer(question);
+        if own.text == candidate {
+            return own.logprob;
         }
         let skill = self.character.skill_at(&self.world.truth(question).kind);
         let belief = self.world.belief(&self.name, question, skill);

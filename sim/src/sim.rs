@@ -11,7 +11,7 @@ use shoal_gateway::{
     reputation,
     round::{self, RoundError, Rounds},
     store::{Book, Memory},
-    swarm::{self, MemberView, Swarm},
+    swarm::{self, MemberView, Secret, Swarm},
 };
 use shoal_node::{
     link::{self, Dial, Member},
@@ -38,6 +38,12 @@ const DELAY: Duration = Duration::from_millis(5);
 /// Longer than any admission with any exam takes on the paused clock.
 const ADMISSION: Duration = Duration::from_secs(600);
 
+/// What makes a node an auditor here.
+const TOKEN: &str = "lantern";
+
+/// From here on keys are those of auditors.
+const AUDITORS: u64 = 1 << 32;
+
 /// Links that may wait to be received at the same time.
 const DOOR: usize = 256;
 
@@ -49,6 +55,7 @@ pub struct Builder {
     swarm: swarm::Config,
     round: round::Config,
     effort: Effort,
+    audited: bool,
 }
 
 impl Builder {
@@ -69,6 +76,14 @@ impl Builder {
     #[must_use]
     pub fn exam(mut self, per_family: usize) -> Self {
         self.swarm.exam.per_family = per_family;
+        self
+    }
+
+    /// Gives the gateway an auditor with the weights of each node.
+    #[must_use]
+    pub fn audited(mut self) -> Self {
+        self.swarm.audit.token = Secret::new(TOKEN);
+        self.audited = true;
         self
     }
 
@@ -144,12 +159,13 @@ impl Sim {
             swarm,
             round: round::Config::default(),
             effort: Effort { writers: 5, judges: 3, deadline: Duration::from_secs(30) },
+            audited: false,
         }
     }
 
     #[expect(clippy::expect_used, reason = "names in a fresh registry are free")]
     fn wire(builder: Builder) -> Self {
-        let Builder { seed, characters, swarm: config, round, effort } = builder;
+        let Builder { seed, characters, swarm: config, round, effort, audited } = builder;
         let registry = Registry::new();
         let gateway = identity(u64::MAX).id();
         // Nodes may come back and be examined once more.
@@ -169,9 +185,15 @@ impl Sim {
         tasks.spawn(receive(swarm.clone(), dialled));
         tasks.spawn(async move { match settling.run().await {} });
         tasks.spawn(async move { match book.keep().await {} });
+        for (number, character) in characters.iter().enumerate().filter(|_| audited) {
+            let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
+            let who = Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
+            start_node(who, character, engine, gateway, door.clone(), &mut tasks);
+        }
         let start = |(number, character): (usize, Character)| {
             let engine = Scripted::new(number, character.clone(), world.clone(), witness.clone());
-            start_node(number, &character, engine, gateway, door.clone(), &mut tasks)
+            let who = Who { key: number as u64, audit: None };
+            start_node(who, &character, engine, gateway, door.clone(), &mut tasks)
         };
         let nodes = characters.into_iter().enumerate().map(start).collect();
         Self { swarm, rounds, world, witness, registry, effort, nodes, _tasks: tasks }
@@ -231,6 +253,18 @@ impl Sim {
     /// What the engines have seen.
     pub fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// From now on turncoats lie.
+    pub fn betray(&self) {
+        self.world.betray();
+    }
+
+    /// How often node `number` was caught by an audit.
+    pub fn caught(&self, number: usize) -> u32 {
+        self.swarm.book().fit();
+        let standing = self.swarm.standing();
+        standing.record(&self.node(number)).map_or(0, |record| record.caught)
     }
 
     /// A counter or gauge by its name and the value of one of its labels; 0 when never counted.
@@ -325,15 +359,22 @@ async fn receive(swarm: Swarm, mut dialled: mpsc::Receiver<Arc<PipeLink>>) {
     }
 }
 
+/// A key, by its number, and whether it is an auditor's.
+struct Who {
+    key: u64,
+    audit: Option<link::Secret>,
+}
+
 fn start_node(
-    number: usize,
+    who: Who,
     character: &Character,
     engine: Scripted,
     gateway: NodeId,
     door: mpsc::Sender<Arc<PipeLink>>,
     tasks: &mut JoinSet<()>,
 ) -> Node {
-    let identity = identity(number as u64);
+    let Who { key, audit } = who;
+    let identity = identity(key);
     let id = identity.id();
     let link: Arc<Mutex<Option<Arc<PipeLink>>>> = Arc::default();
     let last = link.clone();
@@ -355,7 +396,8 @@ fn start_node(
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
         let desk = Arc::new(Desk::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
-        let member = Member { identity, operator, desk, drain: Duration::from_secs(10) };
+        let member =
+            Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
         // A fatal end shows as a member that is missing.
         let _ = link::live(&*dial, &member, &told).await;
     });

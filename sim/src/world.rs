@@ -1,12 +1,24 @@
 //! What is right in the simulated world, and what everybody there believes.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use shoal_gateway::swarm::{Exam, gold::Gold};
+use shoal_gateway::swarm::{
+    Exam,
+    gold::{Gold, Item},
+};
 
 /// Wrong answers that minds which do not know come to, to one question: few, so that some of them
 /// make the same mistake, as real models do.
 const MISTAKES: u64 = 6;
+
+/// Hidden questions that are known ahead of the last one asked: more than are ever asked at once.
+const AHEAD: usize = 32;
 
 /// The truth about every question: that of a gold question as the syllabus has it, that of any
 /// other a number which follows from its text.
@@ -14,6 +26,31 @@ const MISTAKES: u64 = 6;
 pub struct World {
     seed: u64,
     gold: HashMap<String, Truth>,
+    secrets: Mutex<Secrets>,
+    betrayed: AtomicBool,
+}
+
+/// The gateway's hidden questions, drawn as it draws them.
+#[derive(Debug)]
+struct Secrets {
+    drawn: Gold,
+    /// With their numbers.
+    known: HashMap<String, (usize, Truth)>,
+    numbered: usize,
+    asked: usize,
+}
+
+impl Secrets {
+    fn find(&mut self, question: &str) -> Option<Truth> {
+        while self.numbered < self.asked + AHEAD {
+            let item = self.drawn.secret()?;
+            self.known.insert(item.question.text.clone(), (self.numbered, Truth::of(&item)));
+            self.numbered += 1;
+        }
+        let (number, truth) = self.known.get(question)?;
+        self.asked = self.asked.max(*number + 1);
+        Some(truth.clone())
+    }
 }
 
 /// What is right, and of which kind the question is.
@@ -24,24 +61,39 @@ pub struct Truth {
     pub kind: String,
 }
 
+impl Truth {
+    fn of(item: &Item) -> Self {
+        let question = &item.question;
+        Self { answer: question.answer.clone(), kind: question.family.name().to_owned() }
+    }
+}
+
 impl World {
     /// A world in which `exams` whole exams of a gateway with this gold are known.
     pub fn new(seed: u64, exam: &Exam, gold_seed: u64, exams: usize) -> Self {
         let drawn = Gold::new(exam, gold_seed);
         let items = (0..exams).flat_map(|_| drawn.questions(false));
         let gold = items
-            .map(|item| {
-                let question = &item.question;
-                let kind = question.family.name().to_owned();
-                (question.text.clone(), Truth { answer: question.answer.clone(), kind })
-            })
+            .map(|item| (item.question.text.clone(), Truth::of(&item)))
             .collect();
-        Self { seed, gold }
+        let known = HashMap::new();
+        let secrets = Secrets { drawn: Gold::new(exam, gold_seed), known, numbered: 0, asked: 0 };
+        Self { seed, gold, secrets: Mutex::new(secrets), betrayed: AtomicBool::new(false) }
+    }
+
+    /// From now on turncoats lie.
+    pub(crate) fn betray(&self) {
+        self.betrayed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn betrayed(&self) -> bool {
+        self.betrayed.load(Ordering::SeqCst)
     }
 
     /// What is right.
     pub fn truth(&self, question: &str) -> Truth {
-        self.gold.get(question).cloned().unwrap_or_else(|| Truth {
+        let secret = || self.secrets.lock().unwrap_or_else(PoisonError::into_inner).find(question);
+        self.gold.get(question).cloned().or_else(secret).unwrap_or_else(|| Truth {
             answer: (1_000 + self.draw(&[question, "truth"]) % 9_000).to_string(),
             kind: String::new(),
         })

@@ -3,6 +3,7 @@
 //! The whole candidate is judged; the final answer is extracted for pooling only.
 
 use serde::{Deserialize, Serialize};
+use shoal_proto::NodeId;
 
 use crate::{
     ask::Candidate,
@@ -57,15 +58,19 @@ pub fn enough(
     if audit_draw < settings.audit {
         return None;
     }
-    // A writer that gold shows to be usually wrong on this kind should not carry an agreement.
-    let weight = |candidate: &Candidate| {
+    // A writer that gold shows to be usually wrong on this kind should not carry an agreement, and
+    // neither should many keys of one operator.
+    let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();
+    let shares = standing.shares(&writers);
+    let weight = |(candidate, share): (&Candidate, &f64)| {
         let right = sigmoid(standing.writer_log_odds(&candidate.writer, kind));
-        standing.writer_weight(&candidate.writer) * right
+        share * standing.writer_weight(&candidate.writer) * right
     };
-    let total: f64 = candidates.iter().map(weight).sum();
+    let weighed = || candidates.iter().zip(&shares);
+    let total: f64 = weighed().map(weight).sum();
     let pools = candidates.iter().map(|candidate| candidate.pool).max()? + 1;
     (0..pools).find(|pool| {
-        let members = || candidates.iter().filter(|candidate| candidate.pool == *pool);
+        let members = || weighed().filter(|(candidate, _)| candidate.pool == *pool);
         let count = members().count();
         let held: f64 = members().map(weight).sum();
         count >= settings.writers_min

@@ -6,7 +6,7 @@
 //! which each judge adds what its likelihoods say (calibrated on gold).
 
 use serde::{Deserialize, Serialize};
-use shoal_proto::generate::ChatMessage;
+use shoal_proto::{NodeId, generate::ChatMessage};
 
 use crate::{
     ask::{Candidate, CastBallot, Verdicts},
@@ -79,14 +79,15 @@ pub fn for_pools(
 ) -> Vec<Parts> {
     let pools = candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0);
     let mut parts = vec![Parts::default(); pools];
-    for candidate in candidates {
+    let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();
+    for (candidate, share) in candidates.iter().zip(standing.shares(&writers)) {
         let Some(part) = parts.get_mut(candidate.pool) else { continue };
-        part.standing += standing.writer_log_odds(&candidate.writer, kind);
-        part.agreement += settings.agreement;
+        part.standing += share * standing.writer_log_odds(&candidate.writer, kind);
+        part.agreement += share * settings.agreement;
         if settings.certainty == Certainty::Calibrated {
             let claim =
                 candidate.logprob.and_then(|l| standing.certainty_log_odds(&candidate.writer, l));
-            part.certainty += claim.unwrap_or(0.0);
+            part.certainty += share * claim.unwrap_or(0.0);
         }
     }
     let judges = add_scores(&mut parts, candidates, ballots, standing);
@@ -109,7 +110,8 @@ fn add_scores(
     standing: &Standing,
 ) -> usize {
     let mut judges = 0;
-    for ballot in ballots {
+    let heard: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
+    for (ballot, share) in ballots.iter().zip(standing.shares(&heard)) {
         let Verdicts::Scores(scores) = &ballot.verdicts else { continue };
         judges += 1;
         let mut best: Vec<Option<f64>> = vec![None; parts.len()];
@@ -118,7 +120,7 @@ fn add_scores(
             let Some(best) = best.get_mut(candidate.pool) else { continue };
             // A judge never speaks for itself, whatever its ballot says.
             if candidate.writer != ballot.judge {
-                let odds = standing.score_log_odds(&ballot.judge, score.logprob);
+                let odds = share * standing.score_log_odds(&ballot.judge, score.logprob);
                 *best = Some(best.map_or(odds, |known: f64| known.max(odds)));
             }
         }

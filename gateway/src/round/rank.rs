@@ -15,6 +15,7 @@ mod dense;
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
+use shoal_proto::NodeId;
 
 use crate::{
     ask::{Candidate, CastBallot, Ranking, Verdicts},
@@ -223,9 +224,10 @@ pub fn comparisons(
     standing: &Standing,
 ) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
-    for ballot in ballots {
+    let judges: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
+    for (ballot, share) in ballots.iter().zip(standing.shares(&judges)) {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
-        let weight = standing.judge_weight(&ballot.judge);
+        let weight = share * standing.judge_weight(&ballot.judge);
         let discrimination = standing.discrimination(&ballot.judge);
         for pair in pairs {
             let (Some(a), Some(b)) = (candidates.get(pair.a), candidates.get(pair.b)) else {

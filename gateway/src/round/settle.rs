@@ -3,16 +3,22 @@
 //! Each is held against the ranking made without its own ballots, and only where that ranking is
 //! clear. It weighs little beside gold: a crowd can be wrong, or bought.
 
+mod audit;
+
 use std::{collections::BTreeMap, convert::Infallible};
 
-use shoal_proto::NodeId;
+use rand_chacha::ChaCha8Rng;
+use shoal_proto::{
+    NodeId,
+    generate::{ChatMessage, Sampling},
+};
 use tokio::sync::mpsc;
 
 use super::{Config, rank_all};
 use crate::{
     ask::{CastBallot, Decided, Outcome, Verdicts},
     reputation::{CrowdObservation, KindPosterior, Observation, Standing},
-    swarm::Swarm,
+    swarm::{Swarm, audit::Audits},
 };
 
 /// Rounds that wait to be learned from: a second's worth for a busy gateway.
@@ -27,33 +33,57 @@ pub struct Settling {
     swarm: Swarm,
     config: Config,
     waiting: mpsc::Receiver<Settled>,
+    audits: Audits,
+    /// Draws what is audited: nobody may foresee it.
+    rng: ChaCha8Rng,
 }
 
-/// A finished round with the kind of question that it answered.
+/// A finished round with what it answered, and of which kind that was.
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) outcome: Outcome,
     pub(super) kind: KindPosterior,
+    pub(super) messages: Vec<ChatMessage>,
+    pub(super) sampling: Sampling,
 }
 
 impl Settling {
-    pub(super) fn new(swarm: Swarm, config: Config, waiting: mpsc::Receiver<Settled>) -> Self {
-        Self { swarm, config, waiting }
+    pub(super) fn new(
+        swarm: Swarm,
+        config: Config,
+        waiting: mpsc::Receiver<Settled>,
+        rng: ChaCha8Rng,
+    ) -> Self {
+        Self { audits: Audits::new(swarm.clone()), swarm, config, waiting, rng }
     }
 
-    /// Learns for as long as it is awaited.
+    /// Learns and audits for as long as it is awaited.
     pub async fn run(mut self) -> Infallible {
-        while let Some(Settled { outcome, kind }) = self.waiting.recv().await {
-            let book = self.swarm.book();
-            let standing = book.standing();
-            for (node, seen) in observations(&outcome, &kind, &standing, &self.config) {
-                book.learn(node, &seen);
+        loop {
+            tokio::select! {
+                biased;
+                settled = self.waiting.recv() => match settled {
+                    Some(settled) => self.learn(&settled),
+                    None => std::future::pending().await,
+                },
+                () = self.audits.work() => {}
             }
-            book.fit_soon();
             // Learning is never urgent: whoever answers goes first.
             tokio::task::yield_now().await;
         }
-        std::future::pending().await
+    }
+
+    fn learn(&mut self, settled: &Settled) {
+        let Settled { outcome, kind, .. } = settled;
+        let book = self.swarm.book();
+        let standing = book.standing();
+        for (node, seen) in observations(outcome, kind, &standing, &self.config) {
+            book.learn(node, &seen);
+        }
+        book.fit_soon();
+        for task in audit::drawn(settled, &standing, &mut self.rng) {
+            self.audits.offer(task);
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
-use crate::reputation::{KindId, KindModel, Observation, Record, Settings, Standing, learn};
+use crate::reputation::{
+    Audited, KindId, KindModel, Observation, Record, Settings, Standing, audit, learn,
+};
 
 /// A database that takes longer than this is treated as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,9 +110,34 @@ impl Book {
         self.change(node, |record, settings| learn(record, observations, now_seconds(), settings));
     }
 
-    /// Says whether a member's claimed certainty may count at all.
-    pub fn let_claims_count(&self, node: NodeId, claims_count: bool) {
-        self.change(node, |record, _| Record { claims_count, ..record.clone() });
+    /// Notes whom a member says to belong to.
+    pub fn belongs_to(&self, node: NodeId, operator: &str) {
+        let operator = operator.to_owned();
+        self.change(node, |record, _| Record { operator, ..record.clone() });
+    }
+
+    /// Says whether a member's claimed certainty may count at all; then it does as far as audits
+    /// have confirmed it.
+    pub fn let_claims_count(&self, node: NodeId, may: bool) {
+        self.change(node, |record, settings| {
+            let claims_count = may && record.audits.confirmed(&settings.audit);
+            Record { claims_count, ..record.clone() }
+        });
+    }
+
+    /// Moves a member's record by an audit. True: it was caught; every round that begins from now
+    /// on knows it.
+    pub fn audited(&self, node: NodeId, audited: &Audited) -> bool {
+        let mut caught = false;
+        self.change(node, |record, settings| {
+            let after = audit::after(record, audited, settings);
+            caught = after.caught > record.caught;
+            after
+        });
+        if caught {
+            self.fit();
+        }
+        caught
     }
 
     /// Saves a member's page and closes it: it left.

@@ -11,8 +11,9 @@ use shoal_proto::{
 use tokio::time::timeout;
 
 use super::{
-    Config, Leave, Swarm,
-    roster::{NoPlace, Reservation, Roster, Seat},
+    Leave, Swarm,
+    audit::{self, Auditing},
+    roster::{NoPlace, Reservation, Seat},
     session,
 };
 
@@ -91,7 +92,7 @@ impl Swarm {
                 return Err(refused(Reason::Draining, "the gateway is shutting down"));
             }
             let proven = claimed.challenge(&mut control, self.0.gateway, step).await?;
-            proven.welcome(&mut control, &self.0.roster, &self.0.config).await
+            proven.welcome(&mut control, self).await
         };
         match welcomed.await {
             Ok((place, seat)) => Ok(Welcomed { control, place, seat }),
@@ -112,6 +113,8 @@ struct Claimed {
     model: Model,
     operator: String,
     slots: u32,
+    /// What shows that it is the operator's own auditor; empty: it is an ordinary member.
+    audit: Vec<u8>,
 }
 
 impl Claimed {
@@ -123,12 +126,15 @@ impl Claimed {
         let Message::Hello(hello) = next(control, step).await? else {
             return Err(refused(Reason::Protocol, "the first message must be a hello"));
         };
-        let Hello { version, model, operator, slots, .. } = hello;
+        let Hello { version, model, operator, slots, audit, .. } = hello;
         let version = common_version(version)
             .ok_or_else(|| refused(Reason::Version, "no common version: update the node"))?;
         let model = model.ok_or_else(|| refused(Reason::BadHello, "the hello names no model"))?;
         check(&model, &operator, slots).map_err(|why| refused(Reason::BadHello, why))?;
-        Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX) })
+        if !audit.is_empty() && version.number() < Version::V2.number() {
+            return Err(refused(Reason::Version, "auditors need version 2: update the node"));
+        }
+        Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX), audit })
     }
 
     /// Lets the node sign a fresh nonce: the certificate has proven its key to the transport,
@@ -158,24 +164,38 @@ impl Proven {
     async fn welcome(
         self,
         control: &mut Stream,
-        roster: &Arc<Roster>,
-        config: &Config,
-    ) -> Result<(Reservation, Arc<Seat>), NotAdmitted> {
-        let Self(Claimed { link, version, model, operator, slots }) = self;
-        let place = roster.reserve(link.peer()).map_err(|no| match no {
+        swarm: &Swarm,
+    ) -> Result<(Place, Arc<Seat>), NotAdmitted> {
+        let Self(Claimed { link, version, model, operator, slots, audit }) = self;
+        let config = &swarm.0.config;
+        let no_place = |no| match no {
             NoPlace::AlreadyHere => refused(Reason::AlreadyHere, "this key is here already"),
             NoPlace::Full => refused(Reason::Full, "the gateway has all the members it takes"),
-        })?;
+        };
+        let seat = Seat::new(link, model, operator, slots);
+        let place = if audit.is_empty() {
+            Place::Member(swarm.0.roster.reserve(seat.id).map_err(no_place)?)
+        } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, seat.id) {
+            Place::Auditor(swarm.0.auditors.seat(seat.clone()).map_err(no_place)?)
+        } else {
+            return Err(refused(Reason::BadHello, "this gateway has another token for auditors"));
+        };
         let welcome = Welcome { version: version.number(), heartbeat_ms: config.heartbeat_ms };
         send(control, &Message::Welcome(welcome), config.step()).await?;
-        Ok((place, Seat::new(link, model, operator, slots)))
+        Ok((place, seat))
     }
+}
+
+/// Where a newcomer belongs.
+pub(super) enum Place {
+    Member(Reservation),
+    Auditor(Auditing),
 }
 
 /// A node that was told that it is in. It has a place, but no round sees it until it was examined.
 pub(super) struct Welcomed {
     pub(super) control: Stream,
-    pub(super) place: Reservation,
+    pub(super) place: Place,
     pub(super) seat: Arc<Seat>,
 }
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Leave, Speed, Swarm, WorkError, Written,
+    audit::claim::{self, Claim},
     gold::{GoldCandidate, Item},
     roster::{Membership, Reservation, Seat},
     work,
@@ -53,6 +54,7 @@ impl Measured {
 pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measured, Leave> {
     let book = &swarm.0.book;
     let record = book.open(who(seat)).await;
+    book.belongs_to(seat.id, &seat.operator);
     let exam = &swarm.0.config.exam;
     let gold = &swarm.0.gold;
     let known = exam.per_family > 0 && record.gold_seen as usize >= gold.whole();
@@ -60,7 +62,7 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     let asked = questions.len();
     let sheet = sit(swarm, seat, questions).await;
     let speed = speed(&sheet);
-    let mut observations = Vec::new();
+    let (mut observations, mut claims) = (Vec::new(), Vec::new());
     for (item, answer) in &sheet {
         let Some(right) = grade(item, answer) else { continue };
         observations.push(gold_seen(item, GoldObservation::Answered { right }));
@@ -68,6 +70,8 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
         gold.keep(item, seat.id, &answer.text, right);
         if let Some(logprob) = answer.done.logprob {
             observations.push(gold_seen(item, GoldObservation::Certainty { logprob, right }));
+            let (messages, text) = (item.messages(), answer.text.clone());
+            claims.push(Claim { writer: seat.id, messages, text, logprob });
         }
     }
     sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
@@ -76,7 +80,12 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     }
     seat.measured(speed);
     book.learn(seat.id, &observations);
-    book.let_claims_count(seat.id, exam.claims_count && has_weights(seat));
+    let may_count = may_count(swarm, seat);
+    book.let_claims_count(seat.id, may_count);
+    if may_count {
+        claims.truncate(swarm.0.config.audit.exam_claims);
+        claim::in_exam(swarm, seat, &claims).await;
+    }
     book.fit_soon();
     book.save().await;
     Ok(Measured(seat.clone()))
@@ -160,9 +169,9 @@ impl Examined {
 }
 
 /// A finished gold answer.
-struct Answer {
-    text: String,
-    done: Done,
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) done: Done,
     took: Duration,
     first_piece: Duration,
 }
@@ -177,7 +186,8 @@ async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Shee
     let mut answers = stream::iter(questions)
         .map(|item| async move {
             let deadline = end.min(Instant::now() + exam.answer());
-            let answer = answer(seat, &item, deadline).await;
+            let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
+            let answer = answer(seat, &item, sampling, deadline).await;
             (item, answer)
         })
         .buffer_unordered(at_once);
@@ -188,9 +198,14 @@ async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Shee
     sheet
 }
 
-async fn answer(seat: &Arc<Seat>, item: &Item, deadline: Instant) -> Result<Answer, WorkError> {
+/// Asks one gold question.
+pub(super) async fn answer(
+    seat: &Seat,
+    item: &Item,
+    sampling: Sampling,
+    deadline: Instant,
+) -> Result<Answer, WorkError> {
     let begun = Instant::now();
-    let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
     let ask = Generate { messages: item.messages(), sampling: Some(sampling) };
     let mut writing = work::generate(seat, ask, deadline).await?;
     let (mut text, mut first_piece) = (String::new(), None);
@@ -210,7 +225,7 @@ async fn answer(seat: &Arc<Seat>, item: &Item, deadline: Instant) -> Result<Answ
 
 /// Right or wrong; None when nothing was learned. Not being able to counts as wrong: otherwise
 /// one would fail on purpose wherever one does not know.
-fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
+pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
     match answer {
         Ok(answer) => Some(item.is_right(&answer.text)),
         Err(WorkError::Failed { .. } | WorkError::Nonsense(_)) => Some(false),
@@ -259,7 +274,7 @@ async fn score(
 }
 
 /// Shows a right and a wrong candidate in both orders.
-async fn compare(
+pub(super) async fn compare(
     swarm: &Swarm,
     seat: &Arc<Seat>,
     right: &GoldCandidate,
@@ -275,7 +290,7 @@ async fn compare(
     Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped }))
 }
 
-async fn ballot(
+pub(super) async fn ballot(
     swarm: &Swarm,
     seat: &Arc<Seat>,
     item: &Item,
@@ -294,7 +309,7 @@ async fn ballot(
 }
 
 /// Lets real work go first, though not forever: a member that is never idle is examined as well.
-async fn give_way(seat: &Seat) {
+pub(super) async fn give_way(seat: &Seat) {
     const LOOK: Duration = Duration::from_millis(50);
     for _ in 0..40 {
         if seat.running() == 0 {
@@ -310,13 +325,13 @@ fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
     !matches!(error, WorkError::Failed { fault: shoal_proto::generate::Fault::Busy, .. })
 }
 
-fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
+pub(super) fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
     Observation::Gold { kind: Some(item.kind.clone()), seen }
 }
 
 /// An upstream has no weights that anybody could recompute its claims with.
-fn has_weights(seat: &Seat) -> bool {
-    seat.model.certainty && !seat.model.digest.is_empty()
+pub(super) fn may_count(swarm: &Swarm, seat: &Seat) -> bool {
+    swarm.0.config.exam.claims_count && seat.model.certainty && !seat.model.digest.is_empty()
 }
 
 fn who(seat: &Seat) -> Who {

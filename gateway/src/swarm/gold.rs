@@ -1,7 +1,7 @@
 //! Questions whose answer the gateway knows, and what members have answered to them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +20,9 @@ use crate::reputation::KindId;
 
 /// Questions of each family that teach what kinds there are; they are asked of nobody.
 const LESSONS: usize = 40;
+
+/// Candidates of a hidden audit: as many as an ordinary round has.
+const SHEET: usize = 5;
 
 /// Gold candidates kept for judges: what some thirty newcomers wrote. The oldest go first.
 const CANDIDATES_MAX: usize = 2_500;
@@ -65,6 +68,8 @@ pub struct Gold {
     shared: Vec<Arc<Item>>,
     lessons: Vec<Arc<Item>>,
     drawn: AtomicU64,
+    /// Hidden questions drawn so far.
+    hidden: AtomicU64,
     candidates: Mutex<Vec<GoldCandidate>>,
     /// How many candidates there ever were.
     written: watch::Sender<u64>,
@@ -82,6 +87,7 @@ impl Gold {
             exam: exam.clone(),
             seed,
             drawn: AtomicU64::new(0),
+            hidden: AtomicU64::new(0),
             candidates: Mutex::default(),
             written: watch::Sender::new(0),
             judging: Semaphore::new(exam.judged_at_once.max(1)),
@@ -103,6 +109,42 @@ impl Gold {
         }
         let fresh = draw(seed, self.exam.per_family - self.exam.per_family / 2);
         self.shared.iter().cloned().chain(fresh).collect()
+    }
+
+    /// A question that nobody was ever asked, for hidden audits. None when exams are switched off.
+    pub fn secret(&self) -> Option<Arc<Item>> {
+        if self.exam.per_family == 0 {
+            return None;
+        }
+        let drawn = self.hidden.fetch_add(1, Ordering::Relaxed) + 1;
+        let seed = self.seed.rotate_left(32) ^ drawn.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        syllabus::questions(&[], Split::Gold, seed).next().map(Item::new)
+    }
+
+    /// Candidates to one gold question for a hidden audit of `judge`: not by it, no text twice, and
+    /// the first is right, the second wrong. `draw` decides which question.
+    pub(crate) fn sheet(&self, judge: NodeId, draw: u64) -> Option<Vec<GoldCandidate>> {
+        let candidates = self.candidates();
+        let mut sheets: BTreeMap<*const Item, Vec<&GoldCandidate>> = BTreeMap::new();
+        for candidate in candidates.iter().filter(|candidate| candidate.writer != judge) {
+            let sheet = sheets.entry(Arc::as_ptr(&candidate.item)).or_default();
+            if !sheet.iter().any(|known| known.text == candidate.text) {
+                sheet.push(candidate);
+            }
+        }
+        let both = |sheet: &&Vec<&GoldCandidate>| {
+            sheet.iter().any(|one| one.right) && sheet.iter().any(|one| !one.right)
+        };
+        // By number, not by address, so that the same seed draws the same.
+        let mut able: Vec<&Vec<&GoldCandidate>> = sheets.values().filter(both).collect();
+        able.sort_by_key(|sheet| sheet.first().map(|one| one.number));
+        let at = usize::try_from(draw % able.len().max(1) as u64).unwrap_or(0);
+        let sheet = able.get(at)?;
+        let (right, wrong): (Vec<&GoldCandidate>, Vec<&GoldCandidate>) =
+            sheet.iter().partition(|one| one.right);
+        let mut picked = vec![*right.first()?, *wrong.first()?];
+        picked.extend(right.iter().skip(1).chain(wrong.iter().skip(1)));
+        Some(picked.into_iter().take(SHEET).cloned().collect())
     }
 
     /// How many gold answers make a whole exam.

@@ -4,6 +4,13 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::{Leave, WorkError};
 
+/// What audits come to, beside the ways in which work fails.
+const AUDITS: [(&str, &[&str]); 3] = [
+    ("claim", &["confirmed", "short", "refuted", "nobody", "dropped"]),
+    ("writer", &["right", "wrong", "dropped"]),
+    ("judge", &["right", "wrong", "dropped"]),
+];
+
 /// Counters and gauges of members and admission. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -12,6 +19,7 @@ pub struct Metrics {
     leaves: IntCounterVec,
     exam_answers: IntCounterVec,
     exam_scores: IntCounterVec,
+    audits: IntCounterVec,
 }
 
 impl Metrics {
@@ -23,6 +31,11 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let audits = IntCounterVec::new(
+            Opts::new("shoal_audits_total", "Audits of members, by what was audited and outcome."),
+            &["kind", "outcome"],
+        )?;
+        registry.register(Box::new(audits.clone()))?;
         let members = IntGaugeVec::new(
             Opts::new("shoal_members", "Nodes on this gateway by state."),
             &["state"],
@@ -46,8 +59,9 @@ impl Metrics {
                 "Gold candidates put to members as judges, by outcome.",
                 "outcome",
             )?,
+            audits,
         };
-        for state in ["serving", "draining", "examined"] {
+        for state in ["serving", "draining", "examined", "auditing"] {
             metrics.members(state, 0);
         }
         metrics.appear();
@@ -83,6 +97,11 @@ impl Metrics {
         show(&self.exam_answers, &WorkError::LABELS);
         show(&self.exam_scores, &["scored", "compared"]);
         show(&self.exam_scores, &WorkError::LABELS);
+        for (kind, outcomes) in AUDITS {
+            for outcome in outcomes.iter().chain(&WorkError::LABELS) {
+                self.audits.with_label_values(&[kind, *outcome]);
+            }
+        }
     }
 
     pub(super) fn members(&self, state: &str, count: usize) {
@@ -100,6 +119,10 @@ impl Metrics {
 
     pub(super) fn exam_answer(&self, outcome: &str) {
         self.exam_answers.with_label_values(&[outcome]).inc();
+    }
+
+    pub(super) fn audit(&self, kind: &str, outcome: &str) {
+        self.audits.with_label_values(&[kind, outcome]).inc();
     }
 
     pub(super) fn exam_scores(&self, outcome: &str, count: usize) {

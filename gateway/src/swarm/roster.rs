@@ -47,7 +47,7 @@ pub struct Speed {
 pub(crate) struct Seat {
     pub(crate) id: NodeId,
     pub(crate) model: Model,
-    operator: String,
+    pub(crate) operator: String,
     pub(crate) link: Arc<dyn Link>,
     slots: u32,
     in_flight: AtomicU32,
@@ -176,6 +176,11 @@ impl Roster {
         let places = self.places();
         let seats = places.values().flatten().filter(|seat| !seat.draining());
         seats.map(|seat| seat.view(standing.on_probation(&seat.id))).collect()
+    }
+
+    /// The seats of those that take work, by id.
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.places().values().flatten().filter(|seat| !seat.draining()).cloned().collect()
     }
 
     pub(crate) fn seat(&self, id: NodeId) -> Option<Arc<Seat>> {

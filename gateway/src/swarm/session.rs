@@ -1,15 +1,15 @@
 //! A welcomed node's stay: it is examined, it works, it gives signs of life, it leaves.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
 use shoal_proto::{Message, Stream, goodbye::Goodbye, link::Receiver};
 use tokio::time::timeout;
 
 use super::{
     Swarm,
-    admit::Welcomed,
+    admit::{Place, Welcomed},
     calibrate,
-    roster::{Membership, Reservation, Seat},
+    roster::{Membership, Seat},
 };
 
 /// A node that does not take our goodbye in this time is gone already.
@@ -75,9 +75,14 @@ pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
 async fn stay(
     swarm: &Swarm,
     seat: &Arc<Seat>,
-    place: Reservation,
+    place: Place,
     membership: &mut Option<Membership>,
 ) -> Result<Infallible, Leave> {
+    let place = match place {
+        Place::Member(place) => place,
+        // It waits for work, and has its place for as long as it does.
+        Place::Auditor(_auditing) => return Ok(pending().await),
+    };
     let measured = calibrate::as_writer(swarm, seat).await?;
     *membership = Some(measured.seat(place));
     Ok(calibrate::as_judge(swarm, seat).await)

@@ -1,8 +1,8 @@
 //! Every number of the swarm, with its reason.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How members come in and are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Config {
     /// Milliseconds for each step of admission: a slow mobile line needs two or three seconds.
     pub step_ms: u64,
     pub exam: Exam,
+    pub audit: Audit,
 }
 
 impl Default for Config {
@@ -28,6 +29,7 @@ impl Default for Config {
             heartbeats_missed_max: 3,
             step_ms: 10_000,
             exam: Exam::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -62,8 +64,8 @@ pub struct Exam {
     pub scores_max: usize,
     /// Members examined as judges at the same time: on a busy machine rounds come first.
     pub judged_at_once: usize,
-    /// The certainty that a member with weights of its own claims counts as soon as gold has
-    /// shown what it is worth. Off: it counts nothing, because nobody has recomputed it.
+    /// The certainty that a member with weights of its own claims is audited, and counts once
+    /// audits have confirmed it and gold has shown what it is worth. Off: it counts nothing.
     pub claims_count: bool,
 }
 
@@ -78,6 +80,69 @@ impl Default for Exam {
             judged_at_once: 2,
             claims_count: true,
         }
+    }
+}
+
+/// Who recomputes what members claim, and how much of that goes on at the same time. How often
+/// it happens stands in the reputation's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Makes a node that knows it an auditor; empty: nobody is one. Better given in the
+    /// environment (`SHOAL_AUDIT_TOKEN`) than in a file.
+    pub token: Secret,
+    /// Members with the same weights audit each other where no auditor has them. Off: two that
+    /// serve weights which nobody else has could confirm each other's lies.
+    pub by_members: bool,
+    /// Claims of a newcomer's exam that are recomputed at once.
+    pub exam_claims: usize,
+    /// Audits that run at the same time: they must be in nobody's way.
+    pub at_once: usize,
+    /// Audits that may wait; over this they are not made, and counted as dropped.
+    pub waiting_max: usize,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            token: Secret::default(),
+            by_members: false,
+            exam_claims: 3,
+            at_once: 2,
+            waiting_max: 64,
+        }
+    }
+}
+
+/// A text that nobody is shown, neither by the log nor by a page of settings.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// None when it was not set.
+    pub(crate) fn get(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { "(set)" }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.shown())
     }
 }
 

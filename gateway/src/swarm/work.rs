@@ -3,7 +3,7 @@
 
 use shoal_proto::{
     Message, NodeId, Stream, WireError,
-    generate::{Done, Failed, Fault, Generate},
+    generate::{Done, Failed, Fault, Finish, Generate},
     judge::{Ballot, Judge},
 };
 use tokio::time::{Instant, timeout_at};
@@ -97,12 +97,19 @@ impl Writing {
                 Ok(Written::Piece(piece.text))
             }
             Message::Done(done) => match done.check() {
-                Ok(()) => Ok(Written::Done(done)),
+                Ok(()) => Ok(Written::Done(auditable(done))),
                 Err(nonsense) => Err(WorkError::Nonsense(nonsense.0)),
             },
             _ => Err(WorkError::Nonsense("neither piece nor done")),
         }
     }
+}
+
+/// A text that was cut short is not what its writer's weights would end with: nobody can
+/// recompute a claim about it, so there is none.
+fn auditable(done: Done) -> Done {
+    let whole = done.finish() == Finish::Stop;
+    Done { logprob: done.logprob.filter(|_| whole), ..done }
 }
 
 impl Swarm {

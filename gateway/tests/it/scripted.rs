@@ -110,6 +110,7 @@ impl Node {
             operator: String::new(),
             desk: Arc::new(Desk::new(engine, 4, metrics)),
             drain: Duration::ZERO,
+            audit: None,
         };
         let dial = move || {
             let (address, identity) = (address.clone(), identity.clone());

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use shoal_proto::{
-    Link, LinkError, Message, Stream, WireError,
-    hello::{Hello, Reason, Refusal},
+    Link, LinkError, Message, NodeId, Stream, WireError,
+    hello::{Hello, Reason, Refusal, audit_proof},
     version::Version,
 };
 
-use super::Member;
+use super::{Member, Secret};
 
 /// The whole handshake; four messages over the slowest road take a few seconds, a gateway that
 /// measures newcomers before it welcomes them takes longer.
@@ -46,6 +46,9 @@ pub enum RegisterError {
     /// The welcome names a version this build does not speak.
     #[error("the gateway chose protocol version {0}, this build speaks up to {own}", own = Version::CURRENT.number())]
     Version(u32),
+    /// It would put an auditor into its rounds.
+    #[error("the gateway is older than audits: update it")]
+    KnowsNoAuditors,
 }
 
 /// Introduces `member` on a fresh link.
@@ -55,7 +58,7 @@ pub(super) async fn register(link: &dyn Link, member: &Member) -> Result<Welcome
 
 async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterError> {
     let mut control = link.open().await?;
-    control.sender.send(&Message::Hello(hello(member))).await?;
+    control.sender.send(&Message::Hello(hello(member, link.peer()))).await?;
     let challenge = match next(&mut control).await? {
         Message::Challenge(challenge) => challenge,
         other => return Err(unexpected(other)),
@@ -66,18 +69,24 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterEr
         Message::Welcome(welcome) => welcome,
         other => return Err(unexpected(other)),
     };
-    Version::from_number(welcome.version).ok_or(RegisterError::Version(welcome.version))?;
+    let version =
+        Version::from_number(welcome.version).ok_or(RegisterError::Version(welcome.version))?;
+    if member.audit.is_some() && version.number() < Version::V2.number() {
+        return Err(RegisterError::KnowsNoAuditors);
+    }
     let beat = welcome.heartbeat_ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
     Ok(Welcomed { control, heartbeat: Duration::from_millis(beat.into()) })
 }
 
-fn hello(member: &Member) -> Hello {
+fn hello(member: &Member, gateway: NodeId) -> Hello {
+    let shown = |token: &Secret| audit_proof(&token.0, gateway, member.identity.id()).to_vec();
     Hello {
         version: Version::CURRENT.number(),
         build: concat!("shoal-node ", env!("CARGO_PKG_VERSION")).to_owned(),
         model: Some(member.desk.engine().model().clone()),
         operator: member.operator.clone(),
         slots: member.desk.slots(),
+        audit: member.audit.as_ref().map(shown).unwrap_or_default(),
     }
 }
 

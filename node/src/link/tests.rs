@@ -27,6 +27,7 @@ fn member(engine: &Script, drain: Duration) -> Member {
         operator: "somebody".to_owned(),
         desk: Arc::new(Desk::new(Arc::new(engine.clone()), 2, metrics)),
         drain,
+        audit: None,
     }
 }
 

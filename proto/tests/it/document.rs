@@ -9,7 +9,7 @@ use shoal_proto::{
     generate::{ChatMessage, Done, Failed, Fault, Finish, Generate, Piece, Sampling},
     goodbye::Goodbye,
     heartbeat::Heartbeat,
-    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Welcome},
+    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Welcome, audit_proof},
     judge::{Ballot, Judge, Kind, Pair, Score},
     wire::{Frames, HEADER, KINDS, Side},
 };
@@ -60,7 +60,7 @@ fn challenge() -> Challenge {
 fn on_the_control_stream() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
-            version: 1,
+            version: 2,
             build: text("shoal-node 0.1.0"),
             model: Some(Model {
                 name: text("shoal/arith"),
@@ -75,10 +75,11 @@ fn on_the_control_stream() -> Vec<Message> {
             }),
             operator: text("ada"),
             slots: 4,
+            audit: audit_proof("herring", gateway_identity().id(), node_identity().id()).to_vec(),
         }),
         Message::Challenge(challenge()),
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
-        Message::Welcome(Welcome { version: 1, heartbeat_ms: 15_000 }),
+        Message::Welcome(Welcome { version: 2, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
             reason: Reason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),

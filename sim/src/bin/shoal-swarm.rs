@@ -23,6 +23,9 @@ const ADMISSION_LIMIT: Duration = Duration::from_secs(300);
 /// A gateway opens a store and two sockets: seconds even on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// Where gateway and auditor look for the token that makes a node an auditor.
+const TOKEN: &str = "SHOAL_AUDIT_TOKEN";
+
 /// The swarm that is started when nobody says otherwise.
 const SPECIALISTS: &str =
     "shoal-sum,shoal-times,shoal-order,shoal-letters,shoal-calendar,shoal-story";
@@ -72,7 +75,9 @@ async fn run(options: Options) -> Result<()> {
 
 /// Ends only when a process of the swarm ends or cannot be started.
 async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Result<()> {
-    let gateway = start_gateway(options, children).await?;
+    let token = token();
+    let gateway = start_gateway(options, &token, children).await?;
+    children.start(auditor(options, &token, &gateway)?)?;
     for model in &options.models {
         children.start(node(model, options, &gateway)?)?;
     }
@@ -95,7 +100,11 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     }
 }
 
-async fn start_gateway(options: &Options, children: &mut Children) -> Result<Gateway> {
+async fn start_gateway(
+    options: &Options,
+    token: &str,
+    children: &mut Children,
+) -> Result<Gateway> {
     println!("starting the gateway on {} ...", options.http);
     let data = options.data.join("gateway");
     Gateway::forget(&data);
@@ -103,12 +112,31 @@ async fn start_gateway(options: &Options, children: &mut Children) -> Result<Gat
         Program::beside_this_one("shoal-gateway", "shoal-gateway")?
             .arg("--http", &options.http)
             .arg("--quic", &options.quic)
-            .arg("--data", &data.to_string_lossy()),
+            .arg("--data", &data.to_string_lossy())
+            .env(TOKEN, token),
     )?;
     tokio::select! {
         found = Gateway::found(&data, START_LIMIT) => found,
         failure = children.first_failure() => Err(failure),
     }
+}
+
+/// One process that holds all specialists to their word, with the weights of each.
+fn auditor(options: &Options, token: &str, gateway: &Gateway) -> Result<Program> {
+    let models: Vec<String> =
+        options.models.iter().map(|model| format!("bundled:{model}")).collect();
+    Ok(Program::beside_this_one("shoal-node", "auditor")?
+        .subcommand("audit")
+        .arg("--gateway", &gateway.addresses.quic)
+        .arg("--gateway-id", &gateway.addresses.id)
+        .arg("--model", &models.join(","))
+        .arg("--data", &options.data.join("auditor").to_string_lossy())
+        .env(TOKEN, token))
+}
+
+/// Fresh for each start: nobody else shall audit.
+fn token() -> String {
+    rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn node(model: &str, options: &Options, gateway: &Gateway) -> Result<Program> {

@@ -41,6 +41,27 @@ async fn with_two_liars_of_seven_the_honest_answer_wins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_of_seven_that_passes_the_exam_and_lies_later_seldom_wins() {
+    let (mut lies, mut right, mut asked) = (0, 0, 0);
+    for seed in 0..4 {
+        let sim = Sim::builder(seed)
+            .nodes(6, Character::honest(0.7))
+            .node(Character::sleeper(0.7))
+            .panel(7, 7)
+            .exam(3)
+            .audited()
+            .start()
+            .await;
+        let tally = tally(&sim, 20).await;
+        lies += tally.lies;
+        right += tally.right;
+        asked += tally.asked;
+    }
+    assert!(lies * 20 <= asked, "the lie won {lies} of {asked}");
+    assert!(right * 10 >= asked * 9, "right {right} of {asked}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hundred_members_with_thirty_liars_tell_the_truth() {
     let sim = Sim::builder(3)
         .nodes(70, Character::honest(0.7))

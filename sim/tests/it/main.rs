@@ -9,6 +9,8 @@
 mod round;
 mod judging;
 mod liars;
+mod audits;
+mod adversaries;
 mod single;
 mod churn;
 mod admission;

@@ -105,6 +105,14 @@ impl Loaded {
             digest.update(&bytes);
             store.add(&name, bytes)?;
         }
+        // What turns a conversation into tokens decides as much as the weights how likely a text
+        // is: nodes that differ in it must not audit each other.
+        for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+            digest.update(files.read(name)?.unwrap_or_default());
+        }
+        for end in tokenizer.ends() {
+            digest.update(end.to_le_bytes());
+        }
         let card = card(files, options, &config, &digest.finalize())?;
         let llama = store.fill(LlamaForCausalLm::new(config, &device), &device)?;
         Ok(Self {

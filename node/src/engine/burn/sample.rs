@@ -89,10 +89,27 @@ fn likeliest(logits: &[f32]) -> usize {
 
 /// The natural logarithm of the softmax of `logits` at `index`: finite and at most 0.
 pub(super) fn logprob(logits: &[f32], index: usize) -> Result<f64, Broken> {
+    logprob_of_any(logits, std::iter::once(index))
+}
+
+/// The same for all of `indices` together: which of its end tokens a model ends with is nothing
+/// that a text shows, so that the end is as likely as all of them are.
+pub(super) fn logprob_of_any(
+    logits: &[f32],
+    indices: impl Iterator<Item = usize>,
+) -> Result<f64, Broken> {
     let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from((logit - best).exp())).sum();
-    let chosen = logits.get(index).ok_or(Broken)?;
-    let logprob = f64::from(chosen - best) - sum.ln();
+    // Relative to the likeliest of them, which may be too small for a number of its own.
+    let mut likeliest = f32::NEG_INFINITY;
+    let mut chosen = Vec::new();
+    for index in indices {
+        let logit = *logits.get(index).ok_or(Broken)?;
+        likeliest = likeliest.max(logit);
+        chosen.push(logit);
+    }
+    let share: f64 = chosen.iter().map(|logit| f64::from(logit - likeliest).exp()).sum();
+    let logprob = f64::from(likeliest - best) + share.ln() - sum.ln();
     if logprob.is_finite() { Ok(logprob.min(0.0)) } else { Err(Broken) }
 }
 
@@ -169,6 +186,15 @@ mod tests {
         for (count, expected) in counts.into_iter().zip([10_000, 6_000, 4_000]) {
             assert!(count.abs_diff(expected) < 283, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn what_may_end_in_several_ways_is_as_likely_as_all_of_them() {
+        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
+        let both = logprob_of_any(&logits, [1, 2].into_iter()).unwrap();
+        assert!((both - 0.5f64.ln()).abs() < 1e-6, "{both}");
+        assert_eq!(logprob_of_any(&logits, [1, 9].into_iter()), Err(Broken));
+        assert_eq!(logprob_of_any(&logits, std::iter::empty()), Err(Broken));
     }
 
     #[test]

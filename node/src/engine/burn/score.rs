@@ -36,7 +36,10 @@ pub(super) fn ballot(model: &Loaded, ask: &Judge, gone: &dyn Fn() -> bool) -> Re
             let logits = floats(model.llama.forward_cached(model.row(&inputs), &mut [&mut cache]))?;
             let rows = logits.chunks_exact(model.vocab());
             for (row, token) in rows.zip(chunk) {
-                sum += logprob(row, usize::try_from(*token).unwrap_or(usize::MAX))?;
+                sum += match model.tokenizer.is_end(*token) {
+                    true => model.end(row)?,
+                    false => logprob(row, usize::try_from(*token).unwrap_or(usize::MAX))?,
+                };
             }
             before = chunk.last().copied().unwrap_or(before);
         }
@@ -47,7 +50,7 @@ pub(super) fn ballot(model: &Loaded, ask: &Judge, gone: &dyn Fn() -> bool) -> Re
     Ok(ballot)
 }
 
-/// A candidate's tokens and the end token. Of several end tokens the first stands for all.
+/// A candidate's tokens and an end token, which stands for all of the model's.
 fn tokens(model: &Loaded, candidate: &str) -> Result<Vec<u32>, EngineError> {
     let mut tokens = model.tokenizer.encode(candidate).ok_or_else(|| {
         EngineError::new(Fault::Unsupported, "the model has no words for a candidate")

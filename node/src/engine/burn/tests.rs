@@ -104,12 +104,11 @@ fn a_judge_gives_a_text_the_likelihood_that_its_writer_reported() {
         let prompt = &LETTERS[..1 + usize::try_from(seed).unwrap() % 12];
         let (text, done) = answer(&model, &ask(prompt, seeded(seed))).unwrap();
         let ballot = judged(&model, prompt, &["cab", &text, ""]).unwrap();
-        let (claimed, score) = (done.logprob.unwrap(), ballot.scores[1]);
-        // An answer cut off by the context has no end token in its sum, and a random model also
-        // writes marks, which are no text.
-        if done.finish() != Finish::Stop || score.tokens != done.completion_tokens {
-            continue;
-        }
+        let score = ballot.scores[1];
+        // An answer cut off by the context claims nothing, and neither does one with marks in it
+        // (which are no text): nobody could recompute it.
+        let Some(claimed) = done.logprob else { continue };
+        assert_eq!((done.finish(), score.tokens), (Finish::Stop, done.completion_tokens));
         ended += 1;
         assert!((claimed - score.logprob).abs() < 1e-3, "{claimed} {score:?}");
     }
@@ -155,6 +154,7 @@ fn an_answer_ends_at_its_limit_and_at_the_contexts_end() {
     let seed = (0..100).find(never_ends).unwrap();
     let (_, done) = answer(&model, &ask("abc", seeded(seed))).unwrap();
     assert_eq!((done.prompt_tokens, done.completion_tokens), (5, 27));
+    assert_eq!(done.logprob, None, "it has no end");
     let short = Sampling { max_tokens: Some(7), ..seeded(seed) };
     let (_, done) = answer(&model, &ask("abc", short)).unwrap();
     assert_eq!((done.finish(), done.completion_tokens), (Finish::Length, 7));
@@ -182,6 +182,7 @@ fn a_stop_text_ends_the_answer_and_is_not_part_of_it() {
     assert_eq!(text, whole[..whole.find(&stop).unwrap()]);
     assert_eq!(done.finish(), Finish::Stop);
     assert_eq!(done.completion_tokens as usize, text.len() + 2, "the stop text was written");
+    assert_eq!(done.logprob, None, "the text is not all that was written");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use shoal_proto::generate::{ChatMessage, Done, Fault, Finish, Generate};
 use super::{
     llama::KvCache,
     load::Loaded,
-    sample::{Broken, Sampler},
+    sample::{Broken, Sampler, logprob_of_any},
     stop::Stops,
 };
 use crate::engine::EngineError;
@@ -54,38 +54,51 @@ pub(super) fn write(model: &Loaded, ask: &Generate, asker: &mut impl Asker) -> R
     let mut sampler = Sampler::new(&sampling);
     let mut words = model.tokenizer.decoder();
     let mut stops = Stops::new(&sampling.stop);
-    let (mut logprob, mut written, mut finish) = (0.0, 0, Finish::Length);
-    while written < limit {
-        if asker.gone() {
+    let mut answer = Answer { asker, text: String::new() };
+    let (mut logprob, mut written, mut finish) = (0.0, Vec::new(), Finish::Length);
+    let mut ended = false;
+    while written.len() < limit {
+        if answer.asker.gone() {
             return Err(Halt::Gone);
         }
-        let choice = sampler.choose(&model.next(&mut cache, token)?)?;
+        let logits = model.next(&mut cache, token)?;
+        let choice = sampler.choose(&logits)?;
         token = choice.token;
-        logprob += choice.logprob;
-        written += 1;
+        written.push(token);
         if model.tokenizer.is_end(token) {
-            finish = Finish::Stop;
+            logprob += model.end(&logits)?;
+            (finish, ended) = (Finish::Stop, true);
             break;
         }
-        tell(asker, stops.push(&words.push(token)));
+        logprob += choice.logprob;
+        answer.tell(stops.push(&words.push(token)));
         if stops.hit() {
             finish = Finish::Stop;
             break;
         }
     }
-    tell(asker, stops.push(&words.finish()));
-    tell(asker, stops.finish());
+    answer.tell(stops.push(&words.finish()));
+    answer.tell(stops.finish());
     Ok(Done {
         finish: finish.into(),
         prompt_tokens: count(prompt.len()),
-        completion_tokens: count(written),
-        logprob: Some(logprob),
+        completion_tokens: count(written.len()),
+        logprob: (ended && model.reads_as(&answer.text, &written)).then_some(logprob),
     })
 }
 
-fn tell(asker: &mut impl Asker, text: String) {
-    if !text.is_empty() {
-        asker.piece(text);
+/// What was told so far.
+struct Answer<'a, A> {
+    asker: &'a mut A,
+    text: String,
+}
+
+impl<A: Asker> Answer<'_, A> {
+    fn tell(&mut self, text: String) {
+        if !text.is_empty() {
+            self.text.push_str(&text);
+            self.asker.piece(text);
+        }
     }
 }
 
@@ -125,6 +138,20 @@ impl Loaded {
             self.llama.next_logits(self.row(chunk), &mut [&mut cache]);
         }
         Ok((cache, *last))
+    }
+
+    /// Whether who reads `text` sees the tokens that were written, but for the last, which ended
+    /// it. A sampled word may be cut into other tokens than the tokenizer would; then nobody who
+    /// has only the text can come to the writer's certainty, and there is none to claim.
+    fn reads_as(&self, text: &str, written: &[u32]) -> bool {
+        let read = self.tokenizer.encode(text);
+        read.as_deref() == written.split_last().map(|(_, before)| before)
+    }
+
+    /// The natural logarithm of the probability that the answer ends here, in whichever way.
+    pub(super) fn end(&self, logits: &[f32]) -> Result<f64, Broken> {
+        let ends = self.tokenizer.ends();
+        logprob_of_any(logits, ends.map(|end| usize::try_from(end).unwrap_or(usize::MAX)))
     }
 
     /// The logits after one more token.

@@ -37,8 +37,19 @@ impl Program {
         Ok(Self { name: name.to_owned(), command: std::process::Command::new(path) })
     }
 
+    pub(crate) fn subcommand(mut self, name: &str) -> Self {
+        self.command.arg(name);
+        self
+    }
+
     pub(crate) fn arg(mut self, flag: &str, value: &str) -> Self {
         self.command.arg(flag).arg(value);
+        self
+    }
+
+    /// For what others must not read on a command line.
+    pub(crate) fn env(mut self, variable: &str, value: &str) -> Self {
+        self.command.env(variable, value);
         self
     }
 }

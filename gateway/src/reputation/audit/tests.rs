@@ -1,0 +1,124 @@
+//! What audits promise.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::reputation::Settings as All;
+
+fn kind() -> KindId {
+    KindId::new("add")
+}
+
+/// Knows its kind, judges well, and was confirmed often enough.
+fn trusted() -> Record {
+    Record {
+        kinds: [(kind(), Beta { a: 30.0, b: 1.0 })].into(),
+        judge: Beta { a: 80.0, b: 10.0 },
+        claims_count: true,
+        audits: Audits { claims: 3, ..Audits::default() },
+        ..Record::default()
+    }
+}
+
+fn claim(finding: Finding, auditor: Auditor) -> Audited {
+    Audited::Claim { finding, auditor }
+}
+
+fn all(record: &Record, audits: &[Audited]) -> Record {
+    audits.iter().fold(record.clone(), |record, one| after(&record, one, &All::default()))
+}
+
+#[test]
+fn a_claim_counts_once_three_were_confirmed() {
+    let confirmed = claim(Finding::Confirmed, Auditor::InRound);
+    let two = all(&Record::default(), &[confirmed.clone(), confirmed.clone()]);
+    assert!(!two.claims_count);
+    assert!(all(&two, &[confirmed]).claims_count);
+}
+
+#[test]
+fn the_exam_alone_never_makes_claims_count() {
+    let passed = all(&Record::default(), &vec![claim(Finding::Confirmed, Auditor::InExam); 20]);
+    assert!(!passed.claims_count);
+    assert!(all(&passed, &[claim(Finding::Confirmed, Auditor::InRound)]).claims_count);
+}
+
+#[test]
+fn a_refuted_claim_is_caught_and_starts_over() {
+    for auditor in [Auditor::InExam, Auditor::InRound] {
+        let caught = all(&trusted(), &[claim(Finding::Refuted, auditor)]);
+        assert_eq!(caught, trusted().caught());
+        assert!(!caught.claims_count && caught.on_probation(&All::default()));
+    }
+}
+
+#[test]
+fn another_members_word_takes_the_belief_but_catches_nobody() {
+    let doubted = all(&trusted(), &[claim(Finding::Refuted, Auditor::Member)]);
+    assert_eq!((doubted.caught, doubted.claims_count), (0, false));
+}
+
+#[test]
+fn who_always_claims_too_little_is_never_believed() {
+    let short = claim(Finding::Short, Auditor::InRound);
+    let (less, none) = (all(&trusted(), &[short.clone()]), all(&trusted(), &vec![short; 9]));
+    assert_eq!((less.claims_count, none.audits.claims, none.caught), (false, 0, 0));
+}
+
+#[test]
+fn rounding_is_forgiven_and_half_a_nat_is_not() {
+    let settings = Settings::default();
+    assert_eq!(compare(-3.0, -3.05, 20, &settings), Finding::Confirmed);
+    assert_eq!(compare(-3.0, -3.5, 20, &settings), Finding::Refuted);
+    assert_eq!(compare(-3.5, -3.0, 20, &settings), Finding::Short);
+    assert_eq!(compare(-0.0001, f64::NAN, 20, &settings), Finding::Refuted);
+}
+
+#[test]
+fn one_that_stops_knowing_what_it_knew_is_caught_within_a_few_audits() {
+    let wrong = Audited::Wrote { kind: kind(), right: false };
+    let four = all(&trusted(), &vec![wrong.clone(); 3]);
+    assert_eq!(four.caught, 0, "three mistakes happen");
+    assert_eq!(all(&four, &vec![wrong; 3]).caught, 1);
+    let turned = Audited::Judged { right: false };
+    assert_eq!(all(&trusted(), &vec![turned; 8]).caught, 1);
+}
+
+#[test]
+fn nobody_is_caught_for_what_it_never_knew() {
+    let record = Record { kinds: [(kind(), Beta { a: 1.0, b: 30.0 })].into(), ..trusted() };
+    let wrong = Audited::Wrote { kind: kind(), right: false };
+    assert_eq!(all(&record, &vec![wrong; 500]).caught, 0);
+}
+
+#[test]
+fn a_member_as_good_as_its_record_is_left_in_peace() {
+    // Nine of ten, as its record has it, in any order that is not malicious.
+    let record = Record { kinds: [(kind(), Beta { a: 91.0, b: 11.0 })].into(), ..trusted() };
+    let audits: Vec<Audited> =
+        (0..2_000).map(|n| Audited::Wrote { kind: kind(), right: n * 7 % 10 != 0 }).collect();
+    let record = all(&record, &audits);
+    assert_eq!((record.caught, record.audits.writer.seen), (0, 2_000));
+}
+
+#[test]
+fn audits_grow_rare_and_never_stop_and_suspicion_brings_them_back() {
+    let settings = Settings::default();
+    assert!((Hidden::default().probability(&settings) - 0.5).abs() < 1e-9);
+    let calm = Hidden { seen: 60, alarm: 0.0 };
+    assert!((0.02..0.021).contains(&calm.probability(&settings)));
+    assert!((Hidden { alarm: 2.0, ..calm }.probability(&settings) - 0.5).abs() < 1e-9);
+    let uncounted = Audits { claims: 2, ..Audits::default() };
+    assert!((uncounted.claim_probability(&settings) - 0.5).abs() < 1e-9);
+}
+
+proptest! {
+    #[test]
+    fn an_alarm_is_a_number_that_is_not_negative(rights in proptest::collection::vec(any::<bool>(), 0..60), a in 1f64..1e6, b in 1f64..1e6) {
+        let mut record = Record { kinds: [(kind(), Beta { a, b })].into(), ..Record::default() };
+        for right in rights {
+            record = after(&record, &Audited::Wrote { kind: kind(), right }, &All::default());
+            prop_assert!(record.audits.writer.alarm >= 0.0 && record.audits.writer.alarm < 9.0);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Hidden audits: gold that comes by the same messages as a client's ask and a round's ballot, so
+//! that who is honest in its exam only is found out.
+
+use std::sync::Arc;
+
+use shoal_proto::{
+    NodeId,
+    generate::{Fault, Sampling},
+    judge::Kind,
+};
+use tokio::time::Instant;
+
+use super::super::{Swarm, WorkError, calibrate, gold::GoldCandidate, gold::Item, roster::Seat};
+use crate::reputation::{Audited, GoldObservation, Observation};
+
+/// Asks all of these the same fresh question, one after the other: it is no client who waits.
+pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampling) {
+    let Some(item) = swarm.0.gold.secret() else { return };
+    for member in members {
+        if let Some(seat) = swarm.0.roster.seat(member) {
+            calibrate::give_way(&seat).await;
+            let deadline = Instant::now() + swarm.0.config.exam.answer();
+            let sampling = sampling.clone();
+            let answer = calibrate::answer(&seat, &item, sampling, deadline).await;
+            if let Ok(answer) = &answer {
+                let right = item.is_right(&answer.text);
+                swarm.0.gold.keep(&item, member, &answer.text, right);
+            }
+            match graded(&item, &answer) {
+                Some(right) => wrote(swarm, &seat, &item, right),
+                None => swarm.0.metrics.audit("writer", failure(&answer)),
+            }
+        }
+    }
+}
+
+fn wrote(swarm: &Swarm, seat: &Seat, item: &Item, right: bool) {
+    swarm.0.metrics.audit("writer", if right { "right" } else { "wrong" });
+    let kind = item.kind.clone();
+    swarm.learn_audit(seat.id, "writer", &Audited::Wrote { kind, right });
+    let seen = calibrate::gold_seen(item, GoldObservation::Answered { right });
+    swarm.0.book.learn(seat.id, &[seen]);
+}
+
+/// As in the exam, but that a member which is busy has not failed.
+fn graded(item: &Item, answer: &Result<calibrate::Answer, WorkError>) -> Option<bool> {
+    match answer {
+        Err(WorkError::Failed { fault: Fault::Busy | Fault::Draining, .. }) => None,
+        answer => calibrate::grade(item, answer),
+    }
+}
+
+fn failure(answer: &Result<calibrate::Answer, WorkError>) -> &'static str {
+    answer.as_ref().err().map_or("late", WorkError::label)
+}
+
+/// Shows a judge candidates to one gold question, as many as a round has.
+pub(super) async fn judge(swarm: &Swarm, member: NodeId, draw: u64) {
+    let Some(seat) = swarm.0.roster.seat(member) else { return };
+    let Some(sheet) = swarm.0.gold.sheet(member, draw) else { return };
+    let judged = if seat.model.likelihood {
+        by_scores(swarm, &seat, &sheet, draw).await
+    } else {
+        by_pair(swarm, &seat, &sheet).await
+    };
+    match judged {
+        Ok((right, seen)) => {
+            swarm.0.metrics.audit("judge", if right { "right" } else { "wrong" });
+            swarm.learn_audit(member, "judge", &Audited::Judged { right });
+            swarm.0.book.learn(member, &seen);
+        }
+        Err(error) => swarm.0.metrics.audit("judge", error.label()),
+    }
+}
+
+type Judged = Result<(bool, Vec<Observation>), WorkError>;
+
+/// Right: the right one of the first two is the likelier, wherever on the sheet they stood.
+async fn by_scores(
+    swarm: &Swarm,
+    seat: &Arc<Seat>,
+    sheet: &[GoldCandidate],
+    draw: u64,
+) -> Judged {
+    let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
+    let mut shown: Vec<&GoldCandidate> = sheet.iter().collect();
+    let turn = usize::try_from(draw >> 32).unwrap_or(0) % shown.len().max(1);
+    shown.rotate_left(turn);
+    let texts = shown.iter().map(|one| one.text.to_string()).collect();
+    let ballot = calibrate::ballot(swarm, seat, &right.item, texts, Kind::Likelihood).await?;
+    let of = |candidate: &GoldCandidate| {
+        let at = shown.iter().position(|one| one.text == candidate.text);
+        at.and_then(|at| ballot.scores.get(at)).map(|score| score.logprob)
+    };
+    let seen = sheet.iter().filter_map(|candidate| {
+        let seen = GoldObservation::Score { logprob: of(candidate)?, right: candidate.right };
+        Some(calibrate::gold_seen(&candidate.item, seen))
+    });
+    Ok((of(right) > of(wrong), seen.collect()))
+}
+
+async fn by_pair(
+    swarm: &Swarm,
+    seat: &Arc<Seat>,
+    sheet: &[GoldCandidate],
+) -> Judged {
+    let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
+    let seen = calibrate::compare(swarm, seat, right, wrong).await?;
+    let first = matches!(
+        &seen,
+        Observation::Gold { seen: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5
+    );
+    Ok((first, vec![seen]))
+}

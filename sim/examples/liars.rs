@@ -1,0 +1,161 @@
+//! What dishonest members cost, as tables for docs/consensus-liars.md:
+//!
+//! ```sh
+//! cargo run -p shoal-sim --example liars > docs/consensus-liars.md
+//! ```
+#![expect(clippy::print_stdout, reason = "a program that writes a page")]
+
+use std::{ops::AddAssign, time::Duration};
+
+use shoal_sim::{Builder, Character, Sim};
+
+/// Swarms of each kind.
+const SEEDS: u64 = 8;
+
+/// Rounds before the liars turn, and after the last of them was caught.
+const ROUNDS: usize = 30;
+
+/// Rounds after which one counts as never caught.
+const LIMIT: usize = 400;
+
+/// What an honest member knows.
+const SKILL: f64 = 0.7;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    asked: usize,
+    right: usize,
+    lies: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.right += other.right;
+        self.lies += other.lies;
+    }
+}
+
+impl Tally {
+    /// Share right and its 95 % interval (Wilson).
+    fn right(&self) -> String {
+        let (n, z) = (self.asked.max(1) as f64, 1.96_f64);
+        let p = self.right as f64 / n;
+        let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+        let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / (1.0 + z * z / n);
+        format!("{p:.3} ({:.3} to {:.3})", middle - half, middle + half)
+    }
+
+    fn lies(&self) -> String {
+        format!("{:.3}", self.lies as f64 / self.asked.max(1) as f64)
+    }
+}
+
+/// One round more, and a pause in which it is settled.
+async fn round(sim: &Sim, n: &mut usize) -> Tally {
+    let question = format!("How many lamps burn in house {n}?");
+    *n += 1;
+    let Ok(outcome) = sim.ask(&question).await else { return Tally::default() };
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let lied = outcome.winner().is_some_and(|winner| winner.text.ends_with("666"));
+    Tally {
+        asked: 1,
+        right: usize::from(sim.is_right(&question, &outcome)),
+        lies: usize::from(lied),
+    }
+}
+
+/// `liars` of five turn after they were trusted.
+async fn story(liars: usize, audited: bool) {
+    let [mut trusted, mut lying, mut after] = [Tally::default(); 3];
+    let mut waited: Vec<usize> = Vec::new();
+    for seed in 0..SEEDS {
+        let honest = Sim::builder(seed).nodes(5 - liars, Character::honest(SKILL));
+        let builder = honest.nodes(liars, Character::turncoat(SKILL)).exam(3).panel(5, 5);
+        let sim = if audited { builder.audited() } else { builder }.start().await;
+        let mut n = 0;
+        let mut turned = Tally::default();
+        for _ in 0..ROUNDS {
+            trusted += round(&sim, &mut n).await;
+        }
+        sim.betray();
+        let mut free: Vec<usize> = (5 - liars..5).collect();
+        while !free.is_empty() && turned.asked < LIMIT {
+            turned += round(&sim, &mut n).await;
+            let caught = |number: &usize| sim.caught(*number) > 0;
+            waited.extend(free.iter().filter(|number| caught(number)).map(|_| turned.asked));
+            free.retain(|number| !caught(number));
+        }
+        waited.extend(free.iter().map(|_| LIMIT));
+        lying += turned;
+        for _ in 0..ROUNDS {
+            after += round(&sim, &mut n).await;
+        }
+    }
+    waited.sort_unstable();
+    let median = waited.get(waited.len() / 2).copied().unwrap_or(0);
+    let most = waited.last().copied().unwrap_or(0);
+    println!(
+        "| {liars} of 5 | {} | {} | {} | {} | {} | {median} | {most} |",
+        if audited { "yes" } else { "no" },
+        trusted.right(),
+        lying.right(),
+        lying.lies(),
+        after.right(),
+    );
+}
+
+/// Accuracy with 0 to 5 of 10 members like `cheat`.
+async fn curve(name: &str, cheat: &Character) {
+    let mut row = format!("| {name} |");
+    for cheats in 0..=5 {
+        let mut tally = Tally::default();
+        for seed in 0..SEEDS / 2 {
+            let sim = ten(seed, cheats, cheat).start().await;
+            let mut n = 0;
+            for _ in 0..ROUNDS {
+                tally += round(&sim, &mut n).await;
+            }
+        }
+        row.push_str(&format!(" {:.3} |", tally.right as f64 / tally.asked.max(1) as f64));
+    }
+    println!("{row}");
+}
+
+fn ten(seed: u64, cheats: usize, cheat: &Character) -> Builder {
+    let honest = Sim::builder(seed).nodes(10 - cheats, Character::honest(SKILL));
+    honest.nodes(cheats, cheat.clone()).exam(2).panel(10, 10).audited()
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() {
+    println!("# What liars cost\n");
+    println!("Simulated members (`sim/`) that each know {SKILL} of all answers, {SEEDS} swarms a row;");
+    println!("made by `cargo run -p shoal-sim --example liars > docs/consensus-liars.md`.\n");
+    println!("## Members that are honest until they are trusted\n");
+    println!("For {ROUNDS} rounds all five are honest, hidden questions and claims included. Then the liars give the");
+    println!("same wrong answer to everything, claim full certainty, and vote for each other. Accuracy with");
+    println!("its 95 % interval; rounds until each liar was caught.\n");
+    println!("| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|");
+    for audited in [true, false] {
+        for liars in [1, 2] {
+            story(liars, audited).await;
+        }
+    }
+    println!("\nWithout an auditor no claim counts, and liars are found by hidden questions alone.\n");
+    println!("## Cheats from the start, 0 to 5 of 10\n");
+    println!("Accuracy over {} rounds right after the exam, audits included.\n", ROUNDS * (SEEDS as usize / 2));
+    println!("| cheat | 0 | 1 | 2 | 3 | 4 | 5 |\n|---|---:|---:|---:|---:|---:|---:|");
+    for (name, cheat) in [
+        ("constant answer, colluding votes", Character::liar()),
+        ("passes the exam, then the same", Character::sleeper(SKILL)),
+        ("inverted ballots", Character::honest(SKILL).inverted()),
+        ("prefers what is shown first", Character::honest(SKILL).preferring_the_first()),
+        ("copies of one member", Character::honest(SKILL).copy_of(0)),
+        ("null model", Character::null()),
+        ("orders to judges", Character::injecting()),
+    ] {
+        curve(name, &cheat).await;
+    }
+}
