@@ -17,7 +17,7 @@ fn answered_kind(kind: &str, right: bool) -> Observation {
 }
 
 fn pairwise(p: f64, flipped: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped } }
+    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped, item: 0 } }
 }
 
 fn score(logprob: f64, right: bool) -> Observation {

@@ -13,7 +13,7 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
-use crate::reputation::{KindId, KindModel, Observation, Record, Settings, Standing, learn};
+use crate::reputation::{KindId, KindModel, Kin, Observation, Record, Settings, Standing, learn};
 
 /// A database that takes longer than this is treated as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -111,6 +111,11 @@ impl Book {
     /// Says whether a member's claimed certainty may count at all.
     pub fn let_claims_count(&self, node: NodeId, claims_count: bool) {
         self.change(node, |record, _| Record { claims_count, ..record.clone() });
+    }
+
+    /// Says whose mistakes a member is likely to share.
+    pub fn introduce(&self, node: NodeId, kin: Kin) {
+        self.change(node, |record, _| Record { kin, ..record.clone() });
     }
 
     /// Saves a member's page and closes it: it left.

@@ -47,7 +47,7 @@ pub struct Speed {
 pub(crate) struct Seat {
     pub(crate) id: NodeId,
     pub(crate) model: Model,
-    operator: String,
+    pub(super) operator: String,
     pub(crate) link: Arc<dyn Link>,
     slots: u32,
     in_flight: AtomicU32,
