@@ -179,6 +179,11 @@ impl Standing {
         Self::new(BTreeMap::new(), KindModel::default(), Settings::default())
     }
 
+    /// The kind of ask that verdicts are weighed for.
+    pub fn ask(&self) -> &KindPosterior {
+        &self.ask
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.all.settings
     }

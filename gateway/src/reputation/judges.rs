@@ -99,13 +99,16 @@ impl Kin {
 /// Log-odds that this judge is right when it prefers one of two on such an ask, by itself.
 pub(super) fn log_odds(record: &Record, ask: &KindPosterior, settings: &Settings) -> f64 {
     /// No flip rate alone says more: a liar's two orders agree perfectly.
-    const FLIPS_SAY: f64 = 2.5;
+    const FLIPS_SAY_MOST: f64 = 2.5;
+    /// Nor less: on pairs where its orders contradict each other a judge says nothing anyway.
+    const FLIPS_SAY_LEAST: f64 = 0.3;
     /// Agreements after which the crowd counts half of what it may count at most.
     const CROWD_HALF: f64 = 20.0;
     let flips = record.flips.shrunk_mean(settings.flips_expected, settings.pair_shrinkage);
     // Who contradicts itself half the time looks at positions and not at answers: what is left of
     // its log-odds fades with it.
-    let steady = ((1.0 - 2.0 * flips).max(0.0) * logit(1.0 - flips)).min(FLIPS_SAY);
+    let steady = (1.0 - 2.0 * flips).max(0.0).sqrt() * logit(1.0 - flips);
+    let steady = steady.clamp(FLIPS_SAY_LEAST, FLIPS_SAY_MOST);
     let agreed = record.agreed.seen();
     let crowd = settings.crowd_pairs * agreed / (agreed + CROWD_HALF);
     let mut tally = Tally { right: crowd * record.agreed.mean(), of: crowd };
@@ -218,10 +221,11 @@ pub(super) fn weigh_together(judges: &[Judge<'_>], settings: &Settings) -> Vec<f
     }
     let alone: Vec<f64> = judges.iter().map(|judge| judge.log_odds).collect();
     let together = solve(matrix, &alone);
-    // Whatever the others say, nobody's word is turned around but by its own gold; and company
-    // makes nobody better than it is.
+    // Whatever the others say, nobody's word is turned around but by its own gold, nor made more
+    // than twice as loud. (Louder at all, because of two judges that make the same mistakes, one
+    // mostly right and one mostly wrong, the difference tells more than either.)
     let held = |(w, v): (&f64, f64)| {
-        if w * v > 0.0 { v.clamp(-w.abs(), w.abs()) } else { 0.0 }
+        if w * v > 0.0 { v.clamp(-2.0 * w.abs(), 2.0 * w.abs()) } else { 0.0 }
     };
     alone.iter().zip(together).map(held).collect()
 }

@@ -70,7 +70,7 @@ impl Default for Settings {
             kind_shrinkage: 2.0,
             pair_shrinkage: 4.0,
             flips_expected: 0.25,
-            flips_variance: 0.8,
+            flips_variance: 1.0,
             kind_variance: 0.5,
             crowd_pairs: 1.0,
             correlation_expected: 0.2,
