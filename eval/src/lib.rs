@@ -5,6 +5,7 @@
 //! methods    what each way to pick an answer would have said -> right or wrong, tokens, seconds
 //! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart (SVG)
 //! replay     the gateway's own ranking over kept records, with other settings
+//! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
 //! ```
 
 pub mod record;
@@ -19,3 +20,4 @@ pub mod chart;
 pub mod replay;
 pub mod ablate;
 pub mod ablations;
+pub mod recorded;

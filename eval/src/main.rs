@@ -15,6 +15,7 @@ use shoal_eval::{
     collect::{self, Plan},
     launch,
     record::Asked,
+    recorded,
     replay::{self, Gold},
     report,
     table::Table,
@@ -39,6 +40,27 @@ enum Command {
     Replay(Replay),
     /// Takes each part of the round away in turn: what it is worth.
     Ablate(Report),
+    /// Measures the ranking on recorded judgments of real models, where somebody has them.
+    Recorded(Recorded),
+}
+
+#[derive(Args, Debug)]
+struct Recorded {
+    /// Folder that holds data/judgments.
+    #[arg(long, env = "SHOAL_SHARED", default_value = "../shared")]
+    shared: PathBuf,
+    /// Folder for consensus-recorded.md and .json.
+    #[arg(long, default_value = "docs")]
+    docs: PathBuf,
+    /// Draws of gold and of order behind every figure.
+    #[arg(long, default_value_t = 40)]
+    draws: u64,
+    /// Panels drawn for each question of the simulated sets.
+    #[arg(long, default_value_t = 3)]
+    panels: u64,
+    /// Leaves out the curves with bad members.
+    #[arg(long)]
+    no_curves: bool,
 }
 
 #[derive(Args, Debug)]
@@ -117,6 +139,7 @@ async fn main() -> ExitCode {
         Some(Command::Ablate(report)) => {
             collect::read(&report.out.records).and_then(|asked| ablate(&asked, &report.out))
         }
+        Some(Command::Recorded(recorded)) => recorded_all(recorded),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -183,6 +206,20 @@ fn ablate(asked: &[Asked], out: &Out) -> Result<()> {
 
 fn put(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn recorded_all(options: &Recorded) -> Result<()> {
+    let (draws, panels) = (options.draws, options.panels);
+    let scale = recorded::Scale { draws, panels, curves: !options.no_curves };
+    let found = recorded::measure(&options.shared, scale)?;
+    let page = recorded::page::markdown(&found, "shoal-eval recorded");
+    std::fs::create_dir_all(&options.docs)
+        .with_context(|| format!("cannot make {}", options.docs.display()))?;
+    put(&options.docs.join("consensus-recorded.md"), &page)?;
+    let figures = serde_json::to_string_pretty(&found)? + "\n";
+    put(&options.docs.join("consensus-recorded.json"), &figures)?;
+    println!("{page}");
+    Ok(())
 }
 
 /// One row for each combination of the settings.

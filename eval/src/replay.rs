@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_gateway::{
     ask,
-    reputation::{self, GoldObservation, KindId, KindModel, Observation, Record, Standing, learn},
+    reputation::{
+        self, GoldObservation, KindId, KindModel, Observation, Record, Standing, judges, learn,
+    },
     round::{agree, evidence, rank},
 };
 
@@ -180,6 +182,7 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
         }
     }
     for ballot in asked.round.iter().flat_map(|round| &round.ballots) {
+        let texts = |at: usize| asked.round.iter().flat_map(move |r| r.candidates.get(at));
         let of = seen.entry(ballot.judge.clone()).or_default();
         for score in &ballot.scores {
             if let Some(right) = asked.rights.get(score.candidate).copied() {
@@ -193,7 +196,9 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
                 (false, true) => 1.0 - pair.p,
                 _ => continue,
             };
-            of.push(gold(GoldObservation::Pairwise { p, flipped: pair.flipped }));
+            let shown = texts(pair.a).chain(texts(pair.b)).map(|one| one.text.as_str());
+            let item = judges::item([asked.question.as_str()].into_iter().chain(shown));
+            of.push(gold(GoldObservation::Pairwise { p, flipped: pair.flipped, item }));
         }
     }
 }

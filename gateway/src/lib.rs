@@ -11,3 +11,4 @@ pub mod config;
 pub mod metrics;
 pub mod telemetry;
 pub mod gateway;
+pub mod replay;

@@ -1,18 +1,20 @@
 //! `shoal-gateway`: reads its settings, serves until told to stop, and says in one line why it
 //! cannot.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use clap::Parser;
-use shoal_gateway::{config::Config, gateway::Gateway, swarm::Secret, telemetry};
+use clap::{Parser, Subcommand};
+use shoal_gateway::{config::Config, gateway::Gateway, replay, swarm::Secret, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Speaks the OpenAI API, asks a swarm of models, and streams the best answer.
 #[derive(Parser, Debug)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Settings, as in config/gateway.toml; what is given here or in the environment comes first.
     #[arg(long, env = "SHOAL_CONFIG")]
     config: Option<PathBuf>,
@@ -33,6 +35,12 @@ struct Options {
     until_stdin_closes: bool,
 }
 
+/// What else it can do; without one of these it serves.
+#[derive(Subcommand, Debug)]
+enum Command {
+    Rank(replay::command::Options),
+}
+
 fn main() -> ExitCode {
     match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +52,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<()> {
+    if let Some(Command::Rank(rank)) = &options.command {
+        let summary = rank.run()?;
+        // Ranked rounds on standard output are for the next program.
+        if rank.fills_stdout() {
+            eprintln!("{summary}");
+        } else {
+            writeln!(std::io::stdout(), "{summary}")?;
+        }
+        return Ok(());
+    }
     let config = settings(&options)?;
     telemetry::start(&config.log).map_err(|why| anyhow!(why))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod beta;
 pub mod calibration;
 pub mod kinds;
+pub mod judges;
 pub mod learn;
 pub mod operators;
 pub mod settings;
@@ -26,6 +27,7 @@ use shoal_proto::NodeId;
 pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
+pub use judges::{Compared, Kin};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use settings::Settings;
@@ -45,17 +47,19 @@ pub struct Record {
     pub certainty: VecDeque<Sample>,
     /// Recent gold candidates with the likelihood that this member gave them, oldest first.
     pub scores: VecDeque<Sample>,
-    /// Recent gold pairs: P that it gave to the right one, both orders averaged, oldest first.
-    pub pairs: VecDeque<f64>,
+    /// Recent gold pairs, oldest first.
+    pub pairs: VecDeque<Compared>,
     /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
     pub flips: Beta,
+    /// How often the ranking made without it put first what it put first.
+    pub agreed: Beta,
+    /// Whose mistakes it is likely to share, and to whom it says to belong; set on admission.
+    pub kin: Kin,
     /// Its certainty counts: audits have recomputed it often enough, which no one can for an
     /// upstream.
     pub claims_count: bool,
     /// What audits have come to since it came or was last caught.
     pub audits: Audits,
-    /// Whom it says to belong to; empty: itself.
-    pub operator: String,
     /// Gold answers and verdicts seen since it came or was last caught.
     pub gold_seen: u32,
     /// How often it was caught; each time makes the way out of probation ten times longer.
@@ -74,9 +78,10 @@ impl Default for Record {
             scores: VecDeque::new(),
             pairs: VecDeque::new(),
             flips: Beta::UNIFORM,
+            agreed: Beta::UNIFORM,
+            kin: Kin::default(),
             claims_count: false,
             audits: Audits::default(),
-            operator: String::new(),
             gold_seen: 0,
             caught: 0,
             updated_seconds: 0,
@@ -93,8 +98,8 @@ impl Record {
 
     /// The record of a member that was caught cheating: all over again, and longer.
     pub fn caught(&self) -> Self {
-        let (caught, operator) = (self.caught.saturating_add(1), self.operator.clone());
-        Self { caught, operator, ..Self::default() }
+        let caught = self.caught.saturating_add(1);
+        Self { caught, kin: self.kin.clone(), ..Self::default() }
     }
 
     /// It has not been here for long enough to outvote others.
@@ -103,9 +108,16 @@ impl Record {
     }
 }
 
-/// Everybody's reputation at one moment.
+/// Log-odds of .88: a judge of the strength that the ranking's starting values were chosen for.
+const GOOD: f64 = 2.0;
+
+/// Everybody's reputation at one moment, for one ask or for any.
 #[derive(Clone, Debug)]
-pub struct Standing(Arc<Snapshot>);
+pub struct Standing {
+    all: Arc<Snapshot>,
+    /// What kind of ask judges' verdicts are weighed for.
+    ask: KindPosterior,
+}
 
 #[derive(Debug)]
 struct Snapshot {
@@ -122,6 +134,17 @@ struct Member {
     certainty_base: f64,
     score: Line,
     score_base: f64,
+    errors: judges::Errors,
+}
+
+/// How a judge's pair verdicts count in a round: r and γ of the ranking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Voice {
+    /// r: 0 on probation, 1 afterwards.
+    pub weight: f64,
+    /// γ: log-odds of being right beside the others, over those of a good judge (.88); negative
+    /// for one that gold shows to be systematically wrong.
+    pub discrimination: f64,
 }
 
 impl Standing {
@@ -146,12 +169,20 @@ impl Standing {
                     certainty_base: calibration::base_log_odds(&record.certainty),
                     score: own(&record.scores, score),
                     score_base: calibration::base_log_odds(&record.scores),
+                    errors: judges::Errors::of(&record.pairs),
                     record,
                 };
                 (id, member)
             })
             .collect();
-        Self(Arc::new(Snapshot { members, kinds, settings }))
+        let all = Arc::new(Snapshot { members, kinds, settings });
+        Self { all, ask: KindPosterior::default() }
+    }
+
+    /// The same, with judges' verdicts weighed for this kind of ask.
+    #[must_use]
+    pub fn on(&self, ask: &KindPosterior) -> Self {
+        Self { all: Arc::clone(&self.all), ask: ask.clone() }
     }
 
     /// Nobody is known, nothing was learned.
@@ -159,8 +190,13 @@ impl Standing {
         Self::new(BTreeMap::new(), KindModel::default(), Settings::default())
     }
 
+    /// The kind of ask that verdicts are weighed for.
+    pub fn ask(&self) -> &KindPosterior {
+        &self.ask
+    }
+
     pub fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.all.settings
     }
 
     pub fn record(&self, id: &NodeId) -> Option<&Record> {
@@ -169,17 +205,17 @@ impl Standing {
 
     /// All records, by node.
     pub fn records(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
-        self.0.members.iter().map(|(id, member)| (id, &member.record))
+        self.all.members.iter().map(|(id, member)| (id, &member.record))
     }
 
     pub fn kinds(&self) -> &KindModel {
-        &self.0.kinds
+        &self.all.kinds
     }
 
     /// What kind of question this seems to be; says nothing when kinds are switched off.
     pub fn kind_of(&self, question: &str) -> KindPosterior {
-        if self.0.settings.kinds {
-            self.0.kinds.posterior(question)
+        if self.all.settings.kinds {
+            self.all.kinds.posterior(question)
         } else {
             KindPosterior::default()
         }
@@ -187,13 +223,13 @@ impl Standing {
 
     /// Its ballots weigh nothing yet. The unknown are on probation.
     pub fn on_probation(&self, id: &NodeId) -> bool {
-        self.record(id).is_none_or(|record| record.on_probation(&self.0.settings))
+        self.record(id).is_none_or(|record| record.on_probation(&self.all.settings))
     }
 
     /// Standing as a writer in [0, 1]: the lower 20 % quantile of its accuracy, rescaled so that
     /// the unknown have 0.
     pub fn writer_weight(&self, id: &NodeId) -> f64 {
-        let quantile = self.0.settings.quantile;
+        let quantile = self.all.settings.quantile;
         self.record(id).map_or(0.0, |record| {
             let unknown = Beta::UNIFORM.quantile(quantile);
             ((record.writer.quantile(quantile) - unknown) / (1.0 - unknown)).clamp(0.0, 1.0)
@@ -210,23 +246,51 @@ impl Standing {
             // A judge that is nearly always wrong tells as much as one that is nearly always right.
             let telling =
                 if record.judge.mean() < 0.5 { record.judge.mirrored() } else { record.judge };
-            (telling.quantile(self.0.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
+            (telling.quantile(self.all.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
         })
     }
 
-    /// γ_k: how sharply a judge's pair verdicts follow the strengths; negative for one that gold
-    /// shows to be systematically wrong; 1 when nothing is known.
+    /// γ_k: how sharply a judge's pair verdicts follow the strengths, were it alone; negative for
+    /// one that gold shows to be systematically wrong.
     pub fn discrimination(&self, id: &NodeId) -> f64 {
-        self.record(id).map_or(1.0, |record| learn::discrimination(record, &self.0.settings))
+        let unknown = Record::default();
+        let record = self.record(id).unwrap_or(&unknown);
+        judges::log_odds(record, &self.ask, &self.all.settings) / GOOD
+    }
+
+    /// How the pair verdicts of these judges count beside each other, in their order. Judges that
+    /// make the same mistakes share one voice. Some microseconds for each pair of judges.
+    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
+        let heard: Vec<&Member> = ids.iter().filter_map(|id| self.heard(id)).collect();
+        let judges: Vec<judges::Judge<'_>> = heard
+            .iter()
+            .map(|member| judges::Judge {
+                log_odds: judges::log_odds(&member.record, &self.ask, &self.all.settings),
+                errors: &member.errors,
+                kin: &member.record.kin,
+            })
+            .collect();
+        let mut together = judges::weigh_together(&judges, &self.all.settings).into_iter();
+        ids.iter()
+            .map(|id| match self.heard(id).and_then(|_| together.next()) {
+                Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
+                None => Voice { weight: 0.0, discrimination: 1.0 },
+            })
+            .collect()
+    }
+
+    /// A member whose ballots weigh something.
+    fn heard(&self, id: &NodeId) -> Option<&Member> {
+        self.member(id).filter(|member| !member.record.on_probation(&self.all.settings))
     }
 
     /// What the voices of these count beside each other in a round, in their order, each in
     /// [0, 1]: one operator speaks once, and newcomers never outvote the rest.
     pub fn shares(&self, ids: &[NodeId]) -> Vec<f64> {
-        let settings = &self.0.settings;
+        let settings = &self.all.settings;
         let speaker = |id: &NodeId| match self.record(id) {
             Some(record) => operators::Speaker {
-                operator: &record.operator,
+                operator: &record.kin.operator,
                 newcomer: record.is_newcomer(settings),
             },
             None => operators::Speaker { operator: "", newcomer: true },
@@ -244,7 +308,7 @@ impl Standing {
             record
                 .kinds
                 .get(kind)
-                .map_or(overall, |seen| seen.shrunk_mean(overall, self.0.settings.kind_shrinkage))
+                .map_or(overall, |seen| seen.shrunk_mean(overall, self.all.settings.kind_shrinkage))
         };
         let known: f64 = kind.iter().map(|(kind, p)| p * on_kind(kind)).sum();
         let unknown = (1.0 - kind.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
@@ -256,8 +320,8 @@ impl Standing {
     pub fn certainty_log_odds(&self, id: &NodeId, claim: f64) -> Option<f64> {
         let member = self.member(id)?;
         let counts = member.record.claims_count
-            && !member.record.on_probation(&self.0.settings)
-            && member.record.certainty.len() >= self.0.settings.claims_needed;
+            && !member.record.on_probation(&self.all.settings)
+            && member.record.certainty.len() >= self.all.settings.claims_needed;
         let odds = member.certainty.log_odds(claim) - member.certainty_base;
         counts.then(|| odds.clamp(-self.clip(), self.clip()))
     }
@@ -266,21 +330,21 @@ impl Standing {
     /// right. Weighs little while few gold candidates were seen, 0 on probation.
     pub fn score_log_odds(&self, id: &NodeId, logprob: f64) -> f64 {
         let Some(member) = self.member(id) else { return 0.0 };
-        if member.record.on_probation(&self.0.settings) {
+        if member.record.on_probation(&self.all.settings) {
             return 0.0;
         }
         let seen = member.record.scores.len() as f64;
-        let weight = seen / (seen + self.0.settings.score_shrinkage);
+        let weight = seen / (seen + self.all.settings.score_shrinkage);
         let odds = member.score.log_odds(logprob) - member.score_base;
         (weight * odds).clamp(-self.clip(), self.clip())
     }
 
     fn member(&self, id: &NodeId) -> Option<&Member> {
-        self.0.members.get(id)
+        self.all.members.get(id)
     }
 
     fn clip(&self) -> f64 {
-        self.0.settings.clip
+        self.all.settings.clip
     }
 }
 

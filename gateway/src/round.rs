@@ -220,7 +220,7 @@ impl Round<'_> {
     }
 }
 
-fn rank_all(
+pub(crate) fn rank_all(
     candidates: &[Candidate],
     ballots: &[CastBallot],
     kind: &KindPosterior,
@@ -229,7 +229,7 @@ fn rank_all(
 ) -> Ranking {
     let parts = evidence::for_pools(candidates, ballots, kind, standing, &config.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
-    rank::rank(&mu, candidates, ballots, standing, &config.rank)
+    rank::rank(&mu, candidates, ballots, &standing.on(kind), &config.rank)
 }
 
 /// Why a round has no answer.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    KindId, Record, Sample, Settings,
-    calibration::{self, Line, logit},
+    Compared, KindId, Record, Sample, Settings,
+    calibration::{self, Line},
 };
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
@@ -29,7 +29,9 @@ pub enum GoldObservation {
     /// It gave this log-likelihood (natural, summed) to somebody else's candidate.
     Score { logprob: f64, right: bool },
     /// It gave P = `p` to the right one of two, both orders averaged; `flipped`: they disagreed.
-    Pairwise { p: f64, flipped: bool },
+    /// `item` names the pair ([`super::judges::item`]), so that judges' errors can be held against
+    /// each other; 0 when it has no name.
+    Pairwise { p: f64, flipped: bool, item: u64 },
 }
 
 /// What the crowd shows. Weighs a fifth of gold, because colluders can agree with each other.
@@ -100,14 +102,14 @@ fn gold(
             record.judge = record.judge.faded(keep_one).with(predicted == right, balance);
             remember(&mut record.scores, Sample { logprob, right }, settings.keep);
         }
-        GoldObservation::Pairwise { p, flipped } => {
+        GoldObservation::Pairwise { p, flipped, item } => {
             let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
             record.judge = record.judge.faded(keep_one);
             record.judge.a += weight * p;
             record.judge.b += weight * (1.0 - p);
             record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
             record.gold_seen = record.gold_seen.saturating_add(1);
-            push(&mut record.pairs, p, settings.keep);
+            push(&mut record.pairs, Compared { p, item, kind: kind.cloned() }, settings.keep);
         }
     }
 }
@@ -120,28 +122,12 @@ fn crowd(record: &mut Record, seen: CrowdObservation, settings: &Settings) {
         }
         CrowdObservation::Judged { agreed } => {
             record.judge = record.judge.faded(keep_one).with(agreed, 1.0);
+            record.agreed = record.agreed.faded(keep_one).with(agreed, 1.0);
         }
         CrowdObservation::Compared { flipped } => {
             record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
         }
     }
-}
-
-/// γ: log-odds of preferring the right one of a pair, against those of a good judge (.88), from
-/// three sources by shrinkage: nothing known (γ = 1, which is such a judge), how seldom its two
-/// orders contradict each other (free), and gold (which alone can make it negative).
-pub(super) fn discrimination(record: &Record, settings: &Settings) -> f64 {
-    /// Log-odds .88: a judge of the strength that the starting values were chosen for.
-    const REFERENCE: f64 = 2.0;
-    const BOUND: f64 = 3.0;
-    let steady =
-        logit(record.flips.mirrored().shrunk_mean(0.88, settings.pair_shrinkage)) / REFERENCE;
-    let prior = steady.clamp(0.0, BOUND);
-    let seen = record.pairs.len() as f64;
-    let right: f64 = record.pairs.iter().sum();
-    let gold = logit((right + 0.5) / (seen + 1.0)) / REFERENCE;
-    let strength = settings.pair_shrinkage.max(1e-9);
-    ((strength * prior + seen * gold) / (strength + seen)).clamp(-BOUND, BOUND)
 }
 
 /// What one more observation leaves of all earlier ones.
@@ -150,7 +136,8 @@ fn forgetting(settings: &Settings) -> f64 {
 }
 
 fn fade(record: &mut Record, keep: f64) {
-    for beta in [&mut record.writer, &mut record.judge, &mut record.flips] {
+    let overall = [&mut record.writer, &mut record.judge, &mut record.flips, &mut record.agreed];
+    for beta in overall {
         *beta = beta.faded(keep);
     }
     record.kinds.values_mut().for_each(|beta| *beta = beta.faded(keep));

@@ -32,8 +32,23 @@ pub struct Settings {
     pub kinds: bool,
     /// Gold answers of a kind after which the kind's own accuracy weighs half.
     pub kind_shrinkage: f64,
-    /// Gold pairs after which a judge's own gold weighs as much as the prior and its flip rate.
+    /// Pairs shown in both orders after which a judge's own flip rate weighs half.
     pub pair_shrinkage: f64,
+    /// How often an ordinary judge's two orders contradict each other.
+    pub flips_expected: f64,
+    /// How little a flip rate tells of a judge: variance of its log-odds of being right around
+    /// what its flips say. Gold outweighs it after some five pairs.
+    pub flips_variance: f64,
+    /// Variance of a judge's log-odds on one kind of ask around its own over all kinds.
+    pub kind_variance: f64,
+    /// What agreement with the crowd can count at most, in gold pairs.
+    pub crowd_pairs: f64,
+    /// Correlation of two judges' errors before any pair was seen of both.
+    pub correlation_expected: f64,
+    /// Gold pairs seen of both after which the measured correlation weighs half.
+    pub correlation_shrinkage: f64,
+    /// Share of a correlation that is acted upon: it is itself uncertain.
+    pub correlation_share: f64,
     /// Gold observations before a newcomer's ballots weigh anything.
     pub probation_items: u32,
     /// Accuracy below which ballots never weigh anything: one that knows nothing cannot judge.
@@ -58,6 +73,13 @@ impl Default for Settings {
             kinds: true,
             kind_shrinkage: 2.0,
             pair_shrinkage: 4.0,
+            flips_expected: 0.25,
+            flips_variance: 1.0,
+            kind_variance: 0.5,
+            crowd_pairs: 1.0,
+            correlation_expected: 0.2,
+            correlation_shrinkage: 10.0,
+            correlation_share: 0.6,
             probation_items: 20,
             probation_right: 0.1,
             audit: audit::Settings::default(),

@@ -17,7 +17,7 @@ fn answered_kind(kind: &str, right: bool) -> Observation {
 }
 
 fn pairwise(p: f64, flipped: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped } }
+    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped, item: 0 } }
 }
 
 fn score(logprob: f64, right: bool) -> Observation {
@@ -103,7 +103,7 @@ fn flips_alone_lower_a_judge_without_any_gold() {
     let shaky = vec![Observation::Crowd(CrowdObservation::Compared { flipped: true }); 50];
     let standing = standing(vec![after(&steady), after(&shaky)]);
     assert!(standing.discrimination(&id(0)) > 1.0);
-    assert!(standing.discrimination(&id(1)) < 0.1);
+    assert!(standing.discrimination(&id(1)) < 0.2);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The index of the candidate whose text is sent.
-pub(super) fn winner(
+pub(crate) fn winner(
     candidates: &[Candidate],
     ballots: &[CastBallot],
     ranking: &Ranking,

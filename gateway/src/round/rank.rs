@@ -12,7 +12,10 @@
 mod best;
 mod dense;
 
-use std::cmp::Reverse;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
@@ -20,7 +23,7 @@ use shoal_proto::NodeId;
 use crate::{
     ask::{Candidate, CastBallot, Ranking, Verdicts},
     reputation::{
-        Standing,
+        Standing, Voice,
         calibration::{sigmoid, softplus},
     },
 };
@@ -223,12 +226,20 @@ pub fn comparisons(
     ballots: &[CastBallot],
     standing: &Standing,
 ) -> Vec<Comparison> {
+    let compares = |ballot: &&CastBallot| matches!(ballot.verdicts, Verdicts::Pairs(_));
+    // In an order of their own, so that the order of the ballots cannot matter.
+    let judges: BTreeSet<NodeId> =
+        ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
+    let judges: Vec<NodeId> = judges.into_iter().collect();
+    let voices: BTreeMap<&NodeId, Voice> = judges.iter().zip(standing.voices(&judges)).collect();
     let mut comparisons = Vec::new();
-    let judges: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
-    for (ballot, share) in ballots.iter().zip(standing.shares(&judges)) {
+    let cast: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
+    for (ballot, share) in ballots.iter().zip(standing.shares(&cast)) {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
-        let weight = share * standing.judge_weight(&ballot.judge);
-        let discrimination = standing.discrimination(&ballot.judge);
+        let Some(Voice { weight, discrimination }) = voices.get(&ballot.judge).copied() else {
+            continue;
+        };
+        let weight = share * weight;
         for pair in pairs {
             let (Some(a), Some(b)) = (candidates.get(pair.a), candidates.get(pair.b)) else {
                 continue;

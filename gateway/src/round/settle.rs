@@ -88,7 +88,7 @@ impl Settling {
 }
 
 /// What a round shows of each of its members.
-fn observations(
+pub(crate) fn observations(
     outcome: &Outcome,
     kind: &KindPosterior,
     standing: &Standing,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
 use crate::reputation::{
-    Audited, KindId, KindModel, Observation, Record, Settings, Standing, audit, learn,
+    Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit, learn,
 };
 
 /// A database that takes longer than this is treated as broken.
@@ -110,12 +110,6 @@ impl Book {
         self.change(node, |record, settings| learn(record, observations, now_seconds(), settings));
     }
 
-    /// Notes whom a member says to belong to.
-    pub fn belongs_to(&self, node: NodeId, operator: &str) {
-        let operator = operator.to_owned();
-        self.change(node, |record, _| Record { operator, ..record.clone() });
-    }
-
     /// Says whether a member's claimed certainty may count at all; then it does as far as audits
     /// have confirmed it.
     pub fn let_claims_count(&self, node: NodeId, may: bool) {
@@ -138,6 +132,11 @@ impl Book {
             self.fit();
         }
         caught
+    }
+
+    /// Says whose mistakes a member is likely to share, and to whom it belongs.
+    pub fn introduce(&self, node: NodeId, kin: Kin) {
+        self.change(node, |record, _| Record { kin, ..record.clone() });
     }
 
     /// Saves a member's page and closes it: it left.

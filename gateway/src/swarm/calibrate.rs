@@ -24,7 +24,7 @@ use super::{
     work,
 };
 use crate::{
-    reputation::{GoldObservation, Observation},
+    reputation::{GoldObservation, Kin, Observation, judges},
     store::Who,
 };
 
@@ -54,7 +54,7 @@ impl Measured {
 pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measured, Leave> {
     let book = &swarm.0.book;
     let record = book.open(who(seat)).await;
-    book.belongs_to(seat.id, &seat.operator);
+    book.introduce(seat.id, kin(seat));
     let exam = &swarm.0.config.exam;
     let gold = &swarm.0.gold;
     let known = exam.per_family > 0 && record.gold_seen as usize >= gold.whole();
@@ -287,7 +287,8 @@ pub(super) async fn compare(
     };
     let p = 0.5 * (shown_first + 1.0 - shown_second);
     let flipped = (shown_first > 0.5) == (shown_second > 0.5);
-    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped }))
+    let item = judges::item([&*right.item.question.text, &*right.text, &*wrong.text]);
+    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item }))
 }
 
 pub(super) async fn ballot(
@@ -338,4 +339,14 @@ fn who(seat: &Seat) -> Who {
     let model = &seat.model;
     let digest = if model.digest.is_empty() { &model.name } else { &model.digest };
     Who { node: seat.id, digest: digest.clone() }
+}
+
+/// Whose mistakes it is likely to make too.
+fn kin(seat: &Seat) -> Kin {
+    let model = &seat.model;
+    Kin {
+        operator: seat.operator.clone(),
+        family: model.family.clone(),
+        digest: model.digest.clone(),
+    }
 }

@@ -9,7 +9,7 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::*;
 use crate::{
     ask::{CandidateScore, PairVerdict},
-    reputation::{Beta, KindModel, Record, Settings as Reputation},
+    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation},
 };
 
 fn settings() -> Settings {
@@ -155,6 +155,23 @@ proptest! {
         prop_assert_eq!(winner(&once.strengths), winner(&twice.strengths));
     }
 
+    /// Doubling the judges only, of two pools that nothing else tells apart, however often and by
+    /// whomever they were compared: the sign of the sum of the votes decides, whatever it weighs.
+    #[test]
+    fn doubling_the_judges_of_two_equals_changes_no_winner(
+        (_, comparisons) in problem(), times in 1.0..50.0,
+    ) {
+        let two: Vec<_> = comparisons.iter().map(|c| Comparison { a: 0, b: 1, ..*c }).collect();
+        let more: Vec<_> =
+            two.iter().map(|c| Comparison { weight: times * c.weight, ..*c }).collect();
+        let lead = |found: &Fit| found.strengths[0] - found.strengths[1];
+        let (once, many) = (
+            fit(&[0.0; 2], &two, &settings()), fit(&[0.0; 2], &more, &settings()),
+        );
+        prop_assume!(lead(&once).abs() > 1e-6);
+        prop_assert!(lead(&once) * lead(&many) > 0.0);
+    }
+
     /// A judge that always says "first" gives 1/2 to every pair once both orders are averaged:
     /// it pulls equals nowhere, and no ranking changes its order.
     #[test]
@@ -228,11 +245,16 @@ fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
     Standing::new(records, KindModel::default(), Reputation::default())
 }
 
-/// A member that gold showed to be right `right` times of 40.
+/// A member that gold showed to be right `right` times of 40, and `judge_right` times as a judge.
 fn seen(right: f64, judge_right: f64) -> Record {
+    let pairs = (0..40).map(|n| Compared {
+        p: f64::from(u8::from(f64::from(n) < judge_right)),
+        item: 0,
+        kind: None,
+    });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
-        judge: Beta { a: 1.0 + judge_right, b: 41.0 - judge_right },
+        pairs: pairs.collect(),
         gold_seen: 40,
         ..Record::default()
     }
@@ -290,6 +312,35 @@ fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
         .collect();
     let ranking = rank(&[0.0; 3], &candidates, &ballots, &standing, &settings());
     assert_eq!(ranking.order[0], 0, "{ranking:?}");
+}
+
+#[test]
+fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
+    let of = |family: &str| {
+        let kin = Kin { family: family.into(), ..Kin::default() };
+        Record { kin, ..seen(30.0, 34.0) }
+    };
+    let clones = (1..21).map(|n| (n, of("clone")));
+    let standing = standing(clones.chain([(30, of("one")), (31, of("two"))]));
+    let candidates = [candidate(40, 0, 1), candidate(41, 1, 1)];
+    let ballots: Vec<_> = (1..21)
+        .map(|judge| pairs(judge, &[(0, 1, 0.0)]))
+        .chain([30, 31].map(|judge| pairs(judge, &[(0, 1, 1.0)])))
+        .collect();
+    let ranking = rank(&[0.0; 2], &candidates, &ballots, &standing, &settings());
+    assert_eq!(ranking.order[0], 0, "{ranking:?}");
+}
+
+#[test]
+fn disconnected_and_cyclic_ballots_have_one_answer() {
+    let apart = [verdict(0, 1, 0.9), verdict(2, 3, 0.9)];
+    let found = fit(&[0.0, 0.0, 0.5, 0.0], &apart, &settings());
+    assert!(found.strengths[0] > found.strengths[1] && found.strengths[2] > found.strengths[3]);
+    assert_eq!(winner(&found.strengths), 2);
+    let round = [verdict(0, 1, 0.9), verdict(1, 2, 0.9), verdict(2, 0, 0.9)];
+    let found = fit(&[0.0; 3], &round, &settings());
+    assert!(found.strengths.iter().all(|t| t.abs() < 1e-9), "{found:?}");
+    assert!(found.p_best.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-3), "{found:?}");
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! The gateway's ranking on recorded answers and judgments of real models: through the replay,
+//! and so through exactly the code that ranks live rounds.
+//!
+//! ```text
+//! files      the recorded sets, where somebody has them (they are no part of this project)
+//! llmbar     six raters, two answers, both orders, a label
+//! prd        five models that judge each other's answers, and what people say of them
+//! zeroeval   answers of many models to GSM8K and CRUX, with simulated judges of them
+//! adversary  the same with some members replaced by bad ones
+//! measure    many draws of gold and of order -> accuracy with intervals -> page
+//! ```
+
+pub mod files;
+pub mod round;
+pub mod llmbar;
+pub mod prd;
+pub mod zeroeval;
+pub mod adversary;
+pub mod measure;
+pub mod page;
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+use shoal_gateway::replay::{Estimate, Gold};
+
+use adversary::Adversary;
+use measure::{Curve, Draws};
+
+/// Pairs learned from before the rest is ranked, where there is gold: as many as an exam holds.
+pub const CANARIES: usize = 20;
+
+/// One line of the table: the swarm beside its baseline, over the same rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub set: String,
+    pub setup: String,
+    pub gold: usize,
+    pub ours: Estimate,
+    /// What the baseline is, and how it does.
+    pub baseline: &'static str,
+    pub theirs: Estimate,
+    /// Ours less theirs, over the same rounds.
+    pub lead: Estimate,
+    /// What `ours` is wanted to reach, where something is.
+    pub wanted: Option<f64>,
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Found {
+    pub rows: Vec<Row>,
+    pub curves: Vec<Curve>,
+}
+
+/// How much is measured: a test needs less than a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Draws of gold and of order behind every figure of the two judged sets.
+    pub draws: u64,
+    /// Panels drawn for each question of the simulated sets.
+    pub panels: u64,
+    pub curves: bool,
+}
+
+/// Measures everything in `shared`/data/judgments.
+///
+/// # Errors
+/// When the sets are not there or do not read.
+pub fn measure(shared: &Path, scale: Scale) -> Result<Found> {
+    let folder = shared.join("data/judgments");
+    let mut found = Found::default();
+    for setup in llmbar::SETUPS {
+        for part in [llmbar::Part::Natural, llmbar::Part::Adversarial] {
+            let rounds = llmbar::rounds(&folder, setup, part)?;
+            for gold in [0, CANARIES] {
+                let draws = Draws { count: scale.draws, gold: Gold::Count(gold) };
+                found.rows.push(measure::votes(&rounds, draws)?.row(
+                    format!("LLMBar {}", part.name()),
+                    setup.name,
+                    gold,
+                    llmbar::wanted(part, gold),
+                ));
+            }
+            if scale.curves && setup.is_plain() {
+                for adversary in [Adversary::Inverted, Adversary::Position] {
+                    let name = format!("LLMBar {}", part.name());
+                    let curve = measure::judges_curve(&name, &rounds, adversary, scale.draws)?;
+                    found.curves.push(curve);
+                }
+            }
+        }
+    }
+    let peers = prd::read(&folder)?;
+    let people = measure::people(&peers, scale.draws)?;
+    found.rows.push(people.row("PRD Vicuna80".into(), "five peers", 0, Some(0.79)));
+    for set in zeroeval::SETS {
+        let answers = zeroeval::read(&folder, set)?;
+        for panel in zeroeval::PANELS {
+            let rounds = answers.rounds(panel, scale.panels);
+            for gold in [0, CANARIES] {
+                let draws = Draws { count: 1, gold: Gold::Count(gold) };
+                let measured = measure::majority(&rounds, draws)?;
+                found.rows.push(measured.row(set.title.into(), panel.name, gold, None));
+            }
+        }
+        if scale.curves {
+            for adversary in Adversary::ALL {
+                let panel = zeroeval::DEFAULT;
+                let curve =
+                    measure::members_curve(set.title, &answers, panel, adversary, scale.panels)?;
+                found.curves.push(curve);
+            }
+        }
+    }
+    Ok(found)
+}

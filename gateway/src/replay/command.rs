@@ -1,0 +1,158 @@
+//! `shoal-gateway rank`: files in, ranked rounds and their summary out.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line, run_with,
+};
+use crate::config::{Config, ConfigError};
+
+/// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learning as it
+/// goes, and says how often it was right.
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    /// Recorded rounds, one a line; "-" is standard input.
+    #[arg(long = "in", value_name = "FILE")]
+    input: PathBuf,
+    /// Where the ranked rounds go, one a line; standard output without it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What is remembered of members before the first round, as --standing-out writes it.
+    #[arg(long)]
+    standing: Option<PathBuf>,
+    /// Where to write what is remembered after the last round.
+    #[arg(long)]
+    standing_out: Option<PathBuf>,
+    /// Share of the labelled rounds to learn from as gold, drawn; without it, the rounds that say
+    /// "canary": true.
+    #[arg(long, conflicts_with = "gold_count")]
+    gold_fraction: Option<f64>,
+    /// The same as a number of rounds.
+    #[arg(long)]
+    gold_count: Option<usize>,
+    /// Draws the gold rounds and the bootstrap.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Learns each gold round when its turn comes, not all of them before the first.
+    #[arg(long)]
+    in_order: bool,
+    /// Takes writers' claims of certainty as audited, so that they count once gold was seen.
+    #[arg(long)]
+    claims_count: bool,
+    /// The gateway's settings; a replay uses its sections round and reputation.
+    #[arg(long, env = "SHOAL_CONFIG")]
+    config: Option<PathBuf>,
+    /// A setting, as round.rank.lambda=0.5; comes before the file.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+/// Why there is no ranking, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum RankError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}, {source}", path.display())]
+    Line { path: PathBuf, source: LineError },
+    #[error("{} is no standing: {source}", path.display())]
+    Standing { path: PathBuf, source: serde_json::Error },
+    #[error("--gold-fraction {0} is no share: give a number from 0 to 1")]
+    Share(f64),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Options {
+    /// Ranks, writes, and returns what it comes to.
+    ///
+    /// # Errors
+    /// See [`RankError`].
+    pub fn run(&self) -> Result<Summary, RankError> {
+        let text = read(&self.input)?;
+        let rounds = line::read(&text)
+            .map_err(|source| RankError::Line { path: self.input.clone(), source })?;
+        let mut replay = Replay::new(self.settings()?, self.memory()?);
+        let ranked = run_with(&mut replay, &rounds, &self.plan()?);
+        match &self.out {
+            Some(path) => {
+                let file = fs::File::create(path).map_err(at(path))?;
+                write(&ranked, io::BufWriter::new(file))?;
+            }
+            None => write(&ranked, io::stdout().lock())?,
+        }
+        if let Some(path) = &self.standing_out {
+            let text = serde_json::to_string_pretty(&replay.memory()).map_err(io::Error::from)?;
+            fs::write(path, text + "\n").map_err(at(path))?;
+        }
+        Ok(Summary::of(&ranked, self.seed))
+    }
+
+    /// Whether the ranked rounds go to standard output, where nothing else belongs then.
+    pub fn fills_stdout(&self) -> bool {
+        self.out.is_none()
+    }
+
+    fn plan(&self) -> Result<Plan, RankError> {
+        let gold = match (self.gold_fraction, self.gold_count) {
+            (Some(share), _) if !(0.0..=1.0).contains(&share) => {
+                return Err(RankError::Share(share));
+            }
+            (Some(share), _) => Gold::Share(share),
+            (None, Some(count)) => Gold::Count(count),
+            (None, None) => Gold::Canaries,
+        };
+        Ok(Plan { gold, seed: self.seed, gold_first: !self.in_order })
+    }
+
+    fn settings(&self) -> Result<Settings, RankError> {
+        let config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let mut settings = Settings::of(&config);
+        if self.standing.is_some() {
+            // Who is remembered has shown what it can; strangers have not.
+            settings.reputation.probation_items = config.reputation.probation_items;
+        }
+        settings.claims_count = self.claims_count;
+        for change in &self.set {
+            settings = settings.with(change)?;
+        }
+        Ok(settings)
+    }
+
+    fn memory(&self) -> Result<Memory, RankError> {
+        let Some(path) = &self.standing else { return Ok(Memory::default()) };
+        let text = fs::read_to_string(path).map_err(at(path))?;
+        serde_json::from_str(&text)
+            .map_err(|source| RankError::Standing { path: path.clone(), source })
+    }
+}
+
+fn read(path: &Path) -> Result<String, RankError> {
+    if path == Path::new("-") {
+        return io::read_to_string(io::stdin().lock()).map_err(at(path));
+    }
+    fs::read_to_string(path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RankError + use<> {
+    let path = path.to_owned();
+    |source| RankError::File { path, source }
+}
+
+fn write(ranked: &[Ranked], mut out: impl Write) -> Result<(), RankError> {
+    for one in ranked {
+        serde_json::to_writer(&mut out, one).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
