@@ -11,6 +11,7 @@ pub mod beta;
 pub mod calibration;
 pub mod kinds;
 pub mod learn;
+pub mod routing;
 pub mod settings;
 
 use std::{
@@ -46,6 +47,8 @@ pub struct Record {
     pub pairs: VecDeque<f64>,
     /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
     pub flips: Beta,
+    /// What rounds have shown it to know, by the words of the ask.
+    pub routing: routing::Skill,
     /// Its certainty may count: others could recompute it, which no one can for an upstream.
     /// Set on admission; a newcomer's does not count until then.
     pub claims_count: bool,
@@ -67,6 +70,7 @@ impl Default for Record {
             scores: VecDeque::new(),
             pairs: VecDeque::new(),
             flips: Beta::UNIFORM,
+            routing: routing::Skill::default(),
             claims_count: false,
             gold_seen: 0,
             caught: 0,

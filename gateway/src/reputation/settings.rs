@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::routing;
+
 /// How quickly members gain and lose standing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub probation_items: u32,
     /// Accuracy below which ballots never weigh anything: one that knows nothing cannot judge.
     pub probation_right: f64,
+    /// How quickly it is learned who knows what.
+    pub routing: routing::Settings,
 }
 
 impl Default for Settings {
@@ -56,6 +60,7 @@ impl Default for Settings {
             pair_shrinkage: 4.0,
             probation_items: 20,
             probation_right: 0.1,
+            routing: routing::Settings::default(),
         }
     }
 }

@@ -11,7 +11,10 @@ use tokio::sync::mpsc;
 use super::{Config, rank_all};
 use crate::{
     ask::{CastBallot, Decided, Outcome, Verdicts},
-    reputation::{CrowdObservation, KindPosterior, Observation, Standing},
+    reputation::{
+        CrowdObservation, KindPosterior, Observation, Standing,
+        routing::{Features, Lesson},
+    },
     swarm::Swarm,
 };
 
@@ -34,6 +37,7 @@ pub struct Settling {
 pub(super) struct Settled {
     pub(super) outcome: Outcome,
     pub(super) kind: KindPosterior,
+    pub(super) asked: Features,
 }
 
 impl Settling {
@@ -43,10 +47,12 @@ impl Settling {
 
     /// Learns for as long as it is awaited.
     pub async fn run(mut self) -> Infallible {
-        while let Some(Settled { outcome, kind }) = self.waiting.recv().await {
+        while let Some(Settled { outcome, kind, asked }) = self.waiting.recv().await {
             let book = self.swarm.book();
             let standing = book.standing();
-            for (node, seen) in observations(&outcome, &kind, &standing, &self.config) {
+            for (node, mut seen) in observations(&outcome, &kind, &standing, &self.config) {
+                let offset = standing.writer_log_odds(&node, &kind);
+                seen.extend(routed(&seen, &outcome, &asked, offset));
                 book.learn(node, &seen);
             }
             book.fit_soon();
@@ -77,6 +83,22 @@ fn observations(
         .map(|member| (member, of_one(member, outcome, kind, standing, config)))
         .filter(|(_, seen)| !seen.is_empty())
         .collect()
+}
+
+/// What a writer's answer teaches of whom to ask: whether it was the winning one, with the weight
+/// of P(best).
+fn routed(
+    seen: &[Observation],
+    outcome: &Outcome,
+    asked: &Features,
+    offset: f64,
+) -> Option<Observation> {
+    let wrote = seen.iter().find_map(|one| match one {
+        Observation::Crowd(CrowdObservation::Wrote { agreed }) => Some(*agreed),
+        _ => None,
+    });
+    let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
+    wrote.map(|right| Observation::Routed(Lesson { ask: asked.clone(), offset, right, weight }))
 }
 
 fn of_one(

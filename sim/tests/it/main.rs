@@ -2,6 +2,7 @@
 
 mod round;
 mod judging;
+mod modes;
 mod liars;
 mod single;
 mod churn;
