@@ -38,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { variance: 4.0, weights_max: 1024, information_max: 10.0 }
+        Self { variance: 4.0, weights_max: 1024, information_max: 5.0 }
     }
 }
 

@@ -63,9 +63,9 @@ async fn a_silent_wave_is_followed_by_the_next() {
 #[tokio::test(start_paused = true)]
 async fn pairs_come_in_several_waves_and_are_one_ballot() {
     let sim = Sim::builder(4)
-        .nodes(5, Character::honest(0.1).without_judging())
+        .nodes(9, Character::honest(0.1).without_judging())
         .node(Character::honest(0.9).comparing().after(Duration::from_millis(50)))
-        .panel(5, 1)
+        .panel(9, 1)
         .round(|round| {
             never_agreed(round);
             round.rank.tau = 2.0;
@@ -168,4 +168,53 @@ async fn near_the_deadline_the_winner_is_sent_unfused() {
     assert!(outcome.fused.is_none());
     assert_eq!(sim.count("shoal_fusions_total", "late"), 1);
     assert!(outcome.timings.total <= Duration::from_secs(10), "{:?}", outcome.timings);
+}
+
+/// Rounds of six writers and six judges of whom each knows a third of all answers: how many were
+/// right, and how many ballots were cast.
+async fn judged_until(tau: f64, wave: usize, seeds: u64) -> (usize, usize, usize) {
+    let (mut rounds, mut right, mut ballots) = (0, 0, 0);
+    for seed in 0..seeds {
+        let sim = Sim::builder(seed)
+            .nodes(6, Character::honest(0.35))
+            .panel(6, 6)
+            .exam(3)
+            .round(|round| {
+                never_agreed(round);
+                round.rank.tau = tau;
+                round.judge.wave = wave;
+            })
+            .start()
+            .await;
+        for n in 0..20 {
+            let question = format!("{QUESTION} {n}");
+            let outcome = sim.ask(&question).await.expect("an answer");
+            rounds += 1;
+            right += usize::from(sim.is_right(&question, &outcome));
+            ballots += outcome.ballots.len();
+        }
+    }
+    (rounds, right, ballots)
+}
+
+/// Prints the second table of docs/consensus-adaptive.md, and holds what it says.
+#[tokio::test(start_paused = true)]
+async fn judging_in_waves_costs_fewer_ballots_and_hardly_an_answer() {
+    let seeds = std::env::var("SHOAL_WAVES_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    println!("| stop at P(best) | judges a wave | right | ballots a round |\n|---|---|---|---|");
+    let mut told = Vec::new();
+    for (tau, wave) in [(0.8, 2), (0.9, 2), (0.95, 1), (0.95, 2), (0.95, 6), (0.99, 2), (2.0, 6)] {
+        let (rounds, right, ballots) = judged_until(tau, wave, seeds).await;
+        let share = |count: usize| count as f64 / rounds as f64;
+        let name = if tau > 1.0 { "never".to_owned() } else { tau.to_string() };
+        println!("| {name} | {wave} | {:.3} | {:.2} |", share(right), share(ballots));
+        told.push((tau, wave, share(right), share(ballots)));
+    }
+    let at = |tau: f64, wave: usize| {
+        let found = told.iter().find(|one| (one.0, one.1) == (tau, wave));
+        found.map(|one| (one.2, one.3)).expect("measured")
+    };
+    let ((right, ballots), (all_right, all_ballots)) = (at(0.95, 2), at(2.0, 6));
+    assert!(ballots < 0.8 * all_ballots, "{ballots} of {all_ballots}");
+    assert!(right > all_right - 0.07, "{right} against {all_right}");
 }

@@ -2,8 +2,9 @@
 //!
 //! The first pairs form a random cycle, so that every pool is compared with two others and all are
 //! connected. The next ones are those from whose verdict most is to be learned about who is best:
-//! the expected fall of the entropy of P(best), with the verdict drawn from what is believed now.
-//! Pairs between losers never tell much.
+//! the expected rise of the greatest P(best), with the verdict drawn from what is believed now. So
+//! it is the chance of sending the best that is bought with a ballot. (The entropy of P(best) falls
+//! as much when two losers are compared, because that makes both of them less uncertain losers.)
 
 use std::collections::BTreeSet;
 
@@ -79,11 +80,11 @@ pub fn telling(
     order.sort_by(|x, y| p_best(*y).total_cmp(&p_best(*x)).then(x.cmp(y)));
     order.truncate(CONTENDERS);
     let contest = Contest::among(&order, beliefs);
-    let before = contest.entropy(None);
+    let before = contest.lead(None);
     let mut weighed: Vec<(f64, f64, PoolPair)> = open
         .iter()
         .map(|&(a, b)| {
-            let gain = contest.expected_entropy(a, b, voice).map_or(0.0, |after| before - after);
+            let gain = contest.expected_lead(a, b, voice).map_or(0.0, |after| after - before);
             (gain, p_best(a) + p_best(b), (a, b))
         })
         .collect();
@@ -113,23 +114,23 @@ impl<'a> Contest<'a> {
         Self { pools, mu, comparisons, settings: beliefs.settings, strengths }
     }
 
-    /// Entropy of P(best) in nats, with one verdict more.
-    fn entropy(&self, more: Option<Comparison>) -> f64 {
+    /// P(the leader is best), with one verdict more.
+    fn lead(&self, more: Option<Comparison>) -> f64 {
         let mut comparisons = self.comparisons.clone();
         comparisons.extend(more);
         let p_best = fit(&self.mu, &comparisons, self.settings).p_best;
-        p_best.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum()
+        p_best.into_iter().fold(0.0, f64::max)
     }
 
     /// The same after a verdict on these two pools that has not been given yet; None when one of
     /// them is not in the race.
-    fn expected_entropy(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
+    fn expected_lead(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
         let place = |pool: usize| self.pools.iter().position(|one| *one == pool);
         let (a, b) = (place(a)?, place(b)?);
         let lead = self.strengths.get(a)? - self.strengths.get(b)?;
         let p_first = sigmoid(voice.discrimination * lead);
         let Voice { weight, discrimination } = voice;
-        let verdict = |p: f64| self.entropy(Some(Comparison { a, b, p, weight, discrimination }));
+        let verdict = |p: f64| self.lead(Some(Comparison { a, b, p, weight, discrimination }));
         Some(p_first * verdict(FIRM) + (1.0 - p_first) * verdict(1.0 - FIRM))
     }
 }
