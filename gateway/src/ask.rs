@@ -6,6 +6,7 @@ pub mod error;
 mod fields;
 pub mod limits;
 mod messages;
+pub mod mode;
 pub mod parse;
 #[cfg(test)]
 mod tests;
@@ -14,14 +15,12 @@ use std::time::Duration;
 
 pub use error::AskError;
 pub use limits::Limits;
+pub use mode::Mode;
 pub use parse::ChatRequest;
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Finish, Sampling},
 };
-
-/// The swarm's own model name; any other name is a member's model, answered by it alone.
-pub const SWARM_MODEL: &str = "shoal";
 
 /// A checked request.
 #[derive(Clone, Debug)]
@@ -52,6 +51,11 @@ pub struct Effort {
     pub judges: usize,
     /// Time for the whole round.
     pub deadline: Duration,
+    /// When enough is known, and which ballots count for it.
+    pub mode: Mode,
+    /// A member writes the final answer from the best candidates, instead of the winner's being
+    /// sent as it is.
+    pub fusion: bool,
 }
 
 /// Names one round: 16 random bytes as 32 hex digits.
@@ -70,13 +74,16 @@ pub struct Outcome {
     pub ballots: Vec<CastBallot>,
     /// Strength and P(best) of every candidate, by index.
     pub ranking: Ranking,
+    /// The answer that a member wrote from the best candidates, if that was asked for and came to
+    /// something. It is none of the candidates: nobody judged it.
+    pub fused: Option<Candidate>,
     pub timings: Timings,
 }
 
 impl Outcome {
-    /// The candidate whose text is sent.
+    /// The answer whose text is sent: the fused one, else the winning candidate.
     pub fn winner(&self) -> Option<&Candidate> {
-        self.candidates.get(self.winner)
+        self.fused.as_ref().or_else(|| self.candidates.get(self.winner))
     }
 }
 
@@ -92,6 +99,8 @@ pub enum Decided {
     Fallback,
     /// There was one candidate only (or one member was asked by name).
     Single,
+    /// A member wrote the answer from the best candidates.
+    Fused,
 }
 
 /// One writer's finished answer.
@@ -178,5 +187,7 @@ pub struct Timings {
     pub generate: Duration,
     pub judge: Duration,
     pub rank: Duration,
+    /// 0 unless fusion was asked for.
+    pub fuse: Duration,
     pub total: Duration,
 }

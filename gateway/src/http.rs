@@ -32,7 +32,7 @@ pub use openai::unix_now;
 pub use transcript::Transcripts;
 
 use crate::{
-    ask::{Limits, SWARM_MODEL},
+    ask::{Limits, Mode},
     round::Rounds,
 };
 
@@ -70,7 +70,7 @@ impl App {
     }
 
     fn serves(&self, model: &str) -> bool {
-        model == SWARM_MODEL || self.models().contains(model)
+        Mode::of_model(model).is_some() || self.models().contains(model)
     }
 }
 

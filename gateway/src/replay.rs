@@ -130,7 +130,7 @@ impl Replay {
         let (winner, decided) = decide::winner(&candidates, &ballots, &ranking, agreed, standing);
         let timings = Timings { total: Duration::ZERO, ..Timings::default() };
         let round = RoundId(round.id.clone());
-        Outcome { round, winner, decided, candidates, ballots, ranking, timings }
+        Outcome { round, winner, decided, candidates, ballots, ranking, fused: None, timings }
     }
 
     /// Learns from a round as a live gateway does afterwards, without its label.

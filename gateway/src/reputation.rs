@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod judges;
 pub mod learn;
 pub mod operators;
+pub mod routing;
 pub mod settings;
 
 use std::{
@@ -51,6 +52,8 @@ pub struct Record {
     pub pairs: VecDeque<Compared>,
     /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
     pub flips: Beta,
+    /// What rounds have shown it to know, by the words of the ask.
+    pub routing: routing::Skill,
     /// How often the ranking made without it put first what it put first.
     pub agreed: Beta,
     /// Whose mistakes it is likely to share, and to whom it says to belong; set on admission.
@@ -80,6 +83,7 @@ impl Default for Record {
             flips: Beta::UNIFORM,
             agreed: Beta::UNIFORM,
             kin: Kin::default(),
+            routing: routing::Skill::default(),
             claims_count: false,
             audits: Audits::default(),
             gold_seen: 0,

@@ -1,7 +1,7 @@
 //! One ask, one answer: the swarm writes candidates, judges them, and the best wins.
 //!
 //! ```text
-//! select -> generate -> agree -> judge -> rank -> decide        then, off the road: settle
+//! select -> generate -> agree -> judge -> rank -> decide (-> fuse)    then, off the road: settle
 //! ```
 
 pub mod settings;
@@ -12,8 +12,10 @@ pub mod judge;
 pub mod evidence;
 pub mod rank;
 pub mod decide;
+pub mod fusion;
 pub mod single;
 pub mod settle;
+pub mod error;
 pub mod clock;
 pub mod metrics;
 #[cfg(test)]
@@ -33,11 +35,13 @@ use tokio::{
 };
 
 use crate::{
-    ask::{Ask, Candidate, CastBallot, Outcome, Ranking, RoundId, Target, Timings},
-    reputation::{KindPosterior, Standing},
+    ask::{Ask, Candidate, CastBallot, Mode, Outcome, Ranking, RoundId, Target, Timings},
+    reputation::{KindPosterior, Standing, routing::Features},
     swarm::{MemberView, Swarm},
 };
+use agree::Agreement;
 use clock::Clock;
+pub use error::RoundError;
 pub use metrics::Metrics;
 pub use settings::Config;
 use settle::Settled;
@@ -53,7 +57,8 @@ pub struct Rounds(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     swarm: Swarm,
-    config: Config,
+    /// Of each mode, in the order of [`Mode::ALL`].
+    configs: [Config; 3],
     metrics: Metrics,
     /// Draws rounds' names and seeds.
     rng: Mutex<ChaCha8Rng>,
@@ -69,7 +74,8 @@ impl Rounds {
         let audits = ChaCha8Rng::from_seed(rng.random());
         let settling = Settling::new(swarm.clone(), config.clone(), waiting, audits);
         let rng = Mutex::new(rng);
-        (Self(Arc::new(Shared { swarm, config, metrics, rng, settled })), settling)
+        let configs = Mode::ALL.map(|mode| config.of_mode(mode));
+        (Self(Arc::new(Shared { swarm, configs, metrics, rng, settled })), settling)
     }
 
     pub fn swarm(&self) -> &Swarm {
@@ -102,26 +108,38 @@ impl Rounds {
         let selected = round.clock.elapsed();
         let candidates = generate::candidates(&round, &panel).await?;
         let generated = round.clock.elapsed();
-        let agreed = round.agreement(&candidates, panel.writers.len());
-        let ballots = match agreed {
-            Some(_) => Vec::new(),
-            None => judge::ballots(&round, &candidates, &panel.judges).await,
+        let agreement = round.agreement(&candidates, panel.writers.len());
+        let ballots = match agreement {
+            Agreement::Ends(_) => Vec::new(),
+            _ => judge::ballots(&round, &candidates, &panel.judges).await,
         };
         let judged = round.clock.elapsed();
         let ranking = round.rank(&candidates, &ballots);
         let (winner, decided) =
-            decide::winner(&candidates, &ballots, &ranking, agreed, &round.standing);
+            decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
         let total = round.clock.elapsed();
         let timings = Timings {
             select: selected,
             generate: generated - selected,
             judge: judged - generated,
             rank: total - judged,
+            fuse: Duration::ZERO,
             total,
         };
-        let Round { id, kind, .. } = round;
-        let outcome = Outcome { round: id, winner, decided, candidates, ballots, ranking, timings };
-        self.settle_later(&outcome, kind, ask);
+        let id = round.id.clone();
+        let mut outcome = Outcome {
+            round: id,
+            winner,
+            decided,
+            candidates,
+            ballots,
+            ranking,
+            fused: None,
+            timings,
+        };
+        self.0.metrics.audited(agreement, &outcome);
+        self.settle_later(&outcome, &round);
+        fusion::fuse(&round, &mut outcome).await;
         Ok(outcome)
     }
 
@@ -131,6 +149,12 @@ impl Rounds {
             (rng.random::<[u8; 16]>(), rng.random())
         };
         let standing = self.0.swarm.standing();
+        let [balanced, fast, deep] = &self.0.configs;
+        let config = match ask.effort.mode {
+            Mode::Balanced => balanced,
+            Mode::Fast => fast,
+            Mode::Deep => deep,
+        };
         Round {
             id: RoundId(name.iter().map(|byte| format!("{byte:02x}")).collect()),
             seed,
@@ -139,16 +163,17 @@ impl Rounds {
             members: self.0.swarm.members(),
             kind: standing.kind_of(evidence::question(&ask.messages)),
             standing,
-            clock: Clock::start(ask.effort.deadline, &self.0.config),
-            config: &self.0.config,
+            clock: Clock::start(ask.effort.deadline, config),
+            config,
             metrics: &self.0.metrics,
         }
     }
 
     /// What is learned from a round must never hold one up: when too many wait, it is not learned.
-    fn settle_later(&self, outcome: &Outcome, kind: KindPosterior, ask: &Ask) {
-        let (messages, sampling) = (ask.messages.clone(), ask.sampling.clone());
-        let settled = Settled { outcome: outcome.clone(), kind, messages, sampling };
+    fn settle_later(&self, outcome: &Outcome, round: &Round<'_>) {
+        let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
+        let (kind, asked) = (round.kind.clone(), Features::of(evidence::question(&messages)));
+        let settled = Settled { outcome: outcome.clone(), kind, asked, messages, sampling };
         if self.0.settled.try_send(settled).is_err() {
             self.0.metrics.unsettled();
         }
@@ -200,11 +225,19 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// The pool that enough writers agree on.
-    fn agreement(&self, candidates: &[Candidate], asked: usize) -> Option<usize> {
+    /// Whether enough writers agree to spare the judging.
+    fn agreement(&self, candidates: &[Candidate], asked: usize) -> Agreement {
         let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
         let (standing, kind) = (&self.standing, &self.kind);
-        agree::enough(candidates, asked, standing, kind, &self.config.agree, draw)
+        agree::agreement(candidates, asked, standing, kind, &self.config.agree, draw)
+    }
+
+    /// μ of each pool.
+    fn evidence(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Vec<f64> {
+        let settings = &self.config.evidence;
+        let (standing, kind) = (&self.standing, &self.kind);
+        let parts = evidence::for_pools(candidates, ballots, kind, standing, settings);
+        parts.iter().map(evidence::Parts::total).collect()
     }
 
     fn rank(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Ranking {
@@ -230,33 +263,4 @@ pub(crate) fn rank_all(
     let parts = evidence::for_pools(candidates, ballots, kind, standing, &config.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
     rank::rank(&mu, candidates, ballots, &standing.on(kind), &config.rank)
-}
-
-/// Why a round has no answer.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum RoundError {
-    /// Another model may work: nobody here serves this one.
-    #[error("no member serves the model {model}")]
-    NoSuchModel { model: String },
-    /// The same ask may work a moment later: nobody is alive and free.
-    #[error("no member can take work now")]
-    NoMember,
-    /// The same ask may work a moment later: members were asked, none finished in time.
-    #[error("no candidate in time: {asked} members were asked")]
-    NoCandidate { asked: usize },
-    /// Prompt and answer do not fit any member's context.
-    #[error("the conversation does not fit the model's context of {context} tokens")]
-    ContextLength { context: u32 },
-}
-
-impl RoundError {
-    /// A name for metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::NoSuchModel { .. } => "no_such_model",
-            Self::NoMember => "no_member",
-            Self::NoCandidate { .. } => "no_candidate",
-            Self::ContextLength { .. } => "context_length",
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::Registry;
 use shoal_gateway::{
-    ask::{Ask, Effort, Outcome, Target},
+    ask::{Ask, Effort, Limits, Mode, Outcome, Target},
     reputation,
     round::{self, RoundError, Rounds},
     store::{Book, Memory},
@@ -108,6 +108,20 @@ impl Builder {
         self
     }
 
+    /// The mode of every round, with the writers, judges and time that are set.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.effort.mode = mode;
+        self
+    }
+
+    /// Asks for fused answers.
+    #[must_use]
+    pub fn fused(mut self) -> Self {
+        self.effort.fusion = true;
+        self
+    }
+
     /// Time for every round.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -158,7 +172,10 @@ impl Sim {
             characters: Vec::new(),
             swarm,
             round: round::Config::default(),
-            effort: Effort { writers: 5, judges: 3, deadline: Duration::from_secs(30) },
+            effort: Effort {
+                deadline: Duration::from_secs(30),
+                ..Limits::default().effort(Mode::Balanced)
+            },
             audited: false,
         }
     }

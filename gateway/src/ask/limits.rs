@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Effort;
+use super::{Effort, Mode};
 
 /// Defaults and bounds of [`Effort`], set by the operator.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -22,6 +22,19 @@ pub struct Limits {
     pub deadline_ms_min: u64,
     /// Longest deadline that one request may ask for, in milliseconds.
     pub deadline_ms_max: u64,
+    /// The first three for [`Mode::Fast`].
+    pub fast: Size,
+    /// The first three for [`Mode::Deep`].
+    pub deep: Size,
+}
+
+/// How many take part in a round of one mode, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    pub writers: usize,
+    pub judges: usize,
+    pub deadline_ms: u64,
 }
 
 impl Default for Limits {
@@ -34,17 +47,31 @@ impl Default for Limits {
             judges_max: 16,
             deadline_ms_min: 100,
             deadline_ms_max: 300_000,
+            fast: Size { writers: 3, judges: 2, deadline_ms: 20_000 },
+            deep: Size { writers: 15, judges: 9, deadline_ms: 180_000 },
         }
     }
 }
 
 impl Limits {
-    /// What a request gets that says nothing.
-    pub fn effort(&self) -> Effort {
+    /// What a request gets that says nothing but its mode.
+    pub fn effort(&self, mode: Mode) -> Effort {
+        let size = self.size(mode);
         Effort {
-            writers: self.writers,
-            judges: self.judges,
-            deadline: Duration::from_millis(self.deadline_ms),
+            writers: size.writers,
+            judges: size.judges,
+            deadline: Duration::from_millis(size.deadline_ms),
+            mode,
+            fusion: false,
+        }
+    }
+
+    fn size(&self, mode: Mode) -> Size {
+        let Self { writers, judges, deadline_ms, .. } = *self;
+        match mode {
+            Mode::Balanced => Size { writers, judges, deadline_ms },
+            Mode::Fast => self.fast,
+            Mode::Deep => self.deep,
         }
     }
 
@@ -53,22 +80,30 @@ impl Limits {
     /// # Errors
     /// The key that does not fit, and what would.
     pub fn check(&self) -> Result<(), String> {
-        if self.writers == 0 || self.writers > self.writers_max {
+        for (mode, section) in [(Mode::Balanced, ""), (Mode::Fast, "fast."), (Mode::Deep, "deep.")]
+        {
+            self.check_size(self.size(mode)).map_err(|why| format!("{section}{why}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_size(&self, size: Size) -> Result<(), String> {
+        if size.writers == 0 || size.writers > self.writers_max {
             return Err(format!(
                 "writers is {}: give 1 to writers_max ({})",
-                self.writers, self.writers_max
+                size.writers, self.writers_max
             ));
         }
-        if self.judges > self.judges_max {
+        if size.judges > self.judges_max {
             return Err(format!(
                 "judges is {}: give at most judges_max ({})",
-                self.judges, self.judges_max
+                size.judges, self.judges_max
             ));
         }
-        if !(self.deadline_ms_min..=self.deadline_ms_max).contains(&self.deadline_ms) {
+        if !(self.deadline_ms_min..=self.deadline_ms_max).contains(&size.deadline_ms) {
             return Err(format!(
                 "deadline_ms is {}: give deadline_ms_min ({}) to deadline_ms_max ({})",
-                self.deadline_ms, self.deadline_ms_min, self.deadline_ms_max
+                size.deadline_ms, self.deadline_ms_min, self.deadline_ms_max
             ));
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use shoal_proto::generate::Sampling;
 
-use super::{Ask, Effort, Limits, SWARM_MODEL, Target, error::AskError, fields::Fields, messages};
+use super::{Ask, Effort, Limits, Mode, Target, error::AskError, fields::Fields, messages};
 
 /// A whole chat request: what is asked, and how the answer shall be written.
 #[derive(Clone, Debug)]
@@ -59,9 +59,9 @@ impl ChatRequest {
         let include_usage = include_usage(&request, stream)?;
         refuse_unsupported(&request)?;
         check_ignored(&request)?;
-        let effort = effort(&request, limits)?;
-        let target =
-            if model == SWARM_MODEL { Target::Swarm } else { Target::Model(model.clone()) };
+        let mode = Mode::of_model(&model);
+        let effort = effort(&request, mode.unwrap_or_default(), limits)?;
+        let target = mode.map_or_else(|| Target::Model(model.clone()), |_| Target::Swarm);
         Ok(Self { ask: Ask { target, messages, sampling, effort }, model, stream, include_usage })
     }
 }
@@ -214,15 +214,16 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     Ok(())
 }
 
-/// `shoal: {writers, judges, deadline_ms}`: the operator's defaults, overridden within limits.
-fn effort(request: &Fields<'_>, limits: &Limits) -> Result<Effort, AskError> {
-    let defaults = limits.effort();
-    let Some(wish) = request.object("shoal")? else { return Ok(defaults) };
-    const KEYS: [&str; 3] = ["writers", "judges", "deadline_ms"];
+/// `shoal: {mode, writers, judges, deadline_ms, fusion}`: the operator's defaults for the mode,
+/// overridden within limits. A mode in the body comes before the one in the model's name.
+fn effort(request: &Fields<'_>, named: Mode, limits: &Limits) -> Result<Effort, AskError> {
+    let Some(wish) = request.object("shoal")? else { return Ok(limits.effort(named)) };
+    const KEYS: [&str; 5] = ["mode", "writers", "judges", "deadline_ms", "fusion"];
     // Only shoal's own clients send this, so a word it does not know is a mistake worth telling.
     if let Some(unknown) = wish.names().find(|name| !KEYS.contains(name)) {
         return Err(AskError::unknown_parameter(&wish.path(unknown)));
     }
+    let defaults = limits.effort(mode(&wish)?.unwrap_or(named));
     let count = |name, range| -> Result<Option<usize>, AskError> {
         Ok(wish.integer(name, range)?.and_then(|value| usize::try_from(value).ok()))
     };
@@ -236,5 +237,13 @@ fn effort(request: &Fields<'_>, limits: &Limits) -> Result<Effort, AskError> {
         deadline: deadline
             .and_then(|ms| u64::try_from(ms).ok())
             .map_or(defaults.deadline, Duration::from_millis),
+        fusion: wish.boolean("fusion")?.unwrap_or(false),
+        ..defaults
     })
+}
+
+fn mode(wish: &Fields<'_>) -> Result<Option<Mode>, AskError> {
+    let Some(word) = wish.string("mode")? else { return Ok(None) };
+    let unknown = || AskError::not_one_of(&wish.path("mode"), word, &Mode::ALL.map(Mode::word));
+    Mode::of_word(word).ok_or_else(unknown).map(Some)
 }

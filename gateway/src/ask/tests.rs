@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{AskError, ChatRequest, Limits, Target};
+use super::{AskError, ChatRequest, Limits, Mode, Target};
 
 /// A request that is right, with `fields` merged into it; null takes a field away.
 fn request(fields: Value) -> Value {
@@ -32,7 +32,7 @@ fn refusal(message: Value) -> AskError {
 fn a_plain_request_is_asked_with_the_operators_effort() {
     let parsed = parse(&request(json!({}))).expect("accepted");
     assert_eq!(parsed.ask.target, Target::Swarm);
-    assert_eq!(parsed.ask.effort, Limits::default().effort());
+    assert_eq!(parsed.ask.effort, Limits::default().effort(Mode::Balanced));
     assert_eq!((parsed.stream, parsed.include_usage), (false, false));
     assert_eq!(parsed.ask.messages[0].role, "user");
     assert_eq!(parsed.ask.sampling, Default::default());
@@ -143,6 +143,39 @@ fn a_request_may_ask_for_more_effort_within_limits() {
 }
 
 #[test]
+fn each_of_the_swarms_names_is_a_mode_with_its_own_effort() {
+    for (model, mode, writers) in [
+        ("shoal", Mode::Balanced, 5),
+        ("shoal-fast", Mode::Fast, 3),
+        ("shoal-deep", Mode::Deep, 15),
+    ] {
+        let parsed = parse(&request(json!({"model": model}))).expect("accepted");
+        assert_eq!((&parsed.ask.target, parsed.model.as_str()), (&Target::Swarm, model));
+        assert_eq!(parsed.ask.effort, Limits::default().effort(mode));
+        assert_eq!(parsed.ask.effort.writers, writers);
+    }
+}
+
+#[test]
+fn a_mode_in_the_body_comes_before_the_models_name() {
+    let body = request(json!({"model": "shoal-fast", "shoal": {"mode": "deep", "judges": 1}}));
+    let effort = parse(&body).expect("accepted").ask.effort;
+    assert_eq!((effort.mode, effort.writers, effort.judges), (Mode::Deep, 15, 1));
+    let error = parse(&request(json!({"shoal": {"mode": "slow"}}))).expect_err("refused");
+    assert_eq!(error.param.as_deref(), Some("shoal.mode"));
+    assert!(error.message.contains("'balanced', 'fast', 'deep'"), "{}", error.message);
+}
+
+#[test]
+fn fusion_is_for_those_who_ask_for_it() {
+    let fused =
+        |shoal: Value| parse(&request(json!({"shoal": shoal}))).map(|r| r.ask.effort.fusion);
+    assert_eq!(fused(json!({})), Ok(false));
+    assert_eq!(fused(json!({"fusion": true})), Ok(true));
+    assert!(fused(json!({"fusion": "yes"})).is_err());
+}
+
+#[test]
 fn a_message_never_repeats_more_than_a_little_of_the_request() {
     let long = "x".repeat(5000);
     let error = refusal(json!({"role": long, "content": "x"}));
@@ -161,6 +194,9 @@ fn a_null_content_is_a_wrong_type_and_no_content_is_missing() {
 fn limits_say_which_default_does_not_fit() {
     let limits = Limits { writers: 99, ..Limits::default() };
     assert!(limits.check().is_err_and(|why| why.starts_with("writers is 99")));
+    let mut limits = Limits::default();
+    limits.deep.judges = 99;
+    assert!(limits.check().is_err_and(|why| why.starts_with("deep.judges is 99")));
     assert_eq!(Limits::default().check(), Ok(()));
 }
 

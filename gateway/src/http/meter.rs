@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::openai::Usage;
-use crate::ask::SWARM_MODEL;
+use crate::ask::Mode;
 
 /// From a fast single answer to the longest deadline: a swarm's first token comes after judging.
 const SECONDS: [f64; 20] = [
@@ -82,7 +82,7 @@ impl Metrics {
             )?,
             models: Arc::default(),
         };
-        metrics.appear(SWARM_MODEL);
+        Mode::ALL.iter().for_each(|mode| metrics.appear(mode.model()));
         metrics.appear(OTHER);
         Ok(metrics)
     }
@@ -103,8 +103,8 @@ impl Metrics {
 
     /// The label of a model that is served.
     fn label(&self, model: &str) -> String {
-        if model == SWARM_MODEL {
-            return SWARM_MODEL.into();
+        if Mode::of_model(model).is_some() {
+            return model.into();
         }
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if !models.contains(model) {

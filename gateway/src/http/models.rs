@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: the swarm first, then the members' models.
+//! `GET /v1/models` and `GET /v1/models/{id}`: the swarm's modes first, then the members' models.
 
 use actix_web::{HttpResponse, web};
 
@@ -7,11 +7,12 @@ use super::{
     error::ApiError,
     openai::{List, Model},
 };
-use crate::ask::SWARM_MODEL;
+use crate::ask::Mode;
 
 pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     let members = app.models().into_iter().map(|name| member(&app, name));
-    HttpResponse::Ok().json(List::of(std::iter::once(swarm(&app)).chain(members).collect()))
+    let swarm = Mode::ALL.into_iter().map(|mode| swarm(&app, mode));
+    HttpResponse::Ok().json(List::of(swarm.chain(members).collect()))
 }
 
 /// `id` may be percent-encoded, slashes included; both SDKs send it so.
@@ -20,8 +21,8 @@ pub(super) async fn one(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = id.into_inner();
-    if id == SWARM_MODEL {
-        return Ok(HttpResponse::Ok().json(swarm(&app)));
+    if let Some(mode) = Mode::of_model(&id) {
+        return Ok(HttpResponse::Ok().json(swarm(&app, mode)));
     }
     if app.models().contains(&id) {
         return Ok(HttpResponse::Ok().json(member(&app, id)));
@@ -29,8 +30,8 @@ pub(super) async fn one(
     Err(ApiError::NotAModel(id.chars().take(96).collect()))
 }
 
-fn swarm(app: &App) -> Model {
-    let id = SWARM_MODEL.to_owned();
+fn swarm(app: &App, mode: Mode) -> Model {
+    let id = mode.model().to_owned();
     Model { id, object: "model", created: app.started, owned_by: "shoal" }
 }
 

@@ -68,6 +68,7 @@ fn transcript(model: &str, outcome: &Outcome) -> Value {
         "winner": outcome.winner,
         "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
         "candidates": candidates.map(|(index, one)| candidate(outcome, index, one)).collect::<Vec<_>>(),
+        "fused": outcome.fused.as_ref().map(fused),
         "ballots": outcome.ballots.iter().map(ballot).collect::<Vec<_>>(),
         "ranking": {
             "order": ranking.order,
@@ -80,6 +81,7 @@ fn transcript(model: &str, outcome: &Outcome) -> Value {
             "generate": ms(timings.generate),
             "judge": ms(timings.judge),
             "rank": ms(timings.rank),
+            "fuse": ms(timings.fuse),
             "total": ms(timings.total),
         },
         "tokens": tokens(outcome),
@@ -105,6 +107,20 @@ fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
         "pool": candidate.pool,
         "strength": outcome.ranking.strengths.get(index),
         "p_best": outcome.ranking.p_best.get(index),
+    })
+}
+
+/// The answer that was written from the candidates, in the place of the winner's.
+fn fused(fused: &Candidate) -> Value {
+    json!({
+        "writer": fused.writer.to_string(),
+        "model": fused.model,
+        "text": fused.text,
+        "finish_reason": finish_reason(fused.finish),
+        "prompt_tokens": fused.prompt_tokens,
+        "completion_tokens": fused.completion_tokens,
+        "took_ms": ms(fused.took),
+        "pool": fused.pool,
     })
 }
 
@@ -146,7 +162,7 @@ fn ballot(ballot: &CastBallot) -> Value {
 /// What the whole swarm spent, the losers and the judges included.
 fn tokens(outcome: &Outcome) -> Value {
     let sum = |of: fn(&Candidate) -> u32| -> u64 {
-        outcome.candidates.iter().map(|candidate| u64::from(of(candidate))).sum()
+        outcome.candidates.iter().chain(&outcome.fused).map(|one| u64::from(of(one))).sum()
     };
     let judged: u64 = outcome.ballots.iter().map(|ballot| u64::from(ballot.prompt_tokens)).sum();
     json!({

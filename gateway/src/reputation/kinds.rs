@@ -1,6 +1,6 @@
 //! What kind of question this is, guessed from its words: naive Bayes over hashed n-grams,
-//! learned from gold questions as they are asked. Routing proper will want more; this says which
-//! of a member's accuracies to look up.
+//! learned from gold questions as they are asked. It says which of a member's accuracies to look up;
+//! what rounds teach beyond that is in [`super::routing`].
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,7 @@ fn grams(question: &str) -> Vec<u16> {
 }
 
 /// Lower-case words, numbers as `#`, and every other sign by itself.
-fn words(question: &str) -> Vec<String> {
+pub(super) fn words(question: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut open: Option<Class> = None;
     for letter in question.chars() {
@@ -176,7 +176,7 @@ impl Class {
 }
 
 /// FNV-1a: the same on every machine and in every build, as what is stored must be.
-fn bucket(text: &str) -> u16 {
+pub(super) fn bucket(text: &str) -> u16 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });

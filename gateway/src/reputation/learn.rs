@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Compared, KindId, Record, Sample, Settings,
     calibration::{self, Line},
+    routing::Lesson,
 };
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
@@ -16,6 +17,8 @@ pub enum Observation {
     Gold { kind: Option<KindId>, seen: GoldObservation },
     /// Against the ranking computed without the member's own ballots.
     Crowd(CrowdObservation),
+    /// What its answer was worth, with the words of the ask.
+    Routed(Lesson),
 }
 
 /// What gold shows.
@@ -67,6 +70,7 @@ pub fn learn(
                 gold(&mut record, kind.as_ref(), seen, judge_line, settings);
             }
             Observation::Crowd(seen) => crowd(&mut record, *seen, settings),
+            Observation::Routed(lesson) => record.routing.learn(lesson, &settings.routing),
         }
     }
     record
@@ -140,6 +144,7 @@ fn fade(record: &mut Record, keep: f64) {
     for beta in overall {
         *beta = beta.faded(keep);
     }
+    record.routing = record.routing.faded(keep);
     record.kinds.values_mut().for_each(|beta| *beta = beta.faded(keep));
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{audit, operators};
+use super::{audit, operators, routing};
 
 /// How quickly members gain and lose standing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct Settings {
     pub probation_right: f64,
     pub audit: audit::Settings,
     pub operators: operators::Settings,
+    /// How quickly it is learned who knows what.
+    pub routing: routing::Settings,
 }
 
 impl Default for Settings {
@@ -84,6 +86,7 @@ impl Default for Settings {
             probation_right: 0.1,
             audit: audit::Settings::default(),
             operators: operators::Settings::default(),
+            routing: routing::Settings::default(),
         }
     }
 }

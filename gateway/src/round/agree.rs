@@ -29,6 +29,46 @@ impl Default for Settings {
     }
 }
 
+/// What agreement makes of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// Too few say the same.
+    TooLittle,
+    /// This pool wins without judging.
+    Ends(usize),
+    /// This pool would win without judging, and the round is judged all the same: so that it can
+    /// be said how often the short cut is right.
+    Audited(usize),
+}
+
+impl Agreement {
+    /// The pool that wins without judging.
+    pub fn ends(self) -> Option<usize> {
+        match self {
+            Self::Ends(pool) => Some(pool),
+            Self::TooLittle | Self::Audited(_) => None,
+        }
+    }
+}
+
+/// As [`enough`], telling apart what is judged because it is contested from what is judged
+/// because the draw says so.
+pub fn agreement(
+    candidates: &[Candidate],
+    asked: usize,
+    standing: &Standing,
+    kind: &KindPosterior,
+    settings: &Settings,
+    audit_draw: f64,
+) -> Agreement {
+    // A draw that no share of audits reaches.
+    match enough(candidates, asked, standing, kind, settings, f64::INFINITY) {
+        Some(pool) if audit_draw < settings.audit => Agreement::Audited(pool),
+        Some(pool) => Agreement::Ends(pool),
+        None => Agreement::TooLittle,
+    }
+}
+
 /// The pool of each text; pools are numbered in order of appearance.
 pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
     let mut answers: Vec<String> = Vec::new();

@@ -1,24 +1,27 @@
-//! Ballots: members judge what they did not write.
+//! Ballots: members judge what they did not write, until it is clear who is best.
 //!
-//! Judging starts when the writing has closed. A likelihood judge gets every candidate that it
-//! did not write, equal texts once, in an order that says nothing; a pairwise judge gets pairs of
-//! pools that it did not write for, each in both orders. Who does not answer in time is left out.
+//! Judging starts when the writing has closed. Judges are asked in waves, the best first, and the
+//! next wave only when the last one has not settled it: a likelihood judge gets every candidate
+//! that it did not write, equal texts once, in an order that says nothing; a pairwise judge gets
+//! pairs of pools that it did not write for, each in both orders. Who does not answer in time is
+//! left out.
+
+pub mod next;
+mod bench;
+mod sheet;
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use rand::{SeedableRng as _, seq::SliceRandom as _};
-use rand_chacha::ChaCha8Rng;
-use shoal_proto::{
-    NodeId,
-    generate::ChatMessage,
-    judge::{Ballot, Judge, Kind, Pair},
-};
-use tokio::time::sleep_until;
+use shoal_proto::NodeId;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Round, generate::quorum, rank};
 use crate::{
-    ask::{Candidate, CandidateScore, CastBallot, PairVerdict, Verdicts},
+    ask::{Candidate, CastBallot, Verdicts},
     swarm::WorkError,
 };
+use bench::{Able, Bench};
+use next::{Beliefs, Voice};
+use sheet::Sheet;
 
 /// The ballots that came in time, or before enough was known.
 pub(super) async fn ballots(
@@ -26,164 +29,119 @@ pub(super) async fn ballots(
     candidates: &[Candidate],
     judges: &[NodeId],
 ) -> Vec<CastBallot> {
-    let mut sheets: Vec<(NodeId, Sheet)> = Vec::new();
-    for (at, judge) in judges.iter().enumerate() {
-        let Some(member) = round.member(*judge) else { continue };
-        let mut rng = ChaCha8Rng::seed_from_u64(round.seed.wrapping_add(1 + at as u64));
-        let sheet = if member.model.likelihood {
-            Sheet::scores(candidates, *judge, &mut rng)
-        } else {
-            Sheet::pairs(candidates, *judge, round.config.judge.pairs_max, &mut rng)
-        };
-        sheets.extend(sheet.map(|sheet| (*judge, sheet)));
-    }
-    let enough = quorum(sheets.len(), round.config.judge.quorum);
-    let mut asked: FuturesUnordered<_> =
-        sheets.into_iter().map(|(judge, sheet)| cast(round, judge, sheet)).collect();
+    let able = judges.iter().filter_map(|judge| able(round, *judge));
+    let seed = round.seed.wrapping_add(1);
+    let mut bench = Bench::new(candidates, able, &round.config.judge, seed);
+    let mut asked = FuturesUnordered::new();
     let mut ballots = Vec::new();
-    while !asked.is_empty() {
-        tokio::select! {
-            biased;
-            Some(cast) = asked.next() => match cast {
-                Ok(ballot) => {
-                    round.metrics.ballots("counted", 1);
-                    ballots.push(ballot);
-                }
-                Err(error) => round.metrics.ballots(error.label(), 1),
-            },
-            () = sleep_until(round.clock.end) => break,
-        }
-        let known = ballots.len() >= enough && !asked.is_empty();
-        if known && rank::settled(&round.rank(candidates, &ballots), &round.config.rank) {
+    while Instant::now() < round.clock.end {
+        let wave = next_wave(round, candidates, &ballots, &mut bench);
+        round.metrics.wave(wave.len());
+        asked.extend(wave.into_iter().map(|(judge, sheet)| cast(round, judge, sheet)));
+        if asked.is_empty() {
             break;
+        }
+        let until = patience(round, &bench);
+        while !asked.is_empty() {
+            let (judge, cast) = tokio::select! {
+                biased;
+                Some(cast) = asked.next() => cast,
+                () = sleep_until(until) => break,
+            };
+            bench.heard(judge, cast.is_ok());
+            round.metrics.ballots(cast.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
+            if let Ok(ballot) = cast {
+                count(&mut ballots, ballot);
+            }
+            let more = !asked.is_empty() || bench.has_more();
+            if more && is_settled(round, candidates, &ballots, &bench) {
+                round.metrics.ballots("cut", asked.len());
+                return ballots;
+            }
         }
     }
     round.metrics.ballots("cut", asked.len());
     ballots
 }
 
-async fn cast(round: &Round<'_>, judge: NodeId, sheet: Sheet) -> Result<CastBallot, WorkError> {
+fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
+    let member = round.member(judge)?;
+    let voice = Voice {
+        weight: round.standing.judge_weight(&judge),
+        discrimination: round.standing.discrimination(&judge),
+    };
+    Some(Able { judge, likelihood: member.model.likelihood, voice })
+}
+
+fn next_wave(
+    round: &Round<'_>,
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    bench: &mut Bench<'_>,
+) -> Vec<(NodeId, Sheet)> {
+    let mu = round.evidence(candidates, ballots);
+    let comparisons = rank::comparisons(candidates, ballots, &round.standing);
+    let settings = &round.config.rank;
+    bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
+}
+
+/// When a wave that is not complete is followed by the next: at the end, if there is none.
+fn patience(round: &Round<'_>, bench: &Bench<'_>) -> Instant {
+    let end = round.clock.end;
+    if !bench.has_more() {
+        return end;
+    }
+    let now = Instant::now();
+    let share = round.config.judge.wave_share.clamp(0.0, 1.0);
+    // Never at once: an empty wait would spin.
+    let wait = end.saturating_duration_since(now).mul_f64(share).max(super::LOOK);
+    end.min(now + wait)
+}
+
+/// Enough of those asked have spoken, and what they said is clear.
+fn is_settled(
+    round: &Round<'_>,
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    bench: &Bench<'_>,
+) -> bool {
+    let enough = quorum(bench.asked(), round.config.judge.quorum);
+    ballots.len() >= enough && rank::settled(&round.rank(candidates, ballots), &round.config.rank)
+}
+
+/// Takes in a ballot; one judge's pairs of several waves are one ballot.
+fn count(ballots: &mut Vec<CastBallot>, ballot: CastBallot) {
+    let Some(known) = ballots.iter_mut().find(|known| known.judge == ballot.judge) else {
+        ballots.push(ballot);
+        return;
+    };
+    if let (Verdicts::Pairs(known), Verdicts::Pairs(more)) = (&mut known.verdicts, ballot.verdicts)
+    {
+        known.extend(more);
+    }
+    known.prompt_tokens = known.prompt_tokens.saturating_add(ballot.prompt_tokens);
+    known.took += ballot.took;
+}
+
+async fn cast(
+    round: &Round<'_>,
+    judge: NodeId,
+    sheet: Sheet,
+) -> (NodeId, Result<CastBallot, WorkError>) {
     let begun = round.clock.elapsed();
     let ask = sheet.ask(round.ask.messages.clone());
     let ballot = round.swarm.judge(judge, ask, round.clock.end).await;
     let ballot = ballot.inspect_err(|error| {
         tracing::debug!(node.id = %judge.short(), %error, "no ballot");
-    })?;
-    Ok(CastBallot {
+    });
+    let cast = ballot.map(|ballot| CastBallot {
         judge,
         model: round.model(judge),
         prompt_tokens: ballot.prompt_tokens,
         took: round.clock.elapsed().saturating_sub(begun),
         verdicts: sheet.verdicts(&ballot),
-    })
-}
-
-/// What one judge is shown, and which candidates that stands for.
-#[derive(Debug)]
-struct Sheet {
-    kind: Kind,
-    texts: Vec<String>,
-    /// For each text, the candidates that say exactly this and are not the judge's.
-    stand_for: Vec<Vec<usize>>,
-    /// Pairs of texts, each to be shown in both orders.
-    pairs: Vec<(usize, usize)>,
-}
-
-impl Sheet {
-    /// Every candidate that the judge did not write, equal texts once. When the judge wrote the
-    /// same text as somebody else, it scores that other candidate: knowing its own answer by
-    /// another hand is what a likelihood is for, and it learns nobody's name by it.
-    fn scores(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<Self> {
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        for (at, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.writer != judge) {
-            match groups.iter_mut().find(|(text, _)| *text == candidate.text) {
-                Some((_, same)) => same.push(at),
-                None => groups.push((&candidate.text, vec![at])),
-            }
-        }
-        groups.shuffle(rng);
-        let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) =
-            groups.into_iter().map(|(text, same)| (text.to_owned(), same)).unzip();
-        (!texts.is_empty()).then(|| Self {
-            kind: Kind::Likelihood,
-            texts,
-            stand_for,
-            pairs: Vec::new(),
-        })
-    }
-
-    /// Pairs of pools that the judge did not write for, each pool by its first candidate.
-    fn pairs(
-        candidates: &[Candidate],
-        judge: NodeId,
-        pairs_max: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<Self> {
-        let own: Vec<usize> =
-            candidates.iter().filter(|c| c.writer == judge).map(|c| c.pool).collect();
-        let mut shown: Vec<usize> = Vec::new();
-        for (at, candidate) in candidates.iter().enumerate() {
-            let pool = |at: &usize| candidates.get(*at).map(|c| c.pool);
-            let known = shown.iter().any(|other| pool(other) == Some(candidate.pool));
-            if !known && !own.contains(&candidate.pool) {
-                shown.push(at);
-            }
-        }
-        shown.shuffle(rng);
-        let places = 0..shown.len();
-        let mut pairs: Vec<(usize, usize)> =
-            places.clone().flat_map(|b| (0..b).map(move |a| (a, b))).collect();
-        pairs.shuffle(rng);
-        pairs.truncate(pairs_max);
-        let text = |at: &usize| candidates.get(*at).map(|c| c.text.clone());
-        (!pairs.is_empty()).then(|| Self {
-            kind: Kind::Pairwise,
-            texts: shown.iter().filter_map(text).collect(),
-            stand_for: shown.iter().map(|at| vec![*at]).collect(),
-            pairs,
-        })
-    }
-
-    fn ask(&self, messages: Vec<ChatMessage>) -> Judge {
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let both = |(a, b): &(usize, usize)| {
-            let (a, b) = (number(*a), number(*b));
-            [Pair { first: a, second: b }, Pair { first: b, second: a }]
-        };
-        Judge {
-            messages,
-            candidates: self.texts.clone(),
-            kind: self.kind.into(),
-            pairs: self.pairs.iter().flat_map(both).collect(),
-        }
-    }
-
-    /// What a ballot that fits the question says of the candidates.
-    fn verdicts(&self, ballot: &Ballot) -> Verdicts {
-        if self.kind == Kind::Likelihood {
-            let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(same, score)| {
-                same.iter().map(|candidate| CandidateScore {
-                    candidate: *candidate,
-                    logprob: score.logprob,
-                    tokens: score.tokens,
-                })
-            });
-            return Verdicts::Scores(scores.collect());
-        }
-        let first = |at: usize| self.stand_for.get(at).and_then(|same| same.first()).copied();
-        let verdicts = self.pairs.iter().zip(ballot.verdicts.chunks_exact(2));
-        let pair = |((a, b), p): (&(usize, usize), &[f64])| {
-            let [shown_first, shown_second] = *p else { return None };
-            Some(PairVerdict {
-                a: first(*a)?,
-                b: first(*b)?,
-                // Who always says "first" says one half.
-                p: 0.5 * (shown_first + 1.0 - shown_second),
-                flipped: (shown_first > 0.5) == (shown_second > 0.5),
-            })
-        };
-        Verdicts::Pairs(verdicts.filter_map(pair).collect())
-    }
+    });
+    (judge, cast)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use prometheus::{
     core::Collector,
 };
 
-use super::RoundError;
+use super::{RoundError, agree::Agreement};
 use crate::{
     ask::{Decided, Outcome},
     swarm::WorkError,
@@ -37,6 +37,9 @@ pub struct Metrics {
     hedges: IntCounterVec,
     winners: IntCounterVec,
     agreement: Histogram,
+    audits: IntCounterVec,
+    fusions: IntCounterVec,
+    waves: IntCounter,
     unsettled: IntCounter,
     models: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -82,6 +85,20 @@ impl Metrics {
                 registry,
                 Histogram::with_opts(agreement.buckets(SHARES.to_vec()))?,
             )?,
+            audits: counter(
+                "shoal_agreement_audits_total",
+                "Agreements that were judged all the same, by whether the judged winner is theirs.",
+                "result",
+            )?,
+            fusions: counter(
+                "shoal_fusions_total",
+                "Fused answers asked for, by outcome; but for `fused` the winner was sent.",
+                "outcome",
+            )?,
+            waves: registered(
+                registry,
+                IntCounter::new("shoal_judging_waves_total", "Waves of judges that were asked.")?,
+            )?,
             unsettled: registered(
                 registry,
                 IntCounter::new(
@@ -102,16 +119,19 @@ impl Metrics {
                 counter.with_label_values(&[*label]);
             }
         };
-        for phase in ["select", "generate", "judge", "rank", "total"] {
+        for phase in ["select", "generate", "judge", "rank", "fuse", "total"] {
             self.phases.with_label_values(&[phase]);
         }
-        show(&self.rounds, &["judged", "agreement", "fallback", "single", "cancelled"]);
+        show(&self.rounds, &["judged", "agreement", "fallback", "single", "fused", "cancelled"]);
         show(&self.rounds, &["no_such_model", "no_member", "no_candidate", "context_length"]);
         show(&self.candidates, &["finished", "cut"]);
         show(&self.candidates, &WorkError::LABELS);
         show(&self.ballots, &["counted", "cut"]);
         show(&self.ballots, &WorkError::LABELS);
         show(&self.hedges, &["failed", "stalled", "late"]);
+        show(&self.audits, &["right", "wrong"]);
+        show(&self.fusions, &["fused", "nobody"]);
+        show(&self.fusions, &WorkError::LABELS);
     }
 
     /// A round has begun. Unless it is told an end, it is counted as cancelled.
@@ -125,6 +145,23 @@ impl Metrics {
 
     pub(super) fn ballots(&self, outcome: &str, count: usize) {
         self.ballots.with_label_values(&[outcome]).inc_by(count as u64);
+    }
+
+    pub(super) fn fusion(&self, outcome: &str) {
+        self.fusions.with_label_values(&[outcome]).inc();
+    }
+
+    /// A wave of so many judges was asked.
+    pub(super) fn wave(&self, judges: usize) {
+        self.waves.inc_by(u64::from(judges > 0));
+    }
+
+    /// Holds an agreement that was judged all the same against the judged winner.
+    pub(super) fn audited(&self, agreement: Agreement, outcome: &Outcome) {
+        if let (Agreement::Audited(pool), Decided::Judged) = (agreement, outcome.decided) {
+            let right = outcome.winner().is_some_and(|winner| winner.pool == pool);
+            self.audits.with_label_values(&[if right { "right" } else { "wrong" }]).inc();
+        }
     }
 
     pub(super) fn hedge(&self, reason: &str) {
@@ -143,6 +180,9 @@ impl Metrics {
         phase("select", timings.select);
         phase("generate", timings.generate);
         phase("total", timings.total);
+        if outcome.fused.is_some() {
+            phase("fuse", timings.fuse);
+        }
         let Some(winner) = outcome.winner() else { return };
         self.winners.with_label_values(&[&self.label(&winner.model)]).inc();
         if outcome.candidates.len() > 1 {
@@ -194,6 +234,7 @@ fn decided(decided: Decided) -> &'static str {
         Decided::Agreement => "agreement",
         Decided::Fallback => "fallback",
         Decided::Single => "single",
+        Decided::Fused => "fused",
     }
 }
 

@@ -9,7 +9,7 @@ use shoal_proto::NodeId;
 
 use crate::{
     ask::{Ask, Target},
-    reputation::{Beta, KindPosterior, Standing},
+    reputation::{Beta, KindPosterior, Standing, calibration::sigmoid, routing::Features},
     round::{RoundError, evidence},
     swarm::MemberView,
 };
@@ -31,6 +31,8 @@ pub struct Settings {
     /// Observations a member's accuracy counts for at most when it is sampled: so that there is
     /// always some exploring, however long the record.
     pub confidence_max: f64,
+    /// Whether members judge that can only compare pairs.
+    pub pairs: bool,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             patience_seconds: 20.0,
             typical_tokens: 64.0,
             confidence_max: 50.0,
+            pairs: true,
         }
     }
 }
@@ -69,11 +72,13 @@ pub fn panel(
     seed: u64,
 ) -> Result<Panel, RoundError> {
     let eligible = eligible(ask, members)?;
-    let kind = standing.kind_of(evidence::question(&ask.messages));
+    let question = evidence::question(&ask.messages);
+    let (kind, features) = (standing.kind_of(question), Features::of(question));
+    let known = |member: &MemberView| expectation(standing, &member.id, &kind, &features);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let scored: Vec<Scored<'_>> = eligible
         .into_iter()
-        .map(|member| Scored::draw(member, standing, &kind, settings, &mut rng))
+        .map(|member| Scored::draw(member, known(member), standing, settings, &mut rng))
         .collect();
     if let Target::Model(_) = ask.target {
         let mut best = spread(&scored, |scored| scored.write, scored.len(), settings).into_iter();
@@ -82,7 +87,8 @@ pub fn panel(
     }
     let mut writers = spread(&scored, |scored| scored.write, scored.len(), settings);
     let spare = writers.split_off(ask.effort.writers.max(1).min(writers.len()));
-    let able: Vec<Scored<'_>> = scored.into_iter().filter(|scored| scored.can_judge()).collect();
+    let able: Vec<Scored<'_>> =
+        scored.into_iter().filter(|scored| scored.can_judge(settings)).collect();
     let worth = |scored: &Scored<'_>| {
         let share = if writers.contains(&scored.member.id) { settings.writing_judge } else { 1.0 };
         scored.judge * share
@@ -134,33 +140,37 @@ struct Scored<'a> {
 impl<'a> Scored<'a> {
     fn draw(
         member: &'a MemberView,
+        known: Beta,
         standing: &Standing,
-        kind: &KindPosterior,
         settings: &Settings,
         rng: &mut ChaCha8Rng,
     ) -> Self {
-        let quality = sampled(expectation(standing, &member.id, kind), settings, rng.random());
+        let quality = sampled(known, settings, rng.random());
         let speed = speed(member, settings);
         // Who knows the answer knows whose is right; the judge track adds what was seen of it.
         let judging = 0.1 + standing.judge_weight(&member.id);
         Self { member, write: quality * speed, judge: quality * judging * speed }
     }
 
-    fn can_judge(&self) -> bool {
-        self.member.model.likelihood || self.member.model.pairwise
+    fn can_judge(&self, settings: &Settings) -> bool {
+        self.member.model.likelihood || (settings.pairs && self.member.model.pairwise)
     }
 }
 
-/// What is known of a writer's accuracy on this kind, as a Beta.
-fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior) -> Beta {
+/// What is known of a writer's accuracy on this ask, as a Beta: its standing on the kind, moved by
+/// what rounds have taught of asks in such words.
+fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior, ask: &Features) -> Beta {
     let Some(record) = standing.record(id) else { return Beta::UNIFORM };
-    let mean = crate::reputation::calibration::sigmoid(standing.writer_log_odds(id, kind));
+    let learned = record.routing.expect(ask, &standing.settings().routing);
+    let clip = standing.settings().clip;
+    let log_odds = standing.writer_log_odds(id, kind) + learned.shift;
+    let mean = sigmoid(log_odds.clamp(-clip, clip));
     let on_kind: f64 = kind
         .iter()
         .filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen()))
         .sum();
     // Of other kinds little carries over: a tenth.
-    let seen = on_kind + 0.1 * record.writer.seen();
+    let seen = on_kind + 0.1 * record.writer.seen() + learned.seen(mean);
     Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
 }
 
@@ -217,5 +227,7 @@ impl<'a> Scored<'a> {
     }
 }
 
+#[cfg(test)]
+mod routed;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{agree, evidence, rank, select};
+use super::{agree, evidence, fusion, rank, select};
+use crate::ask::Mode;
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,11 @@ pub struct Config {
     pub judge: Judge,
     pub evidence: evidence::Settings,
     pub rank: rank::Settings,
+    pub fusion: fusion::Settings,
+    /// What `shoal-fast` does otherwise.
+    pub fast: Pace,
+    /// What `shoal-deep` does otherwise.
+    pub deep: Pace,
 }
 
 impl Default for Config {
@@ -30,8 +36,45 @@ impl Default for Config {
             judge: Judge::default(),
             evidence: evidence::Settings::default(),
             rank: rank::Settings::default(),
+            fusion: fusion::Settings::default(),
+            fast: Pace { tau: 0.9, agree_share: 0.6, agree_writers_min: 2, wave: 2, pairs: false },
+            deep: Pace { tau: 0.99, agree_share: 0.8, agree_writers_min: 5, wave: 4, pairs: true },
         }
     }
+}
+
+impl Config {
+    /// The settings of a round in this mode.
+    pub fn of_mode(&self, mode: Mode) -> Self {
+        let mut config = self.clone();
+        let pace = match mode {
+            Mode::Balanced => return config,
+            Mode::Fast => &self.fast,
+            Mode::Deep => &self.deep,
+        };
+        config.rank.tau = pace.tau;
+        config.agree.share = pace.agree_share;
+        config.agree.writers_min = pace.agree_writers_min;
+        config.judge.wave = pace.wave;
+        config.select.pairs = pace.pairs;
+        config
+    }
+}
+
+/// What a mode says of when enough is known; all else is as in every round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// In the place of [`rank::Settings::tau`].
+    pub tau: f64,
+    /// In the place of [`agree::Settings::share`].
+    pub agree_share: f64,
+    /// In the place of [`agree::Settings::writers_min`].
+    pub agree_writers_min: usize,
+    /// In the place of [`Judge::wave`].
+    pub wave: usize,
+    /// In the place of [`select::Settings::pairs`].
+    pub pairs: bool,
 }
 
 /// How candidates are gathered.
@@ -80,12 +123,20 @@ pub struct Judge {
     /// Pairs of pools that one pairwise judge compares at most, each in both orders: all pairs of
     /// five pools and some more.
     pub pairs_max: usize,
-    /// Share of the judges that must have spoken before P(best) may end the judging.
+    /// Share of the judges asked that must have spoken before P(best) may end the judging.
     pub quorum: f64,
+    /// Judges that are asked at the same time; the next ones are asked only when these have not
+    /// settled it. Two, because one judge alone must not end a round.
+    pub wave: usize,
+    /// Pairs that a judge which has compared some is given more, in each wave.
+    pub pairs_wave: usize,
+    /// Share of the time left for judging after which a wave that has not spoken is followed by
+    /// the next one: it may still speak.
+    pub wave_share: f64,
 }
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { pairs_max: 12, quorum: 2.0 / 3.0 }
+        Self { pairs_max: 12, quorum: 2.0 / 3.0, wave: 2, pairs_wave: 2, wave_share: 0.3 }
     }
 }

@@ -17,7 +17,10 @@ use tokio::sync::mpsc;
 use super::{Config, rank_all};
 use crate::{
     ask::{CastBallot, Decided, Outcome, Verdicts},
-    reputation::{CrowdObservation, KindPosterior, Observation, Standing},
+    reputation::{
+        CrowdObservation, KindPosterior, Observation, Standing,
+        routing::{Features, Lesson},
+    },
     swarm::{Swarm, audit::Audits},
 };
 
@@ -43,6 +46,7 @@ pub struct Settling {
 pub(super) struct Settled {
     pub(super) outcome: Outcome,
     pub(super) kind: KindPosterior,
+    pub(super) asked: Features,
     pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
 }
@@ -74,10 +78,12 @@ impl Settling {
     }
 
     fn learn(&mut self, settled: &Settled) {
-        let Settled { outcome, kind, .. } = settled;
+        let Settled { outcome, kind, asked, .. } = settled;
         let book = self.swarm.book();
         let standing = book.standing();
-        for (node, seen) in observations(outcome, kind, &standing, &self.config) {
+        for (node, mut seen) in observations(outcome, kind, &standing, &self.config) {
+            let offset = standing.writer_log_odds(&node, kind);
+            seen.extend(routed(&seen, outcome, asked, offset));
             book.learn(node, &seen);
         }
         book.fit_soon();
@@ -107,6 +113,22 @@ pub(crate) fn observations(
         .map(|member| (member, of_one(member, outcome, kind, standing, config)))
         .filter(|(_, seen)| !seen.is_empty())
         .collect()
+}
+
+/// What a writer's answer teaches of whom to ask: whether it was the winning one, with the weight
+/// of P(best).
+fn routed(
+    seen: &[Observation],
+    outcome: &Outcome,
+    asked: &Features,
+    offset: f64,
+) -> Option<Observation> {
+    let wrote = seen.iter().find_map(|one| match one {
+        Observation::Crowd(CrowdObservation::Wrote { agreed }) => Some(*agreed),
+        _ => None,
+    });
+    let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
+    wrote.map(|right| Observation::Routed(Lesson { ask: asked.clone(), offset, right, weight }))
 }
 
 fn of_one(

@@ -79,6 +79,7 @@ pub(super) async fn answer(
         decided: Decided::Single,
         candidates: vec![candidate],
         ballots: Vec::new(),
+        fused: None,
         ranking,
         timings: Timings {
             select: selected,

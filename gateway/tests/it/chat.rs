@@ -40,6 +40,20 @@ async fn an_answer_carries_the_headers_that_clients_read() {
 }
 
 #[tokio::test]
+async fn each_mode_is_a_model_and_asks_as_many_as_it_says() {
+    let nodes = ["a", "b", "c", "d", "e", "f"].map(|name| node(name).says("4"));
+    let gateway = Gateway::start(nodes).await;
+    let mut begun = 0;
+    for (model, writers) in [("shoal", 5), ("shoal-fast", 3), ("shoal-deep", 6)] {
+        let body = gateway.post("/v1/chat/completions", &ask(model)).await.json();
+        assert_eq!(body["model"], model);
+        assert_eq!(body["choices"][0]["message"]["content"], "4");
+        assert_eq!(gateway.begun() - begun, writers, "{model}");
+        begun = gateway.begun();
+    }
+}
+
+#[tokio::test]
 async fn a_member_asked_by_name_answers_alone() {
     let gateway = Gateway::start([node("digits").says("4"), node("org/words").says("four")]).await;
     let body = gateway.post("/v1/chat/completions", &ask("org/words")).await.json();

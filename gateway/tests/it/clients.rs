@@ -49,7 +49,7 @@ async fn async_openai_reads_every_answer_stream_and_error() {
     let client = Client::with_config(OpenAIConfig::new().with_api_base(base).with_api_key("none"));
     let models = client.models().list().await.unwrap().data;
     let names = models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>();
-    assert_eq!(names, ["shoal", "org/digits", "words"]);
+    assert_eq!(names, ["shoal", "shoal-fast", "shoal-deep", "org/digits", "words"]);
 
     let answer = client.chat().create(question("shoal", 0.0)).await.unwrap();
     assert_eq!(answer.choices[0].message.content.as_deref(), Some(ANSWER));

@@ -12,7 +12,7 @@ async fn the_swarm_and_every_members_model_are_listed_once() {
     assert_eq!(body["object"], "list");
     let models = body["data"].as_array().unwrap();
     let names = models.iter().map(|model| model["id"].as_str().unwrap()).collect::<Vec<_>>();
-    assert_eq!(names, ["shoal", "digits", "words"]);
+    assert_eq!(names, ["shoal", "shoal-fast", "shoal-deep", "digits", "words"]);
     for model in models {
         assert_eq!(model["object"], "model");
         assert!(model["created"].is_u64() && model["owned_by"].is_string());
@@ -22,7 +22,12 @@ async fn the_swarm_and_every_members_model_are_listed_once() {
 #[tokio::test]
 async fn a_model_is_found_by_its_name_even_with_an_encoded_slash() {
     let gateway = Gateway::start([node("org/words-1.0").says("a")]).await;
-    for path in ["/v1/models/shoal", "/v1/models/org%2Fwords-1.0", "/v1/models/org/words-1.0?x=1"] {
+    for path in [
+        "/v1/models/shoal",
+        "/v1/models/shoal-deep",
+        "/v1/models/org%2Fwords-1.0",
+        "/v1/models/org/words-1.0?x=1",
+    ] {
         let reply = gateway.get(path).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         assert_eq!(reply.json()["object"], "model");

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::gateway::{Gateway, ask, node};
+use crate::{
+    gateway::{Gateway, ask, node},
+    scripted::Node,
+};
 
 #[tokio::test]
 async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
@@ -38,6 +41,57 @@ async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
         };
         assert!(sent.contains(round["candidates"][winner]["text"].as_str().unwrap()));
     }
+}
+
+/// Three that disagree; whoever is to fuse their answers does that.
+fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
+    [("a", "4"), ("b", "four"), ("c", "IV")]
+        .map(|(name, text)| node(name).says(text).fusing(fusing()))
+}
+
+#[tokio::test]
+async fn a_fused_answer_is_sent_and_marked_and_names_who_wrote_it() {
+    let gateway = Gateway::start(three(|| node("").says("It is 4, which some write as IV."))).await;
+    let mut begun = 0;
+    for stream in [false, true] {
+        let mut body = ask("shoal");
+        body["stream"] = json!(stream);
+        body["shoal"] = json!({"fusion": true});
+        let reply = gateway.post("/v1/chat/completions", &body).await;
+        let id = reply.header("x-shoal-round").unwrap().to_owned();
+        assert!(reply.text().contains("It is 4, which some "), "{}", reply.text());
+        let round = gateway.get(&format!("/v1/rounds/{id}")).await.json();
+        assert_eq!(round["decided"], "fused");
+        assert_eq!(round["fused"]["text"], "It is 4, which some write as IV.");
+        assert_eq!(round["fused"]["writer"].as_str().map(str::len), Some(64));
+        assert_eq!(round["candidates"].as_array().map(Vec::len), Some(3));
+        assert_eq!(gateway.begun() - begun, 4, "three candidates and one more");
+        begun = gateway.begun();
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_fuse_leaves_the_winner_to_be_sent() {
+    for broken in [|| node("").breaks(), || node("").says(" "), || node("").too_long()] {
+        let gateway = Gateway::start(three(broken)).await;
+        let mut body = ask("shoal");
+        body["shoal"] = json!({"fusion": true});
+        let reply = gateway.post("/v1/chat/completions", &body).await;
+        assert_eq!(reply.status, 200);
+        let said = reply.json()["choices"][0]["message"]["content"].clone();
+        assert!(["4", "four", "IV"].iter().any(|text| said == *text), "{said}");
+        let id = reply.header("x-shoal-round").unwrap();
+        let round = gateway.get(&format!("/v1/rounds/{id}")).await.json();
+        assert_eq!((&round["decided"], &round["fused"]), (&json!("judged"), &json!(null)));
+    }
+}
+
+#[tokio::test]
+async fn nobody_fuses_unless_asked_to() {
+    let gateway = Gateway::start(three(|| node("").says("fused"))).await;
+    let reply = gateway.post("/v1/chat/completions", &ask("shoal")).await;
+    assert!(!reply.text().contains("fused"));
+    assert_eq!(gateway.begun(), 3);
 }
 
 #[tokio::test]

@@ -45,11 +45,12 @@ enum Step {
 pub(crate) struct Node {
     model: String,
     steps: Vec<Step>,
+    fusing: Option<Vec<Step>>,
 }
 
 /// Begins a script for a member that serves `model`.
 pub(crate) fn node(model: &str) -> Node {
-    Node { model: model.to_owned(), steps: Vec::new() }
+    Node { model: model.to_owned(), steps: Vec::new(), fusing: None }
 }
 
 impl Node {
@@ -62,6 +63,11 @@ impl Node {
     pub(crate) fn cut(mut self) -> Self {
         self.steps.pop();
         self.then([Step::End(Finish::Length)])
+    }
+
+    /// What it does instead when it shall fuse others' answers.
+    pub(crate) fn fusing(self, other: Self) -> Self {
+        Self { fusing: Some(other.steps), ..self }
     }
 
     pub(crate) fn breaks(self) -> Self {
@@ -143,6 +149,7 @@ impl Counts {
 
 struct Scripted {
     script: Vec<Step>,
+    fusing: Option<Vec<Step>>,
     model: Model,
     counts: Arc<Counts>,
     writing: Mutex<JoinSet<()>>,
@@ -167,7 +174,7 @@ impl Scripted {
             pairwise: false,
             description: String::new(),
         };
-        Self { script: node.steps, model, counts, writing: Mutex::default() }
+        Self { script: node.steps, fusing: node.fusing, model, counts, writing: Mutex::default() }
     }
 }
 
@@ -176,10 +183,12 @@ impl Engine for Scripted {
         &self.model
     }
 
-    fn generate(&self, _: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (sender, events) = mpsc::channel(4);
         self.counts.begun.fetch_add(1, Ordering::SeqCst);
-        let (script, counts) = (self.script.clone(), self.counts.clone());
+        let fuses = ask.messages.iter().any(|one| one.content.contains("Others have answered"));
+        let script = self.fusing.as_ref().filter(|_| fuses).unwrap_or(&self.script).clone();
+        let counts = self.counts.clone();
         self.writing.lock().unwrap().spawn(async move {
             let unheard = tokio::select! {
                 () = sender.closed() => true,

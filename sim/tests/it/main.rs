@@ -8,6 +8,7 @@
 
 mod round;
 mod judging;
+mod modes;
 mod liars;
 mod audits;
 mod adversaries;

@@ -126,6 +126,9 @@ fn decisions_know_no_runtime_and_no_clock() {
         "gateway/src/round/evidence",
         "gateway/src/round/rank",
         "gateway/src/round/decide",
+        "gateway/src/round/judge/next",
+        "gateway/src/round/judge/bench",
+        "gateway/src/round/judge/sheet",
         "node/src/link/backoff",
     ];
     let runtime = ["tokio", "Instant::now", "SystemTime::now", "rand::rng"];

@@ -154,6 +154,19 @@ fn a_share_of_agreements_is_judged_all_the_same() {
 }
 
 #[test]
+fn an_audit_is_told_apart_from_a_contest() {
+    let told = |pools: &[usize], draw| {
+        let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
+        let kind = KindPosterior::default();
+        agreement(&candidates, 5, &standing(&[30.0; 5]), &kind, &Settings::default(), draw)
+    };
+    assert_eq!(told(&[0, 1, 1, 1, 1], 0.5), Agreement::Ends(1));
+    assert_eq!(told(&[0, 1, 1, 1, 1], 0.04), Agreement::Audited(1));
+    assert_eq!(told(&[0, 0, 1, 1, 1], 0.04), Agreement::TooLittle);
+    assert_eq!(told(&[0, 0, 1, 1, 1], 0.5).ends(), None);
+}
+
+#[test]
 fn two_writers_are_too_few_to_agree() {
     assert_eq!(ended(&[0, 0], 2, &[30.0; 2], 0.5), None);
 }

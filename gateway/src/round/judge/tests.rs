@@ -3,13 +3,23 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use shoal_proto::judge::Score;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use shoal_proto::judge::{Ballot, Score};
 
-use super::*;
+use super::{
+    sheet::{Sheet, pools_for},
+    *,
+};
 use crate::round::fixtures::{candidate, node};
 
 fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(7)
+}
+
+/// Every pair that a judge may see.
+fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<Sheet> {
+    Sheet::pairs(candidates, judge, &next::all(&pools_for(candidates, judge)), rng)
 }
 
 proptest! {
@@ -27,10 +37,12 @@ proptest! {
         let others: BTreeSet<usize> =
             (0..candidates.len()).filter(|at| candidates[*at].writer != node(judge)).collect();
         prop_assert_eq!(shown, others);
-        if let Some(pairs) = Sheet::pairs(&candidates, node(judge), 12, &mut rng) {
+        // Not even when it is told to.
+        let told = Sheet::pairs(&candidates, node(judge), &[(0, 1), (0, 2), (1, 2)], &mut rng);
+        for sheet in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
-            for at in pairs.stand_for.iter().flatten() {
+            for at in sheet.stand_for.iter().flatten() {
                 prop_assert!(candidates[*at].writer != node(judge));
                 prop_assert!(!own.contains(&candidates[*at].pool));
             }
@@ -58,7 +70,7 @@ proptest! {
 #[test]
 fn who_always_prefers_the_first_says_nothing() {
     let candidates = [candidate(0, "a", 0), candidate(1, "b", 1), candidate(2, "c", 2)];
-    let sheet = Sheet::pairs(&candidates, node(9), 12, &mut rng()).expect("a sheet");
+    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
     let ask = sheet.ask(Vec::new());
     assert_eq!(ask.pairs.len(), 6);
     let ballot = Ballot { verdicts: vec![1.0; 6], ..Ballot::default() };
@@ -70,7 +82,7 @@ fn who_always_prefers_the_first_says_nothing() {
 #[test]
 fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
-    let sheet = Sheet::pairs(&candidates, node(9), 12, &mut rng()).expect("a sheet");
+    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
     let ask = sheet.ask(Vec::new());
     let good = |at: u32| ask.candidates[at as usize] == "good";
     let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
@@ -87,8 +99,88 @@ fn a_steady_verdict_is_turned_to_the_right_candidates() {
 fn who_wrote_all_there_is_judges_nothing() {
     let candidates = [candidate(3, "a", 0)];
     assert!(Sheet::scores(&candidates, node(3), &mut rng()).is_none());
-    assert!(Sheet::pairs(&candidates, node(3), 12, &mut rng()).is_none());
-    assert!(Sheet::pairs(&candidates, node(4), 12, &mut rng()).is_none());
+    assert!(pairs(&candidates, node(3), &mut rng()).is_none());
+    assert!(pairs(&candidates, node(4), &mut rng()).is_none());
+}
+
+fn able(judge: u8, likelihood: bool) -> Able {
+    let voice = Voice { weight: 1.0, discrimination: 1.0 };
+    Able { judge: node(judge), likelihood, voice }
+}
+
+/// Who is asked how much in each wave, when everybody answers and nothing is ever settled.
+fn waves(
+    candidates: &[Candidate],
+    judges: Vec<Able>,
+    settings: &crate::round::settings::Judge,
+) -> Vec<Vec<(NodeId, usize, usize)>> {
+    let mut bench = Bench::new(candidates, judges.into_iter(), settings, 7);
+    let mu = vec![0.0; candidates.len()];
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    let mut waves = Vec::new();
+    while bench.has_more() {
+        let wave = bench.wave(beliefs);
+        wave.iter().for_each(|(judge, _)| bench.heard(*judge, true));
+        let told =
+            |(judge, sheet): &(NodeId, Sheet)| (*judge, sheet.texts.len(), sheet.pairs.len());
+        waves.push(wave.iter().map(told).collect());
+    }
+    waves
+}
+
+fn five() -> Vec<Candidate> {
+    (0..5).map(|n| candidate(n, &n.to_string(), usize::from(n))).collect()
+}
+
+#[test]
+fn the_next_judges_are_asked_only_after_the_first() {
+    let settings = crate::round::settings::Judge::default();
+    let judges = (10..15).map(|n| able(n, true)).collect();
+    let asked: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
+        .into_iter()
+        .map(|wave| wave.into_iter().map(|(judge, ..)| judge).collect())
+        .collect();
+    assert_eq!(asked, [vec![node(10), node(11)], vec![node(12), node(13)], vec![node(14)]]);
+}
+
+#[test]
+fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
+    let settings = crate::round::settings::Judge { pairs_max: 8, ..Default::default() };
+    let told = waves(&five(), vec![able(10, false)], &settings);
+    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
+    // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
+    let told = waves(&five(), vec![able(0, false)], &settings);
+    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [4, 2]);
+}
+
+#[test]
+fn who_could_not_answer_is_asked_no_more() {
+    let settings = crate::round::settings::Judge::default();
+    let candidates = five();
+    let mut bench = Bench::new(&candidates, [able(10, false)].into_iter(), &settings, 7);
+    let mu = [0.0; 5];
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    assert_eq!(bench.wave(beliefs).len(), 1);
+    assert!(bench.wave(beliefs).is_empty(), "it has not answered yet");
+    bench.heard(node(10), false);
+    assert!(!bench.has_more());
+}
+
+#[test]
+fn pairs_of_several_waves_are_one_ballot() {
+    let ballot = |a, b| CastBallot {
+        judge: node(1),
+        model: String::new(),
+        prompt_tokens: 3,
+        took: std::time::Duration::from_secs(1),
+        verdicts: Verdicts::Pairs(vec![crate::ask::PairVerdict { a, b, p: 0.7, flipped: false }]),
+    };
+    let mut ballots = Vec::new();
+    count(&mut ballots, ballot(0, 1));
+    count(&mut ballots, ballot(1, 2));
+    let [one] = ballots.as_slice() else { panic!("one ballot") };
+    assert_eq!(one.prompt_tokens, 6);
+    assert!(matches!(&one.verdicts, Verdicts::Pairs(pairs) if pairs.len() == 2));
 }
 
 #[test]

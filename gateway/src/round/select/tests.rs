@@ -1,6 +1,6 @@
 //! What the choice of a panel promises.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use shoal_proto::{
@@ -10,7 +10,7 @@ use shoal_proto::{
 
 use super::*;
 use crate::{
-    ask::Effort,
+    ask::{Effort, Limits, Mode},
     reputation::{KindId, KindModel, Record, Settings as Reputation},
 };
 
@@ -19,7 +19,7 @@ fn ask(writers: usize, judges: usize) -> Ask {
         target: Target::Swarm,
         messages: vec![ChatMessage { role: "user".into(), content: "What is 3 + 4?".into() }],
         sampling: Sampling::default(),
-        effort: Effort { writers, judges, deadline: Duration::from_secs(30) },
+        effort: Effort { writers, judges, ..Limits::default().effort(Mode::Balanced) },
     }
 }
 
@@ -113,6 +113,24 @@ fn who_cannot_judge_is_not_asked_to() {
     let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
     assert!(!panel.judges.contains(&members[0].id));
     assert_eq!(panel.judges.len(), 2);
+}
+
+#[test]
+fn where_pairs_are_too_slow_only_likelihoods_are_asked_for() {
+    let mut members = members(4);
+    members.iter_mut().take(2).for_each(|member| {
+        member.model.likelihood = false;
+        member.model.pairwise = true;
+    });
+    let settings = Settings { pairs: false, ..Settings::default() };
+    let judges = |settings: &Settings| {
+        panel(&ask(4, 4), &members, &Standing::empty(), settings, 1).expect("a panel").judges
+    };
+    assert_eq!(judges(&Settings::default()).len(), 4);
+    assert_eq!(
+        judges(&settings).into_iter().collect::<BTreeSet<_>>(),
+        [members[2].id, members[3].id].into()
+    );
 }
 
 #[test]

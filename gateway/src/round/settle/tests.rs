@@ -25,6 +25,7 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
     let kind = KindPosterior::default();
     let ranking = rank_all(&candidates, &ballots, &kind, &standing(), &Config::default());
     Outcome {
+        fused: None,
         round: RoundId(String::new()),
         winner: 0,
         decided,

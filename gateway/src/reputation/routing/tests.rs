@@ -1,0 +1,127 @@
+//! What is learned of one member.
+
+use super::*;
+
+fn lesson(ask: &str, right: bool) -> Lesson {
+    Lesson { ask: Features::of(ask), offset: 0.0, right, weight: 0.9 }
+}
+
+fn taught(lessons: &[(&str, bool)], times: usize) -> Skill {
+    let mut skill = Skill::default();
+    for _ in 0..times {
+        for (ask, right) in lessons {
+            skill.learn(&lesson(ask, *right), &Settings::default());
+        }
+    }
+    skill
+}
+
+fn shift(skill: &Skill, ask: &str) -> f64 {
+    skill.expect(&Features::of(ask), &Settings::default()).shift
+}
+
+#[test]
+fn nothing_learned_changes_nothing() {
+    let expected = Skill::default().expect(&Features::of("What is it?"), &Settings::default());
+    assert_eq!(expected, Expectation::default());
+    assert_eq!(expected.seen(0.3), 0.0);
+}
+
+#[test]
+fn what_it_knows_is_told_from_what_it_does_not() {
+    let skill =
+        taught(&[("Sort these words: pear fig", true), ("How far is it by train?", false)], 12);
+    assert!(shift(&skill, "Sort these words: sea air") > 1.0);
+    assert!(shift(&skill, "How far is it by ship?") < -1.0);
+    assert!(shift(&skill, "schreibe ein gedicht").abs() < 0.2);
+}
+
+#[test]
+fn a_repeated_ask_is_learned_as_fast_however_long_it_is() {
+    let short = taught(&[("sort", true)], 10);
+    let words = (0..60).map(|n| format!("w{}", char::from(b'a' + n % 26))).collect::<Vec<_>>();
+    let long_ask = words.join(" ");
+    let long = taught(&[(&long_ask, true)], 10);
+    let (short, long) = (shift(&short, "sort"), shift(&long, &long_ask));
+    assert!((short - long).abs() < 1e-9, "{short} and {long}");
+    // And about as fast as counting: ten right ones in a row.
+    assert!((1.5..4.0).contains(&short), "{short}");
+}
+
+#[test]
+fn more_lessons_are_believed_more() {
+    let (few, many) = (taught(&[("sort", true)], 2), taught(&[("sort", true)], 30));
+    let seen = |skill: &Skill| {
+        let expected = skill.expect(&Features::of("sort"), &Settings::default());
+        expected.seen(sigmoid(expected.shift))
+    };
+    assert!(seen(&few) < 5.0 && seen(&many) > 10.0, "{} {}", seen(&few), seen(&many));
+}
+
+#[test]
+fn what_was_expected_teaches_little() {
+    let of = |offset: f64| {
+        let mut skill = Skill::default();
+        skill.learn(&Lesson { offset, ..lesson("sort", true) }, &Settings::default());
+        shift(&skill, "sort")
+    };
+    assert!(of(4.0) < 0.3 * of(0.0));
+}
+
+#[test]
+fn a_member_that_changed_is_seen_through() {
+    let mut skill = taught(&[("sort", true)], 500);
+    for _ in 0..60 {
+        skill.learn(&lesson("sort", false), &Settings::default());
+    }
+    assert!(shift(&skill, "sort") < -1.0, "{}", shift(&skill, "sort"));
+}
+
+#[test]
+fn memory_is_bounded_and_the_newest_ask_is_in_it() {
+    let settings = Settings { weights_max: 50, ..Settings::default() };
+    let mut skill = Skill::default();
+    for n in 0..200_u32 {
+        let name = |n: u32| char::from_u32(0x4e00 + n).unwrap_or('x');
+        let ask: String = (0..10).map(|k| format!("{} ", name(10 * n + k))).collect();
+        let ask = Features::of(&ask);
+        skill.learn(&Lesson { ask: ask.clone(), ..lesson("", true) }, &settings);
+        assert!(skill.len() <= 50);
+        assert!(skill.expect(&ask, &settings).shift > 0.1);
+    }
+}
+
+#[test]
+fn it_survives_being_stored_to_a_thousandth() {
+    let skill = taught(&[("Sort these words: pear fig", true), ("How far is it?", false)], 9);
+    let stored = serde_json::to_string(&skill).expect("JSON");
+    let read: Skill = serde_json::from_str(&stored).expect("read");
+    assert_eq!(read.len(), skill.len());
+    for ask in ["Sort these words: pear fig", "How far is it?"] {
+        assert!((shift(&read, ask) - shift(&skill, ask)).abs() < 5e-3);
+    }
+    assert!(stored.len() < 20 * skill.len(), "{stored}");
+}
+
+#[test]
+fn records_from_before_routing_are_read() {
+    let old = r#"{"writer":{"a":3.0,"b":1.0},"gold_seen":7}"#;
+    let record: crate::reputation::Record = serde_json::from_str(old).expect("read");
+    assert!(record.routing.is_empty() && record.gold_seen == 7);
+}
+
+#[test]
+fn nonsense_teaches_nothing() {
+    for weight in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+        let mut skill = Skill::default();
+        skill.learn(&Lesson { weight, ..lesson("sort", true) }, &Settings::default());
+        assert!(skill.is_empty(), "{weight}");
+    }
+}
+
+#[test]
+fn what_is_idle_fades_to_nothing() {
+    let skill = taught(&[("sort", true)], 9);
+    assert!(shift(&skill.faded(0.5), "sort") < 0.6 * shift(&skill, "sort"));
+    assert!(skill.faded(0.0).is_empty());
+}

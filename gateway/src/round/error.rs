@@ -1,0 +1,30 @@
+//! Why a round has no answer.
+
+/// Why a round has no answer.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RoundError {
+    /// Another model may work: nobody here serves this one.
+    #[error("no member serves the model {model}")]
+    NoSuchModel { model: String },
+    /// The same ask may work a moment later: nobody is alive and free.
+    #[error("no member can take work now")]
+    NoMember,
+    /// The same ask may work a moment later: members were asked, none finished in time.
+    #[error("no candidate in time: {asked} members were asked")]
+    NoCandidate { asked: usize },
+    /// Prompt and answer do not fit any member's context.
+    #[error("the conversation does not fit the model's context of {context} tokens")]
+    ContextLength { context: u32 },
+}
+
+impl RoundError {
+    /// A name for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoSuchModel { .. } => "no_such_model",
+            Self::NoMember => "no_member",
+            Self::NoCandidate { .. } => "no_candidate",
+            Self::ContextLength { .. } => "context_length",
+        }
+    }
+}
