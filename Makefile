@@ -4,6 +4,11 @@
 CARGO ?= cargo
 BIN   := target/debug
 
+# What `shoal_build_info` calls itself. Only the gateway's program knows it, not its library: a commit
+# costs one link of that program. Nothing is said where there is no git.
+SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+export SHOAL_REVISION
+
 .PHONY: run build test check eval train help
 
 help: ## what can be made

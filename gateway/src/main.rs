@@ -4,8 +4,8 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use clap::Parser;
-use shoal_gateway::{config::Config, gateway::Gateway, telemetry};
+use clap::{Args, Parser, Subcommand};
+use shoal_gateway::{config::Config, export, gateway::Gateway, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Options {
+    /// Serves when there is none.
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Settings, as in config/gateway.toml; what is given here or in the environment comes first.
-    #[arg(long, env = "SHOAL_CONFIG")]
+    #[arg(long, env = "SHOAL_CONFIG", global = true)]
     config: Option<PathBuf>,
     /// Where the API listens (TCP); port 0 takes a free one.
     #[arg(long, env = "SHOAL_HTTP")]
@@ -23,7 +26,7 @@ struct Options {
     #[arg(long, env = "SHOAL_QUIC")]
     quic: Option<SocketAddr>,
     /// Folder for the gateway's key and memory.
-    #[arg(long, env = "SHOAL_DATA")]
+    #[arg(long, env = "SHOAL_DATA", global = true)]
     data: Option<PathBuf>,
     /// How a line of the log looks.
     #[arg(long, env = "SHOAL_LOG")]
@@ -31,6 +34,36 @@ struct Options {
     /// Stop when standard input closes: for a parent process that must not leave orphans.
     #[arg(long)]
     until_stdin_closes: bool,
+}
+
+/// What it does instead of serving.
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Writes what the gateway has kept.
+    Export(ExportArgs),
+}
+
+#[derive(Args, Debug)]
+struct ExportArgs {
+    #[command(subcommand)]
+    what: Export,
+}
+
+#[derive(Subcommand, Debug)]
+enum Export {
+    /// Pairs of a better and a worse answer as JSON Lines, from the rounds kept by consent
+    /// (`export.consent` in the settings and `store: true` in the request). The gateway may run.
+    Preferences(Preferences),
+}
+
+#[derive(Args, Debug)]
+struct Preferences {
+    /// Where to write; standard output when left out.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Only pairs whose strengths differ by so much (log-odds).
+    #[arg(long, value_name = "LOG_ODDS", default_value_t = 0.0)]
+    min_margin: f64,
 }
 
 fn main() -> ExitCode {
@@ -45,9 +78,30 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<()> {
     let config = settings(&options)?;
+    if let Some(command) = options.command {
+        return match command {
+            Command::Export(ExportArgs { what: Export::Preferences(asked) }) => {
+                export_preferences(&config, &asked)
+            }
+        };
+    }
     telemetry::start(&config.log).map_err(|why| anyhow!(why))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config, options.until_stdin_closes))
+}
+
+fn export_preferences(config: &Config, asked: &Preferences) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (store, out) = (config.store(), asked.out.as_deref());
+    let exporting = export::command::preferences(&config.export, &store, out, asked.min_margin);
+    let export::command::Summary { rounds, preferences } = runtime.block_on(exporting)?;
+    eprintln!("{preferences} preferences of {rounds} kept rounds");
+    Ok(())
+}
+
+/// Who builds from a checkout sets SHOAL_REVISION (the Makefile does); a package has its version.
+fn revision() -> &'static str {
+    option_env!("SHOAL_REVISION").filter(|revision| !revision.is_empty()).unwrap_or("unknown")
 }
 
 fn settings(options: &Options) -> Result<Config> {
@@ -67,7 +121,7 @@ fn settings(options: &Options) -> Result<Config> {
 async fn serve(config: Config, until_stdin_closes: bool) -> Result<()> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let gateway = Gateway::bind(config).await?;
+    let gateway = Gateway::bind(config).await?.built_from(revision());
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();

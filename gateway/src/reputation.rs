@@ -11,6 +11,7 @@ pub mod beta;
 pub mod calibration;
 pub mod kinds;
 pub mod learn;
+pub mod history;
 pub mod settings;
 
 use std::{
@@ -23,6 +24,7 @@ use shoal_proto::NodeId;
 
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
+pub use history::History;
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use settings::Settings;
@@ -55,6 +57,8 @@ pub struct Record {
     pub caught: u32,
     /// Unix time of the last change, seconds; 0: never.
     pub updated_seconds: u64,
+    /// What moved these numbers lately.
+    pub history: History,
 }
 
 impl Default for Record {
@@ -71,6 +75,7 @@ impl Default for Record {
             gold_seen: 0,
             caught: 0,
             updated_seconds: 0,
+            history: History::default(),
         }
     }
 }
@@ -78,8 +83,12 @@ impl Default for Record {
 impl Record {
     /// It writes, but its ballots weigh nothing yet: too little gold seen, or hardly ever right.
     pub fn on_probation(&self, settings: &Settings) -> bool {
-        let needed = settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught));
-        self.gold_seen < needed || self.writer.mean() < settings.probation_right
+        self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
+    }
+
+    /// Gold that must be seen of it before its ballots weigh anything.
+    pub fn gold_needed(&self, settings: &Settings) -> u32 {
+        settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
     }
 
     /// The record of a member that was caught cheating: all over again, and longer.
@@ -243,6 +252,11 @@ impl Standing {
         let weight = seen / (seen + self.0.settings.score_shrinkage);
         let odds = member.score.log_odds(logprob) - member.score_base;
         (weight * odds).clamp(-self.clip(), self.clip())
+    }
+
+    /// The fits behind [`Self::certainty_log_odds`] and [`Self::score_log_odds`].
+    pub fn lines(&self, id: &NodeId) -> Option<(Line, Line)> {
+        self.member(id).map(|member| (member.certainty, member.score))
     }
 
     fn member(&self, id: &NodeId) -> Option<&Member> {

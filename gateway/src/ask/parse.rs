@@ -20,6 +20,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// One more chunk with the usage at the end of a stream.
     pub include_usage: bool,
+    /// The client agrees that the round is kept (OpenAI's `store`).
+    pub store: bool,
 }
 
 /// Most sequences in `stop` (OpenAI's limit).
@@ -62,7 +64,9 @@ impl ChatRequest {
         let effort = effort(&request, limits)?;
         let target =
             if model == SWARM_MODEL { Target::Swarm } else { Target::Model(model.clone()) };
-        Ok(Self { ask: Ask { target, messages, sampling, effort }, model, stream, include_usage })
+        let store = request.boolean("store")?.unwrap_or(false);
+        let ask = Ask { target, messages, sampling, effort };
+        Ok(Self { ask, model, stream, include_usage, store })
     }
 }
 
