@@ -84,7 +84,7 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
     }
     gateway.until_counted(r#"shoal_export_rounds_total{outcome="kept"} 2"#).await;
     assert!(is_written(gateway.data(), QUESTION));
-    let beside = export(gateway.data(), true, &["--min-margin", "-1"]);
+    let beside = export(gateway.data(), true, &["--min-margin", "0.001"]);
     assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
     let transcripts = [&rounds[0], &rounds[1]].map(|id| format!("/v1/rounds/{id}"));
     let mut expected = Vec::new();
@@ -92,6 +92,8 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
         expected.push(expected_of(&gateway.get(path).await.json()));
     }
     assert_eq!(lines(&beside.stdout), expected);
+    let none = export(gateway.data(), true, &["--min-margin", "1000"]);
+    assert!(none.status.success() && none.stdout.is_empty());
     gateway.stop();
     gateway.until_ended().await;
     let file = gateway.data().join("pairs.jsonl");
