@@ -111,23 +111,25 @@ fn tiles(html: &mut Html, evidence: &Evidence) {
     html.tile("State", state, &work);
     let on = if evidence.probation.on { "yes" } else { "no" };
     html.tile("On probation", on, &evidence.probation.why);
-    let accuracy = |track: &Track| format!("right in {:.3} of {:.0} seen", track.mean, track.seen);
+    let accuracy = |track: &Track| format!("mean accuracy {:.3}", track.mean);
     html.tile("Weight as a writer", &weight(&evidence.writer), &accuracy(&evidence.writer));
     html.tile(
         "Weight as a judge",
         &weight(&evidence.judge.track),
         &accuracy(&evidence.judge.track),
     );
-    if let Some(member) = &evidence.member {
-        let speed = |value: Option<f64>, unit: &str| {
-            value.map_or("not measured".to_owned(), |value| format!("{value:.1} {unit}"))
-        };
-        let first = member.first_token_seconds.map(|seconds| seconds * 1e3);
-        let note = format!("first token: {}", speed(first, "ms"));
-        html.tile("Speed", &speed(member.tokens_per_second, "tokens/s"), &note);
+    if let Some(Member { tokens_per_second: Some(speed), first_token_seconds, .. }) =
+        &evidence.member
+    {
+        let first = first_token_seconds.map_or(0.0, |seconds| seconds * 1e3);
+        let note = format!("tokens a second in its exam, the first after {first:.0} ms");
+        html.tile("Speed", &format!("{speed:.0}"), &note);
     }
-    let seen = format!("caught {} times", evidence.caught);
-    html.tile("Gold seen", &evidence.gold_seen.to_string(), &seen);
+    let caught = match evidence.caught {
+        0 => "answers and verdicts; never caught".to_owned(),
+        times => format!("answers and verdicts since it was caught, which it was {times} times"),
+    };
+    html.tile("Gold seen", &evidence.gold_seen.to_string(), &caught);
     html.markup("</div>\n");
 }
 
