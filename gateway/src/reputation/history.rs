@@ -113,17 +113,20 @@ impl History {
         self.0.is_empty()
     }
 
-    /// Adds to the entry of the same thing if it is recent, else makes one.
+    /// Adds to the entry of the same thing if it is recent, else makes one; the last is the latest.
     fn note(&mut self, new: Entry) {
-        let fits = |old: &&mut Entry| {
+        let fits = |old: &Entry| {
             (old.what, &old.kind) == (new.what, &new.kind)
                 && new.at_seconds.saturating_sub(old.since_seconds) < FOLD_SECONDS
         };
-        if let Some(old) = self.0.iter_mut().rev().find(fits) {
-            old.add(&new);
-            return;
+        // To the end, so that the last entry tells where a number stands now.
+        match self.0.iter().rposition(fits).and_then(|at| self.0.remove(at)) {
+            Some(mut old) => {
+                old.add(&new);
+                self.0.push_back(old);
+            }
+            None => self.0.push_back(new),
         }
-        self.0.push_back(new);
         while self.0.len() > ENTRIES_MAX {
             self.0.pop_front();
         }
@@ -144,6 +147,8 @@ impl Entry {
                 None => self.moved.push(*moved),
             }
         }
+        // There and back again is no movement.
+        self.moved.retain(|moved| moved.by.abs() >= NEGLIGIBLE);
     }
 }
 

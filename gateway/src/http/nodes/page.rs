@@ -170,13 +170,15 @@ fn judge(html: &mut Html, evidence: &Evidence) {
         format!("from {} gold pairs and how seldom it contradicts itself", evidence.gold_pairs);
     html.row("Discrimination", &format!("{:.3}, {from}", evidence.judge.discrimination));
     let flips = &evidence.flips;
-    html.row(
-        "Contradicted itself",
-        &format!(
-            "rate {:.3} of {:.0} pairs, shown in both orders (a = {:.2}, b = {:.2})",
-            flips.rate, flips.seen, flips.a, flips.b
+    // Faded counts of a pair or two are still something seen; less than half a pair is not.
+    let contradicted = match flips.seen {
+        seen if seen < 0.5 => "no pair compared in both orders yet".to_owned(),
+        seen => format!(
+            "rate {:.3} of {seen:.0} pairs compared in both orders (a = {:.2}, b = {:.2})",
+            flips.rate, flips.a, flips.b
         ),
-    );
+    };
+    html.row("Contradicted itself", &contradicted);
     html.markup("</tbody></table></div></section>\n");
 }
 

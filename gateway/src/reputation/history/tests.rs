@@ -78,6 +78,16 @@ fn the_movements_of_a_batch_add_up_to_the_whole_movement() {
 }
 
 #[test]
+fn the_latest_entry_tells_where_a_number_stands_now() {
+    let seen = ["sort", "dates", "sort"].map(|kind| answered(kind, kind == "sort"));
+    let record = seen_at(&Record::default(), &seen, NOW);
+    let latest = entries(&record)[0];
+    assert_eq!((latest.kind.clone(), latest.well), (Some(KindId::new("sort")), 2));
+    let writer = latest.moved.iter().find(|moved| moved.number == Number::Writer);
+    assert!((writer.expect("it moved").to - record.writer.mean()).abs() < 1e-4);
+}
+
+#[test]
 fn rounds_do_not_push_out_what_gold_showed() {
     let mut record = seen_at(&Record::default(), &[answered("sort", false)], NOW);
     for round in 0..1_000 {
