@@ -99,9 +99,13 @@ fn export_preferences(config: &Config, asked: &Preferences) -> Result<()> {
     Ok(())
 }
 
-/// Who builds from a checkout sets SHOAL_REVISION (the Makefile does); a package has its version.
-fn revision() -> &'static str {
-    option_env!("SHOAL_REVISION").filter(|revision| !revision.is_empty()).unwrap_or("unknown")
+/// What the build was made from. A packager sets SHOAL_REVISION when it is built; who starts a fresh
+/// build of a checkout says it now (`make run` does), so that a commit alone compiles nothing.
+fn revision() -> String {
+    let built = option_env!("SHOAL_REVISION").map(str::to_owned);
+    let told = built.or_else(|| std::env::var("SHOAL_REVISION").ok());
+    let short: String = told.unwrap_or_default().chars().take(40).collect();
+    if short.is_empty() { "unknown".to_owned() } else { short }
 }
 
 fn settings(options: &Options) -> Result<Config> {
@@ -121,7 +125,7 @@ fn settings(options: &Options) -> Result<Config> {
 async fn serve(config: Config, until_stdin_closes: bool) -> Result<()> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let gateway = Gateway::bind(config).await?.built_from(revision());
+    let gateway = Gateway::bind(config).await?.built_from(&revision());
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();

@@ -47,8 +47,7 @@ impl Build {
         Ok(build)
     }
 
-    /// Names the revision. The program knows it and not this library, which would be compiled anew
-    /// for each commit.
+    /// Names the revision, which the program knows and this library does not.
     pub fn of(&self, revision: &str) {
         self.0.reset();
         self.0.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
