@@ -109,7 +109,7 @@ impl Gateway {
         let (rounds, settling) =
             Rounds::new(swarm.clone(), config.round.clone(), metrics.round.clone(), rand::random());
         let build = metrics.build.clone();
-        let app = Data::new(app(config, metrics, &addresses, (rounds, keeper)));
+        let app = Data::new(app(config, metrics, &addresses, rounds, keeper));
         announce(&data, &addresses).map_err(in_data)?;
         Ok(Self { app, swarm, settling, keeping, http, quic, addresses, data, build })
     }
@@ -192,7 +192,8 @@ fn app(
     config: Config,
     metrics: Metrics,
     addresses: &Addresses,
-    (rounds, keeper): (Rounds, Keeper),
+    rounds: Rounds,
+    keeper: Keeper,
 ) -> App {
     App {
         transcripts: Transcripts::new(config.http.transcript_bytes_max),

@@ -53,7 +53,7 @@ pub(super) async fn create(
         let telling = sse::Telling { head, include_usage, patience, meter, kept: app, agreed };
         stream(telling, running).await
     } else {
-        whole(&app, head, running, (meter, agreed)).await
+        whole(&app, head, running, meter, agreed).await
     }
 }
 
@@ -76,7 +76,8 @@ async fn whole(
     app: &App,
     head: Head,
     running: Running,
-    (mut meter, agreed): (Meter, Option<Agreed>),
+    mut meter: Meter,
+    agreed: Option<Agreed>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = match running.end().await {
         Ok(outcome) => outcome,
