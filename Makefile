@@ -4,6 +4,10 @@
 CARGO ?= cargo
 BIN   := target/debug
 
+# What `shoal_build_info` calls itself; nothing where there is no git. It is told to the program that
+# runs, not to the compiler: else each commit would compile the gateway anew.
+SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+
 .PHONY: run build test check eval train help
 
 help: ## what can be made
@@ -15,7 +19,7 @@ build: ## the gateway, the node and the launcher
 # Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
 # swarm in order, and make sees its exit code.
 run: build ## a gateway and a swarm of bundled specialists, ready to answer
-	@bash -c 'set -m; $(BIN)/shoal-swarm; exit $$?'
+	@bash -c 'set -m; SHOAL_REVISION=$(SHOAL_REVISION) $(BIN)/shoal-swarm; exit $$?'
 
 # Builds the programs too: each has integration tests, so that one set of features serves all.
 test: ## every test

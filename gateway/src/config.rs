@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_proto::link::quic::Limits;
 
-use crate::{ask, http, reputation, round, swarm, telemetry};
+use crate::{ask, export, http, reputation, round, swarm, telemetry};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -28,6 +28,7 @@ pub struct Config {
     pub round: round::Config,
     pub swarm: swarm::Config,
     pub reputation: reputation::Settings,
+    pub export: export::Config,
     pub log: telemetry::Config,
 }
 
@@ -41,6 +42,7 @@ impl Default for Config {
             round: round::Config::default(),
             swarm: swarm::Config::default(),
             reputation: reputation::Settings::default(),
+            export: export::Config::default(),
             log: telemetry::Config::default(),
         }
     }
@@ -104,6 +106,11 @@ impl Config {
             let why = error.message().lines().collect::<Vec<_>>().join("; ");
             ConfigError::File { path: path.to_owned(), line: before.matches('\n').count() + 1, why }
         })
+    }
+
+    /// The file with the gateway's memory.
+    pub fn store(&self) -> PathBuf {
+        self.data.join("shoal.sqlite")
     }
 
     /// Holds the values against each other.

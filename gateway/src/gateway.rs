@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    export::{self, Keeper, Keeping},
     http::{self, App, Transcripts},
-    metrics::Metrics,
+    metrics::{Build, Metrics},
     round::{Rounds, Settling},
     store::{Book, Sqlite, StoreError},
     swarm::Swarm,
@@ -31,10 +32,12 @@ pub struct Gateway {
     app: Data<App>,
     swarm: Swarm,
     settling: Settling,
+    keeping: Keeping,
     http: TcpListener,
     quic: Listener,
     addresses: Addresses,
     data: PathBuf,
+    build: Build,
 }
 
 /// Where a gateway listens and which key nodes pin.
@@ -93,7 +96,9 @@ impl Gateway {
             quic: quic.local_addr().map_err(in_data)?,
             id: identity.id(),
         };
-        let book = open_book(&config, &metrics).await?;
+        let store = open_store(&config).await?;
+        let (keeper, keeping) = export::keeper(&config.export, store.clone(), &metrics.registry)?;
+        let book = Book::new(Arc::new(store), config.reputation.clone(), &metrics.registry)?;
         let swarm = Swarm::new(
             config.swarm.clone(),
             identity.id(),
@@ -103,9 +108,17 @@ impl Gateway {
         );
         let (rounds, settling) =
             Rounds::new(swarm.clone(), config.round.clone(), metrics.round.clone(), rand::random());
-        let app = Data::new(app(config, metrics, &addresses, rounds));
+        let build = metrics.build.clone();
+        let app = Data::new(app(config, metrics, &addresses, rounds, keeper));
         announce(&data, &addresses).map_err(in_data)?;
-        Ok(Self { app, swarm, settling, http, quic, addresses, data })
+        Ok(Self { app, swarm, settling, keeping, http, quic, addresses, data, build })
+    }
+
+    /// Names the revision that the program was built from, for `shoal_build_info`.
+    #[must_use]
+    pub fn built_from(self, revision: &str) -> Self {
+        self.build.of(revision);
+        self
     }
 
     /// Where it listens.
@@ -119,7 +132,7 @@ impl Gateway {
     /// # Errors
     /// When the HTTP side cannot be started or breaks.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        let Self { app, swarm, settling, http, quic, addresses, data } = self;
+        let Self { app, swarm, settling, mut keeping, http, quic, addresses, data, .. } = self;
         tracing::info!(http = %addresses.http, quic = %addresses.quic, id = %addresses.id, "listening");
         let server = http::serve(app, http)?;
         let handle = server.handle();
@@ -139,7 +152,9 @@ impl Gateway {
         let served = tokio::select! {
             served = working => served,
             never = settling.run() => match never {},
+            never = keeping.run() => match never {},
         };
+        keeping.finish().await;
         let _ = fs::remove_file(data.join(ADDRESSES));
         tracing::info!("stopped");
         served
@@ -167,17 +182,22 @@ fn listen_quic(config: &Config, identity: &Identity) -> Result<Listener, StartEr
     })
 }
 
-async fn open_book(config: &Config, metrics: &Metrics) -> Result<Book, StartError> {
-    let path = config.data.join("shoal.sqlite");
+async fn open_store(config: &Config) -> Result<Sqlite, StartError> {
+    let path = config.store();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let store =
-        Sqlite::open(&path, now).await.map_err(|source| StartError::Store { path, source })?;
-    Ok(Book::new(Arc::new(store), config.reputation.clone(), &metrics.registry)?)
+    Sqlite::open(&path, now).await.map_err(|source| StartError::Store { path, source })
 }
 
-fn app(config: Config, metrics: Metrics, addresses: &Addresses, rounds: Rounds) -> App {
+fn app(
+    config: Config,
+    metrics: Metrics,
+    addresses: &Addresses,
+    rounds: Rounds,
+    keeper: Keeper,
+) -> App {
     App {
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
+        keeper,
         config: config.http,
         limits: config.ask,
         metrics: metrics.http,

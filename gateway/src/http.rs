@@ -9,6 +9,8 @@ mod openai;
 mod models;
 mod rounds;
 mod transcript;
+mod nodes;
+mod time;
 mod health;
 mod error;
 mod meter;
@@ -33,6 +35,7 @@ pub use transcript::Transcripts;
 
 use crate::{
     ask::{Limits, Mode},
+    export::Keeper,
     round::Rounds,
 };
 
@@ -45,6 +48,8 @@ pub struct App {
     pub limits: Limits,
     pub metrics: Metrics,
     pub transcripts: Transcripts,
+    /// Keeps rounds for training, where operator and client agree.
+    pub keeper: Keeper,
     pub registry: prometheus::Registry,
     /// Where rounds run.
     pub runtime: tokio::runtime::Handle,
@@ -119,12 +124,19 @@ fn routes(service: &mut ServiceConfig) {
         let (method, path) = asked(request);
         ApiError::NoSuchPath { method, path }.into()
     });
+    // The only query there is asks for a format.
+    let query = web::QueryConfig::default().error_handler(|_, request| {
+        ApiError::Format(request.query_string().chars().take(32).collect()).into()
+    });
     service
         .app_data(path)
+        .app_data(query)
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
         .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
         .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))
+        .service(resource("/v1/nodes").route(web::get().to(nodes::list)))
+        .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
         .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))
         .service(resource("/readyz").route(web::route().guard(get()).to(health::ready)))
         .service(resource("/metrics").route(web::get().to(health::metrics)))

@@ -6,6 +6,7 @@ pub mod ask;
 pub mod round;
 pub mod reputation;
 pub mod swarm;
+pub mod export;
 pub mod store;
 pub mod config;
 pub mod metrics;

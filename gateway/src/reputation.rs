@@ -15,6 +15,7 @@ pub mod judges;
 pub mod learn;
 pub mod operators;
 pub mod routing;
+pub mod history;
 pub mod settings;
 
 use std::{
@@ -28,6 +29,7 @@ use shoal_proto::NodeId;
 pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
+pub use history::History;
 pub use judges::{Compared, Kin};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
@@ -69,6 +71,8 @@ pub struct Record {
     pub caught: u32,
     /// Unix time of the last change, seconds; 0: never.
     pub updated_seconds: u64,
+    /// What moved these numbers lately.
+    pub history: History,
 }
 
 impl Default for Record {
@@ -89,6 +93,7 @@ impl Default for Record {
             gold_seen: 0,
             caught: 0,
             updated_seconds: 0,
+            history: History::default(),
         }
     }
 }
@@ -96,8 +101,12 @@ impl Default for Record {
 impl Record {
     /// It writes, but its ballots weigh nothing yet: too little gold seen, or hardly ever right.
     pub fn on_probation(&self, settings: &Settings) -> bool {
-        let needed = settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught));
-        self.gold_seen < needed || self.writer.mean() < settings.probation_right
+        self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
+    }
+
+    /// Gold that must be seen of it before its ballots weigh anything.
+    pub fn gold_needed(&self, settings: &Settings) -> u32 {
+        settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
     }
 
     /// The record of a member that was caught cheating: all over again, and longer.
@@ -341,6 +350,11 @@ impl Standing {
         let weight = seen / (seen + self.all.settings.score_shrinkage);
         let odds = member.score.log_odds(logprob) - member.score_base;
         (weight * odds).clamp(-self.clip(), self.clip())
+    }
+
+    /// The fits behind [`Self::certainty_log_odds`] and [`Self::score_log_odds`].
+    pub fn lines(&self, id: &NodeId) -> Option<(Line, Line)> {
+        self.member(id).map(|member| (member.certainty, member.score))
     }
 
     fn member(&self, id: &NodeId) -> Option<&Member> {

@@ -1,8 +1,10 @@
-//! What outlives the gateway: everybody's record. Prompts and answers never come here.
+//! What outlives the gateway: everybody's record, and the rounds that were kept by consent. Without
+//! it, prompts and answers never come here.
 
 pub mod book;
 pub mod memory;
 pub mod sqlite;
+pub mod rounds;
 
 use std::fmt;
 
@@ -13,6 +15,7 @@ use crate::reputation::Record;
 
 pub use book::Book;
 pub use memory::Memory;
+pub use rounds::{Bounds, RoundReader, StoredRound};
 pub use sqlite::Sqlite;
 
 /// Whose record it is: a node that comes with other weights is somebody else.

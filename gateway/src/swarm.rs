@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use admit::NotAdmitted;
 pub use metrics::Metrics;
-pub use roster::{MemberView, Speed};
+pub use roster::{MemberView, Presence, Speed, State};
 pub use session::Leave;
 pub use settings::{Audit, Config, Exam, Secret};
 pub use work::{WorkError, Writing, Written};
@@ -69,6 +69,11 @@ impl Swarm {
     /// Every member that takes work, as it stands now, by id.
     pub fn members(&self) -> Arc<[MemberView]> {
         self.0.roster.views(&self.standing())
+    }
+
+    /// Everybody who has a place here, those included who take no work, by id.
+    pub fn present(&self) -> Vec<Presence> {
+        self.0.roster.present(&self.standing())
     }
 
     /// How much each member is believed, as last fitted.

@@ -20,6 +20,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// One more chunk with the usage at the end of a stream.
     pub include_usage: bool,
+    /// The client agrees that the round is kept (OpenAI's `store`).
+    pub store: bool,
 }
 
 /// Most sequences in `stop` (OpenAI's limit).
@@ -62,7 +64,9 @@ impl ChatRequest {
         let mode = Mode::of_model(&model);
         let effort = effort(&request, mode.unwrap_or_default(), limits)?;
         let target = mode.map_or_else(|| Target::Model(model.clone()), |_| Target::Swarm);
-        Ok(Self { ask: Ask { target, messages, sampling, effort }, model, stream, include_usage })
+        let store = request.boolean("store")?.unwrap_or(false);
+        let ask = Ask { target, messages, sampling, effort };
+        Ok(Self { ask, model, stream, include_usage, store })
     }
 }
 

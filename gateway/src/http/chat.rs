@@ -15,7 +15,10 @@ use super::{
     running::{Running, Said},
     sse,
 };
-use crate::ask::{ChatRequest, Outcome};
+use crate::{
+    ask::{ChatRequest, Outcome},
+    export::Agreed,
+};
 
 /// Names the round in `GET /v1/rounds/{id}`.
 const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
@@ -36,6 +39,7 @@ pub(super) async fn create(
     };
     meter.streams(asked.stream);
     meter.serves(&asked.model);
+    let agreed = app.keeper.agreed(&asked);
     let running = Running::start(&app, asked.ask);
     let head = Head {
         id: format!("chatcmpl-{}", id::hex()),
@@ -44,9 +48,12 @@ pub(super) async fn create(
         model: asked.model,
     };
     if asked.stream {
-        stream(app, head, asked.include_usage, running, meter).await
+        let include_usage = asked.include_usage;
+        let patience = app.config.keep_alive();
+        let telling = sse::Telling { head, include_usage, patience, meter, kept: app, agreed };
+        stream(telling, running).await
     } else {
-        whole(&app, head, running, meter).await
+        whole(&app, head, running, meter, agreed).await
     }
 }
 
@@ -70,6 +77,7 @@ async fn whole(
     head: Head,
     running: Running,
     mut meter: Meter,
+    agreed: Option<Agreed>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = match running.end().await {
         Ok(outcome) => outcome,
@@ -83,6 +91,9 @@ async fn whole(
         return Err(ApiError::Internal);
     };
     app.transcripts.keep(&head.model, &outcome);
+    if let Some(agreed) = agreed {
+        agreed.keep(&head.model, &outcome);
+    }
     let usage = Usage::of(winner);
     meter.piece();
     meter.succeeds(&usage);
@@ -97,17 +108,10 @@ async fn whole(
 
 /// Events as they come. The response's head waits for the first thing there is to say, at most as
 /// long as a keep-alive: what fails before that is a plain error with its own status.
-async fn stream(
-    app: web::Data<App>,
-    head: Head,
-    include_usage: bool,
-    mut running: Running,
-    meter: Meter,
-) -> Result<HttpResponse, ApiError> {
-    let patience = app.config.keep_alive();
-    let first = match running.next(patience).await {
+async fn stream(telling: sse::Telling, mut running: Running) -> Result<HttpResponse, ApiError> {
+    let first = match running.next(telling.patience).await {
         Said::End(Err(error)) => {
-            meter.fails(error.label());
+            telling.meter.fails(error.label());
             return Err(error);
         }
         said => said,
@@ -121,7 +125,6 @@ async fn stream(
     if let Said::End(Ok(outcome)) = &first {
         response.insert_header((ROUND, round(outcome)));
     }
-    let telling = sse::Telling { head, include_usage, patience, meter, kept: app };
     Ok(response.streaming(sse::body(telling, running, first)))
 }
 

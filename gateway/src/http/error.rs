@@ -29,6 +29,14 @@ pub(crate) enum ApiError {
     NotAModel(String),
     #[error("No round '{0}' is kept here: only the newest are, and not across restarts.")]
     NoSuchRound(String),
+    #[error("No node '{0}' is here now: GET /v1/nodes lists those that are.")]
+    NoSuchNode(String),
+    #[error("'{0}' is no node's id: give 64 hex digits, or at least the first 4.")]
+    NotANode(String),
+    #[error("{fitting} nodes have an id that begins with '{prefix}': give more of it.")]
+    ManyNodes { prefix: String, fitting: usize },
+    #[error("There is no format '{0}': ask for 'json' or 'html'.")]
+    Format(String),
     #[error("Invalid URL ({method} {path})")]
     NoSuchPath { method: String, path: String },
     #[error(
@@ -87,6 +95,11 @@ impl ApiError {
             Self::NoSuchModel(_) => (INVALID, None, Some("model_not_found")),
             Self::NotAModel(_) => (INVALID, Some("model".into()), Some("model_not_found")),
             Self::NoSuchRound(_) => (INVALID, Some("id".into()), Some("round_not_found")),
+            Self::NoSuchNode(_) => (INVALID, Some("id".into()), Some("node_not_found")),
+            Self::NotANode(_) | Self::ManyNodes { .. } => {
+                (INVALID, Some("id".into()), Some("invalid_value"))
+            }
+            Self::Format(_) => (INVALID, Some("format".into()), Some("invalid_value")),
             Self::NoSuchPath { .. } | Self::BodyBroken => (INVALID, None, None),
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
@@ -102,9 +115,13 @@ impl ApiError {
             Self::NoSuchModel(_)
             | Self::NotAModel(_)
             | Self::NoSuchRound(_)
+            | Self::NoSuchNode(_)
             | Self::NoSuchPath { .. } => "not_found",
             Self::Round(RoundError::ContextLength { .. })
             | Self::Ask(_)
+            | Self::NotANode(_)
+            | Self::ManyNodes { .. }
+            | Self::Format(_)
             | Self::WrongMethod { .. }
             | Self::ContentType(_)
             | Self::TooLarge { .. }
@@ -118,10 +135,16 @@ impl ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Ask(_) | Self::ContentType(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Ask(_)
+            | Self::NotANode(_)
+            | Self::ManyNodes { .. }
+            | Self::Format(_)
+            | Self::ContentType(_)
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NoSuchModel(_)
             | Self::NotAModel(_)
             | Self::NoSuchRound(_)
+            | Self::NoSuchNode(_)
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -16,7 +16,7 @@ use super::{
     openai::{Chunk, ChunkChoice, Delta, Head, Usage, fingerprint, finish_reason},
     running::{Running, Said},
 };
-use crate::ask::Outcome;
+use crate::{ask::Outcome, export::Agreed};
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
@@ -33,6 +33,8 @@ pub(super) struct Telling {
     pub(super) patience: std::time::Duration,
     pub(super) meter: Meter,
     pub(super) kept: actix_web::web::Data<super::App>,
+    /// The round is to be kept for training too.
+    pub(super) agreed: Option<Agreed>,
 }
 
 /// The body of the answer; `first` was waited for before the head of the response was sent.
@@ -128,6 +130,9 @@ impl Teller {
         }
         self.queue.push_back(DONE);
         telling.kept.transcripts.keep(&telling.head.model, outcome);
+        if let Some(agreed) = telling.agreed {
+            agreed.keep(&telling.head.model, outcome);
+        }
         telling.meter.succeeds(&usage);
     }
 

@@ -178,6 +178,12 @@ impl Audits {
         self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
     }
 
+    /// Whether what happened since `before` spoke for the member.
+    pub fn went_well_since(&self, before: &Self) -> bool {
+        let alarm = |audits: &Self| audits.writer.alarm + audits.judge.alarm;
+        self.claims >= before.claims && alarm(self) <= alarm(before)
+    }
+
     /// P(its next claim is audited).
     pub fn claim_probability(&self, settings: &Settings) -> f64 {
         probability(self.claims.saturating_sub(settings.needed), settings)

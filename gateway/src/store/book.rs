@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
 use crate::reputation::{
-    Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit, learn,
+    Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit,
+    history::{learn_and_note, note_change},
 };
 
 /// A database that takes longer than this is treated as broken.
@@ -107,7 +108,9 @@ impl Book {
 
     /// Moves a member's record by what was seen of it. Of those without a page nothing is learned.
     pub fn learn(&self, node: NodeId, observations: &[Observation]) {
-        self.change(node, |record, settings| learn(record, observations, now_seconds(), settings));
+        self.change(node, |record, settings| {
+            learn_and_note(record, observations, now_seconds(), settings)
+        });
     }
 
     /// Says whether a member's claimed certainty may count at all; then it does as far as audits
@@ -200,7 +203,8 @@ impl Book {
     fn change(&self, node: NodeId, change: impl FnOnce(&Record, &Settings) -> Record) {
         let mut pages = self.pages();
         if let Some((_, record)) = pages.records.get_mut(&node) {
-            *record = change(record, &self.0.settings);
+            let after = change(record, &self.0.settings);
+            *record = note_change(record, after, now_seconds());
             pages.unsaved.insert(node);
             pages.unfitted = true;
         }

@@ -16,7 +16,7 @@ use crate::reputation::Record;
 const FORGOTTEN_SECONDS: u64 = 180 * 86_400;
 
 /// Longer than any of our transactions; a second process on the same file is not foreseen.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Records in a file, in write-ahead mode so that reading never waits for writing.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             // Safe against a crash of the process; a power cut may cost the last records.
             .synchronous(SqliteSynchronous::Normal)
+            // What is forgotten is overwritten: rounds kept by consent hold people's words.
+            .pragma("secure_delete", "ON")
             .busy_timeout(LOCK_WAIT);
         let pool = SqlitePoolOptions::new()
             .max_connections(2)
@@ -49,6 +51,10 @@ impl Sqlite {
             .execute(&pool)
             .await?;
         Ok(Self { pool })
+    }
+
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
     }
 
     async fn load(&self, who: &Who) -> Result<Option<Record>, StoreError> {
@@ -99,16 +105,16 @@ impl From<sqlx::Error> for StoreError {
 
 /// Every change to the tables, oldest first; one that was released is never edited.
 fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "standing".into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/sqlite/0001_standing.sql").into_sql_str(),
-        false,
-    )])
+    let step = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        step(1, "standing", include_str!("../../migrations/sqlite/0001_standing.sql")),
+        step(2, "rounds", include_str!("../../migrations/sqlite/0002_rounds.sql")),
+    ])
 }
 
-fn signed(seconds: u64) -> i64 {
+pub(super) fn signed(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 

@@ -34,6 +34,27 @@ pub struct MemberView {
     pub probation: bool,
 }
 
+/// Somebody who has a place here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    pub id: NodeId,
+    pub state: State,
+    /// None while it is still examined.
+    pub seat: Option<MemberView>,
+}
+
+/// How far somebody has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// On its way in.
+    Examined,
+    /// Takes work.
+    Serving,
+    /// On its way out.
+    Draining,
+}
+
 /// How fast a member wrote when it was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
@@ -181,6 +202,20 @@ impl Roster {
     /// The seats of those that take work, by id.
     pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
         self.places().values().flatten().filter(|seat| !seat.draining()).cloned().collect()
+    }
+
+    /// Everybody who has a place, by id; those still examined have no more than that.
+    pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
+        let places = self.places();
+        let presence = |(id, seat): (&NodeId, &Option<Arc<Seat>>)| match seat {
+            None => Presence { id: *id, state: State::Examined, seat: None },
+            Some(seat) => Presence {
+                id: *id,
+                state: if seat.draining() { State::Draining } else { State::Serving },
+                seat: Some(seat.view(standing.on_probation(id))),
+            },
+        };
+        places.iter().map(presence).collect()
     }
 
     pub(crate) fn seat(&self, id: NodeId) -> Option<Arc<Seat>> {

@@ -203,7 +203,7 @@ impl Stream {
 }
 
 /// Polls until `there` says yes; half a minute is long on any machine.
-async fn eventually(mut there: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

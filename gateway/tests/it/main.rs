@@ -15,6 +15,8 @@ mod chat;
 mod sse;
 mod models;
 mod rounds;
+mod nodes;
+mod export;
 mod browsers;
 mod body;
 mod leaving;

@@ -109,6 +109,24 @@ fn it_ends_with_zero_when_it_is_told_to() {
     }
 }
 
+#[tokio::test]
+async fn the_revision_that_it_is_told_of_stands_in_its_metrics() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = program(data.path());
+    command.env("SHOAL_REVISION", "abc1234").arg("--until-stdin-closes").stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let http = listening(data.path())["http"].as_str().unwrap().to_owned();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let metrics = client.get(format!("http://{http}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    drop(child.stdin.take());
+    assert_eq!(ended(&mut child), Some(0));
+    // A build that was made for a revision knows it better.
+    let revision = option_env!("SHOAL_REVISION").unwrap_or("abc1234");
+    let line = metrics.lines().find(|line| line.starts_with("shoal_build_info{"));
+    assert!(line.unwrap().contains(&format!("revision=\"{revision}\"")), "{line:?}");
+}
+
 #[test]
 fn it_ends_with_its_parent_when_asked_to_and_keeps_its_key() {
     let data = tempfile::tempdir().unwrap();

@@ -44,16 +44,24 @@ enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     model: String,
+    operator: String,
+    description: String,
     steps: Vec<Step>,
     fusing: Option<Vec<Step>>,
 }
 
 /// Begins a script for a member that serves `model`.
 pub(crate) fn node(model: &str) -> Node {
-    Node { model: model.to_owned(), steps: Vec::new(), fusing: None }
+    let (operator, description) = (String::new(), String::new());
+    Node { model: model.to_owned(), operator, description, steps: Vec::new(), fusing: None }
 }
 
 impl Node {
+    /// Belongs to somebody, and says something of itself.
+    pub(crate) fn by(self, operator: &str, description: &str) -> Self {
+        Self { operator: operator.to_owned(), description: description.to_owned(), ..self }
+    }
+
     /// Answers at once.
     pub(crate) fn says(self, text: &str) -> Self {
         self.then([Step::Say(text.to_owned()), Step::End(Finish::Stop)])
@@ -109,11 +117,12 @@ impl Node {
     /// Lives as a member of the gateway at `address`.
     pub(crate) async fn live(self, address: String, counts: Arc<Counts>, stop: CancellationToken) {
         let identity = Arc::new(Identity::generate());
+        let operator = self.operator.clone();
         let engine = Arc::new(Scripted::new(self, counts));
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let member = Member {
             identity: identity.clone(),
-            operator: String::new(),
+            operator,
             desk: Arc::new(Desk::new(engine, 4, metrics)),
             drain: Duration::ZERO,
             audit: None,
@@ -172,7 +181,7 @@ impl Scripted {
             certainty: false,
             likelihood: true,
             pairwise: false,
-            description: String::new(),
+            description: node.description,
         };
         Self { script: node.steps, fusing: node.fusing, model, counts, writing: Mutex::default() }
     }

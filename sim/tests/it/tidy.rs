@@ -156,6 +156,16 @@ fn what_is_below_does_not_know_what_is_above() {
     nobody_knows(&["crate::store"], &["gateway/src/reputation", "gateway/src/ask"], &[]);
 }
 
+#[test]
+fn rounds_do_not_know_whether_they_are_kept() {
+    nobody_knows(&["crate::export"], &["gateway/src"], ABOVE);
+    nobody_knows(
+        &["crate::swarm", "crate::round", "crate::reputation"],
+        &["gateway/src/export"],
+        &[],
+    );
+}
+
 /// They gather what all parts bring.
 const ABOVE: &[&str] = &[
     "gateway/src/http",

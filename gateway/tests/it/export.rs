@@ -1,0 +1,156 @@
+//! Rounds kept by consent, and what the program makes of them.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, ask, node};
+
+const QUESTION: &str = "What is the word that nobody else would store?";
+
+fn question(store: Option<bool>) -> Value {
+    let mut body = ask("shoal");
+    body["messages"][0]["content"] = json!(QUESTION);
+    if let Some(store) = store {
+        body["store"] = json!(store);
+    }
+    body
+}
+
+/// Two members that agree and one that does not, so that there is something to prefer.
+async fn start(consent: bool) -> Gateway {
+    let nodes = [
+        node("digits").says("The answer: 4"),
+        node("words").says("The answer: 4"),
+        node("letters").says("The answer: four hundred"),
+    ];
+    Gateway::with(nodes, |config| config.export.consent = consent).await
+}
+
+/// Whether any file in the folder has this text in it.
+fn is_written(data: &Path, text: &str) -> bool {
+    let files = fs::read_dir(data).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
+/// `shoal-gateway export preferences` beside the gateway.
+fn export(data: &Path, consent: bool, arguments: &[&str]) -> Output {
+    let settings = data.join("export.toml");
+    fs::write(&settings, format!("[export]\nconsent = {consent}\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
+    for variable in ["SHOAL_DATA", "SHOAL_CONFIG"] {
+        command.env_remove(variable);
+    }
+    command.args(["export", "preferences", "--data"]).arg(data);
+    command.arg("--config").arg(settings).args(arguments).output().unwrap()
+}
+
+fn lines(text: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(text).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn without_both_consents_nothing_is_written() {
+    for (consent, store) in [(false, Some(true)), (true, None), (true, Some(false))] {
+        let mut gateway = start(consent).await;
+        for stream in [false, true] {
+            let mut body = question(store);
+            body["stream"] = json!(stream);
+            let reply = gateway.post("/v1/chat/completions", &body).await;
+            assert!(reply.text().contains("answer"), "{}", reply.text());
+        }
+        gateway.stop();
+        gateway.until_ended().await;
+        for text in [QUESTION, "The answer", "four hundred"] {
+            assert!(!is_written(gateway.data(), text), "{consent} {store:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and_after() {
+    let mut gateway = start(true).await;
+    let mut rounds = Vec::new();
+    for stream in [false, true] {
+        let mut body = question(Some(true));
+        body["stream"] = json!(stream);
+        let reply = gateway.post("/v1/chat/completions", &body).await;
+        rounds.push(reply.header("x-shoal-round").unwrap().to_owned());
+    }
+    gateway.until_counted(r#"shoal_export_rounds_total{outcome="kept"} 2"#).await;
+    assert!(is_written(gateway.data(), QUESTION));
+    let beside = export(gateway.data(), true, &["--min-margin", "0.001"]);
+    assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
+    let transcripts = [&rounds[0], &rounds[1]].map(|id| format!("/v1/rounds/{id}"));
+    let mut expected = Vec::new();
+    for path in &transcripts {
+        expected.push(expected_of(&gateway.get(path).await.json()));
+    }
+    assert_eq!(lines(&beside.stdout), expected);
+    let none = export(gateway.data(), true, &["--min-margin", "1000"]);
+    assert!(none.status.success() && none.stdout.is_empty());
+    gateway.stop();
+    gateway.until_ended().await;
+    let file = gateway.data().join("pairs.jsonl");
+    let after = export(gateway.data(), true, &["--out", file.to_str().unwrap()]);
+    assert!(after.status.success() && after.stdout.is_empty());
+    assert_eq!(lines(&fs::read(&file).unwrap()), expected);
+    let said = String::from_utf8_lossy(&after.stderr).into_owned();
+    assert_eq!(said.trim(), format!("{} preferences of 2 kept rounds", expected.len()));
+}
+
+/// The line that the transcript of such a round must give.
+fn expected_of(round: &Value) -> Value {
+    let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
+    let candidates = round["candidates"].as_array().unwrap();
+    let chosen = &candidates[winner];
+    let rejected = candidates.iter().find(|one| one["pool"] != chosen["pool"]).unwrap();
+    let margin = chosen["strength"].as_f64().unwrap() - rejected["strength"].as_f64().unwrap();
+    assert!(margin > 0.0, "{round}");
+    let said = |one: &Value| json!([{"role": "assistant", "content": one["text"]}]);
+    json!({
+        "prompt": [{"role": "user", "content": QUESTION}],
+        "chosen": said(chosen),
+        "rejected": said(rejected),
+        "margin": margin,
+        "p_best": chosen["p_best"],
+        "round": round["id"],
+        "decided": round["decided"],
+        "models": {"chosen": chosen["model"], "rejected": rejected["model"]},
+    })
+}
+
+#[tokio::test]
+async fn the_program_exports_nothing_without_consent_and_makes_no_file() {
+    let gateway = start(false).await;
+    let refused = export(gateway.data(), false, &["--out", "/nowhere/x.jsonl"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("export.consent") && said.trim().lines().count() == 1, "{said}");
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = export(empty.path(), true, &[]);
+    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(nothing.status.code() == Some(1) && said.contains("--data"), "{said}");
+    assert!(!empty.path().join("shoal.sqlite").exists());
+    let unwritable = export(gateway.data(), true, &["--out", "/nowhere/x.jsonl"]);
+    let said = String::from_utf8_lossy(&unwritable.stderr).into_owned();
+    assert!(unwritable.status.code() == Some(1) && said.contains("/nowhere/x.jsonl"), "{said}");
+}
+
+#[tokio::test]
+async fn a_round_longer_than_allowed_is_counted_and_not_kept() {
+    let nodes = [node("digits").says("The answer: 4"), node("words").says("The answer: 5")];
+    let gateway = Gateway::with(nodes, |config| {
+        config.export.consent = true;
+        config.export.round_bytes_max = 100;
+    })
+    .await;
+    gateway.post("/v1/chat/completions", &question(Some(true))).await;
+    gateway.until_counted(r#"shoal_export_rounds_total{outcome="too_long"} 1"#).await;
+    assert!(!is_written(gateway.data(), QUESTION));
+}
