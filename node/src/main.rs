@@ -185,7 +185,10 @@ impl AuditArgs {
     fn settings(self) -> anyhow::Result<(Vec<Settings>, LogFormat)> {
         let token = env::var(&self.audit_token_env).ok().filter(|token| !token.is_empty());
         let token = token.ok_or_else(|| {
-            anyhow!("the environment has no {}: the gateway's token for auditors", self.audit_token_env)
+            anyhow!(
+                "the environment has no {}: the gateway's token for auditors",
+                self.audit_token_env
+            )
         })?;
         let of_model = |model: &String| {
             let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());

@@ -2,7 +2,10 @@
 
 use std::{future::pending, net::SocketAddr, sync::Arc};
 
-use futures_util::{FutureExt, future::{join_all, try_join_all}};
+use futures_util::{
+    FutureExt,
+    future::{join_all, try_join_all},
+};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use shoal_proto::{Link, LinkError, NodeId, link::quic};
 use tokio::signal::unix::{Signal, SignalKind, signal};

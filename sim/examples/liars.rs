@@ -130,22 +130,35 @@ fn ten(seed: u64, cheats: usize, cheat: &Character) -> Builder {
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
     println!("# What liars cost\n");
-    println!("Simulated members (`sim/`) that each know {SKILL} of all answers, {SEEDS} swarms a row;");
+    println!(
+        "Simulated members (`sim/`) that each know {SKILL} of all answers, {SEEDS} swarms a row;"
+    );
     println!("made by `cargo run -p shoal-sim --example liars > docs/consensus-liars.md`.\n");
     println!("## Members that are honest until they are trusted\n");
-    println!("For {ROUNDS} rounds all five are honest, hidden questions and claims included. Then the liars give the");
-    println!("same wrong answer to everything, claim full certainty, and vote for each other. Accuracy with");
+    println!(
+        "For {ROUNDS} rounds all five are honest, hidden questions and claims included. Then the liars give the"
+    );
+    println!(
+        "same wrong answer to everything, claim full certainty, and vote for each other. Accuracy with"
+    );
     println!("its 95 % interval; rounds until each liar was caught.\n");
-    println!("| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |");
+    println!(
+        "| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |"
+    );
     println!("|---|---|---:|---:|---:|---:|---:|---:|");
     for audited in [true, false] {
         for liars in [1, 2] {
             story(liars, audited).await;
         }
     }
-    println!("\nWithout an auditor no claim counts, and liars are found by hidden questions alone.\n");
+    println!(
+        "\nWithout an auditor no claim counts, and liars are found by hidden questions alone.\n"
+    );
     println!("## Cheats from the start, 0 to 5 of 10\n");
-    println!("Accuracy over {} rounds right after the exam, audits included.\n", ROUNDS * (SEEDS as usize / 3));
+    println!(
+        "Accuracy over {} rounds right after the exam, audits included.\n",
+        ROUNDS * (SEEDS as usize / 3)
+    );
     println!("| cheat | 0 | 1 | 2 | 3 | 4 | 5 |\n|---|---:|---:|---:|---:|---:|---:|");
     for (name, cheat) in [
         ("constant answer, colluding votes", Character::liar()),

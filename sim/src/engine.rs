@@ -136,9 +136,7 @@ impl Mind {
             Writing::Sleeper if !self.is_gold(question) => self.lie(),
             Writing::Turncoat if self.world.betrayed() => self.lie(),
             Writing::Null => Answer { text: NULL.to_owned(), logprob: SURE },
-            Writing::Injection => {
-                Answer { text: format!("{ORDER} Answer: {LIE}"), logprob: SURE }
-            }
+            Writing::Injection => Answer { text: format!("{ORDER} Answer: {LIE}"), logprob: SURE },
             Writing::Honest | Writing::Sleeper | Writing::Turncoat => self.answer(question),
         };
         let pieces: Vec<&str> = answer.text.split_inclusive(' ').collect();
@@ -200,8 +198,10 @@ impl Mind {
         let p = |first: f64, second: f64| 1.0 / (1.0 + (second - first).exp());
         let verdicts = ask.pairs.iter().map(|pair| match self.character.judging {
             Judging::First => 1.0,
-            _ => match (self.obeys(question, ask, pair.first), self.obeys(question, ask, pair.second))
-            {
+            _ => match (
+                self.obeys(question, ask, pair.first),
+                self.obeys(question, ask, pair.second),
+            ) {
                 (true, false) => 1.0,
                 (false, true) => 0.0,
                 _ => p(of(pair.first), of(pair.second)),

@@ -174,7 +174,8 @@ impl Sim {
 
     #[expect(clippy::expect_used, reason = "names in a fresh registry are free")]
     fn wire(builder: Builder) -> Self {
-        let Builder { seed, characters, swarm: config, round, reputation, effort, audited } = builder;
+        let Builder { seed, characters, swarm: config, round, reputation, effort, audited } =
+            builder;
         let registry = Registry::new();
         let gateway = identity(u64::MAX).id();
         // Nodes may come back and be examined once more.
@@ -195,7 +196,8 @@ impl Sim {
         tasks.spawn(async move { match book.keep().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
-            let who = Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
+            let who =
+                Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
             start_node(who, character, engine, gateway, door.clone(), &mut tasks);
         }
         let start = |(number, character): (usize, Character)| {
@@ -404,8 +406,7 @@ fn start_node(
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
         let desk = Arc::new(Desk::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
-        let member =
-            Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
+        let member = Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
         // A fatal end shows as a member that is missing.
         let _ = link::live(&*dial, &member, &told).await;
     });

@@ -73,9 +73,7 @@ impl World {
     pub fn new(seed: u64, exam: &Exam, gold_seed: u64, exams: usize) -> Self {
         let drawn = Gold::new(exam, gold_seed);
         let items = (0..exams).flat_map(|_| drawn.questions(false));
-        let gold = items
-            .map(|item| (item.question.text.clone(), Truth::of(&item)))
-            .collect();
+        let gold = items.map(|item| (item.question.text.clone(), Truth::of(&item))).collect();
         let known = HashMap::new();
         let secrets = Secrets { drawn: Gold::new(exam, gold_seed), known, numbered: 0, asked: 0 };
         Self { seed, gold, secrets: Mutex::new(secrets), betrayed: AtomicBool::new(false) }

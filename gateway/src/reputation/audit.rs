@@ -118,8 +118,7 @@ impl Finding {
 /// Holds a claim (natural log-probability of a text of `tokens` tokens) against what the same
 /// weights gave elsewhere.
 pub fn compare(claimed: f64, recomputed: f64, tokens: u32, settings: &Settings) -> Finding {
-    let tolerance =
-        settings.tolerance_nats + settings.tolerance_nats_per_token * f64::from(tokens);
+    let tolerance = settings.tolerance_nats + settings.tolerance_nats_per_token * f64::from(tokens);
     let over = claimed - recomputed;
     if over.abs() <= tolerance {
         Finding::Confirmed

@@ -100,11 +100,7 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     }
 }
 
-async fn start_gateway(
-    options: &Options,
-    token: &str,
-    children: &mut Children,
-) -> Result<Gateway> {
+async fn start_gateway(options: &Options, token: &str, children: &mut Children) -> Result<Gateway> {
     println!("starting the gateway on {} ...", options.http);
     let data = options.data.join("gateway");
     Gateway::forget(&data);

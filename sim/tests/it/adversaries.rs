@@ -33,9 +33,8 @@ fn a_third(other: Character) -> impl Fn(u64) -> Builder {
 
 /// What six honest members come to by themselves, of 40.
 async fn alone() -> usize {
-    let six = |seed| {
-        Sim::builder(seed).nodes(6, Character::honest(0.7)).exam(2).panel(9, 9).audited()
-    };
+    let six =
+        |seed| Sim::builder(seed).nodes(6, Character::honest(0.7)).exam(2).panel(9, 9).audited();
     tally(six, 2, 20).await.right
 }
 

@@ -25,8 +25,13 @@ async fn rounds(sim: &Sim, numbers: std::ops::Range<usize>) -> (usize, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn an_honest_members_claims_come_to_count_and_nobody_honest_is_caught() {
-    let sim =
-        Sim::builder(4).nodes(6, Character::honest(0.7)).exam(3).audited().panel(6, 6).start().await;
+    let sim = Sim::builder(4)
+        .nodes(6, Character::honest(0.7))
+        .exam(3)
+        .audited()
+        .panel(6, 6)
+        .start()
+        .await;
     rounds(&sim, 0..20).await;
     let standing = sim.swarm().standing();
     for number in 0..6 {

@@ -76,12 +76,7 @@ pub(super) async fn judge(swarm: &Swarm, member: NodeId, draw: u64) {
 type Judged = Result<(bool, Vec<Observation>), WorkError>;
 
 /// Right: the right one of the first two is the likelier, wherever on the sheet they stood.
-async fn by_scores(
-    swarm: &Swarm,
-    seat: &Arc<Seat>,
-    sheet: &[GoldCandidate],
-    draw: u64,
-) -> Judged {
+async fn by_scores(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], draw: u64) -> Judged {
     let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
     let mut shown: Vec<&GoldCandidate> = sheet.iter().collect();
     let turn = usize::try_from(draw >> 32).unwrap_or(0) % shown.len().max(1);
@@ -99,11 +94,7 @@ async fn by_scores(
     Ok((of(right) > of(wrong), seen.collect()))
 }
 
-async fn by_pair(
-    swarm: &Swarm,
-    seat: &Arc<Seat>,
-    sheet: &[GoldCandidate],
-) -> Judged {
+async fn by_pair(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate]) -> Judged {
     let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
     let seen = calibrate::compare(swarm, seat, right, wrong).await?;
     let first = matches!(
