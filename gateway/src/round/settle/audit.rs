@@ -2,7 +2,7 @@
 
 use rand::{Rng, RngExt as _};
 
-use shoal_proto::NodeId;
+use shoal_proto::{NodeId, generate::Sampling};
 
 use super::Settled;
 use crate::{
@@ -32,11 +32,23 @@ pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) 
         writers.filter(|member| lot(member, |audits| audits.writer)).collect();
     let judges = settled.outcome.ballots.iter().map(|ballot| ballot.judge);
     let judges: Vec<NodeId> = judges.filter(|member| lot(member, |audits| audits.judge)).collect();
-    if !members.is_empty() {
+    if !members.is_empty() && is_fair(&settled.sampling) {
         tasks.push(Task::Writers { members, sampling: settled.sampling.clone() });
     }
     tasks.extend(judges.into_iter().map(|member| Task::Judge { member, draw: rng.random() }));
     tasks
+}
+
+/// Hidden questions are sampled as a client's were, so that nobody can tell them apart; but not
+/// where that would make honest members fail.
+fn is_fair(sampling: &Sampling) -> bool {
+    /// The longest worked answer of the syllabus, and some.
+    const TOKENS: u32 = 512;
+    /// Above this a model begins to say what it does not believe.
+    const TEMPERATURE: f32 = 0.7;
+    sampling.stop.is_empty()
+        && sampling.max_tokens.is_none_or(|max| max >= TOKENS)
+        && sampling.temperature.is_none_or(|heat| heat <= TEMPERATURE)
 }
 
 fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
@@ -46,4 +58,27 @@ fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
         text: candidate.text.clone(),
         logprob: candidate.logprob?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_examined_under_settings_that_spoil_an_honest_answer() {
+        let fair = Sampling::default();
+        assert!(is_fair(&fair));
+        assert!(is_fair(&Sampling {
+            temperature: Some(0.0),
+            max_tokens: Some(1_000),
+            ..fair.clone()
+        }));
+        for spoilt in [
+            Sampling { max_tokens: Some(5), ..fair.clone() },
+            Sampling { temperature: Some(1.5), ..fair.clone() },
+            Sampling { stop: vec!["4".to_owned()], ..fair },
+        ] {
+            assert!(!is_fair(&spoilt), "{spoilt:?}");
+        }
+    }
 }
