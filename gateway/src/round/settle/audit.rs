@@ -4,9 +4,12 @@ use rand::{Rng, RngExt as _};
 
 use shoal_proto::{NodeId, generate::Sampling};
 
-use super::Settled;
+use super::{
+    super::{Config, evidence::Certainty, rank_all},
+    Settled,
+};
 use crate::{
-    ask::Candidate,
+    ask::{Candidate, Outcome, Ranking},
     reputation::{
         Standing,
         audit::{Audits, Hidden},
@@ -14,13 +17,20 @@ use crate::{
     swarm::audit::{Claim, Task},
 };
 
-/// The audits to be made, by lot.
-pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {
+/// The audits to be made: by lot, and always of claims that have decided the round.
+pub(super) fn drawn(
+    settled: &Settled,
+    standing: &Standing,
+    config: &Config,
+    rng: &mut impl Rng,
+) -> Vec<Task> {
     let rules = &standing.settings().audit;
+    let decisive = decisive(settled, standing, config);
     let claims = settled.outcome.candidates.iter().filter_map(|candidate| {
         let record = standing.record(&candidate.writer)?;
         let claim = claim(candidate, settled)?;
-        (rng.random::<f64>() < record.audits.claim_probability(rules)).then_some(Task::Claim(claim))
+        let drawn = rng.random::<f64>() < record.audits.claim_probability(rules);
+        (drawn || decisive == Some(candidate.pool)).then_some(Task::Claim(claim))
     });
     let mut tasks: Vec<Task> = claims.collect();
     let mut lot = |member: &NodeId, role: fn(&Audits) -> Hidden| {
@@ -37,6 +47,25 @@ pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) 
     }
     tasks.extend(judges.into_iter().map(|member| Task::Judge { member, draw: rng.random() }));
     tasks
+}
+
+/// The pool that won by its writers' claims: without any claim another one would have. A lie that
+/// changes something is looked at each time, so that it can hardly do so twice.
+fn decisive(settled: &Settled, standing: &Standing, config: &Config) -> Option<usize> {
+    let Outcome { candidates, ballots, ranking, .. } = &settled.outcome;
+    let best = |ranking: &Ranking| candidates.get(*ranking.order.first()?).map(|one| one.pool);
+    let won = best(ranking)?;
+    let counts = |one: &Candidate| {
+        let claim = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
+        one.pool == won && claim.is_some()
+    };
+    if !candidates.iter().any(counts) {
+        return None;
+    }
+    let mut without = config.clone();
+    without.evidence.certainty = Certainty::Off;
+    let ranking = rank_all(candidates, ballots, &settled.kind, standing, &without);
+    (best(&ranking) != Some(won)).then_some(won)
 }
 
 /// Hidden questions are sampled as a client's were, so that nobody can tell them apart; but not
