@@ -7,16 +7,20 @@
 
 use std::{ops::AddAssign, time::Duration};
 
-use shoal_sim::{Builder, Character, Sim};
+use shoal_sim::{Character, Sim};
 
-/// Swarms of each kind.
-const SEEDS: u64 = 8;
+/// Swarms for each story.
+const SEEDS: u64 = 6;
 
 /// Rounds before the liars turn, and after the last of them was caught.
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 25;
 
 /// Rounds after which one counts as never caught.
-const LIMIT: usize = 400;
+const LIMIT: usize = 200;
+
+/// Swarms for each place of a curve, and rounds of each.
+const CURVE_SEEDS: u64 = 2;
+const CURVE_ROUNDS: usize = 20;
 
 /// What an honest member knows.
 const SKILL: f64 = 0.7;
@@ -105,43 +109,42 @@ async fn story(liars: usize, audited: bool) {
     );
 }
 
-/// Accuracy with 0 to 5 of 10 members like `cheat`.
-async fn curve(name: &str, cheat: &Character) {
-    let mut row = format!("| {name} |");
-    for cheats in 0..=5 {
-        let mut tally = Tally::default();
-        for seed in 0..SEEDS / 2 {
-            let sim = ten(seed, cheats, cheat).start().await;
-            let mut n = 0;
-            for _ in 0..ROUNDS {
-                tally += round(&sim, &mut n).await;
-            }
-        }
-        row.push_str(&format!(" {:.3} |", tally.right as f64 / tally.asked.max(1) as f64));
+/// Accuracy with 1 to 5 of 10 members like `cheat`, beside what it is with `none`.
+async fn curve(name: &str, cheat: &Character, none: f64) {
+    let mut row = format!("| {name} | {none:.3} |");
+    for cheats in 1..=5 {
+        row.push_str(&format!(" {:.3} |", ten(cheats, cheat).await));
     }
     println!("{row}");
 }
 
-fn ten(seed: u64, cheats: usize, cheat: &Character) -> Builder {
-    let honest = Sim::builder(seed).nodes(10 - cheats, Character::honest(SKILL));
-    honest.nodes(cheats, cheat.clone()).exam(2).panel(10, 10).audited()
+/// Accuracy of ten members of which so many cheat, right after their exam.
+async fn ten(cheats: usize, cheat: &Character) -> f64 {
+    let mut tally = Tally::default();
+    for seed in 0..CURVE_SEEDS {
+        let honest = Sim::builder(seed).nodes(10 - cheats, Character::honest(SKILL));
+        let builder = honest.nodes(cheats, cheat.clone()).exam(2).panel(10, 10).audited();
+        let sim = builder.start().await;
+        let mut n = 0;
+        for _ in 0..CURVE_ROUNDS {
+            tally += round(&sim, &mut n).await;
+        }
+    }
+    tally.right as f64 / tally.asked.max(1) as f64
 }
 
-#[tokio::main(flavor = "current_thread", start_paused = true)]
-async fn main() {
-    println!("# What liars cost\n");
-    println!(
-        "Simulated members (`sim/`) that each know {SKILL} of all answers, {SEEDS} swarms a row;"
-    );
-    println!("made by `cargo run -p shoal-sim --example liars > docs/consensus-liars.md`.\n");
+async fn stories() {
     println!("## Members that are honest until they are trusted\n");
     println!(
-        "For {ROUNDS} rounds all five are honest, hidden questions and claims included. Then the liars give the"
+        "{SEEDS} swarms a row. For {ROUNDS} rounds all five are honest, to hidden questions and in their claims. Then"
     );
     println!(
-        "same wrong answer to everything, claim full certainty, and vote for each other. Accuracy with"
+        "the liars give the same wrong answer to everything, claim full certainty, and vote for each other."
     );
-    println!("its 95 % interval; rounds until each liar was caught.\n");
+    println!(
+        "Accuracy with its 95 % interval; rounds until each liar was caught. Without an auditor no claim"
+    );
+    println!("counts, and liars are found by hidden questions alone.\n");
     println!(
         "| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |"
     );
@@ -151,15 +154,17 @@ async fn main() {
             story(liars, audited).await;
         }
     }
-    println!(
-        "\nWithout an auditor no claim counts, and liars are found by hidden questions alone.\n"
-    );
+}
+
+async fn curves() {
+    let rounds = CURVE_ROUNDS * CURVE_SEEDS as usize;
     println!("## Cheats from the start, 0 to 5 of 10\n");
     println!(
-        "Accuracy over {} rounds right after the exam, audits included.\n",
-        ROUNDS * (SEEDS as usize / 2)
+        "Accuracy over {rounds} rounds right after the exam, audits included: {:.3} is one round.\n",
+        1.0 / rounds as f64
     );
     println!("| cheat | 0 | 1 | 2 | 3 | 4 | 5 |\n|---|---:|---:|---:|---:|---:|---:|");
+    let none = ten(0, &Character::liar()).await;
     for (name, cheat) in [
         ("constant answer, colluding votes", Character::liar()),
         ("passes the exam, then the same", Character::sleeper(SKILL)),
@@ -169,6 +174,24 @@ async fn main() {
         ("null model", Character::null()),
         ("orders to judges", Character::injecting()),
     ] {
-        curve(name, &cheat).await;
+        curve(name, &cheat, none).await;
+    }
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() {
+    println!("# What liars cost\n");
+    println!(
+        "Simulated members (`sim/`) that each know {SKILL} of all answers and judge by what they believe; made by"
+    );
+    println!(
+        "`cargo run -p shoal-sim --example liars > docs/consensus-liars.md` (`stories` or `curves` for a part).\n"
+    );
+    let part = std::env::args().nth(1).unwrap_or_default();
+    if part != "curves" {
+        stories().await;
+    }
+    if part != "stories" {
+        curves().await;
     }
 }

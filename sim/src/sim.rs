@@ -54,6 +54,7 @@ pub struct Builder {
     characters: Vec<Character>,
     swarm: swarm::Config,
     round: round::Config,
+    reputation: reputation::Settings,
     effort: Effort,
     audited: bool,
 }
@@ -98,6 +99,13 @@ impl Builder {
     #[must_use]
     pub fn round(mut self, change: impl FnOnce(&mut round::Config)) -> Self {
         change(&mut self.round);
+        self
+    }
+
+    /// Changes how members are believed.
+    #[must_use]
+    pub fn reputation(mut self, change: impl FnOnce(&mut reputation::Settings)) -> Self {
+        change(&mut self.reputation);
         self
     }
 
@@ -172,6 +180,7 @@ impl Sim {
             characters: Vec::new(),
             swarm,
             round: round::Config::default(),
+            reputation: reputation::Settings::default(),
             effort: Effort {
                 deadline: Duration::from_secs(30),
                 ..Limits::default().effort(Mode::Balanced)
@@ -182,14 +191,14 @@ impl Sim {
 
     #[expect(clippy::expect_used, reason = "names in a fresh registry are free")]
     fn wire(builder: Builder) -> Self {
-        let Builder { seed, characters, swarm: config, round, effort, audited } = builder;
+        let Builder { seed, characters, swarm: config, round, reputation, effort, audited } =
+            builder;
         let registry = Registry::new();
         let gateway = identity(u64::MAX).id();
         // Nodes may come back and be examined once more.
         let world = World::new(seed, &config.exam, seed, 2 * characters.len());
         let world = Arc::new(world);
-        let settings = reputation::Settings::default();
-        let book = Book::new(Arc::new(Memory::default()), settings, &registry).expect("a book");
+        let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
         let metrics = swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
         let metrics = round::Metrics::register(&registry).expect("metrics");

@@ -50,6 +50,13 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_token_of_auditors_is_never_shown() {
+    let config = read("[swarm.audit]\ntoken = \"herring\"").expect("accepted");
+    let shown = format!("{config:?} {}", toml::to_string(&config).expect("a table"));
+    assert!(!shown.contains("herring") && shown.contains("(set)"), "{shown}");
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_named() {
     let cases = [
         ("[ask]\nwriters = 20", "ask.writers"),

@@ -64,6 +64,14 @@ fn a_month_of_silence_leads_back_to_the_prior() {
 }
 
 #[test]
+fn what_was_seen_counts_half_after_five_hundred_observations() {
+    let once = after(&[answered(true)]);
+    let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { agreed: false }); 500];
+    let later = learn(&once, &wrong, 1_000, &Settings::default());
+    assert!((2.0 * (later.writer.a - 1.0) - (once.writer.a - 1.0)).abs() < 1e-9);
+}
+
+#[test]
 fn a_clock_that_goes_backwards_changes_nothing() {
     let record = after(&vec![answered(true); 10]);
     assert_eq!(learn(&record, &[], 0, &Settings::default()), record);
@@ -151,6 +159,19 @@ fn accuracy_is_looked_up_by_kind_and_shrunk_to_the_whole() {
         |kind: &str| standing.writer_log_odds(&id(0), &KindPosterior::certain(KindId::new(kind)));
     assert!(of("dates") > 2.0 && of("add") < -2.0);
     assert!(of("never seen").abs() < 0.3);
+}
+
+#[test]
+fn who_was_caught_belongs_to_the_same_operator() {
+    let ada = Record { operator: "ada".to_owned(), ..Record::default() };
+    assert_eq!(ada.caught().operator, "ada");
+}
+
+#[test]
+fn a_stored_record_from_before_audits_reads_as_unaudited() {
+    let old = "{\"gold_seen\": 40, \"claims_count\": true}";
+    let record: Record = serde_json::from_str(old).expect("read");
+    assert_eq!(record.audits, Audits::default());
 }
 
 #[test]

@@ -262,3 +262,14 @@ async fn a_gateway_that_says_nothing_is_given_up() {
     assert!(matches!(ended, Ended::Refused(RegisterError::Late)), "{ended:?}");
     drop(gateway);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_auditor_leaves_a_gateway_that_knows_no_auditors() {
+    let engine = Script::new(Play::Endless);
+    let token = Some(Secret("lantern".to_owned()));
+    let auditor = Member { audit: token, ..member(&engine, Duration::ZERO) };
+    let (gateway, link) = linked(&auditor);
+    let stop = CancellationToken::new();
+    let (_control, ended) = tokio::join!(gateway.admit(), session(link, &auditor, &stop));
+    assert!(matches!(ended, Ended::Refused(RegisterError::KnowsNoAuditors)), "{ended:?}");
+}

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use shoal_gateway::{
     store::{Book, Memory},
-    swarm::{Config, Leave, Metrics, NotAdmitted, Swarm},
+    swarm::{Config, Leave, Metrics, NotAdmitted, Secret, Swarm},
 };
 use shoal_proto::{
     Identity, Link, Message, Stream,
     heartbeat::Heartbeat,
-    hello::{Hello, Model, Proof, Reason},
+    hello::{Hello, Model, Proof, Reason, audit_proof},
     link::pipe::{self, PipeLink},
 };
 use tokio::time::{sleep, timeout};
@@ -104,6 +104,64 @@ async fn a_hello_that_makes_no_sense_is_refused_by_name() {
         assert_eq!(refused_for(bad).await, Reason::BadHello);
     }
     assert_eq!(refused_for(Hello { version: 0, ..hello() }).await, Reason::Version);
+}
+
+/// The hello of node 1 as an auditor that knows this token.
+fn auditor(token: &str) -> Hello {
+    let audit = audit_proof(token, identity(0).id(), identity(1).id()).to_vec();
+    Hello { version: 2, audit, ..hello() }
+}
+
+/// What the gateway, whose token is "lantern", answers to a hello of node 1 with a good proof.
+async fn answers(said: Hello, token: &str) -> (Message, usize) {
+    let swarm = swarm(|config| config.audit.token = Secret::new(token));
+    let (node, gateway) = link(1);
+    let talk = async {
+        let (mut control, reply) = says(&node, Message::Hello(said)).await;
+        let Message::Challenge(challenge) = reply else { return (reply, 0) };
+        let proof = identity(1).prove(identity(0).id(), &challenge);
+        control.sender.send(&Message::Proof(proof)).await.expect("sent");
+        let reply = control.receiver.next().await.expect("readable").expect("a reply");
+        sleep(Duration::from_secs(1)).await;
+        let members = swarm.members().len();
+        node.close("enough");
+        (reply, members)
+    };
+    tokio::join!(swarm.admit(gateway), talk).1
+}
+
+fn reason(reply: &Message) -> Reason {
+    let Message::Refusal(refusal) = reply else { panic!("a refusal, not {reply:?}") };
+    refusal.reason()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_the_token_audits_and_is_no_member() {
+    let (reply, members) = answers(auditor("lantern"), "lantern").await;
+    assert!(matches!(reply, Message::Welcome(_)), "{reply:?}");
+    assert_eq!(members, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_another_token_or_shows_anothers_proof_is_refused() {
+    let of_another = audit_proof("lantern", identity(0).id(), identity(2).id()).to_vec();
+    let wrong = [
+        (auditor("candle"), "lantern"),
+        (auditor(""), ""),
+        (auditor("lantern"), ""),
+        (Hello { audit: of_another, ..auditor("") }, "lantern"),
+        (Hello { audit: vec![0; 3], ..auditor("") }, "lantern"),
+    ];
+    for (said, token) in wrong {
+        let (reply, members) = answers(said, token).await;
+        assert_eq!((reason(&reply), members), (Reason::BadHello, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_auditor_from_before_there_were_any_is_refused() {
+    let old = Hello { version: 1, ..auditor("lantern") };
+    assert_eq!(reason(&answers(old, "lantern").await.0), Reason::Version);
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,11 +31,11 @@ fn a_third(other: Character) -> impl Fn(u64) -> Builder {
     }
 }
 
-/// What six honest members come to by themselves, of 60.
+/// What six honest members come to by themselves, of 40.
 async fn alone() -> usize {
     let six =
         |seed| Sim::builder(seed).nodes(6, Character::honest(0.7)).exam(2).panel(9, 9).audited();
-    tally(six, 3, 20).await.right
+    tally(six, 2, 20).await.right
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,24 +51,25 @@ async fn a_third_that_cheats_costs_at_most_a_few_points() {
         ("copies of one", Character::honest(0.7).copy_of(0)),
     ];
     for (name, cheat) in cheats {
-        let with = tally(a_third(cheat), 3, 20).await;
-        println!("{name}: {} of 60 right, {} lies; alone {alone}", with.right, with.lies);
-        // Three of 60 are five points.
-        assert!(with.right + 3 >= alone, "{name}: {} of 60 against {alone}", with.right);
+        let with = tally(a_third(cheat), 2, 20).await;
+        println!("{name}: {} of 40 right, {} lies; alone {alone}", with.right, with.lies);
+        // Two of 40 are five points.
+        assert!(with.right + 2 >= alone, "{name}: {} of 40 against {alone}", with.right);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn orders_inside_a_candidate_win_nothing_even_from_judges_that_obey_some() {
+async fn a_judge_that_obeys_a_candidate_is_outvoted() {
     let swarm = |seed| {
         Sim::builder(seed)
-            .nodes(6, Character::honest(0.7).comparing().gullible(0.3))
+            .nodes(5, Character::honest(0.7).comparing())
+            .node(Character::honest(0.7).comparing().gullible(1.0))
             .node(Character::injecting())
             .exam(2)
             .panel(7, 7)
     };
     let with = tally(swarm, 3, 20).await;
-    assert!(with.lies <= 1, "{} of 60", with.lies);
+    assert_eq!(with.lies, 0);
 }
 
 #[tokio::test(start_paused = true)]

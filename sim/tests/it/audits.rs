@@ -105,3 +105,26 @@ async fn one_that_behaves_until_it_is_trusted_is_found_by_hidden_questions_alone
     let caught: u32 = (0..5).map(|number| sim.caught(number)).sum();
     assert_eq!(caught, 0, "the others stayed honest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lie_that_wins_by_its_claim_wins_once() {
+    // By lot nobody is audited any more once it is trusted.
+    let seldom = |reputation: &mut shoal_gateway::reputation::Settings| {
+        reputation.audit.probability = 1.0;
+        reputation.audit.probability_least = 0.0;
+        reputation.audit.halving = 0.001;
+    };
+    let sim = Sim::builder(5)
+        .nodes(3, Character::honest(0.7))
+        .nodes(2, Character::turncoat(0.7))
+        .exam(3)
+        .audited()
+        .reputation(seldom)
+        .panel(5, 5)
+        .start()
+        .await;
+    rounds(&sim, 0..10).await;
+    sim.betray();
+    let (lies, _) = rounds(&sim, 10..30).await;
+    assert_eq!((lies, sim.caught(3), sim.caught(4)), (1, 1, 1));
+}

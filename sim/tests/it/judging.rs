@@ -93,7 +93,7 @@ async fn round_beside(seed: u64, other: Character) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_know_are_believed_by_their_scores() {
+async fn those_who_know_are_believed_once_their_claims_were_audited() {
     let mut right = 0;
     let mut by_majority = 0;
     for seed in 0..5 {
@@ -102,6 +102,7 @@ async fn those_who_know_are_believed_by_their_scores() {
             .nodes(6, Character::honest(0.35))
             .panel(6, 6)
             .exam(3)
+            .audited()
             .round(always_judged)
             .start()
             .await;

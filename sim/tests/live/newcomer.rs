@@ -21,9 +21,10 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
     assert!(text.contains("432"), "47 + 385 is 432, the swarm says {text:?}");
 
     let processes = swarm.children();
-    assert_eq!(processes.len(), 1 + MODELS.len(), "{processes:?}");
-    let (victim, _) =
-        processes.iter().find(|(_, line)| line.contains("bundled:shoal-letters")).unwrap();
+    // The gateway, its auditor, and the nodes.
+    assert_eq!(processes.len(), 2 + MODELS.len(), "{processes:?}");
+    let serves_letters = |line: &str| line.contains("--model bundled:shoal-letters ");
+    let (victim, _) = processes.iter().find(|(_, line)| serves_letters(line.trim())).unwrap();
     signal("-KILL", *victim);
     eventually("the killed node leaves the list", async || {
         !swarm.models().await.contains(&"shoal-letters".to_owned())
@@ -44,7 +45,7 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
 async fn killing_the_launcher_leaves_no_orphan() {
     let swarm = LiveSwarm::start(&["shoal-sum"]);
     let processes = swarm.children();
-    assert_eq!(processes.len(), 2);
+    assert_eq!(processes.len(), 3);
     swarm.kill();
     for (pid, line) in processes {
         eventually(&format!("{line} ends"), async || !alive(pid)).await;

@@ -61,7 +61,8 @@ fn another_members_word_takes_the_belief_but_catches_nobody() {
 #[test]
 fn who_always_claims_too_little_is_never_believed() {
     let short = claim(Finding::Short, Auditor::InRound);
-    let (less, none) = (all(&trusted(), &[short.clone()]), all(&trusted(), &vec![short; 9]));
+    let (less, none) =
+        (all(&trusted(), std::slice::from_ref(&short)), all(&trusted(), &vec![short; 9]));
     assert_eq!((less.claims_count, none.audits.claims, none.caught), (false, 0, 0));
 }
 

@@ -2,11 +2,14 @@
 
 use rand::{Rng, RngExt as _};
 
-use shoal_proto::NodeId;
+use shoal_proto::{NodeId, generate::Sampling};
 
-use super::Settled;
+use super::{
+    super::{Config, evidence::Certainty, rank_all},
+    Settled,
+};
 use crate::{
-    ask::Candidate,
+    ask::{Candidate, Outcome, Ranking},
     reputation::{
         Standing,
         audit::{Audits, Hidden},
@@ -14,13 +17,20 @@ use crate::{
     swarm::audit::{Claim, Task},
 };
 
-/// The audits to be made, by lot.
-pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {
+/// The audits to be made: by lot, and always of claims that have decided the round.
+pub(super) fn drawn(
+    settled: &Settled,
+    standing: &Standing,
+    config: &Config,
+    rng: &mut impl Rng,
+) -> Vec<Task> {
     let rules = &standing.settings().audit;
+    let decisive = decisive(settled, standing, config);
     let claims = settled.outcome.candidates.iter().filter_map(|candidate| {
         let record = standing.record(&candidate.writer)?;
         let claim = claim(candidate, settled)?;
-        (rng.random::<f64>() < record.audits.claim_probability(rules)).then_some(Task::Claim(claim))
+        let drawn = rng.random::<f64>() < record.audits.claim_probability(rules);
+        (drawn || decisive == Some(candidate.pool)).then_some(Task::Claim(claim))
     });
     let mut tasks: Vec<Task> = claims.collect();
     let mut lot = |member: &NodeId, role: fn(&Audits) -> Hidden| {
@@ -32,11 +42,42 @@ pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) 
         writers.filter(|member| lot(member, |audits| audits.writer)).collect();
     let judges = settled.outcome.ballots.iter().map(|ballot| ballot.judge);
     let judges: Vec<NodeId> = judges.filter(|member| lot(member, |audits| audits.judge)).collect();
-    if !members.is_empty() {
+    if !members.is_empty() && is_fair(&settled.sampling) {
         tasks.push(Task::Writers { members, sampling: settled.sampling.clone() });
     }
     tasks.extend(judges.into_iter().map(|member| Task::Judge { member, draw: rng.random() }));
     tasks
+}
+
+/// The pool that won by its writers' claims: without any claim another one would have. A lie that
+/// changes something is looked at each time, so that it can hardly do so twice.
+fn decisive(settled: &Settled, standing: &Standing, config: &Config) -> Option<usize> {
+    let Outcome { candidates, ballots, ranking, .. } = &settled.outcome;
+    let best = |ranking: &Ranking| candidates.get(*ranking.order.first()?).map(|one| one.pool);
+    let won = best(ranking)?;
+    let counts = |one: &Candidate| {
+        let claim = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
+        one.pool == won && claim.is_some()
+    };
+    if !candidates.iter().any(counts) {
+        return None;
+    }
+    let mut without = config.clone();
+    without.evidence.certainty = Certainty::Off;
+    let ranking = rank_all(candidates, ballots, &settled.kind, standing, &without);
+    (best(&ranking) != Some(won)).then_some(won)
+}
+
+/// Hidden questions are sampled as a client's were, so that nobody can tell them apart; but not
+/// where that would make honest members fail.
+fn is_fair(sampling: &Sampling) -> bool {
+    /// The longest worked answer of the syllabus, and some.
+    const TOKENS: u32 = 512;
+    /// Above this a model begins to say what it does not believe.
+    const TEMPERATURE: f32 = 0.7;
+    sampling.stop.is_empty()
+        && sampling.max_tokens.is_none_or(|max| max >= TOKENS)
+        && sampling.temperature.is_none_or(|heat| heat <= TEMPERATURE)
 }
 
 fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
@@ -46,4 +87,27 @@ fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
         text: candidate.text.clone(),
         logprob: candidate.logprob?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_examined_under_settings_that_spoil_an_honest_answer() {
+        let fair = Sampling::default();
+        assert!(is_fair(&fair));
+        assert!(is_fair(&Sampling {
+            temperature: Some(0.0),
+            max_tokens: Some(1_000),
+            ..fair.clone()
+        }));
+        for spoilt in [
+            Sampling { max_tokens: Some(5), ..fair.clone() },
+            Sampling { temperature: Some(1.5), ..fair.clone() },
+            Sampling { stop: vec!["4".to_owned()], ..fair },
+        ] {
+            assert!(!is_fair(&spoilt), "{spoilt:?}");
+        }
+    }
 }

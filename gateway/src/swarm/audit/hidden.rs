@@ -22,24 +22,33 @@ pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampl
             let deadline = Instant::now() + swarm.0.config.exam.answer();
             let sampling = sampling.clone();
             let answer = calibrate::answer(&seat, &item, sampling, deadline).await;
-            if let Ok(answer) = &answer {
-                let right = item.is_right(&answer.text);
-                swarm.0.gold.keep(&item, member, &answer.text, right);
-            }
             match graded(&item, &answer) {
-                Some(right) => wrote(swarm, &seat, &item, right),
+                Some(right) => wrote(swarm, &seat, &item, answer.ok(), right),
                 None => swarm.0.metrics.audit("writer", failure(&answer)),
             }
         }
     }
 }
 
-fn wrote(swarm: &Swarm, seat: &Seat, item: &Item, right: bool) {
+/// An answer like any of the exam: learned from, and kept for judges.
+fn wrote(
+    swarm: &Swarm,
+    seat: &Seat,
+    item: &Arc<Item>,
+    answer: Option<calibrate::Answer>,
+    right: bool,
+) {
     swarm.0.metrics.audit("writer", if right { "right" } else { "wrong" });
     let kind = item.kind.clone();
     swarm.learn_audit(seat.id, "writer", &Audited::Wrote { kind, right });
-    let seen = calibrate::gold_seen(item, GoldObservation::Answered { right });
-    swarm.0.book.learn(seat.id, &[seen]);
+    let mut seen = vec![GoldObservation::Answered { right }];
+    if let Some(answer) = answer {
+        swarm.0.gold.keep(item, seat.id, &answer.text, right);
+        let claimed = answer.done.logprob;
+        seen.extend(claimed.map(|logprob| GoldObservation::Certainty { logprob, right }));
+    }
+    let seen: Vec<_> = seen.into_iter().map(|seen| calibrate::gold_seen(item, seen)).collect();
+    swarm.0.book.learn(seat.id, &seen);
 }
 
 /// As in the exam, but that a member which is busy has not failed.
