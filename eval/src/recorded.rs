@@ -18,6 +18,8 @@ pub mod zeroeval;
 pub mod adversary;
 pub mod measure;
 pub mod page;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -182,7 +182,6 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
         }
     }
     for ballot in asked.round.iter().flat_map(|round| &round.ballots) {
-        let texts = |at: usize| asked.round.iter().flat_map(move |r| r.candidates.get(at));
         let of = seen.entry(ballot.judge.clone()).or_default();
         for score in &ballot.scores {
             if let Some(right) = asked.rights.get(score.candidate).copied() {
@@ -196,8 +195,7 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
                 (false, true) => 1.0 - pair.p,
                 _ => continue,
             };
-            let shown = texts(pair.a).chain(texts(pair.b)).map(|one| one.text.as_str());
-            let item = judges::item([asked.question.as_str()].into_iter().chain(shown));
+            let item = judges::item([asked.question.as_str()]);
             of.push(gold(GoldObservation::Pairwise { p, flipped: pair.flipped, item }));
         }
     }

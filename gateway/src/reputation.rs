@@ -160,6 +160,33 @@ pub struct Voice {
     pub discrimination: f64,
 }
 
+/// The judges of a round.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// Those whose ballots weigh something, by their places in the company.
+    places: BTreeMap<NodeId, usize>,
+    company: judges::Company,
+}
+
+impl Panel {
+    /// How the verdicts of those who spoke about the same pair count, in their order. Judges that
+    /// make the same mistakes share one voice.
+    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
+        // In an order of their own, so that the order of the ballots cannot matter.
+        let mut spoke: Vec<usize> =
+            ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
+        spoke.sort_unstable();
+        spoke.dedup();
+        let together: BTreeMap<usize, f64> =
+            spoke.iter().copied().zip(self.company.weigh(&spoke)).collect();
+        let voice = |id: &NodeId| match self.places.get(id).and_then(|at| together.get(at)) {
+            Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
+            None => Voice { weight: 0.0, discrimination: 1.0 },
+        };
+        ids.iter().map(voice).collect()
+    }
+}
+
 impl Standing {
     /// Fits every member: some 10 microseconds for each remembered observation, so for a hundred
     /// members a few milliseconds. Make one after learning, not for each round.
@@ -271,25 +298,25 @@ impl Standing {
         judges::log_odds(record, &self.ask, &self.all.settings) / GOOD
     }
 
-    /// How the pair verdicts of these judges count beside each other, in their order. Judges that
-    /// make the same mistakes share one voice. Some microseconds for each pair of judges.
+    /// How the pair verdicts of these judges count beside each other, in their order.
     pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
-        let heard: Vec<&Member> = ids.iter().filter_map(|id| self.heard(id)).collect();
+        self.panel(ids).voices(ids)
+    }
+
+    /// The judges of a round, ready to be weighed pair by pair: some microseconds for each two.
+    pub fn panel(&self, ids: &[NodeId]) -> Panel {
+        let heard: BTreeMap<NodeId, &Member> =
+            ids.iter().filter_map(|id| Some((*id, self.heard(id)?))).collect();
         let judges: Vec<judges::Judge<'_>> = heard
-            .iter()
+            .values()
             .map(|member| judges::Judge {
                 log_odds: judges::log_odds(&member.record, &self.ask, &self.all.settings),
                 errors: &member.errors,
                 kin: &member.record.kin,
             })
             .collect();
-        let mut together = judges::weigh_together(&judges, &self.all.settings).into_iter();
-        ids.iter()
-            .map(|id| match self.heard(id).and_then(|_| together.next()) {
-                Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
-                None => Voice { weight: 0.0, discrimination: 1.0 },
-            })
-            .collect()
+        let company = judges::Company::of(&judges, &self.all.settings);
+        Panel { places: heard.into_keys().zip(0..).collect(), company }
     }
 
     /// A member whose ballots weigh something.

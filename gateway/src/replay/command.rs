@@ -120,7 +120,7 @@ impl Options {
         let mut settings = Settings::of(&config);
         if self.standing.is_some() {
             // Who is remembered has shown what it can; strangers have not.
-            settings.reputation.probation_items = config.reputation.probation_items;
+            settings.reputation = config.reputation;
         }
         settings.claims_count = self.claims_count;
         for change in &self.set {

@@ -36,7 +36,12 @@ impl Settings {
     /// Those of a gateway, whose members have all passed its exam: nobody else is asked to judge,
     /// and recorded rounds do not hold the exams.
     pub fn of(config: &Config) -> Self {
-        let reputation = reputation::Settings { probation_items: 0, ..config.reputation.clone() };
+        let reputation = reputation::Settings {
+            probation_items: 0,
+            // Nor to be right often: where every answer is its own, the crowd calls all but one wrong.
+            probation_right: 0.0,
+            ..config.reputation.clone()
+        };
         Self { round: config.round.clone(), reputation, claims_count: false }
     }
 

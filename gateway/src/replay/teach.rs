@@ -24,6 +24,7 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
         }
     }
     let right = |at: usize| rights.get(at).copied();
+    let item = judges::item([&*round.id, &*round.question]);
     for ballot in &round.ballots {
         let of = seen.entry(ballot.judge).or_default();
         match &ballot.verdicts {
@@ -38,8 +39,6 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
                     // Both right or both wrong: nothing to see.
                     _ => return None,
                 };
-                let places = [pair.a.min(pair.b), pair.a.max(pair.b)].map(|at| at.to_string());
-                let item = judges::item([&*round.id, &*places[0], &*places[1]]);
                 Some(gold(GoldObservation::Pairwise { p, flipped: pair.flipped, item }))
             })),
         }

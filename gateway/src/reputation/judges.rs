@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! flips     how seldom its two orders contradict each other: free, known before any gold
-//! gold      how often it preferred the right one of a pair: alone can make it negative
+//! gold      how often it preferred the right one of a pair: alone can make it negative (all pairs
+//!           of one question are one observation)
 //! crowd     how often the ranking without it agreed: never more than a few gold pairs
 //! ```
 //!
@@ -32,7 +33,7 @@ use super::{
 pub struct Compared {
     /// P that it gave to the right one, both orders averaged.
     pub p: f64,
-    /// Which pair, by [`item`]: the same for every judge that saw it. 0: not known.
+    /// Which question, by [`item`]: the same for every judge that saw it. 0: not known.
     pub item: u64,
     pub kind: Option<KindId>,
 }
@@ -67,8 +68,8 @@ impl Compared {
     }
 }
 
-/// Names a gold pair by its texts (question, right, wrong), the same on every gateway: FNV-1a,
-/// 64 bits. Whoever collides on purpose can only make two of its own errors look alike.
+/// Names a gold question by its text (or by several that together name it), the same on every
+/// gateway: FNV-1a, 64 bits. Whoever collides on purpose can only make its errors look alike.
 pub fn item<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     let bytes = texts.into_iter().flat_map(|text| text.bytes().chain([0xff]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -111,14 +112,13 @@ pub(super) fn log_odds(record: &Record, ask: &KindPosterior, settings: &Settings
     let steady = steady.clamp(FLIPS_SAY_LEAST, FLIPS_SAY_MOST);
     let agreed = record.agreed.seen();
     let crowd = settings.crowd_pairs * agreed / (agreed + CROWD_HALF);
-    let mut tally = Tally { right: crowd * record.agreed.mean(), of: crowd };
-    record.pairs.iter().for_each(|pair| tally.add(pair));
+    let mut tally = Tally::of(record.pairs.iter());
+    tally.right += crowd * record.agreed.mean();
+    tally.of += crowd;
     let overall = tally.log_odds(steady, settings.flips_variance);
     let on_kind = |kind: &KindId| {
-        let mut tally = Tally::default();
         let same = record.pairs.iter().filter(|pair| pair.kind.as_ref() == Some(kind));
-        same.for_each(|pair| tally.add(pair));
-        tally.log_odds(overall, settings.kind_variance)
+        Tally::of(same).log_odds(overall, settings.kind_variance)
     };
     let known: f64 = ask.iter().map(|(kind, p)| p * on_kind(kind)).sum();
     let unknown = (1.0 - ask.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
@@ -133,10 +133,26 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, pair: &Compared) {
-        let said = pair.said();
-        self.right += said.max(0.0);
-        self.of += said.abs();
+    /// All pairs of one question are one observation, their mean: the same right answer stands in
+    /// each of them, and who misjudges it once misjudges it in all.
+    fn of<'a>(pairs: impl Iterator<Item = &'a Compared>) -> Self {
+        let mut tally = Self::default();
+        let mut questions: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
+        for pair in pairs {
+            let said = pair.said();
+            if pair.item == 0 {
+                tally.right += said.max(0.0);
+                tally.of += said.abs();
+            } else {
+                let of = questions.entry(pair.item).or_default();
+                *of = (of.0 + said.max(0.0), of.1 + said.abs(), of.2 + 1.0);
+            }
+        }
+        for (right, of, pairs) in questions.into_values() {
+            tally.right += right / pairs;
+            tally.of += of / pairs;
+        }
+        tally
     }
 
     /// The log-odds w that maximise `(r ln σ(w) + (n - r) ln σ(-w)) - (w - towards)² / 2 variance`.
@@ -158,22 +174,28 @@ impl Tally {
     }
 }
 
-/// A judge's errors on gold pairs, ready to be held against another's.
+/// A judge's errors on gold, ready to be held against another's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Errors {
-    /// What it said of the right one less what it usually says, by item.
+    /// What it said of the right one less what it usually says, by question.
     by_item: BTreeMap<u64, f64>,
 }
 
 impl Errors {
     pub(super) fn of(pairs: &VecDeque<Compared>) -> Self {
-        let mean = pairs.iter().map(Compared::said).sum::<f64>() / pairs.len().max(1) as f64;
-        let named = pairs.iter().filter(|pair| pair.item != 0);
-        Self { by_item: named.map(|pair| (pair.item, pair.said() - mean)).collect() }
+        let mut questions: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+        for pair in pairs.iter().filter(|pair| pair.item != 0) {
+            let of = questions.entry(pair.item).or_default();
+            *of = (of.0 + pair.said(), of.1 + 1.0);
+        }
+        let said: BTreeMap<u64, f64> =
+            questions.into_iter().map(|(item, (sum, count))| (item, sum / count)).collect();
+        let mean = said.values().sum::<f64>() / said.len().max(1) as f64;
+        Self { by_item: said.into_iter().map(|(item, said)| (item, said - mean)).collect() }
     }
 
-    /// How alike the errors of two judges are, in [0, 1]: their correlation on the pairs that both
-    /// saw, shrunk to what is expected of strangers. Judges that err in opposite ways do not make
+    /// How alike the errors of two judges are, in [0, 1]: their correlation on the questions that
+    /// both saw, shrunk to what is expected of strangers. Judges that err in opposite ways do not make
     /// each other more than two.
     fn correlation(&self, other: &Self, settings: &Settings) -> f64 {
         let (mut count, mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0, 0.0);
@@ -199,34 +221,52 @@ pub(super) struct Judge<'a> {
     pub(super) kin: &'a Kin,
 }
 
-/// R⁻¹ w: what each judge's word adds to what the others have said.
-pub(super) fn weigh_together(judges: &[Judge<'_>], settings: &Settings) -> Vec<f64> {
-    /// Kin count as one, nearly: exactly one could not be solved for.
-    const KIN: f64 = 0.95;
-    let n = judges.len();
-    let mut matrix = vec![vec![0.0; n]; n];
-    for (row, a) in judges.iter().enumerate() {
-        matrix[row][row] = 1.0;
-        for (column, b) in judges.iter().enumerate().take(row) {
-            let shared = if a.kin.is_of(b.kin) {
-                KIN
-            } else {
-                // Not in full: a measured correlation is itself uncertain, and its inverse more so.
-                settings.correlation_share * a.errors.correlation(b.errors, settings)
-            };
-            matrix[row][column] = shared;
-            matrix[column][row] = shared;
+/// The judges of a round, ready to be weighed in any company: nobody is outweighed on a pair by
+/// those who did not speak about it.
+#[derive(Clone, Debug)]
+pub(super) struct Company {
+    log_odds: Vec<f64>,
+    /// How alike their errors are.
+    alike: Vec<Vec<f64>>,
+}
+
+impl Company {
+    pub(super) fn of(judges: &[Judge<'_>], settings: &Settings) -> Self {
+        /// Kin count as one, nearly: exactly one could not be solved for.
+        const KIN: f64 = 0.95;
+        let n = judges.len();
+        let mut alike = vec![vec![1.0; n]; n];
+        for (row, a) in judges.iter().enumerate() {
+            for (column, b) in judges.iter().enumerate().take(row) {
+                let shared = if a.kin.is_of(b.kin) {
+                    KIN
+                } else {
+                    // Not in full: what is measured is uncertain, and its inverse more so.
+                    settings.correlation_share * a.errors.correlation(b.errors, settings)
+                };
+                alike[row][column] = shared;
+                alike[column][row] = shared;
+            }
         }
+        Self { log_odds: judges.iter().map(|judge| judge.log_odds).collect(), alike }
     }
-    let alone: Vec<f64> = judges.iter().map(|judge| judge.log_odds).collect();
-    let together = solve(matrix, &alone);
-    // Whatever the others say, nobody's word is turned around but by its own gold, nor made more
-    // than twice as loud. (Louder at all, because of two judges that make the same mistakes, one
-    // mostly right and one mostly wrong, the difference tells more than either.)
-    let held = |(w, v): (&f64, f64)| {
-        if w * v > 0.0 { v.clamp(-2.0 * w.abs(), 2.0 * w.abs()) } else { 0.0 }
-    };
-    alone.iter().zip(together).map(held).collect()
+
+    /// R⁻¹ w over those who spoke, by their places: what each one's word adds to the others'.
+    pub(super) fn weigh(&self, spoke: &[usize]) -> Vec<f64> {
+        let alone: Vec<f64> = spoke.iter().map(|at| self.log_odds[*at]).collect();
+        let matrix = spoke
+            .iter()
+            .map(|row| spoke.iter().map(|column| self.alike[*row][*column]).collect())
+            .collect();
+        let together = solve(matrix, &alone);
+        // Whatever the others say, nobody's word is turned around but by its own gold, nor made
+        // more than twice as loud. (Louder at all, because of two judges that make the same
+        // mistakes, one mostly right and one mostly wrong, the difference tells more than either.)
+        let held = |(w, v): (&f64, f64)| {
+            if w * v > 0.0 { v.clamp(-2.0 * w.abs(), 2.0 * w.abs()) } else { 0.0 }
+        };
+        alone.iter().zip(together).map(held).collect()
+    }
 }
 
 /// x with A x = b for a symmetric A with ones on its diagonal. Correlations measured on different

@@ -32,8 +32,8 @@ pub enum GoldObservation {
     /// It gave this log-likelihood (natural, summed) to somebody else's candidate.
     Score { logprob: f64, right: bool },
     /// It gave P = `p` to the right one of two, both orders averaged; `flipped`: they disagreed.
-    /// `item` names the pair ([`super::judges::item`]), so that judges' errors can be held against
-    /// each other; 0 when it has no name.
+    /// `item` names the question ([`super::judges::item`]), so that judges' errors can be held
+    /// against each other; 0 when it has no name.
     Pairwise { p: f64, flipped: bool, item: u64 },
 }
 

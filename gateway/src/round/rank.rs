@@ -220,38 +220,71 @@ impl Problem<'_> {
     }
 }
 
-/// Pair verdicts as comparisons of pools, each with its judge's weight and discrimination.
+/// Pair verdicts as comparisons of pools, each weighed beside the others about the same pair.
 pub fn comparisons(
     candidates: &[Candidate],
     ballots: &[CastBallot],
     standing: &Standing,
 ) -> Vec<Comparison> {
     let compares = |ballot: &&CastBallot| matches!(ballot.verdicts, Verdicts::Pairs(_));
-    // In an order of their own, so that the order of the ballots cannot matter.
-    let judges: BTreeSet<NodeId> =
+    let judges: Vec<NodeId> =
         ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
-    let judges: Vec<NodeId> = judges.into_iter().collect();
-    let voices: BTreeMap<&NodeId, Voice> = judges.iter().zip(standing.voices(&judges)).collect();
-    let mut comparisons = Vec::new();
+    let panel = standing.panel(&judges);
     let cast: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
-    for (ballot, share) in ballots.iter().zip(standing.shares(&cast)) {
+    let shares: BTreeMap<NodeId, f64> = cast.iter().copied().zip(standing.shares(&cast)).collect();
+    let spoken = spoken(candidates, ballots);
+    let mut known: BTreeMap<&BTreeSet<NodeId>, BTreeMap<NodeId, Voice>> = BTreeMap::new();
+    let mut comparisons = Vec::new();
+    for ((a, b), said) in &spoken {
+        let voices = known.entry(&said.by).or_insert_with(|| {
+            let by: Vec<NodeId> = said.by.iter().copied().collect();
+            by.iter().copied().zip(panel.voices(&by)).collect()
+        });
+        for (judge, p) in &said.verdicts {
+            if let Some(Voice { weight, discrimination }) = voices.get(judge).copied() {
+                let weight = weight * shares.get(judge).copied().unwrap_or(0.0);
+                comparisons.push(Comparison { a: *a, b: *b, p: *p, weight, discrimination });
+            }
+        }
+    }
+    comparisons
+}
+
+/// What was said about one pair of pools, and by whom.
+#[derive(Debug, Default)]
+struct Said {
+    by: BTreeSet<NodeId>,
+    /// P(the first pool is better).
+    verdicts: Vec<(NodeId, f64)>,
+}
+
+/// The verdicts by pair of pools, the smaller first.
+fn spoken(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+) -> BTreeMap<(usize, usize), Said> {
+    let mut spoken: BTreeMap<(usize, usize), Said> = BTreeMap::new();
+    for ballot in ballots {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
-        let Some(Voice { weight, discrimination }) = voices.get(&ballot.judge).copied() else {
-            continue;
-        };
-        let weight = share * weight;
         for pair in pairs {
             let (Some(a), Some(b)) = (candidates.get(pair.a), candidates.get(pair.b)) else {
                 continue;
             };
             // A judge never speaks for itself, whatever its ballot says.
-            if a.pool != b.pool && a.writer != ballot.judge && b.writer != ballot.judge {
-                let (a, b, p) = (a.pool, b.pool, pair.p);
-                comparisons.push(Comparison { a, b, p, weight, discrimination });
+            if a.pool == b.pool || a.writer == ballot.judge || b.writer == ballot.judge {
+                continue;
             }
+            let (key, p) = if a.pool < b.pool {
+                ((a.pool, b.pool), pair.p)
+            } else {
+                ((b.pool, a.pool), 1.0 - pair.p)
+            };
+            let said = spoken.entry(key).or_default();
+            said.by.insert(ballot.judge);
+            said.verdicts.push((ballot.judge, p));
         }
     }
-    comparisons
+    spoken
 }
 
 /// Every pool is reachable from every other through pairs, or through judges that scored both.

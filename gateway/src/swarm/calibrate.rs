@@ -287,7 +287,7 @@ pub(super) async fn compare(
     };
     let p = 0.5 * (shown_first + 1.0 - shown_second);
     let flipped = (shown_first > 0.5) == (shown_second > 0.5);
-    let item = judges::item([&*right.item.question.text, &*right.text, &*wrong.text]);
+    let item = judges::item([&*right.item.question.text]);
     Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item }))
 }
 

@@ -31,7 +31,8 @@ fn together(records: &[Record]) -> Vec<f64> {
         .zip(&errors)
         .map(|(record, errors)| Judge { log_odds: alone(record), errors, kin: &record.kin })
         .collect();
-    weigh_together(&judges, &settings())
+    let everybody: Vec<usize> = (0..judges.len()).collect();
+    Company::of(&judges, &settings()).weigh(&everybody)
 }
 
 #[test]
@@ -61,6 +62,17 @@ fn the_more_gold_the_less_the_flips_decide() {
 }
 
 #[test]
+fn ten_pairs_of_one_question_weigh_like_one() {
+    let about = |questions: u64| Record {
+        pairs: (0..10).map(|n| pair(0.0, 1 + n % questions)).collect(),
+        ..judge(&[], 5.0, 15.0)
+    };
+    let one = alone(&judge(&[0.0], 5.0, 15.0));
+    assert!((alone(&about(1)) - one).abs() < 1e-6);
+    assert!(alone(&about(10)) < one - 0.5);
+}
+
+#[test]
 fn the_crowd_counts_less_than_two_gold_pairs() {
     let crowd = |agreed: Beta| alone(&Record { agreed, ..judge(&[], 5.0, 15.0) });
     let (loved, loathed) = (crowd(Beta { a: 900.0, b: 1.0 }), crowd(Beta { a: 1.0, b: 900.0 }));
@@ -76,7 +88,7 @@ fn a_judge_is_known_by_the_kind_of_ask_and_shrunk_to_the_whole() {
     let mut record = judge(&[], 5.0, 15.0);
     for n in 0..30 {
         for (kind, p) in kinds.iter().zip([1.0, 0.0]) {
-            record.pairs.push_back(Compared { p, item: n, kind: Some(kind.clone()) });
+            record.pairs.push_back(Compared { p, item: 1 + n, kind: Some(kind.clone()) });
         }
     }
     let on =
@@ -117,7 +129,7 @@ fn judges_that_make_the_same_mistakes_on_gold_share_a_voice() {
 fn records_from_before_pairs_had_names_are_read() {
     let old: VecDeque<Compared> = serde_json::from_str("[0.25, 1.0]").expect("read");
     assert_eq!(old, [pair(0.25, 0), pair(1.0, 0)]);
-    let new = Compared { p: 0.7, item: item(["q", "a", "b"]), kind: Some(KindId::new("dates")) };
+    let new = Compared { p: 0.7, item: item(["q"]), kind: Some(KindId::new("dates")) };
     let stored = serde_json::to_string(&new).expect("JSON");
     assert_eq!(serde_json::from_str::<Compared>(&stored).expect("read"), new);
 }
