@@ -225,7 +225,6 @@ async fn one_silent_judge_holds_nobody_up_for_long() {
         .nodes(5, Character::honest(1.0))
         .node(Character::honest(1.0).silent_as_a_judge())
         .panel(5, 6)
-        .exam(2)
         .round(never_agreed)
         .start()
         .await;
