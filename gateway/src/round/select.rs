@@ -169,11 +169,8 @@ fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior, ask: &Fea
         .iter()
         .filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen()))
         .sum();
-    /// Observations of other kinds count for no more than this: a long record elsewhere must not
-    /// keep a member from showing that it knows what it was hardly ever asked.
-    const CARRIED_MAX: f64 = 5.0;
     // Of other kinds little carries over: a tenth.
-    let carried = (0.1 * record.writer.seen()).min(CARRIED_MAX);
+    let carried = 0.1 * record.writer.seen();
     let seen = on_kind + carried + learned.seen(mean);
     Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
 }
