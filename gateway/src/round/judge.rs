@@ -41,7 +41,8 @@ pub(super) async fn ballots(
         if asked.is_empty() {
             break;
         }
-        let until = patience(round, &bench);
+        let begun = Instant::now();
+        let mut until = patience(round, &bench);
         while !asked.is_empty() {
             let (judge, cast) = tokio::select! {
                 biased;
@@ -52,6 +53,7 @@ pub(super) async fn ballots(
             round.metrics.ballots(cast.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
             if let Ok(ballot) = cast {
                 count(&mut ballots, ballot);
+                until = until.min(grace(round, &bench, begun));
             }
             let more = !asked.is_empty() || bench.has_more();
             if more && is_settled(round, candidates, &ballots, &bench) {
@@ -96,6 +98,15 @@ fn patience(round: &Round<'_>, bench: &Bench<'_>) -> Instant {
     // Never at once: an empty wait would spin.
     let wait = end.saturating_duration_since(now).mul_f64(share).max(super::LOOK);
     end.min(now + wait)
+}
+
+/// How long the rest of a wave may take once one of it has spoken: one that is silent must not
+/// hold up those that wait.
+fn grace(round: &Round<'_>, bench: &Bench<'_>, begun: Instant) -> Instant {
+    if !bench.has_more() {
+        return round.clock.end;
+    }
+    begun + begun.elapsed().mul_f64(round.config.judge.grace.max(1.0)) + super::LOOK
 }
 
 /// Enough of those asked have spoken, and what they said is clear.

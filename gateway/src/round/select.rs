@@ -170,7 +170,8 @@ fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior, ask: &Fea
         .filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen()))
         .sum();
     // Of other kinds little carries over: a tenth.
-    let seen = on_kind + 0.1 * record.writer.seen() + learned.seen(mean);
+    let carried = 0.1 * record.writer.seen();
+    let seen = on_kind + carried + learned.seen(mean);
     Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
 }
 

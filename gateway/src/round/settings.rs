@@ -130,6 +130,9 @@ pub struct Judge {
     pub wave: usize,
     /// Pairs that a judge which has compared some is given more, in each wave.
     pub pairs_wave: usize,
+    /// What the rest of a wave gets once one of it has spoken, in times of that one; then the next
+    /// wave is asked beside it.
+    pub grace: f64,
     /// Share of the time left for judging after which a wave that has not spoken is followed by
     /// the next one: it may still speak.
     pub wave_share: f64,
@@ -137,6 +140,13 @@ pub struct Judge {
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { pairs_max: 12, quorum: 2.0 / 3.0, wave: 2, pairs_wave: 2, wave_share: 0.3 }
+        Self {
+            pairs_max: 12,
+            quorum: 2.0 / 3.0,
+            wave: 2,
+            pairs_wave: 2,
+            grace: 2.0,
+            wave_share: 0.3,
+        }
     }
 }

@@ -218,3 +218,18 @@ async fn judging_in_waves_costs_fewer_ballots_and_hardly_an_answer() {
     assert!(ballots < 0.8 * all_ballots, "{ballots} of {all_ballots}");
     assert!(right > all_right - 0.07, "{right} against {all_right}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_silent_judge_holds_nobody_up_for_long() {
+    let sim = Sim::builder(10)
+        .nodes(5, Character::honest(1.0))
+        .node(Character::honest(1.0).silent_as_a_judge())
+        .panel(5, 6)
+        .round(never_agreed)
+        .start()
+        .await;
+    for n in 0..10 {
+        let outcome = sim.ask(&format!("{QUESTION} {n}")).await.expect("an answer");
+        assert!(outcome.timings.judge < Duration::from_secs(2), "{:?}", outcome.timings);
+    }
+}
