@@ -163,8 +163,9 @@ fn accuracy_is_looked_up_by_kind_and_shrunk_to_the_whole() {
 
 #[test]
 fn who_was_caught_belongs_to_the_same_operator() {
-    let ada = Record { operator: "ada".to_owned(), ..Record::default() };
-    assert_eq!(ada.caught().operator, "ada");
+    let kin = Kin { operator: "ada".to_owned(), ..Kin::default() };
+    let ada = Record { kin, ..Record::default() };
+    assert_eq!(ada.caught().kin.operator, "ada");
 }
 
 #[test]
