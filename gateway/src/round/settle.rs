@@ -87,7 +87,7 @@ impl Settling {
             book.learn(node, &seen);
         }
         book.fit_soon();
-        for task in audit::drawn(settled, &standing, &self.config, &mut self.rng) {
+        for task in audit::drawn(settled, &standing, &mut self.rng) {
             self.audits.offer(task);
         }
     }

@@ -107,7 +107,7 @@ async fn one_that_behaves_until_it_is_trusted_is_found_by_hidden_questions_alone
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lie_that_wins_by_its_claim_wins_once() {
+async fn a_lie_that_wins_against_as_many_others_is_looked_at_at_once() {
     // By lot nobody is audited any more once it is trusted.
     let seldom = |reputation: &mut shoal_gateway::reputation::Settings| {
         reputation.audit.probability = 1.0;
@@ -126,5 +126,6 @@ async fn a_lie_that_wins_by_its_claim_wins_once() {
     rounds(&sim, 0..10).await;
     sim.betray();
     let (lies, _) = rounds(&sim, 10..30).await;
-    assert_eq!((lies, sim.caught(3), sim.caught(4)), (1, 1, 1));
+    assert!(lies <= 3, "the lie won {lies} of 20");
+    assert_eq!((sim.caught(3), sim.caught(4)), (1, 1));
 }

@@ -4,12 +4,9 @@ use rand::{Rng, RngExt as _};
 
 use shoal_proto::{NodeId, generate::Sampling};
 
-use super::{
-    super::{Config, evidence::Certainty, rank_all},
-    Settled,
-};
+use super::Settled;
 use crate::{
-    ask::{Candidate, Outcome, Ranking},
+    ask::{Candidate, Outcome},
     reputation::{
         Standing,
         audit::{Audits, Hidden},
@@ -17,20 +14,15 @@ use crate::{
     swarm::audit::{Claim, Task},
 };
 
-/// The audits to be made: by lot, and always of claims that have decided the round.
-pub(super) fn drawn(
-    settled: &Settled,
-    standing: &Standing,
-    config: &Config,
-    rng: &mut impl Rng,
-) -> Vec<Task> {
+/// The audits to be made: by lot, and always of claims that may have decided the round.
+pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {
     let rules = &standing.settings().audit;
-    let decisive = decisive(settled, standing, config);
+    let contested = contested(&settled.outcome);
     let claims = settled.outcome.candidates.iter().filter_map(|candidate| {
         let record = standing.record(&candidate.writer)?;
         let claim = claim(candidate, settled)?;
         let drawn = rng.random::<f64>() < record.audits.claim_probability(rules);
-        (drawn || decisive == Some(candidate.pool)).then_some(Task::Claim(claim))
+        (drawn || contested == Some(candidate.pool)).then_some(Task::Claim(claim))
     });
     let mut tasks: Vec<Task> = claims.collect();
     let mut lot = |member: &NodeId, role: fn(&Audits) -> Hidden| {
@@ -49,23 +41,14 @@ pub(super) fn drawn(
     tasks
 }
 
-/// The pool that won by its writers' claims: without any claim another one would have. A lie that
-/// changes something is looked at each time, so that it can hardly do so twice.
-fn decisive(settled: &Settled, standing: &Standing, config: &Config) -> Option<usize> {
-    let Outcome { candidates, ballots, ranking, .. } = &settled.outcome;
-    let best = |ranking: &Ranking| candidates.get(*ranking.order.first()?).map(|one| one.pool);
-    let won = best(ranking)?;
-    let counts = |one: &Candidate| {
-        let claim = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
-        one.pool == won && claim.is_some()
-    };
-    if !candidates.iter().any(counts) {
-        return None;
-    }
-    let mut without = config.clone();
-    without.evidence.certainty = Certainty::Off;
-    let ranking = rank_all(candidates, ballots, &settled.kind, standing, &without);
-    (best(&ranking) != Some(won)).then_some(won)
+/// The pool that won although another one has as many writers: what each of them claimed may have
+/// decided that, and a lie which wins is looked at each time, so that it hardly does so twice. It
+/// costs one pass over an answer; judging the round has taken a pass for each judge and answer.
+fn contested(outcome: &Outcome) -> Option<usize> {
+    let won = outcome.winner()?.pool;
+    let size = |pool| outcome.candidates.iter().filter(|one| one.pool == pool).count();
+    let others = outcome.candidates.iter().map(|one| one.pool).filter(|pool| *pool != won);
+    others.map(size).max().is_some_and(|most| most >= size(won)).then_some(won)
 }
 
 /// Hidden questions are sampled as a client's were, so that nobody can tell them apart; but not
