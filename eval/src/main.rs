@@ -210,7 +210,8 @@ fn put(path: &Path, text: &str) -> Result<()> {
 
 fn recorded_all(options: &Recorded) -> Result<()> {
     let (draws, panels) = (options.draws, options.panels);
-    let scale = recorded::Scale { draws, panels, curves: !options.no_curves };
+    let curves = !options.no_curves;
+    let scale = recorded::Scale { draws, panels, everybody: true, curves };
     let found = recorded::measure(&options.shared, scale)?;
     let page = recorded::page::markdown(&found, "shoal-eval recorded");
     std::fs::create_dir_all(&options.docs)

@@ -63,6 +63,8 @@ pub struct Scale {
     pub draws: u64,
     /// Panels drawn for each question of the simulated sets.
     pub panels: u64,
+    /// Also swarms in which everybody writes and judges, which take most of the time.
+    pub everybody: bool,
     pub curves: bool,
 }
 
@@ -99,8 +101,10 @@ pub fn measure(shared: &Path, scale: Scale) -> Result<Found> {
     found.rows.push(people.row("PRD Vicuna80".into(), "five peers", 0, Some(0.79)));
     for set in zeroeval::SETS {
         let answers = zeroeval::read(&folder, set)?;
-        for panel in zeroeval::PANELS {
-            let rounds = answers.rounds(panel, scale.panels);
+        for panel in zeroeval::PANELS.into_iter().take(if scale.everybody { 2 } else { 1 }) {
+            // Where everybody takes part there is but one panel.
+            let panels = if panel.is_everybody() { 1 } else { scale.panels };
+            let rounds = answers.rounds(panel, panels);
             for gold in [0, CANARIES] {
                 let draws = Draws { count: 1, gold: Gold::Count(gold) };
                 let measured = measure::majority(&rounds, draws)?;

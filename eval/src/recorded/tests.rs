@@ -19,7 +19,7 @@ fn recorded_judgments_are_ranked_as_well_as_promised() {
         eprintln!("skipped: no recorded judgments (SHOAL_SHARED names no folder with data/judgments)");
         return;
     };
-    let scale = Scale { draws: 6, panels: 1, curves: false };
+    let scale = Scale { draws: 6, panels: 3, everybody: false, curves: false };
     let found = measure(&shared, scale).expect("the sets read");
     let row = |set: &str, setup: &str, gold: usize| {
         let same = |row: &&Row| row.set == set && row.setup == setup && row.gold == gold;

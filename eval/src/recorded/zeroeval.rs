@@ -35,6 +35,12 @@ pub struct Panel {
     judges: usize,
 }
 
+impl Panel {
+    pub fn is_everybody(&self) -> bool {
+        self.writers == usize::MAX
+    }
+}
+
 /// The gateway's defaults.
 pub const DEFAULT: Panel = Panel { name: "5 write, 3 judge", writers: 5, judges: 3 };
 
