@@ -98,7 +98,9 @@ async fn a_fast_round_never_waits_for_pairs() {
             })
             .start()
             .await;
-        sim.ask(QUESTION).await.expect("an answer");
+        for n in 0..6 {
+            sim.ask(&format!("{QUESTION} {n}")).await.expect("an answer");
+        }
         assert_eq!(sim.witness().judged().iter().any(|one| one.node >= 3), comparing_judge);
     }
 }
@@ -179,6 +181,7 @@ async fn judged_until(tau: f64, wave: usize, seeds: u64) -> (usize, usize, usize
             .nodes(6, Character::honest(0.35))
             .panel(6, 6)
             .exam(3)
+            .audited()
             .round(|round| {
                 never_agreed(round);
                 round.rank.tau = tau;
