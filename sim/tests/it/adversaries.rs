@@ -23,39 +23,50 @@ async fn tally(swarm: impl Fn(u64) -> Builder, seeds: u64, asked: usize) -> Tall
     tally
 }
 
-/// Nine members, of which three are like `other`.
-fn a_third(other: Character) -> impl Fn(u64) -> Builder {
-    move |seed| {
+/// Nine members, of which three are like `cheat`: nearly as often right as the other six alone, who
+/// are 40 times of 40.
+async fn a_third_costs_little(cheat: Character) {
+    let swarm = |seed| {
         let honest = Sim::builder(seed).nodes(6, Character::honest(0.7));
-        honest.nodes(3, other.clone()).exam(2).panel(9, 9).audited()
-    }
-}
-
-/// What six honest members come to by themselves, of 40.
-async fn alone() -> usize {
-    let six =
-        |seed| Sim::builder(seed).nodes(6, Character::honest(0.7)).exam(2).panel(9, 9).audited();
-    tally(six, 2, 20).await.right
+        honest.nodes(3, cheat.clone()).exam(2).panel(9, 9).audited()
+    };
+    let with = tally(swarm, 2, 20).await;
+    assert!(with.right >= 38, "{} of 40 right, {} lies", with.right, with.lies);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_third_that_cheats_costs_at_most_a_few_points() {
-    let alone = alone().await;
-    let cheats = [
-        ("constant answer", Character::liar()),
-        ("inverted ballots", Character::honest(0.7).inverted()),
-        ("sleeping colluders", Character::sleeper(0.7)),
-        ("position only", Character::honest(0.7).preferring_the_first()),
-        ("null model", Character::null()),
-        ("injection", Character::injecting()),
-        ("copies of one", Character::honest(0.7).copy_of(0)),
-    ];
-    for (name, cheat) in cheats {
-        let with = tally(a_third(cheat), 2, 20).await;
-        println!("{name}: {} of 40 right, {} lies; alone {alone}", with.right, with.lies);
-        // Two of 40 are five points.
-        assert!(with.right + 2 >= alone, "{name}: {} of 40 against {alone}", with.right);
-    }
+async fn a_third_that_colludes_from_the_start_costs_little() {
+    a_third_costs_little(Character::liar()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_passes_the_exam_and_colludes_later_costs_little() {
+    a_third_costs_little(Character::sleeper(0.7)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_votes_against_what_it_believes_costs_little() {
+    a_third_costs_little(Character::honest(0.7).inverted()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_prefers_what_is_shown_first_costs_little() {
+    a_third_costs_little(Character::honest(0.7).preferring_the_first()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_praises_itself_instead_of_answering_costs_little() {
+    a_third_costs_little(Character::null()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_gives_orders_to_judges_costs_little() {
+    a_third_costs_little(Character::injecting()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_copies_one_member_costs_little() {
+    a_third_costs_little(Character::honest(0.7).copy_of(0)).await;
 }
 
 #[tokio::test(start_paused = true)]

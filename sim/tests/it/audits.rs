@@ -107,7 +107,7 @@ async fn one_that_behaves_until_it_is_trusted_is_found_by_hidden_questions_alone
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lie_that_wins_against_as_many_others_is_looked_at_at_once() {
+async fn liars_that_win_against_as_many_others_are_caught_by_it() {
     // By lot nobody is audited any more once it is trusted.
     let seldom = |reputation: &mut shoal_gateway::reputation::Settings| {
         reputation.audit.probability = 1.0;
@@ -126,6 +126,7 @@ async fn a_lie_that_wins_against_as_many_others_is_looked_at_at_once() {
     rounds(&sim, 0..10).await;
     sim.betray();
     let (lies, _) = rounds(&sim, 10..30).await;
-    assert!(lies <= 3, "the lie won {lies} of 20");
-    assert_eq!((sim.caught(3), sim.caught(4)), (1, 1));
+    // All 20, were only those audited whom the lot falls on.
+    assert!(lies <= 5, "the lie won {lies} of 20");
+    assert!(sim.caught(3) > 0 && sim.caught(4) > 0);
 }
