@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_gateway::{
     ask,
-    reputation::{self, GoldObservation, KindId, KindModel, Observation, Record, Standing, judges, learn},
+    reputation::{
+        self, GoldObservation, KindId, KindModel, Observation, Record, Standing, judges, learn,
+    },
     round::{agree, evidence, rank},
 };
 

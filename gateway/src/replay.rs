@@ -64,7 +64,13 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
     for (round, gold) in rounds.iter().zip(gold) {
         replay.introduce(round);
         let found = replay.rank(round);
-        ranked.push(Ranked::new(round, gold, &found, &replay.standing_for(round), &replay.settings));
+        ranked.push(Ranked::new(
+            round,
+            gold,
+            &found,
+            &replay.standing_for(round),
+            &replay.settings,
+        ));
         if !gold {
             replay.settle(round, &found);
         } else if !plan.gold_first {

@@ -99,14 +99,13 @@ pub fn people(peers: &Peers, draws: u64) -> Result<Measured> {
     let plain = |id: &str, better: usize, worse: usize| -> f64 {
         let ballots = lines.get(id).into_iter().flat_map(|line| &line.ballots);
         let writer = |at: usize| lines.get(id)?.candidates.get(at)?.writer.as_ref();
-        let own = |judge: &String| {
-            writer(better) == Some(judge) || writer(worse) == Some(judge)
-        };
-        let lead = ballots.filter(|one| !own(&one.judge)).map(|one| match (one.first, one.second) {
-            pair if pair == (better, worse) => one.p - 0.5,
-            pair if pair == (worse, better) => 0.5 - one.p,
-            _ => 0.0,
-        });
+        let own = |judge: &String| writer(better) == Some(judge) || writer(worse) == Some(judge);
+        let lead =
+            ballots.filter(|one| !own(&one.judge)).map(|one| match (one.first, one.second) {
+                pair if pair == (better, worse) => one.p - 0.5,
+                pair if pair == (worse, better) => 0.5 - one.p,
+                _ => 0.0,
+            });
         half(lead.sum())
     };
     Ok(Measured {

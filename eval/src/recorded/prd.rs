@@ -24,7 +24,8 @@ pub fn read(folder: &Path) -> Result<Peers> {
     let folder = folder.join("prd_vicuna80");
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     let peers = files::table(&folder.join("peer_votes.csv.gz"))?;
-    let mut models: Vec<String> = peers.iter().filter_map(|row| row.get("rater").cloned()).collect();
+    let mut models: Vec<String> =
+        peers.iter().filter_map(|row| row.get("rater").cloned()).collect();
     models.sort();
     models.dedup();
     let place = |name: &str| models.iter().position(|model| model == name);

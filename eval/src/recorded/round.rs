@@ -79,11 +79,7 @@ pub fn uniform_vote(round: &replay::Round) -> f64 {
 
 /// 1 above zero, 0 below, one half at it.
 pub fn half(lead: f64) -> f64 {
-    if lead.abs() < 1e-9 {
-        0.5
-    } else {
-        f64::from(u8::from(lead > 0.0))
-    }
+    if lead.abs() < 1e-9 { 0.5 } else { f64::from(u8::from(lead > 0.0)) }
 }
 
 /// The majority of the writers: 1 when the right answer is the most frequent, shared among those

@@ -16,7 +16,9 @@ fn shared() -> Option<PathBuf> {
 #[test]
 fn recorded_judgments_are_ranked_as_well_as_promised() {
     let Some(shared) = shared() else {
-        eprintln!("skipped: no recorded judgments (SHOAL_SHARED names no folder with data/judgments)");
+        eprintln!(
+            "skipped: no recorded judgments (SHOAL_SHARED names no folder with data/judgments)"
+        );
         return;
     };
     let scale = Scale { draws: 6, panels: 3, everybody: false, curves: false };

@@ -24,10 +24,8 @@ pub struct Set {
     name: &'static str,
 }
 
-pub const SETS: [Set; 2] = [
-    Set { title: "ZeroEval GSM8K", name: "gsm" },
-    Set { title: "ZeroEval CRUX", name: "crux" },
-];
+pub const SETS: [Set; 2] =
+    [Set { title: "ZeroEval GSM8K", name: "gsm" }, Set { title: "ZeroEval CRUX", name: "crux" }];
 
 /// Who takes part in a round.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +45,8 @@ impl Panel {
 pub const DEFAULT: Panel = Panel { name: "5 write, 3 judge", writers: 5, judges: 3 };
 
 /// The defaults, and everybody.
-pub const PANELS: [Panel; 2] = [
-    DEFAULT,
-    Panel { name: "all write, all judge", writers: usize::MAX, judges: usize::MAX },
-];
+pub const PANELS: [Panel; 2] =
+    [DEFAULT, Panel { name: "all write, all judge", writers: usize::MAX, judges: usize::MAX }];
 
 /// Pairs that one judge compares at most, as in the gateway.
 const PAIRS_MAX: usize = 12;
@@ -334,7 +330,8 @@ mod tests {
         assert_eq!(all.len(), 5);
         for line in all {
             for order in &line.ballots {
-                let own = line.candidates.iter().find(|one| one.writer.as_ref() == Some(&order.judge));
+                let own =
+                    line.candidates.iter().find(|one| one.writer.as_ref() == Some(&order.judge));
                 let answer = |at: usize| &line.candidates[at].answer;
                 let own = &own.expect("everybody wrote").answer;
                 assert!(answer(order.first) != own && answer(order.second) != own);

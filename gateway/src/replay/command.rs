@@ -7,8 +7,7 @@ use std::{
 };
 
 use super::{
-    Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line,
-    run_with,
+    Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line, run_with,
 };
 use crate::config::{Config, ConfigError};
 

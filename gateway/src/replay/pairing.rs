@@ -77,8 +77,7 @@ impl Said {
                 if first == second {
                     return Err(format!("{judge} compares candidate {first} with itself"));
                 }
-                let orders =
-                    self.orders.entry((first.min(second), first.max(second))).or_default();
+                let orders = self.orders.entry((first.min(second), first.max(second))).or_default();
                 if first < second {
                     orders.shown_first.push(p);
                 } else {

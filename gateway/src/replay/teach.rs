@@ -52,9 +52,8 @@ pub(super) fn only_what_was_shown(
     seen: Vec<(NodeId, Vec<Observation>)>,
     round: &Round,
 ) -> Vec<(NodeId, Vec<Observation>)> {
-    let compared = |seen: &Observation| {
-        matches!(seen, Observation::Crowd(CrowdObservation::Compared { .. }))
-    };
+    let compared =
+        |seen: &Observation| matches!(seen, Observation::Crowd(CrowdObservation::Compared { .. }));
     seen.into_iter()
         .map(|(node, mut seen)| {
             if round.one_sided.contains(&node) {

@@ -119,14 +119,25 @@ fn a_bad_line_is_named_with_what_is_wrong() {
         (json!({"id": "x"}), "no `candidates`"),
         (json!({"candidates": [{}], "gold": 1}), "candidate 1 of 1"),
         (json!({"candidates": "none"}), "invalid type"),
-        (json!({"candidates": [{}, {}], "ballots": [{"judge": "j"}, {"judge": "j", "first": 0}]}),
-         "neither"),
-        (json!({"candidates": [{}, {}],
-                "ballots": [{"judge": "j", "first": 0, "second": 2, "p": 1.0}]}), "candidate 2"),
-        (json!({"candidates": [{}, {}],
-                "ballots": [{"judge": "j", "first": 0, "second": 1, "p": 1.5}]}), "p = 1.5"),
-        (json!({"candidates": [{}, {}],
-                "ballots": [{"judge": "j", "first": 1, "second": 1, "p": 0.5}]}), "with itself"),
+        (
+            json!({"candidates": [{}, {}], "ballots": [{"judge": "j"}, {"judge": "j", "first": 0}]}),
+            "neither",
+        ),
+        (
+            json!({"candidates": [{}, {}],
+                "ballots": [{"judge": "j", "first": 0, "second": 2, "p": 1.0}]}),
+            "candidate 2",
+        ),
+        (
+            json!({"candidates": [{}, {}],
+                "ballots": [{"judge": "j", "first": 0, "second": 1, "p": 1.5}]}),
+            "p = 1.5",
+        ),
+        (
+            json!({"candidates": [{}, {}],
+                "ballots": [{"judge": "j", "first": 1, "second": 1, "p": 0.5}]}),
+            "with itself",
+        ),
     ] {
         let said = refused(&line);
         assert!(said.starts_with("line 2: ") && said.contains(what), "{said}");
@@ -194,9 +205,8 @@ fn what_was_learned_can_be_kept_and_taken_up_again() {
     let kept = serde_json::to_string(&replay.memory()).expect("JSON");
     let memory: Memory = serde_json::from_str(&kept).expect("read");
     assert_eq!(memory.members.keys().collect::<Vec<_>>(), ["a", "b"]);
-    let again = run_with(
-        &mut Replay::new(Settings::default(), memory), &rounds[..1], &Plan::default(),
-    );
+    let again =
+        run_with(&mut Replay::new(Settings::default(), memory), &rounds[..1], &Plan::default());
     let weights: Vec<f64> = again[0].judges.iter().map(|one| one.weight).collect();
     assert!(weights[0] > 0.5 && weights[1] < -0.2, "{weights:?}");
 }

@@ -208,8 +208,7 @@ impl Errors {
         }
         let seen = if xx > 0.0 && yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 };
         let strength = settings.correlation_shrinkage.max(1e-9);
-        let shrunk =
-            (count * seen + strength * settings.correlation_expected) / (count + strength);
+        let shrunk = (count * seen + strength * settings.correlation_expected) / (count + strength);
         shrunk.clamp(0.0, 1.0)
     }
 }

@@ -136,8 +136,7 @@ fn forgetting(settings: &Settings) -> f64 {
 }
 
 fn fade(record: &mut Record, keep: f64) {
-    let overall =
-        [&mut record.writer, &mut record.judge, &mut record.flips, &mut record.agreed];
+    let overall = [&mut record.writer, &mut record.judge, &mut record.flips, &mut record.agreed];
     for beta in overall {
         *beta = beta.faded(keep);
     }

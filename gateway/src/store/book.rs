@@ -13,7 +13,7 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
-use crate::reputation::{KindId, KindModel, Kin, Observation, Record, Settings, Standing, learn};
+use crate::reputation::{Kin, KindId, KindModel, Observation, Record, Settings, Standing, learn};
 
 /// A database that takes longer than this is treated as broken.
 const PATIENCE: Duration = Duration::from_secs(10);

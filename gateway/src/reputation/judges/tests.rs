@@ -91,9 +91,8 @@ fn a_judge_is_known_by_the_kind_of_ask_and_shrunk_to_the_whole() {
             record.pairs.push_back(Compared { p, item: 1 + n, kind: Some(kind.clone()) });
         }
     }
-    let on = |kind: &str| {
-        log_odds(&record, &KindPosterior::certain(KindId::new(kind)), &settings())
-    };
+    let on =
+        |kind: &str| log_odds(&record, &KindPosterior::certain(KindId::new(kind)), &settings());
     assert!(on("prose") > 1.0 && on("code") < -1.0, "{} {}", on("prose"), on("code"));
     assert!((on("never seen") - alone(&record)).abs() < 1e-6);
 }

@@ -9,7 +9,7 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::*;
 use crate::{
     ask::{CandidateScore, PairVerdict},
-    reputation::{Beta, Compared, KindModel, Kin, Record, Settings as Reputation},
+    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation},
 };
 
 fn settings() -> Settings {
