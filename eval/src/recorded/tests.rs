@@ -16,7 +16,9 @@ fn shared() -> Option<PathBuf> {
 #[test]
 fn recorded_judgments_are_ranked_as_well_as_promised() {
     let Some(shared) = shared() else {
-        eprintln!("skipped: no recorded judgments (SHOAL_SHARED names no folder with data/judgments)");
+        eprintln!(
+            "skipped: no recorded judgments (SHOAL_SHARED names no folder with data/judgments)"
+        );
         return;
     };
     let scale = Scale { draws: 6, panels: 3, everybody: false, curves: false };
@@ -27,14 +29,14 @@ fn recorded_judgments_are_ranked_as_well_as_promised() {
     };
     for row in &found.rows {
         eprintln!("{} | {} | {} | {:?} | {:?}", row.set, row.setup, row.gold, row.ours, row.lead);
-        assert!(row.lead.value > -0.005, "below its baseline: {row:?}");
+        assert!(row.lead.value >= 0.0, "below its baseline: {row:?}");
     }
     let plain = "asked plainly with rules";
-    assert!(row("LLMBar natural", plain, CANARIES).ours.value >= 0.955);
-    assert!(row("LLMBar adversarial", plain, 0).ours.value >= 0.72);
-    assert!(row("LLMBar adversarial", "asked all three ways", CANARIES).ours.value >= 0.85);
+    assert!(row("LLMBar natural", plain, CANARIES).ours.value >= 0.95);
+    assert!(row("LLMBar adversarial", plain, 0).ours.value >= 0.74);
+    assert!(row("LLMBar adversarial", "asked all three ways", CANARIES).ours.value >= 0.84);
     assert!(row("PRD Vicuna80", "five peers", 0).ours.value >= 0.77);
     for set in ["ZeroEval GSM8K", "ZeroEval CRUX"] {
-        assert!(row(set, zeroeval::DEFAULT.name, CANARIES).lead.is_positive(), "{set}");
+        assert!(row(set, zeroeval::DEFAULT.name, 0).lead.is_positive(), "{set}");
     }
 }

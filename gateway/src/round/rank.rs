@@ -227,8 +227,7 @@ pub fn comparisons(
     standing: &Standing,
 ) -> Vec<Comparison> {
     let compares = |ballot: &&CastBallot| matches!(ballot.verdicts, Verdicts::Pairs(_));
-    let judges: Vec<NodeId> =
-        ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
+    let judges: Vec<NodeId> = ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
     let panel = standing.panel(&judges);
     let cast: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
     let shares: BTreeMap<NodeId, f64> = cast.iter().copied().zip(standing.shares(&cast)).collect();
@@ -259,10 +258,7 @@ struct Said {
 }
 
 /// The verdicts by pair of pools, the smaller first.
-fn spoken(
-    candidates: &[Candidate],
-    ballots: &[CastBallot],
-) -> BTreeMap<(usize, usize), Said> {
+fn spoken(candidates: &[Candidate], ballots: &[CastBallot]) -> BTreeMap<(usize, usize), Said> {
     let mut spoken: BTreeMap<(usize, usize), Said> = BTreeMap::new();
     for ballot in ballots {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
