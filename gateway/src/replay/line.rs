@@ -101,7 +101,7 @@ struct Written {
     #[serde(default)]
     members: BTreeMap<String, Kin>,
     // Records of `make eval`:
-    round: Option<Box<Written>>,
+    round: Option<Box<Self>>,
     family: Option<String>,
     rights: Option<Vec<bool>>,
 }

@@ -298,11 +298,10 @@ fn eliminate(mut a: Vec<Vec<f64>>, b: &[f64]) -> Option<Vec<f64>> {
         if a[k][k].is_nan() || a[k][k] <= 0.0 {
             return None;
         }
+        let pivot = a[k].clone();
         for row in k + 1..n {
-            let factor = a[row][k] / a[k][k];
-            for column in k..n {
-                a[row][column] -= factor * a[k][column];
-            }
+            let factor = a[row][k] / pivot[k];
+            a[row].iter_mut().zip(&pivot).skip(k).for_each(|(to, from)| *to -= factor * from);
             x[row] -= factor * x[k];
         }
     }
