@@ -63,6 +63,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             model: yes.then(|| Model { name, parameters, certainty: yes, ..Model::default() }),
             operator: text,
             slots: number,
+            audit: if yes { vec![7; 32] } else { Vec::new() },
         },
     )
 }
