@@ -31,8 +31,11 @@ check: ## format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md
+eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
 	$(BIN)/shoal-eval --start $(EVAL)
+	SHOAL_CONFIG=eval/everybody.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
+	    --records target/eval/everybody.jsonl --docs target/eval/everybody
+	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl
 
 train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

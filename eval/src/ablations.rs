@@ -89,7 +89,7 @@ pub fn markdown(sections: &[Section], questions: usize, how: &str) -> String {
 fn write(page: &mut String, sections: &[Section], questions: usize, how: &str) -> std::fmt::Result {
     writeln!(
         page,
-        "The {questions} rounds of the evaluation, in which every member wrote and judged, cut down and \
+        "{questions} rounds of the bundled swarm in which every member wrote and judged, cut down and \
          ranked again through the gateway's own code; standing is learned from other questions than \
          those it ranks. Made by `{how}`."
     )?;

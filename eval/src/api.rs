@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use shoal_gateway::ask::Mode;
 
 use crate::record::Round;
 
@@ -44,7 +45,7 @@ impl Api {
         &self.base
     }
 
-    /// Models of the members, the swarm's own name left out.
+    /// Models of the members, the swarm's own names left out.
     ///
     /// # Errors
     /// When no gateway answers there.
@@ -61,7 +62,7 @@ impl Api {
         let names = body.get("data").and_then(Value::as_array).into_iter().flatten();
         let mut names: Vec<String> = names
             .filter_map(|model| model.get("id")?.as_str().map(str::to_owned))
-            .filter(|name| name != "shoal")
+            .filter(|name| Mode::of_model(name).is_none())
             .collect();
         names.sort();
         names.dedup();

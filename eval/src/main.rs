@@ -188,19 +188,22 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
     put(&out.docs.join("eval.json"), &(serde_json::to_string_pretty(&table)? + "\n"))?;
     put(&out.docs.join("eval.svg"), &chart::svg(&table))?;
     println!("{page}\nwritten: {}", out.docs.join("EVAL.md").display());
-    ablate(asked, out)
+    Ok(())
 }
 
 /// Writes and prints what each part of the round is worth.
 fn ablate(asked: &[Asked], out: &Out) -> Result<()> {
     let sections = ablations::sections(asked, Gold::default())?;
     let page = ablations::markdown(&sections, asked.len(), "make eval");
-    put(&out.docs.join("ablations.json"), &(serde_json::to_string_pretty(&sections)? + "\n"))?;
     put(
-        &out.docs.join("ABLATIONS.md"),
+        &out.docs.join("consensus-ablations.json"),
+        &(serde_json::to_string_pretty(&sections)? + "\n"),
+    )?;
+    put(
+        &out.docs.join("consensus-ablations.md"),
         &format!("# What each part of a round is worth\n\n{page}"),
     )?;
-    println!("{page}\nwritten: {}", out.docs.join("ABLATIONS.md").display());
+    println!("{page}\nwritten: {}", out.docs.join("consensus-ablations.md").display());
     Ok(())
 }
 

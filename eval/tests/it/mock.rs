@@ -75,8 +75,11 @@ async fn serve(stream: TcpStream, server: Arc<Server>) {
 impl Server {
     fn answer(&self, path: &str, body: &[u8]) -> (u16, String, Value) {
         if path == "/v1/models" {
-            let names: &[&str] =
-                if self.mock.empty { &["shoal"] } else { &["shoal", "knows", "guesses"] };
+            let names: &[&str] = if self.mock.empty {
+                &["shoal"]
+            } else {
+                &["shoal", "shoal-deep", "knows", "guesses"]
+            };
             let data: Vec<Value> = names.iter().map(|name| json!({ "id": name })).collect();
             return (200, String::new(), json!({ "data": data }));
         }

@@ -40,6 +40,9 @@ struct Options {
     /// Where nodes dial in (QUIC, UDP).
     #[arg(long, env = "SHOAL_QUIC", default_value = "127.0.0.1:8443")]
     quic: String,
+    /// Settings of the gateway, as in config/gateway.toml.
+    #[arg(long, env = "SHOAL_CONFIG")]
+    config: Option<PathBuf>,
     /// Bundled models to start, one node each.
     #[arg(long, env = "MODELS", value_delimiter = ',', default_value = SPECIALISTS)]
     models: Vec<String>,
@@ -104,13 +107,15 @@ async fn start_gateway(options: &Options, token: &str, children: &mut Children) 
     println!("starting the gateway on {} ...", options.http);
     let data = options.data.join("gateway");
     Gateway::forget(&data);
-    children.start(
-        Program::beside_this_one("shoal-gateway", "shoal-gateway")?
-            .arg("--http", &options.http)
-            .arg("--quic", &options.quic)
-            .arg("--data", &data.to_string_lossy())
-            .env(TOKEN, token),
-    )?;
+    let mut program = Program::beside_this_one("shoal-gateway", "shoal-gateway")?
+        .arg("--http", &options.http)
+        .arg("--quic", &options.quic)
+        .arg("--data", &data.to_string_lossy())
+        .env(TOKEN, token);
+    if let Some(config) = &options.config {
+        program = program.arg("--config", &config.to_string_lossy());
+    }
+    children.start(program)?;
     tokio::select! {
         found = Gateway::found(&data, START_LIMIT) => found,
         failure = children.first_failure() => Err(failure),

@@ -6,7 +6,7 @@ use super::{measured, page_of};
 use crate::{
     http::time::utc,
     reputation::{
-        Beta, KindId, Line, Record, Sample, Standing,
+        Beta, KindId, Line, Record, Sample, Standing, audit,
         history::{Entry, Moved, What},
     },
     swarm::{MemberView, Presence, State},
@@ -36,6 +36,9 @@ pub(super) struct Evidence {
     /// Gold pairs that it compared, of those remembered; they move its discrimination.
     pub(super) gold_pairs: usize,
     pub(super) flips: Flips,
+    /// How often the ranking made without it put first what it put first.
+    pub(super) agreed: Flips,
+    pub(super) audits: Audited,
     /// Gold answers and verdicts seen since it came or was last caught.
     pub(super) gold_seen: u32,
     /// How often it was caught.
@@ -129,7 +132,32 @@ pub(super) struct Scores {
     pub(super) how: String,
 }
 
-/// How often its two orders of a pair contradicted each other.
+/// What audits have come to since it came or was last caught.
+#[derive(Debug, Serialize)]
+pub(super) struct Audited {
+    /// Claims that were recomputed and held.
+    pub(super) claims: u32,
+    /// How many must hold before its own certainty counts.
+    pub(super) claims_needed: u32,
+    /// P(its next claim is audited).
+    pub(super) claim_probability: f64,
+    pub(super) writer: Hidden,
+    pub(super) judge: Hidden,
+}
+
+/// Hidden questions of one role.
+#[derive(Debug, Serialize)]
+pub(super) struct Hidden {
+    pub(super) seen: u32,
+    /// Nats of evidence that it is not what its record says.
+    pub(super) alarm: f64,
+    /// Where it is caught.
+    pub(super) alarm_at: f64,
+    /// P(it is audited in its next round).
+    pub(super) probability: f64,
+}
+
+/// How often something happened (a) or did not (b).
 #[derive(Debug, Serialize)]
 pub(super) struct Flips {
     pub(super) a: f64,
@@ -187,12 +215,9 @@ impl Evidence {
             },
             scores: Scores::of(record, standing, scores, probation.on),
             gold_pairs: record.pairs.len(),
-            flips: Flips {
-                a: record.flips.a,
-                b: record.flips.b,
-                rate: record.flips.mean(),
-                seen: record.flips.seen(),
-            },
+            flips: Flips::of(record.flips),
+            agreed: Flips::of(record.agreed),
+            audits: Audited::of(record, standing),
             gold_seen: record.gold_seen,
             caught: record.caught,
             history: record.history.latest().map(Event::of).collect(),
@@ -270,6 +295,31 @@ impl Scores {
     }
 }
 
+impl Flips {
+    fn of(counts: Beta) -> Self {
+        Self { a: counts.a, b: counts.b, rate: counts.mean(), seen: counts.seen() }
+    }
+}
+
+impl Audited {
+    fn of(record: &Record, standing: &Standing) -> Self {
+        let (audits, rules) = (&record.audits, &standing.settings().audit);
+        let hidden = |hidden: &audit::Hidden| Hidden {
+            seen: hidden.seen,
+            alarm: hidden.alarm,
+            alarm_at: rules.alarm,
+            probability: hidden.probability(rules),
+        };
+        Self {
+            claims: audits.claims,
+            claims_needed: rules.needed,
+            claim_probability: audits.claim_probability(rules),
+            writer: hidden(&audits.writer),
+            judge: hidden(&audits.judge),
+        }
+    }
+}
+
 impl Event {
     fn of(entry: &Entry) -> Self {
         Self {
@@ -302,9 +352,10 @@ fn how_writer(standing: &Standing) -> String {
 fn how_judge(standing: &Standing) -> String {
     let quantile = standing.settings().quantile;
     format!(
-        "0 on probation; else how far the {quantile} quantile of its accuracy lies above one half. \
-         One that is mostly wrong tells as much as one that is mostly right: its counts are taken \
-         the other way round, and its discrimination is below 0"
+        "for being chosen as a judge. 0 on probation; else how far the {quantile} quantile of its \
+         accuracy lies above one half. One that is mostly wrong tells as much as one that is mostly \
+         right: its counts are taken the other way round. In a round its pair verdicts count by its \
+         discrimination, less where other judges make the same mistakes"
     )
 }
 
@@ -326,7 +377,10 @@ fn why_claims(
                 "it is an upstream: nobody can recompute its claims".to_owned()
             }
             Some(seat) if !seat.model.certainty => "it claims none".to_owned(),
-            _ => "nobody has confirmed its claims".to_owned(),
+            _ => {
+                let (held, needed) = (record.audits.claims, standing.settings().audit.needed);
+                format!("audits have confirmed {held} of {needed} claims")
+            }
         });
     }
     if on_probation {

@@ -61,6 +61,7 @@ pub(super) fn render(evidence: &Evidence) -> String {
     writer(&mut html, evidence);
     judge(&mut html, evidence);
     calibration(&mut html, evidence);
+    audits(&mut html, evidence);
     history(&mut html, evidence);
     html.markup("<p class=\"soft\">As of ").text(&evidence.as_of);
     html.markup(". <a href=\"?format=json\">The same as JSON</a></p>\n</main></body></html>\n");
@@ -179,6 +180,32 @@ fn judge(html: &mut Html, evidence: &Evidence) {
         ),
     };
     html.row("Contradicted itself", &contradicted);
+    let agreed = &evidence.agreed;
+    let others = format!("rate {:.3} of {:.0} rounds", agreed.rate, agreed.seen);
+    html.row("Agreed with the others", &others);
+    html.markup("</tbody></table></div></section>\n");
+}
+
+fn audits(html: &mut Html, evidence: &Evidence) {
+    let audits = &evidence.audits;
+    html.section("Audits");
+    html.markup(
+        "<p class=\"soft\">Its claims are recomputed by the same weights, and now and then it ",
+    )
+    .markup("gets a question whose answer is known. Who passes is asked less often.</p>\n")
+    .markup("<div class=\"wide\"><table><tbody>\n");
+    let claims = format!(
+        "{} held, {} are needed; the next is looked at with probability {:.2}",
+        audits.claims, audits.claims_needed, audits.claim_probability
+    );
+    html.row("Claims", &claims);
+    for (name, one) in [("Hidden questions", &audits.writer), ("Hidden verdicts", &audits.judge)] {
+        let told = format!(
+            "{} so far; alarm {:.2} of {:.0}; one in its next round with probability {:.2}",
+            one.seen, one.alarm, one.alarm_at, one.probability
+        );
+        html.row(name, &told);
+    }
     html.markup("</tbody></table></div></section>\n");
 }
 
