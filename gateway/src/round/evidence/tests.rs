@@ -95,6 +95,18 @@ fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
 }
 
 #[test]
+fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
+    let seldom = Record { writer: Beta { a: 5.0, b: 95.0 }, ..Record::default() };
+    let standing = standing([(1, telling()), (2, seldom.clone()), (3, seldom)]);
+    let known = |n: usize| {
+        let wrote: Vec<Candidate> =
+            (1..).take(n).map(|writer| candidate(writer, 0, -0.1)).collect();
+        evidence(&wrote, &[], &standing)[0].total()
+    };
+    assert!(known(2) >= known(1) && known(3) >= known(2), "{} {} {}", known(1), known(2), known(3));
+}
+
+#[test]
 fn claims_count_for_nobody_when_switched_off() {
     let standing = standing([(1, telling())]);
     let off = Settings { certainty: Certainty::Off, ..Settings::default() };
