@@ -124,8 +124,7 @@ pub(crate) fn pick(
     let kind = standing.kind_of(&asked.question);
     let ballots: Vec<_> = round.ballots.iter().map(|ballot| ballot.to_gateway()).collect();
     let asked_writers = candidates.len();
-    let enough =
-        agree::enough(&candidates, asked_writers, standing, &kind, &settings.agree, 0.999_999);
+    let enough = agree::enough(&candidates, asked_writers, standing, &kind, &settings.agree);
     let heard: &[ask::CastBallot] = if enough.is_some() { &[] } else { &ballots };
     let parts = evidence::for_pools(&candidates, heard, &kind, standing, &settings.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();

@@ -123,8 +123,7 @@ impl Replay {
         let config = &self.settings.round;
         let candidates = round.candidates.clone();
         // The draw that would have it judged all the same is a matter of chance: never drawn here.
-        let agreed =
-            agree::enough(&candidates, candidates.len(), standing, &kind, &config.agree, NEVER);
+        let agreed = agree::enough(&candidates, candidates.len(), standing, &kind, &config.agree);
         let ballots = if agreed.is_some() { Vec::new() } else { round.ballots.clone() };
         let ranking = rank_all(&candidates, &ballots, &kind, standing, config);
         let (winner, decided) = decide::winner(&candidates, &ballots, &ranking, agreed, standing);
@@ -189,6 +188,3 @@ impl Replay {
         self.standing.on(&self.kind(round))
     }
 }
-
-/// Not below any share of agreements that are audited.
-const NEVER: f64 = 1.0;

@@ -1,5 +1,7 @@
 //! What a node says while it works, on stderr.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, filter::Directive};
 
 /// How a line of the log looks.
@@ -19,6 +21,8 @@ pub fn start(format: LogFormat) {
     let filter = SILENT.iter().filter_map(|name| name.parse::<Directive>().ok());
     let filter = filter.fold(base, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A file of escape codes is hard to read, and the launcher shows its last line.
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // A second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => log.try_init(),

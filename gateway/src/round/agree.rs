@@ -52,8 +52,8 @@ impl Agreement {
     }
 }
 
-/// As [`enough`], telling apart what is judged because it is contested from what is judged
-/// because the draw says so.
+/// What [`enough`] makes of the round: `audit_draw` is a number in [0, 1) from the round's seed;
+/// below `audit` the round is judged all the same.
 pub fn agreement(
     candidates: &[Candidate],
     asked: usize,
@@ -62,8 +62,7 @@ pub fn agreement(
     settings: &Settings,
     audit_draw: f64,
 ) -> Agreement {
-    // A draw that no share of audits reaches.
-    match enough(candidates, asked, standing, kind, settings, f64::INFINITY) {
+    match enough(candidates, asked, standing, kind, settings) {
         Some(pool) if audit_draw < settings.audit => Agreement::Audited(pool),
         Some(pool) => Agreement::Ends(pool),
         None => Agreement::TooLittle,
@@ -86,19 +85,14 @@ pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
 }
 
 /// The pool that ends the round without judging, if there is one: at least `share` of the
-/// `asked` writers and of the weight of those that answered. `audit_draw` is a number in [0, 1)
-/// from the round's seed; below `audit` the round is judged all the same.
+/// `asked` writers and of the weight of those that answered.
 pub fn enough(
     candidates: &[Candidate],
     asked: usize,
     standing: &Standing,
     kind: &KindPosterior,
     settings: &Settings,
-    audit_draw: f64,
 ) -> Option<usize> {
-    if audit_draw < settings.audit {
-        return None;
-    }
     // A writer that gold shows to be usually wrong on this kind should not carry an agreement, and
     // neither should many keys of one operator.
     let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();

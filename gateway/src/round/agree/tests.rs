@@ -123,11 +123,11 @@ fn standing(right: &[f64]) -> Standing {
 fn ended(pools: &[usize], asked: usize, right: &[f64], draw: f64) -> Option<usize> {
     let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
     let kind = KindPosterior::default();
-    enough(&candidates, asked, &standing(right), &kind, &Settings::default(), draw)
+    agreement(&candidates, asked, &standing(right), &kind, &Settings::default(), draw).ends()
 }
 
 #[test]
-fn two_thirds_of_writers_and_weight_end_the_round() {
+fn enough_of_the_writers_and_of_their_weight_end_the_round() {
     assert_eq!(ended(&[0, 1, 1, 1, 1], 5, &[30.0; 5], 0.5), Some(1));
     assert_eq!(ended(&[0, 0, 1, 1, 1], 5, &[30.0; 5], 0.5), None);
 }
