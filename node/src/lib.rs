@@ -11,6 +11,8 @@ pub mod key;
 pub mod link;
 pub mod serve;
 pub mod judge;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod engine;
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,6 +1,9 @@
 //! A piece of work: write an answer. Generate, then pieces as they are made, then done or failed.
 
-use crate::wire::Nonsense;
+use crate::{
+    tools::{self, ToolCall, Tools},
+    wire::Nonsense,
+};
 
 /// Gateway to node: write an answer to this conversation.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -11,6 +14,15 @@ pub struct Generate {
     /// How to sample.
     #[prost(message, optional, tag = "2")]
     pub sampling: Option<Sampling>,
+    /// Functions that the answer may call. Absent: none.
+    #[prost(message, optional, tag = "3")]
+    pub tools: Option<Tools>,
+    /// What form the answer must have. Absent: any.
+    #[prost(message, optional, tag = "4")]
+    pub format: Option<Format>,
+    /// Further variables of the model's chat template, as a JSON object; empty: none.
+    #[prost(string, tag = "5")]
+    pub template_variables: String,
 }
 
 /// Messages of one conversation at most: a frame's limit bounds their text, not their number.
@@ -42,6 +54,55 @@ pub struct ChatMessage {
     /// Plain text.
     #[prost(string, tag = "2")]
     pub content: String,
+    /// Who of several speakers with this role says it; may be empty.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// Of role `assistant`: the functions that it called.
+    #[prost(message, repeated, tag = "4")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of role `tool`: the call whose result this is.
+    #[prost(string, tag = "5")]
+    pub tool_call_id: String,
+    /// Images that belong to the message (`https:` or `data:` URLs), for models with vision.
+    #[prost(string, repeated, tag = "6")]
+    pub images: Vec<String>,
+}
+
+impl ChatMessage {
+    /// A message of text alone.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into(), ..Self::default() }
+    }
+}
+
+/// What form an answer must have: enforced while it is written where the engine can, checked by
+/// the gateway in any case.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Format {
+    #[prost(enumeration = "FormatKind", tag = "1")]
+    pub kind: i32,
+    /// The JSON Schema, regular expression or Lark grammar; empty for [`FormatKind::JsonObject`].
+    #[prost(string, tag = "2")]
+    pub body: String,
+    /// The schema's name, as the client gave it; an upstream wants it back.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// The client asked for `strict`.
+    #[prost(bool, tag = "4")]
+    pub strict: bool,
+}
+
+/// Languages that a [`Format`] is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum FormatKind {
+    Unspecified = 0,
+    /// Any JSON object.
+    JsonObject = 1,
+    JsonSchema = 2,
+    Regex = 3,
+    /// As llguidance reads it.
+    Lark = 4,
 }
 
 /// How to turn logits into tokens. Absent fields: the model's own defaults.
@@ -62,6 +123,51 @@ pub struct Sampling {
     /// Texts that end the answer and are not part of it, at most 4.
     #[prost(string, repeated, tag = "5")]
     pub stop: Vec<String>,
+    /// Only the k likeliest tokens; 0: all.
+    #[prost(uint32, optional, tag = "6")]
+    pub top_k: Option<u32>,
+    /// Only tokens at least this share as likely as the likeliest: in [0, 1].
+    #[prost(float, optional, tag = "7")]
+    pub min_p: Option<f32>,
+    /// Divides the positive and multiplies the negative logits of tokens that were there, the
+    /// prompt's too (Keskar et al., 2019): above 0.
+    #[prost(float, optional, tag = "8")]
+    pub repetition_penalty: Option<f32>,
+    /// Taken from the logit of a token that was written: -2 to 2.
+    #[prost(float, optional, tag = "9")]
+    pub presence_penalty: Option<f32>,
+    /// Taken from the logit of a token each time that it was written: -2 to 2.
+    #[prost(float, optional, tag = "10")]
+    pub frequency_penalty: Option<f32>,
+    /// Added to the logits of single tokens, which only a model asked by name can mean.
+    #[prost(message, repeated, tag = "11")]
+    pub logit_bias: Vec<TokenBias>,
+    /// Report each token's log-probability and so many of the likeliest beside it (0 to 20).
+    #[prost(uint32, optional, tag = "12")]
+    pub logprobs: Option<u32>,
+}
+
+/// A token of the model's vocabulary and what its logit gains: -100 to 100.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct TokenBias {
+    #[prost(uint32, tag = "1")]
+    pub token: u32,
+    #[prost(float, tag = "2")]
+    pub bias: f32,
+}
+
+/// A token of an answer and what the model thought of it, at temperature 1 and before any bias.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TokenLogprob {
+    /// The token's bytes, which need not be whole characters.
+    #[prost(bytes = "vec", tag = "1")]
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    #[prost(double, tag = "2")]
+    pub logprob: f64,
+    /// The likeliest tokens in its place, likeliest first; empty inside of one of these.
+    #[prost(message, repeated, tag = "3")]
+    pub top: Vec<TokenLogprob>,
 }
 
 /// Node to gateway: text as it is made, cut on character boundaries.
@@ -89,6 +195,15 @@ pub struct Done {
     /// was cut short, or its text reads as other tokens) or the engine does not know it.
     #[prost(double, optional, tag = "4")]
     pub logprob: Option<f64>,
+    /// Functions that the answer calls. Their markup is no part of the pieces.
+    #[prost(message, repeated, tag = "5")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The text's tokens, the end token left out, where [`Sampling::logprobs`] asked for them.
+    #[prost(message, repeated, tag = "6")]
+    pub tokens: Vec<TokenLogprob>,
+    /// Tokens of the prompt that the model had read before and did not read again.
+    #[prost(uint32, tag = "7")]
+    pub cached_tokens: u32,
 }
 
 impl Done {
@@ -100,7 +215,11 @@ impl Done {
         if self.logprob.is_some_and(|logprob| !is_logprob(logprob)) {
             return Err(Nonsense("a log-probability that is not finite and <= 0"));
         }
-        Ok(())
+        let known = self.tokens.iter().flat_map(|token| std::iter::once(token).chain(&token.top));
+        if known.into_iter().any(|token| !is_logprob(token.logprob)) {
+            return Err(Nonsense("a token's log-probability that is not finite and <= 0"));
+        }
+        tools::check_calls(&self.tool_calls)
     }
 }
 
@@ -118,6 +237,8 @@ pub enum Finish {
     Stop = 1,
     /// `max_tokens` or the context's end.
     Length = 2,
+    /// The answer calls functions.
+    ToolCalls = 3,
 }
 
 /// Node to gateway: the work ended without a result.

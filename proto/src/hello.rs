@@ -69,7 +69,45 @@ pub struct Model {
     /// What it says of itself in a sentence, for people.
     #[prost(string, tag = "9")]
     pub description: String,
+    /// Turns texts into vectors.
+    #[prost(bool, tag = "10")]
+    pub embeds: bool,
+    /// Calls functions ([`crate::generate::Generate::tools`]).
+    #[prost(bool, tag = "11")]
+    pub tools: bool,
+    /// Holds its answer to a [`crate::generate::Format`] while it writes.
+    #[prost(bool, tag = "12")]
+    pub constrained: bool,
+    /// Looks at images.
+    #[prost(bool, tag = "13")]
+    pub vision: bool,
+    /// What it is good at, by its own account, until rounds have shown it (`code`, `math`, ...).
+    #[prost(string, repeated, tag = "14")]
+    pub tags: Vec<String>,
+    /// How fast it is, as it measured itself.
+    #[prost(message, optional, tag = "15")]
+    pub speed: Option<Speed>,
 }
+
+/// What a node measured of itself when it started; 0: not measured.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Speed {
+    /// Tokens of prompt read in a second.
+    #[prost(uint32, tag = "1")]
+    pub prefill: u32,
+    /// Tokens written in a second by one stream.
+    #[prost(uint32, tag = "2")]
+    pub decode: u32,
+    /// Tokens written in a second by eight streams together.
+    #[prost(uint32, tag = "3")]
+    pub decode_eight: u32,
+    /// Megabytes of weights read in a second at one stream.
+    #[prost(uint32, tag = "4")]
+    pub bandwidth: u32,
+}
+
+/// Tags of one model at most.
+pub const TAGS_MAX: usize = 16;
 
 /// Longest name of a model in bytes.
 pub const MODEL_NAME_MAX: usize = 96;
@@ -95,6 +133,9 @@ impl Hello {
         }
         if !(model.digest.is_empty() || is_digest(&model.digest)) {
             return Err(Nonsense("a model's digest is 64 hex digits in lower case, or empty"));
+        }
+        if model.tags.len() > TAGS_MAX || model.tags.iter().any(|tag| tag.len() > 32) {
+            return Err(Nonsense("at most 16 tags of at most 32 bytes"));
         }
         if model.context == 0 {
             return Err(Nonsense("a context of no tokens"));

@@ -2,6 +2,7 @@
 
 use crate::{
     generate::{ChatMessage, check_conversation, is_logprob},
+    tools::Tools,
     wire::Nonsense,
 };
 
@@ -26,6 +27,10 @@ pub struct Judge {
     /// For [`Kind::Pairwise`]: which candidates to compare, in the order to show them.
     #[prost(message, repeated, tag = "4")]
     pub pairs: Vec<Pair>,
+    /// Functions that the candidates could call. A candidate that calls some is their JSON:
+    /// `[{"name": ..., "arguments": {...}}]`, after its text if it has any.
+    #[prost(message, optional, tag = "5")]
+    pub tools: Option<Tools>,
 }
 
 impl Judge {

@@ -15,6 +15,8 @@
 //!   |   Piece, Piece, ... Done (or Failed) --------->  |
 //!   |   <--------------------------------------- Judge
 //!   |   Ballot (or Failed) ------------------------->  |
+//!   |   <--------------------------------------- Embed
+//!   |   Embedded (or Failed) ----------------------->  |
 //! ```
 //!
 //! Cancelling is dropping: the side that no longer cares drops its stream, QUIC resets it, and
@@ -27,6 +29,8 @@ pub mod heartbeat;
 pub mod goodbye;
 pub mod generate;
 pub mod judge;
+pub mod tools;
+pub mod embed;
 pub mod syllabus;
 pub mod wire;
 mod tls;

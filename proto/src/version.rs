@@ -7,6 +7,8 @@ pub const ALPN: &[u8] = b"shoal/1";
 /// Compared by [`Version::number`]: the newest stands first here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
+    /// Tools, formats, log-probabilities of tokens, embeddings, what a model can do.
+    V3,
     /// Auditors, and claims that they can recompute.
     V2,
     /// Control stream, generation, likelihood and logit ballots.
@@ -15,13 +17,14 @@ pub enum Version {
 
 impl Version {
     /// The newest version this build speaks.
-    pub const CURRENT: Self = Self::V2;
+    pub const CURRENT: Self = Self::V3;
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {
         match self {
             Self::V1 => 1,
             Self::V2 => 2,
+            Self::V3 => 3,
         }
     }
 
@@ -30,6 +33,7 @@ impl Version {
         match number {
             1 => Some(Self::V1),
             2 => Some(Self::V2),
+            3 => Some(Self::V3),
             _ => None,
         }
     }

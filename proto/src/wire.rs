@@ -7,7 +7,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message as _;
 
-use crate::{generate, goodbye, heartbeat, hello, judge};
+use crate::{embed, generate, goodbye, heartbeat, hello, judge};
 
 /// `length: u32` and `tag: u8`.
 pub const HEADER: usize = 5;
@@ -29,7 +29,7 @@ pub enum Side {
 pub struct Kind {
     pub tag: u8,
     pub name: &'static str,
-    /// Who says it. A gateway that hears many strangers thereby never waits for 4 MiB from one.
+    /// Who says it: a peer never waits for a body that is not the other side's to send.
     pub says: Side,
     /// Longest body in bytes.
     pub limit: usize,
@@ -88,10 +88,12 @@ messages! {
     7  "goodbye"    Goodbye(goodbye::Goodbye)        Either  4 * KIB;
     16 "generate"   Generate(generate::Generate)     Gateway 4 * MIB;
     17 "piece"      Piece(generate::Piece)           Node    64 * KIB;
-    18 "done"       Done(generate::Done)             Node    KIB;
+    18 "done"       Done(generate::Done)             Node    MIB;
     19 "failed"     Failed(generate::Failed)         Node    4 * KIB;
     32 "judge"      Judge(judge::Judge)              Gateway 4 * MIB;
     33 "ballot"     Ballot(judge::Ballot)            Node    64 * KIB;
+    48 "embed"      Embed(embed::Embed)              Gateway 4 * MIB;
+    49 "embedded"   Embedded(embed::Embedded)        Node    4 * MIB;
 }
 
 impl Message {
@@ -128,6 +130,7 @@ impl Message {
         match &message {
             Self::Generate(generate) => generate.check(),
             Self::Judge(judge) => judge.check(),
+            Self::Embed(embed) => embed.check(),
             _ => Ok(()),
         }
         .map_err(|source| WireError::Nonsense { name: kind.name, source })?;

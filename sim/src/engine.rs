@@ -78,7 +78,7 @@ impl Scripted {
             certainty: true,
             likelihood: !pairwise && character.judging != Judging::None,
             pairwise,
-            description: String::new(),
+            ..Model::default()
         };
         Self { mind: Arc::new(mind), model, work: Mutex::default() }
     }
@@ -150,6 +150,7 @@ impl Mind {
             prompt_tokens: 10,
             completion_tokens: tokens,
             logprob: Some(answer.logprob),
+            ..Done::default()
         };
         let _ = events.send(Ok(Event::Done(done))).await;
     }

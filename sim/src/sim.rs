@@ -252,7 +252,11 @@ impl Sim {
         question: &str,
         pieces: Option<mpsc::Sender<String>>,
     ) -> Result<Outcome, RoundError> {
-        let message = ChatMessage { role: "user".to_owned(), content: question.to_owned() };
+        let message = ChatMessage {
+            role: "user".to_owned(),
+            content: question.to_owned(),
+            ..ChatMessage::default()
+        };
         let ask = Ask {
             target,
             messages: vec![message],

@@ -45,7 +45,7 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<ChatMessage>, AskError> {
             _ => false,
         };
         let role = if role == "function" { "tool" } else { role };
-        messages.push(ChatMessage { role: role.to_owned(), content });
+        messages.push(ChatMessage { role: role.to_owned(), content, ..ChatMessage::default() });
     }
     Ok(messages)
 }

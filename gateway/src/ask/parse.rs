@@ -100,7 +100,14 @@ fn sampling(request: &Fields<'_>) -> Result<Sampling, AskError> {
     }
     // More than any context holds is the same as no limit.
     let max_tokens = old.or(new).map(|value| u32::try_from(value).unwrap_or(u32::MAX));
-    Ok(Sampling { temperature, top_p, seed, max_tokens, stop: stop(request)? })
+    Ok(Sampling {
+        temperature,
+        top_p,
+        seed,
+        max_tokens,
+        stop: stop(request)?,
+        ..Sampling::default()
+    })
 }
 
 /// `stop`: one string or up to four; an empty string stops nothing.

@@ -69,6 +69,7 @@ impl Choice {
 pub(super) fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Length => "length",
+        Finish::ToolCalls => "tool_calls",
         Finish::Stop | Finish::Unspecified => "stop",
     }
 }

@@ -99,7 +99,8 @@ async fn write(
     editor: NodeId,
     messages: Vec<ChatMessage>,
 ) -> Result<(String, shoal_proto::generate::Done), WorkError> {
-    let ask = Generate { messages, sampling: Some(round.ask.sampling.clone()) };
+    let ask =
+        Generate { messages, sampling: Some(round.ask.sampling.clone()), ..Generate::default() };
     let mut writing = round.swarm.generate(editor, ask, round.clock.end).await?;
     let mut text = String::new();
     loop {
@@ -146,7 +147,11 @@ fn prompt(messages: &[ChatMessage], texts: &[&str], fence: u64) -> Vec<ChatMessa
     let mut messages = messages.to_vec();
     match messages.iter_mut().rev().find(|message| message.role == "user") {
         Some(question) => question.content.push_str(&told),
-        None => messages.push(ChatMessage { role: "user".into(), content: told.trim().into() }),
+        None => messages.push(ChatMessage {
+            role: "user".into(),
+            content: told.trim().into(),
+            ..ChatMessage::default()
+        }),
     }
     messages
 }

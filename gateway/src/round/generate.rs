@@ -228,6 +228,7 @@ pub(super) async fn begin(round: &Round<'_>, writer: NodeId) -> Result<Writing, 
     let ask = Generate {
         messages: round.ask.messages.clone(),
         sampling: Some(round.ask.sampling.clone()),
+        ..Generate::default()
     };
     round.swarm.generate(writer, ask, round.clock.end).await
 }

@@ -206,7 +206,8 @@ pub(super) async fn answer(
     deadline: Instant,
 ) -> Result<Answer, WorkError> {
     let begun = Instant::now();
-    let ask = Generate { messages: item.messages(), sampling: Some(sampling) };
+    let ask =
+        Generate { messages: item.messages(), sampling: Some(sampling), ..Generate::default() };
     let mut writing = work::generate(seat, ask, deadline).await?;
     let (mut text, mut first_piece) = (String::new(), None);
     loop {
@@ -304,7 +305,13 @@ pub(super) async fn ballot(
         Kind::Pairwise => vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
         _ => Vec::new(),
     };
-    let ask = Judge { messages: item.messages(), candidates, kind: kind.into(), pairs };
+    let ask = Judge {
+        messages: item.messages(),
+        candidates,
+        kind: kind.into(),
+        pairs,
+        ..Judge::default()
+    };
     let deadline = Instant::now() + swarm.0.config.exam.answer();
     work::judge(seat, ask, deadline).await
 }

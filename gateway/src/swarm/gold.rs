@@ -41,7 +41,11 @@ impl Item {
 
     /// The conversation that asks it.
     pub(crate) fn messages(&self) -> Vec<ChatMessage> {
-        vec![ChatMessage { role: "user".to_owned(), content: self.question.text.clone() }]
+        vec![ChatMessage {
+            role: "user".to_owned(),
+            content: self.question.text.clone(),
+            ..ChatMessage::default()
+        }]
     }
 
     pub(crate) fn is_right(&self, answer: &str) -> bool {

@@ -2,12 +2,7 @@
 
 pub mod llama;
 pub mod fused;
-mod files;
 mod load;
-mod tokenizer;
-mod template;
-mod sample;
-mod stop;
 mod write;
 mod score;
 mod work;
@@ -23,16 +18,16 @@ use shoal_proto::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::{
-    files::{Files, bundled_names},
-    load::LoadError,
-    template::TemplateError,
-};
 use self::{
     load::Loaded,
     work::{Job, Workers},
 };
 use super::{Engine, EngineError, Event};
+pub use crate::model::{
+    LoadError,
+    files::{Files, bundled_names},
+    template::TemplateError,
+};
 
 /// Pieces that wait for a slow gateway before the model waits too.
 const EVENTS: usize = 32;

@@ -71,8 +71,12 @@ impl Gateway {
     }
 
     async fn ask(&self) -> Stream {
-        let message = ChatMessage { role: "user".to_owned(), content: "hello".to_owned() };
-        let ask = Generate { messages: vec![message], sampling: None };
+        let message = ChatMessage {
+            role: "user".to_owned(),
+            content: "hello".to_owned(),
+            ..ChatMessage::default()
+        };
+        let ask = Generate { messages: vec![message], sampling: None, ..Generate::default() };
         let mut stream = self.link.open().await.unwrap();
         stream.sender.send(&Message::Generate(ask)).await.unwrap();
         stream

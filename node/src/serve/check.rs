@@ -41,8 +41,12 @@ mod tests {
     use super::*;
 
     fn ask(sampling: Sampling) -> Generate {
-        let message = ChatMessage { role: "user".to_owned(), content: "hello".to_owned() };
-        Generate { messages: vec![message], sampling: Some(sampling) }
+        let message = ChatMessage {
+            role: "user".to_owned(),
+            content: "hello".to_owned(),
+            ..ChatMessage::default()
+        };
+        Generate { messages: vec![message], sampling: Some(sampling), ..Generate::default() }
     }
 
     #[test]

@@ -45,11 +45,15 @@ impl Office {
 }
 
 fn conversation() -> Vec<ChatMessage> {
-    vec![ChatMessage { role: "user".to_owned(), content: "hello".to_owned() }]
+    vec![ChatMessage {
+        role: "user".to_owned(),
+        content: "hello".to_owned(),
+        ..ChatMessage::default()
+    }]
 }
 
 fn write() -> Message {
-    Message::Generate(Generate { messages: conversation(), sampling: None })
+    Message::Generate(Generate { messages: conversation(), sampling: None, ..Generate::default() })
 }
 
 fn judge(ask: Judge) -> Message {

@@ -64,8 +64,12 @@ fn settings(gateway: &str, data: &Path, change: impl FnOnce(&mut Config)) -> Set
 
 /// Asks the node behind `link`; the text, if it ended well.
 async fn asked(link: &QuicLink) -> Option<String> {
-    let message = ChatMessage { role: "user".to_owned(), content: "hello".to_owned() };
-    let ask = Generate { messages: vec![message], sampling: None };
+    let message = ChatMessage {
+        role: "user".to_owned(),
+        content: "hello".to_owned(),
+        ..ChatMessage::default()
+    };
+    let ask = Generate { messages: vec![message], sampling: None, ..Generate::default() };
     let mut stream = link.open().await.ok()?;
     stream.sender.send(&Message::Generate(ask)).await.ok()?;
     let mut text = String::new();

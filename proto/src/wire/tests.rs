@@ -13,7 +13,8 @@ fn piece(text: &str) -> Message {
 
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let message = (any::<String>(), any::<String>());
-    let message = message.prop_map(|(role, content)| ChatMessage { role, content });
+    let message =
+        message.prop_map(|(role, content)| ChatMessage { role, content, ..ChatMessage::default() });
     proptest::collection::vec(message, 0..5)
 }
 
@@ -31,6 +32,7 @@ fn sampling() -> impl Strategy<Value = Sampling> {
             seed,
             max_tokens,
             stop,
+            ..Sampling::default()
         })
 }
 
@@ -39,7 +41,7 @@ fn judge() -> impl Strategy<Value = Judge> {
     (conversation(), candidates, 0..3).prop_map(|(messages, candidates, kind)| {
         let all = u32::try_from(candidates.len()).unwrap();
         let pairs = (1..all).map(|second| Pair { first: 0, second }).collect();
-        Judge { messages, candidates, kind, pairs }
+        Judge { messages, candidates, kind, pairs, ..Judge::default() }
     })
 }
 
@@ -71,8 +73,9 @@ fn hello() -> impl Strategy<Value = Hello> {
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         hello().prop_map(Message::Hello),
-        (conversation(), proptest::option::of(sampling()))
-            .prop_map(|(messages, sampling)| Message::Generate(Generate { messages, sampling })),
+        (conversation(), proptest::option::of(sampling())).prop_map(|(messages, sampling)| {
+            Message::Generate(Generate { messages, sampling, ..Generate::default() })
+        }),
         any::<String>().prop_map(|text| piece(&text)),
         (0..3, any::<u32>(), proptest::option::of(-1e6_f64..0.0)).prop_map(
             |(finish, tokens, logprob)| Message::Done(Done {
@@ -80,6 +83,7 @@ fn message() -> impl Strategy<Value = Message> {
                 prompt_tokens: tokens,
                 completion_tokens: tokens / 2,
                 logprob,
+                ..Done::default()
             })
         ),
         judge().prop_map(Message::Judge),
@@ -249,7 +253,7 @@ fn an_error_names_the_message_and_nothing_of_its_content() {
 
 fn judge_of(candidates: usize, pairs: &[(u32, u32)]) -> Judge {
     let pairs = pairs.iter().map(|&(first, second)| Pair { first, second }).collect();
-    Judge { candidates: vec![String::new(); candidates], pairs, kind: 2, messages: Vec::new() }
+    Judge { candidates: vec![String::new(); candidates], pairs, kind: 2, ..Judge::default() }
 }
 
 #[test]
@@ -269,7 +273,11 @@ fn a_judge_is_never_asked_about_more_than_it_can_hold_or_what_is_not_there() {
 
 #[test]
 fn a_conversation_has_a_bounded_number_of_messages() {
-    let of = |n| Generate { messages: vec![ChatMessage::default(); n], sampling: None };
+    let of = |n| Generate {
+        messages: vec![ChatMessage::default(); n],
+        sampling: None,
+        ..Generate::default()
+    };
     assert_eq!(of(4096).check(), Ok(()));
     let frame = Message::Generate(of(4097)).encode().unwrap();
     let error = Message::decode(16, &frame[HEADER..]).unwrap_err();

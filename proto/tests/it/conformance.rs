@@ -33,6 +33,7 @@ fn done() -> Message {
         prompt_tokens: 5,
         completion_tokens: 2,
         logprob: Some(-0.25),
+        ..Done::default()
     })
 }
 

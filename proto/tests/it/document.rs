@@ -6,11 +6,16 @@ use std::collections::BTreeSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use shoal_proto::{
     Identity, Message,
-    generate::{ChatMessage, Done, Failed, Fault, Finish, Generate, Piece, Sampling},
+    embed::{Embed, Embedded, Vector},
+    generate::{
+        ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, Piece, Sampling,
+        TokenBias, TokenLogprob,
+    },
     goodbye::Goodbye,
     heartbeat::Heartbeat,
-    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Welcome, audit_proof},
+    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Speed, Welcome, audit_proof},
     judge::{Ballot, Judge, Kind, Pair, Score},
+    tools::{Function, ToolCall, ToolChoice, Tools},
     wire::{Frames, HEADER, KINDS, Side},
 };
 
@@ -49,7 +54,29 @@ fn text(text: &str) -> String {
 }
 
 fn conversation() -> Vec<ChatMessage> {
-    vec![ChatMessage { role: text("user"), content: text("What is 47 + 385?") }]
+    vec![ChatMessage {
+        role: text("user"),
+        content: text("What is 47 + 385?"),
+        ..ChatMessage::default()
+    }]
+}
+
+fn call() -> ToolCall {
+    ToolCall { id: text("call_1"), name: text("add"), arguments: text(r#"{"a":47,"b":385}"#) }
+}
+
+fn tools() -> Tools {
+    Tools {
+        functions: vec![Function {
+            name: text("add"),
+            description: text("Adds."),
+            parameters: text(r#"{"type":"object"}"#),
+            strict: true,
+        }],
+        choice: ToolChoice::Named.into(),
+        named: text("add"),
+        parallel: true,
+    }
 }
 
 fn challenge() -> Challenge {
@@ -60,7 +87,7 @@ fn challenge() -> Challenge {
 fn on_the_control_stream() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
-            version: 2,
+            version: 3,
             build: text("shoal-node 0.1.0"),
             model: Some(Model {
                 name: text("shoal/arith"),
@@ -72,6 +99,17 @@ fn on_the_control_stream() -> Vec<Message> {
                 likelihood: true,
                 pairwise: true,
                 description: text("Adds and subtracts."),
+                embeds: true,
+                tools: true,
+                constrained: true,
+                vision: true,
+                tags: vec![text("math")],
+                speed: Some(Speed {
+                    prefill: 20_000,
+                    decode: 900,
+                    decode_eight: 4_000,
+                    bandwidth: 21_000,
+                }),
             }),
             operator: text("ada"),
             slots: 4,
@@ -79,7 +117,7 @@ fn on_the_control_stream() -> Vec<Message> {
         }),
         Message::Challenge(challenge()),
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
-        Message::Welcome(Welcome { version: 2, heartbeat_ms: 15_000 }),
+        Message::Welcome(Welcome { version: 3, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
             reason: Reason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),
@@ -100,7 +138,22 @@ fn on_work_streams() -> Vec<Message> {
                 seed: Some(-1),
                 max_tokens: Some(128),
                 stop: vec![text("END")],
+                top_k: Some(40),
+                min_p: Some(0.0625),
+                repetition_penalty: Some(1.25),
+                presence_penalty: Some(0.5),
+                frequency_penalty: Some(-0.5),
+                logit_bias: vec![TokenBias { token: 17, bias: -100.0 }],
+                logprobs: Some(1),
             }),
+            tools: Some(tools()),
+            format: Some(Format {
+                kind: FormatKind::JsonSchema.into(),
+                body: text(r#"{"type":"object"}"#),
+                name: text("sum"),
+                strict: true,
+            }),
+            template_variables: text(r#"{"enable_thinking":false}"#),
         }),
         Message::Piece(Piece { text: text("7 + 5 = 12 → 2") }),
         Message::Done(Done {
@@ -108,6 +161,13 @@ fn on_work_streams() -> Vec<Message> {
             prompt_tokens: 21,
             completion_tokens: 34,
             logprob: Some(-0.125),
+            tool_calls: vec![call()],
+            tokens: vec![TokenLogprob {
+                bytes: b"2".to_vec(),
+                logprob: -0.125,
+                top: vec![TokenLogprob { bytes: b"2".to_vec(), logprob: -0.125, top: Vec::new() }],
+            }],
+            cached_tokens: 16,
         }),
         Message::Failed(Failed {
             fault: Fault::Busy.into(),
@@ -118,11 +178,17 @@ fn on_work_streams() -> Vec<Message> {
             candidates: vec![text("Answer: 332"), text("Answer: 432"), text("Answer: 422")],
             kind: Kind::Pairwise.into(),
             pairs: vec![Pair { first: 1, second: 2 }, Pair { first: 2, second: 1 }],
+            tools: None,
         }),
         Message::Ballot(Ballot {
             scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],
             verdicts: vec![0.25, 0.875],
             prompt_tokens: 66,
+        }),
+        Message::Embed(Embed { inputs: vec![text("What is 47 + 385?")] }),
+        Message::Embedded(Embedded {
+            vectors: vec![Vector { values: vec![0.6, -0.8] }],
+            prompt_tokens: 9,
         }),
     ]
 }

@@ -49,8 +49,12 @@ pub(crate) async fn over_quic() -> Ends {
 }
 
 pub(crate) fn ask(content: &str) -> Message {
-    let messages = vec![ChatMessage { role: "user".to_owned(), content: content.to_owned() }];
-    Message::Generate(Generate { messages, sampling: None })
+    let messages = vec![ChatMessage {
+        role: "user".to_owned(),
+        content: content.to_owned(),
+        ..ChatMessage::default()
+    }];
+    Message::Generate(Generate { messages, sampling: None, ..Generate::default() })
 }
 
 pub(crate) fn piece(text: &str) -> Message {

@@ -164,8 +164,11 @@ fn indices_from_nowhere_and_infinities_are_harmless() {
 
 #[test]
 fn the_question_is_what_the_user_said_last() {
-    let said =
-        |role: &str, content: &str| ChatMessage { role: role.into(), content: content.into() };
+    let said = |role: &str, content: &str| ChatMessage {
+        role: role.into(),
+        content: content.into(),
+        ..ChatMessage::default()
+    };
     let talk =
         [said("system", "s"), said("user", "one"), said("assistant", "a"), said("user", "two")];
     assert_eq!(question(&talk), "two");

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn message(role: &str, content: &str) -> ChatMessage {
-    ChatMessage { role: role.into(), content: content.into() }
+    ChatMessage { role: role.into(), content: content.into(), ..ChatMessage::default() }
 }
 
 fn outcome(texts: &[(&str, usize)], order: &[usize]) -> Outcome {

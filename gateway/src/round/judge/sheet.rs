@@ -87,6 +87,7 @@ impl Sheet {
             candidates: self.texts.clone(),
             kind: self.kind.into(),
             pairs: self.pairs.iter().flat_map(both).collect(),
+            ..Judge::default()
         }
     }
 

@@ -146,7 +146,11 @@ impl Swarm {
         };
         let ask = Ask {
             target: Target::Swarm,
-            messages: vec![ChatMessage { role: "user".into(), content: question.text.clone() }],
+            messages: vec![ChatMessage {
+                role: "user".into(),
+                content: question.text.clone(),
+                ..ChatMessage::default()
+            }],
             sampling: Sampling::default(),
             effort,
         };

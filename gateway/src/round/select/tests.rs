@@ -17,7 +17,11 @@ use crate::{
 fn ask(writers: usize, judges: usize) -> Ask {
     Ask {
         target: Target::Swarm,
-        messages: vec![ChatMessage { role: "user".into(), content: "What is 3 + 4?".into() }],
+        messages: vec![ChatMessage {
+            role: "user".into(),
+            content: "What is 3 + 4?".into(),
+            ..ChatMessage::default()
+        }],
         sampling: Sampling::default(),
         effort: Effort { writers, judges, ..Limits::default().effort(Mode::Balanced) },
     }

@@ -97,7 +97,7 @@ async fn recompute(swarm: &Swarm, auditor: &Seat, claim: &Claim) -> Result<Score
         messages: claim.messages.clone(),
         candidates: vec![claim.text.clone()],
         kind: Kind::Likelihood.into(),
-        pairs: Vec::new(),
+        ..Judge::default()
     };
     let deadline = Instant::now() + swarm.0.config.exam.answer();
     let ballot = work::judge(auditor, ask, deadline).await?;

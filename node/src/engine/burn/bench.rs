@@ -82,8 +82,16 @@ pub fn measure(model: &str, tokens: u32) -> Result<Speeds, BenchError> {
     };
     let loaded = Loaded::open(&files, &Options::default())?;
     let question = "What is 47 plus 385?";
-    let messages = vec![ChatMessage { role: "user".to_owned(), content: question.to_owned() }];
-    let ask = Generate { messages: messages.clone(), sampling: Some(greedy(tokens)) };
+    let messages = vec![ChatMessage {
+        role: "user".to_owned(),
+        content: question.to_owned(),
+        ..ChatMessage::default()
+    }];
+    let ask = Generate {
+        messages: messages.clone(),
+        sampling: Some(greedy(tokens)),
+        ..Generate::default()
+    };
     let mut text = Text::default();
     // The first answer finds caches cold and pages not yet there.
     write::write(&loaded, &ask, &mut text)?;

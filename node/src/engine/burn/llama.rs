@@ -3,14 +3,13 @@
 //! RMS norm, rotary positions, grouped query heads, SwiGLU, an output head that may share the
 //! embedding. Field names are the checkpoint's, so that `model.safetensors` maps without a table.
 
-mod config;
 pub mod rope;
 pub mod cache;
 #[cfg(test)]
 mod tests;
 
+pub use crate::model::config::{ConfigError, LlamaConfig};
 pub use cache::KvCache;
-pub use config::{ConfigError, LlamaConfig};
 
 use std::sync::Arc;
 

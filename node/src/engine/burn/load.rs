@@ -3,8 +3,6 @@
 pub(super) mod shape;
 mod weights;
 
-use std::{io, path::PathBuf};
-
 use burn::tensor::Device;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -12,41 +10,17 @@ use shoal_proto::{generate::Sampling, hello::Model};
 
 use super::{
     Options,
-    files::Files,
-    llama::{ConfigError, LlamaConfig, LlamaForCausalLm},
-    template::{Template, TemplateError},
-    tokenizer::{Tokenizer, json},
+    llama::{LlamaConfig, LlamaForCausalLm},
 };
-use crate::engine::swarm_name;
-
-/// Why a folder is no model that can be served. One line, naming the folder and what is wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("cannot read {}: {source}", path.display())]
-    Folder { path: PathBuf, source: io::Error },
-    #[error("no model {name:?} is bundled, there are: {known}")]
-    NotBundled { name: String, known: String },
-    #[error("{place} has no *.safetensors file: weights as GGUF or .bin are not read")]
-    NoWeights { place: String },
-    #[error("{place} has no {name}")]
-    Missing { place: String, name: &'static str },
-    #[error("{place}/config.json: {source}")]
-    Config { place: String, source: ConfigError },
-    #[error("{place} is a {family} model: this build runs llama models")]
-    Family { place: String, family: String },
-    #[error("{place}/{file}: {why}")]
-    Weights { place: String, file: String, why: String },
-    #[error("{place}: the weights have no {tensor}")]
-    NoTensor { place: String, tensor: String },
-    #[error("{place}: {tensor} is {found:?}, but config.json makes it {expected:?}")]
-    Shape { place: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("{place}/{file}: {why}")]
-    Words { place: String, file: &'static str, why: String },
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    #[error("cannot start a thread for the model: {0}")]
-    Thread(io::Error),
-}
+use crate::{
+    engine::swarm_name,
+    model::{
+        LoadError,
+        files::Files,
+        template::Template,
+        tokenizer::{Tokenizer, json},
+    },
+};
 
 /// A model, ready to write.
 #[derive(Debug)]
@@ -153,6 +127,7 @@ fn card(
         likelihood: true,
         pairwise: false,
         description: description(files, config)?,
+        ..Model::default()
     })
 }
 

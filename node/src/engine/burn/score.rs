@@ -7,10 +7,9 @@ use shoal_proto::{
 
 use super::{
     load::Loaded,
-    sample::logprob,
     write::{Halt, count, floats},
 };
-use crate::engine::EngineError;
+use crate::{engine::EngineError, model::sample::logprob};
 
 /// Tokens that are read in one go: between two of them a cancelled judge stops.
 const CHUNK: usize = 256;

@@ -1,13 +1,12 @@
-pub(super) mod folder;
-
 use shoal_proto::{
     generate::{ChatMessage, Done, Finish, Sampling},
     judge::Kind,
 };
 
-use self::folder::{Kept, LETTERS, tiny};
+use crate::model::folder::{Kept, LETTERS, tiny};
+use crate::model::sample::logprob;
+
 use super::{
-    sample::logprob,
     write::{Asker, Halt, floats, write},
     *,
 };
@@ -18,11 +17,15 @@ fn load(context: usize, kept: Kept) -> Loaded {
 }
 
 fn said(text: &str) -> Vec<ChatMessage> {
-    vec![ChatMessage { role: "user".to_owned(), content: text.to_owned() }]
+    vec![ChatMessage {
+        role: "user".to_owned(),
+        content: text.to_owned(),
+        ..ChatMessage::default()
+    }]
 }
 
 fn ask(text: &str, sampling: Sampling) -> Generate {
-    Generate { messages: said(text), sampling: Some(sampling) }
+    Generate { messages: said(text), sampling: Some(sampling), ..Generate::default() }
 }
 
 fn greedy() -> Sampling {

@@ -3,13 +3,15 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use shoal_proto::generate::{ChatMessage, Done, Fault, Finish, Generate};
 
-use super::{
-    llama::KvCache,
-    load::Loaded,
-    sample::{Broken, Sampler, logprob_of_any},
-    stop::Stops,
+use super::{llama::KvCache, load::Loaded};
+use crate::{
+    engine::EngineError,
+    model::{
+        sample::{Sampler, logprob_of_any},
+        step::Broken,
+        stop::Stops,
+    },
 };
-use crate::engine::EngineError;
 
 /// Tokens that are read in one go: between two of them a cancelled reader stops.
 const CHUNK: usize = 256;
@@ -84,6 +86,7 @@ pub(super) fn write(model: &Loaded, ask: &Generate, asker: &mut impl Asker) -> R
         prompt_tokens: count(prompt.len()),
         completion_tokens: count(written.len()),
         logprob: (ended && model.reads_as(&answer.text, &written)).then_some(logprob),
+        ..Done::default()
     })
 }
 

@@ -75,7 +75,7 @@ impl Reply {
         };
         let estimate = || (clamp(self.prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64), self.pieces);
         let (prompt_tokens, completion_tokens) = self.usage.unwrap_or_else(estimate);
-        Ok(Done { finish: finish.into(), prompt_tokens, completion_tokens, logprob: None })
+        Ok(Done { finish: finish.into(), prompt_tokens, completion_tokens, ..Done::default() })
     }
 }
 

@@ -25,6 +25,7 @@ fn ask() -> Generate {
     let message = |role: &str, content: &str| ChatMessage {
         role: role.to_owned(),
         content: content.to_owned(),
+        ..ChatMessage::default()
     };
     Generate {
         messages: vec![message("developer", "Be brief."), message("user", "Hello, you!")],

@@ -159,7 +159,11 @@ mod tests {
     #[test]
     fn an_answer_cannot_end_its_own_quotation() {
         let ask = |answer: &str| Judge {
-            messages: vec![ChatMessage { role: "user".to_owned(), content: "2+2?".to_owned() }],
+            messages: vec![ChatMessage {
+                role: "user".to_owned(),
+                content: "2+2?".to_owned(),
+                ..ChatMessage::default()
+            }],
             candidates: vec!["4".to_owned(), answer.to_owned()],
             ..Judge::default()
         };

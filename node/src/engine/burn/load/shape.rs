@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::LoadError;
-use crate::engine::burn::{files::Files, llama::LlamaConfig};
+use crate::{engine::burn::llama::LlamaConfig, model::files::Files};
 
 /// The decoder's shape, if it is one that runs here.
 pub(in crate::engine::burn) fn read(files: &Files) -> Result<LlamaConfig, LoadError> {

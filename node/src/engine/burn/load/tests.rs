@@ -4,9 +4,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::burn::tests::folder::{
-    Kept, config, put, tensors, tiny, tokenizer, weights, words,
-};
+use crate::model::folder::{Kept, config, put, tensors, tiny, tokenizer, weights, words};
 
 fn complaint(folder: &TempDir) -> String {
     let files = Files::folder(folder.path()).unwrap();

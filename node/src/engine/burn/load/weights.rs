@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use super::LoadError;
-use crate::engine::burn::{files::Files, llama::LlamaForCausalLm};
+use crate::{engine::burn::llama::LlamaForCausalLm, model::files::Files};
 
 /// All tensors of a model, as they lie in its files.
 pub(super) struct Weights {

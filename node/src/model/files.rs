@@ -63,7 +63,7 @@ impl Files {
     }
 
     /// How to name the place in a message.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.place {
             Place::Folder(path) => path.display().to_string(),
             Place::Program(_) => format!("bundled:{}", self.name),
@@ -71,7 +71,7 @@ impl Files {
     }
 
     /// The content of a file, `None` when there is no such file.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
         match &self.place {
             Place::Program(files) => {
                 let found = files.iter().find(|(known, _)| *known == name);
@@ -86,12 +86,12 @@ impl Files {
     }
 
     /// The content of a file that a model cannot do without.
-    pub(super) fn need(&self, name: &'static str) -> Result<Cow<'static, [u8]>, LoadError> {
+    pub(crate) fn need(&self, name: &'static str) -> Result<Cow<'static, [u8]>, LoadError> {
         self.read(name)?.ok_or_else(|| LoadError::Missing { place: self.place(), name })
     }
 
     /// The names of the files with weights, in order.
-    pub(super) fn weights(&self) -> Result<Vec<String>, LoadError> {
+    pub(crate) fn weights(&self) -> Result<Vec<String>, LoadError> {
         let mut names: Vec<String> = match &self.place {
             Place::Program(files) => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
             Place::Folder(folder) => {

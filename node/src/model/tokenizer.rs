@@ -12,7 +12,7 @@ const UNFINISHED_MAX: usize = 8;
 
 /// A model's `tokenizer.json`, and which tokens end an answer.
 #[derive(Debug)]
-pub(super) struct Tokenizer {
+pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     ends: BTreeSet<u32>,
     /// Tokens that the model has numbers for.
@@ -21,7 +21,7 @@ pub(super) struct Tokenizer {
 
 impl Tokenizer {
     /// `vocab` is the number of tokens in the model's table.
-    pub(super) fn read(files: &Files, vocab: usize) -> Result<Self, LoadError> {
+    pub(crate) fn read(files: &Files, vocab: usize) -> Result<Self, LoadError> {
         let refused =
             |why: String| LoadError::Words { place: files.place(), file: "tokenizer.json", why };
         let bytes = files.need("tokenizer.json")?;
@@ -36,35 +36,35 @@ impl Tokenizer {
 
     /// The tokens of a text. Marks such as `<bos>` that stand in the text are tokens too; none
     /// are added. `None`: the text holds a token that the model has no numbers for.
-    pub(super) fn encode(&self, text: &str) -> Option<Vec<u32>> {
+    pub(crate) fn encode(&self, text: &str) -> Option<Vec<u32>> {
         let ids = self.inner.encode_fast(text, false).ok()?.get_ids().to_vec();
         ids.iter().all(|id| usize::try_from(*id).is_ok_and(|id| id < self.known)).then_some(ids)
     }
 
     /// Whether an answer is over with this token.
-    pub(super) fn is_end(&self, token: u32) -> bool {
+    pub(crate) fn is_end(&self, token: u32) -> bool {
         self.ends.contains(&token)
     }
 
     /// The tokens that end an answer, at least one.
-    pub(super) fn ends(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn ends(&self) -> impl Iterator<Item = u32> {
         self.ends.iter().copied()
     }
 
     /// The text of tokens, without marks.
-    pub(super) fn decode(&self, tokens: &[u32]) -> String {
+    pub(crate) fn decode(&self, tokens: &[u32]) -> String {
         self.inner.decode(tokens, true).unwrap_or_default()
     }
 
     /// A decoder for one answer.
-    pub(super) fn decoder(&self) -> Decoder<'_> {
+    pub(crate) fn decoder(&self) -> Decoder<'_> {
         Decoder { tokenizer: self, tokens: Vec::new(), context: 0, told: 0 }
     }
 }
 
 /// Turns tokens into text as they come.
 #[derive(Debug)]
-pub(super) struct Decoder<'a> {
+pub(crate) struct Decoder<'a> {
     tokenizer: &'a Tokenizer,
     tokens: Vec<u32>,
     /// Where the tokens begin that are decoded again with each new one: some tokenizers write a
@@ -76,7 +76,7 @@ pub(super) struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// The text that is complete with this token: empty while a character is unfinished.
-    pub(super) fn push(&mut self, token: u32) -> String {
+    pub(crate) fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
         let unfinished = self.tokens.len() - self.told;
         let text = self.untold();
@@ -88,7 +88,7 @@ impl Decoder<'_> {
     }
 
     /// What is left: bytes that never became a character, as replacement characters.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.untold()
     }
 
@@ -122,13 +122,13 @@ fn ends(files: &Files, inner: &tokenizers::Tokenizer) -> Result<BTreeSet<u32>, L
 }
 
 /// A mark of `tokenizer_config.json`: a string, or an object with its `content`.
-pub(super) fn mark(config: &Value, name: &str) -> Option<String> {
+pub(crate) fn mark(config: &Value, name: &str) -> Option<String> {
     let mark = config.get(name)?;
     mark.as_str().or_else(|| mark.get("content")?.as_str()).map(str::to_owned)
 }
 
 /// A JSON file of the model; empty when it is not there.
-pub(super) fn json(files: &Files, name: &'static str) -> Result<Value, LoadError> {
+pub(crate) fn json(files: &Files, name: &'static str) -> Result<Value, LoadError> {
     match files.read(name)? {
         None => Ok(Value::Null),
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| LoadError::Words {

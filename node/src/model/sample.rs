@@ -4,12 +4,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::generate::Sampling;
 
+use super::step::Broken;
+
 /// OpenAI's default.
 const TEMPERATURE: f32 = 1.0;
 
 /// Chooses tokens. The same seed chooses the same ones.
 #[derive(Debug)]
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     temperature: f32,
     top_p: f32,
     chance: ChaCha8Rng,
@@ -17,18 +19,14 @@ pub(super) struct Sampler {
 
 /// A token, and what the model thought of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Choice {
-    pub(super) token: u32,
+pub(crate) struct Choice {
+    pub(crate) token: u32,
     /// Natural logarithm of its probability at temperature 1.
-    pub(super) logprob: f64,
+    pub(crate) logprob: f64,
 }
 
-/// The model's numbers are not numbers any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
-
 impl Sampler {
-    pub(super) fn new(sampling: &Sampling) -> Self {
+    pub(crate) fn new(sampling: &Sampling) -> Self {
         let seed = sampling.seed.map_or_else(rand::random, i64::cast_unsigned);
         Self {
             temperature: sampling.temperature.unwrap_or(TEMPERATURE),
@@ -38,7 +36,7 @@ impl Sampler {
     }
 
     /// The next token after these logits, one for each token of the vocabulary.
-    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<Choice, Broken> {
+    pub(crate) fn choose(&mut self, logits: &[f32]) -> Result<Choice, Broken> {
         let index = if self.temperature > 0.0 { self.draw(logits) } else { likeliest(logits) };
         let logprob = logprob(logits, index)?;
         Ok(Choice { token: u32::try_from(index).map_err(|_| Broken)?, logprob })
@@ -88,13 +86,13 @@ fn likeliest(logits: &[f32]) -> usize {
 }
 
 /// The natural logarithm of the softmax of `logits` at `index`: finite and at most 0.
-pub(super) fn logprob(logits: &[f32], index: usize) -> Result<f64, Broken> {
+pub(crate) fn logprob(logits: &[f32], index: usize) -> Result<f64, Broken> {
     logprob_of_any(logits, std::iter::once(index))
 }
 
 /// The same for all of `indices` together: which of its end tokens a model ends with is nothing
 /// that a text shows, so that the end is as likely as all of them are.
-pub(super) fn logprob_of_any(
+pub(crate) fn logprob_of_any(
     logits: &[f32],
     indices: impl Iterator<Item = usize>,
 ) -> Result<f64, Broken> {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::burn::tests::folder::{Kept, put, tiny, tokenizer};
+use crate::model::folder::{Kept, put, tiny, tokenizer};
 
 /// Every byte a token, in the order of GPT-2's stand-ins.
 fn bytes() -> Tokenizer {

@@ -2,7 +2,7 @@
 
 /// Holds back what may become a stop text.
 #[derive(Debug)]
-pub(super) struct Stops {
+pub(crate) struct Stops {
     stops: Vec<String>,
     held: String,
     hit: bool,
@@ -10,13 +10,13 @@ pub(super) struct Stops {
 
 impl Stops {
     /// Empty stop texts are none.
-    pub(super) fn new(stops: &[String]) -> Self {
+    pub(crate) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
         Self { stops, held: String::new(), hit: false }
     }
 
     /// Takes text in; gives out what is certainly part of the answer.
-    pub(super) fn push(&mut self, text: &str) -> String {
+    pub(crate) fn push(&mut self, text: &str) -> String {
         if self.hit {
             return String::new();
         }
@@ -38,12 +38,12 @@ impl Stops {
     }
 
     /// Whether a stop text was there.
-    pub(super) fn hit(&self) -> bool {
+    pub(crate) fn hit(&self) -> bool {
         self.hit
     }
 
     /// The answer is over: what was held back is part of it, unless a stop text was there.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         if self.hit { String::new() } else { self.held }
     }
 

@@ -17,7 +17,7 @@ const NAME: &str = "chat";
 
 /// A model's chat template.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(crate) struct Template {
     environment: Environment<'static>,
     bos: String,
     eos: String,
@@ -36,7 +36,7 @@ pub enum TemplateError {
 }
 
 impl Template {
-    pub(super) fn read(files: &Files) -> Result<Self, LoadError> {
+    pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
         let config = json(files, "tokenizer_config.json")?;
         let source = match files.read("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -67,7 +67,7 @@ impl Template {
 
     /// The prompt: the conversation, and the beginning of the assistant's turn. Fails when the
     /// template refuses the conversation.
-    pub(super) fn render(&self, messages: &[ChatMessage]) -> Result<String, Error> {
+    pub(crate) fn render(&self, messages: &[ChatMessage]) -> Result<String, Error> {
         let messages: Vec<Value> = messages
             .iter()
             .map(|message| context! { role => message.role.as_str(), content => message.content.as_str() })
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn said(role: &str, content: &str) -> ChatMessage {
-        ChatMessage { role: role.to_owned(), content: content.to_owned() }
+        ChatMessage { role: role.to_owned(), content: content.to_owned(), ..ChatMessage::default() }
     }
 
     fn render(source: &str, messages: &[ChatMessage]) -> Result<String, Error> {
