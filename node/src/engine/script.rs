@@ -99,6 +99,7 @@ impl Script {
                 prompt_tokens: 3,
                 completion_tokens: written,
                 logprob: Some(-1.5),
+                ..Done::default()
             })),
         };
         let _ = events.send(last).await;

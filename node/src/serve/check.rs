@@ -80,6 +80,7 @@ mod tests {
                 seed: Some(seed),
                 max_tokens: Some(max),
                 stop: vec!["\n".to_owned()],
+                ..Sampling::default()
             };
             prop_assert_eq!(generate(&ask(sampling)), Ok(()));
         }

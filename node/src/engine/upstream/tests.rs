@@ -36,6 +36,7 @@ fn ask() -> Generate {
             stop: vec!["\n".to_owned()],
             ..Sampling::default()
         }),
+        ..Generate::default()
     }
 }
 
@@ -202,6 +203,7 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
         candidates: vec!["one".to_owned(), "two".to_owned()],
         kind: Kind::Pairwise.into(),
         pairs: vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
+        ..Judge::default()
     };
     let ballot = upstream.judge(ask).await.unwrap();
     assert_eq!(ballot.prompt_tokens, 180);
