@@ -2,6 +2,10 @@
 //! tokens are chosen. Knows no burn.
 
 pub mod files;
+pub(crate) mod bytes;
+pub mod gguf;
+mod safetensors;
+pub mod weights;
 pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;
