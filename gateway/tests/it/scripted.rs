@@ -182,6 +182,7 @@ impl Scripted {
             likelihood: true,
             pairwise: false,
             description: node.description,
+            ..Model::default()
         };
         Self { script: node.steps, fusing: node.fusing, model, counts, writing: Mutex::default() }
     }
@@ -224,7 +225,7 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 finish: finish.into(),
                 prompt_tokens: 5,
                 completion_tokens: 7,
-                logprob: None,
+                ..Done::default()
             })),
             Step::Fail(fault) => Err(EngineError::new(fault, "as the script says")),
             Step::Wait(go_on) => {
