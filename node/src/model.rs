@@ -2,6 +2,8 @@
 //! tokens are chosen. Knows no burn.
 
 pub mod files;
+pub(crate) mod bytes;
+pub mod gguf;
 pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;
