@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::LoadError;
+use crate::pull;
 
 /// Name and content of the files of each bundled model.
 type Table = &'static [(&'static str, &'static [(&'static str, &'static [u8])])];
@@ -55,6 +56,14 @@ impl Files {
             known: bundled_names().collect::<Vec<_>>().join(", "),
         })?;
         Ok(Self { name: name.to_owned(), place: Place::Program(files) })
+    }
+
+    /// A model that [`crate::pull::resolve`] found.
+    pub fn found(found: &pull::Found) -> Result<Self, LoadError> {
+        match &found.place {
+            pull::Place::Bundled(name) => Self::bundled(name),
+            pull::Place::Folder(path) | pull::Place::Gguf(path) => Self::folder(path),
+        }
     }
 
     /// The model's name: its folder's.
