@@ -58,7 +58,7 @@ impl EngineError {
 }
 
 /// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
-fn swarm_name(name: &str) -> String {
+pub(crate) fn swarm_name(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
 }
