@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, node};
 
 /// One field of a right request, what stands there instead (nothing: it is left out), and the
 /// `param` and `code` of the refusal (`-` is null).
-const REFUSED: &str = r#"
+const REFUSED: &str = r##"
 model                 |                              | -                     | -
 model                 | null                         | -                     | -
 model                 | ""                           | -                     | -
@@ -93,7 +93,7 @@ response_format       | {"type": "json_schema"}      | response_format.json_sche
 response_format       | {"type": "json_schema", "json_schema": {}} | response_format.json_schema.name | missing_required_parameter
 response_format       | {"type": "json_schema", "json_schema": {"name": "a b"}} | response_format.json_schema.name | invalid_value
 response_format       | {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}} | response_format.json_schema.schema | -
-response_format       | {"type": "json_schema", "json_schema": {"name": "a", "schema": {"allOf": [{"$ref": "#"}]}}} | response_format.json_schema.schema | -
+response_format       | {"type": "json_schema", "json_schema": {"name": "a", "schema": {"not": {"$ref": "#/not"}}}} | response_format.json_schema.schema | -
 response_format       | {"type": "poem"}             | response_format.type  | invalid_value
 response_format       | {}                           | response_format.type  | missing_required_parameter
 modalities            | ["text", "audio"]            | modalities            | unsupported_value
@@ -107,7 +107,7 @@ shoal                 | {"deadline_ms": 1}           | shoal.deadline_ms     | i
 shoal                 | {"deadline_ms": 1e12}        | shoal.deadline_ms     | integer_above_max_value
 shoal                 | {"writer": 3}                | shoal.writer          | unknown_parameter
 shoal                 | {"progress": "loud"}         | shoal.progress        | invalid_value
-"#;
+"##;
 
 /// A right request with one field replaced.
 fn with(field: &str, value: Value) -> Value {
