@@ -117,8 +117,8 @@ impl ApiError {
             | Self::NoSuchRound(_)
             | Self::NoSuchNode(_)
             | Self::NoSuchPath { .. } => "not_found",
-            Self::Round(RoundError::ContextLength { .. })
-            | Self::Ask(_)
+            Self::Round(error) if is_the_clients(error) => "invalid",
+            Self::Ask(_)
             | Self::NotANode(_)
             | Self::ManyNodes { .. }
             | Self::Format(_)
@@ -148,7 +148,7 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Round(RoundError::ContextLength { .. }) => StatusCode::BAD_REQUEST,
+            Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -164,6 +164,20 @@ impl ResponseError for ApiError {
     }
 }
 
+/// Trying the same again would not help, and SDKs try what is no 4xx three times.
+fn is_the_clients(error: &RoundError) -> bool {
+    match error {
+        RoundError::ContextLength { .. }
+        | RoundError::NoTools
+        | RoundError::NoVision { .. }
+        | RoundError::Unsupported { .. }
+        | RoundError::Misfit { .. } => true,
+        RoundError::NoSuchModel { .. } | RoundError::NoMember | RoundError::NoCandidate { .. } => {
+            false
+        }
+    }
+}
+
 /// LangChain looks for the code `context_length_exceeded`, LiteLLM for this very sentence.
 fn round_message(error: &RoundError) -> String {
     match error {
@@ -174,7 +188,24 @@ fn round_message(error: &RoundError) -> String {
         RoundError::NoMember => {
             "The swarm has no member that can take work now. Try again in a moment.".into()
         }
-        RoundError::NoCandidate { .. } | RoundError::NoSuchModel { .. } => {
+        RoundError::NoTools => "Unsupported parameter: 'tools'. No model that serves this request \
+             calls functions: send it without them, or ask another model."
+            .into(),
+        RoundError::NoVision { path } => format!(
+            "Unsupported value: '{path}'. No model that serves this request looks at images: \
+             send it without them, or ask another model."
+        ),
+        RoundError::Misfit { asked, calls: false } => format!(
+            "None of {asked} answers keeps to 'response_format'. Say in the messages which JSON \
+             you want, allow more tokens, or ask another model."
+        ),
+        RoundError::Misfit { asked, calls: true } => format!(
+            "None of {asked} answers calls the functions as asked. Describe them more plainly, \
+             allow more tokens, or ask another model."
+        ),
+        RoundError::NoCandidate { .. }
+        | RoundError::NoSuchModel { .. }
+        | RoundError::Unsupported { .. } => {
             format!("The swarm found no answer: {error}.")
         }
     }
@@ -187,6 +218,16 @@ fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'st
         RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
         RoundError::ContextLength { .. } => {
             (INVALID, Some("messages".into()), Some("context_length_exceeded"))
+        }
+        RoundError::NoTools => (INVALID, Some("tools".into()), Some("unsupported_parameter")),
+        RoundError::NoVision { path } => (INVALID, Some(path.clone()), Some("unsupported_value")),
+        RoundError::Unsupported { .. } => (INVALID, None, Some("unsupported_value")),
+        // As Groq names them, whose API is this one: OpenAI has no such failures.
+        RoundError::Misfit { calls: false, .. } => {
+            (INVALID, Some("response_format".into()), Some("json_validate_failed"))
+        }
+        RoundError::Misfit { calls: true, .. } => {
+            (INVALID, Some("tools".into()), Some("tool_use_failed"))
         }
     }
 }
