@@ -91,7 +91,8 @@ impl Files {
     pub fn found(found: &pull::Found) -> Result<Self, LoadError> {
         match &found.place {
             pull::Place::Bundled(name) => Self::bundled(name),
-            pull::Place::Folder(path) | pull::Place::Gguf(path) => Self::open(path),
+            pull::Place::Folder(path) => Self::folder(path),
+            pull::Place::Gguf(path) => Self::gguf_file(path),
         }
     }
 
