@@ -8,7 +8,9 @@ far two of them are apart.
 """
 
 import argparse
+import importlib.util
 import json
+import multiprocessing
 import pathlib
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "bench"))
-from peers import Peer, module  # noqa: E402
+from peers import MODULES, Peer  # noqa: E402
 
 LIMITS = {"kl": 0.01, "argmax": 0.98, "same": 0.80}
 
@@ -48,6 +50,12 @@ def ours(arguments, prompts, folder):
     return lines, logits
 
 
+def theirs(peer, model, lines, count):
+    """Greedy tokens and the first logits of a peer after each prompt."""
+    peer = Peer(peer, model)
+    return [peer.greedy(line["tokens"], count, set(line["ends"])) for line in lines]
+
+
 def held_against(name, lines, reference, logits, answers):
     """One row of the table: means over the prompts."""
     pairs = list(zip(reference, logits))
@@ -73,15 +81,17 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         lines, logits = ours(arguments, prompts, pathlib.Path(folder))
 
+    # Each in a process of its own: two builds of one library do not get on in one.
     def answers(peer):
-        peer = Peer(peer, arguments.model)
-        assert peer.vocab_size == logits.shape[1], (peer.vocab_size, logits.shape)
-        return [peer.greedy(line["tokens"], arguments.tokens, set(line["ends"])) for line in lines]
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found = pool.apply(theirs, (peer, arguments.model, lines, arguments.tokens))
+        assert len(found[0][1]) == logits.shape[1], (peer, len(found[0][1]), logits.shape)
+        return found
 
     reference = answers("llama.cpp")
     own = [line["answer"] for line in lines]
     rows = [held_against("shoal-node", lines, reference, logits, own)]
-    if module("ik_llama"):
+    if importlib.util.find_spec(MODULES["ik_llama"].split(".")[0]):
         other = answers("ik_llama")
         rows.append(
             held_against("ik_llama", lines, reference, [x[1] for x in other], [x[0] for x in other])
