@@ -4,7 +4,10 @@
 //! as in FlashAttention), so that a block of keys and values is read from the cache once for many
 //! rows. The blocks stand at fixed positions and every row takes them in the same order, whatever
 //! other rows do: that is why prefill and decoding give the same bits.
-#![expect(clippy::indexing_slicing, reason = "offsets follow from shapes that are checked at the top")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "offsets follow from shapes that are checked at the top"
+)]
 
 mod append;
 mod block;
@@ -141,9 +144,11 @@ impl Call<'_> {
             for from in span.rows.clone().step_by(size).rev() {
                 let rows = from..span.rows.end.min(from + size);
                 let heads = 0..self.shape.kv_heads;
-                pieces.extend(
-                    heads.map(|kv_head| Piece { span: index, rows: rows.clone(), kv_head }),
-                );
+                pieces.extend(heads.map(|kv_head| Piece {
+                    span: index,
+                    rows: rows.clone(),
+                    kv_head,
+                }));
             }
         }
         pieces
@@ -179,7 +184,11 @@ fn check(
     let mut end = 0;
     for span in spans {
         if span.rows.start < end || span.rows.end < span.rows.start || span.rows.end > rows {
-            return range("the first row of a span", span.rows.start, "after the span before, inside");
+            return range(
+                "the first row of a span",
+                span.rows.start,
+                "after the span before, inside",
+            );
         }
         end = span.rows.end;
         let positions = span.past.saturating_add(span.rows.len());

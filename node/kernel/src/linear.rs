@@ -2,7 +2,10 @@
 //!
 //! At one token they are bound by reading the weights, at many by arithmetic. So tokens go in tiles
 //! that share each load of weights, and all matrices that read the same input in one parallel region.
-#![expect(clippy::indexing_slicing, reason = "offsets follow from shapes that are checked at the top")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "offsets follow from shapes that are checked at the top"
+)]
 
 mod float;
 mod quant;
@@ -39,12 +42,7 @@ pub struct Output<'a> {
 ///
 /// # Errors
 /// When a slice or a matrix does not fit.
-pub fn linear(
-    pool: &Pool,
-    x: &[f32],
-    tokens: usize,
-    outs: &mut [Output<'_>],
-) -> Result<(), Error> {
+pub fn linear(pool: &Pool, x: &[f32], tokens: usize, outs: &mut [Output<'_>]) -> Result<(), Error> {
     let Some(cols) = outs.first().map(|out| out.matrix.cols()) else { return Ok(()) };
     length("the input of a product", x.len(), tokens * cols)?;
     for out in outs.iter() {
@@ -59,8 +57,11 @@ pub fn linear(
     }
     let codes = outs.iter().any(|out| matches!(out.matrix.store, Store::Codes { .. }));
     let mut quads = quant::borrow_scratch();
-    let activations =
-        if codes { quant::activations(pool, x, tokens, &mut quads) } else { Activations::default() };
+    let activations = if codes {
+        quant::activations(pool, x, tokens, &mut quads)
+    } else {
+        Activations::default()
+    };
 
     let products: Vec<Product<'_>> = outs.iter_mut().map(Product::new).collect();
     let pieces = pieces(&products, pool.threads());
@@ -163,13 +164,7 @@ impl Panels<'_> {
 }
 
 #[inline(always)]
-fn store<S: Simd>(
-    s: S,
-    sums: S::F,
-    out: &mut [f32; ROWS],
-    bias: Option<&[f32; ROWS]>,
-    add: bool,
-) {
+fn store<S: Simd>(s: S, sums: S::F, out: &mut [f32; ROWS], bias: Option<&[f32; ROWS]>, add: bool) {
     let mut sums = sums;
     if let Some(bias) = bias {
         sums = s.add(sums, s.load(bias));

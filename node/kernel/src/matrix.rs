@@ -47,7 +47,11 @@ pub(crate) enum Store {
     Halves(Vec<Halves>),
     /// For each group of a panel: 8 lines (Q8, codes + 128) or 4 lines (Q4: line `i` holds inputs
     /// `4 i..` in the low nibbles, `16 + 4 i..` in the high ones), and its sixteen scales.
-    Codes { lines: Vec<Line>, scales: Vec<Halves>, mins: Vec<Halves> },
+    Codes {
+        lines: Vec<Line>,
+        scales: Vec<Halves>,
+        mins: Vec<Halves>,
+    },
 }
 
 impl Matrix {
@@ -131,9 +135,8 @@ impl Matrix {
 
     /// The code of one weight, its offset taken off.
     fn code(&self, lines: &[Line], group: usize, lane: usize, input: usize) -> i16 {
-        let byte = |line: usize| {
-            lines.get(line).map_or(0, |line| at(&line.0, lane * 4 + input % 4))
-        };
+        let byte =
+            |line: usize| lines.get(line).map_or(0, |line| at(&line.0, lane * 4 + input % 4));
         if self.format == Format::Q8 {
             return i16::from(byte(group * 8 + input / 4)) - 128;
         }

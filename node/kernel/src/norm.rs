@@ -42,12 +42,7 @@ pub fn rms_norm(
 ///
 /// # Errors
 /// When the lengths do not fit.
-pub fn rms_norm_in_place(
-    pool: &Pool,
-    x: &mut [f32],
-    gamma: &[f32],
-    eps: f32,
-) -> Result<(), Error> {
+pub fn rms_norm_in_place(pool: &Pool, x: &mut [f32], gamma: &[f32], eps: f32) -> Result<(), Error> {
     let width = gamma.len();
     let rows = x.len().checked_div(width).unwrap_or(0);
     length("the input of a norm", x.len(), rows * width)?;

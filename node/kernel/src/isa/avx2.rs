@@ -57,7 +57,6 @@ macro_rules! both {
 const LANES: [[f32; 8]; 2] =
     [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0]];
 
-#[expect(clippy::undocumented_unsafe_blocks, reason = "`op` carries the one argument for all")]
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const TILE: usize = 4;
     const QUERIES: usize = 3;
@@ -185,8 +184,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     fn sum(self, v: Self::F) -> f32 {
         op!({
             let eight = _mm256_add_ps(v[0], v[1]);
-            let four =
-                _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
         })
@@ -195,8 +193,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     fn greatest(self, v: Self::F) -> f32 {
         op!({
             let eight = _mm256_max_ps(v[0], v[1]);
-            let four =
-                _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
         })

@@ -27,9 +27,7 @@ impl Avx512 {
 
     /// Runs the kernel with the features on.
     pub(crate) fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"
-        )]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
         fn with<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
             kernel.run(s)
         }
@@ -48,7 +46,6 @@ macro_rules! op {
     };
 }
 
-#[expect(clippy::undocumented_unsafe_blocks, reason = "`op` carries the one argument for all")]
 impl Simd for Avx512 {
     const TILE: usize = 8;
     const QUERIES: usize = 8;
@@ -155,10 +152,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn to_i8(self, v: __m512, to: &mut [i8; 16]) {
-        op!(_mm_storeu_si128(
-            to.as_mut_ptr().cast(),
-            _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))
-        ));
+        op!(_mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))));
     }
 
     #[inline(always)]

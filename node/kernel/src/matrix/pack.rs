@@ -126,7 +126,8 @@ impl Matrix {
                 _ if input < 16 => (place * 4 + input / 4, code.cast_unsigned() & 15),
                 _ => (place * 4 + input / 4 - 4, code.cast_unsigned() << 4),
             };
-            if let Some(byte) = lines.get_mut(line).and_then(|l| l.0.get_mut(lane * 4 + input % 4)) {
+            if let Some(byte) = lines.get_mut(line).and_then(|l| l.0.get_mut(lane * 4 + input % 4))
+            {
                 *byte |= bits;
             }
         }
@@ -148,7 +149,8 @@ fn put<T>(lanes: &mut [T], lane: usize, value: T) {
 fn quantise(format: Format, values: &[f32]) -> Block {
     let mut block = Block { codes: [0; 32], scale: f16::ZERO, min: f16::ZERO };
     let inverse = |scale: f16| if scale == f16::ZERO { 0.0 } else { 1.0 / scale.to_f32() };
-    let greatest = values.iter().fold(0.0f32, |most, v| if v.abs() > most.abs() { *v } else { most });
+    let greatest =
+        values.iter().fold(0.0f32, |most, v| if v.abs() > most.abs() { *v } else { most });
     match format {
         Format::Q8 => {
             block.scale = f16::from_f32(greatest.abs() / 127.0);
