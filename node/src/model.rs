@@ -4,6 +4,8 @@
 pub mod files;
 pub(crate) mod bytes;
 pub mod gguf;
+mod safetensors;
+pub mod weights;
 pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;

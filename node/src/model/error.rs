@@ -23,6 +23,8 @@ pub enum LoadError {
     Weights { place: String, file: String, why: String },
     #[error("{place}: {why}")]
     Gguf { place: String, why: String },
+    #[error("{place}: {tensor} {why}")]
+    Tensor { place: String, tensor: String, why: String },
     #[error("{place}: the weights have no {tensor}")]
     NoTensor { place: String, tensor: String },
     #[error("{place}: {tensor} is {found:?}, but config.json makes it {expected:?}")]

@@ -6,12 +6,16 @@
 
 mod read;
 mod metadata;
-pub(crate) mod block;
+mod block;
+mod architecture;
+mod names;
+mod config;
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) use block::Kind;
+pub(crate) use block::{Group, Kind};
 pub use metadata::{Metadata, Value};
+pub(crate) use names::tensors;
 pub(crate) use read::Fault;
 
 use super::{LoadError, bytes::Bytes};
