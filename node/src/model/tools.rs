@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rand::{RngExt, distr::Alphanumeric};
 use shoal_proto::tools::{CALLS_MAX, ToolCall, Tools};
 
-use read::Step;
+use read::{Before, Step};
 
 /// How a model writes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +63,7 @@ pub(crate) struct CallParser {
     most: usize,
     /// Text that may be, or become, part of a call, with blanks before it.
     held: String,
-    /// Text was given out that is more than blanks.
-    spoken: bool,
+    before: Before,
     calls: Vec<ToolCall>,
 }
 
@@ -75,7 +74,7 @@ impl CallParser {
             names: tools.functions.iter().map(|function| function.name.clone()).collect(),
             most: if tools.parallel { CALLS_MAX } else { 1 },
             held: String::new(),
-            spoken: false,
+            before: Before::Nothing,
             calls: Vec::new(),
         }
     }
@@ -106,7 +105,7 @@ impl CallParser {
     fn read(&mut self, over: bool) -> String {
         let mut text = String::new();
         while !self.is_over() {
-            let step = read::step(&self.held, self.dialect, !self.spoken, over);
+            let step = read::step(&self.held, self.dialect, self.before, over);
             let (len, calls) = match step {
                 Step::Wait => break,
                 Step::Text(len) => (len, None),
@@ -115,9 +114,12 @@ impl CallParser {
             let rest = self.held.split_off(len);
             let taken = std::mem::replace(&mut self.held, rest);
             match calls.and_then(|calls| self.known(calls)) {
-                Some(calls) => self.calls.extend(calls),
+                Some(calls) => {
+                    self.before = Before::Calls;
+                    self.calls.extend(calls);
+                }
                 None => {
-                    self.spoken |= !taken.trim().is_empty();
+                    self.before = Before::Text;
                     text.push_str(&taken);
                 }
             }

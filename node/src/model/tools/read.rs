@@ -32,10 +32,25 @@ enum Markup {
     Calls(usize, Vec<Call>),
 }
 
-/// `silent`: no text but blanks was before. `over`: nothing follows.
-pub(super) fn step(held: &str, dialect: Dialect, silent: bool, over: bool) -> Step {
+/// What was before a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Before {
+    /// Nothing but blanks.
+    Nothing,
+    /// A call.
+    Calls,
+    Text,
+}
+
+/// `over`: nothing follows.
+pub(super) fn step(held: &str, dialect: Dialect, before: Before, over: bool) -> Step {
     let start = held.len() - held.trim_start().len();
-    let bare = dialect == Dialect::Llama && silent && held[start..].starts_with(['{', ';']);
+    let bare = dialect == Dialect::Llama
+        && match before {
+            Before::Nothing => held[start..].starts_with('{'),
+            Before::Calls => held[start..].starts_with(['{', ';']),
+            Before::Text => false,
+        };
     let opener = dialect.opener();
     let (at, inside) = if bare {
         (start, start)
@@ -47,9 +62,9 @@ pub(super) fn step(held: &str, dialect: Dialect, silent: bool, over: bool) -> St
         return text(undecided(held, opener));
     };
     // The text before it, without the blanks that belong to the call.
-    let before = held[..at].trim_end().len();
-    if before > 0 {
-        return Step::Text(before);
+    let spoken = held[..at].trim_end().len();
+    if spoken > 0 {
+        return Step::Text(spoken);
     }
     match markup(&held[inside..], dialect, over) {
         Markup::Calls(len, calls) => Step::Calls(inside + len, calls),
@@ -145,7 +160,8 @@ fn named(body: &str) -> Markup {
     };
     let name = name.trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-    if open > NAME_MAX || name.is_empty() || !name.chars().all(plain) {
+    let odd = |text: &str| !text.chars().all(plain);
+    if open > NAME_MAX || name.is_empty() || odd(name) || id.as_deref().is_some_and(odd) {
         return Markup::Malformed;
     }
     match json(&body[open..], '{') {
