@@ -112,6 +112,9 @@ struct NodeArgs {
     /// Let the endpoint judge pairs of answers too.
     #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
     upstream_judges: bool,
+    /// What the endpoint's model can do: some of tools, json, vision, embeddings; or none.
+    #[arg(long, value_name = "LIST", env = "SHOAL_NODE_UPSTREAM_CAN")]
+    upstream_can: Option<String>,
     /// The model's name in the swarm.
     #[arg(long, env = "SHOAL_NODE_NAME")]
     name: Option<String>,
@@ -234,6 +237,7 @@ impl NodeArgs {
         set(&mut config.upstream_key_env, self.upstream_key_env);
         set(&mut config.upstream_context, self.upstream_context);
         set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
+        set(&mut config.upstream_can, self.upstream_can);
         set(&mut config.name, self.name);
         set(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);
