@@ -26,6 +26,7 @@ pub struct Config {
     pub upstream_key_env: String,
     pub upstream_context: u32,
     pub upstream_judges: bool,
+    pub upstream_can: String,
     pub name: String,
     pub operator: String,
     pub slots: u32,
@@ -47,6 +48,7 @@ impl Default for Config {
             upstream_key_env: String::new(),
             upstream_context: 0,
             upstream_judges: false,
+            upstream_can: String::new(),
             name: String::new(),
             operator: String::new(),
             slots: 4,
@@ -195,7 +197,10 @@ impl Config {
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
         let judges = self.upstream_judges;
-        Ok(upstream::Settings { url, model, key, name: set(&self.name), context, judges })
+        let can =
+            set(&self.upstream_can).map(|list| upstream::Abilities::read(&list).map_err(wrong));
+        let (name, can) = (set(&self.name), can.transpose()?);
+        Ok(upstream::Settings { url, model, key, name, context, judges, can })
     }
 }
 

@@ -170,6 +170,9 @@ struct NodeArgs {
     /// Let the endpoint judge pairs of answers too.
     #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
     upstream_judges: bool,
+    /// What the endpoint's model can do: some of tools, json, vision, embeddings; or none.
+    #[arg(long, value_name = "LIST", env = "SHOAL_NODE_UPSTREAM_CAN")]
+    upstream_can: Option<String>,
     /// The model's name in the swarm.
     #[arg(long, env = "SHOAL_NODE_NAME")]
     name: Option<String>,
@@ -301,6 +304,7 @@ impl NodeArgs {
         set(&mut config.gateway_id, self.gateway_id);
         self.source.onto(config);
         set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
+        set(&mut config.upstream_can, self.upstream_can);
         set(&mut config.name, self.name);
         set(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);

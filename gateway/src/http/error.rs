@@ -49,6 +49,9 @@ pub(crate) enum ApiError {
     ContentType(String),
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
+    /// The same may work in a moment: as many requests as are taken are being answered.
+    #[error("Rate limit reached: {max} requests are being answered. Please try again in 1s.")]
+    TooMany { max: usize },
     /// The connection ended, or stalled, before the body did.
     #[error("The body of the request ended or stalled before all of it had arrived.")]
     BodyBroken,
@@ -104,6 +107,7 @@ impl ApiError {
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
             Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
+            Self::TooMany { .. } => ("requests", None, Some("rate_limit_exceeded")),
             Self::Round(error) => round_parts(error),
         };
         ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
@@ -126,7 +130,7 @@ impl ApiError {
             | Self::ContentType(_)
             | Self::TooLarge { .. }
             | Self::BodyBroken => "invalid",
-            Self::Round(_) => "unavailable",
+            Self::Round(_) | Self::TooMany { .. } => "unavailable",
             Self::Internal => "failed",
         }
     }
@@ -148,6 +152,7 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -156,8 +161,10 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
-            // Nodes come back within seconds; SDKs wait at least this long before they try again.
+        let soon = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+        if soon.contains(&self.status_code()) {
+            // Nodes come back and places become free within seconds; SDKs wait at least this long
+            // before they try again.
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         response.json(self.body())
