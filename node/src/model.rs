@@ -10,6 +10,8 @@ pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;
 pub(crate) mod template;
+pub(crate) mod tools;
+pub(crate) mod grammar;
 pub(crate) mod sample;
 pub(crate) mod stop;
 pub mod step;

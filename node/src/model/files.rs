@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{LoadError, bytes::Bytes, gguf::Gguf};
+use crate::pull;
 
 /// Name and content of the files of each bundled model.
 type Table = &'static [(&'static str, &'static [(&'static str, &'static [u8])])];
@@ -83,6 +84,15 @@ impl Files {
         match &self.place {
             Place::Gguf { opened, .. } => Some(opened),
             _ => None,
+        }
+    }
+
+    /// A model that [`crate::pull::resolve`] found.
+    pub fn found(found: &pull::Found) -> Result<Self, LoadError> {
+        match &found.place {
+            pull::Place::Bundled(name) => Self::bundled(name),
+            pull::Place::Folder(path) => Self::folder(path),
+            pull::Place::Gguf(path) => Self::gguf_file(path),
         }
     }
 
