@@ -6,39 +6,25 @@
 
 pub mod arch;
 pub mod shape;
-pub mod source;
 mod weights;
 mod batch;
 mod fused;
 mod plain;
+mod open;
 #[cfg(test)]
 mod tests;
 
+pub use open::{DeviceKind, Settings, open, shape_of};
 pub use shape::{Shape, ShapeError};
 pub use shoal_kernel::{Isa, KvFormat};
-pub use weights::Source;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::model::{
-    LoadError,
-    step::{Broken, Decode, Span},
-};
+use crate::model::step::{Broken, Decode, Span};
 use batch::Batch;
 use fused::Fused;
 use plain::Plain;
 use weights::Weights;
-
-/// How a decoder is built.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Threads of the fused operations, the caller's one of them.
-    pub threads: usize,
-    /// The instructions of the fused operations; the best that the processor has where `None`.
-    pub isa: Option<Isa>,
-    /// How the fused operations keep keys and values.
-    pub kv: KvFormat,
-}
 
 /// What a decoder's layers are made of. Rows of all tensors are the tokens of a step, spans one
 /// after another.
@@ -79,24 +65,6 @@ struct Decoder<O> {
     shape: Shape,
     operations: O,
     pages: usize,
-}
-
-/// Builds a decoder on a device: fused on burn's Flex backend, of burn's own operations elsewhere.
-///
-/// # Errors
-/// When a tensor is missing or of another shape than the configuration says.
-pub fn open(
-    shape: Shape,
-    source: &dyn Source,
-    device: &Device,
-    settings: Settings,
-) -> Result<Box<dyn Decode>, LoadError> {
-    let weights = Weights::read(&shape, source)?;
-    Ok(if *device == Device::flex() {
-        Box::new(fused(shape, weights, settings))
-    } else {
-        Box::new(plain(shape, &weights, device))
-    })
 }
 
 fn fused(shape: Shape, weights: Weights, settings: Settings) -> Decoder<Fused> {

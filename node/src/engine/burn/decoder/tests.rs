@@ -5,8 +5,11 @@ mod fixture;
 use shoal_kernel::Format;
 
 use super::*;
-use crate::model::step::{PAGE, Want};
-use fixture::{Fixture, all};
+use crate::model::{
+    step::{PAGE, Want},
+    weights::Quant,
+};
+use fixture::{Fixture, Packed, Renamed, all, named};
 
 /// One sequence that is read step by step, in pages that are not in order.
 struct Reader<'a> {
@@ -30,12 +33,13 @@ impl<'a> Reader<'a> {
 }
 
 fn settings() -> Settings {
-    Settings { threads: 2, isa: None, kv: KvFormat::F32 }
+    Settings { threads: 2, kv: KvFormat::F32, ..Settings::default() }
 }
 
 fn packed(fixture: &Fixture, format: Format) -> (Shape, Weights) {
     let shape = Shape::read(&fixture.config(), None).unwrap();
-    let weights = Weights::read(&shape, &fixture.source(format)).unwrap();
+    let tensors = Packed(fixture.tensors(), format);
+    let weights = Weights::read(&shape, &tensors, Quant::AsIs).unwrap();
     (shape, weights)
 }
 
@@ -75,5 +79,159 @@ fn every_architecture_computes_what_transformers_does() {
                 }
             }
         }
+    }
+}
+
+/// Spans of one step: tokens, past, pages, want.
+type Given<'a> = (&'a [u32], usize, &'a [u32], Want);
+
+fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
+    let span = |(tokens, past, pages, want): &Given<'_>| Span {
+        tokens,
+        past: *past,
+        pages,
+        want: *want,
+    };
+    let spans: Vec<Span<'_>> = spans.iter().map(span).collect();
+    decoder.step(&spans).unwrap()
+}
+
+#[test]
+fn a_row_depends_neither_on_its_batch_nor_on_how_its_prompt_was_cut() {
+    for fixture in all() {
+        let [mut decoder, _] = both(&fixture, Format::Q8);
+        let prompt = &fixture.prompt;
+        let alone = Reader::new(&mut *decoder).read(prompt);
+        let last = &alone[alone.len() - decoder.vocab()..];
+
+        decoder.reserve(24);
+        let (mine, other) = ([3, 20, 15], [4, 21, 16]);
+        let (head, tail) = prompt.split_at(17);
+        step(&mut *decoder, &[(head, 0, &mine, Want::Nothing)]);
+        step(&mut *decoder, &[(&tail[1..3], 0, &other, Want::All), (&tail[..5], 17, &mine, Want::Nothing)]);
+        let rows = [(&tail[5..], 22, &mine[..], Want::Last), (&tail[..4], 2, &other[..], Want::All)];
+        let logits = step(&mut *decoder, &rows);
+        assert_eq!(logits.len(), 5 * decoder.vocab());
+        assert!(logits[..decoder.vocab()] == *last, "{}: other bits", fixture.name);
+    }
+}
+
+#[test]
+fn quantised_weights_cost_what_rounding_costs_and_no_more() {
+    for fixture in all() {
+        for (format, most) in [(Format::Q8, 0.1), (Format::Q4, 0.1), (Format::Q4Min, 0.1)] {
+            let [mut fused, mut plain] = both(&fixture, format);
+            let size = fixture.prefill.iter().map(|logit| logit.abs()).fold(0.0, f32::max);
+            let rounded = Reader::new(&mut *fused).read(&fixture.prompt);
+            let exact = Reader::new(&mut *plain).read(&fixture.prompt);
+            // Both have the same weights: what differs is activations of 8 bits.
+            let apart = furthest(&rounded, &exact) / size;
+            assert!(apart <= most, "{} {format:?}: {apart} of the greatest logit", fixture.name);
+            assert!(apart > 0.0, "{} {format:?}: nothing was rounded", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_computes_what_plain_rust_does() {
+    for fixture in all() {
+        for format in [Format::F32, Format::Bf16, Format::Q8, Format::Q4] {
+            let [mut best, _] = both(&fixture, format);
+            let (shape, weights) = packed(&fixture, format);
+            let scalar = Settings { isa: Some(Isa::Scalar), threads: 1, ..settings() };
+            let mut scalar: Box<dyn Decode> = Box::new(fused(shape, weights, scalar));
+            let best = Reader::new(&mut *best).read(&fixture.prompt);
+            let apart = furthest(&best, &Reader::new(&mut *scalar).read(&fixture.prompt));
+            assert!(apart <= 1e-3, "{} {format:?}: {apart}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn half_precision_keys_and_values_change_little() {
+    for fixture in all() {
+        let (shape, weights) = packed(&fixture, Format::F32);
+        let settings = Settings { kv: KvFormat::F16, ..settings() };
+        let mut decoder: Box<dyn Decode> = Box::new(fused(shape, weights, settings));
+        let logits = Reader::new(&mut *decoder).read(&fixture.prompt);
+        let apart = furthest(&logits, &fixture.prefill);
+        assert!(apart <= 0.03, "{}: {apart}", fixture.name);
+    }
+}
+
+#[test]
+fn hidden_rows_are_what_the_head_makes_logits_of() {
+    let fixture = named("llama3");
+    for mut decoder in both(&fixture, Format::F32) {
+        decoder.reserve(3);
+        let pages = [0, 1, 2];
+        let span = Span { tokens: &fixture.prompt, past: 0, pages: &pages, want: Want::Last };
+        let hidden = decoder.hidden(&[span]).unwrap();
+        assert_eq!(hidden.len(), decoder.width());
+        let (_, weights) = packed(&fixture, Format::F32);
+        let mut row = vec![0.0; decoder.width()];
+        let logit = |token: usize, row: &mut [f32]| -> f32 {
+            weights.embed.row(token, row);
+            row.iter().zip(&hidden).map(|(weight, x)| weight * x).sum()
+        };
+        let expected = &fixture.prefill[fixture.prefill.len() - decoder.vocab()..];
+        for (token, expected) in expected.iter().enumerate() {
+            assert!((logit(token, &mut row) - expected).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn steps_that_make_no_sense_are_refused() {
+    let fixture = named("llama");
+    for mut decoder in both(&fixture, Format::F32) {
+        decoder.reserve(9);
+        let vocab = u32::try_from(decoder.vocab()).unwrap();
+        let pages: Vec<u32> = (0..9).collect();
+        let mut read = |tokens: &[u32], past: usize, pages: &[u32]| {
+            decoder.step(&[Span { tokens, past, pages, want: Want::Last }])
+        };
+        assert_eq!(read(&[], 0, &pages), Err(Broken), "no token");
+        assert_eq!(read(&[vocab], 0, &pages), Err(Broken), "no such token");
+        assert_eq!(read(&[1; 17], 0, &[0]), Err(Broken), "no room in its pages");
+        assert_eq!(read(&[1], 0, &[9]), Err(Broken), "no such page");
+        assert_eq!(read(&[1], 128, &pages), Err(Broken), "past the context");
+        assert_eq!(read(&[1], usize::MAX, &pages), Err(Broken), "past everything");
+        assert_eq!(read(&[1], 127, &pages).unwrap().len(), 96);
+        assert_eq!(decoder.step(&[]), Err(Broken), "nothing at all");
+    }
+}
+
+#[test]
+fn the_text_side_of_a_model_that_sees_is_found_under_its_longer_name() {
+    let fixture = named("gemma3");
+    let config = serde_json::json!({ "model_type": "gemma3", "text_config": fixture.config() });
+    let shape = Shape::read(&config, None).unwrap();
+    for prefix in ["language_model.", "model.language_"] {
+        let tensors = Renamed(fixture.tensors(), prefix);
+        let weights = Weights::read(&shape, &tensors, Quant::None).unwrap();
+        let mut decoder: Box<dyn Decode> = Box::new(fused(shape.clone(), weights, settings()));
+        let logits = Reader::new(&mut *decoder).read(&fixture.prompt);
+        assert!(furthest(&logits, &fixture.prefill) <= 1e-4);
+    }
+}
+
+#[test]
+fn weights_that_a_shape_has_no_place_for_are_refused() {
+    let fixture = named("qwen2");
+    let mut config = fixture.config();
+    config["model_type"] = serde_json::json!("llama");
+    let shape = Shape::read(&config, None).unwrap();
+    let error = Weights::read(&shape, &fixture.tensors(), Quant::None).unwrap_err().to_string();
+    assert!(error.ends_with("self_attn.k_proj.bias has no place in a llama model of this shape"), "{error}");
+}
+
+#[test]
+fn a_device_that_was_not_built_in_says_how_to() {
+    assert_eq!("cpu".parse(), Ok(DeviceKind::Cpu));
+    assert!("tpu".parse::<DeviceKind>().unwrap_err().contains("cpu, wgpu, cuda and metal"));
+    if !cfg!(feature = "metal") {
+        let error = "metal".parse::<DeviceKind>().unwrap_err();
+        assert_eq!(error, "this build has no metal: build it with --features metal");
     }
 }

@@ -1,34 +1,18 @@
 //! A model's weights, packed, under the names that Hugging Face gives them.
 
-use std::ops::Range;
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use shoal_kernel::Matrix;
 
-use super::shape::Shape;
-use crate::{engine::burn::decoder::arch::Norms, model::LoadError};
-
-/// Where the weights come from. Names are those of a Hugging Face checkpoint.
-pub trait Source {
-    /// Whether there is such a tensor.
-    fn has(&self, name: &str) -> bool;
-    /// A matrix, `shape` being `[outputs, inputs]`: all of its rows, or some.
-    ///
-    /// # Errors
-    /// When it is missing, of another shape, or of a type that is not read.
-    fn matrix(
-        &self,
-        name: &str,
-        shape: [usize; 2],
-        rows: Option<Range<usize>>,
-    ) -> Result<Matrix, LoadError>;
-    /// A vector.
-    ///
-    /// # Errors
-    /// As above.
-    fn floats(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError>;
-    /// What must be added to the weights of norms that count from 1.
-    fn norms_count_from_one(&self) -> bool;
-}
+use super::{arch::Norms, shape::Shape};
+use crate::model::{
+    LoadError,
+    weights::{Quant, Tensors, in_parallel},
+};
 
 /// All of them.
 #[derive(Debug)]
@@ -65,36 +49,41 @@ pub(super) struct Linear {
 }
 
 impl Weights {
-    pub(super) fn read(shape: &Shape, source: &dyn Source) -> Result<Self, LoadError> {
-        let prefix = prefix(source);
-        let read = Reader { shape, source, prefix };
+    /// Packs all of a model's tensors, each straight from its file.
+    pub(super) fn read(
+        shape: &Shape,
+        tensors: &dyn Tensors,
+        quant: Quant,
+    ) -> Result<Self, LoadError> {
+        let prefix = prefix(tensors);
+        let read = Reader { shape, tensors, quant, prefix, used: Mutex::default() };
         let table = [shape.vocab, shape.width];
-        let head = match shape.tied {
-            true => None,
-            false => Some(source.matrix("lm_head.weight", table, None)?),
-        };
-        Ok(Self {
-            embed: source.matrix(&format!("{prefix}embed_tokens.weight"), table, None)?,
-            layers: (0..shape.layers.len())
-                .map(|layer| read.layer(layer))
-                .collect::<Result<_, _>>()?,
+        let head = || read.matrix("lm_head.weight", table, None);
+        let layers = in_parallel(shape.layers.len(), |layer| read.layer(layer))?;
+        let weights = Self {
+            embed: read.matrix(&format!("{prefix}embed_tokens.weight"), table, None)?,
+            layers,
             norm: read.gamma(&format!("{prefix}norm"), shape.width)?,
-            head,
-        })
+            head: (!shape.tied).then(head).transpose()?,
+        };
+        read.nothing_left()?;
+        Ok(weights)
     }
 }
 
 /// Models that also see pictures keep their text side under a longer name.
-fn prefix(source: &dyn Source) -> &'static str {
+fn prefix(tensors: &dyn Tensors) -> &'static str {
     let all = ["model.", "language_model.model.", "model.language_model."];
-    let holds = |prefix: &&&str| source.has(&format!("{prefix}embed_tokens.weight"));
-    all.iter().find(holds).copied().unwrap_or("model.")
+    let holds = |prefix: &&str| tensors.shape(&format!("{prefix}embed_tokens.weight")).is_some();
+    all.into_iter().find(holds).unwrap_or("model.")
 }
 
 struct Reader<'a> {
     shape: &'a Shape,
-    source: &'a dyn Source,
+    tensors: &'a dyn Tensors,
+    quant: Quant,
     prefix: &'static str,
+    used: Mutex<BTreeSet<String>>,
 }
 
 impl Reader<'_> {
@@ -103,81 +92,113 @@ impl Reader<'_> {
         let (width, inner) = (shape.width, shape.inner);
         let (queries, keys) = shape.attention_widths();
         let at = |name: &str| format!("{}layers.{index}.{name}", self.prefix);
-        let around = shape.arch.norms == Norms::Around;
-        let gamma = |name: &str| self.gamma(&at(name), width);
+        let part = |joined: &str, all, from, name: &str, rows, bias| {
+            if shape.arch.joined {
+                let rows = Some(from..from + rows);
+                let matrix = self.matrix(&at(&format!("{joined}.weight")), [all, width], rows)?;
+                return Ok(Linear { matrix, bias: None });
+            }
+            self.linear(&at(name), [rows, width], bias)
+        };
+        let attention = |from, name: &str, rows| {
+            let all = queries + 2 * keys;
+            part("self_attn.qkv_proj", all, from, name, rows, shape.bias.qkv)
+        };
+        let mlp = |from, name: &str| {
+            part("mlp.gate_up_proj", 2 * inner, from, name, inner, shape.bias.mlp)
+        };
         let heads = || {
             let q = self.gamma(&at("self_attn.q_norm"), shape.dim)?;
             Ok::<_, LoadError>([q, self.gamma(&at("self_attn.k_norm"), shape.dim)?])
         };
-        let out = self.linear(&at("self_attn.o_proj"), [width, queries], shape.bias.out)?;
-        let down = self.linear(&at("mlp.down_proj"), [width, inner], shape.bias.mlp)?;
-        let [gate, up] =
-            self.split(&at("mlp."), &[("gate", inner), ("up", inner)], shape.bias.mlp)?;
+        let around = shape.arch.norms == Norms::Around;
+        let gamma = |name: &str| self.gamma(&at(name), width);
+        let after = |name: &str| around.then(|| gamma(name)).transpose();
         // Gemma's norm after attention has the name that all others give to the one before the MLP.
         let before_mlp =
             if around { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
-        let after = |name: &str| around.then(|| gamma(name)).transpose();
         Ok(LayerWeights {
             norm_attention: gamma("input_layernorm")?,
-            qkv: self.split(
-                &at("self_attn."),
-                &[("q", queries), ("k", keys), ("v", keys)],
-                shape.bias.qkv,
-            )?,
+            qkv: [
+                attention(0, "self_attn.q_proj", queries)?,
+                attention(queries, "self_attn.k_proj", keys)?,
+                attention(queries + keys, "self_attn.v_proj", keys)?,
+            ],
             norm_heads: shape.arch.qk_norm.then(heads).transpose()?,
-            out,
+            out: self.linear(&at("self_attn.o_proj"), [width, queries], shape.bias.out)?,
             after_attention: after("post_attention_layernorm")?,
             norm_mlp: gamma(before_mlp)?,
-            gate,
-            up,
-            down,
+            gate: mlp(0, "mlp.gate_proj")?,
+            up: mlp(inner, "mlp.up_proj")?,
+            down: self.linear(&at("mlp.down_proj"), [width, inner], shape.bias.mlp)?,
             after_mlp: after("post_feedforward_layernorm")?,
         })
     }
 
-    /// Projections of the same input, which some files hold in one matrix.
-    fn split<const N: usize>(
-        &self,
-        at: &str,
-        parts: &[(&str, usize); N],
-        bias: bool,
-    ) -> Result<[Linear; N], LoadError> {
-        let width = self.shape.width;
-        let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-        let joined = match names.concat().as_str() {
-            "qkv" => format!("{at}qkv_proj.weight"),
-            _ => format!("{at}gate_up_proj.weight"),
-        };
-        let total = parts.iter().map(|(_, rows)| rows).sum();
-        let mut from = 0;
-        let mut linears = Vec::with_capacity(N);
-        for (name, rows) in parts {
-            linears.push(if self.shape.arch.joined {
-                let rows = from..from + rows;
-                let matrix = self.source.matrix(&joined, [total, width], Some(rows.clone()))?;
-                from = rows.end;
-                Linear { matrix, bias: None }
-            } else {
-                self.linear(&format!("{at}{name}_proj"), [*rows, width], bias)?
-            });
-        }
-        let wrong = |_| LoadError::NoTensor { place: String::new(), tensor: joined };
-        linears.try_into().map_err(wrong)
+    fn linear(&self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, LoadError> {
+        let matrix = self.matrix(&format!("{name}.weight"), shape, None)?;
+        let [rows, _] = shape;
+        let bias = bias.then(|| self.vector(&format!("{name}.bias"), rows)).transpose()?;
+        Ok(Linear { matrix, bias })
     }
 
-    fn linear(&self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, LoadError> {
-        let matrix = self.source.matrix(&format!("{name}.weight"), shape, None)?;
-        let [rows, _] = shape;
-        let bias = bias.then(|| self.source.floats(&format!("{name}.bias"), rows)).transpose()?;
-        Ok(Linear { matrix, bias })
+    /// `[outputs, inputs]`: all of the rows, or some.
+    fn matrix(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Option<Range<usize>>,
+    ) -> Result<Matrix, LoadError> {
+        self.fits(name, &shape)?;
+        match rows {
+            Some(rows) => self.tensors.rows(name, rows, self.quant),
+            None => self.tensors.matrix(name, self.quant),
+        }
+    }
+
+    fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
+        self.fits(name, &[len])?;
+        self.tensors.floats(name)
     }
 
     /// A norm's factors.
     fn gamma(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
-        let mut gamma = self.source.floats(&format!("{name}.weight"), len)?;
-        if self.shape.arch.norms == Norms::Around && !self.source.norms_count_from_one() {
+        let mut gamma = self.vector(&format!("{name}.weight"), len)?;
+        if self.shape.arch.norms == Norms::Around {
             gamma.iter_mut().for_each(|factor| *factor += 1.0);
         }
         Ok(gamma)
+    }
+
+    fn fits(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
+        let (place, tensor) = (self.tensors.place(), name.to_owned());
+        match self.tensors.shape(name) {
+            None => Err(LoadError::NoTensor { place, tensor }),
+            Some(found) if found == expected => {
+                self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(tensor);
+                Ok(())
+            }
+            Some(found) => {
+                Err(LoadError::Shape { place, tensor, found, expected: expected.to_vec() })
+            }
+        }
+    }
+
+    /// Weights of layers that nothing above reads belong to a part that this build has not: the
+    /// model would be another one without it.
+    fn nothing_left(&self) -> Result<(), LoadError> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = format!("{}layers.", self.prefix);
+        let weighs = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+        let left = |name: &String| {
+            name.starts_with(&layers) && weighs(name) && !used.contains(name.as_str())
+        };
+        match self.tensors.names().into_iter().find(left) {
+            None => Ok(()),
+            Some(tensor) => {
+                let why = format!("has no place in a {} model of this shape", self.shape.arch.kind);
+                Err(LoadError::Tensor { place: self.tensors.place(), tensor, why })
+            }
+        }
     }
 }

@@ -6,7 +6,11 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use shoal_kernel::Format;
 
-use crate::{engine::burn::decoder::source::Folder, model::files::Files};
+use crate::model::{
+    LoadError,
+    files::Files,
+    weights::{Quant, Tensors, Weights},
+};
 
 pub(super) struct Fixture {
     pub(super) name: String,
@@ -60,9 +64,66 @@ impl Fixture {
         serde_json::from_slice(&fs::read(self.folder.join("config.json")).unwrap()).unwrap()
     }
 
-    pub(super) fn source(&self, format: Format) -> Folder {
-        let files = Files::folder(&self.folder).unwrap();
-        // What is expected is no weights.
-        Folder::read_where(&files, format, |file| file == "model.safetensors").unwrap()
+    pub(super) fn tensors(&self) -> Weights {
+        Weights::open(&Files::folder(&self.folder).unwrap()).unwrap()
+    }
+}
+
+/// Tensors in a format of choice.
+#[derive(Debug)]
+pub(super) struct Packed(pub(super) Weights, pub(super) Format);
+
+impl Tensors for Packed {
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.shape(name)
+    }
+
+    fn format(&self, _: &str, _: Quant) -> Result<Format, LoadError> {
+        Ok(self.1)
+    }
+
+    fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
+        self.0.row(name, row, out)
+    }
+}
+
+/// Tensors whose names have `model.` replaced: `language_model.` puts itself before it,
+/// `model.language_` in its middle.
+#[derive(Debug)]
+pub(super) struct Renamed(pub(super) Weights, pub(super) &'static str);
+
+impl Renamed {
+    fn old<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix(self.1).unwrap_or(name)
+    }
+}
+
+impl Tensors for Renamed {
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.names().into_iter().map(|name| format!("{}{name}", self.1)).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        name.starts_with(self.1).then(|| self.0.shape(self.old(name))).flatten()
+    }
+
+    fn format(&self, _: &str, _: Quant) -> Result<Format, LoadError> {
+        Ok(Format::F32)
+    }
+
+    fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
+        self.0.row(self.old(name), row, out)
     }
 }
