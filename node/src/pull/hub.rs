@@ -217,7 +217,8 @@ async fn one(
 ) -> Result<PathBuf, PullError> {
     let blob = layout.blob(&file.etag);
     let what = format!("{}/{}", id.repo, file.name);
-    let _lock = Lock::take(&layout.lock(&file.etag), &what, settings.patience.lock).await?;
+    let limit = (settings.patience.lock, settings.shows);
+    let _lock = Lock::take(&layout.lock(&file.etag), &what, limit).await?;
     if blob.is_file() {
         progress.add(file.bytes.unwrap_or_default());
         return Ok(blob);
