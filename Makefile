@@ -31,7 +31,7 @@ test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm
 	node/tests/real/run
 
 test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
-	$(CARGO) test -p shoal-sim --test live clients:: -- --nocapture
+	$(CARGO) test --workspace --test live -- clients:: --nocapture
 
 bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
 	$(CARGO) build --release --package shoal-node
