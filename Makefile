@@ -18,7 +18,7 @@ build: ## the gateway, the node and the launcher
 
 # Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
 # swarm in order, and make sees its exit code.
-run: build ## a gateway and a swarm of bundled specialists, ready to answer
+run: build ## a gateway and the bundled specialists, ready to answer; MODELS=smollm2-135m,... joins them
 	@bash -c 'set -m; SHOAL_REVISION=$(SHOAL_REVISION) $(BIN)/shoal-swarm; exit $$?'
 
 # Builds the programs too: each has integration tests, so that one set of features serves all.

@@ -68,6 +68,9 @@ enum Command {
         /// A name that `shoal-node models` lists, or org/name (or org/name:FILE.gguf) of a hub.
         #[arg(value_name = "NAME")]
         name: String,
+        /// Stop when standard input closes: for a parent process that must not leave orphans.
+        #[arg(long)]
+        until_stdin_closes: bool,
     },
     /// Talks to a model in the terminal, without any gateway; through a pipe, an answer a line.
     #[command(after_help = CHAT_EXAMPLES)]
@@ -206,7 +209,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let (until_stdin_closes, read) = match cli.command {
         Some(Command::Models) => return told(models(), 1),
-        Some(Command::Pull { name }) => return told(bring(&name), 1),
+        Some(Command::Pull { name, until_stdin_closes }) => {
+            return told(bring(&name, until_stdin_closes), 1);
+        }
         Some(Command::Chat(chat)) => return talk(chat),
         #[cfg(feature = "burn")]
         Some(Command::Bench { model, tokens }) => return told(measure(&model, tokens), 1),
@@ -234,6 +239,12 @@ fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
 
 #[tokio::main]
 async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let stop = stops(until_stdin_closes)?;
+    Ok(node::run(settings, &stop).await?)
+}
+
+/// Cancelled when standard input closes, if that is wished.
+fn stops(until_stdin_closes: bool) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
@@ -243,7 +254,7 @@ async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Res
             stop.cancel();
         })?;
     }
-    Ok(node::run(settings, &stop).await?)
+    Ok(stop)
 }
 
 impl AuditArgs {
@@ -323,14 +334,17 @@ fn models() -> anyhow::Result<()> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn bring(name: &str) -> anyhow::Result<()> {
+async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
     let settings = pull::Settings::from_env()?;
+    let stop = stops(until_stdin_closes)?;
     if let Some(terms) = pull::terms(name) {
         eprintln!("{terms}");
     }
+    let stopped = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
     let found = tokio::select! {
         found = pull::pull(name, &settings) => found?,
-        _ = tokio::signal::ctrl_c() => return Err(anyhow!("{name}: stopped; run it again to go on")),
+        _ = tokio::signal::ctrl_c() => return stopped(),
+        () = stop.cancelled() => return stopped(),
     };
     let path = found.place.path().unwrap_or(std::path::Path::new(name));
     say(&path.display())

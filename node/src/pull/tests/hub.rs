@@ -146,6 +146,22 @@ async fn offline_serves_what_python_fetched_and_asks_nobody() {
 }
 
 #[tokio::test]
+async fn what_is_here_will_do_when_no_hub_can_be_reached() {
+    let mut repo = Repo::open().await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let there = std::mem::replace(
+        &mut repo.settings.hub.endpoint,
+        format!("http://{closed}/").parse().unwrap(),
+    );
+    let said = repo.complaint("org/tiny").await;
+    assert!(said.starts_with(&format!("org/tiny: cannot reach {closed}: ")), "{said}");
+    let gone = std::mem::replace(&mut repo.settings.hub.endpoint, there);
+    repo.pull().await.unwrap();
+    repo.settings.hub.endpoint = gone;
+    repo.holds(&repo.pull().await.unwrap());
+}
+
+#[tokio::test]
 async fn a_cut_connection_goes_on_with_the_next_byte() {
     let repo = Repo::open().await;
     repo.server.behaves(Manners { cut: Some(40_000), ..Manners::default() });
