@@ -19,8 +19,8 @@ use shoal_proto::{
 };
 
 use super::{tokenizer::Tokenizer, tools::Dialect};
-use watch::Watch;
 use crate::engine::EngineError;
+use watch::Watch;
 
 /// Bytes of a schema, expression or grammar: what a client may write that costs a node time before
 /// it can refuse. The largest schemas in use (FHIR's) are below a megabyte.

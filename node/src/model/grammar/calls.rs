@@ -21,7 +21,8 @@ pub(super) fn grammar(
     answer: Option<&str>,
     exact: bool,
 ) -> Result<String, String> {
-    let mut rules = vec![format!("start: {}calls", if answer.is_some() { "answer | " } else { "" })];
+    let mut rules =
+        vec![format!("start: {}calls", if answer.is_some() { "answer | " } else { "" })];
     rules.extend(answer.map(|answer| format!("answer: {answer}")));
     rules.push(around(dialect, tools.parallel).to_owned());
     let functions = allowed(tools);

@@ -14,8 +14,28 @@ use crate::model::{
 
 /// Tokens that cross the borders of JSON's parts, which a mask has to get right.
 const LONGER: [&str; 22] = [
-    "{\"", "\":", "\":\u{120}", ",\u{120}\"", "\"}", "}}", "[[", "],", "]}", "true", "null", "12",
-    "0.", "\u{10a}\u{120}\u{120}", "\u{c3}\u{a4}", "name", "\"name", "ell", "</", "-1", "\\u", "\\\"",
+    "{\"",
+    "\":",
+    "\":\u{120}",
+    ",\u{120}\"",
+    "\"}",
+    "}}",
+    "[[",
+    "],",
+    "]}",
+    "true",
+    "null",
+    "12",
+    "0.",
+    "\u{10a}\u{120}\u{120}",
+    "\u{c3}\u{a4}",
+    "name",
+    "\"name",
+    "ell",
+    "</",
+    "-1",
+    "\\u",
+    "\\\"",
 ];
 
 fn words() -> (Tokenizer, TempDir) {
@@ -187,11 +207,8 @@ fn expressions_and_grammars_are_kept_to() {
 #[test]
 fn an_answer_ends_where_its_form_is_whole_and_not_before() {
     let (words, grammars) = grammars();
-    let format = Format {
-        kind: FormatKind::Regex as i32,
-        body: "ab?".to_owned(),
-        ..Format::default()
-    };
+    let format =
+        Format { kind: FormatKind::Regex as i32, body: "ab?".to_owned(), ..Format::default() };
     let mut constraint = Constraint::new(Some(&format), None, &grammars).unwrap().unwrap();
     let end = words.ends().next().unwrap();
     let a = tokens(&words, "a")[0];
@@ -233,9 +250,9 @@ fn functions(choice: ToolChoice, strict: bool) -> Tools {
         strict,
         ..Function::default()
     };
-    let city = r#"{"type": "object", "properties": {"city": {"type": "string", "maxLength": 5},
+    let city = r##"{"type": "object", "properties": {"city": {"type": "string", "maxLength": 5},
         "days": {"$ref": "#/$defs/n"}}, "required": ["city", "days"],
-        "additionalProperties": false, "$defs": {"n": {"type": "integer"}}}"#;
+        "additionalProperties": false, "$defs": {"n": {"type": "integer"}}}"##;
     Tools {
         functions: vec![function("weather", city), function("now", "")],
         choice: choice as i32,
@@ -317,8 +334,11 @@ fn functions_nobody_is_strict_about_leave_the_model_free() {
 fn an_answer_with_a_form_may_be_a_call_instead() {
     let (words, grammars) = grammars();
     let tools = functions(ToolChoice::Auto, false);
-    let format = schema(&json!({ "type": "object", "properties": { "a": { "type": "null" } },
-        "required": ["a"], "additionalProperties": false }), true);
+    let format = schema(
+        &json!({ "type": "object", "properties": { "a": { "type": "null" } },
+        "required": ["a"], "additionalProperties": false }),
+        true,
+    );
     let tools = Some((&tools, Dialect::Hermes));
     let mut constraint = Constraint::new(Some(&format), tools, &grammars).unwrap().unwrap();
     let mask = constraint.mask().unwrap().unwrap();

@@ -46,14 +46,16 @@ fn each_dialect_is_understood() {
     let open = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n";
     assert_eq!(read(Dialect::Hermes, &[open]), (String::new(), vec![now()]));
 
-    let llama = r#"{"name": "weather", "parameters": {"city": "Graz"}}; {"name": "now", "parameters": {}}"#;
+    let llama =
+        r#"{"name": "weather", "parameters": {"city": "Graz"}}; {"name": "now", "parameters": {}}"#;
     assert_eq!(read(Dialect::Llama, &[llama]), (String::new(), vec![graz(), now()]));
     let tagged = format!("<|python_tag|>{llama}");
     assert_eq!(read(Dialect::Llama, &[&tagged]), (String::new(), vec![graz(), now()]));
 
     let nemo = r#"[TOOL_CALLS][{"name": "weather", "arguments": {"city": "Graz"}, "id": "abcDEF123"}, {"name": "now", "arguments": {}}]"#;
     assert_eq!(read(Dialect::Mistral, &[nemo]), (String::new(), vec![graz(), now()]));
-    let small = r#"Hm.[TOOL_CALLS]weather[CALL_ID]abcDEF123[ARGS]{"city": "Graz"}[TOOL_CALLS]now[ARGS]{}"#;
+    let small =
+        r#"Hm.[TOOL_CALLS]weather[CALL_ID]abcDEF123[ARGS]{"city": "Graz"}[TOOL_CALLS]now[ARGS]{}"#;
     assert_eq!(read(Dialect::MistralArgs, &[small]), ("Hm.".to_owned(), vec![graz(), now()]));
 }
 
@@ -91,7 +93,8 @@ fn what_is_no_call_is_text_and_never_lost() {
 #[test]
 fn braces_inside_of_strings_end_nothing() {
     let arguments = json!({ "city": "}\"]</tool_call>{\\" });
-    let text = format!("<tool_call>{{\"name\": \"weather\", \"arguments\": {arguments}}}</tool_call>");
+    let text =
+        format!("<tool_call>{{\"name\": \"weather\", \"arguments\": {arguments}}}</tool_call>");
     let expected = vec![("weather".to_owned(), arguments.to_string())];
     assert_eq!(read(Dialect::Hermes, &[&text]), (String::new(), expected));
 }
@@ -128,9 +131,29 @@ fn templates_tell_the_dialect() {
 fn parts(dialect: Dialect) -> impl Strategy<Value = Vec<String>> {
     let opener = dialect.opener();
     let known = [
-        opener, "</tool_call>", " ", "\n", ";", "; ", "{", "}", "[", "]", ",", "\"", "\\", "a", "\u{e4}",
-        "now", "[ARGS]", "[CALL_ID]", "weather", "<tool", "{\"name\": \"now\", \"arguments\": {}}",
-        "{\"name\": \"now\", \"parameters\": {\"a\": [1]}}", "{\"name\": \"x\", \"arguments\": {}}",
+        opener,
+        "</tool_call>",
+        " ",
+        "\n",
+        ";",
+        "; ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"",
+        "\\",
+        "a",
+        "\u{e4}",
+        "now",
+        "[ARGS]",
+        "[CALL_ID]",
+        "weather",
+        "<tool",
+        "{\"name\": \"now\", \"arguments\": {}}",
+        "{\"name\": \"now\", \"parameters\": {\"a\": [1]}}",
+        "{\"name\": \"x\", \"arguments\": {}}",
         "[{\"name\": \"now\", \"arguments\": {\"b\": \"}\"}}]",
     ];
     let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
