@@ -6,12 +6,13 @@ use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     chat,
-    config::{Config, Settings},
+    config::{Config, Serving, Settings},
     link::Secret,
     node, pull,
     telemetry::{self, LogFormat},
 };
 use shoal_proto::generate::Sampling;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
@@ -352,21 +353,14 @@ async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
 
 /// Ends as soon as the conversation does: a thread that still waits for a line is left behind.
 fn talk(chat: ChatArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return told(Err(error.into()), 1),
-    };
-    let ended = runtime.block_on(converse(chat));
-    runtime.shutdown_background();
-    told(ended, 1)
-}
-
-async fn converse(chat: ChatArgs) -> anyhow::Result<()> {
     let mut config = Config::default();
     chat.source.onto(&mut config);
     // One asker: more threads would only wait.
     config.slots = 1;
-    let serving = config.serving()?;
+    let serving = match config.serving() {
+        Ok(serving) => serving,
+        Err(error) => return told(Err(error.into()), 2),
+    };
     let wishes = chat::Wishes {
         system: chat.system,
         sampling: Sampling {
@@ -376,20 +370,31 @@ async fn converse(chat: ChatArgs) -> anyhow::Result<()> {
             ..Sampling::default()
         },
     };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(Err(error.into()), 1),
+    };
+    let ended = runtime.block_on(converse(&serving, &wishes));
+    runtime.shutdown_background();
+    told(ended, 1)
+}
+
+async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let engine = tokio::select! {
-        engine = node::open(&serving) => engine?,
-        _ = tokio::signal::ctrl_c() => return Err(anyhow!("stopped before the model was ready")),
+        engine = node::open(serving) => engine?,
+        _ = interrupt.recv() => return Err(anyhow!("stopped before the model was ready")),
     };
     let stop = tokio::sync::Notify::new();
     let interrupts = async {
-        while tokio::signal::ctrl_c().await.is_ok() {
+        while interrupt.recv().await.is_some() {
             stop.notify_waiters();
         }
         std::future::pending().await
     };
     let mut out = std::io::stdout();
     tokio::select! {
-        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, &wishes, &stop) => Ok(ended?),
+        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, wishes, &stop) => Ok(ended?),
         never = interrupts => never,
     }
 }

@@ -74,7 +74,10 @@ pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullErro
     match Id::parse(model) {
         Some(id) => match hub::cached(&id, settings) {
             Some(found) => Ok(found),
-            None => hub::pull(&id, settings).await,
+            None => {
+                tracing::info!(model, "fetching the model from the hub");
+                hub::pull(&id, settings).await
+            }
         },
         None => Err(unknown(model)),
     }

@@ -122,9 +122,18 @@ fn a_model_of_the_catalogue_that_is_not_here_names_the_way_to_get_it() {
     let home = tempfile::tempdir().unwrap();
     let asked = ["--gateway", "127.0.0.1:9", "--model", "smollm2-135m"];
     let (_, err) = texts(&node(&asked, home.path()).output().unwrap());
-    let expected = "shoal-node: smollm2-135m is not here yet: get it with `shoal-node pull \
-                    smollm2-135m`\n";
-    assert_eq!(err, expected);
+    let expected =
+        "shoal-node: smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
+    assert_eq!(err.lines().collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn a_chat_without_a_model_is_one_line_and_exit_code_2() {
+    let home = tempfile::tempdir().unwrap();
+    let output = node(&["chat"], home.path()).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(err.starts_with("shoal-node: no model: name one with --model"), "{err}");
+    assert_eq!((err.lines().count(), output.status.code()), (1, Some(2)));
 }
 
 #[test]
