@@ -8,15 +8,20 @@ pub mod limits;
 mod messages;
 pub mod mode;
 pub mod parse;
+pub mod embed;
+pub mod rank;
+mod door;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+pub use embed::{EmbedAsk, EmbedRequest};
 pub use error::AskError;
 pub use limits::Limits;
 pub use mode::Mode;
 pub use parse::ChatRequest;
+pub use rank::RankRequest;
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Finish, Sampling},

@@ -7,6 +7,8 @@ mod running;
 mod sse;
 mod openai;
 mod models;
+mod embeddings;
+mod rank;
 mod rounds;
 mod transcript;
 mod nodes;
@@ -132,6 +134,8 @@ fn routes(service: &mut ServiceConfig) {
         .app_data(path)
         .app_data(query)
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
+        .service(resource("/v1/embeddings").route(web::post().to(embeddings::create)))
+        .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
         .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
         .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))

@@ -6,8 +6,9 @@ pub mod upstream;
 #[cfg(test)]
 pub(crate) mod script;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{self, BoxFuture};
 use shoal_proto::{
+    embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
     hello::Model,
     judge::{Ballot, Judge},
@@ -25,6 +26,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Judges candidates. Dropping the future stops the work.
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>>;
+
+    /// Turns texts into vectors of length 1, where the model says that it does. Dropping the
+    /// future stops the work.
+    fn embed(&self, _ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let message = "this model does not turn texts into vectors";
+        Box::pin(future::ready(Err(EngineError::new(Fault::Unsupported, message))))
+    }
 }
 
 /// What an engine says while it writes.

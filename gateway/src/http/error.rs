@@ -117,7 +117,7 @@ impl ApiError {
             | Self::NoSuchRound(_)
             | Self::NoSuchNode(_)
             | Self::NoSuchPath { .. } => "not_found",
-            Self::Round(RoundError::ContextLength { .. })
+            Self::Round(RoundError::ContextLength { .. } | RoundError::Cannot { .. })
             | Self::Ask(_)
             | Self::NotANode(_)
             | Self::ManyNodes { .. }
@@ -148,7 +148,9 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Round(RoundError::ContextLength { .. }) => StatusCode::BAD_REQUEST,
+            Self::Round(RoundError::ContextLength { .. } | RoundError::Cannot { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -174,6 +176,8 @@ fn round_message(error: &RoundError) -> String {
         RoundError::NoMember => {
             "The swarm has no member that can take work now. Try again in a moment.".into()
         }
+        RoundError::Cannot { .. } => format!("Unsupported value: 'model': {error}."),
+        RoundError::NoBallot { .. } => format!("The texts could not be ranked: {error}."),
         RoundError::NoCandidate { .. } | RoundError::NoSuchModel { .. } => {
             format!("The swarm found no answer: {error}.")
         }
@@ -185,6 +189,8 @@ fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'st
         RoundError::NoSuchModel { .. } => (INVALID, None, Some("model_not_found")),
         RoundError::NoMember => (SERVER, None, Some("no_member")),
         RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
+        RoundError::NoBallot { .. } => (SERVER, None, Some("no_ballots")),
+        RoundError::Cannot { .. } => (INVALID, Some("model".into()), Some("unsupported_value")),
         RoundError::ContextLength { .. } => {
             (INVALID, Some("messages".into()), Some("context_length_exceeded"))
         }

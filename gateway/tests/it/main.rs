@@ -14,6 +14,8 @@ mod errors;
 mod chat;
 mod sse;
 mod models;
+mod embeddings;
+mod rank;
 mod rounds;
 mod nodes;
 mod export;
