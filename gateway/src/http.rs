@@ -6,6 +6,10 @@ mod body;
 mod running;
 mod sse;
 mod openai;
+mod told;
+mod completions;
+mod messages;
+mod responses;
 mod models;
 mod embeddings;
 mod rank;
@@ -33,6 +37,7 @@ pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
 pub use openai::unix_now;
+pub use responses::store::Responses;
 pub use transcript::Transcripts;
 
 use crate::{
@@ -50,6 +55,7 @@ pub struct App {
     pub limits: Limits,
     pub metrics: Metrics,
     pub transcripts: Transcripts,
+    pub responses: Responses,
     /// Keeps rounds for training, where operator and client agree.
     pub keeper: Keeper,
     pub registry: prometheus::Registry,
@@ -134,6 +140,30 @@ fn routes(service: &mut ServiceConfig) {
         .app_data(path)
         .app_data(query)
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
+        .service(resource("/v1/completions").route(web::post().to(completions::create)))
+        .service(resource("/v1/responses").route(web::post().to(responses::create)))
+        .service(
+            resource("/v1/responses/{id}")
+                .route(web::get().to(responses::one))
+                .route(web::delete().to(responses::delete)),
+        )
+        .service(
+            resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)),
+        )
+        .service(
+            resource("/v1/responses/{id}/input_items")
+                .route(web::get().to(responses::input_items)),
+        )
+        .service(
+            web::resource("/v1/messages")
+                .route(web::post().to(messages::create))
+                .default_service(web::to(messages::wrong_method)),
+        )
+        .service(
+            web::resource("/v1/messages/count_tokens")
+                .route(web::post().to(messages::count_tokens))
+                .default_service(web::to(messages::wrong_method)),
+        )
         .service(resource("/v1/embeddings").route(web::post().to(embeddings::create)))
         .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))

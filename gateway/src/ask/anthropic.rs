@@ -58,7 +58,7 @@ impl MessageRequest {
                 return Err(AskError::unsupported_parameter(name, why));
             }
         }
-        Ok(Self { chat: door::parse(chat, limits, NAMES)? })
+        Ok(Self { chat: door::parse(&chat, limits, NAMES)? })
     }
 }
 

@@ -68,7 +68,7 @@ impl CompletionRequest {
         best_of(&request, named, &mut chat)?;
         let first = prompts.first().map_or("", String::as_str);
         chat.insert("messages".into(), json!([{ "role": "user", "content": first }]));
-        let chat = door::parse(chat, limits, NAMES)?;
+        let chat = door::parse(&chat, limits, NAMES)?;
         let logprobs = logprobs.and_then(|count| usize::try_from(count).ok());
         Ok(Self { chat, prompts, echo, logprobs })
     }

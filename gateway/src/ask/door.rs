@@ -39,12 +39,11 @@ pub(super) fn chat(body: &Map<String, Value>) -> Map<String, Value> {
 
 /// Checks a chat that stands for another request.
 pub(super) fn parse(
-    chat: Map<String, Value>,
+    chat: &Map<String, Value>,
     limits: &Limits,
     names: Names<'_>,
 ) -> Result<ChatRequest, AskError> {
-    let body = Value::Object(chat).to_string();
-    ChatRequest::parse(body.as_bytes(), limits).map_err(|error| error.renamed(names))
+    ChatRequest::read(chat, limits).map_err(|error| error.renamed(names))
 }
 
 impl AskError {

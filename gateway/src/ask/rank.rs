@@ -54,7 +54,7 @@ impl RankRequest {
         }
         chat.extend(map.get("shoal").map(|wish| ("shoal".to_owned(), wish.clone())));
         let names: door::Names<'_> = if prompted { &[("messages", "prompt.")] } else { &[] };
-        let parsed = door::parse(chat, limits, names)?;
+        let parsed = door::parse(&chat, limits, names)?;
         let mut ask = parsed.ask;
         // An operator may have set rounds to none; a ranking without judges is none.
         ask.effort.judges = ask.effort.judges.max(1);

@@ -114,7 +114,7 @@ impl ResponseRequest {
         messages.extend(items::messages(earlier, &self.input)?);
         let mut chat = self.chat.clone();
         chat.insert("messages".into(), messages.into());
-        door::parse(chat, limits, NAMES)
+        door::parse(&chat, limits, NAMES)
     }
 }
 

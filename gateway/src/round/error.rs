@@ -24,6 +24,18 @@ pub enum RoundError {
     /// The same texts may be ranked a moment later: judges were asked, none answered in time.
     #[error("no ballot in time: {asked} members were asked")]
     NoBallot { asked: usize },
+    /// Without functions it may work: nobody who could be asked calls any.
+    #[error("no member that could be asked calls functions")]
+    NoTools,
+    /// Without images it may work: nobody who could be asked looks at any. `path` is the first.
+    #[error("no member that could be asked looks at images")]
+    NoVision { path: String },
+    /// Whoever was asked says that it cannot do what the ask wants.
+    #[error("none of the {asked} members that were asked can do that")]
+    Unsupported { asked: usize },
+    /// Members answered, and no answer kept to the form that was asked for.
+    #[error("none of {asked} answers keeps to the form that was asked for")]
+    Misfit { asked: usize, calls: bool },
 }
 
 impl RoundError {
@@ -36,6 +48,10 @@ impl RoundError {
             Self::ContextLength { .. } => "context_length",
             Self::Cannot { .. } => "cannot",
             Self::NoBallot { .. } => "no_ballot",
+            Self::NoTools => "no_tools",
+            Self::NoVision { .. } => "no_vision",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Misfit { .. } => "misfit",
         }
     }
 }

@@ -4,7 +4,10 @@
 //! Nothing is learned from it: who brings the texts could bring them to make a judge look good.
 
 use shoal_proto::{NodeId, generate::Finish};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use super::{
     Config, LOOK, Round, RoundError, Rounds, evidence::Certainty, judge, metrics::Metrics, select,
@@ -25,7 +28,9 @@ impl Rounds {
     /// See [`RoundError`].
     pub async fn rank(&self, ask: &Ask, texts: Vec<String>) -> Result<Outcome, RoundError> {
         let mut counted = Counted { metrics: &self.0.metrics, outcome: "cancelled" };
-        let ranked = Box::pin(ranked(self.begin(ask), texts)).await;
+        // Nobody listens to how far it is.
+        let (news, _) = mpsc::channel(1);
+        let ranked = Box::pin(ranked(self.begin(ask, &news), texts)).await;
         counted.outcome = match &ranked {
             Ok(_) => "judged",
             Err(error) => error.label(),
@@ -135,6 +140,9 @@ fn candidates(texts: Vec<String>) -> Vec<Candidate> {
             writer: NOBODY,
             model: String::new(),
             text,
+            tool_calls: Vec::new(),
+            tokens: Vec::new(),
+            cached_tokens: 0,
             finish: Finish::Stop,
             prompt_tokens: 0,
             completion_tokens: 0,
