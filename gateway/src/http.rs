@@ -1,6 +1,7 @@
 //! Every path and the layer around them, in order; the only part that knows actix.
 
 mod request_id;
+mod admission;
 mod chat;
 mod body;
 mod running;
@@ -16,6 +17,7 @@ mod rank;
 mod rounds;
 mod transcript;
 mod nodes;
+mod document;
 mod time;
 mod health;
 mod error;
@@ -33,6 +35,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
+pub use admission::Admission;
 pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
@@ -54,6 +57,7 @@ pub struct App {
     pub config: Config,
     pub limits: Limits,
     pub metrics: Metrics,
+    pub admission: Admission,
     pub transcripts: Transcripts,
     pub responses: Responses,
     /// Keeps rounds for training, where operator and client agree.
@@ -155,12 +159,12 @@ fn routes(service: &mut ServiceConfig) {
                 .route(web::get().to(responses::input_items)),
         )
         .service(
-            web::resource("/v1/messages")
+            resource("/v1/messages")
                 .route(web::post().to(messages::create))
                 .default_service(web::to(messages::wrong_method)),
         )
         .service(
-            web::resource("/v1/messages/count_tokens")
+            resource("/v1/messages/count_tokens")
                 .route(web::post().to(messages::count_tokens))
                 .default_service(web::to(messages::wrong_method)),
         )
@@ -173,6 +177,8 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
         .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))
         .service(resource("/readyz").route(web::route().guard(get()).to(health::ready)))
+        .service(resource("/openapi.json").route(web::get().to(document::json)))
+        .service(resource("/docs").route(web::get().to(document::docs)))
         .service(resource("/metrics").route(web::get().to(health::metrics)))
         .default_service(web::to(no_such_path));
 }

@@ -6,7 +6,10 @@ pub mod upstream;
 #[cfg(test)]
 pub(crate) mod script;
 
-use futures_util::future::{self, BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use shoal_proto::{
     embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
@@ -27,11 +30,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Judges candidates. Dropping the future stops the work.
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>>;
 
-    /// Turns texts into vectors of length 1, where the model says that it does. Dropping the
-    /// future stops the work.
-    fn embed(&self, _ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
-        let message = "this model does not turn texts into vectors";
-        Box::pin(future::ready(Err(EngineError::new(Fault::Unsupported, message))))
+    /// Turns texts into vectors. Dropping the future stops the work.
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let _ = ask;
+        let why = "this model makes no vectors";
+        ready(Err(EngineError::new(Fault::Unsupported, why))).boxed()
     }
 }
 
@@ -66,7 +69,7 @@ impl EngineError {
 }
 
 /// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
-fn swarm_name(name: &str) -> String {
+pub(crate) fn swarm_name(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
 }

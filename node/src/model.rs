@@ -2,10 +2,16 @@
 //! tokens are chosen. Knows no burn.
 
 pub mod files;
+pub(crate) mod bytes;
+pub mod gguf;
+mod safetensors;
+pub mod weights;
 pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;
 pub(crate) mod template;
+pub(crate) mod tools;
+pub(crate) mod grammar;
 pub(crate) mod sample;
 pub(crate) mod stop;
 pub mod step;

@@ -26,7 +26,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload).await {
+    let asked = match ask(&app, &request, payload, &mut meter).await {
         Ok(asked) => asked,
         Err(error) => {
             meter.fails(error.label());
@@ -52,7 +52,9 @@ async fn ask(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
+    meter: &mut Meter,
 ) -> Result<CompletionRequest, ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = CompletionRequest::parse(&body, &app.limits)?;
     if !app.serves(&asked.chat.model) {

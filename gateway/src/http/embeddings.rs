@@ -34,6 +34,7 @@ async fn embed(
     payload: web::Payload,
     meter: &mut Meter,
 ) -> Result<List, ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = EmbedRequest::parse(&body, &app.limits)?;
     if !app.serves(&asked.model) {

@@ -68,6 +68,9 @@ pub(crate) enum ApiError {
     ContentType(String),
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
+    /// The same may work in a moment: as many requests as are taken are being answered.
+    #[error("Rate limit reached: {max} requests are being answered. Please try again in 1s.")]
+    TooMany { max: usize },
     /// The connection ended, or stalled, before the body did.
     #[error("The body of the request ended or stalled before all of it had arrived.")]
     BodyBroken,
@@ -134,6 +137,7 @@ impl ApiError {
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
             Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
+            Self::TooMany { .. } => ("requests", None, Some("rate_limit_exceeded")),
             Self::Round(error) => round_parts(error),
         };
         ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
@@ -162,7 +166,7 @@ impl ApiError {
             | Self::PreviousUnfinished(_)
             | Self::NotInBackground
             | Self::Unsupported(..) => "invalid",
-            Self::Round(_) | Self::BackgroundFull { .. } => "unavailable",
+            Self::Round(_) | Self::BackgroundFull { .. } | Self::TooMany { .. } => "unavailable",
             Self::Internal => "failed",
         }
     }
@@ -191,6 +195,7 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -24,7 +24,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
     let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload).await {
+    let asked = match ask(&app, &request, payload, &mut meter).await {
         Ok(asked) => asked.chat,
         Err(error) => {
             meter.fails(error.label());
@@ -60,7 +60,9 @@ async fn ask(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
+    meter: &mut Meter,
 ) -> Result<MessageRequest, ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = MessageRequest::parse(&body, &app.limits)?;
     if !app.serves(&asked.chat.model) {

@@ -34,6 +34,7 @@ async fn rank(
     payload: web::Payload,
     meter: &mut Meter,
 ) -> Result<(String, Ranked), ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let RankRequest { ask, model, candidates } = RankRequest::parse(&body, &app.limits)?;
     if !app.serves(&model) {

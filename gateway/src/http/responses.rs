@@ -27,7 +27,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut meter = Meter::start(&app.metrics);
-    let (asked, chat, earlier) = match ask(&app, &request, payload).await {
+    let (asked, chat, earlier) = match ask(&app, &request, payload, &mut meter).await {
         Ok(asked) => asked,
         Err(error) => {
             meter.fails(error.label());
@@ -55,7 +55,9 @@ async fn ask(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
+    meter: &mut Meter,
 ) -> Result<(ResponseRequest, ChatRequest, Vec<Value>), ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = ResponseRequest::parse(&body)?;
     let earlier = match &asked.previous {

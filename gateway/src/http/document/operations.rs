@@ -25,9 +25,7 @@ pub(super) struct Operation {
 }
 
 /// What asks the swarm can get.
-const ASKS: &[u16] = &[200, 400, 404, 413, 500, 503];
-/// What those can get that work on alone too.
-const RESPONDS: &[u16] = &[200, 400, 404, 413, 429, 500, 503];
+const ASKS: &[u16] = &[200, 400, 404, 413, 429, 500, 503];
 const FOUND: &[u16] = &[200, 404];
 const FOUND_OR_WRONG: &[u16] = &[200, 400, 404];
 const ALWAYS: &[u16] = &[200];
@@ -80,16 +78,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "CompletionRequest",
         Takes::JsonOrEvents("Completion"),
     ),
-    Operation {
-        statuses: RESPONDS,
-        ..post(
-            "/v1/responses",
-            OPENAI,
-            "Answers a conversation that can be continued and fetched.",
-            "ResponseRequest",
-            Takes::JsonOrEvents("Response"),
-        )
-    },
+    post(
+        "/v1/responses",
+        OPENAI,
+        "Answers a conversation that can be continued and fetched.",
+        "ResponseRequest",
+        Takes::JsonOrEvents("Response"),
+    ),
     Operation {
         query: &["stream"],
         ..get(
