@@ -151,12 +151,9 @@ fn routes(service: &mut ServiceConfig) {
                 .route(web::get().to(responses::one))
                 .route(web::delete().to(responses::delete)),
         )
+        .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))
         .service(
-            resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)),
-        )
-        .service(
-            resource("/v1/responses/{id}/input_items")
-                .route(web::get().to(responses::input_items)),
+            resource("/v1/responses/{id}/input_items").route(web::get().to(responses::input_items)),
         )
         .service(
             resource("/v1/messages")

@@ -16,8 +16,11 @@ const LOGPROBS_MAX: i64 = 5;
 const TOKENS: i64 = 16;
 
 /// What chat calls what this door calls otherwise.
-const NAMES: door::Names<'_> =
-    &[("messages", "prompt."), ("max_completion_tokens", "max_tokens"), ("top_logprobs", "logprobs")];
+const NAMES: door::Names<'_> = &[
+    ("messages", "prompt."),
+    ("max_completion_tokens", "max_tokens"),
+    ("top_logprobs", "logprobs"),
+];
 
 /// A whole request.
 #[derive(Clone, Debug)]
@@ -92,7 +95,8 @@ fn best_of(
         return Err(AskError::plain(Some("best_of"), message));
     }
     if named && best_of > n {
-        let why = "One member asked by name writes once: ask the model 'shoal' for the best of many.";
+        let why =
+            "One member asked by name writes once: ask the model 'shoal' for the best of many.";
         return Err(AskError::unsupported_value("best_of", why));
     }
     if named || request.object("shoal")?.is_some_and(|wish| wish.value("writers").is_some()) {

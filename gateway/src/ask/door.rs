@@ -33,7 +33,8 @@ const SAME: [&str; 17] = [
 
 /// A chat with what the body shares with one.
 pub(super) fn chat(body: &Map<String, Value>) -> Map<String, Value> {
-    let shared = SAME.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
+    let shared =
+        SAME.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
     shared.collect()
 }
 
@@ -75,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_complaint_names_the_field_that_the_client_sent() {
-        let names: Names<'_> = &[("messages", "input."), ("tools", "tools"), ("max_tokens", "limit")];
+        let names: Names<'_> =
+            &[("messages", "input."), ("tools", "tools"), ("max_tokens", "limit")];
         let at = |path: &str| AskError::missing(path).renamed(names);
         assert_eq!(at("messages[0].content").param.as_deref(), Some("input"));
         assert_eq!(at("max_tokens").message, "Missing required parameter: 'limit'.");

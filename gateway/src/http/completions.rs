@@ -186,7 +186,8 @@ impl Tell for Teller {
         if last {
             if self.asked.chat.include_usage {
                 let usage = Some(Some(self.usage));
-                events.push(None, &Completion::of(&self.head, Vec::new(), &self.fingerprint, usage));
+                events
+                    .push(None, &Completion::of(&self.head, Vec::new(), &self.fingerprint, usage));
             }
             events.done();
         }

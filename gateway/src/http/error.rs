@@ -234,7 +234,9 @@ fn is_the_clients(error: &RoundError) -> bool {
         | RoundError::Unsupported { .. }
         | RoundError::Misfit { .. }
         | RoundError::Cannot { .. } => true,
-        RoundError::NoSuchModel { .. } | RoundError::NoMember | RoundError::NoCandidate { .. }
+        RoundError::NoSuchModel { .. }
+        | RoundError::NoMember
+        | RoundError::NoCandidate { .. }
         | RoundError::NoBallot { .. } => false,
     }
 }

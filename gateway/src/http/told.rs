@@ -124,7 +124,15 @@ pub(super) async fn stream(
     }
     let spent = Spent::default();
     let events = Events::default();
-    let mut told = Told { running: Some(running), telling: Some(telling), teller, asks, spent, events, patience };
+    let mut told = Told {
+        running: Some(running),
+        telling: Some(telling),
+        teller,
+        asks,
+        spent,
+        events,
+        patience,
+    };
     told.teller.begins(&mut told.events);
     told.hear(said);
     Ok(response.streaming(stream::unfold(told, |mut told| async {

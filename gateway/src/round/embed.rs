@@ -119,7 +119,10 @@ fn able(target: &Target, members: &[MemberView]) -> Result<Vec<MemberView>, Roun
         |of: &[&MemberView]| of.iter().map(|one| one.model.parameters).max().unwrap_or(0);
     let best = spaces.into_iter().max_by(|(x_space, x), (y_space, y)| {
         let by_size = parameters(x).cmp(&parameters(y));
-        by_size.then(y_space.0.cmp(x_space.0)).then(x.len().cmp(&y.len())).then(y_space.cmp(x_space))
+        by_size
+            .then(y_space.0.cmp(x_space.0))
+            .then(x.len().cmp(&y.len()))
+            .then(y_space.cmp(x_space))
     });
     match best {
         Some((_, members)) => Ok(members.into_iter().cloned().collect()),

@@ -94,8 +94,7 @@ fn without_writers(config: &Config) -> Config {
 async fn judges(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
     loop {
         let settings = &round.config.select;
-        let free =
-            select::judges(round.ask, &round.members, &round.standing, settings, round.seed);
+        let free = select::judges(round.ask, &round.members, &round.standing, settings, round.seed);
         let error = match free {
             Ok(judges) if !judges.is_empty() => return Ok(judges),
             Ok(_) | Err(RoundError::NoMember) if somebody_can(round) => RoundError::NoMember,

@@ -27,7 +27,8 @@ async fn a_prompt_is_completed_as_clients_expect_it() {
         assert!(reply.header("x-shoal-round").is_some());
         let body = reply.json();
         official::hold("CreateCompletionResponse", &body);
-        let choice = json!({"index": 0, "text": "It is 4.", "logprobs": null, "finish_reason": "stop"});
+        let choice =
+            json!({"index": 0, "text": "It is 4.", "logprobs": null, "finish_reason": "stop"});
         assert_eq!(body["choices"], json!([choice]));
         assert_eq!((&body["object"], &body["model"]), (&json!("text_completion"), &json!(model)));
         assert_eq!(body["usage"]["total_tokens"], 12);

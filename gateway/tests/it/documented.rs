@@ -22,8 +22,10 @@ pub(crate) fn hold(document: &Value, method: &str, path: &str, reply: &Reply) {
     let mut schema = document.clone();
     schema["$ref"] = content["schema"]["$ref"].clone();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let wrong: Vec<String> =
-        validator.iter_errors(&reply.json()).map(|error| format!("{error} at {}", error.instance_path())).collect();
+    let wrong: Vec<String> = validator
+        .iter_errors(&reply.json())
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect();
     assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:?}: {}", reply.text());
 }
 
@@ -43,7 +45,9 @@ fn of_path<'a>(document: &'a Value, path: &str) -> Option<(&'a String, &'a Value
         }
     };
     let paths = document["paths"].as_object()?.iter();
-    paths.filter(|(template, _)| fits(template)).min_by_key(|(template, _)| template.matches('{').count())
+    paths
+        .filter(|(template, _)| fits(template))
+        .min_by_key(|(template, _)| template.matches('{').count())
 }
 
 #[tokio::test]
@@ -57,7 +61,10 @@ async fn every_documented_operation_is_served() {
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let reply = gateway.request(method.clone(), &path.replace("{id}", "abcdef")).await;
             let text = reply.text();
-            assert!(reply.status != 405 && !text.contains("Invalid URL"), "{method} {path}: {text}");
+            assert!(
+                reply.status != 405 && !text.contains("Invalid URL"),
+                "{method} {path}: {text}"
+            );
             count += 1;
         }
     }

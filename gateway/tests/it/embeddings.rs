@@ -56,7 +56,8 @@ async fn base64_and_numbers_are_the_same_vector() {
 #[tokio::test]
 async fn fewer_dimensions_are_the_first_ones_brought_back_to_length_1() {
     let gateway = Gateway::start([node("vectors").embeds()]).await;
-    let ask = |dimensions: u32| json!({"model": "vectors", "input": ["abc"], "dimensions": dimensions});
+    let ask =
+        |dimensions: u32| json!({"model": "vectors", "input": ["abc"], "dimensions": dimensions});
     let body = gateway.post(PATH, &ask(2)).await.json();
     let norm = 10_f64.sqrt();
     assert!(close(&numbers(&body["data"][0]), &[3.0 / norm, 1.0 / norm]));
@@ -75,19 +76,53 @@ async fn what_cannot_be_embedded_is_named() {
         (json!({"model": "vectors", "input": []}), 400, json!("input"), json!("empty_array")),
         (json!({"model": "vectors", "input": ""}), 400, json!("input"), Value::Null),
         (json!({"model": "vectors", "input": ["a", ""]}), 400, json!("input"), Value::Null),
-        (json!({"model": "vectors", "input": [1, 2]}), 400, json!("input"), json!("unsupported_value")),
-        (json!({"model": "vectors", "input": [[1]]}), 400, json!("input"), json!("unsupported_value")),
-        (json!({"model": "vectors", "input": ["a", true]}), 400, json!("input[1]"), json!("invalid_type")),
-        (json!({"model": "vectors", "input": vec!["x"; 2049]}), 400, json!("input"), json!("array_above_max_length")),
-        (json!({"model": "vectors", "input": "x", "dimensions": 0}), 400, json!("dimensions"), json!("integer_below_min_value")),
-        (json!({"model": "vectors", "input": "x", "encoding_format": "hex"}), 400, json!("encoding_format"), json!("invalid_value")),
+        (
+            json!({"model": "vectors", "input": [1, 2]}),
+            400,
+            json!("input"),
+            json!("unsupported_value"),
+        ),
+        (
+            json!({"model": "vectors", "input": [[1]]}),
+            400,
+            json!("input"),
+            json!("unsupported_value"),
+        ),
+        (
+            json!({"model": "vectors", "input": ["a", true]}),
+            400,
+            json!("input[1]"),
+            json!("invalid_type"),
+        ),
+        (
+            json!({"model": "vectors", "input": vec!["x"; 2049]}),
+            400,
+            json!("input"),
+            json!("array_above_max_length"),
+        ),
+        (
+            json!({"model": "vectors", "input": "x", "dimensions": 0}),
+            400,
+            json!("dimensions"),
+            json!("integer_below_min_value"),
+        ),
+        (
+            json!({"model": "vectors", "input": "x", "encoding_format": "hex"}),
+            400,
+            json!("encoding_format"),
+            json!("invalid_value"),
+        ),
         (json!({"model": "words", "input": "x"}), 400, json!("model"), json!("unsupported_value")),
         (json!({"model": "gone", "input": "x"}), 404, Value::Null, json!("model_not_found")),
     ];
     for (body, status, param, code) in cases {
         let reply = gateway.post(PATH, &body).await;
         let error = &reply.json()["error"];
-        assert_eq!((reply.status, &error["param"], &error["code"]), (status, &param, &code), "{body}");
+        assert_eq!(
+            (reply.status, &error["param"], &error["code"]),
+            (status, &param, &code),
+            "{body}"
+        );
     }
 }
 
@@ -96,5 +131,9 @@ async fn a_swarm_of_writers_says_that_nobody_embeds() {
     let gateway = Gateway::start([node("words").says("x")]).await;
     let reply = gateway.post(PATH, &json!({"model": "shoal", "input": "x"})).await;
     assert_eq!(reply.status, 400);
-    assert!(reply.text().contains("no member here can turn texts into vectors"), "{}", reply.text());
+    assert!(
+        reply.text().contains("no member here can turn texts into vectors"),
+        "{}",
+        reply.text()
+    );
 }

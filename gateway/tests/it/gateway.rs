@@ -68,7 +68,15 @@ impl Gateway {
             tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), gone.clone()));
         }
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let gateway = Self { address: addresses.http, client, counts, data, document: Value::Null, stop, tasks };
+        let gateway = Self {
+            address: addresses.http,
+            client,
+            counts,
+            data,
+            document: Value::Null,
+            stop,
+            tasks,
+        };
         eventually(async || gateway.get("/readyz").await.json()["members"] == members).await;
         let document = gateway.get("/openapi.json").await.json();
         let gateway = Self { document, ..gateway };

@@ -101,15 +101,18 @@ async fn a_stream_is_its_events_in_order() {
         let events = events(&text);
         let mut kinds = kinds(&events);
         kinds.dedup();
-        assert_eq!(kinds, [
-            "message_start",
-            "ping",
-            "content_block_start",
-            "content_block_delta",
-            "content_block_stop",
-            "message_delta",
-            "message_stop",
-        ]);
+        assert_eq!(
+            kinds,
+            [
+                "message_start",
+                "ping",
+                "content_block_start",
+                "content_block_delta",
+                "content_block_stop",
+                "message_delta",
+                "message_stop",
+            ]
+        );
         assert_eq!(events[0]["message"]["content"], json!([]));
         let said: String =
             events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
@@ -145,7 +148,11 @@ async fn errors_have_the_shape_of_this_door() {
         (json!({"messages": []}), 400, "messages"),
         (json!({"messages": [{"role": "boss", "content": "x"}]}), 400, "boss"),
         (json!({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}), 400, "smell"),
-        (json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]}), 400, "tool_use_id"),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]}),
+            400,
+            "tool_use_id",
+        ),
         (json!({"system": 4}), 400, "system"),
         (json!({"stop_sequences": ["a", "b", "c", "d", "e"]}), 400, "stop_sequences"),
         (json!({"temperature": 3}), 400, "temperature"),

@@ -7,7 +7,12 @@ use crate::gateway::{Gateway, node};
 const PATH: &str = "/v1/rank";
 
 fn order(body: &Value) -> Vec<u64> {
-    body["ranking"].as_array().unwrap().iter().map(|place| place["index"].as_u64().unwrap()).collect()
+    body["ranking"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| place["index"].as_u64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -60,17 +65,37 @@ async fn what_cannot_be_ranked_is_named() {
         (json!({"candidates": two}), "prompt", "missing_required_parameter"),
         (json!({"prompt": "?"}), "candidates", "missing_required_parameter"),
         (json!({"prompt": "?", "candidates": ["x"]}), "candidates", "array_below_min_length"),
-        (json!({"prompt": "?", "candidates": vec!["x"; 17]}), "candidates", "array_above_max_length"),
+        (
+            json!({"prompt": "?", "candidates": vec!["x"; 17]}),
+            "candidates",
+            "array_above_max_length",
+        ),
         (json!({"prompt": "?", "candidates": ["x", 4]}), "candidates[1]", "invalid_type"),
-        (json!({"prompt": "?", "messages": [], "candidates": two}), "prompt", "invalid_parameter_combination"),
+        (
+            json!({"prompt": "?", "messages": [], "candidates": two}),
+            "prompt",
+            "invalid_parameter_combination",
+        ),
         (json!({"messages": [], "candidates": two}), "messages", "empty_array"),
-        (json!({"prompt": "?", "candidates": two, "shoal": {"writers": 3}}), "shoal.writers", "unknown_parameter"),
-        (json!({"prompt": "?", "candidates": two, "shoal": {"judges": 0}}), "shoal.judges", "integer_below_min_value"),
+        (
+            json!({"prompt": "?", "candidates": two, "shoal": {"writers": 3}}),
+            "shoal.writers",
+            "unknown_parameter",
+        ),
+        (
+            json!({"prompt": "?", "candidates": two, "shoal": {"judges": 0}}),
+            "shoal.judges",
+            "integer_below_min_value",
+        ),
     ];
     for (body, param, code) in cases {
         let reply = gateway.post(PATH, &body).await;
         let error = &reply.json()["error"];
-        assert_eq!((reply.status, &error["param"], &error["code"]), (400, &json!(param), &json!(code)), "{body}");
+        assert_eq!(
+            (reply.status, &error["param"], &error["code"]),
+            (400, &json!(param), &json!(code)),
+            "{body}"
+        );
     }
     let gone = json!({"model": "gone", "prompt": "?", "candidates": two});
     assert_eq!(gateway.post(PATH, &gone).await.status, 404);

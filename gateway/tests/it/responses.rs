@@ -20,7 +20,8 @@ fn ask(model: &str, more: Value) -> Value {
 fn with_tools(model: &str, more: Value) -> Value {
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
     let mut body = ask(model, more);
-    body["tools"] = json!([{"type": "function", "name": "add", "parameters": schema, "strict": false}]);
+    body["tools"] =
+        json!([{"type": "function", "name": "add", "parameters": schema, "strict": false}]);
     body
 }
 
@@ -52,14 +53,18 @@ fn of(id: &Value, rest: &str) -> String {
 async fn a_response_is_answered_as_clients_expect_it() {
     let gateway = Gateway::start([node("digits").says("It is 4.")]).await;
     for model in ["shoal", "digits"] {
-        let more = json!({"instructions": "Be brief.", "max_output_tokens": 16, "temperature": 0.5});
+        let more =
+            json!({"instructions": "Be brief.", "max_output_tokens": 16, "temperature": 0.5});
         let reply = gateway.post(PATH, &ask(model, more)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         let body = reply.json();
         official::hold("Response", &body);
         assert_eq!((&body["status"], &body["model"]), (&json!("completed"), &json!(model)));
         let message = &body["output"][0];
-        assert_eq!((&message["role"], &message["status"]), (&json!("assistant"), &json!("completed")));
+        assert_eq!(
+            (&message["role"], &message["status"]),
+            (&json!("assistant"), &json!("completed"))
+        );
         assert_eq!(message["content"][0]["text"], "It is 4.");
         assert_eq!((&body["temperature"], &body["top_p"]), (&json!(0.5), &Value::Null));
         assert_eq!(body["usage"]["total_tokens"], 12);
@@ -86,17 +91,20 @@ async fn a_stream_is_its_events_in_order() {
     for model in ["shoal", "digits"] {
         let text = gateway.post(PATH, &ask(model, json!({"stream": true}))).await.text();
         let events = events(&text);
-        assert_eq!(kinds(&events), [
-            "response.created",
-            "response.in_progress",
-            "response.output_item.added",
-            "response.content_part.added",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.content_part.done",
-            "response.output_item.done",
-            "response.completed",
-        ]);
+        assert_eq!(
+            kinds(&events),
+            [
+                "response.created",
+                "response.in_progress",
+                "response.output_item.added",
+                "response.content_part.added",
+                "response.output_text.delta",
+                "response.output_text.done",
+                "response.content_part.done",
+                "response.output_item.done",
+                "response.completed",
+            ]
+        );
         let said: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
         assert_eq!(said, "Four is what two and two make.");
         let last = &events.last().unwrap()["response"];
@@ -111,15 +119,18 @@ async fn a_call_is_an_item_and_its_result_continues_the_response() {
     let gateway = Gateway::start([node("caller").calls(&[("add", r#"{"a":1}"#)])]).await;
     let text = gateway.post(PATH, &with_tools("caller", json!({"stream": true}))).await.text();
     let events = events(&text);
-    assert_eq!(kinds(&events), [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.function_call_arguments.delta",
-        "response.function_call_arguments.done",
-        "response.output_item.done",
-        "response.completed",
-    ]);
+    assert_eq!(
+        kinds(&events),
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
     let first = events.last().unwrap()["response"].clone();
     official::hold("Response", &first);
     let call = &first["output"][0];
@@ -134,8 +145,12 @@ async fn a_call_is_an_item_and_its_result_continues_the_response() {
         asked.last().unwrap().messages.iter().map(|one| one.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool"]);
     let items = gateway.get(&of(&reply.json()["id"], "/input_items?order=asc")).await.json();
-    let of_kind: Vec<&str> =
-        items["data"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
+    let of_kind: Vec<&str> = items["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["type"].as_str().unwrap())
+        .collect();
     assert_eq!(of_kind, ["message", "function_call", "function_call_output"]);
 }
 
@@ -152,7 +167,11 @@ async fn input_items_come_in_pages() {
     let page = gateway.get(&of(&id, &after)).await.json();
     assert_eq!((&page["has_more"], page["data"].as_array().unwrap().len()), (&json!(false), 3));
     for wrong in ["?limit=0", "?limit=x", "?order=up", "?after=nothing"] {
-        assert_eq!(gateway.get(&of(&id, &format!("/input_items{wrong}"))).await.status, 400, "{wrong}");
+        assert_eq!(
+            gateway.get(&of(&id, &format!("/input_items{wrong}"))).await.status,
+            400,
+            "{wrong}"
+        );
     }
 }
 
@@ -160,7 +179,8 @@ async fn input_items_come_in_pages() {
 async fn what_is_forgotten_or_never_kept_is_not_found() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     let kept = gateway.post(PATH, &ask("digits", json!({}))).await.json()["id"].clone();
-    let unkept = gateway.post(PATH, &ask("digits", json!({"store": false}))).await.json()["id"].clone();
+    let unkept =
+        gateway.post(PATH, &ask("digits", json!({"store": false}))).await.json()["id"].clone();
     assert_eq!(gateway.get(&of(&kept, "")).await.status, 200);
     let gone = gateway.request(reqwest::Method::DELETE, &of(&kept, "")).await.json();
     assert_eq!(gone, json!({"id": kept, "object": "response", "deleted": true}));
@@ -198,7 +218,8 @@ async fn work_in_the_background_is_polled_to_its_end() {
     let follow = ask("digits", json!({"previous_response_id": body["id"]}));
     assert_eq!(gateway.post(PATH, &follow).await.status, 400, "it has no end yet");
     go_on.notify_one();
-    eventually(async || gateway.get(&of(&body["id"], "")).await.json()["status"] == "completed").await;
+    eventually(async || gateway.get(&of(&body["id"], "")).await.json()["status"] == "completed")
+        .await;
     let body = gateway.get(&of(&body["id"], "")).await.json();
     official::hold("Response", &body);
     assert_eq!(body["output"][0]["content"][0]["text"], "4");
@@ -209,7 +230,8 @@ async fn work_in_the_background_is_polled_to_its_end() {
 #[tokio::test]
 async fn cancelling_and_forgetting_stop_the_work() {
     let gateway = Gateway::start([node("digits").never_ends()]).await;
-    let begin = async || gateway.post(PATH, &ask("digits", json!({"background": true}))).await.json();
+    let begin =
+        async || gateway.post(PATH, &ask("digits", json!({"background": true}))).await.json();
     let first = begin().await;
     gateway.until_begun(1).await;
     let reply = gateway.request(reqwest::Method::POST, &of(&first["id"], "/cancel")).await;
@@ -228,7 +250,10 @@ async fn the_background_is_bounded() {
     let body = ask("digits", json!({"background": true}));
     assert_eq!(gateway.post(PATH, &body).await.status, 200);
     let reply = gateway.post(PATH, &body).await;
-    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["code"]),
+        (429, &json!("rate_limit_exceeded"))
+    );
     let synchronous = gateway.post(PATH, &ask("words", json!({}))).await.json();
     let reply = gateway.request(reqwest::Method::POST, &of(&synchronous["id"], "/cancel")).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("response_id")));
@@ -281,15 +306,27 @@ async fn what_cannot_be_answered_is_named() {
         (json!({"input": [4]}), "input[0]", "invalid_type"),
         (json!({"input": [{"role": "boss", "content": "x"}]}), "input[0].role", "invalid_value"),
         (json!({"input": [{"type": "web_search_call"}]}), "input[0].type", "invalid_value"),
-        (json!({"input": [{"type": "item_reference", "id": "x"}]}), "input[0].type", "unsupported_value"),
-        (json!({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}), "input[0].content[0].type", "unsupported_value"),
+        (
+            json!({"input": [{"type": "item_reference", "id": "x"}]}),
+            "input[0].type",
+            "unsupported_value",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}),
+            "input[0].content[0].type",
+            "unsupported_value",
+        ),
         (json!({"input": [output]}), "input", ""),
         (json!({"max_output_tokens": 15}), "max_output_tokens", "integer_below_min_value"),
         (json!({"temperature": 3}), "temperature", "decimal_above_max_value"),
         (json!({"top_logprobs": 21}), "top_logprobs", "integer_above_max_value"),
         (json!({"reasoning": {"effort": "much"}}), "reasoning.effort", "invalid_value"),
         (json!({"text": {"format": {"type": "poem"}}}), "text.format.type", "invalid_value"),
-        (json!({"text": {"format": {"type": "json_schema", "name": "x"}}}), "text.format.schema", "missing_required_parameter"),
+        (
+            json!({"text": {"format": {"type": "json_schema", "name": "x"}}}),
+            "text.format.schema",
+            "missing_required_parameter",
+        ),
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type", "unsupported_value"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name", "missing_required_parameter"),
         (json!({"tool_choice": "required"}), "tool_choice", ""),
@@ -304,6 +341,10 @@ async fn what_cannot_be_answered_is_named() {
     for (more, param, code) in cases {
         let error = gateway.post(PATH, &ask("shoal", more.clone())).await.json()["error"].clone();
         let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-        assert_eq!((&error["param"], &error["code"]), (&text(param), &text(code)), "{more}: {error}");
+        assert_eq!(
+            (&error["param"], &error["code"]),
+            (&text(param), &text(code)),
+            "{more}: {error}"
+        );
     }
 }

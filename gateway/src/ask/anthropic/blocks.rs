@@ -120,7 +120,8 @@ fn result(block: &Fields<'_>, messages: &[Value]) -> Result<Value, AskError> {
     let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array());
     if !calls.flatten().any(is_call) {
         let id: String = id.chars().take(64).collect();
-        let message = format!("Unexpected 'tool_use_id' {id}: no 'tool_use' block before it has it.");
+        let message =
+            format!("Unexpected 'tool_use_id' {id}: no 'tool_use' block before it has it.");
         return Err(AskError::plain(Some(&block.path("tool_use_id")), message));
     }
     let failed = block.boolean("is_error")?.unwrap_or(false);

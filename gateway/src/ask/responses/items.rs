@@ -74,8 +74,14 @@ fn append(messages: &mut Vec<Value>, call: Value) {
 /// What one item is in a chat.
 enum Turn {
     Says(Value),
-    Calls { id: String, call: Value },
-    Gets { id: String, message: Value },
+    Calls {
+        id: String,
+        call: Value,
+    },
+    Gets {
+        id: String,
+        message: Value,
+    },
     /// A model's thoughts, which the next model does without.
     Nothing,
 }

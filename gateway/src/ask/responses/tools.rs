@@ -60,9 +60,11 @@ fn function(tool: &Value, path: String) -> Result<(Value, Value), AskError> {
     });
     let mut function = Map::from_iter([("name".to_owned(), name.into())]);
     let description = description.map(Value::from);
-    for (key, value) in
-        [("description", description), ("parameters", parameters.cloned()), ("strict", strict.map(Value::from))]
-    {
+    for (key, value) in [
+        ("description", description),
+        ("parameters", parameters.cloned()),
+        ("strict", strict.map(Value::from)),
+    ] {
         function.extend(value.map(|value| (key.to_owned(), value)));
     }
     Ok((shown, json!({ "type": "function", "function": function })))

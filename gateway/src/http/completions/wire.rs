@@ -64,12 +64,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) fn whole(
-        index: usize,
-        echoed: &str,
-        candidate: &Candidate,
-        logprobs: bool,
-    ) -> Self {
+    pub(super) fn whole(index: usize, echoed: &str, candidate: &Candidate, logprobs: bool) -> Self {
         let known = logprobs && !candidate.tokens.is_empty();
         Self {
             index,

@@ -81,9 +81,7 @@ fn fields(page: &mut String, schema: &Value) {
 fn kinds(field: &Value) -> String {
     match &field["type"] {
         Value::String(kind) => kind.clone(),
-        Value::Array(all) => {
-            all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ")
-        }
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => "any".into(),
     }
 }

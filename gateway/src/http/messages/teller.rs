@@ -10,8 +10,7 @@ use crate::{
     ask::Outcome,
     http::{
         error::ApiError,
-        openai,
-        sse,
+        openai, sse,
         told::{Events, Tell},
     },
 };
@@ -30,7 +29,8 @@ impl Teller {
     }
 
     fn open(&mut self, block: Value, events: &mut Events) {
-        let body = json!({ "type": "content_block_start", "index": self.blocks, "content_block": block });
+        let body =
+            json!({ "type": "content_block_start", "index": self.blocks, "content_block": block });
         events.push(Some("content_block_start"), &body);
         self.blocks += 1;
     }
@@ -71,7 +71,8 @@ impl Tell for Teller {
             self.close(events);
         }
         for call in &winner.tool_calls {
-            let block = json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": {} });
+            let block =
+                json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": {} });
             self.open(block, events);
             for text in sse::pieces(&call.arguments) {
                 self.delta(json!({ "type": "input_json_delta", "partial_json": text }), events);

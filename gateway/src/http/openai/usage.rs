@@ -36,7 +36,10 @@ impl Usage {
             (&mut self.prompt_tokens, more.prompt_tokens),
             (&mut self.completion_tokens, more.completion_tokens),
             (&mut self.total_tokens, more.total_tokens),
-            (&mut self.prompt_tokens_details.cached_tokens, more.prompt_tokens_details.cached_tokens),
+            (
+                &mut self.prompt_tokens_details.cached_tokens,
+                more.prompt_tokens_details.cached_tokens,
+            ),
         ] {
             *sum = sum.saturating_add(more);
         }

@@ -6,11 +6,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    store::Kept,
-    teller::Teller,
-    wire::Response,
-};
+use super::{store::Kept, teller::Teller, wire::Response};
 use crate::{
     ask::Ask,
     http::{

@@ -72,8 +72,19 @@ pub(super) struct Incomplete {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Item {
-    Message { id: String, status: &'static str, role: &'static str, content: Vec<Part> },
-    FunctionCall { id: String, status: &'static str, call_id: String, name: String, arguments: String },
+    Message {
+        id: String,
+        status: &'static str,
+        role: &'static str,
+        content: Vec<Part>,
+    },
+    FunctionCall {
+        id: String,
+        status: &'static str,
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
 impl Item {
