@@ -15,6 +15,8 @@ pub mod rank;
 pub mod decide;
 pub mod fusion;
 pub mod single;
+pub mod embed;
+pub mod given;
 pub mod settle;
 pub mod error;
 pub mod clock;
@@ -179,7 +181,10 @@ impl Rounds {
         let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
         let (kind, asked) = (round.kind.clone(), Features::of(evidence::question(&messages)));
         let plain = round.ask.is_plain();
-        let settled = Settled { outcome: outcome.clone(), kind, asked, messages, sampling, plain };
+        let mut outcome = outcome.clone();
+        // Many times the texts' own size, and nothing is learned from them.
+        outcome.candidates.iter_mut().for_each(|one| one.tokens = Vec::new());
+        let settled = Settled { outcome, kind, asked, messages, sampling, plain };
         if self.0.settled.try_send(settled).is_err() {
             self.0.metrics.unsettled();
         }

@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use shoal_proto::{
     generate::{Finish, Format, FormatKind},
     tools::{ToolCall, ToolChoice, Tools},
 };
 
-use super::{Candidate, schema};
+use super::{
+    Candidate,
+    schema::{self, Schema},
+};
 
 /// Holds answers to what was asked for.
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ enum Text {
     Free,
     /// Any JSON object.
     Object,
-    Schema(Box<Validator>),
+    Schema(Box<Schema>),
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ struct Calls {
     named: String,
     parallel: bool,
     /// What the arguments of each function must keep to, where it is strict.
-    functions: BTreeMap<String, Option<Validator>>,
+    functions: BTreeMap<String, Option<Schema>>,
 }
 
 /// Why an answer cannot be sent.
@@ -137,7 +139,7 @@ impl Form {
         let fits = match &self.text {
             Text::Free => true,
             Text::Object => value.is_object(),
-            Text::Schema(schema) => schema.is_valid(&value),
+            Text::Schema(schema) => schema.holds(&value),
         };
         if !fits {
             return Err(Misfit::Text);
@@ -159,7 +161,7 @@ impl Calls {
             call.arguments = "{}".to_owned();
         }
         let arguments: Value = serde_json::from_str(&call.arguments).map_err(|_| Misfit::Calls)?;
-        let fits = schema.as_ref().is_none_or(|schema| schema.is_valid(&arguments));
+        let fits = schema.as_ref().is_none_or(|schema| schema.holds(&arguments));
         (arguments.is_object() && fits).then_some(()).ok_or(Misfit::Calls)
     }
 }

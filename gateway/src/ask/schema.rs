@@ -1,10 +1,12 @@
 //! JSON Schemas as clients send them, compiled within bounds: nothing is fetched, patterns take
 //! linear time, and no schema refers back to itself without going deeper into the answer.
 
-use std::collections::BTreeSet;
+mod reach;
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
+
+use reach::Reach;
 
 /// Bytes of one schema, as JSON. OpenAI allows 120,000 characters of names and values.
 const BYTES_MAX: usize = 256 * 1024;
@@ -12,101 +14,67 @@ const BYTES_MAX: usize = 256 * 1024;
 /// Bytes that one compiled pattern may take; the crate's own limit is ten times this.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
-/// Keywords whose subschemas look at the very value that the schema around them looks at.
-const IN_PLACE: [&str; 9] =
-    ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"];
+/// Levels of a value that is held against a schema: no answer has more, and each takes stack.
+const LEVELS_MAX: usize = 64;
 
-/// References that depend on where one comes from; nobody needs them to describe an answer, and
-/// they would have to be followed to know that they end.
-const DYNAMIC: [&str; 2] = ["$dynamicRef", "$recursiveRef"];
+/// Looks at some part of a value, about, after which it counts as not fitting: a few seconds.
+const LOOKS_MAX: u64 = 50_000_000;
 
 /// A schema ready to hold values against it.
+#[derive(Debug)]
+pub(super) struct Schema {
+    validator: Validator,
+    reach: Reach,
+}
+
+impl Schema {
+    /// Whether the value keeps to the schema; not, where that would take too long to find out.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        let (levels, parts) = size(value);
+        let ways = u32::try_from(levels).map_or(u64::MAX, |d| self.reach.fan.saturating_pow(d));
+        let looks = ways.saturating_mul(self.reach.breadth).saturating_mul(parts);
+        levels <= LEVELS_MAX && looks <= LOOKS_MAX && self.validator.is_valid(value)
+    }
+}
+
+/// How deep a value is, and how many parts it has.
+fn size(value: &Value) -> (usize, u64) {
+    let (mut levels, mut parts) = (0, 0);
+    let mut open = vec![(value, 0)];
+    while let Some((value, level)) = open.pop() {
+        levels = levels.max(level);
+        parts += 1;
+        match value {
+            Value::Array(values) => open.extend(values.iter().map(|value| (value, level + 1))),
+            Value::Object(map) => open.extend(map.values().map(|value| (value, level + 1))),
+            _ => {}
+        }
+    }
+    (levels, parts)
+}
+
+/// Reads a schema.
 ///
 /// # Errors
 /// What is wrong with it and where, as one line; quotes no more than a keyword or a pointer.
-pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
+pub(super) fn compile(schema: &Value) -> Result<Schema, String> {
     if schema.to_string().len() > BYTES_MAX {
         return Err(format!("it is over {BYTES_MAX} bytes"));
     }
-    check_references(schema)?;
+    let reach = reach::of(schema)?;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
     let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
-    built.map_err(|error| {
+    let validator = built.map_err(|error| {
         let place = error.instance_path().to_string();
         let keyword = error.kind().keyword().to_owned();
         let place = if place.is_empty() { "the schema itself".to_owned() } else { place };
         format!("at {} ('{keyword}' does not hold)", short(&place))
-    })
+    })?;
+    Ok(Schema { validator, reach })
 }
 
 fn short(text: &str) -> String {
     text.chars().take(128).collect()
-}
-
-/// Every reference points into the schema itself, at something that is there, and following
-/// references alone never comes back to where it began.
-fn check_references(root: &Value) -> Result<(), String> {
-    let mut open = vec![root];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(map) => {
-                if let Some(dynamic) = DYNAMIC.iter().find(|name| map.contains_key(**name)) {
-                    return Err(format!("'{dynamic}' is not supported"));
-                }
-                if let Some(Value::String(reference)) = map.get("$ref") {
-                    ends(root, value, reference)?;
-                }
-                open.extend(map.values());
-            }
-            Value::Array(values) => open.extend(values),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Walks what looks at the same value as the schema that has the reference.
-fn ends(root: &Value, from: &Value, reference: &str) -> Result<(), String> {
-    let mut seen: BTreeSet<*const Value> = BTreeSet::new();
-    let mut open = vec![target(root, reference)?];
-    while let Some(schema) = open.pop() {
-        if std::ptr::eq(schema, from) {
-            return Err(format!("the reference '{}' leads back to itself", short(reference)));
-        }
-        if !seen.insert(schema) {
-            continue;
-        }
-        let Some(map) = schema.as_object() else { continue };
-        if let Some(Value::String(next)) = map.get("$ref") {
-            open.push(target(root, next)?);
-        }
-        for value in IN_PLACE.iter().filter_map(|keyword| map.get(*keyword)) {
-            match value {
-                Value::Array(values) => open.extend(values),
-                Value::Object(values) => {
-                    // `not` is a schema; `dependentSchemas` is an object of schemas.
-                    open.push(value);
-                    open.extend(values.values());
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-fn target<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
-    let pointer =
-        reference.strip_prefix('#').filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let found = pointer.and_then(|pointer| {
-        // `%24defs` is `$defs`; few clients write it so, but those that do are right.
-        let plain = pointer.replace("%24", "$").replace("%25", "%");
-        root.pointer(&plain)
-    });
-    found.ok_or_else(|| {
-        let reference = short(reference);
-        format!("the reference '{reference}' points to nothing in the schema: give '#/$defs/name'")
-    })
 }
 
 #[cfg(test)]
@@ -135,8 +103,23 @@ mod tests {
             "properties": {"value": {"type": "integer"}, "next": {"$ref": "#"}},
         });
         let tree = compile(&tree).expect("a schema");
-        assert!(tree.is_valid(&json!({"value": 1, "next": {"value": 2}})));
-        assert!(!tree.is_valid(&json!({"value": 1, "next": {"value": "2"}})));
+        assert!(tree.holds(&json!({"value": 1, "next": {"value": 2}})));
+        assert!(!tree.holds(&json!({"value": 1, "next": {"value": "2"}})));
+    }
+
+    #[test]
+    fn what_would_take_for_ever_does_not_fit() {
+        let next = json!({"properties": {"next": {"$ref": "#"}}});
+        let schema = compile(&json!({"allOf": [next, next, next]})).expect("a schema");
+        let mut deep = json!({});
+        for _ in 0..5 {
+            deep = json!({ "next": deep });
+        }
+        assert!(schema.holds(&deep));
+        for _ in 0..50 {
+            deep = json!({ "next": deep });
+        }
+        assert!(!schema.holds(&deep));
     }
 
     #[test]
