@@ -91,9 +91,8 @@ impl FromStr for DeviceKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|kind| kind.to_string() == text);
-        let kind = found.ok_or_else(|| {
-            format!("no device {text:?}: there are cpu, wgpu, cuda and metal")
-        })?;
+        let kind = found
+            .ok_or_else(|| format!("no device {text:?}: there are cpu, wgpu, cuda and metal"))?;
         let built = cfg!(feature = "wgpu") && kind == Self::Wgpu
             || cfg!(feature = "cuda") && kind == Self::Cuda
             || cfg!(feature = "metal") && kind == Self::Metal
@@ -110,8 +109,7 @@ impl FromStr for DeviceKind {
 /// # Errors
 /// When there is no configuration, or it is none that runs here.
 pub fn shape_of(files: &Files, cap: Option<usize>) -> Result<Shape, LoadError> {
-    let refused =
-        |why: String| LoadError::Words { place: files.place(), file: "config.json", why };
+    let refused = |why: String| LoadError::Words { place: files.place(), file: "config.json", why };
     let Some(gguf) = files.gguf() else {
         let bytes = files.need("config.json")?;
         let config: Value = serde_json::from_slice(&bytes).map_err(|e| refused(e.to_string()))?;

@@ -86,12 +86,8 @@ fn every_architecture_computes_what_transformers_does() {
 type Given<'a> = (&'a [u32], usize, &'a [u32], Want);
 
 fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
-    let span = |(tokens, past, pages, want): &Given<'_>| Span {
-        tokens,
-        past: *past,
-        pages,
-        want: *want,
-    };
+    let span =
+        |(tokens, past, pages, want): &Given<'_>| Span { tokens, past: *past, pages, want: *want };
     let spans: Vec<Span<'_>> = spans.iter().map(span).collect();
     decoder.step(&spans).unwrap()
 }
@@ -108,8 +104,12 @@ fn a_row_depends_neither_on_its_batch_nor_on_how_its_prompt_was_cut() {
         let (mine, other) = ([3, 20, 15], [4, 21, 16]);
         let (head, tail) = prompt.split_at(17);
         step(&mut *decoder, &[(head, 0, &mine, Want::Nothing)]);
-        step(&mut *decoder, &[(&tail[1..3], 0, &other, Want::All), (&tail[..5], 17, &mine, Want::Nothing)]);
-        let rows = [(&tail[5..], 22, &mine[..], Want::Last), (&tail[..4], 2, &other[..], Want::All)];
+        step(
+            &mut *decoder,
+            &[(&tail[1..3], 0, &other, Want::All), (&tail[..5], 17, &mine, Want::Nothing)],
+        );
+        let rows =
+            [(&tail[5..], 22, &mine[..], Want::Last), (&tail[..4], 2, &other[..], Want::All)];
         let logits = step(&mut *decoder, &rows);
         assert_eq!(logits.len(), 5 * decoder.vocab());
         assert!(logits[..decoder.vocab()] == *last, "{}: other bits", fixture.name);
@@ -223,7 +223,10 @@ fn weights_that_a_shape_has_no_place_for_are_refused() {
     config["model_type"] = serde_json::json!("llama");
     let shape = Shape::read(&config, None).unwrap();
     let error = Weights::read(&shape, &fixture.tensors(), Quant::None).unwrap_err().to_string();
-    assert!(error.ends_with("self_attn.k_proj.bias has no place in a llama model of this shape"), "{error}");
+    assert!(
+        error.ends_with("self_attn.k_proj.bias has no place in a llama model of this shape"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -52,7 +52,10 @@ fn what_this_build_would_get_wrong_is_refused_by_name() {
         (json!({ "num_local_experts": 8 }), "num_local_experts is not supported for llama models"),
         (json!({ "num_experts": 64 }), "num_experts is not supported for llama models"),
         (json!({ "attention_sinks": true }), "attention_sinks is not supported for llama models"),
-        (json!({ "hidden_act": "relu2" }), "the activation relu2 is not supported for llama models"),
+        (
+            json!({ "hidden_act": "relu2" }),
+            "the activation relu2 is not supported for llama models",
+        ),
         (
             json!({ "quantization_config": { "quant_method": "awq" } }),
             "quantization_config is not supported for llama models",
