@@ -81,3 +81,33 @@ pub trait Decode: Send + 'static {
     /// [`Broken`].
     fn hidden(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken>;
 }
+
+impl<D: Decode + ?Sized> Decode for Box<D> {
+    fn vocab(&self) -> usize {
+        (**self).vocab()
+    }
+
+    fn context(&self) -> usize {
+        (**self).context()
+    }
+
+    fn width(&self) -> usize {
+        (**self).width()
+    }
+
+    fn page_bytes(&self) -> usize {
+        (**self).page_bytes()
+    }
+
+    fn reserve(&mut self, pages: usize) {
+        (**self).reserve(pages);
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        (**self).step(spans)
+    }
+
+    fn hidden(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        (**self).hidden(spans)
+    }
+}

@@ -3,11 +3,16 @@
 mod fixture;
 
 use shoal_kernel::Format;
+use shoal_proto::generate::ChatMessage;
 
 use super::*;
-use crate::model::{
-    step::{PAGE, Want},
-    weights::Quant,
+use crate::{
+    engine::burn::{Options, load::Loaded, write::floats},
+    model::{
+        files::{Files, bundled_names},
+        step::{PAGE, Want},
+        weights::{self as tensors, Quant},
+    },
 };
 use fixture::{Fixture, Packed, Renamed, all, named};
 
@@ -236,5 +241,39 @@ fn a_device_that_was_not_built_in_says_how_to() {
     if !cfg!(feature = "metal") {
         let error = "metal".parse::<DeviceKind>().unwrap_err();
         assert_eq!(error, "this build has no metal: build it with --features metal");
+    }
+}
+
+#[test]
+fn the_bundled_models_say_what_the_trainers_decoder_says() {
+    for name in bundled_names() {
+        let files = Files::bundled(name).unwrap();
+        let old = Loaded::open(&files, &Options::default()).unwrap();
+        let message = ChatMessage {
+            role: "user".to_owned(),
+            content: "What is 47 plus 385?".to_owned(),
+            ..ChatMessage::default()
+        };
+        let mut tokens = old.prompt(&[message]).unwrap();
+        let shape = shape_of(&files, None).unwrap();
+        let mut decoder =
+            open(shape, &tensors::Weights::open(&files).unwrap(), settings()).unwrap();
+        let vocab = decoder.vocab();
+        let mut reader = Reader::new(&mut *decoder);
+        let mut logits = reader.read(&tokens);
+        for _ in 0..40 {
+            let expected = floats(old.llama.forward(old.row(&tokens))).unwrap();
+            let (last, expected) =
+                (&logits[logits.len() - vocab..], &expected[expected.len() - vocab..]);
+            let apart = furthest(last, expected);
+            assert!(apart < 1e-3, "{name}: {apart}");
+            let token = greatest(last);
+            tokens.push(token);
+            if old.tokenizer.is_end(token) {
+                break;
+            }
+            logits = reader.read(&[token]);
+        }
+        assert!(old.tokenizer.is_end(*tokens.last().unwrap()), "{name} does not end");
     }
 }
