@@ -10,6 +10,12 @@ mod format;
 pub mod form;
 mod schema;
 pub mod known;
+pub mod completions;
+pub mod responses;
+pub mod anthropic;
+pub mod embed;
+pub mod rank;
+mod door;
 mod fields;
 pub mod error;
 pub mod limits;
@@ -19,11 +25,16 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+pub use anthropic::MessageRequest;
+pub use completions::CompletionRequest;
+pub use embed::{EmbedAsk, EmbedRequest};
 pub use error::AskError;
 pub use form::Form;
 pub use limits::Limits;
 pub use mode::Mode;
 pub use parse::ChatRequest;
+pub use rank::RankRequest;
+pub use responses::ResponseRequest;
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Finish, Format, Sampling, TokenLogprob},

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     export::{self, Keeper, Keeping},
-    http::{self, App, Transcripts},
+    http::{self, App, Responses, Transcripts},
     metrics::{Build, Metrics},
     round::{Rounds, Settling},
     store::{Book, Sqlite, StoreError},
@@ -198,6 +198,7 @@ fn app(
     App {
         admission: http::Admission::new(config.http.requests_max),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
+        responses: Responses::new(&config.http),
         keeper,
         config: config.http,
         limits: config.ask,

@@ -7,10 +7,17 @@ mod body;
 mod running;
 mod sse;
 mod openai;
+mod told;
+mod completions;
+mod messages;
+mod responses;
 mod models;
+mod embeddings;
+mod rank;
 mod rounds;
 mod transcript;
 mod nodes;
+mod document;
 mod time;
 mod health;
 mod error;
@@ -33,6 +40,7 @@ pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
 pub use openai::unix_now;
+pub use responses::store::Responses;
 pub use transcript::Transcripts;
 
 use crate::{
@@ -51,6 +59,7 @@ pub struct App {
     pub metrics: Metrics,
     pub admission: Admission,
     pub transcripts: Transcripts,
+    pub responses: Responses,
     /// Keeps rounds for training, where operator and client agree.
     pub keeper: Keeper,
     pub registry: prometheus::Registry,
@@ -135,6 +144,29 @@ fn routes(service: &mut ServiceConfig) {
         .app_data(path)
         .app_data(query)
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
+        .service(resource("/v1/completions").route(web::post().to(completions::create)))
+        .service(resource("/v1/responses").route(web::post().to(responses::create)))
+        .service(
+            resource("/v1/responses/{id}")
+                .route(web::get().to(responses::one))
+                .route(web::delete().to(responses::delete)),
+        )
+        .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))
+        .service(
+            resource("/v1/responses/{id}/input_items").route(web::get().to(responses::input_items)),
+        )
+        .service(
+            resource("/v1/messages")
+                .route(web::post().to(messages::create))
+                .default_service(web::to(messages::wrong_method)),
+        )
+        .service(
+            resource("/v1/messages/count_tokens")
+                .route(web::post().to(messages::count_tokens))
+                .default_service(web::to(messages::wrong_method)),
+        )
+        .service(resource("/v1/embeddings").route(web::post().to(embeddings::create)))
+        .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
         .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
         .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))
@@ -142,6 +174,8 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
         .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))
         .service(resource("/readyz").route(web::route().guard(get()).to(health::ready)))
+        .service(resource("/openapi.json").route(web::get().to(document::json)))
+        .service(resource("/docs").route(web::get().to(document::docs)))
         .service(resource("/metrics").route(web::get().to(health::metrics)))
         .default_service(web::to(no_such_path));
 }

@@ -15,6 +15,8 @@ pub mod rank;
 pub mod decide;
 pub mod fusion;
 pub mod single;
+pub mod embed;
+pub mod given;
 pub mod settle;
 pub mod error;
 pub mod clock;

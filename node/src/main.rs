@@ -6,12 +6,13 @@ use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     chat,
-    config::{Config, Settings},
+    config::{Config, Serving, Settings},
     link::Secret,
     node, pull,
     telemetry::{self, LogFormat},
 };
 use shoal_proto::generate::Sampling;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
@@ -68,6 +69,9 @@ enum Command {
         /// A name that `shoal-node models` lists, or org/name (or org/name:FILE.gguf) of a hub.
         #[arg(value_name = "NAME")]
         name: String,
+        /// Stop when standard input closes: for a parent process that must not leave orphans.
+        #[arg(long)]
+        until_stdin_closes: bool,
     },
     /// Talks to a model in the terminal, without any gateway; through a pipe, an answer a line.
     #[command(after_help = CHAT_EXAMPLES)]
@@ -206,7 +210,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let (until_stdin_closes, read) = match cli.command {
         Some(Command::Models) => return told(models(), 1),
-        Some(Command::Pull { name }) => return told(bring(&name), 1),
+        Some(Command::Pull { name, until_stdin_closes }) => {
+            return told(bring(&name, until_stdin_closes), 1);
+        }
         Some(Command::Chat(chat)) => return talk(chat),
         #[cfg(feature = "burn")]
         Some(Command::Bench { model, tokens }) => return told(measure(&model, tokens), 1),
@@ -234,6 +240,12 @@ fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
 
 #[tokio::main]
 async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let stop = stops(until_stdin_closes)?;
+    Ok(node::run(settings, &stop).await?)
+}
+
+/// Cancelled when standard input closes, if that is wished.
+fn stops(until_stdin_closes: bool) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
@@ -243,7 +255,7 @@ async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Res
             stop.cancel();
         })?;
     }
-    Ok(node::run(settings, &stop).await?)
+    Ok(stop)
 }
 
 impl AuditArgs {
@@ -323,14 +335,17 @@ fn models() -> anyhow::Result<()> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn bring(name: &str) -> anyhow::Result<()> {
+async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
     let settings = pull::Settings::from_env()?;
+    let stop = stops(until_stdin_closes)?;
     if let Some(terms) = pull::terms(name) {
         eprintln!("{terms}");
     }
+    let stopped = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
     let found = tokio::select! {
         found = pull::pull(name, &settings) => found?,
-        _ = tokio::signal::ctrl_c() => return Err(anyhow!("{name}: stopped; run it again to go on")),
+        _ = tokio::signal::ctrl_c() => return stopped(),
+        () = stop.cancelled() => return stopped(),
     };
     let path = found.place.path().unwrap_or(std::path::Path::new(name));
     say(&path.display())
@@ -338,21 +353,14 @@ async fn bring(name: &str) -> anyhow::Result<()> {
 
 /// Ends as soon as the conversation does: a thread that still waits for a line is left behind.
 fn talk(chat: ChatArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return told(Err(error.into()), 1),
-    };
-    let ended = runtime.block_on(converse(chat));
-    runtime.shutdown_background();
-    told(ended, 1)
-}
-
-async fn converse(chat: ChatArgs) -> anyhow::Result<()> {
     let mut config = Config::default();
     chat.source.onto(&mut config);
     // One asker: more threads would only wait.
     config.slots = 1;
-    let serving = config.serving()?;
+    let serving = match config.serving() {
+        Ok(serving) => serving,
+        Err(error) => return told(Err(error.into()), 2),
+    };
     let wishes = chat::Wishes {
         system: chat.system,
         sampling: Sampling {
@@ -362,20 +370,31 @@ async fn converse(chat: ChatArgs) -> anyhow::Result<()> {
             ..Sampling::default()
         },
     };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(Err(error.into()), 1),
+    };
+    let ended = runtime.block_on(converse(&serving, &wishes));
+    runtime.shutdown_background();
+    told(ended, 1)
+}
+
+async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let engine = tokio::select! {
-        engine = node::open(&serving) => engine?,
-        _ = tokio::signal::ctrl_c() => return Err(anyhow!("stopped before the model was ready")),
+        engine = node::open(serving) => engine?,
+        _ = interrupt.recv() => return Err(anyhow!("stopped before the model was ready")),
     };
     let stop = tokio::sync::Notify::new();
     let interrupts = async {
-        while tokio::signal::ctrl_c().await.is_ok() {
+        while interrupt.recv().await.is_some() {
             stop.notify_waiters();
         }
         std::future::pending().await
     };
     let mut out = std::io::stdout();
     tokio::select! {
-        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, &wishes, &stop) => Ok(ended?),
+        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, wishes, &stop) => Ok(ended?),
         never = interrupts => never,
     }
 }

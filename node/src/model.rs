@@ -6,6 +6,8 @@ pub(crate) mod bytes;
 pub mod gguf;
 mod safetensors;
 pub mod weights;
+pub mod lora;
+pub(crate) mod digest;
 pub mod config;
 pub mod error;
 pub(crate) mod tokenizer;

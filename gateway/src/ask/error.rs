@@ -76,6 +76,23 @@ impl AskError {
         Self::coded("array_above_max_length", path, message)
     }
 
+    pub(super) fn array_too_short(path: &str, min: usize, got: usize) -> Self {
+        let message = format!(
+            "Invalid '{path}': array too short. Expected an array with minimum length {min}, \
+             but got an array with length {got} instead."
+        );
+        Self::coded("array_below_min_length", path, message)
+    }
+
+    /// A vector has fewer numbers than are wanted of it.
+    pub(crate) fn too_many_dimensions(wanted: usize, model: &str, size: usize) -> Self {
+        let message = format!(
+            "Invalid 'dimensions': integer above maximum value. Expected a value <= {size}, the \
+             size of the vectors of '{model}', but got {wanted} instead."
+        );
+        Self::coded("integer_above_max_value", "dimensions", message)
+    }
+
     /// A text in a shape that cannot be right. `expected` says which would be.
     pub(super) fn malformed(path: &str, expected: &str) -> Self {
         let message = format!("Invalid '{path}': expected {expected}.");

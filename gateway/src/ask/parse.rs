@@ -120,7 +120,7 @@ impl ChatRequest {
     }
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, AskError> {
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, AskError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(AskError::not_json("expected an object")),

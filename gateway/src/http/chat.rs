@@ -18,7 +18,7 @@ use super::{
 use crate::ask::{ChatRequest, Outcome};
 
 /// Names the round in `GET /v1/rounds/{id}`.
-const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
+pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
 
 /// Reads, checks, asks, and answers as JSON or as events.
 pub(super) async fn create(

@@ -20,6 +20,12 @@ pub struct Config {
     pub cors_origin: String,
     /// Bytes of round transcripts kept in memory; the oldest go first.
     pub transcript_bytes_max: usize,
+    /// Bytes of responses (`/v1/responses`) kept in memory; the oldest go first.
+    pub response_bytes_max: usize,
+    /// Seconds that a response is kept.
+    pub response_seconds_max: u64,
+    /// Responses worked on in the background at the same time.
+    pub background_max: usize,
     /// Milliseconds that requests get to finish when the gateway stops.
     pub drain_ms_max: u64,
 }
@@ -34,6 +40,9 @@ impl Default for Config {
             keep_alive_ms: 10_000,
             cors_origin: "*".into(),
             transcript_bytes_max: 64 * 1024 * 1024,
+            response_bytes_max: 64 * 1024 * 1024,
+            response_seconds_max: 24 * 60 * 60,
+            background_max: 64,
             drain_ms_max: 30_000,
         }
     }

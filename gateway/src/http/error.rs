@@ -4,7 +4,7 @@
 //! so what the sender has to change is a plain 4xx, and what may work a moment later a 503.
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
 };
 use serde::Serialize;
@@ -37,6 +37,25 @@ pub(crate) enum ApiError {
     ManyNodes { prefix: String, fitting: usize },
     #[error("There is no format '{0}': ask for 'json' or 'html'.")]
     Format(String),
+    #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
+    NoSuchResponse(String),
+    /// Asked to go on after a response that is not there.
+    #[error(
+        "Previous response with id '{0}' not found: only the newest are kept, and not across restarts. Send the earlier turns in 'input'."
+    )]
+    NoPrevious(String),
+    #[error("Previous response with id '{0}' is not complete: wait for its end.")]
+    PreviousUnfinished(String),
+    #[error("Cannot cancel a synchronous response: only those made with 'background' go on alone.")]
+    NotInBackground,
+    #[error("{max} responses are worked on in the background: wait for one to end.")]
+    BackgroundFull { max: usize },
+    #[error("{0}")]
+    Unsupported(&'static str, &'static str),
+    #[error(
+        "Tokens are counted by each member's own tokenizer while it works: there is no count beforehand."
+    )]
+    NotCounted,
     #[error("Invalid URL ({method} {path})")]
     NoSuchPath { method: String, path: String },
     #[error(
@@ -103,7 +122,18 @@ impl ApiError {
                 (INVALID, Some("id".into()), Some("invalid_value"))
             }
             Self::Format(_) => (INVALID, Some("format".into()), Some("invalid_value")),
-            Self::NoSuchPath { .. } | Self::BodyBroken => (INVALID, None, None),
+            Self::NoSuchResponse(_) => (INVALID, Some("response_id".into()), None),
+            Self::NotInBackground => (INVALID, Some("response_id".into()), None),
+            Self::NoPrevious(_) => {
+                let param = Some("previous_response_id".into());
+                (INVALID, param, Some("previous_response_not_found"))
+            }
+            Self::PreviousUnfinished(_) => (INVALID, Some("previous_response_id".into()), None),
+            Self::BackgroundFull { .. } => ("requests", None, Some("rate_limit_exceeded")),
+            Self::Unsupported(_, param) => {
+                (INVALID, Some((*param).into()), Some("unsupported_value"))
+            }
+            Self::NoSuchPath { .. } | Self::BodyBroken | Self::NotCounted => (INVALID, None, None),
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
             Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
@@ -120,6 +150,8 @@ impl ApiError {
             | Self::NotAModel(_)
             | Self::NoSuchRound(_)
             | Self::NoSuchNode(_)
+            | Self::NoSuchResponse(_)
+            | Self::NotCounted
             | Self::NoSuchPath { .. } => "not_found",
             Self::Round(error) if is_the_clients(error) => "invalid",
             Self::Ask(_)
@@ -130,7 +162,11 @@ impl ApiError {
             | Self::ContentType(_)
             | Self::TooLarge { .. }
             | Self::BodyBroken => "invalid",
-            Self::Round(_) | Self::TooMany { .. } => "unavailable",
+            Self::NoPrevious(_)
+            | Self::PreviousUnfinished(_)
+            | Self::NotInBackground
+            | Self::Unsupported(..) => "invalid",
+            Self::Round(_) | Self::BackgroundFull { .. } | Self::TooMany { .. } => "unavailable",
             Self::Internal => "failed",
         }
     }
@@ -144,11 +180,18 @@ impl ResponseError for ApiError {
             | Self::ManyNodes { .. }
             | Self::Format(_)
             | Self::ContentType(_)
+            | Self::NoPrevious(_)
+            | Self::PreviousUnfinished(_)
+            | Self::NotInBackground
+            | Self::Unsupported(..)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::BackgroundFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSuchModel(_)
             | Self::NotAModel(_)
             | Self::NoSuchRound(_)
             | Self::NoSuchNode(_)
+            | Self::NoSuchResponse(_)
+            | Self::NotCounted
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -160,14 +203,25 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        let soon = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
-        if soon.contains(&self.status_code()) {
-            // Nodes come back and places become free within seconds; SDKs wait at least this long
-            // before they try again.
+        self.head().json(self.body())
+    }
+}
+
+impl ApiError {
+    /// Status and headers, the same in every shape of body.
+    pub(super) fn head(&self) -> HttpResponseBuilder {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+            // Nodes come back within seconds; SDKs wait at least this long before they try again.
             response.insert_header((header::RETRY_AFTER, "1"));
         }
-        response.json(self.body())
+        response
+    }
+
+    /// The field that is at fault.
+    pub(super) fn param(&self) -> Option<String> {
+        self.body().error.param
     }
 }
 
@@ -178,10 +232,12 @@ fn is_the_clients(error: &RoundError) -> bool {
         | RoundError::NoTools
         | RoundError::NoVision { .. }
         | RoundError::Unsupported { .. }
-        | RoundError::Misfit { .. } => true,
-        RoundError::NoSuchModel { .. } | RoundError::NoMember | RoundError::NoCandidate { .. } => {
-            false
-        }
+        | RoundError::Misfit { .. }
+        | RoundError::Cannot { .. } => true,
+        RoundError::NoSuchModel { .. }
+        | RoundError::NoMember
+        | RoundError::NoCandidate { .. }
+        | RoundError::NoBallot { .. } => false,
     }
 }
 
@@ -195,6 +251,8 @@ fn round_message(error: &RoundError) -> String {
         RoundError::NoMember => {
             "The swarm has no member that can take work now. Try again in a moment.".into()
         }
+        RoundError::Cannot { .. } => format!("Unsupported value: 'model': {error}."),
+        RoundError::NoBallot { .. } => format!("The texts could not be ranked: {error}."),
         RoundError::NoTools => "Unsupported parameter: 'tools'. No model that serves this request \
              calls functions: send it without them, or ask another model."
             .into(),
@@ -223,6 +281,8 @@ fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'st
         RoundError::NoSuchModel { .. } => (INVALID, None, Some("model_not_found")),
         RoundError::NoMember => (SERVER, None, Some("no_member")),
         RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
+        RoundError::NoBallot { .. } => (SERVER, None, Some("no_ballots")),
+        RoundError::Cannot { .. } => (INVALID, Some("model".into()), Some("unsupported_value")),
         RoundError::ContextLength { .. } => {
             (INVALID, Some("messages".into()), Some("context_length_exceeded"))
         }

@@ -199,6 +199,16 @@ impl Meter {
         count("output", usage.completion_tokens);
     }
 
+    /// An answer without pieces of text went out.
+    pub(super) fn counts(mut self, input: u32, output: u32) {
+        self.outcome = "ok";
+        self.labelled(&self.metrics.chat_seconds).observe(self.started.elapsed().as_secs_f64());
+        for (direction, tokens) in [("input", input), ("output", output)] {
+            let labels = [self.model.as_str(), direction];
+            self.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
+        }
+    }
+
     fn labelled(&self, histogram: &HistogramVec) -> prometheus::Histogram {
         histogram.with_label_values(&[self.model.as_str(), self.stream])
     }

@@ -19,6 +19,8 @@ use super::{App, id};
 
 /// Names a request in the answer's header and in the log, so that a user can point at one.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same for Anthropic's clients.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Time from the request's head to the answer's head.
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 /// OpenAI's constant; some clients log it.
@@ -26,8 +28,8 @@ const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("openai-version"), HeaderValue::from_static("2020-10-01"));
 
 /// Headers of ours that a browser may read.
-const EXPOSED: &str = "x-request-id, x-shoal-round, openai-processing-ms, retry-after, \
-    x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests";
+const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, openai-processing-ms, \
+    retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests";
 
 /// The outermost layer.
 pub(super) async fn around(
@@ -67,6 +69,9 @@ pub(super) async fn around(
         insert(headers, HeaderName::from_static(name), &value);
     }
     insert(headers, REQUEST_ID, &id);
+    if route.starts_with("/v1/messages") {
+        insert(headers, ANTHROPIC_REQUEST_ID, &id);
+    }
     insert(headers, PROCESSING_MS, &took.as_millis().to_string());
     headers.insert(VERSION.0, VERSION.1);
     if !origin.is_empty() {
@@ -81,7 +86,7 @@ fn allow_browsers(headers: &mut HeaderMap, origin: &str, wanted: Option<HeaderVa
     insert(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if let Some(wanted) = wanted {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
-        insert(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
+        insert(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS");
         insert(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
     }
 }
@@ -97,6 +102,7 @@ fn known(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",
+        "DELETE" => "DELETE",
         "HEAD" => "HEAD",
         "OPTIONS" => "OPTIONS",
         _ => "other",

@@ -36,6 +36,21 @@ pub(super) enum Said {
     End(Result<Box<Outcome>, ApiError>),
 }
 
+/// Does work that gives nothing before its end on the gateway's own runtime. Dropping the future
+/// stops the work.
+pub(super) async fn owned<T: Send + 'static>(
+    app: &App,
+    work: impl Future<Output = Result<T, RoundError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    match AbortOnDropHandle::new(app.runtime.spawn(work)).await {
+        Ok(done) => Ok(done?),
+        Err(error) => {
+            tracing::error!(panicked = error.is_panic(), "a piece of work did not end by itself");
+            Err(ApiError::Internal)
+        }
+    }
+}
+
 impl Running {
     /// Starts on the gateway's own runtime: an HTTP worker has one thread, and it belongs to its
     /// connections. How far the round is is told only to those who want to know.

@@ -288,7 +288,7 @@ fn event(body: &impl Serialize) -> Bytes {
 
 /// Cuts a finished text into pieces of at most [`PIECE_CHARS`] characters, more where that would
 /// be very many, that end after a space where there is one. Joined, they are the text.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let chars = PIECE_CHARS.max(text.len() / PIECES);
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -125,7 +125,7 @@ fn fused(fused: &Candidate) -> Value {
     })
 }
 
-fn ballot(ballot: &CastBallot) -> Value {
+pub(super) fn ballot(ballot: &CastBallot) -> Value {
     let mut shown = json!({
         "judge": ballot.judge.to_string(),
         "model": ballot.model,

@@ -15,6 +15,15 @@ pub enum RoundError {
     /// Prompt and answer do not fit any member's context.
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
+    /// Another model may work: this one cannot do it, or, without a name, nobody here can.
+    #[error("{} {what}", match model {
+        Some(model) => format!("the model {model} does not"),
+        None => "no member here can".into(),
+    })]
+    Cannot { model: Option<String>, what: &'static str },
+    /// The same texts may be ranked a moment later: judges were asked, none answered in time.
+    #[error("no ballot in time: {asked} members were asked")]
+    NoBallot { asked: usize },
     /// Without functions it may work: nobody who could be asked calls any.
     #[error("no member that could be asked calls functions")]
     NoTools,
@@ -37,6 +46,8 @@ impl RoundError {
             Self::NoMember => "no_member",
             Self::NoCandidate { .. } => "no_candidate",
             Self::ContextLength { .. } => "context_length",
+            Self::Cannot { .. } => "cannot",
+            Self::NoBallot { .. } => "no_ballot",
             Self::NoTools => "no_tools",
             Self::NoVision { .. } => "no_vision",
             Self::Unsupported { .. } => "unsupported",

@@ -39,6 +39,7 @@ pub struct Metrics {
     agreement: Histogram,
     audits: IntCounterVec,
     fusions: IntCounterVec,
+    rankings: IntCounterVec,
     waves: IntCounter,
     unsettled: IntCounter,
     models: Arc<Mutex<BTreeSet<String>>>,
@@ -95,6 +96,11 @@ impl Metrics {
                 "Fused answers asked for, by outcome; but for `fused` the winner was sent.",
                 "outcome",
             )?,
+            rankings: counter(
+                "shoal_rankings_total",
+                "Rankings of texts that clients brought, by outcome.",
+                "outcome",
+            )?,
             waves: registered(
                 registry,
                 IntCounter::new("shoal_judging_waves_total", "Waves of judges that were asked.")?,
@@ -132,7 +138,13 @@ impl Metrics {
         show(&self.hedges, &["failed", "stalled", "late"]);
         show(&self.audits, &["right", "wrong"]);
         show(&self.fusions, &["fused", "nobody"]);
+        show(&self.rankings, &["judged", "no_ballot", "no_member", "cancelled"]);
         show(&self.fusions, &WorkError::LABELS);
+    }
+
+    /// How a ranking of texts that a client brought ended.
+    pub(super) fn ranking(&self, outcome: &str) {
+        self.rankings.with_label_values(&[outcome]).inc();
     }
 
     /// A round has begun. Unless it is told an end, it is counted as cancelled.

@@ -97,6 +97,32 @@ pub fn panel(
     Ok(Panel { writers, spare, judges })
 }
 
+/// Chooses who judges texts that no member wrote, best first: at most M, those that serve the model
+/// where the ask names one. Empty when nobody who is free can judge.
+///
+/// # Errors
+/// As [`panel`].
+pub fn judges(
+    ask: &Ask,
+    members: &[MemberView],
+    standing: &Standing,
+    settings: &Settings,
+    seed: u64,
+) -> Result<Vec<NodeId>, RoundError> {
+    let question = evidence::question(&ask.messages);
+    let (kind, features) = (standing.kind_of(question), Features::of(question));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let able: Vec<Scored<'_>> = eligible(ask, members)?
+        .into_iter()
+        .map(|member| {
+            let known = expectation(standing, &member.id, &kind, &features);
+            Scored::draw(member, known, standing, settings, &mut rng)
+        })
+        .filter(|scored| scored.can_judge(settings))
+        .collect();
+    Ok(spread(&able, |scored| scored.judge, ask.effort.judges, settings))
+}
+
 /// Members that can take this ask now, in the order of their ids.
 fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberView>, RoundError> {
     let mut serving: Vec<&MemberView> = match &ask.target {

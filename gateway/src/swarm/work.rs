@@ -3,6 +3,7 @@
 
 use shoal_proto::{
     Message, NodeId, Stream, WireError,
+    embed::{Embed, Embedded},
     generate::{Done, Failed, Fault, Finish, Generate},
     judge::{Ballot, Judge},
 };
@@ -145,6 +146,29 @@ impl Swarm {
         let seat = self.seat(member)?;
         let _in_flight = seat.occupy();
         judge(&seat, ask, deadline).await
+    }
+
+    /// Asks a member for the vectors of texts.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; vectors that do not fit what was asked are `Nonsense`.
+    pub async fn embed(
+        &self,
+        member: NodeId,
+        ask: Embed,
+        deadline: Instant,
+    ) -> Result<Embedded, WorkError> {
+        let seat = self.seat(member)?;
+        let _in_flight = seat.occupy();
+        let message = Message::Embed(ask);
+        let mut stream = begin(&seat, &message, deadline).await?;
+        let Message::Embedded(embedded) = next(&mut stream, deadline).await? else {
+            return Err(WorkError::Nonsense("no vectors"));
+        };
+        if let Message::Embed(asked) = &message {
+            embedded.check(asked).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
+        }
+        Ok(embedded)
     }
 }
 

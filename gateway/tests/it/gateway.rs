@@ -10,7 +10,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use crate::scripted::node;
-use crate::scripted::{Counts, Node};
+use crate::{
+    documented,
+    scripted::{Counts, Node},
+};
 
 /// A running gateway; dropping it stops everything.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Gateway {
     client: reqwest::Client,
     counts: Arc<Counts>,
     data: tempfile::TempDir,
+    /// What it says of itself: every answer is held to it.
+    document: Value,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -63,8 +68,18 @@ impl Gateway {
             tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), gone.clone()));
         }
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let gateway = Self { address: addresses.http, client, counts, data, stop, tasks };
+        let gateway = Self {
+            address: addresses.http,
+            client,
+            counts,
+            data,
+            document: Value::Null,
+            stop,
+            tasks,
+        };
         eventually(async || gateway.get("/readyz").await.json()["members"] == members).await;
+        let document = gateway.get("/openapi.json").await.json();
+        let gateway = Self { document, ..gateway };
         gateway
     }
 
@@ -127,9 +142,13 @@ impl Gateway {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
-        let reply = request.send().await.unwrap();
+        let request = request.build().unwrap();
+        let asked = (request.method().clone(), request.url().path().to_owned());
+        let reply = self.client.execute(request).await.unwrap();
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
-        Reply { status, headers, body: reply.bytes().await.unwrap().to_vec() }
+        let reply = Reply { status, headers, body: reply.bytes().await.unwrap().to_vec() };
+        documented::hold(&self.document, asked.0.as_str(), &asked.1, &reply);
+        reply
     }
 
     pub(crate) async fn request(&self, method: Method, path: &str) -> Reply {
@@ -170,6 +189,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Of a test's own making.
+    pub(crate) fn of(status: u16, body: &str) -> Self {
+        let headers = reqwest::header::HeaderMap::default();
+        Self { status, headers, body: body.as_bytes().to_vec() }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }

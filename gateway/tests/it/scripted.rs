@@ -19,6 +19,7 @@ use shoal_node::{
 };
 use shoal_proto::{
     Identity, Link,
+    embed::{Embed, Embedded, Vector},
     generate::{Done, Fault, Finish, Generate, TokenLogprob},
     hello::Model,
     judge::{Ballot, Judge, Score},
@@ -51,6 +52,7 @@ pub(crate) struct Node {
     description: String,
     steps: Vec<Step>,
     fusing: Option<Vec<Step>>,
+    likes: Option<String>,
     /// What its model can do, as it says.
     able: Model,
 }
@@ -63,6 +65,7 @@ pub(crate) fn node(model: &str) -> Node {
         description: String::new(),
         steps: Vec::new(),
         fusing: None,
+        likes: None,
         able: Model::default(),
     }
 }
@@ -87,6 +90,17 @@ impl Node {
     /// What it does instead when it shall fuse others' answers.
     pub(crate) fn fusing(self, other: Self) -> Self {
         Self { fusing: Some(other.steps), ..self }
+    }
+
+    /// Turns a text into the direction of (its length, 1, 2).
+    pub(crate) fn embeds(self) -> Self {
+        let able = Model { embeds: true, ..self.able };
+        Self { able, ..self }
+    }
+
+    /// As a judge, finds texts with this word much likelier than others.
+    pub(crate) fn likes(self, word: &str) -> Self {
+        Self { likes: Some(word.to_owned()), ..self }
     }
 
     /// Says that its model can do these things.
@@ -223,6 +237,7 @@ impl Counts {
 struct Scripted {
     script: Vec<Step>,
     fusing: Option<Vec<Step>>,
+    likes: Option<String>,
     model: Model,
     counts: Arc<Counts>,
     writing: Mutex<JoinSet<()>>,
@@ -244,7 +259,8 @@ impl Scripted {
             description: node.description,
             ..node.able
         };
-        Self { script: node.steps, fusing: node.fusing, model, counts, writing: Mutex::default() }
+        let (script, fusing, likes) = (node.steps, node.fusing, node.likes);
+        Self { script, fusing, likes, model, counts, writing: Mutex::default() }
     }
 }
 
@@ -272,10 +288,27 @@ impl Engine for Scripted {
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
         self.counts.judged.lock().unwrap().push(ask.clone());
-        let scores = ask.candidates.iter().map(|_| Score { logprob: -1.0, tokens: 1 }).collect();
+        let liked = |text: &str| self.likes.as_ref().is_none_or(|word| text.contains(word));
+        let logprob = |text: &String| if liked(text) { -1.0 } else { -30.0 };
+        let score = |text| Score { logprob: logprob(text), tokens: 1 };
+        let scores = ask.candidates.iter().map(score).collect();
         let ballot = Ballot { scores, verdicts: Vec::new(), prompt_tokens: 3 };
         futures_util::future::ready(Ok(ballot)).boxed()
     }
+
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let prompt_tokens = u32::try_from(ask.inputs.len()).unwrap();
+        let vectors = ask.inputs.iter().map(|text| direction(text)).collect();
+        let embedded = Ok(Embedded { vectors, prompt_tokens });
+        futures_util::future::ready(embedded).boxed()
+    }
+}
+
+/// The direction of (length in bytes, 1, 2).
+fn direction(text: &str) -> Vector {
+    let point = [text.len() as f32, 1.0, 2.0];
+    let length = point.iter().map(|x| x * x).sum::<f32>().sqrt();
+    Vector { values: point.map(|x| x / length).to_vec() }
 }
 
 /// Says what stands in the script; true when nobody listened to the end.

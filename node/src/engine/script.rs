@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -42,6 +42,7 @@ pub(crate) struct Script {
     model: Model,
     tokens: Arc<AtomicU32>,
     judging: Arc<AtomicU32>,
+    asks: Arc<Mutex<Vec<Generate>>>,
     tasks: TaskTracker,
 }
 
@@ -59,6 +60,7 @@ impl Script {
             model,
             tokens: Arc::default(),
             judging: Arc::default(),
+            asks: Arc::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -66,6 +68,11 @@ impl Script {
     /// Tokens written so far.
     pub(crate) fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked to write, in order.
+    pub(crate) fn asks(&self) -> Vec<Generate> {
+        self.asks.lock().map(|asks| asks.clone()).unwrap_or_default()
     }
 
     /// Judgments under way.
@@ -111,7 +118,10 @@ impl Engine for Script {
         &self.model
     }
 
-    fn generate(&self, _: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+        if let Ok(mut asks) = self.asks.lock() {
+            asks.push(ask);
+        }
         let (events, receiver) = mpsc::channel(4);
         self.tasks.spawn(self.clone().run(events));
         receiver

@@ -2,10 +2,14 @@
 
 use std::{
     borrow::Cow,
-    fs, io,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use serde::Deserialize;
 
 use super::{LoadError, bytes::Bytes, gguf::Gguf};
 use crate::pull;
@@ -14,6 +18,9 @@ use crate::pull;
 type Table = &'static [(&'static str, &'static [(&'static str, &'static [u8])])];
 
 static BUNDLED: Table = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// Says which file holds which tensor.
+const INDEX: &str = "model.safetensors.index.json";
 
 /// The files of one model.
 #[derive(Clone, Debug)]
@@ -145,6 +152,19 @@ impl Files {
         }
     }
 
+    /// A file with weights, to be read from its first byte to its last.
+    pub(crate) fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>, LoadError> {
+        let path = match &self.place {
+            Place::Gguf { path, .. } => path.clone(),
+            Place::Folder(folder) => folder.join(name),
+            Place::Program(_) => {
+                return Ok(Box::new(io::Cursor::new(self.read(name)?.unwrap_or_default())));
+            }
+        };
+        let opened = fs::File::open(&path);
+        Ok(Box::new(opened.map_err(|source| LoadError::Folder { path, source })?))
+    }
+
     /// The names of the files with weights, in order.
     pub(crate) fn weights(&self) -> Result<Vec<String>, LoadError> {
         let mut names: Vec<String> = match &self.place {
@@ -160,12 +180,36 @@ impl Files {
                 entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
             }
         };
+        if names.iter().any(|name| name == INDEX) {
+            return self.indexed();
+        }
         names.retain(|name| name.ends_with(".safetensors"));
         names.sort();
         if names.is_empty() {
             return Err(LoadError::NoWeights { place: self.place() });
         }
         Ok(names)
+    }
+
+    /// The files that the index of a model in several files names.
+    fn indexed(&self) -> Result<Vec<String>, LoadError> {
+        #[derive(Deserialize)]
+        struct Index {
+            weight_map: BTreeMap<String, String>,
+        }
+        let refused = |why: String| LoadError::Words { place: self.place(), file: INDEX, why };
+        let index: Index = serde_json::from_slice(&self.need(INDEX)?)
+            .map_err(|error| refused(error.to_string()))?;
+        let names: BTreeSet<String> = index.weight_map.into_values().collect();
+        // What it names is opened: nothing beside the folder.
+        let plain = |name: &str| {
+            name.ends_with(".safetensors") && !name.contains(['/', '\\']) && name.len() < 256
+        };
+        match names.iter().find(|name| !plain(name)) {
+            Some(odd) => Err(refused(format!("{odd:.80?} is no file of this folder"))),
+            None if names.is_empty() => Err(LoadError::NoWeights { place: self.place() }),
+            None => Ok(names.into_iter().collect()),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod block;
 mod architecture;
 mod names;
 mod config;
+#[cfg(test)]
+pub(crate) mod made;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -208,3 +210,6 @@ impl Head {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

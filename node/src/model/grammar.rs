@@ -1,7 +1,9 @@
 //! Constrained decoding: which tokens may come next, so that an answer has the form that was asked
-//! for. The automata are llguidance's.
+//! for. The automata are llguidance's; what the grammars say of calls stands in [`calls`].
 
+mod calls;
 mod trie;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,11 +15,12 @@ use llguidance::{
 use serde_json::{Value, json};
 use shoal_proto::{
     generate::{Fault, Format, FormatKind},
-    tools::Tools,
+    tools::{ToolChoice, Tools},
 };
 
 use super::{tokenizer::Tokenizer, tools::Dialect};
 use crate::engine::EngineError;
+use watch::Watch;
 
 /// Bytes of a schema, expression or grammar: what a client may write that costs a node time before
 /// it can refuse. The largest schemas in use (FHIR's) are below a megabyte.
@@ -53,6 +56,27 @@ impl Grammars {
         Some(Self { factory })
     }
 
+    /// A grammar of calls, or else of an answer in this format. Functions whose schema cannot be
+    /// enforced, and need not be, take any object.
+    fn calls(
+        &self,
+        tools: &Tools,
+        dialect: Dialect,
+        answer: Option<&Format>,
+    ) -> Result<Matcher, EngineError> {
+        let size = tools.functions.iter().map(|function| function.parameters.len()).sum();
+        within(size)?;
+        let answer = answer.map(rule).transpose()?;
+        let build = |exact| {
+            let lark = calls::grammar(tools, dialect, answer.as_deref(), exact);
+            self.matcher(TopLevelGrammar::from_lark(lark.map_err(|why| refused(&why))?))
+        };
+        build(true).or_else(|error| {
+            let loose = tools.functions.iter().any(|function| !function.strict);
+            if loose { build(false) } else { Err(error) }
+        })
+    }
+
     fn matcher(&self, grammar: TopLevelGrammar) -> Result<Matcher, EngineError> {
         let built = catch_unwind(AssertUnwindSafe(|| self.factory.create_parser(grammar)));
         match built {
@@ -64,8 +88,17 @@ impl Grammars {
 }
 
 /// Holds one answer to its form.
-pub(crate) struct Constraint {
-    matcher: Matcher,
+pub(crate) enum Constraint {
+    /// From the first token to the last.
+    Whole(Matcher),
+    /// Only inside of calls, which the model begins when it likes.
+    Calls(Watch),
+}
+
+impl std::fmt::Debug for Constraint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Constraint").finish_non_exhaustive()
+    }
 }
 
 /// The tokens that may come next.
@@ -99,10 +132,24 @@ impl Constraint {
         tools: Option<(&Tools, Dialect)>,
         grammars: &Grammars,
     ) -> Result<Option<Self>, EngineError> {
-        let _ = tools;
-        let Some(format) = format else { return Ok(None) };
-        let grammar = TopLevelGrammar::from_grammar(of_format(format)?);
-        Ok(Some(Self { matcher: grammars.matcher(grammar)? }))
+        let tools = tools.filter(|(tools, _)| {
+            !calls::allowed(tools).is_empty() && tools.choice != ToolChoice::None as i32
+        });
+        let Some((tools, dialect)) = tools else {
+            let Some(format) = format else { return Ok(None) };
+            let grammar = TopLevelGrammar::from_grammar(of_format(format)?);
+            return Ok(Some(Self::Whole(grammars.matcher(grammar)?)));
+        };
+        let must = [ToolChoice::Required, ToolChoice::Named].map(|choice| choice as i32);
+        if must.contains(&tools.choice) || format.is_some() {
+            let answer = if must.contains(&tools.choice) { None } else { format };
+            return Ok(Some(Self::Whole(grammars.calls(tools, dialect, answer)?)));
+        }
+        if !tools.functions.iter().any(|function| function.strict) {
+            return Ok(None);
+        }
+        let one = Tools { parallel: false, ..tools.clone() };
+        Ok(Some(Self::Calls(Watch::new(dialect, grammars.calls(&one, dialect, None)?))))
     }
 
     /// The tokens that may come next, end tokens among them where the answer may end. `None`: all.
@@ -110,36 +157,41 @@ impl Constraint {
     /// # Errors
     /// `Unsupported` when the grammar turns out to be too complex.
     pub(crate) fn mask(&mut self) -> Result<Option<Mask>, EngineError> {
-        let mask = self.matcher.compute_mask_or_eos();
+        let matcher = match self {
+            Self::Whole(matcher) => matcher,
+            Self::Calls(watch) => match watch.inside() {
+                Some(matcher) => matcher,
+                None => return Ok(None),
+            },
+        };
+        let mask = matcher.compute_mask_or_eos();
         mask.map(|mask| Some(Mask(mask))).map_err(|error| refused(&error.to_string()))
     }
 
-    /// Goes on behind a token that the last mask allowed.
+    /// Goes on behind a token that the last mask allowed. An end token may be given or not.
     ///
     /// # Errors
     /// `Engine` when it did not.
     pub(crate) fn accept(&mut self, token: u32) -> Result<(), EngineError> {
         let broken = |_| EngineError::new(Fault::Engine, "a token that the grammar does not allow");
-        self.matcher.consume_token(token).map_err(broken)
+        match self {
+            Self::Whole(matcher) if matcher.is_stopped() => Ok(()),
+            Self::Whole(matcher) => matcher.consume_token(token).map_err(broken),
+            Self::Calls(watch) => watch.accept(token).map_err(broken),
+        }
     }
 
     /// Whether nothing may follow: the answer is over, with or without an end token.
     pub(crate) fn is_done(&self) -> bool {
-        self.matcher.is_stopped()
-    }
-
-    /// Tokens that must come next in any case, so that the model need not be asked; they are
-    /// accepted by this call. Often empty.
-    pub(crate) fn forced(&mut self) -> Vec<u32> {
-        self.matcher.consume_ff_tokens()
+        match self {
+            Self::Whole(matcher) => matcher.is_stopped(),
+            Self::Calls(_) => false,
+        }
     }
 }
 
 fn of_format(format: &Format) -> Result<GrammarWithLexer, EngineError> {
-    if format.body.len() > SOURCE_MAX {
-        let why = format!("{} bytes: {SOURCE_MAX} are read", format.body.len());
-        return Err(refused(&why));
-    }
+    within(format.body.len())?;
     match FormatKind::try_from(format.kind).unwrap_or_default() {
         FormatKind::JsonObject => Ok(of_schema(json!({ "type": "object" }), false)),
         FormatKind::JsonSchema => {
@@ -152,6 +204,28 @@ fn of_format(format: &Format) -> Result<GrammarWithLexer, EngineError> {
         FormatKind::Unspecified => {
             Err(EngineError::new(Fault::Unsupported, "an answer format that is not known here"))
         }
+    }
+}
+
+fn within(size: usize) -> Result<(), EngineError> {
+    match size > SOURCE_MAX {
+        true => Err(refused(&format!("{size} bytes are too large: {SOURCE_MAX} are read"))),
+        false => Ok(()),
+    }
+}
+
+/// A format as a part of a grammar.
+fn rule(format: &Format) -> Result<String, EngineError> {
+    let grammar = of_format(format)?;
+    match (grammar.json_schema, FormatKind::try_from(format.kind)) {
+        (Some(schema), _) => Ok(format!("%json {schema}")),
+        (None, Ok(FormatKind::Regex)) => {
+            Ok(format!("/{}/", llguidance::regex_to_lark(&format.body, "")))
+        }
+        _ => Err(EngineError::new(
+            Fault::Unsupported,
+            "functions beside an answer that is held to a grammar of its own",
+        )),
     }
 }
 
@@ -183,3 +257,6 @@ fn refused(why: &str) -> EngineError {
     let line: String = line.chars().take(300).collect();
     EngineError::new(fault, format!("the answer's format cannot be enforced: {line}"))
 }
+
+#[cfg(test)]
+mod tests;

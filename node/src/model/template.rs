@@ -183,4 +183,6 @@ fn now() -> chrono::DateTime<chrono::Utc> {
 }
 
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod tests;

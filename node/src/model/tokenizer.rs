@@ -2,6 +2,7 @@
 
 mod bytes;
 mod ends;
+mod gguf;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,8 @@ pub(crate) struct Tokenizer {
     /// Tokens that the model has numbers for.
     known: usize,
     spelling: Spelling,
+    /// Numbers below `known` that stand for nothing.
+    unused: BTreeSet<u32>,
 }
 
 /// What a token is.
@@ -56,7 +59,7 @@ impl Tokenizer {
 
     fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, known: usize) -> Self {
         let spelling = Spelling::of(&inner);
-        Self { inner, ends, known, spelling }
+        Self { inner, ends, known, spelling, unused: BTreeSet::new() }
     }
 
     /// The tokens of a text. Marks such as `<bos>` that stand in the text are tokens too; none
@@ -109,6 +112,9 @@ impl Tokenizer {
     /// What a token is.
     pub(crate) fn kind(&self, token: u32) -> TokenKind {
         let Some(piece) = self.inner.id_to_token(token) else { return TokenKind::None };
+        if self.unused.contains(&token) {
+            return TokenKind::None;
+        }
         let mark = self.is_end(token) || self.inner.get_added_vocabulary().is_special_token(&piece);
         if mark { TokenKind::Mark } else { TokenKind::Text }
     }

@@ -45,7 +45,7 @@ impl Dialect {
     }
 
     /// What a call begins with, wherever it stands.
-    fn opener(self) -> &'static str {
+    pub(crate) fn opener(self) -> &'static str {
         match self {
             Self::Hermes => "<tool_call>",
             Self::Llama => "<|python_tag|>",

@@ -18,7 +18,13 @@ use shoal_kernel::{Format, Matrix};
 pub use parallel::in_parallel;
 pub(crate) use stored::{Order, Stored};
 
-use super::{LoadError, files::Files, gguf, safetensors};
+use super::{
+    LoadError,
+    files::Files,
+    gguf,
+    lora::{Adapter, WithAdapter},
+    safetensors,
+};
 
 /// Bits that a weight may take in memory: `--quant`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,6 +91,14 @@ pub trait Tensors: fmt::Debug + Send + Sync {
     /// # Errors
     /// When there is no such tensor, it is no matrix, or has no such rows.
     fn rows(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
+        self.pack(name, rows, quant)
+    }
+
+    /// [`Self::rows`] by way of floats, whatever the file holds.
+    ///
+    /// # Errors
+    /// As above.
+    fn pack(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
         let [_, cols] = self.sized(name, &rows)?;
         let format = self.format(name, quant)?;
         Matrix::pack(format, rows.len(), cols, |row, out| self.row(name, rows.start + row, out))
@@ -139,6 +153,32 @@ pub trait Tensors: fmt::Debug + Send + Sync {
     }
 }
 
+impl<T: Tensors + ?Sized> Tensors for Box<T> {
+    fn place(&self) -> String {
+        (**self).place()
+    }
+
+    fn names(&self) -> Vec<String> {
+        (**self).names()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        (**self).shape(name)
+    }
+
+    fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError> {
+        (**self).format(name, quant)
+    }
+
+    fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
+        (**self).row(name, row, out)
+    }
+
+    fn rows(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
+        (**self).rows(name, rows, quant)
+    }
+}
+
 /// The tensors of a model's files.
 #[derive(Debug)]
 pub struct Weights {
@@ -157,6 +197,18 @@ impl Weights {
             None => safetensors::tensors(files)?,
         };
         Ok(Self { place: files.place(), tensors })
+    }
+
+    /// The tensors with adapters merged into them, one after another: folders in PEFT's layout.
+    ///
+    /// # Errors
+    /// When an adapter does not read or does not fit.
+    pub fn with_adapters(self, adapters: &[Files]) -> Result<Box<dyn Tensors>, LoadError> {
+        let mut tensors: Box<dyn Tensors> = Box::new(self);
+        for files in adapters {
+            tensors = Box::new(WithAdapter::new(tensors, Adapter::open(files)?)?);
+        }
+        Ok(tensors)
     }
 
     fn stored(&self, name: &str) -> Result<&Stored, LoadError> {
@@ -191,3 +243,6 @@ impl Tensors for Weights {
         self.stored(name)?.pack(rows, quant).map_err(|why| self.odd(name, why))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ pub(super) fn cached(id: &Id, settings: &Settings) -> Option<Found> {
     complete(id, &snapshot).then(|| found(id, snapshot))
 }
 
-/// Brings the newest state of `id` here; one that is here is only looked at.
+/// Brings the newest state of `id` here; where no hub can be reached, what is here will do.
 pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<Found, PullError> {
     if settings.hub.offline {
         let offline = || PullError::Offline { name: id.to_string() };
@@ -57,7 +57,16 @@ pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<Found, PullErro
     }
     let api = Api::new(settings)?;
     let layout = Layout::of(&settings.hub.cache, &id.repo);
-    let listing = api.listing(&id.repo).await?;
+    let listing = match api.listing(&id.repo).await {
+        Err(error @ PullError::Unreachable { .. }) => {
+            let found = cached(id, settings).ok_or(error)?;
+            if settings.shows {
+                eprintln!("{id}: the hub cannot be reached, so the copy that is here");
+            }
+            return Ok(found);
+        }
+        listing => listing?,
+    };
     let mut names = wanted(id, &listing.names)?;
     if names.iter().any(|name| name == INDEX) {
         let index = api.head(&id.repo, &listing.commit, INDEX).await?;
@@ -217,7 +226,8 @@ async fn one(
 ) -> Result<PathBuf, PullError> {
     let blob = layout.blob(&file.etag);
     let what = format!("{}/{}", id.repo, file.name);
-    let _lock = Lock::take(&layout.lock(&file.etag), &what, settings.patience.lock).await?;
+    let limit = (settings.patience.lock, settings.shows);
+    let _lock = Lock::take(&layout.lock(&file.etag), &what, limit).await?;
     if blob.is_file() {
         progress.add(file.bytes.unwrap_or_default());
         return Ok(blob);

@@ -19,8 +19,12 @@ pub(super) struct Lock {
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Lock {
-    /// Waits for `what` at most as long as `limit`.
-    pub(super) async fn take(path: &Path, what: &str, limit: Duration) -> Result<Self, PullError> {
+    /// Waits for `what` at most as long as `limit`; says so when it must and `shows`.
+    pub(super) async fn take(
+        path: &Path,
+        what: &str,
+        (limit, shows): (Duration, bool),
+    ) -> Result<Self, PullError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(PullError::disk(folder))?;
         }
@@ -44,6 +48,9 @@ impl Lock {
                         seconds: limit.as_secs(),
                     });
                 }
+                Err(TryLockError::WouldBlock) if shows && waited.is_zero() => {
+                    eprintln!("{what}: another pull is at it, waiting");
+                }
                 Err(TryLockError::WouldBlock) => {}
             }
             let pause = LOOK.min(limit - waited);
@@ -62,11 +69,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/model.lock");
         let minute = Duration::from_secs(60);
-        let first = Lock::take(&path, "m", minute).await.unwrap();
-        let error = Lock::take(&path, "m", minute).await.unwrap_err().to_string();
+        let first = Lock::take(&path, "m", (minute, false)).await.unwrap();
+        let error = Lock::take(&path, "m", (minute, false)).await.unwrap_err().to_string();
         let expected = format!("m: another pull has held {} for 60 s", path.display());
         assert!(error.starts_with(&expected), "{error}");
-        let second = Lock::take(&path, "m", minute);
+        let second = Lock::take(&path, "m", (minute, false));
         let freed = async { drop(first) };
         let (second, ()) = tokio::join!(second, freed);
         second.unwrap();

@@ -30,6 +30,21 @@ pub(in crate::http) struct CompletionDetails {
 }
 
 impl Usage {
+    /// What several asks of one request cost together.
+    pub(in crate::http) fn add(&mut self, more: &Self) {
+        for (sum, more) in [
+            (&mut self.prompt_tokens, more.prompt_tokens),
+            (&mut self.completion_tokens, more.completion_tokens),
+            (&mut self.total_tokens, more.total_tokens),
+            (
+                &mut self.prompt_tokens_details.cached_tokens,
+                more.prompt_tokens_details.cached_tokens,
+            ),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+
     pub(in crate::http) fn of(candidate: &Candidate) -> Self {
         Self::over(&[candidate])
     }

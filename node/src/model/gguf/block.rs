@@ -171,3 +171,6 @@ fn each<const BYTES: usize, const WEIGHTS: usize>(
         widen(block, out);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,10 +79,8 @@ impl Habits {
     fn call(self, call: &ToolCall) -> Result<Value, Error> {
         let arguments: Value = serde_json::from_str(&call.arguments)
             .map_err(|_| error(format!("the arguments of a call of {} are no JSON", call.name)))?;
-        let function = Value::from_iter([
-            ("name", Value::from(call.name.as_str())),
-            ("arguments", arguments),
-        ]);
+        let function =
+            Value::from_iter([("name", Value::from(call.name.as_str())), ("arguments", arguments)]);
         Ok(Value::from_iter([
             ("id", Value::from(self.identifier(&call.id))),
             ("type", Value::from("function")),
@@ -96,7 +94,12 @@ impl Habits {
             return id.to_owned();
         }
         let digest = Sha256::digest(id.as_bytes());
-        digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).take(9).map(char::from).collect()
+        digest
+            .iter()
+            .flat_map(|byte| format!("{byte:02x}").into_bytes())
+            .take(9)
+            .map(char::from)
+            .collect()
     }
 }
 

@@ -146,19 +146,34 @@ fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
         // Python leaves out the space where a line ends.
         _ => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
     };
-    let form = Python { indent: indent.map(|spaces| spaces.min(16)), ascii, comma, colon, depth: 0, empty: false };
+    let form = Python {
+        indent: indent.map(|spaces| spaces.min(16)),
+        ascii,
+        comma,
+        colon,
+        depth: 0,
+        empty: false,
+    };
     let text = if sorted { dumped(&in_order(value)?, form) } else { dumped(value, form) };
     text.map(Value::from_safe_string)
 }
 
 /// The same with default options.
 pub(super) fn json(value: &Value) -> String {
-    let form = Python { indent: None, ascii: false, comma: ", ".to_owned(), colon: ": ".to_owned(), depth: 0, empty: false };
+    let form = Python {
+        indent: None,
+        ascii: false,
+        comma: ", ".to_owned(),
+        colon: ": ".to_owned(),
+        depth: 0,
+        empty: false,
+    };
     dumped(value, form).unwrap_or_default()
 }
 
 fn in_order(value: &Value) -> Result<serde_json::Value, Error> {
-    let failed = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let failed =
+        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
     let mut json = serde_json::to_value(value).map_err(failed)?;
     json.sort_all_objects();
     Ok(json)
@@ -248,7 +263,11 @@ impl Formatter for Python {
         writer.write_all(float(value).as_bytes())
     }
 
-    fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, text: &str) -> Io {
+    fn write_string_fragment<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        text: &str,
+    ) -> Io {
         if !self.ascii {
             return writer.write_all(text.as_bytes());
         }
@@ -266,7 +285,11 @@ impl Formatter for Python {
         Ok(())
     }
 
-    fn write_char_escape<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> Io {
+    fn write_char_escape<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> Io {
         match escape {
             CharEscape::Quote => writer.write_all(b"\\\""),
             CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),

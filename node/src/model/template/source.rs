@@ -25,7 +25,8 @@ pub(super) fn of_files(files: &Files) -> Result<Source, LoadError> {
     let marks = json(files, "special_tokens_map.json")?;
     let marked = |name| mark(&config, name).or_else(|| mark(&marks, name)).unwrap_or_default();
     let text = |name| Ok::<_, LoadError>(files.read(name)?.map(|bytes| lossy(&bytes)));
-    let mut source = Source { bos: marked("bos_token"), eos: marked("eos_token"), ..named(&config) };
+    let mut source =
+        Source { bos: marked("bos_token"), eos: marked("eos_token"), ..named(&config) };
     if source.talk.is_none() {
         source.talk = named(&json(files, "chat_template.json")?).talk;
     }

@@ -81,7 +81,8 @@ fn a_template_that_never_ends_is_stopped() {
 #[test]
 fn json_is_written_as_python_writes_it() {
     let json = |filter: &str| {
-        let value = "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\\'\u{1f41f}>'}, 'e': []}";
+        let value =
+            "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\\'\u{1f41f}>'}, 'e': []}";
         render(&format!("{{{{ {value} | {filter} }}}}"), &[]).unwrap()
     };
     let plain = r#"{"b": [1, 2.5, null, 1e-07, 1e+16], "a": {"c": "<ü'🐟>"}, "e": []}"#;
@@ -125,9 +126,8 @@ fn functions_calls_and_results_stand_as_openai_writes_them() {
     };
     let called = ChatMessage { tool_calls: vec![call], ..said("assistant", "") };
     let result = ChatMessage { tool_call_id: "call_1".to_owned(), ..said("tool", "rain") };
-    let prompt = template(source)
-        .render(&[called, result], Some(&weather(ToolChoice::Auto)), "")
-        .unwrap();
+    let prompt =
+        template(source).render(&[called, result], Some(&weather(ToolChoice::Auto)), "").unwrap();
     assert_eq!(
         prompt,
         r#"[{"type": "function", "function": {"name": "weather", "description": "Tells the weather.", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
@@ -145,9 +145,8 @@ fn a_template_that_knows_no_functions_is_helped() {
     };
     let called = ChatMessage { tool_calls: vec![call], ..said("assistant", "Let me see.") };
     let messages = [said("user", "Rain?"), called, said("tool", "no"), said("tool", "yes")];
-    let prompt = template(plain::CHATML)
-        .render(&messages, Some(&weather(ToolChoice::Auto)), "")
-        .unwrap();
+    let prompt =
+        template(plain::CHATML).render(&messages, Some(&weather(ToolChoice::Auto)), "").unwrap();
     assert!(prompt.starts_with("<|im_start|>system\n# Tools"), "{prompt}");
     assert!(prompt.contains(r#""name": "weather", "description": "Tells the weather.""#));
     let turns = "<|im_start|>user\nRain?<|im_end|>\n<|im_start|>assistant\nLet me see.\n<tool_call>\n\

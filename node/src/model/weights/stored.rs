@@ -49,7 +49,7 @@ impl Order {
 }
 
 /// Bytes that are read before their pages are given back: few calls, little memory.
-const KEPT: usize = 8 << 20;
+const KEPT: usize = 1 << 20;
 
 impl Stored {
     /// How it is packed.
@@ -98,7 +98,7 @@ impl Stored {
     }
 
     /// Writes a row as floats.
-    pub(super) fn row(&self, row: usize, out: &mut [f32]) -> Result<(), Fault> {
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) -> Result<(), Fault> {
         let cols = self.cols();
         if out.len() != cols {
             return Err(format!("has rows of {cols}, not of {}", out.len()));

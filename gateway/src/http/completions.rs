@@ -1,0 +1,200 @@
+//! `POST /v1/completions`: the older door.
+
+mod wire;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    App, body, chat,
+    error::ApiError,
+    id,
+    meter::Meter,
+    openai::{Usage, unix_now},
+    running::Running,
+    told::{self, Events, Tell, Telling},
+};
+use crate::ask::{CompletionRequest, Outcome};
+use wire::{Choice, Completion, Head};
+
+/// Prompts of one request that are asked at a time: others want to be served meanwhile.
+const PROMPTS_AT_A_TIME: usize = 4;
+
+pub(super) async fn create(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut meter = Meter::start(&app.metrics);
+    let asked = match ask(&app, &request, payload, &mut meter).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    meter.streams(asked.chat.stream);
+    meter.serves(&asked.chat.model);
+    // Several prompts are several rounds; consent to keep is for the one that was read.
+    let agreed = if asked.prompts.len() == 1 { app.keeper.agreed(&asked.chat) } else { None };
+    let model = asked.chat.model.clone();
+    let telling = Telling { app, model: model.clone(), meter, agreed };
+    let head = Head { id: format!("cmpl-{}", id::hex()), created: unix_now(), model };
+    if asked.chat.stream {
+        let asks: Vec<_> = asked.prompts.iter().map(|prompt| asked.ask(prompt)).collect();
+        told::stream(telling, Teller::new(head, asked), asks).await
+    } else {
+        whole(telling, head, &asked).await
+    }
+}
+
+async fn ask(
+    app: &App,
+    request: &HttpRequest,
+    payload: web::Payload,
+    meter: &mut Meter,
+) -> Result<CompletionRequest, ApiError> {
+    meter.holds(app.admission.enter()?);
+    let body = body::read(request, payload, app.config.body_bytes_max).await?;
+    let asked = CompletionRequest::parse(&body, &app.limits)?;
+    if !app.serves(&asked.chat.model) {
+        return Err(ApiError::NoSuchModel(asked.chat.model.chars().take(96).collect()));
+    }
+    Ok(asked)
+}
+
+/// One JSON object when every prompt is answered.
+async fn whole(
+    mut telling: Telling,
+    head: Head,
+    asked: &CompletionRequest,
+) -> Result<HttpResponse, ApiError> {
+    let outcomes = match outcomes(&mut telling, asked).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            telling.meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    let mut usage = Usage::default();
+    let mut choices = Vec::new();
+    let mut fingerprint = String::new();
+    for (prompt, outcome) in asked.prompts.iter().zip(&outcomes) {
+        let chosen = outcome.choices(asked.chat.ask.choices);
+        usage.add(&Usage::over(&chosen));
+        for candidate in chosen {
+            if fingerprint.is_empty() {
+                fingerprint = super::openai::fingerprint(&candidate.model);
+            }
+            let echoed = if asked.echo { prompt.as_str() } else { "" };
+            let logprobs = asked.logprobs.is_some();
+            choices.push(Choice::whole(choices.len(), echoed, candidate, logprobs));
+        }
+    }
+    telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
+    let mut response = HttpResponse::Ok();
+    if let [outcome] = outcomes.as_slice() {
+        response.insert_header((chat::ROUND, outcome.round.0.as_str()));
+    }
+    Ok(response.json(Completion::of(&head, choices, &fingerprint, Some(Some(usage)))))
+}
+
+/// Of every prompt, in order.
+async fn outcomes(
+    telling: &mut Telling,
+    asked: &CompletionRequest,
+) -> Result<Vec<Box<Outcome>>, ApiError> {
+    if let [prompt] = asked.prompts.as_slice() {
+        return Ok(vec![telling.whole(asked.ask(prompt)).await?]);
+    }
+    let app = &telling.app;
+    let asks: Vec<_> = asked.prompts.iter().map(|prompt| asked.ask(prompt)).collect();
+    let answers = asks.into_iter().map(|ask| async { Running::start(app, ask, false).end().await });
+    let answers: Vec<_> = answers.collect();
+    let outcomes: Vec<Box<Outcome>> =
+        stream::iter(answers).buffered(PROMPTS_AT_A_TIME).try_collect().await?;
+    outcomes.iter().for_each(|outcome| app.transcripts.keep(&telling.model, outcome));
+    Ok(outcomes)
+}
+
+/// Completions as events: one chunk like a whole answer each.
+struct Teller {
+    head: Head,
+    asked: CompletionRequest,
+    /// Prompts that are answered.
+    answered: usize,
+    /// Bytes told of each answer to this prompt.
+    told: Vec<usize>,
+    usage: Usage,
+    fingerprint: String,
+}
+
+impl Teller {
+    fn new(head: Head, asked: CompletionRequest) -> Self {
+        let told = vec![0; asked.chat.ask.choices];
+        let fingerprint = super::openai::fingerprint(&head.model);
+        Self { head, asked, answered: 0, told, usage: Usage::default(), fingerprint }
+    }
+
+    fn index(&self, choice: usize) -> usize {
+        self.answered * self.asked.chat.ask.choices + choice
+    }
+
+    fn chunk(&self, choice: Choice, events: &mut Events) {
+        let usage = self.asked.chat.include_usage.then_some(None);
+        let chunk = Completion::of(&self.head, vec![choice], &self.fingerprint, usage);
+        events.push(None, &chunk);
+    }
+
+    /// The prompt, where it is wanted, before the first piece of an answer.
+    fn open(&self, choice: usize, events: &mut Events) {
+        let begun = self.told.get(choice).is_none_or(|told| *told > 0);
+        let prompt = self.asked.prompts.get(self.answered).filter(|_| self.asked.echo && !begun);
+        if let Some(prompt) = prompt.filter(|prompt| !prompt.is_empty()) {
+            self.chunk(Choice::piece(self.index(choice), prompt, None), events);
+        }
+    }
+}
+
+impl Tell for Teller {
+    fn begins(&mut self, _: &mut Events) {}
+
+    fn piece(&mut self, choice: usize, text: &str, events: &mut Events) {
+        self.open(choice, events);
+        self.chunk(Choice::piece(self.index(choice), text, None), events);
+        if let Some(told) = self.told.get_mut(choice) {
+            *told += text.len();
+        }
+    }
+
+    fn ends(&mut self, outcome: &Outcome, last: bool, events: &mut Events) -> Option<Usage> {
+        let chosen = outcome.choices(self.asked.chat.ask.choices);
+        self.fingerprint = super::openai::fingerprint(&chosen.first()?.model);
+        for (choice, candidate) in chosen.iter().enumerate() {
+            self.open(choice, events);
+            let told = self.told.get(choice).copied().unwrap_or(0);
+            let logprobs = self.asked.logprobs.is_some();
+            for (text, tokens) in wire::rest(candidate, told, logprobs) {
+                self.chunk(Choice::piece(self.index(choice), text, tokens), events);
+            }
+            self.chunk(Choice::end(self.index(choice), candidate), events);
+        }
+        let usage = Usage::over(&chosen);
+        self.usage.add(&usage);
+        self.answered += 1;
+        self.told.iter_mut().for_each(|told| *told = 0);
+        if last {
+            if self.asked.chat.include_usage {
+                let usage = Some(Some(self.usage));
+                events
+                    .push(None, &Completion::of(&self.head, Vec::new(), &self.fingerprint, usage));
+            }
+            events.done();
+        }
+        Some(usage)
+    }
+
+    fn fails(&mut self, error: &ApiError, events: &mut Events) {
+        events.push(None, &error.body());
+    }
+}

@@ -1,0 +1,192 @@
+//! `/v1/responses`: made, followed, fetched, cancelled and forgotten.
+
+mod wire;
+mod teller;
+pub(super) mod store;
+mod background;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    App, body, chat,
+    error::ApiError,
+    meter::Meter,
+    openai::unix_now,
+    told::{self, Events, Tell, Telling},
+};
+use crate::ask::{ChatRequest, ResponseRequest};
+use store::Kept;
+use teller::Teller;
+use wire::Response;
+
+pub(super) async fn create(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut meter = Meter::start(&app.metrics);
+    let (asked, chat, earlier) = match ask(&app, &request, payload, &mut meter).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    meter.streams(asked.stream);
+    meter.serves(&asked.model);
+    let context = earlier.into_iter().chain(store::resources(&asked.input)).collect();
+    let response = Response::begun(&asked, unix_now());
+    let kept = asked.store.then(|| Kept::new(context, asked.background));
+    if asked.background {
+        return background::begin(app, meter, chat.ask, response, kept).await;
+    }
+    let telling = Telling { app: app.clone(), model: asked.model, meter, agreed: None };
+    let teller = Teller::new(response, app, kept);
+    if asked.stream {
+        return told::stream(telling, teller, [chat.ask]).await;
+    }
+    whole(telling, teller, chat).await
+}
+
+/// All that is checked before work begins: the request, its chat, and the turns before it.
+async fn ask(
+    app: &App,
+    request: &HttpRequest,
+    payload: web::Payload,
+    meter: &mut Meter,
+) -> Result<(ResponseRequest, ChatRequest, Vec<Value>), ApiError> {
+    meter.holds(app.admission.enter()?);
+    let body = body::read(request, payload, app.config.body_bytes_max).await?;
+    let asked = ResponseRequest::parse(&body)?;
+    let earlier = match &asked.previous {
+        Some(id) => app.responses.context(id, unix_now())?,
+        None => Vec::new(),
+    };
+    let chat = asked.ask(&earlier, &app.limits)?;
+    if !app.serves(&asked.model) {
+        return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
+    }
+    if asked.background && asked.stream {
+        return Err(ApiError::Unsupported(
+            "Unsupported value: 'stream'. A response in the background is fetched, not followed: \
+             ask for it with GET until its status is final.",
+            "stream",
+        ));
+    }
+    Ok((asked, chat, earlier))
+}
+
+/// One JSON object at the end.
+async fn whole(
+    mut telling: Telling,
+    mut teller: Teller,
+    chat: ChatRequest,
+) -> Result<HttpResponse, ApiError> {
+    let outcome = match telling.whole(chat.ask).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            telling.meter.fails(error.label());
+            return Err(error);
+        }
+    };
+    let Some(usage) = teller.ends(&outcome, true, &mut Events::default()) else {
+        telling.meter.fails(ApiError::Internal.label());
+        return Err(ApiError::Internal);
+    };
+    telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
+    let mut response = HttpResponse::Ok();
+    response.insert_header((chat::ROUND, outcome.round.0.as_str()));
+    Ok(response.json(teller.response()))
+}
+
+/// What the query of a fetch may say.
+#[derive(Debug, Deserialize)]
+pub(super) struct Fetch {
+    stream: Option<String>,
+}
+
+pub(super) async fn one(
+    app: web::Data<App>,
+    id: web::Path<String>,
+    fetch: web::Query<Fetch>,
+) -> Result<HttpResponse, ApiError> {
+    if fetch.stream.as_deref() == Some("true") {
+        return Err(ApiError::Unsupported(
+            "Unsupported value: 'stream'. What has begun is fetched whole: leave it out.",
+            "stream",
+        ));
+    }
+    Ok(HttpResponse::Ok().json(app.responses.find(&id, unix_now())?))
+}
+
+pub(super) async fn delete(
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    app.responses.delete(&id, unix_now())?;
+    let gone = json!({ "id": id.as_str(), "object": "response", "deleted": true });
+    Ok(HttpResponse::Ok().json(gone))
+}
+
+pub(super) async fn cancel(
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(app.responses.cancel(&id, unix_now())?))
+}
+
+/// Which part of the items is wanted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    limit: Option<String>,
+    order: Option<String>,
+    after: Option<String>,
+}
+
+/// Items of one page at most, and without a word about it (OpenAI's limits).
+const PAGE_MAX: usize = 100;
+const PAGE: usize = 20;
+
+pub(super) async fn input_items(
+    app: web::Data<App>,
+    id: web::Path<String>,
+    page: web::Query<Page>,
+) -> Result<HttpResponse, ApiError> {
+    const LIMIT: &str = "Invalid 'limit': give a number from 1 to 100.";
+    let limit = match &page.limit {
+        None => PAGE,
+        Some(limit) => match limit.parse() {
+            Ok(limit) if (1..=PAGE_MAX).contains(&limit) => limit,
+            _ => return Err(ApiError::Unsupported(LIMIT, "limit")),
+        },
+    };
+    let mut items = app.responses.input(&id, unix_now())?;
+    match page.order.as_deref() {
+        None | Some("desc") => items.reverse(),
+        Some("asc") => {}
+        Some(_) => {
+            return Err(ApiError::Unsupported("Invalid 'order': give 'asc' or 'desc'.", "order"));
+        }
+    }
+    if let Some(after) = &page.after {
+        let at = items.iter().position(|item| item["id"] == after.as_str());
+        let Some(at) = at else {
+            let message = "Invalid 'after': there is no such item.";
+            return Err(ApiError::Unsupported(message, "after"));
+        };
+        items.drain(..=at);
+    }
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let name = |item: Option<&Value>| item.map(|item| item["id"].clone()).unwrap_or_default();
+    let list = json!({
+        "object": "list",
+        "first_id": name(items.first()),
+        "last_id": name(items.last()),
+        "has_more": has_more,
+        "data": items,
+    });
+    Ok(HttpResponse::Ok().json(list))
+}

@@ -1,0 +1,36 @@
+//! Answers held to OpenAI's own component schemas, where the shared folder has them.
+
+use std::{env, fs, path::PathBuf, sync::OnceLock};
+
+use serde_json::Value;
+
+/// `SHOAL_SHARED`, else the folder beside the workspace.
+fn schemas() -> Option<&'static Value> {
+    static SCHEMAS: OnceLock<Option<Value>> = OnceLock::new();
+    let read = || {
+        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let folder = env::var_os("SHOAL_SHARED").map_or_else(beside, PathBuf::from);
+        let text = fs::read_to_string(folder.join("data/openapi/openapi_subset.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    };
+    let found = SCHEMAS.get_or_init(read).as_ref();
+    if found.is_none() {
+        println!("skipped: no official schemas (SHOAL_SHARED names no folder with data/openapi)");
+    }
+    found
+}
+
+/// Holds a body to one of the official schemas; says so when there are none.
+pub(crate) fn hold(name: &str, body: &Value) {
+    let Some(schemas) = schemas() else { return };
+    let mut schema = schemas.clone();
+    assert!(schema["components"]["schemas"].get(name).is_some(), "no schema {name}");
+    schema["$ref"] = format!("#/components/schemas/{name}").into();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> = validator
+        .iter_errors(body)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .map(|error| error.chars().take(400).collect())
+        .collect();
+    assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{body}");
+}

@@ -1,0 +1,185 @@
+//! Tokenizers out of GGUF files. What llama.cpp keeps of one is brought into the form of a
+//! `tokenizer.json`, so that the `tokenizers` crate does the work either way.
+
+mod pre;
+mod pieces;
+mod vocabulary;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Tokenizer, ends};
+use crate::model::{LoadError, gguf::Metadata};
+use vocabulary::{Kind, Vocabulary};
+
+impl Tokenizer {
+    /// The words of a GGUF file: its `tokenizer.ggml.*`. `vocab` is the number of tokens in the
+    /// model's table.
+    pub(crate) fn of_gguf(
+        metadata: &Metadata,
+        place: &str,
+        vocab: usize,
+    ) -> Result<Self, LoadError> {
+        let refused =
+            |why: String| LoadError::Words { place: place.to_owned(), file: "tokenizer.ggml", why };
+        let words = Vocabulary::read(metadata).map_err(refused)?;
+        let model = metadata.text("tokenizer.ggml.model").unwrap_or_default();
+        let (json, begins) = match model {
+            "gpt2" => bytes(metadata, &words),
+            "llama" => Ok((pieces::json(metadata, &words), true)),
+            "bert" => Ok((wordpieces(&words), true)),
+            other => Err(format!("the tokenizer {other:?}: gpt2, llama and bert are read")),
+        }
+        .map_err(refused)?;
+        let around = Around::read(metadata, model, begins);
+        let json = whole(json, &words, &around, metadata);
+        let inner: tokenizers::Tokenizer =
+            serde_json::from_value(json).map_err(|error| refused(error.to_string()))?;
+        let mut ends = ends::well_known(&inner);
+        ends.extend(around.ends);
+        if ends.is_empty() {
+            return Err(refused("no eos_token_id: an answer would never end".to_owned()));
+        }
+        let mut tokenizer = Self::new(inner, ends, vocab);
+        tokenizer.unused = words.unused();
+        Ok(tokenizer)
+    }
+}
+
+/// The marks around a text that stands by itself, and those that end an answer.
+struct Around {
+    first: Option<u32>,
+    last: Option<u32>,
+    ends: BTreeSet<u32>,
+}
+
+impl Around {
+    fn read(metadata: &Metadata, model: &str, begins: bool) -> Self {
+        let id = |key: &str| {
+            let id = metadata.unsigned(&format!("tokenizer.ggml.{key}_token_id"))?;
+            u32::try_from(id).ok().filter(|id| *id != u32::MAX)
+        };
+        let flag = |key: &str| metadata.flag(&format!("tokenizer.ggml.add_{key}_token"));
+        // As llama.cpp takes them where a file is silent.
+        let (bos, eos) = if model == "llama" { (Some(1), Some(2)) } else { (None, None) };
+        let (bos, eos) = (id("bos").or(bos), id("eos").or(eos));
+        let ends = [eos, id("eot"), id("eom")].into_iter().flatten();
+        if model == "bert" {
+            // The key is written like this.
+            let separator = id("seperator");
+            let first = id("cls").or(bos).filter(|_| flag("bos").unwrap_or(true));
+            let last = separator.filter(|_| flag("sep").unwrap_or(true));
+            return Self { first, last, ends: ends.chain(separator).collect() };
+        }
+        Self {
+            first: bos.filter(|_| flag("bos").unwrap_or(begins)),
+            last: eos.filter(|_| flag("eos").unwrap_or(false)),
+            ends: ends.collect(),
+        }
+    }
+}
+
+/// Byte-level BPE, and whether texts begin with a mark where the file does not say.
+fn bytes(metadata: &Metadata, words: &Vocabulary) -> Result<(Value, bool), String> {
+    let name = metadata.text("tokenizer.ggml.pre").unwrap_or(pre::UNNAMED);
+    let pre = pre::named(name).ok_or_else(|| {
+        format!("the pre-tokenizer {name:?} is not known, there are: {}", pre::names())
+    })?;
+    let merges = metadata
+        .texts("tokenizer.ggml.merges")
+        .ok_or("no merges: text could not be turned into tokens")?;
+    let merges = merges.iter().filter_map(|merge| {
+        // A space may be the first letter of the first.
+        let (at, _) = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?;
+        let (first, second) = (merge.get(..at)?, merge.get(at + 1..)?);
+        words.merges(first, second).then(|| json!([first, second]))
+    });
+    let mut cuts: Vec<Value> = pre
+        .cuts
+        .iter()
+        .map(|cut| {
+            json!({
+                "type": "Split", "pattern": { "Regex": cut }, "behavior": "Isolated", "invert": false,
+            })
+        })
+        .collect();
+    let spelling = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
+    });
+    cuts.push(spelling.clone());
+    let json = json!({
+        "normalizer": null,
+        "pre_tokenizer": { "type": "Sequence", "pretokenizers": cuts },
+        "decoder": spelling,
+        "model": {
+            "type": "BPE", "vocab": words.json(), "merges": merges.collect::<Vec<_>>(),
+            "ignore_merges": pre.whole_words,
+        },
+    });
+    Ok((json, pre.begins))
+}
+
+/// BERT's words: GGUF writes those that begin a word with `▁`, `tokenizer.json` the others
+/// with `##`.
+fn wordpieces(words: &Vocabulary) -> Value {
+    let spelled = words.spelled(|token, kind| match token.strip_prefix('\u{2581}') {
+        Some(begins) => begins.to_owned(),
+        None if kind == Kind::Normal => format!("##{token}"),
+        None => token.to_owned(),
+    });
+    json!({
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": true, "lowercase": true,
+        },
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        "model": {
+            "type": "WordPiece", "vocab": spelled, "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##", "max_input_chars_per_word": 1000,
+        },
+    })
+}
+
+/// A whole `tokenizer.json`.
+fn whole(mut json: Value, words: &Vocabulary, around: &Around, metadata: &Metadata) -> Value {
+    let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
+    // llama.cpp knows this of the model: in its files nothing says it.
+    let strips = name.contains("phi-3") || name.contains("phi3");
+    json["version"] = json!("1.0");
+    json["added_tokens"] = words.marks(strips);
+    json["post_processor"] = around_json(around, words);
+    json
+}
+
+fn around_json(around: &Around, words: &Vocabulary) -> Value {
+    let named = |id: Option<u32>| Some((id?, words.token(id?)?));
+    let (first, last) = (named(around.first), named(around.last));
+    let marks: serde_json::Map<String, Value> = [first, last]
+        .into_iter()
+        .flatten()
+        .map(|(id, token)| {
+            (token.to_owned(), json!({ "id": token, "ids": [id], "tokens": [token] }))
+        })
+        .collect();
+    if marks.is_empty() {
+        return Value::Null;
+    }
+    let mark = |mark: Option<(u32, &str)>| {
+        mark.map(|(_, token)| json!({ "SpecialToken": { "id": token, "type_id": 0 } }))
+    };
+    let text = |id: &str| json!({ "Sequence": { "id": id, "type_id": 0 } });
+    let single: Vec<Value> =
+        [mark(first), Some(text("A")), mark(last)].into_iter().flatten().collect();
+    let pair: Vec<Value> = [mark(first), Some(text("A")), mark(last), Some(text("B")), mark(last)]
+        .into_iter()
+        .flatten()
+        .collect();
+    json!({
+        "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": marks,
+    })
+}
+
+#[cfg(test)]
+mod tests;
