@@ -262,8 +262,8 @@ async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
     assert_eq!((values, embedded.prompt_tokens), (vec![vec![0.6, 0.8], vec![0.0, 1.0]], 6));
     let short = Embed { inputs: inputs[..1].to_vec() };
     assert_eq!(upstream.embed(short).await.unwrap_err().fault, Fault::Engine);
-    let unable = Upstream::connect(&Settings { can: Some(Abilities::default()), ..settings });
-    let unable = unable.await.unwrap().embed(Embed { inputs }).await.unwrap_err();
+    let unable = Settings { can: Some(Abilities::default()), ..settings };
+    let unable = Upstream::connect(&unable).await.unwrap().embed(Embed { inputs }).await.unwrap_err();
     assert_eq!(unable.fault, Fault::Unsupported);
 }
 
