@@ -92,7 +92,7 @@ async fn equal_json_is_one_pool_however_it_is_written() {
         node("b").says("{\n  \"sum\": 432.0\n}"),
         node("c").says("{\"sum\":432}"),
     ];
-    let gateway = Gateway::start(nodes).await;
+    let gateway = Gateway::with(nodes, |config| config.round.agree.audit = 0.0).await;
     let reply = chat(&gateway, &with_schema("shoal", false)).await;
     let round =
         gateway.get(&format!("/v1/rounds/{}", reply.header("x-shoal-round").unwrap())).await;
