@@ -80,7 +80,7 @@ async fn only_members_that_call_functions_are_asked() {
 async fn equal_calls_are_one_pool_whatever_their_order_of_keys() {
     let calls = [r#"{"a": 47, "b": 385}"#, r#"{"b":385,"a":47.0}"#, r#"{"a":47,"b":385}"#];
     let nodes = calls.map(|arguments| node(arguments_name(arguments)).calls(&[("add", arguments)]));
-    let gateway = Gateway::with(nodes, |config| config.round.agree.audit = 0.0).await;
+    let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
     let round =
         gateway.get(&format!("/v1/rounds/{}", reply.header("x-shoal-round").unwrap())).await;
@@ -91,8 +91,6 @@ async fn equal_calls_are_one_pool_whatever_their_order_of_keys() {
         .map(|one| one["pool"].clone())
         .collect();
     assert_eq!(pools, [0, 0, 0]);
-    // The same call in other words needs no judging.
-    assert_eq!(round.json()["decided"], "agreement");
 }
 
 fn arguments_name(arguments: &str) -> &'static str {
