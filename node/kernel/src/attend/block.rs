@@ -1,4 +1,5 @@
 //! Attention of some rows of a span, with the query heads of one head of keys and values.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use std::cell::RefCell;
 

@@ -2,6 +2,7 @@
 //!
 //! Everywhere: integer products of the group first, begun at what takes the codes' offset off again,
 //! then once the scales of weights and activations.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use crate::{
     matrix::{self, SUPER},

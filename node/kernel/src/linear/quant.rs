@@ -1,4 +1,5 @@
 //! Products with weights kept as codes: sums of integers, a scale for each group of 32 inputs.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use std::{cell::RefCell, ops::Range};
 

@@ -96,7 +96,7 @@ pub(crate) fn in_steps(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn every_instruction_set_attends_as_the_definition_says(

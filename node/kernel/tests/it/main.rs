@@ -1,4 +1,5 @@
 //! Every instruction set that this machine has, against plain sums in double precision.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests, and what they share")]
 
 mod attention;
 mod elementwise;
