@@ -15,7 +15,7 @@ pub mod responses;
 pub mod anthropic;
 pub mod embed;
 pub mod rank;
-mod door;
+pub(crate) mod door;
 mod fields;
 pub mod error;
 pub mod limits;

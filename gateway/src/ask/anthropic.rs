@@ -8,13 +8,31 @@ use serde_json::{Map, Value, json};
 use super::{AskError, ChatRequest, Limits, door, fields::Fields, parse::object};
 
 /// What chat calls what this door calls otherwise.
-const NAMES: door::Names<'_> = &[
+pub(crate) const NAMES: door::Names<'_> = &[
     ("messages", "messages."),
     ("max_completion_tokens", "max_tokens"),
     ("stop", "stop_sequences"),
     ("response_format", "output_config.format."),
     ("reasoning_effort", "output_config.effort"),
     ("user", "metadata.user_id"),
+];
+
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 14] = [
+    "messages",
+    "max_tokens",
+    "system",
+    "stop_sequences",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "container",
+    "mcp_servers",
+    "service_tier",
+    "context_management",
+    "inference_geo",
+    "cache_control",
 ];
 
 /// A request at Anthropic's door.
@@ -38,6 +56,7 @@ impl MessageRequest {
         let Some(max_tokens) = request.integer("max_tokens", 1..=i64::MAX)? else {
             return Err(request.absent("max_tokens", "an integer"));
         };
+        door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let mut chat = shared(&map);
         chat.insert("max_completion_tokens".into(), max_tokens.into());
         let mut messages: Vec<Value> = system(&request)?.into_iter().collect();

@@ -16,11 +16,15 @@ const LOGPROBS_MAX: i64 = 5;
 const TOKENS: i64 = 16;
 
 /// What chat calls what this door calls otherwise.
-const NAMES: door::Names<'_> = &[
+pub(crate) const NAMES: door::Names<'_> = &[
     ("messages", "prompt."),
     ("max_completion_tokens", "max_tokens"),
     ("top_logprobs", "logprobs"),
 ];
+
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 8] =
+    ["prompt", "best_of", "echo", "logprobs", "max_tokens", "n", "stream_options", "suffix"];
 
 /// A whole request.
 #[derive(Clone, Debug)]
@@ -43,6 +47,7 @@ impl CompletionRequest {
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
         let map = object(body)?;
         let request = Fields::root(&map);
+        door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let mut chat = door::chat(&map);
         let named = request.string("model")?.is_some_and(|name| Mode::of_model(name).is_none());
         let prompts = prompts(&request)?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{AskError, ChatRequest, Limits};
 
 /// What a field of the chat is called at another door.
-pub(super) type Names<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Names<'a> = &'a [(&'a str, &'a str)];
 
 /// Fields that mean the same at every door of OpenAI's and those that other servers added: copied
 /// as they are.
@@ -38,6 +38,19 @@ pub(super) fn chat(body: &Map<String, Value>) -> Map<String, Value> {
     shared.collect()
 }
 
+/// Where the operator is strict, refuses what neither this door nor a chat's shared words know.
+pub(super) fn refuse_unknown<'a>(
+    mut names: impl Iterator<Item = &'a str>,
+    known: &[&str],
+    limits: &Limits,
+) -> Result<(), AskError> {
+    let unknown = |name: &&str| !known.contains(name) && !SAME.contains(name);
+    match names.find(|name| limits.strict && unknown(name)) {
+        Some(unknown) => Err(AskError::unknown_parameter(unknown)),
+        None => Ok(()),
+    }
+}
+
 /// Checks a chat that stands for another request.
 pub(super) fn parse(
     chat: &Map<String, Value>,
@@ -49,7 +62,7 @@ pub(super) fn parse(
 
 impl AskError {
     /// The same complaint at a door where fields have other names: the first that fits counts.
-    pub(super) fn renamed(self, names: Names<'_>) -> Self {
+    pub(crate) fn renamed(self, names: Names<'_>) -> Self {
         let Some(param) = &self.param else { return self };
         let fits = |chat: &str| {
             let rest = param.strip_prefix(chat)?;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{AskError, Limits, Mode, Target, fields::Fields, parse::object};
+use super::{AskError, Limits, Mode, Target, door, fields::Fields, parse::object};
 
 /// Most texts in one request (OpenAI's limit).
 const INPUTS_MAX: usize = 2048;
 /// Most numbers that one can ask for; no model's space has so many.
 const DIMENSIONS_MAX: i64 = 1 << 20;
+
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 3] = ["input", "dimensions", "encoding_format"];
 
 /// Texts that shall become vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,7 @@ impl EmbedRequest {
             Some(model) if !model.is_empty() => model.to_owned(),
             _ => return Err(AskError::plain(None, "you must provide a model parameter")),
         };
+        door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let inputs = inputs(&request)?;
         let base64 = match request.string("encoding_format")? {
             None | Some("float") => false,

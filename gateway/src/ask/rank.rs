@@ -11,6 +11,9 @@ const CANDIDATES_MAX: usize = 16;
 /// What may stand in `shoal`: nobody writes, so there is nothing to say about writers.
 const KEYS: [&str; 3] = ["mode", "judges", "deadline_ms"];
 
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 3] = ["prompt", "messages", "candidates"];
+
 /// A whole request.
 #[derive(Clone, Debug)]
 pub struct RankRequest {
@@ -30,6 +33,7 @@ impl RankRequest {
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
         let map = object(body)?;
         let request = Fields::root(&map);
+        door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let mut chat = serde_json::Map::new();
         chat.insert("model".into(), request.string("model")?.unwrap_or("shoal").into());
         let prompted = match (request.string("prompt")?, request.value("messages")) {

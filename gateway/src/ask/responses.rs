@@ -16,13 +16,40 @@ const TOP_LOGPROBS_MAX: i64 = 20;
 const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// What chat calls what this door calls otherwise.
-const NAMES: door::Names<'_> = &[
+pub(crate) const NAMES: door::Names<'_> = &[
     ("messages", "input."),
     ("max_completion_tokens", "max_output_tokens"),
     ("reasoning_effort", "reasoning.effort"),
     ("response_format.json_schema", "text.format"),
     ("response_format", "text.format"),
-    ("tools", "tools"),
+];
+
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 24] = [
+    "input",
+    "background",
+    "context_management",
+    "conversation",
+    "include",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "moderation",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "stream_options",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "truncation",
 ];
 
 /// What would change the answer in a way that nothing here can honour.
@@ -57,7 +84,7 @@ impl ResponseRequest {
     ///
     /// # Errors
     /// The first field that is wrong.
-    pub fn parse(body: &[u8]) -> Result<Self, AskError> {
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
         let map = object(body)?;
         let request = Fields::root(&map);
         let model = match request.string("model")? {
@@ -70,6 +97,7 @@ impl ResponseRequest {
                 return Err(AskError::unsupported_parameter(name, why));
             }
         }
+        door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let input = items::read(&request)?;
         let (store, background) = (request.boolean("store")?, request.boolean("background")?);
         let background = background.unwrap_or(false);

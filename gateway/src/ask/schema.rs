@@ -79,6 +79,7 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -128,6 +129,39 @@ mod tests {
             let why = compile(&json!({"$ref": reference})).expect_err("refused");
             assert!(why.contains("points to nothing"), "{why}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn no_schema_and_no_value_bring_the_gateway_down(schema in schemas(), value in schemas()) {
+            if let Ok(schema) = compile(&schema) {
+                schema.holds(&value);
+            }
+        }
+    }
+
+    /// JSON that is nearly a schema, with references that lead anywhere.
+    fn schemas() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!({})),
+            any::<bool>().prop_map(Value::from),
+            Just(json!({"$ref": "#"})),
+            Just(json!({"$ref": "#/$defs/a"})),
+            Just(json!({"$ref": "#/properties/a"})),
+            Just(json!({"type": "string", "pattern": "^a*$"})),
+        ];
+        leaf.prop_recursive(5, 40, 3, |inner| {
+            let some = prop::collection::vec(inner.clone(), 1..3);
+            prop_oneof![
+                some.clone().prop_map(|all| json!({ "allOf": all })),
+                some.prop_map(|any| json!({ "anyOf": any, "$defs": {"a": {"not": {}}} })),
+                inner.clone().prop_map(|a| json!({ "properties": {"a": a.clone(), "b": a} })),
+                inner
+                    .clone()
+                    .prop_map(|a| json!({ "$defs": {"a": a}, "items": {"$ref": "#/$defs/a"} })),
+                inner.prop_map(|a| json!({ "a": a, "if": {"$ref": "#"} })),
+            ]
+        })
     }
 
     #[test]

@@ -353,11 +353,12 @@ proptest! {
     }
 
     #[test]
-    fn any_value_in_any_field_is_accepted_or_named(index in 0usize..18, value in value()) {
+    fn any_value_in_any_field_is_accepted_or_named(index in 0usize..24, value in value()) {
         let names = [
             "model", "messages", "temperature", "top_p", "seed", "stop", "max_tokens", "n", "stream",
             "stream_options", "logprobs", "tools", "response_format", "modalities", "logit_bias",
-            "metadata", "shoal", "user",
+            "metadata", "shoal", "user", "tool_choice", "functions", "function_call", "top_k",
+            "reasoning_effort", "chat_template_kwargs",
         ];
         if let Err(error) = parse(&request(json!({names[index]: value}))) {
             prop_assert!(error.code.is_none() || error.param.is_some(), "{error:?}");

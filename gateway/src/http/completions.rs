@@ -14,7 +14,7 @@ use super::{
     running::Running,
     told::{self, Events, Tell, Telling},
 };
-use crate::ask::{CompletionRequest, Outcome};
+use crate::ask::{CompletionRequest, Outcome, completions::NAMES};
 use wire::{Choice, Completion, Head};
 
 /// Prompts of one request that are asked at a time: others want to be served meanwhile.
@@ -38,7 +38,7 @@ pub(super) async fn create(
     // Several prompts are several rounds; consent to keep is for the one that was read.
     let agreed = if asked.prompts.len() == 1 { app.keeper.agreed(&asked.chat) } else { None };
     let model = asked.chat.model.clone();
-    let telling = Telling { app, model: model.clone(), meter, agreed };
+    let telling = Telling { app, model: model.clone(), meter, agreed, names: NAMES };
     let head = Head { id: format!("cmpl-{}", id::hex()), created: unix_now(), model };
     if asked.chat.stream {
         let asks: Vec<_> = asked.prompts.iter().map(|prompt| asked.ask(prompt)).collect();
@@ -79,16 +79,17 @@ async fn whole(
     let mut usage = Usage::default();
     let mut choices = Vec::new();
     let mut fingerprint = String::new();
-    for (prompt, outcome) in asked.prompts.iter().zip(&outcomes) {
+    for (at, (prompt, outcome)) in asked.prompts.iter().zip(&outcomes).enumerate() {
         let chosen = outcome.choices(asked.chat.ask.choices);
         usage.add(&Usage::over(&chosen));
-        for candidate in chosen {
+        for (choice, candidate) in chosen.into_iter().enumerate() {
             if fingerprint.is_empty() {
                 fingerprint = super::openai::fingerprint(&candidate.model);
             }
             let echoed = if asked.echo { prompt.as_str() } else { "" };
             let logprobs = asked.logprobs.is_some();
-            choices.push(Choice::whole(choices.len(), echoed, candidate, logprobs));
+            let index = at * asked.chat.ask.choices + choice;
+            choices.push(Choice::whole(index, echoed, candidate, logprobs));
         }
     }
     telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
@@ -109,7 +110,9 @@ async fn outcomes(
     }
     let app = &telling.app;
     let asks: Vec<_> = asked.prompts.iter().map(|prompt| asked.ask(prompt)).collect();
-    let answers = asks.into_iter().map(|ask| async { Running::start(app, ask, false).end().await });
+    let answers = asks.into_iter().map(|ask| async {
+        Running::start(app, ask, false).end().await.map_err(|e| e.renamed(NAMES))
+    });
     let answers: Vec<_> = answers.collect();
     let outcomes: Vec<Box<Outcome>> =
         stream::iter(answers).buffered(PROMPTS_AT_A_TIME).try_collect().await?;

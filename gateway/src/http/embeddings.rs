@@ -42,7 +42,8 @@ async fn embed(
     }
     meter.serves(&asked.model);
     let (rounds, ask) = (app.rounds.clone(), asked.ask);
-    let vectors = running::owned(app, async move { rounds.embed(&ask).await }).await?;
+    let vectors = running::owned(app, async move { rounds.embed(&ask).await }).await;
+    let vectors = vectors.map_err(|error| error.renamed(&[("messages", "input.")]))?;
     let size = vectors.vectors.first().map_or(0, Vec::len);
     if let Some(wanted) = asked.dimensions.filter(|wanted| *wanted > size) {
         return Err(AskError::too_many_dimensions(wanted, &vectors.model, size).into());

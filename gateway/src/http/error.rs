@@ -9,7 +9,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use crate::{ask::AskError, round::RoundError};
+use crate::{
+    ask::{AskError, door::Names},
+    round::RoundError,
+};
 
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +220,17 @@ impl ApiError {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         response
+    }
+
+    /// The same at a door where fields have other names than in a chat.
+    pub(super) fn renamed(self, names: Names<'_>) -> Self {
+        match self {
+            Self::Round(error) if is_the_clients(&error) => {
+                let ErrorObject { message, param, code, .. } = Self::Round(error).body().error;
+                Self::Ask(AskError { message, param, code }.renamed(names))
+            }
+            other => other,
+        }
     }
 
     /// The field that is at fault.

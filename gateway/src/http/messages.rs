@@ -13,7 +13,7 @@ use super::{
     openai::Usage,
     told::{self, Telling},
 };
-use crate::ask::MessageRequest;
+use crate::ask::{MessageRequest, anthropic::NAMES};
 use refusal::Refusal;
 use teller::Teller;
 use wire::Message;
@@ -34,7 +34,7 @@ pub(super) async fn create(
     meter.streams(asked.stream);
     meter.serves(&asked.model);
     let agreed = app.keeper.agreed(&asked);
-    let mut telling = Telling { app, model: asked.model.clone(), meter, agreed };
+    let mut telling = Telling { app, model: asked.model.clone(), meter, agreed, names: NAMES };
     if asked.stream {
         return Ok(told::stream(telling, Teller::new(asked.model), [asked.ask]).await?);
     }

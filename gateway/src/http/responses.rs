@@ -16,7 +16,7 @@ use super::{
     openai::unix_now,
     told::{self, Events, Tell, Telling},
 };
-use crate::ask::{ChatRequest, ResponseRequest};
+use crate::ask::{ChatRequest, ResponseRequest, responses::NAMES};
 use store::Kept;
 use teller::Teller;
 use wire::Response;
@@ -40,10 +40,11 @@ pub(super) async fn create(
     let response = Response::begun(&asked, unix_now());
     let kept = asked.store.then(|| Kept::new(context, asked.background));
     if asked.background {
-        return background::begin(app, meter, chat.ask, response, kept).await;
+        return background::begin(app, meter, chat.ask, response, kept, asked.stream);
     }
-    let telling = Telling { app: app.clone(), model: asked.model, meter, agreed: None };
-    let teller = Teller::new(response, app, kept);
+    let telling =
+        Telling { app: app.clone(), model: asked.model, meter, agreed: None, names: NAMES };
+    let teller = Teller::new(response, kept.map(|kept| (app, kept)));
     if asked.stream {
         return told::stream(telling, teller, [chat.ask]).await;
     }
@@ -59,7 +60,7 @@ async fn ask(
 ) -> Result<(ResponseRequest, ChatRequest, Vec<Value>), ApiError> {
     meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = ResponseRequest::parse(&body)?;
+    let asked = ResponseRequest::parse(&body, &app.limits)?;
     let earlier = match &asked.previous {
         Some(id) => app.responses.context(id, unix_now())?,
         None => Vec::new(),
@@ -67,13 +68,6 @@ async fn ask(
     let chat = asked.ask(&earlier, &app.limits)?;
     if !app.serves(&asked.model) {
         return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
-    }
-    if asked.background && asked.stream {
-        return Err(ApiError::Unsupported(
-            "Unsupported value: 'stream'. A response in the background is fetched, not followed: \
-             ask for it with GET until its status is final.",
-            "stream",
-        ));
     }
     Ok((asked, chat, earlier))
 }
@@ -105,6 +99,7 @@ async fn whole(
 #[derive(Debug, Deserialize)]
 pub(super) struct Fetch {
     stream: Option<String>,
+    starting_after: Option<String>,
 }
 
 pub(super) async fn one(
@@ -113,10 +108,13 @@ pub(super) async fn one(
     fetch: web::Query<Fetch>,
 ) -> Result<HttpResponse, ApiError> {
     if fetch.stream.as_deref() == Some("true") {
-        return Err(ApiError::Unsupported(
-            "Unsupported value: 'stream'. What has begun is fetched whole: leave it out.",
-            "stream",
-        ));
+        const AFTER: &str = "Invalid 'starting_after': give the number of an event.";
+        let from = match fetch.starting_after.as_deref().map(str::parse::<usize>) {
+            None => 0,
+            Some(Ok(number)) => number.saturating_add(1),
+            Some(Err(_)) => return Err(ApiError::Unsupported(AFTER, "starting_after")),
+        };
+        return background::follow(app, id.into_inner(), from);
     }
     Ok(HttpResponse::Ok().json(app.responses.find(&id, unix_now())?))
 }

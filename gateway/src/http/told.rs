@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::{
     running::{Running, Said},
 };
 use crate::{
-    ask::{Ask, News, Outcome},
+    ask::{Ask, News, Outcome, door::Names},
     export::Agreed,
 };
 
@@ -40,7 +40,7 @@ pub(super) trait Tell: 'static {
     }
 }
 
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// Events that wait to be sent, as bytes.
 #[derive(Debug, Default)]
@@ -55,6 +55,11 @@ impl Events {
             // Our own structs have string keys only, so this cannot be; an empty comment harms nobody.
             Err(_) => KEEP_ALIVE,
         });
+    }
+
+    /// Takes out what waits.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.0).into()
     }
 
     /// The last event of OpenAI's older streams.
@@ -72,6 +77,8 @@ pub(super) struct Telling {
     pub(super) meter: Meter,
     /// The round is to be kept for training too.
     pub(super) agreed: Option<Agreed>,
+    /// What this door calls a chat's fields.
+    pub(super) names: Names<'static>,
 }
 
 impl Telling {
@@ -88,7 +95,8 @@ impl Telling {
     /// # Errors
     /// Why there is none; it is not counted yet.
     pub(super) async fn whole(&mut self, ask: Ask) -> Result<Box<Outcome>, ApiError> {
-        let outcome = Running::start(&self.app, ask, false).end().await?;
+        let outcome = Running::start(&self.app, ask, false).end().await;
+        let outcome = outcome.map_err(|error| error.renamed(self.names))?;
         self.keep(&outcome);
         Ok(outcome)
     }
@@ -109,16 +117,11 @@ pub(super) async fn stream(
     let said = match running.next(patience).await {
         Said::End(Err(error)) => {
             telling.meter.fails(error.label());
-            return Err(error);
+            return Err(error.renamed(telling.names));
         }
         said => said,
     };
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type("text/event-stream; charset=utf-8")
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        // nginx and its kin hold events back without this.
-        .insert_header(("x-accel-buffering", "no"));
+    let mut response = head();
     if let Said::End(Ok(outcome)) = &said {
         response.insert_header((chat::ROUND, outcome.round.0.as_str()));
     }
@@ -139,6 +142,17 @@ pub(super) async fn stream(
         let bytes = told.next().await?;
         Some((Ok::<Bytes, Infallible>(bytes), told))
     })))
+}
+
+/// What stands before a stream of events.
+pub(super) fn head() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        // nginx and its kin hold events back without this.
+        .insert_header(("x-accel-buffering", "no"));
+    response
 }
 
 /// Tokens of all asks so far.
@@ -183,7 +197,10 @@ impl<T: Tell> Told<T> {
             }
             Said::News(News::Progress(_)) => {}
             Said::End(Ok(outcome)) => self.end(&outcome),
-            Said::End(Err(error)) => self.fail(&error),
+            Said::End(Err(error)) => {
+                let names = self.telling.as_ref().map_or(&[][..], |telling| telling.names);
+                self.fail(&error.renamed(names));
+            }
         }
     }
 

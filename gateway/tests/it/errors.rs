@@ -87,7 +87,7 @@ tools                 | [{"type": "function", "function": {"name": "f", "strict"
 tools                 | [{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"$ref": "https://x/y.json"}}}] | tools[0].function.parameters | invalid_function_parameters
 parallel_tool_calls   | "yes"                        | parallel_tool_calls   | invalid_type
 tool_choice           | "auto"                       | tool_choice           | -
-functions             | [{"name": "f"}]              | functions             | unsupported_parameter
+functions             | [{"name": "f"}]              | tools                 | unsupported_parameter
 function_call         | "auto"                       | function_call         | -
 response_format       | {"type": "json_schema"}      | response_format.json_schema | missing_required_parameter
 response_format       | {"type": "json_schema", "json_schema": {}} | response_format.json_schema.name | missing_required_parameter

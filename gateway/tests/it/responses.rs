@@ -228,6 +228,27 @@ async fn work_in_the_background_is_polled_to_its_end() {
 }
 
 #[tokio::test]
+async fn work_in_the_background_can_be_followed_from_any_event() {
+    let (node, go_on) = node("digits").says_in_two("first half, ", "second half");
+    let gateway = Gateway::start([node]).await;
+    let body = ask("digits", json!({"background": true, "stream": true}));
+    let mut first = gateway.open(PATH, &body).await;
+    first.read_until("first half").await;
+    let id = events(first.seen().rsplit_once("\n\n").unwrap().0)[0]["response"]["id"].clone();
+    drop(first);
+    go_on.notify_one();
+    let whole = gateway.get(&of(&id, "?stream=true")).await.text();
+    let told = events(&whole);
+    assert_eq!(told.last().unwrap()["type"], "response.completed");
+    let said: String = told.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(said, "first half, second half");
+    let rest = gateway.get(&of(&id, "?stream=true&starting_after=3")).await.text();
+    assert!(whole.ends_with(&rest) && rest.contains("\"sequence_number\":4"), "{rest}");
+    assert!(!rest.contains("\"sequence_number\":3"), "{rest}");
+    assert_eq!(gateway.get(&of(&id, "?stream=true&starting_after=x")).await.status, 400);
+}
+
+#[tokio::test]
 async fn cancelling_and_forgetting_stop_the_work() {
     let gateway = Gateway::start([node("digits").never_ends()]).await;
     let begin =
@@ -237,6 +258,8 @@ async fn cancelling_and_forgetting_stop_the_work() {
     let reply = gateway.request(reqwest::Method::POST, &of(&first["id"], "/cancel")).await;
     assert_eq!((reply.status, &reply.json()["status"]), (200, &json!("cancelled")));
     gateway.until_stopped(1).await;
+    let told = gateway.get(&of(&first["id"], "?stream=true")).await.text();
+    assert_eq!(kinds(&events(&told)).last(), Some(&"error"), "never in silence");
     let second = begin().await;
     gateway.until_begun(2).await;
     gateway.request(reqwest::Method::DELETE, &of(&second["id"], "")).await;
@@ -334,7 +357,6 @@ async fn what_cannot_be_answered_is_named() {
         (json!({"conversation": "c"}), "conversation", "unsupported_parameter"),
         (json!({"prompt": {"id": "p"}}), "prompt", "unsupported_parameter"),
         (json!({"background": true, "store": false}), "background", ""),
-        (json!({"background": true, "stream": true}), "stream", "unsupported_value"),
         (json!({"truncation": "middle"}), "truncation", "invalid_value"),
         (json!({"model": "gone"}), "", "model_not_found"),
     ];

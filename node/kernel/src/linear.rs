@@ -109,8 +109,7 @@ fn pieces(products: &[Product<'_>], threads: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (index, product) in products.iter().enumerate() {
         let panels = product.matrix.panels();
-        // Even, for kernels that take two panels at a time.
-        let size = (target * panels / product.matrix.bytes().max(1)).next_multiple_of(2).max(2);
+        let size = (target * panels / product.matrix.bytes().max(1)).max(1);
         for from in (0..panels).step_by(size) {
             pieces.push(Piece { product: index, panels: from..panels.min(from + size) });
         }

@@ -191,7 +191,7 @@ impl Matrix {
             let code = f32::from(self.code(&codes.lines, place * parts.lines, lane, input));
             *out = match self.format {
                 Format::Q4K => scale * f32::from(bytes[0]) * code - min * f32::from(bytes[1]),
-                Format::Q6K => scale * f32::from(bytes[input / 16].cast_signed()) * code,
+                Format::Q6K => scale * f32::from(at(&bytes, input / 16).cast_signed()) * code,
                 _ => scale * code + min,
             };
         }

@@ -28,10 +28,8 @@ pub(crate) struct Bytes(pub(crate) [u8; 16]);
 
 /// Sixteen lanes of arithmetic.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// How many tokens a tile of the integer product has, at most 8, and how many panels of sixteen
-    /// rows, 1 or 2: what the registers can hold.
+    /// How many tokens a tile of the integer product has, 4 or 8: what the registers can hold.
     const TILE: usize;
-    const PANELS: usize;
     /// How many queries of attention share a load, likewise. At most 8.
     const QUERIES: usize;
     /// What `bytes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines, signed on

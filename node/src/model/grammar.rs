@@ -18,7 +18,7 @@ use shoal_proto::{
     tools::{ToolChoice, Tools},
 };
 
-use super::{tokenizer::Tokenizer, tools::Dialect};
+use super::{step::Broken, tokenizer::Tokenizer, tools::Dialect};
 use crate::engine::EngineError;
 use watch::Watch;
 
@@ -173,12 +173,13 @@ impl Constraint {
     /// # Errors
     /// `Engine` when it did not.
     pub(crate) fn accept(&mut self, token: u32) -> Result<(), EngineError> {
-        let broken = |_| EngineError::new(Fault::Engine, "a token that the grammar does not allow");
-        match self {
+        let taken = match self {
             Self::Whole(matcher) if matcher.is_stopped() => Ok(()),
-            Self::Whole(matcher) => matcher.consume_token(token).map_err(broken),
-            Self::Calls(watch) => watch.accept(token).map_err(broken),
-        }
+            Self::Whole(matcher) => matcher.consume_token(token).map_err(|_| Broken),
+            Self::Calls(watch) => watch.accept(token),
+        };
+        let why = "a token that the grammar does not allow";
+        taken.map_err(|Broken| EngineError::new(Fault::Engine, why))
     }
 
     /// Whether nothing may follow: the answer is over, with or without an end token.

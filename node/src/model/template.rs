@@ -159,7 +159,7 @@ impl Template {
         put("bos_token", Value::from(self.bos.as_str()));
         put("eos_token", Value::from(self.eos.as_str()));
         context.entry("documents".to_owned()).or_insert_with(|| Value::from(()));
-        self.environment.get_template(name)?.render(Value::from_iter(context))
+        self.environment.get_template(name)?.render(Value::from_pairs(context))
     }
 
     /// Whether a system message makes the template fail, or is left out of the prompt.

@@ -59,7 +59,7 @@ CALLED = [
         "content": "",
         "tool_calls": [call("weather", {"city": "Graz \"<&>\" \u00fc", "days": 2, "ratio": 0.5})],
     },
-    {"role": "tool", "name": "weather", "tool_call_id": "abcDEF123", "content": '{"rain": true}'},
+    {"role": "tool", "content": '{"rain": true}', "name": "weather", "tool_call_id": "abcDEF123"},
 ]
 SYSTEM = {"role": "system", "content": "Be brief. /no_think "}
 
@@ -87,7 +87,7 @@ CONVERSATIONS = {
             CALLED[0],
             {**CALLED[1], "tool_calls": [call("weather", {"city": "Graz"}), call("now", {}, "xyzXYZ789")]},
             CALLED[2],
-            {"role": "tool", "name": "now", "tool_call_id": "xyzXYZ789", "content": "noon"},
+            {"role": "tool", "content": "noon", "name": "now", "tool_call_id": "xyzXYZ789"},
         ],
         "tools": TOOLS,
     },
@@ -135,7 +135,7 @@ OWN = {
 {% if tools %}{{ tools[0].function.parameters }}{{ tools[0] | string | length }}{% endif %}
 {{ messages | length ~ ':' ~ 1.5 }} {{ 'a' * 3 }} {{ [1] + [2] }} {{ 'b' in 'abc' }} {{ 3 in [1, 2] }}""",
     "python": """{% for message in messages %}{% set content = message.content %}
-{{ content.strip() }}|{{ content.upper() }}|{{ content.lower().title() }}|{{ content.startswith('<think>') }}
+{{ content.strip() }}|{{ content.upper() }}|{{ content.lower().capitalize() }}|{{ content.startswith('<think>') }}
 {{ content.split('</think>')[-1].lstrip('\\n') }}|{{ content.split() | join('+') }}|{{ content.replace('e', 'E') }}
 {{ content.rstrip('! ') }}|{{ content.find('i') }}|{{ content[1:4] }}|{{ content[::-1] }}|{{ content[-3:] }}
 {% for key, value in message.items() %}{{ key }}={{ value is string }},{% endfor %}
@@ -146,7 +146,7 @@ OWN = {
 {{ users[-1].content | trim | capitalize }} {{ '  x ' | trim }} {{ 'a b' | title }} {{ [3, 1, 2] | sort | last }}
 {{ [1, 2, 3] | sum }} {{ 'abc' | first }} {{ ['b', 'a', 'b'] | unique | list }} {{ 'x' | default('y') }} {{ nothing | default('z') }}
 {{ messages[0] | dictsort | length }} {{ 'line\\nline' | indent(2) }} {{ '<&>' | e }} {{ [[1, 2], [3]] | map('first') | list }}
-{{ {'a': 1, 'b': 2} | items | list }} {{ 3.7 | int }} {{ '5' | int + 1 }} {{ 2.567 | round(1) }} {{ 'abc' | reverse }}""",
+{{ {'a': 1, 'b': 2} | items | map('last') | list }} {{ 3.7 | int }} {{ '5' | int + 1 }} {{ 2.567 | round(1) }} {{ 'abc' | reverse }}""",
     "state": """{%- set ns = namespace(found=false, count=0) -%}
 {%- macro turn(message, mark='>') -%}
 {{ mark }} {{ message.role }}: {{ caller() if caller else message.content | trim }}

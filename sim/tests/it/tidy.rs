@@ -73,7 +73,8 @@ fn names(line: &str, name: &str) -> bool {
     })
 }
 
-const ALL: &[&str] = &["proto/src", "gateway/src", "node/src", "sim/src", "eval/src"];
+const ALL: &[&str] =
+    &["proto/src", "gateway/src", "node/src", "node/kernel/src", "sim/src", "eval/src"];
 
 #[test]
 fn only_http_knows_actix() {
@@ -122,6 +123,12 @@ fn only_pulls_unpack_and_only_the_chat_edits_lines() {
 fn gateway_and_node_do_not_know_each_other_and_proto_knows_neither() {
     nobody_knows(&["shoal_node"], &["gateway/src", "proto/src"], &[]);
     nobody_knows(&["shoal_gateway"], &["node/src", "proto/src"], &[]);
+}
+
+#[test]
+fn the_kernels_know_nothing_but_numbers() {
+    let others = ["burn", "tokio", "shoal_node", "shoal_proto", "tracing"];
+    nobody_knows(&others, &["node/kernel/src"], &[]);
 }
 
 #[test]
@@ -194,7 +201,8 @@ fn nobody_knows_those_who_know_everything() {
 
 #[test]
 fn no_file_is_longer_than_five_hundred_lines() {
-    let everything = [ALL, &["gateway/tests", "node/tests", "sim/tests", "proto/tests"]].concat();
+    let tests = ["gateway/tests", "node/tests", "node/kernel/tests", "sim/tests", "proto/tests"];
+    let everything = [ALL, &tests].concat();
     let long: Vec<String> = sources(&everything)
         .iter()
         .map(|source| (source.text.lines().count(), &source.path))

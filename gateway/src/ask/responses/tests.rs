@@ -13,7 +13,8 @@ fn request(fields: Value) -> Value {
 }
 
 fn chat(body: &Value) -> Result<ChatRequest, AskError> {
-    ResponseRequest::parse(body.to_string().as_bytes())?.ask(&[], &Limits::default())
+    ResponseRequest::parse(body.to_string().as_bytes(), &Limits::default())?
+        .ask(&[], &Limits::default())
 }
 
 #[test]
@@ -40,7 +41,8 @@ fn an_output_that_comes_back_is_the_turn_that_it_was() {
 fn earlier_turns_stand_after_the_instructions_and_before_what_is_new() {
     let body = request(json!({"instructions": "Be brief."}));
     let earlier = [json!({"role": "user", "content": "before"})];
-    let asked = ResponseRequest::parse(body.to_string().as_bytes()).expect("accepted");
+    let asked =
+        ResponseRequest::parse(body.to_string().as_bytes(), &Limits::default()).expect("accepted");
     let messages = asked.ask(&earlier, &Limits::default()).expect("accepted").ask.messages;
     let said: Vec<&str> = messages.iter().map(|one| one.content.as_str()).collect();
     assert_eq!(said, ["Be brief.", "before", "What is 2 + 2?"]);
@@ -78,10 +80,19 @@ fn a_choice_among_some_functions_takes_the_others_away() {
     assert_eq!(names, ["g"]);
 }
 
+#[test]
+fn a_strict_operator_refuses_what_this_door_does_not_know() {
+    let limits = Limits { strict: true, ..Limits::default() };
+    let parse = |fields| ResponseRequest::parse(request(fields).to_string().as_bytes(), &limits);
+    assert!(parse(json!({"temperature": 1, "truncation": "auto"})).is_ok());
+    let error = parse(json!({"temprature": 1})).expect_err("refused");
+    assert_eq!(error.code, Some("unknown_parameter"));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = ResponseRequest::parse(&body);
+        let _ = ResponseRequest::parse(&body, &Limits::default());
     }
 
     #[test]

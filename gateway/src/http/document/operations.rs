@@ -86,12 +86,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Takes::JsonOrEvents("Response"),
     ),
     Operation {
-        query: &["stream"],
+        query: &["stream", "starting_after"],
         ..get(
             "/v1/responses/{id}",
             OPENAI,
             "A response that is kept.",
-            Takes::Json("Response"),
+            Takes::JsonOrEvents("Response"),
             FOUND_OR_WRONG,
         )
     },

@@ -6,7 +6,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::wire::Response;
@@ -38,6 +40,10 @@ struct Entry {
     /// The conversation that it answers, as items.
     context: Vec<Value>,
     background: bool,
+    /// What was told of work in the background, so that it can be followed from any point.
+    events: Vec<Bytes>,
+    /// Says how many events there are; when it is gone, so is the response.
+    told: watch::Sender<usize>,
     /// Work that goes on; dropping it stops it.
     task: Option<AbortOnDropHandle<()>>,
 }
@@ -46,6 +52,16 @@ impl Entry {
     fn is_running(&self) -> bool {
         self.response["status"] == "in_progress"
     }
+}
+
+/// What becomes of work in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    Running,
+    /// It came to its end, whatever that was.
+    Ended,
+    /// It was cancelled, or is forgotten.
+    Stopped,
 }
 
 /// A response that shall be kept when it is there.
@@ -101,6 +117,8 @@ impl Responses {
             response: shown,
             context: kept.context,
             background: kept.background,
+            events: Vec::new(),
+            told: watch::Sender::new(0),
             task: None,
         });
         self.fit(shelf);
@@ -121,10 +139,49 @@ impl Responses {
         let entry = shelf.kept.iter_mut().find(|entry| entry.id == response.id);
         let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
         entry.response = json!(response);
+        entry.told.send_replace(entry.events.len());
         let more = entry.response.to_string().len();
         entry.bytes += more;
         shelf.bytes += more;
         self.fit(&mut shelf);
+    }
+
+    /// More was told of work in the background.
+    pub(super) fn tell(&self, id: &str, events: Vec<Bytes>) {
+        let mut shelf = self.shelf(unix_now());
+        let entry = shelf.kept.iter_mut().find(|entry| entry.id == id);
+        let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
+        let more: usize = events.iter().map(Bytes::len).sum();
+        entry.bytes += more;
+        entry.events.extend(events);
+        entry.told.send_replace(entry.events.len());
+        shelf.bytes += more;
+        self.fit(&mut shelf);
+    }
+
+    /// How far it is with work in the background.
+    pub(super) fn follow(&self, id: &str, now: u64) -> Result<watch::Receiver<usize>, ApiError> {
+        let shelf = self.shelf(now);
+        let entry = entry(&shelf, id)?;
+        if !entry.background {
+            return Err(ApiError::Unsupported(
+                "Unsupported value: 'stream'. Only responses made with 'background' can be followed.",
+                "stream",
+            ));
+        }
+        Ok(entry.told.subscribe())
+    }
+
+    /// What was told from the given event on, and what becomes of it.
+    pub(super) fn told(&self, id: &str, from: usize, now: u64) -> (Vec<Bytes>, Course) {
+        let shelf = self.shelf(now);
+        let Ok(entry) = entry(&shelf, id) else { return (Vec::new(), Course::Stopped) };
+        let course = match entry.response["status"].as_str() {
+            Some("in_progress") => Course::Running,
+            Some("cancelled") => Course::Stopped,
+            _ => Course::Ended,
+        };
+        (entry.events.get(from..).unwrap_or_default().to_vec(), course)
     }
 
     /// A response as it is now.
@@ -172,6 +229,8 @@ impl Responses {
             if let Some(response) = entry.response.as_object_mut() {
                 response.insert("status".into(), "cancelled".into());
             }
+            // Whoever follows it hears that nothing comes any more.
+            entry.told.send_replace(entry.events.len());
         }
         Ok(entry.response.clone())
     }
@@ -238,4 +297,49 @@ fn resource(mut item: Value) -> Value {
         fields.insert("content".into(), json!([part]));
     }
     item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::{Limits, ResponseRequest};
+
+    fn response() -> Response {
+        let body = json!({ "model": "shoal", "input": "x" }).to_string();
+        Response::begun(
+            &ResponseRequest::parse(body.as_bytes(), &Limits::default()).expect("accepted"),
+            unix_now(),
+        )
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten() {
+        let config = Config { response_seconds_max: 60, ..Config::default() };
+        let (kept, response) = (Responses::new(&config), response());
+        kept.keep(Kept::new(Vec::new(), false), &response);
+        let now = unix_now();
+        assert!(kept.find(&response.id, now).is_ok());
+        assert!(kept.find(&response.id, now + 120).is_err());
+        assert_eq!(kept.shelf(now).bytes, 0);
+    }
+
+    #[test]
+    fn bytes_are_given_back_to_the_last_one() {
+        let kept = Responses::new(&Config::default());
+        let response = response();
+        let background = || Kept::new(vec![json!({ "type": "message" })], true);
+        assert!(kept.begin(background(), &response).is_ok());
+        kept.finish(&response);
+        assert!(kept.shelf(unix_now()).bytes > 0);
+        assert!(kept.delete(&response.id, unix_now()).is_ok());
+        assert_eq!(kept.shelf(unix_now()).bytes, 0);
+    }
+
+    #[test]
+    fn an_item_is_listed_with_an_id_and_parts() {
+        let listed = resources(&[json!({ "role": "user", "content": "x" })]);
+        let item = listed.first().expect("one");
+        assert!(item["id"].as_str().is_some_and(|id| id.starts_with("msg_")));
+        assert_eq!(item["content"], json!([{ "type": "input_text", "text": "x" }]));
+    }
 }

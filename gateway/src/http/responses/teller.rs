@@ -21,8 +21,8 @@ use crate::{
 /// Builds the response while it tells it; the end is kept where that is wanted.
 pub(super) struct Teller {
     response: Response,
-    app: web::Data<App>,
-    kept: Option<Kept>,
+    /// Where the end is kept.
+    kept: Option<(web::Data<App>, Kept)>,
     sequence: u64,
     /// The message under way.
     message: Option<Open>,
@@ -35,8 +35,8 @@ struct Open {
 }
 
 impl Teller {
-    pub(super) fn new(response: Response, app: web::Data<App>, kept: Option<Kept>) -> Self {
-        Self { response, app, kept, sequence: 0, message: None }
+    pub(super) fn new(response: Response, kept: Option<(web::Data<App>, Kept)>) -> Self {
+        Self { response, kept, sequence: 0, message: None }
     }
 
     pub(super) fn response(&self) -> &Response {
@@ -120,8 +120,8 @@ impl Teller {
 
     /// Keeps the response as it is now, where that is wanted.
     fn keep(&mut self) {
-        if let Some(kept) = self.kept.take() {
-            self.app.responses.keep(kept, &self.response);
+        if let Some((app, kept)) = self.kept.take() {
+            app.responses.keep(kept, &self.response);
         }
     }
 }

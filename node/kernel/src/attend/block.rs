@@ -1,4 +1,5 @@
 //! Attention of some rows of a span, with the query heads of one head of keys and values.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use std::cell::RefCell;
 
@@ -15,9 +16,6 @@ use crate::{
 /// of a block are 128 KiB: they stay in the second-level cache while all rows of a piece read them.
 const BLOCK: usize = 256;
 const BLOCK_PAGES: usize = BLOCK / PAGE;
-
-/// Queries that share each load of a key or a value, at most.
-const MOST: usize = 8;
 
 /// Where a row's running greatest score begins: below every score, and finite, so that the
 /// difference of two such is 0 and not NaN.
@@ -67,7 +65,7 @@ struct Tile {
 }
 
 /// Scores of a tile's queries in a block, then their exponentials.
-type Scores = [[[f32; PAGE]; BLOCK_PAGES]; MOST];
+type Scores<const T: usize> = [[[f32; PAGE]; BLOCK_PAGES]; T];
 
 impl<E: Element> Kernel for Rows<'_, E> {
     type Output = ();
@@ -168,7 +166,7 @@ impl<E: Element> Rows<'_, E> {
 
     #[inline(always)]
     fn tile<S: Simd, const T: usize>(&self, s: S, running: &mut Running, tile: Tile) {
-        let mut scores: Scores = [[[0.0; PAGE]; BLOCK_PAGES]; MOST];
+        let mut scores: Scores<T> = [[[0.0; PAGE]; BLOCK_PAGES]; T];
         for page in tile.from / PAGE..tile.to.div_ceil(PAGE) {
             self.score::<S, T>(s, running, tile, page, &mut scores);
         }
@@ -194,7 +192,7 @@ impl<E: Element> Rows<'_, E> {
         running: &Running,
         tile: Tile,
         page: usize,
-        scores: &mut Scores,
+        scores: &mut Scores<T>,
     ) {
         let dim = self.shape.dim;
         let (keys, _) = self.page(tile, page);
@@ -235,7 +233,7 @@ impl<E: Element> Rows<'_, E> {
         s: S,
         running: &mut Running,
         tile: Tile,
-        scores: &mut Scores,
+        scores: &mut Scores<T>,
     ) -> [f32; 16] {
         let pages = tile.from / PAGE..tile.to.div_ceil(PAGE);
         let hidden = s.splat(f32::NEG_INFINITY);
@@ -279,7 +277,7 @@ impl<E: Element> Rows<'_, E> {
         s: S,
         running: &mut Running,
         tile: Tile,
-        scores: &Scores,
+        scores: &Scores<T>,
         shrink: [f32; 16],
     ) {
         let vectors = self.layout.value_vectors();
@@ -301,7 +299,7 @@ impl<E: Element> Rows<'_, E> {
         s: S,
         sums: &mut [[f32; 16]],
         tile: Tile,
-        scores: &Scores,
+        scores: &Scores<T>,
         shrink: [f32; 16],
         vector: usize,
     ) {

@@ -59,7 +59,6 @@ const LANES: [[f32; 8]; 2] =
 
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const TILE: usize = 4;
-    const PANELS: usize = 1;
     const QUERIES: usize = 3;
     const OFFSET8: i32 = if VNNI { 128 } else { 0 };
 

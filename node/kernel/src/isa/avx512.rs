@@ -47,8 +47,7 @@ macro_rules! op {
 }
 
 impl Simd for Avx512 {
-    const TILE: usize = 6;
-    const PANELS: usize = 2;
+    const TILE: usize = 8;
     const QUERIES: usize = 8;
     const OFFSET8: i32 = 128;
 

@@ -94,7 +94,6 @@ unsafe fn sdot(sum: int32x4_t, w: int8x16_t, x: int8x16_t) -> int32x4_t {
 
 impl<const DOT: bool> Simd for Neon<DOT> {
     const TILE: usize = 4;
-    const PANELS: usize = 1;
     const QUERIES: usize = 3;
     const OFFSET8: i32 = 0;
 

@@ -22,7 +22,6 @@ macro_rules! lanes {
 #[expect(clippy::needless_range_loop, reason = "lanes are counted")]
 impl Simd for Scalar {
     const TILE: usize = 4;
-    const PANELS: usize = 1;
     const QUERIES: usize = 4;
     const OFFSET8: i32 = 0;
 

@@ -1,4 +1,5 @@
 //! Products with weights kept as floats.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use super::Panels;
 use crate::{

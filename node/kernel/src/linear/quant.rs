@@ -1,4 +1,5 @@
 //! Products with weights kept as codes: sums of integers, a scale for each group of 32 inputs.
+#![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use std::{cell::RefCell, ops::Range};
 
@@ -53,7 +54,7 @@ pub(super) fn activations<'a>(
     }
     let quads = &mut quads[..len];
     let share = Share::new(quads);
-    // As even as they come: eight tokens are four and four, not six and two.
+    // As even as they come: nine tokens are five and four, not eight and one.
     let tile = tokens.div_ceil(tokens.div_ceil(dispatch(pool.isa(), TileOf)));
     let size = if x.len() < ALONE { usize::MAX } else { 1 };
     pool.chunks(tokens.div_ceil(tile), size, |tiles| {
@@ -123,53 +124,40 @@ fn each<S: Simd, C: Codes>(s: S, job: &Panels<'_>) {
     let tokens_cached = (CACHED / token_bytes / tile).max(1) * tile;
     for from in (0..job.tokens).step_by(tokens_cached) {
         let tokens = from..job.tokens.min(from + tokens_cached);
-        let mut panel = job.panels.start;
-        if S::PANELS == 2 {
-            while panel + 2 <= job.panels.end {
-                tiles::<S, C, 2>(s, job, panel, tokens.clone());
-                panel += 2;
-            }
-        }
-        while panel < job.panels.end {
-            tiles::<S, C, 1>(s, job, panel, tokens.clone());
-            panel += 1;
+        for panel in job.panels.clone() {
+            tiles::<S, C>(s, job, panel, tokens.clone());
         }
     }
 }
 
-/// `P` panels times these tokens, tile by tile.
+/// A panel times these tokens, tile by tile.
 #[inline(always)]
-fn tiles<S: Simd, C: Codes, const P: usize>(
-    s: S,
-    job: &Panels<'_>,
-    panel: usize,
-    tokens: Range<usize>,
-) {
+fn tiles<S: Simd, C: Codes>(s: S, job: &Panels<'_>, panel: usize, tokens: Range<usize>) {
     let Activations { groups, tile, quads } = job.activations;
     for token in tokens.clone().step_by(tile) {
         let len = tile.min(tokens.end - token);
         let x = &quads[token * groups..(token + len) * groups];
         match len {
-            1 => one::<S, C, P, 1>(s, job, panel, token, x),
-            2 => one::<S, C, P, 2>(s, job, panel, token, x),
-            3 => one::<S, C, P, 3>(s, job, panel, token, x),
-            4 => one::<S, C, P, 4>(s, job, panel, token, x),
+            1 => one::<S, C, 1>(s, job, panel, token, x),
+            2 => one::<S, C, 2>(s, job, panel, token, x),
+            3 => one::<S, C, 3>(s, job, panel, token, x),
+            4 => one::<S, C, 4>(s, job, panel, token, x),
             // Where four is a full tile, these are not compiled.
-            5 if S::TILE > 4 => one::<S, C, P, 5>(s, job, panel, token, x),
-            6 if S::TILE > 4 => one::<S, C, P, 6>(s, job, panel, token, x),
-            7 if S::TILE > 6 => one::<S, C, P, 7>(s, job, panel, token, x),
-            8 if S::TILE > 6 => one::<S, C, P, 8>(s, job, panel, token, x),
+            5 if S::TILE > 4 => one::<S, C, 5>(s, job, panel, token, x),
+            6 if S::TILE > 4 => one::<S, C, 6>(s, job, panel, token, x),
+            7 if S::TILE > 4 => one::<S, C, 7>(s, job, panel, token, x),
+            8 if S::TILE > 4 => one::<S, C, 8>(s, job, panel, token, x),
             _ => {}
         }
     }
 }
 
-/// `P` panels times `T` tokens.
+/// One panel times `T` tokens.
 #[inline(always)]
-fn one<S: Simd, C: Codes, const P: usize, const T: usize>(
+fn one<S: Simd, C: Codes, const T: usize>(
     s: S,
     job: &Panels<'_>,
-    first: usize,
+    index: usize,
     token: usize,
     x: &[Quads],
 ) {
@@ -177,25 +165,17 @@ fn one<S: Simd, C: Codes, const P: usize, const T: usize>(
     let (Store::Codes(codes), Some(parts)) = (&matrix.store, matrix.format().parts()) else {
         return;
     };
-    let groups = job.activations.groups;
-    let mut panels = [Panel::of(codes, parts, first, groups); P];
-    for p in 1..P {
-        panels[p] = Panel::of(codes, parts, first + p, groups);
-    }
-    let mut sums = [[s.splat(0.0); T]; P];
+    let panel = Panel::of(codes, parts, index, job.activations.groups);
+    let mut sums = [s.splat(0.0); T];
     let (x, _) = x.as_chunks::<T>();
     for (group, x) in x.iter().enumerate() {
         // Later tiles find the weights in the cache.
         if token == 0 {
-            for panel in &panels {
-                panel.prefetch(s, C::LINES, group);
-            }
+            panel.prefetch(s, C::LINES, group);
         }
-        C::add(s, &panels, group, x, &mut sums);
+        C::add(s, &panel, group, x, &mut sums);
     }
-    for p in 0..P {
-        for t in 0..T {
-            job.put(s, first + p, token + t, sums[p][t]);
-        }
+    for t in 0..T {
+        job.put(s, index, token + t, sums[t]);
     }
 }

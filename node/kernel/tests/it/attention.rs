@@ -4,14 +4,14 @@ use shoal_kernel::{AttentionShape, Error, KvFormat, KvPool, PAGE, Pool, Span, at
 use crate::{close, numbers, pools};
 
 /// Keys, values and queries of one sequence.
-pub struct Sequence {
-    pub q: Vec<f32>,
-    pub k: Vec<f32>,
-    pub v: Vec<f32>,
-    pub len: usize,
+pub(crate) struct Sequence {
+    pub(crate) q: Vec<f32>,
+    pub(crate) k: Vec<f32>,
+    pub(crate) v: Vec<f32>,
+    pub(crate) len: usize,
 }
 
-pub fn sequence(shape: &AttentionShape, len: usize, seed: u64) -> Sequence {
+pub(crate) fn sequence(shape: &AttentionShape, len: usize, seed: u64) -> Sequence {
     Sequence {
         q: numbers(seed, len * shape.heads * shape.dim),
         k: numbers(seed + 1, len * shape.kv_heads * shape.dim),
@@ -20,7 +20,7 @@ pub fn sequence(shape: &AttentionShape, len: usize, seed: u64) -> Sequence {
     }
 }
 
-pub fn shape(heads: usize, kv_heads: usize, dim: usize) -> AttentionShape {
+pub(crate) fn shape(heads: usize, kv_heads: usize, dim: usize) -> AttentionShape {
     let scale = 2.0 / (dim as f32).sqrt();
     AttentionShape { heads, kv_heads, dim, scale, softcap: None, window: None }
 }
@@ -60,7 +60,7 @@ fn reference(shape: &AttentionShape, of: &Sequence) -> Vec<f32> {
 }
 
 /// Runs the sequence in calls of these lengths. Its pages lie backwards.
-pub fn in_steps(
+pub(crate) fn in_steps(
     pool: &Pool,
     shape: AttentionShape,
     of: &Sequence,
@@ -96,7 +96,7 @@ pub fn in_steps(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn every_instruction_set_attends_as_the_definition_says(

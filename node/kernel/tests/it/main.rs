@@ -1,4 +1,5 @@
 //! Every instruction set that this machine has, against plain sums in double precision.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests, and what they share")]
 
 mod attention;
 mod elementwise;
@@ -9,7 +10,7 @@ mod threads;
 use shoal_kernel::{Isa, Pool};
 
 /// Numbers of -1..1 that a seed decides.
-pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
+pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -21,12 +22,12 @@ pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
 }
 
 /// A pool for each instruction set, some with two threads.
-pub fn pools() -> Vec<Pool> {
+pub(crate) fn pools() -> Vec<Pool> {
     Isa::available().flat_map(|isa| [1, 2].map(|threads| Pool::with_isa(threads, isa))).collect()
 }
 
 /// Fails where the two differ by more than `tolerance` of the largest element.
-pub fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+pub(crate) fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}");
     let size = want.iter().fold(1e-3f32, |most, v| most.max(v.abs()));
     for (at, (got, want)) in got.iter().zip(want).enumerate() {

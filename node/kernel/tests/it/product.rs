@@ -6,7 +6,7 @@ use shoal_kernel::{Block, Error, Format, Matrix, Output, Pool, SuperBlock, linea
 
 use crate::{close, numbers, pools};
 
-pub const FORMATS: [Format; 8] = [
+pub(crate) const FORMATS: [Format; 8] = [
     Format::F32,
     Format::Bf16,
     Format::F16,
@@ -17,7 +17,7 @@ pub const FORMATS: [Format; 8] = [
     Format::Q6K,
 ];
 
-pub fn matrix(format: Format, rows: usize, cols: usize, seed: u64) -> Matrix {
+pub(crate) fn matrix(format: Format, rows: usize, cols: usize, seed: u64) -> Matrix {
     let values = numbers(seed, rows * cols);
     let packed = Matrix::pack::<Infallible>(format, rows, cols, |row, out| {
         out.copy_from_slice(&values[row * cols..][..cols]);
@@ -26,7 +26,7 @@ pub fn matrix(format: Format, rows: usize, cols: usize, seed: u64) -> Matrix {
     packed.unwrap()
 }
 
-pub fn rows_of(matrix: &Matrix) -> Vec<f32> {
+pub(crate) fn rows_of(matrix: &Matrix) -> Vec<f32> {
     let mut all = vec![0.0; matrix.rows() * matrix.cols()];
     for (row, out) in all.chunks_mut(matrix.cols()).enumerate() {
         matrix.row(row, out);
@@ -68,7 +68,7 @@ fn reference(matrix: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
     out
 }
 
-pub fn product(pool: &Pool, matrix: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
+pub(crate) fn product(pool: &Pool, matrix: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; tokens * matrix.rows()];
     let mut outs = [Output { matrix, out: &mut out, add: false, bias: None }];
     linear(pool, x, tokens, &mut outs).unwrap();

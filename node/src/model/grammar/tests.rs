@@ -301,7 +301,7 @@ fn a_free_answer_is_free_until_it_calls_a_strict_function() {
     for dialect in DIALECTS {
         let tools = functions(ToolChoice::Auto, true);
         let begin = match dialect {
-            Dialect::Llama => r#"{"name": "weather", "#,
+            Dialect::Llama => r#"{"name": ""#,
             _ => dialect.opener(),
         };
         for seed in 0..4 {

@@ -3,7 +3,7 @@
 
 use llguidance::Matcher;
 
-use crate::model::tools::Dialect;
+use crate::model::{step::Broken, tools::Dialect};
 
 /// A call's beginning is a mark, or a few letters of JSON: nothing before them matters.
 const TAIL_MAX: usize = 256;
@@ -30,9 +30,9 @@ impl Watch {
         self.inside.as_mut()
     }
 
-    pub(super) fn accept(&mut self, token: u32) -> anyhow::Result<()> {
+    pub(super) fn accept(&mut self, token: u32) -> Result<(), Broken> {
         let Some(call) = &mut self.inside else { return self.listen(token) };
-        call.consume_token(token)?;
+        call.consume_token(token).map_err(|_| Broken)?;
         if call.is_stopped() {
             self.inside = None;
             self.tail.clear();
@@ -42,8 +42,8 @@ impl Watch {
     }
 
     /// Looks for the beginning of a call in free text.
-    fn listen(&mut self, token: u32) -> anyhow::Result<()> {
-        let words = self.call.tok_env()?;
+    fn listen(&mut self, token: u32) -> Result<(), Broken> {
+        let words = self.call.tok_env().map_err(|_| Broken)?;
         let trie = words.tok_trie();
         self.tail.extend(trie.decode(&[token]));
         let Some(start) = self.start() else {
@@ -56,7 +56,7 @@ impl Watch {
         // does not matter to a grammar.
         let begun = trie.greedy_tokenize(self.tail.get(start..).unwrap_or_default());
         let mut call = self.call.clone();
-        let read = call.try_consume_tokens(&begun)?;
+        let read = call.try_consume_tokens(&begun).map_err(|_| Broken)?;
         self.tail.clear();
         // What begins like a call and is none is text.
         self.bare = false;

@@ -72,16 +72,18 @@ impl Habits {
         if !message.tool_call_id.is_empty() {
             fields.push(("tool_call_id", Value::from(self.identifier(&message.tool_call_id))));
         }
-        Ok(Value::from_iter(fields))
+        Ok(Value::from_pairs(fields))
     }
 
     /// With arguments as an object: templates write them as JSON themselves.
     fn call(self, call: &ToolCall) -> Result<Value, Error> {
         let arguments: Value = serde_json::from_str(&call.arguments)
             .map_err(|_| error(format!("the arguments of a call of {} are no JSON", call.name)))?;
-        let function =
-            Value::from_iter([("name", Value::from(call.name.as_str())), ("arguments", arguments)]);
-        Ok(Value::from_iter([
+        let function = Value::from_pairs([
+            ("name", Value::from(call.name.as_str())),
+            ("arguments", arguments),
+        ]);
+        Ok(Value::from_pairs([
             ("id", Value::from(self.identifier(&call.id))),
             ("type", Value::from("function")),
             ("function", function),

@@ -117,7 +117,7 @@ fn variables_reach_the_template_but_replace_nothing() {
 
 #[test]
 fn functions_calls_and_results_stand_as_openai_writes_them() {
-    let source = "{{ tools | tojson }}{% for message in messages %}\n{{ message | tojson }}\
+    let source = "{{ tools | tojson }}{% for message in messages %}{{ '\\n' }}{{ message | tojson }}\
                   {% endfor %}";
     let call = ToolCall {
         id: "call_1".to_owned(),

@@ -8,10 +8,24 @@ mod vocabulary;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tokenizers::models::{
+    ModelWrapper,
+    bpe::{BPE, BpeBuilder},
+    wordpiece::WordPiece,
+};
 
 use super::{Tokenizer, ends};
 use crate::model::{LoadError, gguf::Metadata};
 use vocabulary::{Kind, Vocabulary};
+
+/// The parts of a tokenizer.
+struct Parts {
+    /// How text is cut before, and put together behind the model, as in `tokenizer.json`.
+    around: Value,
+    model: ModelWrapper,
+    /// Whether texts begin with a mark where the file does not say.
+    begins: bool,
+}
 
 impl Tokenizer {
     /// The words of a GGUF file: its `tokenizer.ggml.*`. `vocab` is the number of tokens in the
@@ -21,30 +35,46 @@ impl Tokenizer {
         place: &str,
         vocab: usize,
     ) -> Result<Self, LoadError> {
-        let refused =
-            |why: String| LoadError::Words { place: place.to_owned(), file: "tokenizer.ggml", why };
-        let words = Vocabulary::read(metadata).map_err(refused)?;
-        let model = metadata.text("tokenizer.ggml.model").unwrap_or_default();
-        let (json, begins) = match model {
-            "gpt2" => bytes(metadata, &words),
-            "llama" => Ok((pieces::json(metadata, &words), true)),
-            "bert" => Ok((wordpieces(&words), true)),
-            other => Err(format!("the tokenizer {other:?}: gpt2, llama and bert are read")),
-        }
-        .map_err(refused)?;
-        let around = Around::read(metadata, model, begins);
-        let json = whole(json, &words, &around, metadata);
-        let inner: tokenizers::Tokenizer =
-            serde_json::from_value(json).map_err(|error| refused(error.to_string()))?;
-        let mut ends = ends::well_known(&inner);
-        ends.extend(around.ends);
-        if ends.is_empty() {
-            return Err(refused("no eos_token_id: an answer would never end".to_owned()));
-        }
-        let mut tokenizer = Self::new(inner, ends, vocab);
-        tokenizer.unused = words.unused();
-        Ok(tokenizer)
+        let built = build(metadata, vocab);
+        built.map_err(|why| LoadError::Words {
+            place: place.to_owned(),
+            file: "tokenizer.ggml",
+            why,
+        })
     }
+}
+
+fn build(metadata: &Metadata, vocab: usize) -> Result<Tokenizer, String> {
+    let words = Vocabulary::read(metadata)?;
+    let model = metadata.text("tokenizer.ggml.model").unwrap_or_default();
+    let parts = match model {
+        "gpt2" => bytes(metadata, &words)?,
+        "llama" => pieces::parts(metadata, &words)?,
+        "bert" => wordpieces(&words)?,
+        other => return Err(format!("the tokenizer {other:?}: gpt2, llama and bert are read")),
+    };
+    let around = Around::read(metadata, model, parts.begins);
+    let mut json = parts.around;
+    json["version"] = json!("1.0");
+    json["added_tokens"] = json!([]);
+    json["model"] = json!({ "type": "BPE", "vocab": {}, "merges": [] });
+    json["post_processor"] = around_json(&around, &words);
+    let said = |error: tokenizers::Error| error.to_string();
+    let mut inner: tokenizers::Tokenizer =
+        serde_json::from_value(json).map_err(|error| error.to_string())?;
+    inner.with_model(parts.model);
+    let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
+    // llama.cpp knows this of the model: in its files nothing says it.
+    let strips = name.contains("phi-3") || name.contains("phi3");
+    inner.add_tokens(words.marks(strips)).map_err(said)?;
+    let mut ends = ends::well_known(&inner);
+    ends.extend(around.ends);
+    if ends.is_empty() {
+        return Err("no eos_token_id: an answer would never end".to_owned());
+    }
+    let mut tokenizer = Tokenizer::new(inner, ends, vocab);
+    tokenizer.unused = words.unused();
+    Ok(tokenizer)
 }
 
 /// The marks around a text that stands by itself, and those that end an answer.
@@ -80,8 +110,8 @@ impl Around {
     }
 }
 
-/// Byte-level BPE, and whether texts begin with a mark where the file does not say.
-fn bytes(metadata: &Metadata, words: &Vocabulary) -> Result<(Value, bool), String> {
+/// Byte-level BPE.
+fn bytes(metadata: &Metadata, words: &Vocabulary<'_>) -> Result<Parts, String> {
     let name = metadata.text("tokenizer.ggml.pre").unwrap_or(pre::UNNAMED);
     let pre = pre::named(name).ok_or_else(|| {
         format!("the pre-tokenizer {name:?} is not known, there are: {}", pre::names())
@@ -93,67 +123,61 @@ fn bytes(metadata: &Metadata, words: &Vocabulary) -> Result<(Value, bool), Strin
         // A space may be the first letter of the first.
         let (at, _) = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?;
         let (first, second) = (merge.get(..at)?, merge.get(at + 1..)?);
-        words.merges(first, second).then(|| json!([first, second]))
+        words.merges(first, second).then(|| (first.to_owned(), second.to_owned()))
     });
-    let mut cuts: Vec<Value> = pre
-        .cuts
-        .iter()
-        .map(|cut| {
-            json!({
-                "type": "Split", "pattern": { "Regex": cut }, "behavior": "Isolated", "invert": false,
-            })
-        })
-        .collect();
+    let cut = |cut: &&str| {
+        let pattern = json!({ "Regex": cut });
+        json!({ "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false })
+    };
     let spelling = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
     });
-    cuts.push(spelling.clone());
-    let json = json!({
-        "normalizer": null,
-        "pre_tokenizer": { "type": "Sequence", "pretokenizers": cuts },
-        "decoder": spelling,
-        "model": {
-            "type": "BPE", "vocab": words.json(), "merges": merges.collect::<Vec<_>>(),
-            "ignore_merges": pre.whole_words,
-        },
-    });
-    Ok((json, pre.begins))
+    let cuts: Vec<Value> = pre.cuts.iter().map(cut).chain([spelling.clone()]).collect();
+    let model = bpe(words, merges.collect()).ignore_merges(pre.whole_words);
+    Ok(Parts {
+        around: json!({
+            "normalizer": null,
+            "pre_tokenizer": { "type": "Sequence", "pretokenizers": cuts },
+            "decoder": spelling,
+        }),
+        model: model.build().map_err(|error| error.to_string())?.into(),
+        begins: pre.begins,
+    })
+}
+
+fn bpe(words: &Vocabulary<'_>, merges: Vec<(String, String)>) -> BpeBuilder {
+    BPE::builder().vocab_and_merges(words.spelled(|token, _| token.to_owned()), merges)
 }
 
 /// BERT's words: GGUF writes those that begin a word with `▁`, `tokenizer.json` the others
 /// with `##`.
-fn wordpieces(words: &Vocabulary) -> Value {
+fn wordpieces(words: &Vocabulary<'_>) -> Result<Parts, String> {
     let spelled = words.spelled(|token, kind| match token.strip_prefix('\u{2581}') {
         Some(begins) => begins.to_owned(),
         None if kind == Kind::Normal => format!("##{token}"),
         None => token.to_owned(),
     });
-    json!({
-        "normalizer": {
-            "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": true, "lowercase": true,
-        },
-        "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-        "model": {
-            "type": "WordPiece", "vocab": spelled, "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##", "max_input_chars_per_word": 1000,
-        },
+    let model = WordPiece::builder()
+        .vocab(spelled)
+        .unk_token("[UNK]".to_owned())
+        .continuing_subword_prefix("##".to_owned())
+        .max_input_chars_per_word(1000)
+        .build();
+    Ok(Parts {
+        around: json!({
+            "normalizer": {
+                "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                "strip_accents": true, "lowercase": true,
+            },
+            "pre_tokenizer": { "type": "BertPreTokenizer" },
+            "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        }),
+        model: model.map_err(|error| error.to_string())?.into(),
+        begins: true,
     })
 }
 
-/// A whole `tokenizer.json`.
-fn whole(mut json: Value, words: &Vocabulary, around: &Around, metadata: &Metadata) -> Value {
-    let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
-    // llama.cpp knows this of the model: in its files nothing says it.
-    let strips = name.contains("phi-3") || name.contains("phi3");
-    json["version"] = json!("1.0");
-    json["added_tokens"] = words.marks(strips);
-    json["post_processor"] = around_json(around, words);
-    json
-}
-
-fn around_json(around: &Around, words: &Vocabulary) -> Value {
+fn around_json(around: &Around, words: &Vocabulary<'_>) -> Value {
     let named = |id: Option<u32>| Some((id?, words.token(id?)?));
     let (first, last) = (named(around.first), named(around.last));
     let marks: serde_json::Map<String, Value> = [first, last]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Map, Value, json};
+use ahash::AHashMap;
+use tokenizers::AddedToken;
 
 use crate::model::{gguf::Metadata, tools};
 
@@ -73,21 +74,15 @@ impl<'a> Vocabulary<'a> {
         both && self.numbers.contains_key(format!("{first}{second}").as_str())
     }
 
-    /// As `tokenizer.json` has it.
-    pub(super) fn json(&self) -> Value {
-        self.spelled(|token, _| token.to_owned())
-    }
-
-    /// The same with the tokens spelled otherwise.
-    pub(super) fn spelled(&self, spell: impl Fn(&str, Kind) -> String) -> Value {
-        let tokens = self.all().map(|(number, token, kind)| (spell(token, kind), json!(number)));
-        Value::Object(tokens.collect::<Map<String, Value>>())
+    /// By text, with the tokens spelled anew.
+    pub(super) fn spelled(&self, spell: impl Fn(&str, Kind) -> String) -> AHashMap<String, u32> {
+        self.all().map(|(number, token, kind)| (spell(token, kind), number)).collect()
     }
 
     /// Tokens that are found in a text before anything else. `strips`: blanks behind them belong
     /// to them.
-    pub(super) fn marks(&self, strips: bool) -> Value {
-        let marks = self.all().filter_map(|(id, token, kind)| {
+    pub(super) fn marks(&self, strips: bool) -> Vec<AddedToken> {
+        let marks = self.all().filter_map(|(_, token, kind)| {
             let special = match kind {
                 // What is written of a call has to be seen.
                 Kind::Control => !tools::MARKUP.contains(&token),
@@ -97,12 +92,9 @@ impl<'a> Vocabulary<'a> {
             };
             let kept = ["<unk>", "<s>", "<|endoftext|>"].contains(&token);
             let rstrip = strips && !kept && (special || token == "</s>");
-            Some(json!({
-                "id": id, "content": token, "special": special, "normalized": false,
-                "single_word": false, "lstrip": false, "rstrip": rstrip,
-            }))
+            Some(AddedToken::from(token, special).normalized(false).rstrip(rstrip))
         });
-        Value::Array(marks.filter(|mark| mark["content"] != "").collect())
+        marks.collect()
     }
 
     /// Numbers that stand for nothing.
