@@ -8,7 +8,10 @@ pub(crate) mod tokenizer;
 pub(crate) mod template;
 pub(crate) mod sample;
 pub(crate) mod stop;
+pub(crate) mod defaults;
+pub(crate) mod words;
 pub mod step;
+pub mod batch;
 
 #[cfg(test)]
 pub(crate) mod folder;
