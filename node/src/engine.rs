@@ -2,6 +2,8 @@
 
 #[cfg(feature = "burn")]
 pub mod burn;
+#[cfg(feature = "model")]
+pub mod local;
 pub mod upstream;
 #[cfg(test)]
 pub(crate) mod script;

@@ -1,6 +1,8 @@
 //! A judge's duties around its engine: refuse what cannot be judged, and never hand out a ballot
 //! that is not sound.
 
+pub(crate) mod question;
+
 use shoal_proto::{
     generate::Fault,
     hello::Model,

@@ -16,7 +16,12 @@ pub(crate) mod tools;
 pub(crate) mod grammar;
 pub(crate) mod sample;
 pub(crate) mod stop;
+pub(crate) mod defaults;
+pub(crate) mod words;
 pub mod step;
+pub mod batch;
+pub mod speed;
+pub mod perplexity;
 
 #[cfg(test)]
 pub(crate) mod folder;

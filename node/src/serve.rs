@@ -63,7 +63,7 @@ pub async fn piece(stream: Stream, desk: &Desk) {
     let (kind, result) = match asked {
         Message::Generate(ask) => (Kind::Generate, write(ask, begun, &mut sender, desk).await),
         Message::Judge(ask) => (Kind::Judge, weigh(ask, &mut sender, desk).await),
-        Message::Embed(ask) => (Kind::Embed, embed(ask, &mut sender, desk).await),
+        Message::Embed(ask) => (Kind::Embed, vectors(ask, &mut sender, desk).await),
         _ => {
             let why = "a work stream begins with generate, judge or embed";
             (Kind::Unknown, Err(bad_request(why).into()))
@@ -154,13 +154,19 @@ async fn weigh(ask: Judge, sender: &mut Sender, desk: &Desk) -> Result<Message, 
     Ok(Message::Ballot(ballot))
 }
 
-/// Turns texts into vectors; the last message has them all.
-async fn embed(ask: Embed, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
+/// Turns texts into vectors; the last message is all of them.
+async fn vectors(ask: Embed, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
+    if !desk.engine().model().embeds {
+        return Err(EngineError::new(Fault::Unsupported, "this model makes no vectors").into());
+    }
     if ask.inputs.is_empty() {
         return Err(bad_request("there is no text to embed").into());
     }
     let _seat = unless_gone(sender, desk.seat()).await??;
-    let embedded = unless_gone(sender, desk.engine().embed(ask)).await??;
+    let embedded = unless_gone(sender, desk.engine().embed(ask.clone())).await??;
+    if embedded.check(&ask).is_err() {
+        return Err(EngineError::new(Fault::Engine, "the engine's vectors are not sound").into());
+    }
     desk.metrics().read(embedded.prompt_tokens);
     Ok(Message::Embedded(embedded))
 }

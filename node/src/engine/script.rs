@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shoal_proto::{
+    embed::{Embed, Embedded, Vector},
     generate::{Done, Finish, Generate},
     hello::Model,
     judge::{Ballot, Judge, Score},
@@ -53,6 +54,7 @@ impl Script {
             family: "llama".to_owned(),
             context: 100,
             likelihood: true,
+            embeds: true,
             ..Model::default()
         };
         Self {
@@ -146,5 +148,10 @@ impl Engine for Script {
             Ok(Ballot { scores, verdicts: Vec::new(), prompt_tokens: 9 })
         }
         .boxed()
+    }
+
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let vectors = ask.inputs.iter().map(|_| Vector { values: vec![1.0] }).collect();
+        std::future::ready(Ok(Embedded { vectors, prompt_tokens: 2 })).boxed()
     }
 }

@@ -9,7 +9,7 @@ use super::{
     load::Loaded,
     write::{Halt, count, floats},
 };
-use crate::{engine::EngineError, model::sample::logprob};
+use crate::{engine::EngineError, model::sample::LogSum};
 
 /// Tokens that are read in one go: between two of them a cancelled judge stops.
 const CHUNK: usize = 256;
@@ -37,7 +37,10 @@ pub(super) fn ballot(model: &Loaded, ask: &Judge, gone: &dyn Fn() -> bool) -> Re
             for (row, token) in rows.zip(chunk) {
                 sum += match model.tokenizer.is_end(*token) {
                     true => model.end(row)?,
-                    false => logprob(row, usize::try_from(*token).unwrap_or(usize::MAX))?,
+                    false => {
+                        let index = usize::try_from(*token).unwrap_or(usize::MAX);
+                        LogSum::of(row)?.logprob(row, index)?
+                    }
                 };
             }
             before = chunk.last().copied().unwrap_or(before);

@@ -4,7 +4,7 @@ use shoal_proto::{
 };
 
 use crate::model::folder::{Kept, LETTERS, tiny};
-use crate::model::sample::logprob;
+use crate::model::sample::LogSum;
 
 use super::{
     write::{Asker, Halt, floats, write},
@@ -130,7 +130,10 @@ fn a_score_is_that_of_one_pass_without_a_cache() {
     let all = [prompt.clone(), tokens.clone()].concat();
     let logits = floats(model.llama.forward(model.row(&all))).unwrap();
     let rows = logits.chunks_exact(model.vocab()).skip(prompt.len() - 1);
-    let sum: f64 = rows.zip(&tokens).map(|(row, t)| logprob(row, *t as usize).unwrap()).sum();
+    let sum: f64 = rows
+        .zip(&tokens)
+        .map(|(row, t)| LogSum::of(row).unwrap().logprob(row, *t as usize).unwrap())
+        .sum();
     assert!((sum - score.logprob).abs() < 1e-3 * 600.0, "{sum} {score:?}");
     assert_eq!(score.tokens, 601);
 }

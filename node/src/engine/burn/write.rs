@@ -7,7 +7,7 @@ use super::{llama::KvCache, load::Loaded};
 use crate::{
     engine::EngineError,
     model::{
-        sample::{Sampler, logprob_of_any},
+        sample::{LogSum, Sampler},
         step::Broken,
         stop::Stops,
     },
@@ -53,7 +53,7 @@ pub(super) fn write(model: &Loaded, ask: &Generate, asker: &mut impl Asker) -> R
     let limit = room.min(usize::try_from(limit).unwrap_or(usize::MAX));
     let (mut cache, mut token) = model.read(&prompt, &|| asker.gone())?;
 
-    let mut sampler = Sampler::new(&sampling);
+    let mut sampler = Sampler::new(&sampling, &prompt);
     let mut words = model.tokenizer.decoder();
     let mut stops = Stops::new(&sampling.stop);
     let mut answer = Answer { asker, text: String::new() };
@@ -64,7 +64,7 @@ pub(super) fn write(model: &Loaded, ask: &Generate, asker: &mut impl Asker) -> R
             return Err(Halt::Gone);
         }
         let logits = model.next(&mut cache, token)?;
-        let choice = sampler.choose(&logits)?;
+        let choice = sampler.choose(&logits, None)?;
         token = choice.token;
         written.push(token);
         if model.tokenizer.is_end(token) {
@@ -153,8 +153,9 @@ impl Loaded {
 
     /// The natural logarithm of the probability that the answer ends here, in whichever way.
     pub(super) fn end(&self, logits: &[f32]) -> Result<f64, Broken> {
-        let ends = self.tokenizer.ends();
-        logprob_of_any(logits, ends.map(|end| usize::try_from(end).unwrap_or(usize::MAX)))
+        let index = |end| usize::try_from(end).unwrap_or(usize::MAX);
+        let ends: Vec<usize> = self.tokenizer.ends().map(index).collect();
+        LogSum::of(logits)?.logprob_of_any(logits, ends.into_iter())
     }
 
     /// The logits after one more token.

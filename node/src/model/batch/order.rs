@@ -1,0 +1,183 @@
+//! An ask becomes orders: token sequences, and what is to be learnt from each. Done on a thread of
+//! its own, so that no answer waits while a long prompt is cut into tokens.
+
+use std::fmt;
+
+use shoal_proto::{
+    embed::Embed,
+    generate::{Fault, Generate, Sampling},
+    judge::{Judge, Kind, Pair},
+    tools::ToolChoice,
+};
+
+use crate::{
+    engine::EngineError,
+    model::{
+        grammar::Constraint,
+        tools::CallParser,
+        words::{Pooling, Talk, Words},
+    },
+};
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) enum Work {
+    Generate(Box<Generate>),
+    Judge(Box<Judge>),
+    Embed(Embed),
+}
+
+/// A sequence to be read, and why.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Never empty, and no longer than the context.
+    pub(super) tokens: Vec<u32>,
+    /// The first token after which somebody wants to know what comes next.
+    pub(super) next: usize,
+    pub(super) purpose: Purpose,
+}
+
+/// What is to be learnt from a sequence.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// How it goes on: an answer of at most so many tokens.
+    Write(Box<Answer>),
+    /// How likely these tokens are from `next` on; `beyond` more do not fit the context.
+    Score { targets: Vec<u32>, beyond: usize },
+    /// Which of two letters is likelier after it.
+    Verdict { first: Vec<u32>, second: Vec<u32> },
+    /// Its place in the model's space.
+    Embed(Pooling),
+}
+
+/// How an answer is to be written.
+pub(super) struct Answer {
+    pub(super) sampling: Sampling,
+    /// Tokens at most.
+    pub(super) limit: usize,
+    /// The form that it must have.
+    pub(super) constraint: Option<Constraint>,
+    /// Takes the calls out of it, where it may call functions.
+    pub(super) calls: Option<CallParser>,
+    /// Whether a judge can read it after the same prompt.
+    pub(super) certain: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// What limits an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Tokens of prompt and answer together.
+    pub(super) context: usize,
+    /// Tokens of an answer for which the ask sets no limit.
+    pub(super) answer_tokens: usize,
+}
+
+/// The orders of an ask, one for each part of its result, and the tokens to be read for it.
+/// Refused before any of them is begun when one of them cannot be done.
+pub(super) fn orders(
+    words: &Words,
+    work: &Work,
+    limits: Limits,
+) -> Result<(Vec<Order>, usize), EngineError> {
+    let orders: Vec<Order> = match work {
+        Work::Generate(ask) => vec![answer(words, ask, limits)?],
+        Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
+            let verdict = |pair| verdict(words, ask, pair, limits);
+            ask.pairs.iter().map(verdict).collect::<Result<_, _>>()?
+        }
+        Work::Judge(ask) => return scores(words, ask, limits),
+        Work::Embed(ask) => {
+            let vector = |text: &String| vector(words, text, limits);
+            ask.inputs.iter().map(vector).collect::<Result<_, _>>()?
+        }
+    };
+    if orders.is_empty() {
+        return Err(EngineError::new(Fault::BadRequest, "there is nothing to do"));
+    }
+    let read = orders.iter().map(|order| order.tokens.len()).sum();
+    Ok((orders, read))
+}
+
+fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, EngineError> {
+    let sampling = words.sampling(ask.sampling.as_ref());
+    let tools = ask
+        .tools
+        .as_ref()
+        .filter(|tools| !tools.functions.is_empty() && tools.choice() != ToolChoice::None);
+    let variables = ask.template_variables.as_str();
+    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables };
+    let tokens = words.prompt(talk, limits.context)?;
+    let asked = sampling.max_tokens.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+    let limit = asked.unwrap_or(limits.answer_tokens).min(limits.context - tokens.len());
+    let dialect = words.template.dialect();
+    let held = tools.is_some_and(|tools| {
+        tools.choice() != ToolChoice::Auto || tools.functions.iter().any(|each| each.strict)
+    });
+    let constraint = if ask.format.is_some() || held {
+        let called = tools.map(|tools| (tools, dialect));
+        Constraint::new(ask.format.as_ref(), called, words.grammars()?)?
+    } else {
+        None
+    };
+    let answer = Answer {
+        sampling,
+        limit,
+        constraint,
+        calls: tools.map(|tools| CallParser::new(dialect, tools)),
+        // A judge is told of no variables.
+        certain: variables.is_empty(),
+    };
+    Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Write(Box::new(answer)) })
+}
+
+/// The conversation counts once: that is how often it is read.
+fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usize), EngineError> {
+    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables: "" };
+    let prompt = words.prompt(talk, limits.context)?;
+    let next = prompt.len() - 1;
+    let mut read = prompt.len();
+    let score = |candidate: &String| {
+        let mut targets = words.candidate(candidate)?;
+        read += targets.len();
+        // What does not fit the context has no place in it: no opinion, every token alike.
+        let fits = targets.len().min(limits.context - next);
+        let beyond = targets.len() - fits;
+        targets.truncate(fits);
+        // Nothing is asked after the last of them.
+        let before = targets.split_last().map_or(&[][..], |(_, before)| before);
+        let tokens = [&prompt[..], before].concat();
+        Ok(Order { tokens, next, purpose: Purpose::Score { targets, beyond } })
+    };
+    let orders = ask.candidates.iter().map(score).collect::<Result<_, EngineError>>()?;
+    Ok((orders, read))
+}
+
+fn verdict(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Order, EngineError> {
+    let tokens = words.question(ask, pair, limits.context)?;
+    let (first, second) = (words.letter('A'), words.letter('B'));
+    if first.is_empty() || second.is_empty() {
+        return Err(EngineError::new(Fault::Unsupported, "the model has no letters to judge with"));
+    }
+    Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Verdict { first, second } })
+}
+
+fn vector(words: &Words, text: &str, limits: Limits) -> Result<Order, EngineError> {
+    let tokens = words.tokenizer.encode(text).filter(|tokens| !tokens.is_empty());
+    let tokens = tokens
+        .ok_or_else(|| EngineError::new(Fault::BadRequest, "the model has no words for a text"))?;
+    if tokens.len() > limits.context {
+        let limit = u32::try_from(limits.context).unwrap_or(u32::MAX);
+        return Err(EngineError::context_length(limit));
+    }
+    let next = match words.pooling {
+        Pooling::Mean => 0,
+        Pooling::Last => tokens.len() - 1,
+    };
+    Ok(Order { tokens, next, purpose: Purpose::Embed(words.pooling) })
+}
