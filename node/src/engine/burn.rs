@@ -1,52 +1,121 @@
-//! The burn engine: a decoder-only model in this process, on the CPU.
+//! The burn engine: a decoder-only model in this process.
 
 pub mod llama;
 pub mod fused;
 pub mod decoder;
 mod load;
-mod write;
-mod score;
-mod work;
 pub mod bench;
+pub mod logits;
+pub mod rounding;
+#[cfg(test)]
+mod trained;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shoal_proto::{
-    generate::{Fault, Generate},
+    embed::{Embed, Embedded},
+    generate::Generate,
     hello::Model,
     judge::{Ballot, Judge},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::{
+    decoder::{Settings, Shape},
     load::Loaded,
-    work::{Job, Workers},
 };
 use super::{Engine, EngineError, Event};
+pub use self::decoder::DeviceKind;
 pub use crate::model::{
     LoadError,
+    batch::Metrics,
     files::{Files, bundled_names},
-    template::TemplateError,
+    template::{Choice, TemplateError},
+    weights::Quant,
 };
+use crate::model::batch::{self, Batch};
 
-/// Pieces that wait for a slow gateway before the model waits too.
-const EVENTS: usize = 32;
+/// Below so many parameters a second thread takes longer to be told than to do its part.
+const SMALL: usize = 8_000_000;
 
 /// How a model is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The model's name in the swarm, if not its folder's.
     pub name: Option<String>,
-    /// Threads: pieces of work done at the same time.
+    /// Pieces of work at the same time; a judgment of several candidates is one.
     pub slots: u32,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: u32,
+    /// How the weights are kept.
+    pub quant: Quant,
+    /// Where the arithmetic is done.
+    pub device: DeviceKind,
+    /// Threads of the arithmetic on the CPU; 0: all cores, or one for a small model.
+    pub threads: usize,
+    /// Positions that a sequence may have, if less than the model was made for.
+    pub context: Option<usize>,
+    /// Bytes of the KV cache at most; memory is taken as it fills.
+    pub cache_bytes: usize,
+    /// Low-rank adapters to merge into the weights, one after another.
+    pub adapters: Vec<Files>,
+    /// The chat template.
+    pub template: Choice,
+    /// Whether it says which of two answers is better, which a small model is bad at.
+    pub judges: bool,
+    /// Whether answers are guessed at where that saves time.
+    pub guesses: bool,
+    /// Whether it finds out how fast it is before it serves.
+    pub measure: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, slots: 1, answer_tokens: 1024 }
+        Self {
+            name: None,
+            slots: 1,
+            answer_tokens: 1024,
+            quant: Quant::default(),
+            device: DeviceKind::default(),
+            threads: 0,
+            context: None,
+            cache_bytes: 1 << 30,
+            adapters: Vec::new(),
+            template: Choice::default(),
+            judges: false,
+            guesses: true,
+            measure: false,
+        }
+    }
+}
+
+impl Options {
+    fn decoder(&self, shape: &Shape) -> Settings {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = match self.threads {
+            0 if shape.params() < SMALL => 1,
+            0 => cores(),
+            threads => threads,
+        };
+        let (quant, device, context) = (self.quant, self.device, self.context);
+        Settings { quant, device, context, threads, ..Settings::default() }
+    }
+
+    fn batch(&self) -> batch::Options {
+        let slots = usize::try_from(self.slots).unwrap_or(1).max(1);
+        batch::Options {
+            // A judgment is as many sequences as there are candidates.
+            sequences: slots.saturating_mul(4).max(8),
+            // The desk before the engine lets in no more than there are slots; as many again for
+            // those that have left while the model has not noticed yet.
+            asks: slots.saturating_mul(2),
+            cache_bytes: self.cache_bytes,
+            answer_tokens: usize::try_from(self.answer_tokens).unwrap_or(usize::MAX),
+            guesses: self.guesses,
+        }
     }
 }
 
@@ -54,16 +123,20 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Burn {
     model: Model,
-    workers: Workers,
+    batch: Batch,
 }
 
 impl Burn {
     /// Loads a model and starts its threads. Blocks for as long as that takes.
-    pub fn open(files: &Files, options: &Options) -> Result<Self, LoadError> {
-        let loaded = Loaded::open(files, options)?;
-        let model = loaded.card.clone();
-        let workers = Workers::start(Arc::new(loaded), options.slots).map_err(LoadError::Thread)?;
-        Ok(Self { model, workers })
+    ///
+    /// # Errors
+    /// When the files are no model that can be served, in one line.
+    pub fn open(files: &Files, options: &Options, metrics: Metrics) -> Result<Self, LoadError> {
+        let Loaded { decoder, words, card } = Loaded::open(files, options)?;
+        let batch = Batch::start(decoder, Arc::new(words), &options.batch(), metrics)
+            .map_err(LoadError::Thread)?;
+        let context = u32::try_from(batch.context()).unwrap_or(u32::MAX);
+        Ok(Self { model: Model { context, ..card }, batch })
     }
 }
 
@@ -73,32 +146,14 @@ impl Engine for Burn {
     }
 
     fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
-        let (events, receiver) = mpsc::channel(EVENTS);
-        if let Err(Job::Generate { events, .. }) = self.workers.take(Job::Generate { ask, events })
-        {
-            // The channel is new and has room.
-            let _ = events.try_send(Err(busy()));
-        }
-        receiver
+        self.batch.generate(ask)
     }
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        let (reply, ballot) = oneshot::channel();
-        let taken = self.workers.take(Job::Judge { ask, reply }).is_ok();
-        async move {
-            if !taken {
-                return Err(busy());
-            }
-            let died = |_| EngineError::new(Fault::Engine, "the model's thread died");
-            ballot.await.unwrap_or_else(|gone| Err(died(gone)))
-        }
-        .boxed()
+        self.batch.judge(ask).boxed()
+    }
+
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        self.batch.embed(ask).boxed()
     }
 }
-
-fn busy() -> EngineError {
-    EngineError::new(Fault::Busy, "all of the model's threads are at work")
-}
-
-#[cfg(test)]
-mod tests;

@@ -65,6 +65,11 @@ pub trait Decode: Send + 'static {
     /// Bytes of one page over all layers.
     fn page_bytes(&self) -> usize;
 
+    /// Bytes of weights that a step of one token reads; 0 where nobody knows.
+    fn weight_bytes(&self) -> u64 {
+        0
+    }
+
     /// Makes pages `0..pages` usable. Memory may be taken only when a page is first written.
     fn reserve(&mut self, pages: usize);
 
@@ -97,6 +102,10 @@ impl<D: Decode + ?Sized> Decode for Box<D> {
 
     fn page_bytes(&self) -> usize {
         (**self).page_bytes()
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        (**self).weight_bytes()
     }
 
     fn reserve(&mut self, pages: usize) {

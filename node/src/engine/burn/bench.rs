@@ -1,33 +1,45 @@
-//! How fast this machine runs a model, and which models are in the program.
+//! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
 
-use std::{fmt, time::Instant};
-
-use shoal_proto::{
-    generate::{ChatMessage, Generate, Sampling},
-    judge::{Judge, Kind},
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    hint::black_box,
+    thread,
+    time::Instant,
 };
 
-use super::{
-    Files, LoadError, Options, bundled_names,
-    load::{Loaded, description, shape},
-    score,
-    write::{self, Asker, Halt},
+use serde::Serialize;
+
+use super::{Files, LoadError, Options, load::Loaded};
+use crate::{
+    model::step::{Broken, Decode, PAGE, Span, Want},
+    pull::Found,
 };
-use crate::{engine::EngineError, pull::Found};
 
-/// Tokens a second of one stream.
-#[derive(Clone, Debug)]
-pub struct Speeds {
-    model: String,
-    read: Rate,
-    written: Rate,
-    judged: Rate,
-}
+/// Tokens of the prompt that is read in one step.
+const PREFILL: usize = 256;
+/// Tokens of the prompt before tokens are written.
+const PROMPT: usize = 16;
+/// Streams side by side, and steps that are timed with so many.
+const STREAMS: [(usize, usize); 3] = [(1, 48), (4, 24), (8, 16)];
 
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    tokens: u32,
-    seconds: f64,
+/// What was measured. Rates are tokens a second.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub model: String,
+    pub parameters: u64,
+    /// Of prompts.
+    pub prefill: f64,
+    /// Written, of all streams together, by their number.
+    pub decode: BTreeMap<usize, f64>,
+    /// Bytes a second that all threads together read from memory.
+    pub memory_bandwidth: f64,
+    /// Bytes of weights that a step reads.
+    pub weight_bytes: u64,
+    /// Most memory that the program had, in bytes; 0 where the system does not say.
+    pub peak_rss: u64,
+    /// Seconds from the files to the first step.
+    pub load: f64,
 }
 
 /// Why nothing could be measured.
@@ -36,100 +48,131 @@ pub enum BenchError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error("the model stopped")]
-    Stopped,
+    Broken(#[from] Broken),
+    #[error("{0} has room for {1} tokens: too few to measure")]
+    Context(String, usize),
 }
 
-impl From<Halt> for BenchError {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Failed(error) => Self::Engine(error),
-            Halt::Gone => Self::Stopped,
-        }
-    }
-}
-
-impl fmt::Display for Speeds {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [("reads", self.read), ("writes", self.written), ("judges", self.judged)];
-        for (what, Rate { tokens, seconds }) in rows {
-            let rate = f64::from(tokens) / seconds.max(1e-9);
-            writeln!(f, "{} {what} {rate:.0} tokens/s ({tokens} in {seconds:.3} s)", self.model)?;
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        writeln!(f, "{}, {:.1} million parameters", self.model, self.parameters as f64 / 1e6)?;
+        writeln!(f, "  prefill    {:>9.1} tokens/s ({PREFILL} at once)", self.prefill)?;
+        for (streams, rate) in &self.decode {
+            let noun = if *streams == 1 { "stream" } else { "streams" };
+            writeln!(f, "  decode     {rate:>9.1} tokens/s ({streams} {noun})")?;
         }
-        Ok(())
+        let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
+        let (read, memory) = (read / 1e9, self.memory_bandwidth / 1e9);
+        let share = 100.0 * read / memory.max(1e-9);
+        writeln!(f, "  bandwidth  {read:>9.1} GB/s of weights at one stream, of {memory:.1} GB/s that memory gives ({share:.0} %)")?;
+        writeln!(f, "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s", mega(self.peak_rss), mega(self.weight_bytes), self.load)
     }
 }
 
-/// The table that `shoal-node models` prints.
-pub fn models() -> String {
-    let row = |name: &str| {
-        let files = Files::bundled(name);
-        let says =
-            files.and_then(|files| description(&files, &shape::read(&files)?)).unwrap_or_default();
-        format!("bundled:{name:<16} {says}")
+/// Loads a model and measures it.
+///
+/// # Errors
+/// When it does not load, or its numbers are broken.
+pub fn measure(found: &Found, options: &Options) -> Result<Report, BenchError> {
+    let begun = Instant::now();
+    let Loaded { mut decoder, card, .. } = Loaded::open(&Files::found(found)?, options)?;
+    let load = begun.elapsed().as_secs_f64();
+    let peak_rss = peak_rss();
+    let decoder = &mut *decoder;
+    let prefill = PREFILL.min(decoder.context());
+    if decoder.context() <= PROMPT + 1 {
+        return Err(BenchError::Context(card.name, decoder.context()));
+    }
+    let tokens = tokens(decoder.vocab(), prefill);
+    let most = STREAMS.iter().map(|(streams, _)| *streams).max().unwrap_or(1);
+    let each = (prefill + PAGE).div_ceil(PAGE);
+    let pages: Vec<u32> = (0..).take(each * most).collect();
+    decoder.reserve(pages.len());
+    let first = pages.get(..each).unwrap_or_default();
+    let whole = Span { tokens: &tokens, past: 0, pages: first, want: Want::Last };
+    decoder.step(&[whole])?;
+    let begun = Instant::now();
+    decoder.step(&[whole])?;
+    let read = prefill as f64 / begun.elapsed().as_secs_f64();
+    let mut decode = BTreeMap::new();
+    for (streams, steps) in STREAMS {
+        decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
+    }
+    Ok(Report {
+        model: card.name,
+        parameters: card.parameters,
+        prefill: read,
+        decode,
+        memory_bandwidth: memory_bandwidth(options.threads),
+        weight_bytes: decoder.weight_bytes(),
+        peak_rss,
+        load,
+    })
+}
+
+/// Tokens a second of all streams together, each after a short prompt of its own.
+fn written(
+    decoder: &mut dyn Decode,
+    tokens: &[u32],
+    pages: &[u32],
+    each: usize,
+    streams: usize,
+    steps: usize,
+) -> Result<f64, Broken> {
+    let prompt = tokens.get(..PROMPT).unwrap_or(tokens);
+    let rooms: Vec<&[u32]> = pages.chunks(each).take(streams).collect();
+    for pages in &rooms {
+        decoder.step(&[Span { tokens: prompt, past: 0, pages, want: Want::Nothing }])?;
+    }
+    let room = decoder.context().min(each * PAGE) - prompt.len();
+    let mut begun = Instant::now();
+    // One step is not timed: it touches what the others find in the cache.
+    for step in 0..=steps {
+        if step == 1 {
+            begun = Instant::now();
+        }
+        let past = prompt.len() + step % room;
+        let next = tokens.get(step % tokens.len()..).unwrap_or(tokens);
+        let next = next.get(..1).unwrap_or(next);
+        let one = |pages: &&[u32]| Span { tokens: next, past, pages, want: Want::Last };
+        let spans: Vec<_> = rooms.iter().map(|pages| one(&&**pages)).collect();
+        black_box(decoder.step(&spans)?);
+    }
+    Ok((streams * steps) as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// Some of a vocabulary's tokens, none twice in a row.
+fn tokens(vocab: usize, count: usize) -> Vec<u32> {
+    let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
+    (0..count).map(token).collect()
+}
+
+/// Bytes a second that so many threads (0: all cores) read from memory far larger than any cache:
+/// the best of three.
+fn memory_bandwidth(threads: usize) -> f64 {
+    const WORDS: usize = 1 << 25;
+    let threads = match threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
     };
-    let rows: Vec<String> = bundled_names().map(row).collect();
-    if rows.is_empty() { "no models are bundled".to_owned() } else { rows.join("\n") }
-}
-
-/// Reads, writes `tokens` tokens (ending where the model ends, then again) and judges.
-pub fn measure(found: &Found, tokens: u32) -> Result<Speeds, BenchError> {
-    let loaded = Loaded::open(&Files::found(found)?, &Options::default())?;
-    let question = "What is 47 plus 385?";
-    let messages = vec![ChatMessage {
-        role: "user".to_owned(),
-        content: question.to_owned(),
-        ..ChatMessage::default()
-    }];
-    let ask = Generate {
-        messages: messages.clone(),
-        sampling: Some(greedy(tokens)),
-        ..Generate::default()
+    let memory = vec![1u64; WORDS];
+    let once = || {
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for part in memory.chunks(WORDS.div_ceil(threads)) {
+                scope.spawn(|| black_box(part.iter().fold(0u64, |sum, x| sum.wrapping_add(*x))));
+            }
+        });
+        (WORDS * size_of::<u64>()) as f64 / begun.elapsed().as_secs_f64()
     };
-    let mut text = Text::default();
-    // The first answer finds caches cold and pages not yet there.
-    write::write(&loaded, &ask, &mut text)?;
-
-    let begun = Instant::now();
-    let mut written = 0;
-    while written < tokens {
-        text = Text::default();
-        written += write::write(&loaded, &ask, &mut text)?.completion_tokens;
-    }
-    let written = Rate { tokens: written, seconds: begun.elapsed().as_secs_f64() };
-
-    let prompt = loaded.prompt(&messages)?;
-    let begun = Instant::now();
-    let mut read = 0;
-    while read < tokens {
-        loaded.read(&prompt, &|| false)?;
-        read += write::count(prompt.len());
-    }
-    let read = Rate { tokens: read, seconds: begun.elapsed().as_secs_f64() };
-
-    let candidates = vec![text.0; 5];
-    let ask = Judge { messages, candidates, kind: Kind::Likelihood.into(), ..Judge::default() };
-    let begun = Instant::now();
-    let judged = score::ballot(&loaded, &ask, &|| false)?.prompt_tokens;
-    let judged = Rate { tokens: judged, seconds: begun.elapsed().as_secs_f64() };
-    Ok(Speeds { model: loaded.card.name, read, written, judged })
+    (0..3).map(|_| once()).fold(0.0, f64::max)
 }
 
-fn greedy(tokens: u32) -> Sampling {
-    Sampling { temperature: Some(0.0), max_tokens: Some(tokens), ..Sampling::default() }
-}
-
-/// Keeps what is written.
-#[derive(Default)]
-struct Text(String);
-
-impl Asker for Text {
-    fn piece(&mut self, text: String) {
-        self.0.push_str(&text);
-    }
-
-    fn gone(&self) -> bool {
-        false
-    }
+/// Linux's own account of the most memory that this program had.
+fn peak_rss() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }
