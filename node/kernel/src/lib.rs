@@ -13,6 +13,7 @@
 mod error;
 mod pool;
 mod share;
+mod memory;
 mod isa;
 mod simd;
 mod math;

@@ -3,7 +3,10 @@
 use half::{bf16, f16};
 
 use super::{Codes, Format, GROUP, Matrix, ROWS, SUPER, Store};
-use crate::simd::{Bytes, Floats, Halves, Line};
+use crate::{
+    memory,
+    simd::{Bytes, Floats, Halves},
+};
 
 /// 32 weights of a row as a file holds them.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +152,7 @@ impl Matrix {
             (_, Some(parts)) => {
                 let scales = panels * if parts.supers { groups.div_ceil(SUPER) } else { groups };
                 Store::Codes(Codes {
-                    lines: vec![Line([0; 64]); panels * groups * parts.lines],
+                    lines: memory::lines(panels * groups * parts.lines),
                     scales: vec![Halves::default(); scales],
                     mins: vec![Halves::default(); if parts.min { scales } else { 0 }],
                     bytes: vec![
