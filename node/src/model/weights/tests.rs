@@ -1,9 +1,14 @@
+mod real;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::folder::{Kept, tiny};
+use crate::model::{
+    folder::{Kept, tiny},
+    gguf::Kind,
+};
 
 /// The same model in both kinds of files, made by `tests/fixtures/gguf/make.py`.
 fn fixture(name: &str) -> Weights {
