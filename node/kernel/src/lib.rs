@@ -31,7 +31,7 @@ pub use gated::{Activation, gated};
 pub use isa::{Isa, isa};
 pub use kv::{KvFormat, KvPool, PAGE};
 pub use linear::{Output, linear};
-pub use matrix::{Block, Format, Matrix};
+pub use matrix::{Block, Format, Matrix, SuperBlock};
 pub use norm::{rms_norm, rms_norm_in_place};
 pub use pool::Pool;
 pub use rope::{Rope, rope};

@@ -9,6 +9,7 @@
 
 mod float;
 mod quant;
+mod codes;
 
 use std::ops::Range;
 
@@ -55,7 +56,7 @@ pub fn linear(pool: &Pool, x: &[f32], tokens: usize, outs: &mut [Output<'_>]) ->
     if tokens == 0 {
         return Ok(());
     }
-    let codes = outs.iter().any(|out| matches!(out.matrix.store, Store::Codes { .. }));
+    let codes = outs.iter().any(|out| matches!(out.matrix.store, Store::Codes(_)));
     let mut quads = quant::borrow_scratch();
     let activations = if codes {
         quant::activations(pool, x, tokens, &mut quads)
@@ -108,7 +109,8 @@ fn pieces(products: &[Product<'_>], threads: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (index, product) in products.iter().enumerate() {
         let panels = product.matrix.panels();
-        let size = (target * panels / product.matrix.bytes().max(1)).max(1);
+        // Even, for kernels that take two panels at a time.
+        let size = (target * panels / product.matrix.bytes().max(1)).next_multiple_of(2).max(2);
         for from in (0..panels).step_by(size) {
             pieces.push(Piece { product: index, panels: from..panels.min(from + size) });
         }
@@ -131,7 +133,7 @@ impl Kernel for Panels<'_> {
     fn run<S: Simd>(self, s: S) {
         match &self.product.matrix.store {
             Store::Floats(_) | Store::Halves(_) => float::panels(s, &self),
-            Store::Codes { .. } => quant::panels(s, &self),
+            Store::Codes(_) => quant::panels(s, &self),
         }
     }
 }

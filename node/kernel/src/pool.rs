@@ -5,10 +5,9 @@
 mod worker;
 
 use std::{
-    any::Any,
     cell::Cell,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::resume_unwind,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,10 +16,10 @@ use std::{
 };
 
 use crate::isa::{Isa, isa};
-use worker::{Job, Shared};
+use worker::{Panic, Shared};
 
 /// A fixed set of threads, and the instructions they use. One job at a time: a second caller waits
-/// for the first. A job that starts another runs it alone, on its own thread.
+/// for the first. A job that starts another runs that one alone, on its own thread.
 pub struct Pool {
     shared: Arc<Shared>,
     /// Held while a job runs.
@@ -62,60 +61,39 @@ impl Pool {
         self.isa
     }
 
-    /// Calls `job(i)` once for each `i` of `0..threads`, at the same time, and returns when all
-    /// have ended. A panic in one is raised here once all have.
-    pub fn run<F: Fn(usize) + Sync>(&self, job: F) {
-        if self.threads == 1 || BUSY.get() {
-            (0..self.threads).for_each(job);
-            return;
-        }
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = {
-            let job = Job::new(&job);
-            self.shared.begin(&job, self.workers.iter().map(JoinHandle::thread));
-            // `Running` waits for the others even if this panics: they borrow `job`.
-            let running = Running(&self.shared);
-            BUSY.set(true);
-            let own = catch_unwind(AssertUnwindSafe(|| job.call(0)));
-            BUSY.set(false);
-            drop(running);
-            own.err().or(self.shared.take_panic())
-        };
-        drop(turn);
-        if let Some(panic) = outcome {
-            resume_unwind(panic);
-        }
-    }
-
     /// Calls `job` for ranges of up to `size` that together are `0..len`, each once, on whichever
-    /// thread is free.
+    /// thread is free, and returns when all have ended. A panic in one is raised here then.
     pub fn chunks<F: Fn(Range<usize>) + Sync>(&self, len: usize, size: usize, job: F) {
         let size = size.max(1);
-        if len <= size || self.threads == 1 {
+        if len <= size || self.threads == 1 || BUSY.get() {
             if len > 0 {
                 job(0..len);
             }
             return;
         }
         let next = AtomicUsize::new(0);
-        self.run(|_| {
-            loop {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        BUSY.set(true);
+        let panic = self.shared.run(
+            &|| loop {
                 let from = next.fetch_add(size, Ordering::Relaxed);
                 if from >= len {
                     break;
                 }
                 job(from..len.min(from + size));
-            }
-        });
+            },
+            self.workers.iter().map(JoinHandle::thread),
+        );
+        BUSY.set(false);
+        drop(turn);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
-}
 
-/// Waits for the workers when it is dropped.
-struct Running<'a>(&'a Shared);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.finish();
+    /// Calls `job(i)` for each `i` of `0..len`, as [`Pool::chunks`] does.
+    pub fn run<F: Fn(usize) + Sync>(&self, len: usize, job: F) {
+        self.chunks(len, 1, |range| range.for_each(&job));
     }
 }
 
@@ -124,7 +102,7 @@ impl Drop for Pool {
         self.shared.stop(self.workers.iter().map(JoinHandle::thread));
         for worker in self.workers.drain(..) {
             // A worker catches the panics of its jobs and has none of its own.
-            let _: Result<(), Box<dyn Any + Send>> = worker.join();
+            let _: Result<(), Panic> = worker.join();
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Quads {
     pub(crate) from8: i32,
     /// The same for Q4, whose offset is 8.
     pub(crate) from4: i32,
+    /// The same for each half of Q6K, whose offset is 32.
+    pub(crate) from6: [i32; 2],
 }
 
 /// Quantises a row of activations into every `step`th of `out`, whose last group is filled with
@@ -54,10 +56,13 @@ fn group<S: Simd>(s: S, x: &[f32; GROUP]) -> Quads {
     let [first, second] = &mut q;
     s.to_i8(s.mul(low, inverse), first);
     s.to_i8(s.mul(high, inverse), second);
-    let mut sum = 0;
-    for q in q.as_flattened() {
-        sum += i32::from(*q);
+    let mut halves = [0; 2];
+    for (sum, q) in halves.iter_mut().zip(&q) {
+        for q in q {
+            *sum += i32::from(*q);
+        }
     }
+    let sum = halves[0] + halves[1];
     let mut quads = Quads { scale: greatest / 127.0, ..Quads::default() };
     let (fours, _) = q.as_flattened().as_chunks::<4>();
     for (to, from) in quads.q.iter_mut().zip(fours) {
@@ -66,5 +71,6 @@ fn group<S: Simd>(s: S, x: &[f32; GROUP]) -> Quads {
     quads.sum = quads.scale * sum as f32;
     quads.from8 = -S::OFFSET8 * sum;
     quads.from4 = -8 * sum;
+    quads.from6 = [-32 * halves[0], -32 * halves[1]];
     quads
 }

@@ -21,10 +21,17 @@ pub(crate) struct Halves(pub(crate) [u16; 16]);
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [u8; 64]);
 
+/// A byte for each of sixteen rows.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+pub(crate) struct Bytes(pub(crate) [u8; 16]);
+
 /// Sixteen lanes of arithmetic.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// How many tokens a tile of the integer product has: what the registers can hold.
+    /// How many tokens a tile of the integer product has, at most 8, and how many panels of sixteen
+    /// rows, 1 or 2: what the registers can hold.
     const TILE: usize;
+    const PANELS: usize;
     /// How many queries of attention share a load, likewise. At most 8.
     const QUERIES: usize;
     /// What `bytes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines, signed on
@@ -48,6 +55,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load_f16(self, from: &[u16; 16]) -> Self::F;
     fn store_f16(self, v: Self::F, to: &mut [u16; 16]);
     fn load_bf16(self, from: &[u16; 16]) -> Self::F;
+    fn load_u8(self, from: &Bytes) -> Self::F;
+    /// The bytes taken as signed.
+    fn load_i8(self, from: &Bytes) -> Self::F;
 
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
@@ -82,8 +92,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn bytes(self, line: &Line) -> Self::B;
     /// 128 weights of a nibble each: the low ones, then the high ones.
     fn nibbles(self, line: &Line) -> (Self::B, Self::B);
+    /// `low` with bits `2 field..` of each byte of `high` as bits 4 and 5.
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B;
     /// Adds to each lane the products of its four weights with the four activations.
     fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
+    /// As `dot8`, for weights of 0..=127.
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
     /// A sum for `dot4` that begins at `v`.
     fn begin4(self, v: i32) -> Self::N;
     /// As `dot8`, for weights of 0..=15 and up to 8 turns.

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Line, Simd},
+    simd::{Bytes, Line, Simd},
 };
 
 /// Made only by `detect`: whoever has one runs on a processor with these instructions.
@@ -59,6 +59,7 @@ const LANES: [[f32; 8]; 2] =
 
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const TILE: usize = 4;
+    const PANELS: usize = 1;
     const QUERIES: usize = 3;
     const OFFSET8: i32 = if VNNI { 128 } else { 0 };
 
@@ -107,6 +108,26 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             [
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &Bytes) -> Self::F {
+        op!({
+            let bytes = _mm_load_si128(from.0.as_ptr().cast());
+            [
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &Bytes) -> Self::F {
+        op!({
+            let bytes = _mm_load_si128(from.0.as_ptr().cast());
+            [
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128::<8>(bytes))),
             ]
         })
     }
@@ -249,6 +270,39 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
                 _mm256_and_si256(_mm256_srli_epi16::<4>(second), mask),
             ];
             (low, high)
+        })
+    }
+    #[inline(always)]
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+        op!({
+            let mut out = low;
+            for (out, high) in out.iter_mut().zip(high.0.as_chunks::<32>().0) {
+                let high = _mm256_load_si256(high.as_ptr().cast());
+                let high = match field {
+                    0 => _mm256_slli_epi16::<4>(high),
+                    1 => _mm256_slli_epi16::<2>(high),
+                    2 => high,
+                    _ => _mm256_srli_epi16::<2>(high),
+                };
+                *out = _mm256_or_si256(*out, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
+            }
+            out
+        })
+    }
+    /// Pairs in 16 bits fit: 2 x 127 x 127 = 32,258.
+    #[inline(always)]
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
+        op!({
+            let mut out = sum;
+            for (out, w) in out.iter_mut().zip(w) {
+                *out = if VNNI {
+                    _mm256_dpbusd_avx_epi32(*out, w, x)
+                } else {
+                    let pairs = _mm256_maddubs_epi16(w, x);
+                    _mm256_add_epi32(*out, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+                };
+            }
+            out
         })
     }
     /// Without VNNI: `maddubs` takes unsigned times signed bytes and adds pairs in 16 bits, where

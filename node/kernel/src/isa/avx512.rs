@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Line, Simd},
+    simd::{Bytes, Line, Simd},
 };
 
 /// Made only by `detect`: whoever has one runs on a processor with these instructions.
@@ -47,7 +47,8 @@ macro_rules! op {
 }
 
 impl Simd for Avx512 {
-    const TILE: usize = 8;
+    const TILE: usize = 6;
+    const PANELS: usize = 2;
     const QUERIES: usize = 8;
     const OFFSET8: i32 = 128;
 
@@ -86,6 +87,14 @@ impl Simd for Avx512 {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         })
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &Bytes) -> __m512 {
+        op!(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_load_si128(from.0.as_ptr().cast()))))
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &Bytes) -> __m512 {
+        op!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(from.0.as_ptr().cast()))))
     }
 
     #[inline(always)]
@@ -170,6 +179,23 @@ impl Simd for Avx512 {
             let mask = _mm512_set1_epi8(15);
             (_mm512_and_si512(both, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(both), mask))
         })
+    }
+    #[inline(always)]
+    fn with_bits(self, low: __m512i, high: &Line, field: usize) -> __m512i {
+        op!({
+            let high = _mm512_load_si512(high.0.as_ptr().cast());
+            let high = match field {
+                0 => _mm512_slli_epi16::<4>(high),
+                1 => _mm512_slli_epi16::<2>(high),
+                2 => high,
+                _ => _mm512_srli_epi16::<2>(high),
+            };
+            _mm512_or_si512(low, _mm512_and_si512(high, _mm512_set1_epi8(0x30)))
+        })
+    }
+    #[inline(always)]
+    fn dot7(self, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
+        op!(_mm512_dpbusd_epi32(sum, w, x))
     }
     #[inline(always)]
     fn dot8(self, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {

@@ -5,7 +5,7 @@ use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
     isa::Kernel,
-    simd::{Line, Simd},
+    simd::{Bytes, Line, Simd},
 };
 
 /// Made only by `detect`: whoever has one runs on a processor with these instructions.
@@ -94,6 +94,7 @@ unsafe fn sdot(sum: int32x4_t, w: int8x16_t, x: int8x16_t) -> int32x4_t {
 
 impl<const DOT: bool> Simd for Neon<DOT> {
     const TILE: usize = 4;
+    const PANELS: usize = 1;
     const QUERIES: usize = 3;
     const OFFSET8: i32 = 0;
 
@@ -148,6 +149,32 @@ impl<const DOT: bool> Simd for Neon<DOT> {
                 vreinterpretq_f32_u32(vshll_high_n_u16::<16>(a)),
                 vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(b))),
                 vreinterpretq_f32_u32(vshll_high_n_u16::<16>(b)),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &Bytes) -> Self::F {
+        op!({
+            let bytes = vld1q_u8(from.0.as_ptr());
+            let (low, high) = (vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes));
+            [
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
+                vcvtq_f32_u32(vmovl_high_u16(low)),
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
+                vcvtq_f32_u32(vmovl_high_u16(high)),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &Bytes) -> Self::F {
+        op!({
+            let bytes = vreinterpretq_s8_u8(vld1q_u8(from.0.as_ptr()));
+            let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+            [
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+                vcvtq_f32_s32(vmovl_high_s16(low)),
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+                vcvtq_f32_s32(vmovl_high_s16(high)),
             ]
         })
     }
@@ -286,6 +313,27 @@ impl<const DOT: bool> Simd for Neon<DOT> {
             ];
             (low, high)
         })
+    }
+    #[inline(always)]
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+        let mut out = low;
+        for (out, high) in out.iter_mut().zip(high.0.as_chunks::<16>().0) {
+            *out = op!({
+                let high = vld1q_u8(high.as_ptr());
+                let high = match field {
+                    0 => vshlq_n_u8::<4>(high),
+                    1 => vshlq_n_u8::<2>(high),
+                    2 => high,
+                    _ => vshrq_n_u8::<2>(high),
+                };
+                vorrq_s8(*out, vreinterpretq_s8_u8(vandq_u8(high, vdupq_n_u8(0x30))))
+            });
+        }
+        out
+    }
+    #[inline(always)]
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
+        self.dot8(sum, w, x)
     }
     #[inline(always)]
     fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {

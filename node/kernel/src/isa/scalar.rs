@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::simd::{Line, Simd};
+use crate::simd::{Bytes, Line, Simd};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scalar;
@@ -22,6 +22,7 @@ macro_rules! lanes {
 #[expect(clippy::needless_range_loop, reason = "lanes are counted")]
 impl Simd for Scalar {
     const TILE: usize = 4;
+    const PANELS: usize = 1;
     const QUERIES: usize = 4;
     const OFFSET8: i32 = 0;
 
@@ -54,6 +55,14 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
         lanes!(i => bf16::from_bits(from[i]).to_f32())
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &Bytes) -> Self::F {
+        lanes!(i => f32::from(from.0[i]))
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &Bytes) -> Self::F {
+        lanes!(i => f32::from(from.0[i].cast_signed()))
     }
 
     #[inline(always)]
@@ -146,6 +155,18 @@ impl Simd for Scalar {
             high[i] = (line.0[i] >> 4).cast_signed();
         }
         (low, high)
+    }
+    #[inline(always)]
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+        let mut out = low;
+        for i in 0..64 {
+            out[i] |= ((high.0[i] >> (2 * field)) & 3).cast_signed() << 4;
+        }
+        out
+    }
+    #[inline(always)]
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
+        self.dot8(sum, w, x)
     }
     #[inline(always)]
     fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {

@@ -50,7 +50,7 @@ pub(super) fn panels<S: Simd>(s: S, job: &Panels<'_>) {
         (Store::Floats(weights), _) => each::<S, Full>(s, job, weights),
         (Store::Halves(weights), Format::Bf16) => each::<S, Brain>(s, job, weights),
         (Store::Halves(weights), _) => each::<S, Half>(s, job, weights),
-        (Store::Codes { .. }, _) => {}
+        (Store::Codes(_), _) => {}
     }
 }
 
@@ -64,15 +64,15 @@ fn each<S: Simd, W: Weights>(s: S, job: &Panels<'_>, weights: &[W::Kept]) {
             tile::<S, W, TILE>(s, job, panel, weights, token);
             token += TILE;
         }
+        if token + 4 <= job.tokens {
+            tile::<S, W, 4>(s, job, panel, weights, token);
+            token += 4;
+        }
         match job.tokens - token {
-            0 => {}
             1 => tile::<S, W, 1>(s, job, panel, weights, token),
             2 => tile::<S, W, 2>(s, job, panel, weights, token),
             3 => tile::<S, W, 3>(s, job, panel, weights, token),
-            4 => tile::<S, W, 4>(s, job, panel, weights, token),
-            5 => tile::<S, W, 5>(s, job, panel, weights, token),
-            6 => tile::<S, W, 6>(s, job, panel, weights, token),
-            _ => tile::<S, W, 7>(s, job, panel, weights, token),
+            _ => {}
         }
     }
 }

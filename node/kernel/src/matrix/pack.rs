@@ -2,8 +2,8 @@
 
 use half::{bf16, f16};
 
-use super::{Format, GROUP, Matrix, ROWS, Store};
-use crate::simd::{Floats, Halves, Line};
+use super::{Codes, Format, GROUP, Matrix, ROWS, SUPER, Store};
+use crate::simd::{Bytes, Floats, Halves, Line};
 
 /// 32 weights of a row as a file holds them.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,20 @@ pub struct Block {
     pub codes: [i8; 32],
     pub scale: f16,
     /// Q4Min only: what a code of 0 stands for.
+    pub min: f16,
+}
+
+/// 256 weights of a row as a file holds them.
+#[derive(Clone, Copy, Debug)]
+pub struct SuperBlock {
+    /// Q4K: 0..=15. Q6K: -32..=31.
+    pub codes: [i8; 256],
+    /// Q4K: of each 32 weights, 0..=63, the first eight. Q6K: of each 16.
+    pub scales: [i8; 16],
+    /// Q4K: of each 32 weights, 0..=63.
+    pub mins: [u8; 8],
+    pub scale: f16,
+    /// Q4K.
     pub min: f16,
 }
 
@@ -47,7 +61,12 @@ impl Matrix {
                         put(&mut place.0, row % ROWS, bits);
                     }
                 }
-                Store::Codes { .. } => {
+                Store::Codes(_) if matches!(format, Format::Q4K | Format::Q6K) => {
+                    for (index, values) in values.chunks(GROUP * SUPER).enumerate() {
+                        matrix.put_super(row, index, &quantise_super(format, values));
+                    }
+                }
+                Store::Codes(_) => {
                     for (group, values) in values.chunks(GROUP).enumerate() {
                         matrix.put_block(row, group, &quantise(format, values));
                     }
@@ -58,7 +77,8 @@ impl Matrix {
     }
 
     /// Packs blocks without a change: `block(row, group)` gives the 32 weights of each group of
-    /// inputs. With a format of floats they are widened first. Codes past `cols` do not count.
+    /// inputs. With a format that is not of such blocks their values are rounded to it. Codes past
+    /// `cols` do not count.
     ///
     /// # Errors
     /// The first one of `block`.
@@ -68,8 +88,7 @@ impl Matrix {
         cols: usize,
         mut block: impl FnMut(usize, usize) -> Result<Block, E>,
     ) -> Result<Self, E> {
-        let mut matrix = Self::empty(format, rows, cols);
-        if !matches!(matrix.store, Store::Codes { .. }) {
+        if !matches!(format, Format::Q8 | Format::Q4 | Format::Q4Min) {
             return Self::pack(format, rows, cols, |row, values| {
                 for (group, values) in values.chunks_mut(GROUP).enumerate() {
                     let block = block(row, group)?;
@@ -80,10 +99,43 @@ impl Matrix {
                 Ok(())
             });
         }
+        let mut matrix = Self::empty(format, rows, cols);
         for row in 0..rows {
             for group in 0..matrix.groups() {
-                let block = block(row, group)?;
-                matrix.put_block(row, group, &block);
+                matrix.put_block(row, group, &block(row, group)?);
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// Packs super-blocks without a change, as [`Matrix::pack_blocks`] does blocks: `block(row, i)`
+    /// gives the weights of inputs `256 i..`, for [`Format::Q4K`] or [`Format::Q6K`]; for any other
+    /// format, which has no super-blocks, they are taken for those of Q6K and rounded to it.
+    ///
+    /// # Errors
+    /// The first one of `block`.
+    pub fn pack_supers<E>(
+        format: Format,
+        rows: usize,
+        cols: usize,
+        mut block: impl FnMut(usize, usize) -> Result<SuperBlock, E>,
+    ) -> Result<Self, E> {
+        if !matches!(format, Format::Q4K | Format::Q6K) {
+            return Self::pack(format, rows, cols, |row, values| {
+                for (index, values) in values.chunks_mut(GROUP * SUPER).enumerate() {
+                    let block = block(row, index)?;
+                    for (at, (value, code)) in values.iter_mut().zip(block.codes).enumerate() {
+                        let fine = block.scales.get(at / 16).copied().unwrap_or_default();
+                        *value = block.scale.to_f32() * f32::from(fine) * f32::from(code);
+                    }
+                }
+                Ok(())
+            });
+        }
+        let mut matrix = Self::empty(format, rows, cols);
+        for row in 0..rows {
+            for index in 0..matrix.supers() {
+                matrix.put_super(row, index, &block(row, index)?);
             }
         }
         Ok(matrix)
@@ -92,43 +144,91 @@ impl Matrix {
     /// All zeros.
     fn empty(format: Format, rows: usize, cols: usize) -> Self {
         let panels = rows.div_ceil(ROWS);
-        let groups = panels * cols.div_ceil(GROUP);
-        let codes = |lines: usize, mins: usize| Store::Codes {
-            lines: vec![Line([0; 64]); groups * lines],
-            scales: vec![Halves::default(); groups],
-            mins: vec![Halves::default(); groups * mins],
-        };
-        let store = match format {
-            Format::F32 => Store::Floats(vec![Floats::default(); panels * cols]),
-            Format::Bf16 | Format::F16 => Store::Halves(vec![Halves::default(); panels * cols]),
-            Format::Q8 => codes(8, 0),
-            Format::Q4 => codes(4, 0),
-            Format::Q4Min => codes(4, 1),
+        let groups = cols.div_ceil(GROUP);
+        let store = match (format, format.parts()) {
+            (_, Some(parts)) => {
+                let scales = panels * if parts.supers { groups.div_ceil(SUPER) } else { groups };
+                Store::Codes(Codes {
+                    lines: vec![Line([0; 64]); panels * groups * parts.lines],
+                    scales: vec![Halves::default(); scales],
+                    mins: vec![Halves::default(); if parts.min { scales } else { 0 }],
+                    bytes: vec![
+                        [Bytes::default(); 2];
+                        if parts.supers { panels * groups } else { 0 }
+                    ],
+                })
+            }
+            (Format::F32, None) => Store::Floats(vec![Floats::default(); panels * cols]),
+            (_, None) => Store::Halves(vec![Halves::default(); panels * cols]),
         };
         Self { rows, cols, format, store }
     }
 
     fn put_block(&mut self, row: usize, group: usize, block: &Block) {
-        let (cols, format) = (self.cols, self.format);
         let place = (row / ROWS) * self.groups() + group;
-        let lane = row % ROWS;
-        let Store::Codes { lines, scales, mins } = &mut self.store else { return };
-        if let Some(scale) = scales.get_mut(place) {
+        self.put_codes(row, group, &block.codes);
+        let Store::Codes(codes) = &mut self.store else { return };
+        if let Some(scale) = codes.scales.get_mut(place) {
+            put(&mut scale.0, row % ROWS, block.scale.to_bits());
+        }
+        if let Some(min) = codes.mins.get_mut(place) {
+            put(&mut min.0, row % ROWS, block.min.to_bits());
+        }
+    }
+
+    fn put_super(&mut self, row: usize, index: usize, block: &SuperBlock) {
+        let (groups, supers, format) = (self.groups(), self.supers(), self.format);
+        let (panel, lane) = (row / ROWS, row % ROWS);
+        for (at, codes) in block.codes.as_chunks::<GROUP>().0.iter().enumerate() {
+            let group = index * SUPER + at;
+            if group >= groups {
+                break;
+            }
+            self.put_codes(row, group, codes);
+            let Store::Codes(store) = &mut self.store else { return };
+            let byte = |at: usize| block.scales.get(at).map_or(0, |s| s.cast_unsigned());
+            let fine = match format {
+                Format::Q4K => [byte(at), block.mins.get(at).copied().unwrap_or_default()],
+                _ => [byte(at * 2), byte(at * 2 + 1)],
+            };
+            if let Some([first, second]) = store.bytes.get_mut(panel * groups + group) {
+                put(&mut first.0, lane, fine[0]);
+                put(&mut second.0, lane, fine[1]);
+            }
+        }
+        let Store::Codes(codes) = &mut self.store else { return };
+        if let Some(scale) = codes.scales.get_mut(panel * supers + index) {
             put(&mut scale.0, lane, block.scale.to_bits());
         }
-        if let Some(min) = mins.get_mut(place) {
+        if let Some(min) = codes.mins.get_mut(panel * supers + index) {
             put(&mut min.0, lane, block.min.to_bits());
         }
-        let inside = cols.saturating_sub(group * GROUP);
-        for (input, code) in block.codes.into_iter().enumerate().take(inside) {
-            let (line, bits) = match format {
-                Format::Q8 => (place * 8 + input / 4, code.cast_unsigned() ^ 0x80),
-                _ if input < 16 => (place * 4 + input / 4, code.cast_unsigned() & 15),
-                _ => (place * 4 + input / 4 - 4, code.cast_unsigned() << 4),
+    }
+
+    /// Writes a group's codes over zeros: what lies past the last input stays zero.
+    fn put_codes(&mut self, row: usize, group: usize, from: &[i8; GROUP]) {
+        let (inside, format) = (self.cols.saturating_sub(group * GROUP), self.format);
+        let place = (row / ROWS) * self.groups() + group;
+        let Some(parts) = format.parts() else { return };
+        let Store::Codes(codes) = &mut self.store else { return };
+        for (input, code) in from.iter().enumerate().take(inside) {
+            let mut or = |line: usize, bits: u8| {
+                let line = codes.lines.get_mut(place * parts.lines + line);
+                let byte = line.and_then(|l| l.0.get_mut(row % ROWS * 4 + input % 4));
+                if let Some(byte) = byte {
+                    *byte |= bits;
+                }
             };
-            if let Some(byte) = lines.get_mut(line).and_then(|l| l.0.get_mut(lane * 4 + input % 4))
-            {
-                *byte |= bits;
+            let (quad, shift) = (input / 4 % 4, input / 16 * 4);
+            let code = code.cast_unsigned();
+            match format {
+                Format::Q8 => or(input / 4, code ^ 0x80),
+                Format::Q6K => {
+                    let code = code.wrapping_add(32);
+                    or(quad, (code & 15) << shift);
+                    or(4 + input / 16, ((code >> 4) & 3) << (2 * quad));
+                }
+                _ => or(quad, (code & 15) << shift),
             }
         }
     }
@@ -184,4 +284,47 @@ fn quantise(format: Format, values: &[f32]) -> Block {
 #[expect(clippy::cast_possible_truncation, reason = "held to a byte before")]
 fn whole(value: f32, least: f32, most: f32) -> i8 {
     value.round().clamp(least, most) as i8
+}
+
+/// Up to 256 values as codes. Plain rounding: files come with better ones.
+fn quantise_super(format: Format, values: &[f32]) -> SuperBlock {
+    let mut block = SuperBlock {
+        codes: [0; 256],
+        scales: [0; 16],
+        mins: [0; 8],
+        scale: f16::ZERO,
+        min: f16::ZERO,
+    };
+    let (size, steps) = if format == Format::Q4K { (32, 15.0) } else { (16, 31.0) };
+    // What a step of each sub-block should be, and where it should begin.
+    let mut wanted = [(0.0f32, 0.0f32); 16];
+    for (wanted, values) in wanted.iter_mut().zip(values.chunks(size)) {
+        let least = values.iter().copied().fold(0.0, f32::min);
+        let most = values.iter().copied().fold(0.0, f32::max);
+        *wanted = match format {
+            Format::Q4K => ((most - least) / steps, -least),
+            _ => (most.max(-least) / steps, 0.0),
+        };
+    }
+    let top = |of: fn(&(f32, f32)) -> f32| wanted.iter().map(of).fold(0.0, f32::max);
+    let most = if format == Format::Q4K { 63.0 } else { 127.0 };
+    block.scale = f16::from_f32(top(|w| w.0) / most);
+    block.min = f16::from_f32(top(|w| w.1) / most);
+    let ratio = |value: f32, by: f32| if by > 0.0 { value / by } else { 0.0 };
+    let (scale, min) = (block.scale.to_f32(), block.min.to_f32());
+    let chunks = values.chunks(size).zip(block.codes.chunks_mut(size));
+    for (index, ((values, codes), wanted)) in chunks.zip(wanted).enumerate() {
+        let fine = whole(ratio(wanted.0, scale), 0.0, most);
+        let fine_min = whole(ratio(wanted.1, min), 0.0, most);
+        put(&mut block.scales, index, fine);
+        put(&mut block.mins, index, fine_min.cast_unsigned());
+        let (step, begin) = (scale * f32::from(fine), min * f32::from(fine_min));
+        for (code, value) in codes.iter_mut().zip(values) {
+            *code = match format {
+                Format::Q4K => whole(ratio(value + begin, step), 0.0, 15.0),
+                _ => whole(ratio(*value, step), -32.0, 31.0),
+            };
+        }
+    }
+    block
 }

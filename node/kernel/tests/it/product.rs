@@ -2,12 +2,20 @@ use std::convert::Infallible;
 
 use half::f16;
 use proptest::prelude::*;
-use shoal_kernel::{Block, Error, Format, Matrix, Output, Pool, linear};
+use shoal_kernel::{Block, Error, Format, Matrix, Output, Pool, SuperBlock, linear};
 
 use crate::{close, numbers, pools};
 
-pub const FORMATS: [Format; 6] =
-    [Format::F32, Format::Bf16, Format::F16, Format::Q8, Format::Q4, Format::Q4Min];
+pub const FORMATS: [Format; 8] = [
+    Format::F32,
+    Format::Bf16,
+    Format::F16,
+    Format::Q8,
+    Format::Q4,
+    Format::Q4Min,
+    Format::Q4K,
+    Format::Q6K,
+];
 
 pub fn matrix(format: Format, rows: usize, cols: usize, seed: u64) -> Matrix {
     let values = numbers(seed, rows * cols);
@@ -46,7 +54,7 @@ fn rounded(x: &[f32], cols: usize) -> Vec<f32> {
 /// The product by its definition.
 fn reference(matrix: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
     let (weights, cols) = (rows_of(matrix), matrix.cols());
-    let codes = matches!(matrix.format(), Format::Q8 | Format::Q4 | Format::Q4Min);
+    let codes = !matches!(matrix.format(), Format::F32 | Format::Bf16 | Format::F16);
     let x = if codes { rounded(x, cols) } else { x.to_vec() };
     let mut out = Vec::new();
     for token in 0..tokens {
@@ -83,7 +91,7 @@ proptest! {
     #[test]
     fn every_instruction_set_multiplies_as_the_definition_says(
         format in proptest::sample::select(FORMATS.to_vec()),
-        rows in 1usize..70, cols in 1usize..200, tokens in 1usize..=20, seed: u64,
+        rows in 1usize..70, cols in 1usize..600, tokens in 1usize..=20, seed: u64,
     ) {
         check(format, rows, cols, tokens, seed >> 1);
     }
@@ -113,6 +121,45 @@ proptest! {
                 Format::Q8 => block.scale.to_f32() * code,
                 Format::Q4 => block.scale.to_f32() * (code - 8.0),
                 _ => block.scale.to_f32() * code + block.min.to_f32(),
+            };
+            prop_assert_eq!(*kept, want);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn super_blocks_of_a_file_are_kept_as_they_are(
+        format in proptest::sample::select(vec![Format::Q4K, Format::Q6K]),
+        rows in 1usize..40, supers in 1usize..3, seed in 0u64..1 << 40,
+    ) {
+        let four = format == Format::Q4K;
+        let random = numbers(seed, rows * supers * 300);
+        let block = |row: usize, index: usize| {
+            let random = &random[(row * supers + index) * 300..][..300];
+            let whole = |at: usize, half: f32, offset: f32| (random[at] * half + offset).floor() as i8;
+            let code = |at: usize| if four { whole(at, 8.0, 8.0) } else { whole(at, 32.0, 0.0) };
+            SuperBlock {
+                codes: std::array::from_fn(code),
+                scales: std::array::from_fn(|at| {
+                    if four { whole(256 + at, 32.0, 32.0) } else { whole(256 + at, 128.0, 0.0) }
+                }),
+                mins: std::array::from_fn(|at| whole(272 + at, 32.0, 32.0).cast_unsigned()),
+                scale: f16::from_f32(random[290]),
+                min: f16::from_f32(random[291]),
+            }
+        };
+        let packed = Matrix::pack_supers::<Infallible>(format, rows, supers * 256, |row, index| Ok(block(row, index)));
+        for (at, kept) in rows_of(&packed.unwrap()).iter().enumerate() {
+            let (block, input) = (block(at / (supers * 256), at % (supers * 256) / 256), at % 256);
+            let (scale, code) = (block.scale.to_f32(), f32::from(block.codes[input]));
+            let want = if four {
+                let min = block.min.to_f32() * f32::from(block.mins[input / 32]);
+                scale * f32::from(block.scales[input / 32]) * code - min
+            } else {
+                scale * f32::from(block.scales[input / 16]) * code
             };
             prop_assert_eq!(*kept, want);
         }
@@ -173,6 +220,8 @@ fn a_weight_survives_rounding_within_half_a_step() {
         (Format::Q8, 1.0 / 127.0),
         (Format::Q4, 1.0 / 8.0),
         (Format::Q4Min, 2.0 / 15.0),
+        (Format::Q4K, 2.1 / 15.0),
+        (Format::Q6K, 1.05 / 31.0),
     ] {
         let (values, packed) = (numbers(5, 33 * 65), matrix(format, 33, 65, 5));
         // Half a step; Q4 cuts the far end of its longer side off, by up to a whole one.
