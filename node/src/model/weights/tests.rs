@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{
-    folder::{Kept, tiny},
-    gguf::Kind,
-};
+use crate::model::folder::{Kept, tiny};
 
 /// The same model in both kinds of files, made by `tests/fixtures/gguf/make.py`.
 fn fixture(name: &str) -> Weights {
