@@ -15,7 +15,7 @@ pub(crate) mod made;
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) use block::{Group, Kind};
+pub(crate) use block::Kind;
 pub use metadata::{Metadata, Value};
 pub(crate) use names::tensors;
 pub(crate) use read::Fault;

@@ -205,13 +205,13 @@ impl<T: Tensors> Tensors for WithAdapter<T> {
         self.base.shape(name)
     }
 
-    /// Four bits fit what the base was rounded to, not what the adapter adds: unless they are asked
+    /// Few bits fit what the base was rounded to, not what the adapter adds: unless they are asked
     /// for, a changed matrix gets eight.
     fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError> {
         let format = self.base.format(name, quant)?;
-        let four = matches!(format, Format::Q4 | Format::Q4Min) && quant != Quant::Q4;
+        let few = matches!(format, Format::Q4 | Format::Q4Min | Format::Q4K | Format::Q6K);
         let changed = self.adapter.changes.contains_key(name);
-        Ok(if four && changed { Format::Q8 } else { format })
+        Ok(if few && changed && quant != Quant::Q4 { Format::Q8 } else { format })
     }
 
     fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {

@@ -30,7 +30,8 @@ use super::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Quant {
     /// What the file has: floats as they are, blocks without loss where a packed format exists
-    /// (Q8_0, Q5_0, Q4_0, Q4_1), with next to none for Q4_K, and as 8 bits for all others.
+    /// (Q8_0, Q6_K, Q5_0, Q4_0, Q4_1, Q4_K), and rounded to 8 bits where none does (Q5_1, Q5_K,
+    /// Q3_K, Q2_K).
     #[default]
     AsIs,
     /// Floats everywhere: blocks are widened to f32. To measure what blocks cost, not to serve.

@@ -6,6 +6,7 @@ mod simple;
 mod k;
 
 use half::{bf16, f16};
+use shoal_kernel::{Block, SuperBlock};
 
 use super::read::Fault;
 
@@ -33,15 +34,6 @@ pub(crate) enum Kind {
 pub(crate) struct Layout {
     pub(crate) weights: usize,
     pub(crate) bytes: usize,
-}
-
-/// 32 weights as integers that a kernel multiplies: `scale * (code - offset) + min`, where the
-/// offset is the packed format's own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Group {
-    pub(crate) codes: [i8; 32],
-    pub(crate) scale: f16,
-    pub(crate) min: f16,
 }
 
 /// Code in the file, name, and kind where it is read.
@@ -140,23 +132,32 @@ impl Kind {
         }
     }
 
-    /// The weights `32 * index ..` of a row as integers, for the kinds that keep them so that a
-    /// packed format can hold them: Q8_0 and Q5_0 (codes around zero), Q4_0 (codes 0 to 15 around
-    /// 8), Q4_1 and Q4_K (codes 0 to 15 above a minimum). All are exact but Q4_K, whose scale and
-    /// minimum are products of an f16 and six bits, rounded here to f16 (2^-11 of their size).
-    pub(crate) fn group(self, row: &[u8], index: usize) -> Option<Group> {
-        fn at<const N: usize>(row: &[u8], index: usize) -> Option<&[u8; N]> {
-            row.as_chunks::<N>().0.get(index)
-        }
+    /// The weights `32 * index ..` of a row as the integers that they are kept as, for the kinds
+    /// that are one scale for 32: Q8_0 and Q5_0 (codes around zero), Q4_0 (codes of 0 to 15, of
+    /// which 8 is zero) and Q4_1 (such codes above a minimum).
+    pub(crate) fn block(self, row: &[u8], index: usize) -> Option<Block> {
         match self {
             Self::Q8_0 => at(row, index).map(simple::q8_0_codes),
             Self::Q4_0 => at(row, index).map(simple::q4_0_codes),
             Self::Q4_1 => at(row, index).map(simple::q4_1_codes),
             Self::Q5_0 => at(row, index).map(simple::q5_0_codes),
-            Self::Q4_K => at(row, index / 8).map(|block| k::q4_k_codes(block, index % 8)),
             _ => None,
         }
     }
+
+    /// Likewise the weights `256 * index ..`, of Q4_K and Q6_K.
+    pub(crate) fn super_block(self, row: &[u8], index: usize) -> Option<SuperBlock> {
+        match self {
+            Self::Q4_K => at(row, index).map(k::q4_k_codes),
+            Self::Q6_K => at(row, index).map(k::q6_k_codes),
+            _ => None,
+        }
+    }
+}
+
+/// Block `index` of a row.
+fn at<const BYTES: usize>(row: &[u8], index: usize) -> Option<&[u8; BYTES]> {
+    row.as_chunks().0.get(index)
 }
 
 /// Block after block.

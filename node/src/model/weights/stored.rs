@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use shoal_kernel::{Block, Format, Matrix};
+use shoal_kernel::{Format, Matrix};
 
 use super::Quant;
 use crate::model::{
     bytes::Bytes,
-    gguf::{Fault, Group, Kind},
+    gguf::{Fault, Kind},
 };
 
 /// Where a tensor lies, and what its file does otherwise than Hugging Face.
@@ -48,6 +48,16 @@ impl Order {
     }
 }
 
+/// How a packed format holds a file's integers.
+enum Whole {
+    /// Not at all: they become floats and are rounded anew.
+    No,
+    /// In blocks of 32.
+    Blocks,
+    /// In blocks of 256.
+    Supers,
+}
+
 /// Bytes that are read before their pages are given back: few calls, little memory.
 const KEPT: usize = 1 << 20;
 
@@ -59,13 +69,15 @@ impl Stored {
             Kind::F16 => return floats(quant, Format::F16),
             Kind::BF16 => return floats(quant, Format::Bf16),
             Kind::Q4_0 => Format::Q4,
-            Kind::Q4_1 | Kind::Q4_K => Format::Q4Min,
+            Kind::Q4_1 => Format::Q4Min,
+            Kind::Q4_K => Format::Q4K,
+            Kind::Q6_K => Format::Q6K,
             _ => Format::Q8,
         };
         match quant {
             Quant::None => Format::F32,
             Quant::AsIs | Quant::Q8 => blocks,
-            Quant::Q4 if blocks == Format::Q8 => Format::Q4,
+            Quant::Q4 if matches!(blocks, Format::Q8 | Format::Q6K) => Format::Q4,
             Quant::Q4 => blocks,
         }
     }
@@ -75,23 +87,22 @@ impl Stored {
         let format = self.format(quant);
         let cols = self.cols();
         let mut pages = Pages { stored: self, read: 0, given: 0 };
-        let matrix = if self.packs_whole(format) {
-            let block = |row: usize, index: usize| {
-                let bytes = self.row_bytes(rows.start + row)?;
-                if index == 0 {
-                    pages.read(rows.start + row);
-                }
-                let group = self.kind.group(bytes, index);
-                let Group { codes, scale, min } =
-                    group.ok_or_else(|| format!("has no block {index} in row {row}"))?;
-                Ok::<_, Fault>(Block { codes, scale, min })
-            };
-            Matrix::pack_blocks(format, rows.len(), cols, block)?
-        } else {
-            Matrix::pack(format, rows.len(), cols, |row, out| {
+        let mut bytes = |row: usize| {
+            pages.read(rows.start + row);
+            self.row_bytes(rows.start + row)
+        };
+        let none = |row: usize, index: usize| format!("has no block {index} in row {row}");
+        let matrix = match self.whole(format) {
+            Whole::Blocks => Matrix::pack_blocks(format, rows.len(), cols, |row, index| {
+                self.kind.block(bytes(row)?, index).ok_or_else(|| none(row, index))
+            })?,
+            Whole::Supers => Matrix::pack_supers(format, rows.len(), cols, |row, index| {
+                self.kind.super_block(bytes(row)?, index).ok_or_else(|| none(row, index))
+            })?,
+            Whole::No => Matrix::pack(format, rows.len(), cols, |row, out| {
                 pages.read(rows.start + row);
                 self.row(rows.start + row, out)
-            })?
+            })?,
         };
         self.bytes.forget(self.row_place(rows.start).start..self.row_place(rows.end).start);
         Ok(matrix)
@@ -126,14 +137,15 @@ impl Stored {
     }
 
     /// Whether the packed format holds the file's integers as they are.
-    fn packs_whole(&self, format: Format) -> bool {
-        let whole = matches!(
-            (self.kind, format),
+    fn whole(&self, format: Format) -> Whole {
+        match (self.kind, format) {
+            _ if self.added != 0.0 => Whole::No,
             (Kind::Q8_0 | Kind::Q5_0, Format::Q8)
-                | (Kind::Q4_0, Format::Q4)
-                | (Kind::Q4_1 | Kind::Q4_K, Format::Q4Min)
-        );
-        whole && self.added == 0.0
+            | (Kind::Q4_0, Format::Q4)
+            | (Kind::Q4_1, Format::Q4Min) => Whole::Blocks,
+            (Kind::Q4_K, Format::Q4K) | (Kind::Q6_K, Format::Q6K) => Whole::Supers,
+            _ => Whole::No,
+        }
     }
 
     fn cols(&self) -> usize {

@@ -1,3 +1,5 @@
+mod real;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tempfile::TempDir;

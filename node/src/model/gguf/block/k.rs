@@ -2,8 +2,9 @@
 #![expect(clippy::indexing_slicing, reason = "every index is within a block's fixed size")]
 
 use half::f16;
+use shoal_kernel::SuperBlock;
 
-use super::{Group, simple::half};
+use super::simple::half;
 
 /// Scale and minimum of part `part` of eight, six bits each: the first four parts have theirs in
 /// the low bits of bytes 0 to 7, the last four in bytes 8 to 11 and the high bits of the first.
@@ -35,11 +36,18 @@ pub(super) fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
     }
 }
 
-/// One of the eight parts of 32.
-pub(super) fn q4_k_codes(block: &[u8; 144], part: usize) -> Group {
-    let (scale, min) = scaled(block, part);
-    let codes = std::array::from_fn(|l| nibble(&block[16..], part, l).cast_signed());
-    Group { codes, scale: f16::from_f32(scale), min: f16::from_f32(-min) }
+pub(super) fn q4_k_codes(block: &[u8; 144]) -> SuperBlock {
+    let mut scales = [0; 16];
+    for (part, scale) in scales.iter_mut().take(8).enumerate() {
+        *scale = scale_and_min(&block[4..16], part).0.cast_signed();
+    }
+    SuperBlock {
+        codes: std::array::from_fn(|i| nibble(&block[16..], i / 32, i % 32).cast_signed()),
+        scales,
+        mins: std::array::from_fn(|part| scale_and_min(&block[4..16], part).1),
+        scale: half(block, 0),
+        min: half(block, 2),
+    }
 }
 
 pub(super) fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
@@ -54,19 +62,33 @@ pub(super) fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
 }
 
 pub(super) fn q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
-    let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
     let scale = half(block, 208).to_f32();
     for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        let scale = scale * f32::from(scales[part].cast_signed());
-        // A half of 128 weights has 64 bytes of low bits and 32 of high ones.
-        let (side, quarter) = (part / 8, part % 8 / 2);
+        let scale = scale * f32::from(block[192 + part].cast_signed());
         for (l, out) in out.iter_mut().enumerate() {
-            let l = part % 2 * 16 + l;
-            let low = low[side * 64 + quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
-            let high = high[side * 32 + l] >> (quarter * 2) & 3;
-            *out = scale * f32::from((low | high << 4).cast_signed() - 32);
+            *out = scale * f32::from(six_bits(block, part, l));
         }
     }
+}
+
+pub(super) fn q6_k_codes(block: &[u8; 210]) -> SuperBlock {
+    SuperBlock {
+        codes: std::array::from_fn(|i| six_bits(block, i / 16, i % 16)),
+        scales: std::array::from_fn(|part| block[192 + part].cast_signed()),
+        mins: [0; 8],
+        scale: half(block, 208),
+        min: f16::ZERO,
+    }
+}
+
+/// The code of weight `l` of part `part` of sixteen: 128 weights have 64 bytes of low bits and 32
+/// of high ones.
+fn six_bits(block: &[u8; 210], part: usize, l: usize) -> i8 {
+    let (low, high) = block[..192].split_at(128);
+    let (side, quarter, l) = (part / 8, part % 8 / 2, part % 2 * 16 + l);
+    let low = low[side * 64 + quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
+    let high = high[side * 32 + l] >> (quarter * 2) & 3;
+    (low | high << 4).cast_signed() - 32
 }
 
 pub(super) fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {

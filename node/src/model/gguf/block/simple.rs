@@ -2,8 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "every index is within a block's fixed size")]
 
 use half::f16;
-
-use super::Group;
+use shoal_kernel::Block;
 
 /// The f16 that stands at `at`.
 pub(super) fn half(block: &[u8], at: usize) -> f16 {
@@ -36,44 +35,44 @@ fn spread_above(out: &mut [f32; 32], codes: [u8; 32], scale: f16, min: f16) {
 }
 
 pub(super) fn q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
-    let Group { codes, scale, .. } = q8_0_codes(block);
+    let Block { codes, scale, .. } = q8_0_codes(block);
     spread(out, codes, scale);
 }
 
-pub(super) fn q8_0_codes(block: &[u8; 34]) -> Group {
+pub(super) fn q8_0_codes(block: &[u8; 34]) -> Block {
     let codes = std::array::from_fn(|i| block[2 + i].cast_signed());
-    Group { codes, scale: half(block, 0), min: f16::ZERO }
+    Block { codes, scale: half(block, 0), min: f16::ZERO }
 }
 
 pub(super) fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
-    let Group { codes, scale, .. } = q4_0_codes(block);
+    let Block { codes, scale, .. } = q4_0_codes(block);
     spread(out, codes.map(|code| code - 8), scale);
 }
 
 /// Codes of 0 to 15, of which 8 stands for zero.
-pub(super) fn q4_0_codes(block: &[u8; 18]) -> Group {
+pub(super) fn q4_0_codes(block: &[u8; 18]) -> Block {
     let codes = nibbles(&block[2..]).map(u8::cast_signed);
-    Group { codes, scale: half(block, 0), min: f16::ZERO }
+    Block { codes, scale: half(block, 0), min: f16::ZERO }
 }
 
 pub(super) fn q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
     spread_above(out, nibbles(&block[4..]), half(block, 0), half(block, 2));
 }
 
-pub(super) fn q4_1_codes(block: &[u8; 20]) -> Group {
+pub(super) fn q4_1_codes(block: &[u8; 20]) -> Block {
     let codes = nibbles(&block[4..]).map(u8::cast_signed);
-    Group { codes, scale: half(block, 0), min: half(block, 2) }
+    Block { codes, scale: half(block, 0), min: half(block, 2) }
 }
 
 pub(super) fn q5_0(block: &[u8; 22], out: &mut [f32; 32]) {
-    let Group { codes, scale, .. } = q5_0_codes(block);
+    let Block { codes, scale, .. } = q5_0_codes(block);
     spread(out, codes, scale);
 }
 
 /// Codes of -16 to 15.
-pub(super) fn q5_0_codes(block: &[u8; 22]) -> Group {
+pub(super) fn q5_0_codes(block: &[u8; 22]) -> Block {
     let codes = fifths(&block[2..6], &block[6..]).map(|code| code.cast_signed() - 16);
-    Group { codes, scale: half(block, 0), min: f16::ZERO }
+    Block { codes, scale: half(block, 0), min: f16::ZERO }
 }
 
 pub(super) fn q5_1(block: &[u8; 24], out: &mut [f32; 32]) {

@@ -46,29 +46,33 @@ fn the_fixture_ends_where_its_last_kind_does() {
 }
 
 #[test]
-fn integers_stand_for_the_same_weights() {
+fn integers_stand_for_the_same_bits() {
     for (kind, blocks, expected) in cases() {
-        let exact = match kind {
-            Kind::Q8_0 | Kind::Q5_0 | Kind::Q4_0 | Kind::Q4_1 => true,
-            Kind::Q4_K => false,
-            _ => {
-                assert_eq!(kind.group(blocks, 0), None, "{kind:?}");
-                continue;
-            }
-        };
         let offset = if kind == Kind::Q4_0 { 8 } else { 0 };
         for (index, expected) in expected.as_chunks::<32>().0.iter().enumerate() {
-            let Group { codes, scale, min } = kind.group(blocks, index).unwrap();
-            for (code, expected) in codes.iter().zip(expected) {
-                let found = scale.to_f32() * f32::from(code - offset) + min.to_f32();
-                let expected = f32::from_bits(*expected);
-                // Scale and minimum are rounded to 11 bits each; a code is 15 at most.
-                let most = (15.0 * scale.to_f32().abs() + min.to_f32().abs()) / 2048.0;
-                let off = (found - expected).abs();
-                assert!(off <= if exact { 0.0 } else { most }, "{kind:?}: {found} {expected}");
+            let Some(block) = kind.block(blocks, index) else { continue };
+            for (code, expected) in block.codes.iter().zip(expected) {
+                let scaled = block.scale.to_f32() * f32::from(code - offset);
+                let found = if kind == Kind::Q4_1 { scaled + block.min.to_f32() } else { scaled };
+                assert_eq!(found.to_bits(), *expected, "{kind:?}");
             }
         }
-        assert_eq!(kind.group(blocks, expected.len() / 32), None, "{kind:?}");
+        for (index, expected) in expected.as_chunks::<256>().0.iter().enumerate() {
+            let Some(block) = kind.super_block(blocks, index) else { continue };
+            for (at, (code, expected)) in block.codes.iter().zip(expected).enumerate() {
+                let part = if kind == Kind::Q4_K { at / 32 } else { at / 16 };
+                let fine = block.scale.to_f32() * f32::from(block.scales[part]);
+                let scaled = fine * f32::from(*code);
+                let least = block.min.to_f32() * f32::from(block.mins[at / 32]);
+                let found = if kind == Kind::Q4_K { scaled - least } else { scaled };
+                assert_eq!(found.to_bits(), *expected, "{kind:?}");
+            }
+        }
+        let simple = matches!(kind, Kind::Q8_0 | Kind::Q5_0 | Kind::Q4_0 | Kind::Q4_1);
+        let supers = matches!(kind, Kind::Q4_K | Kind::Q6_K);
+        assert_eq!(kind.block(blocks, 1).is_some(), simple, "{kind:?}");
+        assert_eq!(kind.super_block(blocks, 1).is_some(), supers, "{kind:?}");
+        assert!(kind.block(blocks, 2).is_none() && kind.super_block(blocks, 2).is_none());
     }
 }
 
