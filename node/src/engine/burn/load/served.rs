@@ -1,9 +1,6 @@
 //! A model for serving: its decoder, its words, and what it says of itself.
 
-use std::io::Read;
-
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use shoal_proto::hello::Model;
 
 use crate::{
@@ -13,16 +10,14 @@ use crate::{
     },
     model::{
         LoadError,
+        digest::Digest,
         files::Files,
         step::Decode,
         template::{Choice, Template},
         tokenizer::{Tokenizer, json},
-        weights::{Quant, Weights},
+        weights::Weights,
     },
 };
-
-/// Read at a time when a file is hashed.
-const BLOCK: usize = 1 << 20;
 
 /// A model of any kind that runs here.
 pub(in crate::engine::burn) struct Served {
@@ -43,43 +38,13 @@ impl Served {
         let shape = shape_of(files, settings.context)?;
         let tokenizer = Tokenizer::read(files, shape.vocab)?;
         let template = Template::read(files, &Choice::Own)?;
-        let digest = digest(files, &tokenizer, settings.quant)?;
+        let digest = Digest::begin(files)?;
+        let decoder = open(shape.clone(), &Weights::open(files)?, settings)?;
+        let ends: Vec<u32> = tokenizer.ends().collect();
+        let digest = digest.finish(&ends, settings.quant, &[])?;
         let card = card(files, name, &shape, digest)?;
-        let decoder = open(shape, &Weights::open(files)?, settings)?;
         Ok(Self { decoder, tokenizer, template, card })
     }
-}
-
-/// What decides how likely a text is. Nodes that differ in it must not audit each other.
-fn digest(files: &Files, tokenizer: &Tokenizer, quant: Quant) -> Result<String, LoadError> {
-    let mut digest = Sha256::new();
-    let mut block = vec![0; BLOCK];
-    for name in files.weights()? {
-        let mut reader = files.reader(&name)?;
-        let refused = |error: std::io::Error| LoadError::Weights {
-            place: files.place(),
-            file: name.clone(),
-            why: error.to_string(),
-        };
-        loop {
-            let read = reader.read(&mut block).map_err(refused)?;
-            if read == 0 {
-                break;
-            }
-            digest.update(block.get(..read).unwrap_or_default());
-        }
-    }
-    // What turns a conversation into tokens counts as much as the weights.
-    for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
-        digest.update(files.read(name)?.unwrap_or_default());
-    }
-    for end in tokenizer.ends() {
-        digest.update(end.to_le_bytes());
-    }
-    if quant != Quant::AsIs {
-        digest.update(quant.to_string());
-    }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn card(
