@@ -265,7 +265,8 @@ async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
     let short = Embed { inputs: inputs[..1].to_vec() };
     assert_eq!(upstream.embed(short).await.unwrap_err().fault, Fault::Engine);
     let unable = Settings { can: Some(Abilities::default()), ..settings };
-    let unable = Upstream::connect(&unable).await.unwrap().embed(Embed { inputs }).await.unwrap_err();
+    let unable =
+        Upstream::connect(&unable).await.unwrap().embed(Embed { inputs }).await.unwrap_err();
     assert_eq!(unable.fault, Fault::Unsupported);
 }
 

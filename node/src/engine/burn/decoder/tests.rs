@@ -91,8 +91,10 @@ fn every_architecture_computes_what_transformers_does() {
 type Given<'a> = (&'a [u32], usize, &'a [u32], Want);
 
 fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
-    let span =
-        |(tokens, past, pages, want): &Given<'_>| Span { tokens, past: *past, pages, want: *want };
+    fn span<'a>(given: &Given<'a>) -> Span<'a> {
+        let (tokens, past, pages, want) = *given;
+        Span { tokens, past, pages, want }
+    }
     let spans: Vec<Span<'_>> = spans.iter().map(span).collect();
     decoder.step(&spans).unwrap()
 }

@@ -149,7 +149,7 @@ fn how_long_positions_are_depends_on_the_served_context() {
     let keys = json!({
         "original_max_position_embeddings": 1024,
         "rope_scaling": {
-            "type": "longrope", "long_factor": [4.0; 8], "short_factor": [1.0; 8],
+            "type": "longrope", "long_factor": vec![4.0; 8], "short_factor": vec![1.0; 8],
         },
     });
     let config = config("phi3", &keys);
