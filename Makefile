@@ -8,7 +8,7 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test check eval train help
+.PHONY: run build test test-real test-clients bench-engine check eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ build: ## the gateway, the node and the launcher
 
 # Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
 # swarm in order, and make sees its exit code.
-run: build ## a gateway and a swarm of bundled specialists, ready to answer
+run: build ## a gateway and the bundled specialists, ready to answer; MODELS=smollm2-135m,... joins them
 	@bash -c 'set -m; SHOAL_REVISION=$(SHOAL_REVISION) $(BIN)/shoal-swarm; exit $$?'
 
 # Builds the programs too: each has integration tests, so that one set of features serves all.
@@ -26,6 +26,16 @@ test: ## every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --workspace --no-fail-fast; \
 	else $(CARGO) test --workspace --no-fail-fast; fi
+
+test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm2-135m ..."): needs Python and a C++ compiler
+	node/tests/real/run
+
+test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
+	$(CARGO) test --workspace --test live -- clients:: --nocapture
+
+bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
+	$(CARGO) build --release --package shoal-node
+	node/bench/run $(BENCH)
 
 check: ## format and lints
 	$(CARGO) fmt --all --check

@@ -2,24 +2,32 @@
 //!
 //! An `Ask` is made only by [`Ask::parse`], so whatever has one has a valid one.
 
-pub mod error;
-mod fields;
-pub mod limits;
-mod messages;
-pub mod mode;
 pub mod parse;
+mod messages;
+mod sampling;
+mod tools;
+mod format;
+pub mod form;
+mod schema;
+pub mod known;
+mod fields;
+pub mod error;
+pub mod limits;
+pub mod mode;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use error::AskError;
+pub use form::Form;
 pub use limits::Limits;
 pub use mode::Mode;
 pub use parse::ChatRequest;
 use shoal_proto::{
     NodeId,
-    generate::{ChatMessage, Finish, Sampling},
+    generate::{ChatMessage, Finish, Format, Sampling, TokenLogprob},
+    tools::{ToolCall, Tools},
 };
 
 /// A checked request.
@@ -31,6 +39,49 @@ pub struct Ask {
     pub messages: Vec<ChatMessage>,
     pub sampling: Sampling,
     pub effort: Effort,
+    /// Functions that the answer may call; None: none.
+    pub tools: Option<Tools>,
+    /// The form that the answer must have; None: any.
+    pub format: Option<Format>,
+    /// Holds answers to `tools` and `format`.
+    pub form: Arc<Form>,
+    /// Further variables of the models' chat templates, as a JSON object; empty: none.
+    pub template_variables: String,
+    /// Answers wanted, 1 at least.
+    pub choices: usize,
+    /// Path of the request's first image; None: it has none.
+    pub image: Option<String>,
+}
+
+impl Ask {
+    /// An ask for one answer in words, in whatever form.
+    pub fn plain(
+        target: Target,
+        messages: Vec<ChatMessage>,
+        sampling: Sampling,
+        effort: Effort,
+    ) -> Self {
+        Self {
+            target,
+            messages,
+            sampling,
+            effort,
+            tools: None,
+            format: None,
+            form: Arc::default(),
+            template_variables: String::new(),
+            choices: 1,
+            image: None,
+        }
+    }
+}
+
+impl Ask {
+    /// Whether the conversation is all that a writer was given, so that its answer can be looked
+    /// at again with nothing but that.
+    pub fn is_plain(&self) -> bool {
+        self.form.is_free() && self.template_variables.is_empty() && self.image.is_none()
+    }
 }
 
 /// Who shall answer.
@@ -85,6 +136,45 @@ impl Outcome {
     pub fn winner(&self) -> Option<&Candidate> {
         self.fused.as_ref().or_else(|| self.candidates.get(self.winner))
     }
+
+    /// At most `wanted` answers, best first, the winner always first. Those that say something
+    /// else come before those that say the same in other words, and these before copies.
+    pub fn choices(&self, wanted: usize) -> Vec<&Candidate> {
+        let ranked = self.ranking.order.iter().filter_map(|at| self.candidates.get(*at));
+        let all: Vec<&Candidate> = self.winner().into_iter().chain(ranked).collect();
+        let mut chosen: Vec<&Candidate> = Vec::new();
+        let alike: [fn(&Candidate, &Candidate) -> bool; 3] = [
+            |a, b| a.pool == b.pool,
+            |a, b| a.text == b.text && a.tool_calls == b.tool_calls,
+            |a, b| std::ptr::eq(a, b),
+        ];
+        for alike in alike {
+            for candidate in &all {
+                if chosen.len() < wanted && !chosen.iter().any(|one| alike(one, candidate)) {
+                    chosen.push(candidate);
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// What is known of an answer before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Text as it is made, where one member answers alone; `choice` counts the answers wanted.
+    Piece { choice: usize, text: String },
+    /// How far the round is.
+    Progress(Progress),
+}
+
+/// How far a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many of the writers that were asked have finished.
+    Writing { finished: usize, asked: usize },
+    /// So many of the judges have spoken.
+    Judging { heard: usize, asked: usize },
 }
 
 /// How the winner was found.
@@ -110,9 +200,15 @@ pub struct Candidate {
     /// The writer's model name.
     pub model: String,
     pub text: String,
+    /// Functions that it calls; each has an id of its own and a JSON object of arguments.
+    pub tool_calls: Vec<ToolCall>,
+    /// The text's tokens, where they were asked for and its engine knows them.
+    pub tokens: Vec<TokenLogprob>,
     pub finish: Finish,
     pub prompt_tokens: u32,
     pub completion_tokens: u32,
+    /// Tokens of the prompt that its model had read before.
+    pub cached_tokens: u32,
     /// Natural log-probability that the writer claims for its text, if its engine knows it.
     pub logprob: Option<f64>,
     /// From the start of the round to its end of writing.
@@ -121,6 +217,18 @@ pub struct Candidate {
     pub first_piece: Duration,
     /// Which pool of equal answers it belongs to; pools are numbered in order of appearance.
     pub pool: usize,
+}
+
+impl Candidate {
+    /// As judges and people read it: the text, and the calls as the JSON that
+    /// [`shoal_proto::judge::Judge::tools`] describes.
+    pub fn shown(&self) -> String {
+        if self.tool_calls.is_empty() {
+            return self.text.clone();
+        }
+        let calls = form::calls_as_json(&self.tool_calls);
+        if self.text.is_empty() { calls } else { format!("{}\n{calls}", self.text) }
+    }
 }
 
 /// One judge's verdicts.

@@ -1,6 +1,7 @@
 //! Every path and the layer around them, in order; the only part that knows actix.
 
 mod request_id;
+mod admission;
 mod chat;
 mod body;
 mod running;
@@ -27,6 +28,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
+pub use admission::Admission;
 pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
@@ -47,6 +49,7 @@ pub struct App {
     pub config: Config,
     pub limits: Limits,
     pub metrics: Metrics,
+    pub admission: Admission,
     pub transcripts: Transcripts,
     /// Keeps rounds for training, where operator and client agree.
     pub keeper: Keeper,

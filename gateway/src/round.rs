@@ -7,6 +7,7 @@
 pub mod settings;
 pub mod select;
 pub mod generate;
+mod written;
 pub mod agree;
 pub mod judge;
 pub mod evidence;
@@ -35,7 +36,10 @@ use tokio::{
 };
 
 use crate::{
-    ask::{Ask, Candidate, CastBallot, Mode, Outcome, Ranking, RoundId, Target, Timings},
+    ask::{
+        Ask, Candidate, CastBallot, Mode, News, Outcome, Progress, Ranking, RoundId, Target,
+        Timings,
+    },
     reputation::{KindPosterior, Standing, routing::Features},
     swarm::{MemberView, Swarm},
 };
@@ -82,28 +86,28 @@ impl Rounds {
         &self.0.swarm
     }
 
-    /// Answers an ask, whomever it is for. A single member's text goes into `pieces` as it is
-    /// made; a round's winner is known only at the end. Dropping the future stops all work for it.
+    /// Answers an ask, whomever it is for. A single member's text goes into `news` as it is made;
+    /// a round's winner is known only at the end. Dropping the future stops all work for it.
     ///
     /// # Errors
     /// See [`RoundError`].
     pub async fn answer(
         &self,
         ask: &Ask,
-        pieces: &mpsc::Sender<String>,
+        news: &mpsc::Sender<News>,
     ) -> Result<Outcome, RoundError> {
         let counted = self.0.metrics.begin();
         let answered = match &ask.target {
-            Target::Swarm => Box::pin(self.run(ask)).await,
-            Target::Model(_) => Box::pin(single::answer(self.begin(ask), pieces)).await,
+            Target::Swarm => Box::pin(self.run(ask, news)).await,
+            Target::Model(_) => Box::pin(single::answer(self.begin(ask, news))).await,
         };
         counted.end(&answered);
         answered
     }
 
     /// One round: the swarm writes candidates, judges them, and the best wins.
-    async fn run(&self, ask: &Ask) -> Result<Outcome, RoundError> {
-        let mut round = self.begin(ask);
+    async fn run(&self, ask: &Ask, news: &mpsc::Sender<News>) -> Result<Outcome, RoundError> {
+        let mut round = self.begin(ask, news);
         let panel = round.select().await?;
         let selected = round.clock.elapsed();
         let candidates = generate::candidates(&round, &panel).await?;
@@ -143,7 +147,7 @@ impl Rounds {
         Ok(outcome)
     }
 
-    fn begin<'a>(&'a self, ask: &'a Ask) -> Round<'a> {
+    fn begin<'a>(&'a self, ask: &'a Ask, news: &'a mpsc::Sender<News>) -> Round<'a> {
         let (name, seed) = {
             let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
             (rng.random::<[u8; 16]>(), rng.random())
@@ -159,6 +163,7 @@ impl Rounds {
             id: RoundId(name.iter().map(|byte| format!("{byte:02x}")).collect()),
             seed,
             ask,
+            news,
             swarm: &self.0.swarm,
             members: self.0.swarm.members(),
             kind: standing.kind_of(evidence::question(&ask.messages)),
@@ -173,7 +178,11 @@ impl Rounds {
     fn settle_later(&self, outcome: &Outcome, round: &Round<'_>) {
         let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
         let (kind, asked) = (round.kind.clone(), Features::of(evidence::question(&messages)));
-        let settled = Settled { outcome: outcome.clone(), kind, asked, messages, sampling };
+        let plain = round.ask.is_plain();
+        let mut outcome = outcome.clone();
+        // Many times the texts' own size, and nothing is learned from them.
+        outcome.candidates.iter_mut().for_each(|one| one.tokens = Vec::new());
+        let settled = Settled { outcome, kind, asked, messages, sampling, plain };
         if self.0.settled.try_send(settled).is_err() {
             self.0.metrics.unsettled();
         }
@@ -185,6 +194,7 @@ pub(crate) struct Round<'a> {
     id: RoundId,
     seed: u64,
     ask: &'a Ask,
+    news: &'a mpsc::Sender<News>,
     swarm: &'a Swarm,
     members: Arc<[MemberView]>,
     standing: Standing,
@@ -242,6 +252,11 @@ impl Round<'_> {
 
     fn rank(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Ranking {
         rank_all(candidates, ballots, &self.kind, &self.standing, self.config)
+    }
+
+    /// Says how far the round is, if somebody listens who is not busy.
+    fn tell(&self, progress: Progress) {
+        let _ = self.news.try_send(News::Progress(progress));
     }
 
     fn member(&self, id: NodeId) -> Option<&MemberView> {

@@ -26,6 +26,7 @@ pub struct Config {
     pub upstream_key_env: String,
     pub upstream_context: u32,
     pub upstream_judges: bool,
+    pub upstream_can: String,
     pub name: String,
     pub operator: String,
     pub slots: u32,
@@ -47,6 +48,7 @@ impl Default for Config {
             upstream_key_env: String::new(),
             upstream_context: 0,
             upstream_judges: false,
+            upstream_can: String::new(),
             name: String::new(),
             operator: String::new(),
             slots: 4,
@@ -66,13 +68,8 @@ pub struct Settings {
     pub gateways: Vec<String>,
     /// The key that all of them must have.
     pub gateway_id: Option<NodeId>,
-    pub source: Source,
-    /// The model's name in the swarm, if not its own.
-    pub name: Option<String>,
+    pub serving: Serving,
     pub operator: String,
-    pub slots: u32,
-    /// Tokens of an answer for which the ask sets no limit.
-    pub answer_tokens: u32,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
     pub drain: Duration,
@@ -80,13 +77,22 @@ pub struct Settings {
     pub audit: Option<Secret>,
 }
 
+/// What an engine is made of.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    pub source: Source,
+    /// The model's name in the swarm, if not its own.
+    pub name: Option<String>,
+    pub slots: u32,
+    /// Tokens of an answer for which the ask sets no limit.
+    pub answer_tokens: u32,
+}
+
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// One of those in the program.
-    Bundled(String),
-    /// A folder with `config.json`, `tokenizer.json` and `*.safetensors`.
-    Folder(PathBuf),
+    /// On this machine or to be fetched, as [`crate::pull::resolve`] reads it.
+    Model(String),
     Upstream(upstream::Settings),
 }
 
@@ -123,24 +129,30 @@ impl Config {
 
     /// Checks every value.
     pub fn check(self) -> Result<Settings, ConfigError> {
-        let source = self.source()?;
-        let name = set(&self.name);
+        let serving = self.serving()?;
         let data = match set(&self.data) {
             Some(data) => PathBuf::from(data),
-            None => default_data(name.as_deref().unwrap_or(&source.label()))?,
+            None => default_data(serving.name.as_deref().unwrap_or(&serving.source.label()))?,
         };
         Ok(Settings {
             gateways: self.gateways()?,
             gateway_id: parsed("gateway_id", &self.gateway_id)?,
             metrics: parsed("metrics", &self.metrics)?,
-            slots: at_least_one("slots", self.slots)?,
-            answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
             drain: Duration::from_secs(self.drain_s),
             audit: None,
             operator: self.operator,
-            source,
-            name,
+            serving,
             data,
+        })
+    }
+
+    /// Checks what an engine needs, which is all that one without a gateway needs.
+    pub fn serving(&self) -> Result<Serving, ConfigError> {
+        Ok(Serving {
+            source: self.source()?,
+            name: set(&self.name),
+            slots: at_least_one("slots", self.slots)?,
+            answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
         })
     }
 
@@ -165,13 +177,10 @@ impl Config {
                 Err(wrong("both a model and an upstream: a node serves one of them"))
             }
             (None, None) => Err(wrong(
-                "no model: name one with --model DIR, --model bundled:NAME (`shoal-node models` \
-                 lists them), or --upstream URL --upstream-model NAME",
+                "no model: name one with --model (`shoal-node models` lists some), or --upstream URL \
+                 --upstream-model NAME",
             )),
-            (Some(model), None) => Ok(match model.strip_prefix("bundled:") {
-                Some(name) => Source::Bundled(name.to_owned()),
-                None => Source::Folder(PathBuf::from(model)),
-            }),
+            (Some(model), None) => Ok(Source::Model(model)),
             (None, Some(url)) => Ok(Source::Upstream(self.upstream(url)?)),
         }
     }
@@ -188,7 +197,10 @@ impl Config {
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
         let judges = self.upstream_judges;
-        Ok(upstream::Settings { url, model, key, name: set(&self.name), context, judges })
+        let can =
+            set(&self.upstream_can).map(|list| upstream::Abilities::read(&list).map_err(wrong));
+        let (name, can) = (set(&self.name), can.transpose()?);
+        Ok(upstream::Settings { url, model, key, name, context, judges, can })
     }
 }
 
@@ -196,9 +208,9 @@ impl Source {
     /// A name to tell data directories apart by.
     fn label(&self) -> String {
         match self {
-            Self::Bundled(name) => name.clone(),
-            Self::Folder(path) => {
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            Self::Model(model) => {
+                let last = model.rsplit('/').find(|name| !name.is_empty()).unwrap_or_default();
+                last.trim_start_matches("bundled:").to_owned()
             }
             Self::Upstream(upstream) => upstream.model.clone(),
         }

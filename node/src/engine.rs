@@ -2,12 +2,18 @@
 
 #[cfg(feature = "burn")]
 pub mod burn;
+#[cfg(feature = "model")]
+pub mod local;
 pub mod upstream;
 #[cfg(test)]
 pub(crate) mod script;
 
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use shoal_proto::{
+    embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
     hello::Model,
     judge::{Ballot, Judge},
@@ -25,6 +31,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Judges candidates. Dropping the future stops the work.
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>>;
+
+    /// Turns texts into vectors. Dropping the future stops the work.
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let _ = ask;
+        let why = "this model makes no vectors";
+        ready(Err(EngineError::new(Fault::Unsupported, why))).boxed()
+    }
 }
 
 /// What an engine says while it writes.
@@ -58,7 +71,7 @@ impl EngineError {
 }
 
 /// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
-fn swarm_name(name: &str) -> String {
+pub(crate) fn swarm_name(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
 }

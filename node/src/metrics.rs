@@ -20,6 +20,7 @@ const SECONDS: [f64; 14] =
 pub enum Kind {
     Generate,
     Judge,
+    Embed,
     /// The stream began with something else.
     Unknown,
 }
@@ -71,12 +72,13 @@ impl Drop for Held {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Generate, Self::Judge, Self::Unknown];
+    const ALL: [Self; 4] = [Self::Generate, Self::Judge, Self::Embed, Self::Unknown];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Generate => "generate",
             Self::Judge => "judge",
+            Self::Embed => "embed",
             Self::Unknown => "unknown",
         }
     }

@@ -12,9 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
-use crate::engine::burn::{Burn, Files, LoadError, Options};
+use crate::engine::{
+    burn::{Burn, Files, LoadError, Options},
+    swarm_name,
+};
 use crate::{
-    config::{Settings, Source},
+    config::{Serving, Settings, Source},
     engine::{
         Engine,
         upstream::{ConnectError, Upstream},
@@ -22,6 +25,7 @@ use crate::{
     key::{Home, HomeError},
     link::{self, Fatal, Member},
     metrics::{Metrics, page::Page},
+    pull::{self, PullError},
     serve::Desk,
 };
 
@@ -32,12 +36,14 @@ pub enum NodeError {
     Home(#[from] HomeError),
     #[error(transparent)]
     Upstream(#[from] ConnectError),
+    #[error(transparent)]
+    Pull(#[from] PullError),
     #[cfg(feature = "burn")]
     #[error(transparent)]
     Model(#[from] LoadError),
     #[cfg(not(feature = "burn"))]
-    #[error("this build has no burn engine: it can only stand before an --upstream")]
-    NoBurn,
+    #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
+    NoBurn { name: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
@@ -67,19 +73,19 @@ pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<()
 /// Joins every gateway and serves until `stop`.
 pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
     let home = Arc::new(Home::open(&settings.data)?);
-    let Some(engine) = stop.run_until_cancelled(open(&settings)).await else {
+    let Some(engine) = stop.run_until_cancelled(open(&settings.serving)).await else {
         return Ok(());
     };
     let engine = engine?;
     tracing::info!(
         model = engine.model().name,
         node.id = %home.identity().id(),
-        slots = settings.slots,
+        slots = settings.serving.slots,
         "ready to serve"
     );
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    let desk = Desk::new(engine, settings.slots, Metrics::register(&registry)?);
+    let desk = Desk::new(engine, settings.serving.slots, Metrics::register(&registry)?);
     let member = Member {
         identity: Arc::new(home.identity().clone()),
         operator: settings.operator.clone(),
@@ -107,25 +113,22 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
     }
 }
 
-/// Finds the model and makes it ready, away from tokio's threads.
-async fn open(settings: &Settings) -> Result<Arc<dyn Engine>, NodeError> {
-    #[cfg(feature = "burn")]
-    let files = match &settings.source {
+/// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
+pub async fn open(serving: &Serving) -> Result<Arc<dyn Engine>, NodeError> {
+    let found = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
-        Source::Bundled(name) => Files::bundled(name)?,
-        Source::Folder(folder) => Files::folder(folder)?,
+        Source::Model(model) => pull::resolve(model, &pull::Settings::from_env()?).await?,
     };
     #[cfg(not(feature = "burn"))]
-    return match &settings.source {
-        Source::Upstream(upstream) => Ok(Arc::new(Upstream::connect(upstream).await?)),
-        Source::Bundled(_) | Source::Folder(_) => Err(NodeError::NoBurn),
-    };
+    return Err(NodeError::NoBurn { name: found.name });
     #[cfg(feature = "burn")]
     {
+        let files = Files::found(&found)?;
         let options = Options {
-            name: settings.name.clone(),
-            slots: settings.slots,
-            answer_tokens: settings.answer_tokens,
+            // A snapshot of a hub is a folder whose name says nothing.
+            name: serving.name.clone().or(Some(swarm_name(&found.name))),
+            slots: serving.slots,
+            answer_tokens: serving.answer_tokens,
         };
         let loaded = tokio::task::spawn_blocking(move || Burn::open(&files, &options)).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use shoal_proto::{
     Message, Stream, WireError,
+    embed::Embed,
     generate::{Failed, Fault, Generate, Piece},
     judge::Judge,
     link::Sender,
@@ -62,8 +63,10 @@ pub async fn piece(stream: Stream, desk: &Desk) {
     let (kind, result) = match asked {
         Message::Generate(ask) => (Kind::Generate, write(ask, begun, &mut sender, desk).await),
         Message::Judge(ask) => (Kind::Judge, weigh(ask, &mut sender, desk).await),
+        Message::Embed(ask) => (Kind::Embed, vectors(ask, &mut sender, desk).await),
         _ => {
-            (Kind::Unknown, Err(bad_request("a work stream begins with generate or judge").into()))
+            let why = "a work stream begins with generate, judge or embed";
+            (Kind::Unknown, Err(bad_request(why).into()))
         }
     };
     let outcome = match result {
@@ -149,6 +152,23 @@ async fn weigh(ask: Judge, sender: &mut Sender, desk: &Desk) -> Result<Message, 
     let ballot = unless_gone(sender, judge::ballot(ask, desk.engine())).await??;
     desk.metrics().read(ballot.prompt_tokens);
     Ok(Message::Ballot(ballot))
+}
+
+/// Turns texts into vectors; the last message is all of them.
+async fn vectors(ask: Embed, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
+    if !desk.engine().model().embeds {
+        return Err(EngineError::new(Fault::Unsupported, "this model makes no vectors").into());
+    }
+    if ask.inputs.is_empty() {
+        return Err(bad_request("there is no text to embed").into());
+    }
+    let _seat = unless_gone(sender, desk.seat()).await??;
+    let embedded = unless_gone(sender, desk.engine().embed(ask.clone())).await??;
+    if embedded.check(&ask).is_err() {
+        return Err(EngineError::new(Fault::Engine, "the engine's vectors are not sound").into());
+    }
+    desk.metrics().read(embedded.prompt_tokens);
+    Ok(Message::Embedded(embedded))
 }
 
 /// The result of `work`, unless the peer loses interest first; then `work` is dropped.

@@ -12,6 +12,9 @@ use crate::{embed, generate, goodbye, heartbeat, hello, judge};
 /// `length: u32` and `tag: u8`.
 pub const HEADER: usize = 5;
 
+/// The first tag that stands on work streams; those below it stand on the control stream.
+const WORK: u8 = 16;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -164,13 +167,20 @@ impl Kind {
 #[derive(Debug)]
 pub struct Frames {
     from: Side,
+    control: bool,
     bytes: BytesMut,
 }
 
 impl Frames {
     /// For a stream on which `from` speaks.
     pub fn new(from: Side) -> Self {
-        Self { from, bytes: BytesMut::new() }
+        Self { from, control: false, bytes: BytesMut::new() }
+    }
+
+    /// For the control stream of `from`: no piece of work has a place there. A gateway that hears
+    /// many strangers thereby never waits for more than 16 KiB from one.
+    pub fn control(from: Side) -> Self {
+        Self { control: true, ..Self::new(from) }
     }
 
     /// Takes in what arrived.
@@ -188,6 +198,9 @@ impl Frames {
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
         let kind = Kind::of(header.get_u8())?;
+        if self.control && kind.tag >= WORK {
+            return Err(WireError::OutOfPlace { name: kind.name });
+        }
         if self.from != Side::Either && kind.says != Side::Either && kind.says != self.from {
             return Err(WireError::OutOfPlace { name: kind.name });
         }
@@ -217,7 +230,7 @@ pub enum WireError {
     TooLong { name: &'static str, length: usize, limit: usize },
     #[error("no message has the tag {0}")]
     UnknownTag(u8),
-    #[error("a {name} frame never comes from this side")]
+    #[error("a {name} frame never comes from this side, or on this stream")]
     OutOfPlace { name: &'static str },
     #[error("a {name} frame does not decode: {source}")]
     Malformed { name: &'static str, source: prost::DecodeError },

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::Registry;
 use shoal_gateway::{
-    ask::{Ask, Effort, Limits, Mode, Outcome, Target},
+    ask::{Ask, Effort, Limits, Mode, News, Outcome, Target},
     reputation,
     round::{self, RoundError, Rounds},
     store::{Book, Memory},
@@ -250,19 +250,10 @@ impl Sim {
         &self,
         target: Target,
         question: &str,
-        pieces: Option<mpsc::Sender<String>>,
+        pieces: Option<mpsc::Sender<News>>,
     ) -> Result<Outcome, RoundError> {
-        let message = ChatMessage {
-            role: "user".to_owned(),
-            content: question.to_owned(),
-            ..ChatMessage::default()
-        };
-        let ask = Ask {
-            target,
-            messages: vec![message],
-            sampling: Sampling::default(),
-            effort: self.effort,
-        };
+        let messages = vec![ChatMessage::new("user", question)];
+        let ask = Ask::plain(target, messages, Sampling::default(), self.effort);
         let unheard = || mpsc::channel(1_024).0;
         let pieces = pieces.unwrap_or_else(unheard);
         self.rounds.answer(&ask, &pieces).await

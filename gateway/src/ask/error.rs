@@ -76,6 +76,22 @@ impl AskError {
         Self::coded("array_above_max_length", path, message)
     }
 
+    /// A text in a shape that cannot be right. `expected` says which would be.
+    pub(super) fn malformed(path: &str, expected: &str) -> Self {
+        let message = format!("Invalid '{path}': expected {expected}.");
+        Self::coded("invalid_value", path, message)
+    }
+
+    /// A JSON Schema that is none, or none that can be held to. OpenAI has a code for a
+    /// function's only.
+    pub(super) fn bad_schema(path: &str, of_function: bool, why: &str) -> Self {
+        Self {
+            message: format!("Invalid schema for '{path}': {why}."),
+            param: Some(path.to_owned()),
+            code: of_function.then_some("invalid_function_parameters"),
+        }
+    }
+
     /// A field that nothing here can honour.
     pub(super) fn unsupported_parameter(path: &str, why: &str) -> Self {
         Self::coded(

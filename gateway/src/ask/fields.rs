@@ -34,6 +34,12 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// The whole object as JSON.
+    pub(super) fn to_json(&self) -> String {
+        // An object of strings, numbers and their like cannot fail.
+        serde_json::to_string(self.map).unwrap_or_default()
+    }
+
     /// Names of the fields, those with `null` included.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.map.keys().map(String::as_str)

@@ -22,6 +22,8 @@ pub struct Limits {
     pub deadline_ms_min: u64,
     /// Longest deadline that one request may ask for, in milliseconds.
     pub deadline_ms_max: u64,
+    /// Whether a field that is not known is refused, instead of ignored.
+    pub strict: bool,
     /// The first three for [`Mode::Fast`].
     pub fast: Size,
     /// The first three for [`Mode::Deep`].
@@ -47,6 +49,7 @@ impl Default for Limits {
             judges_max: 16,
             deadline_ms_min: 100,
             deadline_ms_max: 300_000,
+            strict: false,
             fast: Size { writers: 3, judges: 2, deadline_ms: 20_000 },
             deep: Size { writers: 15, judges: 9, deadline_ms: 180_000 },
         }

@@ -1,14 +1,22 @@
 //! `POST /v1/chat/completions`, checked by hand: types alone miss ranges and cannot name paths.
 //!
-//! Unknown fields are ignored, as most compatible servers do; fields that OpenAI knows and that
-//! would change the answer in a way nothing here can honour are refused by name.
+//! Unknown fields are ignored, as most compatible servers do, unless the operator is strict;
+//! fields that would change the answer in a way nothing here can honour are refused by name.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value};
-use shoal_proto::generate::Sampling;
+use serde_json::{Map, Value, json};
 
-use super::{Ask, Effort, Limits, Mode, Target, error::AskError, fields::Fields, messages};
+use super::{
+    Ask, Effort, Form, Limits, Mode, Target,
+    error::AskError,
+    fields::Fields,
+    form::BadSchema,
+    format,
+    known::{self, Treatment},
+    messages, sampling,
+    tools::{self, Offered},
+};
 
 /// A whole chat request: what is asked, and how the answer shall be written.
 #[derive(Clone, Debug)]
@@ -22,16 +30,26 @@ pub struct ChatRequest {
     pub include_usage: bool,
     /// The client agrees that the round is kept (OpenAI's `store`).
     pub store: bool,
+    /// Calls are told as the deprecated `function_call`.
+    pub deprecated_calls: bool,
+    /// A stream tells how far the round is, as reasoning.
+    pub progress: bool,
 }
 
-/// Most sequences in `stop` (OpenAI's limit).
-const STOP_MAX: usize = 4;
-/// Most alternatives in `top_logprobs` (OpenAI's limit).
-const TOP_LOGPROBS_MAX: i64 = 20;
 /// Most completions in `n` (OpenAI's limit).
 const N_MAX: i64 = 128;
 /// Most pairs in `metadata` (OpenAI's limit).
 const METADATA_MAX: usize = 16;
+/// Words of `reasoning_effort`, and the mode that each means for the swarm.
+const REASONING: [(&str, Mode); 7] = [
+    ("none", Mode::Fast),
+    ("minimal", Mode::Fast),
+    ("low", Mode::Fast),
+    ("medium", Mode::Balanced),
+    ("high", Mode::Deep),
+    ("xhigh", Mode::Deep),
+    ("max", Mode::Deep),
+];
 
 impl Ask {
     /// Checks a request's body.
@@ -49,24 +67,56 @@ impl ChatRequest {
     /// # Errors
     /// As [`Ask::parse`].
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
-        let map = object(body)?;
-        let request = Fields::root(&map);
+        Self::read(&object(body)?, limits)
+    }
+
+    /// Checks a request that is JSON already: other endpoints put theirs into this one's words.
+    ///
+    /// # Errors
+    /// As [`Ask::parse`].
+    pub fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
+        let request = Fields::root(body);
         let model = match request.string("model")? {
             Some(model) if !model.is_empty() => model.to_owned(),
             _ => return Err(AskError::plain(None, "you must provide a model parameter")),
         };
-        let messages = messages::read(&request)?;
-        let sampling = sampling(&request)?;
+        let mode = Mode::of_model(&model);
+        let target = mode.map_or_else(|| Target::Model(model.clone()), |_| Target::Swarm);
+        let talk = messages::read(&request)?;
+        let sampling = sampling::read(&request, &target)?;
         let stream = request.boolean("stream")?.unwrap_or(false);
         let include_usage = include_usage(&request, stream)?;
+        let choices = choices(&request, limits)?;
+        let offered = tools::read(&request)?;
+        let format = format::read(&request)?;
         refuse_unsupported(&request)?;
         check_ignored(&request)?;
-        let mode = Mode::of_model(&model);
-        let effort = effort(&request, mode.unwrap_or_default(), limits)?;
-        let target = mode.map_or_else(|| Target::Model(model.clone()), |_| Target::Swarm);
+        let effort = effort(&request, mode, choices, limits)?;
+        let template_variables = template_variables(&request, &target)?;
+        let (tools, deprecated_calls, schemas) = match offered {
+            Some(Offered { tools, deprecated, schemas }) => (Some(tools), deprecated, schemas),
+            None => (None, false, Vec::new()),
+        };
+        let form = Form::new(tools.as_ref(), format.as_ref());
+        let form = Arc::new(form.map_err(|bad| bad_schema(&bad, &schemas))?);
+        let ask = Ask {
+            target,
+            messages: talk.messages,
+            sampling,
+            effort,
+            tools,
+            format,
+            form,
+            template_variables,
+            choices,
+            image: talk.image,
+        };
         let store = request.boolean("store")?.unwrap_or(false);
-        let ask = Ask { target, messages, sampling, effort };
-        Ok(Self { ask, model, stream, include_usage, store })
+        let progress = progress(&request)?;
+        if limits.strict {
+            refuse_unknown(&request)?;
+        }
+        Ok(Self { ask, model, stream, include_usage, store, deprecated_calls, progress })
     }
 }
 
@@ -88,49 +138,6 @@ fn place(error: &serde_json::Error) -> String {
     format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
-fn sampling(request: &Fields<'_>) -> Result<Sampling, AskError> {
-    let temperature = request.decimal("temperature", 0.0..=2.0)?.map(|value| value as f32);
-    // 0 means the one best token; samplers want a mass above 0, and this one holds one token too.
-    let top_p = request.decimal("top_p", 0.0..=1.0)?.map(|value| (value as f32).max(f32::EPSILON));
-    let seed = request.integer("seed", i64::MIN..=i64::MAX)?;
-    let old = request.integer("max_tokens", 1..=i64::MAX)?;
-    let new = request.integer("max_completion_tokens", 1..=i64::MAX)?;
-    if old.is_some() && new.is_some() {
-        return Err(AskError::combination("max_tokens", "max_completion_tokens"));
-    }
-    // More than any context holds is the same as no limit.
-    let max_tokens = old.or(new).map(|value| u32::try_from(value).unwrap_or(u32::MAX));
-    Ok(Sampling {
-        temperature,
-        top_p,
-        seed,
-        max_tokens,
-        stop: stop(request)?,
-        ..Sampling::default()
-    })
-}
-
-/// `stop`: one string or up to four; an empty string stops nothing.
-fn stop(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
-    let values = match request.value("stop") {
-        None => return Ok(Vec::new()),
-        Some(Value::Array(values)) => values.as_slice(),
-        Some(single @ Value::String(_)) => std::slice::from_ref(single),
-        Some(other) => {
-            return Err(AskError::wrong_type("stop", "a string or an array of strings", other));
-        }
-    };
-    if values.len() > STOP_MAX {
-        return Err(AskError::array_too_long("stop", STOP_MAX, values.len()));
-    }
-    let read = |(index, value): (usize, &Value)| match value {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(AskError::wrong_type(&format!("stop[{index}]"), "a string", other)),
-    };
-    let stops = values.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(stops.into_iter().filter(|text| !text.is_empty()).collect())
-}
-
 fn include_usage(request: &Fields<'_>, stream: bool) -> Result<bool, AskError> {
     let Some(options) = request.object("stream_options")? else { return Ok(false) };
     if !stream {
@@ -143,52 +150,34 @@ fn include_usage(request: &Fields<'_>, stream: bool) -> Result<bool, AskError> {
     Ok(options.boolean("include_usage")?.unwrap_or(false))
 }
 
-/// Fields that would change the answer and that no member honours yet.
+/// `n`: a round has as many answers as writers, so it can give no more than it may have writers.
+fn choices(request: &Fields<'_>, limits: &Limits) -> Result<usize, AskError> {
+    let wanted = request.integer("n", 1..=N_MAX)?.unwrap_or(1);
+    let wanted = usize::try_from(wanted).unwrap_or(1);
+    if wanted > limits.writers_max {
+        let why = format!("At most {} completions a request are served.", limits.writers_max);
+        return Err(AskError::unsupported_value("n", &why));
+    }
+    Ok(wanted)
+}
+
+fn bad_schema(bad: &BadSchema, schemas: &[String]) -> AskError {
+    match bad.function {
+        Some(at) => {
+            let path = schemas.get(at).map_or("tools", String::as_str);
+            AskError::bad_schema(path, true, &bad.why)
+        }
+        None => AskError::bad_schema("response_format.json_schema.schema", false, &bad.why),
+    }
+}
+
+/// Fields that would change the answer and that nothing here honours.
 fn refuse_unsupported(request: &Fields<'_>) -> Result<(), AskError> {
-    if request.integer("n", 1..=N_MAX)?.is_some_and(|n| n > 1) {
-        return Err(AskError::unsupported_value("n", "Only 1 completion a request is served."));
-    }
-    let logprobs = request.boolean("logprobs")?.unwrap_or(false);
-    let top = request.integer("top_logprobs", 0..=TOP_LOGPROBS_MAX)?;
-    if top.is_some() && !logprobs {
-        let message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.";
-        return Err(AskError::plain(Some("top_logprobs"), message));
-    }
-    if logprobs {
-        let why = "Log probabilities of tokens are not served: leave it out or send false.";
-        return Err(AskError::unsupported_value("logprobs", why));
-    }
-    refuse_tools(request)?;
-    refuse_formats(request)
-}
-
-fn refuse_tools(request: &Fields<'_>) -> Result<(), AskError> {
-    for (list, choice) in [("tools", "tool_choice"), ("functions", "function_call")] {
-        // An empty list is what many apps send for none.
-        if request.array(list)?.is_some_and(|list| !list.is_empty()) {
-            let why = "No model here calls tools yet: send the request without them.";
-            return Err(AskError::unsupported_parameter(list, why));
-        }
-        if request.value(choice).is_some() {
-            let message = format!("'{choice}' is only allowed when '{list}' are specified.");
-            return Err(AskError::plain(Some(choice), message));
-        }
-    }
-    Ok(())
-}
-
-fn refuse_formats(request: &Fields<'_>) -> Result<(), AskError> {
-    const FORMATS: [&str; 3] = ["text", "json_object", "json_schema"];
-    if let Some(format) = request.object("response_format")? {
-        match format.required_string("type")? {
-            "text" => {}
-            "json_object" | "json_schema" => {
-                let why = "Structured output is not served yet: only the format 'text' is.";
-                return Err(AskError::unsupported_parameter("response_format", why));
-            }
-            other => {
-                return Err(AskError::not_one_of("response_format.type", other, &FORMATS));
-            }
+    let refused = known::FIELDS.iter().filter(|(_, treatment)| *treatment == Treatment::Refused);
+    for (name, _) in refused {
+        if request.value(name).is_some() {
+            let why = "Nothing here does that: send the request without it.";
+            return Err(AskError::unsupported_parameter(name, why));
         }
     }
     let audio = Value::from("audio");
@@ -202,16 +191,11 @@ fn refuse_formats(request: &Fields<'_>) -> Result<(), AskError> {
 /// Fields that are accepted without effect still have to be well-formed, so that a mistake shows
 /// up here and not on the day they gain one.
 fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
-    request.decimal("frequency_penalty", -2.0..=2.0)?;
-    request.decimal("presence_penalty", -2.0..=2.0)?;
     request.boolean("store")?;
-    request.boolean("parallel_tool_calls")?;
-    request.string("user")?;
-    if let Some(bias) = request.object("logit_bias")? {
-        for token in bias.names() {
-            bias.decimal(token, -100.0..=100.0)?;
-        }
+    for text in ["user", "safety_identifier", "prompt_cache_key", "service_tier"] {
+        request.string(text)?;
     }
+    word(request, "verbosity", &["low", "medium", "high"])?;
     if let Some(metadata) = request.object("metadata")? {
         let pairs = metadata.names().count();
         if pairs > METADATA_MAX {
@@ -225,11 +209,63 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     Ok(())
 }
 
+fn word<'a>(request: &Fields<'a>, name: &str, words: &[&str]) -> Result<Option<&'a str>, AskError> {
+    match request.string(name)? {
+        Some(word) if !words.contains(&word) => {
+            Err(AskError::not_one_of(&request.path(name), word, words))
+        }
+        word => Ok(word),
+    }
+}
+
+/// Typos are found this way, and so are clients that count on what is not there.
+fn refuse_unknown(request: &Fields<'_>) -> Result<(), AskError> {
+    match request.names().find(|name| known::treatment(name).is_none()) {
+        Some(unknown) => Err(AskError::unknown_parameter(unknown)),
+        None => Ok(()),
+    }
+}
+
+/// `chat_template_kwargs`, and for one model `reasoning_effort`, which templates know by that name.
+fn template_variables(request: &Fields<'_>, target: &Target) -> Result<String, AskError> {
+    let given = request.object("chat_template_kwargs")?;
+    let effort = request.string("reasoning_effort")?.filter(|_| *target != Target::Swarm);
+    match (given, effort) {
+        (None, None) => Ok(String::new()),
+        (Some(given), None) => Ok(given.to_json()),
+        (given, Some(effort)) => {
+            let mut all: Map<String, Value> =
+                given.and_then(|it| serde_json::from_str(&it.to_json()).ok()).unwrap_or_default();
+            all.entry("reasoning_effort").or_insert_with(|| json!(effort));
+            Ok(Value::Object(all).to_string())
+        }
+    }
+}
+
+/// `shoal: {progress: "reasoning"}`
+fn progress(request: &Fields<'_>) -> Result<bool, AskError> {
+    let Some(wish) = request.object("shoal")? else { return Ok(false) };
+    Ok(word(&wish, "progress", &["reasoning", "off"])? == Some("reasoning"))
+}
+
 /// `shoal: {mode, writers, judges, deadline_ms, fusion}`: the operator's defaults for the mode,
-/// overridden within limits. A mode in the body comes before the one in the model's name.
-fn effort(request: &Fields<'_>, named: Mode, limits: &Limits) -> Result<Effort, AskError> {
-    let Some(wish) = request.object("shoal")? else { return Ok(limits.effort(named)) };
-    const KEYS: [&str; 5] = ["mode", "writers", "judges", "deadline_ms", "fusion"];
+/// overridden within limits. A mode in the body comes before `reasoning_effort`, and that before
+/// the plain name of the swarm; a name that says its mode has said it.
+fn effort(
+    request: &Fields<'_>,
+    named: Option<Mode>,
+    choices: usize,
+    limits: &Limits,
+) -> Result<Effort, AskError> {
+    let reasoning = word(request, "reasoning_effort", &REASONING.map(|(word, _)| word))?;
+    let meant = REASONING.iter().find(|(word, _)| reasoning == Some(*word)).map(|(_, mode)| *mode);
+    let named = match named {
+        Some(Mode::Balanced) => meant.unwrap_or(Mode::Balanced),
+        named => named.unwrap_or_default(),
+    };
+    let enough = |effort: Effort| Effort { writers: effort.writers.max(choices), ..effort };
+    let Some(wish) = request.object("shoal")? else { return Ok(enough(limits.effort(named))) };
+    const KEYS: [&str; 6] = ["mode", "writers", "judges", "deadline_ms", "fusion", "progress"];
     // Only shoal's own clients send this, so a word it does not know is a mistake worth telling.
     if let Some(unknown) = wish.names().find(|name| !KEYS.contains(name)) {
         return Err(AskError::unknown_parameter(&wish.path(unknown)));
@@ -242,7 +278,7 @@ fn effort(request: &Fields<'_>, named: Mode, limits: &Limits) -> Result<Effort, 
     let longest = i64::try_from(limits.deadline_ms_max).unwrap_or(i64::MAX);
     let shortest = i64::try_from(limits.deadline_ms_min).unwrap_or(i64::MAX);
     let deadline = wish.integer("deadline_ms", shortest..=longest)?;
-    Ok(Effort {
+    Ok(enough(Effort {
         writers: count("writers", 1..=top(limits.writers_max))?.unwrap_or(defaults.writers),
         judges: count("judges", 0..=top(limits.judges_max))?.unwrap_or(defaults.judges),
         deadline: deadline
@@ -250,11 +286,10 @@ fn effort(request: &Fields<'_>, named: Mode, limits: &Limits) -> Result<Effort, 
             .map_or(defaults.deadline, Duration::from_millis),
         fusion: wish.boolean("fusion")?.unwrap_or(false),
         ..defaults
-    })
+    }))
 }
 
 fn mode(wish: &Fields<'_>) -> Result<Option<Mode>, AskError> {
-    let Some(word) = wish.string("mode")? else { return Ok(None) };
-    let unknown = || AskError::not_one_of(&wish.path("mode"), word, &Mode::ALL.map(Mode::word));
-    Mode::of_word(word).ok_or_else(unknown).map(Some)
+    let word = word(wish, "mode", &Mode::ALL.map(Mode::word))?;
+    Ok(word.and_then(Mode::of_word))
 }

@@ -2,6 +2,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use shoal_proto::{
+    generate::TokenBias,
+    tools::{ToolCall, ToolChoice},
+};
 
 use super::{AskError, ChatRequest, Limits, Mode, Target};
 
@@ -130,8 +134,150 @@ fn a_tool_result_follows_its_call_and_both_stay_readable() {
         {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "5"}]},
     ]}));
     let messages = parse(&body).expect("accepted").ask.messages;
-    assert_eq!(messages[1].content, r#"{"arguments":"{}","name":"add"}"#);
+    let expected = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{}".into() };
+    assert_eq!((messages[1].content.as_str(), &messages[1].tool_calls[..]), ("", &[expected][..]));
     assert_eq!((messages[2].role.as_str(), messages[3].content.as_str()), ("tool", "5"));
+    assert_eq!(
+        (messages[2].tool_call_id.as_str(), messages[3].tool_call_id.as_str()),
+        ("c1", "c2")
+    );
+}
+
+#[test]
+fn a_result_of_the_deprecated_kind_belongs_to_the_last_call_of_its_function() {
+    let body = request(json!({"messages": [
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "content": null, "function_call": {"name": "add", "arguments": "{}"}},
+        {"role": "function", "name": "add", "content": "4"},
+    ]}));
+    let messages = parse(&body).expect("accepted").ask.messages;
+    assert_eq!(messages[1].tool_calls[0].name, "add");
+    assert_eq!((messages[2].role.as_str(), messages[2].name.as_str()), ("tool", "add"));
+    assert_eq!(messages[2].tool_call_id, messages[1].tool_calls[0].id);
+}
+
+fn tool(name: &str) -> Value {
+    json!({"type": "function", "function": {"name": name, "description": "d", "parameters": {"type": "object"}}})
+}
+
+#[test]
+fn every_way_to_choose_among_tools_reaches_the_members() {
+    let tools = |choice: Value, parallel: Value| {
+        let body = json!({"tools": [tool("f"), tool("g")], "tool_choice": choice, "parallel_tool_calls": parallel});
+        parse(&request(body)).expect("accepted").ask.tools.expect("tools")
+    };
+    let named = json!({"type": "function", "function": {"name": "g"}});
+    for (choice, expected, name) in [
+        (Value::Null, ToolChoice::Auto, ""),
+        (json!("auto"), ToolChoice::Auto, ""),
+        (json!("none"), ToolChoice::None, ""),
+        (json!("required"), ToolChoice::Required, ""),
+        (named, ToolChoice::Named, "g"),
+    ] {
+        let read = tools(choice, Value::Null);
+        assert_eq!((read.choice(), read.named.as_str(), read.parallel), (expected, name, true));
+        assert_eq!(read.functions[1].parameters, r#"{"type":"object"}"#);
+    }
+    assert!(!tools(Value::Null, json!(false)).parallel);
+    let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required",
+        "tools": [{"type": "function", "function": {"name": "g"}}]}});
+    let read = tools(allowed, Value::Null);
+    assert_eq!(
+        (read.choice(), read.functions.len(), read.named.as_str()),
+        (ToolChoice::Required, 1, "")
+    );
+    let body = request(
+        json!({"tools": [tool("f")], "tool_choice": {"type": "function", "function": {"name": "h"}}}),
+    );
+    assert_eq!(parse(&body).expect_err("refused").param.as_deref(), Some("tool_choice"));
+}
+
+#[test]
+fn functions_are_tools_of_which_one_is_called() {
+    let function = json!({"name": "f", "parameters": {"type": "object"}});
+    let body = request(json!({"functions": [function], "function_call": {"name": "f"}}));
+    let parsed = parse(&body).expect("accepted");
+    let tools = parsed.ask.tools.expect("tools");
+    assert!(parsed.deprecated_calls && !tools.parallel);
+    assert_eq!((tools.choice(), tools.named.as_str()), (ToolChoice::Named, "f"));
+}
+
+#[test]
+fn images_reach_the_members_with_the_path_of_the_first() {
+    let url = "data:image/png;base64,AAAA";
+    let parts = json!([{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": url}}]);
+    let body = request(json!({"messages": [{"role": "user", "content": parts}]}));
+    let ask = parse(&body).expect("accepted").ask;
+    assert_eq!(ask.image.as_deref(), Some("messages[0].content[1].type"));
+    assert_eq!(
+        (ask.messages[0].content.as_str(), &ask.messages[0].images[..]),
+        ("what?", &[url.to_owned()][..])
+    );
+}
+
+#[test]
+fn reasoning_effort_is_how_hard_the_swarm_works_unless_its_name_says_it() {
+    let mode = |model: &str, effort: &str| {
+        let body = request(json!({"model": model, "reasoning_effort": effort}));
+        parse(&body).expect("accepted").ask.effort.mode
+    };
+    for (effort, expected) in [
+        ("none", Mode::Fast),
+        ("minimal", Mode::Fast),
+        ("low", Mode::Fast),
+        ("medium", Mode::Balanced),
+        ("high", Mode::Deep),
+        ("xhigh", Mode::Deep),
+        ("max", Mode::Deep),
+    ] {
+        assert_eq!(mode("shoal", effort), expected, "{effort}");
+    }
+    assert_eq!(mode("shoal-deep", "low"), Mode::Deep);
+    let body = request(json!({"reasoning_effort": "high", "shoal": {"mode": "fast"}}));
+    assert_eq!(parse(&body).expect("accepted").ask.effort.mode, Mode::Fast);
+}
+
+#[test]
+fn what_other_servers_know_is_passed_on() {
+    let body = request(json!({
+        "model": "digits", "top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1,
+        "presence_penalty": 0.5, "frequency_penalty": -0.5, "logit_bias": {"7": -100},
+        "logprobs": true, "top_logprobs": 3, "reasoning_effort": "low",
+        "chat_template_kwargs": {"enable_thinking": false},
+    }));
+    let ask = parse(&body).expect("accepted").ask;
+    let sampling = ask.sampling;
+    assert_eq!(
+        (sampling.top_k, sampling.min_p, sampling.repetition_penalty),
+        (Some(40), Some(0.05), Some(1.1))
+    );
+    assert_eq!((sampling.presence_penalty, sampling.frequency_penalty), (Some(0.5), Some(-0.5)));
+    assert_eq!(sampling.logit_bias, [TokenBias { token: 7, bias: -100.0 }]);
+    assert_eq!(sampling.logprobs, Some(3));
+    let variables: Value = serde_json::from_str(&ask.template_variables).expect("JSON");
+    assert_eq!(variables, json!({"enable_thinking": false, "reasoning_effort": "low"}));
+}
+
+#[test]
+fn several_answers_are_as_many_writers() {
+    let ask = parse(&request(json!({"n": 9}))).expect("accepted").ask;
+    assert_eq!((ask.choices, ask.effort.writers), (9, 9));
+    let ask = parse(&request(json!({"n": 2}))).expect("accepted").ask;
+    assert_eq!((ask.choices, ask.effort.writers), (2, 5));
+}
+
+#[test]
+fn unknown_fields_are_ignored_unless_the_operator_is_strict() {
+    let body = request(json!({"temprature": 0}));
+    assert!(parse(&body).is_ok());
+    let strict = Limits { strict: true, ..Limits::default() };
+    let error = ChatRequest::parse(body.to_string().as_bytes(), &strict).expect_err("refused");
+    assert_eq!(
+        (error.code, error.param.as_deref()),
+        (Some("unknown_parameter"), Some("temprature"))
+    );
+    let known = request(json!({"temperature": 0, "top_k": 1, "shoal": {}}));
+    assert!(ChatRequest::parse(known.to_string().as_bytes(), &strict).is_ok());
 }
 
 #[test]

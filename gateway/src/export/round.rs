@@ -71,7 +71,7 @@ impl KeptRound {
         }
         let ranking = &outcome.ranking;
         let candidate = |(index, one): (usize, &crate::ask::Candidate)| KeptCandidate {
-            text: one.text.clone(),
+            text: one.shown(),
             model: one.model.clone(),
             pool: one.pool,
             strength: ranking.strengths.get(index).copied(),

@@ -11,14 +11,11 @@ use super::{
     error::ApiError,
     id,
     meter::Meter,
-    openai::{Choice, Completion, Head, Usage, fingerprint, unix_now},
+    openai::{Choice, Completion, Head, Manner, Usage, fingerprint},
     running::{Running, Said},
     sse,
 };
-use crate::{
-    ask::{ChatRequest, Outcome},
-    export::Agreed,
-};
+use crate::ask::{ChatRequest, Outcome};
 
 /// Names the round in `GET /v1/rounds/{id}`.
 const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
@@ -30,7 +27,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload).await {
+    let asked = match ask(&app, &request, payload, &mut meter).await {
         Ok(asked) => asked,
         Err(error) => {
             meter.fails(error.label());
@@ -40,21 +37,14 @@ pub(super) async fn create(
     meter.streams(asked.stream);
     meter.serves(&asked.model);
     let agreed = app.keeper.agreed(&asked);
-    let running = Running::start(&app, asked.ask);
-    let head = Head {
-        id: format!("chatcmpl-{}", id::hex()),
-        object: if asked.stream { "chat.completion.chunk" } else { "chat.completion" },
-        created: unix_now(),
-        model: asked.model,
-    };
-    if asked.stream {
-        let include_usage = asked.include_usage;
-        let patience = app.config.keep_alive();
-        let telling = sse::Telling { head, include_usage, patience, meter, kept: app, agreed };
-        stream(telling, running).await
-    } else {
-        whole(&app, head, running, meter, agreed).await
-    }
+    let manner = Manner::of(&asked);
+    let running = Running::start(&app, asked.ask, asked.progress && asked.stream);
+    let object = if asked.stream { "chat.completion.chunk" } else { "chat.completion" };
+    let head = Head::new(format!("chatcmpl-{}", id::hex()), object, asked.model);
+    let patience = app.config.keep_alive();
+    let include_usage = asked.include_usage;
+    let telling = sse::Telling { head, manner, include_usage, patience, meter, kept: app, agreed };
+    if asked.stream { stream(telling, running).await } else { whole(telling, running).await }
 }
 
 /// All that is checked before work begins.
@@ -62,7 +52,9 @@ async fn ask(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
+    meter: &mut Meter,
 ) -> Result<ChatRequest, ApiError> {
+    meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = ChatRequest::parse(&body, &app.limits)?;
     if !app.serves(&asked.model) {
@@ -72,13 +64,8 @@ async fn ask(
 }
 
 /// One JSON object at the end.
-async fn whole(
-    app: &App,
-    head: Head,
-    running: Running,
-    mut meter: Meter,
-    agreed: Option<Agreed>,
-) -> Result<HttpResponse, ApiError> {
+async fn whole(telling: sse::Telling, running: Running) -> Result<HttpResponse, ApiError> {
+    let sse::Telling { head, manner, mut meter, kept: app, agreed, .. } = telling;
     let outcome = match running.end().await {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -86,7 +73,8 @@ async fn whole(
             return Err(error);
         }
     };
-    let Some(winner) = outcome.winner() else {
+    let choices = outcome.choices(manner.choices);
+    let Some(winner) = choices.first() else {
         meter.fails(ApiError::Internal.label());
         return Err(ApiError::Internal);
     };
@@ -94,15 +82,12 @@ async fn whole(
     if let Some(agreed) = agreed {
         agreed.keep(&head.model, &outcome);
     }
-    let usage = Usage::of(winner);
+    let usage = Usage::over(&choices);
     meter.piece();
     meter.succeeds(&usage);
-    let completion = Completion {
-        head,
-        choices: [Choice::of(winner)],
-        usage,
-        system_fingerprint: fingerprint(&winner.model),
-    };
+    let system_fingerprint = fingerprint(&winner.model);
+    let choices = choices.iter().enumerate().map(|(at, one)| Choice::of(at, one, manner));
+    let completion = Completion { head, choices: choices.collect(), usage, system_fingerprint };
     Ok(HttpResponse::Ok().insert_header((ROUND, round(&outcome))).json(completion))
 }
 

@@ -10,6 +10,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Threads that read requests and write answers. Rounds run elsewhere.
     pub workers: usize,
+    /// Most requests that are answered at the same time; more are refused with 429.
+    pub requests_max: usize,
     /// Most bytes of a request's body.
     pub body_bytes_max: usize,
     /// Milliseconds of silence on a stream after which a comment shows that it lives.
@@ -27,6 +29,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             workers: 2,
+            requests_max: 1024,
             body_bytes_max: 26_214_400,
             keep_alive_ms: 10_000,
             cors_origin: "*".into(),
@@ -47,6 +50,9 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         if self.workers == 0 {
             return Err("workers is 0: give at least 1".into());
+        }
+        if self.requests_max == 0 {
+            return Err("requests_max is 0: nothing could be asked".into());
         }
         if self.keep_alive_ms == 0 {
             return Err("keep_alive_ms is 0: give at least 1".into());

@@ -49,6 +49,9 @@ pub(crate) enum ApiError {
     ContentType(String),
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
+    /// The same may work in a moment: as many requests as are taken are being answered.
+    #[error("Rate limit reached: {max} requests are being answered. Please try again in 1s.")]
+    TooMany { max: usize },
     /// The connection ended, or stalled, before the body did.
     #[error("The body of the request ended or stalled before all of it had arrived.")]
     BodyBroken,
@@ -104,6 +107,7 @@ impl ApiError {
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
             Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
+            Self::TooMany { .. } => ("requests", None, Some("rate_limit_exceeded")),
             Self::Round(error) => round_parts(error),
         };
         ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
@@ -117,8 +121,8 @@ impl ApiError {
             | Self::NoSuchRound(_)
             | Self::NoSuchNode(_)
             | Self::NoSuchPath { .. } => "not_found",
-            Self::Round(RoundError::ContextLength { .. })
-            | Self::Ask(_)
+            Self::Round(error) if is_the_clients(error) => "invalid",
+            Self::Ask(_)
             | Self::NotANode(_)
             | Self::ManyNodes { .. }
             | Self::Format(_)
@@ -126,7 +130,7 @@ impl ApiError {
             | Self::ContentType(_)
             | Self::TooLarge { .. }
             | Self::BodyBroken => "invalid",
-            Self::Round(_) => "unavailable",
+            Self::Round(_) | Self::TooMany { .. } => "unavailable",
             Self::Internal => "failed",
         }
     }
@@ -148,7 +152,8 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Round(RoundError::ContextLength { .. }) => StatusCode::BAD_REQUEST,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -156,11 +161,27 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
-            // Nodes come back within seconds; SDKs wait at least this long before they try again.
+        let soon = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+        if soon.contains(&self.status_code()) {
+            // Nodes come back and places become free within seconds; SDKs wait at least this long
+            // before they try again.
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         response.json(self.body())
+    }
+}
+
+/// Trying the same again would not help, and SDKs try what is no 4xx three times.
+fn is_the_clients(error: &RoundError) -> bool {
+    match error {
+        RoundError::ContextLength { .. }
+        | RoundError::NoTools
+        | RoundError::NoVision { .. }
+        | RoundError::Unsupported { .. }
+        | RoundError::Misfit { .. } => true,
+        RoundError::NoSuchModel { .. } | RoundError::NoMember | RoundError::NoCandidate { .. } => {
+            false
+        }
     }
 }
 
@@ -174,7 +195,24 @@ fn round_message(error: &RoundError) -> String {
         RoundError::NoMember => {
             "The swarm has no member that can take work now. Try again in a moment.".into()
         }
-        RoundError::NoCandidate { .. } | RoundError::NoSuchModel { .. } => {
+        RoundError::NoTools => "Unsupported parameter: 'tools'. No model that serves this request \
+             calls functions: send it without them, or ask another model."
+            .into(),
+        RoundError::NoVision { path } => format!(
+            "Unsupported value: '{path}'. No model that serves this request looks at images: \
+             send it without them, or ask another model."
+        ),
+        RoundError::Misfit { asked, calls: false } => format!(
+            "None of {asked} answers keeps to 'response_format'. Say in the messages which JSON \
+             you want, allow more tokens, or ask another model."
+        ),
+        RoundError::Misfit { asked, calls: true } => format!(
+            "None of {asked} answers calls the functions as asked. Describe them more plainly, \
+             allow more tokens, or ask another model."
+        ),
+        RoundError::NoCandidate { .. }
+        | RoundError::NoSuchModel { .. }
+        | RoundError::Unsupported { .. } => {
             format!("The swarm found no answer: {error}.")
         }
     }
@@ -187,6 +225,16 @@ fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'st
         RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
         RoundError::ContextLength { .. } => {
             (INVALID, Some("messages".into()), Some("context_length_exceeded"))
+        }
+        RoundError::NoTools => (INVALID, Some("tools".into()), Some("unsupported_parameter")),
+        RoundError::NoVision { path } => (INVALID, Some(path.clone()), Some("unsupported_value")),
+        RoundError::Unsupported { .. } => (INVALID, None, Some("unsupported_value")),
+        // As Groq names them, whose API is this one: OpenAI has no such failures.
+        RoundError::Misfit { calls: false, .. } => {
+            (INVALID, Some("response_format".into()), Some("json_validate_failed"))
+        }
+        RoundError::Misfit { calls: true, .. } => {
+            (INVALID, Some("tools".into()), Some("tool_use_failed"))
         }
     }
 }

@@ -10,7 +10,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::openai::Usage;
+use super::{admission::Place, openai::Usage};
 use crate::ask::Mode;
 
 /// From a fast single answer to the longest deadline: a swarm's first token comes after judging.
@@ -141,6 +141,8 @@ pub(super) struct Meter {
     started: Instant,
     first_piece: bool,
     outcome: &'static str,
+    /// As long as the chat lasts.
+    place: Option<Place>,
 }
 
 impl Meter {
@@ -153,7 +155,13 @@ impl Meter {
             started: Instant::now(),
             first_piece: false,
             outcome: "cancelled",
+            place: None,
         }
+    }
+
+    /// Keeps a place until the chat has ended.
+    pub(super) fn holds(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     /// The request could be read.

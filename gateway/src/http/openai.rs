@@ -3,17 +3,28 @@
 //! Own structs where async-openai's leave out keys that the schema requires (as null), or send
 //! null for keys that a delta must leave out; both break strict clients.
 
+mod calls;
+mod logprobs;
+mod usage;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use shoal_proto::generate::Finish;
 
-use crate::ask::Candidate;
+pub(super) use calls::{CallDelta, Function, FunctionDelta, ToolCall};
+pub(super) use logprobs::{Logprobs, pieces as logprob_pieces};
+pub(super) use usage::Usage;
+
+use crate::ask::{Candidate, ChatRequest};
 
 /// Seconds since 1970, as every `created` is given.
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+/// There is one tier, and this is what OpenAI calls it.
+const SERVICE_TIER: &str = "default";
 
 /// What is the same on a whole answer and on each of its chunks.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +34,50 @@ pub(super) struct Head {
     pub(super) created: u64,
     /// As it was asked for.
     pub(super) model: String,
+    pub(super) service_tier: &'static str,
+}
+
+impl Head {
+    pub(super) fn new(id: String, object: &'static str, model: String) -> Self {
+        Self { id, object, created: unix_now(), model, service_tier: SERVICE_TIER }
+    }
+}
+
+/// How the client wants its answers told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Answers wanted.
+    pub(super) choices: usize,
+    /// Each token's log-probability beside it.
+    pub(super) logprobs: bool,
+    /// The client named the function that had to be called; OpenAI then ends with `stop`.
+    pub(super) named_call: bool,
+    /// Calls as the deprecated `function_call`.
+    pub(super) deprecated_calls: bool,
+}
+
+impl Manner {
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        let ask = &request.ask;
+        Self {
+            choices: ask.choices,
+            logprobs: ask.sampling.logprobs.is_some(),
+            named_call: ask.tools.as_ref().is_some_and(|tools| !tools.named.is_empty()),
+            deprecated_calls: request.deprecated_calls,
+        }
+    }
+
+    pub(super) fn finish_reason(self, candidate: &Candidate) -> &'static str {
+        match finish_reason(candidate.finish) {
+            "tool_calls" if self.deprecated_calls => "function_call",
+            "tool_calls" if self.named_call => "stop",
+            reason => reason,
+        }
+    }
+
+    pub(super) fn logprobs(self, candidate: &Candidate) -> Option<Logprobs> {
+        (self.logprobs && !candidate.tokens.is_empty()).then(|| Logprobs::of(&candidate.tokens))
+    }
 }
 
 /// One whole answer.
@@ -30,38 +85,53 @@ pub(super) struct Head {
 pub(super) struct Completion {
     #[serde(flatten)]
     pub(super) head: Head,
-    pub(super) choices: [Choice; 1],
+    pub(super) choices: Vec<Choice>,
     pub(super) usage: Usage,
-    /// Which member's model wrote it.
+    /// Which member's model wrote the first.
     pub(super) system_fingerprint: String,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Choice {
-    index: u32,
+    index: usize,
     message: Message,
     /// Required by the schema, even as null.
-    logprobs: Option<()>,
+    logprobs: Option<Logprobs>,
     finish_reason: &'static str,
 }
 
 #[derive(Debug, Serialize)]
 struct Message {
     role: &'static str,
-    content: String,
-    /// Required by the schema, even as null.
+    /// Null where there are only calls.
+    content: Option<String>,
+    /// Required by the schema, even as null. No member says that it refuses: it says so in words.
     refusal: Option<()>,
     annotations: [(); 0],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function>,
 }
 
 impl Choice {
-    pub(super) fn of(candidate: &Candidate) -> Self {
-        let content = candidate.text.clone();
+    pub(super) fn of(index: usize, candidate: &Candidate, manner: Manner) -> Self {
+        let calls = &candidate.tool_calls;
+        let silent = candidate.text.is_empty() && !calls.is_empty();
+        let deprecated = manner.deprecated_calls;
+        let message = Message {
+            role: "assistant",
+            content: (!silent).then(|| candidate.text.clone()),
+            refusal: None,
+            annotations: [],
+            tool_calls: calls.iter().filter(|_| !deprecated).map(ToolCall::of).collect(),
+            function_call: calls.first().filter(|_| deprecated).map(Function::of),
+        };
         Self {
-            index: 0,
-            message: Message { role: "assistant", content, refusal: None, annotations: [] },
-            logprobs: None,
-            finish_reason: finish_reason(candidate.finish),
+            index,
+            message,
+            logprobs: manner.logprobs(candidate),
+            finish_reason: manner.finish_reason(candidate),
         }
     }
 }
@@ -92,11 +162,11 @@ pub(super) struct Chunk<'a> {
     pub(super) usage: Option<Option<Usage>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct ChunkChoice<'a> {
-    pub(super) index: u32,
+    pub(super) index: usize,
     pub(super) delta: Delta<'a>,
-    pub(super) logprobs: Option<()>,
+    pub(super) logprobs: Option<Logprobs>,
     /// Required by the schema, null until the last.
     pub(super) finish_reason: Option<&'static str>,
 }
@@ -108,46 +178,16 @@ pub(super) struct Delta<'a> {
     pub(super) role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<&'a str>,
+    /// How far the round is; chat UIs show it as thinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_calls: Option<[CallDelta<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) function_call: Option<FunctionDelta<'a>>,
     /// Null on the first chunk, as OpenAI sends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refusal: Option<Option<()>>,
-}
-
-/// Tokens of the answer that was sent, as the winner's model counts. What the whole swarm spent
-/// stands in the round's transcript.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Usage {
-    pub(super) prompt_tokens: u32,
-    pub(super) completion_tokens: u32,
-    pub(super) total_tokens: u32,
-    prompt_tokens_details: PromptDetails,
-    completion_tokens_details: CompletionDetails,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct PromptDetails {
-    cached_tokens: u32,
-    audio_tokens: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct CompletionDetails {
-    reasoning_tokens: u32,
-    audio_tokens: u32,
-    accepted_prediction_tokens: u32,
-    rejected_prediction_tokens: u32,
-}
-
-impl Usage {
-    pub(super) fn of(candidate: &Candidate) -> Self {
-        Self {
-            prompt_tokens: candidate.prompt_tokens,
-            completion_tokens: candidate.completion_tokens,
-            total_tokens: candidate.prompt_tokens.saturating_add(candidate.completion_tokens),
-            prompt_tokens_details: PromptDetails::default(),
-            completion_tokens_details: CompletionDetails::default(),
-        }
-    }
 }
 
 /// One model of `GET /v1/models`.

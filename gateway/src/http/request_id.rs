@@ -26,7 +26,8 @@ const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("openai-version"), HeaderValue::from_static("2020-10-01"));
 
 /// Headers of ours that a browser may read.
-const EXPOSED: &str = "x-request-id, x-shoal-round, openai-processing-ms, retry-after";
+const EXPOSED: &str = "x-request-id, x-shoal-round, openai-processing-ms, retry-after, \
+    x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests";
 
 /// The outermost layer.
 pub(super) async fn around(
@@ -60,7 +61,11 @@ pub(super) async fn around(
         "answered"
     );
 
+    let limited = route.starts_with("/v1/").then(|| app.admission.headers());
     let headers = response.headers_mut();
+    for (name, value) in limited.into_iter().flatten() {
+        insert(headers, HeaderName::from_static(name), &value);
+    }
     insert(headers, REQUEST_ID, &id);
     insert(headers, PROCESSING_MS, &took.as_millis().to_string());
     headers.insert(VERSION.0, VERSION.1);

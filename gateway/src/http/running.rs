@@ -10,24 +10,26 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{App, error::ApiError};
 use crate::{
-    ask::{Ask, Outcome},
+    ask::{Ask, News, Outcome},
     round::RoundError,
 };
 
 /// Pieces that may wait for a slow client before its writer is slowed down.
-const PIECES_WAITING: usize = 32;
+const NEWS_WAITING: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Running {
-    pieces: mpsc::Receiver<String>,
+    news: mpsc::Receiver<News>,
+    /// Somebody wants to know how far the round is.
+    progress: bool,
     outcome: AbortOnDropHandle<Result<Outcome, RoundError>>,
 }
 
 /// What an ask under way says next.
 #[derive(Debug)]
 pub(super) enum Said {
-    /// Text of the answer, before its end is known.
-    Piece(String),
+    /// What is known before the end.
+    News(News),
     /// Nothing for as long as one waited.
     Nothing,
     /// The end; nothing follows.
@@ -36,12 +38,12 @@ pub(super) enum Said {
 
 impl Running {
     /// Starts on the gateway's own runtime: an HTTP worker has one thread, and it belongs to its
-    /// connections.
-    pub(super) fn start(app: &App, ask: Ask) -> Self {
-        let (sender, pieces) = mpsc::channel(PIECES_WAITING);
+    /// connections. How far the round is is told only to those who want to know.
+    pub(super) fn start(app: &App, ask: Ask, progress: bool) -> Self {
+        let (sender, news) = mpsc::channel(NEWS_WAITING);
         let rounds = app.rounds.clone();
         let answering = async move { rounds.answer(&ask, &sender).await };
-        Self { pieces, outcome: AbortOnDropHandle::new(app.runtime.spawn(answering)) }
+        Self { news, progress, outcome: AbortOnDropHandle::new(app.runtime.spawn(answering)) }
     }
 
     /// Waits for the next thing there is to say, at most for `patience`.
@@ -49,7 +51,7 @@ impl Running {
         let patience = sleep_until(Instant::now() + patience);
         tokio::select! {
             biased;
-            said = Self::say(&mut self.pieces, &mut self.outcome) => said,
+            said = self.say() => said,
             () = patience => Said::Nothing,
         }
     }
@@ -57,21 +59,21 @@ impl Running {
     /// Waits for the end.
     pub(super) async fn end(mut self) -> Result<Box<Outcome>, ApiError> {
         loop {
-            if let Said::End(end) = Self::say(&mut self.pieces, &mut self.outcome).await {
+            if let Said::End(end) = self.say().await {
                 return end;
             }
         }
     }
 
-    async fn say(
-        pieces: &mut mpsc::Receiver<String>,
-        outcome: &mut AbortOnDropHandle<Result<Outcome, RoundError>>,
-    ) -> Said {
-        if let Some(text) = pieces.recv().await {
-            return Said::Piece(text);
+    /// May be dropped at any time: nothing of what was said is lost.
+    async fn say(&mut self) -> Said {
+        while let Some(news) = self.news.recv().await {
+            if self.progress || !matches!(news, News::Progress(_)) {
+                return Said::News(news);
+            }
         }
-        // All pieces are told, so the outcome is near.
-        Said::End(match outcome.await {
+        // All news are told, so the outcome is near.
+        Said::End(match (&mut self.outcome).await {
             Ok(Ok(outcome)) => Ok(Box::new(outcome)),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => {

@@ -13,22 +13,33 @@ use serde::Serialize;
 use super::{
     error::ApiError,
     meter::Meter,
-    openai::{Chunk, ChunkChoice, Delta, Head, Usage, fingerprint, finish_reason},
+    openai::{
+        CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, Manner, Usage,
+        fingerprint, logprob_pieces,
+    },
     running::{Running, Said},
 };
-use crate::{ask::Outcome, export::Agreed};
+use crate::{
+    ask::{Candidate, News, Outcome, Progress},
+    export::Agreed,
+};
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 /// Most characters of a finished text in one event: about what a model makes at a time, so that
-/// apps show it growing, and few enough events for a long answer.
+/// apps show it growing.
 const PIECE_CHARS: usize = 24;
+
+/// Events of one finished text, about: a very long one comes in longer pieces, or the events that
+/// wait would take many times its memory.
+const PIECES: usize = 512;
 
 /// What a streamed answer is told with.
 #[derive(Debug)]
 pub(super) struct Telling {
     pub(super) head: Head,
+    pub(super) manner: Manner,
     pub(super) include_usage: bool,
     pub(super) patience: std::time::Duration,
     pub(super) meter: Meter,
@@ -44,12 +55,12 @@ pub(super) fn body(
     running: Running,
     first: Said,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let told = vec![Told::default(); telling.manner.choices];
     let mut teller = Teller {
         running: Some(running),
         telling: Some(telling),
         queue: VecDeque::new(),
-        sent: 0,
-        opened: false,
+        told,
         named: matches!(first, Said::End(Ok(_))),
     };
     teller.hear(first);
@@ -59,6 +70,15 @@ pub(super) fn body(
     })
 }
 
+/// What was told of one answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// The first chunk, with the role.
+    opened: bool,
+    /// Bytes of its text.
+    bytes: usize,
+}
+
 struct Teller {
     /// Until its end was heard.
     running: Option<Running>,
@@ -66,10 +86,8 @@ struct Teller {
     telling: Option<Telling>,
     /// Events that wait to be sent.
     queue: VecDeque<Bytes>,
-    /// Bytes of the answer's text told so far.
-    sent: usize,
-    /// The first chunk, with the role, was told.
-    opened: bool,
+    /// By answer.
+    told: Vec<Told>,
     /// The round's id is in the response's head.
     named: bool,
 }
@@ -87,12 +105,25 @@ impl Teller {
     }
 
     fn hear(&mut self, said: Said) {
+        let backend = || {
+            let model = self.telling.as_ref().map(|telling| telling.head.model.as_str());
+            fingerprint(model.unwrap_or_default())
+        };
         match said {
             Said::Nothing => self.queue.push_back(KEEP_ALIVE),
-            Said::Piece(text) => {
-                self.sent += text.len();
-                let writer = self.telling.as_ref().map(|telling| telling.head.model.clone());
-                self.piece(&text, &fingerprint(&writer.unwrap_or_default()));
+            Said::News(News::Piece { choice, text }) => {
+                let backend = backend();
+                if let Some(told) = self.told.get_mut(choice) {
+                    told.bytes += text.len();
+                }
+                self.piece(choice, &text, None, &backend);
+            }
+            Said::News(News::Progress(progress)) => {
+                let backend = backend();
+                self.open(0, &backend);
+                let text = words(progress);
+                let delta = Delta { reasoning_content: Some(&text), ..Delta::default() };
+                self.delta(0, delta, &backend);
             }
             Said::End(end) => {
                 self.running = None;
@@ -104,21 +135,21 @@ impl Teller {
         }
     }
 
-    /// What the winner's text has beyond what was told, the end, the usage, `[DONE]`.
+    /// What the answers have beyond what was told, their ends, the usage, `[DONE]`.
     fn finish(&mut self, outcome: &Outcome) {
-        let Some(winner) = outcome.winner() else { return self.fail(&ApiError::Internal) };
+        let Some(manner) = self.telling.as_ref().map(|telling| telling.manner) else { return };
+        let choices = outcome.choices(manner.choices);
+        let Some(winner) = choices.first() else { return self.fail(&ApiError::Internal) };
         let backend = fingerprint(&winner.model);
         if !self.named {
             // The head of the response went out before the round had a result to name.
             self.queue.push_back(Bytes::from(format!(": x-shoal-round: {}\n\n", outcome.round.0)));
         }
-        let rest = winner.text.get(self.sent..).unwrap_or_default();
-        self.open(&backend);
-        pieces(rest).for_each(|text| self.piece(text, &backend));
-        let reason = Some(finish_reason(winner.finish));
-        self.chunk(Delta::default(), reason, &backend);
+        for (choice, candidate) in choices.iter().enumerate() {
+            self.whole(choice, candidate, manner, &backend);
+        }
         let Some(telling) = self.telling.take() else { return };
-        let usage = Usage::of(winner);
+        let usage = Usage::over(&choices);
         if telling.include_usage {
             let chunk = Chunk {
                 head: &telling.head,
@@ -136,6 +167,50 @@ impl Teller {
         telling.meter.succeeds(&usage);
     }
 
+    /// The rest of one answer, and its end.
+    fn whole(&mut self, choice: usize, candidate: &Candidate, manner: Manner, backend: &str) {
+        self.open(choice, backend);
+        let told = self.told.get(choice).map_or(0, |told| told.bytes);
+        if told == 0 && manner.logprobs && !candidate.tokens.is_empty() {
+            for (text, tokens) in logprob_pieces(&candidate.text, &candidate.tokens) {
+                let logprobs = (!tokens.is_empty()).then(|| Logprobs::of(tokens));
+                self.piece(choice, text, logprobs, backend);
+            }
+        } else {
+            let rest = candidate.text.get(told..).unwrap_or_default();
+            pieces(rest).for_each(|text| self.piece(choice, text, None, backend));
+        }
+        self.calls(choice, candidate, manner, backend);
+        let finish_reason = Some(manner.finish_reason(candidate));
+        self.chunk(ChunkChoice { index: choice, finish_reason, ..ChunkChoice::default() }, backend);
+    }
+
+    /// Each call: who is called, then its arguments bit by bit.
+    fn calls(&mut self, choice: usize, candidate: &Candidate, manner: Manner, backend: &str) {
+        for (at, call) in candidate.tool_calls.iter().enumerate() {
+            let named = if manner.deprecated_calls {
+                let function_call = Some(FunctionDelta::named(call));
+                Delta { function_call, ..Delta::default() }
+            } else {
+                Delta { tool_calls: Some([CallDelta::named(at, call)]), ..Delta::default() }
+            };
+            self.news(choice, named, backend);
+            for text in pieces(&call.arguments) {
+                let more = if manner.deprecated_calls {
+                    let function_call = Some(FunctionDelta::piece(text));
+                    Delta { function_call, ..Delta::default() }
+                } else {
+                    Delta { tool_calls: Some([CallDelta::piece(at, text)]), ..Delta::default() }
+                };
+                self.news(choice, more, backend);
+            }
+            if manner.deprecated_calls {
+                // There is no index to tell a second one from the first.
+                break;
+            }
+        }
+    }
+
     /// The error as the last event, and no `[DONE]`.
     fn fail(&mut self, error: &ApiError) {
         self.queue.push_back(event(&error.body()));
@@ -144,34 +219,61 @@ impl Teller {
         }
     }
 
-    /// The first chunk, with the role. Only once.
-    fn open(&mut self, backend: &str) {
-        if !std::mem::replace(&mut self.opened, true) {
-            let delta = Delta { role: Some("assistant"), content: Some(""), refusal: Some(None) };
-            self.chunk(delta, None, backend);
+    /// The first chunk of an answer, with the role. Only once.
+    fn open(&mut self, choice: usize, backend: &str) {
+        let Some(told) = self.told.get_mut(choice) else { return };
+        if !std::mem::replace(&mut told.opened, true) {
+            let (role, content) = (Some("assistant"), Some(""));
+            let delta = Delta { role, content, refusal: Some(None), ..Delta::default() };
+            self.delta(choice, delta, backend);
         }
     }
 
-    fn piece(&mut self, text: &str, backend: &str) {
+    fn piece(&mut self, index: usize, text: &str, logprobs: Option<Logprobs>, backend: &str) {
         if text.is_empty() {
             return;
         }
-        self.open(backend);
+        self.open(index, backend);
+        self.meter();
+        let delta = Delta { content: Some(text), ..Delta::default() };
+        self.chunk(ChunkChoice { index, delta, logprobs, ..ChunkChoice::default() }, backend);
+    }
+
+    /// Something of the answer itself that is no text.
+    fn news(&mut self, choice: usize, delta: Delta<'_>, backend: &str) {
+        self.meter();
+        self.delta(choice, delta, backend);
+    }
+
+    fn meter(&mut self) {
         if let Some(telling) = &mut self.telling {
             telling.meter.piece();
         }
-        self.chunk(Delta { content: Some(text), ..Delta::default() }, None, backend);
     }
 
-    fn chunk(&mut self, delta: Delta<'_>, finish_reason: Option<&'static str>, backend: &str) {
+    fn delta(&mut self, index: usize, delta: Delta<'_>, backend: &str) {
+        self.chunk(ChunkChoice { index, delta, ..ChunkChoice::default() }, backend);
+    }
+
+    fn chunk(&mut self, choice: ChunkChoice<'_>, backend: &str) {
         let Some(telling) = &self.telling else { return };
         let chunk = Chunk {
             head: &telling.head,
-            choices: vec![ChunkChoice { index: 0, delta, logprobs: None, finish_reason }],
+            choices: vec![choice],
             system_fingerprint: backend,
             usage: telling.include_usage.then_some(None),
         };
         self.queue.push_back(event(&chunk));
+    }
+}
+
+/// How far a round is, for people.
+fn words(progress: Progress) -> String {
+    match progress {
+        Progress::Writing { finished: 0, asked } => format!("Asking {asked} members.\n"),
+        Progress::Writing { finished, asked } => format!("{finished} of {asked} answered.\n"),
+        Progress::Judging { heard: 0, .. } => "Judging.\n".to_owned(),
+        Progress::Judging { heard, asked } => format!("{heard} of {asked} judges have spoken.\n"),
     }
 }
 
@@ -184,15 +286,16 @@ fn event(body: &impl Serialize) -> Bytes {
     }
 }
 
-/// Cuts a finished text into pieces of at most [`PIECE_CHARS`] characters that end after a space
-/// where there is one. Joined, they are the text.
+/// Cuts a finished text into pieces of at most [`PIECE_CHARS`] characters, more where that would
+/// be very many, that end after a space where there is one. Joined, they are the text.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let chars = PIECE_CHARS.max(text.len() / PIECES);
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let window = rest.char_indices().nth(PIECE_CHARS).map_or(rest.len(), |(at, _)| at);
+        let window = rest.char_indices().nth(chars).map_or(rest.len(), |(at, _)| at);
         let (window_text, _) = rest.split_at(window);
         let end = if window == rest.len() {
             window

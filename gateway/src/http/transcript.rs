@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::openai::{finish_reason, unix_now};
+use super::openai::{ToolCall, finish_reason, unix_now};
 use crate::ask::{Candidate, CastBallot, Outcome, Verdicts};
 
 /// The newest transcripts, as they are sent, within a budget of bytes.
@@ -98,6 +98,7 @@ fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
         "writer": candidate.writer.to_string(),
         "model": candidate.model,
         "text": candidate.text,
+        "tool_calls": candidate.tool_calls.iter().map(ToolCall::of).collect::<Vec<_>>(),
         "finish_reason": finish_reason(candidate.finish),
         "prompt_tokens": candidate.prompt_tokens,
         "completion_tokens": candidate.completion_tokens,

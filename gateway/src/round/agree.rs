@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
-    ask::Candidate,
+    ask::{Candidate, form},
     reputation::{KindPosterior, Standing, calibration::sigmoid},
 };
 
@@ -71,17 +71,35 @@ pub fn agreement(
 
 /// The pool of each text; pools are numbered in order of appearance.
 pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    numbered(texts.into_iter().map(final_answer))
+}
+
+fn numbered(said: impl IntoIterator<Item = String>) -> Vec<usize> {
     let mut answers: Vec<String> = Vec::new();
-    texts
-        .into_iter()
-        .map(|text| {
-            let answer = final_answer(text);
+    said.into_iter()
+        .map(|answer| {
             answers.iter().position(|known| *known == answer).unwrap_or_else(|| {
                 answers.push(answer);
                 answers.len() - 1
             })
         })
         .collect()
+}
+
+/// The pool of each candidate: calls are equal by name and arguments, answers that are JSON by
+/// value, and others by what they say in the end.
+pub fn pools_of(candidates: &[Candidate], json: bool) -> Vec<usize> {
+    let said: Vec<String> = candidates.iter().map(|one| said(one, json)).collect();
+    numbered(said)
+}
+
+/// What a candidate says, in a form in which equal candidates are equal.
+pub fn said(candidate: &Candidate, json: bool) -> String {
+    if !candidate.tool_calls.is_empty() {
+        return format!("calls {}", form::canonical_calls(&candidate.tool_calls));
+    }
+    let value = json.then(|| serde_json::from_str(&candidate.text).ok()).flatten();
+    value.map_or_else(|| final_answer(&candidate.text), |value| form::canonical(&value))
 }
 
 /// The pool that ends the round without judging, if there is one: at least `share` of the

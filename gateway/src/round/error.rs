@@ -15,6 +15,18 @@ pub enum RoundError {
     /// Prompt and answer do not fit any member's context.
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
+    /// Without functions it may work: nobody who could be asked calls any.
+    #[error("no member that could be asked calls functions")]
+    NoTools,
+    /// Without images it may work: nobody who could be asked looks at any. `path` is the first.
+    #[error("no member that could be asked looks at images")]
+    NoVision { path: String },
+    /// Whoever was asked says that it cannot do what the ask wants.
+    #[error("none of the {asked} members that were asked can do that")]
+    Unsupported { asked: usize },
+    /// Members answered, and no answer kept to the form that was asked for.
+    #[error("none of {asked} answers keeps to the form that was asked for")]
+    Misfit { asked: usize, calls: bool },
 }
 
 impl RoundError {
@@ -25,6 +37,10 @@ impl RoundError {
             Self::NoMember => "no_member",
             Self::NoCandidate { .. } => "no_candidate",
             Self::ContextLength { .. } => "context_length",
+            Self::NoTools => "no_tools",
+            Self::NoVision { .. } => "no_vision",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Misfit { .. } => "misfit",
         }
     }
 }

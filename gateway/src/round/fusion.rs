@@ -10,11 +10,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use shoal_proto::{
     NodeId,
-    generate::{ChatMessage, Finish, Generate},
+    generate::{ChatMessage, Generate},
 };
 use tokio::time::Instant;
 
-use super::{Round, agree};
+use super::{
+    Round, agree,
+    written::{candidate, question},
+};
 use crate::{
     ask::{Candidate, Decided, Outcome},
     reputation::{KindPosterior, Standing},
@@ -43,7 +46,9 @@ const LATE: &str = "late";
 
 /// Lets a member write the answer, if that was asked for and there is more than one candidate.
 pub(super) async fn fuse(round: &Round<'_>, outcome: &mut Outcome) {
-    if !round.ask.effort.fusion || outcome.candidates.len() < 2 {
+    // Calls cannot be woven together: they are made or not.
+    let calls = outcome.winner().is_some_and(|winner| !winner.tool_calls.is_empty());
+    if !round.ask.effort.fusion || outcome.candidates.len() < 2 || calls {
         return;
     }
     let begun = round.clock.elapsed();
@@ -72,26 +77,17 @@ async fn written(round: &Round<'_>, outcome: &Outcome) -> Result<Candidate, &'st
     let members = round.swarm.members();
     let editor = editor(&members, &messages, &round.standing, &round.kind).ok_or(NOBODY)?;
     let written = write(round, editor.id, messages).await;
-    let (text, done) = written.map_err(|error| {
+    let written = written.and_then(|(text, done)| candidate(round, editor.id, text, done));
+    let fused = written.map_err(|error| {
         tracing::debug!(node.id = %editor.id.short(), %error, "no fused answer");
         error.label()
     })?;
-    let said = agree::final_answer(&text);
-    let same = outcome.candidates.iter().find(|one| agree::final_answer(&one.text) == said);
+    let json = round.ask.form.is_json();
+    let said = agree::said(&fused, json);
+    let same = outcome.candidates.iter().find(|one| agree::said(one, json) == said);
     let new = outcome.candidates.iter().map(|one| one.pool + 1).max().unwrap_or(0);
-    let took = round.clock.elapsed();
-    Ok(Candidate {
-        writer: editor.id,
-        model: editor.model.name.clone(),
-        text,
-        finish: Finish::try_from(done.finish).unwrap_or(Finish::Stop),
-        prompt_tokens: done.prompt_tokens,
-        completion_tokens: done.completion_tokens,
-        logprob: done.logprob,
-        took,
-        first_piece: took,
-        pool: same.map_or(new, |one| one.pool),
-    })
+    let pool = same.map_or(new, |one| one.pool);
+    Ok(Candidate { model: editor.model.name.clone(), pool, ..fused })
 }
 
 async fn write(
@@ -99,8 +95,7 @@ async fn write(
     editor: NodeId,
     messages: Vec<ChatMessage>,
 ) -> Result<(String, shoal_proto::generate::Done), WorkError> {
-    let ask =
-        Generate { messages, sampling: Some(round.ask.sampling.clone()), ..Generate::default() };
+    let ask = Generate { messages, tools: None, ..question(round, 0) };
     let mut writing = round.swarm.generate(editor, ask, round.clock.end).await?;
     let mut text = String::new();
     loop {

@@ -8,18 +8,15 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use shoal_proto::{
-    NodeId,
-    generate::{Fault, Finish, Generate},
-};
+use shoal_proto::{NodeId, generate::Fault};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Round, RoundError, agree, select::Panel};
+use super::{Round, RoundError, agree, select::Panel, written};
 use crate::{
-    ask::Candidate,
+    ask::{Candidate, Progress},
     swarm::{WorkError, Writing, Written},
 };
 
@@ -33,6 +30,7 @@ pub(super) async fn candidates(
 ) -> Result<Vec<Candidate>, RoundError> {
     let (stalled, mut stalls) = mpsc::channel(1 + panel.writers.len() + panel.spare.len());
     let mut desk = Desk::new(round, panel);
+    desk.tell();
     let mut writers = FuturesUnordered::new();
     let start = |id: &NodeId| write(round, *id, stalled.clone());
     writers.extend(panel.writers.iter().map(start));
@@ -70,6 +68,10 @@ struct Desk<'a> {
     retried: bool,
     /// Writers that said the conversation is too long for them, as a share of `asked`.
     too_long: usize,
+    /// Writers that said they cannot do that, as a share of `asked`.
+    unable: usize,
+    /// Answers that did not keep to the form.
+    misfits: usize,
 }
 
 impl<'a> Desk<'a> {
@@ -81,11 +83,14 @@ impl<'a> Desk<'a> {
             writing: panel.writers.clone(),
             spare: panel.spare.iter(),
             asked,
-            needed: quorum(asked, round.config.generate.quorum),
+            // Who wants several answers waits for as many, as far as there are writers.
+            needed: quorum(asked, round.config.generate.quorum).max(round.ask.choices.min(asked)),
             until: round.clock.writing,
             enough_since: None,
             retried: false,
             too_long: 0,
+            unable: 0,
+            misfits: 0,
         }
     }
 
@@ -96,17 +101,28 @@ impl<'a> Desk<'a> {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
                 self.finished.push(candidate);
+                self.tell();
                 self.close_soon();
                 None
             }
             Err(error) => {
                 self.round.metrics.candidates(error.label(), 1);
-                let context =
-                    matches!(&error, WorkError::Failed { fault: Fault::ContextLength, .. });
-                self.too_long += usize::from(context);
+                match &error {
+                    WorkError::Failed { fault: Fault::ContextLength, .. } => self.too_long += 1,
+                    WorkError::Failed { fault: Fault::Unsupported | Fault::BadRequest, .. } => {
+                        self.unable += 1;
+                    }
+                    WorkError::Misfit(_) => self.misfits += 1,
+                    _ => {}
+                }
                 self.replacement("failed")
             }
         }
+    }
+
+    fn tell(&self) {
+        let (finished, asked) = (self.finished.len(), self.asked);
+        self.round.tell(Progress::Writing { finished, asked });
     }
 
     /// The next spare, as long as the quorum is not there and there is time.
@@ -170,15 +186,22 @@ impl<'a> Desk<'a> {
                 Some(context) if self.too_long == self.asked => {
                     RoundError::ContextLength { context }
                 }
+                _ if self.misfits > 0 => misfit(self.round, self.misfits),
+                _ if self.unable == self.asked => RoundError::Unsupported { asked: self.asked },
                 _ => RoundError::NoCandidate { asked: self.asked },
             });
         }
-        let pools = agree::pools(self.finished.iter().map(|one| one.text.as_str()));
+        let pools = agree::pools_of(&self.finished, self.round.ask.form.is_json());
         for (candidate, pool) in self.finished.iter_mut().zip(pools) {
             candidate.pool = pool;
         }
         Ok(self.finished)
     }
+}
+
+/// Nothing kept to the form.
+pub(super) fn misfit(round: &Round<'_>, asked: usize) -> RoundError {
+    RoundError::Misfit { asked, calls: round.ask.tools.is_some() && !round.ask.form.is_json() }
 }
 
 /// One member's work. It says once when it stalls, and goes on.
@@ -188,7 +211,8 @@ async fn write(
     stalled: mpsc::Sender<NodeId>,
 ) -> (NodeId, Result<Candidate, WorkError>) {
     let work = async {
-        let mut writing = begin(round, writer).await?;
+        let ask = written::question(round, 0);
+        let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
         let mut text = String::new();
         let mut first_piece = None;
         let mut told = false;
@@ -199,19 +223,9 @@ async fn write(
                     text.push_str(&piece);
                 }
                 Written::Done(done) => {
-                    let took = round.clock.elapsed();
-                    return Ok(Candidate {
-                        writer,
-                        model: round.model(writer),
-                        text,
-                        finish: Finish::try_from(done.finish).unwrap_or(Finish::Stop),
-                        prompt_tokens: done.prompt_tokens,
-                        completion_tokens: done.completion_tokens,
-                        logprob: done.logprob,
-                        took,
-                        first_piece: first_piece.unwrap_or(took),
-                        pool: 0,
-                    });
+                    let candidate = written::candidate(round, writer, text, done)?;
+                    let first_piece = first_piece.unwrap_or(candidate.took);
+                    return Ok(Candidate { first_piece, ..candidate });
                 }
             }
         }
@@ -221,16 +235,6 @@ async fn write(
         tracing::debug!(node.id = %writer.short(), %error, "no candidate");
     }
     (writer, written)
-}
-
-/// Asks a member to write for this round.
-pub(super) async fn begin(round: &Round<'_>, writer: NodeId) -> Result<Writing, WorkError> {
-    let ask = Generate {
-        messages: round.ask.messages.clone(),
-        sampling: Some(round.ask.sampling.clone()),
-        ..Generate::default()
-    };
-    round.swarm.generate(writer, ask, round.clock.end).await
 }
 
 async fn next(

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Round, generate::quorum, rank};
 use crate::{
-    ask::{Candidate, CastBallot, Verdicts},
+    ask::{Candidate, CastBallot, Progress, Verdicts},
     swarm::WorkError,
 };
 use bench::{Able, Bench};
@@ -37,6 +37,9 @@ pub(super) async fn ballots(
     while Instant::now() < round.clock.end {
         let wave = next_wave(round, candidates, &ballots, &mut bench);
         round.metrics.wave(wave.len());
+        if !wave.is_empty() {
+            round.tell(Progress::Judging { heard: ballots.len(), asked: bench.asked() });
+        }
         asked.extend(wave.into_iter().map(|(judge, sheet)| cast(round, judge, sheet)));
         if asked.is_empty() {
             break;
@@ -53,6 +56,7 @@ pub(super) async fn ballots(
             round.metrics.ballots(cast.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
             if let Ok(ballot) = cast {
                 count(&mut ballots, ballot);
+                round.tell(Progress::Judging { heard: ballots.len(), asked: bench.asked() });
                 until = until.min(grace(round, &bench, begun));
             }
             let more = !asked.is_empty() || bench.has_more();
@@ -140,7 +144,7 @@ async fn cast(
     sheet: Sheet,
 ) -> (NodeId, Result<CastBallot, WorkError>) {
     let begun = round.clock.elapsed();
-    let ask = sheet.ask(round.ask.messages.clone());
+    let ask = sheet.ask(round.ask.messages.clone(), round.ask.tools.clone());
     let ballot = round.swarm.judge(judge, ask, round.clock.end).await;
     let ballot = ballot.inspect_err(|error| {
         tracing::debug!(node.id = %judge.short(), %error, "no ballot");

@@ -124,6 +124,7 @@ impl Metrics {
         }
         show(&self.rounds, &["judged", "agreement", "fallback", "single", "fused", "cancelled"]);
         show(&self.rounds, &["no_such_model", "no_member", "no_candidate", "context_length"]);
+        show(&self.rounds, &["no_tools", "no_vision", "unsupported", "misfit"]);
         show(&self.candidates, &["finished", "cut"]);
         show(&self.candidates, &WorkError::LABELS);
         show(&self.ballots, &["counted", "cut"]);

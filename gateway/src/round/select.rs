@@ -109,6 +109,18 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
             serving
         }
     };
+    if ask.tools.is_some() {
+        serving.retain(|member| member.model.tools);
+        if serving.is_empty() && !members.is_empty() {
+            return Err(RoundError::NoTools);
+        }
+    }
+    if let Some(path) = &ask.image {
+        serving.retain(|member| member.model.vision);
+        if serving.is_empty() && !members.is_empty() {
+            return Err(RoundError::NoVision { path: path.clone() });
+        }
+    }
     let needed = tokens_needed(ask);
     let longest = serving.iter().map(|member| member.model.context).max();
     serving.retain(|member| u64::from(member.model.context) >= needed);
@@ -126,8 +138,13 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
 /// Tokens that the ask needs at the very least: four bytes a token is more than most tokenizers
 /// manage, so that nobody is left out who could do it. The node itself counts exactly.
 fn tokens_needed(ask: &Ask) -> u64 {
-    let bytes: usize = ask.messages.iter().map(|message| message.content.len()).sum();
-    bytes as u64 / 4 + 1
+    let calls = ask.messages.iter().flat_map(|message| &message.tool_calls);
+    let calls: usize = calls.map(|call| call.name.len() + call.arguments.len()).sum();
+    let said: usize = ask.messages.iter().map(|message| message.content.len()).sum();
+    let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
+    let functions: usize =
+        functions.map(|one| one.name.len() + one.description.len() + one.parameters.len()).sum();
+    (calls + said + functions) as u64 / 4 + 1
 }
 
 /// An eligible member with its sampled scores.

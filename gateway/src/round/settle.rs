@@ -49,6 +49,8 @@ pub(super) struct Settled {
     pub(super) asked: Features,
     pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
+    /// The messages are all that the writers were given.
+    pub(super) plain: bool,
 }
 
 impl Settling {

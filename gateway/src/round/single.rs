@@ -1,75 +1,52 @@
-//! One member answers alone, by the name of its model; its text goes out as it is made.
+//! One model answers alone, by its name; its text goes out as it is made.
 //!
 //! The member with the least to do is asked. When it fails or stalls before its first piece,
-//! another one with the same model starts beside it, and whoever speaks first answers.
+//! another one with the same model starts beside it, and whoever speaks first answers. Several
+//! answers are as many generations, beginning with different members. Text whose form must hold is
+//! sent only when it does, unless its engine cannot write any other.
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use shoal_proto::{
     NodeId,
-    generate::{Fault, Finish},
+    generate::{Done, Fault, Finish},
+    tools::ToolChoice,
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::time::{Instant, sleep};
 
-use super::{Round, RoundError, generate};
+use super::{Round, RoundError, generate, written};
 use crate::{
-    ask::{Candidate, Decided, Outcome, Ranking, Timings},
+    ask::{Ask, Candidate, Decided, News, Outcome, Ranking, Timings},
     swarm::{WorkError, Writing, Written},
 };
 
-/// The outcome of an ask for one model; `pieces` has its text by then.
+/// Times that one answer is asked for when it does not keep to its form.
+const TRIES: usize = 3;
+
+/// The outcome of an ask for one model; the ask's news have its text by then.
 ///
 /// # Errors
-/// See [`RoundError`]. A member that is lost in the middle of its text cannot be replaced.
-pub(super) async fn answer(
-    mut round: Round<'_>,
-    pieces: &mpsc::Sender<String>,
-) -> Result<Outcome, RoundError> {
+/// See [`RoundError`]. A member that is lost in the middle of a text that was told cannot be
+/// replaced.
+pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> {
     let line = line(&mut round).await?;
     let round = &round;
     let selected = round.clock.elapsed();
-    let mut speaker = first_to_speak(round, &line).await?;
-    let first_piece = round.clock.elapsed();
-    let mut text = String::new();
-    let done = loop {
-        let said = match speaker.said.take() {
-            Some(said) => Ok(said),
-            None => speaker.writing.next().await,
-        };
-        match said {
-            Ok(Written::Piece(piece)) => {
-                text.push_str(&piece);
-                // Who no longer listens drops this future; until then there is nothing to save.
-                let _ = pieces.send(piece).await;
-            }
-            Ok(Written::Done(done)) => break Some(done),
-            // The ask's time is up: what was said was sent, and ends as cut.
-            Err(WorkError::Late) if !text.is_empty() => break None,
-            Err(error) => {
-                round.metrics.candidates(error.label(), 1);
-                return Err(failed(round, &[error], speaker.asked));
-            }
-        }
-    };
-    round.metrics.candidates(if done.is_some() { "finished" } else { "late" }, 1);
+    let wanted = round.ask.choices.max(1);
+    let mut writing: FuturesUnordered<_> =
+        (0..wanted).map(|choice| Box::pin(one(round, &line, choice))).collect();
+    let mut candidates = Vec::with_capacity(wanted);
+    while let Some(written) = writing.next().await {
+        candidates.push(written?);
+    }
+    candidates.sort_by_key(|(choice, _)| *choice);
+    let mut candidates: Vec<Candidate> = candidates.into_iter().map(|(_, one)| one).collect();
     let took = round.clock.elapsed();
-    let done = done.unwrap_or_default();
-    let finish = Finish::try_from(done.finish).unwrap_or(Finish::Unspecified);
-    let candidate = Candidate {
-        writer: speaker.writer,
-        model: round.model(speaker.writer),
-        text,
-        finish: if finish == Finish::Unspecified { Finish::Length } else { finish },
-        prompt_tokens: done.prompt_tokens,
-        completion_tokens: done.completion_tokens,
-        logprob: done.logprob,
-        took,
-        first_piece,
-        pool: 0,
-    };
+    // Nobody has compared them: each stands for itself, in the order in which they were asked for.
+    candidates.iter_mut().enumerate().for_each(|(at, one)| one.pool = at);
     let ranking = Ranking {
-        strengths: vec![0.0],
-        p_best: vec![1.0],
-        order: vec![0],
+        strengths: vec![0.0; wanted],
+        p_best: vec![1.0 / wanted as f64; wanted],
+        order: (0..wanted).collect(),
         connected: true,
         ..Ranking::default()
     };
@@ -77,7 +54,7 @@ pub(super) async fn answer(
         round: round.id.clone(),
         winner: 0,
         decided: Decided::Single,
-        candidates: vec![candidate],
+        candidates,
         ballots: Vec::new(),
         fused: None,
         ranking,
@@ -103,6 +80,88 @@ async fn line(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
     Ok(line)
 }
 
+/// One of the answers wanted.
+async fn one(
+    round: &Round<'_>,
+    line: &[NodeId],
+    choice: usize,
+) -> Result<(usize, Candidate), RoundError> {
+    let mut misfits = 0;
+    loop {
+        let mut line = line.to_vec();
+        let turns = (choice + misfits) % line.len().max(1);
+        line.rotate_left(turns);
+        let turn = choice + misfits * round.ask.choices;
+        let speaker = first_to_speak(round, &line, turn).await?;
+        let mut told = Told { choice, live: is_live(round, speaker.writer), any: false };
+        let asked = speaker.asked;
+        let heard = listen(round, speaker, &mut told).await;
+        round.metrics.candidates(heard.as_ref().map_or_else(WorkError::label, |_| "finished"), 1);
+        match heard {
+            Ok(candidate) => return Ok((choice, candidate)),
+            Err(WorkError::Misfit(_)) => misfits += 1,
+            Err(error) => return Err(failed(round, &[error], asked)),
+        }
+        if told.any || misfits >= TRIES || Instant::now() >= round.clock.writing {
+            return Err(generate::misfit(round, misfits));
+        }
+    }
+}
+
+/// What a client has heard of a text.
+struct Told {
+    choice: usize,
+    /// It hears each piece at once.
+    live: bool,
+    /// It has heard something.
+    any: bool,
+}
+
+/// Whether a text may be told before it is complete: it cannot turn out to be of no use, and
+/// nothing has to be told along with it that is known only at its end.
+fn is_live(round: &Round<'_>, writer: NodeId) -> bool {
+    let ask: &Ask = round.ask;
+    let constrained = round.member(writer).is_some_and(|member| member.model.constrained);
+    let calls = ask.tools.as_ref().map_or(ToolChoice::None, |tools| tools.choice());
+    let any_text = !ask.form.is_json() && matches!(calls, ToolChoice::Auto | ToolChoice::None);
+    ask.sampling.logprobs.is_none() && (any_text || constrained)
+}
+
+/// The rest of a text whose first word was heard.
+async fn listen(
+    round: &Round<'_>,
+    mut speaker: Speaker,
+    told: &mut Told,
+) -> Result<Candidate, WorkError> {
+    let first_piece = round.clock.elapsed();
+    let mut text = String::new();
+    let done = loop {
+        let said = match speaker.said.take() {
+            Some(said) => Ok(said),
+            None => speaker.writing.next().await,
+        };
+        match said {
+            Ok(Written::Piece(piece)) => {
+                text.push_str(&piece);
+                if told.live {
+                    told.any = true;
+                    // Who no longer listens drops this future; until then there is nothing to save.
+                    let news = News::Piece { choice: told.choice, text: piece };
+                    let _ = round.news.send(news).await;
+                }
+            }
+            Ok(Written::Done(done)) => break done,
+            // The ask's time is up: what was said was sent, and ends as cut.
+            Err(WorkError::Late) if !text.is_empty() => {
+                break Done { finish: Finish::Length.into(), ..Done::default() };
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let candidate = written::candidate(round, speaker.writer, text, done)?;
+    Ok(Candidate { first_piece, ..candidate })
+}
+
 /// A member that has said something.
 struct Speaker {
     writer: NodeId,
@@ -111,7 +170,11 @@ struct Speaker {
     asked: usize,
 }
 
-async fn first_to_speak(round: &Round<'_>, line: &[NodeId]) -> Result<Speaker, RoundError> {
+async fn first_to_speak(
+    round: &Round<'_>,
+    line: &[NodeId],
+    turn: usize,
+) -> Result<Speaker, RoundError> {
     let stall = round.config.generate.stall();
     let mut line = line.iter();
     let mut asked = 0;
@@ -120,7 +183,7 @@ async fn first_to_speak(round: &Round<'_>, line: &[NodeId]) -> Result<Speaker, R
     loop {
         if let Some(writer) = line.next() {
             asked += 1;
-            listening.push(first_word(round, *writer));
+            listening.push(first_word(round, *writer, turn));
         }
         let why = tokio::select! {
             biased;
@@ -146,9 +209,11 @@ async fn first_to_speak(round: &Round<'_>, line: &[NodeId]) -> Result<Speaker, R
 async fn first_word(
     round: &Round<'_>,
     writer: NodeId,
+    turn: usize,
 ) -> (NodeId, Result<(Writing, Written), WorkError>) {
     let spoken = async {
-        let mut writing = generate::begin(round, writer).await?;
+        let ask = written::question(round, turn);
+        let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
         let said = writing.next().await?;
         Ok((writing, said))
     };
@@ -156,14 +221,20 @@ async fn first_word(
 }
 
 fn failed(round: &Round<'_>, errors: &[WorkError], asked: usize) -> RoundError {
-    let too_long =
-        |error: &WorkError| matches!(error, WorkError::Failed { fault: Fault::ContextLength, .. });
+    let all = |fits: fn(&Fault) -> bool| {
+        let fault =
+            |error: &WorkError| matches!(error, WorkError::Failed { fault, .. } if fits(fault));
+        !errors.is_empty() && errors.iter().all(fault)
+    };
     let contexts = round.members.iter().filter(|member| {
         matches!(&round.ask.target, crate::ask::Target::Model(name) if *name == member.model.name)
     });
     match contexts.map(|member| member.model.context).max() {
-        Some(context) if !errors.is_empty() && errors.iter().all(too_long) => {
+        Some(context) if all(|fault| *fault == Fault::ContextLength) => {
             RoundError::ContextLength { context }
+        }
+        _ if all(|fault| matches!(fault, Fault::Unsupported | Fault::BadRequest)) => {
+            RoundError::Unsupported { asked }
         }
         _ => RoundError::NoCandidate { asked },
     }

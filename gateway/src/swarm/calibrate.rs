@@ -229,7 +229,9 @@ pub(super) async fn answer(
 pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
     match answer {
         Ok(answer) => Some(item.is_right(&answer.text)),
-        Err(WorkError::Failed { .. } | WorkError::Nonsense(_)) => Some(false),
+        Err(WorkError::Failed { .. } | WorkError::Nonsense(_) | WorkError::Misfit(_)) => {
+            Some(false)
+        }
         Err(WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => None,
     }
 }

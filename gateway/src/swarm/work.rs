@@ -29,12 +29,14 @@ pub enum WorkError {
     Late,
     #[error("the node made no sense: {0}")]
     Nonsense(&'static str),
+    #[error("the answer is not what was asked for: {0}")]
+    Misfit(&'static str),
 }
 
 impl WorkError {
     /// Every [`label`](Self::label).
-    pub const LABELS: [&'static str; 7] =
-        ["gone", "broken", "busy", "context_length", "failed", "late", "nonsense"];
+    pub const LABELS: [&'static str; 8] =
+        ["gone", "broken", "busy", "context_length", "failed", "late", "nonsense", "misfit"];
 
     /// A name for metrics.
     pub fn label(&self) -> &'static str {
@@ -46,6 +48,7 @@ impl WorkError {
             Self::Failed { .. } => "failed",
             Self::Late => "late",
             Self::Nonsense(_) => "nonsense",
+            Self::Misfit(_) => "misfit",
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, node};
 
 /// One field of a right request, what stands there instead (nothing: it is left out), and the
 /// `param` and `code` of the refusal (`-` is null).
-const REFUSED: &str = r#"
+const REFUSED: &str = r##"
 model                 |                              | -                     | -
 model                 | null                         | -                     | -
 model                 | ""                           | -                     | -
@@ -28,7 +28,10 @@ messages              | [{"role": "user", "content": ["x"]}] | messages[0].conte
 messages              | [{"role": "user", "content": [{}]}] | messages[0].content[0].type | missing_required_parameter
 messages              | [{"role": "user", "content": [{"type": "smell"}]}] | messages[0].content[0].type | invalid_value
 messages              | [{"role": "user", "content": [{"type": "text"}]}] | messages[0].content[0].text | missing_required_parameter
-messages              | [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "x"}}]}] | messages[0].content[1].type | unsupported_value
+messages              | [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "x"}}]}] | messages[0].content[1].image_url.url | invalid_value
+messages              | [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}] | messages[0].content[0].type | unsupported_value
+messages              | [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}] | messages[0].content[0].type | unsupported_value
+messages              | [{"role": "user", "content": [{"type": "image_url"}]}] | messages[0].content[0].image_url | missing_required_parameter
 messages              | [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}] | messages[0].content[0].type | unsupported_value
 messages              | [{"role": "user", "content": "x", "name": 4}] | messages[0].name | invalid_type
 messages              | [{"role": "tool", "tool_call_id": "c", "content": "4"}] | messages.[0].role | -
@@ -51,20 +54,46 @@ seed                  | "7"                          | seed                  | i
 seed                  | 18446744073709551615         | seed                  | integer_above_max_value
 n                     | 0                            | n                     | integer_below_min_value
 n                     | 129                          | n                     | integer_above_max_value
-n                     | 2                            | n                     | unsupported_value
+n                     | 17                           | n                     | unsupported_value
 stop                  | 4                            | stop                  | invalid_type
 stop                  | ["a", 4]                     | stop[1]               | invalid_type
 stop                  | ["a", "b", "c", "d", "e"]    | stop                  | array_above_max_length
 stream                | "yes"                        | stream                | invalid_type
-logprobs              | true                         | logprobs              | unsupported_value
+logprobs              | "true"                       | logprobs              | invalid_type
 top_logprobs          | 3                            | top_logprobs          | -
 top_logprobs          | 21                           | top_logprobs          | integer_above_max_value
 logit_bias            | {"5": 101}                   | logit_bias.5          | decimal_above_max_value
+logit_bias            | {"five": 1}                  | logit_bias            | invalid_value
+logit_bias            | {"5": 1}                     | logit_bias            | unsupported_value
+top_k                 | -2                           | top_k                 | integer_below_min_value
+min_p                 | 1.1                          | min_p                 | decimal_above_max_value
+repetition_penalty    | 0                            | repetition_penalty    | decimal_below_min_value
+chat_template_kwargs  | []                           | chat_template_kwargs  | invalid_type
+reasoning_effort      | "huge"                       | reasoning_effort      | invalid_value
+verbosity             | "loud"                       | verbosity             | invalid_value
+web_search_options    | {}                           | web_search_options    | unsupported_parameter
+moderation            | {}                           | moderation            | unsupported_parameter
 tools                 | [{"type": "function", "function": {"name": "f"}}] | tools | unsupported_parameter
+tools                 | {}                           | tools                 | invalid_type
+tools                 | [4]                          | tools[0]              | invalid_type
+tools                 | [{}]                         | tools[0].type         | missing_required_parameter
+tools                 | [{"type": "web_search"}]     | tools[0].type         | invalid_value
+tools                 | [{"type": "custom", "custom": {"name": "f"}}] | tools[0].type | unsupported_value
+tools                 | [{"type": "function"}]       | tools[0].function     | missing_required_parameter
+tools                 | [{"type": "function", "function": {}}] | tools[0].function.name | missing_required_parameter
+tools                 | [{"type": "function", "function": {"name": "a b"}}] | tools[0].function.name | invalid_value
+tools                 | [{"type": "function", "function": {"name": "f", "parameters": "x"}}] | tools[0].function.parameters | invalid_type
+tools                 | [{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"type": "objekt"}}}] | tools[0].function.parameters | invalid_function_parameters
+tools                 | [{"type": "function", "function": {"name": "f", "strict": true, "parameters": {"$ref": "https://x/y.json"}}}] | tools[0].function.parameters | invalid_function_parameters
+parallel_tool_calls   | "yes"                        | parallel_tool_calls   | invalid_type
 tool_choice           | "auto"                       | tool_choice           | -
 functions             | [{"name": "f"}]              | functions             | unsupported_parameter
 function_call         | "auto"                       | function_call         | -
-response_format       | {"type": "json_object"}      | response_format       | unsupported_parameter
+response_format       | {"type": "json_schema"}      | response_format.json_schema | missing_required_parameter
+response_format       | {"type": "json_schema", "json_schema": {}} | response_format.json_schema.name | missing_required_parameter
+response_format       | {"type": "json_schema", "json_schema": {"name": "a b"}} | response_format.json_schema.name | invalid_value
+response_format       | {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}} | response_format.json_schema.schema | -
+response_format       | {"type": "json_schema", "json_schema": {"name": "a", "schema": {"not": {"$ref": "#/not"}}}} | response_format.json_schema.schema | -
 response_format       | {"type": "poem"}             | response_format.type  | invalid_value
 response_format       | {}                           | response_format.type  | missing_required_parameter
 modalities            | ["text", "audio"]            | modalities            | unsupported_value
@@ -77,7 +106,8 @@ shoal                 | {"judges": 1000}             | shoal.judges          | i
 shoal                 | {"deadline_ms": 1}           | shoal.deadline_ms     | integer_below_min_value
 shoal                 | {"deadline_ms": 1e12}        | shoal.deadline_ms     | integer_above_max_value
 shoal                 | {"writer": 3}                | shoal.writer          | unknown_parameter
-"#;
+shoal                 | {"progress": "loud"}         | shoal.progress        | invalid_value
+"##;
 
 /// A right request with one field replaced.
 fn with(field: &str, value: Value) -> Value {

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shoal_gateway::config::Config;
+use shoal_proto::{generate::Generate, judge::Judge};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +96,16 @@ impl Gateway {
     /// Answers that members have begun to write.
     pub(crate) fn begun(&self) -> usize {
         self.counts.begun()
+    }
+
+    /// All that members were asked to write.
+    pub(crate) fn asked(&self) -> Vec<Generate> {
+        self.counts.asked()
+    }
+
+    /// All that members were asked to judge.
+    pub(crate) fn judged(&self) -> Vec<Judge> {
+        self.counts.judged()
     }
 
     pub(crate) async fn until_begun(&self, count: usize) {

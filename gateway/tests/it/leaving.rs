@@ -1,6 +1,6 @@
 //! A client that leaves stops everything that works for it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -12,6 +12,10 @@ use crate::gateway::{Gateway, ask, node};
 pub(crate) async fn ask_on_a_socket(gateway: &Gateway, model: &str, stream: bool) -> TcpStream {
     let mut body = ask(model);
     body["stream"] = json!(stream);
+    send_on_a_socket(gateway, &body).await
+}
+
+async fn send_on_a_socket(gateway: &Gateway, body: &Value) -> TcpStream {
     let body = body.to_string();
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -47,6 +51,33 @@ async fn leaving_in_the_middle_of_a_stream_stops_the_engine() {
     drop(socket);
     gateway.until_stopped(1).await;
     gateway.until_counted(&cancelled("digits", true)).await;
+}
+
+#[tokio::test]
+async fn leaving_while_a_round_keeps_a_stream_alive_stops_every_engine() {
+    let nodes = [node("a").never_ends(), node("b").never_ends(), node("c").never_ends()];
+    let gateway = Gateway::with(nodes, |config| config.http.keep_alive_ms = 20).await;
+    let mut socket = ask_on_a_socket(&gateway, "shoal", true).await;
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(": keep-alive") {
+        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    }
+    gateway.until_begun(3).await;
+    drop(socket);
+    gateway.until_stopped(3).await;
+    gateway.until_counted(&cancelled("shoal", true)).await;
+}
+
+#[tokio::test]
+async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
+    let gateway = Gateway::start([node("a").never_ends(), node("a").never_ends()]).await;
+    let mut body = ask("a");
+    body["n"] = json!(3);
+    let socket = send_on_a_socket(&gateway, &body).await;
+    gateway.until_begun(3).await;
+    drop(socket);
+    gateway.until_stopped(3).await;
+    gateway.until_counted(&cancelled("a", false)).await;
 }
 
 fn cancelled(model: &str, stream: bool) -> String {

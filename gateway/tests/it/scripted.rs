@@ -19,10 +19,11 @@ use shoal_node::{
 };
 use shoal_proto::{
     Identity, Link,
-    generate::{Done, Fault, Finish, Generate},
+    generate::{Done, Fault, Finish, Generate, TokenLogprob},
     hello::Model,
     judge::{Ballot, Judge, Score},
     link::quic,
+    tools::ToolCall,
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -36,6 +37,8 @@ enum Step {
     Say(String),
     Wait(Arc<Notify>),
     End(Finish),
+    /// Ends with all that is in here.
+    Done(Done),
     Fail(Fault),
     Forever,
 }
@@ -48,12 +51,20 @@ pub(crate) struct Node {
     description: String,
     steps: Vec<Step>,
     fusing: Option<Vec<Step>>,
+    /// What its model can do, as it says.
+    able: Model,
 }
 
 /// Begins a script for a member that serves `model`.
 pub(crate) fn node(model: &str) -> Node {
-    let (operator, description) = (String::new(), String::new());
-    Node { model: model.to_owned(), operator, description, steps: Vec::new(), fusing: None }
+    Node {
+        model: model.to_owned(),
+        operator: String::new(),
+        description: String::new(),
+        steps: Vec::new(),
+        fusing: None,
+        able: Model::default(),
+    }
 }
 
 impl Node {
@@ -76,6 +87,47 @@ impl Node {
     /// What it does instead when it shall fuse others' answers.
     pub(crate) fn fusing(self, other: Self) -> Self {
         Self { fusing: Some(other.steps), ..self }
+    }
+
+    /// Says that its model can do these things.
+    pub(crate) fn able(self, able: Model) -> Self {
+        Self { able, ..self }
+    }
+
+    /// Calls functions, and says nothing.
+    pub(crate) fn calls(self, calls: &[(&str, &str)]) -> Self {
+        let call = |(name, arguments): &(&str, &str)| ToolCall {
+            name: (*name).to_owned(),
+            arguments: (*arguments).to_owned(),
+            ..ToolCall::default()
+        };
+        let done = Done {
+            finish: Finish::ToolCalls.into(),
+            prompt_tokens: 5,
+            completion_tokens: 7,
+            tool_calls: calls.iter().map(call).collect(),
+            ..Done::default()
+        };
+        let able = Model { tools: true, ..Model::default() };
+        self.able(able).then([Step::Done(done)])
+    }
+
+    /// Says these tokens, each with its log-probability.
+    pub(crate) fn says_tokens(self, tokens: &[(&str, f64)]) -> Self {
+        let text: String = tokens.iter().map(|(text, _)| *text).collect();
+        let token = |(text, logprob): &(&str, f64)| TokenLogprob {
+            bytes: text.as_bytes().to_vec(),
+            logprob: *logprob,
+            top: vec![TokenLogprob { bytes: b"x".to_vec(), logprob: -9.0, top: Vec::new() }],
+        };
+        let done = Done {
+            finish: Finish::Stop.into(),
+            prompt_tokens: 5,
+            completion_tokens: 7,
+            tokens: tokens.iter().map(token).collect(),
+            ..Done::default()
+        };
+        self.then([Step::Say(text), Step::Done(done)])
     }
 
     pub(crate) fn breaks(self) -> Self {
@@ -144,11 +196,23 @@ impl Node {
 pub(crate) struct Counts {
     begun: AtomicUsize,
     stopped: AtomicUsize,
+    asked: Mutex<Vec<Generate>>,
+    judged: Mutex<Vec<Judge>>,
 }
 
 impl Counts {
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
+    }
+
+    /// All that members were asked to write.
+    pub(crate) fn asked(&self) -> Vec<Generate> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// All that members were asked to judge.
+    pub(crate) fn judged(&self) -> Vec<Judge> {
+        self.judged.lock().unwrap().clone()
     }
 
     pub(crate) fn stopped(&self) -> usize {
@@ -175,13 +239,10 @@ impl Scripted {
         let model = Model {
             name: node.model,
             family: "scripted".into(),
-            digest: String::new(),
             context: 4096,
-            parameters: 0,
-            certainty: false,
             likelihood: true,
-            pairwise: false,
             description: node.description,
+            ..node.able
         };
         Self { script: node.steps, fusing: node.fusing, model, counts, writing: Mutex::default() }
     }
@@ -194,6 +255,7 @@ impl Engine for Scripted {
 
     fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (sender, events) = mpsc::channel(4);
+        self.counts.asked.lock().unwrap().push(ask.clone());
         self.counts.begun.fetch_add(1, Ordering::SeqCst);
         let fuses = ask.messages.iter().any(|one| one.content.contains("Others have answered"));
         let script = self.fusing.as_ref().filter(|_| fuses).unwrap_or(&self.script).clone();
@@ -209,6 +271,7 @@ impl Engine for Scripted {
     }
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
+        self.counts.judged.lock().unwrap().push(ask.clone());
         let scores = ask.candidates.iter().map(|_| Score { logprob: -1.0, tokens: 1 }).collect();
         let ballot = Ballot { scores, verdicts: Vec::new(), prompt_tokens: 3 };
         futures_util::future::ready(Ok(ballot)).boxed()
@@ -224,8 +287,10 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 finish: finish.into(),
                 prompt_tokens: 5,
                 completion_tokens: 7,
-                logprob: None,
+                cached_tokens: 2,
+                ..Done::default()
             })),
+            Step::Done(done) => Ok(Event::Done(done)),
             Step::Fail(fault) => Err(EngineError::new(fault, "as the script says")),
             Step::Wait(go_on) => {
                 go_on.notified().await;

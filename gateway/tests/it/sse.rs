@@ -11,7 +11,7 @@ fn streamed(model: &str) -> Value {
 }
 
 /// The JSON of every event, after the framing was checked; `[DONE]` is left out.
-fn chunks(text: &str) -> Vec<Value> {
+pub(crate) fn chunks(text: &str) -> Vec<Value> {
     assert!(text.ends_with("\n\n"), "{text:?}");
     let events =
         text.trim_end_matches("\n\n").split("\n\n").filter(|event| !event.starts_with(':'));

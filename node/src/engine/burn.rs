@@ -2,6 +2,7 @@
 
 pub mod llama;
 pub mod fused;
+pub mod decoder;
 mod load;
 mod write;
 mod score;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shoal_proto::{
+    embed::{Embed, Embedded, Vector},
     generate::{Done, Finish, Generate},
     hello::Model,
     judge::{Ballot, Judge, Score},
@@ -42,6 +43,7 @@ pub(crate) struct Script {
     model: Model,
     tokens: Arc<AtomicU32>,
     judging: Arc<AtomicU32>,
+    asks: Arc<Mutex<Vec<Generate>>>,
     tasks: TaskTracker,
 }
 
@@ -52,6 +54,7 @@ impl Script {
             family: "llama".to_owned(),
             context: 100,
             likelihood: true,
+            embeds: true,
             ..Model::default()
         };
         Self {
@@ -59,6 +62,7 @@ impl Script {
             model,
             tokens: Arc::default(),
             judging: Arc::default(),
+            asks: Arc::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -66,6 +70,11 @@ impl Script {
     /// Tokens written so far.
     pub(crate) fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked to write, in order.
+    pub(crate) fn asks(&self) -> Vec<Generate> {
+        self.asks.lock().map(|asks| asks.clone()).unwrap_or_default()
     }
 
     /// Judgments under way.
@@ -111,7 +120,10 @@ impl Engine for Script {
         &self.model
     }
 
-    fn generate(&self, _: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+        if let Ok(mut asks) = self.asks.lock() {
+            asks.push(ask);
+        }
         let (events, receiver) = mpsc::channel(4);
         self.tasks.spawn(self.clone().run(events));
         receiver
@@ -136,5 +148,10 @@ impl Engine for Script {
             Ok(Ballot { scores, verdicts: Vec::new(), prompt_tokens: 9 })
         }
         .boxed()
+    }
+
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let vectors = ask.inputs.iter().map(|_| Vector { values: vec![1.0] }).collect();
+        std::future::ready(Ok(Embedded { vectors, prompt_tokens: 2 })).boxed()
     }
 }

@@ -1,11 +1,14 @@
 //! An existing OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp's server, a paid one) as a
-//! writer in the swarm. It reports no log-probabilities, so it claims no certainty; it judges pairs
-//! where its owner wants it to.
+//! writer in the swarm. What log-probabilities it reports nobody can recompute, so it claims no
+//! certainty; it judges pairs where its owner wants it to.
 
+mod abilities;
 mod fault;
 mod probe;
 mod reply;
+mod request;
 mod transport;
+mod vectors;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -14,17 +17,18 @@ use async_openai::{
     Client, config::OpenAIConfig, error::OpenAIError, types::stream::StreamResponse,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shoal_proto::{
-    generate::{ChatMessage, Done, Fault, Generate},
+    embed::{Embed, Embedded},
+    generate::{Done, Fault, Generate},
     hello::Model,
     judge::{Ballot, Judge},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 
-pub use self::probe::ConnectError;
 use self::reply::Reply;
+pub use self::{abilities::Abilities, probe::ConnectError};
 use super::{Engine, EngineError, Event, swarm_name};
 
 /// The name must resolve and the port must answer.
@@ -54,6 +58,8 @@ pub struct Settings {
     pub context: Option<u32>,
     /// Gives pairwise ballots too, a request for each pair.
     pub judges: bool,
+    /// What its model can do beside writing; None: what it turns out to.
+    pub can: Option<Abilities>,
 }
 
 /// A checked upstream.
@@ -71,6 +77,7 @@ struct Line {
     client: Client<OpenAIConfig>,
     model: String,
     context: u32,
+    can: Abilities,
 }
 
 impl Upstream {
@@ -78,6 +85,10 @@ impl Upstream {
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
         let client = transport::client(settings)?;
         let found = probe::probe(&client, settings).await?;
+        let can = match settings.can {
+            Some(can) => can,
+            None => Abilities::find(&client, &settings.model).await,
+        };
         let context = settings.context.or(found.context).unwrap_or(probe::CONTEXT);
         let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
         let model = Model {
@@ -85,10 +96,14 @@ impl Upstream {
             family: "upstream".to_owned(),
             context,
             pairwise: settings.judges,
+            tools: can.tools,
+            constrained: can.json,
+            vision: can.vision,
+            embeds: can.embeddings,
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
             ..Model::default()
         };
-        let line = Line { client, model: settings.model.clone(), context };
+        let line = Line { client, model: settings.model.clone(), context, can };
         Ok(Self { line: Arc::new(line), model, writers: TaskTracker::new() })
     }
 }
@@ -116,6 +131,10 @@ impl Engine for Upstream {
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
         async move { self.line.ballot(&ask).await }.boxed()
     }
+
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        async move { self.line.vectors(&ask).await }.boxed()
+    }
 }
 
 impl Line {
@@ -125,8 +144,9 @@ impl Line {
         events: &mpsc::Sender<Result<Event, EngineError>>,
     ) -> Result<Done, EngineError> {
         let mut reply = Reply::new(&ask);
+        let body = request::body(&self.model, &ask, self.can)?;
         let open = self.client.chat();
-        let open = open.create_stream_byot::<_, Value>(request(&self.model, &ask));
+        let open = open.create_stream_byot::<_, Value>(body);
         let silent = || EngineError::new(Fault::Engine, "the upstream fell silent");
         let mut chunks: StreamResponse<Value> = timeout(FIRST_BYTE, open)
             .await
@@ -149,45 +169,6 @@ impl Line {
     fn fault(&self, error: OpenAIError) -> EngineError {
         fault::of(error, self.context)
     }
-}
-
-/// The body of a streaming chat completion.
-fn request(model: &str, ask: &Generate) -> Value {
-    let messages: Vec<Value> = ask.messages.iter().map(message).collect();
-    let mut body = json!({
-        "model": model,
-        "messages": messages,
-        "stream": true,
-        "stream_options": { "include_usage": true },
-    });
-    let sampling = ask.sampling.clone().unwrap_or_default();
-    let options = [
-        ("temperature", sampling.temperature.map(|t| json!(decimal(t)))),
-        ("top_p", sampling.top_p.map(|p| json!(decimal(p)))),
-        ("seed", sampling.seed.map(|seed| json!(seed))),
-        ("max_tokens", sampling.max_tokens.map(|max| json!(max))),
-        ("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop))),
-    ];
-    if let Some(body) = body.as_object_mut() {
-        let given = options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-        body.extend(given);
-    }
-    body
-}
-
-/// `developer` and `tool` are words of OpenAI's that most other endpoints refuse.
-fn message(message: &ChatMessage) -> Value {
-    let role = match message.role.as_str() {
-        "developer" => "system",
-        "tool" => "user",
-        role => role,
-    };
-    json!({ "role": role, "content": message.content })
-}
-
-/// 0.7 as `f32` is 0.699999988: what was asked for is the shortest decimal that means it.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or_else(|_| value.into())
 }
 
 #[cfg(test)]

@@ -17,12 +17,14 @@ mod asks;
 mod queue;
 mod schedule;
 mod pace;
+mod draft;
 mod sequence;
 mod write;
 mod learn;
 mod cache;
 mod prefix;
 mod pages;
+mod metrics;
 
 use std::{
     fmt, io,
@@ -44,8 +46,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use self::{
     line::{Line, broken, busy},
     order::{Limits, Work},
-    run::{Prepared, Runner},
+    run::{Prepared, Runner, Settings},
 };
+pub use self::metrics::Metrics;
 use super::{
     step::{Decode, PAGE},
     words::Words,
@@ -63,6 +66,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: usize,
+    /// Whether answers are guessed at where that saves time.
+    pub guesses: bool,
 }
 
 /// A model at work. Its threads end within a step when this is dropped.
@@ -85,19 +90,20 @@ impl Batch {
         decoder: D,
         words: Arc<Words>,
         options: &Options,
+        metrics: Metrics,
     ) -> io::Result<Self> {
         let asks = options.asks.max(1);
         let (pages, context) = share(&decoder, options);
-        let limits =
-            Limits { context, answer_tokens: options.answer_tokens, vocab: decoder.vocab() };
+        let limits = Limits { context, answer_tokens: options.answer_tokens };
         // Each ask has a place in both: nobody ever waits to put one in.
         let (inbox, asked) = sync_channel(asks);
         let (ready, prepared) = sync_channel(asks);
         let ours = Arc::clone(&words);
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
         spawn("model-words").spawn(move || prepare(&ours, limits, &asked, &ready))?;
-        let most = options.sequences.max(1);
-        spawn("model").spawn(move || Runner::new(decoder, &words, pages, most).run(&prepared))?;
+        let (most, guesses) = (options.sequences.max(1), options.guesses);
+        let settings = Settings { pages, most, guesses, metrics };
+        spawn("model").spawn(move || Runner::new(decoder, &words, settings).run(&prepared))?;
         Ok(Self { inbox, places: Arc::new(Semaphore::new(asks)), context })
     }
 
@@ -173,6 +179,6 @@ fn prepare(words: &Words, limits: Limits, asked: &Receiver<Asked>, ready: &SyncS
 }
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ pub enum LoadError {
     Folder { path: PathBuf, source: io::Error },
     #[error("no model {name:?} is bundled, there are: {known}")]
     NotBundled { name: String, known: String },
-    #[error("{place} has no *.safetensors file: weights as GGUF or .bin are not read")]
+    #[error("{place} has no *.safetensors file: weights as .bin are not read")]
     NoWeights { place: String },
     #[error("{place} has no {name}")]
     Missing { place: String, name: &'static str },
@@ -21,6 +21,10 @@ pub enum LoadError {
     Family { place: String, family: String },
     #[error("{place}/{file}: {why}")]
     Weights { place: String, file: String, why: String },
+    #[error("{place}: {why}")]
+    Gguf { place: String, why: String },
+    #[error("{place}: {tensor} {why}")]
+    Tensor { place: String, tensor: String, why: String },
     #[error("{place}: the weights have no {tensor}")]
     NoTensor { place: String, tensor: String },
     #[error("{place}: {tensor} is {found:?}, but config.json makes it {expected:?}")]

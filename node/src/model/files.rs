@@ -1,12 +1,14 @@
-//! Where a model's files are: in a folder, or inside the program.
+//! Where a model's files are: in a folder, in one GGUF file, or inside the program.
 
 use std::{
     borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::LoadError;
+use super::{LoadError, bytes::Bytes, gguf::Gguf};
+use crate::pull;
 
 /// Name and content of the files of each bundled model.
 type Table = &'static [(&'static str, &'static [(&'static str, &'static [u8])])];
@@ -23,6 +25,7 @@ pub struct Files {
 #[derive(Clone)]
 enum Place {
     Folder(PathBuf),
+    Gguf { path: PathBuf, opened: Arc<Gguf> },
     Program(&'static [(&'static str, &'static [u8])]),
 }
 
@@ -30,12 +33,31 @@ impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "Folder({})", path.display()),
+            Self::Gguf { path, .. } => write!(f, "Gguf({})", path.display()),
             Self::Program(_) => f.write_str("Program"),
         }
     }
 }
 
 impl Files {
+    /// What `--model` names: a folder in the layout of Hugging Face, a GGUF file, or
+    /// `bundled:NAME`.
+    pub fn open(model: &str) -> Result<Self, LoadError> {
+        let path = Path::new(model);
+        match model.strip_prefix("bundled:") {
+            Some(name) => Self::bundled(name),
+            None if path.is_file() => Self::gguf_file(path),
+            None => Self::folder(path),
+        }
+    }
+
+    /// One file with everything in it.
+    pub fn gguf_file(path: &Path) -> Result<Self, LoadError> {
+        let opened = Arc::new(Gguf::open(path)?);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, place: Place::Gguf { path: path.to_owned(), opened } })
+    }
+
     /// A folder in the layout of Hugging Face.
     pub fn folder(path: &Path) -> Result<Self, LoadError> {
         let failed = |source| LoadError::Folder { path: path.to_owned(), source };
@@ -57,7 +79,24 @@ impl Files {
         Ok(Self { name: name.to_owned(), place: Place::Program(files) })
     }
 
-    /// The model's name: its folder's.
+    /// The GGUF file, where the model is one: shape, words and template are in its metadata.
+    pub fn gguf(&self) -> Option<&Arc<Gguf>> {
+        match &self.place {
+            Place::Gguf { opened, .. } => Some(opened),
+            _ => None,
+        }
+    }
+
+    /// A model that [`crate::pull::resolve`] found.
+    pub fn found(found: &pull::Found) -> Result<Self, LoadError> {
+        match &found.place {
+            pull::Place::Bundled(name) => Self::bundled(name),
+            pull::Place::Folder(path) => Self::folder(path),
+            pull::Place::Gguf(path) => Self::gguf_file(path),
+        }
+    }
+
+    /// The model's name: its folder's, or its file's without `.gguf`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -65,14 +104,15 @@ impl Files {
     /// How to name the place in a message.
     pub(crate) fn place(&self) -> String {
         match &self.place {
-            Place::Folder(path) => path.display().to_string(),
+            Place::Folder(path) | Place::Gguf { path, .. } => path.display().to_string(),
             Place::Program(_) => format!("bundled:{}", self.name),
         }
     }
 
-    /// The content of a file, `None` when there is no such file.
+    /// The content of a file, `None` when there is no such file. A GGUF file has none beside it.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
         match &self.place {
+            Place::Gguf { .. } => Ok(None),
             Place::Program(files) => {
                 let found = files.iter().find(|(known, _)| *known == name);
                 Ok(found.map(|(_, bytes)| Cow::Borrowed(*bytes)))
@@ -90,9 +130,28 @@ impl Files {
         self.read(name)?.ok_or_else(|| LoadError::Missing { place: self.place(), name })
     }
 
+    /// The bytes of a file with weights, mapped where it is on a disk.
+    pub(crate) fn bytes(&self, name: &str) -> Result<Bytes, LoadError> {
+        let map =
+            |path: PathBuf| Bytes::map(&path).map_err(|source| LoadError::Folder { path, source });
+        match &self.place {
+            Place::Gguf { opened, .. } => Ok(opened.bytes().clone()),
+            Place::Folder(folder) => map(folder.join(name)),
+            Place::Program(files) => {
+                let found = files.iter().find(|(known, _)| *known == name);
+                let found = found.ok_or_else(|| LoadError::NoWeights { place: self.place() });
+                Ok(Bytes::Program(found?.1))
+            }
+        }
+    }
+
     /// The names of the files with weights, in order.
     pub(crate) fn weights(&self) -> Result<Vec<String>, LoadError> {
         let mut names: Vec<String> = match &self.place {
+            Place::Gguf { path, .. } => {
+                let name = path.file_name().unwrap_or_default();
+                return Ok(vec![name.to_string_lossy().into_owned()]);
+            }
             Place::Program(files) => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
             Place::Folder(folder) => {
                 let failed = |source| LoadError::Folder { path: folder.clone(), source };

@@ -1,19 +1,25 @@
 //! The chat template that a model was trained with, rendered as Hugging Face renders it.
 
-use minijinja::{
-    Environment, Error, ErrorKind, UndefinedBehavior, Value, context, syntax::SyntaxConfig,
-};
-use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
-use shoal_proto::generate::ChatMessage;
+mod python;
+mod conversation;
+mod plain;
+mod source;
 
-use super::{
-    LoadError,
-    files::Files,
-    tokenizer::{json, mark},
-};
+use std::time::SystemTime;
 
-const NAME: &str = "chat";
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig};
+use shoal_proto::{generate::ChatMessage, tools::Tools};
+
+use super::{LoadError, files::Files, gguf::Metadata, tools::Dialect};
+use conversation::Habits;
+use source::Source;
+
+/// The template for talking, and the one for talking with functions where there are two.
+const TALK: &str = "chat";
+const TOOLS: &str = "tools";
+/// Instructions that a template turns into a prompt at most: a turn of a long chat with many
+/// functions takes some hundred thousand.
+const FUEL: u64 = 50_000_000;
 
 /// A model's chat template.
 #[derive(Debug)]
@@ -21,14 +27,31 @@ pub(crate) struct Template {
     environment: Environment<'static>,
     bos: String,
     eos: String,
+    habits: Habits,
+    dialect: Dialect,
+    stops: &'static [&'static str],
+}
+
+/// Which template a node's owner wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The model's own.
+    #[default]
+    Own,
+    /// What many fine-tuned models without one were trained with: `<|im_start|>user ...`.
+    Chatml,
+    /// A transcript, `User: ...`, `Assistant: ...`: what a base model can go on with.
+    Plain,
+    /// In Jinja, as in `chat_template.jinja`.
+    Text(String),
 }
 
 /// What is wrong with a template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error(
-        "{place} has no chat template (chat_template.jinja, or chat_template in \
-         tokenizer_config.json): a base model cannot be talked to"
+        "{place} has no chat template, as base models have none: --template plain lets it go on \
+         with a transcript, --template chatml or a file is for a model trained to talk"
     )]
     None { place: String },
     #[error("{place}: the chat template: {why}")]
@@ -36,22 +59,40 @@ pub enum TemplateError {
 }
 
 impl Template {
-    pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
-        let config = json(files, "tokenizer_config.json")?;
-        let source = match files.read("chat_template.jinja")? {
-            Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            None => default(&config),
-        };
-        let source = source.ok_or_else(|| TemplateError::None { place: files.place() })?;
-        let marked = |name| mark(&config, name).unwrap_or_default();
-        let template = Self::new(source, marked("bos_token"), marked("eos_token"));
-        Ok(template.map_err(|error| TemplateError::Syntax {
-            place: files.place(),
-            why: error.to_string(),
-        })?)
+    /// The template of a folder.
+    pub(crate) fn read(files: &Files, choice: &Choice) -> Result<Self, LoadError> {
+        Self::of(choice, source::of_files(files)?, &files.place())
     }
 
-    fn new(source: String, bos: String, eos: String) -> Result<Self, Error> {
+    /// The template of a GGUF file.
+    pub(crate) fn of_gguf(
+        metadata: &Metadata,
+        place: &str,
+        choice: &Choice,
+    ) -> Result<Self, LoadError> {
+        Self::of(choice, source::of_metadata(metadata), place)
+    }
+
+    fn of(choice: &Choice, own: Source, place: &str) -> Result<Self, LoadError> {
+        let (talk, tools) = match choice {
+            Choice::Own => (own.talk, own.tools),
+            Choice::Chatml => (Some(plain::CHATML.to_owned()), None),
+            Choice::Plain => (Some(plain::TRANSCRIPT.to_owned()), None),
+            Choice::Text(text) => (Some(text.clone()), None),
+        };
+        let talk = talk.ok_or_else(|| TemplateError::None { place: place.to_owned() })?;
+        let syntax = |error: Error| TemplateError::Syntax {
+            place: place.to_owned(),
+            why: error.to_string(),
+        };
+        let mut template = Self::new(&talk, tools.as_deref(), own.bos, own.eos).map_err(syntax)?;
+        if *choice == Choice::Plain {
+            template.stops = plain::STOPS;
+        }
+        Ok(template)
+    }
+
+    fn new(talk: &str, tools: Option<&str>, bos: String, eos: String) -> Result<Self, Error> {
         let mut environment = Environment::new();
         // As transformers sets Jinja up.
         environment
@@ -59,149 +100,87 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_filter("tojson", tojson);
-        environment.add_template_owned(NAME, source)?;
-        Ok(Self { environment, bos, eos })
-    }
-
-    /// The prompt: the conversation, and the beginning of the assistant's turn. Fails when the
-    /// template refuses the conversation.
-    pub(crate) fn render(&self, messages: &[ChatMessage]) -> Result<String, Error> {
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|message| context! { role => message.role.as_str(), content => message.content.as_str() })
-            .collect();
-        self.environment.get_template(NAME)?.render(context! {
-            messages,
-            add_generation_prompt => true,
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
-        })
-    }
-}
-
-/// `chat_template`: a text, or several with names, of which `default` is for talking.
-fn default(config: &serde_json::Value) -> Option<String> {
-    let template = config.get("chat_template")?;
-    let named = template.as_array().and_then(|templates| {
-        templates.iter().find(|template| template.get("name").is_some_and(|name| name == "default"))
-    });
-    let template = named.map_or(Some(template), |named| named.get("template"))?;
-    template.as_str().map(str::to_owned)
-}
-
-fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, message))
-}
-
-/// As Python's `json.dumps(value, ensure_ascii=False, indent=indent)`: a space after commas and
-/// colons, nothing escaped for HTML. Tool prompts differ with any other form.
-fn tojson(value: &Value, options: minijinja::value::Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    options.get::<Option<bool>>("ensure_ascii")?;
-    options.assert_all_used()?;
-    let text = match indent {
-        Some(spaces) => {
-            dumped(value, PrettyFormatter::with_indent(" ".repeat(spaces.min(16)).as_bytes()))
+        python::add_to(&mut environment);
+        environment.set_fuel(Some(FUEL));
+        environment.add_template_owned(TALK, source::without_generation(talk))?;
+        if let Some(tools) = tools {
+            environment.add_template_owned(TOOLS, source::without_generation(tools))?;
         }
-        None => dumped(value, Python),
-    };
-    text.map(Value::from_safe_string)
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+        let taught = Dialect::of_template(tools.unwrap_or(talk));
+        let dialect = taught.unwrap_or(Dialect::Hermes);
+        let habits = Habits::of(tools.unwrap_or(talk), taught.is_some());
+        let mut template = Self { environment, bos, eos, habits, dialect, stops: &[] };
+        template.habits.folds_system = template.drops_system();
+        Ok(template)
+    }
+
+    /// How the model was taught to call functions.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Texts that end an answer beside the model's end tokens, and are no part of it.
+    pub(crate) fn stops(&self) -> &'static [&'static str] {
+        self.stops
+    }
+
+    /// The prompt: the conversation, and the beginning of the assistant's turn. `variables` is a
+    /// JSON object of further variables, or empty.
+    ///
+    /// # Errors
+    /// When the template refuses the conversation, or the variables are no JSON object.
+    pub(crate) fn render(
+        &self,
+        messages: &[ChatMessage],
+        tools: Option<&Tools>,
+        variables: &str,
+    ) -> Result<String, Error> {
+        let tools = tools.and_then(conversation::offered);
+        let messages = self.habits.adapt(messages, tools);
+        self.rendered(&messages, tools, variables)
+    }
+
+    fn rendered(
+        &self,
+        messages: &[ChatMessage],
+        tools: Option<&Tools>,
+        variables: &str,
+    ) -> Result<String, Error> {
+        let name = match tools {
+            Some(_) if self.environment.get_template(TOOLS).is_ok() => TOOLS,
+            _ => TALK,
+        };
+        let mut context = conversation::variables(variables)?;
+        let mut put = |name: &str, value: Value| context.insert(name.to_owned(), value);
+        put("messages", self.habits.messages(messages)?);
+        let shown = tools.filter(|_| self.habits.knows_tools);
+        put("tools", shown.map(conversation::functions).transpose()?.unwrap_or(Value::from(())));
+        put("add_generation_prompt", Value::from(true));
+        put("bos_token", Value::from(self.bos.as_str()));
+        put("eos_token", Value::from(self.eos.as_str()));
+        context.entry("documents".to_owned()).or_insert_with(|| Value::from(()));
+        self.environment.get_template(name)?.render(Value::from_iter(context))
+    }
+
+    /// Whether a system message makes the template fail, or is left out of the prompt.
+    fn drops_system(&self) -> bool {
+        const PROBE: &str = "system-probe";
+        let user = ChatMessage::new("user", "user-probe");
+        let both = [ChatMessage::new("system", PROBE), user.clone()];
+        let alone = self.rendered(&[user], None, "");
+        let with_system = self.rendered(&both, None, "");
+        alone.is_ok() && !with_system.is_ok_and(|prompt| prompt.contains(PROBE))
+    }
 }
 
-fn dumped(value: &Value, form: impl Formatter) -> Result<String, serde_json::Error> {
-    let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, form))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn error(why: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, why.into())
 }
 
-/// The spaces that Python writes.
-struct Python;
-
-impl Formatter for Python {
-    fn begin_array_value<W>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()>
-    where
-        W: ?Sized + std::io::Write,
-    {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()>
-    where
-        W: ?Sized + std::io::Write,
-    {
-        self.begin_array_value(writer, first)
-    }
-
-    fn begin_object_value<W>(&mut self, writer: &mut W) -> std::io::Result<()>
-    where
-        W: ?Sized + std::io::Write,
-    {
-        writer.write_all(b": ")
-    }
+/// UTC: where a node stands is nobody's business.
+fn now() -> chrono::DateTime<chrono::Utc> {
+    SystemTime::now().into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(role: &str, content: &str) -> ChatMessage {
-        ChatMessage { role: role.to_owned(), content: content.to_owned(), ..ChatMessage::default() }
-    }
-
-    fn render(source: &str, messages: &[ChatMessage]) -> Result<String, Error> {
-        Template::new(source.to_owned(), "<s>".to_owned(), "</s>".to_owned())?.render(messages)
-    }
-
-    const CHATML: &str = "{%- for message in messages -%}
-        {{- '<|im_start|>' + message['role'] + '\\n' + message['content'] | trim + '<|im_end|>\\n' -}}
-    {%- endfor -%}
-    {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}";
-
-    #[test]
-    fn a_conversation_becomes_a_prompt() {
-        let prompt =
-            render(CHATML, &[said("system", "Be brief."), said("user", " Hello? ")]).unwrap();
-        assert_eq!(
-            prompt,
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello?<|im_end|>\n\
-             <|im_start|>assistant\n"
-        );
-    }
-
-    #[test]
-    fn marks_are_known_and_python_methods_work() {
-        let source = "{{ bos_token }}{% if messages[0].content.startswith('a') %}{{ \
-                      messages[-1]['content'].upper() }}{% endif %}{{ eos_token }}";
-        assert_eq!(render(source, &[said("user", "abc")]).unwrap(), "<s>ABC</s>");
-    }
-
-    #[test]
-    fn a_template_can_refuse() {
-        let source = "{{ raise_exception('roles must alternate') }}";
-        let error = render(source, &[said("user", "x")]).unwrap_err();
-        assert!(error.to_string().contains("roles must alternate"));
-    }
-
-    #[test]
-    fn json_is_written_as_python_writes_it() {
-        let source = "{{ {'a': [1, 2.5, none], 'b': {'c': '<ü\\'>'}} | tojson }}";
-        let expected = r#"{"a": [1, 2.5, null], "b": {"c": "<ü'>"}}"#;
-        assert_eq!(render(source, &[]).unwrap(), expected);
-        let indented = "{{ {'a': [1]} | tojson(indent=4) }}";
-        assert_eq!(render(indented, &[]).unwrap(), "{\n    \"a\": [\n        1\n    ]\n}");
-    }
-
-    #[test]
-    fn of_several_templates_the_default_is_taken() {
-        let several = serde_json::json!({ "chat_template": [
-            { "name": "tool_use", "template": "tools" },
-            { "name": "default", "template": "talk" },
-        ] });
-        assert_eq!(default(&several).as_deref(), Some("talk"));
-        assert_eq!(default(&serde_json::json!({ "chat_template": "one" })).as_deref(), Some("one"));
-        assert_eq!(default(&serde_json::json!({})), None);
-    }
-}
+mod tests;

@@ -1,44 +1,84 @@
 //! Text to tokens and back, a token at a time, on character boundaries.
 
+mod bytes;
+mod ends;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{LoadError, files::Files};
+use super::{LoadError, files::Files, tools};
+use bytes::Spelling;
 
 /// A character has at most four bytes, so at most four tokens; text that is still broken after
 /// twice that is not going to mend.
 const UNFINISHED_MAX: usize = 8;
 
-/// A model's `tokenizer.json`, and which tokens end an answer.
+/// A model's words, and which tokens end an answer.
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     ends: BTreeSet<u32>,
     /// Tokens that the model has numbers for.
     known: usize,
+    spelling: Spelling,
+}
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    /// A piece of text.
+    Text,
+    /// A mark such as `<bos>`, which is no text.
+    Mark,
+    /// A number that no token has.
+    None,
 }
 
 impl Tokenizer {
-    /// `vocab` is the number of tokens in the model's table.
+    /// The words of a folder: its `tokenizer.json`. `vocab` is the number of tokens in the model's
+    /// table.
     pub(crate) fn read(files: &Files, vocab: usize) -> Result<Self, LoadError> {
         let refused =
             |why: String| LoadError::Words { place: files.place(), file: "tokenizer.json", why };
         let bytes = files.need("tokenizer.json")?;
-        let inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| refused(error.to_string()))?;
-        let ends = ends(files, &inner)?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|error| refused(error.to_string()))?;
+        if hides_markup(&inner) {
+            inner = with_markup_shown(&bytes).map_err(|error| refused(error.to_string()))?;
+        }
+        let ends = ends::of_files(files, &inner)?;
         if ends.is_empty() {
             return Err(refused("no eos_token: an answer would never end".to_owned()));
         }
-        Ok(Self { inner, ends, known: vocab })
+        Ok(Self::new(inner, ends, vocab))
+    }
+
+    fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, known: usize) -> Self {
+        let spelling = Spelling::of(&inner);
+        Self { inner, ends, known, spelling }
     }
 
     /// The tokens of a text. Marks such as `<bos>` that stand in the text are tokens too; none
     /// are added. `None`: the text holds a token that the model has no numbers for.
     pub(crate) fn encode(&self, text: &str) -> Option<Vec<u32>> {
-        let ids = self.inner.encode_fast(text, false).ok()?.get_ids().to_vec();
+        self.tokens(text, false)
+    }
+
+    /// The tokens of a text that stands by itself, without a chat template: with the marks that
+    /// the model expects around every text, such as `<bos>` before it.
+    pub(crate) fn encode_alone(&self, text: &str) -> Option<Vec<u32>> {
+        self.tokens(text, true)
+    }
+
+    fn tokens(&self, text: &str, alone: bool) -> Option<Vec<u32>> {
+        let ids = self.inner.encode_fast(text, alone).ok()?.get_ids().to_vec();
         ids.iter().all(|id| usize::try_from(*id).is_ok_and(|id| id < self.known)).then_some(ids)
+    }
+
+    /// Tokens that the model has numbers for, among them such as are in no text.
+    pub(crate) fn known(&self) -> usize {
+        self.known
     }
 
     /// Whether an answer is over with this token.
@@ -54,6 +94,23 @@ impl Tokenizer {
     /// The text of tokens, without marks.
     pub(crate) fn decode(&self, tokens: &[u32]) -> String {
         self.inner.decode(tokens, true).unwrap_or_default()
+    }
+
+    /// The bytes of one token, which need not be whole characters; a mark's are its name's, and
+    /// what is no token has none.
+    pub(crate) fn token_bytes(&self, token: u32) -> Vec<u8> {
+        let Some(piece) = self.inner.id_to_token(token) else { return Vec::new() };
+        if self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token) {
+            return piece.into_bytes();
+        }
+        self.spelling.bytes(piece)
+    }
+
+    /// What a token is.
+    pub(crate) fn kind(&self, token: u32) -> TokenKind {
+        let Some(piece) = self.inner.id_to_token(token) else { return TokenKind::None };
+        let mark = self.is_end(token) || self.inner.get_added_vocabulary().is_special_token(&piece);
+        if mark { TokenKind::Mark } else { TokenKind::Text }
     }
 
     /// A decoder for one answer.
@@ -105,20 +162,24 @@ impl Decoder<'_> {
     }
 }
 
-/// End tokens: by number in `generation_config.json` and `config.json`, by text in
-/// `tokenizer_config.json`.
-fn ends(files: &Files, inner: &tokenizers::Tokenizer) -> Result<BTreeSet<u32>, LoadError> {
-    let mut ends = BTreeSet::new();
-    for name in ["generation_config.json", "config.json"] {
-        match json(files, name)?.get("eos_token_id") {
-            Some(Value::Array(ids)) => ends.extend(ids.iter().filter_map(number)),
-            Some(id) => ends.extend(number(id)),
-            None => {}
+/// Whether marks that calls of functions are written with would be left out of an answer's text.
+fn hides_markup(inner: &tokenizers::Tokenizer) -> bool {
+    tools::MARKUP.iter().any(|mark| inner.get_added_vocabulary().is_special_token(mark))
+}
+
+/// The same tokenizer, in which calls' marks are text: what a mark is cannot be changed later.
+fn with_markup_shown(bytes: &[u8]) -> Result<tokenizers::Tokenizer, serde_json::Error> {
+    let mut json: Value = serde_json::from_slice(bytes)?;
+    let added = json.get_mut("added_tokens").and_then(Value::as_array_mut);
+    for token in added.into_iter().flatten() {
+        let is_markup = |content| tools::MARKUP.contains(&content);
+        if token.get("content").and_then(Value::as_str).is_some_and(is_markup)
+            && let Some(special) = token.get_mut("special")
+        {
+            *special = Value::Bool(false);
         }
     }
-    let config = json(files, "tokenizer_config.json")?;
-    ends.extend(mark(&config, "eos_token").and_then(|text| inner.token_to_id(&text)));
-    Ok(ends)
+    serde_json::from_value(json)
 }
 
 /// A mark of `tokenizer_config.json`: a string, or an object with its `content`.
@@ -137,10 +198,6 @@ pub(crate) fn json(files: &Files, name: &'static str) -> Result<Value, LoadError
             why: error.to_string(),
         }),
     }
-}
-
-fn number(value: &Value) -> Option<u32> {
-    value.as_u64().and_then(|id| u32::try_from(id).ok())
 }
 
 #[cfg(test)]

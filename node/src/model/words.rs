@@ -1,13 +1,16 @@
 //! A model's side of words: conversations to tokens and back, and how it likes to be sampled.
 
+use std::sync::OnceLock;
+
 use shoal_proto::{
     generate::{ChatMessage, Fault, Sampling},
-    hello::Model,
     judge::{Judge, Pair},
+    tools::Tools,
 };
 
 use super::{
-    defaults::Defaults, sample::LogSum, step::Broken, template::Template, tokenizer::Tokenizer,
+    defaults::Defaults, grammar::Grammars, sample::LogSum, step::Broken, template::Template,
+    tokenizer::Tokenizer,
 };
 use crate::{engine::EngineError, judge::question};
 
@@ -17,9 +20,19 @@ pub(crate) struct Words {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: Template,
     pub(crate) defaults: Defaults,
-    pub(crate) card: Model,
     /// What an embedding is made of.
     pub(crate) pooling: Pooling,
+    /// Made when an answer is first held to a form: it takes up to a second.
+    grammars: OnceLock<Option<Grammars>>,
+}
+
+/// A conversation and what a chat template makes of it beside its messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk<'a> {
+    pub(crate) messages: &'a [ChatMessage],
+    pub(crate) tools: Option<&'a Tools>,
+    /// A JSON object, or empty.
+    pub(crate) variables: &'a str,
 }
 
 /// How the rows of a text become its one vector.
@@ -30,17 +43,34 @@ pub(crate) enum Pooling {
 }
 
 impl Words {
+    pub(crate) fn new(
+        tokenizer: Tokenizer,
+        template: Template,
+        defaults: Defaults,
+        pooling: Pooling,
+    ) -> Self {
+        Self { tokenizer, template, defaults, pooling, grammars: OnceLock::new() }
+    }
+
+    /// The vocabulary, arranged for grammars.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub(crate) fn grammars(&self) -> Result<&Grammars, EngineError> {
+        let grammars = self.grammars.get_or_init(|| Grammars::new(&self.tokenizer));
+        grammars.as_ref().ok_or_else(|| {
+            let why = "this model's answers cannot be held to a form";
+            EngineError::new(Fault::Unsupported, why)
+        })
+    }
+
     /// The tokens of a conversation, up to where the answer begins; never empty, and with room
     /// for at least one more in `context`.
-    pub(crate) fn prompt(
-        &self,
-        messages: &[ChatMessage],
-        context: usize,
-    ) -> Result<Vec<u32>, EngineError> {
+    pub(crate) fn prompt(&self, talk: Talk<'_>, context: usize) -> Result<Vec<u32>, EngineError> {
         let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
         let text = self
             .template
-            .render(messages)
+            .render(talk.messages, talk.tools, talk.variables)
             .map_err(|_| refused("the model's chat template refuses this conversation"))?;
         let tokens = self
             .tokenizer
@@ -62,7 +92,8 @@ impl Words {
     ) -> Result<Vec<u32>, EngineError> {
         let question = question::of(ask, pair)
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
-        self.prompt(&[ChatMessage::new("user", question)], context)
+        let messages = [ChatMessage::new("user", question)];
+        self.prompt(Talk { messages: &messages, tools: None, variables: "" }, context)
     }
 
     /// A candidate's tokens and an end token, which stands for all of the model's.
@@ -91,7 +122,9 @@ impl Words {
 
     /// The ask's wishes, and the model's own where it has none.
     pub(crate) fn sampling(&self, asked: Option<&Sampling>) -> Sampling {
-        self.defaults.fill(asked.cloned().unwrap_or_default())
+        let mut sampling = self.defaults.fill(asked.cloned().unwrap_or_default());
+        sampling.stop.extend(self.template.stops().iter().map(|stop| (*stop).to_owned()));
+        sampling
     }
 
     /// Whether who reads `text` sees the tokens that were written, but for the last, which ended

@@ -227,3 +227,16 @@ async fn a_page_at_once_arrives_whole() {
     let (text, last) = answer(&mut stream).await;
     assert!(text == page && matches!(last, Some(Message::Done(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn texts_become_vectors_where_the_model_makes_some() {
+    let embed = |inputs: &[&str]| {
+        Message::Embed(Embed { inputs: inputs.iter().map(|text| (*text).to_owned()).collect() })
+    };
+    let mut office = Office::new(Play::Says(&[]), 1);
+    let mut stream = office.ask(embed(&["a", "bc"])).await;
+    let Ok(Some(Message::Embedded(embedded))) = stream.receiver.next().await else { panic!() };
+    assert_eq!(embedded.vectors.len(), 2);
+    let mut stream = office.ask(embed(&[])).await;
+    assert_eq!(fault(&mut stream).await, Fault::BadRequest);
+}

@@ -10,3 +10,4 @@ mod endpoint;
 mod live;
 mod page;
 mod program;
+mod pull;

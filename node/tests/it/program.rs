@@ -109,7 +109,7 @@ fn help_names_what_matters() {
     let help = node(&["--help"]).output().unwrap();
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
-    for word in ["--gateway <HOST:PORT>", "--model <DIR>", "--upstream <URL>", "Examples:"] {
+    for word in ["--gateway <HOST:PORT>", "--model <MODEL>", "--upstream <URL>", "Examples:"] {
         assert!(help.contains(word), "{word} is missing in {help}");
     }
 }

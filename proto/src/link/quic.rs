@@ -87,9 +87,26 @@ impl QuicLink {
         Ok(Self { connection, peer, from, endpoint: None, guest: None })
     }
 
-    fn stream(&self, (sending, receiving): (quinn::SendStream, quinn::RecvStream)) -> Stream {
+    /// Which side this is.
+    fn side(&self) -> Side {
+        match self.from {
+            Side::Node => Side::Gateway,
+            Side::Gateway => Side::Node,
+            Side::Either => Side::Either,
+        }
+    }
+
+    fn stream(
+        &self,
+        (sending, receiving): (quinn::SendStream, quinn::RecvStream),
+        opener: Side,
+    ) -> Stream {
         let sending = Sending { stream: sending, rest: Bytes::new(), finished: false };
-        let frames = Frames::new(self.from);
+        // The node opens the control stream, the gateway one for each piece of work.
+        let frames = match opener {
+            Side::Node => Frames::control(self.from),
+            Side::Gateway | Side::Either => Frames::new(self.from),
+        };
         let receiving = Receiving { stream: receiving, frames, code: Code::Dropped };
         Stream {
             sender: Sender(SendingEnd::Quic(sending)),
@@ -115,14 +132,14 @@ impl Link for QuicLink {
     fn open(&self) -> BoxFuture<'_, Result<Stream, LinkError>> {
         Box::pin(async {
             let opened = self.connection.open_bi().await;
-            opened.map(|halves| self.stream(halves)).map_err(|error| closed(&error))
+            opened.map(|halves| self.stream(halves, self.side())).map_err(|error| closed(&error))
         })
     }
 
     fn accept(&self) -> BoxFuture<'_, Result<Stream, LinkError>> {
         Box::pin(async {
             let accepted = self.connection.accept_bi().await;
-            accepted.map(|halves| self.stream(halves)).map_err(|error| closed(&error))
+            accepted.map(|halves| self.stream(halves, self.from)).map_err(|error| closed(&error))
         })
     }
 

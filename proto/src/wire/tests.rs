@@ -205,14 +205,29 @@ fn a_long_message_leaves_no_buffer_behind() {
 
 #[test]
 fn a_gateway_never_waits_for_what_only_gateways_say() {
-    let longest = KINDS.iter().filter(|kind| kind.says != Side::Gateway).map(|kind| kind.limit);
-    assert_eq!(longest.max(), Some(64 * 1024));
     let refused = said_to(Side::Node, 100, 16).unwrap_err();
-    assert_eq!(refused.to_string(), "a generate frame never comes from this side");
+    assert_eq!(
+        refused.to_string(),
+        "a generate frame never comes from this side, or on this stream"
+    );
     let refused = said_to(Side::Gateway, 100, 33).unwrap_err();
-    assert_eq!(refused.to_string(), "a ballot frame never comes from this side");
+    assert_eq!(refused.to_string(), "a ballot frame never comes from this side, or on this stream");
     for side in [Side::Node, Side::Gateway] {
         assert!(matches!(said_to(side, 100, 7), Ok(None)), "both say goodbye");
+    }
+}
+
+#[test]
+fn a_stranger_is_never_waited_for_longer_than_a_hello() {
+    for kind in KINDS.iter().filter(|kind| kind.says != Side::Gateway) {
+        let mut frames = Frames::control(Side::Node);
+        frames.push(&header(u32::try_from(kind.limit).unwrap(), kind.tag));
+        assert_eq!(
+            frames.take().is_ok(),
+            kind.limit <= 16 * 1024 && kind.tag < 16,
+            "{}",
+            kind.name
+        );
     }
 }
 

@@ -61,6 +61,18 @@ fn conversation() -> Vec<ChatMessage> {
     }]
 }
 
+/// A question, the function that it made the model call, and what that gave.
+fn with_a_call() -> Vec<ChatMessage> {
+    let asked = ChatMessage {
+        name: text("ada"),
+        images: vec![text("https://x.example/1.png")],
+        ..ChatMessage::new("user", "What is 47 + 385?")
+    };
+    let called = ChatMessage { tool_calls: vec![call()], ..ChatMessage::new("assistant", "") };
+    let result = ChatMessage { tool_call_id: text("call_1"), ..ChatMessage::new("tool", "432") };
+    vec![asked, called, result]
+}
+
 fn call() -> ToolCall {
     ToolCall { id: text("call_1"), name: text("add"), arguments: text(r#"{"a":47,"b":385}"#) }
 }
@@ -131,7 +143,7 @@ fn on_the_control_stream() -> Vec<Message> {
 fn on_work_streams() -> Vec<Message> {
     vec![
         Message::Generate(Generate {
-            messages: conversation(),
+            messages: with_a_call(),
             sampling: Some(Sampling {
                 temperature: Some(0.5),
                 top_p: Some(0.75),
@@ -178,7 +190,7 @@ fn on_work_streams() -> Vec<Message> {
             candidates: vec![text("Answer: 332"), text("Answer: 432"), text("Answer: 422")],
             kind: Kind::Pairwise.into(),
             pairs: vec![Pair { first: 1, second: 2 }, Pair { first: 2, second: 1 }],
-            tools: None,
+            tools: Some(Tools { functions: vec![], ..tools() }),
         }),
         Message::Ballot(Ballot {
             scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],
@@ -187,7 +199,7 @@ fn on_work_streams() -> Vec<Message> {
         }),
         Message::Embed(Embed { inputs: vec![text("What is 47 + 385?")] }),
         Message::Embedded(Embedded {
-            vectors: vec![Vector { values: vec![0.6, -0.8] }],
+            vectors: vec![Vector { values: vec![1.0, 0.0] }],
             prompt_tokens: 9,
         }),
     ]
@@ -268,10 +280,12 @@ type NameOf = fn(i32) -> Option<String>;
 
 #[test]
 fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
-    let names: [(&str, NameOf); 4] = [
+    let names: [(&str, NameOf); 6] = [
         ("Reason", |n| Reason::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Finish", |n| Finish::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Fault", |n| Fault::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("ToolChoice", |n| ToolChoice::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("FormatKind", |n| FormatKind::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Kind", |n| Kind::try_from(n).ok().map(|name| format!("{name:?}"))),
     ];
     let schema = schema();

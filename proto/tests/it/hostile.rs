@@ -4,13 +4,14 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use quinn::{Connection, TransportConfig, VarInt};
 use shoal_proto::{
-    Link, WireError,
+    Link, Message, WireError,
+    goodbye::Goodbye,
     link::quic::{Limits, Listener, QuicLink, Rejected, dial},
 };
 use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 
 use crate::{
-    ends::{ask, gateway_identity, here, node_identity, piece},
+    ends::{ask, gateway_identity, here, node_identity},
     raw,
 };
 
@@ -40,6 +41,11 @@ async fn intruder(scene: &mut Scene, number: u8) -> (quinn::Endpoint, Connection
     (endpoint, connection, arrived.unwrap().unwrap())
 }
 
+/// What a node may say on its control stream, with a mark in it.
+fn said(mark: &str) -> Message {
+    Message::Goodbye(Goodbye { reason: mark.to_owned() })
+}
+
 fn header(length: u32, tag: u8) -> Vec<u8> {
     [length.to_be_bytes().as_slice(), &[tag]].concat()
 }
@@ -49,21 +55,21 @@ async fn a_frame_over_its_limit_ends_its_stream_and_no_other() {
     let mut scene = scene(Limits::default());
     let (_endpoint, peer, gateway) = intruder(&mut scene, 7).await;
     let (mut good, _) = peer.open_bi().await.unwrap();
-    good.write_all(&piece("before").encode().unwrap()).await.unwrap();
+    good.write_all(&said("before").encode().unwrap()).await.unwrap();
     let mut good_end = gateway.accept().await.unwrap();
-    assert_eq!(good_end.receiver.next().await.unwrap(), Some(piece("before")));
+    assert_eq!(good_end.receiver.next().await.unwrap(), Some(said("before")));
 
     let (mut bad, _) = peer.open_bi().await.unwrap();
-    bad.write_all(&header(65_537, 17)).await.unwrap();
+    bad.write_all(&header(4097, 7)).await.unwrap();
     let mut bad_end = gateway.accept().await.unwrap();
     let error = bad_end.receiver.next().await.unwrap_err();
-    assert_eq!(error.to_string(), "a piece frame of 65537 bytes is over its limit of 65536");
+    assert_eq!(error.to_string(), "a goodbye frame of 4097 bytes is over its limit of 4096");
     drop(bad_end);
     let unreadable = VarInt::from_u32(2);
     assert_eq!(bad.stopped().await.unwrap(), Some(unreadable));
 
-    good.write_all(&piece("after").encode().unwrap()).await.unwrap();
-    assert_eq!(good_end.receiver.next().await.unwrap(), Some(piece("after")));
+    good.write_all(&said("after").encode().unwrap()).await.unwrap();
+    assert_eq!(good_end.receiver.next().await.unwrap(), Some(said("after")));
 }
 
 #[tokio::test]
@@ -73,8 +79,9 @@ async fn what_is_no_message_ends_its_stream_by_name() {
     for (bytes, words) in [
         (header(3, 99), "no message has the tag 99"),
         (header(4 << 20, 16), "a generate frame never comes from this side"),
-        ([header(3, 17), vec![0xff; 3]].concat(), "a piece frame does not decode"),
-        (header(3, 17), "the stream ended inside a frame"),
+        ([header(3, 7), vec![0xff; 3]].concat(), "a goodbye frame does not decode"),
+        (header(3, 17), "a piece frame never comes from this side, or on this stream"),
+        (header(3, 7), "the stream ended inside a frame"),
     ] {
         let (mut bad, _) = peer.open_bi().await.unwrap();
         bad.write_all(&bytes).await.unwrap();
@@ -167,7 +174,7 @@ async fn a_reset_inside_a_frame_is_an_error() {
     let mut scene = scene(Limits::default());
     let (_endpoint, peer, gateway) = intruder(&mut scene, 7).await;
     let (mut bad, _) = peer.open_bi().await.unwrap();
-    bad.write_all(&header(100, 17)).await.unwrap();
+    bad.write_all(&header(100, 7)).await.unwrap();
     let mut end = gateway.accept().await.unwrap();
     bad.reset(VarInt::from_u32(1)).unwrap();
     assert!(matches!(end.receiver.next().await, Err(WireError::Gone(_))));
@@ -178,12 +185,12 @@ async fn a_peer_may_move_to_another_address() {
     let mut scene = scene(Limits::default());
     let (endpoint, peer, gateway) = intruder(&mut scene, 7).await;
     let (mut sending, _receiving) = peer.open_bi().await.unwrap();
-    sending.write_all(&piece("here").encode().unwrap()).await.unwrap();
+    sending.write_all(&said("here").encode().unwrap()).await.unwrap();
     let mut end = gateway.accept().await.unwrap();
-    assert_eq!(end.receiver.next().await.unwrap(), Some(piece("here")));
+    assert_eq!(end.receiver.next().await.unwrap(), Some(said("here")));
     endpoint.rebind(std::net::UdpSocket::bind(here()).unwrap()).unwrap();
-    sending.write_all(&piece("there").encode().unwrap()).await.unwrap();
-    assert_eq!(end.receiver.next().await.unwrap(), Some(piece("there")));
+    sending.write_all(&said("there").encode().unwrap()).await.unwrap();
+    assert_eq!(end.receiver.next().await.unwrap(), Some(said("there")));
 }
 
 /// Carries datagrams between one client and the gateway; the gateway's go through `pass`, which

@@ -5,6 +5,8 @@
 
 #[path = "shoal-swarm/children.rs"]
 mod children;
+#[path = "shoal-swarm/members.rs"]
+mod members;
 #[path = "shoal-swarm/ready.rs"]
 mod ready;
 
@@ -15,20 +17,20 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use children::{Children, Program};
+use members::Member;
 use ready::Gateway;
 
 /// Admission examines every node, on a busy two-core machine one after the other.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(300);
+
+/// On top of it for each model that is not bundled: those are a hundred to a thousand times as large.
+const LARGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// A gateway opens a store and two sockets: seconds even on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where gateway and auditor look for the token that makes a node an auditor.
 const TOKEN: &str = "SHOAL_AUDIT_TOKEN";
-
-/// The swarm that is started when nobody says otherwise.
-const SPECIALISTS: &str =
-    "shoal-sum,shoal-times,shoal-order,shoal-letters,shoal-calendar,shoal-story";
 
 /// Starts a gateway and a swarm of bundled specialists on this machine.
 #[derive(Parser, Debug)]
@@ -43,8 +45,10 @@ struct Options {
     /// Settings of the gateway, as in config/gateway.toml.
     #[arg(long, env = "SHOAL_CONFIG")]
     config: Option<PathBuf>,
-    /// Bundled models to start, one node each.
-    #[arg(long, env = "MODELS", value_delimiter = ',', default_value = SPECIALISTS)]
+    /// Models to start, one node each. Bundled ones: only these instead of all. Others (a folder, a
+    /// .gguf file, a name that `shoal-node models` lists, a hub's org/name): beside the bundled
+    /// ones, pulled first where they are not here.
+    #[arg(long, env = "MODELS", value_delimiter = ',')]
     models: Vec<String>,
     /// Keys, standing and logs.
     #[arg(long, env = "SHOAL_DATA", default_value = ".data")]
@@ -78,20 +82,29 @@ async fn run(options: Options) -> Result<()> {
 
 /// Ends only when a process of the swarm ends or cannot be started.
 async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Result<()> {
+    let members = members::members(&options.models)?;
+    // Before the gateway: nobody waits for it while gigabytes come.
+    for member in &members {
+        if let Some(pull) = member.pull()? {
+            Children::finish(pull).await?;
+        }
+    }
     let token = token();
     let gateway = start_gateway(options, &token, children).await?;
-    children.start(auditor(options, &token, &gateway)?)?;
-    for model in &options.models {
-        children.start(node(model, options, &gateway)?)?;
+    children.start(auditor(options, &members, &token, &gateway)?)?;
+    for member in &members {
+        children.start(node(member, options, &gateway)?)?;
     }
-    let bar = ready::progress(options.models.len());
+    let bar = ready::progress(members.len());
+    let large = members.iter().filter(|member| !member.is_bundled()).count();
+    let limit = ADMISSION_LIMIT + LARGE_LIMIT * u32::try_from(large).unwrap_or(u32::MAX);
     let admitted = tokio::select! {
-        admitted = gateway.admitted(&options.models, &bar, ADMISSION_LIMIT) => admitted,
+        admitted = gateway.admitted(&members, &bar, limit) => admitted,
         failure = children.first_failure() => Err(failure),
     };
     bar.finish_and_clear();
     admitted?;
-    print!("{}", ready::summary(options, &gateway));
+    print!("{}", ready::summary(options, &members, &gateway));
     std::io::stdout().flush()?;
     loop {
         let failure = children.first_failure().await;
@@ -122,10 +135,16 @@ async fn start_gateway(options: &Options, token: &str, children: &mut Children) 
     }
 }
 
-/// One process that holds all specialists to their word, with the weights of each.
-fn auditor(options: &Options, token: &str, gateway: &Gateway) -> Result<Program> {
-    let models: Vec<String> =
-        options.models.iter().map(|model| format!("bundled:{model}")).collect();
+/// One process that holds all specialists to their word, with the weights of each. Of a large model
+/// a second copy would cost more memory than its word is worth: what it claims counts nothing.
+fn auditor(
+    options: &Options,
+    members: &[Member],
+    token: &str,
+    gateway: &Gateway,
+) -> Result<Program> {
+    let bundled = members.iter().filter(|member| member.is_bundled());
+    let models: Vec<&str> = bundled.map(|member| member.model.as_str()).collect();
     Ok(Program::beside_this_one("shoal-node", "auditor")?
         .subcommand("audit")
         .arg("--gateway", &gateway.addresses.quic)
@@ -140,10 +159,12 @@ fn token() -> String {
     rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn node(model: &str, options: &Options, gateway: &Gateway) -> Result<Program> {
-    Ok(Program::beside_this_one("shoal-node", model)?
+fn node(member: &Member, options: &Options, gateway: &Gateway) -> Result<Program> {
+    let label = member.label();
+    Ok(Program::beside_this_one("shoal-node", &label)?
         .arg("--gateway", &gateway.addresses.quic)
         .arg("--gateway-id", &gateway.addresses.id)
-        .arg("--model", &format!("bundled:{model}"))
-        .arg("--data", &options.data.join("nodes").join(model).to_string_lossy()))
+        .arg("--model", &member.model)
+        .arg("--name", &member.name)
+        .arg("--data", &options.data.join("nodes").join(&label).to_string_lossy()))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shoal_gateway::{
-    ask::{Decided, Target},
+    ask::{Decided, News, Target},
     round::RoundError,
 };
 use shoal_sim::{Character, Sim};
@@ -32,9 +32,11 @@ async fn its_pieces_are_its_text() {
     let outcome = sim.answer(target, QUESTION, Some(pieces)).await.expect("an answer");
     let mut text = String::new();
     let mut count = 0;
-    while let Some(piece) = heard.recv().await {
-        text.push_str(&piece);
-        count += 1;
+    while let Some(news) = heard.recv().await {
+        if let News::Piece { text: piece, .. } = news {
+            text.push_str(&piece);
+            count += 1;
+        }
     }
     assert_eq!(outcome.winner().map(|one| one.text.clone()), Some(text));
     assert!(count > 1, "it came in {count}");

@@ -111,6 +111,14 @@ fn only_the_upstream_engine_and_the_wire_types_know_async_openai() {
 }
 
 #[test]
+fn only_pulls_unpack_and_only_the_chat_edits_lines() {
+    nobody_knows(&["flate2"], ALL, &["node/src/pull"]);
+    nobody_knows(&["rustyline"], ALL, &["node/src/chat"]);
+    // What brings models here serves every engine, so it knows none.
+    nobody_knows(&["crate::engine", "crate::model"], &["node/src/pull"], &[]);
+}
+
+#[test]
 fn gateway_and_node_do_not_know_each_other_and_proto_knows_neither() {
     nobody_knows(&["shoal_node"], &["gateway/src", "proto/src"], &[]);
     nobody_knows(&["shoal_gateway"], &["node/src", "proto/src"], &[]);

@@ -6,6 +6,7 @@ use shoal_proto::{
     NodeId,
     generate::ChatMessage,
     judge::{Ballot, Judge, Kind, Pair},
+    tools::Tools,
 };
 
 use super::next::PoolPair;
@@ -31,16 +32,16 @@ impl Sheet {
         judge: NodeId,
         rng: &mut ChaCha8Rng,
     ) -> Option<Self> {
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for (at, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.writer != judge) {
-            match groups.iter_mut().find(|(text, _)| *text == candidate.text) {
+            let shown = candidate.shown();
+            match groups.iter_mut().find(|(text, _)| *text == shown) {
                 Some((_, same)) => same.push(at),
-                None => groups.push((&candidate.text, vec![at])),
+                None => groups.push((shown, vec![at])),
             }
         }
         groups.shuffle(rng);
-        let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) =
-            groups.into_iter().map(|(text, same)| (text.to_owned(), same)).unzip();
+        let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) = groups.into_iter().unzip();
         (!texts.is_empty()).then(|| Self {
             kind: Kind::Likelihood,
             texts,
@@ -67,7 +68,7 @@ impl Sheet {
         let first = |pool: &usize| candidates.iter().position(|one| one.pool == *pool);
         let shown: Vec<usize> = pools.iter().filter_map(first).collect();
         let place = |pool: usize| pools.iter().position(|one| *one == pool);
-        let text = |at: &usize| candidates.get(*at).map(|c| c.text.clone());
+        let text = |at: &usize| candidates.get(*at).map(Candidate::shown);
         (!pairs.is_empty()).then(|| Self {
             kind: Kind::Pairwise,
             texts: shown.iter().filter_map(text).collect(),
@@ -76,7 +77,7 @@ impl Sheet {
         })
     }
 
-    pub(super) fn ask(&self, messages: Vec<ChatMessage>) -> Judge {
+    pub(super) fn ask(&self, messages: Vec<ChatMessage>, tools: Option<Tools>) -> Judge {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let both = |(a, b): &(usize, usize)| {
             let (a, b) = (number(*a), number(*b));
@@ -87,7 +88,7 @@ impl Sheet {
             candidates: self.texts.clone(),
             kind: self.kind.into(),
             pairs: self.pairs.iter().flat_map(both).collect(),
-            ..Judge::default()
+            tools,
         }
     }
 

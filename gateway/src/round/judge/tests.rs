@@ -71,7 +71,7 @@ proptest! {
 fn who_always_prefers_the_first_says_nothing() {
     let candidates = [candidate(0, "a", 0), candidate(1, "b", 1), candidate(2, "c", 2)];
     let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(Vec::new());
+    let ask = sheet.ask(Vec::new(), None);
     assert_eq!(ask.pairs.len(), 6);
     let ballot = Ballot { verdicts: vec![1.0; 6], ..Ballot::default() };
     let Verdicts::Pairs(pairs) = sheet.verdicts(&ballot) else { panic!("pairs were asked for") };
@@ -83,7 +83,7 @@ fn who_always_prefers_the_first_says_nothing() {
 fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
     let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(Vec::new());
+    let ask = sheet.ask(Vec::new(), None);
     let good = |at: u32| ask.candidates[at as usize] == "good";
     let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
     let Verdicts::Pairs(pairs) = sheet.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {

@@ -144,16 +144,8 @@ impl Swarm {
             judges: 0,
             ..Limits::default().effort(Mode::Balanced)
         };
-        let ask = Ask {
-            target: Target::Swarm,
-            messages: vec![ChatMessage {
-                role: "user".into(),
-                content: question.text.clone(),
-                ..ChatMessage::default()
-            }],
-            sampling: Sampling::default(),
-            effort,
-        };
+        let messages = vec![ChatMessage::new("user", question.text.clone())];
+        let ask = Ask::plain(Target::Swarm, messages, Sampling::default(), effort);
         let seed = self.rng.random();
         let panel = panel(&ask, &self.members, &self.standing, &Settings::default(), seed);
         panel.expect("a panel").writers

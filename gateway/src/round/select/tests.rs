@@ -15,16 +15,9 @@ use crate::{
 };
 
 fn ask(writers: usize, judges: usize) -> Ask {
-    Ask {
-        target: Target::Swarm,
-        messages: vec![ChatMessage {
-            role: "user".into(),
-            content: "What is 3 + 4?".into(),
-            ..ChatMessage::default()
-        }],
-        sampling: Sampling::default(),
-        effort: Effort { writers, judges, ..Limits::default().effort(Mode::Balanced) },
-    }
+    let effort = Effort { writers, judges, ..Limits::default().effort(Mode::Balanced) };
+    let question = ChatMessage::new("user", "What is 3 + 4?");
+    Ask::plain(Target::Swarm, vec![question], Sampling::default(), effort)
 }
 
 fn member(n: u8) -> MemberView {

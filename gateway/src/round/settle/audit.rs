@@ -34,7 +34,7 @@ pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) 
         writers.filter(|member| lot(member, |audits| audits.writer)).collect();
     let judges = settled.outcome.ballots.iter().map(|ballot| ballot.judge);
     let judges: Vec<NodeId> = judges.filter(|member| lot(member, |audits| audits.judge)).collect();
-    if !members.is_empty() && is_fair(&settled.sampling) {
+    if !members.is_empty() && settled.plain && is_fair(&settled.sampling) {
         tasks.push(Task::Writers { members, sampling: settled.sampling.clone() });
     }
     tasks.extend(judges.into_iter().map(|member| Task::Judge { member, draw: rng.random() }));
@@ -59,11 +59,16 @@ fn is_fair(sampling: &Sampling) -> bool {
     /// Above this a model begins to say what it does not believe.
     const TEMPERATURE: f32 = 0.7;
     sampling.stop.is_empty()
+        && sampling.logit_bias.is_empty()
         && sampling.max_tokens.is_none_or(|max| max >= TOKENS)
         && sampling.temperature.is_none_or(|heat| heat <= TEMPERATURE)
 }
 
 fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
+    if !settled.plain {
+        // Without what else its writer was given, nobody comes to the same number.
+        return None;
+    }
     Some(Claim {
         writer: candidate.writer,
         messages: settled.messages.clone(),

@@ -1,6 +1,6 @@
 //! How fast this machine runs a model, and which models are in the program.
 
-use std::{fmt, path::Path, time::Instant};
+use std::{fmt, time::Instant};
 
 use shoal_proto::{
     generate::{ChatMessage, Generate, Sampling},
@@ -13,7 +13,7 @@ use super::{
     score,
     write::{self, Asker, Halt},
 };
-use crate::engine::EngineError;
+use crate::{engine::EngineError, pull::Found};
 
 /// Tokens a second of one stream.
 #[derive(Clone, Debug)]
@@ -73,14 +73,9 @@ pub fn models() -> String {
     if rows.is_empty() { "no models are bundled".to_owned() } else { rows.join("\n") }
 }
 
-/// Reads, writes `tokens` tokens (ending where the model ends, then again) and judges with `model`:
-/// a folder, or `bundled:NAME`.
-pub fn measure(model: &str, tokens: u32) -> Result<Speeds, BenchError> {
-    let files = match model.strip_prefix("bundled:") {
-        Some(name) => Files::bundled(name)?,
-        None => Files::folder(Path::new(model))?,
-    };
-    let loaded = Loaded::open(&files, &Options::default())?;
+/// Reads, writes `tokens` tokens (ending where the model ends, then again) and judges.
+pub fn measure(found: &Found, tokens: u32) -> Result<Speeds, BenchError> {
+    let loaded = Loaded::open(&Files::found(found)?, &Options::default())?;
     let question = "What is 47 plus 385?";
     let messages = vec![ChatMessage {
         role: "user".to_owned(),

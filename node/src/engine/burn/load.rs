@@ -17,7 +17,7 @@ use crate::{
     model::{
         LoadError,
         files::Files,
-        template::Template,
+        template::{Choice, Template},
         tokenizer::{Tokenizer, json},
     },
 };
@@ -71,7 +71,7 @@ impl Loaded {
         let names = files.weights()?;
         let config = shape::read(files)?;
         let tokenizer = Tokenizer::read(files, config.vocab_size)?;
-        let template = Template::read(files)?;
+        let template = Template::read(files, &Choice::Own)?;
         let mut digest = Sha256::new();
         let mut store = weights::Weights::new(files);
         for name in names {

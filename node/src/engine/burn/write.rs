@@ -112,7 +112,7 @@ impl Loaded {
         let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
         let text = self
             .template
-            .render(messages)
+            .render(messages, None, "")
             .map_err(|_| refused("the model's chat template refuses this conversation"))?;
         let tokens = self
             .tokenizer

@@ -1,9 +1,12 @@
 //! Reads what an endpoint streams. Lenient: endpoints send `finish_reason: ""`, `role: ""`, usage
 //! in a chunk of its own or in the last one, errors in the middle of a stream.
 
-use serde_json::Value;
-use shoal_proto::generate::{Done, Fault, Finish, Generate};
+mod calls;
 
+use serde_json::Value;
+use shoal_proto::generate::{Done, Fault, Finish, Generate, TokenLogprob};
+
+use self::calls::Calls;
 use super::fault::Said;
 use crate::engine::EngineError;
 
@@ -22,6 +25,11 @@ pub(super) struct Reply {
     pieces: u32,
     finish: Option<Finish>,
     usage: Option<(u32, u32)>,
+    cached_tokens: u32,
+    calls: Calls,
+    /// As long as all of them made sense.
+    tokens: Vec<TokenLogprob>,
+    senseless: bool,
 }
 
 impl Reply {
@@ -47,16 +55,44 @@ impl Reply {
                 _ => Finish::Stop,
             });
         }
+        if let Some(tokens) = choice.pointer("/logprobs/content").and_then(Value::as_array) {
+            self.tokens(tokens);
+        }
+        if let Some(bits) = choice.pointer("/delta/tool_calls").and_then(Value::as_array) {
+            let bytes = self.calls.read(bits);
+            self.grow(bytes)?;
+        }
         let text = choice.pointer("/delta/content").or_else(|| choice.get("text"));
         let Some(text) = text.and_then(Value::as_str).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        self.bytes += text.len();
+        self.grow(text.len())?;
+        Ok(Some(text.to_owned()))
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), Said> {
+        self.bytes += bytes;
         self.pieces = self.pieces.saturating_add(1);
         if self.bytes > TEXT_MAX {
             return Err(Said::of("the answer is over 1 MiB"));
         }
-        Ok(Some(text.to_owned()))
+        Ok(())
+    }
+
+    /// Log-probabilities with a number that is none are of no use, and neither is half a list.
+    fn tokens(&mut self, tokens: &[Value]) {
+        let read = tokens.iter().map(|one| {
+            let top = one.get("top_logprobs").and_then(Value::as_array);
+            let top = top.into_iter().flatten().filter_map(token).collect();
+            Some(TokenLogprob { top, ..token(one)? })
+        });
+        match read.collect::<Option<Vec<_>>>() {
+            Some(read) if !self.senseless => self.tokens.extend(read),
+            _ => {
+                self.senseless = true;
+                self.tokens.clear();
+            }
+        }
     }
 
     fn count(&mut self, usage: &Value) {
@@ -66,6 +102,8 @@ impl Reply {
         {
             self.usage = Some((prompt, completion));
         }
+        let cached = usage.pointer("/prompt_tokens_details/cached_tokens").and_then(Value::as_u64);
+        self.cached_tokens = cached.map_or(self.cached_tokens, clamp);
     }
 
     /// The stream has ended. One that ended without saying why was cut off.
@@ -75,8 +113,32 @@ impl Reply {
         };
         let estimate = || (clamp(self.prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64), self.pieces);
         let (prompt_tokens, completion_tokens) = self.usage.unwrap_or_else(estimate);
-        Ok(Done { finish: finish.into(), prompt_tokens, completion_tokens, ..Done::default() })
+        let tool_calls = self.calls.done();
+        let finish = if tool_calls.is_empty() { finish } else { Finish::ToolCalls };
+        Ok(Done {
+            finish: finish.into(),
+            prompt_tokens,
+            completion_tokens,
+            tool_calls,
+            tokens: self.tokens,
+            cached_tokens: self.cached_tokens,
+            logprob: None,
+        })
     }
+}
+
+/// `{token, logprob, bytes}`; the bytes come first, because a token need not be whole characters.
+fn token(one: &Value) -> Option<TokenLogprob> {
+    let bytes = one.get("bytes").and_then(Value::as_array).map(|bytes| {
+        bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
+    });
+    let text = || one.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
+    let bytes: Option<Vec<u8>> = bytes.unwrap_or_else(text);
+    let logprob = one.get("logprob").and_then(Value::as_f64)?;
+    // Rounding makes some a hair more likely than certain.
+    let logprob = if logprob > 0.0 && logprob < 1e-3 { 0.0 } else { logprob };
+    let sound = logprob.is_finite() && logprob <= 0.0;
+    Some(TokenLogprob { bytes: bytes?, logprob, top: Vec::new() }).filter(|_| sound)
 }
 
 fn clamp(tokens: u64) -> u32 {

@@ -1,8 +1,10 @@
 mod endpoint;
 
+use serde_json::json;
 use shoal_proto::{
-    generate::{Finish, Sampling},
+    generate::{ChatMessage, Finish, Format, FormatKind, Sampling, TokenBias, TokenLogprob},
     judge::{Kind, Pair},
+    tools::{Function, ToolCall, ToolChoice, Tools},
 };
 
 use super::*;
@@ -18,6 +20,7 @@ fn settings(endpoint: &Endpoint) -> Settings {
         name: None,
         context: None,
         judges: false,
+        can: Some(Abilities::default()),
     }
 }
 
@@ -114,6 +117,173 @@ async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
     assert_eq!(asked[0].body, expected);
     assert_eq!(upstream.model().context, 2048);
     assert!(!upstream.model().certainty && !upstream.model().likelihood);
+}
+
+fn rich_ask() -> Generate {
+    let call = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{\"a\":1}".into() };
+    let asking = ChatMessage { tool_calls: vec![call], ..ChatMessage::new("assistant", "") };
+    let result = ChatMessage { tool_call_id: "c1".into(), ..ChatMessage::new("tool", "3") };
+    let function = Function {
+        name: "add".into(),
+        parameters: r#"{"type":"object"}"#.into(),
+        strict: true,
+        ..Function::default()
+    };
+    let mut tools = Tools { functions: vec![function], named: "add".into(), ..Tools::default() };
+    tools.set_choice(ToolChoice::Named);
+    let format = Format {
+        kind: FormatKind::JsonSchema.into(),
+        body: r#"{"type":"object"}"#.into(),
+        name: "sum".into(),
+        strict: true,
+    };
+    let image = "data:image/png;base64,AAAA".to_owned();
+    Generate {
+        messages: vec![
+            ChatMessage { images: vec![image], ..ChatMessage::new("user", "1 + 2?") },
+            asking,
+            result,
+        ],
+        sampling: Some(Sampling {
+            top_k: Some(40),
+            min_p: Some(0.05),
+            repetition_penalty: Some(1.1),
+            presence_penalty: Some(0.5),
+            frequency_penalty: Some(-0.5),
+            logit_bias: vec![TokenBias { token: 7, bias: -100.0 }],
+            logprobs: Some(2),
+            ..Sampling::default()
+        }),
+        tools: Some(tools),
+        format: Some(format),
+        template_variables: r#"{"reasoning_effort":"low","enable_thinking":false}"#.into(),
+    }
+}
+
+#[test]
+fn every_field_reaches_the_endpoint_under_its_name_there() {
+    let can = Abilities { tools: true, json: true, vision: true, embeddings: false };
+    let body = request::body("m", &rich_ask(), can).unwrap();
+    let function = json!({"name": "add", "parameters": {"type": "object"}, "strict": true});
+    let expected = json!({
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "text", "text": "1 + 2?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{\"a\":1}"}},
+            ]},
+            {"role": "tool", "tool_call_id": "c1", "content": "3"},
+        ],
+        "stream": true,
+        "stream_options": {"include_usage": true},
+        "top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1,
+        "presence_penalty": 0.5, "frequency_penalty": -0.5, "logit_bias": {"7": -100.0},
+        "logprobs": true, "top_logprobs": 2,
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": "add"}},
+        "parallel_tool_calls": false,
+        "response_format": {"type": "json_schema", "json_schema":
+            {"name": "sum", "schema": {"type": "object"}, "strict": true}},
+        "reasoning_effort": "low",
+        "chat_template_kwargs": {"enable_thinking": false},
+    });
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn what_the_model_cannot_do_is_refused_before_it_is_asked() {
+    let nothing = Abilities::default();
+    let fault = |ask: &Generate, can| request::body("m", ask, can).unwrap_err().fault;
+    assert_eq!(fault(&rich_ask(), nothing), Fault::Unsupported);
+    assert_eq!(fault(&rich_ask(), Abilities { tools: true, ..nothing }), Fault::Unsupported);
+    let lark = Format { kind: FormatKind::Lark.into(), ..Format::default() };
+    assert_eq!(fault(&Generate { format: Some(lark), ..ask() }, nothing), Fault::Unsupported);
+    // History with calls is text to a model that knows none.
+    let history = Generate { messages: rich_ask().messages[1..].to_vec(), ..ask() };
+    let body = request::body("m", &history, nothing).unwrap();
+    assert_eq!(body["messages"][0]["content"], r#"{"arguments":"{\"a\":1}","name":"add"}"#);
+    assert_eq!(body["messages"][1], json!({"role": "user", "content": "3"}));
+}
+
+#[tokio::test]
+async fn calls_and_log_probabilities_of_a_stream_are_in_its_end() {
+    let writes = vec![
+        event(
+            r#"{"choices":[{"delta":{"content":"Hm"},"logprobs":{"content":[{"token":"Hm","logprob":-0.5,"bytes":[72,109],"top_logprobs":[{"token":"Hm","logprob":-0.5,"bytes":null}]}]}}]}"#,
+        ),
+        event(
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]}}]}"#,
+        ),
+        event(
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]}}]}"#,
+        ),
+        event(r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#),
+        event(
+            r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":8}}}"#,
+        ),
+    ];
+    let (text, done) = hear(Chat::Stream(writes)).await;
+    let done = done.unwrap();
+    assert_eq!((text.as_str(), done.finish(), done.cached_tokens), ("Hm", Finish::ToolCalls, 8));
+    let expected = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
+    assert_eq!(done.tool_calls, [expected]);
+    let token = TokenLogprob { bytes: b"Hm".to_vec(), logprob: -0.5, top: Vec::new() };
+    assert_eq!(done.tokens, [TokenLogprob { top: vec![token.clone()], ..token }]);
+}
+
+#[tokio::test]
+async fn log_probabilities_that_are_none_are_left_out() {
+    let writes = vec![
+        event(
+            r#"{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-1}]}}]}"#,
+        ),
+        event(
+            r#"{"choices":[{"delta":{"content":"b"},"logprobs":{"content":[{"token":"b","logprob":7}]}}]}"#,
+        ),
+        event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#),
+    ];
+    assert_eq!(hear(Chat::Stream(writes)).await.1.unwrap().tokens, []);
+}
+
+#[tokio::test]
+async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
+    let body = r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}],"usage":{"prompt_tokens":6}}"#;
+    let endpoint = Endpoint::start(LISTED, Chat::Status(200, body)).await;
+    let can = Abilities { embeddings: true, ..Abilities::default() };
+    let settings = Settings { can: Some(can), ..settings(&endpoint) };
+    let upstream = Upstream::connect(&settings).await.unwrap();
+    assert!(upstream.model().embeds);
+    let inputs = vec!["a".to_owned(), "b".to_owned()];
+    let embedded = upstream.embed(Embed { inputs: inputs.clone() }).await.unwrap();
+    let values: Vec<_> = embedded.vectors.iter().map(|one| one.values.clone()).collect();
+    assert_eq!((values, embedded.prompt_tokens), (vec![vec![0.6, 0.8], vec![0.0, 1.0]], 6));
+    let short = Embed { inputs: inputs[..1].to_vec() };
+    assert_eq!(upstream.embed(short).await.unwrap_err().fault, Fault::Engine);
+    let unable = Upstream::connect(&Settings { can: Some(Abilities::default()), ..settings });
+    let unable = unable.await.unwrap().embed(Embed { inputs }).await.unwrap_err();
+    assert_eq!(unable.fault, Fault::Unsupported);
+}
+
+#[tokio::test]
+async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
+    let chat = r#"{"choices":[{"message":{"content":"x"}}]}"#;
+    let endpoint = Endpoint::start(LISTED, Chat::Status(200, chat)).await;
+    let find = Settings { can: None, ..settings(&endpoint) };
+    let model = Upstream::connect(&find).await.unwrap().model().clone();
+    // It takes tools; what it answers to a text is no vector.
+    assert_eq!(
+        (model.tools, model.embeds, model.vision, model.constrained),
+        (true, false, false, false)
+    );
+    let refuses = Endpoint::start(LISTED, Chat::Status(400, "no tools")).await;
+    let find = Settings { can: None, ..settings(&refuses) };
+    assert!(!Upstream::connect(&find).await.unwrap().model().tools);
+    let can = Abilities::read("tools, json,vision").unwrap();
+    assert_eq!(can, Abilities { tools: true, json: true, vision: true, embeddings: false });
+    assert!(Abilities::read("tolls").unwrap_err().contains("tolls"));
 }
 
 #[tokio::test]
@@ -263,6 +433,7 @@ async fn nobody_at_the_address_is_one_line() {
         name: None,
         context: None,
         judges: false,
+        can: Some(Abilities::default()),
     };
     let error = Upstream::connect(&settings).await.unwrap_err();
     assert!(
@@ -280,6 +451,7 @@ fn a_wrong_url_or_key_is_named() {
         name: None,
         context: None,
         judges: false,
+        can: Some(Abilities::default()),
     };
     for url in ["localhost:8080", "ftp://host", "nonsense", ""] {
         assert!(

@@ -8,13 +8,13 @@ use crate::model::{
     files::Files,
     folder::{Kept, tiny},
     step::{Broken, Decode, PAGE, Span},
-    template::Template,
+    template::{Choice, Template},
     tokenizer::Tokenizer,
     words::{Pooling, Words},
 };
 
 /// Tokens of the tiny vocabulary: fifteen letters, then these.
-pub(super) const VOCAB: usize = 18;
+pub(crate) const VOCAB: usize = 18;
 pub(super) const END: u32 = 16;
 
 /// What it does when it reads a letter.
@@ -24,21 +24,17 @@ pub(super) const PANICS: u32 = 14;
 pub(super) fn words() -> Arc<Words> {
     let folder = tiny(64, Kept::F32);
     let files = Files::folder(folder.path()).unwrap();
-    Arc::new(Words {
-        tokenizer: Tokenizer::read(&files, VOCAB).unwrap(),
-        template: Template::read(&files).unwrap(),
-        defaults: Defaults::greedy(),
-        card: shoal_proto::hello::Model::default(),
-        pooling: Pooling::Mean,
-    })
+    let tokenizer = Tokenizer::read(&files, VOCAB).unwrap();
+    let template = Template::read(&files, &Choice::Own).unwrap();
+    Arc::new(Words::new(tokenizer, template, Defaults::greedy(), Pooling::Mean))
 }
 
 /// The model.
 #[derive(Debug)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub(super) context: usize,
     /// How many of the last tokens decide what comes next: few of them make it repeat itself.
-    pub(super) memory: usize,
+    pub(crate) memory: usize,
     /// Whether [`BREAKS`] and [`PANICS`] do what they say.
     pub(super) fragile: bool,
     /// Token and position in each place of each page.
@@ -48,7 +44,7 @@ pub(super) struct Fake {
 
 /// What the test knows of the model's steps, and how it holds them up.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Steps(Arc<(Mutex<State>, Condvar)>);
+pub(crate) struct Steps(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -60,7 +56,7 @@ struct State {
 
 impl Steps {
     /// Tokens of each span of each step so far.
-    pub(super) fn seen(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn seen(&self) -> Vec<Vec<usize>> {
         self.0.0.lock().unwrap().seen.clone()
     }
 
@@ -98,7 +94,7 @@ impl Steps {
 }
 
 impl Fake {
-    pub(super) fn new(context: usize) -> (Self, Steps) {
+    pub(crate) fn new(context: usize) -> (Self, Steps) {
         let steps = Steps::default();
         let fake = Self {
             context,
@@ -111,7 +107,7 @@ impl Fake {
     }
 
     /// The logits after `tokens`, without any pages.
-    pub(super) fn logits(&self, tokens: &[u32]) -> Vec<f32> {
+    pub(crate) fn logits(&self, tokens: &[u32]) -> Vec<f32> {
         let from = tokens.len().saturating_sub(self.memory);
         let seed = tokens[from..].iter().fold(7, |seed, token| mix(seed ^ u64::from(*token)));
         (0..VOCAB as u64).map(|token| 4.0 * unit(seed ^ (token << 32))).collect()

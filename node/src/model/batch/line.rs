@@ -10,7 +10,10 @@ use tokio::sync::{
     oneshot,
 };
 
-use crate::engine::{EngineError, Event};
+use crate::{
+    engine::{EngineError, Event},
+    model::step::Broken,
+};
 
 /// Events that wait for a slow gateway; text beyond that gathers in one piece.
 const EVENTS: usize = 32;
@@ -100,6 +103,12 @@ pub(super) fn busy() -> EngineError {
 /// The model's code failed, not the ask.
 pub(super) fn broken(why: &str) -> EngineError {
     EngineError::new(Fault::Engine, why)
+}
+
+impl From<Broken> for EngineError {
+    fn from(_: Broken) -> Self {
+        broken("the model's numbers are broken")
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! An ask becomes orders: token sequences, and what is to be learnt from each. Done on a thread of
 //! its own, so that no answer waits while a long prompt is cut into tokens.
 
+use std::fmt;
+
 use shoal_proto::{
     embed::Embed,
     generate::{Fault, Generate, Sampling},
     judge::{Judge, Kind, Pair},
+    tools::ToolChoice,
 };
 
 use crate::{
     engine::EngineError,
-    model::words::{Pooling, Words},
+    model::{
+        grammar::Constraint,
+        tools::CallParser,
+        words::{Pooling, Talk, Words},
+    },
 };
 
 /// What is asked.
@@ -34,13 +41,32 @@ pub(super) struct Order {
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// How it goes on: an answer of at most so many tokens.
-    Write { sampling: Box<Sampling>, limit: usize },
+    Write(Box<Answer>),
     /// How likely these tokens are from `next` on; `beyond` more do not fit the context.
     Score { targets: Vec<u32>, beyond: usize },
     /// Which of two letters is likelier after it.
     Verdict { first: Vec<u32>, second: Vec<u32> },
     /// Its place in the model's space.
     Embed(Pooling),
+}
+
+/// How an answer is to be written.
+pub(super) struct Answer {
+    pub(super) sampling: Sampling,
+    /// Tokens at most.
+    pub(super) limit: usize,
+    /// The form that it must have.
+    pub(super) constraint: Option<Constraint>,
+    /// Takes the calls out of it, where it may call functions.
+    pub(super) calls: Option<CallParser>,
+    /// Whether a judge can read it after the same prompt.
+    pub(super) certain: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 /// What limits an answer.
@@ -50,7 +76,6 @@ pub(super) struct Limits {
     pub(super) context: usize,
     /// Tokens of an answer for which the ask sets no limit.
     pub(super) answer_tokens: usize,
-    pub(super) vocab: usize,
 }
 
 /// The orders of an ask, one for each part of its result, and the tokens to be read for it.
@@ -81,16 +106,40 @@ pub(super) fn orders(
 
 fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, EngineError> {
     let sampling = words.sampling(ask.sampling.as_ref());
-    let tokens = words.prompt(&ask.messages, limits.context)?;
+    let tools = ask
+        .tools
+        .as_ref()
+        .filter(|tools| !tools.functions.is_empty() && tools.choice() != ToolChoice::None);
+    let variables = ask.template_variables.as_str();
+    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables };
+    let tokens = words.prompt(talk, limits.context)?;
     let asked = sampling.max_tokens.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
     let limit = asked.unwrap_or(limits.answer_tokens).min(limits.context - tokens.len());
-    let next = tokens.len() - 1;
-    Ok(Order { tokens, next, purpose: Purpose::Write { sampling: Box::new(sampling), limit } })
+    let dialect = words.template.dialect();
+    let held = tools.is_some_and(|tools| {
+        tools.choice() != ToolChoice::Auto || tools.functions.iter().any(|each| each.strict)
+    });
+    let constraint = if ask.format.is_some() || held {
+        let called = tools.map(|tools| (tools, dialect));
+        Constraint::new(ask.format.as_ref(), called, words.grammars()?)?
+    } else {
+        None
+    };
+    let answer = Answer {
+        sampling,
+        limit,
+        constraint,
+        calls: tools.map(|tools| CallParser::new(dialect, tools)),
+        // A judge is told of no variables.
+        certain: variables.is_empty(),
+    };
+    Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Write(Box::new(answer)) })
 }
 
 /// The conversation counts once: that is how often it is read.
 fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usize), EngineError> {
-    let prompt = words.prompt(&ask.messages, limits.context)?;
+    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables: "" };
+    let prompt = words.prompt(talk, limits.context)?;
     let next = prompt.len() - 1;
     let mut read = prompt.len();
     let score = |candidate: &String| {

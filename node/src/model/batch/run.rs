@@ -13,15 +13,19 @@ use super::{
     asks::Asks,
     cache::Cache,
     line::{Line, broken},
+    metrics::Metrics,
     order::Order,
     pace::Pace,
     queue::{Decision, Queue},
     schedule::{Budget, Turn, plan},
     sequence::{Around, News, Sequence},
 };
-use crate::model::{
-    step::{Broken, Decode, PAGE, Span},
-    words::Words,
+use crate::{
+    engine::EngineError,
+    model::{
+        step::{Broken, Decode, PAGE, Span},
+        words::Words,
+    },
 };
 
 /// Bytes of logits in one step, beside those of answers: a judge of a vocabulary of 150,000
@@ -51,22 +55,38 @@ pub(super) struct Runner<'w, D> {
     running: BTreeMap<u64, Sequence<'w>>,
     next: u64,
     pace: Pace,
+    guesses: bool,
+    metrics: Metrics,
+}
+
+/// How a runner works.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// Pages of the cache.
+    pub(super) pages: usize,
+    /// Sequences that run at the same time.
+    pub(super) most: usize,
+    /// Whether answers are guessed at.
+    pub(super) guesses: bool,
+    pub(super) metrics: Metrics,
 }
 
 impl<'w, D: Decode> Runner<'w, D> {
-    /// `pages` of the cache, which are reserved now.
-    pub(super) fn new(mut decoder: D, words: &'w Words, pages: usize, most: usize) -> Self {
-        decoder.reserve(pages);
+    /// Reserves the pages.
+    pub(super) fn new(mut decoder: D, words: &'w Words, settings: Settings) -> Self {
+        decoder.reserve(settings.pages);
         Self {
             decoder,
             words,
-            most,
-            cache: Cache::new(pages),
+            most: settings.most,
+            cache: Cache::new(settings.pages),
             asks: Asks::default(),
             queue: Queue::new(),
             running: BTreeMap::new(),
             next: 0,
             pace: Pace::new(),
+            guesses: settings.guesses,
+            metrics: settings.metrics,
         }
     }
 
@@ -110,9 +130,21 @@ impl<'w, D: Decode> Runner<'w, D> {
     fn turn(&mut self) {
         self.dismiss();
         self.admit();
+        if self.guesses {
+            self.guess();
+        }
         let turns = self.plan();
         let turns = self.make_room(turns);
+        self.count(turns.len());
         self.step(&turns);
+    }
+
+    fn count(&self, sequences: usize) {
+        if sequences > 0 {
+            self.metrics.sequences.observe(sequences as f64);
+        }
+        self.metrics.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+        self.metrics.pages(self.cache.in_use(), self.cache.available());
     }
 
     /// Lets go of what nobody waits for any more.
@@ -137,9 +169,19 @@ impl<'w, D: Decode> Runner<'w, D> {
             let Some(mut sequence) = self.queue.next(|next| decide(next, running, cache)) else {
                 return;
             };
-            sequence.enter(&mut self.cache);
+            if let Some(found) = sequence.enter(&mut self.cache) {
+                self.metrics.found(found, sequence.tokens());
+            }
             self.running.insert(self.next, sequence);
             self.next += 1;
+        }
+    }
+
+    /// Guesses at answers as long as a step is hardly longer for it.
+    fn guess(&mut self) {
+        let mut rows = self.running.values().filter(|sequence| sequence.is_writing()).count();
+        for sequence in self.running.values_mut() {
+            rows += sequence.guess(rows, &self.pace);
         }
     }
 
@@ -164,6 +206,7 @@ impl<'w, D: Decode> Runner<'w, D> {
                     break;
                 }
                 if let Some((_, mut last)) = self.running.pop_last() {
+                    self.metrics.gave_way.inc();
                     last.leave(&mut self.cache);
                     self.queue.push_front(last.ask, last);
                 }
@@ -193,7 +236,7 @@ impl<'w, D: Decode> Runner<'w, D> {
             for turn in turns {
                 match self.compute(&[turn], hidden) {
                     Ok(rows) => self.deal(&[turn], &rows, hidden),
-                    Err(Broken) => self.fail(turn.serial),
+                    Err(broken) => self.fail(turn.serial, broken.into()),
                 }
             }
         }
@@ -217,6 +260,7 @@ impl<'w, D: Decode> Runner<'w, D> {
                 self.asks.serve(sequence.ask, turn.tokens);
             }
         }
+        self.metrics.read(writing, reading);
         self.pace.took(writing, reading, seconds);
     }
 
@@ -231,7 +275,7 @@ impl<'w, D: Decode> Runner<'w, D> {
             let around = Around { words: self.words, vocab, cache: &mut self.cache };
             match sequence.read(turn, own.into_iter(), around) {
                 Ok(news) => self.tell(turn.serial, news),
-                Err(Broken) => self.fail(turn.serial),
+                Err(error) => self.fail(turn.serial, error),
             }
         }
     }
@@ -239,6 +283,7 @@ impl<'w, D: Decode> Runner<'w, D> {
     fn tell(&mut self, serial: u64, news: News) {
         let Some(sequence) = self.running.get_mut(&serial) else { return };
         let (ask, at) = (sequence.ask, sequence.part);
+        self.metrics.guessed(news.guessed.0, news.guessed.1);
         self.asks.tell(ask, &news.text);
         if let Some(part) = news.part {
             sequence.leave(&mut self.cache);
@@ -248,9 +293,9 @@ impl<'w, D: Decode> Runner<'w, D> {
     }
 
     /// One sequence is broken, and its ask with it.
-    fn fail(&mut self, serial: u64) {
+    fn fail(&mut self, serial: u64, error: EngineError) {
         let Some(ask) = self.running.get(&serial).map(|sequence| sequence.ask) else { return };
-        self.asks.fail(ask, broken("the model's numbers are broken"));
+        self.asks.fail(ask, error);
         self.drop_sequences(ask);
     }
 

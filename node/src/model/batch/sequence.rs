@@ -10,14 +10,19 @@ use shoal_proto::{
 
 use super::{
     cache::{Cache, Hold, pages_of},
+    draft::Draft,
     learn::{Pool, Scorer, verdict},
     order::{Order, Purpose},
+    pace::Pace,
     schedule::{Turn, View},
     write::{Said, Writer},
 };
-use crate::model::{
-    step::{Broken, PAGE, Span, Want},
-    words::Words,
+use crate::{
+    engine::EngineError,
+    model::{
+        step::{Broken, PAGE, Span, Want},
+        words::Words,
+    },
 };
 
 /// A sequence, waiting or running.
@@ -41,7 +46,7 @@ pub(super) struct Sequence<'w> {
 
 #[derive(Debug)]
 enum Reader<'w> {
-    Write(Box<Writer<'w>>),
+    Write(Box<Writing<'w>>),
     Score(Scorer),
     Verdict {
         first: Vec<u32>,
@@ -51,6 +56,13 @@ enum Reader<'w> {
     Embed(Pool),
     /// Nothing: it is over.
     Over,
+}
+
+/// An answer, and guesses at it.
+#[derive(Debug)]
+struct Writing<'w> {
+    writer: Writer<'w>,
+    draft: Draft,
 }
 
 /// What a sequence does not own and needs when it was read.
@@ -84,9 +96,10 @@ pub(super) struct News {
 impl<'w> Sequence<'w> {
     pub(super) fn new(ask: u64, part: usize, order: Order, words: &'w Words) -> Self {
         let reader = match order.purpose {
-            Purpose::Write { sampling, limit } => {
-                Reader::Write(Box::new(Writer::new(words, &sampling, limit, &order.tokens)))
-            }
+            Purpose::Write(answer) => Reader::Write(Box::new(Writing {
+                writer: Writer::new(words, *answer, &order.tokens),
+                draft: Draft::new(),
+            })),
             Purpose::Score { targets, beyond } => Reader::Score(Scorer::new(targets, beyond)),
             Purpose::Verdict { first, second } => Reader::Verdict { first, second, is: 0.5 },
             Purpose::Embed(pooling) => Reader::Embed(Pool::new(pooling)),
@@ -104,16 +117,18 @@ impl<'w> Sequence<'w> {
         }
     }
 
-    /// Begins with what was read before.
-    pub(super) fn enter(&mut self, cache: &mut Cache) {
+    /// Begins with what was read before. The first time, says how many tokens that are.
+    pub(super) fn enter(&mut self, cache: &mut Cache) -> Option<usize> {
         self.hold = cache.find(self.needless());
         self.past = self.hold.shared();
+        let first = self.cached.is_none();
         self.cached.get_or_insert(self.past);
+        first.then_some(self.past)
     }
 
-    /// Tokens that were read for others; `None`: it was never in.
-    pub(super) fn cached(&self) -> Option<usize> {
-        self.cached
+    /// Tokens that are known of it.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens.len()
     }
 
     /// Gives its pages back. What it has learnt stays: it may come in again.
@@ -146,6 +161,19 @@ impl<'w> Sequence<'w> {
         let equal = self.tokens.iter().zip(tokens).take_while(|(ours, theirs)| ours == theirs);
         let pages = equal.count() / PAGE;
         if pages * PAGE > self.past { pages } else { 0 }
+    }
+
+    /// Guesses what it writes next, for a step of `rows` rows without the guess, where that is
+    /// likely to save time. Says how many tokens.
+    pub(super) fn guess(&mut self, rows: usize, pace: &Pace) -> usize {
+        if !self.is_writing() {
+            return 0;
+        }
+        let Reader::Write(writing) = &mut self.reader else { return 0 };
+        // The last token that may be written is nobody's guess: nothing is asked after it.
+        let most = writing.writer.left().saturating_sub(1);
+        self.drafted = writing.draft.propose(&mut self.tokens, most, rows, pace);
+        self.drafted
     }
 
     /// Whether its vectors are wanted in place of logits.
@@ -184,16 +212,16 @@ impl<'w> Sequence<'w> {
         turn: &Turn,
         rows: impl Iterator<Item = &'r [f32]>,
         around: Around<'_>,
-    ) -> Result<News, Broken> {
+    ) -> Result<News, EngineError> {
         let Around { words, vocab, cache } = around;
         let (had, drafted) = (self.tokens.len() - self.drafted, self.drafted);
         self.past += turn.tokens;
         let mut said = Said::default();
         for row in rows {
             match &mut self.reader {
-                Reader::Write(writer) => {
+                Reader::Write(writing) => {
                     let at = self.tokens.len() - self.drafted;
-                    let token = writer.take(row, &mut said)?;
+                    let token = writing.writer.take(row, &mut said)?;
                     let guessed = self.drafted > 0 && self.tokens.get(at) == Some(&token);
                     if guessed && said.end.is_none() {
                         self.drafted -= 1;
@@ -209,7 +237,7 @@ impl<'w> Sequence<'w> {
                 Reader::Score(scorer) => scorer.take(words, row)?,
                 Reader::Verdict { first, second, is } => *is = verdict(row, first, second)?,
                 Reader::Embed(pool) => pool.take(row),
-                Reader::Over => return Err(Broken),
+                Reader::Over => return Err(Broken.into()),
             }
         }
         if turn.want != Want::Nothing && !matches!(self.reader, Reader::Write(_)) {
@@ -217,6 +245,9 @@ impl<'w> Sequence<'w> {
         }
         cache.keep(&mut self.hold, self.tokens.get(..self.past).unwrap_or_default());
         let right = (self.tokens.len() - had).saturating_sub(1).min(drafted);
+        if let Reader::Write(writing) = &mut self.reader {
+            writing.draft.learn(right, drafted);
+        }
         let part =
             if self.is_over(turn, &said) { Some(self.finish(&mut said, vocab)?) } else { None };
         Ok(News { text: said.text, part, guessed: (right, drafted) })
@@ -232,17 +263,17 @@ impl<'w> Sequence<'w> {
         }
     }
 
-    fn finish(&mut self, said: &mut Said, vocab: usize) -> Result<Part, Broken> {
+    fn finish(&mut self, said: &mut Said, vocab: usize) -> Result<Part, EngineError> {
         let cached = self.cached.unwrap_or(0);
         Ok(match mem::replace(&mut self.reader, Reader::Over) {
-            Reader::Write(writer) => {
+            Reader::Write(writing) => {
                 let finish = said.end.unwrap_or(Finish::Length);
-                Part::Done(Box::new(writer.finish(finish, cached, said)))
+                Part::Done(Box::new(writing.writer.finish(finish, cached, said)))
             }
             Reader::Score(scorer) => Part::Score(scorer.finish(vocab)),
             Reader::Verdict { is, .. } => Part::Verdict(is),
             Reader::Embed(pool) => Part::Vector(pool.finish()?),
-            Reader::Over => return Err(Broken),
+            Reader::Over => return Err(Broken.into()),
         })
     }
 

@@ -10,22 +10,32 @@ use super::{
     fake::{END, Fake, Steps, VOCAB, words},
     *,
 };
-use crate::model::{folder::LETTERS, sample::LogSum};
+use crate::model::{folder::LETTERS, sample::LogSum, words::Talk};
 
 mod answers;
+mod forms;
+mod guesses;
 mod sharing;
 
 fn options() -> Options {
-    Options { sequences: 4, asks: 16, cache_bytes: 64 * 100, answer_tokens: 1000 }
+    Options { sequences: 4, asks: 16, cache_bytes: 64 * 100, answer_tokens: 1000, guesses: false }
 }
 
 fn start(context: usize, options: &Options) -> (Batch, Steps) {
     let (fake, steps) = Fake::new(context);
-    (Batch::start(fake, words(), options).unwrap(), steps)
+    (begin(fake, options), steps)
+}
+
+fn begin(fake: Fake, options: &Options) -> Batch {
+    Batch::start(fake, words(), options, Metrics::new().unwrap()).unwrap()
 }
 
 fn said(text: &str) -> Vec<ChatMessage> {
     vec![ChatMessage::new("user", text)]
+}
+
+fn talk(messages: &[ChatMessage]) -> Talk<'_> {
+    Talk { messages, tools: None, variables: "" }
 }
 
 fn ask(text: &str, sampling: Sampling) -> Generate {

@@ -153,7 +153,7 @@ fn biases_and_penalties_move_the_likeliest() {
     let presence = Sampling { presence_penalty: Some(0.15), ..greedy.clone() };
     assert_eq!(many(&presence, &logits, 4), [0, 1, 0, 0]);
     let frequency = Sampling { frequency_penalty: Some(1.0), ..greedy.clone() };
-    assert_eq!(many(&frequency, &logits, 6), [0, 1, 0, 1, 2, 0]);
+    assert_eq!(many(&frequency, &logits, 6), [0, 1, 0, 1, 0, 2]);
 
     // 2 / 1.1 and 1.9; then both are divided. The prompt's tokens count for this one only.
     let repetition = Sampling { repetition_penalty: Some(1.1), ..greedy.clone() };

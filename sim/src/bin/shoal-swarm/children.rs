@@ -91,6 +91,23 @@ impl Children {
         Ok(())
     }
 
+    /// Runs a program to its end, with what it says about its progress shown as it comes. Dropping
+    /// the future ends it, and so does our own end, as for all the others.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails; it has said why by then.
+    pub(crate) async fn finish(mut program: Program) -> Result<()> {
+        program.command.arg("--until-stdin-closes").stdin(Stdio::piped()).stdout(Stdio::null());
+        let name = program.name;
+        let mut command = Command::from(program.command);
+        let child = command.kill_on_drop(true).spawn();
+        let mut child = child.with_context(|| format!("cannot start {name}"))?;
+        // `wait` would close its standard input, which tells it to end.
+        let _open = child.stdin.take();
+        let status = child.wait().await.with_context(|| format!("lost {name}"))?;
+        if status.success() { Ok(()) } else { Err(anyhow!("{name} ended ({status})")) }
+    }
+
     pub(crate) fn running(&self) -> usize {
         self.alive.len()
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::Options;
+use crate::{Options, members::Member};
 
 /// How often the gateway is asked who is there.
 const LOOK: Duration = Duration::from_millis(300);
@@ -64,11 +64,12 @@ impl Gateway {
     /// Waits until every one of `wanted` is a member, showing who has come.
     pub(crate) async fn admitted(
         &self,
-        wanted: &[String],
+        wanted: &[Member],
         bar: &ProgressBar,
         limit: Duration,
     ) -> Result<()> {
-        let mut missing: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        let mut missing: BTreeSet<&str> =
+            wanted.iter().map(|member| member.name.as_str()).collect();
         let come = async {
             while !missing.is_empty() {
                 let here = self.models().await.unwrap_or_default();
@@ -103,8 +104,8 @@ pub(crate) fn progress(nodes: usize) -> ProgressBar {
 }
 
 /// What a newcomer needs next.
-pub(crate) fn summary(options: &Options, gateway: &Gateway) -> String {
-    let nodes: String = options.models.iter().map(|model| format!("    {model}\n")).collect();
+pub(crate) fn summary(options: &Options, members: &[Member], gateway: &Gateway) -> String {
+    let nodes: String = members.iter().map(|member| format!("    {}\n", member.name)).collect();
     format!(
         "\nThe swarm is ready.\n  API      {base}/v1\n  metrics  {base}/metrics\n  \
          QUIC     {quic} (nodes dial in here)\n  nodes\n{nodes}\nTry:\n  \

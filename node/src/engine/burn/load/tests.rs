@@ -22,7 +22,7 @@ fn without(name: &str) -> TempDir {
 
 #[test]
 fn a_missing_file_is_named() {
-    let no_weights = "DIR has no *.safetensors file: weights as GGUF or .bin are not read";
+    let no_weights = "DIR has no *.safetensors file: weights as .bin are not read";
     assert_eq!(complaint(&without("model.safetensors")), no_weights);
     assert_eq!(complaint(&tempfile::tempdir().unwrap()), no_weights);
     assert_eq!(complaint(&without("config.json")), "DIR has no config.json");

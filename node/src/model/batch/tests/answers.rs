@@ -54,7 +54,7 @@ async fn a_score_is_that_of_the_plain_formula() {
     let ballot = batch.judge(likelihood("abc", &["x", &candidate, "cab"])).await.unwrap();
     let (fake, _) = Fake::new(1024);
     let words = words();
-    let prompt = words.prompt(&said("abc"), 1024).unwrap();
+    let prompt = words.prompt(talk(&said("abc")), 1024).unwrap();
     let mut read = prompt.clone();
     let mut sum = 0.0;
     for token in words.candidate(&candidate).unwrap() {

@@ -1,0 +1,139 @@
+//! JSON Schemas as clients send them, compiled within bounds: nothing is fetched, patterns take
+//! linear time, and no schema refers back to itself without going deeper into the answer.
+
+mod reach;
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+use reach::Reach;
+
+/// Bytes of one schema, as JSON. OpenAI allows 120,000 characters of names and values.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that one compiled pattern may take; the crate's own limit is ten times this.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// Levels of a value that is held against a schema: no answer has more, and each takes stack.
+const LEVELS_MAX: usize = 64;
+
+/// Looks at some part of a value, about, after which it counts as not fitting: a few seconds.
+const LOOKS_MAX: u64 = 50_000_000;
+
+/// A schema ready to hold values against it.
+#[derive(Debug)]
+pub(super) struct Schema {
+    validator: Validator,
+    reach: Reach,
+}
+
+impl Schema {
+    /// Whether the value keeps to the schema; not, where that would take too long to find out.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        let (levels, parts) = size(value);
+        let ways = u32::try_from(levels).map_or(u64::MAX, |d| self.reach.fan.saturating_pow(d));
+        let looks = ways.saturating_mul(self.reach.breadth).saturating_mul(parts);
+        levels <= LEVELS_MAX && looks <= LOOKS_MAX && self.validator.is_valid(value)
+    }
+}
+
+/// How deep a value is, and how many parts it has.
+fn size(value: &Value) -> (usize, u64) {
+    let (mut levels, mut parts) = (0, 0);
+    let mut open = vec![(value, 0)];
+    while let Some((value, level)) = open.pop() {
+        levels = levels.max(level);
+        parts += 1;
+        match value {
+            Value::Array(values) => open.extend(values.iter().map(|value| (value, level + 1))),
+            Value::Object(map) => open.extend(map.values().map(|value| (value, level + 1))),
+            _ => {}
+        }
+    }
+    (levels, parts)
+}
+
+/// Reads a schema.
+///
+/// # Errors
+/// What is wrong with it and where, as one line; quotes no more than a keyword or a pointer.
+pub(super) fn compile(schema: &Value) -> Result<Schema, String> {
+    if schema.to_string().len() > BYTES_MAX {
+        return Err(format!("it is over {BYTES_MAX} bytes"));
+    }
+    let reach = reach::of(schema)?;
+    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
+    let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
+    let validator = built.map_err(|error| {
+        let place = error.instance_path().to_string();
+        let keyword = error.kind().keyword().to_owned();
+        let place = if place.is_empty() { "the schema itself".to_owned() } else { place };
+        format!("at {} ('{keyword}' does not hold)", short(&place))
+    })?;
+    Ok(Schema { validator, reach })
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(128).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_that_never_goes_deeper_is_refused() {
+        for schema in [
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}]}),
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"anyOf": [{"$ref": "#/$defs/a"}]}}}),
+            json!({"if": {"not": {"$ref": "#"}}}),
+            json!({"dependentSchemas": {"a": {"$ref": "#"}}}),
+        ] {
+            assert!(compile(&schema).is_err_and(|why| why.contains("leads back")), "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_goes_deeper_each_time_holds() {
+        let tree = json!({
+            "type": "object", "additionalProperties": false, "required": ["value"],
+            "properties": {"value": {"type": "integer"}, "next": {"$ref": "#"}},
+        });
+        let tree = compile(&tree).expect("a schema");
+        assert!(tree.holds(&json!({"value": 1, "next": {"value": 2}})));
+        assert!(!tree.holds(&json!({"value": 1, "next": {"value": "2"}})));
+    }
+
+    #[test]
+    fn what_would_take_for_ever_does_not_fit() {
+        let next = json!({"properties": {"next": {"$ref": "#"}}});
+        let schema = compile(&json!({"allOf": [next, next, next]})).expect("a schema");
+        let mut deep = json!({});
+        for _ in 0..5 {
+            deep = json!({ "next": deep });
+        }
+        assert!(schema.holds(&deep));
+        for _ in 0..50 {
+            deep = json!({ "next": deep });
+        }
+        assert!(!schema.holds(&deep));
+    }
+
+    #[test]
+    fn nothing_is_fetched() {
+        for reference in ["https://example.com/schema.json", "file:///etc/passwd", "#/nowhere"] {
+            let why = compile(&json!({"$ref": reference})).expect_err("refused");
+            assert!(why.contains("points to nothing"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_schema_is_named_by_its_place() {
+        let why = compile(&json!({"properties": {"a": {"type": "strin"}}})).expect_err("refused");
+        assert!(why.contains("/properties/a/type"), "{why}");
+        assert!(compile(&json!({"pattern": "("})).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+"""llama.cpp and its fork ik_llama through their C interfaces: the peers that the engine is held against.
+
+Both are ordinary packages (`llama-cpp-python`, built here for this machine, and `ik-llama-cpp-python`,
+a wheel). Their high-level classes spend time in Python for each token; here one call is one step.
+"""
+
+import ctypes
+import importlib
+import time
+
+import numpy as np
+
+MODULES = {"llama.cpp": "llama_cpp", "ik_llama": "ik_llama_cpp._ctypes_api"}
+
+
+def module(peer):
+    """The package's C bindings, or None where it is not installed."""
+    try:
+        return importlib.import_module(MODULES[peer])
+    except ImportError:
+        return None
+
+
+def first(library, *names):
+    """The first of several names that this version of the library has."""
+    for name in names:
+        if hasattr(library, name):
+            return getattr(library, name)
+    raise AttributeError(names)
+
+
+class Peer:
+    """One model file in one library, with a context that `streams` sequences share."""
+
+    def __init__(self, peer, path, threads=2, context=4096, streams=8):
+        self.library = library = module(peer)
+        if library is None:
+            raise RuntimeError(f"{peer} is not installed")
+        library.llama_backend_init()
+        if hasattr(library, "llama_log_set"):
+            # It must outlive the library's use of it.
+            self.quiet = library.llama_log_callback(lambda *_: None)
+            library.llama_log_set(self.quiet, ctypes.c_void_p(0))
+        load = first(library, "llama_model_load_from_file", "llama_load_model_from_file")
+        params = library.llama_model_default_params()
+        params.n_gpu_layers = 0
+        self.model = load(str(path).encode(), params)
+        if not self.model:
+            raise RuntimeError(f"{peer} cannot load {path}")
+        params = library.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = context, 512, 512
+        params.n_threads = params.n_threads_batch = threads
+        params.n_seq_max = streams
+        if hasattr(params, "kv_unified"):
+            params.kv_unified = True
+        new = first(library, "llama_init_from_model", "llama_new_context_with_model")
+        self.context = new(self.model, params)
+        if not self.context:
+            raise RuntimeError(f"{peer} cannot make a context for {path}")
+        self.batch = library.llama_batch_init(512, 0, streams)
+        if hasattr(library, "llama_vocab_n_tokens"):
+            self.vocab_size = library.llama_vocab_n_tokens(library.llama_model_get_vocab(self.model))
+        else:
+            self.vocab_size = library.llama_n_vocab(self.model)
+
+    def clear(self):
+        """Forgets everything that was read."""
+        library = self.library
+        if hasattr(library, "llama_memory_clear"):
+            library.llama_memory_clear(library.llama_get_memory(self.context), True)
+        else:
+            first(library, "llama_kv_self_clear", "llama_kv_cache_clear")(self.context)
+
+    def step(self, rows):
+        """One step over (token, position, sequence, wants logits) rows, at most 512."""
+        batch = self.batch
+        batch.n_tokens = len(rows)
+        for index, (token, position, sequence, wanted) in enumerate(rows):
+            batch.token[index] = token
+            batch.pos[index] = position
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = sequence
+            batch.logits[index] = int(wanted)
+        if self.library.llama_decode(self.context, batch) != 0:
+            raise RuntimeError("llama_decode failed")
+
+    def logits(self, row=-1):
+        """A copy of the logits after one row of the last step."""
+        found = self.library.llama_get_logits_ith(self.context, row)
+        return np.ctypeslib.as_array(found, shape=(self.vocab_size,)).copy()
+
+    def read(self, tokens, sequence=0):
+        """Reads a prompt; the logits after its last token are there then."""
+        for start in range(0, len(tokens), 512):
+            chunk = tokens[start : start + 512]
+            last = start + len(chunk) == len(tokens)
+            rows = [
+                (token, start + at, sequence, last and at + 1 == len(chunk))
+                for at, token in enumerate(chunk)
+            ]
+            self.step(rows)
+
+    def greedy(self, tokens, count, ends):
+        """The `count` likeliest tokens after `tokens`, up to an end token, and the first logits."""
+        self.clear()
+        self.read(tokens)
+        written, logits = [], self.logits()
+        first_logits = logits
+        while len(written) < count:
+            token = int(logits.argmax())
+            if token in ends:
+                break
+            written.append(token)
+            self.step([(token, len(tokens) + len(written) - 1, 0, True)])
+            logits = self.logits()
+        return written, first_logits
+
+    def prefill_speed(self, tokens):
+        """Tokens of a prompt read in a second."""
+        self.clear()
+        begun = time.perf_counter()
+        self.read(tokens)
+        self.logits()
+        return len(tokens) / (time.perf_counter() - begun)
+
+    def decode_speed(self, streams, steps, prompt):
+        """Tokens written in a second by so many streams together, after a short prompt each."""
+        self.clear()
+        for stream in range(streams):
+            self.read(prompt, stream)
+        begun = time.perf_counter()
+        for step in range(steps):
+            position = len(prompt) + step
+            self.step([(prompt[step % len(prompt)], position, s, True) for s in range(streams)])
+            self.logits()
+        return streams * steps / (time.perf_counter() - begun)

@@ -1,0 +1,200 @@
+//! How fast the products are on this machine, beside the memory they are read from.
+//!
+//! `cargo run --release -p shoal-kernel --example speed [-- --threads 2 --model smol|qwen --formats
+//! q8,q4,q4min,q4k,q6k --tokens 1,4,8,256]`; `SHOAL_ISA` chooses instructions. It runs the products of all
+//! layers and the output head in their order, without anything between them: an upper bound of
+//! tokens a second. Weights are random; the times are medians.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+use std::{convert::Infallible, hint::black_box, time::Instant};
+
+use shoal_kernel::{Format, Matrix, Output, Pool, linear};
+
+/// A decoder's products.
+struct Shape {
+    name: &'static str,
+    hidden: usize,
+    inner: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    dim: usize,
+    vocabulary: usize,
+}
+
+const SHAPES: [Shape; 2] = [
+    Shape {
+        name: "smol",
+        hidden: 576,
+        inner: 1536,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        dim: 64,
+        vocabulary: 49152,
+    },
+    Shape {
+        name: "qwen",
+        hidden: 1536,
+        inner: 8960,
+        layers: 28,
+        heads: 12,
+        kv_heads: 2,
+        dim: 128,
+        vocabulary: 151_936,
+    },
+];
+
+/// A layer's products, each list reading one input.
+type Layer = [Vec<Matrix>; 4];
+
+fn main() {
+    let threads = option("threads").and_then(|n| n.parse().ok()).unwrap_or(2);
+    let pool = Pool::new(threads);
+    let bandwidth = read_bandwidth(&pool);
+    println!("{pool:?}; memory reads at {bandwidth:.1} GB/s");
+    let tokens: Vec<usize> = option("tokens")
+        .unwrap_or_else(|| "1,4,8,256".into())
+        .split(',')
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    let model = option("model");
+    let formats = option("formats").unwrap_or_else(|| "q8,q4,q4min,q4k,q6k".into());
+    for shape in SHAPES.iter().filter(|shape| model.as_ref().is_none_or(|m| m == shape.name)) {
+        for (name, format) in
+            FORMATS.iter().filter(|(name, _)| formats.split(',').any(|f| f == *name))
+        {
+            bench(&pool, shape, name, *format, &tokens, bandwidth);
+        }
+    }
+}
+
+const FORMATS: [(&str, Format); 8] = [
+    ("q4k", Format::Q4K),
+    ("q6k", Format::Q6K),
+    ("q8", Format::Q8),
+    ("q4", Format::Q4),
+    ("q4min", Format::Q4Min),
+    ("f32", Format::F32),
+    ("bf16", Format::Bf16),
+    ("f16", Format::F16),
+];
+
+fn option(name: &str) -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|argument| *argument != format!("--{name}"));
+    arguments.nth(1)
+}
+
+/// GB/s, best of some, that all threads together read from 512 MiB.
+fn read_bandwidth(pool: &Pool) -> f64 {
+    let memory = vec![1u64; 64 << 20];
+    let best = (0..5).map(|_| {
+        let start = clock(pool);
+        pool.chunks(memory.len(), 1 << 17, |range| {
+            let mut sums = [0u64; 32];
+            for values in memory.get(range).unwrap_or_default().as_chunks::<32>().0 {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum = sum.wrapping_add(*value);
+                }
+            }
+            black_box(sums);
+        });
+        clock(pool) - start
+    });
+    size_of_val(memory.as_slice()) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
+}
+
+/// Seconds on some clock: with one thread its own time on a core, where the system counts it, so
+/// that a busy machine can be measured on.
+fn clock(pool: &Pool) -> f64 {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let on_core = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let on_core = on_core.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    match on_core {
+        Some(nanoseconds) if pool.threads() == 1 => nanoseconds / 1e9,
+        _ => START.elapsed().as_secs_f64(),
+    }
+}
+
+/// Numbers of no meaning, the same for every row but for their sign.
+fn matrix(format: Format, rows: usize, cols: usize) -> Matrix {
+    let packed = Matrix::pack::<Infallible>(format, rows, cols, |row, values| {
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = ((at * 7919 + row * 104_729) % 1009) as f32 / 1009.0 - 0.5;
+        }
+        Ok(())
+    });
+    let Ok(matrix) = packed;
+    matrix
+}
+
+fn bench(pool: &Pool, shape: &Shape, name: &str, format: Format, tokens: &[usize], bandwidth: f64) {
+    let Shape { hidden, inner, heads, kv_heads, dim, .. } = *shape;
+    let layers: Vec<Layer> = (0..shape.layers)
+        .map(|_| {
+            [
+                vec![
+                    matrix(format, heads * dim, hidden),
+                    matrix(format, kv_heads * dim, hidden),
+                    matrix(format, kv_heads * dim, hidden),
+                ],
+                vec![matrix(format, hidden, heads * dim)],
+                vec![matrix(format, inner, hidden), matrix(format, inner, hidden)],
+                vec![matrix(format, hidden, inner)],
+            ]
+        })
+        .collect();
+    let head = vec![matrix(format, shape.vocabulary, hidden)];
+    let bytes: usize = layers.iter().flatten().chain([&head]).flatten().map(Matrix::bytes).sum();
+    println!("{} {name}: {:.0} MB of weights", shape.name, bytes as f64 / 1e6);
+    for tokens in tokens {
+        let round = || {
+            let start = clock(pool);
+            for products in layers.iter().flatten() {
+                run(pool, products, *tokens);
+            }
+            // A prompt needs the logits of its last token only.
+            run(pool, &head, if *tokens > 8 { 1 } else { *tokens });
+            clock(pool) - start
+        };
+        // The system counts time on a core only now and then: a second of it tells.
+        let rounds = ((1.0 / round().max(4e-3)) as usize).clamp(5, 100);
+        let mut times: Vec<f64> = (0..rounds).map(|_| round()).collect();
+        let mean = times.iter().sum::<f64>() / rounds as f64;
+        times.sort_by(f64::total_cmp);
+        let at = |index: usize| times.get(index).copied().unwrap_or(mean);
+        let (best, median) =
+            if pool.threads() == 1 { (mean, mean) } else { (at(0), at(rounds / 2)) };
+        let rate = bytes as f64 / best / 1e9;
+        println!(
+            "  {tokens:4} tokens: {:9.1} tok/s (best {:9.1}), weights at {rate:5.1} GB/s, {:3.0} % of memory",
+            *tokens as f64 / median,
+            *tokens as f64 / best,
+            100.0 * rate / bandwidth,
+        );
+    }
+}
+
+fn run(pool: &Pool, products: &[Matrix], tokens: usize) {
+    thread_local! {
+        static X: std::cell::RefCell<(Vec<f32>, Vec<Vec<f32>>)> = const { std::cell::RefCell::new((Vec::new(), Vec::new())) };
+    }
+    let cols = products.first().map_or(0, Matrix::cols);
+    X.with_borrow_mut(|(x, outs)| {
+        x.resize(x.len().max(tokens * cols), 0.3);
+        outs.resize(outs.len().max(products.len()), Vec::new());
+        let mut outputs: Vec<_> = products
+            .iter()
+            .zip(outs)
+            .map(|(matrix, out)| {
+                out.resize(out.len().max(tokens * matrix.rows()), 0.0);
+                let out = out.get_mut(..tokens * matrix.rows()).unwrap_or_default();
+                Output { matrix, out, add: false, bias: None }
+            })
+            .collect();
+        let x = x.get(..tokens * cols).unwrap_or_default();
+        if let Err(error) = linear(pool, x, tokens, &mut outputs) {
+            println!("{error}");
+        }
+    });
+}

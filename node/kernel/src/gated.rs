@@ -1,0 +1,85 @@
+//! The middle of a feed-forward block: an activation, times a second projection.
+
+use crate::{
+    Error, Pool,
+    error::length,
+    isa::{Kernel, dispatch},
+    math::times_sigmoid,
+    share::Share,
+    simd::Simd,
+};
+
+/// What becomes of the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x / (1 + e^-x)`: Llama, Qwen, Mistral, Phi.
+    Silu,
+    /// `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`: Gemma.
+    GeluTanh,
+}
+
+/// `gate = activation(gate) * up`, value by value.
+///
+/// # Errors
+/// When the lengths differ.
+pub fn gated(
+    pool: &Pool,
+    activation: Activation,
+    gate: &mut [f32],
+    up: &[f32],
+) -> Result<(), Error> {
+    /// Values that one thread is given at a time, in whole vectors; up to so many, one does alone.
+    const SHARE: usize = 1 << 13;
+    length("the second projection", up.len(), gate.len())?;
+    let len = gate.len();
+    let share = Share::new(gate);
+    pool.chunks(len, SHARE, |range| {
+        #[expect(unsafe_code, reason = "ranges of one slice")]
+        // SAFETY: `chunks` gives each element once.
+        let gate = unsafe { share.part(range.clone()) };
+        dispatch(pool.isa(), Gated { activation, gate, up: up.get(range).unwrap_or_default() });
+    });
+    Ok(())
+}
+
+struct Gated<'a> {
+    activation: Activation,
+    gate: &'a mut [f32],
+    up: &'a [f32],
+}
+
+impl Kernel for Gated<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (gates, gate_tail) = self.gate.as_chunks_mut::<16>();
+        let (ups, up_tail) = self.up.as_chunks::<16>();
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            let active = activate(s, self.activation, s.load(gate));
+            s.store(s.mul(active, s.load(up)), gate);
+        }
+        // The same arithmetic for what is left, so that a value's place does not matter.
+        let mut tail = [0.0; 16];
+        for (tail, gate) in tail.iter_mut().zip(&*gate_tail) {
+            *tail = *gate;
+        }
+        let active = activate(s, self.activation, s.load(&tail));
+        s.store(active, &mut tail);
+        for ((gate, up), active) in gate_tail.iter_mut().zip(up_tail).zip(tail) {
+            *gate = active * up;
+        }
+    }
+}
+
+#[inline(always)]
+fn activate<S: Simd>(s: S, activation: Activation, x: S::F) -> S::F {
+    match activation {
+        Activation::Silu => times_sigmoid(s, x, x),
+        // (1 + tanh u) / 2 = 1 / (1 + e^-2u)
+        Activation::GeluTanh => {
+            let cube = s.mul(s.mul(x, x), x);
+            let u = s.fma(cube, s.splat(0.044_715), x);
+            times_sigmoid(s, x, s.mul(u, s.splat(2.0 * 0.797_884_6)))
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Plain Rust: the reference, and what a processor without the others gets.
+
+use half::{bf16, f16};
+
+use crate::simd::{Bytes, Line, Simd};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scalar;
+
+/// One operation over all lanes.
+macro_rules! lanes {
+    ($i:ident => $e:expr) => {{
+        let mut out = [Default::default(); 16];
+        for $i in 0..16 {
+            out[$i] = $e;
+        }
+        out
+    }};
+}
+
+#[expect(clippy::indexing_slicing, reason = "sixteen lanes of arrays of sixteen")]
+#[expect(clippy::needless_range_loop, reason = "lanes are counted")]
+impl Simd for Scalar {
+    const TILE: usize = 4;
+    const PANELS: usize = 1;
+    const QUERIES: usize = 4;
+    const OFFSET8: i32 = 0;
+
+    type F = [f32; 16];
+    type I = [i32; 16];
+    type B = [i8; 64];
+    type X = [i8; 4];
+    type N = [i32; 16];
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> Self::F {
+        [v; 16]
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; 16]) -> Self::F {
+        *from
+    }
+    #[inline(always)]
+    fn store(self, v: Self::F, to: &mut [f32; 16]) {
+        *to = v;
+    }
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; 16]) -> Self::F {
+        lanes!(i => f16::from_bits(from[i]).to_f32())
+    }
+    #[inline(always)]
+    fn store_f16(self, v: Self::F, to: &mut [u16; 16]) {
+        *to = lanes!(i => f16::from_f32(v[i]).to_bits());
+    }
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; 16]) -> Self::F {
+        lanes!(i => bf16::from_bits(from[i]).to_f32())
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &Bytes) -> Self::F {
+        lanes!(i => f32::from(from.0[i]))
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &Bytes) -> Self::F {
+        lanes!(i => f32::from(from.0[i].cast_signed()))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] + b[i])
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] - b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] * b[i])
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => a[i] / b[i])
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    /// Rounded twice: a fused one is a call where the processor has none.
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        lanes!(i => a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn round(self, v: Self::F) -> Self::F {
+        lanes!(i => v[i].round_ties_even())
+    }
+    #[inline(always)]
+    fn pow2(self, n: Self::F) -> Self::F {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and small")]
+        {
+            lanes!(i => f32::from_bits(((n[i] as i32 + 127) << 23).cast_unsigned()))
+        }
+    }
+    #[inline(always)]
+    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F {
+        lanes!(i => if x[i] > limit[i] { then[i] } else { 0.0 })
+    }
+    #[inline(always)]
+    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F {
+        lanes!(i => if from <= i && i < to { v[i] } else { other[i] })
+    }
+    #[inline(always)]
+    fn sum(self, v: Self::F) -> f32 {
+        v.iter().sum()
+    }
+    #[inline(always)]
+    fn greatest(self, v: Self::F) -> f32 {
+        v.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+    }
+
+    #[inline(always)]
+    fn int(self, v: i32) -> Self::I {
+        [v; 16]
+    }
+    #[inline(always)]
+    fn to_float(self, v: Self::I) -> Self::F {
+        lanes!(i => v[i] as f32)
+    }
+    #[inline(always)]
+    fn to_i8(self, v: Self::F, to: &mut [i8; 16]) {
+        *to = lanes!(i => v[i].round_ties_even() as i8);
+    }
+
+    #[inline(always)]
+    fn quad(self, x: &[i8; 4]) -> Self::X {
+        *x
+    }
+    #[inline(always)]
+    fn bytes(self, line: &Line) -> Self::B {
+        let mut out = [0; 64];
+        for i in 0..64 {
+            out[i] = (line.0[i] ^ 0x80).cast_signed();
+        }
+        out
+    }
+    #[inline(always)]
+    fn nibbles(self, line: &Line) -> (Self::B, Self::B) {
+        let (mut low, mut high) = ([0; 64], [0; 64]);
+        for i in 0..64 {
+            low[i] = (line.0[i] & 15).cast_signed();
+            high[i] = (line.0[i] >> 4).cast_signed();
+        }
+        (low, high)
+    }
+    #[inline(always)]
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+        let mut out = low;
+        for i in 0..64 {
+            out[i] |= ((high.0[i] >> (2 * field)) & 3).cast_signed() << 4;
+        }
+        out
+    }
+    #[inline(always)]
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
+        self.dot8(sum, w, x)
+    }
+    #[inline(always)]
+    fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
+        let mut out = sum;
+        for i in 0..64 {
+            out[i / 4] += i32::from(w[i]) * i32::from(x[i % 4]);
+        }
+        out
+    }
+    #[inline(always)]
+    fn begin4(self, v: i32) -> Self::N {
+        [v; 16]
+    }
+    #[inline(always)]
+    fn dot4(self, sum: Self::N, w: Self::B, x: Self::X) -> Self::N {
+        self.dot8(sum, w, x)
+    }
+    #[inline(always)]
+    fn end4(self, sum: Self::N, _: i32) -> Self::I {
+        sum
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, _: &T, _: usize) {}
+}

@@ -1,0 +1,110 @@
+//! What a kernel may ask of an instruction set: sixteen lanes at a time, so that one register of
+//! AVX-512, two of AVX2, four of NEON or an array hold the same thing.
+//!
+//! A value of a type that is [`Simd`] is the proof that the processor has the instructions, so its
+//! methods are safe. All of them, and all kernels, are `#[inline(always)]`: they are compiled into
+//! the one function of each instruction set that enables its features (`isa::dispatch`). For the same
+//! reason kernels hold no closures: those would be compiled without the features.
+
+/// Sixteen `f32`, as they lie in memory. On a cache line of its own, so that no load spans two.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub(crate) struct Floats(pub(crate) [f32; 16]);
+
+/// Sixteen 16-bit floats (which kind, the owner knows).
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(32))]
+pub(crate) struct Halves(pub(crate) [u16; 16]);
+
+/// Four consecutive inputs of sixteen rows, a byte each (or eight, a nibble each).
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u8; 64]);
+
+/// A byte for each of sixteen rows.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+pub(crate) struct Bytes(pub(crate) [u8; 16]);
+
+/// Sixteen lanes of arithmetic.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// How many tokens a tile of the integer product has, at most 8, and how many panels of sixteen
+    /// rows, 1 or 2: what the registers can hold.
+    const TILE: usize;
+    const PANELS: usize;
+    /// How many queries of attention share a load, likewise. At most 8.
+    const QUERIES: usize;
+    /// What `bytes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines, signed on
+    /// others.
+    const OFFSET8: i32;
+
+    /// 16 x f32
+    type F: Copy;
+    /// 16 x i32
+    type I: Copy;
+    /// 64 weights, ready to be multiplied
+    type B: Copy;
+    /// Four activations, in every lane
+    type X: Copy;
+    /// 16 sums of up to 32 products with a weight of 0..=15
+    type N: Copy;
+
+    fn splat(self, v: f32) -> Self::F;
+    fn load(self, from: &[f32; 16]) -> Self::F;
+    fn store(self, v: Self::F, to: &mut [f32; 16]);
+    fn load_f16(self, from: &[u16; 16]) -> Self::F;
+    fn store_f16(self, v: Self::F, to: &mut [u16; 16]);
+    fn load_bf16(self, from: &[u16; 16]) -> Self::F;
+    fn load_u8(self, from: &Bytes) -> Self::F;
+    /// The bytes taken as signed.
+    fn load_i8(self, from: &Bytes) -> Self::F;
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// To the nearest whole number, halves to the even one.
+    fn round(self, v: Self::F) -> Self::F;
+    /// `2^n` for whole `n` of -126..=127.
+    fn pow2(self, n: Self::F) -> Self::F;
+    /// `then` where `x > limit`, else 0.
+    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F;
+    /// The lanes `from..to` of `v`, `other` in the rest.
+    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F;
+    /// Sum over the lanes, in an order that does not depend on anything.
+    fn sum(self, v: Self::F) -> f32;
+    /// The greatest lane.
+    fn greatest(self, v: Self::F) -> f32;
+
+    /// The same number in every lane.
+    fn int(self, v: i32) -> Self::I;
+    fn to_float(self, v: Self::I) -> Self::F;
+    /// Rounded as `round` does, and held to -128..=127.
+    fn to_i8(self, v: Self::F, to: &mut [i8; 16]);
+
+    /// Four activations to every lane.
+    fn quad(self, x: &[i8; 4]) -> Self::X;
+    /// 64 weights of a byte each, stored with 128 added.
+    fn bytes(self, line: &Line) -> Self::B;
+    /// 128 weights of a nibble each: the low ones, then the high ones.
+    fn nibbles(self, line: &Line) -> (Self::B, Self::B);
+    /// `low` with bits `2 field..` of each byte of `high` as bits 4 and 5.
+    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B;
+    /// Adds to each lane the products of its four weights with the four activations.
+    fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
+    /// As `dot8`, for weights of 0..=127.
+    fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
+    /// A sum for `dot4` that begins at `v`.
+    fn begin4(self, v: i32) -> Self::N;
+    /// As `dot8`, for weights of 0..=15 and up to 8 turns.
+    fn dot4(self, sum: Self::N, w: Self::B, x: Self::X) -> Self::N;
+    /// What was begun at `v`, summed.
+    fn end4(self, sum: Self::N, v: i32) -> Self::I;
+
+    /// Asks for the memory `ahead` elements after `at`, which may lie outside of anything.
+    fn prefetch<T>(self, at: &T, ahead: usize);
+}

@@ -1,0 +1,167 @@
+//! A conversation with one engine in a terminal, without any gateway.
+
+mod conversation;
+mod lines;
+
+use std::{
+    io::{self, Write},
+    pin::pin,
+};
+
+use shoal_proto::generate::{Fault, Generate, Sampling};
+use tokio::sync::Notify;
+
+pub use self::lines::Lines;
+use self::{
+    conversation::{Conversation, Said},
+    lines::Line,
+};
+use crate::engine::{Engine, EngineError, Event};
+
+/// How the conversation begins and how answers are written.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// The first system message.
+    pub system: Option<String>,
+    pub sampling: Sampling,
+}
+
+/// Why a conversation ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    #[error("cannot read what is said: {0}")]
+    Read(io::Error),
+    #[error("cannot write the answer: {0}")]
+    Write(io::Error),
+    /// Without a terminal nobody is there to try again.
+    #[error("no answer: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// How an answer ended.
+enum Answer {
+    Whole(String),
+    /// Its reader had enough.
+    Stopped(String),
+}
+
+const HELP: &str = "/reset forgets the conversation, /system TEXT sets the rules, /quit or Ctrl-D \
+                    ends, Ctrl-C stops an answer";
+
+/// Answers line after line until there are no more, or `/quit`. `stop` is notified when the answer
+/// that is being written shall end.
+///
+/// # Errors
+/// When lines or answers cannot pass; without a terminal also when an answer fails.
+pub async fn run(
+    engine: &dyn Engine,
+    mut lines: Lines,
+    out: &mut (dyn Write + Send),
+    wishes: &Wishes,
+    stop: &Notify,
+) -> Result<(), ChatError> {
+    let in_terminal = lines.in_terminal();
+    let mut talk = Conversation::new(wishes.system.clone());
+    if in_terminal {
+        let model = engine.model();
+        say(out, &format!("{}, {} tokens of context. {HELP}\n", model.name, model.context))?;
+    }
+    loop {
+        let line;
+        (lines, line) = lines.next(stop).await;
+        match line.map_err(ChatError::Read)? {
+            Line::End => return Ok(()),
+            Line::Nothing => {}
+            Line::Said(line) => match conversation::read(&line) {
+                Said::Quit => return Ok(()),
+                Said::Nothing => {}
+                Said::Reset => talk.reset(),
+                Said::System(text) => talk.rule(text),
+                Said::Unknown(word) => {
+                    eprintln!("no command {word} ({HELP}); to say it, begin with a space");
+                }
+                Said::Text(text) => {
+                    talk.ask(text);
+                    let ask = Generate {
+                        messages: talk.messages(),
+                        sampling: Some(wishes.sampling.clone()),
+                        ..Generate::default()
+                    };
+                    let mut out = Out { to: out, in_terminal };
+                    match answer(engine, ask, &mut out, stop).await {
+                        Ok(Answer::Whole(text) | Answer::Stopped(text)) => talk.answered(text),
+                        Err(ChatError::Engine(error)) if in_terminal => {
+                            talk.take_back();
+                            eprintln!("\n{}", told(&error));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// An error with the way out that a conversation has.
+fn told(error: &EngineError) -> String {
+    match error.fault {
+        Fault::ContextLength => format!("{error}: /reset begins anew"),
+        _ => error.to_string(),
+    }
+}
+
+/// Where answers go.
+struct Out<'a> {
+    to: &'a mut (dyn Write + Send),
+    in_terminal: bool,
+}
+
+impl Out<'_> {
+    /// Shown at once. A model must not move the cursor or rename the window.
+    fn piece(&mut self, text: &str) -> Result<(), ChatError> {
+        if !self.in_terminal {
+            return say(self.to, text);
+        }
+        let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+        say(self.to, &text.chars().filter(shown).collect::<String>())
+    }
+}
+
+fn say(out: &mut (dyn Write + Send), text: &str) -> Result<(), ChatError> {
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(ChatError::Write)
+}
+
+/// Writes one answer as it comes, and a line's end behind it.
+async fn answer(
+    engine: &dyn Engine,
+    ask: Generate,
+    out: &mut Out<'_>,
+    stop: &Notify,
+) -> Result<Answer, ChatError> {
+    let mut stopped = pin!(stop.notified());
+    // From here on: a Ctrl-C while a piece is shown must not be lost.
+    stopped.as_mut().enable();
+    let mut events = engine.generate(ask);
+    let mut text = String::new();
+    let ended = loop {
+        let event = tokio::select! {
+            biased;
+            () = &mut stopped => break Answer::Stopped(text),
+            event = events.recv() => event,
+        };
+        match event {
+            Some(Ok(Event::Piece(piece))) => {
+                out.piece(&piece)?;
+                text.push_str(&piece);
+            }
+            Some(Ok(Event::Done(_))) => break Answer::Whole(text),
+            Some(Err(error)) => return Err(error.into()),
+            None => return Err(EngineError::new(Fault::Engine, "the model's thread died").into()),
+        }
+    };
+    say(out.to, "\n")?;
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What was said so far, and what a line means.
+
+use shoal_proto::generate::ChatMessage;
+
+/// Rules, questions and answers.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    system: Option<String>,
+    turns: Vec<ChatMessage>,
+}
+
+/// What a line means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Text(String),
+    Reset,
+    /// Empty text: no rules any more.
+    System(String),
+    Quit,
+    /// It looks like a command, and is none.
+    Unknown(String),
+    Nothing,
+}
+
+pub(super) fn read(line: &str) -> Said {
+    let line = line.trim_end();
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "" if rest.trim().is_empty() => Said::Nothing,
+        "/reset" => Said::Reset,
+        "/system" => Said::System(rest.trim().to_owned()),
+        "/quit" | "/exit" | "/bye" => Said::Quit,
+        _ => match word.strip_prefix('/') {
+            // `/usr/bin` is a question, `/rest` a slip.
+            Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()) => {
+                Said::Unknown(word.to_owned())
+            }
+            _ => Said::Text(line.trim().to_owned()),
+        },
+    }
+}
+
+impl Conversation {
+    pub(super) fn new(system: Option<String>) -> Self {
+        Self { system: system.filter(|text| !text.is_empty()), turns: Vec::new() }
+    }
+
+    /// Forgets all but the rules.
+    pub(super) fn reset(&mut self) {
+        self.turns.clear();
+    }
+
+    /// New rules mean a new conversation: the old answers kept the old ones.
+    pub(super) fn rule(&mut self, text: String) {
+        *self = Self::new(Some(text));
+    }
+
+    pub(super) fn ask(&mut self, text: String) {
+        self.turns.push(ChatMessage::new("user", text));
+    }
+
+    pub(super) fn answered(&mut self, text: String) {
+        self.turns.push(ChatMessage::new("assistant", text));
+    }
+
+    /// The last question had no answer: templates want them to alternate.
+    pub(super) fn take_back(&mut self) {
+        self.turns.pop();
+    }
+
+    pub(super) fn messages(&self) -> Vec<ChatMessage> {
+        let system = self.system.iter().map(|text| ChatMessage::new("system", text));
+        system.chain(self.turns.iter().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_command_or_it_is_said() {
+        assert_eq!(read("/reset"), Said::Reset);
+        assert_eq!(read("/system  be brief "), Said::System("be brief".to_owned()));
+        assert_eq!(read("/system"), Said::System(String::new()));
+        assert_eq!(read("/quit\r\n"), Said::Quit);
+        assert_eq!(read("/rest"), Said::Unknown("/rest".to_owned()));
+        assert_eq!(read("   "), Said::Nothing);
+        for text in ["/usr/bin holds what?", "/ is what?", "1/2"] {
+            assert_eq!(read(text), Said::Text(text.to_owned()));
+        }
+        assert_eq!(read(" /reset"), Said::Text("/reset".to_owned()));
+    }
+
+    #[test]
+    fn the_rules_outlive_a_reset() {
+        let mut talk = Conversation::new(Some("be brief".to_owned()));
+        talk.ask("1".to_owned());
+        talk.answered("2".to_owned());
+        let roles = |talk: &Conversation| {
+            talk.messages().into_iter().map(|message| message.role).collect::<Vec<_>>()
+        };
+        assert_eq!(roles(&talk), ["system", "user", "assistant"]);
+        talk.reset();
+        assert_eq!(roles(&talk), ["system"]);
+        talk.rule(String::new());
+        assert!(talk.messages().is_empty());
+    }
+}

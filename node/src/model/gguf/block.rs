@@ -1,0 +1,173 @@
+//! How GGUF keeps weights: kinds of blocks, each a few weights with the numbers that scale them.
+//! The layouts are those of `ggml-common.h`; each is read by one small function, the scalar
+//! reference (`simple`, `k`), which gives the same bits as the `gguf` package's `dequantize`.
+
+mod simple;
+mod k;
+
+use half::{bf16, f16};
+
+use super::read::Fault;
+
+/// The kinds that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(non_camel_case_types, reason = "the names that everybody knows them by")]
+pub(crate) enum Kind {
+    F32,
+    F16,
+    BF16,
+    Q8_0,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q2_K,
+    Q3_K,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+}
+
+/// Weights of a block, and the bytes it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) weights: usize,
+    pub(crate) bytes: usize,
+}
+
+/// 32 weights as integers that a kernel multiplies: `scale * (code - offset) + min`, where the
+/// offset is the packed format's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) codes: [i8; 32],
+    pub(crate) scale: f16,
+    pub(crate) min: f16,
+}
+
+/// Code in the file, name, and kind where it is read.
+const KINDS: &[(u32, &str, Option<Kind>)] = &[
+    (0, "F32", Some(Kind::F32)),
+    (1, "F16", Some(Kind::F16)),
+    (2, "Q4_0", Some(Kind::Q4_0)),
+    (3, "Q4_1", Some(Kind::Q4_1)),
+    (6, "Q5_0", Some(Kind::Q5_0)),
+    (7, "Q5_1", Some(Kind::Q5_1)),
+    (8, "Q8_0", Some(Kind::Q8_0)),
+    (9, "Q8_1", None),
+    (10, "Q2_K", Some(Kind::Q2_K)),
+    (11, "Q3_K", Some(Kind::Q3_K)),
+    (12, "Q4_K", Some(Kind::Q4_K)),
+    (13, "Q5_K", Some(Kind::Q5_K)),
+    (14, "Q6_K", Some(Kind::Q6_K)),
+    (15, "Q8_K", None),
+    (16, "IQ2_XXS", None),
+    (17, "IQ2_XS", None),
+    (18, "IQ3_XXS", None),
+    (19, "IQ1_S", None),
+    (20, "IQ4_NL", None),
+    (21, "IQ3_S", None),
+    (22, "IQ2_S", None),
+    (23, "IQ4_XS", None),
+    (24, "I8", None),
+    (25, "I16", None),
+    (26, "I32", None),
+    (27, "I64", None),
+    (28, "F64", None),
+    (29, "IQ1_M", None),
+    (30, "BF16", Some(Kind::BF16)),
+    (34, "TQ1_0", None),
+    (35, "TQ2_0", None),
+    (39, "MXFP4", None),
+    (40, "NVFP4", None),
+];
+
+impl Kind {
+    /// The kind of a code in the table of tensors.
+    pub(super) fn from_code(code: u32) -> Result<Self, Fault> {
+        let known = KINDS.iter().find(|(known, ..)| *known == code);
+        match known {
+            Some((_, _, Some(kind))) => Ok(*kind),
+            Some((_, name, None)) => {
+                let read = KINDS.iter().filter(|(.., kind)| kind.is_some());
+                let read: Vec<_> = read.map(|(_, name, _)| *name).collect();
+                Err(format!("weights as {name} are not read; these are: {}", read.join(", ")))
+            }
+            None => Err(format!("weights of the unknown type {code}")),
+        }
+    }
+
+    pub(crate) fn layout(self) -> Layout {
+        let (weights, bytes) = match self {
+            Self::F32 => (1, 4),
+            Self::F16 | Self::BF16 => (1, 2),
+            Self::Q8_0 => (32, 34),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q2_K => (256, 84),
+            Self::Q3_K => (256, 110),
+            Self::Q4_K => (256, 144),
+            Self::Q5_K => (256, 176),
+            Self::Q6_K => (256, 210),
+        };
+        Layout { weights, bytes }
+    }
+
+    /// Bytes of a row of `weights`, which are whole blocks.
+    pub(crate) fn row(self, weights: usize) -> usize {
+        let Layout { weights: each, bytes } = self.layout();
+        weights / each * bytes
+    }
+
+    /// Writes the weights of whole blocks. `out` has as many places as `blocks` has weights; what
+    /// is too long of either is left alone.
+    pub(crate) fn widen(self, blocks: &[u8], out: &mut [f32]) {
+        match self {
+            Self::F32 => each(blocks, out, |block, [out]| *out = f32::from_le_bytes(*block)),
+            Self::F16 => each(blocks, out, |b, [out]| *out = f16::from_le_bytes(*b).to_f32()),
+            Self::BF16 => each(blocks, out, |b, [out]| *out = bf16::from_le_bytes(*b).to_f32()),
+            Self::Q8_0 => each(blocks, out, simple::q8_0),
+            Self::Q4_0 => each(blocks, out, simple::q4_0),
+            Self::Q4_1 => each(blocks, out, simple::q4_1),
+            Self::Q5_0 => each(blocks, out, simple::q5_0),
+            Self::Q5_1 => each(blocks, out, simple::q5_1),
+            Self::Q2_K => each(blocks, out, k::q2_k),
+            Self::Q3_K => each(blocks, out, k::q3_k),
+            Self::Q4_K => each(blocks, out, k::q4_k),
+            Self::Q5_K => each(blocks, out, k::q5_k),
+            Self::Q6_K => each(blocks, out, k::q6_k),
+        }
+    }
+
+    /// The weights `32 * index ..` of a row as integers, for the kinds that keep them so that a
+    /// packed format can hold them: Q8_0 and Q5_0 (codes around zero), Q4_0 (codes 0 to 15 around
+    /// 8), Q4_1 and Q4_K (codes 0 to 15 above a minimum). All are exact but Q4_K, whose scale and
+    /// minimum are products of an f16 and six bits, rounded here to f16 (2^-11 of their size).
+    pub(crate) fn group(self, row: &[u8], index: usize) -> Option<Group> {
+        fn at<const N: usize>(row: &[u8], index: usize) -> Option<&[u8; N]> {
+            row.as_chunks::<N>().0.get(index)
+        }
+        match self {
+            Self::Q8_0 => at(row, index).map(simple::q8_0_codes),
+            Self::Q4_0 => at(row, index).map(simple::q4_0_codes),
+            Self::Q4_1 => at(row, index).map(simple::q4_1_codes),
+            Self::Q5_0 => at(row, index).map(simple::q5_0_codes),
+            Self::Q4_K => at(row, index / 8).map(|block| k::q4_k_codes(block, index % 8)),
+            _ => None,
+        }
+    }
+}
+
+/// Block after block.
+fn each<const BYTES: usize, const WEIGHTS: usize>(
+    blocks: &[u8],
+    out: &mut [f32],
+    widen: impl Fn(&[u8; BYTES], &mut [f32; WEIGHTS]),
+) {
+    let (blocks, _) = blocks.as_chunks::<BYTES>();
+    let (out, _) = out.as_chunks_mut::<WEIGHTS>();
+    for (block, out) in blocks.iter().zip(out) {
+        widen(block, out);
+    }
+}

@@ -1,0 +1,102 @@
+//! Blocks of 256 weights: parts of 16 or 32 with scales of a few bits, which two halves scale.
+#![expect(clippy::indexing_slicing, reason = "every index is within a block's fixed size")]
+
+use half::f16;
+
+use super::{Group, simple::half};
+
+/// Scale and minimum of part `part` of eight, six bits each: the first four parts have theirs in
+/// the low bits of bytes 0 to 7, the last four in bytes 8 to 11 and the high bits of the first.
+fn scale_and_min(packed: &[u8], part: usize) -> (u8, u8) {
+    if part < 4 {
+        return (packed[part] & 63, packed[part + 4] & 63);
+    }
+    let (low, i) = (packed[part + 4], part - 4);
+    (low & 15 | packed[i] >> 6 << 4, low >> 4 | packed[i + 4] >> 6 << 4)
+}
+
+/// The scale and the minimum of a part of Q4_K or Q5_K, as floats.
+fn scaled(block: &[u8], part: usize) -> (f32, f32) {
+    let (scale, min) = scale_and_min(&block[4..16], part);
+    (half(block, 0).to_f32() * f32::from(scale), half(block, 2).to_f32() * f32::from(min))
+}
+
+/// The code of four bits of weight `l` of part `part`: two parts share 32 bytes.
+fn nibble(bytes: &[u8], part: usize, l: usize) -> u8 {
+    bytes[part / 2 * 32 + l] >> (part % 2 * 4) & 15
+}
+
+pub(super) fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
+    for part in 0..8 {
+        let (scale, min) = scaled(block, part);
+        for l in 0..32 {
+            out[part * 32 + l] = scale * f32::from(nibble(&block[16..], part, l)) - min;
+        }
+    }
+}
+
+/// One of the eight parts of 32.
+pub(super) fn q4_k_codes(block: &[u8; 144], part: usize) -> Group {
+    let (scale, min) = scaled(block, part);
+    let codes = std::array::from_fn(|l| nibble(&block[16..], part, l).cast_signed());
+    Group { codes, scale: f16::from_f32(scale), min: f16::from_f32(-min) }
+}
+
+pub(super) fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
+    let (high, low) = block[16..].split_at(32);
+    for part in 0..8 {
+        let (scale, min) = scaled(block, part);
+        for l in 0..32 {
+            let code = nibble(low, part, l) | (high[l] >> part & 1) << 4;
+            out[part * 32 + l] = scale * f32::from(code) - min;
+        }
+    }
+}
+
+pub(super) fn q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
+    let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
+    let scale = half(block, 208).to_f32();
+    for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let scale = scale * f32::from(scales[part].cast_signed());
+        // A half of 128 weights has 64 bytes of low bits and 32 of high ones.
+        let (side, quarter) = (part / 8, part % 8 / 2);
+        for (l, out) in out.iter_mut().enumerate() {
+            let l = part % 2 * 16 + l;
+            let low = low[side * 64 + quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
+            let high = high[side * 32 + l] >> (quarter * 2) & 3;
+            *out = scale * f32::from((low | high << 4).cast_signed() - 32);
+        }
+    }
+}
+
+pub(super) fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
+    let (scales, codes) = (&block[..16], &block[16..80]);
+    let (scale, min) = (half(block, 80).to_f32(), half(block, 82).to_f32());
+    for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let scale = scale * f32::from(scales[part] & 15);
+        let min = min * f32::from(scales[part] >> 4);
+        for (l, out) in out.iter_mut().enumerate() {
+            *out = scale * f32::from(two_bits(codes, part, l)) - min;
+        }
+    }
+}
+
+pub(super) fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
+    let (high, codes, scales) = (&block[..32], &block[32..96], &block[96..108]);
+    let scale = half(block, 108).to_f32();
+    for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let low = scales[part % 8] >> (part / 8 * 4) & 15;
+        let top = scales[8 + part % 4] >> (part / 4 * 2) & 3;
+        let scale = scale * f32::from((low | top << 4).cast_signed() - 32);
+        for (l, out) in out.iter_mut().enumerate() {
+            // A set bit takes nothing off.
+            let off = if high[part % 2 * 16 + l] >> (part / 2) & 1 == 1 { 0 } else { 4 };
+            *out = scale * f32::from(two_bits(codes, part, l).cast_signed() - off);
+        }
+    }
+}
+
+/// The code of two bits of weight `l` of part `part` of sixteen: 128 weights share 32 bytes.
+fn two_bits(codes: &[u8], part: usize, l: usize) -> u8 {
+    codes[part / 8 * 32 + part % 2 * 16 + l] >> (part % 8 / 2 * 2) & 3
+}

@@ -1,0 +1,185 @@
+//! Constrained decoding: which tokens may come next, so that an answer has the form that was asked
+//! for. The automata are llguidance's.
+
+mod trie;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use llguidance::{
+    Matcher, ParserFactory,
+    api::{GrammarWithLexer, TopLevelGrammar},
+    toktrie::{InferenceCapabilities, SimpleVob},
+};
+use serde_json::{Value, json};
+use shoal_proto::{
+    generate::{Fault, Format, FormatKind},
+    tools::Tools,
+};
+
+use super::{tokenizer::Tokenizer, tools::Dialect};
+use crate::engine::EngineError;
+
+/// Bytes of a schema, expression or grammar: what a client may write that costs a node time before
+/// it can refuse. The largest schemas in use (FHIR's) are below a megabyte.
+const SOURCE_MAX: usize = 1 << 20;
+/// Between the parts of a JSON text: enough for deep indentation, and an end to models that would
+/// write blanks for ever.
+const BLANKS: &str = r"[ \n\r\t]{1,64}";
+
+/// A model's tokens arranged for grammars: made once for a model, shared by all of its answers.
+pub(crate) struct Grammars {
+    factory: ParserFactory,
+}
+
+impl std::fmt::Debug for Grammars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grammars").finish_non_exhaustive()
+    }
+}
+
+impl Grammars {
+    /// Takes a second or less for a vocabulary of 150,000 tokens. `None`: the vocabulary cannot be
+    /// arranged, so that the model writes freely or not at all.
+    pub(crate) fn new(tokenizer: &Tokenizer) -> Option<Self> {
+        let slices = llguidance::earley::SlicedBiasComputer::json_slices();
+        let none = InferenceCapabilities::default();
+        let built = catch_unwind(AssertUnwindSafe(|| {
+            ParserFactory::new(&trie::words(tokenizer), none, &slices)
+        }));
+        let mut factory = built.ok()?.ok()?;
+        factory.quiet();
+        // Else its errors quote the answer so far.
+        factory.limits_mut().verbose_errors = false;
+        Some(Self { factory })
+    }
+
+    fn matcher(&self, grammar: TopLevelGrammar) -> Result<Matcher, EngineError> {
+        let built = catch_unwind(AssertUnwindSafe(|| self.factory.create_parser(grammar)));
+        match built {
+            Ok(Ok(parser)) => Ok(Matcher::new(Ok(parser))),
+            Ok(Err(error)) => Err(refused(&error.to_string())),
+            Err(_) => Err(refused("llguidance cannot build it")),
+        }
+    }
+}
+
+/// Holds one answer to its form.
+pub(crate) struct Constraint {
+    matcher: Matcher,
+}
+
+/// The tokens that may come next.
+#[derive(Clone, Debug)]
+pub(crate) struct Mask(SimpleVob);
+
+impl Mask {
+    pub(crate) fn allows(&self, token: u32) -> bool {
+        usize::try_from(token).is_ok_and(|index| index < self.0.len()) && self.0.is_allowed(token)
+    }
+
+    /// Makes the other tokens impossible.
+    pub(crate) fn apply(&self, logits: &mut [f32]) {
+        for (token, logit) in (0..).zip(logits) {
+            if !self.allows(token) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+    }
+}
+
+impl Constraint {
+    /// What holds an answer of this format, with these functions to call in this dialect. `None`:
+    /// the model writes freely.
+    ///
+    /// # Errors
+    /// `BadRequest` when the schema, expression or grammar makes no sense, `Unsupported` when it
+    /// asks for what cannot be enforced, with the reason.
+    pub(crate) fn new(
+        format: Option<&Format>,
+        tools: Option<(&Tools, Dialect)>,
+        grammars: &Grammars,
+    ) -> Result<Option<Self>, EngineError> {
+        let _ = tools;
+        let Some(format) = format else { return Ok(None) };
+        let grammar = TopLevelGrammar::from_grammar(of_format(format)?);
+        Ok(Some(Self { matcher: grammars.matcher(grammar)? }))
+    }
+
+    /// The tokens that may come next, end tokens among them where the answer may end. `None`: all.
+    ///
+    /// # Errors
+    /// `Unsupported` when the grammar turns out to be too complex.
+    pub(crate) fn mask(&mut self) -> Result<Option<Mask>, EngineError> {
+        let mask = self.matcher.compute_mask_or_eos();
+        mask.map(|mask| Some(Mask(mask))).map_err(|error| refused(&error.to_string()))
+    }
+
+    /// Goes on behind a token that the last mask allowed.
+    ///
+    /// # Errors
+    /// `Engine` when it did not.
+    pub(crate) fn accept(&mut self, token: u32) -> Result<(), EngineError> {
+        let broken = |_| EngineError::new(Fault::Engine, "a token that the grammar does not allow");
+        self.matcher.consume_token(token).map_err(broken)
+    }
+
+    /// Whether nothing may follow: the answer is over, with or without an end token.
+    pub(crate) fn is_done(&self) -> bool {
+        self.matcher.is_stopped()
+    }
+
+    /// Tokens that must come next in any case, so that the model need not be asked; they are
+    /// accepted by this call. Often empty.
+    pub(crate) fn forced(&mut self) -> Vec<u32> {
+        self.matcher.consume_ff_tokens()
+    }
+}
+
+fn of_format(format: &Format) -> Result<GrammarWithLexer, EngineError> {
+    if format.body.len() > SOURCE_MAX {
+        let why = format!("{} bytes: {SOURCE_MAX} are read", format.body.len());
+        return Err(refused(&why));
+    }
+    match FormatKind::try_from(format.kind).unwrap_or_default() {
+        FormatKind::JsonObject => Ok(of_schema(json!({ "type": "object" }), false)),
+        FormatKind::JsonSchema => {
+            let schema = serde_json::from_str(&format.body)
+                .map_err(|error| refused(&format!("the schema is no JSON: {error}")))?;
+            Ok(of_schema(schema, format.strict))
+        }
+        FormatKind::Regex => Ok(GrammarWithLexer::from_regex(&format.body)),
+        FormatKind::Lark => Ok(GrammarWithLexer::from_lark(format.body.clone())),
+        FormatKind::Unspecified => {
+            Err(EngineError::new(Fault::Unsupported, "an answer format that is not known here"))
+        }
+    }
+}
+
+/// Strict: what llguidance cannot enforce is refused, else it is left out.
+fn of_schema(mut schema: Value, strict: bool) -> GrammarWithLexer {
+    guided(&mut schema, strict);
+    GrammarWithLexer::from_json_schema(schema)
+}
+
+/// llguidance reads how it should write JSON from the schema itself.
+fn guided(schema: &mut Value, strict: bool) {
+    if *schema == Value::Bool(true) {
+        *schema = json!({});
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        let how = json!({ "whitespace_pattern": BLANKS, "lenient": !strict });
+        schema.insert("x-guidance".to_owned(), how);
+    }
+}
+
+/// llguidance's reasons, in one line.
+fn refused(why: &str) -> EngineError {
+    let line = why.lines().next().unwrap_or_default();
+    let unsupported = ["nimplemented", "not supported", "too complex", "too large", "too big"];
+    let fault = match unsupported.iter().any(|word| line.contains(word)) {
+        true => Fault::Unsupported,
+        false => Fault::BadRequest,
+    };
+    let line: String = line.chars().take(300).collect();
+    EngineError::new(fault, format!("the answer's format cannot be enforced: {line}"))
+}

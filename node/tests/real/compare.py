@@ -1,0 +1,111 @@
+"""Holds the engine against llama.cpp on the same model file. `make test-real` runs it.
+
+For each prompt, through the chat template: the tokens that both make of it, the distribution of the
+next token (KL divergence and arg max), and the greedy answer. A second build of llama.cpp shows how
+far two of them are apart.
+
+    compare.py --node target/debug/shoal-node --model FILE.gguf [--prompts prompts.txt] [--quant asis]
+"""
+
+import argparse
+import importlib.util
+import json
+import multiprocessing
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent.parent / "bench"))
+from peers import MODULES, Peer  # noqa: E402
+
+LIMITS = {"kl": 0.01, "argmax": 0.98, "same": 0.80}
+
+
+def log_softmax(logits):
+    logits = logits.astype(np.float64)
+    logits -= logits.max()
+    return logits - np.log(np.exp(logits).sum())
+
+
+def divergence(p, q):
+    """KL(p || q) in nats of two rows of logits."""
+    p, q = log_softmax(p), log_softmax(q)
+    return float((np.exp(p) * (p - q)).sum())
+
+
+def ours(arguments, prompts, folder):
+    """What the node makes of the prompts: one JSON line each, and the logits as f32 rows."""
+    asked = folder / "prompts.jsonl"
+    asked.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
+    command = [arguments.node, "logits", "--model", arguments.model, "--prompts", str(asked)]
+    command += ["--out", str(folder), "--tokens", str(arguments.tokens)]
+    command += ["--quant", arguments.quant] if arguments.quant else []
+    subprocess.run(command, check=True)
+    lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+    logits = np.fromfile(folder / "logits.f32", dtype=np.float32).reshape(len(lines), -1)
+    return lines, logits
+
+
+def theirs(peer, model, lines, count):
+    """Greedy tokens and the first logits of a peer after each prompt."""
+    peer = Peer(peer, model)
+    return [peer.greedy(line["tokens"], count, set(line["ends"])) for line in lines]
+
+
+def held_against(name, lines, reference, logits, answers):
+    """One row of the table: means over the prompts."""
+    pairs = list(zip(reference, logits))
+    return {
+        "what": name,
+        "kl": float(np.mean([divergence(theirs[1], own) for theirs, own in pairs])),
+        "argmax": float(np.mean([theirs[1].argmax() == own.argmax() for theirs, own in pairs])),
+        "same": float(np.mean([theirs[0] == own for theirs, own in zip(reference, answers)])),
+        "prompts": len(lines),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--node", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--prompts", default=HERE / "prompts.txt", type=pathlib.Path)
+    parser.add_argument("--tokens", default=64, type=int)
+    parser.add_argument("--count", default=50, type=int)
+    parser.add_argument("--quant")
+    arguments = parser.parse_args()
+    prompts = arguments.prompts.read_text().splitlines()[: arguments.count]
+    with tempfile.TemporaryDirectory() as folder:
+        lines, logits = ours(arguments, prompts, pathlib.Path(folder))
+
+    # Each in a process of its own: two builds of one library do not get on in one.
+    def answers(peer):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found = pool.apply(theirs, (peer, arguments.model, lines, arguments.tokens))
+        assert len(found[0][1]) == logits.shape[1], (peer, len(found[0][1]), logits.shape)
+        return found
+
+    reference = answers("llama.cpp")
+    own = [line["answer"] for line in lines]
+    rows = [held_against("shoal-node", lines, reference, logits, own)]
+    if importlib.util.find_spec(MODULES["ik_llama"].split(".")[0]):
+        other = answers("ik_llama")
+        rows.append(
+            held_against("ik_llama", lines, reference, [x[1] for x in other], [x[0] for x in other])
+        )
+    for row in rows:
+        print(json.dumps({"model": pathlib.Path(arguments.model).name, **row}))
+    found = rows[0]
+    failed = [f"mean KL {found['kl']:.4f} > {LIMITS['kl']}"] if found["kl"] > LIMITS["kl"] else []
+    for key in ("argmax", "same"):
+        if found[key] < LIMITS[key]:
+            failed.append(f"{key} {found[key]:.2f} < {LIMITS[key]}")
+    if failed:
+        sys.exit("not llama.cpp's answers: " + ", ".join(failed))
+
+
+if __name__ == "__main__":
+    main()
