@@ -31,6 +31,16 @@ pub struct Config {
     pub operator: String,
     pub slots: u32,
     pub answer_tokens: u32,
+    pub quant: String,
+    pub device: String,
+    pub threads: usize,
+    pub context: usize,
+    pub cache_mb: usize,
+    pub lora: Vec<String>,
+    pub template: String,
+    pub judges: bool,
+    pub guesses: bool,
+    pub measure: bool,
     pub data: String,
     pub metrics: String,
     pub drain_s: u64,
@@ -53,6 +63,16 @@ impl Default for Config {
             operator: String::new(),
             slots: 4,
             answer_tokens: 1024,
+            quant: "as-is".to_owned(),
+            device: "cpu".to_owned(),
+            threads: 0,
+            context: 0,
+            cache_mb: 1024,
+            lora: Vec::new(),
+            template: String::new(),
+            judges: false,
+            guesses: true,
+            measure: true,
             data: String::new(),
             metrics: String::new(),
             drain_s: 20,
@@ -86,6 +106,26 @@ pub struct Serving {
     pub slots: u32,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: u32,
+    pub local: Local,
+}
+
+/// How a model on this machine is served, as it was written; the engine says what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    pub quant: String,
+    pub device: String,
+    /// 0: as many as are good for the model.
+    pub threads: usize,
+    /// 0: the model's own.
+    pub context: usize,
+    pub cache_mb: usize,
+    /// Folders of adapters.
+    pub lora: Vec<String>,
+    /// `chatml`, `plain` or a file; empty: the model's own.
+    pub template: String,
+    pub judges: bool,
+    pub guesses: bool,
+    pub measure: bool,
 }
 
 /// Where the model is.
@@ -146,6 +186,22 @@ impl Config {
         })
     }
 
+    /// What a model on this machine is served with.
+    pub fn local(&self) -> Local {
+        Local {
+            quant: self.quant.clone(),
+            device: self.device.clone(),
+            threads: self.threads,
+            context: self.context,
+            cache_mb: self.cache_mb,
+            lora: self.lora.clone(),
+            template: self.template.clone(),
+            judges: self.judges,
+            guesses: self.guesses,
+            measure: self.measure,
+        }
+    }
+
     /// Checks what an engine needs, which is all that one without a gateway needs.
     pub fn serving(&self) -> Result<Serving, ConfigError> {
         Ok(Serving {
@@ -153,6 +209,7 @@ impl Config {
             name: set(&self.name),
             slots: at_least_one("slots", self.slots)?,
             answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
+            local: self.local(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The program: reads its settings, starts the log, runs the node.
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{env, path::{Path, PathBuf}, process::ExitCode};
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
-use shoal_node::engine::burn::bench;
+use shoal_node::engine::burn;
 
 /// Puts a model into a Shoal swarm: it writes answers and judges those of others.
 #[derive(Debug, Parser)]
@@ -76,16 +76,81 @@ enum Command {
     /// Talks to a model in the terminal, without any gateway; through a pipe, an answer a line.
     #[command(after_help = CHAT_EXAMPLES)]
     Chat(ChatArgs),
-    /// Measures how fast this machine runs a model.
+    /// Measures how fast this machine runs a model: prefill, decode, bandwidth, memory.
     #[cfg(feature = "burn")]
     Bench {
-        /// As for the node itself.
+        #[command(flatten)]
+        model: OneModel,
+        /// As one JSON object.
         #[arg(long)]
-        model: String,
-        /// Tokens to write.
-        #[arg(long, default_value_t = 512)]
-        tokens: u32,
+        json: bool,
     },
+    /// Says what keeping a model's weights in fewer bits costs: perplexity, and the distance of its
+    /// predictions from those of the weights unrounded.
+    #[cfg(feature = "burn")]
+    EvalQuant {
+        #[command(flatten)]
+        model: OneModel,
+        /// A file with text such as the model will see; a few thousand words.
+        #[arg(long, value_name = "FILE")]
+        text: PathBuf,
+        /// What to try.
+        #[arg(long, value_name = "QUANT", value_delimiter = ',', default_value = "as-is,q8,q4")]
+        against: Vec<String>,
+    },
+    /// Writes what a model makes of prompts, to hold it against another engine.
+    #[cfg(feature = "burn")]
+    #[command(hide = true)]
+    Logits {
+        #[command(flatten)]
+        model: OneModel,
+        /// A file with a prompt in each line.
+        #[arg(long, value_name = "FILE")]
+        prompts: PathBuf,
+        /// Tokens of each answer.
+        #[arg(long, default_value_t = 64)]
+        tokens: usize,
+        /// The folder for answers.jsonl and logits.f32.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// A model and how it is kept, for commands that are about the model alone.
+#[cfg(feature = "burn")]
+#[derive(Debug, Args)]
+struct OneModel {
+    /// As for the node itself.
+    #[arg(long)]
+    model: String,
+    #[command(flatten)]
+    local: LocalArgs,
+}
+
+/// How a model on this machine is served; config/node.toml says more.
+#[derive(Debug, Args)]
+struct LocalArgs {
+    /// How the weights are kept: as-is, q8, q4 or none.
+    #[arg(long, value_name = "QUANT", env = "SHOAL_NODE_QUANT")]
+    quant: Option<String>,
+    /// Where the arithmetic is done: cpu, or wgpu, cuda, metal in a build with that feature.
+    #[arg(long, value_name = "DEVICE", env = "SHOAL_NODE_DEVICE")]
+    device: Option<String>,
+    /// Threads of the arithmetic.
+    #[arg(long, value_name = "N", env = "SHOAL_NODE_THREADS")]
+    threads: Option<usize>,
+    /// Tokens of prompt and answer together, if fewer than the model was made for.
+    #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_CONTEXT")]
+    context: Option<usize>,
+    /// Megabytes of the KV cache at most.
+    #[arg(long, value_name = "MB", env = "SHOAL_NODE_CACHE_MB")]
+    cache_mb: Option<usize>,
+    /// A folder with a low-rank adapter to merge into the weights; may be given more than once.
+    #[arg(long, value_name = "DIR", env = "SHOAL_NODE_LORA", value_delimiter = ',')]
+    lora: Vec<String>,
+    /// The chat template: chatml, plain, or a file in Jinja.
+    #[arg(long, value_name = "TEMPLATE", env = "SHOAL_NODE_TEMPLATE")]
+    template: Option<String>,
 }
 
 /// No gateway, no key: only what answers, and how.
@@ -114,6 +179,8 @@ struct SourceArgs {
     /// name of the catalogue (`shoal-node models`), or org/name or org/name:FILE.gguf of a hub.
     #[arg(long, value_name = "MODEL", env = "SHOAL_NODE_MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    local: LocalArgs,
     /// An OpenAI-compatible endpoint instead of a model.
     #[arg(long, value_name = "URL", env = "SHOAL_NODE_UPSTREAM")]
     upstream: Option<String>,
@@ -215,7 +282,15 @@ fn main() -> ExitCode {
         }
         Some(Command::Chat(chat)) => return talk(chat),
         #[cfg(feature = "burn")]
-        Some(Command::Bench { model, tokens }) => return told(measure(&model, tokens), 1),
+        Some(Command::Bench { model, json }) => return told(bench(model, json), 1),
+        #[cfg(feature = "burn")]
+        Some(Command::EvalQuant { model, text, against }) => {
+            return told(eval_quant(model, &text, &against), 1);
+        }
+        #[cfg(feature = "burn")]
+        Some(Command::Logits { model, prompts, tokens, out }) => {
+            return told(logits(model, &prompts, tokens, &out), 1);
+        }
         Some(Command::Audit(audit)) => (audit.until_stdin_closes, audit.settings()),
         None => (cli.node.until_stdin_closes, cli.node.settings()),
     };
@@ -290,9 +365,22 @@ fn set<T>(place: &mut T, given: Option<T>) {
     }
 }
 
+impl LocalArgs {
+    fn onto(self, config: &mut Config) {
+        set(&mut config.quant, self.quant);
+        set(&mut config.device, self.device);
+        set(&mut config.threads, self.threads);
+        set(&mut config.context, self.context);
+        set(&mut config.cache_mb, self.cache_mb);
+        set(&mut config.lora, (!self.lora.is_empty()).then_some(self.lora));
+        set(&mut config.template, self.template);
+    }
+}
+
 impl SourceArgs {
     fn onto(self, config: &mut Config) {
         set(&mut config.model, self.model);
+        self.local.onto(config);
         set(&mut config.upstream, self.upstream);
         set(&mut config.upstream_model, self.upstream_model);
         set(&mut config.upstream_key_env, self.upstream_key_env);
@@ -382,7 +470,7 @@ fn talk(chat: ChatArgs) -> ExitCode {
 async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let engine = tokio::select! {
-        engine = node::open(serving) => engine?,
+        engine = node::open(serving, &prometheus::Registry::new()) => engine?,
         _ = interrupt.recv() => return Err(anyhow!("stopped before the model was ready")),
     };
     let stop = tokio::sync::Notify::new();
@@ -400,9 +488,44 @@ async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()
 }
 
 #[cfg(feature = "burn")]
-fn measure(model: &str, tokens: u32) -> anyhow::Result<()> {
+impl OneModel {
+    /// Where it is, and how it is to be loaded.
+    fn found(self) -> anyhow::Result<(pull::Found, burn::Options)> {
+        let mut config = Config::default();
+        self.local.onto(&mut config);
+        Ok((find(&self.model)?, node::options(&config.local())?))
+    }
+}
+
+#[cfg(feature = "burn")]
+fn bench(model: OneModel, json: bool) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    say(&bench::measure(&find(model)?, tokens).context("cannot measure")?)
+    let (found, options) = model.found()?;
+    let report = burn::bench::measure(&found, &options).context("cannot measure")?;
+    if json { say(&serde_json::to_string(&report)?) } else { say(&report) }
+}
+
+#[cfg(feature = "burn")]
+fn eval_quant(model: OneModel, text: &Path, against: &[String]) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let read = std::fs::read_to_string(text);
+    let text = read.with_context(|| format!("cannot read {}", text.display()))?;
+    let (found, options) = model.found()?;
+    for quant in against {
+        let quant = quant.parse().map_err(|why: String| anyhow!(why))?;
+        say(&burn::rounding::measure(&found, &options, quant, &text)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "burn")]
+fn logits(model: OneModel, prompts: &Path, tokens: usize, out: &Path) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let read = std::fs::read_to_string(prompts);
+    let read = read.with_context(|| format!("cannot read {}", prompts.display()))?;
+    let prompts: Vec<String> = read.lines().map(str::to_owned).collect();
+    let (found, options) = model.found()?;
+    Ok(burn::logits::write(&found, &options, &prompts, tokens, out)?)
 }
 
 #[cfg(feature = "burn")]

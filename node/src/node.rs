@@ -13,9 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
 use crate::engine::{
-    burn::{Burn, Files, LoadError, Options},
+    burn::{self, Burn, Choice, Files, LoadError, Options},
     swarm_name,
 };
+#[cfg(feature = "burn")]
+use crate::config::Local;
+#[cfg(feature = "burn")]
+use std::{fs, path::Path};
 use crate::{
     config::{Serving, Settings, Source},
     engine::{
@@ -44,6 +48,8 @@ pub enum NodeError {
     #[cfg(not(feature = "burn"))]
     #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
     NoBurn { name: String },
+    #[error("{name}: {why}")]
+    Setting { name: &'static str, why: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
@@ -73,7 +79,8 @@ pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<()
 /// Joins every gateway and serves until `stop`.
 pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
     let home = Arc::new(Home::open(&settings.data)?);
-    let Some(engine) = stop.run_until_cancelled(open(&settings.serving)).await else {
+    let registry = Registry::new();
+    let Some(engine) = stop.run_until_cancelled(open(&settings.serving, &registry)).await else {
         return Ok(());
     };
     let engine = engine?;
@@ -83,7 +90,6 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         slots = settings.serving.slots,
         "ready to serve"
     );
-    let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
     let desk = Desk::new(engine, settings.serving.slots, Metrics::register(&registry)?);
     let member = Member {
@@ -113,8 +119,39 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
     }
 }
 
+/// What the settings of a model on this machine mean.
+#[cfg(feature = "burn")]
+pub fn options(local: &Local) -> Result<Options, NodeError> {
+    let wrong = |name, why| NodeError::Setting { name, why };
+    let adapters = local.lora.iter().map(|folder| Files::folder(Path::new(folder)));
+    let template = match local.template.as_str() {
+        "" => Choice::Own,
+        "chatml" => Choice::Chatml,
+        "plain" => Choice::Plain,
+        path => Choice::Text(
+            fs::read_to_string(path).map_err(|error| wrong("template", format!("{path}: {error}")))?,
+        ),
+    };
+    Ok(Options {
+        quant: local.quant.parse().map_err(|why| wrong("quant", why))?,
+        device: local.device.parse().map_err(|why| wrong("device", why))?,
+        threads: local.threads,
+        context: (local.context > 0).then_some(local.context),
+        cache_bytes: local.cache_mb.saturating_mul(1 << 20),
+        adapters: adapters.collect::<Result<_, _>>()?,
+        template,
+        judges: local.judges,
+        guesses: local.guesses,
+        measure: local.measure,
+        ..Options::default()
+    })
+}
+
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
-pub async fn open(serving: &Serving) -> Result<Arc<dyn Engine>, NodeError> {
+pub async fn open(
+    serving: &Serving,
+    registry: &Registry,
+) -> Result<Arc<dyn Engine>, NodeError> {
     let found = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model(model) => {
@@ -134,8 +171,12 @@ pub async fn open(serving: &Serving) -> Result<Arc<dyn Engine>, NodeError> {
             name: serving.name.clone().or(Some(swarm_name(&found.name))),
             slots: serving.slots,
             answer_tokens: serving.answer_tokens,
+            ..options(&serving.local)?
         };
-        let loaded = tokio::task::spawn_blocking(move || Burn::open(&files, &options)).await;
+        let counts = burn::Metrics::new()?;
+        counts.register(registry)?;
+        let load = move || Burn::open(&files, &options, counts);
+        let loaded = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
     }
 }

@@ -39,11 +39,12 @@ def divergence(p, q):
 
 def ours(arguments, prompts, folder):
     """What the node makes of the prompts: one JSON line each, and the logits as f32 rows."""
-    asked = folder / "prompts.jsonl"
-    asked.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
+    asked = folder / "prompts.txt"
+    asked.write_text("".join(prompt + "\n" for prompt in prompts))
     command = [arguments.node, "logits", "--model", arguments.model, "--prompts", str(asked)]
     command += ["--out", str(folder), "--tokens", str(arguments.tokens)]
     command += ["--quant", arguments.quant] if arguments.quant else []
+    command += ["--template", arguments.template] if arguments.template else []
     subprocess.run(command, check=True)
     lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
     logits = np.fromfile(folder / "logits.f32", dtype=np.float32).reshape(len(lines), -1)
@@ -76,6 +77,7 @@ def main():
     parser.add_argument("--tokens", default=64, type=int)
     parser.add_argument("--count", default=50, type=int)
     parser.add_argument("--quant")
+    parser.add_argument("--template")
     arguments = parser.parse_args()
     prompts = arguments.prompts.read_text().splitlines()[: arguments.count]
     with tempfile.TemporaryDirectory() as folder:

@@ -135,8 +135,10 @@ fn written(
         let past = prompt.len() + step % room;
         let next = tokens.get(step % tokens.len()..).unwrap_or(tokens);
         let next = next.get(..1).unwrap_or(next);
-        let one = |pages: &&[u32]| Span { tokens: next, past, pages, want: Want::Last };
-        let spans: Vec<_> = rooms.iter().map(|pages| one(&&**pages)).collect();
+        let mut spans = Vec::with_capacity(streams);
+        for pages in &rooms {
+            spans.push(Span { tokens: next, past, pages, want: Want::Last });
+        }
         black_box(decoder.step(&spans)?);
     }
     Ok((streams * steps) as f64 / begun.elapsed().as_secs_f64())

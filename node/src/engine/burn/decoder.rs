@@ -34,6 +34,10 @@ trait Operations: Send + 'static {
     /// Queries, keys and values.
     type Qkv;
 
+    /// Bytes of weights that a step of one token reads; 0 where nobody counts them.
+    fn weight_bytes(&self) -> u64 {
+        0
+    }
     /// Makes pages `0..pages` usable.
     fn reserve(&mut self, pages: usize);
     /// Bytes of one page over all layers.
@@ -128,6 +132,10 @@ impl<O: Operations> Decode for Decoder<O> {
 
     fn page_bytes(&self) -> usize {
         self.operations.page_bytes()
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.operations.weight_bytes()
     }
 
     fn reserve(&mut self, pages: usize) {

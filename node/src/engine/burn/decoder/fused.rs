@@ -121,6 +121,10 @@ impl Operations for Fused {
         lock(&self.0.kv).reserve(pages);
     }
 
+    fn weight_bytes(&self) -> u64 {
+        self.0.weights.bytes_a_step()
+    }
+
     fn page_bytes(&self) -> usize {
         lock(&self.0.kv).page_bytes()
     }

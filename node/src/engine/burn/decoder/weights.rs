@@ -71,6 +71,19 @@ impl Weights {
     }
 }
 
+impl Weights {
+    /// Bytes that a step of one token reads: all matrices, but of an embedding that is not the
+    /// output head too only a row.
+    pub(super) fn bytes_a_step(&self) -> u64 {
+        let layers = self.layers.iter().flat_map(|layer| {
+            layer.qkv.iter().chain([&layer.out, &layer.gate, &layer.up, &layer.down])
+        });
+        let matrices = layers.map(|linear| linear.matrix.bytes());
+        let head = self.head.as_ref().unwrap_or(&self.embed).bytes();
+        (matrices.sum::<usize>() + head) as u64
+    }
+}
+
 /// Models that also see pictures keep their text side under a longer name.
 fn prefix(tensors: &dyn Tensors) -> &'static str {
     let all = ["model.", "language_model.model.", "model.language_model."];
