@@ -2,6 +2,8 @@
 
 pub(super) mod shape;
 mod weights;
+#[expect(dead_code, reason = "the batching engine opens models with it")]
+pub(super) mod served;
 
 use burn::tensor::Device;
 use serde_json::Value;
