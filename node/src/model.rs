@@ -18,3 +18,4 @@ pub mod step;
 pub(crate) mod folder;
 
 pub use error::LoadError;
+pub use template::Choice as TemplateChoice;
