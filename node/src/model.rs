@@ -27,3 +27,4 @@ pub mod perplexity;
 pub(crate) mod folder;
 
 pub use error::LoadError;
+pub use template::Choice as TemplateChoice;

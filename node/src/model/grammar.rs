@@ -92,7 +92,7 @@ pub(crate) enum Constraint {
     /// From the first token to the last.
     Whole(Matcher),
     /// Only inside of calls, which the model begins when it likes.
-    Calls(Watch),
+    Calls(Box<Watch>),
 }
 
 impl std::fmt::Debug for Constraint {
@@ -149,7 +149,8 @@ impl Constraint {
             return Ok(None);
         }
         let one = Tools { parallel: false, ..tools.clone() };
-        Ok(Some(Self::Calls(Watch::new(dialect, grammars.calls(&one, dialect, None)?))))
+        let watch = Watch::new(dialect, grammars.calls(&one, dialect, None)?);
+        Ok(Some(Self::Calls(Box::new(watch))))
     }
 
     /// The tokens that may come next, end tokens among them where the answer may end. `None`: all.

@@ -7,7 +7,7 @@ mod vocabulary;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokenizers::models::{
     ModelWrapper,
     bpe::{BPE, BpeBuilder},
@@ -21,7 +21,7 @@ use vocabulary::{Kind, Vocabulary};
 /// The parts of a tokenizer.
 struct Parts {
     /// How text is cut before, and put together behind the model, as in `tokenizer.json`.
-    around: Value,
+    around: Map<String, Value>,
     model: ModelWrapper,
     /// Whether texts begin with a mark where the file does not say.
     begins: bool,
@@ -54,14 +54,16 @@ fn build(metadata: &Metadata, vocab: usize) -> Result<Tokenizer, String> {
         other => return Err(format!("the tokenizer {other:?}: gpt2, llama and bert are read")),
     };
     let around = Around::read(metadata, model, parts.begins);
-    let mut json = parts.around;
-    json["version"] = json!("1.0");
-    json["added_tokens"] = json!([]);
-    json["model"] = json!({ "type": "BPE", "vocab": {}, "merges": [] });
-    json["post_processor"] = around_json(&around, &words);
+    let mut fields = parts.around;
+    fields.extend([
+        ("version".to_owned(), json!("1.0")),
+        ("added_tokens".to_owned(), json!([])),
+        ("model".to_owned(), json!({ "type": "BPE", "vocab": {}, "merges": [] })),
+        ("post_processor".to_owned(), around_json(&around, &words)),
+    ]);
     let said = |error: tokenizers::Error| error.to_string();
     let mut inner: tokenizers::Tokenizer =
-        serde_json::from_value(json).map_err(|error| error.to_string())?;
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
     inner.with_model(parts.model);
     let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
     // llama.cpp knows this of the model: in its files nothing says it.
@@ -135,11 +137,11 @@ fn bytes(metadata: &Metadata, words: &Vocabulary<'_>) -> Result<Parts, String> {
     let cuts: Vec<Value> = pre.cuts.iter().map(cut).chain([spelling.clone()]).collect();
     let model = bpe(words, merges.collect()).ignore_merges(pre.whole_words);
     Ok(Parts {
-        around: json!({
-            "normalizer": null,
-            "pre_tokenizer": { "type": "Sequence", "pretokenizers": cuts },
-            "decoder": spelling,
-        }),
+        around: around_model(
+            Value::Null,
+            json!({ "type": "Sequence", "pretokenizers": cuts }),
+            spelling,
+        ),
         model: model.build().map_err(|error| error.to_string())?.into(),
         begins: pre.begins,
     })
@@ -164,23 +166,29 @@ fn wordpieces(words: &Vocabulary<'_>) -> Result<Parts, String> {
         .max_input_chars_per_word(1000)
         .build();
     Ok(Parts {
-        around: json!({
-            "normalizer": {
+        around: around_model(
+            json!({
                 "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
                 "strip_accents": true, "lowercase": true,
-            },
-            "pre_tokenizer": { "type": "BertPreTokenizer" },
-            "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-        }),
+            }),
+            json!({ "type": "BertPreTokenizer" }),
+            json!({ "type": "WordPiece", "prefix": "##", "cleanup": true }),
+        ),
         model: model.map_err(|error| error.to_string())?.into(),
         begins: true,
     })
 }
 
+fn around_model(normalizer: Value, pre_tokenizer: Value, decoder: Value) -> Map<String, Value> {
+    let steps =
+        [("normalizer", normalizer), ("pre_tokenizer", pre_tokenizer), ("decoder", decoder)];
+    steps.into_iter().map(|(name, step)| (name.to_owned(), step)).collect()
+}
+
 fn around_json(around: &Around, words: &Vocabulary<'_>) -> Value {
     let named = |id: Option<u32>| Some((id?, words.token(id?)?));
     let (first, last) = (named(around.first), named(around.last));
-    let marks: serde_json::Map<String, Value> = [first, last]
+    let marks: Map<String, Value> = [first, last]
         .into_iter()
         .flatten()
         .map(|(id, token)| {

@@ -1,10 +1,10 @@
 //! SentencePiece vocabularies (`llama`): pieces with scores. Neighbours are joined whose piece has
 //! the best score, so that a list of joins, best first, is the same as byte pairs' merges.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Parts, bpe,
+    Parts, around_model, bpe,
     vocabulary::{Kind, Vocabulary},
 };
 use crate::model::gguf::Metadata;
@@ -34,11 +34,11 @@ pub(super) fn parts(metadata: &Metadata, words: &Vocabulary<'_>) -> Result<Parts
         model = model.unk_token(unknown.to_owned());
     }
     Ok(Parts {
-        around: json!({
-            "normalizer": { "type": "Sequence", "normalizers": normalizers },
-            "pre_tokenizer": null,
-            "decoder": { "type": "Sequence", "decoders": decoders },
-        }),
+        around: around_model(
+            json!({ "type": "Sequence", "normalizers": normalizers }),
+            Value::Null,
+            json!({ "type": "Sequence", "decoders": decoders }),
+        ),
         model: model.build().map_err(|error| error.to_string())?.into(),
         begins: true,
     })
