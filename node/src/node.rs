@@ -12,14 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
-use crate::engine::{
-    burn::{self, Burn, Choice, Files, LoadError, Options},
-    swarm_name,
-};
-#[cfg(feature = "burn")]
 use crate::config::Local;
 #[cfg(feature = "burn")]
-use std::{fs, path::Path};
+use crate::engine::{
+    burn::{self, Choice, Files, LoadError, Options},
+    swarm_name,
+};
 use crate::{
     config::{Serving, Settings, Source},
     engine::{
@@ -32,6 +30,8 @@ use crate::{
     pull::{self, PullError},
     serve::Desk,
 };
+#[cfg(feature = "burn")]
+use std::{fs, path::Path};
 
 /// Why a node cannot run. One line for its owner.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,8 @@ pub fn options(local: &Local) -> Result<Options, NodeError> {
         "chatml" => Choice::Chatml,
         "plain" => Choice::Plain,
         path => Choice::Text(
-            fs::read_to_string(path).map_err(|error| wrong("template", format!("{path}: {error}")))?,
+            fs::read_to_string(path)
+                .map_err(|error| wrong("template", format!("{path}: {error}")))?,
         ),
     };
     Ok(Options {
@@ -148,10 +149,7 @@ pub fn options(local: &Local) -> Result<Options, NodeError> {
 }
 
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
-pub async fn open(
-    serving: &Serving,
-    registry: &Registry,
-) -> Result<Arc<dyn Engine>, NodeError> {
+pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
     let found = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model(model) => {
@@ -175,7 +173,7 @@ pub async fn open(
         };
         let counts = burn::Metrics::new()?;
         counts.register(registry)?;
-        let load = move || Burn::open(&files, &options, counts);
+        let load = move || burn::open(&files, &options, counts);
         let loaded = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
     }

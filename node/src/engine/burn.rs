@@ -12,23 +12,15 @@ mod trained;
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{num::NonZero, thread};
 
-use futures_util::{FutureExt, future::BoxFuture};
-use shoal_proto::{
-    embed::{Embed, Embedded},
-    generate::Generate,
-    hello::Model,
-    judge::{Ballot, Judge},
-};
-use tokio::sync::mpsc;
-
+pub use self::decoder::DeviceKind;
 use self::{
     decoder::{Settings, Shape},
     load::Loaded,
 };
-use super::{Engine, EngineError, Event};
-pub use self::decoder::DeviceKind;
+use super::local::Local;
+use crate::model::batch;
 pub use crate::model::{
     LoadError,
     batch::Metrics,
@@ -36,7 +28,6 @@ pub use crate::model::{
     template::{Choice, TemplateError},
     weights::Quant,
 };
-use crate::model::batch::{self, Batch};
 
 /// Below so many parameters a second thread takes longer to be told than to do its part.
 const SMALL: usize = 8_000_000;
@@ -119,41 +110,24 @@ impl Options {
     }
 }
 
-/// A model in this process.
-#[derive(Debug)]
-pub struct Burn {
-    model: Model,
-    batch: Batch,
+/// Loads a model and starts its threads. Blocks for as long as that takes.
+///
+/// # Errors
+/// When the files are no model that can be served, in one line.
+pub fn open(files: &Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
+    let Loaded { decoder, words, card } = Loaded::open(files, options)?;
+    let how = (&options.batch(), options.judges);
+    Local::start(decoder, words, card, how, metrics).map_err(LoadError::Thread)
 }
 
-impl Burn {
-    /// Loads a model and starts its threads. Blocks for as long as that takes.
-    ///
-    /// # Errors
-    /// When the files are no model that can be served, in one line.
-    pub fn open(files: &Files, options: &Options, metrics: Metrics) -> Result<Self, LoadError> {
-        let Loaded { decoder, words, card } = Loaded::open(files, options)?;
-        let batch = Batch::start(decoder, Arc::new(words), &options.batch(), metrics)
-            .map_err(LoadError::Thread)?;
-        let context = u32::try_from(batch.context()).unwrap_or(u32::MAX);
-        Ok(Self { model: Model { context, ..card }, batch })
-    }
-}
-
-impl Engine for Burn {
-    fn model(&self) -> &Model {
-        &self.model
-    }
-
-    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
-        self.batch.generate(ask)
-    }
-
-    fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        self.batch.judge(ask).boxed()
-    }
-
-    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
-        self.batch.embed(ask).boxed()
-    }
+/// The models in the program, each in a line with what it says of itself.
+pub fn bundled() -> String {
+    let row = |name: &str| {
+        let files = Files::bundled(name);
+        let says =
+            files.and_then(|files| load::description(&files, &decoder::shape_of(&files, None)?));
+        format!("bundled:{name:<16} {}", says.unwrap_or_default())
+    };
+    let rows: Vec<String> = bundled_names().map(row).collect();
+    if rows.is_empty() { "no models are bundled".to_owned() } else { rows.join("\n") }
 }

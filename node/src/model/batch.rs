@@ -43,12 +43,12 @@ use shoal_proto::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+pub use self::metrics::Metrics;
 use self::{
     line::{Line, broken, busy},
     order::{Limits, Work},
     run::{Prepared, Runner, Settings},
 };
-pub use self::metrics::Metrics;
 use super::{
     step::{Decode, PAGE},
     words::Words,

@@ -59,9 +59,12 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// The template of a folder.
+    /// The template of a folder, or of a GGUF file.
     pub(crate) fn read(files: &Files, choice: &Choice) -> Result<Self, LoadError> {
-        Self::of(choice, source::of_files(files)?, &files.place())
+        match files.gguf() {
+            Some(gguf) => Self::of_gguf(gguf.metadata(), &files.place(), choice),
+            None => Self::of(choice, source::of_files(files)?, &files.place()),
+        }
     }
 
     /// The template of a GGUF file.

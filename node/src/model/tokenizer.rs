@@ -39,9 +39,12 @@ pub(crate) enum TokenKind {
 }
 
 impl Tokenizer {
-    /// The words of a folder: its `tokenizer.json`. `vocab` is the number of tokens in the model's
-    /// table.
+    /// The words of a folder (its `tokenizer.json`) or of a GGUF file. `vocab` is the number of
+    /// tokens in the model's table.
     pub(crate) fn read(files: &Files, vocab: usize) -> Result<Self, LoadError> {
+        if let Some(gguf) = files.gguf() {
+            return Self::of_gguf(gguf.metadata(), &files.place(), vocab);
+        }
         let refused =
             |why: String| LoadError::Words { place: files.place(), file: "tokenizer.json", why };
         let bytes = files.need("tokenizer.json")?;

@@ -1,12 +1,6 @@
 //! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    hint::black_box,
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, fmt, fs, hint::black_box, thread, time::Instant};
 
 use serde::Serialize;
 
@@ -65,8 +59,17 @@ impl fmt::Display for Report {
         let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
         let (read, memory) = (read / 1e9, self.memory_bandwidth / 1e9);
         let share = 100.0 * read / memory.max(1e-9);
-        writeln!(f, "  bandwidth  {read:>9.1} GB/s of weights at one stream, of {memory:.1} GB/s that memory gives ({share:.0} %)")?;
-        writeln!(f, "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s", mega(self.peak_rss), mega(self.weight_bytes), self.load)
+        writeln!(
+            f,
+            "  bandwidth  {read:>9.1} GB/s of weights at one stream, of {memory:.1} GB/s that memory gives ({share:.0} %)"
+        )?;
+        writeln!(
+            f,
+            "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
+            mega(self.peak_rss),
+            mega(self.weight_bytes),
+            self.load
+        )
     }
 }
 

@@ -63,12 +63,6 @@ fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadEr
         family: shape.arch.kind.to_owned(),
         context: u32::try_from(shape.context).unwrap_or(u32::MAX),
         parameters: shape.params() as u64,
-        certainty: true,
-        likelihood: true,
-        pairwise: options.judges,
-        embeds: true,
-        tools: true,
-        constrained: true,
         description: description(files, shape)?,
         ..Model::default()
     })
