@@ -7,11 +7,12 @@ use shoal_proto::generate::ChatMessage;
 
 use super::*;
 use crate::{
-    engine::burn::{Options, load::Loaded, write::floats},
+    engine::burn::{Options, load::Loaded, trained},
     model::{
         files::{Files, bundled_names},
         step::{PAGE, Want},
-        weights::{self as tensors, Quant},
+        weights::Quant,
+        words::Talk,
     },
 };
 use fixture::{Fixture, Packed, Renamed, all, named};
@@ -267,32 +268,31 @@ fn a_device_that_was_not_built_in_says_how_to() {
 fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
         let files = Files::bundled(name).unwrap();
-        let old = Loaded::open(&files, &Options::default()).unwrap();
-        let message = ChatMessage {
-            role: "user".to_owned(),
-            content: "What is 47 plus 385?".to_owned(),
-            ..ChatMessage::default()
-        };
-        let mut tokens = old.prompt(&[message]).unwrap();
-        let shape = shape_of(&files, None).unwrap();
-        let mut decoder =
-            open(shape, &tensors::Weights::open(&files).unwrap(), settings()).unwrap();
+        let (old, Loaded { mut decoder, words, .. }) = (
+            trained::open(&files).unwrap(),
+            Loaded::open(&files, &Options::default()).unwrap(),
+        );
+        let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
+        let talk = Talk { messages: &messages, tools: None, variables: "" };
+        let mut tokens = words.prompt(talk, decoder.context()).unwrap();
         let vocab = decoder.vocab();
         let mut reader = Reader::new(&mut *decoder);
         let mut logits = reader.read(&tokens);
         for _ in 0..40 {
-            let expected = floats(old.llama.forward(old.row(&tokens))).unwrap();
+            let expected = trained::logits(&old, &tokens);
             let (last, expected) =
                 (&logits[logits.len() - vocab..], &expected[expected.len() - vocab..]);
+            let most = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));
             let apart = furthest(last, expected);
-            assert!(apart < 1e-3, "{name}: {apart}");
+            // The serving cache keeps keys and values in 16 bits.
+            assert!(apart < 5e-3 * most, "{name}: {apart} of {most}");
             let token = greatest(last);
             tokens.push(token);
-            if old.tokenizer.is_end(token) {
+            if words.tokenizer.is_end(token) {
                 break;
             }
             logits = reader.read(&[token]);
         }
-        assert!(old.tokenizer.is_end(*tokens.last().unwrap()), "{name} does not end");
+        assert!(words.tokenizer.is_end(*tokens.last().unwrap()), "{name} does not end");
     }
 }
