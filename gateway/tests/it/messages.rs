@@ -52,7 +52,9 @@ async fn a_message_is_answered_as_clients_expect_it() {
         assert_eq!(body["content"], json!([{"type": "text", "text": "It is 4."}]));
         assert_eq!((&body["type"], &body["role"]), (&json!("message"), &json!("assistant")));
         assert_eq!((&body["stop_reason"], &body["model"]), (&json!("end_turn"), &json!(model)));
-        assert_eq!(body["usage"]["input_tokens"], 5);
+        // Of five tokens the scripted model had read two before.
+        assert_eq!(body["usage"]["input_tokens"], 3);
+        assert_eq!(body["usage"]["cache_read_input_tokens"], 2);
         assert_eq!(body["usage"]["output_tokens"], 7);
     }
     let asked = &gateway.asked()[0];
