@@ -157,6 +157,7 @@ pub struct TokenBias {
 }
 
 /// A token of an answer and what the model thought of it, at temperature 1 and before any bias.
+#[expect(clippy::use_self, reason = "prost writes the type out")]
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TokenLogprob {
     /// The token's bytes, which need not be whole characters.

@@ -56,7 +56,7 @@ def an_unknown_model_is_not_found():
 @check
 def a_bad_temperature_is_a_bad_request():
     error = caught(
-        anthropic.BadRequestError, lambda: client.messages.create(**ASKED, temperature=99)
+        anthropic.BadRequestError, lambda: client.messages.create(**ASKED, extra_body={"temperature": 99})
     )
     equal(error.body["error"]["type"], "invalid_request_error")
 

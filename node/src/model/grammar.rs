@@ -90,7 +90,7 @@ impl Grammars {
 /// Holds one answer to its form.
 pub(crate) enum Constraint {
     /// From the first token to the last.
-    Whole(Matcher),
+    Whole(Box<Matcher>),
     /// Only inside of calls, which the model begins when it likes.
     Calls(Box<Watch>),
 }
@@ -138,12 +138,12 @@ impl Constraint {
         let Some((tools, dialect)) = tools else {
             let Some(format) = format else { return Ok(None) };
             let grammar = TopLevelGrammar::from_grammar(of_format(format)?);
-            return Ok(Some(Self::Whole(grammars.matcher(grammar)?)));
+            return Ok(Some(Self::Whole(Box::new(grammars.matcher(grammar)?))));
         };
         let must = [ToolChoice::Required, ToolChoice::Named].map(|choice| choice as i32);
         if must.contains(&tools.choice) || format.is_some() {
             let answer = if must.contains(&tools.choice) { None } else { format };
-            return Ok(Some(Self::Whole(grammars.calls(tools, dialect, answer)?)));
+            return Ok(Some(Self::Whole(Box::new(grammars.calls(tools, dialect, answer)?))));
         }
         if !tools.functions.iter().any(|function| function.strict) {
             return Ok(None);

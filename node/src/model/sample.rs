@@ -76,6 +76,9 @@ pub(crate) struct Choice {
     pub(crate) normaliser: LogSum,
 }
 
+/// Takes tokens out by setting their logits to minus infinity.
+pub(crate) type Forbid<'a> = &'a mut dyn FnMut(&mut [f32]);
+
 impl Sampler {
     pub(crate) fn new(sampling: &Sampling, prompt: &[u32]) -> Self {
         let seed = sampling.seed.map_or_else(rand::random, i64::cast_unsigned);
@@ -97,7 +100,7 @@ impl Sampler {
     pub(crate) fn choose(
         &mut self,
         logits: &[f32],
-        forbid: Option<&mut dyn FnMut(&mut [f32])>,
+        forbid: Option<Forbid<'_>>,
     ) -> Result<Choice, Broken> {
         let normaliser = LogSum::of(logits)?;
         let mut scratch = std::mem::take(&mut self.scratch);

@@ -90,6 +90,7 @@ impl CallParser {
         self.calls.len() >= self.most
     }
 
+    #[cfg(test)]
     /// The calls so far.
     pub(crate) fn calls(&self) -> &[ToolCall] {
         &self.calls

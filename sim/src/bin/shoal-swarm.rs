@@ -60,7 +60,9 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("shoal-swarm: {error:#}");
+            if !error.is::<children::Told>() {
+                eprintln!("shoal-swarm: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -99,6 +99,6 @@ fn run(script: &mut Command, swarm: &LiveSwarm) -> Option<String> {
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    println!("{out}");
+    eprintln!("{out}");
     (!done.status.success()).then(|| format!("{script:?}\n{out}\n{err}"))
 }

@@ -74,7 +74,7 @@ fn an_unknown_model_is_one_clear_line() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert_eq!(said.trim().lines().count(), 1, "{said}");
-    assert!(said.contains("shoal-nobody") && said.contains("shoal-sum"), "{said}");
+    assert!(said.contains("no model shoal-nobody") && said.contains("smollm2-135m"), "{said}");
 }
 
 /// Runs the printed curl line exactly as somebody would paste it.

@@ -1,4 +1,5 @@
 //! Functions on offer, as a chat has them and as the response shows them.
+#![expect(clippy::indexing_slicing, reason = "JSON read by a key that is not there is null")]
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,6 @@
 //! The newest responses, within a budget of bytes and for a limited time. They are gone when the
 //! gateway stops.
+#![expect(clippy::indexing_slicing, reason = "JSON read by a key that is not there is null")]
 
 use std::{
     collections::VecDeque,

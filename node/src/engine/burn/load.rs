@@ -38,6 +38,8 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Reads everything and packs the weights; a thread beside it finds the digest.
     pub(super) fn open(files: &Files, options: &Options) -> Result<Self, LoadError> {
+        // A folder without weights is no model at all: say that first.
+        files.weights()?;
         let shape = shape_of(files, options.context)?;
         let tokenizer = Tokenizer::read(files, shape.vocab)?;
         let template = Template::read(files, &options.template)?;

@@ -78,7 +78,7 @@ impl Draft {
             return Some(best);
         }
         self.idle += 1;
-        if self.idle % RETRY == 0 { fits.min() } else { None }
+        if self.idle.is_multiple_of(RETRY) { fits.min() } else { None }
     }
 }
 

@@ -112,7 +112,15 @@ fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, Engine
         .filter(|tools| !tools.functions.is_empty() && tools.choice() != ToolChoice::None);
     let variables = ask.template_variables.as_str();
     let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables };
-    let tokens = words.prompt(talk, limits.context)?;
+    let free = tools.is_some_and(|tools| tools.choice() == ToolChoice::Auto);
+    let tokens = match words.prompt(talk, limits.context) {
+        // Held to its calls while it writes, or kept from any, a model of a short context can do
+        // without their description.
+        Err(error) if error.fault == Fault::ContextLength && !free => {
+            words.prompt(Talk { tools: None, ..talk }, limits.context)?
+        }
+        read => read?,
+    };
     let asked = sampling.max_tokens.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
     let limit = asked.unwrap_or(limits.answer_tokens).min(limits.context - tokens.len());
     let dialect = words.template.dialect();

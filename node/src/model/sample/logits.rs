@@ -97,9 +97,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let whole = shifted - ROUND;
     let r = x - whole * LN2.0 - whole * LN2.1;
     let mut poly = 1.987_569_1e-4;
-    for coefficient in
-        [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1]
-    {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         poly = poly * r + coefficient;
     }
     let fraction = poly * r * r + r + 1.0;

@@ -11,6 +11,18 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use tokio::process::{Child, Command};
 
+/// A program has failed and has said why: there is nothing to add.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it said why")
+    }
+}
+
+impl std::error::Error for Told {}
+
 /// A node finishes what runs (at most its own drain limit) before it goes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,7 +117,7 @@ impl Children {
         // `wait` would close its standard input, which tells it to end.
         let _open = child.stdin.take();
         let status = child.wait().await.with_context(|| format!("lost {name}"))?;
-        if status.success() { Ok(()) } else { Err(anyhow!("{name} ended ({status})")) }
+        if status.success() { Ok(()) } else { Err(Told.into()) }
     }
 
     pub(crate) fn running(&self) -> usize {

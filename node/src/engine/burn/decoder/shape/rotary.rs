@@ -223,7 +223,7 @@ fn scaling(
             let long = context as f64 > original;
             let factors = if long { &said.long_factor } else { &said.short_factor };
             let factors = factors.clone().unwrap_or_default();
-            if factors.len() != turned / 2 || factors.iter().any(|factor| !(*factor > 0.0)) {
+            if factors.len() != turned / 2 || !factors.iter().all(|factor| *factor > 0.0) {
                 let why = "long_factor or short_factor has not one positive number for each pair";
                 return Err(ShapeError::Size(why));
             }
