@@ -79,8 +79,7 @@ impl Gateway {
         };
         eventually(async || gateway.get("/readyz").await.json()["members"] == members).await;
         let document = gateway.get("/openapi.json").await.json();
-        let gateway = Self { document, ..gateway };
-        gateway
+        Self { document, ..gateway }
     }
 
     /// The folder with its key and memory.

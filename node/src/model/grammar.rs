@@ -242,9 +242,35 @@ fn guided(schema: &mut Value, strict: bool) {
     if *schema == Value::Bool(true) {
         *schema = json!({});
     }
+    if !strict {
+        close(schema);
+    }
     if let Some(schema) = schema.as_object_mut() {
         let how = json!({ "whitespace_pattern": BLANKS, "lenient": !strict });
         schema.insert("x-guidance".to_owned(), how);
+    }
+}
+
+/// Where a schema leaves open which further properties an object has, none are written: what keeps
+/// to that keeps to the schema, and a small model finds an end.
+fn close(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    let open = ["additionalProperties", "patternProperties", "unevaluatedProperties", "allOf"];
+    if fields.contains_key("properties") && !open.iter().any(|key| fields.contains_key(*key)) {
+        fields.insert("additionalProperties".to_owned(), json!(false));
+    }
+    for key in ["properties", "$defs", "definitions"] {
+        if let Some(Value::Object(inside)) = fields.get_mut(key) {
+            inside.values_mut().for_each(close);
+        }
+    }
+    for key in ["anyOf", "oneOf", "prefixItems"] {
+        if let Some(Value::Array(inside)) = fields.get_mut(key) {
+            inside.iter_mut().for_each(close);
+        }
+    }
+    if let Some(items) = fields.get_mut("items") {
+        close(items);
     }
 }
 

@@ -24,7 +24,9 @@ pub(super) fn grammar(
     let mut rules =
         vec![format!("start: {}calls", if answer.is_some() { "answer | " } else { "" })];
     rules.extend(answer.map(|answer| format!("answer: {answer}")));
-    rules.push(around(dialect, tools.parallel).to_owned());
+    // Who names a function wants it called once.
+    let several = tools.parallel && tools.choice != ToolChoice::Named as i32;
+    rules.push(around(dialect, several).to_owned());
     let functions = allowed(tools);
     let names: Vec<String> = (0..functions.len()).map(|index| format!("f{index}")).collect();
     rules.push(format!("call: {}", names.join(" | ")));
