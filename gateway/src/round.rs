@@ -117,6 +117,8 @@ impl Rounds {
         let agreement = round.agreement(&candidates, panel.writers.len());
         let ballots = match agreement {
             Agreement::Ends(_) => Vec::new(),
+            // One alone has won already.
+            _ if candidates.len() < 2 => Vec::new(),
             _ => judge::ballots(&round, &candidates, &panel.judges).await,
         };
         let judged = round.clock.elapsed();

@@ -6,7 +6,7 @@ from checks import BASE, EXPECT, MESSAGES, SCHEMA, caught, check, contains, equa
 
 ROOT = BASE.removesuffix("/v1")
 client = anthropic.Anthropic(base_url=ROOT, api_key="none", timeout=120, max_retries=0)
-ASKED = {"model": "shoal", "max_tokens": 200, "messages": MESSAGES}
+ASKED = {"model": "shoal", "max_tokens": 400, "messages": MESSAGES}
 
 
 @check

@@ -25,9 +25,9 @@ use watch::Watch;
 /// Bytes of a schema, expression or grammar: what a client may write that costs a node time before
 /// it can refuse. The largest schemas in use (FHIR's) are below a megabyte.
 const SOURCE_MAX: usize = 1 << 20;
-/// Between the parts of a JSON text: enough for deep indentation, and an end to models that would
-/// write blanks for ever.
-const BLANKS: &str = r"[ \n\r\t]{1,64}";
+/// Between the parts of a JSON text: a space, or a line's end and some indentation. Small models
+/// would write blanks for ever.
+const BLANKS: &str = r" |\n {0,16}";
 
 /// A model's tokens arranged for grammars: made once for a model, shared by all of its answers.
 pub(crate) struct Grammars {
