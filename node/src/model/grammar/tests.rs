@@ -156,6 +156,16 @@ fn schemas() -> Vec<Value> {
     vec![person, tree, either, date, json!({ "enum": [1, "two", null, [3]] })]
 }
 
+/// `None`: it holds a number that is too large for a float. JSON knows no largest one, and random
+/// digits are fond of exponents.
+fn read(text: &str) -> Option<Value> {
+    match serde_json::from_str(text) {
+        Ok(json) => Some(json),
+        Err(error) if error.to_string().contains("number out of range") => None,
+        Err(error) => panic!("{text:?}: {error}"),
+    }
+}
+
 #[test]
 fn whatever_a_model_likes_its_answer_keeps_to_the_schema() {
     let (words, grammars) = grammars();
@@ -165,7 +175,7 @@ fn whatever_a_model_likes_its_answer_keeps_to_the_schema() {
             let format = schema(&schema_of, true);
             let mut constraint = Constraint::new(Some(&format), None, &grammars).unwrap().unwrap();
             let text = write(&mut constraint, &words, seed, &[]);
-            let json: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text:?}"));
+            let Some(json) = read(&text) else { continue };
             assert!(validator.is_valid(&json), "{text:?} against {schema_of}");
         }
     }
@@ -178,7 +188,7 @@ fn any_object_is_an_object() {
     for seed in 0..20 {
         let mut constraint = Constraint::new(Some(&format), None, &grammars).unwrap().unwrap();
         let text = write(&mut constraint, &words, seed, &[]);
-        assert!(serde_json::from_str::<Value>(&text).unwrap().is_object(), "{text:?}");
+        assert!(read(&text).is_none_or(|json| json.is_object()), "{text:?}");
     }
 }
 
