@@ -80,7 +80,8 @@ def measure(arguments, path, quants):
     for _ in range(arguments.rounds):
         for name, run in contestants(arguments, path, quants):
             try:
-                runs.setdefault(name, []).append(run())
+                found = run()
+                runs.setdefault(name, []).append(found)
             except subprocess.CalledProcessError as error:
                 last = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
                 print(f"{name} cannot run {path.name}: {last}", file=sys.stderr)
