@@ -51,6 +51,9 @@ class Peer:
         params.n_ctx, params.n_batch, params.n_ubatch = context, 512, 512
         params.n_threads = params.n_threads_batch = threads
         params.n_seq_max = streams
+        if peer == "ik_llama" and streams > 1:
+            # Its flash attention ends with a failed assertion where several sequences share a step.
+            params.flash_attn = False
         if hasattr(params, "kv_unified"):
             params.kv_unified = True
         new = first(library, "llama_init_from_model", "llama_new_context_with_model")
