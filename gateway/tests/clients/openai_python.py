@@ -1,45 +1,15 @@
-"""The official Python SDK against a gateway. One line per check; exit code 1 when one fails.
-
-SHOAL_BASE_URL  where the API is, with /v1 at the end
-SHOAL_EXPECT    what the answer to "What is 47 + 385?" must contain (default: 432)
-"""
+"""The official Python SDK against a gateway."""
 
 import asyncio
-import os
-import sys
-import traceback
 
 import openai
 
-BASE = os.environ["SHOAL_BASE_URL"]
-EXPECT = os.environ.get("SHOAL_EXPECT", "432")
-MESSAGES = [{"role": "user", "content": "What is 47 + 385?"}]
+from checks import BASE, EXPECT, MESSAGES, caught, check, contains, equal, run
+
 # No retries: a check must see the first answer, not the third.
 SETTINGS = {"base_url": BASE, "api_key": "none", "timeout": 120, "max_retries": 0}
 
 client = openai.OpenAI(**SETTINGS)
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
-
-
-def equal(found, expected):
-    assert found == expected, f"{found!r} is not {expected!r}"
-
-
-def contains(text, part):
-    assert part in text, f"{part!r} is not in {text!r}"
-
-
-def caught(kind, call):
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"no {kind.__name__}")
 
 
 @check
@@ -171,18 +141,4 @@ def a_stream_can_be_left():
     answers_at_once()
 
 
-def main():
-    print(f"openai-python {openai.__version__} at {BASE}")
-    failed = 0
-    for one in checks:
-        name = one.__name__.replace("_", " ")
-        try:
-            one()
-            print(f"ok    {name}")
-        except Exception:
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+run(f"openai-python {openai.__version__}")
