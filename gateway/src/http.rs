@@ -41,6 +41,7 @@ use error::ApiError;
 pub use meter::Metrics;
 pub use openai::unix_now;
 pub use responses::store::Responses;
+use shoal_proto::hello::MODEL_NAME_MAX;
 pub use transcript::Transcripts;
 
 use crate::{
@@ -86,8 +87,12 @@ impl App {
         self.rounds.swarm().members().len()
     }
 
-    fn serves(&self, model: &str) -> bool {
-        Mode::of_model(model).is_some() || self.models().contains(model)
+    /// Refuses a model that nobody here serves. No more of its name comes back than a name can have.
+    fn known(&self, model: &str) -> Result<(), ApiError> {
+        if Mode::of_model(model).is_some() || self.models().contains(model) {
+            return Ok(());
+        }
+        Err(ApiError::NoSuchModel(model.chars().take(MODEL_NAME_MAX).collect()))
     }
 }
 

@@ -160,7 +160,11 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         }
     };
     #[cfg(not(feature = "burn"))]
-    return Err(NodeError::NoBurn { name: found.name });
+    {
+        // Only a model of its own has anything to count.
+        let _ = registry;
+        Err(NodeError::NoBurn { name: found.name })
+    }
     #[cfg(feature = "burn")]
     {
         let files = Files::found(&found)?;

@@ -57,9 +57,7 @@ async fn ask(
     meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = ChatRequest::parse(&body, &app.limits)?;
-    if !app.serves(&asked.model) {
-        return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
-    }
+    app.known(&asked.model)?;
     Ok(asked)
 }
 

@@ -37,9 +37,7 @@ async fn embed(
     meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = EmbedRequest::parse(&body, &app.limits)?;
-    if !app.serves(&asked.model) {
-        return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
-    }
+    app.known(&asked.model)?;
     meter.serves(&asked.model);
     let (rounds, ask) = (app.rounds.clone(), asked.ask);
     let vectors = running::owned(app, async move { rounds.embed(&ask).await }).await;

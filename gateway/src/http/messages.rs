@@ -65,9 +65,7 @@ async fn ask(
     meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let asked = MessageRequest::parse(&body, &app.limits)?;
-    if !app.serves(&asked.chat.model) {
-        return Err(ApiError::NoSuchModel(asked.chat.model.chars().take(96).collect()));
-    }
+    app.known(&asked.chat.model)?;
     Ok(asked)
 }
 

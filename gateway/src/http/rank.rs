@@ -37,9 +37,7 @@ async fn rank(
     meter.holds(app.admission.enter()?);
     let body = body::read(request, payload, app.config.body_bytes_max).await?;
     let RankRequest { ask, model, candidates } = RankRequest::parse(&body, &app.limits)?;
-    if !app.serves(&model) {
-        return Err(ApiError::NoSuchModel(model.chars().take(96).collect()));
-    }
+    app.known(&model)?;
     meter.serves(&model);
     let rounds = app.rounds.clone();
     let ranking = async move { rounds.rank(&ask, candidates).await };

@@ -66,9 +66,7 @@ async fn ask(
         None => Vec::new(),
     };
     let chat = asked.ask(&earlier, &app.limits)?;
-    if !app.serves(&asked.model) {
-        return Err(ApiError::NoSuchModel(asked.model.chars().take(96).collect()));
-    }
+    app.known(&asked.model)?;
     Ok((asked, chat, earlier))
 }
 
