@@ -110,6 +110,7 @@ impl ChatRequest {
             template_variables,
             choices,
             image: talk.image,
+            prompt: None,
         };
         let store = request.boolean("store")?.unwrap_or(false);
         let progress = progress(&request)?;

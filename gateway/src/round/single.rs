@@ -212,7 +212,7 @@ async fn first_word(
     turn: usize,
 ) -> (NodeId, Result<(Writing, Written), WorkError>) {
     let spoken = async {
-        let ask = written::question(round, turn);
+        let ask = written::question(round, writer, turn);
         let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
         let said = writing.next().await?;
         Ok((writing, said))
