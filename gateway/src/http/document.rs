@@ -55,7 +55,12 @@ fn document() -> &'static Value {
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "paths": paths,
-            "components": { "schemas": schemas },
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
+            },
+            // Only where the operator gives out keys.
+            "security": [{}, { "key": [] }],
         })
     })
 }

@@ -1,6 +1,7 @@
 //! Bodies that are too large are refused early, whole, and without being kept.
 
 use serde_json::json;
+use shoal_gateway::swarm::Secret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -51,4 +52,36 @@ async fn a_large_body_within_the_limit_is_answered() {
     body["metadata"] = json!({"filler": "x".repeat(3 << 20)});
     let reply = gateway.post("/v1/chat/completions", &body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn who_asks_first_whether_to_send_is_told_to_go_on_or_why_not() {
+    let gateway = Gateway::with([node("digits").says("4")], |config| {
+        config.http.keys = vec![Secret::new("sk-the-key")];
+    })
+    .await;
+    let body = ask("shoal").to_string();
+    for (key, first) in
+        [("sk-the-key", "HTTP/1.1 100 Continue\r\n"), ("sk-no-key", "HTTP/1.1 401 ")]
+    {
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             expect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < first.len() {
+            assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
+        }
+        assert!(seen.starts_with(first.as_bytes()), "{}", String::from_utf8_lossy(&seen));
+        if !first.contains("100") {
+            continue;
+        }
+        socket.write_all(body.as_bytes()).await.unwrap();
+        while !String::from_utf8_lossy(&seen).contains("HTTP/1.1 200 ") {
+            assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+        }
+    }
 }

@@ -1,3 +1,4 @@
+mod completions;
 mod endpoint;
 
 use serde_json::json;
@@ -54,7 +55,11 @@ fn text(text: &str) -> Vec<u8> {
 
 /// The text, and how it ended.
 async fn heard(upstream: &Upstream) -> (String, Result<Done, EngineError>) {
-    let mut events = upstream.generate(ask());
+    answered(upstream, ask()).await
+}
+
+async fn answered(upstream: &Upstream, ask: Generate) -> (String, Result<Done, EngineError>) {
+    let mut events = upstream.generate(ask);
     let mut text = String::new();
     while let Some(event) = events.recv().await {
         match event {
@@ -162,7 +167,7 @@ fn rich_ask() -> Generate {
 
 #[test]
 fn every_field_reaches_the_endpoint_under_its_name_there() {
-    let can = Abilities { tools: true, json: true, vision: true, embeddings: false };
+    let can = Abilities { tools: true, json: true, vision: true, ..Abilities::default() };
     let body = request::body("m", &rich_ask(), can).unwrap();
     let function = json!({"name": "add", "parameters": {"type": "object"}, "strict": true});
     let expected = json!({
