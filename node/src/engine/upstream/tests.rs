@@ -162,6 +162,7 @@ fn rich_ask() -> Generate {
         tools: Some(tools),
         format: Some(format),
         template_variables: r#"{"reasoning_effort":"low","enable_thinking":false}"#.into(),
+        prompt: None,
     }
 }
 
@@ -290,7 +291,7 @@ async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
     let find = Settings { can: None, ..settings(&refuses) };
     assert!(!Upstream::connect(&find).await.unwrap().model().tools);
     let can = Abilities::read("tools, json,vision").unwrap();
-    assert_eq!(can, Abilities { tools: true, json: true, vision: true, embeddings: false });
+    assert_eq!(can, Abilities { tools: true, json: true, vision: true, ..Abilities::default() });
     assert!(Abilities::read("tolls").unwrap_err().contains("tolls"));
 }
 
