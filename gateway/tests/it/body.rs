@@ -1,7 +1,6 @@
 //! Bodies that are too large are refused early, whole, and without being kept.
 
 use serde_json::json;
-use shoal_gateway::swarm::Secret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -49,39 +48,27 @@ async fn a_body_without_a_length_is_read_no_further_than_the_limit() {
 async fn a_large_body_within_the_limit_is_answered() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     let mut body = ask("shoal");
-    body["metadata"] = json!({"filler": "x".repeat(3 << 20)});
+    body["filler"] = json!("x".repeat(3 << 20));
     let reply = gateway.post("/v1/chat/completions", &body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 #[tokio::test]
-async fn who_asks_first_whether_to_send_is_told_to_go_on_or_why_not() {
-    let gateway = Gateway::with([node("digits").says("4")], |config| {
-        config.http.keys = vec![Secret::new("sk-the-key")];
-    })
-    .await;
+async fn who_asks_first_whether_to_send_is_told_to_go_on() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
     let body = ask("shoal").to_string();
-    for (key, first) in
-        [("sk-the-key", "HTTP/1.1 100 Continue\r\n"), ("sk-no-key", "HTTP/1.1 401 ")]
-    {
-        let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
-             expect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
-        socket.write_all(head.as_bytes()).await.unwrap();
-        let mut seen = Vec::new();
-        while seen.len() < first.len() {
-            assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    for (part, then) in [("HTTP/1.1 100 Continue\r\n", body.as_str()), ("HTTP/1.1 200 ", "")] {
+        while !String::from_utf8_lossy(&seen).contains(part) {
+            assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "no {part:?}");
         }
-        assert!(seen.starts_with(first.as_bytes()), "{}", String::from_utf8_lossy(&seen));
-        if !first.contains("100") {
-            continue;
-        }
-        socket.write_all(body.as_bytes()).await.unwrap();
-        while !String::from_utf8_lossy(&seen).contains("HTTP/1.1 200 ") {
-            assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
-        }
+        socket.write_all(then.as_bytes()).await.unwrap();
     }
 }
