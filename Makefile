@@ -8,7 +8,7 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test test-real test-clients bench-engine check eval train help
+.PHONY: run build test test-real test-clients test-schema bench-engine check eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm
 	node/tests/real/run
 
 test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
-	$(CARGO) test --workspace --test live -- clients:: --nocapture
+	SHOAL_TEST_CLIENTS=1 $(CARGO) test --workspace --test live -- clients:: --nocapture
+
+test-schema: ## schemathesis against what the gateway says it serves, thousands of requests: needs Python
+	SHOAL_TEST_CLIENTS=1 SHOAL_TEST_SCHEMA=$(or $(CASES),320) $(CARGO) test --workspace --test live -- schema:: --nocapture
 
 bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
 	$(CARGO) build --release --package shoal-node

@@ -37,7 +37,7 @@ pub use rank::RankRequest;
 pub use responses::ResponseRequest;
 use shoal_proto::{
     NodeId,
-    generate::{ChatMessage, Finish, Format, Sampling, TokenLogprob},
+    generate::{ChatMessage, Finish, Format, Prompt, Sampling, TokenLogprob},
     tools::{ToolCall, Tools},
 };
 
@@ -62,6 +62,9 @@ pub struct Ask {
     pub choices: usize,
     /// Path of the request's first image; None: it has none.
     pub image: Option<String>,
+    /// Go on with this as it stands, who can, in the place of answering the conversation, which
+    /// says the same.
+    pub prompt: Option<Prompt>,
 }
 
 impl Ask {
@@ -83,6 +86,7 @@ impl Ask {
             template_variables: String::new(),
             choices: 1,
             image: None,
+            prompt: None,
         }
     }
 }
@@ -91,7 +95,10 @@ impl Ask {
     /// Whether the conversation is all that a writer was given, so that its answer can be looked
     /// at again with nothing but that.
     pub fn is_plain(&self) -> bool {
-        self.form.is_free() && self.template_variables.is_empty() && self.image.is_none()
+        self.form.is_free()
+            && self.template_variables.is_empty()
+            && self.image.is_none()
+            && self.prompt.is_none()
     }
 }
 
@@ -102,6 +109,16 @@ pub enum Target {
     Swarm,
     /// One member serving this model, without a round.
     Model(String),
+}
+
+impl Target {
+    /// The model's name, if there is one.
+    pub fn name(&self) -> Option<&String> {
+        match self {
+            Self::Swarm => None,
+            Self::Model(name) => Some(name),
+        }
+    }
 }
 
 /// How hard the swarm works, within the operator's limits.

@@ -196,6 +196,7 @@ fn app(
     keeper: Keeper,
 ) -> App {
     App {
+        callers: http::Callers::new(&config.http),
         admission: http::Admission::new(config.http.requests_max),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
         responses: Responses::new(&config.http),

@@ -1,9 +1,12 @@
 //! Every path and the layer around them, in order; the only part that knows actix.
 
 mod request_id;
+mod callers;
+mod rate;
+mod opening;
 mod admission;
-mod chat;
 mod body;
+mod chat;
 mod running;
 mod sse;
 mod openai;
@@ -36,6 +39,7 @@ use actix_web::{
 };
 
 pub use admission::Admission;
+pub use callers::Callers;
 pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
@@ -58,6 +62,7 @@ pub struct App {
     pub config: Config,
     pub limits: Limits,
     pub metrics: Metrics,
+    pub callers: Callers,
     pub admission: Admission,
     pub transcripts: Transcripts,
     pub responses: Responses,

@@ -133,6 +133,10 @@ fn settings(options: &Options) -> Result<Config> {
     if let Ok(token) = std::env::var("SHOAL_AUDIT_TOKEN") {
         config.swarm.audit.token = Secret::new(token);
     }
+    if let Ok(keys) = std::env::var("SHOAL_API_KEYS") {
+        let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
+        config.http.keys = keys.map(Secret::new).collect();
+    }
     config.check()?;
     Ok(config)
 }

@@ -31,7 +31,7 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::NodeId;
+use shoal_proto::{NodeId, generate::Prompt};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -265,6 +265,12 @@ impl Round<'_> {
 
     fn member(&self, id: NodeId) -> Option<&MemberView> {
         self.members.iter().find(|member| member.id == id)
+    }
+
+    /// The text that this member goes on with; None: it answers the conversation.
+    fn prompt_for(&self, id: NodeId) -> Option<Prompt> {
+        let completes = self.member(id).is_some_and(|member| member.model.completes);
+        self.ask.prompt.clone().filter(|_| completes)
     }
 
     fn model(&self, id: NodeId) -> String {

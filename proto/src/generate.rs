@@ -23,6 +23,36 @@ pub struct Generate {
     /// Further variables of the model's chat template, as a JSON object; empty: none.
     #[prost(string, tag = "5")]
     pub template_variables: String,
+    /// Go on with this text as it stands, without a chat template, in the place of answering the
+    /// messages, which say the same as a user's message. Only to a model that says that it does
+    /// ([`crate::hello::Model::completes`]).
+    #[prost(message, optional, tag = "6")]
+    pub prompt: Option<Prompt>,
+}
+
+/// The beginning of a text.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Prompt {
+    /// Empty: the beginning of a new document.
+    #[prost(string, tag = "1")]
+    pub text: String,
+    /// In the place of a text, its tokens by their numbers in the model's own vocabulary.
+    #[prost(uint32, repeated, tag = "2")]
+    pub tokens: Vec<u32>,
+}
+
+impl Prompt {
+    /// A beginning in words.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tokens: Vec::new() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Nonsense> {
+        if !self.text.is_empty() && !self.tokens.is_empty() {
+            return Err(Nonsense("a prompt of text and of tokens"));
+        }
+        Ok(())
+    }
 }
 
 /// Messages of one conversation at most: a frame's limit bounds their text, not their number.
@@ -34,6 +64,7 @@ impl Generate {
     /// # Errors
     /// What is wrong.
     pub fn check(&self) -> Result<(), Nonsense> {
+        self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)
     }
 }

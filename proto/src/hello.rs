@@ -87,6 +87,9 @@ pub struct Model {
     /// How fast it is, as it measured itself.
     #[prost(message, optional, tag = "15")]
     pub speed: Option<Speed>,
+    /// Goes on with a text as it stands ([`crate::generate::Generate::prompt`]).
+    #[prost(bool, tag = "16")]
+    pub completes: bool,
 }
 
 /// What a node measured of itself when it started; 0: not measured.

@@ -1,7 +1,7 @@
 //! A piece of work: judge candidates that this node did not write.
 
 use crate::{
-    generate::{ChatMessage, check_conversation, is_logprob},
+    generate::{ChatMessage, Prompt, check_conversation, is_logprob},
     tools::Tools,
     wire::Nonsense,
 };
@@ -31,6 +31,10 @@ pub struct Judge {
     /// `[{"name": ..., "arguments": {...}}]`, after its text if it has any.
     #[prost(message, optional, tag = "5")]
     pub tools: Option<Tools>,
+    /// The candidates go on with this text, in the place of answering the messages, which say the
+    /// same. Only to a model that goes on with texts itself.
+    #[prost(message, optional, tag = "6")]
+    pub prompt: Option<Prompt>,
 }
 
 impl Judge {
@@ -39,6 +43,7 @@ impl Judge {
     /// # Errors
     /// What is wrong.
     pub fn check(&self) -> Result<(), Nonsense> {
+        self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)?;
         if self.candidates.len() > CANDIDATES_MAX {
             return Err(Nonsense("more than 64 candidates"));

@@ -1,8 +1,8 @@
-//! `POST /v1/completions`: the older door. A prompt is asked as a user's message, because members
-//! answer conversations; what the answer adds to the prompt is the completion.
+//! `POST /v1/completions`: the older door. Members that can go on with the prompt as it stands;
+//! where nobody can, it is asked as a user's message.
 
 use serde_json::{Value, json};
-use shoal_proto::generate::ChatMessage;
+use shoal_proto::generate::{ChatMessage, Prompt};
 
 use super::{Ask, AskError, ChatRequest, Limits, Mode, door, fields::Fields, parse::object};
 
@@ -32,11 +32,14 @@ pub struct CompletionRequest {
     /// As a chat, with the first prompt.
     pub chat: ChatRequest,
     /// At least one.
-    pub prompts: Vec<String>,
+    pub prompts: Vec<Prompt>,
     /// The prompt stands before its completion.
     pub echo: bool,
     /// So many of the likeliest tokens beside each one.
     pub logprobs: Option<usize>,
+    /// No token is wanted: whoever answers says how long the prompt is, and nothing else of it is
+    /// told.
+    pub silent: bool,
 }
 
 impl CompletionRequest {
@@ -50,8 +53,12 @@ impl CompletionRequest {
         door::refuse_unknown(request.names(), &FIELDS, limits)?;
         let mut chat = door::chat(&map);
         let named = request.string("model")?.is_some_and(|name| Mode::of_model(name).is_none());
-        let prompts = prompts(&request)?;
+        let prompts = prompts(&request, named)?;
         let echo = request.boolean("echo")?.unwrap_or(false);
+        if echo && prompts.iter().any(|prompt| !prompt.tokens.is_empty()) {
+            let why = "Only the model itself can spell its token numbers: send text.";
+            return Err(AskError::unsupported_value("echo", why));
+        }
         if request.string("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
             let why = "The models here write at the end of a text only: leave it out.";
             return Err(AskError::unsupported_parameter("suffix", why));
@@ -66,24 +73,22 @@ impl CompletionRequest {
             chat.insert("top_logprobs".into(), count.into());
         }
         let max_tokens = request.integer("max_tokens", 0..=i64::MAX)?.unwrap_or(TOKENS);
-        if max_tokens == 0 {
-            let why = "With 0 tokens there is nothing to write: give at least 1.";
-            return Err(AskError::unsupported_value("max_tokens", why));
-        }
-        chat.insert("max_completion_tokens".into(), max_tokens.into());
+        let silent = max_tokens == 0;
+        chat.insert("max_completion_tokens".into(), max_tokens.max(1).into());
         chat.extend(map.get("n").map(|n| ("n".to_owned(), n.clone())));
         chat.extend(map.get("stream_options").map(|o| ("stream_options".to_owned(), o.clone())));
         best_of(&request, named, &mut chat)?;
-        let first = prompts.first().map_or("", String::as_str);
+        let first = prompts.first().map_or("", |prompt| prompt.text.as_str());
         chat.insert("messages".into(), json!([{ "role": "user", "content": first }]));
         let chat = door::parse(&chat, limits, NAMES)?;
         let logprobs = logprobs.and_then(|count| usize::try_from(count).ok());
-        Ok(Self { chat, prompts, echo, logprobs })
+        Ok(Self { chat, prompts, echo, logprobs, silent })
     }
 
     /// What is asked for one of the prompts.
-    pub fn ask(&self, prompt: &str) -> Ask {
-        Ask { messages: vec![ChatMessage::new("user", prompt)], ..self.chat.ask.clone() }
+    pub fn ask(&self, prompt: &Prompt) -> Ask {
+        let messages = vec![ChatMessage::new("user", prompt.text.as_str())];
+        Ask { messages, prompt: Some(prompt.clone()), ..self.chat.ask.clone() }
     }
 }
 
@@ -117,11 +122,12 @@ fn best_of(
     Ok(())
 }
 
-/// One text or an array of them.
-fn prompts(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
-    const EXPECTED: &str = "a string or an array of strings";
+/// One text, its tokens, or an array of either. OpenAI reads null as the beginning of a document.
+fn prompts(request: &Fields<'_>, named: bool) -> Result<Vec<Prompt>, AskError> {
+    const EXPECTED: &str = "a string, an array of strings, or the same of token numbers";
     let values = match request.value("prompt") {
-        None => return Err(request.absent("prompt", EXPECTED)),
+        None if request.names().any(|name| name == "prompt") => return Ok(vec![Prompt::default()]),
+        None => return Err(AskError::missing("prompt")),
         Some(Value::Array(values)) => values.as_slice(),
         Some(single @ Value::String(_)) => std::slice::from_ref(single),
         Some(other) => return Err(AskError::wrong_type("prompt", EXPECTED, other)),
@@ -129,16 +135,40 @@ fn prompts(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     if values.is_empty() {
         return Err(AskError::empty_array("prompt"));
     }
+    let numbers = |values: &[Value], path: &str| match named {
+        true => tokens(values, path),
+        false => Err(AskError::unsupported_value(
+            "prompt",
+            "Token numbers mean something to one model only: ask one by its name, or send text.",
+        )),
+    };
+    if values.iter().all(Value::is_number) {
+        return Ok(vec![numbers(values, "prompt")?]);
+    }
     if values.len() > PROMPTS_MAX {
         return Err(AskError::array_too_long("prompt", PROMPTS_MAX, values.len()));
     }
     let read = |(index, value): (usize, &Value)| match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(_) | Value::Array(_) => Err(AskError::unsupported_value(
-            "prompt",
-            "Token numbers mean something to one tokenizer only: send text.",
-        )),
-        other => Err(AskError::wrong_type(&format!("prompt[{index}]"), "a string", other)),
+        Value::String(text) => Ok(Prompt::new(text)),
+        Value::Array(values) => numbers(values, &format!("prompt[{index}]")),
+        other => {
+            let path = format!("prompt[{index}]");
+            Err(AskError::wrong_type(&path, "a string or an array of token numbers", other))
+        }
     };
     values.iter().enumerate().map(read).collect()
+}
+
+/// A text by the numbers of its tokens.
+fn tokens(values: &[Value], path: &str) -> Result<Prompt, AskError> {
+    if values.is_empty() {
+        return Err(AskError::empty_array(path));
+    }
+    let number = |(index, value): (usize, &Value)| {
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let path = || format!("{path}[{index}]");
+        number.ok_or_else(|| AskError::wrong_type(&path(), "the number of a token", value))
+    };
+    let tokens = values.iter().enumerate().map(number).collect::<Result<_, _>>()?;
+    Ok(Prompt { tokens, ..Prompt::default() })
 }

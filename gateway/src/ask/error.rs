@@ -76,6 +76,14 @@ impl AskError {
         Self::coded("array_above_max_length", path, message)
     }
 
+    pub(super) fn string_too_long(path: &str, max: usize, got: usize) -> Self {
+        let message = format!(
+            "Invalid '{path}': string too long. Expected a string with maximum length {max}, but \
+             got a string with length {got} instead."
+        );
+        Self::coded("string_above_max_length", path, message)
+    }
+
     pub(super) fn array_too_short(path: &str, min: usize, got: usize) -> Self {
         let message = format!(
             "Invalid '{path}': array too short. Expected an array with minimum length {min}, \

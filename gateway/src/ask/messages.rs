@@ -1,7 +1,10 @@
 //! The conversation: every role and shape that SDKs send, brought down to what members read.
 
 use serde_json::{Value, json};
-use shoal_proto::{generate::ChatMessage, tools::ToolCall};
+use shoal_proto::{
+    generate::{ChatMessage, MESSAGES_MAX},
+    tools::ToolCall,
+};
 
 use super::{error::AskError, fields::Fields};
 
@@ -33,6 +36,9 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
     };
     if values.is_empty() {
         return Err(AskError::empty_array("messages"));
+    }
+    if values.len() > MESSAGES_MAX {
+        return Err(AskError::array_too_long("messages", MESSAGES_MAX, values.len()));
     }
     let mut talk = Conversation::default();
     let mut calls_open = false;

@@ -40,6 +40,10 @@ pub struct ChatRequest {
 const N_MAX: i64 = 128;
 /// Most pairs in `metadata` (OpenAI's limit).
 const METADATA_MAX: usize = 16;
+/// Characters of a pair's name and of its text, and of `safety_identifier` (OpenAI's limits).
+const METADATA_KEY_MAX: usize = 64;
+const METADATA_VALUE_MAX: usize = 512;
+const IDENTIFIER_MAX: usize = 64;
 /// Words of `reasoning_effort`, and the mode that each means for the swarm.
 const REASONING: [(&str, Mode); 7] = [
     ("none", Mode::Fast),
@@ -110,6 +114,7 @@ impl ChatRequest {
             template_variables,
             choices,
             image: talk.image,
+            prompt: None,
         };
         let store = request.boolean("store")?.unwrap_or(false);
         let progress = progress(&request)?;
@@ -195,6 +200,7 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     for text in ["user", "safety_identifier", "prompt_cache_key", "service_tier"] {
         request.string(text)?;
     }
+    short(request, "safety_identifier", IDENTIFIER_MAX)?;
     word(request, "verbosity", &["low", "medium", "high"])?;
     if let Some(metadata) = request.object("metadata")? {
         let pairs = metadata.names().count();
@@ -203,10 +209,24 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
             return Err(AskError::plain(Some("metadata"), message));
         }
         for name in metadata.names() {
-            metadata.string(name)?;
+            short(&metadata, name, METADATA_VALUE_MAX)?;
+            let length = name.chars().count();
+            if length > METADATA_KEY_MAX {
+                return Err(AskError::string_too_long("metadata", METADATA_KEY_MAX, length));
+            }
         }
     }
     Ok(())
+}
+
+/// A text of at most so many characters.
+fn short(request: &Fields<'_>, name: &str, max: usize) -> Result<(), AskError> {
+    match request.string(name)?.map(|text| text.chars().count()) {
+        Some(length) if length > max => {
+            Err(AskError::string_too_long(&request.path(name), max, length))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn word<'a>(request: &Fields<'a>, name: &str, words: &[&str]) -> Result<Option<&'a str>, AskError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::error::ApiError;
+use super::{callers::Caller, error::ApiError};
 
 /// The places there are. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,7 +16,17 @@ pub struct Admission {
 
 /// A place; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    caller: Caller,
+}
+
+impl Place {
+    /// Counts what the answer cost whoever asked.
+    pub(super) fn spends(&self, tokens: f64) {
+        self.caller.spend(tokens);
+    }
+}
 
 impl Admission {
     pub fn new(max: usize) -> Self {
@@ -24,22 +34,29 @@ impl Admission {
         Self { places: Arc::new(Semaphore::new(max)), max }
     }
 
-    /// Takes a place, or is refused at once: a client that waits in a queue it cannot see would
-    /// rather be told.
-    pub(super) fn enter(&self) -> Result<Place, ApiError> {
+    /// Takes a place, and one of the requests that the caller has this minute; or is refused at
+    /// once: a client that waits in a queue it cannot see would rather be told.
+    pub(super) fn enter(&self, caller: Caller) -> Result<Place, ApiError> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map(Place).map_err(|_| ApiError::TooMany { max: self.max })
+        let _permit = place.map_err(|_| ApiError::TooMany { max: self.max })?;
+        caller.take()?;
+        Ok(Place { _permit, caller })
     }
 
-    /// OpenAI's headers: its requests are counted by time, ours by how many there are at once.
-    pub(super) fn headers(&self) -> [(&'static str, String); 3] {
-        let left = self.places.available_permits();
-        // A Go duration: clients parse it as one. Answers end within seconds.
-        let reset = if left > 0 { "0s" } else { "1s" };
-        [
-            ("x-ratelimit-limit-requests", self.max.to_string()),
-            ("x-ratelimit-remaining-requests", left.to_string()),
-            ("x-ratelimit-reset-requests", reset.to_owned()),
-        ]
+    /// OpenAI's headers. Where requests are not limited by the minute, they are of how many there
+    /// are at once.
+    pub(super) fn headers(&self, caller: &Caller) -> Vec<(String, String)> {
+        let mut headers = caller.headers();
+        if !headers.iter().any(|(name, _)| name.ends_with("limit-requests")) {
+            let left = self.places.available_permits();
+            // A Go duration: clients parse it as one. Answers end within seconds.
+            let reset = if left > 0 { "0s" } else { "1s" };
+            headers.extend([
+                ("x-ratelimit-limit-requests".to_owned(), self.max.to_string()),
+                ("x-ratelimit-remaining-requests".to_owned(), left.to_string()),
+                ("x-ratelimit-reset-requests".to_owned(), reset.to_owned()),
+            ]);
+        }
+        headers
     }
 }

@@ -7,11 +7,11 @@ use actix_web::{
 };
 
 use super::{
-    App, body,
+    App,
     error::ApiError,
     id,
-    meter::Meter,
     openai::{Choice, Completion, Head, Manner, Usage, fingerprint},
+    opening,
     running::{Running, Said},
     sse,
 };
@@ -26,16 +26,7 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload, &mut meter).await {
-        Ok(asked) => asked,
-        Err(error) => {
-            meter.fails(error.label());
-            return Err(error);
-        }
-    };
-    meter.streams(asked.stream);
-    meter.serves(&asked.model);
+    let (asked, meter) = opening::open::<ChatRequest>(&app, &request, payload).await?;
     let agreed = app.keeper.agreed(&asked);
     let manner = Manner::of(&asked);
     let running = Running::start(&app, asked.ask, asked.progress && asked.stream);
@@ -47,34 +38,16 @@ pub(super) async fn create(
     if asked.stream { stream(telling, running).await } else { whole(telling, running).await }
 }
 
-/// All that is checked before work begins.
-async fn ask(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<ChatRequest, ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = ChatRequest::parse(&body, &app.limits)?;
-    app.known(&asked.model)?;
-    Ok(asked)
-}
-
 /// One JSON object at the end.
 async fn whole(telling: sse::Telling, running: Running) -> Result<HttpResponse, ApiError> {
     let sse::Telling { head, manner, mut meter, kept: app, agreed, .. } = telling;
     let outcome = match running.end().await {
         Ok(outcome) => outcome,
-        Err(error) => {
-            meter.fails(error.label());
-            return Err(error);
-        }
+        Err(error) => return Err(meter.refuses(error)),
     };
     let choices = outcome.choices(manner.choices);
     let Some(winner) = choices.first() else {
-        meter.fails(ApiError::Internal.label());
-        return Err(ApiError::Internal);
+        return Err(meter.refuses(ApiError::Internal));
     };
     app.transcripts.keep(&head.model, &outcome);
     if let Some(agreed) = agreed {
@@ -93,10 +66,7 @@ async fn whole(telling: sse::Telling, running: Running) -> Result<HttpResponse, 
 /// long as a keep-alive: what fails before that is a plain error with its own status.
 async fn stream(telling: sse::Telling, mut running: Running) -> Result<HttpResponse, ApiError> {
     let first = match running.next(telling.patience).await {
-        Said::End(Err(error)) => {
-            telling.meter.fails(error.label());
-            return Err(error);
-        }
+        Said::End(Err(error)) => return Err(telling.meter.refuses(error)),
         said => said,
     };
     let mut response = HttpResponse::Ok();

@@ -2,19 +2,22 @@
 
 mod wire;
 
+use std::borrow::Cow;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use shoal_proto::generate::Finish;
 
 use super::{
-    App, body, chat,
+    App, chat,
     error::ApiError,
     id,
-    meter::Meter,
     openai::{Usage, unix_now},
+    opening,
     running::Running,
     told::{self, Events, Tell, Telling},
 };
-use crate::ask::{CompletionRequest, Outcome, completions::NAMES};
+use crate::ask::{Candidate, CompletionRequest, Outcome, completions::NAMES};
 use wire::{Choice, Completion, Head};
 
 /// Prompts of one request that are asked at a time: others want to be served meanwhile.
@@ -25,16 +28,7 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload, &mut meter).await {
-        Ok(asked) => asked,
-        Err(error) => {
-            meter.fails(error.label());
-            return Err(error);
-        }
-    };
-    meter.streams(asked.chat.stream);
-    meter.serves(&asked.chat.model);
+    let (asked, meter) = opening::open::<CompletionRequest>(&app, &request, payload).await?;
     // Several prompts are several rounds; consent to keep is for the one that was read.
     let agreed = if asked.prompts.len() == 1 { app.keeper.agreed(&asked.chat) } else { None };
     let model = asked.chat.model.clone();
@@ -48,19 +42,6 @@ pub(super) async fn create(
     }
 }
 
-async fn ask(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<CompletionRequest, ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = CompletionRequest::parse(&body, &app.limits)?;
-    app.known(&asked.chat.model)?;
-    Ok(asked)
-}
-
 /// One JSON object when every prompt is answered.
 async fn whole(
     mut telling: Telling,
@@ -69,22 +50,19 @@ async fn whole(
 ) -> Result<HttpResponse, ApiError> {
     let outcomes = match outcomes(&mut telling, asked).await {
         Ok(outcomes) => outcomes,
-        Err(error) => {
-            telling.meter.fails(error.label());
-            return Err(error);
-        }
+        Err(error) => return Err(telling.meter.refuses(error)),
     };
     let mut usage = Usage::default();
     let mut choices = Vec::new();
     let mut fingerprint = String::new();
     for (at, (prompt, outcome)) in asked.prompts.iter().zip(&outcomes).enumerate() {
-        let chosen = outcome.choices(asked.chat.ask.choices);
-        usage.add(&Usage::over(&chosen));
-        for (choice, candidate) in chosen.into_iter().enumerate() {
+        let chosen = chosen(asked, outcome);
+        usage.add(&over(&chosen));
+        for (choice, candidate) in chosen.iter().enumerate() {
             if fingerprint.is_empty() {
                 fingerprint = super::openai::fingerprint(&candidate.model);
             }
-            let echoed = if asked.echo { prompt.as_str() } else { "" };
+            let echoed = if asked.echo { prompt.text.as_str() } else { "" };
             let logprobs = asked.logprobs.is_some();
             let index = at * asked.chat.ask.choices + choice;
             choices.push(Choice::whole(index, echoed, candidate, logprobs));
@@ -116,6 +94,25 @@ async fn outcomes(
         stream::iter(answers).buffered(PROMPTS_AT_A_TIME).try_collect().await?;
     outcomes.iter().for_each(|outcome| app.transcripts.keep(&telling.model, outcome));
     Ok(outcomes)
+}
+
+/// The answers that are told, as they are told.
+fn chosen<'a>(asked: &CompletionRequest, outcome: &'a Outcome) -> Vec<Cow<'a, Candidate>> {
+    let told = |candidate: &'a Candidate| match asked.silent {
+        false => Cow::Borrowed(candidate),
+        true => Cow::Owned(Candidate {
+            text: String::new(),
+            tokens: Vec::new(),
+            completion_tokens: 0,
+            finish: Finish::Length,
+            ..candidate.clone()
+        }),
+    };
+    outcome.choices(asked.chat.ask.choices).into_iter().map(told).collect()
+}
+
+fn over(chosen: &[Cow<'_, Candidate>]) -> Usage {
+    Usage::over(&chosen.iter().map(AsRef::as_ref).collect::<Vec<_>>())
 }
 
 /// Completions as events: one chunk like a whole answer each.
@@ -151,8 +148,8 @@ impl Teller {
     fn open(&self, choice: usize, events: &mut Events) {
         let begun = self.told.get(choice).is_none_or(|told| *told > 0);
         let prompt = self.asked.prompts.get(self.answered).filter(|_| self.asked.echo && !begun);
-        if let Some(prompt) = prompt.filter(|prompt| !prompt.is_empty()) {
-            self.chunk(Choice::piece(self.index(choice), prompt, None), events);
+        if let Some(prompt) = prompt.filter(|prompt| !prompt.text.is_empty()) {
+            self.chunk(Choice::piece(self.index(choice), &prompt.text, None), events);
         }
     }
 }
@@ -161,6 +158,9 @@ impl Tell for Teller {
     fn begins(&mut self, _: &mut Events) {}
 
     fn piece(&mut self, choice: usize, text: &str, events: &mut Events) {
+        if self.asked.silent {
+            return;
+        }
         self.open(choice, events);
         self.chunk(Choice::piece(self.index(choice), text, None), events);
         if let Some(told) = self.told.get_mut(choice) {
@@ -169,7 +169,7 @@ impl Tell for Teller {
     }
 
     fn ends(&mut self, outcome: &Outcome, last: bool, events: &mut Events) -> Option<Usage> {
-        let chosen = outcome.choices(self.asked.chat.ask.choices);
+        let chosen = chosen(&self.asked, outcome);
         self.fingerprint = super::openai::fingerprint(&chosen.first()?.model);
         for (choice, candidate) in chosen.iter().enumerate() {
             self.open(choice, events);
@@ -180,7 +180,7 @@ impl Tell for Teller {
             }
             self.chunk(Choice::end(self.index(choice), candidate), events);
         }
-        let usage = Usage::over(&chosen);
+        let usage = over(&chosen);
         self.usage.add(&usage);
         self.answered += 1;
         self.told.iter_mut().for_each(|told| *told = 0);

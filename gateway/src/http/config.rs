@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::swarm::Secret;
+
 /// The section `[http]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -12,6 +14,13 @@ pub struct Config {
     pub workers: usize,
     /// Most requests that are answered at the same time; more are refused with 429.
     pub requests_max: usize,
+    /// Keys of those who may ask; none: everybody may, with any key. Better given in the environment
+    /// (`SHOAL_API_KEYS`) than in a file.
+    pub keys: Vec<Secret>,
+    /// Requests that each key, or without keys all together, may make in a minute; 0: no limit.
+    pub requests_per_minute: u64,
+    /// The same for tokens, of prompts and answers together.
+    pub tokens_per_minute: u64,
     /// Most bytes of a request's body.
     pub body_bytes_max: usize,
     /// Milliseconds of silence on a stream after which a comment shows that it lives.
@@ -36,6 +45,9 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             workers: 2,
             requests_max: 1024,
+            keys: Vec::new(),
+            requests_per_minute: 0,
+            tokens_per_minute: 0,
             body_bytes_max: 26_214_400,
             keep_alive_ms: 10_000,
             cors_origin: "*".into(),
@@ -68,6 +80,9 @@ impl Config {
         }
         if self.body_bytes_max == 0 {
             return Err("body_bytes_max is 0: nothing could be asked".into());
+        }
+        if self.keys.iter().any(|key| key.get().is_none()) {
+            return Err("keys has an empty one: give each key some characters, or no keys".into());
         }
         Ok(())
     }

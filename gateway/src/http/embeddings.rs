@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
-use super::{App, body, error::ApiError, meter::Meter, running};
+use super::{App, error::ApiError, opening, running};
 use crate::{
     ask::{AskError, EmbedRequest},
     round::embed::Vectors,
@@ -15,30 +15,17 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    match embed(&app, &request, payload, &mut meter).await {
+    let (asked, meter) = opening::open::<EmbedRequest>(&app, &request, payload).await?;
+    match embed(&app, asked).await {
         Ok(list) => {
             meter.counts(list.usage.prompt_tokens, 0);
             Ok(HttpResponse::Ok().json(list))
         }
-        Err(error) => {
-            meter.fails(error.label());
-            Err(error)
-        }
+        Err(error) => Err(meter.refuses(error)),
     }
 }
 
-async fn embed(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<List, ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = EmbedRequest::parse(&body, &app.limits)?;
-    app.known(&asked.model)?;
-    meter.serves(&asked.model);
+async fn embed(app: &App, asked: EmbedRequest) -> Result<List, ApiError> {
     let (rounds, ask) = (app.rounds.clone(), asked.ask);
     let vectors = running::owned(app, async move { rounds.embed(&ask).await }).await;
     let vectors = vectors.map_err(|error| error.renamed(&[("messages", "input.")]))?;

@@ -3,12 +3,15 @@
 //! SDKs choose their exception by status alone and send 408, 409, 429 and 5xx again by themselves,
 //! so what the sender has to change is a plain 4xx, and what may work a moment later a 503.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
 };
 use serde::Serialize;
 
+use super::rate::go;
 use crate::{
     ask::{AskError, door::Names},
     round::RoundError,
@@ -74,6 +77,18 @@ pub(crate) enum ApiError {
     /// The same may work in a moment: as many requests as are taken are being answered.
     #[error("Rate limit reached: {max} requests are being answered. Please try again in 1s.")]
     TooMany { max: usize },
+    /// One caller's requests or tokens of this minute are used up.
+    #[error(
+        "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", what.word(), go(*wait)
+    )]
+    RateLimit { what: Scarce, limit: u64, wait: Duration },
+    #[error(
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+    )]
+    NoKey,
+    /// What may be shown of the key.
+    #[error("Incorrect API key provided: {0}. The operator of this gateway gives out keys.")]
+    WrongKey(String),
     /// The connection ended, or stalled, before the body did.
     #[error("The body of the request ended or stalled before all of it had arrived.")]
     BodyBroken,
@@ -94,6 +109,23 @@ impl From<RoundError> for ApiError {
     }
 }
 
+/// What a caller has only so much of by the minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scarce {
+    Requests,
+    Tokens,
+}
+
+impl Scarce {
+    /// OpenAI's `type` of such a refusal.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+        }
+    }
+}
+
 /// `{"error": {...}}`, all four keys always present.
 #[derive(Debug, Serialize)]
 pub(super) struct ErrorBody {
@@ -109,10 +141,27 @@ struct ErrorObject {
     code: Option<&'static str>,
 }
 
+/// Characters of a wrong key that are shown, and how long it must be for that.
+const KEY_SHOWN: usize = 4;
+const KEY_SHOWN_FROM: usize = 16;
+
 const INVALID: &str = "invalid_request_error";
+/// Nodes come back within seconds, answers end within seconds.
+const MOMENT: Duration = Duration::from_secs(1);
+/// Longest wait that openai-node takes from a header; openai-python takes twice that.
+const SDK_WAIT: Duration = Duration::from_secs(60);
+
 const SERVER: &str = "server_error";
 
 impl ApiError {
+    /// Of a longer key the end, by which its owner knows it: errors end up in logs.
+    pub(super) fn wrong_key(key: &str) -> Self {
+        let length = key.chars().count();
+        let shown = if length < KEY_SHOWN_FROM { 0 } else { KEY_SHOWN };
+        let end: String = key.chars().skip(length - shown).collect();
+        Self::WrongKey(format!("****{end}"))
+    }
+
     /// What is sent, as a whole answer or as the last event of a stream.
     pub(super) fn body(&self) -> ErrorBody {
         let (kind, param, code) = match self {
@@ -136,11 +185,15 @@ impl ApiError {
             Self::Unsupported(_, param) => {
                 (INVALID, Some((*param).into()), Some("unsupported_value"))
             }
-            Self::NoSuchPath { .. } | Self::BodyBroken | Self::NotCounted => (INVALID, None, None),
+            Self::NoSuchPath { .. } | Self::BodyBroken | Self::NotCounted | Self::NoKey => {
+                (INVALID, None, None)
+            }
+            Self::WrongKey(_) => (INVALID, None, Some("invalid_api_key")),
             Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
             Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
             Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
             Self::TooMany { .. } => ("requests", None, Some("rate_limit_exceeded")),
+            Self::RateLimit { what, .. } => (what.word(), None, Some("rate_limit_exceeded")),
             Self::Round(error) => round_parts(error),
         };
         ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
@@ -164,12 +217,17 @@ impl ApiError {
             | Self::WrongMethod { .. }
             | Self::ContentType(_)
             | Self::TooLarge { .. }
+            | Self::NoKey
+            | Self::WrongKey(_)
             | Self::BodyBroken => "invalid",
             Self::NoPrevious(_)
             | Self::PreviousUnfinished(_)
             | Self::NotInBackground
             | Self::Unsupported(..) => "invalid",
-            Self::Round(_) | Self::BackgroundFull { .. } | Self::TooMany { .. } => "unavailable",
+            Self::Round(_)
+            | Self::BackgroundFull { .. }
+            | Self::TooMany { .. }
+            | Self::RateLimit { .. } => "unavailable",
             Self::Internal => "failed",
         }
     }
@@ -188,7 +246,10 @@ impl ResponseError for ApiError {
             | Self::NotInBackground
             | Self::Unsupported(..)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::BackgroundFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BackgroundFull { .. } | Self::TooMany { .. } | Self::RateLimit { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::NoKey | Self::WrongKey(_) => StatusCode::UNAUTHORIZED,
             Self::NoSuchModel(_)
             | Self::NotAModel(_)
             | Self::NoSuchRound(_)
@@ -198,7 +259,6 @@ impl ResponseError for ApiError {
             | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
             Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -215,11 +275,30 @@ impl ApiError {
     pub(super) fn head(&self) -> HttpResponseBuilder {
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
-            // Nodes come back within seconds; SDKs wait at least this long before they try again.
-            response.insert_header((header::RETRY_AFTER, "1"));
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(wait) = self.wait() {
+            let ms = wait.as_nanos().div_ceil(1_000_000);
+            // Whole seconds by the book; SDKs look at the finer header first.
+            let seconds = ms.div_ceil(1_000).max(1);
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+            response.insert_header(("retry-after-ms", ms.to_string()));
+            // Both SDKs do as this says. Beyond what they would wait, they would come too early.
+            let soon = if wait <= SDK_WAIT { "true" } else { "false" };
+            response.insert_header(("x-should-retry", soon));
         }
         response
+    }
+
+    /// After which time the same may work; None: it has to be changed, or nobody knows.
+    fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimit { wait, .. } => Some(*wait),
+            Self::BackgroundFull { .. } | Self::TooMany { .. } => Some(MOMENT),
+            Self::Round(error) if !is_the_clients(error) => Some(MOMENT),
+            _ => None,
+        }
     }
 
     /// The same at a door where fields have other names than in a chat.

@@ -7,10 +7,10 @@ mod wire;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{
-    App, body, chat,
+    App, chat,
     error::ApiError,
-    meter::Meter,
     openai::Usage,
+    opening,
     told::{self, Telling},
 };
 use crate::ask::{MessageRequest, anthropic::NAMES};
@@ -23,16 +23,7 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
-    let mut meter = Meter::start(&app.metrics);
-    let asked = match ask(&app, &request, payload, &mut meter).await {
-        Ok(asked) => asked.chat,
-        Err(error) => {
-            meter.fails(error.label());
-            return Err(error.into());
-        }
-    };
-    meter.streams(asked.stream);
-    meter.serves(&asked.model);
+    let (MessageRequest { chat: asked }, meter) = opening::open(&app, &request, payload).await?;
     let agreed = app.keeper.agreed(&asked);
     let mut telling = Telling { app, model: asked.model.clone(), meter, agreed, names: NAMES };
     if asked.stream {
@@ -40,14 +31,10 @@ pub(super) async fn create(
     }
     let outcome = match telling.whole(asked.ask).await {
         Ok(outcome) => outcome,
-        Err(error) => {
-            telling.meter.fails(error.label());
-            return Err(error.into());
-        }
+        Err(error) => return Err(telling.meter.refuses(error).into()),
     };
     let Some(winner) = outcome.winner() else {
-        telling.meter.fails(ApiError::Internal.label());
-        return Err(ApiError::Internal.into());
+        return Err(telling.meter.refuses(ApiError::Internal).into());
     };
     let usage = Usage::of(winner);
     telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
@@ -56,17 +43,9 @@ pub(super) async fn create(
     Ok(response.json(Message::whole(asked.model, winner)))
 }
 
-async fn ask(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<MessageRequest, ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = MessageRequest::parse(&body, &app.limits)?;
-    app.known(&asked.chat.model)?;
-    Ok(asked)
+/// What is wrong before anything of a request was read.
+pub(super) fn refused(error: &ApiError) -> HttpResponse {
+    refusal::response(error)
 }
 
 /// Each member counts with its own tokenizer, and only while it works: no number here would be

@@ -10,7 +10,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Place, openai::Usage};
+use super::{admission::Place, error::ApiError, openai::Usage};
 use crate::ask::Mode;
 
 /// From a fast single answer to the longest deadline: a swarm's first token comes after judging.
@@ -182,30 +182,32 @@ impl Meter {
         }
     }
 
+    /// The same for a whole error, which is handed back.
+    pub(super) fn refuses(self, error: ApiError) -> ApiError {
+        self.fails(error.label());
+        error
+    }
+
     /// Refused or failed; `outcome` is one of [`OUTCOMES`].
     pub(super) fn fails(mut self, outcome: &'static str) {
         self.outcome = outcome;
     }
 
     /// The whole answer went out.
-    pub(super) fn succeeds(mut self, usage: &Usage) {
-        self.outcome = "ok";
-        self.labelled(&self.metrics.chat_seconds).observe(self.started.elapsed().as_secs_f64());
-        let count = |direction: &str, tokens: u32| {
-            let tokens = u64::from(tokens);
-            self.metrics.tokens.with_label_values(&[self.model.as_str(), direction]).inc_by(tokens);
-        };
-        count("input", usage.prompt_tokens);
-        count("output", usage.completion_tokens);
+    pub(super) fn succeeds(self, usage: &Usage) {
+        self.counts(usage.prompt_tokens, usage.completion_tokens);
     }
 
-    /// An answer without pieces of text went out.
+    /// The whole answer went out, which cost so many tokens.
     pub(super) fn counts(mut self, input: u32, output: u32) {
         self.outcome = "ok";
         self.labelled(&self.metrics.chat_seconds).observe(self.started.elapsed().as_secs_f64());
         for (direction, tokens) in [("input", input), ("output", output)] {
             let labels = [self.model.as_str(), direction];
             self.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
+        }
+        if let Some(place) = &self.place {
+            place.spends(f64::from(input) + f64::from(output));
         }
     }
 

@@ -5,9 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    App, body, chat, error::ApiError, id, meter::Meter, openai::unix_now, running, transcript,
-};
+use super::{App, chat, error::ApiError, id, openai::unix_now, opening, running, transcript};
 use crate::ask::{Outcome, RankRequest};
 
 pub(super) async fn create(
@@ -15,30 +13,18 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    match rank(&app, &request, payload, &mut meter).await {
+    let (asked, meter) = opening::open::<RankRequest>(&app, &request, payload).await?;
+    match rank(&app, asked).await {
         Ok((round, ranked)) => {
             meter.counts(ranked.usage.prompt_tokens, 0);
             Ok(HttpResponse::Ok().insert_header((chat::ROUND, round)).json(ranked))
         }
-        Err(error) => {
-            meter.fails(error.label());
-            Err(error)
-        }
+        Err(error) => Err(meter.refuses(error)),
     }
 }
 
-async fn rank(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<(String, Ranked), ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let RankRequest { ask, model, candidates } = RankRequest::parse(&body, &app.limits)?;
-    app.known(&model)?;
-    meter.serves(&model);
+async fn rank(app: &App, asked: RankRequest) -> Result<(String, Ranked), ApiError> {
+    let RankRequest { ask, model, candidates } = asked;
     let rounds = app.rounds.clone();
     let ranking = async move { rounds.rank(&ask, candidates).await };
     let outcome = running::owned(app, ranking).await?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::{
-    HttpResponse,
+    HttpMessage as _, HttpResponse, ResponseError as _,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::Error,
@@ -15,7 +15,7 @@ use actix_web::{
     web,
 };
 
-use super::{App, id};
+use super::{App, error::ApiError, id, messages};
 
 /// Names a request in the answer's header and in the log, so that a user can point at one.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,7 +29,9 @@ const VERSION: (HeaderName, HeaderValue) =
 
 /// Headers of ours that a browser may read.
 const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, openai-processing-ms, \
-    retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests";
+    retry-after, retry-after-ms, x-should-retry, \
+    x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+    x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// The outermost layer.
 pub(super) async fn around(
@@ -45,10 +47,17 @@ pub(super) async fn around(
 
     let preflight = method == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight {
-        request.into_response(HttpResponse::NoContent())
-    } else {
-        next.call(request).await?.map_into_boxed_body()
+    let caller = app.callers.identify(request.headers());
+    let mut response = match &caller {
+        _ if preflight => request.into_response(HttpResponse::NoContent()),
+        // Before the body is read, and before anybody hears what there is.
+        Err(error) if needs_key(request.path()) => refused(request, error),
+        caller => {
+            if let Ok(caller) = caller {
+                request.extensions_mut().insert(caller.clone());
+            }
+            next.call(request).await?.map_into_boxed_body()
+        }
     };
 
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".into());
@@ -63,10 +72,13 @@ pub(super) async fn around(
         "answered"
     );
 
-    let limited = route.starts_with("/v1/").then(|| app.admission.headers());
+    let limited = caller.ok().filter(|_| route.starts_with("/v1/"));
+    let limited = limited.map(|caller| app.admission.headers(&caller));
     let headers = response.headers_mut();
     for (name, value) in limited.into_iter().flatten() {
-        insert(headers, HeaderName::from_static(name), &value);
+        if let Ok(name) = HeaderName::try_from(name) {
+            insert(headers, name, &value);
+        }
     }
     insert(headers, REQUEST_ID, &id);
     if route.starts_with("/v1/messages") {
@@ -78,6 +90,21 @@ pub(super) async fn around(
         allow_browsers(headers, &origin, preflight.then_some(wanted).flatten());
     }
     Ok(response)
+}
+
+/// Who may ask is the API's business; who is in the swarm everybody may see, in a browser too.
+fn needs_key(path: &str) -> bool {
+    path.starts_with("/v1/") && !path.starts_with("/v1/nodes")
+}
+
+/// In the shape of the door that was knocked at.
+fn refused(request: ServiceRequest, error: &ApiError) -> ServiceResponse<BoxBody> {
+    let response = if request.path().starts_with("/v1/messages") {
+        messages::refused(error)
+    } else {
+        error.error_response()
+    };
+    request.into_response(response)
 }
 
 /// A browser may send any header it asks for: a wildcard would not cover `Authorization`.

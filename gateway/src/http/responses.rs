@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    App, body, chat,
+    App, chat,
     error::ApiError,
-    meter::Meter,
     openai::unix_now,
+    opening::{self, Asked},
     told::{self, Events, Tell, Telling},
 };
 use crate::ask::{ChatRequest, ResponseRequest, responses::NAMES};
@@ -26,16 +26,8 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    let (asked, chat, earlier) = match ask(&app, &request, payload, &mut meter).await {
-        Ok(asked) => asked,
-        Err(error) => {
-            meter.fails(error.label());
-            return Err(error);
-        }
-    };
-    meter.streams(asked.stream);
-    meter.serves(&asked.model);
+    let (asked, meter) = opening::open::<Turn>(&app, &request, payload).await?;
+    let Turn { asked, chat, earlier } = asked;
     let context = earlier.into_iter().chain(store::resources(&asked.input)).collect();
     let response = Response::begun(&asked, unix_now());
     let kept = asked.store.then(|| Kept::new(context, asked.background));
@@ -51,23 +43,31 @@ pub(super) async fn create(
     whole(telling, teller, chat).await
 }
 
-/// All that is checked before work begins: the request, its chat, and the turns before it.
-async fn ask(
-    app: &App,
-    request: &HttpRequest,
-    payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<(ResponseRequest, ChatRequest, Vec<Value>), ApiError> {
-    meter.holds(app.admission.enter()?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let asked = ResponseRequest::parse(&body, &app.limits)?;
-    let earlier = match &asked.previous {
-        Some(id) => app.responses.context(id, unix_now())?,
-        None => Vec::new(),
-    };
-    let chat = asked.ask(&earlier, &app.limits)?;
-    app.known(&asked.model)?;
-    Ok((asked, chat, earlier))
+/// A request with the turns before it, and all of them as a chat.
+struct Turn {
+    asked: ResponseRequest,
+    chat: ChatRequest,
+    earlier: Vec<Value>,
+}
+
+impl Asked for Turn {
+    fn read(body: &[u8], app: &App) -> Result<Self, ApiError> {
+        let asked = ResponseRequest::parse(body, &app.limits)?;
+        let earlier = match &asked.previous {
+            Some(id) => app.responses.context(id, unix_now())?,
+            None => Vec::new(),
+        };
+        let chat = asked.ask(&earlier, &app.limits)?;
+        Ok(Self { asked, chat, earlier })
+    }
+
+    fn model(&self) -> &str {
+        &self.asked.model
+    }
+
+    fn streams(&self) -> bool {
+        self.asked.stream
+    }
 }
 
 /// One JSON object at the end.
@@ -78,14 +78,10 @@ async fn whole(
 ) -> Result<HttpResponse, ApiError> {
     let outcome = match telling.whole(chat.ask).await {
         Ok(outcome) => outcome,
-        Err(error) => {
-            telling.meter.fails(error.label());
-            return Err(error);
-        }
+        Err(error) => return Err(telling.meter.refuses(error)),
     };
     let Some(usage) = teller.ends(&outcome, true, &mut Events::default()) else {
-        telling.meter.fails(ApiError::Internal.label());
-        return Err(ApiError::Internal);
+        return Err(telling.meter.refuses(ApiError::Internal));
     };
     telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
     let mut response = HttpResponse::Ok();

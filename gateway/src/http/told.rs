@@ -116,8 +116,7 @@ pub(super) async fn stream(
     let mut running = Running::start(&telling.app, first, false);
     let said = match running.next(patience).await {
         Said::End(Err(error)) => {
-            telling.meter.fails(error.label());
-            return Err(error.renamed(telling.names));
+            return Err(telling.meter.refuses(error).renamed(telling.names));
         }
         said => said,
     };

@@ -95,7 +95,7 @@ async fn write(
     editor: NodeId,
     messages: Vec<ChatMessage>,
 ) -> Result<(String, shoal_proto::generate::Done), WorkError> {
-    let ask = Generate { messages, tools: None, ..question(round, 0) };
+    let ask = Generate { messages, tools: None, prompt: None, ..question(round, editor, 0) };
     let mut writing = round.swarm.generate(editor, ask, round.clock.end).await?;
     let mut text = String::new();
     loop {

@@ -211,7 +211,7 @@ async fn write(
     stalled: mpsc::Sender<NodeId>,
 ) -> (NodeId, Result<Candidate, WorkError>) {
     let work = async {
-        let ask = written::question(round, 0);
+        let ask = written::question(round, writer, 0);
         let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
         let mut text = String::new();
         let mut first_piece = None;

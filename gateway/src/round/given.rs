@@ -98,7 +98,7 @@ async fn judges(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
         let error = match free {
             Ok(judges) if !judges.is_empty() => return Ok(judges),
             Ok(_) | Err(RoundError::NoMember) if somebody_can(round) => RoundError::NoMember,
-            Ok(_) => RoundError::Cannot { model: named(round.ask), what: WHAT },
+            Ok(_) => RoundError::Cannot { model: round.ask.target.name().cloned(), what: WHAT },
             Err(error) => return Err(error),
         };
         if error != RoundError::NoMember || Instant::now() >= round.clock.patience {
@@ -118,13 +118,6 @@ fn somebody_can(round: &Round<'_>) -> bool {
         let model = &member.model;
         asked && (model.likelihood || (round.config.select.pairs && model.pairwise))
     })
-}
-
-fn named(ask: &Ask) -> Option<String> {
-    match &ask.target {
-        Target::Swarm => None,
-        Target::Model(name) => Some(name.clone()),
-    }
 }
 
 /// The texts as candidates of nobody; equal ones are one pool.

@@ -144,7 +144,7 @@ async fn cast(
     sheet: Sheet,
 ) -> (NodeId, Result<CastBallot, WorkError>) {
     let begun = round.clock.elapsed();
-    let ask = sheet.ask(round.ask.messages.clone(), round.ask.tools.clone());
+    let ask = sheet.ask(round.ask, round.prompt_for(judge));
     let ballot = round.swarm.judge(judge, ask, round.clock.end).await;
     let ballot = ballot.inspect_err(|error| {
         tracing::debug!(node.id = %judge.short(), %error, "no ballot");

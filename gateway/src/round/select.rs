@@ -147,6 +147,17 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
             return Err(RoundError::NoVision { path: path.clone() });
         }
     }
+    if let Some(prompt) = &ask.prompt {
+        // Where nobody goes on with texts, a text is asked as a message; token numbers are none.
+        let somebody = serving.iter().any(|member| member.model.completes);
+        if somebody || !prompt.tokens.is_empty() {
+            serving.retain(|member| member.model.completes);
+        }
+        if serving.is_empty() && !members.is_empty() {
+            let what = "go on from token numbers";
+            return Err(RoundError::Cannot { model: ask.target.name().cloned(), what });
+        }
+    }
     let needed = tokens_needed(ask);
     let longest = serving.iter().map(|member| member.model.context).max();
     serving.retain(|member| u64::from(member.model.context) >= needed);
@@ -170,7 +181,8 @@ fn tokens_needed(ask: &Ask) -> u64 {
     let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
     let functions: usize =
         functions.map(|one| one.name.len() + one.description.len() + one.parameters.len()).sum();
-    (calls + said + functions) as u64 / 4 + 1
+    let numbers = ask.prompt.as_ref().map_or(0, |prompt| prompt.tokens.len());
+    (calls + said + functions) as u64 / 4 + numbers as u64 + 1
 }
 
 /// An eligible member with its sampled scores.

@@ -5,7 +5,10 @@
 //! answers are as many generations, beginning with different members. Text whose form must hold is
 //! sent only when it does, unless its engine cannot write any other.
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use shoal_proto::{
     NodeId,
     generate::{Done, Fault, Finish},
@@ -32,8 +35,8 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
     let round = &round;
     let selected = round.clock.elapsed();
     let wanted = round.ask.choices.max(1);
-    let mut writing: FuturesUnordered<_> =
-        (0..wanted).map(|choice| Box::pin(one(round, &line, choice))).collect();
+    let one = |choice| Box::pin(one(round, &line, choice));
+    let mut writing = stream::iter(0..wanted).map(one).buffer_unordered(places(round, &line));
     let mut candidates = Vec::with_capacity(wanted);
     while let Some(written) = writing.next().await {
         candidates.push(written?);
@@ -78,6 +81,13 @@ async fn line(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
     };
     line.sort_by_key(load);
     Ok(line)
+}
+
+/// So many answers at a time: who is asked for more than it has slots for refuses.
+fn places(round: &Round<'_>, line: &[NodeId]) -> usize {
+    let members = line.iter().filter_map(|id| round.member(*id));
+    let free = members.map(|member| member.slots.saturating_sub(member.running)).min();
+    line.len() * usize::try_from(free.unwrap_or(1)).unwrap_or(1).max(1)
 }
 
 /// One of the answers wanted.
@@ -212,7 +222,7 @@ async fn first_word(
     turn: usize,
 ) -> (NodeId, Result<(Writing, Written), WorkError>) {
     let spoken = async {
-        let ask = written::question(round, turn);
+        let ask = written::question(round, writer, turn);
         let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
         let said = writing.next().await?;
         Ok((writing, said))

@@ -15,7 +15,7 @@ use crate::{
 
 /// What a writer gets. `turn` counts the times that this round has asked for the same: a seed
 /// gives the same text each time, so that each turn has one of its own, and the first the client's.
-pub(super) fn question(round: &Round<'_>, turn: usize) -> Generate {
+pub(super) fn question(round: &Round<'_>, writer: NodeId, turn: usize) -> Generate {
     let mut sampling = round.ask.sampling.clone();
     let turn = i64::try_from(turn).unwrap_or(i64::MAX);
     sampling.seed = sampling.seed.map(|seed| seed.wrapping_add(turn));
@@ -25,6 +25,7 @@ pub(super) fn question(round: &Round<'_>, turn: usize) -> Generate {
         tools: round.ask.tools.clone(),
         format: round.ask.format.clone(),
         template_variables: round.ask.template_variables.clone(),
+        prompt: round.prompt_for(writer),
     }
 }
 

@@ -48,7 +48,27 @@ async fn a_body_without_a_length_is_read_no_further_than_the_limit() {
 async fn a_large_body_within_the_limit_is_answered() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     let mut body = ask("shoal");
-    body["metadata"] = json!({"filler": "x".repeat(3 << 20)});
+    body["filler"] = json!("x".repeat(3 << 20));
     let reply = gateway.post("/v1/chat/completions", &body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn who_asks_first_whether_to_send_is_told_to_go_on() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let body = ask("shoal").to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    for (part, then) in [("HTTP/1.1 100 Continue\r\n", body.as_str()), ("HTTP/1.1 200 ", "")] {
+        while !String::from_utf8_lossy(&seen).contains(part) {
+            assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "no {part:?}");
+        }
+        socket.write_all(then.as_bytes()).await.unwrap();
+    }
 }

@@ -64,6 +64,16 @@ async fn one_model_writes_several_times_each_with_a_seed_of_its_own() {
 }
 
 #[tokio::test]
+async fn one_model_writes_more_answers_than_it_has_slots() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    for _ in 0..5 {
+        let answer = chat(&gateway, &with("digits", json!({"n": 16}))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(texts(&answer.json()).len(), 16);
+    }
+}
+
+#[tokio::test]
 async fn streamed_answers_have_an_opening_and_an_end_each() {
     let nodes = [node("a").says("four"), node("b").says("five")];
     let gateway = Gateway::start(nodes).await;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use async_openai::{
@@ -17,7 +17,11 @@ use async_openai::{
 };
 use futures_util::StreamExt as _;
 
-use crate::gateway::{Gateway, node};
+use shoal_gateway::swarm::Secret;
+
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::gateway::{Gateway, eventually, node};
 
 const ANSWER: &str = "47 + 385 = 432\nAnswer: 432";
 
@@ -40,6 +44,54 @@ async fn openai_node_works_with_only_its_base_url_changed() {
     let script = modules.join("openai_node.mjs");
     fs::copy(scripts().join("openai_node.mjs"), &script).unwrap();
     passes(Command::new("node").arg(script), &gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_python_tries_again_what_may_work_a_moment_later() {
+    let Some(python) = python() else { return };
+    refuses(Command::new(python).arg(scripts().join("openai_python_retries.py"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_node_tries_again_what_may_work_a_moment_later() {
+    let Some(modules) = node_modules() else { return };
+    let script = modules.join("openai_node_retries.mjs");
+    fs::copy(scripts().join("openai_node_retries.mjs"), &script).unwrap();
+    refuses(Command::new("node").arg(script)).await;
+}
+
+/// Runs a script against gateways that refuse, each for another reason.
+async fn refuses(script: &mut Command) {
+    let busy = Gateway::with([node("a").says(ANSWER)], |config| config.http.requests_max = 1);
+    let empty = Gateway::start([]);
+    let locked = Gateway::with([node("a").says(ANSWER)], |config| {
+        config.http.keys = vec![Secret::new("sk-the-only-key")];
+    });
+    // An answer costs 12.
+    let limited = Gateway::with([node("a").says(ANSWER)], |config| {
+        config.http.tokens_per_minute = 4;
+    });
+    let (busy, empty, locked, limited) = tokio::join!(busy, empty, locked, limited);
+    let places = [("BUSY", &busy), ("EMPTY", &empty), ("LOCKED", &locked), ("LIMITED", &limited)];
+    for (place, gateway) in places {
+        script.env(format!("SHOAL_{place}"), format!("http://{}/v1", gateway.address()));
+    }
+    // Takes the place, and never says what it asks.
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
+    let mut taken = TcpStream::connect(busy.address()).await.unwrap();
+    taken.write_all(head.as_bytes()).await.unwrap();
+    eventually(async || {
+        let looked = busy.get("/v1/models").await;
+        looked.header("x-ratelimit-remaining-requests") == Some("0")
+    })
+    .await;
+    let gives_way = async {
+        let refused =
+            r#"shoal_requests_total{model="other",status="unavailable",stream="false"} 1"#;
+        busy.until_counted(refused).await;
+        drop(taken);
+    };
+    let ((), ()) = tokio::join!(passes(script, &busy), gives_way);
 }
 
 #[tokio::test]
@@ -94,7 +146,8 @@ fn question(model: &str, temperature: f32) -> CreateChatCompletionRequest {
 async fn passes(script: &mut Command, gateway: &Gateway) {
     script.env("SHOAL_BASE_URL", format!("http://{}/v1", gateway.address()));
     script.env("SHOAL_EXPECT", "432").env("NO_PROXY", "*");
-    let done = tokio::task::block_in_place(|| script.output()).unwrap();
+    let running = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let done = tokio::task::spawn_blocking(|| running.wait_with_output()).await.unwrap().unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     println!("{out}");
     assert!(done.status.success(), "{out}\n{err}");
@@ -146,6 +199,8 @@ fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool
     match install().and_then(|()| fs::write(&whole, "").map_err(|error| error.to_string())) {
         Ok(()) => true,
         Err(why) => {
+            let wanted = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+            assert!(!wanted, "could not install the client into {}: {why}", place.display());
             eprintln!("skipped: could not install the client into {}: {why}", place.display());
             false
         }

@@ -1,6 +1,7 @@
 //! The older door.
 
 use serde_json::{Value, json};
+use shoal_proto::{generate::Prompt, hello::Model};
 
 use crate::{
     gateway::{Gateway, node},
@@ -85,6 +86,83 @@ async fn a_stream_is_chunks_of_the_same_shape_then_done() {
     }
 }
 
+fn completes() -> Model {
+    Model { completes: true, ..Model::default() }
+}
+
+#[tokio::test]
+async fn a_text_is_gone_on_with_as_it_stands_where_somebody_can() {
+    let talker = node("talker").says("I can only talk.");
+    let writers = ["a", "b"].map(|name| node(name).able(completes()).says(" was a fish."));
+    let gateway = Gateway::start([talker].into_iter().chain(writers)).await;
+    let begun = "Once upon a time there";
+    let body = gateway.post(PATH, &ask("shoal", json!({"prompt": begun}))).await.json();
+    assert_eq!(body["choices"][0]["text"], " was a fish.", "{body}");
+    let asked = gateway.asked();
+    assert_eq!(asked.len(), 2, "who only talks is not asked");
+    for asked in asked {
+        assert_eq!(asked.prompt, Some(Prompt::new(begun)));
+        assert_eq!(asked.messages[0].content, begun, "for who is older than prompts");
+    }
+    assert!(gateway.judged().iter().all(|asked| asked.prompt == Some(Prompt::new(begun))));
+    // By name a talker is asked as before.
+    let body = gateway.post(PATH, &ask("talker", json!({"prompt": begun}))).await.json();
+    assert_eq!(body["choices"][0]["text"], "I can only talk.");
+    assert_eq!(gateway.asked().last().unwrap().prompt, None);
+    // A chat is no text to go on with.
+    gateway.post("/v1/chat/completions", &crate::gateway::ask("a")).await;
+    assert_eq!(gateway.asked().last().unwrap().prompt, None);
+}
+
+#[tokio::test]
+async fn token_numbers_go_to_the_model_whose_they_are() {
+    let gateway = Gateway::start([node("m").able(completes()).says("!")]).await;
+    let one = gateway.post(PATH, &ask("m", json!({"prompt": [1, 300]}))).await.json();
+    assert_eq!(one["choices"][0]["text"], "!", "{one}");
+    let two = gateway.post(PATH, &ask("m", json!({"prompt": [[5], [6, 7]]}))).await.json();
+    assert_eq!(two["choices"].as_array().unwrap().len(), 2, "{two}");
+    let mut asked: Vec<Vec<u32>> =
+        gateway.asked().into_iter().map(|asked| asked.prompt.unwrap().tokens).collect();
+    asked[1..].sort();
+    assert_eq!(asked, [vec![1, 300], vec![5], vec![6, 7]]);
+}
+
+#[tokio::test]
+async fn no_prompt_is_the_beginning_of_a_document() {
+    let gateway = Gateway::start([node("m").able(completes()).says("Title")]).await;
+    for prompt in [json!(null), json!("")] {
+        let reply = gateway.post(PATH, &ask("m", json!({"prompt": prompt}))).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert!(gateway.asked().iter().all(|asked| asked.prompt == Some(Prompt::default())));
+}
+
+#[tokio::test]
+async fn no_tokens_are_no_text_but_the_prompts_own() {
+    let gateway = Gateway::start([node("digits").says("never told")]).await;
+    for (echo, text) in [(false, ""), (true, "What is 2 + 2?")] {
+        for model in ["shoal", "digits"] {
+            let more = json!({"max_tokens": 0, "echo": echo});
+            let body = gateway.post(PATH, &ask(model, more.clone())).await.json();
+            official::hold("CreateCompletionResponse", &body);
+            let choice =
+                json!({"index": 0, "text": text, "logprobs": null, "finish_reason": "length"});
+            assert_eq!(body["choices"], json!([choice]));
+            let usage = &body["usage"];
+            let counts = (&usage["prompt_tokens"], &usage["completion_tokens"]);
+            assert_eq!(counts, (&json!(5), &json!(0)), "{usage}");
+            let mut streamed = ask(model, more);
+            streamed["stream"] = json!(true);
+            let streamed = gateway.post(PATH, &streamed).await.text();
+            let told: String = chunks(&streamed)
+                .iter()
+                .map(|chunk| chunk["choices"][0]["text"].as_str().unwrap().to_owned())
+                .collect();
+            assert_eq!(told, text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn log_probabilities_are_columns() {
     let gateway = Gateway::start([node("m").says_tokens(&[("fo", -0.5), ("ur", -0.25)])]).await;
@@ -113,15 +191,20 @@ async fn a_failure_after_the_first_byte_is_an_error_event_and_no_done() {
 async fn what_cannot_be_completed_is_named() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     let cases = [
-        (json!({"prompt": null}), "prompt", "invalid_type"),
+        (json!({"prompt": {}}), "prompt", "invalid_type"),
         (json!({"prompt": []}), "prompt", "empty_array"),
         (json!({"prompt": [1, 2]}), "prompt", "unsupported_value"),
         (json!({"prompt": [[1]]}), "prompt", "unsupported_value"),
         (json!({"prompt": ["a", {}]}), "prompt[1]", "invalid_type"),
+        (json!({"prompt": ["a", 5]}), "prompt[1]", "invalid_type"),
+        (json!({"model": "digits", "prompt": [[1], []]}), "prompt[1]", "empty_array"),
+        (json!({"model": "digits", "prompt": [1, -2]}), "prompt[1]", "invalid_type"),
+        (json!({"model": "digits", "prompt": [[1], [2, 5e9]]}), "prompt[1][1]", "invalid_type"),
+        (json!({"model": "digits", "prompt": [1], "echo": true}), "echo", "unsupported_value"),
+        (json!({"model": "digits", "prompt": [1]}), "model", "unsupported_value"),
         (json!({"suffix": "end"}), "suffix", "unsupported_parameter"),
         (json!({"logprobs": 6}), "logprobs", "integer_above_max_value"),
         (json!({"logprobs": 1, "echo": true}), "logprobs", "unsupported_value"),
-        (json!({"max_tokens": 0}), "max_tokens", "unsupported_value"),
         (json!({"max_tokens": -1}), "max_tokens", "integer_below_min_value"),
         (json!({"temperature": 3}), "temperature", "decimal_above_max_value"),
         (json!({"best_of": 21}), "best_of", "integer_above_max_value"),

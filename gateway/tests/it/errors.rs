@@ -172,6 +172,79 @@ async fn fields_that_exclude_each_other_are_named() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_is_named_with_the_limit() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let many = |one: Value, count: usize| Value::from(vec![one; count]);
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    let said = json!({"role": "user", "content": "x"});
+    let url = json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}});
+    let pairs = |count: usize, key: usize, value: usize| -> Value {
+        let pair = |at: usize| (format!("{at:0key$}"), json!("v".repeat(value)));
+        (0..count).map(pair).collect::<serde_json::Map<_, _>>().into()
+    };
+    let biases: Value = (0..1025).map(|at| (at.to_string(), json!(1))).collect();
+    let cases = [
+        ("messages", many(said, 4097), "messages", "array_above_max_length", "4096"),
+        (
+            "messages",
+            json!([{"role": "user", "content": many(url, 65)}]),
+            "messages",
+            "array_above_max_length",
+            "64",
+        ),
+        ("tools", many(tool, 129), "tools", "array_above_max_length", "128"),
+        (
+            "functions",
+            many(json!({"name": "f"}), 129),
+            "functions",
+            "array_above_max_length",
+            "128",
+        ),
+        ("metadata", pairs(17, 1, 1), "metadata", "-", "16"),
+        ("metadata", pairs(1, 65, 1), "metadata", "string_above_max_length", "64"),
+        ("metadata", pairs(1, 1, 513), "metadata.0", "string_above_max_length", "512"),
+        (
+            "safety_identifier",
+            json!("x".repeat(65)),
+            "safety_identifier",
+            "string_above_max_length",
+            "64",
+        ),
+        ("logit_bias", biases, "logit_bias", "-", "1024"),
+    ];
+    for (field, value, param, code, limit) in cases {
+        let body = with(field, value);
+        is_refused(&gateway, &body, param, code).await;
+        let said = gateway.post("/v1/chat/completions", &body).await.text();
+        assert!(said.contains(limit), "{said}");
+    }
+    for fine in [pairs(16, 64, 512), json!({})] {
+        let reply = gateway.post("/v1/chat/completions", &with("metadata", fine)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!(gateway.begun(), 2);
+}
+
+#[tokio::test]
+async fn a_query_is_ignored_and_every_answer_has_an_id_of_its_own() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for path in ["/v1/chat/completions?api-version=2026-01-01", "/v1/chat/completions?x=%zz"] {
+        let reply = gateway.post(path, &with("user", json!("x"))).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        ids.insert(reply.header("x-request-id").unwrap().to_owned());
+    }
+    for path in
+        ["/v1/models?limit=many&after=x", "/v1/models/nobody?x", "/v1/nothing?x", "/nothing"]
+    {
+        let reply = gateway.get(path).await;
+        assert!([200, 404].contains(&reply.status), "{path}: {}", reply.text());
+        ids.insert(reply.header("x-request-id").unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 6);
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_json_are_refused_without_being_repeated() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
     for body in ["", "{", "secret", "[]", "{\"model\": \"shoal\"", "\u{feff}{}", "{\"a\": 1e999}"] {

@@ -1,6 +1,11 @@
 //! A gateway on free ports with scripted members, and a client that looks closely.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -129,6 +134,11 @@ impl Gateway {
     /// Waits until that many answers were stopped because nobody listened any more.
     pub(crate) async fn until_stopped(&self, count: usize) {
         eventually(async || self.counts.stopped() == count).await;
+    }
+
+    /// When the last answer was stopped.
+    pub(crate) fn last_stop(&self) -> Option<Instant> {
+        self.counts.last_stop()
     }
 
     /// Waits until a line is in the metrics.

@@ -1,5 +1,7 @@
 //! A client that leaves stops everything that works for it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -78,6 +80,43 @@ async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
     drop(socket);
     gateway.until_stopped(3).await;
     gateway.until_counted(&cancelled("a", false)).await;
+}
+
+/// How long it takes until the last engine has heard of it, printed for each case: with
+/// `--no-capture` it is what docs/ENDPOINTS.md says of leaving. The bound is ten times the promise,
+/// because tests share their cores.
+#[tokio::test]
+async fn every_engine_stops_soon_after_its_client_has_gone() {
+    const TIMES: usize = 20;
+    let nodes = || ["a", "b", "c", "d", "e"].map(|name| node(name).never_ends());
+    for (case, model, stream, begins) in [
+        ("before the first byte of a stream", "shoal", true, false),
+        ("before an answer in one piece", "shoal", false, false),
+        ("in the middle of a stream", "a", true, true),
+    ] {
+        let gateway = match begins {
+            true => Gateway::start([node("a").begins_and_never_ends("first half")]).await,
+            false => Gateway::start(nodes()).await,
+        };
+        let each = if begins { 1 } else { 5 };
+        let mut took = Vec::new();
+        for time in 1..=TIMES {
+            let mut socket = ask_on_a_socket(&gateway, model, stream).await;
+            gateway.until_begun(time * each).await;
+            let mut seen = Vec::new();
+            while begins && !String::from_utf8_lossy(&seen).contains("first half") {
+                assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+            }
+            let left = Instant::now();
+            drop(socket);
+            gateway.until_stopped(time * each).await;
+            took.push(gateway.last_stop().unwrap().duration_since(left));
+        }
+        took.sort();
+        let (median, longest) = (took[TIMES / 2], took[TIMES - 1]);
+        println!("left {case}: {each} stopped within {median:.1?}, at most {longest:.1?}");
+        assert!(longest < Duration::from_secs(2), "{case}: {longest:?}");
+    }
 }
 
 fn cancelled(model: &str, stream: bool) -> String {

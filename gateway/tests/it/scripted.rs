@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -153,6 +153,10 @@ impl Node {
         self.then([Step::Fail(Fault::ContextLength)])
     }
 
+    pub(crate) fn begins_and_never_ends(self, text: &str) -> Self {
+        self.then([Step::Say(text.to_owned())]).never_ends()
+    }
+
     pub(crate) fn never_ends(self) -> Self {
         self.then([Step::Forever])
     }
@@ -162,6 +166,14 @@ impl Node {
         let go_on = Arc::new(Notify::new());
         let script = [Step::Say(first.to_owned()), Step::Wait(go_on.clone())];
         (self.then(script).says(second), go_on)
+    }
+
+    /// Says one after the other, each when it is told to go on.
+    pub(crate) fn says_step_by_step(self, texts: &[String]) -> (Self, Arc<Notify>) {
+        let go_on = Arc::new(Notify::new());
+        let step = |text: &String| [Step::Say(text.clone()), Step::Wait(go_on.clone())];
+        let steps: Vec<Step> = texts.iter().flat_map(step).collect();
+        (self.then(steps).then([Step::End(Finish::Stop)]), go_on)
     }
 
     pub(crate) fn says_when_told(self, text: &str) -> (Self, Arc<Notify>) {
@@ -210,6 +222,7 @@ impl Node {
 pub(crate) struct Counts {
     begun: AtomicUsize,
     stopped: AtomicUsize,
+    last_stop: Mutex<Option<Instant>>,
     asked: Mutex<Vec<Generate>>,
     judged: Mutex<Vec<Judge>>,
 }
@@ -231,6 +244,16 @@ impl Counts {
 
     pub(crate) fn stopped(&self) -> usize {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// When the last of these was stopped.
+    pub(crate) fn last_stop(&self) -> Option<Instant> {
+        *self.last_stop.lock().unwrap()
+    }
+
+    fn stops(&self) {
+        *self.last_stop.lock().unwrap() = Some(Instant::now());
+        self.stopped.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -281,7 +304,9 @@ impl Engine for Scripted {
                 () = sender.closed() => true,
                 unheard = follow(script, &sender) => unheard,
             };
-            counts.stopped.fetch_add(usize::from(unheard), Ordering::SeqCst);
+            if unheard {
+                counts.stops();
+            }
         });
         events
     }

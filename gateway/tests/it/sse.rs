@@ -1,5 +1,7 @@
 //! A streamed answer, byte by byte.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, ask, node};
@@ -106,6 +108,43 @@ async fn a_member_asked_by_name_is_heard_before_it_has_finished() {
     go_on.notify_one();
     stream.read_to_end().await;
     assert_eq!(text_of(&chunks(stream.seen())), "first half, second half");
+}
+
+/// With Nagle's algorithm each would wait for the last one's acknowledgment, 40 ms late on Linux.
+#[tokio::test]
+async fn small_pieces_do_not_wait_for_each_other() {
+    const PIECES: usize = 50;
+    let texts: Vec<String> = (0..PIECES).map(|at| format!("<{at}>")).collect();
+    let (node, go_on) = node("digits").says_step_by_step(&texts);
+    let gateway = Gateway::start([node]).await;
+    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
+    let begun = Instant::now();
+    for text in &texts {
+        stream.read_until(text).await;
+        go_on.notify_one();
+    }
+    let each = begun.elapsed() / 50;
+    stream.read_to_end().await;
+    println!("a piece is heard {each:.1?} after the last one");
+    assert!(each < Duration::from_millis(35), "{each:?}");
+}
+
+#[tokio::test]
+async fn no_frame_and_no_event_ends_inside_of_a_character() {
+    let answer = "🐟ü漢🏳️‍🌈é".repeat(200);
+    let tokens: Vec<(String, f64)> = answer.chars().map(|c| (c.to_string(), -0.5)).collect();
+    let tokens: Vec<(&str, f64)> = tokens.iter().map(|(text, p)| (text.as_str(), *p)).collect();
+    let gateway =
+        Gateway::start([node("digits").says(&answer), node("m").says_tokens(&tokens)]).await;
+    for (model, logprobs) in [("digits", false), ("m", true)] {
+        let mut body = streamed(model);
+        body["logprobs"] = json!(logprobs);
+        // Each piece that comes off the wire is held to be text of its own.
+        let mut stream = gateway.open("/v1/chat/completions", &body).await;
+        stream.read_to_end().await;
+        assert!(!stream.seen().contains('\u{fffd}'));
+        assert_eq!(text_of(&chunks(stream.seen())), answer, "{model}");
+    }
 }
 
 #[tokio::test]

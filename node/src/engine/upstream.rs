@@ -100,6 +100,7 @@ impl Upstream {
             constrained: can.json,
             vision: can.vision,
             embeds: can.embeddings,
+            completes: can.completions,
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
             ..Model::default()
         };
@@ -144,14 +145,8 @@ impl Line {
         events: &mpsc::Sender<Result<Event, EngineError>>,
     ) -> Result<Done, EngineError> {
         let mut reply = Reply::new(&ask);
-        let body = request::body(&self.model, &ask, self.can)?;
-        let open = self.client.chat();
-        let open = open.create_stream_byot::<_, Value>(body);
         let silent = || EngineError::new(Fault::Engine, "the upstream fell silent");
-        let mut chunks: StreamResponse<Value> = timeout(FIRST_BYTE, open)
-            .await
-            .map_err(|_| silent())?
-            .map_err(|error| self.fault(error))?;
+        let mut chunks = timeout(FIRST_BYTE, self.open(&ask)).await.map_err(|_| silent())??;
         let mut patience = FIRST_BYTE;
         while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silent())? {
             patience = IDLE;
@@ -164,6 +159,21 @@ impl Line {
             }
         }
         reply.done()
+    }
+
+    /// A conversation goes to one door, a text that is to be gone on with to another.
+    async fn open(&self, ask: &Generate) -> Result<StreamResponse<Value>, EngineError> {
+        let opened = match &ask.prompt {
+            Some(prompt) => {
+                let body = request::completion(&self.model, prompt, ask, self.can)?;
+                self.client.completions().create_stream_byot::<_, Value>(body).await
+            }
+            None => {
+                let body = request::body(&self.model, ask, self.can)?;
+                self.client.chat().create_stream_byot::<_, Value>(body).await
+            }
+        };
+        opened.map_err(|error| self.fault(error))
     }
 
     fn fault(&self, error: OpenAIError) -> EngineError {

@@ -233,7 +233,8 @@ pub(super) struct NodeArgs {
     /// Let the endpoint judge pairs of answers too.
     #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
     pub(super) upstream_judges: bool,
-    /// What the endpoint's model can do: some of tools, json, vision, embeddings; or none.
+    /// What the endpoint's model can do: some of tools, json, vision, embeddings,
+    /// completions; or none.
     #[arg(long, value_name = "LIST", env = "SHOAL_NODE_UPSTREAM_CAN")]
     pub(super) upstream_can: Option<String>,
     /// The model's name in the swarm.

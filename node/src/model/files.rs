@@ -108,6 +108,11 @@ impl Files {
         &self.name
     }
 
+    /// Whether it came with the program: taught conversations, and nothing but these.
+    pub(crate) fn is_bundled(&self) -> bool {
+        matches!(self.place, Place::Program(_))
+    }
+
     /// How to name the place in a message.
     pub(crate) fn place(&self) -> String {
         match &self.place {

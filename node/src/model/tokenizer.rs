@@ -71,7 +71,6 @@ impl Tokenizer {
         self.tokens(text, false)
     }
 
-    #[cfg(test)]
     /// The tokens of a text that stands by itself, without a chat template: with the marks that
     /// the model expects around every text, such as `<bos>` before it.
     pub(crate) fn encode_alone(&self, text: &str) -> Option<Vec<u32>> {

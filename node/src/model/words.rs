@@ -3,14 +3,18 @@
 use std::sync::OnceLock;
 
 use shoal_proto::{
-    generate::{ChatMessage, Fault, Sampling},
+    generate::{ChatMessage, Fault, Prompt, Sampling},
     judge::{Judge, Pair},
     tools::Tools,
 };
 
 use super::{
-    defaults::Defaults, grammar::Grammars, sample::LogSum, step::Broken, template::Template,
-    tokenizer::Tokenizer,
+    defaults::Defaults,
+    grammar::Grammars,
+    sample::LogSum,
+    step::Broken,
+    template::Template,
+    tokenizer::{TokenKind, Tokenizer},
 };
 use crate::{engine::EngineError, judge::question};
 
@@ -30,6 +34,8 @@ pub(crate) struct Words {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Talk<'a> {
     pub(crate) messages: &'a [ChatMessage],
+    /// Goes on with this in the place of answering the messages.
+    pub(crate) prompt: Option<&'a Prompt>,
     pub(crate) tools: Option<&'a Tools>,
     /// A JSON object, or empty.
     pub(crate) variables: &'a str,
@@ -67,20 +73,43 @@ impl Words {
     /// The tokens of a conversation, up to where the answer begins; never empty, and with room
     /// for at least one more in `context`.
     pub(crate) fn prompt(&self, talk: Talk<'_>, context: usize) -> Result<Vec<u32>, EngineError> {
+        let tokens = match talk.prompt {
+            Some(prompt) => self.beginning(prompt)?,
+            None => self.conversation(talk)?,
+        };
+        if tokens.len() < context {
+            return Ok(tokens);
+        }
+        Err(EngineError::context_length(u32::try_from(context).unwrap_or(u32::MAX)))
+    }
+
+    fn conversation(&self, talk: Talk<'_>) -> Result<Vec<u32>, EngineError> {
         let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
         let text = self
             .template
             .render(talk.messages, talk.tools, talk.variables)
             .map_err(|_| refused("the model's chat template refuses this conversation"))?;
-        let tokens = self
-            .tokenizer
-            .encode(&text)
-            .filter(|tokens| !tokens.is_empty())
-            .ok_or_else(|| refused("the model has no words for this conversation"))?;
-        if tokens.len() < context {
-            return Ok(tokens);
+        let tokens = self.tokenizer.encode(&text).filter(|tokens| !tokens.is_empty());
+        tokens.ok_or_else(|| refused("the model has no words for this conversation"))
+    }
+
+    /// A text as it stands, with the mark that the model expects before every text. Where there is
+    /// nothing and no such mark, what ends a document begins the next one.
+    fn beginning(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+        let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
+        if !prompt.tokens.is_empty() {
+            let known = |token: &u32| self.tokenizer.kind(*token) != TokenKind::None;
+            if !prompt.tokens.iter().all(known) {
+                return Err(refused("the model has no token with one of these numbers"));
+            }
+            return Ok(prompt.tokens.clone());
         }
-        Err(EngineError::context_length(u32::try_from(context).unwrap_or(u32::MAX)))
+        let tokens = self.tokenizer.encode_alone(&prompt.text);
+        let mut tokens = tokens.ok_or_else(|| refused("the model has no words for this text"))?;
+        if tokens.is_empty() {
+            tokens.extend(self.tokenizer.ends().next());
+        }
+        Ok(tokens)
     }
 
     /// The tokens of the question which of two candidates is better.
@@ -93,7 +122,7 @@ impl Words {
         let question = question::of(ask, pair)
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
         let messages = [ChatMessage::new("user", question)];
-        self.prompt(Talk { messages: &messages, tools: None, variables: "" }, context)
+        self.prompt(Talk { messages: &messages, prompt: None, tools: None, variables: "" }, context)
     }
 
     /// A candidate's tokens and an end token, which stands for all of the model's.

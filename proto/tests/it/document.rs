@@ -8,8 +8,8 @@ use shoal_proto::{
     Identity, Message,
     embed::{Embed, Embedded, Vector},
     generate::{
-        ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, Piece, Sampling,
-        TokenBias, TokenLogprob,
+        ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, Piece, Prompt,
+        Sampling, TokenBias, TokenLogprob,
     },
     goodbye::Goodbye,
     heartbeat::Heartbeat,
@@ -99,7 +99,7 @@ fn challenge() -> Challenge {
 fn on_the_control_stream() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
-            version: 3,
+            version: 4,
             build: text("shoal-node 0.1.0"),
             model: Some(Model {
                 name: text("shoal/arith"),
@@ -122,6 +122,7 @@ fn on_the_control_stream() -> Vec<Message> {
                     decode_eight: 4_000,
                     bandwidth: 21_000,
                 }),
+                completes: true,
             }),
             operator: text("ada"),
             slots: 4,
@@ -129,7 +130,7 @@ fn on_the_control_stream() -> Vec<Message> {
         }),
         Message::Challenge(challenge()),
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
-        Message::Welcome(Welcome { version: 3, heartbeat_ms: 15_000 }),
+        Message::Welcome(Welcome { version: 4, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
             reason: Reason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),
@@ -166,6 +167,7 @@ fn on_work_streams() -> Vec<Message> {
                 strict: true,
             }),
             template_variables: text(r#"{"enable_thinking":false}"#),
+            prompt: Some(Prompt { text: String::new(), tokens: vec![1, 300] }),
         }),
         Message::Piece(Piece { text: text("7 + 5 = 12 → 2") }),
         Message::Done(Done {
@@ -191,6 +193,7 @@ fn on_work_streams() -> Vec<Message> {
             kind: Kind::Pairwise.into(),
             pairs: vec![Pair { first: 1, second: 2 }, Pair { first: 2, second: 1 }],
             tools: Some(Tools { functions: vec![], ..tools() }),
+            prompt: Some(Prompt::new("47 + 385 =")),
         }),
         Message::Ballot(Ballot {
             scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],

@@ -144,6 +144,7 @@ fn decisions_know_no_runtime_and_no_clock() {
         "gateway/src/round/judge/next",
         "gateway/src/round/judge/bench",
         "gateway/src/round/judge/sheet",
+        "gateway/src/http/rate",
         "node/src/link/backoff",
     ];
     let runtime = ["tokio", "Instant::now", "SystemTime::now", "rand::rng"];

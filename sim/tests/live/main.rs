@@ -13,6 +13,7 @@
 mod clients;
 mod dashboards;
 mod newcomer;
+mod schema;
 mod swarm;
 mod tools;
 mod upstream;

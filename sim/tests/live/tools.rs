@@ -18,11 +18,12 @@ fn folder() -> PathBuf {
 pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
     let venv = folder().join(name);
     let python = venv.join("bin/python");
-    installed(&venv, || {
+    let there = installed(&venv, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))
-    })
-    .then_some(python)
+    });
+    must_be(there, name);
+    there.then_some(python)
 }
 
 /// A folder with these packages from npm in its `node_modules`.
@@ -34,7 +35,15 @@ pub(crate) fn npm(name: &str, packages: &[&str]) -> Option<PathBuf> {
         install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&place);
         run(install.args(packages))
     });
+    must_be(there, name);
     there.then_some(place)
+}
+
+/// Where the clients are what is to be proved (`make test-clients`, continuous integration), one
+/// that is missing is a failure.
+fn must_be(there: bool, name: &str) {
+    let wanted = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+    assert!(there || !wanted, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
 }
 
 /// The file ending in `suffix` of a wheel from PyPI, unpacked.

@@ -25,9 +25,10 @@ pub(super) struct Operation {
 }
 
 /// What asks the swarm can get.
-const ASKS: &[u16] = &[200, 400, 404, 413, 429, 500, 503];
-const FOUND: &[u16] = &[200, 404];
-const FOUND_OR_WRONG: &[u16] = &[200, 400, 404];
+const ASKS: &[u16] = &[200, 400, 401, 404, 413, 429, 500, 503];
+const FOUND: &[u16] = &[200, 401, 404];
+const FOUND_OR_WRONG: &[u16] = &[200, 400, 401, 404];
+const LISTED: &[u16] = &[200, 401];
 const ALWAYS: &[u16] = &[200];
 
 const OPENAI: &str = "OpenAI";
@@ -139,7 +140,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             ANTHROPIC,
             "Not served: no member can be asked to count alone.",
             Takes::Json("AnthropicError"),
-            &[404],
+            &[401, 404],
         )
     },
     post(
@@ -156,7 +157,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "RankRequest",
         Takes::Json("Ranking"),
     ),
-    get("/v1/models", OPENAI, "The models that can be asked.", Takes::Json("ModelList"), ALWAYS),
+    get("/v1/models", OPENAI, "The models that can be asked.", Takes::Json("ModelList"), LISTED),
     get("/v1/models/{id}", OPENAI, "One model.", Takes::Json("Model"), FOUND),
     get("/v1/rounds/{id}", SHOAL, "All that led to an answer.", Takes::Json("Round"), FOUND),
     get("/v1/nodes", SHOAL, "Who is here.", Takes::Json("NodeList"), ALWAYS),
@@ -167,7 +168,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             SHOAL,
             "How much a member is believed, and why.",
             Takes::Json("Standing"),
-            FOUND_OR_WRONG,
+            &[200, 400, 404],
         )
     },
     get("/healthz", OPERATORS, "The gateway lives.", Takes::Whichever, ALWAYS),
@@ -189,6 +190,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 pub(super) fn meaning(status: u16) -> &'static str {
     match status {
         200 => "As asked.",
+        401 => "The gateway has keys, and the request has none of them.",
         400 => "The request has to be changed; the error says what and how.",
         404 => "There is no such thing here.",
         413 => "The body is too large.",

@@ -56,6 +56,11 @@ impl ResponseError for Refusal {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.0.head().json(Body::of(&self.0))
+        response(&self.0)
     }
+}
+
+/// An error as it is sent at this door.
+pub(super) fn response(error: &ApiError) -> HttpResponse {
+    error.head().json(Body::of(error))
 }

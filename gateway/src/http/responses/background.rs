@@ -43,8 +43,7 @@ pub(super) fn begin(
     // Parsing refuses what shall not be stored.
     let Some(kept) = kept else { return Err(ApiError::Internal) };
     if let Err(error) = app.responses.begin(kept, &response) {
-        meter.fails(error.label());
-        return Err(error);
+        return Err(meter.refuses(error));
     }
     let id = response.id.clone();
     let begun = HttpResponse::Ok().json(&response);

@@ -4,13 +4,12 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::{
     NodeId,
-    generate::ChatMessage,
+    generate::Prompt,
     judge::{Ballot, Judge, Kind, Pair},
-    tools::Tools,
 };
 
 use super::next::PoolPair;
-use crate::ask::{Candidate, CandidateScore, PairVerdict, Verdicts};
+use crate::ask::{Ask, Candidate, CandidateScore, PairVerdict, Verdicts};
 
 /// One question to one judge.
 #[derive(Debug)]
@@ -77,18 +76,19 @@ impl Sheet {
         })
     }
 
-    pub(super) fn ask(&self, messages: Vec<ChatMessage>, tools: Option<Tools>) -> Judge {
+    pub(super) fn ask(&self, ask: &Ask, prompt: Option<Prompt>) -> Judge {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let both = |(a, b): &(usize, usize)| {
             let (a, b) = (number(*a), number(*b));
             [Pair { first: a, second: b }, Pair { first: b, second: a }]
         };
         Judge {
-            messages,
+            messages: ask.messages.clone(),
             candidates: self.texts.clone(),
             kind: self.kind.into(),
             pairs: self.pairs.iter().flat_map(both).collect(),
-            tools,
+            tools: ask.tools.clone(),
+            prompt,
         }
     }
 

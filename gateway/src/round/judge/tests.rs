@@ -5,13 +5,19 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::judge::{Ballot, Score};
+use shoal_proto::{
+    generate::Sampling,
+    judge::{Ballot, Score},
+};
 
 use super::{
     sheet::{Sheet, pools_for},
     *,
 };
-use crate::round::fixtures::{candidate, node};
+use crate::{
+    ask::{Ask, Limits, Mode, Target},
+    round::fixtures::{candidate, node},
+};
 
 fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(7)
@@ -71,7 +77,7 @@ proptest! {
 fn who_always_prefers_the_first_says_nothing() {
     let candidates = [candidate(0, "a", 0), candidate(1, "b", 1), candidate(2, "c", 2)];
     let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(Vec::new(), None);
+    let ask = sheet.ask(&plain_ask(), None);
     assert_eq!(ask.pairs.len(), 6);
     let ballot = Ballot { verdicts: vec![1.0; 6], ..Ballot::default() };
     let Verdicts::Pairs(pairs) = sheet.verdicts(&ballot) else { panic!("pairs were asked for") };
@@ -83,7 +89,7 @@ fn who_always_prefers_the_first_says_nothing() {
 fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
     let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(Vec::new(), None);
+    let ask = sheet.ask(&plain_ask(), None);
     let good = |at: u32| ask.candidates[at as usize] == "good";
     let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
     let Verdicts::Pairs(pairs) = sheet.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
@@ -187,4 +193,9 @@ fn pairs_of_several_waves_are_one_ballot() {
 fn two_thirds_are_rounded_up() {
     let quorums = [1, 2, 3, 4, 5, 6, 7].map(|n| quorum(n, 2.0 / 3.0));
     assert_eq!(quorums, [1, 2, 2, 3, 4, 4, 5]);
+}
+
+fn plain_ask() -> Ask {
+    let effort = Limits::default().effort(Mode::Balanced);
+    Ask::plain(Target::Swarm, Vec::new(), Sampling::default(), effort)
 }

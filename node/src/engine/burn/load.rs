@@ -66,6 +66,7 @@ fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadEr
         context: u32::try_from(shape.context).unwrap_or(u32::MAX),
         parameters: shape.params() as u64,
         description: description(files, shape)?,
+        completes: !files.is_bundled(),
         ..Model::default()
     })
 }

@@ -63,7 +63,7 @@ pub fn write(
     let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);
     for prompt in prompts {
         let messages = [ChatMessage::new("user", prompt)];
-        let talk = Talk { messages: &messages, tools: None, variables: "" };
+        let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
         let tokens = words.prompt(talk, decoder.context())?;
         let ends: Vec<u32> = words.tokenizer.ends().collect();
         let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;

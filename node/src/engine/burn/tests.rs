@@ -126,7 +126,7 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
     let score = judged(&serve(&files), "abc", &["x", &candidate]).await.unwrap().scores[1];
 
     let words = load::Loaded::open(&files, &Options::default()).unwrap().words;
-    let talk = Talk { messages: &said("abc"), tools: None, variables: "" };
+    let talk = Talk { messages: &said("abc"), prompt: None, tools: None, variables: "" };
     let prompt = words.prompt(talk, 1024).unwrap();
     let tokens = words.candidate(&candidate).unwrap();
     let all = [prompt.clone(), tokens.clone()].concat();

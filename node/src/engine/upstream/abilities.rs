@@ -17,6 +17,8 @@ pub struct Abilities {
     pub vision: bool,
     /// Turns texts into vectors.
     pub embeddings: bool,
+    /// Goes on with a text as it stands.
+    pub completions: bool,
 }
 
 impl Abilities {
@@ -33,10 +35,11 @@ impl Abilities {
                 "json" => can.json = true,
                 "vision" => can.vision = true,
                 "embeddings" => can.embeddings = true,
+                "completions" => can.completions = true,
                 other => {
                     let other: String = other.chars().take(32).collect();
                     return Err(format!(
-                        "upstream_can has {other:?}: give some of tools, json, vision, embeddings, or none"
+                        "upstream_can has {other:?}: give some of tools, json, vision, embeddings, completions, or none"
                     ));
                 }
             }
@@ -44,7 +47,8 @@ impl Abilities {
         Ok(can)
     }
 
-    /// Asks for one token with a function on offer, and for one vector: who knows neither refuses.
+    /// Asks for one token with a function on offer, for one vector, and for one token more of a
+    /// text: who knows none of these refuses.
     /// Whether an answer keeps to a schema, or an image is looked at, no such trial can show: many
     /// endpoints ignore what they do not know.
     pub(super) async fn find(client: &Client<OpenAIConfig>, model: &str) -> Self {
@@ -61,11 +65,16 @@ impl Abilities {
         let embed = json!({ "model": model, "input": ["Hi"] });
         let vectors = client.embeddings();
         let embedded = timeout(FIRST_BYTE, vectors.create_byot::<_, Value>(embed)).await;
+        let begun = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
+        let texts = client.completions();
+        let completed = timeout(FIRST_BYTE, texts.create_byot::<_, Value>(begun)).await;
+        let text = |reply: &Value| reply.pointer("/choices/0/text").is_some_and(Value::is_string);
         let vector =
             |reply: &Value| reply.pointer("/data/0/embedding").is_some_and(Value::is_array);
         Self {
             tools: matches!(chatted, Ok(Ok(_))),
             embeddings: matches!(embedded, Ok(Ok(reply)) if vector(&reply)),
+            completions: matches!(completed, Ok(Ok(reply)) if text(&reply)),
             ..Self::default()
         }
     }

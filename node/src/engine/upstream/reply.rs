@@ -3,7 +3,7 @@
 
 mod calls;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shoal_proto::generate::{Done, Fault, Finish, Generate, TokenLogprob};
 
 use self::calls::Calls;
@@ -34,7 +34,7 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn new(ask: &Generate) -> Self {
-        let prompt_bytes = ask.messages.iter().map(|m| m.content.len()).sum();
+        let prompt_bytes: usize = ask.messages.iter().map(|m| m.content.len()).sum();
         Self { prompt_bytes, ..Self::default() }
     }
 
@@ -57,6 +57,8 @@ impl Reply {
         }
         if let Some(tokens) = choice.pointer("/logprobs/content").and_then(Value::as_array) {
             self.tokens(tokens);
+        } else if let Some(columns) = choice.get("logprobs").filter(|said| said.is_object()) {
+            self.tokens(&rows(columns));
         }
         if let Some(bits) = choice.pointer("/delta/tool_calls").and_then(Value::as_array) {
             let bytes = self.calls.read(bits);
@@ -125,6 +127,26 @@ impl Reply {
             logprob: None,
         })
     }
+}
+
+/// The log-probabilities of a completion, which are columns, as those of a chat. None that is
+/// whole comes out of columns that are not.
+fn rows(columns: &Value) -> Vec<Value> {
+    let column = |name| columns.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (tokens, likely, tops) =
+        (column("tokens"), column("token_logprobs"), column("top_logprobs"));
+    let row = |(at, token): (usize, &Value)| {
+        let top = tops.get(at).and_then(Value::as_object).into_iter().flatten();
+        let mut top: Vec<(&String, f64)> =
+            top.filter_map(|(token, likely)| Some((token, likely.as_f64()?))).collect();
+        top.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let top: Vec<Value> = top
+            .iter()
+            .map(|(token, likely)| json!({ "token": token, "logprob": likely }))
+            .collect();
+        json!({ "token": token, "logprob": likely.get(at), "top_logprobs": top })
+    };
+    tokens.iter().enumerate().map(row).collect()
 }
 
 /// `{token, logprob, bytes}`; the bytes come first, because a token need not be whole characters.

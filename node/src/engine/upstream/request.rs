@@ -2,22 +2,52 @@
 
 use serde_json::{Map, Value, json};
 use shoal_proto::{
-    generate::{ChatMessage, Fault, Format, FormatKind, Generate, Sampling},
+    generate::{ChatMessage, Fault, Format, FormatKind, Generate, Prompt, Sampling},
     tools::{Function, ToolCall, ToolChoice, Tools},
 };
 
 use super::Abilities;
 use crate::engine::EngineError;
 
+fn missing<T>(what: &str) -> Result<T, EngineError> {
+    let why = format!("the upstream's model {what}");
+    Err(EngineError::new(Fault::Unsupported, why))
+}
+
+/// The body of a streaming completion of a text.
+///
+/// # Errors
+/// The endpoint's model cannot do what is asked.
+pub(super) fn completion(
+    model: &str,
+    prompt: &Prompt,
+    ask: &Generate,
+    can: Abilities,
+) -> Result<Value, EngineError> {
+    if !can.completions {
+        return missing("goes on with no text");
+    }
+    let begun = if prompt.tokens.is_empty() { json!(prompt.text) } else { json!(prompt.tokens) };
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(model));
+    body.insert("prompt".to_owned(), begun);
+    body.insert("stream".to_owned(), json!(true));
+    body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+    let wishes = ask.sampling.clone().unwrap_or_default();
+    sampling(&mut body, &wishes);
+    // At this door one number says both.
+    body.remove("top_logprobs");
+    if let Some(top) = wishes.logprobs {
+        body.insert("logprobs".to_owned(), json!(top));
+    }
+    Ok(Value::Object(body))
+}
+
 /// The body of a streaming chat completion.
 ///
 /// # Errors
 /// The endpoint's model cannot do what is asked.
 pub(super) fn body(model: &str, ask: &Generate, can: Abilities) -> Result<Value, EngineError> {
-    let missing = |what: &str| {
-        let why = format!("the upstream's model {what}");
-        Err(EngineError::new(Fault::Unsupported, why))
-    };
     if ask.tools.is_some() && !can.tools {
         return missing("calls no functions");
     }

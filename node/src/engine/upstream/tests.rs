@@ -1,3 +1,4 @@
+mod completions;
 mod endpoint;
 
 use serde_json::json;
@@ -54,7 +55,11 @@ fn text(text: &str) -> Vec<u8> {
 
 /// The text, and how it ended.
 async fn heard(upstream: &Upstream) -> (String, Result<Done, EngineError>) {
-    let mut events = upstream.generate(ask());
+    answered(upstream, ask()).await
+}
+
+async fn answered(upstream: &Upstream, ask: Generate) -> (String, Result<Done, EngineError>) {
+    let mut events = upstream.generate(ask);
     let mut text = String::new();
     while let Some(event) = events.recv().await {
         match event {
@@ -157,12 +162,13 @@ fn rich_ask() -> Generate {
         tools: Some(tools),
         format: Some(format),
         template_variables: r#"{"reasoning_effort":"low","enable_thinking":false}"#.into(),
+        prompt: None,
     }
 }
 
 #[test]
 fn every_field_reaches_the_endpoint_under_its_name_there() {
-    let can = Abilities { tools: true, json: true, vision: true, embeddings: false };
+    let can = Abilities { tools: true, json: true, vision: true, ..Abilities::default() };
     let body = request::body("m", &rich_ask(), can).unwrap();
     let function = json!({"name": "add", "parameters": {"type": "object"}, "strict": true});
     let expected = json!({
@@ -285,7 +291,7 @@ async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
     let find = Settings { can: None, ..settings(&refuses) };
     assert!(!Upstream::connect(&find).await.unwrap().model().tools);
     let can = Abilities::read("tools, json,vision").unwrap();
-    assert_eq!(can, Abilities { tools: true, json: true, vision: true, embeddings: false });
+    assert_eq!(can, Abilities { tools: true, json: true, vision: true, ..Abilities::default() });
     assert!(Abilities::read("tolls").unwrap_err().contains("tolls"));
 }
 

@@ -111,7 +111,8 @@ fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, Engine
         .as_ref()
         .filter(|tools| !tools.functions.is_empty() && tools.choice() != ToolChoice::None);
     let variables = ask.template_variables.as_str();
-    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables };
+    let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
+    let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables };
     let free = tools.is_some_and(|tools| tools.choice() == ToolChoice::Auto);
     let tokens = match words.prompt(talk, limits.context) {
         // Held to its calls while it writes, or kept from any, a model of a short context can do
@@ -138,15 +139,16 @@ fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, Engine
         limit,
         constraint,
         calls: tools.map(|tools| CallParser::new(dialect, tools)),
-        // A judge is told of no variables.
-        certain: variables.is_empty(),
+        // A judge is told of no variables, and an auditor of no prompt.
+        certain: variables.is_empty() && prompt.is_none(),
     };
     Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Write(Box::new(answer)) })
 }
 
 /// The conversation counts once: that is how often it is read.
 fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usize), EngineError> {
-    let talk = Talk { messages: &ask.messages, tools: ask.tools.as_ref(), variables: "" };
+    let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
+    let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables: "" };
     let prompt = words.prompt(talk, limits.context)?;
     let next = prompt.len() - 1;
     let mut read = prompt.len();

@@ -15,6 +15,7 @@ use crate::model::{folder::LETTERS, sample::LogSum, words::Talk};
 mod answers;
 mod forms;
 mod guesses;
+mod prompts;
 mod sharing;
 
 fn options() -> Options {
@@ -35,7 +36,7 @@ fn said(text: &str) -> Vec<ChatMessage> {
 }
 
 fn talk(messages: &[ChatMessage]) -> Talk<'_> {
-    Talk { messages, tools: None, variables: "" }
+    Talk { messages, prompt: None, tools: None, variables: "" }
 }
 
 fn ask(text: &str, sampling: Sampling) -> Generate {

@@ -64,8 +64,13 @@ impl Endpoint {
 
     /// What was asked of the chat, in order.
     pub(super) fn asked(&self) -> Vec<Seen> {
+        self.asked_at("/v1/chat/completions")
+    }
+
+    /// What was asked there, in order.
+    pub(super) fn asked_at(&self, path: &str) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|seen| seen.path == "/v1/chat/completions").cloned().collect()
+        seen.iter().filter(|seen| seen.path == path).cloned().collect()
     }
 }
 

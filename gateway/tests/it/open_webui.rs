@@ -1,0 +1,90 @@
+//! What Open WebUI sends, which is too large to be installed for a test: its list of models, a chat
+//! with the fields of its own that it leaves in, and its side errands (a title for the chat).
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::{
+    gateway::{Gateway, node},
+    sse::chunks,
+};
+
+/// The headers of its backend, those about its users included.
+fn from_it(request: RequestBuilder) -> RequestBuilder {
+    request
+        .header("authorization", "Bearer ")
+        .header("x-openwebui-user-name", "Ada%20Lovelace")
+        .header("x-openwebui-user-id", "5f0c")
+        .header("x-openwebui-user-email", "ada@example.com")
+        .header("x-openwebui-user-role", "user")
+        .header("x-openwebui-chat-id", "c0ffee")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+}
+
+/// A chat as its page makes it, with what its backend normally takes out left in.
+fn chat(stream: bool, more: Value) -> Value {
+    let mut body = json!({
+        "stream": stream,
+        "model": "shoal",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What is 2 + 2?"},
+            {"role": "assistant", "content": "4"},
+            {"role": "user", "content": [{"type": "text", "text": "And 3 + 1?"}]},
+        ],
+        "params": {},
+        "files": [],
+        "filter_ids": [],
+        "tool_ids": [],
+        "tool_servers": [],
+        "features": {"voice": false, "image_generation": false, "code_interpreter": false, "web_search": false},
+        "variables": {"{{USER_NAME}}": "Ada", "{{CURRENT_DATE}}": "2026-11-28"},
+        "model_item": {"id": "shoal", "object": "model", "owned_by": "shoal", "urlIdx": 0},
+        "session_id": "s-1",
+        "chat_id": "c0ffee",
+        "id": "m-1",
+        "background_tasks": {"title_generation": true, "tags_generation": true},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn it_lists_what_it_can_show() {
+    let gateway = Gateway::start([node("org/digits").says("4")]).await;
+    let list = gateway.send(from_it(gateway.build(Method::GET, "/v1/models"))).await;
+    assert_eq!(list.status, 200);
+    for model in list.json()["data"].as_array().unwrap() {
+        assert!(model["id"].is_string() && model["owned_by"].is_string(), "{model}");
+        assert_eq!(model["object"], "model");
+    }
+}
+
+#[tokio::test]
+async fn it_streams_a_chat_whatever_it_leaves_in() {
+    let gateway = Gateway::start([node("digits").says("It is 4.")]).await;
+    let more = json!({"stream_options": {"include_usage": true}});
+    let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(true, more));
+    let reply = gateway.send(from_it(asked)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("content-encoding"), None, "a compressed stream would be held back");
+    let chunks = chunks(&reply.text());
+    let said = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    assert_eq!(chunks.iter().filter_map(said).collect::<String>(), "It is 4.");
+    assert!(chunks.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn its_errands_are_answered_at_once() {
+    let gateway = Gateway::start([node("digits").says("{\"title\": \"Sums\"}")]).await;
+    for limit in ["max_tokens", "max_completion_tokens"] {
+        let more = json!({limit: 1000});
+        let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
+        let reply = gateway.send(from_it(asked)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let said = reply.json()["choices"][0]["message"]["content"].clone();
+        assert_eq!(said, "{\"title\": \"Sums\"}");
+    }
+}

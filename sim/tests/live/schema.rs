@@ -1,0 +1,45 @@
+//! schemathesis against `/openapi.json`: requests made from what the gateway says it takes, valid
+//! and not, answers held to what it says it gives.
+
+use std::{path::Path, process::Command};
+
+use crate::{swarm::LiveSwarm, tools};
+
+/// Drawn requests for each operation; `make test-schema` draws more, and each time others.
+const CASES: &str = "12";
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance";
+
+/// The smallest swarm that ranks: what is asked matters here, not how well it is answered.
+const MODELS: [&str; 2] = ["shoal-sum", "shoal-order"];
+
+#[test]
+fn whatever_is_sent_the_answer_is_one_that_was_promised() {
+    let Some(python) = tools::python("schemathesis", &["schemathesis"]) else { return };
+    let swarm = LiveSwarm::start(&MODELS);
+    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/clients");
+    let served = [MODELS.as_slice(), &["shoal-fast"]].concat().join(",");
+    let cases = std::env::var("SHOAL_TEST_SCHEMA");
+    let mut program = Command::new(python.with_file_name("st"));
+    program
+        .args(["run", &format!("{}/openapi.json", swarm.base), "--checks", CHECKS])
+        .args(["--max-examples", cases.as_deref().unwrap_or(CASES)])
+        .args(["--request-timeout", "120", "--generation-database", "none", "--no-color"])
+        .args(["--continue-on-failure", "--warnings", "off"]);
+    if cases.is_err() {
+        program.args(["--generation-deterministic"]);
+    }
+    let done = program
+        .env("SCHEMATHESIS_HOOKS", "schema_hooks")
+        .env("PYTHONPATH", hooks)
+        .env("SHOAL_MODELS", served)
+        .env("NO_PROXY", "*")
+        // It leaves a folder with what it found.
+        .current_dir(swarm.data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    eprintln!("{said}");
+    assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+}
