@@ -87,6 +87,9 @@ pub struct Model {
     /// How fast it is, as it measured itself.
     #[prost(message, optional, tag = "15")]
     pub speed: Option<Speed>,
+    /// Gives reasoned ballots (a critique before the verdict).
+    #[prost(bool, tag = "16")]
+    pub reasoned: bool,
 }
 
 /// What a node measured of itself when it started; 0: not measured.

@@ -7,6 +7,8 @@ pub const ALPN: &[u8] = b"shoal/1";
 /// Compared by [`Version::number`]: the newest stands first here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
+    /// Reasoned ballots.
+    V4,
     /// Tools, formats, log-probabilities of tokens, embeddings, what a model can do.
     V3,
     /// Auditors, and claims that they can recompute.
@@ -17,7 +19,7 @@ pub enum Version {
 
 impl Version {
     /// The newest version this build speaks.
-    pub const CURRENT: Self = Self::V3;
+    pub const CURRENT: Self = Self::V4;
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {
@@ -25,6 +27,7 @@ impl Version {
             Self::V1 => 1,
             Self::V2 => 2,
             Self::V3 => 3,
+            Self::V4 => 4,
         }
     }
 
@@ -34,6 +37,7 @@ impl Version {
             1 => Some(Self::V1),
             2 => Some(Self::V2),
             3 => Some(Self::V3),
+            4 => Some(Self::V4),
             _ => None,
         }
     }

@@ -99,7 +99,7 @@ fn challenge() -> Challenge {
 fn on_the_control_stream() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
-            version: 3,
+            version: 4,
             build: text("shoal-node 0.1.0"),
             model: Some(Model {
                 name: text("shoal/arith"),
@@ -122,6 +122,7 @@ fn on_the_control_stream() -> Vec<Message> {
                     decode_eight: 4_000,
                     bandwidth: 21_000,
                 }),
+                reasoned: true,
             }),
             operator: text("ada"),
             slots: 4,
@@ -129,7 +130,7 @@ fn on_the_control_stream() -> Vec<Message> {
         }),
         Message::Challenge(challenge()),
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
-        Message::Welcome(Welcome { version: 3, heartbeat_ms: 15_000 }),
+        Message::Welcome(Welcome { version: 4, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
             reason: Reason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),
@@ -196,6 +197,7 @@ fn on_work_streams() -> Vec<Message> {
             scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],
             verdicts: vec![0.25, 0.875],
             prompt_tokens: 66,
+            completion_tokens: 40,
         }),
         Message::Embed(Embed { inputs: vec![text("What is 47 + 385?")] }),
         Message::Embedded(Embedded {
