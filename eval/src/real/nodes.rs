@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use super::host::{Host, Member};
 
 /// Reading a gigabyte of weights on a busy machine, and packing them.
-const START: Duration = Duration::from_secs(240);
+const START: Duration = Duration::from_secs(1_200);
 
 /// Who writes in every round.
 pub const WRITERS: [&str; 6] =

@@ -38,8 +38,8 @@ def guard(event, arguments):
         raise PermissionError(event)
     if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
         raise PermissionError(event)
+sys.stdout = sys.stderr = open(os.devnull, "w")
 sys.addaudithook(guard)
-sys.stdout = sys.stderr = open(os.devnull)
 exec(code, {"__name__": "answer"})
 os._exit(77)
 "#;
@@ -70,7 +70,9 @@ impl Program {
         let text = format!("{}\n\n{tests}\n\ncheck({})\n", self.text, self.entry);
         let folder = tempfile::tempdir()?;
         let mut command = python().await;
-        command.arg("-I").arg("-c").arg(GUARD).current_dir(folder.path()).env_clear();
+        command.arg("-I").arg("-c").arg(GUARD).current_dir(folder.path());
+        // Nothing of this process's surroundings but where programs are.
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         let quiet = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = quiet.kill_on_drop(true).spawn().context("cannot run python3")?;
         let ended = async {
@@ -135,6 +137,7 @@ mod tests {
             passes("```python\ndef total(xs: List[int]) -> int:\n    return sum(xs)\n```").await
         );
         assert!(passes("    return sum(xs)\n").await, "the rest of the prompt");
+        assert!(passes("def total(xs):\n    print(xs)\n    return sum(xs)\n").await);
         assert!(!passes("```python\ndef total(xs):\n    return 4\n```").await);
         assert!(!passes("def total(xs:").await);
         assert!(!passes("").await);

@@ -39,8 +39,8 @@ proptest! {
             (0..candidates.len()).filter(|at| candidates[*at].writer != node(judge)).collect();
         prop_assert_eq!(shown, others);
         // Not even when it is told to.
-        let pairs = [(0, 1), (0, 2), (1, 2)];
-        let told = Sheet::pairs(&candidates, node(judge), &pairs, Kind::Pairwise, &mut rng);
+        let some = [(0, 1), (0, 2), (1, 2)];
+        let told = Sheet::pairs(&candidates, node(judge), &some, Kind::Pairwise, &mut rng);
         for sheet in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
