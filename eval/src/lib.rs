@@ -6,6 +6,7 @@
 //! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart (SVG)
 //! replay     the gateway's own ranking over kept records, with other settings
 //! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
+//! real       real models, every kind of ballot            -> docs/consensus-real.md
 //! ```
 
 pub mod record;
@@ -21,3 +22,4 @@ pub mod replay;
 pub mod ablate;
 pub mod ablations;
 pub mod recorded;
+pub mod real;

@@ -13,7 +13,7 @@ use shoal_eval::{
     api::{Api, Effort},
     chart,
     collect::{self, Plan},
-    launch,
+    launch, real,
     record::Asked,
     recorded,
     replay::{self, Gold},
@@ -42,6 +42,8 @@ enum Command {
     Ablate(Report),
     /// Measures the ranking on recorded judgments of real models, where somebody has them.
     Recorded(Recorded),
+    /// Asks real models real questions and judges their answers in every way.
+    Real(real::command::Real),
 }
 
 #[derive(Args, Debug)]
@@ -140,6 +142,10 @@ async fn main() -> ExitCode {
             collect::read(&report.out.records).and_then(|asked| ablate(&asked, &report.out))
         }
         Some(Command::Recorded(recorded)) => recorded_all(recorded),
+        Some(Command::Real(real)) => tokio::select! {
+            done = real::command::run(real) => done,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; what was collected is kept")),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

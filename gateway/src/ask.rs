@@ -266,6 +266,7 @@ pub struct CastBallot {
     /// The judge's model name.
     pub model: String,
     pub verdicts: Verdicts,
+    /// Tokens read for it, and written where the judge said why.
     pub prompt_tokens: u32,
     pub took: Duration,
 }

@@ -11,7 +11,11 @@ use std::{
 use serde::Deserialize;
 use shoal_proto::NodeId;
 
-use crate::{engine::upstream, link::Secret, telemetry::LogFormat};
+use crate::{
+    engine::{persona::Persona, swarm_name, upstream},
+    link::Secret,
+    telemetry::LogFormat,
+};
 
 /// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
 /// where no default makes sense.
@@ -41,6 +45,7 @@ pub struct Config {
     pub judges: bool,
     pub guesses: bool,
     pub measure: bool,
+    pub persona: Vec<Persona>,
     pub data: String,
     pub metrics: String,
     pub drain_s: u64,
@@ -73,6 +78,7 @@ impl Default for Config {
             judges: false,
             guesses: true,
             measure: true,
+            persona: Vec::new(),
             data: String::new(),
             metrics: String::new(),
             drain_s: 20,
@@ -90,6 +96,8 @@ pub struct Settings {
     pub gateway_id: Option<NodeId>,
     pub serving: Serving,
     pub operator: String,
+    /// Members that share what is served; none: it is one member.
+    pub personas: Vec<Persona>,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
     pub drain: Duration,
@@ -180,6 +188,7 @@ impl Config {
             metrics: parsed("metrics", &self.metrics)?,
             drain: Duration::from_secs(self.drain_s),
             audit: None,
+            personas: self.personas()?,
             operator: self.operator,
             serving,
             data,
@@ -211,6 +220,28 @@ impl Config {
             answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
             local: self.local(),
         })
+    }
+
+    fn personas(&self) -> Result<Vec<Persona>, ConfigError> {
+        for (at, one) in self.persona.iter().enumerate() {
+            let name = one.name.as_str();
+            // A folder has its name.
+            let is_folder = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
+            let complaint = if !is_folder || swarm_name(name) != name {
+                "its name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"
+            } else if self.persona.iter().skip(at + 1).any(|other| other.name == name) {
+                "there are two of this name"
+            } else if one.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
+                "temperature is 0 to 2"
+            } else {
+                continue;
+            };
+            return Err(wrong(format!("persona {name:?}: {complaint}")));
+        }
+        if !self.persona.is_empty() && !self.name.is_empty() {
+            return Err(wrong("both a name and personas: each persona has a name of its own"));
+        }
+        Ok(self.persona.clone())
     }
 
     fn gateways(&self) -> Result<Vec<String>, ConfigError> {

@@ -4,6 +4,7 @@
 pub mod burn;
 #[cfg(feature = "model")]
 pub mod local;
+pub mod persona;
 pub mod upstream;
 #[cfg(test)]
 pub(crate) mod script;

@@ -17,6 +17,9 @@ const CANDIDATES_MAX: usize = 64;
 /// Every ordered pair of a round of 32.
 const PAIRS_MAX: usize = 1_024;
 
+/// Each costs a critique: both orders of every pair of eight pools and some more.
+const CRITIQUES_MAX: usize = 64;
+
 /// Whether `model` can be asked for this ballot.
 pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
     let refuse = |fault, why: &str| Err(EngineError::new(fault, why));
@@ -34,8 +37,14 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
         Kind::Pairwise if !model.pairwise => {
             refuse(Fault::Unsupported, "this model gives no pairwise ballots")
         }
+        Kind::Reasoned if !model.reasoned => {
+            refuse(Fault::Unsupported, "this model gives no reasoned ballots")
+        }
+        Kind::Reasoned if ask.pairs.len() > CRITIQUES_MAX => {
+            refuse(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs")
+        }
         Kind::Likelihood => Ok(()),
-        Kind::Pairwise => check_pairs(ask),
+        Kind::Pairwise | Kind::Reasoned => check_pairs(ask),
     }
 }
 
@@ -61,7 +70,7 @@ pub async fn ballot(ask: Judge, engine: &dyn Engine) -> Result<Ballot, EngineErr
             ballot.scores.len() == candidates
                 && ballot.scores.iter().all(|s| s.logprob.is_finite() && s.logprob <= 0.0)
         }
-        Kind::Pairwise => {
+        Kind::Pairwise | Kind::Reasoned => {
             ballot.verdicts.len() == pairs
                 && ballot.verdicts.iter().all(|p| (0.0..=1.0).contains(p))
         }

@@ -22,6 +22,7 @@ use crate::{
     config::{Serving, Settings, Source},
     engine::{
         Engine,
+        persona::Dressed,
         upstream::{ConnectError, Upstream},
     },
     key::{Home, HomeError},
@@ -78,35 +79,26 @@ pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<()
 
 /// Joins every gateway and serves until `stop`.
 pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
-    let home = Arc::new(Home::open(&settings.data)?);
+    let homes = homes(&settings)?;
     let registry = Registry::new();
-    let Some(engine) = stop.run_until_cancelled(open(&settings.serving, &registry)).await else {
+    let Some(engine) = stop.run_until_cancelled(open(&for_all(&settings), &registry)).await else {
         return Ok(());
     };
-    let engine = engine?;
-    tracing::info!(
-        model = engine.model().name,
-        node.id = %home.identity().id(),
-        slots = settings.serving.slots,
-        "ready to serve"
-    );
+    let members = members(&settings, &homes, &engine?, &Metrics::register(&registry)?);
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    let desk = Desk::new(engine, settings.serving.slots, Metrics::register(&registry)?);
-    let member = Member {
-        identity: Arc::new(home.identity().clone()),
-        operator: settings.operator.clone(),
-        desk: Arc::new(desk),
-        drain: settings.drain,
-        audit: settings.audit.clone(),
-    };
     let page = match settings.metrics {
         Some(address) => serve_page(address, registry).await?.left_future(),
         None => pending().right_future(),
     };
-    let dials: Vec<_> =
-        settings.gateways.iter().map(|gateway| dial(gateway, &home, settings.gateway_id)).collect();
-    let links = dials.iter().map(async |dial| {
-        let lived = link::live(dial, &member, stop).await;
+    let seats = homes.iter().zip(&members);
+    let dials: Vec<_> = seats
+        .flat_map(|(home, member)| {
+            let gateways = settings.gateways.iter();
+            gateways.map(move |gateway| (dial(gateway, home, settings.gateway_id), member))
+        })
+        .collect();
+    let links = dials.iter().map(async |(dial, member)| {
+        let lived = link::live(dial, member, stop).await;
         if let (Err(why), true) = (&lived, dials.len() > 1) {
             tracing::error!(%why, "one gateway less");
         }
@@ -117,6 +109,54 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         lived = join_all(links) => lived.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
         never = page => match never {},
     }
+}
+
+/// The folder of each member's key: the node's own, or one in it for each persona.
+fn homes(settings: &Settings) -> Result<Vec<Arc<Home>>, NodeError> {
+    let open = |path: &std::path::Path| Ok(Arc::new(Home::open(path)?));
+    if settings.personas.is_empty() {
+        return Ok(vec![open(&settings.data)?]);
+    }
+    settings.personas.iter().map(|one| open(&settings.data.join(&one.name))).collect()
+}
+
+/// The engine serves all personas together.
+fn for_all(settings: &Settings) -> Serving {
+    let members = u32::try_from(settings.personas.len().max(1)).unwrap_or(u32::MAX);
+    let serving = settings.serving.clone();
+    Serving { slots: serving.slots.saturating_mul(members), ..serving }
+}
+
+/// The members behind one engine, each with a desk of its own.
+fn members(
+    settings: &Settings,
+    homes: &[Arc<Home>],
+    engine: &Arc<dyn Engine>,
+    metrics: &Metrics,
+) -> Vec<Member> {
+    let dress = |persona| Arc::new(Dressed::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
+    let mut engines: Vec<Arc<dyn Engine>> = settings.personas.iter().cloned().map(dress).collect();
+    if engines.is_empty() {
+        engines.push(Arc::clone(engine));
+    }
+    // Whoever owns one persona owns all, and says so.
+    let operator = match homes {
+        [first, _, ..] if settings.operator.is_empty() => first.identity().id().to_string(),
+        _ => settings.operator.clone(),
+    };
+    let slots = settings.serving.slots;
+    let members = homes.iter().zip(engines).map(|(home, engine)| {
+        let (model, node) = (&engine.model().name, home.identity().id());
+        tracing::info!(model, node.id = %node, slots, "ready to serve");
+        Member {
+            identity: Arc::new(home.identity().clone()),
+            operator: operator.clone(),
+            desk: Arc::new(Desk::new(engine, slots, metrics.clone())),
+            drain: settings.drain,
+            audit: settings.audit.clone(),
+        }
+    });
+    members.collect()
 }
 
 /// What the settings of a model on this machine mean.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use shoal_proto::{
     Message, Stream, WireError,
     embed::Embed,
-    generate::{Failed, Fault, Generate, Piece},
+    generate::{Done, Failed, Fault, Generate, Piece},
     judge::Judge,
     link::Sender,
 };
@@ -111,7 +111,12 @@ async fn write(
             Some(Ok(Event::Done(done))) => {
                 desk.metrics()
                     .wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
-                return Ok(Message::Done(done));
+                // Whose model says that it claims nothing claims nothing.
+                let claims = desk.engine().model().certainty;
+                return Ok(Message::Done(Done {
+                    logprob: done.logprob.filter(|_| claims),
+                    ..done
+                }));
             }
             Some(Err(error)) => return Err(error.into()),
             None => return Err(broke().into()),

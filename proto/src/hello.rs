@@ -90,6 +90,9 @@ pub struct Model {
     /// Goes on with a text as it stands ([`crate::generate::Generate::prompt`]).
     #[prost(bool, tag = "16")]
     pub completes: bool,
+    /// Gives reasoned ballots (a critique before the verdict).
+    #[prost(bool, tag = "17")]
+    pub reasoned: bool,
 }
 
 /// What a node measured of itself when it started; 0: not measured.

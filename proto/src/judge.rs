@@ -12,6 +12,9 @@ pub const CANDIDATES_MAX: usize = 64;
 /// Every ordered pair of as many candidates.
 pub const PAIRS_MAX: usize = CANDIDATES_MAX * (CANDIDATES_MAX - 1);
 
+/// Tokens of critique before the verdict of [`Kind::Reasoned`], for each pair.
+pub const CRITIQUE_TOKENS: u32 = 100;
+
 /// Gateway to node: judge these candidates. Answered by one [`Ballot`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Judge {
@@ -24,7 +27,8 @@ pub struct Judge {
     /// Which kind of ballot.
     #[prost(enumeration = "Kind", tag = "3")]
     pub kind: i32,
-    /// For [`Kind::Pairwise`]: which candidates to compare, in the order to show them.
+    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: which candidates to compare, in the order to
+    /// show them.
     #[prost(message, repeated, tag = "4")]
     pub pairs: Vec<Pair>,
     /// Functions that the candidates could call. A candidate that calls some is their JSON:
@@ -72,6 +76,8 @@ pub enum Kind {
     Likelihood = 1,
     /// P(the one shown first is better) for each pair.
     Pairwise = 2,
+    /// The same after a critique of at most [`CRITIQUE_TOKENS`] tokens.
+    Reasoned = 3,
 }
 
 /// Two candidates by index, in the order in which the judge sees them.
@@ -89,12 +95,16 @@ pub struct Ballot {
     /// For [`Kind::Likelihood`]: one for each candidate, in order.
     #[prost(message, repeated, tag = "1")]
     pub scores: Vec<Score>,
-    /// For [`Kind::Pairwise`]: one for each pair, in order: P(first is better) in [0, 1].
+    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: one for each pair, in order: P(first is
+    /// better) in [0, 1]; undecided is one half.
     #[prost(double, repeated, tag = "2")]
     pub verdicts: Vec<f64>,
     /// Tokens read for this ballot.
     #[prost(uint32, tag = "3")]
     pub prompt_tokens: u32,
+    /// Tokens written for this ballot: critiques.
+    #[prost(uint32, tag = "4")]
+    pub completion_tokens: u32,
 }
 
 impl Ballot {
@@ -105,7 +115,7 @@ impl Ballot {
     pub fn check(&self, asked: &Judge) -> Result<(), Nonsense> {
         let (scores, verdicts) = match Kind::try_from(asked.kind) {
             Ok(Kind::Likelihood) => (asked.candidates.len(), 0),
-            Ok(Kind::Pairwise) => (0, asked.pairs.len()),
+            Ok(Kind::Pairwise | Kind::Reasoned) => (0, asked.pairs.len()),
             _ => (0, 0),
         };
         if self.scores.len() != scores {

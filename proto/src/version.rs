@@ -7,7 +7,7 @@ pub const ALPN: &[u8] = b"shoal/1";
 /// Compared by [`Version::number`]: the newest stands first here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// Texts to go on with as they stand.
+    /// Texts to go on with as they stand, reasoned ballots.
     V4,
     /// Tools, formats, log-probabilities of tokens, embeddings, what a model can do.
     V3,

@@ -76,7 +76,8 @@ fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
         weight: round.standing.judge_weight(&judge),
         discrimination: round.standing.discrimination(&judge),
     };
-    Some(Able { judge, likelihood: member.model.likelihood, voice })
+    let (likelihood, reasoned) = (member.model.likelihood, member.model.reasoned);
+    Some(Able { judge, likelihood, reasoned, voice })
 }
 
 fn next_wave(
@@ -152,7 +153,7 @@ async fn cast(
     let cast = ballot.map(|ballot| CastBallot {
         judge,
         model: round.model(judge),
-        prompt_tokens: ballot.prompt_tokens,
+        prompt_tokens: ballot.prompt_tokens.saturating_add(ballot.completion_tokens),
         took: round.clock.elapsed().saturating_sub(begun),
         verdicts: sheet.verdicts(&ballot),
     });

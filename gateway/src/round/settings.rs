@@ -37,8 +37,22 @@ impl Default for Config {
             evidence: evidence::Settings::default(),
             rank: rank::Settings::default(),
             fusion: fusion::Settings::default(),
-            fast: Pace { tau: 0.9, agree_share: 0.6, agree_writers_min: 2, wave: 2, pairs: false },
-            deep: Pace { tau: 0.99, agree_share: 0.8, agree_writers_min: 5, wave: 4, pairs: true },
+            fast: Pace {
+                tau: 0.9,
+                agree_share: 0.6,
+                agree_writers_min: 2,
+                wave: 2,
+                pairs: false,
+                reasoned: false,
+            },
+            deep: Pace {
+                tau: 0.99,
+                agree_share: 0.8,
+                agree_writers_min: 5,
+                wave: 4,
+                pairs: true,
+                reasoned: true,
+            },
         }
     }
 }
@@ -57,6 +71,7 @@ impl Config {
         config.agree.writers_min = pace.agree_writers_min;
         config.judge.wave = pace.wave;
         config.select.pairs = pace.pairs;
+        config.judge.reasoned = pace.reasoned;
         config
     }
 }
@@ -75,6 +90,8 @@ pub struct Pace {
     pub wave: usize,
     /// In the place of [`select::Settings::pairs`].
     pub pairs: bool,
+    /// In the place of [`Judge::reasoned`].
+    pub reasoned: bool,
 }
 
 /// How candidates are gathered.
@@ -130,6 +147,9 @@ pub struct Judge {
     pub wave: usize,
     /// Pairs that a judge which has compared some is given more, in each wave.
     pub pairs_wave: usize,
+    /// Whether a judge that can write a critique before its verdict on a pair is asked to, in the
+    /// place of any other ballot: up to a hundred tokens for each order of each pair.
+    pub reasoned: bool,
     /// What the rest of a wave gets once one of it has spoken, in times of that one; then the next
     /// wave is asked beside it.
     pub grace: f64,
@@ -145,6 +165,7 @@ impl Default for Judge {
             quorum: 2.0 / 3.0,
             wave: 2,
             pairs_wave: 2,
+            reasoned: false,
             grace: 2.0,
             wave_share: 0.3,
         }

@@ -317,7 +317,7 @@ impl Engine for Scripted {
         let logprob = |text: &String| if liked(text) { -1.0 } else { -30.0 };
         let score = |text| Score { logprob: logprob(text), tokens: 1 };
         let scores = ask.candidates.iter().map(score).collect();
-        let ballot = Ballot { scores, verdicts: Vec::new(), prompt_tokens: 3 };
+        let ballot = Ballot { scores, prompt_tokens: 3, ..Ballot::default() };
         futures_util::future::ready(Ok(ballot)).boxed()
     }
 

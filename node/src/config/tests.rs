@@ -98,3 +98,27 @@ fn each_model_has_a_data_directory_of_its_own() {
     assert!(data("bundled:shoal-sum").ends_with("shoal/node-shoal-sum"));
     assert!(data("some/where/else").ends_with("shoal/node-else"));
 }
+
+#[test]
+fn personas_have_names_of_their_own() {
+    let personas = |text: &str| {
+        let config = Config::parse(text).unwrap();
+        folder(config).check().map(|settings| settings.personas)
+    };
+    let two = "[[persona]]\nname = \"a\"\ntemperature = 0.5\n[[persona]]\nname = \"b\"\nsystem = \"Be brief.\"\n";
+    let [a, b] = <[Persona; 2]>::try_from(personas(two).unwrap()).unwrap();
+    assert_eq!((a.temperature, a.seed, b.system.as_str()), (Some(0.5), None, "Be brief."));
+    for (text, complaint) in [
+        ("[[persona]]\nname = \"\"", "1 to 96 letters"),
+        ("[[persona]]\nname = \"a b\"", "1 to 96 letters"),
+        ("[[persona]]\nname = \"..\"", "1 to 96 letters"),
+        ("[[persona]]\nname = \"a\"\n[[persona]]\nname = \"a\"", "two of this name"),
+        ("[[persona]]\nname = \"a\"\ntemperature = 3.0", "temperature is 0 to 2"),
+        ("name = \"x\"\n[[persona]]\nname = \"a\"", "both a name and personas"),
+    ] {
+        let error = personas(text).unwrap_err().to_string();
+        assert!(error.contains(complaint), "{text}: {error}");
+    }
+    let (_, why) = Config::parse("[[persona]]\nname = \"a\"\nrules = \"x\"").unwrap_err();
+    assert!(why.contains("`rules`"), "{why}");
+}

@@ -44,6 +44,7 @@ impl Local {
             certainty: true,
             likelihood: true,
             pairwise: judges && letters,
+            reasoned: judges && letters,
             embeds: true,
             tools: true,
             constrained: true,

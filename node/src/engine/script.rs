@@ -67,6 +67,12 @@ impl Script {
         }
     }
 
+    /// The same, of a model that claims certainty.
+    pub(crate) fn certain(play: Play) -> Self {
+        let script = Self::new(play);
+        Self { model: Model { certainty: true, ..script.model.clone() }, ..script }
+    }
+
     /// Tokens written so far.
     pub(crate) fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::SeqCst)
@@ -145,7 +151,7 @@ impl Engine for Script {
             let logprob = if matches!(self.play, Play::Breaks(_)) { f64::NAN } else { -2.0 };
             let score = Score { logprob, tokens: 2 };
             let scores = vec![score; ask.candidates.len()];
-            Ok(Ballot { scores, verdicts: Vec::new(), prompt_tokens: 9 })
+            Ok(Ballot { scores, verdicts: Vec::new(), prompt_tokens: 9, ..Ballot::default() })
         }
         .boxed()
     }

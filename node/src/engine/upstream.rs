@@ -96,6 +96,7 @@ impl Upstream {
             family: "upstream".to_owned(),
             context,
             pairwise: settings.judges,
+            reasoned: settings.judges,
             tools: can.tools,
             constrained: can.json,
             vision: can.vision,

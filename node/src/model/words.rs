@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use shoal_proto::{
     generate::{ChatMessage, Fault, Prompt, Sampling},
-    judge::{Judge, Pair},
+    judge::{Judge, Kind, Pair},
     tools::Tools,
 };
 
@@ -119,7 +119,11 @@ impl Words {
         pair: &Pair,
         context: usize,
     ) -> Result<Vec<u32>, EngineError> {
-        let question = question::of(ask, pair)
+        let question = match ask.kind() {
+            Kind::Reasoned => question::critique(ask, pair),
+            _ => question::of(ask, pair),
+        };
+        let question = question
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
         let messages = [ChatMessage::new("user", question)];
         self.prompt(Talk { messages: &messages, prompt: None, tools: None, variables: "" }, context)

@@ -4,12 +4,13 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use shoal_node::{
     config::{Config, Settings},
+    engine::persona::Persona,
     node,
 };
 use shoal_proto::{
     Link, Message, NodeId, Stream,
     generate::{ChatMessage, Generate},
-    hello::{Challenge, Welcome},
+    hello::{Challenge, Hello, Welcome},
     identity::Identity,
     link::quic::{Limits, Listener, QuicLink},
 };
@@ -35,18 +36,17 @@ impl Gateway {
     }
 
     /// The next node that joins, and its control stream.
-    async fn admit(&mut self) -> (QuicLink, Stream) {
+    async fn admit(&mut self) -> (QuicLink, Stream, Hello) {
         let link = self.listener.accept().await.unwrap().unwrap();
         let mut control = link.accept().await.unwrap();
         let Ok(Some(Message::Hello(hello))) = control.receiver.next().await else { panic!() };
-        assert_eq!(hello.model.unwrap().name, "parrot");
         let challenge = Challenge::fresh();
         control.sender.send(&Message::Challenge(challenge.clone())).await.unwrap();
         let Ok(Some(Message::Proof(proof))) = control.receiver.next().await else { panic!() };
         proof.verify(link.peer(), self.identity.id(), &challenge).unwrap();
         let welcome = Welcome { version: 1, heartbeat_ms: 15_000 };
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
-        (link, control)
+        (link, control, hello)
     }
 }
 
@@ -89,7 +89,8 @@ async fn a_node_joins_answers_and_leaves() {
     let settings = settings(&gateway.address(), data.path(), |_| {});
     let stop = CancellationToken::new();
     let watch = async {
-        let (link, mut control) = gateway.admit().await;
+        let (link, mut control, hello) = gateway.admit().await;
+        assert_eq!(hello.model.unwrap().name, "parrot");
         assert_eq!(asked(&link).await.as_deref(), Some("Hello there"));
         stop.cancel();
         assert!(matches!(control.receiver.next().await, Ok(Some(Message::Goodbye(_)))));
@@ -126,7 +127,7 @@ async fn two_gateways_share_one_node() {
     let settings = settings(&one.address(), data.path(), |config| config.gateway.push(second));
     let stop = CancellationToken::new();
     let watch = async {
-        let ((first, _a), (second, _b)) = tokio::join!(one.admit(), other.admit());
+        let ((first, _a, _), (second, _b, _)) = tokio::join!(one.admit(), other.admit());
         assert_eq!(asked(&first).await, asked(&second).await);
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
@@ -134,4 +135,30 @@ async fn two_gateways_share_one_node() {
     let both = async { tokio::join!(node::live(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
     tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn personas_are_members_of_one_operator_that_answer_by_their_own_rules() {
+    let mut gateway = Gateway::start();
+    let data = tempfile::tempdir().unwrap();
+    let persona = |name: &str| Persona { name: name.to_owned(), ..Persona::default() };
+    let personas = |config: &mut Config| config.persona = vec![persona("ada"), persona("bob")];
+    let settings = settings(&gateway.address(), data.path(), personas);
+    let stop = CancellationToken::new();
+    let watch = async {
+        let (first, _a, one) = gateway.admit().await;
+        let (second, _b, other) = gateway.admit().await;
+        assert_ne!(first.peer(), second.peer(), "each has a key of its own");
+        let mut names = [one.model.unwrap().name, other.model.unwrap().name];
+        names.sort();
+        assert_eq!(names, ["ada", "bob"]);
+        assert!(!one.operator.is_empty() && one.operator == other.operator);
+        assert_eq!(asked(&first).await, asked(&second).await);
+        stop.cancel();
+        tokio::join!(first.closed(), second.closed())
+    };
+    let both = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    // Not a promise about speed: only that a test that hangs says so.
+    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+    assert!(data.path().join("ada/identity.pem").is_file());
 }

@@ -50,10 +50,8 @@ fn ballot() -> impl Strategy<Value = Ballot> {
         (-1e6_f64..0.0, any::<u32>()).prop_map(|(logprob, tokens)| Score { logprob, tokens });
     let scores = proptest::collection::vec(score, 0..10);
     let verdicts = proptest::collection::vec(0.0_f64..1.0, 0..10);
-    (scores, verdicts, any::<u32>()).prop_map(|(scores, verdicts, prompt_tokens)| Ballot {
-        scores,
-        verdicts,
-        prompt_tokens,
+    (scores, verdicts, any::<u32>(), any::<u32>()).prop_map(|(scores, verdicts, read, written)| {
+        Ballot { scores, verdicts, prompt_tokens: read, completion_tokens: written }
     })
 }
 
@@ -320,6 +318,9 @@ fn a_ballot_counts_only_when_it_fits_what_was_asked() {
     assert!(scores(&[-1.0]).check(&likelihood).is_err(), "one is missing");
     assert!(scores(&[-1.0; 3]).check(&likelihood).is_err(), "one is too many");
     assert!(verdicts(&[]).check(&pairwise).is_err());
+    let reasoned = Judge { kind: 3, ..judge_of(2, &[(0, 1)]) };
+    assert_eq!(verdicts(&[0.5]).check(&reasoned), Ok(()));
+    assert!(scores(&[-1.0, -1.0]).check(&reasoned).is_err());
     assert!(verdicts(&[0.5]).check(&likelihood).is_err(), "not what was asked");
     assert!(scores(&[-1.0, -1.0]).check(&pairwise).is_err(), "not what was asked");
 }

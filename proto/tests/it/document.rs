@@ -123,6 +123,7 @@ fn on_the_control_stream() -> Vec<Message> {
                     bandwidth: 21_000,
                 }),
                 completes: true,
+                reasoned: true,
             }),
             operator: text("ada"),
             slots: 4,
@@ -199,6 +200,7 @@ fn on_work_streams() -> Vec<Message> {
             scores: vec![Score { logprob: -1.5, tokens: 12 }, Score { logprob: -9.25, tokens: 12 }],
             verdicts: vec![0.25, 0.875],
             prompt_tokens: 66,
+            completion_tokens: 40,
         }),
         Message::Embed(Embed { inputs: vec![text("What is 47 + 385?")] }),
         Message::Embedded(Embedded {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::NodeId;
+use shoal_proto::{NodeId, judge::Kind};
 
 use super::{
     next::{self, Beliefs, PoolPair, Voice},
@@ -21,6 +21,8 @@ pub(super) struct Able {
     pub(super) judge: NodeId,
     /// It gives likelihoods; else it compares pairs.
     pub(super) likelihood: bool,
+    /// It can say why before it says which.
+    pub(super) reasoned: bool,
     pub(super) voice: Voice,
 }
 
@@ -95,12 +97,13 @@ impl<'a> Bench<'a> {
 
     /// What a judge is shown that is asked for the first time; None when it may see too little.
     fn first(&mut self, able: Able) -> Option<Sheet> {
-        if able.likelihood {
+        if able.likelihood && !self.reasons(able) {
             return Sheet::scores(self.candidates, able.judge, &mut self.rng);
         }
         let mut pairs = next::cycle(&pools_for(self.candidates, able.judge), &mut self.rng);
         pairs.truncate(self.settings.pairs_max);
-        let sheet = Sheet::pairs(self.candidates, able.judge, &pairs, &mut self.rng)?;
+        let kind = self.kind(able);
+        let sheet = Sheet::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng)?;
         let given = pairs.into_iter().collect();
         self.comparing.push(Comparing { able, given, free: false });
         Some(sheet)
@@ -116,7 +119,8 @@ impl<'a> Bench<'a> {
             let count = self.settings.pairs_wave.min(left);
             let able = one.able;
             let pairs = next::telling(beliefs, able.voice, &open, count);
-            let sheet = Sheet::pairs(self.candidates, able.judge, &pairs, &mut self.rng);
+            let kind = self.kind(able);
+            let sheet = Sheet::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng);
             if let (Some(sheet), Some(one)) = (sheet, self.comparing.get_mut(at)) {
                 one.given.extend(pairs);
                 one.free = false;
@@ -124,6 +128,15 @@ impl<'a> Bench<'a> {
             }
         }
         wave
+    }
+
+    fn reasons(&self, able: Able) -> bool {
+        self.settings.reasoned && able.reasoned
+    }
+
+    /// How this judge compares.
+    fn kind(&self, able: Able) -> Kind {
+        if self.reasons(able) { Kind::Reasoned } else { Kind::Pairwise }
     }
 
     /// Pairs that this judge may still be given; none once its budget is spent.

@@ -49,12 +49,13 @@ impl Sheet {
         })
     }
 
-    /// These pairs of pools, each pool by its first candidate; pairs with a pool that the judge
+    /// These pairs of pools for a ballot of this kind, each pool by its first candidate; pairs with a pool that the judge
     /// wrote for are left out.
     pub(super) fn pairs(
         candidates: &[Candidate],
         judge: NodeId,
         pairs: &[PoolPair],
+        kind: Kind,
         rng: &mut ChaCha8Rng,
     ) -> Option<Self> {
         let may_see = pools_for(candidates, judge);
@@ -69,7 +70,7 @@ impl Sheet {
         let place = |pool: usize| pools.iter().position(|one| *one == pool);
         let text = |at: &usize| candidates.get(*at).map(Candidate::shown);
         (!pairs.is_empty()).then(|| Self {
-            kind: Kind::Pairwise,
+            kind,
             texts: shown.iter().filter_map(text).collect(),
             stand_for: shown.iter().map(|at| vec![*at]).collect(),
             pairs: pairs.iter().filter_map(|(a, b)| Some((place(*a)?, place(*b)?))).collect(),

@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::{
     generate::Sampling,
-    judge::{Ballot, Score},
+    judge::{Ballot, Kind, Score},
 };
 
 use super::{
@@ -25,7 +25,8 @@ fn rng() -> ChaCha8Rng {
 
 /// Every pair that a judge may see.
 fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<Sheet> {
-    Sheet::pairs(candidates, judge, &next::all(&pools_for(candidates, judge)), rng)
+    let all = next::all(&pools_for(candidates, judge));
+    Sheet::pairs(candidates, judge, &all, Kind::Pairwise, rng)
 }
 
 proptest! {
@@ -44,7 +45,8 @@ proptest! {
             (0..candidates.len()).filter(|at| candidates[*at].writer != node(judge)).collect();
         prop_assert_eq!(shown, others);
         // Not even when it is told to.
-        let told = Sheet::pairs(&candidates, node(judge), &[(0, 1), (0, 2), (1, 2)], &mut rng);
+        let some = [(0, 1), (0, 2), (1, 2)];
+        let told = Sheet::pairs(&candidates, node(judge), &some, Kind::Pairwise, &mut rng);
         for sheet in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
@@ -111,7 +113,7 @@ fn who_wrote_all_there_is_judges_nothing() {
 
 fn able(judge: u8, likelihood: bool) -> Able {
     let voice = Voice { weight: 1.0, discrimination: 1.0 };
-    Able { judge: node(judge), likelihood, voice }
+    Able { judge: node(judge), likelihood, reasoned: false, voice }
 }
 
 /// Who is asked how much in each wave, when everybody answers and nothing is ever settled.
@@ -157,6 +159,25 @@ fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
     // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
     let told = waves(&five(), vec![able(0, false)], &settings);
     assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [4, 2]);
+}
+
+#[test]
+fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
+    let candidates = five();
+    let kinds = |settings: crate::round::settings::Judge| -> Vec<Kind> {
+        let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
+        let settings = crate::round::settings::Judge { wave: 2, ..settings };
+        let mut bench = Bench::new(&candidates, judges.into_iter(), &settings, 7);
+        let mu = [0.0; 5];
+        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+        let wave = bench.wave(beliefs);
+        wave.iter().map(|(_, sheet)| sheet.ask(Vec::new(), None).kind()).collect()
+    };
+    let config = crate::round::Config::default();
+    let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
+    assert_eq!(kinds(balanced), [Kind::Likelihood, Kind::Likelihood]);
+    let deep = config.of_mode(crate::ask::Mode::Deep).judge;
+    assert_eq!(kinds(deep), [Kind::Likelihood, Kind::Reasoned]);
 }
 
 #[test]

@@ -395,6 +395,29 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
 }
 
 #[tokio::test]
+async fn an_upstream_reasons_about_pairs_within_its_tokens() {
+    let answer = r#"{"choices":[{"message":{"content":"B adds wrongly. Verdict: A"}}],
+        "usage":{"prompt_tokens":90,"completion_tokens":8}}"#;
+    let endpoint = Endpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let judges = Settings { judges: true, ..settings(&endpoint) };
+    let upstream = Upstream::connect(&judges).await.unwrap();
+    assert!(upstream.model().reasoned);
+    let ask = Judge {
+        messages: ask().messages,
+        candidates: vec!["one".to_owned(), "two".to_owned()],
+        kind: Kind::Reasoned.into(),
+        pairs: vec![Pair { first: 0, second: 1 }],
+        ..Judge::default()
+    };
+    let ballot = upstream.judge(ask.clone()).await.unwrap();
+    assert!(ballot.check(&ask).is_ok() && ballot.verdicts[0] > 0.5);
+    assert_eq!((ballot.prompt_tokens, ballot.completion_tokens), (90, 8));
+    let shown = &endpoint.asked()[0].body;
+    assert_eq!(shown["max_tokens"], 112);
+    assert!(shown["messages"][0]["content"].as_str().unwrap().contains("Do not solve"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_found_before_anybody_asks() {
     let complaint = async |models, chat| {
         let endpoint = Endpoint::start(models, chat).await;

@@ -1,11 +1,12 @@
-//! Pairwise judging by an endpoint: it is shown two answers and says which is better, in a letter.
+//! Pairwise judging by an endpoint: it is shown two answers and says which is better, in a letter,
+//! at once or after a critique.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shoal_proto::{
     generate::Fault,
-    judge::{Ballot, Judge, Pair},
+    judge::{Ballot, CRITIQUE_TOKENS, Judge, Kind},
 };
 use tokio::time::timeout;
 
@@ -14,6 +15,9 @@ use crate::{engine::EngineError, judge::question};
 
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
+
+/// Tokens for the verdict after a critique: `Verdict: A`, however it is dressed.
+const RULING_TOKENS: u32 = 12;
 
 /// How sure a bare letter counts: without log-probabilities nobody knows, and a judge that always
 /// says the same letter must not outweigh one that weighs.
@@ -24,33 +28,68 @@ impl Line {
     pub(super) async fn ballot(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let mut ballot = Ballot::default();
         for pair in &ask.pairs {
-            let (verdict, tokens) = self.verdict(ask, pair).await?;
-            ballot.verdicts.push(verdict);
-            ballot.prompt_tokens = ballot.prompt_tokens.saturating_add(tokens);
+            let reasoned = ask.kind() == Kind::Reasoned;
+            let prompt = if reasoned { question::critique } else { question::of };
+            let prompt = prompt(ask, pair)
+                .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
+            let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
+            let reply = self.reply(reply).await?;
+            let verdict = if reasoned { Some(ruling(&reply)) } else { read(&reply) };
+            ballot.verdicts.push(
+                verdict.ok_or_else(|| {
+                    EngineError::new(Fault::Engine, "the upstream gave no verdict")
+                })?,
+            );
+            let tokens = |name| reply.pointer(name).and_then(Value::as_u64).unwrap_or(0);
+            let sum = |so_far: u32, name| {
+                so_far.saturating_add(u32::try_from(tokens(name)).unwrap_or(u32::MAX))
+            };
+            ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
+            ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
         }
         Ok(ballot)
     }
 
-    async fn verdict(&self, ask: &Judge, pair: &Pair) -> Result<(f64, u32), EngineError> {
-        let prompt = question::of(ask, pair)
-            .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
-        let body = json!({
+    fn letter(&self, prompt: String) -> Value {
+        json!({
             "model": self.model,
             "messages": [{ "role": "user", "content": prompt }],
             "max_tokens": 1,
             "temperature": 0,
             "logprobs": true,
             "top_logprobs": ALTERNATIVES,
-        });
+        })
+    }
+
+    fn reason(&self, prompt: String) -> Value {
+        json!({
+            "model": self.model,
+            "messages": [{ "role": "user", "content": prompt }],
+            "max_tokens": CRITIQUE_TOKENS + RULING_TOKENS,
+            "temperature": 0,
+        })
+    }
+
+    async fn reply(&self, body: Value) -> Result<Value, EngineError> {
         let chat = self.client.chat();
         let asked = chat.create_byot::<_, Value>(body);
         let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
         let reply = timeout(FIRST_BYTE, asked).await.map_err(silent)?;
-        let reply = reply.map_err(|error| self.fault(error))?;
-        let verdict = read(&reply)
-            .ok_or_else(|| EngineError::new(Fault::Engine, "the upstream gave no verdict"))?;
-        let tokens = reply.pointer("/usage/prompt_tokens").and_then(Value::as_u64).unwrap_or(0);
-        Ok((verdict, u32::try_from(tokens).unwrap_or(u32::MAX)))
+        reply.map_err(|error| self.fault(error))
+    }
+}
+
+/// P(A is better) from what stands after the last `Verdict:`; one half where it says U, or has not
+/// come to a verdict.
+fn ruling(reply: &Value) -> f64 {
+    let said = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
+    let after = said.and_then(|said| said.rsplit_once(question::VERDICT)).map(|(_, after)| after);
+    let is_word = |word: &&str| word.contains(char::is_alphanumeric);
+    let word = after.and_then(|after| after.split_whitespace().find(is_word));
+    match word.and_then(letter) {
+        Some('A') => LETTER,
+        Some(_) => 1.0 - LETTER,
+        None => 0.5,
     }
 }
 
@@ -122,6 +161,17 @@ mod tests {
         assert_eq!(read(&bare(" **B**")), Some(1.0 - LETTER));
         assert_eq!(read(&bare("Both")), None);
         assert_eq!(read(&json!({})), None);
+    }
+
+    #[test]
+    fn a_critique_counts_by_the_letter_after_its_last_verdict() {
+        let of = |said: &str| ruling(&bare(said));
+        assert_eq!(of("A adds wrongly.\nVerdict: B"), 1.0 - LETTER);
+        assert_eq!(of("Verdict: B? No: B forgets the tax.\n**Verdict:** **A**"), LETTER);
+        for open in ["Both are fine.\nVerdict: U, as A is B", "A is longer, and A", "Verdict:", ""]
+        {
+            assert_eq!(of(open), 0.5, "{open:?}");
+        }
     }
 
     proptest! {

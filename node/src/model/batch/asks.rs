@@ -115,7 +115,10 @@ impl Ask {
                 for part in parts {
                     match part {
                         Part::Score(score) => ballot.scores.push(score),
-                        Part::Verdict(verdict) => ballot.verdicts.push(verdict),
+                        Part::Verdict { first, written } => {
+                            ballot.verdicts.push(first);
+                            ballot.completion_tokens += count(written);
+                        }
                         Part::Done(_) | Part::Vector(_) => {}
                     }
                 }

@@ -2,7 +2,7 @@
 
 use shoal_proto::{embed::Vector, judge::Score};
 
-use super::write::count;
+use super::{order::Letters, write::count};
 use crate::model::{
     sample::LogSum,
     step::Broken,
@@ -39,16 +39,25 @@ impl Scorer {
     }
 }
 
-/// P(first) from the logits after the question: the mass of both spellings of each letter.
-pub(super) fn verdict(logits: &[f32], first: &[u32], second: &[u32]) -> Result<f64, Broken> {
+/// P(first) from the logits after the question: the mass of all spellings of each letter, one half
+/// of what is undecided.
+pub(super) fn verdict(logits: &[f32], letters: &Letters) -> Result<f64, Broken> {
     let sum = LogSum::of(logits)?;
     let of = |letters: &[u32]| {
         let indices = letters.iter().map(|token| usize::try_from(*token).unwrap_or(usize::MAX));
         sum.logprob_of_any(logits, indices)
     };
-    // The odds: what neither letter gets is no opinion.
-    let odds = of(second)? - of(first)?;
-    Ok(1.0 / (1.0 + odds.exp()))
+    // Relative to the first: what no letter gets is no opinion.
+    let first = of(&letters.first)?;
+    let second = (of(&letters.second)? - first).exp();
+    let p = 1.0 / (1.0 + second);
+    if letters.undecided.is_empty() {
+        return Ok(p);
+    }
+    let undecided = (of(&letters.undecided)? - first).exp();
+    // Where one is infinitely likelier, it alone speaks.
+    let decided = (1.0 + second) / (1.0 + second + undecided);
+    Ok(if decided.is_nan() { p } else { decided * p + (1.0 - decided) * 0.5 })
 }
 
 /// The vector of a text, added up as its rows come.

@@ -6,12 +6,13 @@ use std::fmt;
 use shoal_proto::{
     embed::Embed,
     generate::{Fault, Generate, Sampling},
-    judge::{Judge, Kind, Pair},
+    judge::{CRITIQUE_TOKENS, Judge, Kind, Pair},
     tools::ToolChoice,
 };
 
 use crate::{
     engine::EngineError,
+    judge::question,
     model::{
         grammar::Constraint,
         tools::CallParser,
@@ -44,10 +45,30 @@ pub(super) enum Purpose {
     Write(Box<Answer>),
     /// How likely these tokens are from `next` on; `beyond` more do not fit the context.
     Score { targets: Vec<u32>, beyond: usize },
-    /// Which of two letters is likelier after it.
-    Verdict { first: Vec<u32>, second: Vec<u32> },
+    /// Which letter is likeliest after it.
+    Verdict(Letters),
+    /// The same after a critique.
+    Reason(Box<Reasoning>),
     /// Its place in the model's space.
     Embed(Pooling),
+}
+
+/// Tokens that say a verdict, each letter in all its spellings.
+#[derive(Clone, Debug)]
+pub(super) struct Letters {
+    pub(super) first: Vec<u32>,
+    pub(super) second: Vec<u32>,
+    /// Counts one half for each; empty where it was not offered.
+    pub(super) undecided: Vec<u32>,
+}
+
+/// A critique, and the verdict after it.
+#[derive(Debug)]
+pub(super) struct Reasoning {
+    pub(super) critique: Answer,
+    /// What is put after a critique that has not come to its verdict.
+    pub(super) lead: Vec<u32>,
+    pub(super) letters: Letters,
 }
 
 /// How an answer is to be written.
@@ -90,6 +111,10 @@ pub(super) fn orders(
         Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
             let verdict = |pair| verdict(words, ask, pair, limits);
             ask.pairs.iter().map(verdict).collect::<Result<_, _>>()?
+        }
+        Work::Judge(ask) if ask.kind() == Kind::Reasoned => {
+            let reason = |pair| reason(words, ask, pair, limits);
+            ask.pairs.iter().map(reason).collect::<Result<_, _>>()?
         }
         Work::Judge(ask) => return scores(words, ask, limits),
         Work::Embed(ask) => {
@@ -170,11 +195,33 @@ fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usi
 
 fn verdict(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Order, EngineError> {
     let tokens = words.question(ask, pair, limits.context)?;
+    let purpose = Purpose::Verdict(letters(words, Vec::new())?);
+    Ok(Order { next: tokens.len() - 1, tokens, purpose })
+}
+
+fn reason(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Order, EngineError> {
+    let lead = words.tokenizer.encode(&format!("\n\n{}", question::VERDICT)).unwrap_or_default();
+    let limit = usize::try_from(CRITIQUE_TOKENS).unwrap_or(usize::MAX);
+    // Room for the critique and its verdict is kept from the start.
+    let room = limits.context.saturating_sub(limit + lead.len());
+    let tokens = words.question(ask, pair, room)?;
+    let sampling = words.sampling(Some(&Sampling {
+        temperature: Some(0.0),
+        stop: vec![question::VERDICT.to_owned()],
+        ..Sampling::default()
+    }));
+    let critique = Answer { sampling, limit, constraint: None, calls: None, certain: false };
+    let letters = letters(words, words.letter('U'))?;
+    let purpose = Purpose::Reason(Box::new(Reasoning { critique, lead, letters }));
+    Ok(Order { next: tokens.len() - 1, tokens, purpose })
+}
+
+fn letters(words: &Words, undecided: Vec<u32>) -> Result<Letters, EngineError> {
     let (first, second) = (words.letter('A'), words.letter('B'));
     if first.is_empty() || second.is_empty() {
         return Err(EngineError::new(Fault::Unsupported, "the model has no letters to judge with"));
     }
-    Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Verdict { first, second } })
+    Ok(Letters { first, second, undecided })
 }
 
 fn vector(words: &Words, text: &str, limits: Limits) -> Result<Order, EngineError> {

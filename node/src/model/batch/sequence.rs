@@ -12,7 +12,7 @@ use super::{
     cache::{Cache, Hold, pages_of},
     draft::Draft,
     learn::{Pool, Scorer, verdict},
-    order::{Order, Purpose},
+    order::{Letters, Order, Purpose},
     pace::Pace,
     schedule::{Turn, View},
     write::{Said, Writer},
@@ -48,10 +48,11 @@ pub(super) struct Sequence<'w> {
 enum Reader<'w> {
     Write(Box<Writing<'w>>),
     Score(Scorer),
+    /// The letters, P(first), and the tokens of the critique before it.
     Verdict {
-        first: Vec<u32>,
-        second: Vec<u32>,
+        letters: Letters,
         is: f64,
+        written: usize,
     },
     Embed(Pool),
     /// Nothing: it is over.
@@ -63,6 +64,8 @@ enum Reader<'w> {
 struct Writing<'w> {
     writer: Writer<'w>,
     draft: Draft,
+    /// It is a critique: what is put after it, and the letters of its verdict.
+    ruling: Option<(Vec<u32>, Letters)>,
 }
 
 /// What a sequence does not own and needs when it was read.
@@ -78,7 +81,7 @@ pub(super) struct Around<'a> {
 pub(super) enum Part {
     Done(Box<Done>),
     Score(Score),
-    Verdict(f64),
+    Verdict { first: f64, written: usize },
     Vector(Vector),
 }
 
@@ -99,9 +102,15 @@ impl<'w> Sequence<'w> {
             Purpose::Write(answer) => Reader::Write(Box::new(Writing {
                 writer: Writer::new(words, *answer, &order.tokens),
                 draft: Draft::new(),
+                ruling: None,
+            })),
+            Purpose::Reason(reasoning) => Reader::Write(Box::new(Writing {
+                writer: Writer::new(words, reasoning.critique, &order.tokens),
+                draft: Draft::new(),
+                ruling: Some((reasoning.lead, reasoning.letters)),
             })),
             Purpose::Score { targets, beyond } => Reader::Score(Scorer::new(targets, beyond)),
-            Purpose::Verdict { first, second } => Reader::Verdict { first, second, is: 0.5 },
+            Purpose::Verdict(letters) => Reader::Verdict { letters, is: 0.5, written: 0 },
             Purpose::Embed(pooling) => Reader::Embed(Pool::new(pooling)),
         };
         Self {
@@ -235,7 +244,7 @@ impl<'w> Sequence<'w> {
                     break;
                 }
                 Reader::Score(scorer) => scorer.take(words, row)?,
-                Reader::Verdict { first, second, is } => *is = verdict(row, first, second)?,
+                Reader::Verdict { letters, is, .. } => *is = verdict(row, letters)?,
                 Reader::Embed(pool) => pool.take(row),
                 Reader::Over => return Err(Broken.into()),
             }
@@ -248,9 +257,30 @@ impl<'w> Sequence<'w> {
         if let Reader::Write(writing) = &mut self.reader {
             writing.draft.learn(right, drafted);
         }
+        if said.end.is_some() && self.rules(words) {
+            return Ok(News { guessed: (right, drafted), ..News::default() });
+        }
         let part =
             if self.is_over(turn, &said) { Some(self.finish(&mut said, vocab)?) } else { None };
         Ok(News { text: said.text, part, guessed: (right, drafted) })
+    }
+
+    /// A critique is over: its verdict is what is likeliest next. `false`: it is none.
+    fn rules(&mut self, words: &Words) -> bool {
+        let Reader::Write(writing) = &mut self.reader else { return false };
+        let Some((lead, letters)) = writing.ruling.take() else { return false };
+        let (written, stopped) = (writing.writer.written(), writing.writer.is_stopped());
+        if self.tokens.last().is_some_and(|last| words.tokenizer.is_end(*last)) {
+            self.tokens.pop();
+        }
+        // It stopped where it came to its verdict; else it is led there.
+        if !stopped {
+            self.tokens.extend(lead);
+        }
+        self.next = self.tokens.len() - 1;
+        self.past = self.past.min(self.next);
+        self.reader = Reader::Verdict { letters, is: 0.5, written };
+        true
     }
 
     /// Whether nothing more is to be learnt.
@@ -271,7 +301,7 @@ impl<'w> Sequence<'w> {
                 Part::Done(Box::new(writing.writer.finish(finish, cached, said)))
             }
             Reader::Score(scorer) => Part::Score(scorer.finish(vocab)),
-            Reader::Verdict { is, .. } => Part::Verdict(is),
+            Reader::Verdict { is, written, .. } => Part::Verdict { first: is, written },
             Reader::Embed(pool) => Part::Vector(pool.finish()?),
             Reader::Over => return Err(Broken.into()),
         })

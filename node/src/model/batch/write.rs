@@ -113,6 +113,16 @@ impl<'w> Writer<'w> {
         Ok(token)
     }
 
+    /// Tokens that were written.
+    pub(super) fn written(&self) -> usize {
+        self.written.len()
+    }
+
+    /// Whether a stop text has ended it.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stops.hit()
+    }
+
     fn choose(&mut self, logits: &[f32]) -> Result<Choice, EngineError> {
         let mask = self.constraint.as_mut().map(Constraint::mask).transpose()?.flatten();
         Ok(match mask {

@@ -149,6 +149,37 @@ async fn a_verdict_is_a_probability_and_its_order_counts() {
 }
 
 #[tokio::test]
+async fn a_verdict_follows_its_critique_which_is_no_longer_than_allowed() {
+    let (batch, _) = start(1000, &Options { cache_bytes: 200 * 100, ..options() });
+    let pairs = vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }];
+    let reasoned = Judge { pairs, kind: Kind::Reasoned.into(), ..likelihood("abc", &["a", "lok"]) };
+    let ballot = batch.judge(reasoned.clone()).await.unwrap();
+    assert!(ballot.check(&reasoned).is_ok());
+    let (fake, _) = Fake::new(1000);
+    let words = words();
+    let mut written = 0;
+    for (pair, verdict) in reasoned.pairs.iter().zip(&ballot.verdicts) {
+        let mut tokens = words.question(&reasoned, pair, 800).unwrap();
+        for _ in 0..100 {
+            let logits = fake.logits(&tokens);
+            let likeliest = (0..VOCAB).max_by(|x, y| logits[*x].total_cmp(&logits[*y])).unwrap();
+            written += 1;
+            if words.tokenizer.is_end(likeliest as u32) {
+                break;
+            }
+            tokens.push(likeliest as u32);
+        }
+        tokens.extend(words.tokenizer.encode("\n\nVerdict:").unwrap_or_default());
+        let logits = fake.logits(&tokens);
+        let (a, b) = (f64::from(logits[0]).exp(), f64::from(logits[1]).exp());
+        assert!((verdict - a / (a + b)).abs() < 1e-6);
+    }
+    assert_eq!(ballot.completion_tokens, written);
+    let narrow = batch.judge(Judge { candidates: vec![LETTERS.repeat(60); 2], ..reasoned }).await;
+    assert_eq!(narrow.unwrap_err().fault, Fault::ContextLength);
+}
+
+#[tokio::test]
 async fn a_vector_has_length_one_and_is_the_mean_of_its_rows() {
     let (batch, _) = start(128, &options());
     let inputs = vec!["abc".to_owned(), "cba".to_owned(), LETTERS.repeat(4)];

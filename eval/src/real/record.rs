@@ -1,0 +1,152 @@
+//! A question and all that was done for it: a line of `target/eval/real.jsonl`.
+
+use std::{fs, io::ErrorKind, path::Path};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use crate::record::Score;
+
+/// One question, answered by everybody and judged in every way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Which collection of questions.
+    pub set: String,
+    pub id: String,
+    pub question: String,
+    pub candidates: Vec<Candidate>,
+    /// Likelihoods of all candidates, a ballot for each model that has them.
+    pub likelihood: Vec<Scored>,
+    /// Both orders of pairs of pools by the probability at the verdict; none where the writers agree.
+    pub logit: Option<Compared>,
+    /// The same after a critique.
+    pub reasoned: Option<Compared>,
+}
+
+/// One member's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub writer: String,
+    pub family: String,
+    pub digest: String,
+    pub text: String,
+    pub right: bool,
+    pub logprob: Option<f64>,
+    pub prompt_tokens: u32,
+    pub completion_tokens: u32,
+    pub took_ms: f64,
+}
+
+/// A likelihood ballot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    pub judge: Judge,
+    pub scores: Vec<Score>,
+    pub cost: Cost,
+}
+
+/// Who judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    pub name: String,
+    pub family: String,
+    pub digest: String,
+}
+
+/// A ballot over pairs of candidates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    pub judge: Judge,
+    pub orders: Vec<Order>,
+    pub cost: Cost,
+}
+
+/// Two candidates in the order in which the judge saw them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub first: usize,
+    pub second: usize,
+    /// P(the first is better).
+    pub p: f64,
+}
+
+/// What a ballot cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    pub read: u32,
+    pub written: u32,
+    pub took_ms: f64,
+}
+
+impl Cost {
+    pub fn tokens(&self) -> u64 {
+        u64::from(self.read) + u64::from(self.written)
+    }
+}
+
+impl Candidate {
+    pub fn tokens(&self) -> u64 {
+        u64::from(self.prompt_tokens) + u64::from(self.completion_tokens)
+    }
+
+    /// It writes like everybody in a round; a specialist is asked beside it, because no gateway that
+    /// has learned anything would ask it for prose.
+    pub fn is_general(&self) -> bool {
+        !self.writer.starts_with("shoal-")
+    }
+}
+
+/// All lines of a file; none where there is no file. A last line that was cut off is left out.
+///
+/// # Errors
+/// When the file cannot be read or another line is no record.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();
+    let lines = whole.lines().enumerate();
+    lines
+        .map(|(at, line)| {
+            serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), at + 1))
+        })
+        .collect()
+}
+
+/// Adds a line, after cutting off what an interrupted run left of one.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn append<T: Serialize>(path: &Path, one: &T) -> Result<()> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+    let mut open = fs::OpenOptions::new();
+    let mut file = open.read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    file.set_len(whole as u64)?;
+    file.seek(SeekFrom::End(0))?;
+    let line = serde_json::to_string(one)? + "\n";
+    file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_cut_in_the_middle_of_a_line_goes_on_after_the_last_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("real.jsonl");
+        assert!(read::<u32>(&path).unwrap().is_empty());
+        append(&path, &1).unwrap();
+        fs::write(&path, "1\n2").unwrap();
+        assert_eq!(read::<u32>(&path).unwrap(), [1]);
+        append(&path, &3).unwrap();
+        assert_eq!(read::<u32>(&path).unwrap(), [1, 3]);
+        fs::write(&path, "1\nx\n2\n").unwrap();
+        assert!(read::<u32>(&path).unwrap_err().to_string().ends_with(":2"));
+    }
+}
