@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Round, generate::quorum, rank};
 use crate::{
     ask::{Candidate, CastBallot, Progress, Verdicts},
+    reputation,
     swarm::WorkError,
 };
 use bench::{Able, Bench};
@@ -72,10 +73,9 @@ pub(super) async fn ballots(
 
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
-    let voice = Voice {
-        weight: round.standing.judge_weight(&judge),
-        discrimination: round.standing.discrimination(&judge),
-    };
+    let weight = round.standing.judge_weight(&judge);
+    let alone = reputation::Voice { weight, discrimination: round.standing.on(&round.kind).discrimination(&judge) };
+    let voice = Voice { weight, discrimination: rank::gamma(alone, &round.config.rank) };
     Some(Able { judge, likelihood: member.model.likelihood, voice })
 }
 
@@ -86,8 +86,8 @@ fn next_wave(
     bench: &mut Bench<'_>,
 ) -> Vec<(NodeId, Sheet)> {
     let mu = round.evidence(candidates, ballots);
-    let comparisons = rank::comparisons(candidates, ballots, &round.standing);
     let settings = &round.config.rank;
+    let comparisons = rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
     bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
 }
 
