@@ -60,9 +60,18 @@ struct Recorded {
     /// Panels drawn for each question of the simulated sets.
     #[arg(long, default_value_t = 3)]
     panels: u64,
+    /// Draws of gold and of order behind the figures of the simulated sets.
+    #[arg(long, default_value_t = 4)]
+    simulated: u64,
     /// Leaves out the curves with bad members.
     #[arg(long)]
     no_curves: bool,
+    /// Only sets whose names hold this; prints them and writes no page.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// A setting of the gateway, as `round.rank.lambda=0.3`; then no page is written either.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -218,11 +227,23 @@ fn put(path: &Path, text: &str) -> Result<()> {
 }
 
 fn recorded_all(options: &Recorded) -> Result<()> {
-    let (draws, panels) = (options.draws, options.panels);
-    let curves = !options.no_curves;
-    let scale = recorded::Scale { draws, panels, everybody: true, curves };
-    let found = recorded::measure(&options.shared, scale)?;
+    let settings = (options.set.iter())
+        .try_fold(shoal_gateway::replay::Settings::default(), |all, one| all.with(one))?;
+    let scale = recorded::Scale {
+        settings,
+        only: options.only.clone(),
+        draws: options.draws,
+        panels: options.panels,
+        simulated: options.simulated,
+        everybody: true,
+        curves: !options.no_curves,
+    };
+    let found = recorded::measure(&options.shared, &scale)?;
     let page = recorded::page::markdown(&found, "shoal-eval recorded");
+    if !options.only.is_empty() || !options.set.is_empty() {
+        println!("{page}");
+        return Ok(());
+    }
     std::fs::create_dir_all(&options.docs)
         .with_context(|| format!("cannot make {}", options.docs.display()))?;
     put(&options.docs.join("consensus-recorded.md"), &page)?;

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use shoal_gateway::replay::{Estimate, Gold};
+use shoal_gateway::replay::{Estimate, Gold, Settings};
 
 use adversary::Adversary;
 use measure::{Curve, Draws};
@@ -45,6 +45,8 @@ pub struct Row {
     pub theirs: Estimate,
     /// Ours less theirs, over the same rounds.
     pub lead: Estimate,
+    /// Expected calibration error of P(best); 0 where no rounds are counted.
+    pub calibration_error: f64,
     /// What `ours` is wanted to reach, where something is.
     pub wanted: Option<f64>,
 }
@@ -57,68 +59,99 @@ pub struct Found {
 }
 
 /// How much is measured: a test needs less than a page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Scale {
+    /// Of the gateway.
+    pub settings: Settings,
+    /// Sets whose names hold this; empty: all.
+    pub only: String,
     /// Draws of gold and of order behind every figure of the two judged sets.
     pub draws: u64,
     /// Panels drawn for each question of the simulated sets.
     pub panels: u64,
+    /// Draws of gold and of order behind the figures of the simulated sets.
+    pub simulated: u64,
     /// Also swarms in which everybody writes and judges, which take most of the time.
     pub everybody: bool,
     pub curves: bool,
+}
+
+impl Scale {
+    fn draws(&self, count: u64, gold: usize) -> Draws<'_> {
+        Draws { count, gold: Gold::Count(gold), settings: &self.settings }
+    }
+
+    fn wants(&self, set: &str) -> bool {
+        set.contains(&self.only)
+    }
 }
 
 /// Measures everything in `shared`/data/judgments.
 ///
 /// # Errors
 /// When the sets are not there or do not read.
-pub fn measure(shared: &Path, scale: Scale) -> Result<Found> {
+pub fn measure(shared: &Path, scale: &Scale) -> Result<Found> {
     let folder = shared.join("data/judgments");
     let mut found = Found::default();
     for setup in llmbar::SETUPS {
         for part in [llmbar::Part::Natural, llmbar::Part::Adversarial] {
-            let rounds = llmbar::rounds(&folder, setup, part)?;
-            for gold in [0, CANARIES] {
-                let draws = Draws { count: scale.draws, gold: Gold::Count(gold) };
-                found.rows.push(measure::votes(&rounds, draws)?.row(
-                    format!("LLMBar {}", part.name()),
-                    setup.name,
-                    gold,
-                    llmbar::wanted(part, gold),
-                ));
-            }
-            if scale.curves && setup.is_plain() {
-                for adversary in [Adversary::Inverted, Adversary::Position] {
-                    let name = format!("LLMBar {}", part.name());
-                    let curve = measure::judges_curve(&name, &rounds, adversary, scale.draws)?;
-                    found.curves.push(curve);
-                }
-            }
+            judged(&mut found, &folder, (setup, part), scale)?;
         }
     }
-    let peers = prd::read(&folder)?;
-    let people = measure::people(&peers, scale.draws)?;
-    found.rows.push(people.row("PRD Vicuna80".into(), "five peers", 0, Some(0.79)));
-    for set in zeroeval::SETS {
-        let answers = zeroeval::read(&folder, set)?;
-        for panel in zeroeval::PANELS.into_iter().take(if scale.everybody { 2 } else { 1 }) {
-            // Where everybody takes part there is but one panel.
-            let panels = if panel.is_everybody() { 1 } else { scale.panels };
-            let rounds = answers.rounds(panel, panels);
-            for gold in [0, CANARIES] {
-                let draws = Draws { count: 1, gold: Gold::Count(gold) };
-                let measured = measure::majority(&rounds, draws)?;
-                found.rows.push(measured.row(set.title.into(), panel.name, gold, None));
-            }
-        }
-        if scale.curves {
-            for adversary in Adversary::ALL {
-                let panel = zeroeval::DEFAULT;
-                let curve =
-                    measure::members_curve(set.title, &answers, panel, adversary, scale.panels)?;
-                found.curves.push(curve);
-            }
-        }
+    if scale.wants("PRD") {
+        let people = measure::people(&prd::read(&folder)?, scale.draws, &scale.settings)?;
+        found.rows.push(people.row("PRD Vicuna80".into(), "five peers", 0, Some(0.79)));
+    }
+    for set in zeroeval::SETS.into_iter().filter(|set| scale.wants(set.title)) {
+        answered(&mut found, &folder, set, scale)?;
     }
     Ok(found)
+}
+
+/// One part of LLMBar, asked in one way.
+fn judged(
+    found: &mut Found,
+    folder: &Path,
+    (setup, part): (llmbar::Setup, llmbar::Part),
+    scale: &Scale,
+) -> Result<()> {
+    let name = format!("LLMBar {}", part.name());
+    if !scale.wants(&name) {
+        return Ok(());
+    }
+    let rounds = llmbar::rounds(folder, setup, part)?;
+    for gold in [0, CANARIES] {
+        let measured = measure::votes(&rounds, scale.draws(scale.draws, gold))?;
+        let wanted = llmbar::wanted(part, gold);
+        found.rows.push(measured.row(name.clone(), setup.name, gold, wanted));
+    }
+    if scale.curves && setup.is_plain() {
+        for adversary in [Adversary::Inverted, Adversary::Position] {
+            let draws = scale.draws(scale.draws, 0);
+            found.curves.push(measure::judges_curve(&name, &rounds, adversary, draws)?);
+        }
+    }
+    Ok(())
+}
+
+/// One set of ZeroEval.
+fn answered(found: &mut Found, folder: &Path, set: zeroeval::Set, scale: &Scale) -> Result<()> {
+    let answers = zeroeval::read(folder, set)?;
+    for panel in zeroeval::PANELS.into_iter().take(if scale.everybody { 2 } else { 1 }) {
+        // Where everybody takes part panels differ in the judges' moods only.
+        let panels = if panel.is_everybody() { 1 } else { scale.panels };
+        let rounds = answers.rounds(panel, panels);
+        for gold in [0, CANARIES] {
+            let measured = measure::majority(&rounds, scale.draws(scale.simulated, gold))?;
+            found.rows.push(measured.row(set.title.into(), panel.name, gold, None));
+        }
+    }
+    if scale.curves {
+        for adversary in Adversary::ALL {
+            let (panel, draws) = (zeroeval::DEFAULT, scale.draws(scale.panels, 0));
+            let curve = measure::members_curve(set.title, &answers, panel, adversary, draws)?;
+            found.curves.push(curve);
+        }
+    }
+    Ok(())
 }

@@ -19,7 +19,7 @@ pub mod history;
 pub mod settings;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -136,11 +136,13 @@ pub struct Standing {
 struct Snapshot {
     members: BTreeMap<NodeId, Member>,
     kinds: KindModel,
+    /// How often an answer of the swarm is right.
+    usual: f64,
     settings: Settings,
 }
 
 /// A record with what was fitted from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Member {
     record: Record,
     certainty: Line,
@@ -150,14 +152,21 @@ struct Member {
     errors: judges::Errors,
 }
 
-/// How a judge's pair verdicts count in a round: r and γ of the ranking.
+/// How a judge's pair verdicts count in a round: r of the ranking, and what its γ is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Voice {
     /// r: 0 on probation, 1 afterwards.
     pub weight: f64,
-    /// γ: log-odds of being right beside the others, over those of a good judge (.88); negative
+    /// Log-odds of being right beside the others, over those of a good judge (.88); negative
     /// for one that gold shows to be systematically wrong.
     pub discrimination: f64,
+}
+
+impl Voice {
+    /// Log-odds that a verdict of it is right, beside the others.
+    pub fn log_odds(&self) -> f64 {
+        GOOD * self.discrimination
+    }
 }
 
 /// The judges of a round.
@@ -198,6 +207,7 @@ impl Standing {
         };
         let certainty = pooled(|record| &record.certainty, Line::CERTAINTY);
         let score = pooled(|record| &record.scores, Line::SCORE);
+        let usual = usual(records.values(), &settings);
         let members = records
             .into_iter()
             .map(|(id, record)| {
@@ -215,7 +225,7 @@ impl Standing {
                 (id, member)
             })
             .collect();
-        let all = Arc::new(Snapshot { members, kinds, settings });
+        let all = Arc::new(Snapshot { members, kinds, usual, settings });
         Self { all, ask: KindPosterior::default() }
     }
 
@@ -223,6 +233,20 @@ impl Standing {
     #[must_use]
     pub fn on(&self, ask: &KindPosterior) -> Self {
         Self { all: Arc::clone(&self.all), ask: ask.clone() }
+    }
+
+    /// The same, in which these are strangers. Copies everybody: for the rare round in which
+    /// somebody is caught.
+    #[must_use]
+    pub fn without(&self, strangers: &BTreeSet<NodeId>) -> Self {
+        let others = self.all.members.iter().filter(|(id, _)| !strangers.contains(id));
+        let all = Snapshot {
+            members: others.map(|(id, member)| (*id, member.clone())).collect(),
+            kinds: self.all.kinds.clone(),
+            usual: self.all.usual,
+            settings: self.all.settings.clone(),
+        };
+        Self { all: Arc::new(all), ask: self.ask.clone() }
     }
 
     /// Nobody is known, nothing was learned.
@@ -340,10 +364,16 @@ impl Standing {
     }
 
     /// Log-odds that an answer of this member to this kind of question is right, before it is
-    /// read. Shrunk to its accuracy over all kinds, and that to one half.
+    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's: of few observations
+    /// the extreme ones are mostly luck. Nothing is taken for granted of one on probation.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
-        let overall = record.writer.mean();
+        let settings = &self.all.settings;
+        let overall = if record.on_probation(settings) {
+            record.writer.mean()
+        } else {
+            record.writer.shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
+        };
         let on_kind = |kind: &KindId| {
             record
                 .kinds
@@ -391,6 +421,16 @@ impl Standing {
     fn clip(&self) -> f64 {
         self.all.settings.clip
     }
+}
+
+/// How often an answer of those who are heard is right: the mean over members, who are
+/// observations of the swarm, each of its own record; one half while nobody is known.
+fn usual<'a>(records: impl Iterator<Item = &'a Record>, settings: &Settings) -> f64 {
+    let known = records.filter(|record| !record.on_probation(settings));
+    let (sum, count) = known.fold((0.5, 1.0), |(sum, count), record| {
+        (sum + record.writer.mean(), count + 1.0)
+    });
+    sum / count
 }
 
 #[cfg(test)]

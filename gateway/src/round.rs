@@ -1,7 +1,7 @@
 //! One ask, one answer: the swarm writes candidates, judges them, and the best wins.
 //!
 //! ```text
-//! select -> generate -> agree -> judge -> rank -> decide (-> fuse)    then, off the road: settle
+//! select -> generate -> agree -> judge -> rank -> doubt -> decide (-> fuse)    then, off the road: settle
 //! ```
 
 pub mod settings;
@@ -13,6 +13,7 @@ pub mod judge;
 pub mod evidence;
 pub mod rank;
 pub mod decide;
+mod doubt;
 pub mod fusion;
 pub mod single;
 pub mod embed;
@@ -25,6 +26,7 @@ pub mod metrics;
 mod fixtures;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -122,7 +124,10 @@ impl Rounds {
             _ => judge::ballots(&round, &candidates, &panel.judges).await,
         };
         let judged = round.clock.elapsed();
-        let ranking = round.rank(&candidates, &ballots);
+        let (ranking, audited) = match agreement {
+            Agreement::Ends(_) => (round.rank(&candidates, &ballots), BTreeSet::new()),
+            _ => doubt::settled(&mut round, &candidates, &ballots).await,
+        };
         let (winner, decided) =
             decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
         let total = round.clock.elapsed();
@@ -146,7 +151,7 @@ impl Rounds {
             timings,
         };
         self.0.metrics.audited(agreement, &outcome);
-        self.settle_later(&outcome, &round);
+        self.settle_later(&outcome, &round, audited);
         fusion::fuse(&round, &mut outcome).await;
         Ok(outcome)
     }
@@ -179,14 +184,14 @@ impl Rounds {
     }
 
     /// What is learned from a round must never hold one up: when too many wait, it is not learned.
-    fn settle_later(&self, outcome: &Outcome, round: &Round<'_>) {
+    fn settle_later(&self, outcome: &Outcome, round: &Round<'_>, audited: BTreeSet<NodeId>) {
         let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
         let (kind, asked) = (round.kind.clone(), Features::of(evidence::question(&messages)));
         let plain = round.ask.is_plain();
         let mut outcome = outcome.clone();
         // Many times the texts' own size, and nothing is learned from them.
         outcome.candidates.iter_mut().for_each(|one| one.tokens = Vec::new());
-        let settled = Settled { outcome, kind, asked, messages, sampling, plain };
+        let settled = Settled { outcome, kind, asked, messages, sampling, plain, audited };
         if self.0.settled.try_send(settled).is_err() {
             self.0.metrics.unsettled();
         }

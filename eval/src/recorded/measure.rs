@@ -15,13 +15,15 @@ use super::{
     round::{self, Line, half, majority_vote, uniform_vote},
     zeroeval::{Answers, Panel},
 };
+use crate::stats;
 
 /// What is drawn anew, how often.
 #[derive(Clone, Copy, Debug)]
-pub struct Draws {
+pub struct Draws<'a> {
     pub count: u64,
     /// Drawn anew each time; the order in which rounds come as well.
     pub gold: Gold,
+    pub settings: &'a Settings,
 }
 
 /// Two ways to pick, over the same questions.
@@ -30,6 +32,8 @@ pub struct Measured {
     baseline: &'static str,
     ours: Vec<f64>,
     theirs: Vec<f64>,
+    /// P(best) of every winner, and whether it was right.
+    claims: Vec<(f64, bool)>,
 }
 
 /// Draws every bootstrap.
@@ -47,6 +51,7 @@ impl Measured {
             baseline: self.baseline,
             theirs: interval::mean(&self.theirs, SEED),
             lead: interval::mean(&lead, SEED),
+            calibration_error: stats::calibration_error(&self.claims),
             wanted,
         }
     }
@@ -61,7 +66,7 @@ impl Measured {
 ///
 /// # Errors
 /// When a round does not read.
-pub fn votes(lines: &[Line], draws: Draws) -> Result<Measured> {
+pub fn votes(lines: &[Line], draws: Draws<'_>) -> Result<Measured> {
     let score = |_: &Round, one: &Ranked| Some(f64::from(u8::from(one.right?)));
     measured(lines, draws, "uniform vote, both orders", score, uniform_vote)
 }
@@ -70,7 +75,7 @@ pub fn votes(lines: &[Line], draws: Draws) -> Result<Measured> {
 ///
 /// # Errors
 /// When a round does not read.
-pub fn majority(lines: &[Line], draws: Draws) -> Result<Measured> {
+pub fn majority(lines: &[Line], draws: Draws<'_>) -> Result<Measured> {
     let score = |_: &Round, one: &Ranked| Some(f64::from(u8::from(one.right?)));
     measured(lines, draws, "majority vote", score, majority_vote)
 }
@@ -80,12 +85,11 @@ pub fn majority(lines: &[Line], draws: Draws) -> Result<Measured> {
 ///
 /// # Errors
 /// When a round does not read.
-pub fn people(peers: &Peers, draws: u64) -> Result<Measured> {
+pub fn people(peers: &Peers, draws: u64, settings: &Settings) -> Result<Measured> {
     let mut ours: BTreeMap<(String, usize, usize), (f64, f64)> = BTreeMap::new();
-    let settings = Settings::default();
     for draw in 0..draws.max(1) {
         let rounds = shuffled(&round::read(&peers.rounds)?, draw);
-        for one in replay::run(&rounds, &Plan::default(), &settings) {
+        for one in replay::run(&rounds, &Plan::default(), settings) {
             for (better, worse) in peers.people.get(&one.id).into_iter().flatten() {
                 let strength = |at: &usize| one.candidates.get(*at).map_or(0.0, |one| one.strength);
                 let of = ours.entry((one.id.clone(), *better, *worse)).or_default();
@@ -112,26 +116,28 @@ pub fn people(peers: &Peers, draws: u64) -> Result<Measured> {
         baseline: "mean of the other peers' votes",
         theirs: ours.keys().map(|(id, better, worse)| plain(id, *better, *worse)).collect(),
         ours: ours.values().map(|(sum, count)| sum / count).collect(),
+        claims: Vec::new(),
     })
 }
 
 /// Mean score of each question over the draws in which it was not gold.
 fn measured(
     lines: &[Line],
-    draws: Draws,
+    draws: Draws<'_>,
     baseline: &'static str,
     ours: impl Fn(&Round, &Ranked) -> Option<f64>,
     theirs: impl Fn(&Round) -> f64,
 ) -> Result<Measured> {
     let all = round::read(lines)?;
-    let settings = Settings::default();
     let mut scores: BTreeMap<String, (f64, f64, f64)> = BTreeMap::new();
+    let mut claims = Vec::new();
     for draw in 0..draws.count.max(1) {
         let rounds = shuffled(&all, draw);
         let plan = Plan { gold: draws.gold, seed: draw, gold_first: true };
-        let ranked = replay::run(&rounds, &plan, &settings);
+        let ranked = replay::run(&rounds, &plan, draws.settings);
         for (round, one) in rounds.iter().zip(&ranked).filter(|(_, one)| !one.gold) {
             let Some(score) = ours(round, one) else { continue };
+            claims.push((one.p, one.right == Some(true)));
             // Several rounds about one question are one question: its interval is over questions.
             let question = round.id.split(" / ").next().unwrap_or_default();
             let of = scores.entry(question.to_owned()).or_default();
@@ -142,6 +148,7 @@ fn measured(
         baseline,
         ours: scores.values().map(|(ours, _, count)| ours / count).collect(),
         theirs: scores.values().map(|(_, theirs, count)| theirs / count).collect(),
+        claims,
     })
 }
 
@@ -178,7 +185,12 @@ const SHARES: [f64; 6] = [0.0, 0.1, 0.2, 1.0 / 3.0, 0.4, 0.5];
 ///
 /// # Errors
 /// When a round does not read.
-pub fn judges_curve(set: &str, lines: &[Line], adversary: Adversary, draws: u64) -> Result<Curve> {
+pub fn judges_curve(
+    set: &str,
+    lines: &[Line],
+    adversary: Adversary,
+    draws: Draws<'_>,
+) -> Result<Curve> {
     let names = round::members(lines);
     curve(set, adversary, draws, |share, draw| {
         adversary.judges(lines, &Adversary::among(&names, share, draw))
@@ -194,7 +206,7 @@ pub fn members_curve(
     answers: &Answers,
     panel: Panel,
     adversary: Adversary,
-    draws: u64,
+    draws: Draws<'_>,
 ) -> Result<Curve> {
     curve(set, adversary, draws, |share, draw| {
         let bad = Adversary::among(answers.models(), share, draw);
@@ -206,17 +218,17 @@ pub fn members_curve(
 fn curve(
     set: &str,
     adversary: Adversary,
-    draws: u64,
+    draws: Draws<'_>,
     corrupted: impl Fn(f64, u64) -> Vec<Line>,
 ) -> Result<Curve> {
     let mut points = Vec::with_capacity(SHARES.len());
     let mut baseline = "";
     for share in SHARES {
         let mut sum = (0.0, 0.0, 0.0);
-        for draw in 0..draws.max(1) {
+        for draw in 0..draws.count.max(1) {
             let lines = corrupted(share, draw);
             let with = |gold| {
-                let draws = Draws { count: 1, gold: Gold::Count(gold) };
+                let draws = Draws { count: 1, gold: Gold::Count(gold), ..draws };
                 let written = lines.iter().flat_map(|line| &line.candidates);
                 let judged_only = written.into_iter().all(|one| one.answer.is_none());
                 if judged_only { votes(&lines, draws) } else { majority(&lines, draws) }
@@ -226,7 +238,7 @@ fn curve(
             let (ours, theirs) = none.means();
             sum = (sum.0 + ours, sum.1 + gold.means().0, sum.2 + theirs);
         }
-        let n = draws.max(1) as f64;
+        let n = draws.count.max(1) as f64;
         points.push(Point { share, none: sum.0 / n, gold: sum.1 / n, theirs: sum.2 / n });
     }
     Ok(Curve { set: set.to_owned(), adversary, baseline, points })

@@ -17,8 +17,8 @@ pub fn markdown(found: &Found, how: &str) -> String {
 fn write(page: &mut String, found: &Found, how: &str) -> std::fmt::Result {
     writeln!(page, "# The ranking on recorded judgments\n")?;
     writeln!(page, "{ABOUT} Made by `{how}`.\n")?;
-    writeln!(page, "| set | members | gold | the swarm | baseline | lead | wanted |")?;
-    writeln!(page, "|---|---|---:|---|---|---|---|")?;
+    writeln!(page, "| set | members | gold | the swarm | baseline | lead | ECE | wanted |")?;
+    writeln!(page, "|---|---|---:|---|---|---|---:|---|")?;
     for row in &found.rows {
         line(page, row)?;
     }
@@ -47,14 +47,14 @@ always the same answer. Copied: the answer of another. Where half of all collude
 known, nothing can tell them from the honest.";
 
 fn line(page: &mut String, row: &Row) -> std::fmt::Result {
-    let Row { set, setup, gold, ours, baseline, theirs, lead, wanted } = row;
+    let Row { set, setup, gold, ours, baseline, theirs, lead, calibration_error, wanted } = row;
     let wanted = wanted.map_or(String::new(), |wanted| {
         let reached = if ours.value >= wanted { "reached" } else { "**not reached**" };
         format!("{wanted:.2}: {reached}")
     });
     writeln!(
         page,
-        "| {set} ({}) | {setup} | {gold} | {} | {:.3}, {baseline} | {} | {wanted} |",
+        "| {set} ({}) | {setup} | {gold} | {} | {:.3}, {baseline} | {} | {calibration_error:.3} | {wanted} |",
         ours.count,
         estimate(ours),
         theirs.value,

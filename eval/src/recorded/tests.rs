@@ -21,8 +21,16 @@ fn recorded_judgments_are_ranked_as_well_as_promised() {
         );
         return;
     };
-    let scale = Scale { draws: 6, panels: 3, everybody: false, curves: false };
-    let found = measure(&shared, scale).expect("the sets read");
+    let scale = Scale {
+        settings: Settings::default(),
+        only: String::new(),
+        draws: 6,
+        panels: 3,
+        simulated: 1,
+        everybody: false,
+        curves: false,
+    };
+    let found = measure(&shared, &scale).expect("the sets read");
     let row = |set: &str, setup: &str, gold: usize| {
         let same = |row: &&Row| row.set == set && row.setup == setup && row.gold == gold;
         found.rows.iter().find(same).unwrap_or_else(|| panic!("{set}, {setup}, {gold}"))

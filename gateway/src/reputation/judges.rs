@@ -241,8 +241,7 @@ impl Company {
                 let shared = if a.kin.is_of(b.kin) {
                     KIN
                 } else {
-                    // Not in full: what is measured is uncertain, and its inverse more so.
-                    settings.correlation_share * a.errors.correlation(b.errors, settings)
+                    a.errors.correlation(b.errors, settings)
                 };
                 alike[row][column] = shared;
                 alike[column][row] = shared;

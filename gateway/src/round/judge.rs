@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Round, generate::quorum, rank};
 use crate::{
     ask::{Candidate, CastBallot, Progress, Verdicts},
+    reputation,
     swarm::WorkError,
 };
 use bench::{Able, Bench};
@@ -72,10 +73,10 @@ pub(super) async fn ballots(
 
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
-    let voice = Voice {
-        weight: round.standing.judge_weight(&judge),
-        discrimination: round.standing.discrimination(&judge),
-    };
+    let weight = round.standing.judge_weight(&judge);
+    let discrimination = round.standing.on(&round.kind).discrimination(&judge);
+    let alone = reputation::Voice { weight, discrimination };
+    let voice = Voice { weight, discrimination: rank::gamma(alone, &round.config.rank) };
     let (likelihood, reasoned) = (member.model.likelihood, member.model.reasoned);
     Some(Able { judge, likelihood, reasoned, voice })
 }
@@ -87,8 +88,8 @@ fn next_wave(
     bench: &mut Bench<'_>,
 ) -> Vec<(NodeId, Sheet)> {
     let mu = round.evidence(candidates, ballots);
-    let comparisons = rank::comparisons(candidates, ballots, &round.standing);
     let settings = &round.config.rank;
+    let comparisons = rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
     bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
 }
 

@@ -84,7 +84,7 @@ pub fn rank(
     standing: &Standing,
     settings: &Settings,
 ) -> Ranking {
-    let comparisons = comparisons(candidates, ballots, standing);
+    let comparisons = comparisons(candidates, ballots, standing, settings);
     let fit = fit(mu, &comparisons, settings);
     let of_pool = |values: &[f64], pool: usize| values.get(pool).copied().unwrap_or(0.0);
     let by_candidate = |values: &[f64]| -> Vec<f64> {
@@ -221,10 +221,14 @@ impl Problem<'_> {
 }
 
 /// Pair verdicts as comparisons of pools, each weighed beside the others about the same pair.
+///
+/// A judge that compares n pools has at most n - 1 independent things to say, however many pairs it
+/// was given: what it found of one answer stands in each pair of it. So its pairs share that weight.
 pub fn comparisons(
     candidates: &[Candidate],
     ballots: &[CastBallot],
     standing: &Standing,
+    settings: &Settings,
 ) -> Vec<Comparison> {
     let compares = |ballot: &&CastBallot| matches!(ballot.verdicts, Verdicts::Pairs(_));
     let judges: Vec<NodeId> = ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
@@ -232,6 +236,7 @@ pub fn comparisons(
     let cast: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
     let shares: BTreeMap<NodeId, f64> = cast.iter().copied().zip(standing.shares(&cast)).collect();
     let spoken = spoken(candidates, ballots);
+    let independent = independent(&spoken);
     let mut known: BTreeMap<&BTreeSet<NodeId>, BTreeMap<NodeId, Voice>> = BTreeMap::new();
     let mut comparisons = Vec::new();
     for ((a, b), said) in &spoken {
@@ -240,13 +245,38 @@ pub fn comparisons(
             by.iter().copied().zip(panel.voices(&by)).collect()
         });
         for (judge, p) in &said.verdicts {
-            if let Some(Voice { weight, discrimination }) = voices.get(judge).copied() {
-                let weight = weight * shares.get(judge).copied().unwrap_or(0.0);
+            if let Some(voice) = voices.get(judge).copied() {
+                let share = |of: &BTreeMap<NodeId, f64>| of.get(judge).copied().unwrap_or(0.0);
+                let weight = voice.weight * share(&shares) * share(&independent);
+                let discrimination = gamma(voice, settings);
                 comparisons.push(Comparison { a: *a, b: *b, p: *p, weight, discrimination });
             }
         }
     }
     comparisons
+}
+
+/// γ of a voice: so that a verdict moves the difference of two strengths by the log-odds that its
+/// judge is right, as evidence does, however firmly evidence is held (λ). Between equals a verdict p
+/// moves it by γ (2p - 1) / λ.
+pub fn gamma(voice: Voice, settings: &Settings) -> f64 {
+    settings.lambda * voice.log_odds()
+}
+
+/// For each judge the share of its pairs that could be told independently of each other.
+fn independent(spoken: &BTreeMap<(usize, usize), Said>) -> BTreeMap<NodeId, f64> {
+    let mut seen: BTreeMap<NodeId, (BTreeSet<usize>, usize)> = BTreeMap::new();
+    for ((a, b), said) in spoken {
+        for (judge, _) in &said.verdicts {
+            let (pools, pairs) = seen.entry(*judge).or_default();
+            pools.extend([*a, *b]);
+            *pairs += 1;
+        }
+    }
+    let share = |(pools, pairs): (BTreeSet<usize>, usize)| {
+        (pools.len().saturating_sub(1) as f64 / pairs.max(1) as f64).min(1.0)
+    };
+    seen.into_iter().map(|(judge, seen)| (judge, share(seen))).collect()
 }
 
 /// What was said about one pair of pools, and by whom.

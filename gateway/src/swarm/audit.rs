@@ -18,7 +18,10 @@ use super::{
     Audit, Metrics, Swarm,
     roster::{NoPlace, Seat},
 };
-use crate::reputation::Audited;
+use crate::reputation::{
+    Audited,
+    audit::{Auditor, Finding},
+};
 
 /// Auditors at most: one for each model of a large swarm, and some to spare.
 const AUDITORS_MAX: usize = 256;
@@ -144,9 +147,19 @@ impl Audits {
 }
 
 impl Swarm {
+    /// Recomputes a claim before it counts. None when nobody here can; Some(true) when the
+    /// gateway's own auditor came to less certainty: then its member was caught.
+    pub async fn is_lie(&self, claim: &Claim) -> Option<bool> {
+        let (finding, whose) = claim::in_round(self, claim).await?;
+        // A member's word against another's strikes nobody out.
+        Some(finding == Finding::Refuted && whose != Auditor::Member)
+    }
+
     async fn audit(&self, task: Task) {
         match task {
-            Task::Claim(claim) => claim::in_round(self, &claim).await,
+            Task::Claim(claim) => {
+                let _ = claim::in_round(self, &claim).await;
+            }
             Task::Writers { members, sampling } => hidden::writers(self, members, sampling).await,
             Task::Judge { member, draw } => hidden::judge(self, member, draw).await,
         }

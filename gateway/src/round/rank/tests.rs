@@ -289,8 +289,8 @@ fn equals_are_ordered_by_standing_then_by_time_then_by_place() {
 fn a_judge_never_speaks_for_itself() {
     let standing = standing([(1, seen(20.0, 40.0)), (2, seen(20.0, 40.0)), (3, seen(20.0, 40.0))]);
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
-    assert!(comparisons(&candidates, &[pairs(1, &[(0, 1, 1.0)])], &standing).is_empty());
-    assert_eq!(comparisons(&candidates, &[pairs(3, &[(0, 1, 1.0)])], &standing).len(), 1);
+    assert!(comparisons(&candidates, &[pairs(1, &[(0, 1, 1.0)])], &standing, &settings()).is_empty());
+    assert_eq!(comparisons(&candidates, &[pairs(3, &[(0, 1, 1.0)])], &standing, &settings()).len(), 1);
 }
 
 #[test]

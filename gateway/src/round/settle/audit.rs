@@ -65,7 +65,7 @@ fn is_fair(sampling: &Sampling) -> bool {
 }
 
 fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
-    if !settled.plain {
+    if !settled.plain || settled.audited.contains(&candidate.writer) {
         // Without what else its writer was given, nobody comes to the same number.
         return None;
     }

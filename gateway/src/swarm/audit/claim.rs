@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::{Swarm, WorkError, calibrate::may_count, roster::Seat, work};
 use crate::reputation::{
     Audited,
-    audit::{Auditor, compare},
+    audit::{Auditor, Finding, compare},
 };
 
 /// What a member claims that its weights give to its answer.
@@ -28,13 +28,11 @@ pub struct Claim {
     pub logprob: f64,
 }
 
-/// Audits a claim that was made in a round.
-pub(super) async fn in_round(swarm: &Swarm, claim: &Claim) {
+/// Audits a claim that was made in a round: what was found, and whose word that is.
+pub(super) async fn in_round(swarm: &Swarm, claim: &Claim) -> Option<(Finding, Auditor)> {
     // Who has left is audited when it comes back.
-    let seat = swarm.0.roster.seat(claim.writer);
-    if let Some(seat) = seat.filter(|seat| may_count(swarm, seat)) {
-        audit(swarm, &seat, claim, Auditor::InRound).await;
-    }
+    let seat = swarm.0.roster.seat(claim.writer).filter(|seat| may_count(swarm, seat))?;
+    audit(swarm, &seat, claim, Auditor::InRound).await
 }
 
 /// Audits claims of an exam, one after the other; who is on its way in has no seat in the roster.
@@ -44,11 +42,16 @@ pub(in crate::swarm) async fn in_exam(swarm: &Swarm, seat: &Seat, claims: &[Clai
     }
 }
 
-async fn audit(swarm: &Swarm, writer: &Seat, claim: &Claim, place: Auditor) {
+async fn audit(
+    swarm: &Swarm,
+    writer: &Seat,
+    claim: &Claim,
+    place: Auditor,
+) -> Option<(Finding, Auditor)> {
     let metrics = &swarm.0.metrics;
     let Some((auditor, whose)) = auditor_for(swarm, writer, place) else {
         metrics.audit("claim", "nobody");
-        return;
+        return None;
     };
     match recompute(swarm, &auditor, claim).await {
         Ok(score) => {
@@ -60,8 +63,12 @@ async fn audit(swarm: &Swarm, writer: &Seat, claim: &Claim, place: Auditor) {
             metrics.audit("claim", finding.label());
             let seen = Audited::Claim { finding, auditor: whose };
             swarm.learn_audit(writer.id, "claim", &seen);
+            Some((finding, whose))
         }
-        Err(error) => metrics.audit("claim", error.label()),
+        Err(error) => {
+            metrics.audit("claim", error.label());
+            None
+        }
     }
 }
 

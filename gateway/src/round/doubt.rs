@@ -1,0 +1,92 @@
+//! A claim that decides who wins is recomputed before it does.
+//!
+//! Claims are audited by lot afterwards, and a member that was honest until it was trusted could win
+//! rounds until the lot falls on it. So when the winner would be another one without what its writers
+//! claim of themselves, the gateway's auditor looks at those claims first: one pass over a text for
+//! each. Who lied is a stranger for the rest of the round, as writer and as judge.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use shoal_proto::NodeId;
+use tokio::time::timeout_at;
+
+use super::{Round, decide, rank_all};
+use crate::{
+    ask::{Candidate, CastBallot, Ranking},
+    reputation::Standing,
+    swarm::audit::Claim,
+};
+
+/// The ranking once no claim that was refuted decides it, and whose claims were looked at.
+pub(super) async fn settled(
+    round: &mut Round<'_>,
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+) -> (Ranking, BTreeSet<NodeId>) {
+    let mut looked_at = BTreeSet::new();
+    loop {
+        let ranking = round.rank(candidates, ballots);
+        let claims: Vec<Claim> = decisive(round, candidates, ballots, &ranking)
+            .into_iter()
+            .filter(|candidate| looked_at.insert(candidate.writer))
+            .filter_map(|candidate| claim(round, candidate))
+            .collect();
+        if claims.is_empty() {
+            return (ranking, looked_at);
+        }
+        let lied = join_all(claims.iter().map(|claim| round.swarm.is_lie(claim)));
+        // Out of time: what earlier audits have said of these members must do.
+        let Ok(lied) = timeout_at(round.clock.end, lied).await else {
+            return (ranking, looked_at);
+        };
+        let liars: BTreeSet<NodeId> = (claims.iter().zip(lied))
+            .filter(|(_, lied)| *lied == Some(true))
+            .map(|(claim, _)| claim.writer)
+            .collect();
+        if !liars.is_empty() {
+            round.standing = round.standing.without(&liars);
+        }
+    }
+}
+
+/// Those of the winning pool whose claims count for it, if another pool would win without them.
+fn decisive<'a>(
+    round: &Round<'_>,
+    candidates: &'a [Candidate],
+    ballots: &[CastBallot],
+    ranking: &Ranking,
+) -> Vec<&'a Candidate> {
+    let winner = |ranking: &Ranking, standing: &Standing| {
+        let (at, _) = decide::winner(candidates, ballots, ranking, None, standing);
+        candidates.get(at).map(|one| one.pool)
+    };
+    let Some(pool) = winner(ranking, &round.standing) else { return Vec::new() };
+    let counts = |one: &&Candidate| {
+        let claimed = one.logprob.and_then(|l| round.standing.certainty_log_odds(&one.writer, l));
+        one.pool == pool && claimed.is_some_and(|odds| odds > 0.0)
+    };
+    let claiming: Vec<&Candidate> = candidates.iter().filter(counts).collect();
+    if claiming.is_empty() {
+        return claiming;
+    }
+    let struck = |one: &Candidate| Candidate {
+        logprob: one.logprob.filter(|_| one.pool != pool),
+        tokens: Vec::new(),
+        ..one.clone()
+    };
+    let without: Vec<Candidate> = candidates.iter().map(struck).collect();
+    let ranking = rank_all(&without, ballots, &round.kind, &round.standing, round.config);
+    if winner(&ranking, &round.standing) == Some(pool) { Vec::new() } else { claiming }
+}
+
+fn claim(round: &Round<'_>, candidate: &Candidate) -> Option<Claim> {
+    // Without what else its writer was given, nobody comes to the same number.
+    let logprob = candidate.logprob.filter(|_| round.ask.is_plain())?;
+    Some(Claim {
+        writer: candidate.writer,
+        messages: round.ask.messages.clone(),
+        text: candidate.text.clone(),
+        logprob,
+    })
+}
