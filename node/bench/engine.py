@@ -1,10 +1,10 @@
 """The engine beside its peers, in one run. `make bench-engine` calls it.
 
-    engine.py --node target/release/shoal-node --models FOLDER [--rounds 3] [--threads 2]
+    engine.py --node target/release/shoal-node MODEL.gguf... [--rounds 3] [--threads 2]
 
 Every engine measures the same file in turn, so many rounds over, and the median of each figure is
 shown: the machines are shared, and only figures of one run can be compared. Prints a table in
-Markdown, and the ratios to the best peer.
+Markdown, and the ratios to the best peer; what a peer cannot do is said below it.
 """
 
 import argparse
@@ -15,17 +15,28 @@ import statistics
 import subprocess
 import sys
 
+from peers import MODULES, installed
+
+HERE = pathlib.Path(__file__).parent
 FIGURES = ["prefill 256", "1 stream", "4 streams", "8 streams"]
 STEPS = {1: 48, 4: 24, 8: 16}
+# Seconds that one engine may take for one round: transformers reads the 1.5B at walking pace.
+PATIENCE = 150
+# What each real file is called in the table, and how we keep its weights: as it has them, and in at
+# most five bits. (No file here has more than eight: "q8" is "as the file".)
 REAL = {
-    "SmolLM2-135M-Instruct Q4_1": "SmolLM2-135M-Instruct.Q4_1.gguf",
-    "Gemma 3 270M Q4_K_M": "gemma-3-270m.Q4_K_M.gguf",
-    "Qwen2.5-Coder-1.5B-Instruct Q4_K_M": "qwen2.5-coder-1.5b-instruct.Q4_K_M.gguf",
+    "SmolLM2-135M-Instruct.Q4_1": "SmolLM2-135M-Instruct Q4_1",
+    "gemma-3-270m.Q4_K_M": "Gemma 3 270M Q4_K_M",
+    "qwen2.5-coder-1.5b-instruct.Q4_K_M": "Qwen2.5-Coder-1.5B-Instruct Q4_K_M",
+}
+SHAPES = {
+    "smollm2-135m": "SmolLM2-135M-Instruct.Q4_1",
+    "qwen2.5-0.5b": "qwen2.5-coder-1.5b-instruct.Q4_K_M",
 }
 
 
-def peer(name, path, threads):
-    """One round of a peer, in a process of its own: its threads end with it."""
+def llama(name, path, threads):
+    """One round of llama.cpp or a fork, in a process of its own: its threads end with it."""
     code = (
         "import json,sys; sys.path.insert(0, sys.argv[1]); from peers import Peer;"
         "p = Peer(sys.argv[2], sys.argv[3], int(sys.argv[4]), 4096, 8);"
@@ -37,16 +48,21 @@ def peer(name, path, threads):
         "found.update({f'{s} stream' + 's' * (s > 1): p.decode_speed(s, n, prompt[:16]) for s, n in steps.items()});"
         "print(json.dumps(found))"
     )
-    here = str(pathlib.Path(__file__).parent)
-    command = [sys.executable, "-c", code, here, name, str(path), str(threads)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return last([sys.executable, "-c", code, str(HERE), name, str(path), str(threads)])
+
+
+def last(command, **environment):
+    """What a command says in its last line, as JSON."""
+    environment = dict(os.environ, **environment)
+    run = subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE)
+    return json.loads(run.stdout.decode().strip().splitlines()[-1])
 
 
 def own(node, path, threads, more, isa=None):
     """One round of the engine."""
     command = [node, "bench", "--model", str(path), "--threads", str(threads), "--json", *more]
     environment = dict(os.environ, **({"SHOAL_ISA": isa} if isa else {}))
-    run = subprocess.run(command, check=True, capture_output=True, env=environment)
+    run = subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE)
     found = json.loads(run.stdout)
     return {
         "prefill 256": found["prefill"],
@@ -55,80 +71,130 @@ def own(node, path, threads, more, isa=None):
         "8 streams": found["decode"]["8"],
         "memory GB/s": found["memory_bandwidth"] / 1e9,
         "read GB/s": found["weight_bytes"] * found["decode"]["1"] / 1e9,
+        "weights MB": found["weight_bytes"] / 1e6,
         "peak MB": found["peak_rss"] / 1e6,
+        "load s": found["load"],
     }
 
 
-def contestants(arguments, path, quants):
-    """Name and way of measuring of all that can run this file."""
-    yield from (
-        (f"shoal {label}", lambda more=more: own(arguments.node, path, arguments.threads, more))
-        for label, more in quants
-    )
-    if arguments.isa:
-        label, more = quants[-1]
-        for isa in arguments.isa.split(","):
-            measure = lambda isa=isa: own(arguments.node, path, arguments.threads, more, isa)
-            yield f"shoal {label}, {isa}", measure
-    for name in ("llama.cpp", "ik_llama"):
-        yield name, lambda name=name: peer(name, path, arguments.threads)
+def contestants(arguments, path):
+    """Name and way of measuring of all that may run this file."""
+    threads = arguments.threads
+    kept = {"shoal": [], "shoal, --quant q4": ["--quant", "q4"]}
+    if "random" in path.name:
+        kept.pop("shoal, --quant q4")
+    for name, more in kept.items():
+        yield name, lambda more=more: own(arguments.node, path, threads, more)
+        for isa in filter(None, arguments.isa.split(",")):
+            yield f"{name}, {isa}", lambda more=more, isa=isa: own(arguments.node, path, threads, more, isa)
+    for name in filter(installed, MODULES):
+        yield name, lambda name=name: llama(name, path, threads)
+    if arguments.candle:
+        yield "candle", lambda: last([arguments.candle, str(path)], RAYON_NUM_THREADS=str(threads))
+    others = [("mistral.rs", sys.executable)] if arguments.mistralrs else []
+    if arguments.torch:
+        others += [(f"transformers {kind}", arguments.torch) for kind in ("f32", "bf16")]
+    for name, python in others:
+        yield name, lambda name=name, python=python: last(
+            [python, str(HERE / "others.py"), name, str(path), str(threads)]
+        )
 
 
-def measure(arguments, path, quants):
-    """Medians over the rounds: {who: {figure: value}}. Who fails is told of and left out."""
-    runs = {}
-    for _ in range(arguments.rounds):
-        for name, run in contestants(arguments, path, quants):
+def measure(arguments, path):
+    """All rounds, `{who: [{figure: value}]}`, and why some have none, `{who: reason}`."""
+    runs, failed = {}, {}
+    for number in range(arguments.rounds):
+        for name, run in contestants(arguments, path):
+            if name in failed:
+                continue
             try:
-                found = run()
-                runs.setdefault(name, []).append(found)
+                runs.setdefault(name, []).append(run())
+            except subprocess.TimeoutExpired:
+                failed[name] = f"took more than {PATIENCE} s for one round"
             except subprocess.CalledProcessError as error:
-                last = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
-                print(f"{name} cannot run {path.name}: {last}", file=sys.stderr)
-    median = lambda values, key: statistics.median(value[key] for value in values)
+                failed[name] = reason(error)
+        print(f"round {number + 1} of {path.name}", file=sys.stderr)
+    return {name: found for name, found in runs.items() if found}, failed
+
+
+def reason(error):
+    """The last line that says something of an error; what killed it where there is none."""
+    lines = [line.strip() for line in (error.stderr or b"").decode(errors="replace").splitlines()]
+    said = [line for line in lines if "error" in line.lower() or "panic" in line.lower()]
+    return (said or [line for line in lines if line] or [f"ended with {error.returncode}"])[-1][:200]
+
+
+def medians(runs):
+    median = lambda found, key: statistics.median(value[key] for value in found)
     return {name: {key: median(found, key) for key in found[0]} for name, found in runs.items()}
 
 
-def table(title, found):
-    print(f"\n### {title}\n\n| tok/s | {' | '.join(FIGURES)} | weights read GB/s | peak MB |")
-    print("|---|" + "---:|" * (len(FIGURES) + 2))
+def short(number):
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}"
+
+
+def table(title, found, failed):
+    more = ["weights read GB/s", "weights MB", "peak MB", "load s"]
+    print(f"\n### {title}\n\n| tok/s | {' | '.join(FIGURES + more)} |")
+    print("|---|" + "---:|" * (len(FIGURES) + len(more)))
     for name, figures in found.items():
-        cells = [f"{figures[key]:.0f}" if figures[key] >= 100 else f"{figures[key]:.1f}" for key in FIGURES]
-        cells.append(f"{figures['read GB/s']:.1f} of {figures['memory GB/s']:.1f}" if "read GB/s" in figures else "")
-        cells.append(f"{figures['peak MB']:.0f}" if "peak MB" in figures else "")
+        cells = [short(figures[key]) for key in FIGURES]
+        if "read GB/s" in figures:
+            cells.append(f"{figures['read GB/s']:.1f} of {figures['memory GB/s']:.1f}")
+            cells += [f"{figures['weights MB']:.0f}", f"{figures['peak MB']:.0f}", f"{figures['load s']:.2f}"]
+        else:
+            cells += [""] * len(more)
         print(f"| {name} | {' | '.join(cells)} |")
-    peers = [figures for name, figures in found.items() if not name.startswith("shoal")]
+    peers = {name: figures for name, figures in found.items() if not name.startswith("shoal")}
     for name, figures in found.items():
         if peers and name.startswith("shoal"):
-            ratios = [figures[key] / max(p[key] for p in peers) for key in FIGURES]
-            print(f"| *{name} / best peer* | {' | '.join(f'{r:.2f}' for r in ratios)} | | |")
+            for who, those in (("llama.cpp", ["llama.cpp"]), ("the best of all peers", list(peers))):
+                those = [peers[one] for one in those if one in peers]
+                ratios = [figures[key] / max(p[key] for p in those) for key in FIGURES] if those else []
+                cells = [f"{ratio:.2f}" for ratio in ratios]
+                print(f"| *{name} / {who}* | {' | '.join(cells)} |" + " |" * len(more))
+    for name, why in failed.items():
+        print(f"\n{name} does not run this file: {why}")
     sys.stdout.flush()
+
+
+def show(arguments, title, path):
+    """Measures a file and shows it, together with the rounds that a record holds of it."""
+    runs, failed = measure(arguments, path)
+    if arguments.record:
+        record = json.loads(arguments.record.read_text()) if arguments.record.exists() else {}
+        for name, found in record.get(title, {}).items():
+            runs[name] = found + runs.get(name, [])
+        record[title] = runs
+        arguments.record.write_text(json.dumps(record))
+    table(title, medians(runs), failed)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=pathlib.Path)
     parser.add_argument("--node", required=True)
-    parser.add_argument("--models", required=True, type=pathlib.Path)
     parser.add_argument("--rounds", default=3, type=int)
     parser.add_argument("--threads", default=2, type=int)
-    parser.add_argument("--isa", default="", help="measure these too: avx2,scalar")
+    parser.add_argument("--isa", default="avx2", help="measure these too, but for the processor's own")
     parser.add_argument("--only", default="", help="files whose title has this in it")
+    parser.add_argument("--record", type=pathlib.Path, help="keeps rounds; those in it count too")
+    parser.add_argument("--candle", help="the program of node/bench/candle")
+    parser.add_argument("--mistralrs", action="store_true", help="its wheel is in this Python")
+    parser.add_argument("--torch", help="a Python with transformers and torch")
     arguments = parser.parse_args()
-    wanted = lambda title: arguments.only.lower() in title.lower()
-    real = {title: arguments.models / name for title, name in REAL.items()}
-    for title, path in real.items():
-        if wanted(title) and path.exists():
-            quants = [("as the file", []), ("Q8", ["--quant", "q8"]), ("Q4", ["--quant", "q4"])]
-            table(title, measure(arguments, path, quants))
     from shapes import ensure
 
-    words = {"smollm2-135m": "SmolLM2-135M-Instruct Q4_1", "qwen2.5-0.5b": "Qwen2.5-Coder-1.5B-Instruct Q4_K_M"}
-    for shape, title in words.items():
+    wanted = lambda title: arguments.only.lower() in title.lower()
+    real = {path.name.removesuffix(".gguf"): path for path in arguments.models}
+    for shape, words in SHAPES.items():
         for kind in ("Q8_0", "Q4_0"):
-            name = f"{shape} shape, random weights, {kind}"
-            if wanted(name) and real[title].exists():
-                path = ensure(shape, kind, real[title], arguments.models)
-                table(name, measure(arguments, path, [("as the file", [])]))
+            title = f"{shape} shape, random weights, {kind}"
+            if wanted(title) and words in real:
+                show(arguments, title, ensure(shape, kind, real[words], real[words].parent))
+    for name, path in real.items():
+        if wanted(REAL.get(name, name)):
+            show(arguments, REAL.get(name, name), path)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,62 @@
 """llama.cpp and its fork ik_llama through their C interfaces: the peers that the engine is held against.
 
-Both are ordinary packages (`llama-cpp-python`, built here for this machine, and `ik-llama-cpp-python`,
-a wheel). Their high-level classes spend time in Python for each token; here one call is one step.
+All are ordinary packages: `llama-cpp-python`, built here for this machine; `xllamacpp`, the same library
+in a wheel, compiled for AVX2; `ik-llama-cpp-python`, the fork's wheel. Their high-level classes spend
+time in Python for each token; here one call is one step.
 """
 
 import ctypes
 import importlib
+import importlib.util
+import os
 import time
 
 import numpy as np
 
-MODULES = {"llama.cpp": "llama_cpp", "ik_llama": "ik_llama_cpp._ctypes_api"}
+MODULES = {
+    "llama.cpp": "llama_cpp",
+    "llama.cpp (AVX2 wheel)": "xllamacpp",
+    "ik_llama": "ik_llama_cpp._ctypes_api",
+}
+
+
+def installed(peer):
+    """Whether the package is there; it is not loaded."""
+    return importlib.util.find_spec(MODULES[peer].split(".")[0]) is not None
 
 
 def module(peer):
     """The package's C bindings, or None where it is not installed."""
-    try:
-        return importlib.import_module(MODULES[peer])
-    except ImportError:
+    if not installed(peer):
         return None
+    return Wheel() if MODULES[peer] == "xllamacpp" else importlib.import_module(MODULES[peer])
+
+
+class Wheel:
+    """`xllamacpp` holds all of llama.cpp in its extension module; `llama_cpp` says how it is called."""
+
+    def __init__(self):
+        folder = importlib.util.find_spec("xllamacpp").submodule_search_locations[0]
+        path = os.path.join(folder, "xllamacpp.abi3.so")
+        # Its own symbols first: the declarations bring another build of the library with them.
+        self.library = ctypes.CDLL(path, mode=os.RTLD_LOCAL | os.RTLD_DEEPBIND | os.RTLD_NOW)
+        self.declared = importlib.import_module("llama_cpp")
+        self.check()
+
+    def __getattr__(self, name):
+        declared = getattr(self.declared, name)
+        if isinstance(declared, type) or not hasattr(declared, "argtypes"):
+            return declared
+        function = getattr(self.library, name)
+        function.argtypes, function.restype = declared.argtypes, declared.restype
+        return function
+
+    def check(self):
+        """Two versions' structures may differ: what is known of them has to be where it belongs."""
+        params = self.llama_context_default_params()
+        found = (params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max, params.type_k)
+        if found != (512, 2048, 512, 1, 1) or not params.offload_kqv or params.ctx_other:
+            raise RuntimeError("this xllamacpp and llama-cpp-python are of different times")
 
 
 def first(library, *names):

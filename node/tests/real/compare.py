@@ -1,17 +1,18 @@
 """Holds the engine against llama.cpp on the same model file. `make test-real` runs it.
 
 For each prompt, through the chat template: the tokens that both make of it, the distribution of the
-next token (KL divergence and arg max), and the greedy answer. Beside it stand a second build of
-llama.cpp, and for a small file our own arithmetic on weights and activations that nobody rounds:
-what llama.cpp's own rounding does to an answer, no other engine can agree with better than that.
+next token (KL divergence and arg max), and the greedy answer. Beside it stands what others make of
+the same tokens: a second build of llama.cpp (AVX2 instead of all that this processor has), its fork
+ik_llama, and for a small file our own arithmetic on weights and activations that nobody rounds. What
+two builds of llama.cpp disagree on, nobody can be asked to get as both.
 
     compare.py --node target/debug/shoal-node --model FILE.gguf [--prompts prompts.txt] [--quant asis]
 """
 
 import argparse
-import importlib.util
 import json
 import multiprocessing
+import os
 import pathlib
 import subprocess
 import sys
@@ -21,11 +22,13 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "bench"))
-from peers import MODULES, Peer  # noqa: E402
+from peers import MODULES, Peer, installed  # noqa: E402
 
 KL_MAX = 0.01
-# How much less often we may agree with llama.cpp than arithmetic without rounding does: a tie that
-# falls the other way in two prompts of fifty.
+# How often we are to agree with llama.cpp ...
+WANTED = {"argmax": 0.98, "same": 0.80}
+# ... or how much less often than another build of llama.cpp does: near-ties that fall the other way
+# in two prompts of fifty.
 SLACK = 0.04
 # Files up to here are compared without rounding too: it takes eight times their size in memory.
 SMALL = 200_000_000
@@ -84,7 +87,10 @@ def main():
     parser.add_argument("--count", default=50, type=int)
     parser.add_argument("--quant")
     parser.add_argument("--template")
+    parser.add_argument("--same", type=float, help="answers that have to be the same text, of 1")
     arguments = parser.parse_args()
+    # On a machine with other work, threads that spin for each other take all of the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     prompts = arguments.prompts.read_text().splitlines()[: arguments.count]
     with tempfile.TemporaryDirectory() as folder:
         lines, logits = ours(arguments, prompts, pathlib.Path(folder), arguments.quant)
@@ -103,22 +109,30 @@ def main():
     reference = answers("llama.cpp")
     own = [line["answer"] for line in lines]
     rows = [held_against("shoal-node", lines, reference, logits, own)]
+    for peer in filter(installed, list(MODULES)[1:]):
+        other = answers(peer)
+        rows.append(held_against(peer, lines, reference, [x[1] for x in other], [x[0] for x in other]))
     if exact:
         answered = [line["answer"] for line in exact[0]]
         rows.append(held_against("not rounded", lines, reference, exact[1], answered))
-    if importlib.util.find_spec(MODULES["ik_llama"].split(".")[0]):
-        other = answers("ik_llama")
-        rows.append(
-            held_against("ik_llama", lines, reference, [x[1] for x in other], [x[0] for x in other])
-        )
     for row in rows:
-        print(json.dumps({"model": pathlib.Path(arguments.model).name, **row}))
-    found, best = rows[0], rows[1] if exact else None
+        print(json.dumps({"model": pathlib.Path(arguments.model).name, **row}), flush=True)
+    judge(rows)
+    if arguments.same is not None and rows[0]["same"] < arguments.same:
+        sys.exit(f"same: {rows[0]['same']:.2f}, wanted {arguments.same}")
+
+
+def judge(rows):
+    """Ends the program where we are not what llama.cpp is, as nearly as another build of it."""
+    found, *others = rows
     if found["kl"] > KL_MAX:
         sys.exit(f"not llama.cpp's answers: mean KL {found['kl']:.4f} nats > {KL_MAX}")
-    for key in ("argmax", "same") if best else ():
-        if found[key] < best[key] - SLACK:
-            sys.exit(f"rounding costs too much: {key} {found[key]:.2f}, without it {best[key]:.2f}")
+    for key, wanted in WANTED.items():
+        # The second build where it is here, else whoever is.
+        best = others[0] if others else {"what": "nobody", key: 1.0}
+        least = min(wanted, best[key] - SLACK)
+        if found[key] < least:
+            sys.exit(f"{key}: {found[key]:.2f}, wanted {wanted}; {best['what']} has {best[key]:.2f}")
 
 
 if __name__ == "__main__":
