@@ -74,7 +74,10 @@ pub(super) async fn ballots(
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
     let weight = round.standing.judge_weight(&judge);
-    let alone = reputation::Voice { weight, discrimination: round.standing.on(&round.kind).discrimination(&judge) };
+    let alone = reputation::Voice {
+        weight,
+        discrimination: round.standing.on(&round.kind).discrimination(&judge),
+    };
     let voice = Voice { weight, discrimination: rank::gamma(alone, &round.config.rank) };
     Some(Able { judge, likelihood: member.model.likelihood, voice })
 }
@@ -87,7 +90,8 @@ fn next_wave(
 ) -> Vec<(NodeId, Sheet)> {
     let mu = round.evidence(candidates, ballots);
     let settings = &round.config.rank;
-    let comparisons = rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
+    let comparisons =
+        rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
     bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
 }
 
