@@ -47,6 +47,8 @@ pub struct Row {
     pub lead: Estimate,
     /// Expected calibration error of P(best); 0 where no rounds are counted.
     pub calibration_error: f64,
+    /// Of weights fitted to all labels, on the same rounds ([`round::best_weights`]).
+    pub fitted: Option<f64>,
     /// What `ours` is wanted to reach, where something is.
     pub wanted: Option<f64>,
 }
@@ -120,10 +122,12 @@ fn judged(
         return Ok(());
     }
     let rounds = llmbar::rounds(folder, setup, part)?;
+    let fitted = round::best_weights(&round::read(&rounds)?);
     for gold in [0, CANARIES] {
         let measured = measure::votes(&rounds, scale.draws(scale.draws, gold))?;
         let wanted = llmbar::wanted(part, gold);
-        found.rows.push(measured.row(name.clone(), setup.name, gold, wanted));
+        let row = measured.row(name.clone(), setup.name, gold, wanted);
+        found.rows.push(Row { fitted: Some(fitted), ..row });
     }
     if scale.curves && setup.is_plain() {
         for adversary in [Adversary::Inverted, Adversary::Position] {

@@ -372,7 +372,9 @@ impl Standing {
         let overall = if record.on_probation(settings) {
             record.writer.mean()
         } else {
-            record.writer.shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
+            record
+                .writer
+                .shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
         };
         let on_kind = |kind: &KindId| {
             record
@@ -427,9 +429,8 @@ impl Standing {
 /// observations of the swarm, each of its own record; one half while nobody is known.
 fn usual<'a>(records: impl Iterator<Item = &'a Record>, settings: &Settings) -> f64 {
     let known = records.filter(|record| !record.on_probation(settings));
-    let (sum, count) = known.fold((0.5, 1.0), |(sum, count), record| {
-        (sum + record.writer.mean(), count + 1.0)
-    });
+    let (sum, count) =
+        known.fold((0.5, 1.0), |(sum, count), record| (sum + record.writer.mean(), count + 1.0));
     sum / count
 }
 

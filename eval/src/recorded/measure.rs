@@ -52,6 +52,7 @@ impl Measured {
             theirs: interval::mean(&self.theirs, SEED),
             lead: interval::mean(&lead, SEED),
             calibration_error: stats::calibration_error(&self.claims),
+            fitted: None,
             wanted,
         }
     }

@@ -17,8 +17,11 @@ pub fn markdown(found: &Found, how: &str) -> String {
 fn write(page: &mut String, found: &Found, how: &str) -> std::fmt::Result {
     writeln!(page, "# The ranking on recorded judgments\n")?;
     writeln!(page, "{ABOUT} Made by `{how}`.\n")?;
-    writeln!(page, "| set | members | gold | the swarm | baseline | lead | ECE | wanted |")?;
-    writeln!(page, "|---|---|---:|---|---|---|---:|---|")?;
+    writeln!(
+        page,
+        "| set | members | gold | the swarm | baseline | lead | ECE | all labels | wanted |"
+    )?;
+    writeln!(page, "|---|---|---:|---|---|---|---:|---:|---|")?;
     for row in &found.rows {
         line(page, row)?;
     }
@@ -38,7 +41,10 @@ order, gold left out; 95 % bootstrap intervals over questions, the lead paired. 
 raters, both orders, two answers (the adversarial part is made so that the worse one looks \
 better; of its 319 items the recording here holds as many as the count says). PRD: five models judge \
 each other's answers; agreement with the pairs on which people have a majority. ZeroEval: recorded \
-answers, simulated judges that are coupled to their own answer and err together (correlation .3).";
+answers, simulated judges that are coupled to their own answer and err together (correlation .3). ECE: \
+expected calibration error of P(best). \"All labels\": what fixed weights of the raters come to that were \
+fitted to every label of the very same items, by logistic regression; who learns from 20 of them can \
+hardly do better.";
 
 const CURVES: &str = "\
 A share of the members (rounded, drawn) is replaced. Inverted: says the opposite. Position: prefers \
@@ -47,14 +53,16 @@ always the same answer. Copied: the answer of another. Where half of all collude
 known, nothing can tell them from the honest.";
 
 fn line(page: &mut String, row: &Row) -> std::fmt::Result {
-    let Row { set, setup, gold, ours, baseline, theirs, lead, calibration_error, wanted } = row;
+    let Row { set, setup, gold, ours, baseline, theirs, lead, calibration_error, fitted, wanted } =
+        row;
+    let fitted = fitted.map_or(String::new(), |fitted| format!("{fitted:.3}"));
     let wanted = wanted.map_or(String::new(), |wanted| {
         let reached = if ours.value >= wanted { "reached" } else { "**not reached**" };
         format!("{wanted:.2}: {reached}")
     });
     writeln!(
         page,
-        "| {set} ({}) | {setup} | {gold} | {} | {:.3}, {baseline} | {} | {calibration_error:.3} | {wanted} |",
+        "| {set} ({}) | {setup} | {gold} | {} | {:.3}, {baseline} | {} | {calibration_error:.3} | {fitted} | {wanted} |",
         ours.count,
         estimate(ours),
         theirs.value,

@@ -1,10 +1,13 @@
 //! A recorded round as it is written for `shoal-gateway rank`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use shoal_gateway::{
     ask::Verdicts,
     replay::{self, LineError},
 };
+use shoal_proto::NodeId;
 
 /// One line of rounds.jsonl.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -77,6 +80,51 @@ pub fn uniform_vote(round: &replay::Round) -> f64 {
     half(lead)
 }
 
+/// How often fixed weights of the judges, fitted to all labels, are right on the very rounds that
+/// they were fitted to: logistic regression of the label on what each judge said. Who learns weights
+/// from some of the labels can hardly do better.
+pub fn best_weights(rounds: &[replay::Round]) -> f64 {
+    /// Of ascent: the objective is concave, with six judges this is far beyond what changes anything.
+    const STEPS: usize = 3_000;
+    /// Precision of the weights: finite where the judges separate the labels.
+    const RIDGE: f64 = 0.25;
+    let said: Vec<BTreeMap<NodeId, f64>> = rounds.iter().map(toward_the_right).collect();
+    let score = |weights: &BTreeMap<NodeId, f64>, said: &BTreeMap<NodeId, f64>| -> f64 {
+        said.iter().map(|(judge, said)| weights.get(judge).unwrap_or(&0.0) * said).sum()
+    };
+    let mut weights: BTreeMap<NodeId, f64> =
+        said.iter().flat_map(|said| said.keys().map(|judge| (*judge, 0.0))).collect();
+    for _ in 0..STEPS {
+        let mut slope: BTreeMap<NodeId, f64> =
+            weights.iter().map(|(judge, weight)| (*judge, -RIDGE * weight)).collect();
+        for said in &said {
+            let missing = 1.0 / (1.0 + score(&weights, said).exp());
+            for (judge, said) in said {
+                *slope.entry(*judge).or_default() += missing * said;
+            }
+        }
+        for (judge, slope) in slope {
+            *weights.entry(judge).or_default() += slope / said.len().max(1) as f64;
+        }
+    }
+    said.iter().map(|said| half(score(&weights, said))).sum::<f64>() / said.len().max(1) as f64
+}
+
+/// What each judge said for the right one of two, in [-1, 1].
+fn toward_the_right(round: &replay::Round) -> BTreeMap<NodeId, f64> {
+    let first_is_right = round.right.as_ref().and_then(|right| right.first()) == Some(&true);
+    let sign = if first_is_right { 1.0 } else { -1.0 };
+    let mut said = BTreeMap::new();
+    for ballot in &round.ballots {
+        let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
+        for pair in pairs {
+            let toward_first = if pair.a == 0 { pair.p - 0.5 } else { 0.5 - pair.p };
+            *said.entry(ballot.judge).or_default() += 2.0 * sign * toward_first;
+        }
+    }
+    said
+}
+
 /// 1 above zero, 0 below, one half at it.
 pub fn half(lead: f64) -> f64 {
     if lead.abs() < 1e-9 { 0.5 } else { f64::from(u8::from(lead > 0.0)) }
@@ -116,6 +164,25 @@ mod tests {
         assert!((majority_vote(&round(&["7", "7", "8"], &[0, 1])) - 1.0).abs() < 1e-12);
         assert!((majority_vote(&round(&["7", "8"], &[1])) - 0.5).abs() < 1e-12);
         assert!((majority_vote(&round(&["7", "7", "8", "8", "9"], &[4]))).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_best_weights_turn_around_who_is_always_wrong_and_cannot_help_who_guesses() {
+        let order = |judge: &str, p: f64| Order { judge: judge.into(), first: 0, second: 1, p };
+        let rounds = |said: &dyn Fn(usize) -> Vec<Order>| {
+            let line = |n: usize| Line {
+                candidates: vec![Candidate::default(); 2],
+                ballots: said(n),
+                gold: Some(vec![n % 2]),
+                ..Line::default()
+            };
+            read(&(0..40).map(line).collect::<Vec<_>>()).expect("rounds")
+        };
+        let right = |n: usize| if n % 2 == 0 { 1.0 } else { 0.0 };
+        let wrong = rounds(&|n| vec![order("wrong", 1.0 - right(n)), order("first", 1.0)]);
+        assert!((best_weights(&wrong) - 1.0).abs() < 1e-12);
+        let guess = rounds(&|n| vec![order("a coin", if n % 4 < 2 { 1.0 } else { 0.0 })]);
+        assert!((best_weights(&guess) - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -56,8 +56,7 @@ pub enum What {
     GoldScore,
     /// It compared a right and a wrong gold answer; well: it preferred the right one.
     GoldPair,
-    /// It answered in a round; well: its answer is more likely best than not, by the
-    /// others' ranking.
+    /// It answered in a round; well: the others' ranking put its answer first.
     CrowdAnswer,
     /// It judged in a round; well: it put first what the others put first.
     CrowdVerdict,
@@ -240,7 +239,9 @@ fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
             GoldObservation::Score { right, .. } => (What::GoldScore, None, right),
             GoldObservation::Pairwise { p, .. } => (What::GoldPair, None, p > 0.5),
         },
-        Observation::Crowd(CrowdObservation::Wrote { p }) => (What::CrowdAnswer, None, *p > 0.5),
+        Observation::Crowd(CrowdObservation::Wrote { agreed }) => {
+            (What::CrowdAnswer, None, *agreed)
+        }
         Observation::Crowd(CrowdObservation::Judged { agreed }) => {
             (What::CrowdVerdict, None, *agreed)
         }

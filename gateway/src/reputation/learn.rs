@@ -38,11 +38,10 @@ pub enum GoldObservation {
 }
 
 /// What the crowd shows. Weighs a fifth of gold, because colluders can agree with each other.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrowdObservation {
-    /// P(its pool is best) without its ballots, as far as the round knows: what is unclear teaches
-    /// a little of everybody. (One step of expectation and maximisation over who knows what.)
-    Wrote { p: f64 },
+    /// Its answer was in the pool that won without it.
+    Wrote { agreed: bool },
     /// The candidate that it put first won without it.
     Judged { agreed: bool },
     /// It compared a pair in both orders, which needs no key at all.
@@ -122,11 +121,8 @@ fn gold(
 fn crowd(record: &mut Record, seen: CrowdObservation, settings: &Settings) {
     let keep_one = forgetting(settings);
     match seen {
-        CrowdObservation::Wrote { p } => {
-            let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
-            record.writer = record.writer.faded(keep_one);
-            record.writer.a += p;
-            record.writer.b += 1.0 - p;
+        CrowdObservation::Wrote { agreed } => {
+            record.writer = record.writer.faded(keep_one).with(agreed, 1.0);
         }
         CrowdObservation::Judged { agreed } => {
             record.judge = record.judge.faded(keep_one).with(agreed, 1.0);

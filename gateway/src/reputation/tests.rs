@@ -52,7 +52,7 @@ fn a_stranger_weighs_nothing() {
 #[test]
 fn gold_counts_five_times_the_crowd() {
     let gold = after(&[answered(true)]);
-    let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { p: 1.0 }); 4]);
+    let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { agreed: true }); 4]);
     assert!(gold.writer.mean() > crowd.writer.mean());
 }
 
@@ -66,7 +66,7 @@ fn a_month_of_silence_leads_back_to_the_prior() {
 #[test]
 fn what_was_seen_counts_half_after_five_hundred_observations() {
     let once = after(&[answered(true)]);
-    let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { p: 0.0 }); 500];
+    let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { agreed: false }); 500];
     let later = learn(&once, &wrong, 1_000, &Settings::default());
     assert!((2.0 * (later.writer.a - 1.0) - (once.writer.a - 1.0)).abs() < 1e-9);
 }

@@ -18,32 +18,32 @@ use crate::{
     swarm::audit::Claim,
 };
 
-/// The ranking once no claim that was refuted decides it, and whose claims were looked at.
+/// The ranking once no claim that was refuted decides it, and whose claims were recomputed.
 pub(super) async fn settled(
     round: &mut Round<'_>,
     candidates: &[Candidate],
     ballots: &[CastBallot],
 ) -> (Ranking, BTreeSet<NodeId>) {
-    let mut looked_at = BTreeSet::new();
+    let (mut asked, mut recomputed) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let ranking = round.rank(candidates, ballots);
         let claims: Vec<Claim> = decisive(round, candidates, ballots, &ranking)
             .into_iter()
-            .filter(|candidate| looked_at.insert(candidate.writer))
+            .filter(|candidate| asked.insert(candidate.writer))
             .filter_map(|candidate| claim(round, candidate))
             .collect();
         if claims.is_empty() {
-            return (ranking, looked_at);
+            return (ranking, recomputed);
         }
         let lied = join_all(claims.iter().map(|claim| round.swarm.is_lie(claim)));
         // Out of time: what earlier audits have said of these members must do.
         let Ok(lied) = timeout_at(round.clock.end, lied).await else {
-            return (ranking, looked_at);
+            return (ranking, recomputed);
         };
-        let liars: BTreeSet<NodeId> = (claims.iter().zip(lied))
-            .filter(|(_, lied)| *lied == Some(true))
-            .map(|(claim, _)| claim.writer)
-            .collect();
+        let found = || claims.iter().map(|claim| claim.writer).zip(lied.iter().copied());
+        recomputed.extend(found().filter(|(_, lied)| lied.is_some()).map(|(writer, _)| writer));
+        let liars: BTreeSet<NodeId> =
+            found().filter(|(_, lied)| *lied == Some(true)).map(|(writer, _)| writer).collect();
         if !liars.is_empty() {
             round.standing = round.standing.without(&liars);
         }

@@ -89,7 +89,8 @@ fn next_wave(
 ) -> Vec<(NodeId, Sheet)> {
     let mu = round.evidence(candidates, ballots);
     let settings = &round.config.rank;
-    let comparisons = rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
+    let comparisons =
+        rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
     bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
 }
 

@@ -1,7 +1,8 @@
 //! Off the road: what a finished round says of those who took part in it.
 //!
-//! Each is held against the ranking made without its own ballots: writers by P(best), judges only
-//! where that is clear. It weighs little beside gold: a crowd can be wrong, or bought.
+//! Each is held against the ranking made without its own ballots, and only where that ranking is
+//! clear (learning from unclear ones by P(best) was tried: some swarms came to believe nobody, and
+//! fell 20 points below a vote). It weighs little beside gold: a crowd can be wrong, or bought.
 
 mod audit;
 
@@ -122,8 +123,8 @@ pub(crate) fn observations(
         .collect()
 }
 
-/// What a writer's answer teaches of whom to ask, where the round is clear: whether it was the
-/// winning one, with the weight of P(best).
+/// What a writer's answer teaches of whom to ask: whether it was the winning one, with the weight
+/// of P(best).
 fn routed(
     seen: &[Observation],
     outcome: &Outcome,
@@ -131,12 +132,11 @@ fn routed(
     offset: f64,
 ) -> Option<Observation> {
     let wrote = seen.iter().find_map(|one| match one {
-        Observation::Crowd(CrowdObservation::Wrote { p }) => Some(*p),
+        Observation::Crowd(CrowdObservation::Wrote { agreed }) => Some(*agreed),
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
-    let lesson = |p| Lesson { ask: asked.clone(), offset, right: p > 0.5, weight };
-    wrote.filter(|_| weight >= CLEAR).map(lesson).map(Observation::Routed)
+    wrote.map(|right| Observation::Routed(Lesson { ask: asked.clone(), offset, right, weight }))
 }
 
 fn of_one(
@@ -164,18 +164,17 @@ fn of_one(
         Some((ballots, ranking)) => (*ballots, ranking),
         None => (outcome.ballots.len(), &outcome.ranking),
     };
-    if ballots == 0 {
-        return seen;
-    }
-    let wrote = candidates.iter().position(|candidate| candidate.writer == member);
-    if let Some(p) = wrote.and_then(|at| ranking.p_best.get(at)).copied() {
-        seen.push(Observation::Crowd(CrowdObservation::Wrote { p }));
-    }
     let best = ranking.order.first().copied().unwrap_or(0);
     let clear = ranking.p_best.get(best).is_some_and(|p| *p >= CLEAR);
-    let Some(winning) = candidates.get(best).filter(|_| clear).map(|one| one.pool) else {
+    let Some(winning) = candidates.get(best).filter(|_| clear && ballots > 0).map(|one| one.pool)
+    else {
         return seen;
     };
+    let wrote = candidates.iter().find(|candidate| candidate.writer == member);
+    if let Some(candidate) = wrote {
+        let agreed = candidate.pool == winning;
+        seen.push(Observation::Crowd(CrowdObservation::Wrote { agreed }));
+    }
     if let Some(first) = own.and_then(|ballot| put_first(ballot, outcome)) {
         let agreed = first == winning;
         seen.push(Observation::Crowd(CrowdObservation::Judged { agreed }));

@@ -14,7 +14,7 @@ fn score(right: bool) -> Observation {
 }
 
 fn wrote(agreed: bool) -> Observation {
-    Observation::Crowd(CrowdObservation::Wrote { p: f64::from(u8::from(agreed)) })
+    Observation::Crowd(CrowdObservation::Wrote { agreed })
 }
 
 fn seen_at(before: &Record, observations: &[Observation], now: u64) -> Record {

@@ -289,8 +289,13 @@ fn equals_are_ordered_by_standing_then_by_time_then_by_place() {
 fn a_judge_never_speaks_for_itself() {
     let standing = standing([(1, seen(20.0, 40.0)), (2, seen(20.0, 40.0)), (3, seen(20.0, 40.0))]);
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
-    assert!(comparisons(&candidates, &[pairs(1, &[(0, 1, 1.0)])], &standing, &settings()).is_empty());
-    assert_eq!(comparisons(&candidates, &[pairs(3, &[(0, 1, 1.0)])], &standing, &settings()).len(), 1);
+    assert!(
+        comparisons(&candidates, &[pairs(1, &[(0, 1, 1.0)])], &standing, &settings()).is_empty()
+    );
+    assert_eq!(
+        comparisons(&candidates, &[pairs(3, &[(0, 1, 1.0)])], &standing, &settings()).len(),
+        1
+    );
 }
 
 #[test]
@@ -374,4 +379,87 @@ fn a_clear_lead_settles_the_round() {
     let p = |p_best: Vec<f64>| Ranking { p_best, ..Ranking::default() };
     assert!(settled(&p(vec![0.97, 0.03]), &settings()));
     assert!(!settled(&p(vec![0.9, 0.1]), &settings()));
+}
+
+/// Judge 9, which is heard, alone: its log-odds of being right.
+fn word(standing: &Standing) -> f64 {
+    standing.voices(&[id(9)])[0].log_odds()
+}
+
+#[test]
+fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
+    let standing = standing([(9, seen(30.0, 36.0))]);
+    let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
+    let against = [pairs(9, &[(0, 1, 0.0)])];
+    for lambda in [0.05, 0.2, 0.5, 1.0] {
+        let settings = Settings { lambda, ..settings() };
+        let first = |evidence: f64| {
+            rank(&[evidence, 0.0], &candidates, &against, &standing, &settings).order[0]
+        };
+        assert_eq!(first(1.02 * word(&standing)), 0, "at {lambda}");
+        assert_eq!(first(0.98 * word(&standing)), 1, "at {lambda}");
+    }
+}
+
+#[test]
+fn a_judge_that_compares_everything_says_one_thing_of_each() {
+    let standing = standing([(9, seen(30.0, 36.0))]);
+    for n in 2..8_usize {
+        let candidates: Vec<_> =
+            (0..n).map(|pool| candidate(u8::try_from(pool).expect("few"), pool, 1)).collect();
+        // It likes the first and tells the others not apart.
+        let all = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
+        let said: Vec<_> = all.map(|(a, b)| (a, b, if a == 0 { 1.0 } else { 0.5 })).collect();
+        let told = comparisons(&candidates, &[pairs(9, &said)], &standing, &settings());
+        let weight: f64 = told.iter().map(|one| one.weight).sum();
+        assert!(weight < n as f64 - 1.0 + 1e-9, "{n}: {weight}");
+        let found = fit(&vec![0.0; n], &told, &settings());
+        let lead = found.strengths[0] - found.strengths[1];
+        assert!(lead < word(&standing) + 1e-9, "{n}: {lead}");
+        assert!(lead > 0.5 * word(&standing), "{n}: {lead}");
+    }
+}
+
+prop_compose! {
+    fn any_ballots()(
+        verdicts in prop::collection::vec((10u8..16, 0usize..4, 0usize..4, 0.0..=1.0), 0..40),
+    ) -> Vec<CastBallot> {
+        let mut ballots: std::collections::BTreeMap<u8, Vec<(usize, usize, f64)>> =
+            std::collections::BTreeMap::new();
+        for (judge, a, b, p) in verdicts {
+            ballots.entry(judge).or_default().push((a, b, p));
+        }
+        ballots.into_iter().map(|(judge, said)| pairs(judge, &said)).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Of whole ballots, judges that share errors included: neither their order nor that of their
+    /// pairs matters, a stranger's changes nothing, and nor does one that looks at places only.
+    #[test]
+    fn ballots_count_whatever_their_order_and_strangers_not_at_all(ballots in any_ballots()) {
+        let judge = |n: u8| (n, seen(30.0, 20.0 + 3.0 * f64::from(n - 10)));
+        let standing = standing((10..16).map(judge));
+        let candidates: Vec<_> = (0..4u8).map(|n| candidate(n, usize::from(n), 1)).collect();
+        let mu = [0.5, 0.0, -0.5, 0.2];
+        let told = |ballots: &[CastBallot]| {
+            rank(&mu, &candidates, ballots, &standing, &settings()).strengths
+        };
+        let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-6);
+        let here = told(&ballots);
+        let mut turned: Vec<CastBallot> = ballots.iter().rev().cloned().collect();
+        for ballot in &mut turned {
+            if let Verdicts::Pairs(pairs) = &mut ballot.verdicts {
+                pairs.reverse();
+                for pair in pairs {
+                    *pair = PairVerdict { a: pair.b, b: pair.a, p: 1.0 - pair.p, ..*pair };
+                }
+            }
+        }
+        prop_assert!(same(&here, &told(&turned)));
+        turned.push(pairs(99, &[(0, 1, 1.0), (2, 3, 0.0)]));
+        prop_assert!(same(&here, &told(&turned)));
+    }
 }

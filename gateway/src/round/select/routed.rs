@@ -155,8 +155,8 @@ impl Swarm {
         let offset = self.standing.writer_log_odds(&writer, &KindPosterior::default());
         let ask = Features::of(&question.text);
         let lesson = Lesson { ask, offset, right: agreed, weight: CLAIMED };
-        let p = if agreed { CLAIMED } else { 1.0 - CLAIMED };
-        let seen = [Observation::Crowd(CrowdObservation::Wrote { p }), Observation::Routed(lesson)];
+        let seen =
+            [Observation::Crowd(CrowdObservation::Wrote { agreed }), Observation::Routed(lesson)];
         if let Some(record) = self.records.get_mut(&writer) {
             *record = learn(record, &seen, 1, &self.settings);
         }
