@@ -1,7 +1,7 @@
 //! How fast the products are on this machine, beside the memory they are read from.
 //!
 //! `cargo run --release -p shoal-kernel --example speed [-- --threads 2 --model smol|qwen --formats
-//! q8,q4,q4min,q4k,q6k --tokens 1,4,8,256]`; `SHOAL_ISA` chooses instructions. It runs the products of all
+//! q8,q4,q4min,q4k,q6k --tokens 1,4,8,256 --layers 28]`; `SHOAL_ISA` chooses instructions. It runs the products of all
 //! layers and the output head in their order, without anything between them: an upper bound of
 //! tokens a second. Weights are random; the times are medians.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
@@ -130,7 +130,8 @@ fn matrix(format: Format, rows: usize, cols: usize) -> Matrix {
 
 fn bench(pool: &Pool, shape: &Shape, name: &str, format: Format, tokens: &[usize], bandwidth: f64) {
     let Shape { hidden, inner, heads, kv_heads, dim, .. } = *shape;
-    let layers: Vec<Layer> = (0..shape.layers)
+    let layers = option("layers").and_then(|n| n.parse().ok()).unwrap_or(shape.layers);
+    let layers: Vec<Layer> = (0..layers)
         .map(|_| {
             [
                 vec![

@@ -26,7 +26,8 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 #[repr(C, align(16))]
 pub(crate) struct Bytes(pub(crate) [u8; 16]);
 
-/// Sixteen lanes of arithmetic.
+/// Sixteen lanes of arithmetic. **Every operation gives the same bits on every instruction set**,
+/// so that an answer, and what one node thinks of another's, does not depend on the processor.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// How many tokens a tile of the integer product has, 4 or 8: what the registers can hold.
     const TILE: usize;
@@ -63,7 +64,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// `a * b + c`
+    /// `a * b + c`, rounded once.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// To the nearest whole number, halves to the even one.
     fn round(self, v: Self::F) -> Self::F;
@@ -73,7 +74,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F;
     /// The lanes `from..to` of `v`, `other` in the rest.
     fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F;
-    /// Sum over the lanes, in an order that does not depend on anything.
+    /// Sum over the lanes: lane `i` and `i + 8` first, then 4, 2 and 1 apart.
     fn sum(self, v: Self::F) -> f32;
     /// The greatest lane.
     fn greatest(self, v: Self::F) -> f32;

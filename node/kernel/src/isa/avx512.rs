@@ -143,7 +143,14 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn sum(self, v: __m512) -> f32 {
-        op!(_mm512_reduce_add_ps(v))
+        op!({
+            // Not `_mm512_reduce_add_ps`, whose order is the compiler's choice.
+            let low = _mm512_castps512_ps256(v);
+            let eight = _mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(v));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        })
     }
     #[inline(always)]
     fn greatest(self, v: __m512) -> f32 {

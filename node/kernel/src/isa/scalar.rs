@@ -88,10 +88,11 @@ impl Simd for Scalar {
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
     }
-    /// Rounded twice: a fused one is a call where the processor has none.
+    /// Rounded once, as the others do it, though it is a call where the compiler may not count on
+    /// the instruction.
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        lanes!(i => a[i] * b[i] + c[i])
+        lanes!(i => a[i].mul_add(b[i], c[i]))
     }
     #[inline(always)]
     fn round(self, v: Self::F) -> Self::F {
@@ -114,7 +115,13 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn sum(self, v: Self::F) -> f32 {
-        v.iter().sum()
+        let mut v = v;
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                v[i] += v[i + half];
+            }
+        }
+        v[0]
     }
     #[inline(always)]
     fn greatest(self, v: Self::F) -> f32 {

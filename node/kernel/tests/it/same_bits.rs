@@ -1,6 +1,9 @@
-//! What a row becomes must not depend on what else is in the call.
+//! What a row becomes must not depend on what else is in the call, nor on the processor.
 
-use shoal_kernel::{Isa, KvFormat, KvPool, Pool};
+use proptest::prelude::*;
+use shoal_kernel::{
+    Activation, AttentionShape, Isa, KvFormat, KvPool, Pool, Rope, gated, rms_norm, rope,
+};
 
 use crate::{
     attention::{in_steps, sequence, shape},
@@ -44,5 +47,71 @@ fn a_prompt_may_be_cut_anywhere() {
             assert_eq!(run(2, &[1; 300]), whole, "{isa:?}");
             assert_eq!(run(1, &[37, 219, 1, 1, 42]), whole, "{isa:?}");
         }
+    }
+}
+
+/// What each instruction set makes of it has the bits of plain Rust's.
+fn alike(what: &str, run: impl Fn(&Pool) -> Vec<f32>) {
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let plain = bits(run(&Pool::with_isa(1, Isa::Scalar)));
+    for isa in Isa::available() {
+        assert_eq!(bits(run(&Pool::with_isa(2, isa))), plain, "{what} {isa:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_instruction_set_multiplies_to_the_same_bits(
+        format in proptest::sample::select(FORMATS.to_vec()),
+        rows in 1usize..90, cols in 1usize..900, tokens in 1usize..=20, seed in 0u64..1 << 40,
+    ) {
+        let matrix = matrix(format, rows, cols, seed);
+        let x = numbers(seed + 1, tokens * cols);
+        alike(&format!("{format:?} {rows}x{cols}x{tokens}"), |pool| product(pool, &matrix, &x, tokens));
+    }
+
+    #[test]
+    fn every_instruction_set_attends_to_the_same_bits(
+        group in 1usize..5, kv_heads in 1usize..4, dim in 1usize..100, len in 1usize..300,
+        window in proptest::option::of(1usize..300), softcap in proptest::option::of(1.0f32..40.0),
+        half in any::<bool>(), seed in 0u64..1 << 40,
+    ) {
+        let shape = AttentionShape { window, softcap, ..shape(group * kv_heads, kv_heads, dim) };
+        let of = sequence(&shape, len, seed);
+        let format = if half { KvFormat::F16 } else { KvFormat::F32 };
+        alike(&format!("{shape:?} {len}"), |pool| {
+            in_steps(pool, shape, &of, &mut KvPool::new(2, kv_heads, dim, format), &[len])
+        });
+    }
+
+    #[test]
+    fn every_instruction_set_does_the_rest_to_the_same_bits(
+        rows in 1usize..6, half in 1usize..200, size in 0.1f32..200.0, seed in 0u64..1 << 40,
+    ) {
+        let width = 2 * half;
+        let x: Vec<f32> = numbers(seed, rows * width).iter().map(|v| v * size).collect();
+        let (gamma, up) = (numbers(seed + 1, width), numbers(seed + 2, rows * width));
+        alike("norm", |pool| {
+            let mut out = vec![0.0; x.len()];
+            rms_norm(pool, &x, &gamma, 1e-6, &mut out).unwrap();
+            out
+        });
+        for activation in [Activation::Silu, Activation::GeluTanh] {
+            alike("gate", |pool| {
+                let mut out = x.clone();
+                gated(pool, activation, &mut out, &up).unwrap();
+                out
+            });
+        }
+        let (cos, sin) = (numbers(seed + 3, rows * half), numbers(seed + 4, rows * half));
+        let angles = Rope::new(cos, sin, half).unwrap();
+        let positions: Vec<u32> = (0..rows as u32).collect();
+        alike("rotation", |pool| {
+            let mut out = x.clone();
+            rope(pool, &mut out, 1, width, &angles, &positions).unwrap();
+            out
+        });
     }
 }
