@@ -226,7 +226,7 @@ pub(crate) mod tests {
     fn a_winner_is_named_by_its_place_in_the_record() {
         let said = [("shoal-sum", "7"), ("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")];
         let all: Vec<Taken> = (0..5).map(|id| taken(id, &said)).collect();
-        let picked = swarm(&all, Ballots::Likelihood, false, &Settings::default()).unwrap();
+        let picked = swarm(&all, Ballots::Likelihood, true, &Settings::default()).unwrap();
         assert!(picked.iter().all(|one| one.agreed && one.right && one.winner > 0));
     }
 }

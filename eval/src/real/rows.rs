@@ -84,8 +84,11 @@ impl Rows {
             let claims: Vec<(f64, bool)> =
                 picked.iter().map(|one| (one.p_best, one.right)).collect();
             calibration.push((name.to_owned(), stats::calibration_error(&claims)));
-            let ended = || picked.iter().filter(|one| one.agreed);
-            agreed = (ended().count(), ended().filter(|one| one.right).count());
+            // Who is known to nobody carries no agreement.
+            if gold {
+                let ended = || picked.iter().filter(|one| one.agreed);
+                agreed = (ended().count(), ended().filter(|one| one.right).count());
+            }
         }
         Ok(Self {
             best_single: best_single(&members, taken),

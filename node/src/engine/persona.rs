@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_can_recompute_is_not_claimed() {
-        let able = || Arc::new(Script::certain(Play::Says(&["4"])));
+        let able = || Arc::new(Script::new(Play::Says(&["4"])));
         let ruled = Dressed::new(able(), persona());
         assert!(!ruled.model().certainty && ruled.model().likelihood);
         assert_eq!(ruled.model().name, "careful");

@@ -53,6 +53,7 @@ impl Script {
             name: "script".to_owned(),
             family: "llama".to_owned(),
             context: 100,
+            certainty: true,
             likelihood: true,
             embeds: true,
             ..Model::default()
@@ -65,12 +66,6 @@ impl Script {
             asks: Arc::default(),
             tasks: TaskTracker::new(),
         }
-    }
-
-    /// The same, of a model that claims certainty.
-    pub(crate) fn certain(play: Play) -> Self {
-        let script = Self::new(play);
-        Self { model: Model { certainty: true, ..script.model.clone() }, ..script }
     }
 
     /// Tokens written so far.

@@ -11,7 +11,10 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::*;
 use crate::{
-    engine::script::{BEAT, Play, Script},
+    engine::{
+        persona::{Dressed, Persona},
+        script::{BEAT, Play, Script},
+    },
     metrics::Metrics,
 };
 
@@ -95,6 +98,19 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
         (Finish::Stop, 3, Some(-1.5))
     );
     assert!(matches!(stream.receiver.next().await, Ok(None)), "the stream is finished");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_persona_writes_by_its_own_rules_carries_no_claim() {
+    let persona = Persona { system: "Be brief.".to_owned(), ..Persona::default() };
+    let mut office = Office::new(Play::Says(&["one"]), 1);
+    let dressed = Dressed::new(Arc::new(office.engine.clone()), persona);
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    office.desk = Arc::new(Desk::new(Arc::new(dressed), 1, metrics));
+    let mut stream = office.ask(write()).await;
+    let (_, last) = answer(&mut stream).await;
+    let Some(Message::Done(done)) = last else { panic!("{last:?}") };
+    assert_eq!(done.logprob, None);
 }
 
 #[tokio::test(start_paused = true)]
