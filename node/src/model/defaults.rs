@@ -1,11 +1,12 @@
 //! How a model likes to be sampled, where an ask leaves it open.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use shoal_proto::generate::Sampling;
 
-use super::{LoadError, files::Files, tokenizer::json};
+use super::{LoadError, files::Files, gguf::Metadata, tokenizer};
 
-/// `generation_config.json`, as Hugging Face reads it. Greedy where it says nothing.
+/// `generation_config.json`, as Hugging Face reads it, or a GGUF file's `general.sampling.*`. Greedy
+/// where nothing is said.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Defaults {
     temperature: f32,
@@ -17,7 +18,10 @@ pub(crate) struct Defaults {
 
 impl Defaults {
     pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
-        Ok(Self::from(&json(files, "generation_config.json")?))
+        match files.gguf() {
+            Some(gguf) => Ok(Self::from(&of_gguf(gguf.metadata()))),
+            None => Ok(Self::from(&tokenizer::json(files, "generation_config.json")?)),
+        }
     }
 
     /// Values out of their range are as good as absent.
@@ -56,11 +60,37 @@ impl Defaults {
     }
 }
 
+/// What a GGUF file says, in the words of a `generation_config.json`. A file that says anything of how
+/// tokens are drawn wants them drawn, unless its temperature is 0.
+fn of_gguf(metadata: &Metadata) -> Value {
+    const NAMES: [(&str, &str); 5] = [
+        ("temp", "temperature"),
+        ("top_k", "top_k"),
+        ("top_p", "top_p"),
+        ("min_p", "min_p"),
+        ("penalty_repeat", "repetition_penalty"),
+    ];
+    let mut config = Map::new();
+    for (name, ours) in NAMES {
+        let key = format!("general.sampling.{name}");
+        let whole = metadata.unsigned(&key).map(|number| json!(number));
+        if let Some(number) = whole.or_else(|| metadata.float(&key).map(|number| json!(number))) {
+            config.insert(ours.to_owned(), number);
+        }
+    }
+    let drawn = config.keys().any(|name| name != "repetition_penalty");
+    let cold = metadata.float("general.sampling.temp").is_some_and(|degree| degree <= 0.0);
+    config.insert("do_sample".to_owned(), json!(drawn && !cold));
+    Value::Object(config)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::model::{
+        bytes::Bytes,
+        gguf::{self, Gguf, made::Made},
+    };
 
     #[test]
     fn a_model_that_says_nothing_is_greedy_and_one_that_samples_says_how() {
@@ -69,6 +99,27 @@ mod tests {
         let config = json!({ "do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 7.0 });
         let filled = Defaults::from(&config).fill(Sampling::default());
         assert_eq!((filled.temperature, filled.top_k, filled.top_p), (Some(0.7), Some(20), None));
+    }
+
+    #[test]
+    fn a_gguf_file_says_it_in_its_own_words() {
+        let file = |pairs: &[(&str, gguf::Value)]| {
+            let made = Made::default();
+            let made = pairs.iter().fold(made, |made, (key, value)| {
+                made.pair(&format!("general.sampling.{key}"), value.clone())
+            });
+            let gguf = Gguf::parse("made".to_owned(), Bytes::Made(made.bytes().into())).unwrap();
+            Defaults::from(&of_gguf(gguf.metadata()))
+        };
+        use gguf::Value::{Float, Signed};
+        assert_eq!(file(&[]), Defaults::greedy());
+        let said = file(&[("temp", Float(0.5)), ("top_k", Signed(20)), ("top_p", Float(0.75))]);
+        let expected = Defaults { temperature: 0.5, top_p: Some(0.75), top_k: Some(20), ..said };
+        assert_eq!(said, expected);
+        assert_eq!(file(&[("min_p", Float(0.25))]).temperature, 1.0, "drawn from all that is left");
+        let cold =
+            file(&[("temp", Signed(0)), ("top_k", Signed(-1)), ("penalty_repeat", Float(1.5))]);
+        assert_eq!(cold, Defaults { repetition_penalty: Some(1.5), ..Defaults::greedy() });
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod read;
 mod metadata;
+mod texts;
 mod block;
 mod architecture;
 mod names;
@@ -19,6 +20,7 @@ pub(crate) use block::Kind;
 pub use metadata::{Metadata, Value};
 pub(crate) use names::tensors;
 pub(crate) use read::Fault;
+pub use texts::Texts;
 
 use super::{LoadError, bytes::Bytes};
 use read::Cursor;

@@ -74,6 +74,34 @@ fn a_folder_without_weights_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+#[cfg(feature = "burn")]
+fn what_a_rounding_costs_is_told_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text");
+    let line = "Compute 512 plus 20. 215 + 02: 2+0+0=2,0 1+2+0=3,0 5+0+0=5,0 235. Answer: 532\n";
+    std::fs::write(&text, line.repeat(6)).unwrap();
+    let eval = |text: &str| {
+        let model = ["eval-quant", "--model", "bundled:shoal-sum", "--against", "none,q8,q4"];
+        node(&model).args(["--text", text]).output().unwrap()
+    };
+    let said = eval(text.to_str().unwrap());
+    let said = String::from_utf8(said.stdout).unwrap();
+    let number = |line: &str, after: &str| -> f64 {
+        let (_, rest) = line.split_once(after).unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let read = |line: &str| (number(line, "perplexity"), number(line, "KL"), number(line, "max"));
+    let rows: Vec<_> = said.lines().map(read).collect();
+    let [none, q8, q4] = rows[..] else { panic!("{said}") };
+    assert!(none.0 > 1.0 && (none.1, none.2) == (0.0, 100.0), "{said}");
+    assert!(0.0 < q8.1 && q8.1 < q4.1, "the fewer bits, the further away: {said}");
+    assert!(q8.1 < 0.01 && q4.1 < 0.2 && q8.2 > 98.0, "{said}");
+    let (line, code) = complaint(&eval("/no/such/text"));
+    assert!(line.starts_with("shoal-node: cannot read /no/such/text: "), "{line}");
+    assert_eq!(code, 1);
+}
+
+#[test]
 fn an_upstream_that_is_not_there_is_one_line_and_exit_code_1() {
     let data = tempfile::tempdir().unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

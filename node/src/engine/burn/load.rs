@@ -41,6 +41,8 @@ impl Loaded {
         // A folder without weights is no model at all: say that first.
         files.weights()?;
         let shape = shape_of(files, options.context)?;
+        // Before the weights, not beside them: what building a large vocabulary takes for a moment
+        // would be on top of them.
         let tokenizer = Tokenizer::read(files, shape.vocab)?;
         let template = Template::read(files, &options.template)?;
         let digest = Digest::begin(files)?;

@@ -87,6 +87,9 @@ fn value(out: &mut Vec<u8>, value: &Value) {
         Value::Signeds(all) => array(out, 11, all, |out, one| out.extend(one.to_le_bytes())),
         Value::Floats(all) => array(out, 6, all, |out, one| out.extend(one.to_le_bytes())),
         Value::Flags(all) => array(out, 7, all, |out, one| out.push(u8::from(*one))),
-        Value::Texts(all) => array(out, 8, all, |out, one| text(out, one)),
+        Value::Texts(all) => {
+            let all: Vec<&str> = all.iter().collect();
+            array(out, 8, &all, |out, one| text(out, one));
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::read::{Cursor, Fault};
+use super::{
+    read::{Cursor, Fault},
+    texts::Texts,
+};
 
 /// A value. Numbers of every width are kept in the widest of their kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +19,7 @@ pub enum Value {
     Signeds(Vec<i64>),
     Floats(Vec<f32>),
     Flags(Vec<bool>),
-    Texts(Vec<String>),
+    Texts(Texts),
 }
 
 /// All keys of a file with their values.
@@ -78,7 +81,7 @@ impl Metadata {
         Some(*flag)
     }
 
-    pub fn texts(&self, key: &str) -> Option<&[String]> {
+    pub fn texts(&self, key: &str) -> Option<&Texts> {
         let Value::Texts(texts) = self.get(key)? else { return None };
         Some(texts)
     }
@@ -152,7 +155,13 @@ fn array(from: &mut Cursor<'_>) -> Result<Value, Fault> {
         5 => Value::Signeds(all(count, || from.array().map(|b| i32::from_le_bytes(b).into()))?),
         6 => Value::Floats(all(count, || from.array().map(f32::from_le_bytes))?),
         7 => Value::Flags(all(count, || flag(from))?),
-        8 => Value::Texts(all(count, || from.text())?),
+        8 => {
+            let mut texts = Texts::default();
+            for _ in 0..count {
+                texts.push(&from.text()?);
+            }
+            Value::Texts(texts)
+        }
         10 => Value::Unsigneds(all(count, || from.u64())?),
         11 => Value::Signeds(all(count, || from.array().map(i64::from_le_bytes))?),
         // No key of a model needs more than single precision here.

@@ -42,10 +42,10 @@ pub(super) fn of_files(files: &Files) -> Result<Source, LoadError> {
 /// `tokenizer.chat_template`, and `tokenizer.chat_template.tool_use` beside it.
 pub(super) fn of_metadata(metadata: &Metadata) -> Source {
     let text = |key| metadata.text(key).map(str::to_owned);
-    let tokens = metadata.texts("tokenizer.ggml.tokens").unwrap_or_default();
+    let tokens = metadata.texts("tokenizer.ggml.tokens");
     let token = |key| {
         let id = usize::try_from(metadata.unsigned(key)?).ok()?;
-        tokens.get(id).cloned()
+        tokens?.get(id).map(str::to_owned)
     };
     Source {
         talk: text("tokenizer.chat_template").or_else(|| text("tokenizer.chat_template.default")),

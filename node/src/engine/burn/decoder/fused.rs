@@ -26,6 +26,10 @@ use super::{
 /// a longer prompt took is given back.
 const KEPT_ROWS: usize = 512;
 
+/// Positions whose angles are known from the start. The tables double up to what is used: all angles
+/// of a long context take as much memory as a small model.
+const FIRST_ANGLES: usize = 64;
+
 /// Which layer of which model.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -39,7 +43,7 @@ struct Packed {
     shape: Shape,
     weights: Weights,
     attention: Vec<AttentionShape>,
-    ropes: Vec<Rope>,
+    ropes: Mutex<Vec<Rope>>,
     pool: Pool,
     kv: Mutex<KvPool>,
     scratch: Mutex<Scratch>,
@@ -86,11 +90,6 @@ impl Fused {
             softcap: shape.softcap,
             window: layer.window,
         };
-        let tables = |rope: &super::shape::RopeShape| {
-            let angles = rope.angles(shape.context);
-            // A shape turns at least one pair, and its tables are as long as each other.
-            Rope::new(angles.cos, angles.sin, rope.turned / 2).ok()
-        };
         let pool = match settings.isa {
             Some(isa) => Pool::with_isa(settings.threads, isa),
             None => Pool::new(settings.threads),
@@ -98,7 +97,7 @@ impl Fused {
         let kv = KvPool::new(shape.layers.len(), shape.kv_heads, shape.dim, settings.kv);
         Self(Arc::new(Packed {
             attention: shape.layers.iter().map(attention).collect(),
-            ropes: shape.ropes.iter().filter_map(tables).collect(),
+            ropes: Mutex::new(tables(shape, FIRST_ANGLES)),
             shape: shape.clone(),
             weights,
             pool,
@@ -131,6 +130,12 @@ impl Operations for Fused {
 
     fn prepare(&mut self, batch: Batch) -> Arc<Batch> {
         lock(&self.0.scratch).shrink(&self.0.shape);
+        let last = batch.positions.iter().max().copied().unwrap_or_default();
+        let mut ropes = lock(&self.0.ropes);
+        if ropes.iter().any(|rope| rope.positions() <= last as usize) {
+            *ropes = tables(&self.0.shape, (last as usize + 1).next_power_of_two());
+        }
+        drop(ropes);
         Arc::new(batch)
     }
 
@@ -287,8 +292,8 @@ impl Packed {
             rms_norm_in_place(&self.pool, q, q_norm, shape.eps)?;
             rms_norm_in_place(&self.pool, k, k_norm, shape.eps)?;
         }
-        let angles = shape.layers.get(index).and_then(|layer| self.ropes.get(layer.rope?));
-        if let Some(angles) = angles {
+        let ropes = lock(&self.ropes);
+        if let Some(angles) = shape.layers.get(index).and_then(|layer| ropes.get(layer.rope?)) {
             rope(&self.pool, q, shape.heads, shape.dim, angles, &batch.positions)?;
             rope(&self.pool, k, shape.kv_heads, shape.dim, angles, &batch.positions)?;
         }
@@ -386,6 +391,16 @@ impl Scratch {
             }
         }
     }
+}
+
+/// The angles of the first so many positions, or of the whole context.
+fn tables(shape: &Shape, positions: usize) -> Vec<Rope> {
+    let table = |rope: &super::shape::RopeShape| {
+        let angles = rope.angles(positions.min(shape.context));
+        // A shape turns at least one pair, and its tables are as long as each other.
+        Rope::new(angles.cos, angles.sin, rope.turned / 2).ok()
+    };
+    shape.ropes.iter().filter_map(table).collect()
 }
 
 /// The first `len` floats of a buffer that grows when it must. What they are, the caller writes.

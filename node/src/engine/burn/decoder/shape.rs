@@ -79,7 +79,8 @@ pub enum ShapeError {
 
 impl Shape {
     /// Reads and checks a configuration. A sequence gets the `context` that the model was made
-    /// for, or less where `cap` says so.
+    /// for, or less where `cap` says so; a LongRoPE model's is the one that it was first made for
+    /// unless `cap` asks for more.
     pub fn read(config: &Value, cap: Option<usize>) -> Result<Self, ShapeError> {
         // Models that also see pictures keep what is about text one level deeper.
         let (config, kind) = match kind(config) {
@@ -98,8 +99,7 @@ impl Shape {
     fn of(raw: &Raw, arch: &'static Architecture, cap: Option<usize>) -> Result<Self, ShapeError> {
         let heads = raw.num_attention_heads;
         let dim = raw.head_dim.unwrap_or(raw.hidden_size / heads.max(1));
-        let positions = raw.max_position_embeddings;
-        let context = cap.map_or(positions, |cap| cap.min(positions));
+        let context = cap.map_or_else(|| rotary::usual(raw), Ok)?.min(raw.max_position_embeddings);
         let layers = layers(raw, arch)?;
         let around = arch.norms == Norms::Around;
         let asked = |bias: Option<bool>, may: bool| may && bias.unwrap_or(false);

@@ -43,7 +43,8 @@ fn settings() -> Settings {
 }
 
 fn packed(fixture: &Fixture, format: Format) -> (Shape, Weights) {
-    let shape = Shape::read(&fixture.config(), None).unwrap();
+    // All positions: LongRoPE's long list is used beyond the first 32.
+    let shape = Shape::read(&fixture.config(), Some(128)).unwrap();
     let tensors = Packed(fixture.tensors(), format);
     let weights = Weights::read(&shape, &tensors, Quant::AsIs).unwrap();
     (shape, weights)

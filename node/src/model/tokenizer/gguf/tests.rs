@@ -4,7 +4,11 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::model::{bytes::Bytes, gguf::Gguf, tokenizer::TokenKind};
+use crate::model::{
+    bytes::Bytes,
+    gguf::{Gguf, Texts},
+    tokenizer::TokenKind,
+};
 
 /// The folder beside the checkout, or the one that `SHOAL_SHARED` names.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
@@ -93,7 +97,7 @@ fn file(fields: &[(&str, Field<'_>)]) -> Gguf {
 
 fn words(fields: &[(&str, Field<'_>)]) -> Result<Tokenizer, LoadError> {
     let file = file(fields);
-    let count = file.metadata().texts("tokenizer.ggml.tokens").map_or(0, <[String]>::len);
+    let count = file.metadata().texts("tokenizer.ggml.tokens").map_or(0, Texts::len);
     Tokenizer::of_gguf(file.metadata(), file.place(), count)
 }
 

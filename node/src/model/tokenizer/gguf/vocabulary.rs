@@ -1,11 +1,14 @@
 //! The tokens of a GGUF file.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use ahash::AHashMap;
 use tokenizers::AddedToken;
 
-use crate::model::{gguf::Metadata, tools};
+use crate::model::{
+    gguf::{Metadata, Texts},
+    tools,
+};
 
 /// What llama.cpp's converters say of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +24,10 @@ pub(super) enum Kind {
 /// Tokens by number and by text.
 #[derive(Debug)]
 pub(super) struct Vocabulary<'a> {
-    tokens: &'a [String],
+    tokens: &'a Texts,
     kinds: Vec<Kind>,
-    numbers: HashMap<&'a str, u32>,
+    /// Not the standard library's map: all cuts of all tokens are looked up in it.
+    numbers: AHashMap<&'a str, u32>,
 }
 
 impl<'a> Vocabulary<'a> {
@@ -41,9 +45,9 @@ impl<'a> Vocabulary<'a> {
             Some(6) => Kind::Byte,
             _ => Kind::Normal,
         };
-        let mut numbers = HashMap::with_capacity(tokens.len());
-        for (number, token) in (0..).zip(tokens) {
-            if let Some(other) = numbers.insert(token.as_str(), number) {
+        let mut numbers = AHashMap::with_capacity(tokens.len());
+        for (number, token) in (0..).zip(tokens.iter()) {
+            if let Some(other) = numbers.insert(token, number) {
                 return Err(format!("tokens {other} and {number} are the same"));
             }
         }
@@ -51,13 +55,13 @@ impl<'a> Vocabulary<'a> {
     }
 
     pub(super) fn token(&self, number: u32) -> Option<&'a str> {
-        self.tokens.get(usize::try_from(number).ok()?).map(String::as_str)
+        self.tokens.get(usize::try_from(number).ok()?)
     }
 
     /// In order of their numbers.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, &'a str, Kind)> {
         let kinds = self.kinds.iter().copied();
-        (0..).zip(self.tokens).zip(kinds).map(|((id, token), kind)| (id, token.as_str(), kind))
+        (0..).zip(self.tokens.iter()).zip(kinds).map(|((id, token), kind)| (id, token, kind))
     }
 
     pub(super) fn number(&self, token: &str) -> Option<u32> {

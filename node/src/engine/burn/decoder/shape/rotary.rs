@@ -138,6 +138,18 @@ impl Said {
     }
 }
 
+/// Positions that are served where nobody says how many: all that there are. Of LongRoPE those that
+/// the short list is for, because transformers computes every sequence with it that fits them, and
+/// the long list makes another model of it.
+pub(super) fn usual(raw: &Raw) -> Result<usize, ShapeError> {
+    let scaling = raw.rope_scaling.as_ref().filter(|scaling| scaling.is_object());
+    let said = Said::read(raw.rope_parameters.as_ref().or(scaling))?;
+    let long = matches!(said.rope_type.as_deref(), Some("longrope" | "su"));
+    let original = said.original_max_position_embeddings.map(|original| original as usize);
+    let original = original.or(raw.original_max_position_embeddings);
+    Ok(original.filter(|original| long && *original > 0).unwrap_or(raw.max_position_embeddings))
+}
+
 /// The rotations that the layers choose from: one, or that of windowed layers after that of all
 /// others.
 pub(super) fn ropes(
@@ -218,8 +230,9 @@ fn scaling(
             Scaling::Yarn { factor, fast, slow, original, magnitude: yarn_magnitude(said, factor) }
         }
         "longrope" | "su" => {
-            // Which of both is a matter of the served context, not of how far a sequence got: a
-            // row must not depend on how its prompt was cut into steps.
+            // Which of both is a matter of the served context, as in llama.cpp, not of how far a
+            // sequence got, as in transformers: a row must not depend on how its prompt was cut
+            // into steps, and what was read stays read when a sequence grows.
             let long = context as f64 > original;
             let factors = if long { &said.long_factor } else { &said.short_factor };
             let factors = factors.clone().unwrap_or_default();

@@ -161,8 +161,9 @@ fn how_long_positions_are_depends_on_the_served_context() {
         }
     };
     let magnitude = (1.0 + 4f64.ln() / 1024f64.ln()).sqrt();
-    assert_eq!(factors(None), (4096, 4.0, magnitude));
-    assert_eq!(factors(Some(1024)), (1024, 1.0, magnitude));
+    assert_eq!(factors(None), (1024, 1.0, magnitude), "as transformers computes short sequences");
+    assert_eq!(factors(Some(512)), (512, 1.0, magnitude));
+    assert_eq!(factors(Some(1025)), (1025, 4.0, magnitude));
     assert_eq!(factors(Some(1 << 20)).0, 4096, "a cap makes nothing longer");
 }
 
