@@ -49,8 +49,8 @@ impl Sheet {
         })
     }
 
-    /// These pairs of pools for a ballot of this kind, each pool by its first candidate; pairs with a pool that the judge
-    /// wrote for are left out.
+    /// These pairs of pools for a ballot of this kind, each pool by its first candidate; pairs with
+    /// a pool that the judge wrote for are left out.
     pub(super) fn pairs(
         candidates: &[Candidate],
         judge: NodeId,

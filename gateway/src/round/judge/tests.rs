@@ -171,7 +171,7 @@ fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
         let mu = [0.0; 5];
         let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
         let wave = bench.wave(beliefs);
-        wave.iter().map(|(_, sheet)| sheet.ask(Vec::new(), None).kind()).collect()
+        wave.iter().map(|(_, sheet)| sheet.ask(&plain_ask(), None).kind()).collect()
     };
     let config = crate::round::Config::default();
     let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
