@@ -25,16 +25,23 @@ impl Model {
         let kind = content.metadata.get("general.architecture").context("no architecture")?;
         let (kind, cpu) = (kind.to_string()?.clone(), Device::Cpu);
         Ok(match kind.as_str() {
-            "llama" => Self::Llama(quantized_llama::ModelWeights::from_gguf(content, &mut file, &cpu)?),
-            "qwen2" => Self::Qwen2(quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &cpu)?),
-            "gemma3" => Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, &mut file, &cpu)?),
+            "llama" => {
+                Self::Llama(quantized_llama::ModelWeights::from_gguf(content, &mut file, &cpu)?)
+            }
+            "qwen2" => {
+                Self::Qwen2(quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &cpu)?)
+            }
+            "gemma3" => {
+                Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, &mut file, &cpu)?)
+            }
             other => bail!("candle has no {other} here"),
         })
     }
 
     /// One step of a batch: `tokens` are `[streams, new]`. Position 0 begins anew.
     fn step(&mut self, tokens: &[u32], streams: usize, position: usize) -> Result<f32> {
-        let tokens = Tensor::new(tokens, &Device::Cpu)?.reshape((streams, tokens.len() / streams))?;
+        let tokens =
+            Tensor::new(tokens, &Device::Cpu)?.reshape((streams, tokens.len() / streams))?;
         let logits = match self {
             Self::Llama(model) => model.forward(&tokens, position),
             Self::Qwen2(model) => model.forward(&tokens, position),
@@ -51,7 +58,8 @@ fn main() -> Result<()> {
     model.step(&prompt, 1, 0)?;
     let begun = Instant::now();
     model.step(&prompt, 1, 0)?;
-    let mut found = serde_json::json!({ "prefill 256": PREFILL as f64 / begun.elapsed().as_secs_f64() });
+    let mut found =
+        serde_json::json!({ "prefill 256": PREFILL as f64 / begun.elapsed().as_secs_f64() });
     for (streams, steps) in STREAMS {
         let prompts = prompt[..PROMPT].repeat(streams);
         model.step(&prompts, streams, 0)?;
