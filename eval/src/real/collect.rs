@@ -230,6 +230,7 @@ pub(super) fn ask(question: &str, texts: &[&str], pairs: &[Pair], kind: Kind) ->
         kind: kind.into(),
         pairs: pairs.to_vec(),
         tools: None,
+        prompt: None,
     }
 }
 
