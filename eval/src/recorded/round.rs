@@ -178,7 +178,7 @@ mod tests {
             };
             read(&(0..40).map(line).collect::<Vec<_>>()).expect("rounds")
         };
-        let right = |n: usize| if n % 2 == 0 { 1.0 } else { 0.0 };
+        let right = |n: usize| if n.is_multiple_of(2) { 1.0 } else { 0.0 };
         let wrong = rounds(&|n| vec![order("wrong", 1.0 - right(n)), order("first", 1.0)]);
         assert!((best_weights(&wrong) - 1.0).abs() < 1e-12);
         let guess = rounds(&|n| vec![order("a coin", if n % 4 < 2 { 1.0 } else { 0.0 })]);

@@ -37,15 +37,17 @@ fn recorded_judgments_are_ranked_as_well_as_promised() {
     };
     for row in &found.rows {
         eprintln!("{} | {} | {} | {:?} | {:?}", row.set, row.setup, row.gold, row.ours, row.lead);
-        // No way to ask is below the uniform vote; the simulated sets are not above by more than
-        // noise everywhere (docs/consensus-recorded.md says where).
-        let least = if row.set.starts_with("LLMBar") { 0.0 } else { -0.01 };
-        assert!(row.lead.value >= least, "below its baseline: {row:?}");
+        // No way to ask is below the uniform vote, and no simulated set is above the majority by
+        // luck alone. Peers that judge each other are as good as their votes, within noise.
+        match row.set.as_str() {
+            set if set.starts_with("LLMBar") => assert!(row.lead.value >= 0.0, "{row:?}"),
+            set if set.starts_with("ZeroEval") => assert!(row.lead.is_positive(), "{row:?}"),
+            _ => assert!(row.lead.value >= -0.01, "{row:?}"),
+        }
     }
     let plain = "asked plainly with rules";
     assert!(row("LLMBar natural", plain, CANARIES).ours.value >= 0.95);
-    assert!(row("LLMBar adversarial", plain, 0).ours.value >= 0.74);
-    assert!(row("LLMBar adversarial", "asked all three ways", CANARIES).ours.value >= 0.84);
-    assert!(row("PRD Vicuna80", "five peers", 0).ours.value >= 0.77);
-    assert!(row("ZeroEval CRUX", zeroeval::DEFAULT.name, 0).lead.is_positive());
+    assert!(row("LLMBar adversarial", plain, 0).ours.value >= 0.75);
+    assert!(row("LLMBar adversarial", "asked all three ways", CANARIES).ours.value >= 0.85);
+    assert!(row("PRD Vicuna80", "five peers", 0).ours.value >= 0.76);
 }

@@ -102,8 +102,9 @@ pub(super) fn log_odds(record: &Record, ask: &KindPosterior, settings: &Settings
     /// No flip rate alone says more: a liar's two orders agree perfectly.
     const FLIPS_SAY_MOST: f64 = 2.5;
     /// Nor less: on pairs where its orders contradict each other a judge says nothing anyway, and on
-    /// the others five peers of flip rates from .25 to .62 were as often right (PRD).
-    const FLIPS_SAY_LEAST: f64 = 0.6;
+    /// the others five peers of flip rates from .25 to .62 were as often right. Measured on recorded
+    /// raters: lower costs PRD (.74 at .3), higher the adversarial part of LLMBar.
+    const FLIPS_SAY_LEAST: f64 = 0.8;
     /// Agreements after which the crowd counts half of what it may count at most.
     const CROWD_HALF: f64 = 20.0;
     let flips = record.flips.shrunk_mean(settings.flips_expected, settings.pair_shrinkage);

@@ -111,7 +111,7 @@ fn flips_alone_lower_a_judge_without_any_gold() {
     let shaky = vec![Observation::Crowd(CrowdObservation::Compared { flipped: true }); 50];
     let standing = standing(vec![after(&steady), after(&shaky)]);
     assert!(standing.discrimination(&id(0)) > 1.0);
-    assert!(standing.discrimination(&id(1)) < 0.2);
+    assert!(standing.discrimination(&id(1)) < 0.5);
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn openai_node_works_with_only_its_base_url_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openai_python_tries_again_what_may_work_a_moment_later() {
     let Some(python) = python() else { return };
-    refuses(Command::new(python).arg(scripts().join("openai_python_retries.py"))).await;
+    Box::pin(refuses(Command::new(python).arg(scripts().join("openai_python_retries.py")))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +57,7 @@ async fn openai_node_tries_again_what_may_work_a_moment_later() {
     let Some(modules) = node_modules() else { return };
     let script = modules.join("openai_node_retries.mjs");
     fs::copy(scripts().join("openai_node_retries.mjs"), &script).unwrap();
-    refuses(Command::new("node").arg(script)).await;
+    Box::pin(refuses(Command::new("node").arg(script))).await;
 }
 
 /// Runs a script against gateways that refuse, each for another reason.

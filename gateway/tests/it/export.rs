@@ -33,7 +33,9 @@ async fn start(consent: bool) -> Gateway {
 
 /// Whether any file in the folder has this text in it.
 fn is_written(data: &Path, text: &str) -> bool {
-    let files = fs::read_dir(data).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    // The database's own passing files may end between being listed and being read.
+    let files =
+        fs::read_dir(data).unwrap().filter_map(|entry| fs::read(entry.unwrap().path()).ok());
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 

@@ -38,7 +38,7 @@ fn together(records: &[Record]) -> Vec<f64> {
 #[test]
 fn a_judge_that_answers_by_position_weighs_as_little_as_any_and_says_nothing() {
     let alone = [alone(&judge(&[], 60.0, 0.0)), alone(&judge(&[0.5; 30], 60.0, 0.0))];
-    assert!(alone.iter().all(|w| w.abs() < 0.61), "{alone:?}");
+    assert!(alone.iter().all(|w| w.abs() < 0.81), "{alone:?}");
 }
 
 #[test]
