@@ -93,8 +93,9 @@ fn a_judge_that_is_always_wrong_is_informative_with_a_negative_sign() {
     assert!(standing.discrimination(&id(0)) < -0.8);
     assert!(standing.discrimination(&id(2)) > 0.8);
     assert!((standing.judge_weight(&id(0)) - standing.judge_weight(&id(2))).abs() < 1e-6);
+    // What its flips leave of its word counts for a twentieth at most.
     assert!(standing.judge_weight(&id(1)) < 0.05);
-    assert!(standing.discrimination(&id(1)).abs() < 0.3);
+    assert!(standing.discrimination(&id(1)).abs() < 0.5);
 }
 
 #[test]
