@@ -33,9 +33,13 @@ async fn start(consent: bool) -> Gateway {
 
 /// Whether any file in the folder has this text in it.
 fn is_written(data: &Path, text: &str) -> bool {
-    // The database's own passing files may end between being listed and being read.
-    let files =
-        fs::read_dir(data).unwrap().filter_map(|entry| fs::read(entry.unwrap().path()).ok());
+    // The database's own passing files may end between being listed and being read; nothing else
+    // may keep a file from being looked into.
+    let read = |path: std::path::PathBuf| match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.unwrap()),
+    };
+    let files = fs::read_dir(data).unwrap().filter_map(|entry| read(entry.unwrap().path()));
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
