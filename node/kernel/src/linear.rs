@@ -7,9 +7,11 @@
     reason = "offsets follow from shapes that are checked at the top"
 )]
 
+mod activations;
+mod codes;
 mod float;
 mod quant;
-mod codes;
+mod source;
 
 use std::ops::Range;
 
@@ -21,7 +23,7 @@ use crate::{
     share::Share,
     simd::Simd,
 };
-use quant::Activations;
+use activations::{Activations, activations};
 
 /// A product of the shared input, and where it goes.
 #[derive(Debug)]
@@ -38,8 +40,8 @@ pub struct Output<'a> {
 /// `out[t, r] = sum_c x[t, c] W[r, c]` (with `add`: `+=`) for each of `outs`, where `x` is
 /// `[tokens, cols]` and all matrices have the same `cols`.
 ///
-/// With the formats of codes the activations are rounded to 8 bits, 32 inputs a scale, and the
-/// products summed as integers.
+/// With the formats of codes the activations are rounded to 8 bits, a scale for as many inputs as
+/// the weights' scales are of (32, or the 256 of a super-block), and the products summed as integers.
 ///
 /// # Errors
 /// When a slice or a matrix does not fit.
@@ -56,24 +58,29 @@ pub fn linear(pool: &Pool, x: &[f32], tokens: usize, outs: &mut [Output<'_>]) ->
     if tokens == 0 {
         return Ok(());
     }
-    let codes = outs.iter().any(|out| matches!(out.matrix.store, Store::Codes(_)));
-    let mut quads = quant::borrow_scratch();
-    let activations = if codes {
-        quant::activations(pool, x, tokens, &mut quads)
-    } else {
-        Activations::default()
+    let supers = |wanted: bool| {
+        outs.iter().filter_map(|out| out.matrix.format().parts()).any(|of| of.supers == wanted)
     };
+    let (needs_fine, needs_coarse) = (supers(false), supers(true));
+    let mut scratch = activations::borrow_scratch();
+    let (mut fine, mut coarse) = (Activations::default(), Activations::default());
+    if needs_fine {
+        fine = activations(pool, x, tokens, &mut scratch.fine);
+    }
+    if needs_coarse {
+        coarse = activations(pool, x, tokens, &mut scratch.coarse);
+    }
 
     let products: Vec<Product<'_>> = outs.iter_mut().map(Product::new).collect();
-    let pieces = pieces(&products, pool.threads());
+    let pieces = pieces(&products, tokens, pool.threads());
     pool.chunks(pieces.len(), 1, |range| {
         for piece in &pieces[range] {
             let product = &products[piece.product];
             let panels = piece.panels.clone();
-            dispatch(pool.isa(), Panels { product, panels, x, tokens, activations });
+            dispatch(pool.isa(), Panels { product, panels, x, tokens, fine, coarse });
         }
     });
-    quant::return_scratch(quads);
+    activations::return_scratch(scratch);
     Ok(())
 }
 
@@ -100,16 +107,20 @@ struct Piece {
 
 /// Cuts all products into pieces: few enough that taking one costs nothing beside it, and enough
 /// that no thread is left with much more than another.
-fn pieces(products: &[Product<'_>], threads: usize) -> Vec<Piece> {
+fn pieces(products: &[Product<'_>], tokens: usize, threads: usize) -> Vec<Piece> {
     /// At 10 GB/s a core, some 2 and 12 microseconds.
     const BYTES: (usize, usize) = (16 << 10, 128 << 10);
     const PIECES_A_THREAD: usize = 16;
+    /// With many tokens a piece of few panels is much work too, and they share what is read of the
+    /// activations.
+    const MANY: usize = 32;
+    let least = if tokens < MANY { 1 } else { 4 };
     let bytes: usize = products.iter().map(|product| product.matrix.bytes()).sum();
     let target = (bytes / (threads * PIECES_A_THREAD)).clamp(BYTES.0, BYTES.1);
     let mut pieces = Vec::new();
     for (index, product) in products.iter().enumerate() {
         let panels = product.matrix.panels();
-        let size = (target * panels / product.matrix.bytes().max(1)).max(1);
+        let size = (target * panels / product.matrix.bytes().max(1)).max(least);
         for from in (0..panels).step_by(size) {
             pieces.push(Piece { product: index, panels: from..panels.min(from + size) });
         }
@@ -122,7 +133,8 @@ struct Panels<'a> {
     panels: Range<usize>,
     x: &'a [f32],
     tokens: usize,
-    activations: Activations<'a>,
+    fine: Activations<'a>,
+    coarse: Activations<'a>,
 }
 
 impl Kernel for Panels<'_> {
@@ -141,6 +153,7 @@ impl Panels<'_> {
     /// Writes a panel's sums for one token.
     #[inline(always)]
     fn put<S: Simd>(&self, s: S, panel: usize, token: usize, sums: S::F) {
+        const AHEAD: usize = 4;
         let rows = self.product.matrix.rows();
         let from = panel * ROWS;
         let len = ROWS.min(rows - from);
@@ -149,6 +162,10 @@ impl Panels<'_> {
         // SAFETY: panels are given to one thread each (`pieces` are disjoint, `chunks` gives each
         // once), this is the only place that takes parts, and it holds one at a time.
         let out = unsafe { self.product.out.part(at..at + len) };
+        if let Some(first) = out.first() {
+            // Rows of an output lie far apart: the one after some more is asked for before its turn.
+            s.prefetch(first, AHEAD * rows);
+        }
         let bias = self.product.bias.map(|bias| &bias[from..from + len]);
         if let Ok(out) = <&mut [f32; ROWS]>::try_from(&mut *out) {
             store(s, sums, out, bias.and_then(|bias| bias.try_into().ok()), self.product.add);

@@ -31,6 +31,9 @@ pub(crate) struct Bytes(pub(crate) [u8; 16]);
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// How many tokens a tile of the integer product has, 4 or 8: what the registers can hold.
     const TILE: usize;
+    /// The same where there are many tokens (at most 6), and how many panels share each load of an
+    /// activation then (1 or 2).
+    const BLOCK: (usize, usize) = (Self::TILE, 1);
     /// How many queries of attention share a load, likewise. At most 8.
     const QUERIES: usize;
     /// What `bytes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines, signed on
@@ -45,6 +48,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     type B: Copy;
     /// Four activations, in every lane
     type X: Copy;
+    /// 32 small weights of 16 bits, two a lane
+    type W: Copy;
     /// 16 sums of up to 32 products with a weight of 0..=15
     type N: Copy;
 
@@ -91,6 +96,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn bytes(self, line: &Line) -> Self::B;
     /// 128 weights of a nibble each: the low ones, then the high ones.
     fn nibbles(self, line: &Line) -> (Self::B, Self::B);
+    /// What `opened` reads again.
+    fn open(self, w: Self::B, to: &mut Line);
+    fn opened(self, line: &Line) -> Self::B;
     /// `low` with bits `2 field..` of each byte of `high` as bits 4 and 5.
     fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B;
     /// Adds to each lane the products of its four weights with the four activations.
@@ -103,7 +111,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn dot4(self, sum: Self::N, w: Self::B, x: Self::X) -> Self::N;
     /// What was begun at `v`, summed.
     fn end4(self, sum: Self::N, v: i32) -> Self::I;
+    /// Two bytes for each row.
+    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W;
+    /// Adds to each lane the products of its two bytes with the two numbers.
+    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I;
 
     /// Asks for the memory `ahead` elements after `at`, which may lie outside of anything.
     fn prefetch<T>(self, at: &T, ahead: usize);
+}
+
+/// Two numbers as one, the first in its low half.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn two(x: &[i16; 2]) -> i32 {
+    i32::from(x[1]) << 16 | i32::from(x[0].cast_unsigned())
 }

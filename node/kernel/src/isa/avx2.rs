@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Bytes, Line, Simd},
+    simd::{Bytes, Line, Simd, two},
 };
 
 /// Made only by `detect`: whoever has one runs on a processor with these instructions.
@@ -66,6 +66,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type I = [__m256i; 2];
     type B = [__m256i; 2];
     type X = __m256i;
+    type W = [__m256i; 2];
     type N = [__m256i; 2];
 
     #[inline(always)]
@@ -272,6 +273,20 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
+    fn open(self, w: Self::B, to: &mut Line) {
+        op!({
+            _mm256_store_si256(to.0.as_mut_ptr().cast(), w[0]);
+            _mm256_store_si256(to.0.as_mut_ptr().add(32).cast(), w[1]);
+        });
+    }
+    #[inline(always)]
+    fn opened(self, line: &Line) -> Self::B {
+        op!([
+            _mm256_load_si256(line.0.as_ptr().cast()),
+            _mm256_load_si256(line.0.as_ptr().add(32).cast()),
+        ])
+    }
+    #[inline(always)]
     fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         op!({
             let mut out = low;
@@ -354,6 +369,28 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
                 ]
             })
         }
+    }
+
+    #[inline(always)]
+    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+        op!({
+            let first = _mm_load_si128(first.0.as_ptr().cast());
+            let second = _mm_load_si128(second.0.as_ptr().cast());
+            [
+                _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second)),
+                _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(first, second)),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+        op!({
+            let x = _mm256_set1_epi32(two(x));
+            [
+                _mm256_add_epi32(sum[0], _mm256_madd_epi16(w[0], x)),
+                _mm256_add_epi32(sum[1], _mm256_madd_epi16(w[1], x)),
+            ]
+        })
     }
 
     #[inline(always)]

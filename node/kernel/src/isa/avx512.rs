@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Bytes, Line, Simd},
+    simd::{Bytes, Line, Simd, two},
 };
 
 /// Made only by `detect`: whoever has one runs on a processor with these instructions.
@@ -46,8 +46,22 @@ macro_rules! op {
     };
 }
 
+/// Keeps the compiler from doing all products of one sum first: each would wait for the one before.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_order(sum: __m512i) -> __m512i {
+    let mut sum = sum;
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(zmm_reg) sum, options(nomem, nostack, preserves_flags));
+    }
+    sum
+}
+
 impl Simd for Avx512 {
     const TILE: usize = 8;
+    /// Twelve sums: enough that none waits, and two loads of weights and six of activations for them.
+    const BLOCK: (usize, usize) = (6, 2);
     const QUERIES: usize = 8;
     const OFFSET8: i32 = 128;
 
@@ -55,6 +69,7 @@ impl Simd for Avx512 {
     type I = __m512i;
     type B = __m512i;
     type X = __m512i;
+    type W = __m512i;
     type N = __m512i;
 
     #[inline(always)]
@@ -187,6 +202,14 @@ impl Simd for Avx512 {
         })
     }
     #[inline(always)]
+    fn open(self, w: __m512i, to: &mut Line) {
+        op!(_mm512_store_si512(to.0.as_mut_ptr().cast(), w));
+    }
+    #[inline(always)]
+    fn opened(self, line: &Line) -> __m512i {
+        self.bytes(line)
+    }
+    #[inline(always)]
     fn with_bits(self, low: __m512i, high: &Line, field: usize) -> __m512i {
         op!({
             let high = _mm512_load_si512(high.0.as_ptr().cast());
@@ -201,11 +224,11 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn dot7(self, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
-        op!(_mm512_dpbusd_epi32(sum, w, x))
+        op!(in_order(_mm512_dpbusd_epi32(sum, w, x)))
     }
     #[inline(always)]
     fn dot8(self, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
-        op!(_mm512_dpbusd_epi32(sum, w, x))
+        op!(in_order(_mm512_dpbusd_epi32(sum, w, x)))
     }
     #[inline(always)]
     fn begin4(self, v: i32) -> __m512i {
@@ -213,11 +236,26 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn dot4(self, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
-        op!(_mm512_dpbusd_epi32(sum, w, x))
+        op!(in_order(_mm512_dpbusd_epi32(sum, w, x)))
     }
     #[inline(always)]
     fn end4(self, sum: __m512i, _: i32) -> __m512i {
         sum
+    }
+
+    #[inline(always)]
+    fn twos(self, first: &Bytes, second: &Bytes) -> __m512i {
+        op!({
+            let first = _mm_load_si128(first.0.as_ptr().cast());
+            let second = _mm_load_si128(second.0.as_ptr().cast());
+            let low = _mm256_castsi128_si256(_mm_unpacklo_epi8(first, second));
+            let all = _mm256_inserti128_si256::<1>(low, _mm_unpackhi_epi8(first, second));
+            _mm512_cvtepu8_epi16(all)
+        })
+    }
+    #[inline(always)]
+    fn dot_twos(self, sum: __m512i, w: __m512i, x: &[i16; 2]) -> __m512i {
+        op!(_mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(two(x))))
     }
 
     #[inline(always)]

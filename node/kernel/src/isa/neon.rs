@@ -101,6 +101,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     type I = [int32x4_t; 4];
     type B = [int8x16_t; 4];
     type X = int8x16_t;
+    type W = [[int16x8_t; 2]; 2];
     type N = [int32x4_t; 4];
 
     #[inline(always)]
@@ -318,6 +319,17 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         })
     }
     #[inline(always)]
+    fn open(self, w: Self::B, to: &mut Line) {
+        for (to, w) in to.0.as_chunks_mut::<16>().0.iter_mut().zip(w) {
+            op!(vst1q_s8(to.as_mut_ptr().cast(), w));
+        }
+    }
+    #[inline(always)]
+    fn opened(self, line: &Line) -> Self::B {
+        let p = line.0.as_ptr().cast();
+        op!([vld1q_s8(p), vld1q_s8(p.add(16)), vld1q_s8(p.add(32)), vld1q_s8(p.add(48))])
+    }
+    #[inline(always)]
     fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         let mut out = low;
         for (out, high) in out.iter_mut().zip(high.0.as_chunks::<16>().0) {
@@ -365,6 +377,31 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     #[inline(always)]
     fn end4(self, sum: Self::N, _: i32) -> Self::I {
         sum
+    }
+
+    /// All first bytes, then all second ones.
+    #[inline(always)]
+    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+        op!([first, second].map(|bytes| {
+            let bytes = vld1q_u8(bytes.0.as_ptr());
+            [
+                vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes))),
+                vreinterpretq_s16_u16(vmovl_high_u8(bytes)),
+            ]
+        }))
+    }
+    #[inline(always)]
+    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+        let mut out = sum;
+        for ([low, high], x) in w.into_iter().zip(x) {
+            op!({
+                out[0] = vmlal_n_s16(out[0], vget_low_s16(low), *x);
+                out[1] = vmlal_high_n_s16(out[1], low, *x);
+                out[2] = vmlal_n_s16(out[2], vget_low_s16(high), *x);
+                out[3] = vmlal_high_n_s16(out[3], high, *x);
+            });
+        }
+        out
     }
 
     /// The standard library has no stable prefetch here; processors with NEON see straight reads.

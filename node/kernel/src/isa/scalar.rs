@@ -29,6 +29,7 @@ impl Simd for Scalar {
     type I = [i32; 16];
     type B = [i8; 64];
     type X = [i8; 4];
+    type W = [[i32; 2]; 16];
     type N = [i32; 16];
 
     #[inline(always)]
@@ -163,6 +164,14 @@ impl Simd for Scalar {
         (low, high)
     }
     #[inline(always)]
+    fn open(self, w: Self::B, to: &mut Line) {
+        to.0 = w.map(i8::cast_unsigned);
+    }
+    #[inline(always)]
+    fn opened(self, line: &Line) -> Self::B {
+        line.0.map(u8::cast_signed)
+    }
+    #[inline(always)]
     fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         let mut out = low;
         for i in 0..64 {
@@ -193,6 +202,15 @@ impl Simd for Scalar {
     #[inline(always)]
     fn end4(self, sum: Self::N, _: i32) -> Self::I {
         sum
+    }
+
+    #[inline(always)]
+    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+        lanes!(i => [i32::from(first.0[i]), i32::from(second.0[i])])
+    }
+    #[inline(always)]
+    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+        lanes!(i => sum[i] + w[i][0] * i32::from(x[0]) + w[i][1] * i32::from(x[1]))
     }
 
     #[inline(always)]

@@ -1,19 +1,21 @@
-//! What a group of codes adds to the sums of a tile, format by format.
+//! What some groups of codes add to the sums of a tile, format by format.
 //!
-//! Everywhere: integer products of the group first, begun at what takes the codes' offset off again,
-//! then once the scales of weights and activations.
+//! Everywhere: integer products of a group first, begun at what takes the codes' offset off again,
+//! then the scales. With scales of super-blocks the products of a super-block are summed before the
+//! scale of the activations comes to them, and its minimums stay integers until then.
 #![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
+use super::source::{Eights, Fours, Sixes, Source};
 use crate::{
     matrix::{self, SUPER},
-    quantised::Quads,
+    quantised::{Coarse, Fine, Quads},
     simd::{Bytes, Halves, Line, Simd},
 };
 
 /// One panel's codes and scales.
 #[derive(Clone, Copy)]
 pub(super) struct Panel<'a> {
-    lines: &'a [Line],
+    pub(super) lines: &'a [Line],
     scales: &'a [Halves],
     mins: &'a [Halves],
     bytes: &'a [[Bytes; 2]],
@@ -35,29 +37,52 @@ impl<'a> Panel<'a> {
             bytes: if parts.supers { &codes.bytes[at * groups..][..groups] } else { &[] },
         }
     }
+}
 
+/// Some groups of `P` panels.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a, const P: usize> {
+    pub(super) panels: [Panel<'a>; P],
+    /// The codes of these groups alone, as their source keeps them.
+    pub(super) lines: [&'a [Line]; P],
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
+
+impl<'a, const P: usize> Part<'a, P> {
+    /// Each panel's lines of one group.
     #[inline(always)]
-    pub(super) fn prefetch<S: Simd>(&self, s: S, lines: usize, group: usize) {
-        /// 16 KiB ahead: measured, with half and with twice as much it is slower.
-        const AHEAD: usize = 256;
-        for line in &self.lines[group * lines..][..lines] {
-            s.prefetch(line, AHEAD);
+    fn lines<W: Source>(&self, group: usize) -> [&'a [Line]; P] {
+        let mut all = self.lines;
+        for lines in &mut all {
+            *lines = &lines[(group - self.first) * W::LINES..][..W::LINES];
         }
+        all
     }
+}
+
+/// `T` tokens, all groups of each.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a, const T: usize> {
+    pub(super) quads: &'a [[Quads; T]],
+    /// Of each group, or nothing.
+    pub(super) fine: &'a [[Fine; T]],
+    /// Of each super-block, or nothing.
+    pub(super) coarse: &'a [[Coarse; T]],
 }
 
 /// A format's arithmetic.
 pub(super) trait Codes {
-    /// Cache lines of a group.
-    const LINES: usize;
+    /// How its codes lie in memory.
+    type Packed: Source;
 
-    /// Adds one group of a panel, times `T` tokens, to `sums`.
-    fn add<S: Simd, const T: usize>(
+    /// Adds these groups of `P` panels, times `T` tokens, to `sums`. Where scales are of
+    /// super-blocks, the first group begins one.
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     );
 }
 
@@ -68,176 +93,311 @@ pub(super) struct Q4K;
 pub(super) struct Q6K;
 
 impl Codes for Q8 {
-    const LINES: usize = 8;
+    type Packed = Eights;
 
     #[inline(always)]
-    fn add<S: Simd, const T: usize>(
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     ) {
-        let lines = &panel.lines[group * 8..][..8];
-        let mut ints = [s.int(0); T];
-        for t in 0..T {
-            ints[t] = s.int(x[t].from8);
-        }
-        for line in 0..8 {
-            let w = s.bytes(&lines[line]);
-            for t in 0..T {
-                ints[t] = s.dot8(ints[t], w, s.quad(&x[t].q[line]));
+        for group in part.first..part.end {
+            let (quads, fine) = (&x.quads[group], &x.fine[group]);
+            let lines = part.lines::<W>(group);
+            W::ahead(s, lines);
+            let mut ints = [[s.int(0); T]; P];
+            for p in 0..P {
+                for t in 0..T {
+                    ints[p][t] = s.int(fine[t].from8);
+                }
             }
+            for at in 0..4 {
+                let pairs = pairs::<S, W, P>(s, lines, at);
+                for t in 0..T {
+                    let x = s.quad(&quads[t].0[at]);
+                    for p in 0..P {
+                        ints[p][t] = s.dot8(ints[p][t], pairs[p].0, x);
+                    }
+                }
+                for t in 0..T {
+                    let x = s.quad(&quads[t].0[at + 4]);
+                    for p in 0..P {
+                        ints[p][t] = s.dot8(ints[p][t], pairs[p].1, x);
+                    }
+                }
+            }
+            scaled(s, &ints, part, group, fine, sums);
         }
-        scaled(s, &ints, s.load_f16(&panel.scales[group].0), x, sums);
     }
 }
 
 impl Codes for Q4 {
-    const LINES: usize = 4;
+    type Packed = Fours;
 
     #[inline(always)]
-    fn add<S: Simd, const T: usize>(
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     ) {
-        let mut from = [0; T];
-        for t in 0..T {
-            from[t] = x[t].from4;
+        for group in part.first..part.end {
+            let fine = &x.fine[group];
+            let mut from = [0; T];
+            for t in 0..T {
+                from[t] = fine[t].from4;
+            }
+            let ints = nibbles::<S, W, P, T>(s, part.lines::<W>(group), &x.quads[group], from);
+            scaled(s, &ints, part, group, fine, sums);
         }
-        let ints = nibbles(s, panel, group, x, from);
-        scaled(s, &ints, s.load_f16(&panel.scales[group].0), x, sums);
     }
 }
 
 impl Codes for Q4Min {
-    const LINES: usize = 4;
+    type Packed = Fours;
 
     #[inline(always)]
-    fn add<S: Simd, const T: usize>(
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     ) {
-        let ints = nibbles(s, panel, group, x, [0; T]);
-        scaled(s, &ints, s.load_f16(&panel.scales[group].0), x, sums);
-        let min = s.load_f16(&panel.mins[group].0);
-        for t in 0..T {
-            sums[t] = s.fma(min, s.splat(x[t].sum), sums[t]);
+        for group in part.first..part.end {
+            let fine = &x.fine[group];
+            let ints = nibbles::<S, W, P, T>(s, part.lines::<W>(group), &x.quads[group], [0; T]);
+            scaled(s, &ints, part, group, fine, sums);
+            for p in 0..P {
+                let min = s.load_f16(&part.panels[p].mins[group].0);
+                for t in 0..T {
+                    sums[p][t] = s.fma(min, s.splat(fine[t].sum), sums[p][t]);
+                }
+            }
         }
     }
 }
 
 impl Codes for Q4K {
-    const LINES: usize = 4;
+    type Packed = Fours;
 
     #[inline(always)]
-    fn add<S: Simd, const T: usize>(
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     ) {
-        let ints = nibbles(s, panel, group, x, [0; T]);
-        let [fine, fine_min] = &panel.bytes[group];
-        let coarse = s.load_f16(&panel.scales[group / SUPER].0);
-        scaled(s, &ints, s.mul(coarse, s.load_u8(fine)), x, sums);
-        let coarse = s.load_f16(&panel.mins[group / SUPER].0);
-        let min = s.mul(coarse, s.load_u8(fine_min));
-        for t in 0..T {
-            sums[t] = s.fma(min, s.splat(-x[t].sum), sums[t]);
+        for first in (part.first..part.end).step_by(SUPER) {
+            let coarse = &x.coarse[first / SUPER];
+            let mut parts = [[s.splat(0.0); T]; P];
+            for group in first..part.end.min(first + SUPER) {
+                let lines = part.lines::<W>(group);
+                let ints = nibbles::<S, W, P, T>(s, lines, &x.quads[group], [0; T]);
+                for p in 0..P {
+                    let fine = s.load_u8(&part.panels[p].bytes[group][0]);
+                    for t in 0..T {
+                        parts[p][t] = s.fma(s.to_float(ints[p][t]), fine, parts[p][t]);
+                    }
+                }
+            }
+            rescaled(s, &parts, part, first, coarse, sums);
+            for p in 0..P {
+                let mins = mins(s, &part.panels[p], first, coarse);
+                let min = s.load_f16(&part.panels[p].mins[first / SUPER].0);
+                for t in 0..T {
+                    let scale = s.mul(min, s.splat(-coarse[t].scale));
+                    sums[p][t] = s.fma(s.to_float(mins[t]), scale, sums[p][t]);
+                }
+            }
         }
     }
 }
 
 impl Codes for Q6K {
-    const LINES: usize = 6;
+    type Packed = Sixes;
 
     #[inline(always)]
-    fn add<S: Simd, const T: usize>(
+    fn add<S: Simd, W: Source, const P: usize, const T: usize>(
         s: S,
-        panel: &Panel<'_>,
-        group: usize,
-        x: &[Quads; T],
-        sums: &mut [S::F; T],
+        part: &Part<'_, P>,
+        x: &Tile<'_, T>,
+        sums: &mut [[S::F; T]; P],
     ) {
-        let lines = &panel.lines[group * 6..][..6];
-        // The two halves of the group, which have scales of their own.
-        let mut ints = [[s.int(0); T]; 2];
-        for t in 0..T {
-            ints[0][t] = s.int(x[t].from6[0]);
-            ints[1][t] = s.int(x[t].from6[1]);
-        }
-        for quad in 0..4 {
-            let (low, high) = s.nibbles(&lines[quad]);
-            let low = s.with_bits(low, &lines[4], quad);
-            let high = s.with_bits(high, &lines[5], quad);
-            for t in 0..T {
-                ints[0][t] = s.dot7(ints[0][t], low, s.quad(&x[t].q[quad]));
+        for first in (part.first..part.end).step_by(SUPER) {
+            let coarse = &x.coarse[first / SUPER];
+            let mut parts = [[s.splat(0.0); T]; P];
+            for group in first..part.end.min(first + SUPER) {
+                let lines = part.lines::<W>(group);
+                W::ahead(s, lines);
+                let at = group - first;
+                let ints = sixes::<S, W, 0, P, T>(s, lines, &x.quads[group], coarse, at);
+                weighed::<S, 0, P, T>(s, &ints, part, group, &mut parts);
+                let ints = sixes::<S, W, 1, P, T>(s, lines, &x.quads[group], coarse, at);
+                weighed::<S, 1, P, T>(s, &ints, part, group, &mut parts);
             }
-            for t in 0..T {
-                ints[1][t] = s.dot7(ints[1][t], high, s.quad(&x[t].q[quad + 4]));
-            }
-        }
-        let coarse = s.load_f16(&panel.scales[group / SUPER].0);
-        let [first, second] = &panel.bytes[group];
-        let first = s.mul(coarse, s.load_i8(first));
-        let second = s.mul(coarse, s.load_i8(second));
-        for t in 0..T {
-            let part = s.mul(s.to_float(ints[0][t]), first);
-            let part = s.fma(s.to_float(ints[1][t]), second, part);
-            sums[t] = s.fma(part, s.splat(x[t].scale), sums[t]);
+            rescaled(s, &parts, part, first, coarse, sums);
         }
     }
+}
+
+/// Inputs `4 at..` and `16 + 4 at..` of each panel.
+#[inline(always)]
+fn pairs<S: Simd, W: Source, const P: usize>(
+    s: S,
+    lines: [&[Line]; P],
+    at: usize,
+) -> [(S::B, S::B); P] {
+    let mut pairs = [W::pair(s, lines[0], at); P];
+    for p in 1..P {
+        pairs[p] = W::pair(s, lines[p], at);
+    }
+    pairs
 }
 
 /// Products with codes of four bits.
 #[inline(always)]
-fn nibbles<S: Simd, const T: usize>(
+fn nibbles<S: Simd, W: Source, const P: usize, const T: usize>(
     s: S,
-    panel: &Panel<'_>,
-    group: usize,
+    lines: [&[Line]; P],
     x: &[Quads; T],
     from: [i32; T],
-) -> [S::I; T] {
-    let lines = &panel.lines[group * 4..][..4];
-    let mut parts = [s.begin4(0); T];
-    for t in 0..T {
-        parts[t] = s.begin4(from[t]);
-    }
-    for line in 0..4 {
-        let (low, high) = s.nibbles(&lines[line]);
+) -> [[S::I; T]; P] {
+    W::ahead(s, lines);
+    let mut parts = [[s.begin4(0); T]; P];
+    for p in 0..P {
         for t in 0..T {
-            parts[t] = s.dot4(parts[t], low, s.quad(&x[t].q[line]));
-        }
-        for t in 0..T {
-            parts[t] = s.dot4(parts[t], high, s.quad(&x[t].q[line + 4]));
+            parts[p][t] = s.begin4(from[t]);
         }
     }
-    let mut sums = [s.int(0); T];
-    for t in 0..T {
-        sums[t] = s.end4(parts[t], from[t]);
+    for at in 0..4 {
+        let pairs = pairs::<S, W, P>(s, lines, at);
+        for t in 0..T {
+            let x = s.quad(&x[t].0[at]);
+            for p in 0..P {
+                parts[p][t] = s.dot4(parts[p][t], pairs[p].0, x);
+            }
+        }
+        for t in 0..T {
+            let x = s.quad(&x[t].0[at + 4]);
+            for p in 0..P {
+                parts[p][t] = s.dot4(parts[p][t], pairs[p].1, x);
+            }
+        }
+    }
+    let mut sums = [[s.int(0); T]; P];
+    for p in 0..P {
+        for t in 0..T {
+            sums[p][t] = s.end4(parts[p][t], from[t]);
+        }
     }
     sums
 }
 
+/// Products with the codes of six bits of a group's first or second 16 inputs (`H` of 0 or 1), which
+/// have a scale of their own.
+#[inline(always)]
+fn sixes<S: Simd, W: Source, const H: usize, const P: usize, const T: usize>(
+    s: S,
+    lines: [&[Line]; P],
+    x: &[Quads; T],
+    coarse: &[Coarse; T],
+    group: usize,
+) -> [[S::I; T]; P] {
+    let mut ints = [[s.int(0); T]; P];
+    for p in 0..P {
+        for t in 0..T {
+            ints[p][t] = s.int(coarse[t].from6[group][H]);
+        }
+    }
+    for at in 0..4 {
+        let pairs = pairs::<S, W, P>(s, lines, at);
+        for t in 0..T {
+            let x = s.quad(&x[t].0[at + 4 * H]);
+            for p in 0..P {
+                let w = if H == 0 { pairs[p].0 } else { pairs[p].1 };
+                ints[p][t] = s.dot7(ints[p][t], w, x);
+            }
+        }
+    }
+    ints
+}
+
+/// Adds integer products times their scale within the super-block.
+#[inline(always)]
+fn weighed<S: Simd, const H: usize, const P: usize, const T: usize>(
+    s: S,
+    ints: &[[S::I; T]; P],
+    part: &Part<'_, P>,
+    group: usize,
+    parts: &mut [[S::F; T]; P],
+) {
+    for p in 0..P {
+        let fine = s.load_i8(&part.panels[p].bytes[group][H]);
+        for t in 0..T {
+            parts[p][t] = s.fma(s.to_float(ints[p][t]), fine, parts[p][t]);
+        }
+    }
+}
+
 /// Adds integer products times the scales of weights and activations.
 #[inline(always)]
-fn scaled<S: Simd, const T: usize>(
+fn scaled<S: Simd, const P: usize, const T: usize>(
     s: S,
-    ints: &[S::I; T],
-    scale: S::F,
-    x: &[Quads; T],
-    sums: &mut [S::F; T],
+    ints: &[[S::I; T]; P],
+    part: &Part<'_, P>,
+    group: usize,
+    fine: &[Fine; T],
+    sums: &mut [[S::F; T]; P],
 ) {
-    for t in 0..T {
-        let scale = s.mul(scale, s.splat(x[t].scale));
-        sums[t] = s.fma(s.to_float(ints[t]), scale, sums[t]);
+    for p in 0..P {
+        let scale = s.load_f16(&part.panels[p].scales[group].0);
+        for t in 0..T {
+            let scale = s.mul(scale, s.splat(fine[t].scale));
+            sums[p][t] = s.fma(s.to_float(ints[p][t]), scale, sums[p][t]);
+        }
     }
+}
+
+/// Adds what a super-block came to times its scale and that of the activations.
+#[inline(always)]
+fn rescaled<S: Simd, const P: usize, const T: usize>(
+    s: S,
+    parts: &[[S::F; T]; P],
+    part: &Part<'_, P>,
+    first: usize,
+    coarse: &[Coarse; T],
+    sums: &mut [[S::F; T]; P],
+) {
+    for p in 0..P {
+        let scale = s.load_f16(&part.panels[p].scales[first / SUPER].0);
+        for t in 0..T {
+            let scale = s.mul(scale, s.splat(coarse[t].scale));
+            sums[p][t] = s.fma(parts[p][t], scale, sums[p][t]);
+        }
+    }
+}
+
+/// Products of a super-block's minimums with the sums of the activations, two groups at a time.
+#[inline(always)]
+fn mins<S: Simd, const T: usize>(
+    s: S,
+    panel: &Panel<'_>,
+    first: usize,
+    coarse: &[Coarse; T],
+) -> [S::I; T] {
+    const NONE: Bytes = Bytes([0; 16]);
+    let mut ints = [s.int(0); T];
+    for pair in 0..SUPER / 2 {
+        let Some([_, one]) = panel.bytes.get(first + 2 * pair) else { break };
+        let two = match panel.bytes.get(first + 2 * pair + 1) {
+            Some([_, two]) => two,
+            None => &NONE,
+        };
+        let both = s.twos(one, two);
+        for t in 0..T {
+            ints[t] = s.dot_twos(ints[t], both, &coarse[t].sums[pair]);
+        }
+    }
+    ints
 }

@@ -1,107 +1,19 @@
 //! Products with weights kept as codes: sums of integers, a scale for each group of 32 inputs.
 #![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
-use std::{cell::RefCell, ops::Range};
+use std::ops::Range;
 
 use super::{
     Panels,
-    codes::{self, Codes, Panel},
+    activations::{Activations, FEW, borrow_sums, return_sums},
+    codes::{self, Codes, Panel, Part},
+    source::{Opened, Source, open},
 };
 use crate::{
-    Format, Pool,
-    isa::{Kernel, dispatch},
-    matrix::{GROUP, Store},
-    quantised::{Quads, quantise},
-    share::Share,
-    simd::Simd,
+    Format,
+    matrix::{Parts, SUPER, Store},
+    simd::{Floats, Line, Simd},
 };
-
-thread_local! {
-    /// Kept from call to call: fresh memory would be mapped page by page each time.
-    static SCRATCH: RefCell<Vec<Quads>> = const { RefCell::new(Vec::new()) };
-}
-
-pub(super) fn borrow_scratch() -> Vec<Quads> {
-    SCRATCH.take()
-}
-
-pub(super) fn return_scratch(quads: Vec<Quads>) {
-    SCRATCH.set(quads);
-}
-
-/// Quantised activations in tiles of tokens, each tile group by group:
-/// `[tile][group][token of the tile]`. The last tile holds what is left.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Activations<'a> {
-    quads: &'a [Quads],
-    groups: usize,
-    tile: usize,
-}
-
-pub(super) fn activations<'a>(
-    pool: &Pool,
-    x: &[f32],
-    tokens: usize,
-    quads: &'a mut Vec<Quads>,
-) -> Activations<'a> {
-    /// Below so many values, another thread takes longer to be told than to do it.
-    const ALONE: usize = 1 << 14;
-    let cols = x.len() / tokens;
-    let groups = cols.div_ceil(GROUP);
-    let len = tokens * groups;
-    if quads.len() < len {
-        quads.resize(len, Quads::default());
-    }
-    let quads = &mut quads[..len];
-    let share = Share::new(quads);
-    // As even as they come: nine tokens are five and four, not eight and one.
-    let tile = tokens.div_ceil(tokens.div_ceil(dispatch(pool.isa(), TileOf)));
-    let size = if x.len() < ALONE { usize::MAX } else { 1 };
-    pool.chunks(tokens.div_ceil(tile), size, |tiles| {
-        let tokens = tiles.start * tile..tokens.min(tiles.end * tile);
-        #[expect(unsafe_code, reason = "tiles of one slice")]
-        // SAFETY: `chunks` gives each tile once, and tiles do not overlap.
-        let quads = unsafe { share.part(tokens.start * groups..tokens.end * groups) };
-        let x = &x[tokens.start * cols..tokens.end * cols];
-        dispatch(pool.isa(), Quantise { x, cols, quads, groups, tile });
-    });
-    Activations { quads, groups, tile }
-}
-
-struct TileOf;
-
-impl Kernel for TileOf {
-    type Output = usize;
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        S::TILE
-    }
-}
-
-struct Quantise<'a> {
-    x: &'a [f32],
-    cols: usize,
-    quads: &'a mut [Quads],
-    groups: usize,
-    tile: usize,
-}
-
-impl Kernel for Quantise<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        if self.cols == 0 {
-            return;
-        }
-        let tiles = self.quads.chunks_mut(self.tile * self.groups);
-        for (x, quads) in self.x.chunks(self.tile * self.cols).zip(tiles) {
-            let step = x.len() / self.cols;
-            for (token, x) in x.chunks_exact(self.cols).enumerate() {
-                quantise(s, x, &mut quads[token..], step);
-            }
-        }
-    }
-}
 
 #[inline(always)]
 pub(super) fn panels<S: Simd>(s: S, job: &Panels<'_>) {
@@ -117,65 +29,232 @@ pub(super) fn panels<S: Simd>(s: S, job: &Panels<'_>) {
 
 #[inline(always)]
 fn each<S: Simd, C: Codes>(s: S, job: &Panels<'_>) {
-    /// What stays in the second-level cache beside the weights.
-    const CACHED: usize = 384 << 10;
-    let Activations { groups, tile, .. } = job.activations;
-    let token_bytes = (groups * size_of::<Quads>()).max(1);
-    let tokens_cached = (CACHED / token_bytes / tile).max(1) * tile;
-    for from in (0..job.tokens).step_by(tokens_cached) {
-        let tokens = from..job.tokens.min(from + tokens_cached);
-        for panel in job.panels.clone() {
-            tiles::<S, C>(s, job, panel, tokens.clone());
-        }
+    let matrix = job.product.matrix;
+    let (Store::Codes(codes), Some(parts)) = (&matrix.store, matrix.format().parts()) else {
+        return;
+    };
+    let x = if parts.supers { job.coarse } else { job.fine };
+    let of = Of { codes, parts, x };
+    if job.tokens > FEW {
+        blocks::<S, C>(s, job, &of);
+        return;
+    }
+    for panel in job.panels.clone() {
+        straight::<S, C>(s, job, &of, panel);
     }
 }
 
-/// A panel times these tokens, tile by tile.
+/// What a product is made of.
+struct Of<'a> {
+    codes: &'a crate::matrix::Codes,
+    parts: Parts,
+    x: Activations<'a>,
+}
+
+impl Of<'_> {
+    #[inline(always)]
+    fn panel(&self, at: usize) -> Panel<'_> {
+        Panel::of(self.codes, self.parts, at, self.x.groups)
+    }
+}
+
+/// Calls `$f::<S, C, T>` for the `T` that `$len` is. Where four is a full tile, more is not compiled.
+macro_rules! with_len {
+    ($len:expr, $f:ident, $($argument:expr),+) => {
+        match $len {
+            1 => $f::<S, C, 1>($($argument),+),
+            2 => $f::<S, C, 2>($($argument),+),
+            3 => $f::<S, C, 3>($($argument),+),
+            4 => $f::<S, C, 4>($($argument),+),
+            5 if S::TILE > 4 => $f::<S, C, 5>($($argument),+),
+            6 if S::TILE > 4 => $f::<S, C, 6>($($argument),+),
+            7 if S::TILE > 4 => $f::<S, C, 7>($($argument),+),
+            8 if S::TILE > 4 => $f::<S, C, 8>($($argument),+),
+            _ => {}
+        }
+    };
+}
+
+/// A panel times some tiles, each in one go.
 #[inline(always)]
-fn tiles<S: Simd, C: Codes>(s: S, job: &Panels<'_>, panel: usize, tokens: Range<usize>) {
-    let Activations { groups, tile, quads } = job.activations;
-    for token in tokens.clone().step_by(tile) {
-        let len = tile.min(tokens.end - token);
-        let x = &quads[token * groups..(token + len) * groups];
-        match len {
-            1 => one::<S, C, 1>(s, job, panel, token, x),
-            2 => one::<S, C, 2>(s, job, panel, token, x),
-            3 => one::<S, C, 3>(s, job, panel, token, x),
-            4 => one::<S, C, 4>(s, job, panel, token, x),
-            // Where four is a full tile, these are not compiled.
-            5 if S::TILE > 4 => one::<S, C, 5>(s, job, panel, token, x),
-            6 if S::TILE > 4 => one::<S, C, 6>(s, job, panel, token, x),
-            7 if S::TILE > 4 => one::<S, C, 7>(s, job, panel, token, x),
-            8 if S::TILE > 4 => one::<S, C, 8>(s, job, panel, token, x),
+fn straight<S: Simd, C: Codes>(s: S, job: &Panels<'_>, of: &Of<'_>, at: usize) {
+    for token in (0..job.tokens).step_by(of.x.tile) {
+        with_len!(of.x.tile.min(job.tokens - token), straight_tile, s, job, of, at, token);
+    }
+}
+
+#[inline(always)]
+fn straight_tile<S: Simd, C: Codes, const T: usize>(
+    s: S,
+    job: &Panels<'_>,
+    of: &Of<'_>,
+    at: usize,
+    token: usize,
+) {
+    let panel = of.panel(at);
+    let part = Part { panels: [panel], lines: [panel.lines], first: 0, end: of.x.groups };
+    let mut sums = [[s.splat(0.0); T]];
+    C::add::<S, C::Packed, 1, T>(s, &part, &of.x.tile(token), &mut sums);
+    for t in 0..T {
+        job.put(s, at, token + t, sums[0][t]);
+    }
+}
+
+/// The most groups of a panel that are unpacked at a time, to 16 KiB: they stay in the first-level
+/// cache while all tiles come by. Whole super-blocks.
+const OPEN: usize = 4 * SUPER;
+
+/// Tokens whose activations for so many groups (400 KiB) stay in the second-level cache while all
+/// panels come by.
+const BLOCK: usize = 256;
+
+type Opening = [Line; OPEN * Opened::LINES];
+
+/// All panels times many tokens: some inputs at a time, so that codes are unpacked once for all
+/// tiles and activations are read from a cache by all panels. The order of each sum is as in one go.
+#[inline(always)]
+fn blocks<S: Simd, C: Codes>(s: S, job: &Panels<'_>, of: &Of<'_>) {
+    let mut opened: [Opening; 2] = [[Line([0; 64]); OPEN * Opened::LINES]; 2];
+    let block = even(job.tokens, BLOCK).next_multiple_of(of.x.tile);
+    let open = even(of.x.groups, OPEN).next_multiple_of(SUPER);
+    let mut kept = borrow_sums(job.panels.len() * block.min(job.tokens));
+    for from in (0..job.tokens).step_by(block) {
+        let tokens = from..job.tokens.min(from + block);
+        let count = tokens.len();
+        let sums = &mut kept[..job.panels.len() * count];
+        sums.fill(Floats::default());
+        for first in (0..of.x.groups).step_by(open) {
+            let groups = first..of.x.groups.min(first + open);
+            let mut panels = job.panels.clone().step_by(S::BLOCK.1);
+            for sums in sums.chunks_mut(S::BLOCK.1 * count) {
+                let Some(at) = panels.next() else { break };
+                let tokens = tokens.clone();
+                let next =
+                    Packed { at: at + S::BLOCK.1, end: job.panels.end, groups: groups.clone() };
+                if sums.len() == 2 * count {
+                    let part = opened_part::<S, C, 2>(s, of, at, groups.clone(), &mut opened);
+                    tiles::<S, C, 2>(s, of, &part, tokens, sums, next.lines::<C, 2>(of));
+                } else {
+                    let part = opened_part::<S, C, 1>(s, of, at, groups.clone(), &mut opened);
+                    tiles::<S, C, 1>(s, of, &part, tokens, sums, next.lines::<C, 1>(of));
+                }
+            }
+        }
+        for (index, token) in tokens.enumerate() {
+            for (at, sums) in job.panels.clone().zip(sums.chunks_exact(count)) {
+                job.put(s, at, token, s.load(&sums[index].0));
+            }
+        }
+    }
+    return_sums(kept);
+}
+
+/// The size of pieces of at most `most` that are as even as they come.
+#[inline(always)]
+fn even(all: usize, most: usize) -> usize {
+    all.div_ceil(all.div_ceil(most).max(1))
+}
+
+/// What is to be unpacked next.
+struct Packed {
+    at: usize,
+    end: usize,
+    groups: Range<usize>,
+}
+
+impl Packed {
+    /// Its lines in memory, panel by panel; none where there is none.
+    #[inline(always)]
+    fn lines<'a, C: Codes, const P: usize>(&self, of: &'a Of<'_>) -> [&'a [Line]; P] {
+        let mut lines: [&[Line]; P] = [&[]; P];
+        for p in 0..P {
+            if self.at + p < self.end {
+                let from = C::Packed::LINES * self.groups.start;
+                let to = C::Packed::LINES * self.groups.end;
+                lines[p] = &of.panel(self.at + p).lines[from..to];
+            }
+        }
+        lines
+    }
+}
+
+/// These groups of the `P` panels from this one on, unpacked.
+#[inline(always)]
+fn opened_part<'a, S: Simd, C: Codes, const P: usize>(
+    s: S,
+    of: &'a Of<'_>,
+    at: usize,
+    groups: Range<usize>,
+    opened: &'a mut [Opening; 2],
+) -> Part<'a, P> {
+    let packed = C::Packed::LINES * groups.start..C::Packed::LINES * groups.end;
+    let mut panels = [of.panel(at); P];
+    for p in 0..P {
+        panels[p] = of.panel(at + p);
+        open::<S, C::Packed>(s, &panels[p].lines[packed.clone()], &mut opened[p]);
+    }
+    let mut lines: [&[Line]; P] = [&[]; P];
+    for p in 0..P {
+        lines[p] = &opened[p];
+    }
+    Part { panels, lines, first: groups.start, end: groups.end }
+}
+
+#[inline(always)]
+fn tiles<S: Simd, C: Codes, const P: usize>(
+    s: S,
+    of: &Of<'_>,
+    part: &Part<'_, P>,
+    tokens: Range<usize>,
+    sums: &mut [Floats],
+    next: [&[Line]; P],
+) {
+    let (tile, count) = (of.x.tile, tokens.len());
+    let share = next[0].len().div_ceil(count.div_ceil(tile)).max(1);
+    let mut shares = next.map(|lines| lines.chunks(share));
+    for from in (0..count).step_by(tile) {
+        for p in 0..P {
+            for line in shares[p].next().unwrap_or_default() {
+                s.prefetch(line, 0);
+            }
+        }
+        let token = tokens.start + from;
+        match tile.min(count - from) {
+            1 => opened_tile::<S, C, P, 1>(s, of, part, token, &mut sums[from..], count),
+            2 => opened_tile::<S, C, P, 2>(s, of, part, token, &mut sums[from..], count),
+            3 => opened_tile::<S, C, P, 3>(s, of, part, token, &mut sums[from..], count),
+            4 => opened_tile::<S, C, P, 4>(s, of, part, token, &mut sums[from..], count),
+            5 if S::BLOCK.0 > 4 => {
+                opened_tile::<S, C, P, 5>(s, of, part, token, &mut sums[from..], count);
+            }
+            6 if S::BLOCK.0 > 4 => {
+                opened_tile::<S, C, P, 6>(s, of, part, token, &mut sums[from..], count);
+            }
             _ => {}
         }
     }
 }
 
-/// One panel times `T` tokens.
+/// `T` tokens of each panel; its sums of all tokens are `each` apart.
 #[inline(always)]
-fn one<S: Simd, C: Codes, const T: usize>(
+fn opened_tile<S: Simd, C: Codes, const P: usize, const T: usize>(
     s: S,
-    job: &Panels<'_>,
-    index: usize,
+    of: &Of<'_>,
+    part: &Part<'_, P>,
     token: usize,
-    x: &[Quads],
+    kept: &mut [Floats],
+    each: usize,
 ) {
-    let matrix = job.product.matrix;
-    let (Store::Codes(codes), Some(parts)) = (&matrix.store, matrix.format().parts()) else {
-        return;
-    };
-    let panel = Panel::of(codes, parts, index, job.activations.groups);
-    let mut sums = [s.splat(0.0); T];
-    let (x, _) = x.as_chunks::<T>();
-    for (group, x) in x.iter().enumerate() {
-        // Later tiles find the weights in the cache.
-        if token == 0 {
-            panel.prefetch(s, C::LINES, group);
+    let mut sums = [[s.splat(0.0); T]; P];
+    for p in 0..P {
+        for t in 0..T {
+            sums[p][t] = s.load(&kept[p * each + t].0);
         }
-        C::add(s, &panel, group, x, &mut sums);
     }
-    for t in 0..T {
-        job.put(s, index, token + t, sums[t]);
+    C::add::<S, Opened, P, T>(s, part, &of.x.tile(token), &mut sums);
+    for p in 0..P {
+        for t in 0..T {
+            s.store(sums[p][t], &mut kept[p * each + t].0);
+        }
     }
 }

@@ -34,11 +34,11 @@ pub(crate) fn rows_of(matrix: &Matrix) -> Vec<f32> {
     all
 }
 
-/// Activations as the formats of codes round them: 32 of a row share a scale.
-fn rounded(x: &[f32], cols: usize) -> Vec<f32> {
+/// Activations as the formats of codes round them: so many of a row share a scale.
+fn rounded(x: &[f32], cols: usize, width: usize) -> Vec<f32> {
     let mut out = Vec::new();
     for row in x.chunks(cols) {
-        for group in row.chunks(32) {
+        for group in row.chunks(width) {
             let most = group.iter().fold(0.0f32, |most, v| most.max(v.abs()));
             if most == 0.0 {
                 out.extend(group);
@@ -54,8 +54,11 @@ fn rounded(x: &[f32], cols: usize) -> Vec<f32> {
 /// The product by its definition.
 fn reference(matrix: &Matrix, x: &[f32], tokens: usize) -> Vec<f32> {
     let (weights, cols) = (rows_of(matrix), matrix.cols());
-    let codes = !matches!(matrix.format(), Format::F32 | Format::Bf16 | Format::F16);
-    let x = if codes { rounded(x, cols) } else { x.to_vec() };
+    let x = match matrix.format() {
+        Format::F32 | Format::Bf16 | Format::F16 => x.to_vec(),
+        Format::Q8 | Format::Q4 | Format::Q4Min => rounded(x, cols, 32),
+        Format::Q4K | Format::Q6K => rounded(x, cols, 256),
+    };
     let mut out = Vec::new();
     for token in 0..tokens {
         for row in 0..matrix.rows() {

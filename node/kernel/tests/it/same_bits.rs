@@ -31,6 +31,24 @@ fn a_row_of_a_product_is_the_same_in_any_company() {
 }
 
 #[test]
+fn many_tokens_and_inputs_are_cut_without_a_trace() {
+    let (rows, cols) = (70, 1_300);
+    for isa in Isa::available() {
+        let pool = Pool::with_isa(2, isa);
+        for format in FORMATS {
+            let matrix = matrix(format, rows, cols, 5);
+            let x = numbers(6, 300 * cols);
+            let all = product(&pool, &matrix, &x, 300);
+            for token in [0, 5, 6, 149, 150, 256, 299] {
+                let alone = product(&pool, &matrix, &x[token * cols..][..cols], 1);
+                let at = token * rows;
+                assert_eq!(all[at..at + rows], alone, "{format:?} {pool:?} {token}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_prompt_may_be_cut_anywhere() {
     for isa in Isa::available() {
         for (heads, kv_heads, dim, window) in
