@@ -208,30 +208,39 @@ impl Matrix {
         }
     }
 
-    /// Writes a group's codes over zeros: what lies past the last input stays zero.
+    /// Writes a group's codes; what lies past the last input does not count.
     fn put_codes(&mut self, row: usize, group: usize, from: &[i8; GROUP]) {
         let (inside, format) = (self.cols.saturating_sub(group * GROUP), self.format);
         let place = (row / ROWS) * self.groups() + group;
         let Some(parts) = format.parts() else { return };
-        let Store::Codes(codes) = &mut self.store else { return };
-        for (input, code) in from.iter().enumerate().take(inside) {
-            let mut or = |line: usize, bits: u8| {
-                let line = codes.lines.get_mut(place * parts.lines + line);
-                let byte = line.and_then(|l| l.0.get_mut(row % ROWS * 4 + input % 4));
-                if let Some(byte) = byte {
-                    *byte |= bits;
+        let Store::Codes(store) = &mut self.store else { return };
+        let lines = store.lines.iter_mut().skip(place * parts.lines).take(parts.lines);
+        // Of each line, the four bytes of this row.
+        let mut lines = lines.filter_map(|line| line.0.as_chunks_mut::<4>().0.get_mut(row % ROWS));
+        let mut codes = from.map(i8::cast_unsigned);
+        codes.iter_mut().skip(inside).for_each(|code| *code = 0);
+        if format == Format::Q6K {
+            codes = codes.map(|code| code.wrapping_add(32));
+        }
+        let (fours, _) = codes.as_chunks::<4>();
+        if format == Format::Q8 {
+            lines.zip(fours).for_each(|(line, four)| *line = four.map(|code| code ^ 0x80));
+            return;
+        }
+        let (low, high) = fours.split_at(fours.len() / 2);
+        for ((low, high), line) in low.iter().zip(high).zip(&mut lines) {
+            for ((byte, low), high) in line.iter_mut().zip(low).zip(high) {
+                *byte = (low & 15) | (high << 4);
+            }
+        }
+        if format == Format::Q6K {
+            for (half, line) in [low, high].into_iter().zip(lines) {
+                *line = [0; 4];
+                for (quad, four) in half.iter().enumerate() {
+                    for (byte, code) in line.iter_mut().zip(four) {
+                        *byte |= ((code >> 4) & 3) << (2 * quad);
+                    }
                 }
-            };
-            let (quad, shift) = (input / 4 % 4, input / 16 * 4);
-            let code = code.cast_unsigned();
-            match format {
-                Format::Q8 => or(input / 4, code ^ 0x80),
-                Format::Q6K => {
-                    let code = code.wrapping_add(32);
-                    or(quad, (code & 15) << shift);
-                    or(4 + input / 16, ((code >> 4) & 3) << (2 * quad));
-                }
-                _ => or(quad, (code & 15) << shift),
             }
         }
     }
