@@ -53,10 +53,46 @@ async fn every_client_works_with_only_its_base_url_changed() {
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 
+/// The scripts of [`PYTHON`] whose environments `real_model.py` runs in, and what it calls them.
+const SDKS: [(&str, &str); 6] = [
+    ("openai_python", "openai"),
+    ("anthropic_python", "anthropic"),
+    ("langchain_openai_chat", "langchain"),
+    ("litellm_sdk", "litellm"),
+    ("pydantic_ai_agent", "pydantic_ai"),
+    ("instructor_openai", "instructor"),
+];
+
+#[tokio::test]
+async fn a_real_small_model_chats_sensibly_in_every_client() {
+    if std::env::var_os("SHOAL_TEST_CLIENTS").is_none() {
+        eprintln!("left out: fetches SmolLM2-135M (100 MB); SHOAL_TEST_CLIENTS=1 runs it");
+        return;
+    }
+    let swarm = LiveSwarm::start(&["shoal-sum", "smollm2-135m"]);
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/clients");
+    let mut failed = Vec::new();
+    for (environment, sdk) in SDKS {
+        let packages = PYTHON.iter().find(|(_, script)| script.starts_with(environment)).unwrap().0;
+        let python = tools::python(environment, packages).unwrap();
+        failed
+            .extend(run(Command::new(python).arg(scripts.join("real_model.py")).arg(sdk), &swarm));
+    }
+    let copy = tools::npm("clients", NPM).unwrap().join("real_model.mjs");
+    std::fs::copy(scripts.join("real_model.mjs"), &copy).unwrap();
+    failed.extend(run(Command::new("node").arg(copy), &swarm));
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    let client = Client::with_config(config(&swarm));
+    let message = "What is the capital of France? Answer with one word.";
+    let asked =
+        CreateChatCompletionRequest { temperature: Some(0.0), ..asked("smollm2-135m", message) };
+    let answer = client.chat().create(asked).await.unwrap();
+    let text = answer.choices[0].message.content.clone().unwrap();
+    assert!(text.contains("Paris"), "{text}");
+}
+
 async fn async_openai_gets_the_answer(swarm: &LiveSwarm) {
-    let config =
-        OpenAIConfig::new().with_api_base(format!("{}/v1", swarm.base)).with_api_key("none");
-    let client = Client::with_config(config);
+    let client = Client::with_config(config(swarm));
     let models = client.models().list().await.unwrap();
     for model in MODELS.iter().chain(&["shoal"]) {
         assert!(models.data.iter().any(|listed| listed.id == *model), "{model} is not listed");
@@ -79,11 +115,16 @@ async fn async_openai_gets_the_answer(swarm: &LiveSwarm) {
     }
 }
 
+fn config(swarm: &LiveSwarm) -> OpenAIConfig {
+    OpenAIConfig::new().with_api_base(format!("{}/v1", swarm.base)).with_api_key("none")
+}
+
 fn question(model: &str) -> CreateChatCompletionRequest {
-    let message = ChatCompletionRequestUserMessageArgs::default()
-        .content("What is 47 + 385?")
-        .build()
-        .unwrap();
+    asked(model, "What is 47 + 385?")
+}
+
+fn asked(model: &str, message: &str) -> CreateChatCompletionRequest {
+    let message = ChatCompletionRequestUserMessageArgs::default().content(message).build().unwrap();
     CreateChatCompletionRequestArgs::default()
         .model(model)
         .messages([message.into()])
