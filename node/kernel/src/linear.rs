@@ -2,6 +2,8 @@
 //!
 //! At one token they are bound by reading the weights, at many by arithmetic. So tokens go in tiles
 //! that share each load of weights, and all matrices that read the same input in one parallel region.
+//! With many tokens codes are unpacked once for all tiles (`quant`), in an order that keeps what is
+//! read again in the caches.
 #![expect(
     clippy::indexing_slicing,
     reason = "offsets follow from shapes that are checked at the top"

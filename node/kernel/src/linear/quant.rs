@@ -58,18 +58,18 @@ impl Of<'_> {
     }
 }
 
-/// Calls `$f::<S, C, T>` for the `T` that `$len` is. Where four is a full tile, more is not compiled.
+/// Calls `$f` for the `T` that `$len` is. What a full tile has not is not compiled.
 macro_rules! with_len {
-    ($len:expr, $f:ident, $($argument:expr),+) => {
+    ($len:expr, $full:expr, $f:ident<$($generic:ident),+>, $($argument:expr),+) => {
         match $len {
-            1 => $f::<S, C, 1>($($argument),+),
-            2 => $f::<S, C, 2>($($argument),+),
-            3 => $f::<S, C, 3>($($argument),+),
-            4 => $f::<S, C, 4>($($argument),+),
-            5 if S::TILE > 4 => $f::<S, C, 5>($($argument),+),
-            6 if S::TILE > 4 => $f::<S, C, 6>($($argument),+),
-            7 if S::TILE > 4 => $f::<S, C, 7>($($argument),+),
-            8 if S::TILE > 4 => $f::<S, C, 8>($($argument),+),
+            1 => $f::<$($generic),+, 1>($($argument),+),
+            2 => $f::<$($generic),+, 2>($($argument),+),
+            3 => $f::<$($generic),+, 3>($($argument),+),
+            4 => $f::<$($generic),+, 4>($($argument),+),
+            5 if $full > 4 => $f::<$($generic),+, 5>($($argument),+),
+            6 if $full > 4 => $f::<$($generic),+, 6>($($argument),+),
+            7 if $full > 6 => $f::<$($generic),+, 7>($($argument),+),
+            8 if $full > 6 => $f::<$($generic),+, 8>($($argument),+),
             _ => {}
         }
     };
@@ -79,7 +79,8 @@ macro_rules! with_len {
 #[inline(always)]
 fn straight<S: Simd, C: Codes>(s: S, job: &Panels<'_>, of: &Of<'_>, at: usize) {
     for token in (0..job.tokens).step_by(of.x.tile) {
-        with_len!(of.x.tile.min(job.tokens - token), straight_tile, s, job, of, at, token);
+        let len = of.x.tile.min(job.tokens - token);
+        with_len!(len, S::TILE, straight_tile<S, C>, s, job, of, at, token);
     }
 }
 
@@ -128,15 +129,15 @@ fn blocks<S: Simd, C: Codes>(s: S, job: &Panels<'_>, of: &Of<'_>) {
             let mut panels = job.panels.clone().step_by(S::BLOCK.1);
             for sums in sums.chunks_mut(S::BLOCK.1 * count) {
                 let Some(at) = panels.next() else { break };
-                let tokens = tokens.clone();
-                let next =
-                    Packed { at: at + S::BLOCK.1, end: job.panels.end, groups: groups.clone() };
+                let (tokens, next) = (tokens.clone(), at + S::BLOCK.1..job.panels.end);
                 if sums.len() == 2 * count {
-                    let part = opened_part::<S, C, 2>(s, of, at, groups.clone(), &mut opened);
-                    tiles::<S, C, 2>(s, of, &part, tokens, sums, next.lines::<C, 2>(of));
+                    let part = opened_part::<S, C, 2>(s, of, at, &groups, &mut opened);
+                    let next = packed::<C, 2>(of, next, &groups);
+                    tiles::<S, C, 2>(s, of, &part, tokens, sums, next);
                 } else {
-                    let part = opened_part::<S, C, 1>(s, of, at, groups.clone(), &mut opened);
-                    tiles::<S, C, 1>(s, of, &part, tokens, sums, next.lines::<C, 1>(of));
+                    let part = opened_part::<S, C, 1>(s, of, at, &groups, &mut opened);
+                    let next = packed::<C, 1>(of, next, &groups);
+                    tiles::<S, C, 1>(s, of, &part, tokens, sums, next);
                 }
             }
         }
@@ -155,27 +156,20 @@ fn even(all: usize, most: usize) -> usize {
     all.div_ceil(all.div_ceil(most).max(1))
 }
 
-/// What is to be unpacked next.
-struct Packed {
-    at: usize,
-    end: usize,
-    groups: Range<usize>,
-}
-
-impl Packed {
-    /// Its lines in memory, panel by panel; none where there is none.
-    #[inline(always)]
-    fn lines<'a, C: Codes, const P: usize>(&self, of: &'a Of<'_>) -> [&'a [Line]; P] {
-        let mut lines: [&[Line]; P] = [&[]; P];
-        for p in 0..P {
-            if self.at + p < self.end {
-                let from = C::Packed::LINES * self.groups.start;
-                let to = C::Packed::LINES * self.groups.end;
-                lines[p] = &of.panel(self.at + p).lines[from..to];
-            }
-        }
-        lines
+/// The lines of these groups as they lie in memory, of the first `P` of these panels; none where there
+/// are fewer.
+#[inline(always)]
+fn packed<'a, C: Codes, const P: usize>(
+    of: &'a Of<'_>,
+    panels: Range<usize>,
+    groups: &Range<usize>,
+) -> [&'a [Line]; P] {
+    let each = C::Packed::LINES;
+    let mut lines: [&[Line]; P] = [&[]; P];
+    for (lines, at) in lines.iter_mut().zip(panels) {
+        *lines = &of.panel(at).lines[each * groups.start..each * groups.end];
     }
+    lines
 }
 
 /// These groups of the `P` panels from this one on, unpacked.
@@ -184,14 +178,14 @@ fn opened_part<'a, S: Simd, C: Codes, const P: usize>(
     s: S,
     of: &'a Of<'_>,
     at: usize,
-    groups: Range<usize>,
+    groups: &Range<usize>,
     opened: &'a mut [Opening; 2],
 ) -> Part<'a, P> {
-    let packed = C::Packed::LINES * groups.start..C::Packed::LINES * groups.end;
+    let packed = packed::<C, P>(of, at..at + P, groups);
     let mut panels = [of.panel(at); P];
     for p in 0..P {
         panels[p] = of.panel(at + p);
-        open::<S, C::Packed>(s, &panels[p].lines[packed.clone()], &mut opened[p]);
+        open::<S, C::Packed>(s, packed[p], &mut opened[p]);
     }
     let mut lines: [&[Line]; P] = [&[]; P];
     for p in 0..P {
@@ -200,6 +194,7 @@ fn opened_part<'a, S: Simd, C: Codes, const P: usize>(
     Part { panels, lines, first: groups.start, end: groups.end }
 }
 
+/// All tiles times some inputs of `P` panels; meanwhile `next` is asked for.
 #[inline(always)]
 fn tiles<S: Simd, C: Codes, const P: usize>(
     s: S,
@@ -219,19 +214,8 @@ fn tiles<S: Simd, C: Codes, const P: usize>(
             }
         }
         let token = tokens.start + from;
-        match tile.min(count - from) {
-            1 => opened_tile::<S, C, P, 1>(s, of, part, token, &mut sums[from..], count),
-            2 => opened_tile::<S, C, P, 2>(s, of, part, token, &mut sums[from..], count),
-            3 => opened_tile::<S, C, P, 3>(s, of, part, token, &mut sums[from..], count),
-            4 => opened_tile::<S, C, P, 4>(s, of, part, token, &mut sums[from..], count),
-            5 if S::BLOCK.0 > 4 => {
-                opened_tile::<S, C, P, 5>(s, of, part, token, &mut sums[from..], count);
-            }
-            6 if S::BLOCK.0 > 4 => {
-                opened_tile::<S, C, P, 6>(s, of, part, token, &mut sums[from..], count);
-            }
-            _ => {}
-        }
+        let (len, sums) = (tile.min(count - from), &mut sums[from..]);
+        with_len!(len, S::BLOCK.0, opened_tile<S, C, P>, s, of, part, token, sums, count);
     }
 }
 
