@@ -84,6 +84,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// For work that holds no conversation: a base model, which has no template, can do it too.
+    fn without_talk(&self) -> Self {
+        Self { template: Choice::Plain, ..self.clone() }
+    }
+
     fn decoder(&self, shape: &Shape) -> Settings {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = match self.threads {

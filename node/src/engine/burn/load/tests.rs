@@ -4,7 +4,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::folder::{Kept, config, put, tensors, tiny, tokenizer, weights, words};
+use crate::{
+    engine::burn::bench,
+    model::folder::{Kept, config, put, tensors, tiny, tokenizer, weights, words},
+    pull::{Found, Place},
+};
 
 fn complaint(folder: &TempDir) -> String {
     let files = Files::folder(folder.path()).unwrap();
@@ -45,6 +49,16 @@ fn a_model_without_template_or_end_cannot_be_talked_to() {
     let broken = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
     put(&folder, "tokenizer_config.json", &broken);
     assert!(complaint(&folder).starts_with("DIR: the chat template: "));
+}
+
+#[test]
+fn a_model_without_template_can_be_measured() {
+    let folder = tiny(64, Kept::F32);
+    put(&folder, "tokenizer_config.json", &json!({ "eos_token": "<eos>" }));
+    let place = Place::Folder(folder.path().to_owned());
+    let found = Found { name: "base".to_owned(), place };
+    let report = bench::measure(&found, &Options::default()).unwrap();
+    assert!(report.parameters > 0 && report.decode.len() == 3);
 }
 
 #[test]
