@@ -3,7 +3,7 @@
 //! ```text
 //! collect    asks a running gateway the held-out questions  -> records (JSON Lines)
 //! methods    what each way to pick an answer would have said -> right or wrong, tokens, seconds
-//! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart (SVG)
+//! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart, reliability (SVG)
 //! replay     the gateway's own ranking over kept records, with other settings
 //! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
 //! real       real models, every kind of ballot            -> docs/consensus-real.md
@@ -18,6 +18,7 @@ pub mod stats;
 pub mod table;
 pub mod report;
 pub mod chart;
+pub mod reliability;
 pub mod replay;
 pub mod ablate;
 pub mod ablations;

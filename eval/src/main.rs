@@ -15,7 +15,7 @@ use shoal_eval::{
     collect::{self, Plan},
     launch, real,
     record::Asked,
-    recorded,
+    recorded, reliability,
     replay::{self, Gold},
     report,
     table::Table,
@@ -63,9 +63,15 @@ struct Recorded {
     /// Draws of gold and of order behind the figures of the simulated sets.
     #[arg(long, default_value_t = 4)]
     simulated: u64,
-    /// Leaves out the curves with bad members.
+    /// Measures what bad members do instead, and writes consensus-adversaries.
     #[arg(long)]
-    no_curves: bool,
+    curves: bool,
+    /// Draws behind each point of a curve.
+    #[arg(long, default_value_t = 6)]
+    curve_draws: u64,
+    /// Rounds of each of these draws.
+    #[arg(long, default_value_t = 120)]
+    curve_rounds: usize,
     /// Only sets whose names hold this; prints them and writes no page.
     #[arg(long, default_value = "")]
     only: String,
@@ -113,7 +119,7 @@ struct Out {
     /// Records, one question a line.
     #[arg(long, default_value = "target/eval/rounds.jsonl")]
     records: PathBuf,
-    /// Folder for EVAL.md, eval.json and eval.svg.
+    /// Folder for EVAL.md, eval.json and their figures.
     #[arg(long, default_value = "docs")]
     docs: PathBuf,
 }
@@ -202,6 +208,8 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
     put(&out.docs.join("EVAL.md"), &page)?;
     put(&out.docs.join("eval.json"), &(serde_json::to_string_pretty(&table)? + "\n"))?;
     put(&out.docs.join("eval.svg"), &chart::svg(&table))?;
+    let diagram = reliability::svg(&table.reliability, table.calibration_error);
+    put(&out.docs.join(report::RELIABILITY), &diagram)?;
     println!("{page}\nwritten: {}", out.docs.join("EVAL.md").display());
     Ok(())
 }
@@ -229,6 +237,9 @@ fn put(path: &Path, text: &str) -> Result<()> {
 fn recorded_all(options: &Recorded) -> Result<()> {
     let settings = (options.set.iter())
         .try_fold(shoal_gateway::replay::Settings::default(), |all, one| all.with(one))?;
+    if options.curves {
+        return curves_all(options, &settings);
+    }
     let scale = recorded::Scale {
         settings,
         only: options.only.clone(),
@@ -236,7 +247,6 @@ fn recorded_all(options: &Recorded) -> Result<()> {
         panels: options.panels,
         simulated: options.simulated,
         everybody: true,
-        curves: !options.no_curves,
     };
     let found = recorded::measure(&options.shared, &scale)?;
     let page = recorded::page::markdown(&found, "shoal-eval recorded");
@@ -250,6 +260,27 @@ fn recorded_all(options: &Recorded) -> Result<()> {
     let figures = serde_json::to_string_pretty(&found)? + "\n";
     put(&options.docs.join("consensus-recorded.json"), &figures)?;
     println!("{page}");
+    Ok(())
+}
+
+fn curves_all(options: &Recorded, settings: &shoal_gateway::replay::Settings) -> Result<()> {
+    let size = recorded::curve::Size { draws: options.curve_draws, rounds: options.curve_rounds };
+    let curves = recorded::curves(&options.shared, settings, &options.only, size)?;
+    let page = recorded::page::adversaries(&curves, "shoal-eval recorded --curves");
+    println!("{page}");
+    if !options.only.is_empty() || !options.set.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&options.docs)
+        .with_context(|| format!("cannot make {}", options.docs.display()))?;
+    put(&options.docs.join("consensus-adversaries.md"), &page)?;
+    let figures = serde_json::to_string(&curves)? + "\n";
+    put(&options.docs.join("consensus-adversaries.json"), &figures)?;
+    for of_set in curves.chunk_by(|one, next| one.set == next.set) {
+        let Some(first) = of_set.first() else { continue };
+        let figure = recorded::figure::svg(of_set);
+        put(&options.docs.join(recorded::page::figure_of(&first.set)), &figure)?;
+    }
     Ok(())
 }
 

@@ -62,6 +62,9 @@ pub struct Ballot {
     pub judge: String,
     pub model: String,
     pub prompt_tokens: u32,
+    /// It said why before it said which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reasoned: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scores: Vec<Score>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -137,6 +140,7 @@ impl Ballot {
         ask::CastBallot {
             judge: node(&self.judge),
             model: self.model.clone(),
+            reasoned: self.reasoned,
             verdicts,
             prompt_tokens: self.prompt_tokens,
             took: Duration::ZERO,

@@ -6,8 +6,9 @@
 //! llmbar     six raters, two answers, both orders, a label
 //! prd        five models that judge each other's answers, and what people say of them
 //! zeroeval   answers of many models to GSM8K and CRUX, with simulated judges of them
-//! adversary  the same with some members replaced by bad ones
 //! measure    many draws of gold and of order -> accuracy with intervals -> page
+//! adversary  the same with some members replaced by bad ones
+//! curve      accuracy against their share -> figure, page
 //! ```
 
 pub mod files;
@@ -17,7 +18,9 @@ pub mod prd;
 pub mod zeroeval;
 pub mod adversary;
 pub mod measure;
+pub mod curve;
 pub mod page;
+pub mod figure;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +30,8 @@ use anyhow::Result;
 use serde::Serialize;
 use shoal_gateway::replay::{Estimate, Gold, Settings};
 
-use adversary::Adversary;
-use measure::{Curve, Draws};
+use curve::{Curve, Members, Size};
+use measure::Draws;
 
 /// Pairs learned from before the rest is ranked, where there is gold: as many as an exam holds.
 pub const CANARIES: usize = 20;
@@ -57,7 +60,6 @@ pub struct Row {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Found {
     pub rows: Vec<Row>,
-    pub curves: Vec<Curve>,
 }
 
 /// How much is measured: a test needs less than a page.
@@ -75,7 +77,6 @@ pub struct Scale {
     pub simulated: u64,
     /// Also swarms in which everybody writes and judges, which take most of the time.
     pub everybody: bool,
-    pub curves: bool,
 }
 
 impl Scale {
@@ -129,13 +130,36 @@ fn judged(
         let row = measured.row(name.clone(), setup.name, gold, wanted);
         found.rows.push(Row { fitted: Some(fitted), ..row });
     }
-    if scale.curves && setup.is_plain() {
-        for adversary in [Adversary::Inverted, Adversary::Position] {
-            let draws = scale.draws(scale.draws, 0);
-            found.curves.push(measure::judges_curve(&name, &rounds, adversary, draws)?);
+    Ok(())
+}
+
+/// What bad members do to the sets whose names hold `only`: LLMBar asked plainly, and ZeroEval with
+/// the gateway's own panel.
+///
+/// # Errors
+/// When the sets are not there or do not read.
+pub fn curves(shared: &Path, settings: &Settings, only: &str, size: Size) -> Result<Vec<Curve>> {
+    let folder = shared.join("data/judgments");
+    let mut curves = Vec::new();
+    let mut measure = |set: &str, members: &Members<'_>, size: Size| -> Result<()> {
+        for adversary in members.adversaries() {
+            curves.push(curve::of(set, members, adversary, size, settings)?);
+        }
+        Ok(())
+    };
+    for part in [llmbar::Part::Natural, llmbar::Part::Adversarial] {
+        let name = format!("LLMBar {}", part.name());
+        if name.contains(only) {
+            let rounds = llmbar::rounds(&folder, llmbar::SETUPS[0], part)?;
+            // Six judges of two answers cost little, and who of six is bad matters more.
+            let size = Size { draws: 4 * size.draws, ..size };
+            measure(&name, &Members::Judge(&rounds), size)?;
         }
     }
-    Ok(())
+    for set in zeroeval::SETS.into_iter().filter(|set| set.title.contains(only)) {
+        measure(set.title, &Members::Write(&zeroeval::read(&folder, set)?), size)?;
+    }
+    Ok(curves)
 }
 
 /// One set of ZeroEval.
@@ -148,13 +172,6 @@ fn answered(found: &mut Found, folder: &Path, set: zeroeval::Set, scale: &Scale)
         for gold in [0, CANARIES] {
             let measured = measure::majority(&rounds, scale.draws(scale.simulated, gold))?;
             found.rows.push(measured.row(set.title.into(), panel.name, gold, None));
-        }
-    }
-    if scale.curves {
-        for adversary in Adversary::ALL {
-            let (panel, draws) = (zeroeval::DEFAULT, scale.draws(scale.panels, 0));
-            let curve = measure::members_curve(set.title, &answers, panel, adversary, draws)?;
-            found.curves.push(curve);
         }
     }
     Ok(())

@@ -195,7 +195,8 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
                 _ => continue,
             };
             let item = judges::item([asked.question.as_str()]);
-            of.push(gold(GoldObservation::Pairwise { p, flipped: pair.flipped, item }));
+            let (flipped, way) = (pair.flipped, ballot.to_gateway().way());
+            of.push(gold(GoldObservation::Pairwise { p, flipped, item, way }));
         }
     }
 }

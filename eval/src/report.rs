@@ -7,6 +7,9 @@ use crate::{
     table::{Difference, Row, Table},
 };
 
+/// The reliability diagram, beside the page.
+pub const RELIABILITY: &str = "eval-reliability.svg";
+
 /// The page `docs/EVAL.md`. `how`: the command that makes it again.
 pub fn markdown(table: &Table, how: &str, chart: &str) -> String {
     let mut page = String::new();
@@ -48,6 +51,7 @@ fn write(page: &mut String, table: &Table, how: &str, chart: &str) -> std::fmt::
         writeln!(page, "| {} | {} | {} |", share.name, share.count, percent(right))?;
     }
     writeln!(page, "\n## Is P(best) honest?\n")?;
+    writeln!(page, "![Share that was right against P(best), by bins of claims]({RELIABILITY})\n")?;
     writeln!(page, "| claimed | rounds | mean claim | right |")?;
     writeln!(page, "|---|---:|---:|---:|")?;
     for bin in &table.reliability {

@@ -25,6 +25,8 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::reputation::Way;
+
 pub use anthropic::MessageRequest;
 pub use completions::CompletionRequest;
 pub use embed::{EmbedAsk, EmbedRequest};
@@ -265,10 +267,19 @@ pub struct CastBallot {
     pub judge: NodeId,
     /// The judge's model name.
     pub model: String,
+    /// It said why before it said which; never where it gave scores.
+    pub reasoned: bool,
     pub verdicts: Verdicts,
     /// Tokens read for it, and written where the judge said why.
     pub prompt_tokens: u32,
     pub took: Duration,
+}
+
+impl CastBallot {
+    /// How it compared, where it did.
+    pub fn way(&self) -> Way {
+        if self.reasoned { Way::Reasoned } else { Way::AtOnce }
+    }
 }
 
 /// What a judge said. Indices are into [`Outcome::candidates`]; a judge never scores its own.

@@ -30,7 +30,7 @@ pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Line, Sample};
 pub use history::History;
-pub use judges::{Compared, Kin};
+pub use judges::{Compared, Kin, Way};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use settings::Settings;
@@ -52,8 +52,11 @@ pub struct Record {
     pub scores: VecDeque<Sample>,
     /// Recent gold pairs, oldest first.
     pub pairs: VecDeque<Compared>,
-    /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`).
+    /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`) when it
+    /// compared at once.
     pub flips: Beta,
+    /// The same of pairs that it compared after saying why.
+    pub flips_reasoned: Beta,
     /// What rounds have shown it to know, by the words of the ask.
     pub routing: routing::Skill,
     /// How often the ranking made without it put first what it put first.
@@ -85,6 +88,7 @@ impl Default for Record {
             scores: VecDeque::new(),
             pairs: VecDeque::new(),
             flips: Beta::UNIFORM,
+            flips_reasoned: Beta::UNIFORM,
             agreed: Beta::UNIFORM,
             kin: Kin::default(),
             routing: routing::Skill::default(),
@@ -107,6 +111,26 @@ impl Record {
     /// Gold that must be seen of it before its ballots weigh anything.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
+    }
+
+    /// How often its two orders contradicted each other when it compared in this way.
+    pub fn flips_when(&self, way: Way) -> Beta {
+        match way {
+            Way::AtOnce => self.flips,
+            Way::Reasoned => self.flips_reasoned,
+        }
+    }
+
+    fn flips_when_mut(&mut self, way: Way) -> &mut Beta {
+        match way {
+            Way::AtOnce => &mut self.flips,
+            Way::Reasoned => &mut self.flips_reasoned,
+        }
+    }
+
+    /// Gold pairs remembered that it compared in this way.
+    pub fn pairs_when(&self, way: Way) -> impl Iterator<Item = &Compared> {
+        self.pairs.iter().filter(move |pair| pair.way == way)
     }
 
     /// The record of a member that was caught cheating: all over again, and longer.
@@ -314,27 +338,28 @@ impl Standing {
         })
     }
 
-    /// γ_k: how sharply a judge's pair verdicts follow the strengths, were it alone; negative for
-    /// one that gold shows to be systematically wrong.
-    pub fn discrimination(&self, id: &NodeId) -> f64 {
+    /// γ_k: how sharply a judge's pair verdicts of this way follow the strengths, were it alone;
+    /// negative for one that gold shows to be systematically wrong.
+    pub fn discrimination(&self, id: &NodeId, way: Way) -> f64 {
         let unknown = Record::default();
         let record = self.record(id).unwrap_or(&unknown);
-        judges::log_odds(record, &self.ask, &self.all.settings) / GOOD
+        judges::log_odds(record, &self.ask, way, &self.all.settings) / GOOD
     }
 
     /// How the pair verdicts of these judges count beside each other, in their order.
-    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
-        self.panel(ids).voices(ids)
+    pub fn voices(&self, judges: &[(NodeId, Way)]) -> Vec<Voice> {
+        let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
+        self.panel(judges).voices(&ids)
     }
 
     /// The judges of a round, ready to be weighed pair by pair: some microseconds for each two.
-    pub fn panel(&self, ids: &[NodeId]) -> Panel {
-        let heard: BTreeMap<NodeId, &Member> =
-            ids.iter().filter_map(|id| Some((*id, self.heard(id)?))).collect();
+    pub fn panel(&self, judges: &[(NodeId, Way)]) -> Panel {
+        let heard: BTreeMap<NodeId, (&Member, Way)> =
+            judges.iter().filter_map(|(id, way)| Some((*id, (self.heard(id)?, *way)))).collect();
         let judges: Vec<judges::Judge<'_>> = heard
             .values()
-            .map(|member| judges::Judge {
-                log_odds: judges::log_odds(&member.record, &self.ask, &self.all.settings),
+            .map(|(member, way)| judges::Judge {
+                log_odds: judges::log_odds(&member.record, &self.ask, *way, &self.all.settings),
                 errors: &member.errors,
                 kin: &member.record.kin,
             })

@@ -26,6 +26,16 @@ pub struct Character {
     pub(crate) copies: Option<usize>,
     /// P(a candidate that tells judges what to do is obeyed), when it compares pairs.
     pub(crate) gullible: f64,
+    /// What saying why does to its verdicts; none: it cannot say why.
+    pub(crate) reasons: Option<Reasons>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reasons {
+    /// Nothing.
+    Alike,
+    /// It talks itself out of what it found.
+    Backwards,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +108,7 @@ impl Character {
             operator: String::new(),
             copies: None,
             gullible: 0.0,
+            reasons: None,
         }
     }
 
@@ -183,6 +194,18 @@ impl Character {
     #[must_use]
     pub fn comparing(self) -> Self {
         Self { judging: Judging::Pairs, ..self }
+    }
+
+    /// Can say why before it says which, and says the same.
+    #[must_use]
+    pub fn reasoning(self) -> Self {
+        Self { reasons: Some(Reasons::Alike), ..self }
+    }
+
+    /// Can say why before it says which, and then says the opposite.
+    #[must_use]
+    pub fn reasoning_backwards(self) -> Self {
+        Self { reasons: Some(Reasons::Backwards), ..self }
     }
 
     /// Judges by preferring whatever is shown first.

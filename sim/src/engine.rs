@@ -17,7 +17,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
     Character, Witness, World,
-    character::{Judging, LIE, NULL, ORDER, Writing},
+    character::{Judging, LIE, NULL, ORDER, Reasons, Writing},
     witness::Judged,
 };
 
@@ -78,6 +78,7 @@ impl Scripted {
             certainty: true,
             likelihood: !pairwise && character.judging != Judging::None,
             pairwise,
+            reasoned: character.reasons.is_some(),
             ..Model::default()
         };
         Self { mind: Arc::new(mind), model, work: Mutex::default() }
@@ -209,6 +210,11 @@ impl Mind {
             },
         });
         ballot.verdicts = verdicts.collect();
+        if ask.kind == i32::from(Kind::Reasoned)
+            && self.character.reasons == Some(Reasons::Backwards)
+        {
+            ballot.verdicts.iter_mut().for_each(|p| *p = 1.0 - *p);
+        }
         ballot
     }
 

@@ -160,13 +160,14 @@ impl Key {
     }
 }
 
-/// The number that an answer ends with: `Answer: 18 dollars` means 18, although it is pooled apart.
+/// The number that an answer ends with, whatever stands beside it.
 fn number_in(answer: &str) -> String {
     let said = agree::final_answer(answer);
     let numbers =
         said.split_whitespace().map(|word| agree::final_answer(&format!("Answer: {word}")));
     let is_number = |word: &String| word.contains(|c: char| c.is_ascii_digit());
-    numbers.into_iter().find(is_number).unwrap_or(said.clone())
+    let number = numbers.into_iter().find(is_number).unwrap_or_else(|| said.clone());
+    number.trim_end_matches('%').to_owned()
 }
 
 #[cfg(test)]

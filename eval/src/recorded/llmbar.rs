@@ -25,12 +25,6 @@ pub const SETUPS: [Setup; 4] = [
     Setup { name: "asked all three ways", strategies: &["Vanilla", "CoT", "Vanilla_NoRules"] },
 ];
 
-impl Setup {
-    pub fn is_plain(&self) -> bool {
-        self.strategies == ["Vanilla"]
-    }
-}
-
 /// The adversarial part was made so that the worse answer looks better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

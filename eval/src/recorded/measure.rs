@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
 use shoal_gateway::replay::{self, Gold, Plan, Ranked, Round, Settings, interval};
 
 use super::{
-    CANARIES, Row,
-    adversary::Adversary,
+    Row,
     prd::Peers,
     round::{self, Line, half, majority_vote, uniform_vote},
-    zeroeval::{Answers, Panel},
 };
 use crate::stats;
 
@@ -55,11 +52,6 @@ impl Measured {
             fitted: None,
             wanted,
         }
-    }
-
-    fn means(&self) -> (f64, f64) {
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        (mean(&self.ours), mean(&self.theirs))
     }
 }
 
@@ -158,89 +150,4 @@ fn shuffled(rounds: &[Round], seed: u64) -> Vec<Round> {
     let mut rounds = rounds.to_vec();
     rounds.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     rounds
-}
-
-/// Accuracy against the share of bad members.
-#[derive(Clone, Debug, Serialize)]
-pub struct Curve {
-    pub set: String,
-    pub adversary: Adversary,
-    pub baseline: &'static str,
-    pub points: Vec<Point>,
-}
-
-/// Accuracy at one share of bad members.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Point {
-    pub share: f64,
-    /// Without gold, and with 20 gold rounds.
-    pub none: f64,
-    pub gold: f64,
-    pub theirs: f64,
-}
-
-/// Shares of bad members.
-const SHARES: [f64; 6] = [0.0, 0.1, 0.2, 1.0 / 3.0, 0.4, 0.5];
-
-/// The two judged answers of LLMBar: bad judges only.
-///
-/// # Errors
-/// When a round does not read.
-pub fn judges_curve(
-    set: &str,
-    lines: &[Line],
-    adversary: Adversary,
-    draws: Draws<'_>,
-) -> Result<Curve> {
-    let names = round::members(lines);
-    curve(set, adversary, draws, |share, draw| {
-        adversary.judges(lines, &Adversary::among(&names, share, draw))
-    })
-}
-
-/// The answers of ZeroEval: bad writers and bad judges.
-///
-/// # Errors
-/// When a round does not read.
-pub fn members_curve(
-    set: &str,
-    answers: &Answers,
-    panel: Panel,
-    adversary: Adversary,
-    draws: Draws<'_>,
-) -> Result<Curve> {
-    curve(set, adversary, draws, |share, draw| {
-        let bad = Adversary::among(answers.models(), share, draw);
-        let rounds = answers.written_by(adversary, &bad, draw).rounds(panel, 1);
-        adversary.judges(&rounds, &bad)
-    })
-}
-
-fn curve(
-    set: &str,
-    adversary: Adversary,
-    draws: Draws<'_>,
-    corrupted: impl Fn(f64, u64) -> Vec<Line>,
-) -> Result<Curve> {
-    let mut points = Vec::with_capacity(SHARES.len());
-    let mut baseline = "";
-    for share in SHARES {
-        let mut sum = (0.0, 0.0, 0.0);
-        for draw in 0..draws.count.max(1) {
-            let lines = corrupted(share, draw);
-            let with = |gold| {
-                let draws = Draws { count: 1, gold: Gold::Count(gold), ..draws };
-                let written = lines.iter().flat_map(|line| &line.candidates);
-                let judged_only = written.into_iter().all(|one| one.answer.is_none());
-                if judged_only { votes(&lines, draws) } else { majority(&lines, draws) }
-            };
-            let (none, gold) = (with(0)?, with(CANARIES)?);
-            baseline = none.baseline;
-            let (ours, theirs) = none.means();
-            sum = (sum.0 + ours, sum.1 + gold.means().0, sum.2 + theirs);
-        }
-        let n = draws.count.max(1) as f64;
-        points.push(Point { share, none: sum.0 / n, gold: sum.1 / n, theirs: sum.2 / n });
-    }
-    Ok(Curve { set: set.to_owned(), adversary, baseline, points })
 }

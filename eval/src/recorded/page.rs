@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use shoal_gateway::replay::Estimate;
 
-use super::{Found, Row, measure::Curve};
+use super::{
+    Found, Row,
+    curve::{Curve, GOLD, Point},
+};
 
 /// The page docs/consensus-recorded.md. `how`: the command that makes it again.
 pub fn markdown(found: &Found, how: &str) -> String {
@@ -25,12 +28,6 @@ fn write(page: &mut String, found: &Found, how: &str) -> std::fmt::Result {
     for row in &found.rows {
         line(page, row)?;
     }
-    if !found.curves.is_empty() {
-        writeln!(page, "\n## With bad members\n\n{CURVES}\n")?;
-    }
-    for curve in &found.curves {
-        bad(page, curve)?;
-    }
     Ok(())
 }
 
@@ -45,12 +42,6 @@ answers, simulated judges that are coupled to their own answer and err together 
 expected calibration error of P(best). \"All labels\": what fixed weights of the raters come to that were \
 fitted to every label of the very same items, by logistic regression; who learns from 20 of them can \
 hardly do better.";
-
-const CURVES: &str = "\
-A share of the members (rounded, drawn) is replaced. Inverted: says the opposite. Position: prefers \
-what is shown first. Colluders: all write the same wrong answer and prefer each other's. Constant: \
-always the same answer. Copied: the answer of another. Where half of all collude and no gold is \
-known, nothing can tell them from the honest.";
 
 fn line(page: &mut String, row: &Row) -> std::fmt::Result {
     let Row { set, setup, gold, ours, baseline, theirs, lead, calibration_error, fitted, wanted } =
@@ -78,13 +69,79 @@ fn signed(one: &Estimate) -> String {
     format!("{:+.3} ({:+.3} to {:+.3})", one.value, one.low, one.high)
 }
 
-fn bad(page: &mut String, curve: &Curve) -> std::fmt::Result {
-    writeln!(page, "### {}: {}\n", curve.set, curve.adversary.name())?;
-    writeln!(page, "| bad | no gold | 20 gold | {} |", curve.baseline)?;
-    writeln!(page, "|---:|---:|---:|---:|")?;
-    for one in &curve.points {
-        let share = 100.0 * one.share;
-        writeln!(page, "| {share:.0} % | {:.3} | {:.3} | {:.3} |", one.none, one.gold, one.theirs)?;
-    }
-    writeln!(page)
+/// The page docs/consensus-adversaries.md; its figures lie beside it as [`figure_of`] names them.
+pub fn adversaries(curves: &[Curve], how: &str) -> String {
+    let mut page = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_curves(&mut page, curves, how);
+    page
 }
+
+/// The name of a set's figure.
+pub fn figure_of(set: &str) -> String {
+    format!("adversaries-{}.svg", set.to_lowercase().replace(' ', "-"))
+}
+
+fn write_curves(page: &mut String, curves: &[Curve], how: &str) -> std::fmt::Result {
+    writeln!(page, "# What bad members do to recorded rounds\n\n{BAD} Made by `{how}`.\n")?;
+    writeln!(page, "## At a third\n")?;
+    writeln!(page, "Points of accuracy lost with a third of bad members, against none.\n")?;
+    writeln!(page, "| set | bad members | no gold | 5 gold | 20 gold | the vote |")?;
+    writeln!(page, "|---|---|---:|---:|---:|---:|")?;
+    for curve in curves {
+        let Some((none, third)) = curve.points.first().zip(curve.at_a_third()) else { continue };
+        let lost = |before: f64, after: f64| format!("{:+.1}", 100.0 * (after - before));
+        let [no, few, exam] = [0, 1, 2].map(|at: usize| {
+            let of = |point: &Point| point.ours.get(at).copied().unwrap_or_default();
+            lost(of(none), of(third))
+        });
+        let (name, vote) = (curve.adversary.name(), lost(none.theirs, third.theirs));
+        writeln!(page, "| {} | {name} | {no} | {few} | {exam} | {vote} |", curve.set)?;
+    }
+    for of_set in curves.chunk_by(|one, next| one.set == next.set) {
+        table(page, of_set)?;
+    }
+    Ok(())
+}
+
+fn table(page: &mut String, curves: &[Curve]) -> std::fmt::Result {
+    let Some(first) = curves.first() else { return Ok(()) };
+    let (set, members) = (&first.set, first.members);
+    writeln!(
+        page,
+        "\n## {set}\n\n![Accuracy against the share of bad members]({})\n",
+        figure_of(set)
+    )?;
+    write!(page, "| of {members} members are bad | |")?;
+    first.points.iter().try_for_each(|one| write!(page, " {} |", one.bad))?;
+    write!(page, "\n|---|---|")?;
+    first.points.iter().try_for_each(|_| write!(page, "---:|"))?;
+    writeln!(page)?;
+    for curve in curves {
+        let name = curve.adversary.name();
+        let mut row = |known: &str, of: &dyn Fn(&Point) -> f64| -> std::fmt::Result {
+            write!(page, "| {name} | {known} |")?;
+            curve.points.iter().try_for_each(|one| write!(page, " {:.3} |", of(one)))?;
+            writeln!(page)
+        };
+        for (at, gold) in GOLD.iter().enumerate() {
+            let known = if *gold == 0 { "no gold".to_owned() } else { format!("{gold} gold") };
+            row(&known, &|one| one.ours.get(at).copied().unwrap_or_default())?;
+        }
+        row(curve.baseline, &|one| one.theirs)?;
+    }
+    let error = curves.iter().flat_map(|one| &one.points).map(|one| one.error).fold(0.0, f64::max);
+    writeln!(page, "\nOne standard error over the draws is at most {error:.3}.")
+}
+
+const BAD: &str = "\
+Some members of recorded sets (docs/consensus-recorded.md), drawn by lot, are replaced by bad ones, and the \
+rounds are ranked by the gateway's own code, learning as it goes: without gold, after 5 and after 20 gold rounds. \
+**Inverted ballots**: says the opposite of what it finds. **Position only**: prefers what is shown first. \
+**Constant answer**: always the same, and judges honestly. **Copied answer**: that of another. **Text that \
+convinces**: always the same text, made so that every judge approves it as it would the right answer, .98 (the \
+worst that a null model, arXiv 2410.07137, can do). **Colluders**: all write the same wrong answer and prefer it, \
+and each other. **Sleepers**: colluders that are honest in the first half of the rounds; gold comes when its turn \
+comes, and only the second half is counted. **Fresh identities**: colluders with a new key in every round, all of \
+one operator. Where the answers are given (LLMBar) members only judge, and colluders all say the opposite. A \
+replay has no audits, no probation and no choice of whom to ask: what those add, docs/consensus-liars.md says.";

@@ -17,6 +17,14 @@ pub struct Line {
     pub ballots: Vec<Order>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gold: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<String, Kin>,
+}
+
+/// Whose mistakes a member is likely to share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kin {
+    pub operator: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

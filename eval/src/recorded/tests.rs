@@ -28,7 +28,6 @@ fn recorded_judgments_are_ranked_as_well_as_promised() {
         panels: 3,
         simulated: 1,
         everybody: false,
-        curves: false,
     };
     let found = measure(&shared, &scale).expect("the sets read");
     let row = |set: &str, setup: &str, gold: usize| {

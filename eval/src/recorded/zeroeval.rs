@@ -72,6 +72,8 @@ struct Question {
     answers: Vec<Option<String>>,
     /// What it writes, where that is something else.
     written: BTreeMap<usize, String>,
+    /// What it writes then, judges take for right.
+    convinces: bool,
 }
 
 /// The answers of the models whose whole texts were recorded too: a swarm of a dozen that
@@ -98,6 +100,7 @@ pub fn read(folder: &Path, set: Set) -> Result<Answers> {
                 .map(|model| row.get(model).filter(|said| *said != "<missing>").cloned())
                 .collect(),
             written: BTreeMap::new(),
+            convinces: false,
         })
         .collect();
     Ok(Answers { models, questions })
@@ -120,12 +123,13 @@ impl Answers {
                 .filter(|(seat, _)| !is_bad(seat))
                 .filter_map(|(_, answer)| answer.clone())
                 .collect();
+            question.convinces = adversary == Adversary::Null;
             for seat in (0..self.models.len()).filter(is_bad) {
                 let any = rng.random_range(0..honest.len().max(1));
                 let written = match adversary {
                     Adversary::Inverted | Adversary::Position => None,
-                    Adversary::Colluding | Adversary::Constant => Some(CONSTANT.to_owned()),
                     Adversary::Copied => honest.get(any).cloned(),
+                    _ => Some(CONSTANT.to_owned()),
                 };
                 question.written.extend(written.map(|answer| (seat, answer)));
             }
@@ -136,15 +140,15 @@ impl Answers {
     /// For each question so many rounds, each with a panel and judges' moods of its own. What
     /// stands before " / " in a round's id names its question.
     pub fn rounds(&self, panel: Panel, panels: u64) -> Vec<Line> {
-        let questions = || self.questions.iter().zip(0u64..);
-        (0..panels)
-            .flat_map(|draw| {
-                questions().map(move |(question, at)| {
-                    let mut rng = ChaCha8Rng::seed_from_u64((draw << 32) | at);
-                    self.round(question, panel, draw, &mut rng)
-                })
-            })
-            .collect()
+        (0..panels).flat_map(|draw| self.drawn(panel, draw)).collect()
+    }
+
+    /// One of these for each question.
+    pub fn drawn(&self, panel: Panel, draw: u64) -> impl Iterator<Item = Line> {
+        self.questions.iter().zip(0u64..).map(move |(question, at)| {
+            let mut rng = ChaCha8Rng::seed_from_u64((draw << 32) | at);
+            self.round(question, panel, draw, &mut rng)
+        })
     }
 
     fn round(&self, question: &Question, panel: Panel, draw: u64, rng: &mut ChaCha8Rng) -> Line {
@@ -170,7 +174,10 @@ impl Answers {
         let shown: Vec<Shown> = first_of_each(&candidates)
             .into_iter()
             .filter_map(|at| writers.get(at).map(|writer| (at, *writer)))
-            .map(|(at, writer)| Shown { at, writer, right: right(writer), mood: normal(rng) })
+            .map(|(at, writer)| {
+                let convinces = question.convinces && question.written.contains_key(&writer);
+                Shown { at, writer, right: right(writer), convinces, mood: normal(rng) }
+            })
             .collect();
         let mut ballots = Vec::new();
         for judge in judges {
@@ -191,6 +198,7 @@ impl Answers {
             gold: Some(gold.map(|(at, _)| at).collect()),
             candidates,
             ballots,
+            ..Line::default()
         }
     }
 }
@@ -218,6 +226,7 @@ struct Shown {
     at: usize,
     writer: usize,
     right: bool,
+    convinces: bool,
     /// What all judges' impressions of it share.
     mood: f64,
 }
@@ -228,7 +237,8 @@ impl Shown {
     /// it is right and the judge said otherwise, .88 when both are wrong alike, .64 when both are
     /// wrong differently, .52 when it is wrong and the judge right.
     fn approved(&self, same: bool, judge_right: bool, rng: &mut ChaCha8Rng) -> bool {
-        let threshold = match (self.right, same, judge_right) {
+        let (right, same) = (self.right || self.convinces, same || self.convinces);
+        let threshold = match (right, same, judge_right) {
             (true, true, _) => 2.053_748_910_631_823,
             (true, false, _) => 0.841_621_233_572_914_3,
             (false, true, _) => 1.174_986_792_066_090_4,
@@ -275,10 +285,16 @@ mod tests {
 
     fn four() -> Answers {
         let answers = ["1", "1", "2", "3"].map(|one| Some(one.to_owned())).to_vec();
-        let written = BTreeMap::new();
+        let (written, convinces) = (BTreeMap::new(), false);
         Answers {
             models: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-            questions: vec![Question { id: "q".into(), gold: "1".into(), answers, written }],
+            questions: vec![Question {
+                id: "q".into(),
+                gold: "1".into(),
+                answers,
+                written,
+                convinces,
+            }],
         }
     }
 
@@ -287,7 +303,8 @@ mod tests {
         let count = 20_000;
         let yes = (0..count)
             .filter(|_| {
-                let shown = Shown { at: 0, writer: 0, right, mood: normal(&mut rng) };
+                let shown =
+                    Shown { at: 0, writer: 0, right, convinces: false, mood: normal(&mut rng) };
                 shown.approved(same, judge_right, &mut rng)
             })
             .count();

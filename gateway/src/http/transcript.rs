@@ -155,6 +155,9 @@ pub(super) fn ballot(ballot: &CastBallot) -> Value {
         ),
     };
     if let Some(shown) = shown.as_object_mut() {
+        if ballot.reasoned {
+            shown.insert("reasoned".into(), true.into());
+        }
         shown.insert(name.into(), verdicts.into());
     }
     shown

@@ -15,7 +15,7 @@ use super::pairing;
 use crate::{
     ask,
     reputation::{Kin, judges},
-    round::agree,
+    round::agree::answer::{self, Answer},
 };
 
 /// A round, ready to be ranked.
@@ -139,6 +139,8 @@ pub(super) struct Ballot {
     pub(super) judge: String,
     #[serde(default)]
     pub(super) model: String,
+    #[serde(default)]
+    pub(super) reasoned: bool,
     pub(super) first: Option<usize>,
     pub(super) second: Option<usize>,
     pub(super) p: Option<f64>,
@@ -245,21 +247,13 @@ fn label(
 /// Which candidates say the same: by key, else by what the text says in the end, else as kept;
 /// one that has nothing of these stands alone.
 fn pools(candidates: &[Candidate]) -> Vec<usize> {
-    let mut known: Vec<String> = Vec::new();
-    let key = |(at, one): (usize, &Candidate)| match (&one.answer, one.pool) {
-        (Some(answer), _) => format!("answer {answer}"),
-        (None, _) if !one.text.trim().is_empty() => {
-            format!("text {}", agree::final_answer(&one.text))
-        }
-        (None, Some(pool)) => format!("pool {pool}"),
-        (None, None) => format!("candidate {at}"),
+    // No text says anything of two lines in the end.
+    let said = |(at, one): (usize, &Candidate)| match (&one.answer, one.pool) {
+        (Some(answer), _) => Answer::exact(format!("answer\n{answer}")),
+        (None, _) if !one.text.trim().is_empty() => Answer::of(&one.text),
+        (None, Some(pool)) => Answer::exact(format!("pool\n{pool}")),
+        (None, None) => Answer::exact(format!("candidate\n{at}")),
     };
-    let keys = candidates.iter().enumerate().map(key);
-    keys.map(|key| {
-        known.iter().position(|known| *known == key).unwrap_or_else(|| {
-            known.push(key);
-            known.len() - 1
-        })
-    })
-    .collect()
+    let answers: Vec<Answer> = candidates.iter().enumerate().map(said).collect();
+    answer::pools(&answers)
 }

@@ -22,6 +22,7 @@ pub(super) struct Judged {
 #[derive(Debug, Default)]
 struct Said {
     model: String,
+    reasoned: bool,
     /// By pair (the smaller index first): P(it is better) when shown first, and when the other
     /// was. Who was asked twice is heard twice.
     orders: BTreeMap<(usize, usize), Orders>,
@@ -104,6 +105,7 @@ impl Said {
             }
         }
         self.model = line.model;
+        self.reasoned |= line.reasoned;
         Ok(())
     }
 
@@ -129,6 +131,7 @@ impl Said {
         pairs.into_iter().chain(scores).map(move |verdicts| CastBallot {
             judge,
             model: self.model.clone(),
+            reasoned: self.reasoned && matches!(verdicts, Verdicts::Pairs(_)),
             verdicts,
             prompt_tokens: 0,
             took: Duration::ZERO,

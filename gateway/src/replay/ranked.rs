@@ -95,12 +95,12 @@ impl Ranked {
 
 fn weights(round: &Round, outcome: &Outcome, standing: &Standing) -> Vec<Weight> {
     let compare = outcome.ballots.iter().filter(|one| matches!(one.verdicts, Verdicts::Pairs(_)));
-    let judges: Vec<_> = compare.map(|ballot| ballot.judge).collect();
+    let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.way())).collect();
     let voices = standing.voices(&judges);
     judges
         .iter()
         .zip(voices)
-        .map(|(judge, voice)| Weight {
+        .map(|((judge, _), voice)| Weight {
             judge: round.members.get(judge).cloned().unwrap_or_else(|| judge.to_string()),
             weight: voice.weight * voice.discrimination,
         })

@@ -39,7 +39,8 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
                     // Both right or both wrong: nothing to see.
                     _ => return None,
                 };
-                Some(gold(GoldObservation::Pairwise { p, flipped: pair.flipped, item }))
+                let (flipped, way) = (pair.flipped, ballot.way());
+                Some(gold(GoldObservation::Pairwise { p, flipped, item, way }))
             })),
         }
     }

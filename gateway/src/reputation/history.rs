@@ -8,7 +8,7 @@ use std::{collections::VecDeque, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CrowdObservation, GoldObservation, KindId, Observation, Record, Settings, learn};
+use super::{CrowdObservation, GoldObservation, KindId, Observation, Record, Settings, Way, learn};
 
 /// Entries kept: an exam fills about twenty, a busy hour of rounds as many.
 const ENTRIES_MAX: usize = 64;
@@ -56,6 +56,8 @@ pub enum What {
     GoldScore,
     /// It compared a right and a wrong gold answer; well: it preferred the right one.
     GoldPair,
+    /// The same after saying why.
+    GoldReasoned,
     /// It answered in a round; well: the others' ranking put its answer first.
     CrowdAnswer,
     /// It judged in a round; well: it put first what the others put first.
@@ -97,6 +99,10 @@ pub enum Number {
     Kind,
     /// How often the two orders of a pair contradicted each other.
     Flips,
+    /// The same of pairs that it compared after saying why.
+    FlipsReasoned,
+    /// How often the others put first what it put first.
+    Agreed,
     #[serde(other)]
     Other,
 }
@@ -237,7 +243,12 @@ fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
             GoldObservation::Answered { right } => (What::GoldAnswer, kind.clone(), right),
             GoldObservation::Certainty { right, .. } => (What::GoldClaim, None, right),
             GoldObservation::Score { right, .. } => (What::GoldScore, None, right),
-            GoldObservation::Pairwise { p, .. } => (What::GoldPair, None, p > 0.5),
+            GoldObservation::Pairwise { p, way: Way::AtOnce, .. } => {
+                (What::GoldPair, None, p > 0.5)
+            }
+            GoldObservation::Pairwise { p, way: Way::Reasoned, .. } => {
+                (What::GoldReasoned, None, p > 0.5)
+            }
         },
         Observation::Crowd(CrowdObservation::Wrote { agreed }) => {
             (What::CrowdAnswer, None, *agreed)
@@ -245,7 +256,7 @@ fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
         Observation::Crowd(CrowdObservation::Judged { agreed }) => {
             (What::CrowdVerdict, None, *agreed)
         }
-        Observation::Crowd(CrowdObservation::Compared { flipped }) => {
+        Observation::Crowd(CrowdObservation::Compared { flipped, .. }) => {
             (What::CrowdPair, None, !*flipped)
         }
         Observation::Routed(_) => return None,
@@ -260,6 +271,8 @@ fn moved(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved> {
         (Number::Judge, before.judge, after.judge),
         (Number::Kind, on_kind(before), on_kind(after)),
         (Number::Flips, before.flips, after.flips),
+        (Number::FlipsReasoned, before.flips_reasoned, after.flips_reasoned),
+        (Number::Agreed, before.agreed, after.agreed),
     ];
     let movement = |(number, before, after): (Number, super::Beta, super::Beta)| {
         let by = after.mean() - before.mean();
@@ -318,6 +331,12 @@ impl What {
                 "preferred the right one",
                 "preferred the wrong one",
             ),
+            Self::GoldReasoned => (
+                "compared a right with a wrong gold answer and said why",
+                "gold pairs compared with reasons",
+                "preferred the right one",
+                "preferred the wrong one",
+            ),
             Self::CrowdAnswer => (
                 "answer in a round",
                 "answers in rounds",
@@ -351,6 +370,8 @@ impl fmt::Display for Number {
             Self::Judge => "judge",
             Self::Kind => "on this kind",
             Self::Flips => "contradictions",
+            Self::FlipsReasoned => "contradictions with reasons",
+            Self::Agreed => "agreement with the others",
             Self::Other => "another number",
         })
     }

@@ -7,6 +7,9 @@
 //! crowd     how often the ranking without it agreed: never more than a few gold pairs
 //! ```
 //!
+//! Flips and gold are counted apart for verdicts given at once and after a critique ([`Way`]); what
+//! one way shows is expected of the other, and no more.
+//!
 //! w, the log-odds that a judge which prefers one of two is right, is the maximum of
 //! `log N(w; flips, variance) + r ln σ(w) + (n - r) ln σ(-w)`, where r of n gold pairs were right
 //! (a pair on which its orders contradict each other is none). So five pairs weigh like five. For
@@ -27,6 +30,27 @@ use super::{
     calibration::{logit, sigmoid},
 };
 
+/// How a judge compares two answers. Each way has its own record: a model that prefers the wrong
+/// one at first sight may see the mistake once it looks for it, or talk itself out of what it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By the probability at its verdict.
+    #[default]
+    AtOnce,
+    /// After saying why.
+    Reasoned,
+}
+
+impl Way {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::AtOnce => Self::Reasoned,
+            Self::Reasoned => Self::AtOnce,
+        }
+    }
+}
+
 /// One gold pair, as a judge saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
@@ -36,6 +60,7 @@ pub struct Compared {
     /// Which question, by [`item`]: the same for every judge that saw it. 0: not known.
     pub item: u64,
     pub kind: Option<KindId>,
+    pub way: Way,
 }
 
 /// Records from before pairs had names hold P alone.
@@ -49,14 +74,16 @@ enum Stored {
         item: u64,
         #[serde(default)]
         kind: Option<KindId>,
+        #[serde(default)]
+        way: Way,
     },
 }
 
 impl From<Stored> for Compared {
     fn from(stored: Stored) -> Self {
         match stored {
-            Stored::Bare(p) => Self { p, item: 0, kind: None },
-            Stored::Whole { p, item, kind } => Self { p, item, kind },
+            Stored::Bare(p) => Self { p, item: 0, kind: None, way: Way::AtOnce },
+            Stored::Whole { p, item, kind, way } => Self { p, item, kind, way },
         }
     }
 }
@@ -97,8 +124,9 @@ impl Kin {
     }
 }
 
-/// Log-odds that this judge is right when it prefers one of two on such an ask, by itself.
-pub(super) fn log_odds(record: &Record, ask: &KindPosterior, settings: &Settings) -> f64 {
+/// Log-odds that this judge is right when it prefers one of two on such an ask in this way, by
+/// itself.
+pub(super) fn log_odds(record: &Record, ask: &KindPosterior, way: Way, settings: &Settings) -> f64 {
     /// No flip rate alone says more: a liar's two orders agree perfectly.
     const FLIPS_SAY_MOST: f64 = 2.5;
     /// Nor less: on pairs where its orders contradict each other a judge says nothing anyway, and on
@@ -107,19 +135,29 @@ pub(super) fn log_odds(record: &Record, ask: &KindPosterior, settings: &Settings
     const FLIPS_SAY_LEAST: f64 = 0.8;
     /// Agreements after which the crowd counts half of what it may count at most.
     const CROWD_HALF: f64 = 20.0;
-    let flips = record.flips.shrunk_mean(settings.flips_expected, settings.pair_shrinkage);
+    // What the other way shows is what is expected of this one.
+    let contradicts = |way: Way, expected: f64| {
+        record.flips_when(way).shrunk_mean(expected, settings.pair_shrinkage)
+    };
+    let flips = contradicts(way, contradicts(way.other(), settings.flips_expected));
     // Who contradicts itself half the time looks at positions and not at answers: what is left of
     // its log-odds fades with it.
     let steady = (1.0 - 2.0 * flips).max(0.0).sqrt() * logit(1.0 - flips);
     let steady = steady.clamp(FLIPS_SAY_LEAST, FLIPS_SAY_MOST);
     let agreed = record.agreed.seen();
     let crowd = settings.crowd_pairs * agreed / (agreed + CROWD_HALF);
-    let mut tally = Tally::of(record.pairs.iter());
+    let pairs = |way: Way| record.pairs.iter().filter(move |pair| pair.way == way);
+    // A way of comparing differs from another as a kind of ask does, so that the other way's gold
+    // moves what is expected by the share of a judge's log-odds that both have in common.
+    let otherwise = Tally::of(pairs(way.other())).log_odds(steady, settings.flips_variance);
+    let common = settings.flips_variance / (settings.flips_variance + settings.kind_variance);
+    let expected = steady + common * (otherwise - steady);
+    let mut tally = Tally::of(pairs(way));
     tally.right += crowd * record.agreed.mean();
     tally.of += crowd;
-    let overall = tally.log_odds(steady, settings.flips_variance);
+    let overall = tally.log_odds(expected, settings.flips_variance);
     let on_kind = |kind: &KindId| {
-        let same = record.pairs.iter().filter(|pair| pair.kind.as_ref() == Some(kind));
+        let same = pairs(way).filter(|pair| pair.kind.as_ref() == Some(kind));
         Tally::of(same).log_odds(overall, settings.kind_variance)
     };
     let known: f64 = ask.iter().map(|(kind, p)| p * on_kind(kind)).sum();

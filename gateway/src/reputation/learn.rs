@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Compared, KindId, Record, Sample, Settings,
+    Compared, KindId, Record, Sample, Settings, Way,
     calibration::{self, Line},
     routing::Lesson,
 };
@@ -34,7 +34,7 @@ pub enum GoldObservation {
     /// It gave P = `p` to the right one of two, both orders averaged; `flipped`: they disagreed.
     /// `item` names the question ([`super::judges::item`]), so that judges' errors can be held
     /// against each other; 0 when it has no name.
-    Pairwise { p: f64, flipped: bool, item: u64 },
+    Pairwise { p: f64, flipped: bool, item: u64, way: Way },
 }
 
 /// What the crowd shows. Weighs a fifth of gold, because colluders can agree with each other.
@@ -45,7 +45,7 @@ pub enum CrowdObservation {
     /// The candidate that it put first won without it.
     Judged { agreed: bool },
     /// It compared a pair in both orders, which needs no key at all.
-    Compared { flipped: bool },
+    Compared { flipped: bool, way: Way },
 }
 
 /// The record after these observations, the oldest first. Pure: `now_seconds` is Unix time; a
@@ -106,14 +106,16 @@ fn gold(
             record.judge = record.judge.faded(keep_one).with(predicted == right, balance);
             remember(&mut record.scores, Sample { logprob, right }, settings.keep);
         }
-        GoldObservation::Pairwise { p, flipped, item } => {
+        GoldObservation::Pairwise { p, flipped, item, way } => {
             let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
             record.judge = record.judge.faded(keep_one);
             record.judge.a += weight * p;
             record.judge.b += weight * (1.0 - p);
-            record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
+            let flips = record.flips_when_mut(way);
+            *flips = flips.faded(keep_one).with(flipped, 1.0);
             record.gold_seen = record.gold_seen.saturating_add(1);
-            push(&mut record.pairs, Compared { p, item, kind: kind.cloned() }, settings.keep);
+            let kind = kind.cloned();
+            push(&mut record.pairs, Compared { p, item, kind, way }, settings.keep);
         }
     }
 }
@@ -128,8 +130,9 @@ fn crowd(record: &mut Record, seen: CrowdObservation, settings: &Settings) {
             record.judge = record.judge.faded(keep_one).with(agreed, 1.0);
             record.agreed = record.agreed.faded(keep_one).with(agreed, 1.0);
         }
-        CrowdObservation::Compared { flipped } => {
-            record.flips = record.flips.faded(keep_one).with(flipped, 1.0);
+        CrowdObservation::Compared { flipped, way } => {
+            let flips = record.flips_when_mut(way);
+            *flips = flips.faded(keep_one).with(flipped, 1.0);
         }
     }
 }
@@ -140,7 +143,8 @@ fn forgetting(settings: &Settings) -> f64 {
 }
 
 fn fade(record: &mut Record, keep: f64) {
-    let overall = [&mut record.writer, &mut record.judge, &mut record.flips, &mut record.agreed];
+    let Record { writer, judge, flips, flips_reasoned, agreed, .. } = record;
+    let overall = [writer, judge, flips, flips_reasoned, agreed];
     for beta in overall {
         *beta = beta.faded(keep);
     }

@@ -17,7 +17,11 @@ fn answered_kind(kind: &str, right: bool) -> Observation {
 }
 
 fn pairwise(p: f64, flipped: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Pairwise { p, flipped, item: 0 } }
+    Observation::Gold { kind: None, seen: pairwise_seen(p, flipped, Way::AtOnce) }
+}
+
+fn pairwise_seen(p: f64, flipped: bool, way: Way) -> GoldObservation {
+    GoldObservation::Pairwise { p, flipped, item: 0, way }
 }
 
 fn score(logprob: f64, right: bool) -> Observation {
@@ -90,12 +94,12 @@ fn a_judge_that_is_always_wrong_is_informative_with_a_negative_sign() {
     let right = after(&vec![pairwise(0.95, false); 40]);
     let graded = |record: Record| Record { writer: Beta { a: 9.0, b: 3.0 }, ..record };
     let standing = standing(vec![graded(wrong), graded(random), graded(right)]);
-    assert!(standing.discrimination(&id(0)) < -0.8);
-    assert!(standing.discrimination(&id(2)) > 0.8);
+    assert!(standing.discrimination(&id(0), Way::AtOnce) < -0.8);
+    assert!(standing.discrimination(&id(2), Way::AtOnce) > 0.8);
     assert!((standing.judge_weight(&id(0)) - standing.judge_weight(&id(2))).abs() < 1e-6);
     // What its flips leave of its word counts for a twentieth at most.
     assert!(standing.judge_weight(&id(1)) < 0.05);
-    assert!(standing.discrimination(&id(1)).abs() < 0.5);
+    assert!(standing.discrimination(&id(1), Way::AtOnce).abs() < 0.5);
 }
 
 #[test]
@@ -103,16 +107,27 @@ fn five_gold_pairs_weigh_like_five() {
     let five = after(&vec![pairwise(0.0, false); 5]);
     let fifty = after(&vec![pairwise(0.0, false); 50]);
     let standing = standing(vec![five, fifty]);
-    assert!(standing.discrimination(&id(0)) > standing.discrimination(&id(1)) + 0.5);
+    assert!(
+        standing.discrimination(&id(0), Way::AtOnce)
+            > standing.discrimination(&id(1), Way::AtOnce) + 0.5
+    );
 }
 
 #[test]
 fn flips_alone_lower_a_judge_without_any_gold() {
-    let steady = vec![Observation::Crowd(CrowdObservation::Compared { flipped: false }); 50];
-    let shaky = vec![Observation::Crowd(CrowdObservation::Compared { flipped: true }); 50];
+    let steady =
+        vec![
+            Observation::Crowd(CrowdObservation::Compared { flipped: false, way: Way::AtOnce });
+            50
+        ];
+    let shaky =
+        vec![
+            Observation::Crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce });
+            50
+        ];
     let standing = standing(vec![after(&steady), after(&shaky)]);
-    assert!(standing.discrimination(&id(0)) > 1.0);
-    assert!(standing.discrimination(&id(1)) < 0.5);
+    assert!(standing.discrimination(&id(0), Way::AtOnce) > 1.0);
+    assert!(standing.discrimination(&id(1), Way::AtOnce) < 0.5);
 }
 
 #[test]

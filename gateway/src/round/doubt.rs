@@ -11,10 +11,10 @@ use futures_util::future::join_all;
 use shoal_proto::NodeId;
 use tokio::time::timeout_at;
 
-use super::{Round, decide, rank_all};
+use super::{Config, Round, decide, rank_all};
 use crate::{
     ask::{Candidate, CastBallot, Ranking},
-    reputation::Standing,
+    reputation::{KindPosterior, Standing},
     swarm::audit::Claim,
 };
 
@@ -27,11 +27,13 @@ pub(super) async fn settled(
     let (mut asked, mut recomputed) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let ranking = round.rank(candidates, ballots);
-        let claims: Vec<Claim> = decisive(round, candidates, ballots, &ranking)
-            .into_iter()
-            .filter(|candidate| asked.insert(candidate.writer))
-            .filter_map(|candidate| claim(round, candidate))
-            .collect();
+        let (standing, kind) = (&round.standing, &round.kind);
+        let claims: Vec<Claim> =
+            decisive(candidates, ballots, &ranking, standing, kind, round.config)
+                .into_iter()
+                .filter(|candidate| asked.insert(candidate.writer))
+                .filter_map(|candidate| claim(round, candidate))
+                .collect();
         if claims.is_empty() {
             return (ranking, recomputed);
         }
@@ -52,18 +54,20 @@ pub(super) async fn settled(
 
 /// Those of the winning pool whose claims count for it, if another pool would win without them.
 fn decisive<'a>(
-    round: &Round<'_>,
     candidates: &'a [Candidate],
     ballots: &[CastBallot],
     ranking: &Ranking,
+    standing: &Standing,
+    kind: &KindPosterior,
+    config: &Config,
 ) -> Vec<&'a Candidate> {
-    let winner = |ranking: &Ranking, standing: &Standing| {
+    let winner = |ranking: &Ranking| {
         let (at, _) = decide::winner(candidates, ballots, ranking, None, standing);
         candidates.get(at).map(|one| one.pool)
     };
-    let Some(pool) = winner(ranking, &round.standing) else { return Vec::new() };
+    let Some(pool) = winner(ranking) else { return Vec::new() };
     let counts = |one: &&Candidate| {
-        let claimed = one.logprob.and_then(|l| round.standing.certainty_log_odds(&one.writer, l));
+        let claimed = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
         one.pool == pool && claimed.is_some_and(|odds| odds > 0.0)
     };
     let claiming: Vec<&Candidate> = candidates.iter().filter(counts).collect();
@@ -76,8 +80,8 @@ fn decisive<'a>(
         ..one.clone()
     };
     let without: Vec<Candidate> = candidates.iter().map(struck).collect();
-    let ranking = rank_all(&without, ballots, &round.kind, &round.standing, round.config);
-    if winner(&ranking, &round.standing) == Some(pool) { Vec::new() } else { claiming }
+    let ranking = rank_all(&without, ballots, kind, standing, config);
+    if winner(&ranking) == Some(pool) { Vec::new() } else { claiming }
 }
 
 fn claim(round: &Round<'_>, candidate: &Candidate) -> Option<Claim> {
@@ -90,3 +94,6 @@ fn claim(round: &Round<'_>, candidate: &Candidate) -> Option<Claim> {
         logprob,
     })
 }
+
+#[cfg(test)]
+mod tests;

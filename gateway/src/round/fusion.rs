@@ -83,10 +83,10 @@ async fn written(round: &Round<'_>, outcome: &Outcome) -> Result<Candidate, &'st
         error.label()
     })?;
     let json = round.ask.form.is_json();
-    let said = agree::said(&fused, json);
-    let same = outcome.candidates.iter().find(|one| agree::said(one, json) == said);
+    let pools = agree::pools_of(outcome.candidates.iter().chain([&fused]), json);
+    let same = outcome.candidates.iter().zip(&pools).find(|(_, pool)| Some(*pool) == pools.last());
     let new = outcome.candidates.iter().map(|one| one.pool + 1).max().unwrap_or(0);
-    let pool = same.map_or(new, |one| one.pool);
+    let pool = same.map_or(new, |(one, _)| one.pool);
     Ok(Candidate { model: editor.model.name.clone(), pool, ..fused })
 }
 

@@ -74,10 +74,11 @@ pub(super) async fn ballots(
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
     let weight = round.standing.judge_weight(&judge);
-    let discrimination = round.standing.on(&round.kind).discrimination(&judge);
+    let (likelihood, reasoned) = (member.model.likelihood, member.model.reasoned);
+    let way = round.config.judge.way(reasoned);
+    let discrimination = round.standing.on(&round.kind).discrimination(&judge, way);
     let alone = reputation::Voice { weight, discrimination };
     let voice = Voice { weight, discrimination: rank::gamma(alone, &round.config.rank) };
-    let (likelihood, reasoned) = (member.model.likelihood, member.model.reasoned);
     Some(Able { judge, likelihood, reasoned, voice })
 }
 
@@ -155,6 +156,7 @@ async fn cast(
     let cast = ballot.map(|ballot| CastBallot {
         judge,
         model: round.model(judge),
+        reasoned: sheet.is_reasoned(),
         prompt_tokens: ballot.prompt_tokens.saturating_add(ballot.completion_tokens),
         took: round.clock.elapsed().saturating_sub(begun),
         verdicts: sheet.verdicts(&ballot),

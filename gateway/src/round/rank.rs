@@ -23,7 +23,7 @@ use shoal_proto::NodeId;
 use crate::{
     ask::{Candidate, CastBallot, Ranking, Verdicts},
     reputation::{
-        Standing, Voice,
+        Standing, Voice, Way,
         calibration::{sigmoid, softplus},
     },
 };
@@ -231,7 +231,8 @@ pub fn comparisons(
     settings: &Settings,
 ) -> Vec<Comparison> {
     let compares = |ballot: &&CastBallot| matches!(ballot.verdicts, Verdicts::Pairs(_));
-    let judges: Vec<NodeId> = ballots.iter().filter(compares).map(|ballot| ballot.judge).collect();
+    let judges: Vec<(NodeId, Way)> =
+        ballots.iter().filter(compares).map(|ballot| (ballot.judge, ballot.way())).collect();
     let panel = standing.panel(&judges);
     let cast: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
     let shares: BTreeMap<NodeId, f64> = cast.iter().copied().zip(standing.shares(&cast)).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{agree, evidence, fusion, rank, select};
-use crate::ask::Mode;
+use crate::{ask::Mode, reputation::Way};
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,6 +156,13 @@ pub struct Judge {
     /// Share of the time left for judging after which a wave that has not spoken is followed by
     /// the next one: it may still speak.
     pub wave_share: f64,
+}
+
+impl Judge {
+    /// How a judge compares, that can say why or cannot.
+    pub(crate) fn way(&self, can_reason: bool) -> Way {
+        if self.reasoned && can_reason { Way::Reasoned } else { Way::AtOnce }
+    }
 }
 
 impl Default for Judge {

@@ -149,8 +149,10 @@ fn of_one(
     let candidates = &outcome.candidates;
     let own = outcome.ballots.iter().find(|ballot| ballot.judge == member);
     let mut seen = Vec::new();
-    if let Some(CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
-        let flips = pairs.iter().map(|pair| CrowdObservation::Compared { flipped: pair.flipped });
+    if let Some(ballot @ CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
+        let way = ballot.way();
+        let compared = |flipped| CrowdObservation::Compared { flipped, way };
+        let flips = pairs.iter().map(|pair| compared(pair.flipped));
         seen.extend(flips.map(Observation::Crowd));
     }
     let without = own.map(|_| {

@@ -18,9 +18,12 @@ use super::{
     Audit, Metrics, Swarm,
     roster::{NoPlace, Seat},
 };
-use crate::reputation::{
-    Audited,
-    audit::{Auditor, Finding},
+use crate::{
+    ask::{CastBallot, Verdicts},
+    reputation::{
+        Audited, Way,
+        audit::{Auditor, Finding},
+    },
 };
 
 /// Auditors at most: one for each model of a large swarm, and some to spare.
@@ -91,8 +94,26 @@ pub enum Task {
     Claim(Claim),
     /// Ask these writers a gold question as if a client had, sampled as a client did.
     Writers { members: Vec<NodeId>, sampling: Sampling },
-    /// Show this judge gold candidates as if a round had. `draw` decides which.
-    Judge { member: NodeId, draw: u64 },
+    /// Show this judge gold candidates as if a round had, for a ballot like the one that it cast
+    /// there. `draw` decides which.
+    Judge { member: NodeId, cast: Cast, draw: u64 },
+}
+
+/// A kind of ballot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cast {
+    Scores,
+    Pairs(Way),
+}
+
+impl Cast {
+    /// That of this ballot.
+    pub fn of(ballot: &CastBallot) -> Self {
+        match ballot.verdicts {
+            Verdicts::Scores(_) => Self::Scores,
+            Verdicts::Pairs(_) => Self::Pairs(ballot.way()),
+        }
+    }
 }
 
 impl Task {
@@ -161,7 +182,7 @@ impl Swarm {
                 let _ = claim::in_round(self, &claim).await;
             }
             Task::Writers { members, sampling } => hidden::writers(self, members, sampling).await,
-            Task::Judge { member, draw } => hidden::judge(self, member, draw).await,
+            Task::Judge { member, cast, draw } => hidden::judge(self, member, cast, draw).await,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The exam: what a member can do is seen before it is believed.
 //!
 //! As a writer it answers fresh gold questions and is measured; then rounds see it. As a judge
-//! it scores what others wrote to gold questions, in the background and whenever somebody new
-//! has written, for as long as it is here. Nobody fails for knowing little: it may write, and its
+//! it scores or compares what others wrote to gold questions, in every way that rounds ask of it, in
+//! the background and whenever somebody new has written, for as long as it is here. Nobody fails for knowing little: it may write, and its
 //! ballots weigh what its record says.
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
@@ -12,6 +12,7 @@ use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::{
     generate::{Done, Generate, Sampling},
+    hello::Model,
     judge::{Ballot, Judge, Kind, Pair},
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -24,7 +25,7 @@ use super::{
     work,
 };
 use crate::{
-    reputation::{GoldObservation, Kin, Observation, judges},
+    reputation::{GoldObservation, Kin, Observation, Way, judges},
     store::Who,
 };
 
@@ -98,10 +99,12 @@ pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<Seat>) -> Infallible {
     let mut examined = Examined::new(swarm, seat);
     loop {
         written.borrow_and_update();
-        if seat.model.likelihood {
-            examined.by_scores(swarm, seat).await;
-        } else if seat.model.pairwise {
-            examined.by_pairs(swarm, seat).await;
+        for kind in asked_of(&seat.model) {
+            match kind {
+                Kind::Reasoned => examined.by_pairs(swarm, seat, Way::Reasoned).await,
+                Kind::Pairwise => examined.by_pairs(swarm, seat, Way::AtOnce).await,
+                _ => examined.by_scores(swarm, seat).await,
+            }
         }
         swarm.0.book.fit_soon();
         swarm.0.book.save().await;
@@ -111,21 +114,47 @@ pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<Seat>) -> Infallible {
     }
 }
 
+/// The ballots that rounds ask of a member: likelihoods where it gives them, else pairs at once; and
+/// pairs with reasons, in modes that have the time, where it can say why.
+fn asked_of(model: &Model) -> impl Iterator<Item = Kind> {
+    let first = match (model.likelihood, model.pairwise) {
+        (true, _) => Some(Kind::Likelihood),
+        (false, true) => Some(Kind::Pairwise),
+        (false, false) => None,
+    };
+    // Who can judge in no other way is no judge of any round.
+    first.into_iter().chain((first.is_some() && model.reasoned).then_some(Kind::Reasoned))
+}
+
 /// How far a member has been examined as a judge.
 struct Examined {
     last: u64,
     left: usize,
-    compared: BTreeSet<usize>,
+    at_once: Pairs,
+    reasoned: Pairs,
+}
+
+/// Gold pairs, compared in one way.
+struct Pairs {
+    done: BTreeSet<usize>,
+    left: usize,
 }
 
 impl Examined {
     fn new(swarm: &Swarm, seat: &Seat) -> Self {
         let standing = swarm.standing();
-        let remembered = standing.record(&seat.id).map_or(0, |record| record.scores.len());
+        let (scored, reasoned) = standing.record(&seat.id).map_or((0, 0), |record| {
+            (record.scores.len(), record.pairs_when(Way::Reasoned).count())
+        });
         let exam = &swarm.0.config.exam;
-        // Even one with a full record scores some, enough to notice that it has changed.
-        let left = exam.scores_max.saturating_sub(remembered).max(exam.scores_max / 10);
-        Self { last: 0, left, compared: BTreeSet::new() }
+        // Even one with a full record is asked for some, enough to notice that it has changed.
+        let left = |max: usize, remembered: usize| max.saturating_sub(remembered).max(max / 10);
+        Self {
+            last: 0,
+            left: left(exam.scores_max, scored),
+            at_once: Pairs { done: BTreeSet::new(), left: usize::MAX },
+            reasoned: Pairs { done: BTreeSet::new(), left: left(exam.reasoned_max, reasoned) },
+        }
     }
 
     async fn by_scores(&mut self, swarm: &Swarm, seat: &Arc<Seat>) {
@@ -153,16 +182,23 @@ impl Examined {
         self.last = last;
     }
 
-    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<Seat>) {
-        for (right, wrong) in swarm.0.gold.pairs(seat.id, &mut self.compared) {
-            match compare(swarm, seat, &right, &wrong).await {
+    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<Seat>, way: Way) {
+        let (pairs, counted) = match way {
+            Way::AtOnce => (&mut self.at_once, "compared"),
+            Way::Reasoned => (&mut self.reasoned, "reasoned"),
+        };
+        let mut failures = 0;
+        for (right, wrong) in swarm.0.gold.pairs(seat.id, &mut pairs.done, pairs.left) {
+            match compare(swarm, seat, (&right, &wrong), way).await {
                 Ok(observation) => {
-                    swarm.0.metrics.exam_scores("compared", 1);
+                    pairs.left = pairs.left.saturating_sub(1);
+                    swarm.0.metrics.exam_scores(counted, 1);
                     swarm.0.book.learn(seat.id, &[observation]);
                 }
-                Err(error) => {
-                    count_failure(swarm, &error);
-                }
+                Err(error) => failures += usize::from(count_failure(swarm, &error)),
+            }
+            if failures >= FAILURES_MAX {
+                break;
             }
         }
     }
@@ -280,18 +316,22 @@ async fn score(
 pub(super) async fn compare(
     swarm: &Swarm,
     seat: &Arc<Seat>,
-    right: &GoldCandidate,
-    wrong: &GoldCandidate,
+    (right, wrong): (&GoldCandidate, &GoldCandidate),
+    way: Way,
 ) -> Result<Observation, WorkError> {
     let texts = vec![right.text.to_string(), wrong.text.to_string()];
-    let ballot = ballot(swarm, seat, &right.item, texts, Kind::Pairwise).await?;
+    let kind = match way {
+        Way::AtOnce => Kind::Pairwise,
+        Way::Reasoned => Kind::Reasoned,
+    };
+    let ballot = ballot(swarm, seat, &right.item, texts, kind).await?;
     let [shown_first, shown_second] = *ballot.verdicts.as_slice() else {
         return Err(WorkError::Nonsense("not two verdicts"));
     };
     let p = 0.5 * (shown_first + 1.0 - shown_second);
     let flipped = (shown_first > 0.5) == (shown_second > 0.5);
     let item = judges::item([&*right.item.question.text]);
-    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item }))
+    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
 }
 
 pub(super) async fn ballot(
@@ -304,7 +344,9 @@ pub(super) async fn ballot(
     give_way(seat).await;
     let _place = swarm.0.gold.judging.acquire().await.map_err(|_| WorkError::Gone)?;
     let pairs = match kind {
-        Kind::Pairwise => vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
+        Kind::Pairwise | Kind::Reasoned => {
+            vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }]
+        }
         _ => Vec::new(),
     };
     let ask = Judge {
@@ -357,5 +399,24 @@ fn kin(seat: &Seat) -> Kin {
         operator: seat.operator.clone(),
         family: model.family.clone(),
         digest: model.digest.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judge_is_examined_in_every_way_that_rounds_ask_of_it() {
+        let asked = |likelihood, pairwise, reasoned| -> Vec<Kind> {
+            asked_of(&Model { likelihood, pairwise, reasoned, ..Model::default() }).collect()
+        };
+        assert_eq!(asked(true, false, false), [Kind::Likelihood]);
+        // Where it gives likelihoods no round asks it for pairs without reasons.
+        assert_eq!(asked(true, true, false), [Kind::Likelihood]);
+        assert_eq!(asked(true, true, true), [Kind::Likelihood, Kind::Reasoned]);
+        assert_eq!(asked(false, true, false), [Kind::Pairwise]);
+        assert_eq!(asked(false, true, true), [Kind::Pairwise, Kind::Reasoned]);
+        assert_eq!(asked(false, false, true), []);
     }
 }

@@ -177,11 +177,12 @@ impl Gold {
     }
 
     /// A right and a wrong candidate to each shared question that has both, neither by `judge`,
-    /// without the questions in `done`, to which those returned are added.
+    /// `most` of them, without the questions in `done`, to which those returned are added.
     pub(crate) fn pairs(
         &self,
         judge: NodeId,
         done: &mut BTreeSet<usize>,
+        most: usize,
     ) -> Vec<(GoldCandidate, GoldCandidate)> {
         let candidates = self.candidates();
         let mut pairs = Vec::new();
@@ -192,6 +193,9 @@ impl Gold {
                 };
                 candidates.iter().find(fits).cloned()
             };
+            if pairs.len() >= most {
+                break;
+            }
             if let (Some(right), Some(wrong)) = (one(true), one(false)) {
                 pairs.push((at, (right, wrong)));
             }

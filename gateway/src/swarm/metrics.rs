@@ -95,7 +95,7 @@ impl Metrics {
         show(&self.leaves, &["goodbye", "lost", "silent", "protocol", "unfit", "shutdown"]);
         show(&self.exam_answers, &["right", "wrong"]);
         show(&self.exam_answers, &WorkError::LABELS);
-        show(&self.exam_scores, &["scored", "compared"]);
+        show(&self.exam_scores, &["scored", "compared", "reasoned"]);
         show(&self.exam_scores, &WorkError::LABELS);
         for (kind, outcomes) in AUDITS {
             for outcome in outcomes.iter().chain(&WorkError::LABELS) {

@@ -62,6 +62,9 @@ pub struct Exam {
     pub whole_ms: u64,
     /// Gold candidates that a member scores as a judge at most: the fits keep 256 of them.
     pub scores_max: usize,
+    /// Gold pairs that a member compares with a critique at most: each writes up to a hundred tokens
+    /// for each order, and twenty outweigh what flips say of a judge.
+    pub reasoned_max: usize,
     /// Members examined as judges at the same time: on a busy machine rounds come first.
     pub judged_at_once: usize,
     /// The certainty that a member with weights of its own claims is audited, and counts once
@@ -77,6 +80,7 @@ impl Default for Exam {
             answer_ms: 20_000,
             whole_ms: 120_000,
             scores_max: 256,
+            reasoned_max: 20,
             judged_at_once: 2,
             claims_count: true,
         }

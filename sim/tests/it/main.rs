@@ -14,5 +14,6 @@ mod audits;
 mod adversaries;
 mod single;
 mod churn;
+mod exams;
 mod admission;
 mod tidy;

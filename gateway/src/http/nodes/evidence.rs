@@ -6,7 +6,7 @@ use super::{measured, page_of};
 use crate::{
     http::time::utc,
     reputation::{
-        Beta, KindId, Line, Record, Sample, Standing, audit,
+        Beta, KindId, Line, Record, Sample, Standing, Way, audit,
         history::{Entry, Moved, What},
     },
     swarm::{MemberView, Presence, State},
@@ -33,9 +33,11 @@ pub(super) struct Evidence {
     pub(super) kinds: Vec<Kind>,
     pub(super) certainty: Certainty,
     pub(super) scores: Scores,
-    /// Gold pairs that it compared, of those remembered; they move its discrimination.
+    /// Gold pairs that it compared at once, of those remembered; they move its discrimination.
     pub(super) gold_pairs: usize,
     pub(super) flips: Flips,
+    /// The same of pairs that it compared after saying why.
+    pub(super) reasoned: Reasoned,
     /// How often the ranking made without it put first what it put first.
     pub(super) agreed: Flips,
     pub(super) audits: Audited,
@@ -100,6 +102,14 @@ pub(super) struct Judge {
     pub(super) track: Track,
     /// How sharply its pair verdicts follow what is right; below 0: against it.
     pub(super) discrimination: f64,
+}
+
+/// What its verdicts with reasons are worth.
+#[derive(Debug, Serialize)]
+pub(super) struct Reasoned {
+    pub(super) discrimination: f64,
+    pub(super) gold_pairs: usize,
+    pub(super) flips: Flips,
 }
 
 /// Accuracy on one kind of gold question.
@@ -203,7 +213,7 @@ impl Evidence {
             writer: track(record.writer, standing.writer_weight(&id), how_writer(standing)),
             judge: Judge {
                 track: track(record.judge, standing.judge_weight(&id), how_judge(standing)),
-                discrimination: standing.discrimination(&id),
+                discrimination: standing.discrimination(&id, Way::AtOnce),
             },
             kinds: record.kinds.iter().map(|(kind, seen)| Kind::of(kind, *seen)).collect(),
             certainty: Certainty {
@@ -214,8 +224,13 @@ impl Evidence {
                 why: why_claims(record, standing, seat.as_ref(), counts, probation.on),
             },
             scores: Scores::of(record, standing, scores, probation.on),
-            gold_pairs: record.pairs.len(),
+            gold_pairs: record.pairs_when(Way::AtOnce).count(),
             flips: Flips::of(record.flips),
+            reasoned: Reasoned {
+                discrimination: standing.discrimination(&id, Way::Reasoned),
+                gold_pairs: record.pairs_when(Way::Reasoned).count(),
+                flips: Flips::of(record.flips_reasoned),
+            },
             agreed: Flips::of(record.agreed),
             audits: Audited::of(record, standing),
             gold_seen: record.gold_seen,

@@ -1,6 +1,6 @@
 //! The same evidence as a page: no script, nothing from elsewhere, every text escaped.
 
-use super::evidence::{Evidence, Kind, Member, Track};
+use super::evidence::{Evidence, Flips, Kind, Member, Track};
 use crate::swarm::State;
 
 const STYLE: &str = include_str!("page.css");
@@ -163,23 +163,28 @@ fn kind(html: &mut Html, kind: &Kind) {
     html.text(&format!("{:.3}", kind.accuracy)).markup("\"></meter></td></tr>\n");
 }
 
-fn judge(html: &mut Html, evidence: &Evidence) {
-    html.section("As a judge");
-    track(html, &evidence.judge.track);
-    html.markup("<div class=\"wide\"><table><tbody>\n");
-    let from =
-        format!("from {} gold pairs and how seldom it contradicts itself", evidence.gold_pairs);
-    html.row("Discrimination", &format!("{:.3}, {from}", evidence.judge.discrimination));
-    let flips = &evidence.flips;
+fn contradicted(flips: &Flips) -> String {
     // Faded counts of a pair or two are still something seen; less than half a pair is not.
-    let contradicted = match flips.seen {
+    match flips.seen {
         seen if seen < 0.5 => "no pair compared in both orders yet".to_owned(),
         seen => format!(
             "rate {:.3} of {seen:.0} pairs compared in both orders (a = {:.2}, b = {:.2})",
             flips.rate, flips.a, flips.b
         ),
-    };
-    html.row("Contradicted itself", &contradicted);
+    }
+}
+
+fn judge(html: &mut Html, evidence: &Evidence) {
+    html.section("As a judge");
+    track(html, &evidence.judge.track);
+    html.markup("<div class=\"wide\"><table><tbody>\n");
+    let from = |pairs| format!("from {pairs} gold pairs and how seldom it contradicts itself");
+    let said = |value, pairs| format!("{value:.3}, {}", from(pairs));
+    html.row("Discrimination", &said(evidence.judge.discrimination, evidence.gold_pairs));
+    html.row("Contradicted itself", &contradicted(&evidence.flips));
+    let reasoned = &evidence.reasoned;
+    html.row("Discrimination with reasons", &said(reasoned.discrimination, reasoned.gold_pairs));
+    html.row("Contradicted itself with reasons", &contradicted(&reasoned.flips));
     let agreed = &evidence.agreed;
     let others = format!("rate {:.3} of {:.0} rounds", agreed.rate, agreed.seen);
     html.row("Agreed with the others", &others);

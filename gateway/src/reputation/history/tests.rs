@@ -44,7 +44,7 @@ fn what_is_learned_is_the_same_as_without_a_history() {
         observations.push(wrote(i % 4 > 0));
         let claim = GoldObservation::Certainty { logprob: -0.5, right: true };
         observations.push(Observation::Gold { kind: None, seen: claim });
-        let pair = GoldObservation::Pairwise { p: 0.7, flipped: false, item: 0 };
+        let pair = GoldObservation::Pairwise { p: 0.7, flipped: false, item: 0, way: Way::AtOnce };
         observations.push(Observation::Gold { kind: None, seen: pair });
     }
     let before = seen_at(&Record::default(), &vec![answered("dates", true); 9], NOW);
@@ -151,4 +151,28 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
     let known = seen_at(&read, &[answered("sort", true), score(false), wrote(false)], NOW);
     let stored = serde_json::to_string(&known).expect("JSON");
     assert_eq!(serde_json::from_str::<Record>(&stored).expect("read"), known);
+}
+
+#[test]
+fn every_number_that_moves_is_told_with_what_moved_it() {
+    let pair = |way| GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
+    let gold = |seen| Observation::Gold { kind: Some(KindId::new("sort")), seen };
+    let crowd = Observation::Crowd;
+    for (seen, numbers) in [
+        (answered("sort", true), &[Number::Writer, Number::Kind][..]),
+        (gold(pair(Way::AtOnce)), &[Number::Judge, Number::Flips]),
+        (gold(pair(Way::Reasoned)), &[Number::Judge, Number::FlipsReasoned]),
+        (crowd(CrowdObservation::Wrote { agreed: true }), &[Number::Writer]),
+        (crowd(CrowdObservation::Judged { agreed: true }), &[Number::Judge, Number::Agreed]),
+        (crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }), &[Number::Flips]),
+        (
+            crowd(CrowdObservation::Compared { flipped: true, way: Way::Reasoned }),
+            &[Number::FlipsReasoned],
+        ),
+    ] {
+        let record = seen_at(&Record::default(), std::slice::from_ref(&seen), NOW);
+        let moved: Vec<Number> =
+            entries(&record).iter().flat_map(|entry| &entry.moved).map(|one| one.number).collect();
+        assert_eq!(moved, numbers, "{seen:?}");
+    }
 }

@@ -10,7 +10,7 @@ fn settings() -> Settings {
 }
 
 fn pair(p: f64, item: u64) -> Compared {
-    Compared { p, item, kind: None }
+    Compared { p, item, kind: None, way: Way::AtOnce }
 }
 
 /// A judge that saw these gold pairs and whose orders contradicted each other so often.
@@ -19,8 +19,12 @@ fn judge(pairs: &[f64], flipped: f64, steady: f64) -> Record {
     Record { pairs, flips: Beta { a: 1.0 + flipped, b: 1.0 + steady }, ..Record::default() }
 }
 
+fn comparing(record: &Record, way: Way) -> f64 {
+    log_odds(record, &KindPosterior::default(), way, &settings())
+}
+
 fn alone(record: &Record) -> f64 {
-    log_odds(record, &KindPosterior::default(), &settings())
+    comparing(record, Way::AtOnce)
 }
 
 /// What each judge's word counts beside the others'.
@@ -88,11 +92,17 @@ fn a_judge_is_known_by_the_kind_of_ask_and_shrunk_to_the_whole() {
     let mut record = judge(&[], 5.0, 15.0);
     for n in 0..30 {
         for (kind, p) in kinds.iter().zip([1.0, 0.0]) {
-            record.pairs.push_back(Compared { p, item: 1 + n, kind: Some(kind.clone()) });
+            record.pairs.push_back(Compared {
+                p,
+                item: 1 + n,
+                kind: Some(kind.clone()),
+                way: Way::AtOnce,
+            });
         }
     }
-    let on =
-        |kind: &str| log_odds(&record, &KindPosterior::certain(KindId::new(kind)), &settings());
+    let on = |kind: &str| {
+        log_odds(&record, &KindPosterior::certain(KindId::new(kind)), Way::AtOnce, &settings())
+    };
     assert!(on("prose") > 1.0 && on("code") < -1.0, "{} {}", on("prose"), on("code"));
     assert!((on("never seen") - alone(&record)).abs() < 1e-6);
 }
@@ -130,7 +140,8 @@ fn judges_that_make_the_same_mistakes_on_gold_share_a_voice() {
 fn records_from_before_pairs_had_names_are_read() {
     let old: VecDeque<Compared> = serde_json::from_str("[0.25, 1.0]").expect("read");
     assert_eq!(old, [pair(0.25, 0), pair(1.0, 0)]);
-    let new = Compared { p: 0.7, item: item(["q"]), kind: Some(KindId::new("dates")) };
+    let (kind, way) = (Some(KindId::new("dates")), Way::Reasoned);
+    let new = Compared { p: 0.7, item: item(["q"]), kind, way };
     let stored = serde_json::to_string(&new).expect("JSON");
     assert_eq!(serde_json::from_str::<Compared>(&stored).expect("read"), new);
 }
@@ -180,4 +191,40 @@ proptest! {
         praised.pairs.extend((0..more).map(|_| pair(1.0, 0)));
         prop_assert!(alone(&praised) >= alone(&record) - 1e-6 || alone(&record) > 20.0);
     }
+}
+
+/// A judge that saw so many gold pairs in one way, all with this verdict.
+fn seen(way: Way, p: f64, count: u64) -> Record {
+    let compared = |item| Compared { p, item, kind: None, way };
+    Record { pairs: (1..=count).map(compared).collect(), ..Record::default() }
+}
+
+#[test]
+fn each_way_of_comparing_is_weighed_by_its_own_gold() {
+    let mut record = seen(Way::AtOnce, 0.9, 30);
+    record.pairs.extend(seen(Way::Reasoned, 0.1, 30).pairs);
+    let (at_once, reasoned) = (alone(&record), comparing(&record, Way::Reasoned));
+    assert!(at_once > 0.8 && reasoned < -0.5, "{at_once} {reasoned}");
+}
+
+#[test]
+fn what_one_way_shows_is_expected_of_the_other_and_less() {
+    let unknown = alone(&Record::default());
+    for way in [Way::AtOnce, Way::Reasoned] {
+        for (p, sign) in [(0.9, 1.0), (0.1, -1.0)] {
+            let record = seen(way, p, 30);
+            let own = sign * (comparing(&record, way) - unknown);
+            let other = sign * (comparing(&record, way.other()) - unknown);
+            assert!(own > other && other > 0.1, "{way:?} {p}: {own} {other}");
+        }
+    }
+    let steady = Record { flips_reasoned: Beta { a: 1.0, b: 60.0 }, ..Record::default() };
+    let (own, other) = (comparing(&steady, Way::Reasoned), alone(&steady));
+    assert!(own > 2.0 && (other - own).abs() < 0.2, "{own} {other}");
+}
+
+#[test]
+fn records_from_before_there_were_two_ways_are_of_verdicts_at_once() {
+    let read: Vec<Compared> = serde_json::from_str(r#"[0.7, {"p": 0.2, "item": 5}]"#).expect("old");
+    assert!(read.iter().all(|pair| pair.way == Way::AtOnce));
 }

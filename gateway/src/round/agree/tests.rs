@@ -22,7 +22,7 @@ fn the_final_answer_is_found_where_it_is_said() {
         ("(B)", "b"),
         ("I think so.\nB.", "b"),
         ("Answer: (C)", "c"),
-        ("$1,000", "1000"),
+        ("$1,000", "1000 dollar"),
         ("-0", "0"),
         ("+7", "7"),
         ("007.10", "7.1"),

@@ -42,6 +42,7 @@ fn scores(judge: u8, scores: &[(usize, f64)]) -> CastBallot {
     CastBallot {
         judge: id(judge),
         model: String::new(),
+        reasoned: false,
         verdicts: Verdicts::Scores(scores.iter().map(score).collect()),
         prompt_tokens: 0,
         took: Duration::ZERO,

@@ -13,7 +13,7 @@ use super::{
     next::{self, Beliefs, PoolPair, Voice},
     sheet::{Sheet, pools_for},
 };
-use crate::{ask::Candidate, round::settings};
+use crate::{ask::Candidate, reputation::Way, round::settings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ impl<'a> Bench<'a> {
     }
 
     fn reasons(&self, able: Able) -> bool {
-        self.settings.reasoned && able.reasoned
+        self.settings.way(able.reasoned) == Way::Reasoned
     }
 
     /// How this judge compares.

@@ -77,6 +77,10 @@ impl Sheet {
         })
     }
 
+    pub(super) fn is_reasoned(&self) -> bool {
+        self.kind == Kind::Reasoned
+    }
+
     pub(super) fn ask(&self, ask: &Ask, prompt: Option<Prompt>) -> Judge {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let both = |(a, b): &(usize, usize)| {

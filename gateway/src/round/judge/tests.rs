@@ -198,6 +198,7 @@ fn pairs_of_several_waves_are_one_ballot() {
     let ballot = |a, b| CastBallot {
         judge: node(1),
         model: String::new(),
+        reasoned: false,
         prompt_tokens: 3,
         took: std::time::Duration::from_secs(1),
         verdicts: Verdicts::Pairs(vec![crate::ask::PairVerdict { a, b, p: 0.7, flipped: false }]),

@@ -9,7 +9,7 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::*;
 use crate::{
     ask::{CandidateScore, PairVerdict},
-    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation},
+    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation, Way},
 };
 
 fn settings() -> Settings {
@@ -254,6 +254,7 @@ fn seen(right: f64, judge_right: f64) -> Record {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
         kind: None,
+        way: Way::AtOnce,
     });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
@@ -269,6 +270,7 @@ fn pairs(judge: u8, pairs: &[(usize, usize, f64)]) -> CastBallot {
     CastBallot {
         judge: id(judge),
         model: String::new(),
+        reasoned: false,
         verdicts: Verdicts::Pairs(verdicts.collect()),
         prompt_tokens: 0,
         took: Duration::ZERO,
@@ -383,7 +385,7 @@ fn a_clear_lead_settles_the_round() {
 
 /// Judge 9, which is heard, alone: its log-odds of being right.
 fn word(standing: &Standing) -> f64 {
-    standing.voices(&[id(9)])[0].log_odds()
+    standing.voices(&[(id(9), Way::AtOnce)])[0].log_odds()
 }
 
 #[test]

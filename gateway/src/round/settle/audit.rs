@@ -11,7 +11,7 @@ use crate::{
         Standing,
         audit::{Audits, Hidden},
     },
-    swarm::audit::{Claim, Task},
+    swarm::audit::{Cast, Claim, Task},
 };
 
 /// The audits to be made: by lot, and always of claims that may have decided the round.
@@ -32,12 +32,15 @@ pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) 
     let writers = settled.outcome.candidates.iter().map(|candidate| candidate.writer);
     let members: Vec<NodeId> =
         writers.filter(|member| lot(member, |audits| audits.writer)).collect();
-    let judges = settled.outcome.ballots.iter().map(|ballot| ballot.judge);
-    let judges: Vec<NodeId> = judges.filter(|member| lot(member, |audits| audits.judge)).collect();
+    let judges: Vec<(NodeId, Cast)> = (settled.outcome.ballots.iter())
+        .map(|ballot| (ballot.judge, Cast::of(ballot)))
+        .filter(|(member, _)| lot(member, |audits| audits.judge))
+        .collect();
     if !members.is_empty() && settled.plain && is_fair(&settled.sampling) {
         tasks.push(Task::Writers { members, sampling: settled.sampling.clone() });
     }
-    tasks.extend(judges.into_iter().map(|member| Task::Judge { member, draw: rng.random() }));
+    let judged = |(member, cast)| Task::Judge { member, cast, draw: rng.random() };
+    tasks.extend(judges.into_iter().map(judged));
     tasks
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     ask::{PairVerdict, RoundId, Timings},
-    reputation::{KindModel, Record, Settings},
+    reputation::{KindModel, Record, Settings, Way},
     round::fixtures::{candidate, node, seasoned},
 };
 
@@ -13,6 +13,7 @@ fn ballot(judge: u8, a: usize, b: usize, p: f64, flipped: bool) -> CastBallot {
     CastBallot {
         judge: node(judge),
         model: String::new(),
+        reasoned: false,
         verdicts: Verdicts::Pairs(vec![PairVerdict { a, b, p, flipped }]),
         prompt_tokens: 1,
         took: Duration::from_secs(1),
@@ -69,7 +70,7 @@ fn who_goes_against_a_clear_majority_is_seen_to() {
 #[test]
 fn a_lone_judge_is_not_held_against_itself() {
     let learned = learned(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
-    let compared = crowd(CrowdObservation::Compared { flipped: false });
+    let compared = crowd(CrowdObservation::Compared { flipped: false, way: Way::AtOnce });
     assert_eq!(learned[&node(5)], vec![compared]);
 }
 
@@ -77,7 +78,10 @@ fn a_lone_judge_is_not_held_against_itself() {
 fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let ballots = vec![ballot(5, 0, 3, 0.5, true), ballot(6, 0, 3, 0.9, false)];
     let learned = learned(&outcome(Decided::Judged, ballots));
-    assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Compared { flipped: true })));
+    assert!(
+        learned[&node(5)]
+            .contains(&crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }))
+    );
 }
 
 #[test]

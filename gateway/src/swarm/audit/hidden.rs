@@ -11,7 +11,8 @@ use shoal_proto::{
 use tokio::time::Instant;
 
 use super::super::{Swarm, WorkError, calibrate, gold::GoldCandidate, gold::Item, roster::Seat};
-use crate::reputation::{Audited, GoldObservation, Observation};
+use super::Cast;
+use crate::reputation::{Audited, GoldObservation, Observation, Way};
 
 /// Asks all of these the same fresh question, one after the other: it is no client who waits.
 pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampling) {
@@ -63,14 +64,14 @@ fn failure(answer: &Result<calibrate::Answer, WorkError>) -> &'static str {
     answer.as_ref().err().map_or("late", WorkError::label)
 }
 
-/// Shows a judge candidates to one gold question, as many as a round has.
-pub(super) async fn judge(swarm: &Swarm, member: NodeId, draw: u64) {
+/// Shows a judge candidates to one gold question, as many as a round has, and asks for the kind of
+/// ballot that it cast in one.
+pub(super) async fn judge(swarm: &Swarm, member: NodeId, cast: Cast, draw: u64) {
     let Some(seat) = swarm.0.roster.seat(member) else { return };
     let Some(sheet) = swarm.0.gold.sheet(member, draw) else { return };
-    let judged = if seat.model.likelihood {
-        by_scores(swarm, &seat, &sheet, draw).await
-    } else {
-        by_pair(swarm, &seat, &sheet).await
+    let judged = match cast {
+        Cast::Scores => by_scores(swarm, &seat, &sheet, draw).await,
+        Cast::Pairs(way) => by_pair(swarm, &seat, &sheet, way).await,
     };
     match judged {
         Ok((right, seen)) => {
@@ -103,9 +104,9 @@ async fn by_scores(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], dra
     Ok((of(right) > of(wrong), seen.collect()))
 }
 
-async fn by_pair(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate]) -> Judged {
+async fn by_pair(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], way: Way) -> Judged {
     let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
-    let seen = calibrate::compare(swarm, seat, right, wrong).await?;
+    let seen = calibrate::compare(swarm, seat, (right, wrong), way).await?;
     let first = matches!(
         &seen,
         Observation::Gold { seen: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5

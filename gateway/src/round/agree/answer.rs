@@ -1,0 +1,408 @@
+//! What a text says in the end, and when two say the same.
+//!
+//! Numbers are equal by value: `$1,800`, `1800.0` and `1,800 dollars` are one answer. A unit that one
+//! names and another leaves out is no difference, unless a third names another unit: then nobody
+//! knows which of them the bare number means, and it stands alone. A percentage is no bare number, a
+//! fraction is no integer, `10 million` is not 10. Everything else is compared as text, without regard
+//! to case, spaces and the punctuation around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An answer in a form in which equal answers are equal, but for units left out ([`pools`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    said: String,
+    /// The number alone, where a unit stands beside it.
+    bare: Option<String>,
+}
+
+impl Answer {
+    /// What is equal to nothing but itself.
+    pub fn exact(said: String) -> Self {
+        Self { said, bare: None }
+    }
+
+    /// What a text says in the end: the last `\boxed{}`, the text after the last `Answer:`, the
+    /// letter of a choice, the last number of a short last line, or the whole text. Linear in the
+    /// text.
+    pub fn of(text: &str) -> Self {
+        if let Some(boxed) = last_boxed(text) {
+            return normal(&plain(boxed));
+        }
+        if let Some(stated) = after_answer(text) {
+            return normal(&plain(stated));
+        }
+        let lines = text.lines().rev().map(str::trim);
+        let last_line = lines.into_iter().find(|line| !line.is_empty()).unwrap_or("");
+        if let Some(letter) = choice(last_line) {
+            return Self::exact(letter.to_string());
+        }
+        in_prose(last_line).unwrap_or_else(|| normal(text))
+    }
+
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+}
+
+/// The pool of each answer, numbered in order of appearance. A bare number is in the pool of the
+/// only unit that it is said with.
+pub fn pools(answers: &[Answer]) -> Vec<usize> {
+    let mut units: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for answer in answers {
+        if let Some(bare) = &answer.bare {
+            units.entry(bare).or_default().insert(&answer.said);
+        }
+    }
+    let key = |answer: &Answer| match units.get(answer.said.as_str()).map(|with| (with.len(), with))
+    {
+        Some((1, with)) => with.first().copied().unwrap_or_default().to_owned(),
+        _ => answer.said.clone(),
+    };
+    let mut known: Vec<String> = Vec::new();
+    answers
+        .iter()
+        .map(|answer| {
+            let key = key(answer);
+            known.iter().position(|known| *known == key).unwrap_or_else(|| {
+                known.push(key);
+                known.len() - 1
+            })
+        })
+        .collect()
+}
+
+/// A last line longer than this is prose, where the last number is not what it says.
+const MAX_WORDS: usize = 12;
+
+/// The last number of a short line. None when what stands there last with digits in it is something
+/// else: a time, a fraction, a name.
+fn in_prose(line: &str) -> Option<Answer> {
+    let words: Vec<&str> = line.split_whitespace().take(MAX_WORDS + 1).collect();
+    let has_digits = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
+    if words.len() > MAX_WORDS || words.iter().any(|word| bare(word) == "remainder") {
+        return None;
+    }
+    let at = words.iter().rposition(has_digits)?;
+    let word = words.get(at)?;
+    let is_percent = |word: &&&str| matches!(bare(word).as_str(), "%" | "percent");
+    match words.get(at + 1).filter(is_percent) {
+        Some(_) => quantity(&format!("{}%", within(word))),
+        // `x=5` says 5.
+        None => quantity(word.split_once('=').map_or(word, |(_, value)| value)),
+    }
+}
+
+fn bare(word: &str) -> String {
+    word.trim_matches(AROUND).to_lowercase()
+}
+
+/// Inside of the last `\boxed{...}` with balanced braces.
+fn last_boxed(text: &str) -> Option<&str> {
+    const OPEN: &str = "\\boxed{";
+    let inside = text.get(text.rfind(OPEN)? + OPEN.len()..)?;
+    let mut depth = 1usize;
+    for (at, letter) in inside.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return inside.get(..at);
+        }
+    }
+    None
+}
+
+/// What follows the last `Answer:` on its line, or on the next one that is not empty.
+fn after_answer(text: &str) -> Option<&str> {
+    const MARK: &[u8] = b"answer:";
+    let at = text.as_bytes().windows(MARK.len()).rposition(|w| w.eq_ignore_ascii_case(MARK))?;
+    let rest = text.get(at + MARK.len()..)?;
+    rest.lines().map(str::trim).find(|line| !line.trim_matches(AROUND).trim_matches('$').is_empty())
+}
+
+/// What TeX writes otherwise: `18\%`, `\$18`, `1{,}800`, `18\text{ dollars}`.
+fn plain(answer: &str) -> String {
+    let mut answer = answer.to_owned();
+    for (tex, plain) in [("\\%", "%"), ("\\$", "$"), ("{,}", ","), ("\\,", " "), ("\\!", "")] {
+        answer = answer.replace(tex, plain);
+    }
+    match answer.split_once("\\text{") {
+        Some((before, unit)) if unit.ends_with('}') && unit.matches('}').count() == 1 => {
+            format!("{before} {}", unit.trim_end_matches('}'))
+        }
+        _ => answer,
+    }
+}
+
+/// Signs around an answer that are no part of it.
+const AROUND: &[char] =
+    &['*', '`', '"', '\'', '.', ',', ';', ':', '!', '?', '=', ' ', '\u{201c}', '\u{201d}'];
+
+/// Without the signs around it; the point of `.5` is none of them.
+fn within(text: &str) -> &str {
+    let text = text.trim_end_matches(AROUND);
+    let bare = text.trim_start_matches(AROUND);
+    let (before, _) = text.split_at(text.len() - bare.len());
+    let is_point = before.ends_with('.') && !before.ends_with("..");
+    match before.len().checked_sub(1).and_then(|at| text.get(at..)) {
+        Some(with_point) if is_point && bare.starts_with(|c: char| c.is_ascii_digit()) => {
+            with_point
+        }
+        _ => bare,
+    }
+}
+
+/// `B`, `(B)`, `B.` or `b)` alone on a line.
+fn choice(line: &str) -> Option<char> {
+    let bare =
+        line.trim_matches(|letter: char| AROUND.contains(&letter) || "()[]$".contains(letter));
+    let mut letters = bare.chars();
+    let letter = letters.next().filter(char::is_ascii_alphabetic)?;
+    letters.next().is_none().then(|| letter.to_ascii_lowercase())
+}
+
+/// A quantity by its value, a choice by its letter, else lower case, single spaces, nothing around it.
+fn normal(answer: &str) -> Answer {
+    let bare = within(answer);
+    if let Some(letter) = choice(bare) {
+        return Answer::exact(letter.to_string());
+    }
+    if let Some(quantity) = quantity(bare) {
+        return quantity;
+    }
+    let inside = bare.strip_prefix('$').and_then(|bare| bare.strip_suffix('$')).unwrap_or(bare);
+    let words: Vec<String> = inside.split_whitespace().map(str::to_lowercase).collect();
+    Answer::exact(words.join(" ").replace('\u{2019}', "'"))
+}
+
+/// A number, with a unit or without: `$18`, `18.0`, `18 dollars`, `18 %`. None when it is anything
+/// else, `3/4`, `14:05` and `7 remainder 2` among it.
+fn quantity(text: &str) -> Option<Answer> {
+    let text = within(within(text).trim_matches(['(', ')']));
+    // Dollars on both sides are TeX's, not money.
+    let text = match text.strip_prefix('$').and_then(|text| text.strip_suffix('$')) {
+        Some(inside) => within(inside),
+        None => text,
+    };
+    let (negative, text) = signed(text);
+    let (money, text) = match text.chars().next().and_then(currency) {
+        Some(unit) => (Some(unit), text.trim_start_matches(['$', '\u{20ac}', '\u{a3}', ' '])),
+        None => (None, text),
+    };
+    let (also_negative, text) = if negative { (false, text) } else { signed(text) };
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',');
+    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
+    let value = number(digits.trim_end_matches(','), negative || also_negative)?;
+    let rest = rest.trim();
+    if rest == "%" || rest.eq_ignore_ascii_case("percent") {
+        return money.is_none().then(|| Answer::exact(format!("{value}%")));
+    }
+    let said_unit = match rest.chars().next() {
+        None => None,
+        Some(sign) if rest.len() == sign.len_utf8() && currency(sign).is_some() => {
+            currency(sign).map(str::to_owned)
+        }
+        Some(_) => Some(unit(rest)?),
+    };
+    let unit = match (money, said_unit) {
+        (None, None) => return Some(Answer::exact(value)),
+        (Some(money), None) => money.to_owned(),
+        (None, Some(unit)) => unit,
+        // `$18 million` is not eighteen dollars, `$18 each` may be another sum.
+        (Some(money), Some(unit)) => (unit == money).then_some(unit)?,
+    };
+    Some(Answer { said: format!("{value} {unit}"), bare: Some(value) })
+}
+
+fn signed(text: &str) -> (bool, &str) {
+    match text.strip_prefix(['-', '\u{2212}']) {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+fn currency(sign: char) -> Option<&'static str> {
+    match sign {
+        '$' => Some("dollar"),
+        '\u{20ac}' => Some("euro"),
+        '\u{a3}' => Some("pound"),
+        _ => None,
+    }
+}
+
+/// Words after a number that make it another number, or no number at all. A unit is any other word:
+/// these are the classes of words that a language has few of.
+const NO_UNITS: &[&str] = &[
+    // Multiples and parts.
+    "hundred",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "mn",
+    "bn",
+    "dozen",
+    "score",
+    "gross",
+    "percent",
+    "percentage",
+    "permille",
+    "half",
+    "halve",
+    "third",
+    "quarter",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "hundredth",
+    "thousandth",
+    "pi",
+    "root",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    // What is done with it.
+    "plus",
+    "minus",
+    "time",
+    "over",
+    "under",
+    "squared",
+    "cubed",
+    "mod",
+    "modulo",
+    "remainder",
+    "rem",
+    "divided",
+    "factorial",
+    "power",
+    "base",
+    // What it is compared and joined with.
+    "or",
+    "and",
+    "to",
+    "not",
+    "no",
+    "nor",
+    "than",
+    "more",
+    "less",
+    "fewer",
+    "most",
+    "least",
+    "about",
+    "if",
+    "unless",
+    "but",
+    "before",
+    "after",
+    "ago",
+    "earlier",
+    "later",
+    "past",
+    "until",
+    "out",
+    "of",
+    "in",
+    "by",
+    "above",
+    "below",
+    "between",
+    "either",
+    "negative",
+    "positive",
+    // Of the day and of the calendar; ordinals.
+    "am",
+    "pm",
+    "bc",
+    "ad",
+    "st",
+    "nd",
+    "rd",
+    "th",
+];
+
+/// A unit in the singular: up to four words. None when it says something else about its number.
+fn unit(text: &str) -> Option<String> {
+    let mut words = Vec::new();
+    for word in text.split_whitespace() {
+        let word = word.to_lowercase();
+        let singular = match word.strip_suffix('s') {
+            Some(one) if one.len() > 1 && !one.ends_with('s') => one,
+            _ => &word,
+        };
+        let is_symbol = matches!(word.as_str(), "m" | "g" | "s" | "h" | "l") && words.is_empty();
+        let is_word = word.chars().count() > 1 && word.chars().all(char::is_alphabetic);
+        let says_more = NO_UNITS.contains(&singular) || NO_UNITS.contains(&word.as_str());
+        if says_more || !(is_word || is_symbol) {
+            return None;
+        }
+        words.push(singular.to_owned());
+    }
+    let unit = words.join(" ");
+    let known = match unit.as_str() {
+        "usd" | "us dollar" | "buck" => "dollar",
+        "eur" => "euro",
+        "hr" | "h" => "hour",
+        "min" => "minute",
+        "sec" | "s" => "second",
+        "metre" | "m" => "meter",
+        "kilometre" | "km" => "kilometer",
+        "centimetre" | "cm" => "centimeter",
+        "kg" => "kilogram",
+        "g" => "gram",
+        "litre" | "l" => "liter",
+        "feet" | "ft" => "foot",
+        "inche" => "inch",
+        unit => unit,
+    };
+    (1..=4).contains(&words.len()).then(|| known.to_owned())
+}
+
+/// `1,024.50` is `1024.5`, `007` is `7`, `-0` is `0`; None when it is no decimal number. Digits
+/// are kept as text: floats would make long integers equal that are not.
+fn number(digits: &str, negative: bool) -> Option<String> {
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole: String = ungrouped(whole)?;
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let nothing = whole.is_empty() && part.is_empty();
+    if nothing || !all_digits(&whole) || !all_digits(part) {
+        return None;
+    }
+    let whole = whole.trim_start_matches('0');
+    let part = part.trim_end_matches('0');
+    let zero = whole.is_empty() && part.is_empty();
+    let sign = if negative && !zero { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let dot = if part.is_empty() { "" } else { "." };
+    Some(format!("{sign}{whole}{dot}{part}"))
+}
+
+/// `1,024` without its comma; None when the commas do not group thousands: `1,2,3` is a list.
+fn ungrouped(whole: &str) -> Option<String> {
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let mut rest = groups.peekable();
+    let grouped = rest.peek().is_none() || (1..=3).contains(&first.len());
+    let threes = rest.all(|group| group.len() == 3);
+    (grouped && threes).then(|| whole.replace(',', ""))
+}
+
+#[cfg(test)]
+mod tests;
