@@ -26,6 +26,8 @@ pub struct Character {
     pub(crate) copies: Option<usize>,
     /// P(a candidate that tells judges what to do is obeyed), when it compares pairs.
     pub(crate) gullible: f64,
+    /// What it says it is good at.
+    pub(crate) tags: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +100,7 @@ impl Character {
             operator: String::new(),
             copies: None,
             gullible: 0.0,
+            tags: Vec::new(),
         }
     }
 
@@ -207,6 +210,12 @@ impl Character {
     #[must_use]
     pub fn without_judging(self) -> Self {
         Self { judging: Judging::None, ..self }
+    }
+
+    /// Says that it is good at this, true or not.
+    #[must_use]
+    pub fn tagged(self, tags: &[&str]) -> Self {
+        Self { tags: tags.iter().map(|&tag| tag.to_owned()).collect(), ..self }
     }
 
     /// Serves a model of this name.

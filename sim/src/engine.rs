@@ -78,6 +78,7 @@ impl Scripted {
             certainty: true,
             likelihood: !pairwise && character.judging != Judging::None,
             pairwise,
+            tags: character.tags.clone(),
             ..Model::default()
         };
         Self { mind: Arc::new(mind), model, work: Mutex::default() }
