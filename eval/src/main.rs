@@ -90,6 +90,12 @@ struct Run {
     /// Asks gold questions instead of held-out ones: to tune settings on, never for figures.
     #[arg(long)]
     tune: bool,
+    /// Settings of a node that joins the swarm that was started; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "start")]
+    join: Vec<PathBuf>,
+    /// Members answer at temperatures of their own instead of 0.
+    #[arg(long)]
+    as_they_like: bool,
     /// More than there are members: everybody writes.
     #[arg(long, default_value_t = 16)]
     writers: usize,
@@ -170,11 +176,18 @@ async fn run(run: &Run) -> Result<()> {
     let mut own = None;
     if run.start && api.members().await.is_err() {
         println!("no gateway at {}: starting a swarm ...", api.base());
-        let swarm = launch::start().await?;
+        let mut swarm = launch::start().await?;
+        let data = run.out.records.with_extension("nodes");
+        swarm.join(&run.join, &data).await?;
         api = Api::new(&swarm.base)?;
         own = Some(swarm);
     }
-    let effort = Effort { writers: run.writers, judges: run.judges, deadline_ms: run.deadline_ms };
+    let effort = Effort {
+        writers: run.writers,
+        judges: run.judges,
+        deadline_ms: run.deadline_ms,
+        as_they_like: run.as_they_like,
+    };
     let plan = Plan {
         questions: run.questions,
         seed: run.seed,
@@ -208,11 +221,11 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
 
 /// Writes and prints what each part of the round is worth.
 fn ablate(asked: &[Asked], out: &Out) -> Result<()> {
-    let sections = ablations::sections(asked, Gold::default())?;
-    let page = ablations::markdown(&sections, asked.len(), "make eval");
+    let found = ablations::ablations(asked, Gold::default())?;
+    let page = ablations::markdown(&found, "make eval");
     put(
         &out.docs.join("consensus-ablations.json"),
-        &(serde_json::to_string_pretty(&sections)? + "\n"),
+        &(serde_json::to_string_pretty(&found)? + "\n"),
     )?;
     put(
         &out.docs.join("consensus-ablations.md"),

@@ -21,7 +21,7 @@ const PLAN: Plan = Plan {
     questions: 26,
     seed: 3,
     split: Split::Test,
-    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000 },
+    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000, as_they_like: false },
     at_once: 4,
     fill: true,
 };
