@@ -50,7 +50,8 @@ eval: build ## the swarm against its members, majority vote and the rest: docs/E
 	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
 	    --join eval/everybody/story.toml --as-they-like --no-fill \
 	    --records target/eval/everybody.jsonl --docs target/eval/everybody
-	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl
+	$(BIN)/shoal-eval logit --records target/eval/everybody.jsonl --out target/eval/logit.jsonl
+	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl --logit target/eval/logit.jsonl
 
 train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

@@ -48,11 +48,11 @@ pub struct Ablations {
     pub grid: Grid,
 }
 
-/// All tables. `gold`: what standing is learned from, by other questions than those ranked.
+/// All tables. `compared`: rounds with verdicts by logit, none where they were not collected. `gold`: what standing is learned from, by other questions than those ranked.
 ///
 /// # Errors
 /// When a setting that is varied here is no longer one.
-pub fn ablations(asked: &[Asked], gold: Gold) -> Result<Ablations> {
+pub fn ablations(asked: &[Asked], compared: &[Asked], gold: Gold) -> Result<Ablations> {
     let all = All::of(asked, gold)?;
     let members = models(asked).len();
     let judges = asked.iter().filter_map(|one| one.round.as_ref());
@@ -69,7 +69,7 @@ pub fn ablations(asked: &[Asked], gold: Gold) -> Result<Ablations> {
     let held = |title: &str, rows| Section { title: title.to_owned(), rows, against_first: true };
     let cell = |writers, judges| Cut { writers, judges, chosen: Chosen::Routed, ..Cut::WHOLE };
     let row = |n| (n, (0..=judges).map(|m| all.usual(cell(n, m))).collect());
-    Ok(Ablations {
+    let mut found = Ablations {
         questions: asked.len(),
         members,
         weights: members - twins(asked),
@@ -84,7 +84,41 @@ pub fn ablations(asked: &[Asked], gold: Gold) -> Result<Ablations> {
             held("Without one part, as `shoal` asks: five writers, three judges", all.parts(USUAL)),
         ],
         grid: Grid { judges: (0..=judges).collect(), rows: (1..=members).map(row).collect() },
-    })
+    };
+    found.sections.extend(by_logit(asked, compared, gold)?);
+    Ok(found)
+}
+
+/// Ballots of both kinds on the rounds in which some pair fits the judges' context.
+fn by_logit(asked: &[Asked], compared: &[Asked], gold: Gold) -> Result<Option<Section>> {
+    let voted = |one: &&Asked| one.round.as_ref().is_some_and(|round| !round.ballots.is_empty());
+    let compared: Vec<Asked> = compared.iter().filter(voted).cloned().collect();
+    if compared.is_empty() {
+        return Ok(None);
+    }
+    let same = |one: &&Asked| compared.iter().any(|other| other.question == one.question);
+    let scored: Vec<Asked> = asked.iter().filter(same).cloned().collect();
+    let (scored, compared) = (All::of(&scored, gold)?, All::of(&compared, gold)?);
+    let deaf = Cut { judges: 0, ..Cut::WHOLE };
+    let of = |name: &str, all: &All<'_>, cut| (name.to_owned(), all.usual(cut));
+    let alone = |name: &str, all: &All<'_>, cut| {
+        (format!("{name}, where nothing else speaks"), ablate::row(all.asked, cut, &all.neither))
+    };
+    let rows = vec![
+        of("likelihoods", &scored, Cut::WHOLE),
+        of("verdicts by logit", &compared, Cut::WHOLE),
+        of("none", &scored, deaf),
+        alone("likelihoods", &scored, Cut::WHOLE),
+        alone("verdicts by logit", &compared, Cut::WHOLE),
+        alone("none", &scored, deaf),
+    ];
+    let title =
+        format!("Verdicts by logit, on the {} rounds with a pair that fits", rows_of(&rows));
+    Ok(Some(Section { title, rows, against_first: true }))
+}
+
+fn rows_of(rows: &[(String, Row)]) -> usize {
+    rows.first().map_or(0, |(_, row)| row.right.len())
 }
 
 /// Members that serve what another serves already.
@@ -258,7 +292,7 @@ mod tests {
     #[test]
     fn every_part_has_a_row_and_taking_all_away_costs_something() {
         let asked = swarm(120, 4, 2, 1);
-        let found = ablations(&asked, GOLD).expect("settings that there are");
+        let found = ablations(&asked, &[], GOLD).expect("settings that there are");
         let rows: Vec<usize> = found.sections.iter().map(|section| section.rows.len()).collect();
         assert_eq!(rows, [4, 4, 5, 5, 5, 5, 8, 10]);
         assert_eq!((found.members, found.weights, found.grid.rows.len()), (4, 4, 4));
@@ -269,6 +303,26 @@ mod tests {
         let page = markdown(&found, "make eval");
         assert!(page.contains("| N = 3 |") && page.contains("| everything |"), "{page}");
         assert!(page.contains("(-") && page.contains("| | M = 0 | M = 1 |"), "{page}");
+    }
+
+    #[test]
+    fn verdicts_by_logit_are_held_against_likelihoods_on_the_same_rounds() {
+        let asked = swarm(60, 4, 2, 1);
+        let mut compared = asked[..40].to_vec();
+        for (at, one) in compared.iter_mut().enumerate() {
+            let rights = one.rights.clone();
+            let round = one.round.as_mut().unwrap();
+            round.ballots.truncate(if at < 30 { 1 } else { 0 });
+            for ballot in &mut round.ballots {
+                ballot.scores.clear();
+                let p = if rights[1] { 0.9 } else { 0.4 };
+                ballot.pairs = vec![crate::record::Pair { a: 1, b: 2, p, flipped: false }];
+            }
+        }
+        let found = ablations(&asked, &compared, GOLD).unwrap();
+        let last = found.sections.last().unwrap();
+        assert_eq!((last.rows.len(), last.rows[0].1.right.len()), (6, 30));
+        assert!((last.rows[1].1.ballots - 1.0).abs() < 1e-12, "{:?}", last.rows[1].1);
     }
 
     #[test]
