@@ -46,9 +46,12 @@ check: ## format and lints
 
 eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
 	$(BIN)/shoal-eval --start $(EVAL)
-	SHOAL_CONFIG=eval/everybody.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
+	SHOAL_CONFIG=eval/everybody/gateway.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
+	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
+	    --join eval/everybody/story.toml --as-they-like --no-fill \
 	    --records target/eval/everybody.jsonl --docs target/eval/everybody
-	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl
+	$(BIN)/shoal-eval logit --records target/eval/everybody.jsonl --out target/eval/logit.jsonl
+	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl --logit target/eval/logit.jsonl
 
 train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

@@ -4,7 +4,16 @@
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_gateway::reputation::Standing;
+use shoal_gateway::{
+    ask::{Ask, Effort, Limits, Mode, Target},
+    reputation::Standing,
+    round::select::{self, Panel},
+    swarm::MemberView,
+};
+use shoal_proto::{
+    generate::{ChatMessage, Sampling},
+    hello::Model,
+};
 
 use crate::{
     record::{Asked, Ballot, Pair, Round, Score, node},
@@ -35,8 +44,8 @@ pub struct Cut {
 pub enum Chosen {
     /// By lot.
     Uniformly,
-    /// The likeliest to be right on this kind of question.
-    ByStanding,
+    /// As the gateway chooses, and judges too.
+    Routed,
 }
 
 /// What judges say.
@@ -61,8 +70,11 @@ impl Cut {
 }
 
 /// What a cut makes of the records.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
+    /// Whether each question's winner is right, in their order.
+    #[serde(skip)]
+    pub right: Vec<bool>,
     pub accuracy: stats::Estimate,
     /// Tokens read and written by all members for an answer: mean.
     pub tokens: f64,
@@ -73,26 +85,49 @@ pub struct Row {
     pub calibration_error: f64,
 }
 
-/// Ranks every round again after the cut; round about, as [`replay::replay`] does.
-pub fn row(asked: &[Asked], cut: Cut, gold: Gold, settings: &Settings) -> Row {
-    let folds = gold.folds.max(2);
+/// What is known of the members when a question is ranked: learned from questions of other folds.
+#[derive(Debug)]
+pub struct Learned {
+    standings: Vec<Standing>,
+    settings: Settings,
+}
+
+impl Learned {
+    /// `alike`: everybody is believed what all of them together have earned.
+    pub fn of(asked: &[Asked], gold: Gold, settings: &Settings, alike: bool) -> Self {
+        let folds = gold.folds.max(2);
+        let standings = (0..folds).map(|fold| {
+            let seen = replay::Seen::of(asked, fold, folds, gold.per_family);
+            let seen = if alike { seen.alike() } else { seen };
+            seen.standing(settings)
+        });
+        Self { standings: standings.collect(), settings: settings.clone() }
+    }
+
+    fn on(&self, question: usize) -> Option<&Standing> {
+        self.standings.get(question % self.standings.len().max(1))
+    }
+}
+
+/// Ranks every round again after the cut.
+pub fn row(asked: &[Asked], cut: Cut, learned: &Learned) -> Row {
     let mut claims = Vec::with_capacity(asked.len());
     let (mut tokens, mut ballots, mut seconds) = (0.0, 0.0, Vec::new());
-    for fold in 0..folds {
-        let standing = replay::standing(asked, fold, folds, gold.per_family, settings);
-        for (at, one) in asked.iter().enumerate().skip(fold).step_by(folds) {
-            let whole = cut_down(one, cut, &standing, at as u64);
-            let (heard, claim) = hear(&whole, cut, &standing, settings);
-            claims.push(claim);
-            let Some(round) = &heard.round else { continue };
-            tokens += spent(round) as f64;
-            ballots += round.ballots.len() as f64;
-            seconds.push(took(round));
-        }
+    for (at, one) in asked.iter().enumerate() {
+        let Some(standing) = learned.on(at) else { continue };
+        let whole = cut_down(one, cut, standing, at as u64);
+        let (heard, claim) = hear(&whole, cut, standing, &learned.settings);
+        claims.push(claim);
+        let Some(round) = &heard.round else { continue };
+        tokens += spent(round) as f64;
+        ballots += round.ballots.len() as f64;
+        seconds.push(took(round));
     }
     let all = claims.len().max(1) as f64;
+    let right: Vec<bool> = claims.iter().map(|(_, right)| *right).collect();
     Row {
-        accuracy: stats::wilson(claims.iter().filter(|(_, right)| *right).count(), claims.len()),
+        accuracy: stats::wilson(right.iter().filter(|right| **right).count(), right.len()),
+        right,
         tokens: tokens / all,
         ballots: ballots / all,
         seconds: stats::median(seconds),
@@ -122,10 +157,31 @@ fn hear(whole: &Asked, cut: Cut, standing: &Standing, settings: &Settings) -> (A
 fn cut_down(asked: &Asked, cut: Cut, standing: &Standing, seed: u64) -> Asked {
     let Some(round) = &asked.round else { return asked.clone() };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let kept = writers(asked, round, cut, standing, &mut rng);
-    let place = |candidate: usize| kept.iter().position(|kept| *kept == candidate);
     let mut ballots: Vec<Ballot> = round.ballots.clone();
-    ballots.shuffle(&mut rng);
+    let kept = match cut.chosen {
+        Chosen::Uniformly => {
+            let mut order: Vec<usize> = (0..round.candidates.len()).collect();
+            order.shuffle(&mut rng);
+            order.truncate(cut.writers);
+            ballots.shuffle(&mut rng);
+            order
+        }
+        Chosen::Routed => {
+            let panel = panel(asked, round, cut, standing, seed);
+            let place = |judge: &str| panel.judges.iter().position(|one| *one == node(judge));
+            ballots.retain(|ballot| place(&ballot.judge).is_some());
+            ballots.sort_by_key(|ballot| place(&ballot.judge));
+            let writes = |at: &usize| {
+                let writer = round.candidates.get(*at).map(|one| node(&one.writer));
+                writer.is_some_and(|writer| panel.writers.contains(&writer))
+            };
+            (0..round.candidates.len()).filter(writes).collect()
+        }
+    };
+    let mut kept = kept;
+    // In the order in which they finished.
+    kept.sort_unstable();
+    let place = |candidate: usize| kept.iter().position(|kept| *kept == candidate);
     if cut.adaptive {
         // The weightiest first, as the gateway asks them.
         ballots.sort_by(|x, y| {
@@ -157,27 +213,33 @@ fn cut_down(asked: &Asked, cut: Cut, standing: &Standing, seed: u64) -> Asked {
     }
 }
 
-/// Indices of the writers that are kept, in the order in which they finished.
-fn writers(
-    asked: &Asked,
-    round: &Round,
-    cut: Cut,
-    standing: &Standing,
-    rng: &mut ChaCha8Rng,
-) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..round.candidates.len()).collect();
-    order.shuffle(rng);
-    if cut.chosen == Chosen::ByStanding {
-        let kind = standing.kind_of(&asked.question);
-        let odds = |at: &usize| {
-            let writer = round.candidates.get(*at).map(|one| node(&one.writer));
-            writer.map_or(0.0, |writer| standing.writer_log_odds(&writer, &kind))
-        };
-        order.sort_by(|x, y| odds(y).total_cmp(&odds(x)));
-    }
-    order.truncate(cut.writers);
-    order.sort_unstable();
-    order
+/// Who writes and judges by the gateway's own choice among those who did; nobody where it has none.
+fn panel(asked: &Asked, round: &Round, cut: Cut, standing: &Standing, seed: u64) -> Panel {
+    let members: Vec<MemberView> = round
+        .candidates
+        .iter()
+        .map(|one| MemberView {
+            id: node(&one.writer),
+            model: Model {
+                name: one.model.clone(),
+                digest: asked.kin.get(&one.writer).cloned().unwrap_or_default(),
+                context: u32::MAX,
+                likelihood: true,
+                ..Model::default()
+            },
+            operator: String::new(),
+            slots: 1,
+            running: 0,
+            tokens_per_second: 0.0,
+            first_token_seconds: 0.0,
+            probation: false,
+        })
+        .collect();
+    let usual = Limits::default().effort(Mode::Balanced);
+    let effort = Effort { writers: cut.writers, judges: cut.judges, ..usual };
+    let messages = vec![ChatMessage::new("user", asked.question.clone())];
+    let ask = Ask::plain(Target::Swarm, messages, Sampling::default(), effort);
+    select::panel(&ask, &members, standing, &select::Settings::default(), seed).unwrap_or_default()
 }
 
 /// A judge's likelihoods as verdicts on pairs.

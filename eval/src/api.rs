@@ -1,6 +1,6 @@
 //! The gateway as any client sees it: OpenAI's API, and the transcript of a round.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub struct Effort {
     pub writers: usize,
     pub judges: usize,
     pub deadline_ms: u64,
+    /// Members answer at temperatures of their own; else at 0.
+    pub as_they_like: bool,
 }
 
 impl Api {
@@ -69,21 +71,52 @@ impl Api {
         Ok(names)
     }
 
+    /// Members that serve the same weights as another, by the hex of their keys: the weights' digest.
+    ///
+    /// # Errors
+    /// When the gateway does not say who is here.
+    pub async fn kin(&self) -> Result<BTreeMap<String, String>> {
+        let nodes = self.get("/v1/nodes").await?;
+        let ids = nodes.get("data").and_then(Value::as_array).into_iter().flatten();
+        let mut digests = BTreeMap::new();
+        for id in ids.filter_map(|node| node.get("id")?.as_str()) {
+            let standing = self.get(&format!("/v1/nodes/{id}/standing?format=json")).await?;
+            let digest = standing.pointer("/member/digest").and_then(Value::as_str);
+            digests.extend(digest.map(|digest| (id.to_owned(), digest.to_owned())));
+        }
+        let all = digests.clone();
+        digests.retain(|id, digest| {
+            let same = |(other, of): (&String, &String)| other != id && of == digest;
+            !digest.is_empty() && all.iter().any(same)
+        });
+        Ok(digests)
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        let url = format!("{}{path}", self.base);
+        let reply = self.client.get(&url).send().await?.error_for_status()?;
+        reply.json().await.with_context(|| format!("what {path} says"))
+    }
+
     /// Asks `model` and fetches the transcript.
     ///
     /// # Errors
     /// The gateway's own message when it refuses, or what went wrong on the way.
     pub async fn ask(&self, model: &str, question: &str, effort: Effort) -> Result<Reply> {
-        let body = json!({
+        let mut body = json!({
             "model": model,
             "messages": [{ "role": "user", "content": question }],
-            "temperature": 0,
             "shoal": {
                 "writers": effort.writers,
                 "judges": effort.judges,
                 "deadline_ms": effort.deadline_ms,
             },
         });
+        if !effort.as_they_like
+            && let Some(body) = body.as_object_mut()
+        {
+            body.insert("temperature".to_owned(), json!(0));
+        }
         let url = format!("{}/v1/chat/completions", self.base);
         let reply = self.client.post(&url).json(&body).send().await?;
         let status = reply.status();

@@ -51,6 +51,7 @@ pub async fn collect(api: &Api, plan: Plan, keep: &Path) -> Result<Vec<Asked>> {
     if let Some(folder) = keep.parent() {
         std::fs::create_dir_all(folder)?;
     }
+    let kin = api.kin().await?;
     let mut file =
         File::create(keep).with_context(|| format!("cannot write {}", keep.display()))?;
     let questions = questions(plan.split, plan.questions, plan.seed);
@@ -58,8 +59,11 @@ pub async fn collect(api: &Api, plan: Plan, keep: &Path) -> Result<Vec<Asked>> {
     let mut asked: Vec<(usize, Asked)> = Vec::with_capacity(questions.len());
     let mut answers = stream::iter(questions.into_iter().enumerate())
         .map(|(number, question)| {
-            let members = &members;
-            async move { (number, ask(api, plan, members, &question).await) }
+            let (members, kin) = (&members, &kin);
+            async move {
+                let asked = ask(api, plan, members, &question).await;
+                (number, Asked { kin: kin.clone(), ..asked })
+            }
         })
         .buffer_unordered(plan.at_once.max(1));
     let mut right = 0usize;

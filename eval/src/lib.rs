@@ -6,6 +6,7 @@
 //! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart, reliability (SVG)
 //! replay     the gateway's own ranking over kept records, with other settings
 //! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
+//! logit      verdicts by logit of the bundled specialists on kept rounds
 //! real       real models, every kind of ballot            -> docs/consensus-real.md
 //! ```
 
@@ -24,3 +25,4 @@ pub mod ablate;
 pub mod ablations;
 pub mod recorded;
 pub mod real;
+pub mod logit;

@@ -13,7 +13,7 @@ use shoal_eval::{
     api::{Api, Effort},
     chart,
     collect::{self, Plan},
-    launch, real,
+    launch, logit, real,
     record::Asked,
     recorded, reliability,
     replay::{self, Gold},
@@ -39,7 +39,9 @@ enum Command {
     /// Ranks kept records again with other settings, through the gateway's own code.
     Replay(Replay),
     /// Takes each part of the round away in turn: what it is worth.
-    Ablate(Report),
+    Ablate(Ablate),
+    /// Lets the bundled specialists compare the answers of kept rounds by logit.
+    Logit(Logit),
     /// Measures the ranking on recorded judgments of real models, where somebody has them.
     Recorded(Recorded),
     /// Asks real models real questions and judges their answers in every way.
@@ -96,6 +98,12 @@ struct Run {
     /// Asks gold questions instead of held-out ones: to tune settings on, never for figures.
     #[arg(long)]
     tune: bool,
+    /// Settings of a node that joins the swarm that was started; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "start")]
+    join: Vec<PathBuf>,
+    /// Members answer at temperatures of their own instead of 0.
+    #[arg(long)]
+    as_they_like: bool,
     /// More than there are members: everybody writes.
     #[arg(long, default_value_t = 16)]
     writers: usize,
@@ -131,6 +139,27 @@ struct Report {
 }
 
 #[derive(Args, Debug)]
+struct Ablate {
+    #[command(flatten)]
+    out: Out,
+    /// Rounds with verdicts by logit, if there are any.
+    #[arg(long)]
+    logit: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct Logit {
+    #[arg(long)]
+    records: PathBuf,
+    /// Where the rounds with their verdicts go.
+    #[arg(long)]
+    out: PathBuf,
+    /// Rounds that are judged, the first of the records.
+    #[arg(long, default_value_t = 260)]
+    rounds: usize,
+}
+
+#[derive(Args, Debug)]
 struct Replay {
     #[arg(long, default_value = "target/eval/rounds.jsonl")]
     records: PathBuf,
@@ -153,9 +182,8 @@ async fn main() -> ExitCode {
             collect::read(&report.out.records).and_then(|asked| write(&asked, &report.out))
         }
         Some(Command::Replay(replay)) => replay_all(replay),
-        Some(Command::Ablate(report)) => {
-            collect::read(&report.out.records).and_then(|asked| ablate(&asked, &report.out))
-        }
+        Some(Command::Ablate(ablate)) => ablated(ablate),
+        Some(Command::Logit(logit)) => logit_all(logit).await,
         Some(Command::Recorded(recorded)) => recorded_all(recorded),
         Some(Command::Real(real)) => tokio::select! {
             done = real::command::run(real) => done,
@@ -176,11 +204,18 @@ async fn run(run: &Run) -> Result<()> {
     let mut own = None;
     if run.start && api.members().await.is_err() {
         println!("no gateway at {}: starting a swarm ...", api.base());
-        let swarm = launch::start().await?;
+        let mut swarm = launch::start().await?;
+        let data = run.out.records.with_extension("nodes");
+        swarm.join(&run.join, &data).await?;
         api = Api::new(&swarm.base)?;
         own = Some(swarm);
     }
-    let effort = Effort { writers: run.writers, judges: run.judges, deadline_ms: run.deadline_ms };
+    let effort = Effort {
+        writers: run.writers,
+        judges: run.judges,
+        deadline_ms: run.deadline_ms,
+        as_they_like: run.as_they_like,
+    };
     let plan = Plan {
         questions: run.questions,
         seed: run.seed,
@@ -214,13 +249,27 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
     Ok(())
 }
 
+/// Kept records with verdicts by logit.
+async fn logit_all(options: &Logit) -> Result<()> {
+    let asked = collect::read(&options.records)?;
+    let few = asked.get(..options.rounds.min(asked.len())).unwrap_or_default();
+    let judged = logit::collect(few, &options.out.with_extension("nodes")).await?;
+    let lines: Result<Vec<String>, _> = judged.iter().map(serde_json::to_string).collect();
+    put(&options.out, &(lines?.join("\n") + "\n"))?;
+    println!("{} rounds: {}", judged.len(), options.out.display());
+    Ok(())
+}
+
 /// Writes and prints what each part of the round is worth.
-fn ablate(asked: &[Asked], out: &Out) -> Result<()> {
-    let sections = ablations::sections(asked, Gold::default())?;
-    let page = ablations::markdown(&sections, asked.len(), "make eval");
+fn ablated(options: &Ablate) -> Result<()> {
+    let out = &options.out;
+    let asked = collect::read(&out.records)?;
+    let compared = options.logit.as_deref().map(collect::read).transpose()?.unwrap_or_default();
+    let found = ablations::ablations(&asked, &compared, Gold::default())?;
+    let page = ablations::markdown(&found, "make eval");
     put(
         &out.docs.join("consensus-ablations.json"),
-        &(serde_json::to_string_pretty(&sections)? + "\n"),
+        &(serde_json::to_string_pretty(&found)? + "\n"),
     )?;
     put(
         &out.docs.join("consensus-ablations.md"),

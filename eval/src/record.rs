@@ -1,6 +1,6 @@
 //! One question and everything that the swarm did with it: a line of `target/eval/rounds.jsonl`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use shoal_gateway::ask;
@@ -18,6 +18,9 @@ pub struct Asked {
     /// Whether each candidate of the round is right, by index.
     pub rights: Vec<bool>,
     pub round: Option<Round>,
+    /// Members that serve the same weights as another, by the hex of their keys: the weights' digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kin: BTreeMap<String, String>,
     /// Members that are not in the round, each asked by name afterwards.
     pub alone: Vec<Alone>,
     /// Why there is no answer; then `right` is false.

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
+use rand::{SeedableRng as _, seq::SliceRandom as _};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_gateway::{
     ask,
     reputation::{
-        self, GoldObservation, KindId, KindModel, Observation, Record, Standing, judges, learn,
+        self, GoldObservation, Kin, KindId, KindModel, Observation, Record, Standing, judges, learn,
     },
     round::{agree, evidence, rank},
 };
@@ -138,34 +140,66 @@ pub(crate) fn pick(
 }
 
 /// What the questions outside of `fold` teach.
-pub(crate) fn standing(
+fn standing(
     asked: &[Asked],
     fold: usize,
     folds: usize,
     per_family: usize,
     settings: &Settings,
 ) -> Standing {
-    let mut kinds = KindModel::default();
-    let mut seen: BTreeMap<String, Vec<Observation>> = BTreeMap::new();
-    let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, one) in asked.iter().enumerate().filter(|(at, _)| at % folds != fold) {
-        let taken = taken.entry(&one.family).or_default();
-        *taken += 1;
-        // The gateway teaches itself kinds from more questions than it asks members.
-        if *taken > per_family.max(LESSONS) {
-            continue;
+    Seen::of(asked, fold, folds, per_family).standing(settings)
+}
+
+/// What was seen of members on some questions, as if those were gold.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    kinds: KindModel,
+    members: BTreeMap<String, Vec<Observation>>,
+    kin: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// On the questions outside of `fold`.
+    pub(crate) fn of(asked: &[Asked], fold: usize, folds: usize, per_family: usize) -> Self {
+        let mut seen = Self::default();
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, one) in asked.iter().enumerate().filter(|(at, _)| at % folds != fold) {
+            let taken = taken.entry(&one.family).or_default();
+            *taken += 1;
+            // The gateway teaches itself kinds from more questions than it asks members.
+            if *taken > per_family.max(LESSONS) {
+                continue;
+            }
+            let kind = KindId::new(&one.family);
+            seen.kinds.learn(&one.question, &kind);
+            if *taken <= per_family {
+                observe(one, &kind, &mut seen.members);
+                seen.kin.extend(one.kin.clone());
+            }
         }
-        let kind = KindId::new(&one.family);
-        kinds.learn(&one.question, &kind);
-        if *taken <= per_family {
-            observe(one, &kind, &mut seen);
-        }
+        seen
     }
-    let learned = seen.into_iter().map(|(member, seen)| {
-        let record = learn(&Record::default(), &seen, 1, &settings.reputation);
-        (node(&member), Record { claims_count: true, ..record })
-    });
-    Standing::new(learned.collect(), kinds, settings.reputation.clone())
+
+    /// Everybody has been seen to do what all of them did: as much as one of them, drawn by lot.
+    pub(crate) fn alike(self) -> Self {
+        let each = self.members.len().max(1);
+        let mut all: Vec<Observation> = self.members.values().flatten().cloned().collect();
+        all.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+        all.truncate(all.len() / each);
+        let members = self.members.into_keys().map(|member| (member, all.clone())).collect();
+        Self { members, ..self }
+    }
+
+    pub(crate) fn standing(self, settings: &Settings) -> Standing {
+        let Self { kinds, members, kin } = self;
+        let learned = members.into_iter().map(|(member, seen)| {
+            let record = learn(&Record::default(), &seen, 1, &settings.reputation);
+            let digest = kin.get(&member).cloned().unwrap_or_default();
+            let kin = Kin { digest, ..Kin::default() };
+            (node(&member), Record { claims_count: true, kin, ..record })
+        });
+        Standing::new(learned.collect(), kinds, settings.reputation.clone())
+    }
 }
 
 /// Questions of each family that kinds are learned from.

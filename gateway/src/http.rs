@@ -28,7 +28,11 @@ mod meter;
 mod id;
 pub mod config;
 
-use std::{collections::BTreeSet, net::TcpListener, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    time::Duration,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpServer,
@@ -81,10 +85,15 @@ pub struct App {
 }
 
 impl App {
-    /// Names of the members' models, each once, in order. None is the swarm's own.
-    fn models(&self) -> BTreeSet<String> {
-        let members = self.rounds.swarm().members();
-        members.iter().map(|member| member.model.name.clone()).collect()
+    /// The members' models, each once, in order, with what their nodes say they are good at. None is
+    /// the swarm's own.
+    fn models(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut models: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for member in self.rounds.swarm().members().iter() {
+            let tags = models.entry(member.model.name.clone()).or_default();
+            tags.extend(member.model.tags.iter().cloned());
+        }
+        models
     }
 
     /// Members that take work.
@@ -94,7 +103,7 @@ impl App {
 
     /// Refuses a model that nobody here serves. No more of its name comes back than a name can have.
     fn known(&self, model: &str) -> Result<(), ApiError> {
-        if Mode::of_model(model).is_some() || self.models().contains(model) {
+        if Mode::of_model(model).is_some() || self.models().contains_key(model) {
             return Ok(());
         }
         Err(ApiError::NoSuchModel(model.chars().take(MODEL_NAME_MAX).collect()))

@@ -15,6 +15,7 @@ pub mod judges;
 pub mod learn;
 pub mod operators;
 pub mod routing;
+pub mod tags;
 pub mod history;
 pub mod settings;
 
@@ -33,7 +34,9 @@ pub use history::History;
 pub use judges::{Compared, Kin, Way};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
+pub use routing::Features;
 pub use settings::Settings;
+pub use tags::Claims;
 
 /// What is remembered of one member. Serialises to JSON; absent fields read as those of a
 /// newcomer, so that old records stay readable.
@@ -410,6 +413,24 @@ impl Standing {
         let known: f64 = kind.iter().map(|(kind, p)| p * on_kind(kind)).sum();
         let unknown = (1.0 - kind.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
         calibration::logit(known + unknown * overall).clamp(-self.clip(), self.clip())
+    }
+
+    /// Gold answers seen of this member to this kind of question.
+    pub fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
+        let Some(record) = self.record(id) else { return 0.0 };
+        kind.iter().filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen())).sum()
+    }
+
+    /// Which of a member's tags fit the ask, and how much they still count for it.
+    pub fn claims(
+        &self,
+        id: &NodeId,
+        tags: &[String],
+        ask: &Features,
+        kind: &KindPosterior,
+    ) -> Claims {
+        let worth = self.all.settings.routing.tag_lessons;
+        Claims::of(tags, ask).beside(self.seen_on(id, kind), worth)
     }
 
     /// What the writer's own certainty adds to the log-odds that it is right; None when its claim

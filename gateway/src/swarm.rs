@@ -26,7 +26,10 @@ pub use session::Leave;
 pub use settings::{Audit, Config, Exam, Secret};
 pub use work::{WorkError, Writing, Written};
 
-use crate::{reputation::Standing, store::Book};
+use crate::{
+    reputation::{Claims, Features, KindPosterior, Standing},
+    store::Book,
+};
 use audit::Auditors;
 use gold::Gold;
 use roster::{Roster, Seat};
@@ -79,6 +82,20 @@ impl Swarm {
     /// How much each member is believed, as last fitted.
     pub fn standing(&self) -> Standing {
         self.0.book.standing()
+    }
+
+    /// Which of a member's tags fit an ask, and how much they still count for it; none of one that
+    /// has left.
+    pub fn claims(
+        &self,
+        standing: &Standing,
+        member: NodeId,
+        ask: &Features,
+        kind: &KindPosterior,
+    ) -> Claims {
+        let seat = self.0.roster.seat(member);
+        let tags = seat.as_ref().map(|seat| seat.model.tags.as_slice());
+        standing.claims(&member, tags.unwrap_or_default(), ask, kind)
     }
 
     /// Where what is learned about members is written.

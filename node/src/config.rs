@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde::Deserialize;
-use shoal_proto::NodeId;
+use shoal_proto::{
+    NodeId,
+    hello::{TAG_BYTES_MAX, TAGS_MAX},
+};
 
 use crate::{
     engine::{persona::Persona, swarm_name, upstream},
@@ -32,6 +35,7 @@ pub struct Config {
     pub upstream_judges: bool,
     pub upstream_can: String,
     pub name: String,
+    pub tags: Vec<String>,
     pub operator: String,
     pub slots: u32,
     pub answer_tokens: u32,
@@ -65,6 +69,7 @@ impl Default for Config {
             upstream_judges: false,
             upstream_can: String::new(),
             name: String::new(),
+            tags: Vec::new(),
             operator: String::new(),
             slots: 4,
             answer_tokens: 1024,
@@ -111,6 +116,8 @@ pub struct Serving {
     pub source: Source,
     /// The model's name in the swarm, if not its own.
     pub name: Option<String>,
+    /// What it is good at; none: what the model says of itself.
+    pub tags: Vec<String>,
     pub slots: u32,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: u32,
@@ -216,6 +223,7 @@ impl Config {
         Ok(Serving {
             source: self.source()?,
             name: set(&self.name),
+            tags: tags("tags", &self.tags)?,
             slots: at_least_one("slots", self.slots)?,
             answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
             local: self.local(),
@@ -233,6 +241,8 @@ impl Config {
                 "there are two of this name"
             } else if one.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
                 "temperature is 0 to 2"
+            } else if let Err(why) = tags("tags", &one.tags) {
+                return Err(wrong(format!("persona {name:?}: {why}")));
             } else {
                 continue;
             };
@@ -287,8 +297,8 @@ impl Config {
         let judges = self.upstream_judges;
         let can =
             set(&self.upstream_can).map(|list| upstream::Abilities::read(&list).map_err(wrong));
-        let (name, can) = (set(&self.name), can.transpose()?);
-        Ok(upstream::Settings { url, model, key, name, context, judges, can })
+        let (name, tags, can) = (set(&self.name), self.tags.clone(), can.transpose()?);
+        Ok(upstream::Settings { url, model, key, name, tags, context, judges, can })
     }
 }
 
@@ -329,6 +339,20 @@ where
 
 fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {
     if value > 0 { Ok(value) } else { Err(wrong(format!("{key} is at least 1"))) }
+}
+
+fn tags(key: &str, tags: &[String]) -> Result<Vec<String>, ConfigError> {
+    let sound = |tag: &String| {
+        (1..=TAG_BYTES_MAX).contains(&tag.len())
+            && tag.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    match tags.iter().find(|tag| !sound(tag)) {
+        Some(tag) => Err(wrong(format!("{key}: {tag:?} is not 1 to 32 letters, digits or `-`"))),
+        None if tags.len() > TAGS_MAX => {
+            Err(wrong(format!("{key}: {} of them, at most {TAGS_MAX} are told", tags.len())))
+        }
+        None => Ok(tags.to_vec()),
+    }
 }
 
 fn wrong(why: impl Into<String>) -> ConfigError {

@@ -146,8 +146,9 @@ fn members(
     };
     let slots = settings.serving.slots;
     let members = homes.iter().zip(engines).map(|(home, engine)| {
-        let (model, node) = (&engine.model().name, home.identity().id());
-        tracing::info!(model, node.id = %node, slots, "ready to serve");
+        let (model, node) = (engine.model(), home.identity().id());
+        let tags = model.tags.join(",");
+        tracing::info!(model = model.name, node.id = %node, slots, tags, "ready to serve");
         Member {
             identity: Arc::new(home.identity().clone()),
             operator: operator.clone(),
@@ -188,6 +189,15 @@ pub fn options(local: &Local) -> Result<Options, NodeError> {
     })
 }
 
+/// What its owner says, else what the catalogue does.
+#[cfg(feature = "burn")]
+fn told(owner: &[String], catalogue: &[&str]) -> Vec<String> {
+    if owner.is_empty() {
+        return catalogue.iter().map(|tag| (*tag).to_owned()).collect();
+    }
+    owner.to_vec()
+}
+
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
 pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
     let found = match &serving.source {
@@ -211,6 +221,7 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         let options = Options {
             // A snapshot of a hub is a folder whose name says nothing.
             name: serving.name.clone().or(Some(swarm_name(&found.name))),
+            tags: told(&serving.tags, pull::tags(&found.name)),
             slots: serving.slots,
             answer_tokens: serving.answer_tokens,
             ..options(&serving.local)?

@@ -112,6 +112,11 @@ pub fn terms(model: &str) -> Option<&'static str> {
     catalogue::find(model).map(|entry| entry.terms).filter(|terms| !terms.is_empty())
 }
 
+/// What a model of the catalogue is good at.
+pub fn tags(model: &str) -> &'static [&'static str] {
+    catalogue::find(model).map_or(&[], |entry| entry.tags)
+}
+
 /// The table of the catalogue that `shoal-node models` prints.
 pub fn table(settings: &Settings) -> String {
     let row = |entry: &Entry| {

@@ -115,6 +115,9 @@ pub struct Speed {
 /// Tags of one model at most.
 pub const TAGS_MAX: usize = 16;
 
+/// Longest tag in bytes.
+pub const TAG_BYTES_MAX: usize = 32;
+
 /// Longest name of a model in bytes.
 pub const MODEL_NAME_MAX: usize = 96;
 
@@ -140,7 +143,7 @@ impl Hello {
         if !(model.digest.is_empty() || is_digest(&model.digest)) {
             return Err(Nonsense("a model's digest is 64 hex digits in lower case, or empty"));
         }
-        if model.tags.len() > TAGS_MAX || model.tags.iter().any(|tag| tag.len() > 32) {
+        if model.tags.len() > TAGS_MAX || model.tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
             return Err(Nonsense("at most 16 tags of at most 32 bytes"));
         }
         if model.context == 0 {

@@ -28,6 +28,8 @@ pub struct Character {
     pub(crate) gullible: f64,
     /// What saying why does to its verdicts; none: it cannot say why.
     pub(crate) reasons: Option<Reasons>,
+    /// What it says it is good at.
+    pub(crate) tags: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +111,7 @@ impl Character {
             copies: None,
             gullible: 0.0,
             reasons: None,
+            tags: Vec::new(),
         }
     }
 
@@ -230,6 +233,12 @@ impl Character {
     #[must_use]
     pub fn without_judging(self) -> Self {
         Self { judging: Judging::None, ..self }
+    }
+
+    /// Says that it is good at this, true or not.
+    #[must_use]
+    pub fn tagged(self, tags: &[&str]) -> Self {
+        Self { tags: tags.iter().map(|&tag| tag.to_owned()).collect(), ..self }
     }
 
     /// Serves a model of this name.

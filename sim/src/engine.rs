@@ -79,6 +79,7 @@ impl Scripted {
             likelihood: !pairwise && character.judging != Judging::None,
             pairwise,
             reasoned: character.reasons.is_some(),
+            tags: character.tags.clone(),
             ..Model::default()
         };
         Self { mind: Arc::new(mind), model, work: Mutex::default() }

@@ -223,7 +223,7 @@ async fn compare(
     Ok(Compared { judge: named(judge), orders: orders.collect(), cost: cost(&ballot, took) })
 }
 
-pub(super) fn ask(question: &str, texts: &[&str], pairs: &[Pair], kind: Kind) -> Judge {
+pub(crate) fn ask(question: &str, texts: &[&str], pairs: &[Pair], kind: Kind) -> Judge {
     Judge {
         messages: conversation(question),
         candidates: texts.iter().map(|text| (*text).to_owned()).collect(),

@@ -1,6 +1,10 @@
 //! The processes behind the members. They end when this one does: each holds its standard input.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::process::{Child, Command};
@@ -39,40 +43,74 @@ pub struct Swarm {
 /// # Errors
 /// When one cannot be started or does not come.
 pub async fn start(data: &Path) -> Result<Swarm> {
-    let program = std::env::current_exe()?.with_file_name("shoal-node");
-    if !program.is_file() {
-        bail!("{} is missing: build it with `make build`", program.display());
-    }
-    std::fs::create_dir_all(data)?;
-    let mut host = Host::bind()?;
-    let mut nodes = Vec::new();
-    let mut begin = |name: &str, arguments: &[&str]| {
-        let log = std::fs::File::create(data.join(format!("{name}.log")))?;
-        let mut node = Command::new(&program);
-        node.args(arguments).args(["--gateway", &host.address.to_string()]);
-        node.args(["--gateway-id", &host.id.to_string(), "--until-stdin-closes", "--data"]);
-        node.arg(data.join(name)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        let node = node.kill_on_drop(true).spawn();
-        nodes.push(node.with_context(|| format!("cannot start {}", program.display()))?);
-        anyhow::Ok(())
-    };
+    let mut starting = Starting::new(data)?;
     for (name, settings) in SETTINGS {
-        let file = data.join(format!("{name}.toml"));
-        std::fs::write(&file, settings)?;
-        begin(name, &["--config", &file.to_string_lossy()])?;
+        starting.with_settings(name, settings)?;
     }
     for name in SPECIALISTS {
-        begin(name, &["--model", &format!("bundled:{name}")])?;
+        starting.begin(name, &["--model", &format!("bundled:{name}")])?;
     }
     let names: Vec<&str> = WRITERS.into_iter().chain([JUDGE]).chain(SPECIALISTS).collect();
-    let members = host.gather(&names, START).await.with_context(|| {
-        format!(
-            "not all members came; their logs are in {} (models: `shoal-node pull \
-             qwen2.5-coder-1.5b`, `shoal-node pull smollm2-135m`)",
-            data.display()
-        )
-    })?;
-    Ok(Swarm { members, _host: host, _nodes: nodes })
+    starting
+        .gather(&names)
+        .await
+        .context("models: `shoal-node pull qwen2.5-coder-1.5b`, `shoal-node pull smollm2-135m`")
+}
+
+/// Starts the bundled specialists, told to compare pairs as well, and waits for them.
+///
+/// # Errors
+/// As [`start`].
+pub async fn comparing_specialists(data: &Path) -> Result<Swarm> {
+    let mut starting = Starting::new(data)?;
+    for name in SPECIALISTS {
+        let settings = format!("model = \"bundled:{name}\"\njudges = true\nmeasure = false\n");
+        starting.with_settings(name, &settings)?;
+    }
+    starting.gather(&SPECIALISTS).await
+}
+
+/// Nodes on their way.
+struct Starting<'a> {
+    program: PathBuf,
+    data: &'a Path,
+    host: Host,
+    nodes: Vec<Child>,
+}
+
+impl<'a> Starting<'a> {
+    fn new(data: &'a Path) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("shoal-node");
+        if !program.is_file() {
+            bail!("{} is missing: build it with `make build`", program.display());
+        }
+        std::fs::create_dir_all(data)?;
+        Ok(Self { program, data, host: Host::bind()?, nodes: Vec::new() })
+    }
+
+    fn with_settings(&mut self, name: &str, settings: &str) -> Result<()> {
+        let file = self.data.join(format!("{name}.toml"));
+        std::fs::write(&file, settings)?;
+        self.begin(name, &["--config", &file.to_string_lossy()])
+    }
+
+    fn begin(&mut self, name: &str, arguments: &[&str]) -> Result<()> {
+        let log = std::fs::File::create(self.data.join(format!("{name}.log")))?;
+        let mut node = Command::new(&self.program);
+        node.args(arguments).args(["--gateway", &self.host.address.to_string()]);
+        node.args(["--gateway-id", &self.host.id.to_string(), "--until-stdin-closes", "--data"]);
+        node.arg(self.data.join(name)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        let node = node.kill_on_drop(true).spawn();
+        self.nodes.push(node.with_context(|| format!("cannot start {}", self.program.display()))?);
+        Ok(())
+    }
+
+    async fn gather(mut self, names: &[&str]) -> Result<Swarm> {
+        let members = self.host.gather(names, START).await.with_context(|| {
+            format!("not all members came; their logs are in {}", self.data.display())
+        })?;
+        Ok(Swarm { members, _host: self.host, _nodes: self.nodes })
+    }
 }
 
 impl Swarm {

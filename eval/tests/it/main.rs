@@ -21,7 +21,7 @@ const PLAN: Plan = Plan {
     questions: 26,
     seed: 3,
     split: Split::Test,
-    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000 },
+    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000, as_they_like: false },
     at_once: 4,
     fill: true,
 };
@@ -35,6 +35,9 @@ async fn every_question_is_asked_kept_and_counted() {
     let asked = collect::collect(&api, PLAN, &keep).await.unwrap();
     assert_eq!(asked.len(), 26);
     assert!(asked.iter().all(|one| one.right && one.failure.is_none()));
+    let kin = [("a1", "d1ge57"), ("b2", "d1ge57")];
+    let kin = kin.map(|(member, digest)| (member.to_owned(), digest.to_owned())).into();
+    assert!(asked.iter().all(|one| one.kin == kin), "who shares weights is kept");
     let mut kept = collect::read(&keep).unwrap();
     kept.sort_by(|x, y| x.question.cmp(&y.question));
     let mut sorted = asked.clone();

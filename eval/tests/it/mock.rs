@@ -83,6 +83,15 @@ impl Server {
             let data: Vec<Value> = names.iter().map(|name| json!({ "id": name })).collect();
             return (200, String::new(), json!({ "data": data }));
         }
+        if path == "/v1/nodes" {
+            let nodes = ["a1", "b2", "c3"].map(|id| json!({ "id": id }));
+            return (200, String::new(), json!({ "data": nodes }));
+        }
+        if let Some(id) = path.strip_prefix("/v1/nodes/") {
+            // Two serve the same weights, one is an upstream without any.
+            let digest = if id.starts_with("c3") { "" } else { "d1ge57" };
+            return (200, String::new(), json!({ "member": { "digest": digest } }));
+        }
         if let Some(round) = path.strip_prefix("/v1/rounds/") {
             return (200, String::new(), self.transcript(round));
         }

@@ -21,7 +21,7 @@ pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
     response.json(json!({
         "status": status,
         "members": members,
-        "models": app.models(),
+        "models": app.models().into_keys().collect::<Vec<_>>(),
         "gateway_key": app.key,
         "quic": app.quic,
     }))

@@ -1,5 +1,7 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: the swarm's modes first, then the members' models.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpResponse, web};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
 use crate::ask::Mode;
 
 pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
-    let members = app.models().into_iter().map(|name| member(&app, name));
+    let members = app.models().into_iter().map(|(name, tags)| member(&app, name, tags));
     let swarm = Mode::ALL.into_iter().map(|mode| swarm(&app, mode));
     HttpResponse::Ok().json(List::of(swarm.chain(members).collect()))
 }
@@ -24,17 +26,17 @@ pub(super) async fn one(
     if let Some(mode) = Mode::of_model(&id) {
         return Ok(HttpResponse::Ok().json(swarm(&app, mode)));
     }
-    if app.models().contains(&id) {
-        return Ok(HttpResponse::Ok().json(member(&app, id)));
+    if let Some(tags) = app.models().remove(&id) {
+        return Ok(HttpResponse::Ok().json(member(&app, id, tags)));
     }
     Err(ApiError::NotAModel(id.chars().take(96).collect()))
 }
 
 fn swarm(app: &App, mode: Mode) -> Model {
     let id = mode.model().to_owned();
-    Model { id, object: "model", created: app.started, owned_by: "shoal" }
+    Model { id, object: "model", created: app.started, owned_by: "shoal", tags: BTreeSet::new() }
 }
 
-fn member(app: &App, id: String) -> Model {
-    Model { id, object: "model", created: app.started, owned_by: "member" }
+fn member(app: &App, id: String, tags: BTreeSet<String>) -> Model {
+    Model { id, object: "model", created: app.started, owned_by: "member", tags }
 }

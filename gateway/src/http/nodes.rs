@@ -107,6 +107,8 @@ struct Brief {
     /// None while it is examined.
     model: Option<String>,
     family: Option<String>,
+    /// What it says it is good at.
+    tags: Option<Vec<String>>,
     /// Whom it belongs to; empty: itself.
     operator: Option<String>,
     slots: Option<u32>,
@@ -138,6 +140,7 @@ impl Brief {
             state,
             model: seat.map(|seat| seat.model.name.clone()),
             family: seat.map(|seat| seat.model.family.clone()),
+            tags: seat.map(|seat| seat.model.tags.clone()),
             operator: seat.map(|seat| seat.operator.clone()),
             slots: seat.map(|seat| seat.slots),
             running: seat.map(|seat| seat.running),

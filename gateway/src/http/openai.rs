@@ -7,7 +7,10 @@ mod calls;
 mod logprobs;
 mod usage;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use shoal_proto::generate::Finish;
@@ -197,6 +200,9 @@ pub(super) struct Model {
     pub(super) object: &'static str,
     pub(super) created: u64,
     pub(super) owned_by: &'static str,
+    /// What its nodes say it is good at; not OpenAI's, left out where they say nothing.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) tags: BTreeSet<String>,
 }
 
 /// A list without pages.

@@ -18,7 +18,7 @@ impl KindId {
 }
 
 /// Buckets that n-grams are hashed into: collisions among a few hundred phrasings are rare.
-const BUCKETS: u64 = 1 << 14;
+pub(super) const BUCKETS: u64 = 1 << 14;
 
 /// Questions longer than this are judged by their beginning: a bound on work, not on meaning.
 const MAX_WORDS: usize = 256;

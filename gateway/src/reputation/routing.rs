@@ -12,6 +12,12 @@
 //! would learn n times too slowly, so the curvature of the logistic loss is bounded by its row
 //! sums (φ_i Σ_j φ_j = 1) in the place of its diagonal (φ_i² = 1/n): for an ask that is repeated
 //! this is the exact scalar model.
+//!
+//! What a member says it is good at ([`super::tags`]) is one feature more for each tag that fits the
+//! ask, with a prior mean above 0: so a newcomer is asked for its kind from the start, rounds show
+//! how far each of its tags is true, and one that was wrong is not believed for other asks either.
+//! As (x + y)² is at most 2x² + 2y², words and tags learn side by side with twice the curvature
+//! each. A tag can only help: it is believed down to nothing, never less.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     calibration::sigmoid,
     kinds::{bucket, words},
+    tags::{self, Claims},
 };
 
 /// How quickly it is learned who knows what.
@@ -35,13 +42,28 @@ pub struct Settings {
     /// Bound of each weight's information, in lessons at even odds times a quarter: a member may
     /// change, so that no weight must ever stop moving.
     pub information_max: f64,
+    /// What a tag that fits the ask adds before rounds have shown it, in log-odds; 0: tags count
+    /// nothing.
+    pub tag_log_odds: f64,
+    /// Gold answers that an untried tag is worth.
+    pub tag_lessons: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { variance: 9.0, weights_max: 1024, information_max: 5.0 }
+        Self {
+            variance: 9.0,
+            weights_max: 1024,
+            information_max: 5.0,
+            tag_log_odds: 2.0,
+            tag_lessons: 2.0,
+        }
     }
 }
+
+/// Variance of what a tag really adds around what it is taken for. One wrong answer leaves half of
+/// it, for other asks too, and three leave nearly nothing.
+const TAG_VARIANCE: f64 = 4.0;
 
 /// N-grams of one ask at most: a bound on work and on what one ask makes be forgotten.
 const GRAMS_MAX: usize = 256;
@@ -59,12 +81,23 @@ impl Features {
         let distinct: BTreeSet<u16> = grams.take(2 * GRAMS_MAX).collect();
         Self(distinct.into_iter().take(GRAMS_MAX).collect())
     }
+
+    pub(super) fn holds(&self, gram: u16) -> bool {
+        self.0.binary_search(&gram).is_ok()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// One answer whose worth is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lesson {
     pub ask: Features,
+    /// Which of its tags fit the ask.
+    pub claims: Claims,
     /// Log-odds that the member was right, as known without the words of the ask.
     pub offset: f64,
     pub right: bool,
@@ -92,6 +125,8 @@ pub struct Expectation {
     pub shift: f64,
     /// Precision of the shift beyond the prior's, 0 when asks like this were never seen.
     pub information: f64,
+    /// Lessons that what is believed of its tags is worth.
+    pub claimed: f64,
 }
 
 impl Expectation {
@@ -100,13 +135,13 @@ impl Expectation {
     pub fn seen(&self, p: f64) -> f64 {
         /// Beyond this P the relation of counts and log-odds breaks down.
         const LEAST: f64 = 0.05;
-        self.information / (p * (1.0 - p)).max(LEAST)
+        self.information / (p * (1.0 - p)).max(LEAST) + self.claimed
     }
 }
 
 impl Skill {
     /// What is expected of the member for this ask.
-    pub fn expect(&self, ask: &Features, settings: &Settings) -> Expectation {
+    pub fn expect(&self, ask: &Features, claims: &Claims, settings: &Settings) -> Expectation {
         if settings.variance <= 0.0 || ask.0.is_empty() {
             return Expectation::default();
         }
@@ -114,7 +149,25 @@ impl Skill {
         let weights = || ask.0.iter().map(|gram| self.weight(*gram));
         let shift = weights().map(|weight| weight.mean).sum::<f64>() / count.sqrt();
         let variance = weights().map(|w| (prior + w.information).recip()).sum::<f64>() / count;
-        Expectation { shift, information: (variance.recip() - prior).max(0.0) }
+        let information = (variance.recip() - prior).max(0.0);
+        let believed = claims.each().map(|(tag, feature)| feature * self.tag(tag, settings));
+        let believed = believed.sum::<f64>();
+        let untried = settings.tag_log_odds.max(1e-9);
+        let claimed = settings.tag_lessons.max(0.0) * (believed / untried).min(1.0);
+        Expectation { shift: shift + believed, information, claimed }
+    }
+
+    /// How far a tag is believed: 1 as it came, 0 not at all; above 1 rounds have borne it out.
+    pub fn belief(&self, tag: &str, settings: &Settings) -> f64 {
+        self.tag(tags::place(tag), settings) / settings.tag_log_odds.max(1e-9)
+    }
+
+    /// What a tag adds, in log-odds.
+    fn tag(&self, tag: u16, settings: &Settings) -> f64 {
+        if settings.tag_log_odds <= 0.0 {
+            return 0.0;
+        }
+        (settings.tag_log_odds + self.weight(tag).mean).max(0.0)
     }
 
     /// Learns one lesson.
@@ -125,18 +178,27 @@ impl Skill {
             return;
         }
         let prior = settings.variance.recip();
-        let expected = self.expect(&lesson.ask, settings);
+        let expected = self.expect(&lesson.ask, &lesson.claims, settings);
         let variance = (prior + expected.information).recip();
         // MacKay's approximation of the logistic averaged over a normal.
         let flatter = (1.0 + std::f64::consts::PI * variance / 8.0).sqrt().recip();
         let p = sigmoid(flatter * (lesson.offset + expected.shift));
         let surprise = lesson.weight * (f64::from(u8::from(lesson.right)) - p);
-        let curvature = lesson.weight * p * (1.0 - p);
+        let claimed = lesson.claims.share();
+        let blocks = if claimed > 0.0 && settings.tag_log_odds > 0.0 { 2.0 } else { 1.0 };
+        let curvature = blocks * lesson.weight * p * (1.0 - p);
         let root = (grams.len() as f64).sqrt();
         for gram in grams {
             let weight = self.0.entry(*gram).or_default();
             weight.information = (weight.information + curvature).min(settings.information_max);
             weight.mean += surprise / (root * (prior + weight.information));
+        }
+        for (tag, feature) in lesson.claims.each().filter(|_| settings.tag_log_odds > 0.0) {
+            let weight = self.0.entry(tag).or_default();
+            let told = weight.information + curvature * claimed * feature;
+            weight.information = told.min(settings.information_max);
+            weight.mean += surprise * feature / (TAG_VARIANCE.recip() + weight.information);
+            weight.mean = weight.mean.max(-settings.tag_log_odds);
         }
         self.forget(grams, settings.weights_max.max(grams.len()));
     }

@@ -9,7 +9,7 @@ use shoal_proto::NodeId;
 
 use crate::{
     ask::{Ask, Target},
-    reputation::{Beta, KindPosterior, Standing, calibration::sigmoid, routing::Features},
+    reputation::{Beta, Features, KindPosterior, Record, Standing, calibration::sigmoid},
     round::{RoundError, evidence},
     swarm::MemberView,
 };
@@ -74,7 +74,7 @@ pub fn panel(
     let eligible = eligible(ask, members)?;
     let question = evidence::question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::of(question));
-    let known = |member: &MemberView| expectation(standing, &member.id, &kind, &features);
+    let known = |member: &MemberView| expectation(standing, member, &kind, &features);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let scored: Vec<Scored<'_>> = eligible
         .into_iter()
@@ -115,7 +115,7 @@ pub fn judges(
     let able: Vec<Scored<'_>> = eligible(ask, members)?
         .into_iter()
         .map(|member| {
-            let known = expectation(standing, &member.id, &kind, &features);
+            let known = expectation(standing, member, &kind, &features);
             Scored::draw(member, known, standing, settings, &mut rng)
         })
         .filter(|scored| scored.can_judge(settings))
@@ -213,20 +213,23 @@ impl<'a> Scored<'a> {
 }
 
 /// What is known of a writer's accuracy on this ask, as a Beta: its standing on the kind, moved by
-/// what rounds have taught of asks in such words.
-fn expectation(standing: &Standing, id: &NodeId, kind: &KindPosterior, ask: &Features) -> Beta {
-    let Some(record) = standing.record(id) else { return Beta::UNIFORM };
-    let learned = record.routing.expect(ask, &standing.settings().routing);
+/// what rounds have taught of asks in such words and, while they have not, by its tags.
+fn expectation(
+    standing: &Standing,
+    member: &MemberView,
+    kind: &KindPosterior,
+    ask: &Features,
+) -> Beta {
+    let unknown = Record::default();
+    let record = standing.record(&member.id).unwrap_or(&unknown);
+    let claims = standing.claims(&member.id, &member.model.tags, ask, kind);
+    let learned = record.routing.expect(ask, &claims, &standing.settings().routing);
     let clip = standing.settings().clip;
-    let log_odds = standing.writer_log_odds(id, kind) + learned.shift;
+    let log_odds = standing.writer_log_odds(&member.id, kind) + learned.shift;
     let mean = sigmoid(log_odds.clamp(-clip, clip));
-    let on_kind: f64 = kind
-        .iter()
-        .filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen()))
-        .sum();
     // Of other kinds little carries over: a tenth.
     let carried = 0.1 * record.writer.seen();
-    let seen = on_kind + carried + learned.seen(mean);
+    let seen = standing.seen_on(&member.id, kind) + carried + learned.seen(mean);
     Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
 }
 

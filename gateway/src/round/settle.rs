@@ -22,8 +22,7 @@ use super::{Config, rank_all};
 use crate::{
     ask::{CastBallot, Decided, Outcome, Verdicts},
     reputation::{
-        CrowdObservation, KindPosterior, Observation, Standing,
-        routing::{Features, Lesson},
+        Claims, CrowdObservation, Features, KindPosterior, Observation, Standing, routing::Lesson,
     },
     swarm::{Swarm, audit::Audits},
 };
@@ -90,8 +89,9 @@ impl Settling {
         let book = self.swarm.book();
         let standing = book.standing();
         for (node, mut seen) in observations(outcome, kind, &standing, &self.config) {
+            let claims = self.swarm.claims(&standing, node, asked, kind);
             let offset = standing.writer_log_odds(&node, kind);
-            seen.extend(routed(&seen, outcome, asked, offset));
+            seen.extend(routed(&seen, outcome, (asked, claims), offset));
             book.learn(node, &seen);
         }
         book.fit_soon();
@@ -128,7 +128,7 @@ pub(crate) fn observations(
 fn routed(
     seen: &[Observation],
     outcome: &Outcome,
-    asked: &Features,
+    (asked, claims): (&Features, Claims),
     offset: f64,
 ) -> Option<Observation> {
     let wrote = seen.iter().find_map(|one| match one {
@@ -136,7 +136,8 @@ fn routed(
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
-    wrote.map(|right| Observation::Routed(Lesson { ask: asked.clone(), offset, right, weight }))
+    let lesson = |right| Lesson { ask: asked.clone(), claims, offset, right, weight };
+    wrote.map(|right| Observation::Routed(lesson(right)))
 }
 
 fn of_one(

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use shoal_proto::{
     Link, Message, NodeId, Stream,
-    hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
+    hello::{Challenge, Hello, Model, Reason, Refusal, TAG_BYTES_MAX, TAGS_MAX, Welcome},
     version::Version,
 };
 use tokio::time::timeout;
@@ -224,6 +224,10 @@ fn check(model: &Model, operator: &str, slots: u32) -> Result<(), &'static str> 
     let texts = [operator, &model.family, &model.digest, &model.description];
     if texts.iter().any(|text| text.len() > TEXT_BYTES_MAX || text.contains(char::is_control)) {
         return Err("a text of the hello is too long or holds control characters");
+    }
+    let bad_tag = |tag: &String| tag.len() > TAG_BYTES_MAX || tag.contains(char::is_control);
+    if model.tags.len() > TAGS_MAX || model.tags.iter().any(bad_tag) {
+        return Err("a model has at most 16 tags of at most 32 bytes, without control characters");
     }
     Ok(())
 }

@@ -20,6 +20,20 @@ async fn the_swarm_and_every_members_model_are_listed_once() {
 }
 
 #[tokio::test]
+async fn what_members_say_they_are_good_at_is_told_and_not_the_swarms() {
+    let gateway = Gateway::start([node("sums").says("a").tagged(&["math", "<b>"])]).await;
+    let body = gateway.get("/v1/models").await.json();
+    assert_eq!(body["data"][3]["tags"], json!(["<b>", "math"]));
+    assert!(body["data"][0].get("tags").is_none());
+    assert_eq!(gateway.get("/v1/models/sums").await.json()["tags"], json!(["<b>", "math"]));
+    let nodes = gateway.get("/v1/nodes").await.json();
+    assert_eq!(nodes["data"][0]["tags"], json!(["math", "<b>"]));
+    let id = nodes["data"][0]["id"].as_str().unwrap();
+    let page = gateway.get(&format!("/v1/nodes/{id}/standing?format=html")).await.text();
+    assert!(page.contains("math (believed 1.00), &lt;b&gt; (believed 1.00)"), "{page}");
+}
+
+#[tokio::test]
 async fn a_model_is_found_by_its_name_even_with_an_encoded_slash() {
     let gateway = Gateway::start([node("org/words-1.0").says("a")]).await;
     for path in [

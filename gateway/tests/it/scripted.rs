@@ -76,6 +76,12 @@ impl Node {
         Self { operator: operator.to_owned(), description: description.to_owned(), ..self }
     }
 
+    /// Says that it is good at this.
+    pub(crate) fn tagged(mut self, tags: &[&str]) -> Self {
+        self.able.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self
+    }
+
     /// Answers at once.
     pub(crate) fn says(self, text: &str) -> Self {
         self.then([Step::Say(text.to_owned()), Step::End(Finish::Stop)])

@@ -63,6 +63,18 @@ fn a_node_serves_exactly_one_model() {
 fn wrong_values_are_named() {
     let bad_id = folder(Config { gateway_id: "abc".to_owned(), ..Config::default() });
     assert!(complaint(bad_id).starts_with("gateway_id: a node id is 64 hex digits"));
+    for (tags, why) in [
+        (vec!["two words".to_owned()], "tags: \"two words\" is not 1 to 32 letters"),
+        (vec![String::new()], "tags: \"\" is not 1 to 32 letters"),
+        (vec!["t".repeat(33)], "is not 1 to 32 letters"),
+        (vec!["math".to_owned(); 17], "tags: 17 of them, at most 16 are told"),
+    ] {
+        let said = complaint(folder(Config { tags: tags.clone(), ..Config::default() }));
+        assert!(said.contains(why), "{said}");
+        let persona = Persona { name: "a".to_owned(), tags, ..Persona::default() };
+        let said = complaint(folder(Config { persona: vec![persona], ..Config::default() }));
+        assert!(said.starts_with("persona \"a\": tags: "), "{said}");
+    }
     let bad_metrics = folder(Config { metrics: "9000".to_owned(), ..Config::default() });
     assert!(complaint(bad_metrics).starts_with("metrics: "));
     assert_eq!(complaint(folder(Config { slots: 0, ..Config::default() })), "slots is at least 1");

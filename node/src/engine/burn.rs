@@ -37,6 +37,8 @@ const SMALL: usize = 8_000_000;
 pub struct Options {
     /// The model's name in the swarm, if not its folder's.
     pub name: Option<String>,
+    /// What it is good at; none: what its `card.json` says.
+    pub tags: Vec<String>,
     /// Pieces of work at the same time; a judgment of several candidates is one.
     pub slots: u32,
     /// Tokens of an answer for which the ask sets no limit.
@@ -67,6 +69,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             name: None,
+            tags: Vec::new(),
             slots: 1,
             answer_tokens: 1024,
             quant: Quant::default(),

@@ -31,6 +31,9 @@ pub struct Persona {
     pub temperature: Option<f32>,
     /// Added to the ask's seed, so that the same ask is answered in another way by each.
     pub seed: Option<i64>,
+    /// What it is good at; none: what the node says of its model.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 impl Persona {
@@ -73,7 +76,9 @@ impl Dressed {
     pub fn new(engine: Arc<dyn Engine>, persona: Persona) -> Self {
         let model = engine.model().clone();
         let certainty = model.certainty && persona.system.is_empty();
-        let model = Model { name: persona.name.clone(), certainty, ..model };
+        let own = !persona.tags.is_empty();
+        let tags = if own { persona.tags.clone() } else { model.tags.clone() };
+        let model = Model { name: persona.name.clone(), tags, certainty, ..model };
         Self { engine, persona, model }
     }
 }
@@ -110,6 +115,7 @@ mod tests {
             system: "Check twice.".to_owned(),
             temperature: Some(0.7),
             seed: Some(5),
+            tags: Vec::new(),
         }
     }
 
@@ -151,5 +157,8 @@ mod tests {
         assert_eq!(ruled.model().name, "careful");
         let free = Dressed::new(able(), Persona { system: String::new(), ..persona() });
         assert!(free.model().certainty);
+        assert_eq!(free.model().tags, able().model().tags);
+        let tagged = Persona { tags: vec!["code".to_owned()], ..persona() };
+        assert_eq!(Dressed::new(able(), tagged).model().tags, ["code"]);
     }
 }

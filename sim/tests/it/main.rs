@@ -7,6 +7,7 @@
 )]
 
 mod round;
+mod tags;
 mod judging;
 mod modes;
 mod liars;

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::swarm::{LiveSwarm, eventually, launcher, signal};
 
@@ -20,6 +20,7 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
     let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
     assert!(text.contains("432"), "47 + 385 is 432, the swarm says {text:?}");
 
+    every_mode_is_what_it_says(&swarm).await;
     let processes = swarm.children();
     // The gateway, its auditor, and the nodes.
     assert_eq!(processes.len(), 2 + MODELS.len(), "{processes:?}");
@@ -39,6 +40,45 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
     for (pid, line) in processes {
         assert!(!alive(pid), "{line} outlives its launcher");
     }
+}
+
+/// Modes by model name and by body, and what members say of themselves.
+async fn every_mode_is_what_it_says(swarm: &LiveSwarm) {
+    const QUESTION: &str = "Sort 9, 71, 3 in descending order.";
+    let ask = async |model: &str, shoal: Value| swarm.ask_with(model, QUESTION, shoal).await;
+    let count = |round: &Value, what: &str| round[what].as_array().unwrap().len();
+    for (model, shoal, writers) in [
+        ("shoal-fast", json!({}), 3),
+        ("shoal", json!({"mode": "fast"}), 3),
+        ("shoal", json!({}), 5),
+        ("shoal", json!({"writers": 2, "judges": 1}), 2),
+        ("shoal-deep", json!({}), MODELS.len()),
+    ] {
+        let (status, answer, round) = ask(model, shoal.clone()).await;
+        assert_eq!(status, 200, "{answer}");
+        // Who was cut as too slow is no candidate.
+        assert!((1..=writers).contains(&count(&round, "candidates")), "{model} {shoal}: {round}");
+        assert!(count(&round, "ballots") <= MODELS.len(), "{model} {shoal}: {round}");
+        // The specialists give likelihoods: nobody is asked for anything dearer.
+        let ballots = round["ballots"].as_array().unwrap();
+        assert!(ballots.iter().all(|ballot| ballot["scores"].is_array()), "{round}");
+    }
+    let (_, _, round) = ask("shoal-order", json!({})).await;
+    assert_eq!((&round["decided"], count(&round, "candidates")), (&"single".into(), 1));
+    let (status, answer, round) = ask("shoal", json!({"fusion": true})).await;
+    assert_eq!(status, 200, "{answer}");
+    // Marked where a member wrote it; else the winner was sent.
+    assert_eq!(round["decided"] == "fused", round["fused"].is_object(), "{round}");
+    for wish in [json!({"writers": 99}), json!({"mode": "quick"}), json!({"deadline_ms": 1})] {
+        let (status, refused, _) = ask("shoal", wish.clone()).await;
+        assert_eq!((status, &refused["error"]["type"]), (400, &"invalid_request_error".into()));
+        let key = wish.as_object().unwrap().keys().next().unwrap();
+        assert_eq!(refused["error"]["param"], format!("shoal.{key}"), "{refused}");
+    }
+    let nodes = swarm.get("/v1/nodes").await;
+    let mut nodes = nodes["data"].as_array().unwrap().iter();
+    let letters = nodes.find(|node| node["model"] == "shoal-letters").unwrap();
+    assert_eq!(letters["tags"], json!(["letters"]));
 }
 
 #[tokio::test]

@@ -64,7 +64,19 @@ impl LiveSwarm {
 
     /// Asks a question; the status and the JSON body.
     pub(crate) async fn ask(&self, model: &str, question: &str) -> (u16, Value) {
-        let body = json!({"model": model, "messages": [{"role": "user", "content": question}]});
+        let (status, _, body) = self.ask_with(model, question, json!({})).await;
+        (status, body)
+    }
+
+    /// The same with `shoal` in the body, and the round's transcript where there is one.
+    pub(crate) async fn ask_with(
+        &self,
+        model: &str,
+        question: &str,
+        shoal: Value,
+    ) -> (u16, Value, Value) {
+        let messages = json!([{"role": "user", "content": question}]);
+        let body = json!({"model": model, "messages": messages, "shoal": shoal});
         let reply = reqwest::Client::new()
             .post(format!("{}/v1/chat/completions", self.base))
             .json(&body)
@@ -72,13 +84,23 @@ impl LiveSwarm {
             .send()
             .await
             .unwrap();
-        (reply.status().as_u16(), reply.json().await.unwrap())
+        let status = reply.status().as_u16();
+        let round = reply.headers().get("x-shoal-round").map(|id| id.to_str().unwrap().to_owned());
+        let answer = reply.json().await.unwrap();
+        let Some(round) = round.filter(|_| status == 200) else {
+            return (status, answer, Value::Null);
+        };
+        (status, answer, self.get(&format!("/v1/rounds/{round}")).await)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let reply = reqwest::get(format!("{}{path}", self.base)).await.unwrap();
+        reply.json().await.unwrap()
     }
 
     /// Names in `GET /v1/models`.
     pub(crate) async fn models(&self) -> Vec<String> {
-        let body: Value =
-            reqwest::get(format!("{}/v1/models", self.base)).await.unwrap().json().await.unwrap();
+        let body = self.get("/v1/models").await;
         let data = body["data"].as_array().unwrap();
         data.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
     }

@@ -59,6 +59,8 @@ pub(super) struct Member {
     pub(super) context: u32,
     pub(super) parameters: u64,
     pub(super) description: String,
+    /// What it says it is good at.
+    pub(super) tags: Vec<Tag>,
     /// Whom it belongs to; empty: itself.
     pub(super) operator: String,
     pub(super) slots: u32,
@@ -66,6 +68,14 @@ pub(super) struct Member {
     /// Measured in its exam; None: not yet.
     pub(super) tokens_per_second: Option<f64>,
     pub(super) first_token_seconds: Option<f64>,
+}
+
+/// A claim of what it is good at.
+#[derive(Debug, Serialize)]
+pub(super) struct Tag {
+    pub(super) tag: String,
+    /// 1: as it came; 0: rounds have shown it to be false; above 1: they bear it out.
+    pub(super) believed: f64,
 }
 
 /// Whether its ballots weigh anything yet.
@@ -236,16 +246,19 @@ impl Evidence {
             gold_seen: record.gold_seen,
             caught: record.caught,
             history: record.history.latest().map(Event::of).collect(),
-            member: seat.map(Member::of),
+            member: seat.map(|seat| Member::of(seat, record, standing)),
             probation,
         }
     }
 }
 
 impl Member {
-    fn of(seat: MemberView) -> Self {
+    fn of(seat: MemberView, record: &Record, standing: &Standing) -> Self {
         let model = seat.model;
+        let rules = &standing.settings().routing;
+        let told = |tag: String| Tag { believed: record.routing.belief(&tag, rules), tag };
         Self {
+            tags: model.tags.into_iter().map(told).collect(),
             model: model.name,
             family: model.family,
             digest: model.digest,

@@ -1,6 +1,6 @@
 //! The same evidence as a page: no script, nothing from elsewhere, every text escaped.
 
-use super::evidence::{Evidence, Flips, Kind, Member, Track};
+use super::evidence::{Evidence, Flips, Kind, Member, Tag, Track};
 use crate::swarm::State;
 
 const STYLE: &str = include_str!("page.css");
@@ -83,6 +83,11 @@ fn head(html: &mut Html, evidence: &Evidence) {
 fn about(html: &mut Html, member: &Member) {
     if !member.description.is_empty() {
         html.markup("<p>").text(&member.description).markup("</p>\n");
+    }
+    let said = |tag: &Tag| format!("{} (believed {:.2})", tag.tag, tag.believed);
+    let tags: Vec<String> = member.tags.iter().map(said).collect();
+    if !tags.is_empty() {
+        html.markup("<p>Says it is good at ").text(&tags.join(", ")).markup("</p>\n");
     }
     html.markup("<p class=\"soft\">").text(&member.family);
     if member.parameters > 0 {

@@ -3,7 +3,8 @@
 use super::*;
 
 fn lesson(ask: &str, right: bool) -> Lesson {
-    Lesson { ask: Features::of(ask), offset: 0.0, right, weight: 0.9 }
+    let (ask, claims) = (Features::of(ask), Claims::default());
+    Lesson { ask, claims, offset: 0.0, right, weight: 0.9 }
 }
 
 fn taught(lessons: &[(&str, bool)], times: usize) -> Skill {
@@ -17,12 +18,13 @@ fn taught(lessons: &[(&str, bool)], times: usize) -> Skill {
 }
 
 fn shift(skill: &Skill, ask: &str) -> f64 {
-    skill.expect(&Features::of(ask), &Settings::default()).shift
+    skill.expect(&Features::of(ask), &Claims::default(), &Settings::default()).shift
 }
 
 #[test]
 fn nothing_learned_changes_nothing() {
-    let expected = Skill::default().expect(&Features::of("What is it?"), &Settings::default());
+    let (ask, none) = (Features::of("What is it?"), Claims::default());
+    let expected = Skill::default().expect(&ask, &none, &Settings::default());
     assert_eq!(expected, Expectation::default());
     assert_eq!(expected.seen(0.3), 0.0);
 }
@@ -52,7 +54,8 @@ fn a_repeated_ask_is_learned_as_fast_however_long_it_is() {
 fn more_lessons_are_believed_more() {
     let (few, many) = (taught(&[("sort", true)], 2), taught(&[("sort", true)], 30));
     let seen = |skill: &Skill| {
-        let expected = skill.expect(&Features::of("sort"), &Settings::default());
+        let (ask, none) = (Features::of("sort"), Claims::default());
+        let expected = skill.expect(&ask, &none, &Settings::default());
         expected.seen(sigmoid(expected.shift))
     };
     assert!(seen(&few) < 5.0 && seen(&many) > 10.0, "{} {}", seen(&few), seen(&many));
@@ -87,7 +90,7 @@ fn memory_is_bounded_and_the_newest_ask_is_in_it() {
         let ask = Features::of(&ask);
         skill.learn(&Lesson { ask: ask.clone(), ..lesson("", true) }, &settings);
         assert!(skill.len() <= 50);
-        assert!(skill.expect(&ask, &settings).shift > 0.1);
+        assert!(skill.expect(&ask, &Claims::default(), &settings).shift > 0.1);
     }
 }
 
@@ -124,4 +127,72 @@ fn what_is_idle_fades_to_nothing() {
     let skill = taught(&[("sort", true)], 9);
     assert!(shift(&skill.faded(0.5), "sort") < 0.6 * shift(&skill, "sort"));
     assert!(skill.faded(0.0).is_empty());
+}
+
+const TAGS: [&str; 2] = ["math", "haskell"];
+
+fn claiming(skill: &Skill, ask: &str) -> Expectation {
+    let ask = Features::of(ask);
+    skill.expect(&ask, &Claims::of(&TAGS.map(str::to_owned), &ask), &Settings::default())
+}
+
+/// After lessons of asks that its tags fit.
+fn tried(lessons: &[(&str, bool)]) -> Skill {
+    let mut skill = Skill::default();
+    for (ask, right) in lessons {
+        let claims = Claims::of(&TAGS.map(str::to_owned), &Features::of(ask));
+        skill.learn(&Lesson { claims, ..lesson(ask, *right) }, &Settings::default());
+    }
+    skill
+}
+
+#[test]
+fn a_tag_counts_until_something_is_known() {
+    let unknown = claiming(&Skill::default(), "What is 2 + 2?");
+    assert_eq!((unknown.shift, unknown.information, unknown.claimed), (2.0, 0.0, 2.0));
+    assert_eq!(claiming(&Skill::default(), "Sing me a song"), Expectation::default());
+    let wrong = claiming(&tried(&[("What is 2 + 2?", false)]), "What is 3 + 5?");
+    assert!(sigmoid(wrong.shift) < 0.45, "{wrong:?}");
+}
+
+#[test]
+fn a_tag_that_was_wrong_is_not_believed_for_other_asks_and_its_neighbour_is() {
+    let sums = ["What is 2 + 2?", "Divide 9 by 2 please", "The product of 3 and 9"];
+    let skill = tried(&sums.map(|ask| (ask, false)));
+    let settings = Settings::default();
+    assert!(skill.belief("math", &settings) < 0.35, "{}", skill.belief("math", &settings));
+    assert!((skill.belief("haskell", &settings) - 1.0).abs() < 1e-9);
+    assert!(claiming(&skill, "Pick the largest prime").shift < 0.8);
+    assert!(claiming(&skill, "monads of haskell").shift > 1.5);
+}
+
+#[test]
+fn a_false_tag_never_counts_against_its_owner() {
+    let skill = tried(&[("What is 2 + 2?", false); 40]);
+    let settings = Settings::default();
+    assert!(skill.belief("math", &settings) < 0.1, "{}", skill.belief("math", &settings));
+    let other = "largest integral";
+    assert!(claiming(&skill, other).shift >= shift(&skill, other) - 1e-12);
+    assert!(claiming(&skill, other).claimed < 0.2);
+}
+
+#[test]
+fn a_true_tag_is_borne_out_and_fades_back_to_what_it_was() {
+    let skill = tried(&[("What is 2 + 2?", true); 10]);
+    let settings = Settings::default();
+    assert!(skill.belief("math", &settings) > 1.05);
+    assert!((skill.faded(0.0).belief("math", &settings) - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn tags_can_be_switched_off() {
+    let settings = Settings { tag_log_odds: 0.0, ..Settings::default() };
+    let ask = Features::of("What is 2 + 2?");
+    let claims = Claims::of(&TAGS.map(str::to_owned), &ask);
+    let expected = Skill::default().expect(&ask, &claims, &settings);
+    assert_eq!(expected, Expectation::default());
+    let (mut with, mut without) = (Skill::default(), Skill::default());
+    with.learn(&Lesson { claims, ..lesson("What is 2 + 2?", false) }, &settings);
+    without.learn(&lesson("What is 2 + 2?", false), &settings);
+    assert_eq!(with, without);
 }

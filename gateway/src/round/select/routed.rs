@@ -15,7 +15,7 @@ use crate::{
     ask::{Limits, Mode},
     reputation::{
         CrowdObservation, KindModel, Observation, Record, Settings as Reputation, learn,
-        routing::Lesson,
+        routing::Lesson, tags::tests::tag_of,
     },
 };
 
@@ -39,6 +39,8 @@ enum Choice {
     Standing,
     /// As the gateway chooses.
     Routed,
+    /// As the gateway chooses, and every member says what it knows.
+    Tagged,
 }
 
 struct Swarm {
@@ -81,17 +83,20 @@ impl Swarm {
                 at % usize::from(MEMBERS) == usize::from(n) || at * 3 % 11 == usize::from(n)
             };
             let last = Family::ALL.len() - 1;
-            swarm.join(n, (0..last).filter(knows).map(|at| Family::ALL[at]).collect());
+            let knows: Vec<Family> = (0..last).filter(knows).map(|at| Family::ALL[at]).collect();
+            let tags = if choice == Choice::Tagged { tags(&knows) } else { Vec::new() };
+            swarm.join(n, knows, tags);
         }
         swarm
     }
 
-    fn join(&mut self, n: u8, knows: Vec<Family>) {
+    fn join(&mut self, n: u8, knows: Vec<Family>, tags: Vec<String>) {
         let model = Model {
             name: format!("model-{n}"),
             digest: format!("{n:064}"),
             context: 512,
             likelihood: true,
+            tags,
             ..Model::default()
         };
         self.members.push(MemberView {
@@ -154,7 +159,10 @@ impl Swarm {
     fn learn(&mut self, writer: NodeId, question: &Question, agreed: bool) {
         let offset = self.standing.writer_log_odds(&writer, &KindPosterior::default());
         let ask = Features::of(&question.text);
-        let lesson = Lesson { ask, offset, right: agreed, weight: CLAIMED };
+        let member = self.members.iter().find(|member| member.id == writer);
+        let tags = member.map_or(&[][..], |member| &member.model.tags);
+        let claims = self.standing.claims(&writer, tags, &ask, &KindPosterior::default());
+        let lesson = Lesson { ask, claims, offset, right: agreed, weight: CLAIMED };
         let seen =
             [Observation::Crowd(CrowdObservation::Wrote { agreed }), Observation::Routed(lesson)];
         if let Some(record) = self.records.get_mut(&writer) {
@@ -176,10 +184,11 @@ impl Swarm {
             .collect()
     }
 
-    /// Rounds of its kind until a newcomer that alone knows it was asked in 8 of 10 of them.
-    fn finding_a_newcomer(&mut self) -> usize {
+    /// Rounds of its kind until a newcomer that alone knows it, and says so in these tags, was
+    /// asked in 8 of 10 of them.
+    fn finding_a_newcomer(&mut self, tags: Vec<String>) -> usize {
         let kind = Family::ALL[Family::ALL.len() - 1];
-        self.join(MEMBERS, vec![kind]);
+        self.join(MEMBERS, vec![kind], tags);
         let mut asked = Vec::new();
         while asked.len() < 200 {
             let question = self.questions.next().expect("without end");
@@ -194,6 +203,24 @@ impl Swarm {
         }
         asked.len()
     }
+
+    /// How often a newcomer that knows nothing is asked in each of these spans of rounds.
+    fn asking_an_impostor(&mut self, tags: Vec<String>, spans: &[usize]) -> Vec<f64> {
+        self.join(MEMBERS, Vec::new(), tags);
+        let share = |span: &usize| {
+            let asked = (0..*span).filter(|_| {
+                let question = self.questions.next().expect("without end");
+                self.round(&question).0.contains(&node(MEMBERS))
+            });
+            asked.count() as f64 / *span as f64
+        };
+        spans.iter().map(share).collect()
+    }
+}
+
+/// What those who know these kinds say of themselves.
+fn tags(knows: &[Family]) -> Vec<String> {
+    knows.iter().map(|family| tag_of(*family).to_owned()).collect()
 }
 
 const SPANS: [usize; 5] = [100, 200, 300, 400, 500];
@@ -203,33 +230,66 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
+fn swarms() -> u64 {
+    std::env::var("SHOAL_ROUTING_SWARMS").ok().and_then(|n| n.parse().ok()).unwrap_or(2)
+}
+
+/// A swarm with 600 rounds behind it.
+fn grown(choice: Choice, seed: u64) -> Swarm {
+    let mut swarm = Swarm::new(choice, 100 + seed);
+    swarm.accuracies(&[600]);
+    swarm
+}
+
 /// Prints the table of docs/consensus-routing.md, and holds what it says.
 #[test]
-fn routing_beats_uniform_selection_and_finds_a_newcomer() {
-    let swarms: u64 =
-        std::env::var("SHOAL_ROUTING_SWARMS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-    println!("| rounds | uniform | standing alone | routed |\n|---|---|---|---|");
-    let table = [Choice::Uniform, Choice::Standing, Choice::Routed].map(|choice| {
+fn routing_beats_uniform_selection() {
+    const CHOICES: [Choice; 4] =
+        [Choice::Uniform, Choice::Standing, Choice::Routed, Choice::Tagged];
+    println!("| rounds | uniform | standing alone | routed | with tags |\n|---|---|---|---|---|");
+    let table = CHOICES.map(|choice| {
         let runs: Vec<Vec<f64>> =
-            (0..swarms).map(|seed| Swarm::new(choice, seed).accuracies(&SPANS)).collect();
+            (0..swarms()).map(|seed| Swarm::new(choice, seed).accuracies(&SPANS)).collect();
         (0..SPANS.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect::<Vec<f64>>()
     });
     let mut begun = 0;
     for (at, span) in SPANS.iter().enumerate() {
-        let [uniform, standing, routed] = [0, 1, 2].map(|choice| table[choice][at]);
-        println!("| {begun}-{} | {uniform:.3} | {standing:.3} | {routed:.3} |", begun + span);
+        let row = [0, 1, 2, 3].map(|choice| format!("{:.3}", table[choice][at]));
+        println!("| {begun}-{} | {} |", begun + span, row.join(" | "));
         begun += span;
     }
-    let found: Vec<usize> = (0..swarms)
-        .map(|seed| {
-            let mut swarm = Swarm::new(Choice::Routed, 100 + seed);
-            swarm.accuracies(&[600]);
-            swarm.finding_a_newcomer()
-        })
-        .collect();
-    println!("\nrounds of its kind until a newcomer is asked in 8 of 10: {found:?}");
-    let [uniform, _, routed] = [0, 1, 2].map(|choice| table[choice][SPANS.len() - 1]);
+    let [uniform, _, routed, _] = [0, 1, 2, 3].map(|choice| table[choice][SPANS.len() - 1]);
     assert!(routed > uniform + 0.1, "{routed} against {uniform}");
-    let mean = found.iter().sum::<usize>() as f64 / found.len() as f64;
-    assert!(mean <= 50.0, "{found:?}");
+    let [_, _, routed, tagged] = [0, 1, 2, 3].map(|choice| table[choice][0]);
+    assert!(tagged > routed + 0.03, "{tagged} against {routed} to begin with");
+}
+
+#[test]
+fn a_newcomer_is_found_and_sooner_by_its_tag() {
+    let kind = Family::ALL[Family::ALL.len() - 1];
+    let found = |tags: &[String]| -> Vec<usize> {
+        let one = |seed| grown(Choice::Routed, seed).finding_a_newcomer(tags.to_vec());
+        (0..swarms()).map(one).collect()
+    };
+    let (silent, tagged) = (found(&[]), found(&tags(&[kind])));
+    println!("rounds of its kind until a newcomer is asked in 8 of 10: {silent:?}");
+    println!("the same, with a tag: {tagged:?}");
+    let mean = |found: &[usize]| found.iter().sum::<usize>() as f64 / found.len() as f64;
+    assert!(mean(&silent) <= 50.0, "{silent:?}");
+    assert!(mean(&tagged) <= 12.0, "{tagged:?}");
+}
+
+/// It claims every kind and knows none. Prints how often it is asked, with and without tags.
+#[test]
+fn who_claims_everything_and_knows_nothing_is_soon_asked_no_more_than_who_claims_nothing() {
+    const ASKED: [usize; 5] = [25, 25, 50, 100, 300];
+    let asked = |tags: &[String]| -> Vec<f64> {
+        let one = |seed| grown(Choice::Routed, seed).asking_an_impostor(tags.to_vec(), &ASKED);
+        let runs: Vec<Vec<f64>> = (0..swarms()).map(one).collect();
+        (0..ASKED.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect()
+    };
+    let (silent, claiming) = (asked(&[]), asked(&tags(&Family::ALL)));
+    println!("asked without tags {silent:.3?}, claiming every kind {claiming:.3?}");
+    let last = ASKED.len() - 1;
+    assert!(claiming[last] < 0.2 && claiming[last] < silent[last] + 0.08, "{claiming:?}");
 }

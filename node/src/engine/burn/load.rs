@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shoal_proto::hello::Model;
+use shoal_proto::hello::{Model, TAG_BYTES_MAX, TAGS_MAX};
 
 use super::{
     Options,
@@ -68,6 +68,7 @@ fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadEr
         context: u32::try_from(shape.context).unwrap_or(u32::MAX),
         parameters: shape.params() as u64,
         description: description(files, shape)?,
+        tags: if options.tags.is_empty() { tags(files)? } else { options.tags.clone() },
         completes: !files.is_bundled(),
         ..Model::default()
     })
@@ -90,6 +91,14 @@ pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadEr
         return Ok(format!("A {kind} model of {millions:.1} million parameters."));
     }
     Ok(words.chars().take(200).collect())
+}
+
+/// What the model's `card.json` says that it is good at; what is no tag is left out.
+fn tags(files: &Files) -> Result<Vec<String>, LoadError> {
+    let card = json(files, "card.json")?;
+    let told = card.get("tags").and_then(Value::as_array).into_iter().flatten();
+    let tags = told.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
+    Ok(tags.take(TAGS_MAX).map(str::to_owned).collect())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::{
         sample::LogSum,
         words::Talk,
     },
+    train::recipe::Specialist,
 };
 
 fn load(context: usize, kept: Kept) -> Local {
@@ -190,6 +191,8 @@ async fn every_bundled_model_loads_and_answers() {
         let model = serve(&Files::bundled(name).unwrap());
         assert_eq!(model.model().name, name);
         assert!(!model.model().description.is_empty(), "{name} says nothing of itself");
+        let specialist = Specialist::by_name(name).unwrap();
+        assert_eq!(model.model().tags, specialist.tags(), "{name}");
         let (text, done) = answer(&model, &ask("What is 47 plus 385?", greedy())).await.unwrap();
         assert_eq!(done.finish(), Finish::Stop, "{name} does not end: {text}");
     }

@@ -20,6 +20,7 @@ fn settings(endpoint: &Endpoint) -> Settings {
         model: "m".to_owned(),
         key: Some("secret".to_owned()),
         name: None,
+        tags: vec!["code".to_owned()],
         context: None,
         judges: false,
         can: Some(Abilities::default()),
@@ -122,6 +123,7 @@ async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
     });
     assert_eq!(asked[0].body, expected);
     assert_eq!(upstream.model().context, 2048);
+    assert_eq!(upstream.model().tags, ["code"]);
     assert!(!upstream.model().certainty && !upstream.model().likelihood);
 }
 

@@ -17,6 +17,9 @@ pub struct Card {
     pub description: String,
     /// Names of the families that it was trained for.
     pub strong: Vec<String>,
+    /// What it says in the swarm that it is good at.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// By family, on questions of the test split.
     pub accuracy: BTreeMap<String, Accuracy>,
     pub params: usize,
@@ -73,6 +76,7 @@ impl Card {
             name: name.to_owned(),
             description: format!("A small specialist: {}. Shows its work.", strong.join(", ")),
             strong,
+            tags: recipe.specialist.tags(),
             accuracy: accuracy.collect(),
             params: recipe.model.params(),
             course: owned(course),
@@ -93,11 +97,11 @@ impl Card {
             .collect();
         let Self { name, params, seed, loss, command, .. } = self;
         let course = self.course.iter().map(told).collect::<Vec<_>>().join("; then ");
-        let strong = self.strong.join(", ");
+        let (strong, tags) = (self.strong.join(", "), self.tags.join(", "));
         let (weak, table) = (weak.join(", "), self.table());
         let millions = *params as f64 / 1e6;
         format!(
-            "---\nlicense: apache-2.0\npipeline_tag: text-generation\n---\n\
+            "---\nlicense: apache-2.0\npipeline_tag: text-generation\ntags: [{tags}]\n---\n\
              # {name}\n\n\
              A decoder of {millions:.2} million weights (Llama's layout, bytes as tokens, f16), trained from \
              nothing by this project with burn. Strong in: {strong}. It writes its work, digit by digit, \

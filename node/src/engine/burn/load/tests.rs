@@ -118,6 +118,12 @@ fn the_card_speaks_for_the_model() {
     assert_eq!(says(), "A llama model of 0.0 million parameters.");
     put(&folder, "card.json", &json!({ "description": "Knows little." }));
     assert_eq!(says(), "Knows little.");
+    put(&folder, "card.json", &json!({ "tags": ["tides", 7, "t".repeat(33), "code"] }));
+    let tags = |options: &Options| Loaded::open(&files, options).unwrap().card.tags;
+    assert_eq!(tags(&Options::default()), ["tides", "code"]);
+    let owner = Options { tags: vec!["math".to_owned()], ..Options::default() };
+    assert_eq!(tags(&owner), ["math"]);
+    put(&folder, "card.json", &json!({ "description": "Knows little." }));
     // The words and the tokenizer belong to the same folder.
     put(&folder, "tokenizer_config.json", &words());
     put(&folder, "tokenizer.json", &tokenizer("ab".chars()));
