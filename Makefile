@@ -8,7 +8,7 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test test-real test-clients test-schema bench-engine check eval train help
+.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: ## every test
 
 test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm2-135m ..."): needs Python and a C++ compiler
 	node/tests/real/run
+
+test-arm: ## the kernels on 64-bit ARM, by qemu on another processor: wants Debian's cross compiler
+	node/kernel/arm
 
 test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
 	SHOAL_TEST_CLIENTS=1 $(CARGO) test --workspace --test live -- clients:: --nocapture
