@@ -8,7 +8,7 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test test-real test-clients test-schema bench-engine check eval train help
+.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check check-devices eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: ## every test
 test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm2-135m ..."): needs Python and a C++ compiler
 	node/tests/real/run
 
+test-arm: ## the kernels on 64-bit ARM, by qemu on another processor: wants Debian's cross compiler
+	node/kernel/arm
+
 test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
 	SHOAL_TEST_CLIENTS=1 $(CARGO) test --workspace --test live -- clients:: --nocapture
 
@@ -43,6 +46,9 @@ bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
 check: ## format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+check-devices: ## compiles the node for other devices than the processor, in a target folder of its own: many minutes
+	CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) check --package shoal-node --features $(or $(DEVICES),wgpu)
 
 eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
 	$(BIN)/shoal-eval --start $(EVAL)

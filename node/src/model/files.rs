@@ -157,6 +157,14 @@ impl Files {
         }
     }
 
+    /// Gives back the memory of what was read of a GGUF file, once its weights are packed: pages at the
+    /// ends of its tensors, and its metadata.
+    pub(crate) fn forget(&self) {
+        if let Some(gguf) = self.gguf() {
+            gguf.bytes().forget(0..usize::MAX);
+        }
+    }
+
     /// A file with weights, to be read from its first byte to its last.
     pub(crate) fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>, LoadError> {
         let path = match &self.place {

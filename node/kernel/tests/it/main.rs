@@ -35,3 +35,14 @@ pub(crate) fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
         assert!(apart <= tolerance * size, "{what}: {got} is not {want} at {at} (of {size})");
     }
 }
+
+/// Tests run on what the processor has: whoever wants to be sure of an instruction set names it.
+#[test]
+fn the_instruction_sets_that_were_asked_for_are_here() {
+    let wanted = std::env::var("SHOAL_TEST_ISA").unwrap_or_default();
+    let here: Vec<&str> = Isa::available().map(Isa::name).collect();
+    let standard = if cfg!(target_arch = "aarch64") { "scalar neon" } else { "scalar" };
+    for name in standard.split(' ').chain(wanted.split_whitespace()) {
+        assert!(here.contains(&name), "no {name} here, only {here:?}");
+    }
+}

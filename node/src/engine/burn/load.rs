@@ -49,6 +49,8 @@ impl Loaded {
         let card = card(files, options, &shape)?;
         let tensors = Weights::open(files)?.with_adapters(&options.adapters)?;
         let mut decoder = open(shape.clone(), &*tensors, options.decoder(&shape))?;
+        drop(tensors);
+        files.forget();
         let ends: Vec<u32> = tokenizer.ends().collect();
         let digest = digest.finish(&ends, options.quant, &options.adapters)?;
         let measured = options.measure.then(|| {

@@ -3,6 +3,10 @@
 use std::{fmt, num::NonZero, str::FromStr, thread};
 
 use burn::tensor::Device;
+#[cfg(any(feature = "wgpu", feature = "metal"))]
+use burn::tensor::DeviceKind as Pick;
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
+use burn::tensor::DeviceType;
 use serde_json::Value;
 
 use super::{Isa, KvFormat, Shape, fused, plain, weights::Weights};
@@ -59,20 +63,39 @@ pub enum DeviceKind {
 impl DeviceKind {
     const ALL: [Self; 4] = [Self::Cpu, Self::Wgpu, Self::Cuda, Self::Metal];
 
-    /// burn's device, where this build has its backend.
-    fn device(self) -> Option<Device> {
-        match self {
+    /// burn's device, where this build has its backend and this machine such a device: to ask burn
+    /// for one that is not there would be a panic.
+    pub(super) fn device(self) -> Result<Device, String> {
+        let device = match self {
             Self::Cpu => Some(Device::flex()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Some(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Wgpu => listed(DeviceType::Wgpu, || Device::wgpu(Pick::DefaultDevice)),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Some(Device::cuda(0)),
+            Self::Cuda => listed(DeviceType::Cuda, || Device::cuda(0)),
             #[cfg(feature = "metal")]
-            Self::Metal => Some(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Metal => listed(DeviceType::Metal, || Device::metal(Pick::DefaultDevice)),
             #[cfg(not(all(feature = "wgpu", feature = "cuda", feature = "metal")))]
-            _ => None,
-        }
+            _ => return Err(self.not_built()),
+        };
+        let driver = match self {
+            Self::Cpu => "the processor's",
+            Self::Wgpu => "a Vulkan, Metal or DirectX 12 driver",
+            Self::Cuda => "NVIDIA's driver",
+            Self::Metal => "macOS and its graphics processor",
+        };
+        device.ok_or_else(|| format!("no {self} device was found here: it takes {driver}"))
     }
+
+    fn not_built(self) -> String {
+        format!("this build has no {self}: build it with --features {self}")
+    }
+}
+
+/// A device of a kind that this machine has.
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
+fn listed(kind: DeviceType, open: impl FnOnce() -> Device) -> Option<Device> {
+    let any = Device::enumerate(kind).iter().next().is_some();
+    any.then(open)
 }
 
 impl fmt::Display for DeviceKind {
@@ -99,7 +122,7 @@ impl FromStr for DeviceKind {
             || kind == Self::Cpu;
         match built {
             true => Ok(kind),
-            false => Err(format!("this build has no {kind}: build it with --features {kind}")),
+            false => Err(kind.not_built()),
         }
     }
 }
@@ -129,11 +152,8 @@ pub fn open(
     settings: Settings,
 ) -> Result<Box<dyn Decode>, LoadError> {
     let place = tensors.place();
-    let missing = || {
-        let why = format!("this build has no {}", settings.device);
-        LoadError::Words { place, file: "--device", why }
-    };
-    let device = settings.device.device().ok_or_else(missing)?;
+    let missing = |why| LoadError::Words { place, file: "--device", why };
+    let device = settings.device.device().map_err(missing)?;
     let weights = Weights::read(&shape, tensors, settings.quant)?;
     Ok(if settings.device == DeviceKind::Cpu {
         Box::new(fused(shape, weights, settings))

@@ -1,6 +1,8 @@
 //! Against what transformers computes of tiny random models: tests/fixtures/tiny/make.py.
 
 mod fixture;
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
+mod devices;
 
 use shoal_kernel::Format;
 use shoal_proto::generate::ChatMessage;
@@ -66,25 +68,31 @@ fn greatest(logits: &[f32]) -> u32 {
     u32::try_from(best.0).unwrap()
 }
 
+/// Fails where a decoder's logits after a prompt and after each of the answer's first tokens are not
+/// transformers', or its greedy answer is another.
+fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn Decode) {
+    let name = format!("{} {what}", fixture.name);
+    let vocab = decoder.vocab();
+    let mut reader = Reader::new(decoder);
+    let mut logits = reader.read(&fixture.prompt);
+    let apart = furthest(&logits, &fixture.prefill);
+    assert!(apart <= 1e-4, "{name}: {apart} after the prompt");
+    for (step, token) in fixture.answer.iter().enumerate() {
+        let best = greatest(&logits[logits.len() - vocab..]);
+        assert_eq!(best, *token, "{name}: token {step} of the greedy answer");
+        logits = reader.read(&[*token]);
+        if let Some(expected) = fixture.decode.chunks_exact(vocab).nth(step) {
+            let apart = furthest(&logits, expected);
+            assert!(apart <= 1e-4, "{name}: {apart} at step {step}");
+        }
+    }
+}
+
 #[test]
 fn every_architecture_computes_what_transformers_does() {
     for fixture in all() {
-        for (kind, mut decoder) in ["fused", "plain"].into_iter().zip(both(&fixture, Format::F32)) {
-            let name = format!("{} {kind}", fixture.name);
-            let vocab = decoder.vocab();
-            let mut reader = Reader::new(&mut *decoder);
-            let mut logits = reader.read(&fixture.prompt);
-            let apart = furthest(&logits, &fixture.prefill);
-            assert!(apart <= 1e-4, "{name}: {apart} after the prompt");
-            for (step, token) in fixture.answer.iter().enumerate() {
-                let best = greatest(&logits[logits.len() - vocab..]);
-                assert_eq!(best, *token, "{name}: token {step} of the greedy answer");
-                logits = reader.read(&[*token]);
-                if let Some(expected) = fixture.decode.chunks_exact(vocab).nth(step) {
-                    let apart = furthest(&logits, expected);
-                    assert!(apart <= 1e-4, "{name}: {apart} at step {step}");
-                }
-            }
+        for (what, mut decoder) in ["fused", "plain"].into_iter().zip(both(&fixture, Format::F32)) {
+            computes_what_is_expected(what, &fixture, &mut *decoder);
         }
     }
 }
