@@ -31,6 +31,7 @@ impl Shop {
             terms: "",
             memory_mb: 1,
             about: "noise",
+            tags: &[],
             hub: None,
             wheels: Some(InWheels {
                 package: "tiny-part{}",
