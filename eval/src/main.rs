@@ -69,10 +69,10 @@ struct Recorded {
     #[arg(long)]
     curves: bool,
     /// Draws behind each point of a curve.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 3)]
     curve_draws: u64,
     /// Rounds of each of these draws.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 100)]
     curve_rounds: usize,
     /// Only sets whose names hold this; prints them and writes no page.
     #[arg(long, default_value = "")]

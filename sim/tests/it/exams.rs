@@ -8,7 +8,7 @@ use shoal_gateway::{
 };
 use shoal_sim::{Builder, Character, Sim};
 
-const REASONED_MAX: usize = 8;
+const REASONED_MAX: usize = 14;
 
 fn swarm(seed: u64) -> Builder {
     Sim::builder(seed)
@@ -18,6 +18,11 @@ fn swarm(seed: u64) -> Builder {
         .node(Character::honest(0.8).comparing().reasoning_backwards())
         .exam(4)
         .swarm(|swarm| swarm.exam.reasoned_max = REASONED_MAX)
+        // Every judge of every round is asked.
+        .round(|round| {
+            round.agree.share = 2.0;
+            round.rank.tau = 2.0;
+        })
         .panel(7, 7)
 }
 
