@@ -307,7 +307,10 @@ mod tests {
 
     #[test]
     fn verdicts_by_logit_are_held_against_likelihoods_on_the_same_rounds() {
-        let asked = swarm(60, 4, 2, 1);
+        let mut asked = swarm(60, 4, 2, 1);
+        for (at, one) in asked.iter_mut().enumerate() {
+            one.question = format!("{} for number {at}", one.question);
+        }
         let mut compared = asked[..40].to_vec();
         for (at, one) in compared.iter_mut().enumerate() {
             let rights = one.rights.clone();
