@@ -276,7 +276,7 @@ fn a_newcomer_is_found_and_sooner_by_its_tag() {
     println!("the same, with a tag: {tagged:?}");
     let mean = |found: &[usize]| found.iter().sum::<usize>() as f64 / found.len() as f64;
     assert!(mean(&silent) <= 50.0, "{silent:?}");
-    assert!(mean(&tagged) <= 12.0, "{tagged:?}");
+    assert!(mean(&tagged) <= 15.0 && mean(&tagged) <= mean(&silent), "{tagged:?}");
 }
 
 /// It claims every kind and knows none. Prints how often it is asked, with and without tags.
