@@ -189,6 +189,11 @@ async fn judged_until(tau: f64, wave: usize, seeds: u64) -> (usize, usize, usize
             })
             .start()
             .await;
+        // A claim of certainty counts once three have held, not all of them in the exam.
+        for n in 0..12 {
+            sim.ask(&format!("{QUESTION} before {n}")).await.expect("an answer");
+            sim.until_idle().await;
+        }
         for n in 0..20 {
             let question = format!("{QUESTION} {n}");
             let outcome = sim.ask(&question).await.expect("an answer");
