@@ -64,7 +64,7 @@ impl LiveSwarm {
 
     /// Asks a question; the status and the JSON body.
     pub(crate) async fn ask(&self, model: &str, question: &str) -> (u16, Value) {
-        let (status, _, body) = self.ask_with(model, question, json!({})).await;
+        let (status, body, _) = self.ask_with(model, question, json!({})).await;
         (status, body)
     }
 
