@@ -61,8 +61,10 @@ fn main() -> Result<()> {
     let mut found =
         serde_json::json!({ "prefill 256": PREFILL as f64 / begun.elapsed().as_secs_f64() });
     for (streams, steps) in STREAMS {
-        let prompts = prompt[..PROMPT].repeat(streams);
-        model.step(&prompts, streams, 0)?;
+        // Several streams with several tokens each are no contiguous tensor to candle's output head.
+        for (position, token) in prompt[..PROMPT].iter().enumerate() {
+            model.step(&vec![*token; streams], streams, position)?;
+        }
         let begun = Instant::now();
         for step in 0..steps {
             model.step(&vec![prompt[step % PROMPT]; streams], streams, PROMPT + step)?;
