@@ -87,6 +87,24 @@ impl Family {
         }
     }
 
+    /// The capability tag of who is good at it (PROTOCOL.md).
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Add => "addition",
+            Self::Subtract => "subtraction",
+            Self::Multiply => "multiplication",
+            Self::Divide => "division",
+            Self::Compare => "comparison",
+            Self::Sort => "sorting",
+            Self::Count | Self::Reverse => "letters",
+            Self::Weekday => "calendar",
+            Self::Clock => "time",
+            Self::Convert => "units",
+            Self::Equation => "equations",
+            Self::Story => "word-problems",
+        }
+    }
+
     /// The family of that [`name`](Self::name).
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|family| family.name() == name)

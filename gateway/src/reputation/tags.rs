@@ -290,4 +290,4 @@ fn name(tag: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

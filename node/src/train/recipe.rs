@@ -116,27 +116,9 @@ impl Specialist {
 
     /// What it says in the swarm that it is good at.
     pub fn tags(&self) -> Vec<String> {
-        let mut tags: Vec<String> = self.strong.iter().map(|one| tag(*one).to_owned()).collect();
+        let mut tags: Vec<String> = self.strong.iter().map(|one| one.tag().to_owned()).collect();
         tags.dedup();
         tags
-    }
-}
-
-/// A family as gateways know it (PROTOCOL.md).
-fn tag(family: Family) -> &'static str {
-    match family {
-        Family::Add => "addition",
-        Family::Subtract => "subtraction",
-        Family::Multiply => "multiplication",
-        Family::Divide => "division",
-        Family::Compare => "comparison",
-        Family::Sort => "sorting",
-        Family::Count | Family::Reverse => "letters",
-        Family::Weekday => "calendar",
-        Family::Clock => "time",
-        Family::Convert => "units",
-        Family::Equation => "equations",
-        Family::Story => "word-problems",
     }
 }
 

@@ -71,29 +71,11 @@ fn every_known_tag_is_listed_before_what_contains_it_and_documented() {
     }
 }
 
-/// What a specialist in a family calls itself, as the bundled ones do.
-pub(crate) fn tag_of(family: Family) -> &'static str {
-    match family {
-        Family::Add => "addition",
-        Family::Subtract => "subtraction",
-        Family::Multiply => "multiplication",
-        Family::Divide => "division",
-        Family::Compare => "comparison",
-        Family::Sort => "sorting",
-        Family::Count | Family::Reverse => "letters",
-        Family::Weekday => "calendar",
-        Family::Clock => "time",
-        Family::Convert => "units",
-        Family::Equation => "equations",
-        Family::Story => "word-problems",
-    }
-}
-
 #[test]
 fn the_tags_of_the_bundled_specialists_fit_their_kinds() {
     for family in Family::ALL {
         let asked = syllabus::questions(&[family], Split::Train, 1).take(200);
-        let fitting = asked.filter(|question| fits(tag_of(family), &question.text)).count();
-        assert!(fitting >= 150, "{} fits {fitting} of 200", tag_of(family));
+        let fitting = asked.filter(|question| fits(family.tag(), &question.text)).count();
+        assert!(fitting >= 150, "{} fits {fitting} of 200", family.tag());
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     ask::{Limits, Mode},
     reputation::{
         CrowdObservation, KindModel, Observation, Record, Settings as Reputation, learn,
-        routing::Lesson, tags::tests::tag_of,
+        routing::Lesson,
     },
 };
 
@@ -220,7 +220,7 @@ impl Swarm {
 
 /// What those who know these kinds say of themselves.
 fn tags(knows: &[Family]) -> Vec<String> {
-    knows.iter().map(|family| tag_of(*family).to_owned()).collect()
+    knows.iter().map(|family| family.tag().to_owned()).collect()
 }
 
 const SPANS: [usize; 5] = [100, 200, 300, 400, 500];
