@@ -18,6 +18,7 @@ pub mod routing;
 pub mod tags;
 pub mod history;
 pub mod settings;
+pub mod voices;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -37,6 +38,7 @@ pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use routing::Features;
 pub use settings::Settings;
 pub use tags::Claims;
+pub use voices::{Panel, Voice};
 
 /// What is remembered of one member. Serialises to JSON; absent fields read as those of a
 /// newcomer, so that old records stay readable.
@@ -64,6 +66,9 @@ pub struct Record {
     pub routing: routing::Skill,
     /// How often the ranking made without it put first what it put first.
     pub agreed: Beta,
+    /// How often others, comparing its answer with somebody else's, found its better; counted in
+    /// rounds.
+    pub preferred: Beta,
     /// Whose mistakes it is likely to share, and to whom it says to belong; set on admission.
     pub kin: Kin,
     /// Its certainty counts: audits have recomputed it often enough, which no one can for an
@@ -93,6 +98,7 @@ impl Default for Record {
             flips: Beta::UNIFORM,
             flips_reasoned: Beta::UNIFORM,
             agreed: Beta::UNIFORM,
+            preferred: Beta::UNIFORM,
             kin: Kin::default(),
             routing: routing::Skill::default(),
             claims_count: false,
@@ -148,9 +154,6 @@ impl Record {
     }
 }
 
-/// Log-odds of .88: a judge of the strength that the ranking's starting values were chosen for.
-const GOOD: f64 = 2.0;
-
 /// Everybody's reputation at one moment, for one ask or for any.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -177,50 +180,6 @@ struct Member {
     score: Line,
     score_base: f64,
     errors: judges::Errors,
-}
-
-/// How a judge's pair verdicts count in a round: r of the ranking, and what its γ is made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Voice {
-    /// r: 0 on probation, 1 afterwards.
-    pub weight: f64,
-    /// Log-odds of being right beside the others, over those of a good judge (.88); negative
-    /// for one that gold shows to be systematically wrong.
-    pub discrimination: f64,
-}
-
-impl Voice {
-    /// Log-odds that a verdict of it is right, beside the others.
-    pub fn log_odds(&self) -> f64 {
-        GOOD * self.discrimination
-    }
-}
-
-/// The judges of a round.
-#[derive(Clone, Debug)]
-pub struct Panel {
-    /// Those whose ballots weigh something, by their places in the company.
-    places: BTreeMap<NodeId, usize>,
-    company: judges::Company,
-}
-
-impl Panel {
-    /// How the verdicts of those who spoke about the same pair count, in their order. Judges that
-    /// make the same mistakes share one voice.
-    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
-        // In an order of their own, so that the order of the ballots cannot matter.
-        let mut spoke: Vec<usize> =
-            ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        spoke.sort_unstable();
-        spoke.dedup();
-        let together: BTreeMap<usize, f64> =
-            spoke.iter().copied().zip(self.company.weigh(&spoke)).collect();
-        let voice = |id: &NodeId| match self.places.get(id).and_then(|at| together.get(at)) {
-            Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
-            None => Voice { weight: 0.0, discrimination: 1.0 },
-        };
-        ids.iter().map(voice).collect()
-    }
 }
 
 impl Standing {
@@ -341,68 +300,20 @@ impl Standing {
         })
     }
 
-    /// γ_k: how sharply a judge's pair verdicts of this way follow the strengths, were it alone;
-    /// negative for one that gold shows to be systematically wrong.
-    pub fn discrimination(&self, id: &NodeId, way: Way) -> f64 {
-        let unknown = Record::default();
-        let record = self.record(id).unwrap_or(&unknown);
-        judges::log_odds(record, &self.ask, way, &self.all.settings) / GOOD
-    }
-
-    /// How the pair verdicts of these judges count beside each other, in their order.
-    pub fn voices(&self, judges: &[(NodeId, Way)]) -> Vec<Voice> {
-        let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
-        self.panel(judges).voices(&ids)
-    }
-
-    /// The judges of a round, ready to be weighed pair by pair: some microseconds for each two.
-    pub fn panel(&self, judges: &[(NodeId, Way)]) -> Panel {
-        let heard: BTreeMap<NodeId, (&Member, Way)> =
-            judges.iter().filter_map(|(id, way)| Some((*id, (self.heard(id)?, *way)))).collect();
-        let judges: Vec<judges::Judge<'_>> = heard
-            .values()
-            .map(|(member, way)| judges::Judge {
-                log_odds: judges::log_odds(&member.record, &self.ask, *way, &self.all.settings),
-                errors: &member.errors,
-                kin: &member.record.kin,
-            })
-            .collect();
-        let company = judges::Company::of(&judges, &self.all.settings);
-        Panel { places: heard.into_keys().zip(0..).collect(), company }
-    }
-
-    /// A member whose ballots weigh something.
-    fn heard(&self, id: &NodeId) -> Option<&Member> {
-        self.member(id).filter(|member| !member.record.on_probation(&self.all.settings))
-    }
-
-    /// What the voices of these count beside each other in a round, in their order, each in
-    /// [0, 1]: one operator speaks once, and newcomers never outvote the rest.
-    pub fn shares(&self, ids: &[NodeId]) -> Vec<f64> {
-        let settings = &self.all.settings;
-        let speaker = |id: &NodeId| match self.record(id) {
-            Some(record) => operators::Speaker {
-                operator: &record.kin.operator,
-                newcomer: record.is_newcomer(settings),
-            },
-            None => operators::Speaker { operator: "", newcomer: true },
-        };
-        let speakers: Vec<_> = ids.iter().map(speaker).collect();
-        operators::shares(&speakers, &settings.operators)
-    }
-
     /// Log-odds that an answer of this member to this kind of question is right, before it is
-    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's: of few observations
-    /// the extreme ones are mostly luck. Nothing is taken for granted of one on probation.
+    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's, moved by how its answers
+    /// fared in comparisons: of few observations the extreme ones are mostly luck. Nothing is taken
+    /// for granted of one on probation.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         let settings = &self.all.settings;
         let overall = if record.on_probation(settings) {
             record.writer.mean()
         } else {
-            record
-                .writer
-                .shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
+            record.writer.shrunk_mean(
+                self.expected(record),
+                settings.writer_shrinkage * settings.gold_weight,
+            )
         };
         let on_kind = |kind: &KindId| {
             record
@@ -413,6 +324,19 @@ impl Standing {
         let known: f64 = kind.iter().map(|(kind, p)| p * on_kind(kind)).sum();
         let unknown = (1.0 - kind.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
         calibration::logit(known + unknown * overall).clamp(-self.clip(), self.clip())
+    }
+
+    /// How often a member would be right if only comparisons of its answers were known. Whoever is
+    /// preferred to others twice as often as not has twice the odds of the usual member, though judges
+    /// err and dilute the difference.
+    fn expected(&self, record: &Record) -> f64 {
+        /// No preference says more: a third of colluders prefers each other as clearly as that, and
+        /// five recorded peers lie within it.
+        const SAYS_MOST: f64 = 1.0;
+        let settings = &self.all.settings;
+        let preferred = record.preferred.shrunk_mean(0.5, settings.preferred_shrinkage);
+        let moved = calibration::logit(preferred).clamp(-SAYS_MOST, SAYS_MOST);
+        calibration::sigmoid(calibration::logit(self.all.usual) + moved)
     }
 
     /// Gold answers seen of this member to this kind of question.

@@ -60,6 +60,8 @@ pub enum What {
     GoldReasoned,
     /// It answered in a round; well: the others' ranking put its answer first.
     CrowdAnswer,
+    /// Others compared its answer in a round with other answers; well: mostly for it.
+    CrowdPreferred,
     /// It judged in a round; well: it put first what the others put first.
     CrowdVerdict,
     /// It compared two answers in both orders; well: both times the same way.
@@ -103,6 +105,8 @@ pub enum Number {
     FlipsReasoned,
     /// How often the others put first what it put first.
     Agreed,
+    /// How often the others found its answers better than somebody else's.
+    Preferred,
     #[serde(other)]
     Other,
 }
@@ -253,6 +257,9 @@ fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
         Observation::Crowd(CrowdObservation::Wrote { agreed }) => {
             (What::CrowdAnswer, None, *agreed)
         }
+        Observation::Crowd(CrowdObservation::Preferred { share }) => {
+            (What::CrowdPreferred, None, *share > 0.5)
+        }
         Observation::Crowd(CrowdObservation::Judged { agreed }) => {
             (What::CrowdVerdict, None, *agreed)
         }
@@ -273,6 +280,7 @@ fn moved(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved> {
         (Number::Flips, before.flips, after.flips),
         (Number::FlipsReasoned, before.flips_reasoned, after.flips_reasoned),
         (Number::Agreed, before.agreed, after.agreed),
+        (Number::Preferred, before.preferred, after.preferred),
     ];
     let movement = |(number, before, after): (Number, super::Beta, super::Beta)| {
         let by = after.mean() - before.mean();
@@ -343,6 +351,12 @@ impl What {
                 "the others' best",
                 "not the others' best",
             ),
+            Self::CrowdPreferred => (
+                "answer compared by others",
+                "answers compared by others",
+                "mostly preferred",
+                "mostly not preferred",
+            ),
             Self::CrowdVerdict => {
                 ("verdict in a round", "verdicts in rounds", "as the others", "unlike the others")
             }
@@ -372,6 +386,7 @@ impl fmt::Display for Number {
             Self::Flips => "contradictions",
             Self::FlipsReasoned => "contradictions with reasons",
             Self::Agreed => "agreement with the others",
+            Self::Preferred => "preferred by the others",
             Self::Other => "another number",
         })
     }

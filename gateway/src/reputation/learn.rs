@@ -38,12 +38,15 @@ pub enum GoldObservation {
 }
 
 /// What the crowd shows. Weighs a fifth of gold, because colluders can agree with each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CrowdObservation {
     /// Its answer was in the pool that won without it.
     Wrote { agreed: bool },
     /// The candidate that it put first won without it.
     Judged { agreed: bool },
+    /// Others compared its answer with other answers of the round, and found it better in `share`
+    /// of the comparisons, in [0, 1].
+    Preferred { share: f64 },
     /// It compared a pair in both orders, which needs no key at all.
     Compared { flipped: bool, way: Way },
 }
@@ -130,6 +133,12 @@ fn crowd(record: &mut Record, seen: CrowdObservation, settings: &Settings) {
             record.judge = record.judge.faded(keep_one).with(agreed, 1.0);
             record.agreed = record.agreed.faded(keep_one).with(agreed, 1.0);
         }
+        CrowdObservation::Preferred { share } => {
+            let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 };
+            record.preferred = record.preferred.faded(keep_one);
+            record.preferred.a += share;
+            record.preferred.b += 1.0 - share;
+        }
         CrowdObservation::Compared { flipped, way } => {
             let flips = record.flips_when_mut(way);
             *flips = flips.faded(keep_one).with(flipped, 1.0);
@@ -143,8 +152,8 @@ fn forgetting(settings: &Settings) -> f64 {
 }
 
 fn fade(record: &mut Record, keep: f64) {
-    let Record { writer, judge, flips, flips_reasoned, agreed, .. } = record;
-    let overall = [writer, judge, flips, flips_reasoned, agreed];
+    let Record { writer, judge, flips, flips_reasoned, agreed, preferred, .. } = record;
+    let overall = [writer, judge, flips, flips_reasoned, agreed, preferred];
     for beta in overall {
         *beta = beta.faded(keep);
     }

@@ -67,6 +67,18 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     shares
 }
 
+/// Of those who have one name in common nobody counts for less than the others, but all of them
+/// together for one voice at most. Empty names are nobody's.
+pub fn once_each(shares: &mut [f64], names: &[&str]) {
+    let mut together: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, share) in names.iter().zip(shares.iter()).filter(|(name, _)| !name.is_empty()) {
+        *together.entry(name).or_default() += share;
+    }
+    for (name, share) in names.iter().zip(shares) {
+        *share /= together.get(name).copied().unwrap_or(1.0).max(1.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -131,5 +143,12 @@ mod tests {
                 prop_assert!(of.map(|(_, share)| share).sum::<f64>() <= 1.0 + 1e-9);
             }
         }
+    }
+
+    #[test]
+    fn those_of_one_name_are_one_voice_at_most() {
+        let mut shares = [1.0, 1.0, 0.5, 1.0, 0.25];
+        once_each(&mut shares, &["a", "a", "b", "", "b"]);
+        assert_eq!(shares, [0.5, 0.5, 0.5, 1.0, 0.25]);
     }
 }

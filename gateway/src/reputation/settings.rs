@@ -32,6 +32,8 @@ pub struct Settings {
     pub kinds: bool,
     /// Gold answers after which a writer's own accuracy weighs half beside the swarm's.
     pub writer_shrinkage: f64,
+    /// Rounds with comparisons of a writer's answer after which what they say weighs half.
+    pub preferred_shrinkage: f64,
     /// Gold answers of a kind after which the kind's own accuracy weighs half.
     pub kind_shrinkage: f64,
     /// Pairs shown in both orders after which a judge's own flip rate weighs half.
@@ -76,6 +78,7 @@ impl Default for Settings {
             claims_needed: 10,
             kinds: true,
             writer_shrinkage: 4.0,
+            preferred_shrinkage: 4.0,
             kind_shrinkage: 2.0,
             pair_shrinkage: 2.0,
             flips_expected: 0.25,

@@ -61,6 +61,31 @@ fn gold_counts_five_times_the_crowd() {
 }
 
 #[test]
+fn comparisons_say_what_is_expected_of_a_writer_until_gold_does() {
+    let preferred = |share: f64, rounds: usize| {
+        vec![Observation::Crowd(CrowdObservation::Preferred { share }); rounds]
+    };
+    let gold = |right: bool| vec![answered(right); 40];
+    let admitted = |seen: Vec<Observation>| Record { gold_seen: 20, ..after(&seen) };
+    let standing = standing(vec![
+        admitted(preferred(0.8, 40)),
+        admitted(preferred(0.2, 40)),
+        admitted(preferred(0.8, 2)),
+        admitted([preferred(0.2, 40), gold(true)].concat()),
+        admitted([preferred(0.8, 40), gold(false)].concat()),
+        after(&preferred(0.8, 40)),
+    ]);
+    let kind = KindPosterior::default();
+    let odds: Vec<f64> = (0..6).map(|n| standing.writer_log_odds(&id(n), &kind)).collect();
+    assert!(odds[0] > odds[1] + 1.5, "{odds:?}");
+    assert!(odds[2] > odds[1] + 0.8 && odds[2] < odds[0] - 0.2, "few rounds say less: {odds:?}");
+    assert!(odds[3] > odds[4] + 2.0, "gold outweighs it: {odds:?}");
+    assert_eq!(odds[5], 0.0, "nothing is taken for granted of one on probation");
+    let broken = after(&preferred(f64::NAN, 3));
+    assert_eq!(broken.preferred.mean(), 0.5);
+}
+
+#[test]
 fn a_month_of_silence_leads_back_to_the_prior() {
     let record = after(&vec![answered(true); 100]);
     let later = learn(&record, &[], 1_000 + 30 * DAY, &Settings::default());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::{NodeId, generate::ChatMessage};
 
 use crate::{
-    ask::{Candidate, CastBallot, Verdicts},
+    ask::{Candidate, CandidateScore, CastBallot, Verdicts},
     reputation::{KindPosterior, Standing},
 };
 
@@ -115,7 +115,7 @@ pub fn for_pools(
         part.add_writers(wrote);
     }
     let judges = add_scores(&mut parts, candidates, ballots, standing);
-    let discount = 1.0 / (1.0 + settings.correlation * (judges as f64 - 1.0).max(0.0));
+    let discount = 1.0 / (1.0 + settings.correlation * (judges - 1.0).max(0.0));
     for part in &mut parts {
         part.scores *= discount;
         for source in [&mut part.standing, &mut part.certainty, &mut part.scores] {
@@ -126,25 +126,29 @@ pub fn for_pools(
 }
 
 /// Adds each judge's opinion of each pool: the best that it has to say of any candidate there,
-/// since one sound way to an answer is enough. Returns how many judges gave scores.
+/// since one sound way to an answer is enough. Returns how many voices gave scores: judges of one
+/// operator or of the same weights are one.
 fn add_scores(
     parts: &mut [Parts],
     candidates: &[Candidate],
     ballots: &[CastBallot],
     standing: &Standing,
-) -> usize {
-    let mut judges = 0;
-    let heard: Vec<NodeId> = ballots.iter().map(|ballot| ballot.judge).collect();
-    for (ballot, share) in ballots.iter().zip(standing.shares(&heard)) {
-        let Verdicts::Scores(scores) = &ballot.verdicts else { continue };
-        judges += 1;
+) -> f64 {
+    let mut judges = 0.0;
+    let scored = ballots.iter().filter_map(|ballot| match &ballot.verdicts {
+        Verdicts::Scores(scores) => Some((ballot.judge, scores)),
+        Verdicts::Pairs(_) => None,
+    });
+    let (heard, scored): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = scored.unzip();
+    for ((judge, scores), share) in heard.iter().zip(scored).zip(standing.scoring_shares(&heard)) {
+        judges += share;
         let mut best: Vec<Option<f64>> = vec![None; parts.len()];
         for score in scores {
             let Some(candidate) = candidates.get(score.candidate) else { continue };
             let Some(best) = best.get_mut(candidate.pool) else { continue };
             // A judge never speaks for itself, whatever its ballot says.
-            if candidate.writer != ballot.judge {
-                let odds = share * standing.score_log_odds(&ballot.judge, score.logprob);
+            if candidate.writer != *judge {
+                let odds = share * standing.score_log_odds(judge, score.logprob);
                 *best = Some(best.map_or(odds, |known: f64| known.max(odds)));
             }
         }

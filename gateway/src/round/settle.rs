@@ -18,7 +18,7 @@ use shoal_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{Config, rank_all};
+use super::{Config, rank, rank_all};
 use crate::{
     ask::{CastBallot, Decided, Outcome, Verdicts},
     reputation::{
@@ -112,13 +112,22 @@ pub(crate) fn observations(
         // Without ballots the crowd has only agreed with itself.
         return Vec::new();
     }
+    let preferred = preferred(outcome, kind, standing, config);
     let mut members: Vec<NodeId> = outcome.candidates.iter().map(|one| one.writer).collect();
     members.extend(outcome.ballots.iter().map(|ballot| ballot.judge));
     members.sort();
     members.dedup();
     members
         .into_iter()
-        .map(|member| (member, of_one(member, outcome, kind, standing, config)))
+        .map(|member| {
+            let mut seen = of_one(member, outcome, kind, standing, config);
+            let wrote = outcome.candidates.iter().find(|candidate| candidate.writer == member);
+            let share = wrote.and_then(|candidate| preferred.get(&candidate.pool).copied());
+            seen.extend(
+                share.map(|share| CrowdObservation::Preferred { share }).map(Observation::Crowd),
+            );
+            (member, seen)
+        })
         .filter(|(_, seen)| !seen.is_empty())
         .collect()
 }
@@ -138,6 +147,33 @@ fn routed(
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
     let lesson = |right| Lesson { ask: asked.clone(), claims, offset, right, weight };
     wrote.map(|right| Observation::Routed(lesson(right)))
+}
+
+/// For each pool that was compared with others: in which share of the comparisons it was found
+/// better, each with the weight of its judge's word.
+///
+/// Of verdicts alone and not of the ranking, which holds what is known of the writers already: what
+/// is learned from itself grows without end. So no round is too unclear to be learned from.
+fn preferred(
+    outcome: &Outcome,
+    kind: &KindPosterior,
+    standing: &Standing,
+    config: &Config,
+) -> BTreeMap<usize, f64> {
+    let (candidates, ballots) = (&outcome.candidates, &outcome.ballots);
+    let comparisons = rank::comparisons(candidates, ballots, &standing.on(kind), &config.rank);
+    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for one in comparisons {
+        let weight = one.weight * one.discrimination.abs();
+        // Whom gold shows to be wrong means the other one.
+        let p = if one.discrimination < 0.0 { 1.0 - one.p } else { one.p };
+        for (pool, p) in [(one.a, p), (one.b, 1.0 - p)] {
+            let sum = sums.entry(pool).or_default();
+            *sum = (sum.0 + weight * p, sum.1 + weight);
+        }
+    }
+    let told = sums.into_iter().filter(|(_, (_, weight))| *weight > 0.0);
+    told.map(|(pool, (sum, weight))| (pool, sum / weight)).collect()
 }
 
 fn of_one(

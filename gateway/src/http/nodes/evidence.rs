@@ -40,6 +40,8 @@ pub(super) struct Evidence {
     pub(super) reasoned: Reasoned,
     /// How often the ranking made without it put first what it put first.
     pub(super) agreed: Flips,
+    /// How often others found its answer better than one that they compared it with, by rounds.
+    pub(super) preferred: Flips,
     pub(super) audits: Audited,
     /// Gold answers and verdicts seen since it came or was last caught.
     pub(super) gold_seen: u32,
@@ -242,6 +244,7 @@ impl Evidence {
                 flips: Flips::of(record.flips_reasoned),
             },
             agreed: Flips::of(record.agreed),
+            preferred: Flips::of(record.preferred),
             audits: Audited::of(record, standing),
             gold_seen: record.gold_seen,
             caught: record.caught,

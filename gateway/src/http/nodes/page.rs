@@ -146,6 +146,11 @@ fn weight(track: &Track) -> String {
 fn writer(html: &mut Html, evidence: &Evidence) {
     html.section("As a writer");
     track(html, &evidence.writer);
+    let preferred = &evidence.preferred;
+    let told = format!("rate {:.3} of {:.0} rounds", preferred.rate, preferred.seen);
+    html.markup("<div class=\"wide\"><table><tbody>\n");
+    html.row("Preferred to others by judges", &told);
+    html.markup("</tbody></table></div>\n");
     if evidence.kinds.is_empty() {
         html.markup("<p class=\"soft\">No gold of a known kind was seen yet.</p></section>\n");
         return;

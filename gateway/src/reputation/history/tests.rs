@@ -164,6 +164,7 @@ fn every_number_that_moves_is_told_with_what_moved_it() {
         (gold(pair(Way::Reasoned)), &[Number::Judge, Number::FlipsReasoned]),
         (crowd(CrowdObservation::Wrote { agreed: true }), &[Number::Writer]),
         (crowd(CrowdObservation::Judged { agreed: true }), &[Number::Judge, Number::Agreed]),
+        (crowd(CrowdObservation::Preferred { share: 0.9 }), &[Number::Preferred]),
         (crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }), &[Number::Flips]),
         (
             crowd(CrowdObservation::Compared { flipped: true, way: Way::Reasoned }),

@@ -7,7 +7,7 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::*;
 use crate::{
     ask::CandidateScore,
-    reputation::{Beta, KindModel, Record, Sample, Settings as Reputation},
+    reputation::{Beta, Kin, KindModel, Record, Sample, Settings as Reputation},
     round::rank,
 };
 
@@ -127,6 +127,33 @@ fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
     assert!(own[0].scores.abs() < 1e-12);
     let other = evidence(&candidates, &[scores(1, &[(1, -0.1)])], &standing);
     assert!(other[1].scores > 1.0);
+}
+
+#[test]
+fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
+    let of = |digest: &str, operator: &str| Record {
+        kin: Kin { digest: digest.into(), operator: operator.into(), ..Kin::default() },
+        ..telling()
+    };
+    let hands: [&str; 4] = ["a", "b", "c", "d"];
+    let same = standing((1..).zip(hands.map(|hand| of("same", hand))));
+    let own = standing((1..).zip(hands.map(|hand| of(hand, hand))));
+    let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
+    let scored = |standing: &Standing, judges: u8| {
+        let ballots: Vec<_> = (1..=judges).map(|n| scores(n, &[(0, -2.0), (1, -4.0)])).collect();
+        evidence(&candidates, &ballots, standing)[0].scores
+    };
+    assert!((scored(&same, 4) - scored(&same, 1)).abs() < 1e-9);
+    assert!(scored(&own, 4) > 1.5 * scored(&own, 1));
+    // Nor do they make the others quieter.
+    let mut members: Vec<Record> = hands.map(|hand| of("same", hand)).into();
+    members.push(of("other", "e"));
+    let mixed = standing((1..).zip(members));
+    let told = |judges: &[u8]| {
+        let ballots: Vec<_> = judges.iter().map(|n| scores(*n, &[(0, -2.0), (1, -4.0)])).collect();
+        evidence(&candidates, &ballots, &mixed)[0].scores
+    };
+    assert!((told(&[1, 2, 3, 4, 5]) - told(&[1, 5])).abs() < 1e-9);
 }
 
 #[test]

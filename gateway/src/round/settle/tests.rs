@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     ask::{PairVerdict, RoundId, Timings},
-    reputation::{KindModel, Record, Settings, Way},
+    reputation::{GoldObservation, KindModel, Record, Settings, Way, learn},
     round::fixtures::{candidate, node, seasoned},
 };
 
@@ -65,6 +65,46 @@ fn who_goes_against_a_clear_majority_is_seen_to() {
     assert!(learned[&node(4)].contains(&crowd(CrowdObservation::Wrote { agreed: false })));
     assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Judged { agreed: true })));
     assert!(learned[&node(7)].contains(&crowd(CrowdObservation::Judged { agreed: false })));
+}
+
+fn preferred(seen: &[Observation]) -> Option<f64> {
+    seen.iter().find_map(|one| match one {
+        Observation::Crowd(CrowdObservation::Preferred { share }) => Some(*share),
+        _ => None,
+    })
+}
+
+#[test]
+fn verdicts_tell_of_the_writers_however_unclear_the_round() {
+    let told = |ballots| {
+        let learned = learned(&outcome(Decided::Judged, ballots));
+        let (winning, other) = (preferred(&learned[&node(1)]), preferred(&learned[&node(4)]));
+        let (Some(winning), Some(other)) = (winning, other) else { panic!("{learned:?}") };
+        assert_eq!(preferred(&learned[&node(2)]), Some(winning), "it wrote the same");
+        assert!((winning + other - 1.0).abs() < 1e-9);
+        winning
+    };
+    assert!((told(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
+    assert!(told(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
+    // Nobody praises its own answer, and without a verdict there is nothing to tell.
+    let own = learned(&outcome(Decided::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
+    assert!(own.values().all(|seen| preferred(seen).is_none()), "{own:?}");
+}
+
+#[test]
+fn whom_gold_shows_to_be_wrong_prefers_the_other() {
+    let wrong = GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: Way::AtOnce };
+    let seen = vec![Observation::Gold { kind: None, seen: wrong }; 60];
+    let inverted = learn(&seasoned(38, 2), &seen, 1, &Settings::default());
+    let mut records: BTreeMap<NodeId, Record> =
+        (1..9).map(|n| (node(n), seasoned(38, 2))).collect();
+    records.insert(node(5), inverted);
+    let standing = Standing::new(records, KindModel::default(), Settings::default());
+    let outcome = outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
+    let kind = KindPosterior::default();
+    let seen: BTreeMap<_, _> =
+        observations(&outcome, &kind, &standing, &Config::default()).into_iter().collect();
+    assert!(preferred(&seen[&node(1)]).is_some_and(|share| (share - 0.1).abs() < 1e-9), "{seen:?}");
 }
 
 #[test]
