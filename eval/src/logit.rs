@@ -35,7 +35,9 @@ pub async fn collect(asked: &[Asked], data: &Path) -> Result<Vec<Asked>> {
     let judged = stream::iter(asked.iter().enumerate())
         .map(|(at, one)| async move { judge(one, at, members).await })
         .buffered(AT_ONCE);
-    Ok(judged.collect().await)
+    let judged = judged.collect().await;
+    swarm.end().await;
+    Ok(judged)
 }
 
 async fn judge(asked: &Asked, at: usize, members: &[Member]) -> Asked {

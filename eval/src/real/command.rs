@@ -75,8 +75,9 @@ pub async fn run(real: &Real) -> Result<()> {
                 records: real.records.clone(),
             };
             let swarm = nodes::start(&data(&real.records)).await?;
-            let added = collect::collect(&swarm, &plan).await?;
-            say(&format!("{}: {added} more", set.name()));
+            let added = collect::collect(&swarm, &plan).await;
+            swarm.end().await;
+            say(&format!("{}: {} more", set.name(), added?));
         }
         Step::Attack { minutes } => {
             let plan = inject::Plan {
@@ -86,7 +87,9 @@ pub async fn run(real: &Real) -> Result<()> {
                 limit: limit(*minutes),
             };
             let swarm = nodes::start(&data(&real.records)).await?;
-            say(&format!("attacks: {} more", inject::measure(&swarm, &plan).await?));
+            let added = inject::measure(&swarm, &plan).await;
+            swarm.end().await;
+            say(&format!("attacks: {} more", added?));
         }
         Step::Page { out } => {
             let before = fs::read_to_string(out).unwrap_or_default();

@@ -6,13 +6,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
-use tokio::process::{Child, Command};
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::future::{join_all, select_all};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 use super::host::{Host, Member};
 
 /// Reading a gigabyte of weights on a busy machine, and packing them.
 const START: Duration = Duration::from_secs(1_200);
+
+/// A node finishes what it has, of which there is nothing left.
+const END: Duration = Duration::from_secs(30);
 
 /// Who writes in every round.
 pub const WRITERS: [&str; 6] =
@@ -35,7 +42,14 @@ const SETTINGS: [(&str, &str); 2] = [
 pub struct Swarm {
     pub members: Vec<Member>,
     _host: Host,
-    _nodes: Vec<Child>,
+    nodes: Vec<Node>,
+}
+
+/// A process of ours.
+#[derive(Debug)]
+struct Node {
+    name: String,
+    process: Child,
 }
 
 /// Starts all nodes with `shoal-node` from the folder of this program, and waits for them.
@@ -75,7 +89,7 @@ struct Starting<'a> {
     program: PathBuf,
     data: &'a Path,
     host: Host,
-    nodes: Vec<Child>,
+    nodes: Vec<Node>,
 }
 
 impl<'a> Starting<'a> {
@@ -100,24 +114,84 @@ impl<'a> Starting<'a> {
         node.args(arguments).args(["--gateway", &self.host.address.to_string()]);
         node.args(["--gateway-id", &self.host.id.to_string(), "--until-stdin-closes", "--data"]);
         node.arg(self.data.join(name)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        let node = node.kill_on_drop(true).spawn();
-        self.nodes.push(node.with_context(|| format!("cannot start {}", self.program.display()))?);
+        let process = node.kill_on_drop(true).spawn();
+        let process =
+            process.with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.nodes.push(Node { name: name.to_owned(), process });
         Ok(())
     }
 
     async fn gather(mut self, names: &[&str]) -> Result<Swarm> {
-        let members = self.host.gather(names, START).await.with_context(|| {
+        let members = tokio::select! {
+            members = self.host.gather(names, START) => members,
+            name = first_end(&mut self.nodes) => Err(self.said_last(&name)),
+        };
+        let members = members.with_context(|| {
             format!("not all members came; their logs are in {}", self.data.display())
         })?;
-        Ok(Swarm { members, _host: self.host, _nodes: self.nodes })
+        Ok(Swarm { members, _host: self.host, nodes: self.nodes })
+    }
+
+    /// Why it ended: its last words.
+    fn said_last(&self, name: &str) -> anyhow::Error {
+        let log = std::fs::read_to_string(self.data.join(format!("{name}.log")));
+        let last = log.ok().and_then(|log| log.lines().last().map(str::to_owned));
+        anyhow!("{name} ended: {}", last.as_deref().unwrap_or("it said nothing"))
     }
 }
 
+/// The name of the first that ends.
+async fn first_end(nodes: &mut [Node]) -> String {
+    let ends = nodes.iter_mut().map(|node| {
+        Box::pin(async {
+            // Whoever cannot be waited for is not there either.
+            let _ = node.process.wait().await;
+            node.name.clone()
+        })
+    });
+    select_all(ends).await.0
+}
+
 impl Swarm {
+    /// Ends all nodes and waits for them: their folders are theirs until then, and whoever starts
+    /// the same nodes at once would be refused.
+    pub async fn end(mut self) {
+        let ends = self.nodes.iter_mut().map(async |node| {
+            drop(node.process.stdin.take());
+            if timeout(END, node.process.wait()).await.is_err() {
+                let _ = node.process.kill().await;
+            }
+        });
+        join_all(ends).await;
+    }
+
     /// # Errors
     /// When nobody has this name.
     pub fn member(&self, name: &str) -> Result<&Member> {
         let found = self.members.iter().find(|member| member.model.name == name);
         found.with_context(|| format!("there is no member {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_ends_says_why_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("shoal-node");
+        std::fs::write(&program, "#!/bin/sh\necho 'shoal-node: there are no such weights' >&2\n")
+            .expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+            .expect("allowed");
+        let host = Host::bind().expect("a socket");
+        let mut starting = Starting { program, data: folder.path(), host, nodes: Vec::new() };
+        starting.begin("alpha", &[]).expect("started");
+        let error = starting.gather(&["alpha"]).await.expect_err("nobody came");
+        let said = format!("{error:#}");
+        assert!(said.contains("alpha ended: shoal-node: there are no such weights"), "{said}");
     }
 }
