@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -135,10 +135,8 @@ impl Children {
                 self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
             if let Some(at) = ended {
                 let (name, mut child) = self.alive.swap_remove(at);
-                let status = child.try_wait().ok().flatten().map(|status| status.to_string());
-                let said =
-                    last_line(&self.log_of(&name)).unwrap_or_else(|| "it said nothing".to_owned());
-                return anyhow!("{name} ended ({}): {said}", status.unwrap_or_default());
+                let status = child.try_wait().ok().flatten();
+                return why(&name, status, &self.log_of(&name));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -170,7 +168,39 @@ impl Children {
     }
 }
 
+/// A program that ended by itself has said why in its last line; one that a signal ended was not
+/// asked, and whatever it said last is no reason.
+fn why(name: &str, status: Option<ExitStatus>, log: &Path) -> anyhow::Error {
+    let said = match status {
+        Some(status) if status.code().is_some() => {
+            last_line(log).unwrap_or_else(|| "it said nothing".to_owned())
+        }
+        _ => format!("ended from outside; its log is {}", log.display()),
+    };
+    let status = status.map(|status| status.to_string()).unwrap_or_default();
+    anyhow!("{name} ended ({status}): {said}")
+}
+
 fn last_line(log: &Path) -> Option<String> {
     let text = fs::read_to_string(log).ok()?;
     text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_a_reason_only_where_the_program_ended_by_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("alpha.log");
+        fs::write(&log, "joined\nthe port is taken\n\n").expect("written");
+        let told = |raw| why("alpha", Some(ExitStatus::from_raw(raw)), &log).to_string();
+        assert!(told(1 << 8).ends_with("the port is taken"), "{}", told(1 << 8));
+        let killed = told(9);
+        assert!(killed.contains("signal: 9") && killed.contains("alpha.log"), "{killed}");
+        assert!(!killed.contains("taken"), "{killed}");
+    }
 }
