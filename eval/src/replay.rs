@@ -13,7 +13,8 @@ use serde_json::Value;
 use shoal_gateway::{
     ask,
     reputation::{
-        self, GoldObservation, Kin, KindId, KindModel, Observation, Record, Standing, judges, learn,
+        self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
+        judges, learn,
     },
     round::{agree, evidence, rank},
 };
@@ -207,18 +208,23 @@ const LESSONS: usize = 40;
 
 fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observation>>) {
     let gold = |seen| Observation::Gold { kind: Some(kind.clone()), seen };
+    let item = judges::item([asked.question.as_str()]);
     for answer in asked.answers() {
         let (right, of) = (answer.right, seen.entry(answer.candidate.writer.clone()).or_default());
         of.push(gold(GoldObservation::Answered { right }));
-        if let Some(logprob) = answer.candidate.logprob {
-            of.push(gold(GoldObservation::Certainty { logprob, right }));
+        if let Some(claim) = answer.candidate.to_gateway().claim() {
+            of.push(gold(GoldObservation::Certainty { claim, right, item }));
         }
     }
+    let texts = asked.round.as_ref();
+    let text_of = |at: usize| Some(texts?.candidates.get(at)?.text.as_str());
     for ballot in asked.round.iter().flat_map(|round| &round.ballots) {
         let of = seen.entry(ballot.judge.clone()).or_default();
         for score in &ballot.scores {
             if let Some(right) = asked.rights.get(score.candidate).copied() {
-                of.push(gold(GoldObservation::Score { logprob: score.logprob, right }));
+                let text = text_of(score.candidate).unwrap_or_default();
+                let text = Likelihood::of(score.logprob, text);
+                of.push(gold(GoldObservation::Score { text, right, item }));
             }
         }
         for pair in &ballot.pairs {
@@ -228,7 +234,6 @@ fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observa
                 (false, true) => 1.0 - pair.p,
                 _ => continue,
             };
-            let item = judges::item([asked.question.as_str()]);
             let (flipped, way) = (pair.flipped, ballot.to_gateway().way());
             of.push(gold(GoldObservation::Pairwise { p, flipped, item, way }));
         }

@@ -25,7 +25,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::reputation::Way;
+use crate::reputation::{Likelihood, Way};
 
 pub use anthropic::MessageRequest;
 pub use completions::CompletionRequest;
@@ -250,6 +250,16 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// What its writer claims, where it claims anything.
+    pub fn claim(&self) -> Option<Likelihood> {
+        self.logprob.map(|logprob| self.likelihood(logprob))
+    }
+
+    /// Somebody finds it so likely: natural log, summed.
+    pub fn likelihood(&self, logprob: f64) -> Likelihood {
+        Likelihood::of(logprob, &self.shown())
+    }
+
     /// As judges and people read it: the text, and the calls as the JSON that
     /// [`shoal_proto::judge::Judge::tools`] describes.
     pub fn shown(&self) -> String {

@@ -30,7 +30,7 @@ use shoal_proto::NodeId;
 
 pub use audit::{Audited, Audits};
 pub use beta::Beta;
-pub use calibration::{Line, Sample};
+pub use calibration::{Likelihood, Line, Sample};
 pub use history::History;
 pub use judges::{Compared, Kin, Way};
 pub use kinds::{KindId, KindModel, KindPosterior};
@@ -186,13 +186,13 @@ impl Standing {
     /// Fits every member: some 10 microseconds for each remembered observation, so for a hundred
     /// members a few milliseconds. Make one after learning, not for each round.
     pub fn new(records: BTreeMap<NodeId, Record>, kinds: KindModel, settings: Settings) -> Self {
-        let pooled = |pick: fn(&Record) -> &VecDeque<Sample>, start: Line| {
-            let all: Vec<Sample> =
-                records.values().flat_map(|record| pick(record).clone()).collect();
-            calibration::fit(all.iter(), start, settings.pool_shrinkage)
-        };
-        let certainty = pooled(|record| &record.certainty, Line::CERTAINTY);
-        let score = pooled(|record| &record.scores, Line::SCORE);
+        let precision = settings.pool_shrinkage;
+        let claims = || records.values().flat_map(|record| &record.certainty);
+        let start = calibration::fit_length(std::iter::once(claims()), Line::CERTAINTY, precision);
+        let certainty = calibration::fit(claims(), start, precision);
+        let read = records.values().map(|record| record.scores.iter());
+        let start = calibration::fit_length(read.clone(), Line::SCORE, precision);
+        let score = calibration::fit(read.flatten(), start, precision);
         let usual = usual(records.values(), &settings);
         let members = records
             .into_iter()
@@ -200,6 +200,8 @@ impl Standing {
                 let own = |samples: &VecDeque<Sample>, pool| {
                     calibration::fit(samples.iter(), pool, settings.member_shrinkage)
                 };
+                let read = std::iter::once(record.scores.iter());
+                let score = calibration::fit_length(read, score, settings.member_shrinkage);
                 let member = Member {
                     certainty: own(&record.certainty, certainty),
                     certainty_base: calibration::base_log_odds(&record.certainty),
@@ -301,19 +303,17 @@ impl Standing {
     }
 
     /// Log-odds that an answer of this member to this kind of question is right, before it is
-    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's, moved by how its answers
-    /// fared in comparisons: of few observations the extreme ones are mostly luck. Nothing is taken
-    /// for granted of one on probation.
+    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's: of few observations
+    /// the extreme ones are mostly luck. Nothing is taken for granted of one on probation.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         let settings = &self.all.settings;
         let overall = if record.on_probation(settings) {
             record.writer.mean()
         } else {
-            record.writer.shrunk_mean(
-                self.expected(record),
-                settings.writer_shrinkage * settings.gold_weight,
-            )
+            record
+                .writer
+                .shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
         };
         let on_kind = |kind: &KindId| {
             record
@@ -326,17 +326,19 @@ impl Standing {
         calibration::logit(known + unknown * overall).clamp(-self.clip(), self.clip())
     }
 
-    /// How often a member would be right if only comparisons of its answers were known. Whoever is
-    /// preferred to others twice as often as not has twice the odds of the usual member, though judges
-    /// err and dilute the difference.
-    fn expected(&self, record: &Record) -> f64 {
-        /// No preference says more: a third of colluders prefers each other as clearly as that, and
-        /// five recorded peers lie within it.
+    /// Log-odds by which comparisons of a member's answers speak for its next one, beside what gold
+    /// says. Whoever is preferred to others twice as often as not has twice the odds; gold outweighs
+    /// it as it outweighs what is usual in the swarm. 0 on probation.
+    pub fn preferred_log_odds(&self, id: &NodeId) -> f64 {
+        /// No preference says more: judges err, and colluders prefer each other.
         const SAYS_MOST: f64 = 1.0;
         let settings = &self.all.settings;
+        let known = self.record(id).filter(|record| !record.on_probation(settings));
+        let Some(record) = known else { return 0.0 };
         let preferred = record.preferred.shrunk_mean(0.5, settings.preferred_shrinkage);
-        let moved = calibration::logit(preferred).clamp(-SAYS_MOST, SAYS_MOST);
-        calibration::sigmoid(calibration::logit(self.all.usual) + moved)
+        let strength = settings.writer_shrinkage * settings.gold_weight;
+        let left = strength / (strength + record.writer.seen()).max(f64::MIN_POSITIVE);
+        left * calibration::logit(preferred).clamp(-SAYS_MOST, SAYS_MOST)
     }
 
     /// Gold answers seen of this member to this kind of question.
@@ -359,7 +361,7 @@ impl Standing {
 
     /// What the writer's own certainty adds to the log-odds that it is right; None when its claim
     /// does not count (an upstream, a newcomer, nothing seen on gold).
-    pub fn certainty_log_odds(&self, id: &NodeId, claim: f64) -> Option<f64> {
+    pub fn certainty_log_odds(&self, id: &NodeId, claim: Likelihood) -> Option<f64> {
         let member = self.member(id)?;
         let counts = member.record.claims_count
             && !member.record.on_probation(&self.all.settings)
@@ -370,15 +372,20 @@ impl Standing {
 
     /// What this judge's log-likelihood of a candidate adds to the log-odds that the candidate is
     /// right. Weighs little while few gold candidates were seen, 0 on probation.
-    pub fn score_log_odds(&self, id: &NodeId, logprob: f64) -> f64 {
+    pub fn score_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
         let Some(member) = self.member(id) else { return 0.0 };
         if member.record.on_probation(&self.all.settings) {
             return 0.0;
         }
         let seen = member.record.scores.len() as f64;
         let weight = seen / (seen + self.all.settings.score_shrinkage);
-        let odds = member.score.log_odds(logprob) - member.score_base;
+        let odds = member.score.log_odds(text) - member.score_base;
         (weight * odds).clamp(-self.clip(), self.clip())
+    }
+
+    /// The fit behind [`Self::score_log_odds`]; of one that is not known the documented default.
+    pub fn score_line(&self, id: &NodeId) -> Line {
+        self.member(id).map_or(Line::SCORE, |member| member.score)
     }
 
     /// The fits behind [`Self::certainty_log_odds`] and [`Self::score_log_odds`].

@@ -15,22 +15,23 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
     let Some(rights) = &round.right else { return Vec::new() };
     let kind = round.kind.as_deref().map(KindId::new);
     let gold = |seen| Observation::Gold { kind: kind.clone(), seen };
+    let item = judges::item([&*round.id, &*round.question]);
     let mut seen: BTreeMap<NodeId, Vec<Observation>> = BTreeMap::new();
     for (candidate, right) in round.candidates.iter().zip(rights.iter().copied()) {
         let of = seen.entry(candidate.writer).or_default();
         of.push(gold(GoldObservation::Answered { right }));
-        if let Some(logprob) = candidate.logprob {
-            of.push(gold(GoldObservation::Certainty { logprob, right }));
+        if let Some(claim) = candidate.claim() {
+            of.push(gold(GoldObservation::Certainty { claim, right, item }));
         }
     }
     let right = |at: usize| rights.get(at).copied();
-    let item = judges::item([&*round.id, &*round.question]);
     for ballot in &round.ballots {
         let of = seen.entry(ballot.judge).or_default();
         match &ballot.verdicts {
             Verdicts::Scores(scores) => of.extend(scores.iter().filter_map(|score| {
-                let (logprob, right) = (score.logprob, right(score.candidate)?);
-                Some(gold(GoldObservation::Score { logprob, right }))
+                let text = round.candidates.get(score.candidate)?.likelihood(score.logprob);
+                let right = right(score.candidate)?;
+                Some(gold(GoldObservation::Score { text, right, item }))
             })),
             Verdicts::Pairs(pairs) => of.extend(pairs.iter().filter_map(|pair| {
                 let p = match (right(pair.a)?, right(pair.b)?) {

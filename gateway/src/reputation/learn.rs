@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Compared, KindId, Record, Sample, Settings, Way,
-    calibration::{self, Line},
+    calibration::{self, Likelihood, Line},
     routing::Lesson,
 };
 
@@ -28,9 +28,11 @@ pub enum GoldObservation {
     Answered { right: bool },
     /// It claimed this log-probability (natural, summed) for an answer of its own. Send it
     /// beside [`Self::Answered`], not instead.
-    Certainty { logprob: f64, right: bool },
+    /// `item`: as in [`Self::Pairwise`].
+    Certainty { claim: Likelihood, right: bool, item: u64 },
     /// It gave this log-likelihood (natural, summed) to somebody else's candidate.
-    Score { logprob: f64, right: bool },
+    /// `item`: as in [`Self::Pairwise`].
+    Score { text: Likelihood, right: bool, item: u64 },
     /// It gave P = `p` to the right one of two, both orders averaged; `flipped`: they disagreed.
     /// `item` names the question ([`super::judges::item`]), so that judges' errors can be held
     /// against each other; 0 when it has no name.
@@ -66,7 +68,9 @@ pub fn learn(
         fade(&mut record, (-5.0 * idle / settings.idle_days.max(1e-9)).exp2());
     }
     record.updated_seconds = now_seconds.max(before.updated_seconds);
-    let judge_line = calibration::fit(before.scores.iter(), Line::SCORE, settings.member_shrinkage);
+    let read = std::iter::once(before.scores.iter());
+    let start = calibration::fit_length(read, Line::SCORE, settings.member_shrinkage);
+    let judge_line = calibration::fit(before.scores.iter(), start, settings.member_shrinkage);
     for observation in observations {
         match observation {
             Observation::Gold { kind, seen } => {
@@ -98,16 +102,15 @@ fn gold(
                 *on_kind = on_kind.faded(keep_one).with(right, 1.0);
             }
         }
-        GoldObservation::Certainty { logprob, right } => {
-            remember(&mut record.certainty, Sample { logprob, right }, settings.keep);
+        GoldObservation::Certainty { claim: text, right, item } => {
+            remember(&mut record.certainty, Sample { text, right, item }, settings.keep);
         }
-        GoldObservation::Score { logprob, right } => {
+        GoldObservation::Score { text, right, item } => {
             // Predicted before it is learned: otherwise a judge would be praised for hindsight.
-            let predicted =
-                judge_line.log_odds(logprob) > calibration::base_log_odds(&record.scores);
+            let predicted = judge_line.log_odds(text) > calibration::base_log_odds(&record.scores);
             let balance = balance(&record.scores, right);
             record.judge = record.judge.faded(keep_one).with(predicted == right, balance);
-            remember(&mut record.scores, Sample { logprob, right }, settings.keep);
+            remember(&mut record.scores, Sample { text, right, item }, settings.keep);
         }
         GoldObservation::Pairwise { p, flipped, item, way } => {
             let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
@@ -169,7 +172,7 @@ fn balance(seen: &VecDeque<Sample>, right: bool) -> f64 {
 }
 
 fn remember(samples: &mut VecDeque<Sample>, sample: Sample, keep: usize) {
-    if sample.logprob.is_finite() {
+    if sample.text.logprob.is_finite() {
         push(samples, sample, keep);
     }
 }

@@ -24,12 +24,22 @@ fn pairwise_seen(p: f64, flipped: bool, way: Way) -> GoldObservation {
     GoldObservation::Pairwise { p, flipped, item: 0, way }
 }
 
+fn sum(logprob: f64) -> Likelihood {
+    Likelihood { logprob, bytes: 1 }
+}
+
 fn score(logprob: f64, right: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Score { logprob, right } }
+    Observation::Gold {
+        kind: None,
+        seen: GoldObservation::Score { text: sum(logprob), right, item: 0 },
+    }
 }
 
 fn certainty(logprob: f64, right: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Certainty { logprob, right } }
+    Observation::Gold {
+        kind: None,
+        seen: GoldObservation::Certainty { claim: sum(logprob), right, item: 0 },
+    }
 }
 
 fn after(observations: &[Observation]) -> Record {
@@ -47,8 +57,8 @@ fn a_stranger_weighs_nothing() {
     for who in [id(0), id(9)] {
         assert!(standing.writer_weight(&who) < 1e-9);
         assert!(standing.judge_weight(&who).abs() < 1e-9);
-        assert!(standing.score_log_odds(&who, -0.1).abs() < 1e-9);
-        assert_eq!(standing.certainty_log_odds(&who, -0.1), None);
+        assert!(standing.score_log_odds(&who, sum(-0.1)).abs() < 1e-9);
+        assert_eq!(standing.certainty_log_odds(&who, sum(-0.1)), None);
         assert!(standing.on_probation(&who));
     }
 }
@@ -75,11 +85,10 @@ fn comparisons_say_what_is_expected_of_a_writer_until_gold_does() {
         admitted([preferred(0.8, 40), gold(false)].concat()),
         after(&preferred(0.8, 40)),
     ]);
-    let kind = KindPosterior::default();
-    let odds: Vec<f64> = (0..6).map(|n| standing.writer_log_odds(&id(n), &kind)).collect();
-    assert!(odds[0] > odds[1] + 1.5, "{odds:?}");
-    assert!(odds[2] > odds[1] + 0.8 && odds[2] < odds[0] - 0.2, "few rounds say less: {odds:?}");
-    assert!(odds[3] > odds[4] + 2.0, "gold outweighs it: {odds:?}");
+    let odds: Vec<f64> = (0..6).map(|n| standing.preferred_log_odds(&id(n))).collect();
+    assert!(odds[0] > 0.9 && (odds[0] + odds[1]).abs() < 1e-9, "{odds:?}");
+    assert!(odds[2] > 0.2 && odds[2] < 0.6 * odds[0], "few rounds say less: {odds:?}");
+    assert!(odds[3].abs() < 0.2 && odds[4].abs() < 0.2, "gold outweighs it: {odds:?}");
     assert_eq!(odds[5], 0.0, "nothing is taken for granted of one on probation");
     let broken = after(&preferred(f64::NAN, 3));
     assert_eq!(broken.preferred.mean(), 0.5);
@@ -165,9 +174,9 @@ fn certainty_counts_only_for_those_whose_claim_can_be_checked() {
     let unchecked = after(&seen);
     let checked = Record { claims_count: true, ..unchecked.clone() };
     let standing = standing(vec![unchecked, checked]);
-    assert_eq!(standing.certainty_log_odds(&id(0), -0.1), None);
-    assert!(standing.certainty_log_odds(&id(1), -0.1).is_some_and(|odds| odds > 1.5));
-    assert!(standing.certainty_log_odds(&id(1), -8.0).is_some_and(|odds| odds < -1.5));
+    assert_eq!(standing.certainty_log_odds(&id(0), sum(-0.1)), None);
+    assert!(standing.certainty_log_odds(&id(1), sum(-0.1)).is_some_and(|odds| odds > 1.5));
+    assert!(standing.certainty_log_odds(&id(1), sum(-8.0)).is_some_and(|odds| odds < -1.5));
 }
 
 #[test]
@@ -177,7 +186,7 @@ fn no_source_exceeds_the_clip() {
     let record = Record { gold_seen: 99, writer: Beta { a: 9.0, b: 2.0 }, ..after(&seen) };
     let standing = standing(vec![record]);
     for logprob in [0.0, -1e300, f64::NEG_INFINITY, f64::NAN] {
-        assert!(standing.score_log_odds(&id(0), logprob).abs() <= 6.0);
+        assert!(standing.score_log_odds(&id(0), sum(logprob)).abs() <= 6.0);
     }
 }
 

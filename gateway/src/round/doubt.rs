@@ -67,7 +67,7 @@ fn decisive<'a>(
     };
     let Some(pool) = winner(ranking) else { return Vec::new() };
     let counts = |one: &&Candidate| {
-        let claimed = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
+        let claimed = one.claim().and_then(|claim| standing.certainty_log_odds(&one.writer, claim));
         one.pool == pool && claimed.is_some_and(|odds| odds > 0.0)
     };
     let claiming: Vec<&Candidate> = candidates.iter().filter(counts).collect();

@@ -95,13 +95,18 @@ pub fn for_pools(
     let mut parts = vec![Parts::default(); pools];
     let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();
     let mut wrote: Vec<Vec<Parts>> = vec![Vec::new(); pools];
+    let mut preferred: Vec<(f64, f64)> = vec![(0.0, 0.0); pools];
     for (candidate, share) in candidates.iter().zip(standing.shares(&writers)) {
         let claim = match settings.certainty {
-            Certainty::Calibrated => {
-                candidate.logprob.and_then(|l| standing.certainty_log_odds(&candidate.writer, l))
-            }
+            Certainty::Calibrated => candidate
+                .claim()
+                .and_then(|claim| standing.certainty_log_odds(&candidate.writer, claim)),
             Certainty::Off => None,
         };
+        if let Some((sum, writers)) = preferred.get_mut(candidate.pool) {
+            *sum += share * standing.preferred_log_odds(&candidate.writer);
+            *writers += share;
+        }
         if let Some(wrote) = wrote.get_mut(candidate.pool) {
             wrote.push(Parts {
                 standing: share * standing.writer_log_odds(&candidate.writer, kind),
@@ -111,8 +116,11 @@ pub fn for_pools(
             });
         }
     }
-    for (part, wrote) in parts.iter_mut().zip(wrote) {
+    for ((part, wrote), (sum, writers)) in parts.iter_mut().zip(wrote).zip(preferred) {
         part.add_writers(wrote);
+        // One answer was compared, however many wrote it: the mean, or many colluders would count
+        // what they find of each other as often as they are.
+        part.standing += if writers > 0.0 { sum / writers } else { 0.0 };
     }
     let judges = add_scores(&mut parts, candidates, ballots, standing);
     let discount = 1.0 / (1.0 + settings.correlation * (judges - 1.0).max(0.0));
@@ -148,7 +156,8 @@ fn add_scores(
             let Some(best) = best.get_mut(candidate.pool) else { continue };
             // A judge never speaks for itself, whatever its ballot says.
             if candidate.writer != *judge {
-                let odds = share * standing.score_log_odds(judge, score.logprob);
+                let odds =
+                    share * standing.score_log_odds(judge, candidate.likelihood(score.logprob));
                 *best = Some(best.map_or(odds, |known: f64| known.max(odds)));
             }
         }

@@ -214,7 +214,7 @@ fn of_one(
         let agreed = candidate.pool == winning;
         seen.push(Observation::Crowd(CrowdObservation::Wrote { agreed }));
     }
-    if let Some(first) = own.and_then(|ballot| put_first(ballot, outcome)) {
+    if let Some(first) = own.and_then(|ballot| put_first(ballot, outcome, standing)) {
         let agreed = first == winning;
         seen.push(Observation::Crowd(CrowdObservation::Judged { agreed }));
     }
@@ -222,14 +222,16 @@ fn of_one(
 }
 
 /// The pool that a judge put first; None when it saw less than two, which is no choice.
-fn put_first(ballot: &CastBallot, outcome: &Outcome) -> Option<usize> {
+fn put_first(ballot: &CastBallot, outcome: &Outcome, standing: &Standing) -> Option<usize> {
     let pool = |at: usize| outcome.candidates.get(at).map(|candidate| candidate.pool);
     let mut points: BTreeMap<usize, f64> = BTreeMap::new();
     match &ballot.verdicts {
         Verdicts::Scores(scores) => {
             for score in scores {
                 let best = points.entry(pool(score.candidate)?).or_insert(f64::NEG_INFINITY);
-                *best = best.max(score.logprob);
+                let candidate = outcome.candidates.get(score.candidate)?;
+                let text = candidate.likelihood(score.logprob);
+                *best = best.max(standing.score_line(&ballot.judge).log_odds(text));
             }
         }
         Verdicts::Pairs(pairs) => {

@@ -25,7 +25,7 @@ use super::{
     work,
 };
 use crate::{
-    reputation::{GoldObservation, Kin, Observation, Way, judges},
+    reputation::{GoldObservation, Kin, Likelihood, Observation, Way, judges},
     store::Who,
 };
 
@@ -69,10 +69,11 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
         observations.push(gold_seen(item, GoldObservation::Answered { right }));
         let Ok(answer) = answer else { continue };
         gold.keep(item, seat.id, &answer.text, right);
-        if let Some(logprob) = answer.done.logprob {
-            observations.push(gold_seen(item, GoldObservation::Certainty { logprob, right }));
+        if let Some(claim) = answer.claim() {
+            let seen = GoldObservation::Certainty { claim, right, item: named(item) };
+            observations.push(gold_seen(item, seen));
             let (messages, text) = (item.messages(), answer.text.clone());
-            claims.push(Claim { writer: seat.id, messages, text, logprob });
+            claims.push(Claim { writer: seat.id, messages, text, logprob: claim.logprob });
         }
     }
     sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
@@ -212,6 +213,13 @@ pub(super) struct Answer {
     first_piece: Duration,
 }
 
+impl Answer {
+    /// What its writer claims, where it claims anything.
+    pub(super) fn claim(&self) -> Option<Likelihood> {
+        self.done.logprob.map(|logprob| Likelihood::of(logprob, &self.text))
+    }
+}
+
 type Sheet = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
 
 /// Asks all questions, some at a time, and stops at the exam's end with what there is.
@@ -308,8 +316,15 @@ async fn score(
     let texts = vec![candidate.text.to_string()];
     let ballot = ballot(swarm, seat, &candidate.item, texts, Kind::Likelihood).await?;
     let score = ballot.scores.first().ok_or(WorkError::Nonsense("no score"))?;
-    let seen = GoldObservation::Score { logprob: score.logprob, right: candidate.right };
+    let text = Likelihood::of(score.logprob, &candidate.text);
+    let item = named(&candidate.item);
+    let seen = GoldObservation::Score { text, right: candidate.right, item };
     Ok(gold_seen(&candidate.item, seen))
+}
+
+/// By which a question is known again in members' records.
+pub(super) fn named(item: &Item) -> u64 {
+    judges::item([&*item.question.text])
 }
 
 /// Shows a right and a wrong candidate in both orders.
@@ -330,7 +345,7 @@ pub(super) async fn compare(
     };
     let p = 0.5 * (shown_first + 1.0 - shown_second);
     let flipped = (shown_first > 0.5) == (shown_second > 0.5);
-    let item = judges::item([&*right.item.question.text]);
+    let item = named(&right.item);
     Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_gateway::ask::Outcome;
+use shoal_gateway::{ask::Outcome, reputation::Likelihood};
 use shoal_sim::{Character, Sim};
 
 fn lied(outcome: &Outcome) -> bool {
@@ -36,7 +36,12 @@ async fn an_honest_members_claims_come_to_count_and_nobody_honest_is_caught() {
     let standing = sim.swarm().standing();
     for number in 0..6 {
         assert_eq!(sim.caught(number), 0);
-        assert!(standing.certainty_log_odds(&sim.node(number), -0.1).is_some(), "{number}");
+        assert!(
+            standing
+                .certainty_log_odds(&sim.node(number), Likelihood { logprob: -0.1, bytes: 9 })
+                .is_some(),
+            "{number}"
+        );
     }
     assert_eq!(sim.count("shoal_audits_total", "refuted"), 0);
     assert!(sim.count("shoal_audits_total", "confirmed") > 20);
@@ -47,7 +52,11 @@ async fn without_an_auditor_no_claim_counts() {
     let sim = Sim::builder(4).nodes(4, Character::honest(0.7)).exam(3).panel(4, 4).start().await;
     rounds(&sim, 0..10).await;
     let standing = sim.swarm().standing();
-    let counts = |number| standing.certainty_log_odds(&sim.node(number), -0.1).is_some();
+    let counts = |number| {
+        standing
+            .certainty_log_odds(&sim.node(number), Likelihood { logprob: -0.1, bytes: 9 })
+            .is_some()
+    };
     assert!(!(0..4).any(counts));
     assert!(sim.count("shoal_audits_total", "nobody") > 0);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_gateway::{
     ask::Mode,
-    reputation::{Record, Way},
+    reputation::{Likelihood, Record, Way},
 };
 use shoal_sim::{Builder, Character, Sim};
 
@@ -50,7 +50,7 @@ async fn likelihoods_and_pairs_and_reasons_each_have_their_own_gold() {
     assert!(weighed(4, Way::Reasoned) > 0.5);
     // Its likelihoods are as good as the other's, whatever its reasons are worth.
     assert!(weighed(5, Way::Reasoned) < 0.0);
-    assert!(standing.score_log_odds(&sim.node(5), -0.5) > 0.5);
+    assert!(standing.score_log_odds(&sim.node(5), Likelihood { logprob: -0.5, bytes: 9 }) > 0.5);
     assert!(weighed(6, Way::AtOnce) > 0.5 && weighed(6, Way::Reasoned) < 0.0);
 }
 

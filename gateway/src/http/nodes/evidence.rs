@@ -6,7 +6,7 @@ use super::{measured, page_of};
 use crate::{
     http::time::utc,
     reputation::{
-        Beta, KindId, Line, Record, Sample, Standing, Way, audit,
+        Beta, KindId, Likelihood, Line, Record, Sample, Standing, Way, audit,
         history::{Entry, Moved, What},
     },
     swarm::{MemberView, Presence, State},
@@ -212,7 +212,8 @@ impl Evidence {
         let (certainty, scores) = standing.lines(&id).unwrap_or((Line::CERTAINTY, Line::SCORE));
         let settings = standing.settings();
         let track = |beta, weight, how| Track::of(beta, settings.quantile, weight, how);
-        let counts = standing.certainty_log_odds(&id, -1.0).is_some();
+        let counts =
+            standing.certainty_log_odds(&id, Likelihood { logprob: -1.0, bytes: 1 }).is_some();
         let probation = Probation::of(record, standing, standing.on_probation(&id));
         Self {
             object: "node.standing",

@@ -237,12 +237,16 @@ fn calibration(html: &mut Html, evidence: &Evidence) {
     let (certainty, scores) = (&evidence.certainty, &evidence.scores);
     html.section("What its likelihoods are worth");
     html.markup("<p class=\"soft\">Fitted on gold: log-odds of being right = a + b x, with ")
-        .markup("x = -ln(1 + |log-probability|).</p>\n<div class=\"wide\"><table><tbody>\n");
+        .markup("x = -ln(1 + |log-probability|) + α ln(bytes): at α = 0 the sum counts, at 1 the mean.</p>\n<div class=\"wide\"><table><tbody>\n");
     html.row(
         "Its own certainty",
         &format!(
-            "a = {:.3}, b = {:.3}, from {} gold answers, {} of them right",
-            certainty.line.a, certainty.line.b, certainty.samples, certainty.right
+            "a = {:.3}, b = {:.3}, α = {:.2}, from {} gold answers, {} of them right",
+            certainty.line.a,
+            certainty.line.b,
+            certainty.line.length,
+            certainty.samples,
+            certainty.right
         ),
     );
     let counts = if certainty.claims_count { "yes: " } else { "no: " };
@@ -250,8 +254,8 @@ fn calibration(html: &mut Html, evidence: &Evidence) {
     html.row(
         "Scores of others' answers",
         &format!(
-            "a = {:.3}, b = {:.3}, from {} gold answers, {} of them right",
-            scores.line.a, scores.line.b, scores.samples, scores.right
+            "a = {:.3}, b = {:.3}, α = {:.2}, from {} gold answers, {} of them right",
+            scores.line.a, scores.line.b, scores.line.length, scores.samples, scores.right
         ),
     );
     html.row("Weight of its scores", &format!("{:.3}: {}", scores.weight, scores.how));

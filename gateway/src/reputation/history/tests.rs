@@ -1,4 +1,5 @@
 use super::*;
+use crate::reputation::Likelihood;
 
 const NOW: u64 = 1_795_000_000;
 const DAY: u64 = 86_400;
@@ -9,7 +10,8 @@ fn answered(kind: &str, right: bool) -> Observation {
 }
 
 fn score(right: bool) -> Observation {
-    let seen = GoldObservation::Score { logprob: -1.0, right };
+    let seen =
+        GoldObservation::Score { text: Likelihood { logprob: -1.0, bytes: 3 }, right, item: 0 };
     Observation::Gold { kind: Some(KindId::new("sort")), seen }
 }
 
@@ -42,7 +44,8 @@ fn what_is_learned_is_the_same_as_without_a_history() {
     for i in 0..20 {
         observations.extend([answered("sort", i % 3 > 0), score(i % 2 == 0), score(true)]);
         observations.push(wrote(i % 4 > 0));
-        let claim = GoldObservation::Certainty { logprob: -0.5, right: true };
+        let claim = Likelihood { logprob: -0.5, bytes: 3 };
+        let claim = GoldObservation::Certainty { claim, right: true, item: 0 };
         observations.push(Observation::Gold { kind: None, seen: claim });
         let pair = GoldObservation::Pairwise { p: 0.7, flipped: false, item: 0, way: Way::AtOnce };
         observations.push(Observation::Gold { kind: None, seen: pair });

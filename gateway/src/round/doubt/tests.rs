@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     ask::{PairVerdict, Verdicts},
-    reputation::{Beta, KindModel, Record, Sample, Settings, Way, judges::Compared},
+    reputation::{Beta, KindModel, Likelihood, Record, Sample, Settings, Way, judges::Compared},
     round::{
         evidence::Certainty,
         fixtures::{candidate, node},
@@ -21,7 +21,8 @@ const SURE: f64 = -0.05;
 fn member(claims_count: bool) -> Record {
     let samples = (0..100).map(|n| {
         let (right, noise) = (n % 2 == 0, f64::from(n % 10) * 0.1);
-        Sample { logprob: if right { -0.05 - noise } else { -9.0 - 10.0 * noise }, right }
+        let logprob = if right { -0.05 - noise } else { -9.0 - 10.0 * noise };
+        Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
     });
     let pairs = (1..=40).map(|item| Compared { p: 0.9, item, kind: None, way: Way::AtOnce });
     Record {
@@ -146,7 +147,7 @@ proptest! {
             .collect();
         let (_, without) = looked_at(&silent, &ballots, &standing, &config);
         let speaks_for = candidates.iter().any(|one| {
-            let odds = one.logprob.and_then(|l| standing.certainty_log_odds(&one.writer, l));
+            let odds = one.claim().and_then(|claim| standing.certainty_log_odds(&one.writer, claim));
             one.pool == won && odds.is_some_and(|odds| odds > 0.0)
         });
         prop_assert_eq!(!found.is_empty(), speaks_for && without != won);

@@ -7,7 +7,7 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::*;
 use crate::{
     ask::CandidateScore,
-    reputation::{Beta, Kin, KindModel, Record, Sample, Settings as Reputation},
+    reputation::{Beta, Kin, KindModel, Likelihood, Record, Sample, Settings as Reputation},
     round::rank,
 };
 
@@ -55,7 +55,8 @@ fn telling() -> Record {
         (0..100).map(|i| {
             let right = i % 2 == 0;
             let noise = f64::from(i % 10) * 0.1;
-            Sample { logprob: if right { -0.1 - noise } else { -9.0 - 10.0 * noise }, right }
+            let logprob = if right { -0.1 - noise } else { -9.0 - 10.0 * noise };
+            Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
         })
     };
     Record {
@@ -70,7 +71,8 @@ fn telling() -> Record {
 
 /// A member whose likelihoods told nothing on gold: always certain, right half of the time.
 fn babbling() -> Record {
-    let samples = || (0..100).map(|i| Sample { logprob: -0.01, right: i % 2 == 0 });
+    let text = Likelihood { logprob: -0.01, bytes: 9 };
+    let samples = || (0..100).map(move |i| Sample { text, right: i % 2 == 0, item: 0 });
     Record { certainty: samples().collect(), scores: samples().collect(), ..telling() }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::{Swarm, WorkError, calibrate, gold::GoldCandidate, gold::Item, roster::Seat};
 use super::Cast;
-use crate::reputation::{Audited, GoldObservation, Observation, Way};
+use crate::reputation::{Audited, GoldObservation, Likelihood, Observation, Way};
 
 /// Asks all of these the same fresh question, one after the other: it is no client who waits.
 pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampling) {
@@ -45,8 +45,9 @@ fn wrote(
     let mut seen = vec![GoldObservation::Answered { right }];
     if let Some(answer) = answer {
         swarm.0.gold.keep(item, seat.id, &answer.text, right);
-        let claimed = answer.done.logprob;
-        seen.extend(claimed.map(|logprob| GoldObservation::Certainty { logprob, right }));
+        let claimed = answer.claim();
+        let item = calibrate::named(item);
+        seen.extend(claimed.map(|claim| GoldObservation::Certainty { claim, right, item }));
     }
     let seen: Vec<_> = seen.into_iter().map(|seen| calibrate::gold_seen(item, seen)).collect();
     swarm.0.book.learn(seat.id, &seen);
@@ -95,13 +96,18 @@ async fn by_scores(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], dra
     let ballot = calibrate::ballot(swarm, seat, &right.item, texts, Kind::Likelihood).await?;
     let of = |candidate: &GoldCandidate| {
         let at = shown.iter().position(|one| one.text == candidate.text);
-        at.and_then(|at| ballot.scores.get(at)).map(|score| score.logprob)
+        let score = at.and_then(|at| ballot.scores.get(at))?;
+        Some(Likelihood::of(score.logprob, &candidate.text))
     };
     let seen = sheet.iter().filter_map(|candidate| {
-        let seen = GoldObservation::Score { logprob: of(candidate)?, right: candidate.right };
+        let (text, item) = (of(candidate)?, calibrate::named(&candidate.item));
+        let seen = GoldObservation::Score { text, right: candidate.right, item };
         Some(calibrate::gold_seen(&candidate.item, seen))
     });
-    Ok((of(right) > of(wrong), seen.collect()))
+    let standing = swarm.standing();
+    let says = |one| of(one).map(|text| standing.score_line(&seat.id).log_odds(text));
+    let first = says(right) > says(wrong);
+    Ok((first, seen.collect()))
 }
 
 async fn by_pair(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], way: Way) -> Judged {
