@@ -58,6 +58,8 @@ eval: build ## the swarm against its members, majority vote and the rest: docs/E
 	    --records target/eval/everybody.jsonl --docs target/eval/everybody
 	$(BIN)/shoal-eval logit --records target/eval/everybody.jsonl --out target/eval/logit.jsonl
 	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl --logit target/eval/logit.jsonl
+	$(BIN)/shoal-eval orders --records target/eval/everybody.jsonl --out target/eval/orders.jsonl
+	$(BIN)/shoal-eval cheats --records target/eval/everybody.jsonl --orders target/eval/orders.jsonl
 
 train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)

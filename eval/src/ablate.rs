@@ -104,7 +104,7 @@ impl Learned {
         Self { standings: standings.collect(), settings: settings.clone() }
     }
 
-    fn on(&self, question: usize) -> Option<&Standing> {
+    pub(crate) fn on(&self, question: usize) -> Option<&Standing> {
         self.standings.get(question % self.standings.len().max(1))
     }
 }
@@ -154,7 +154,7 @@ fn hear(whole: &Asked, cut: Cut, standing: &Standing, settings: &Settings) -> (A
 }
 
 /// Fewer writers and judges, other ballots; `seed` for the lot.
-fn cut_down(asked: &Asked, cut: Cut, standing: &Standing, seed: u64) -> Asked {
+pub(crate) fn cut_down(asked: &Asked, cut: Cut, standing: &Standing, seed: u64) -> Asked {
     let Some(round) = &asked.round else { return asked.clone() };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut ballots: Vec<Ballot> = round.ballots.clone();

@@ -7,6 +7,7 @@
 //! replay     the gateway's own ranking over kept records, with other settings
 //! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
 //! logit      verdicts by logit of the bundled specialists on kept rounds
+//! cheats     kept rounds with some members replaced by cheats -> docs/consensus-cheats.md
 //! real       real models, every kind of ballot            -> docs/consensus-real.md
 //! ```
 
@@ -26,3 +27,4 @@ pub mod ablations;
 pub mod recorded;
 pub mod real;
 pub mod logit;
+pub mod cheats;

@@ -12,9 +12,10 @@ use shoal_eval::{
     ablations,
     api::{Api, Effort},
     chart,
+    cheats::{self, Cheat, Company},
     collect::{self, Plan},
     launch, logit, real,
-    record::Asked,
+    record::{Asked, models},
     recorded, reliability,
     replay::{self, Gold},
     report,
@@ -42,6 +43,10 @@ enum Command {
     Ablate(Ablate),
     /// Lets the bundled specialists compare the answers of kept rounds by logit.
     Logit(Logit),
+    /// Lets a third of the writers of kept rounds give orders to their judges, the bundled specialists.
+    Orders(Orders),
+    /// Replaces members of kept rounds by cheats: what those cost.
+    Cheats(Cheats),
     /// Measures the ranking on recorded judgments of real models, where somebody has them.
     Recorded(Recorded),
     /// Asks real models real questions and judges their answers in every way.
@@ -160,6 +165,27 @@ struct Logit {
 }
 
 #[derive(Args, Debug)]
+struct Orders {
+    #[arg(long)]
+    records: PathBuf,
+    /// Where the rounds with orders in them go.
+    #[arg(long)]
+    out: PathBuf,
+    /// Folder that holds data/prompts; without it the orders are our own.
+    #[arg(long, env = "SHOAL_SHARED", default_value = "../shared")]
+    shared: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Cheats {
+    #[command(flatten)]
+    out: Out,
+    /// Rounds with orders in them, if there are any.
+    #[arg(long)]
+    orders: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 struct Replay {
     #[arg(long, default_value = "target/eval/rounds.jsonl")]
     records: PathBuf,
@@ -184,6 +210,8 @@ async fn main() -> ExitCode {
         Some(Command::Replay(replay)) => replay_all(replay),
         Some(Command::Ablate(ablate)) => ablated(ablate),
         Some(Command::Logit(logit)) => logit_all(logit).await,
+        Some(Command::Orders(orders)) => ordered(orders).await,
+        Some(Command::Cheats(cheats)) => cheated(cheats),
         Some(Command::Recorded(recorded)) => recorded_all(recorded),
         Some(Command::Real(real)) => tokio::select! {
             done = real::command::run(real) => done,
@@ -253,10 +281,42 @@ fn write(asked: &[Asked], out: &Out) -> Result<()> {
 async fn logit_all(options: &Logit) -> Result<()> {
     let asked = collect::read(&options.records)?;
     let few = asked.get(..options.rounds.min(asked.len())).unwrap_or_default();
-    let judged = logit::collect(few, &options.out.with_extension("nodes")).await?;
-    let lines: Result<Vec<String>, _> = judged.iter().map(serde_json::to_string).collect();
-    put(&options.out, &(lines?.join("\n") + "\n"))?;
-    println!("{} rounds: {}", judged.len(), options.out.display());
+    keep(&logit::collect(few, &options.out.with_extension("nodes")).await?, &options.out)
+}
+
+/// Kept records with orders to the judges in them.
+async fn ordered(options: &Orders) -> Result<()> {
+    let asked = collect::read(&options.records)?;
+    let data = options.out.with_extension("nodes");
+    keep(&cheats::orders::collect(&asked, &options.shared, &data).await?, &options.out)
+}
+
+fn keep(rounds: &[Asked], out: &Path) -> Result<()> {
+    let lines: Result<Vec<String>, _> = rounds.iter().map(serde_json::to_string).collect();
+    put(out, &(lines?.join("\n") + "\n"))?;
+    println!("{} rounds: {}", rounds.len(), out.display());
+    Ok(())
+}
+
+/// Writes and prints what cheats cost: one, two and a third of the members.
+fn cheated(options: &Cheats) -> Result<()> {
+    let asked = collect::read(&options.out.records)?;
+    let attacked = options.orders.as_deref().map(collect::read).transpose()?.unwrap_or_default();
+    let members = models(&asked).len();
+    let mut rows = Vec::new();
+    for cheat in Cheat::ALL {
+        for company in Company::ALL {
+            let of = |bad| cheats::row(&asked, cheat, company, bad);
+            rows.extend([members / 9, members * 2 / 9, members / 3].map(|bad| of(bad.max(1))));
+        }
+    }
+    let costs = cheats::orders::costs(&asked, &attacked);
+    let page = cheats::markdown(asked.len(), members, &rows, &costs);
+    put(&options.out.docs.join("consensus-cheats.md"), &page)?;
+    let figures = serde_json::json!({ "colluders": rows, "orders": costs });
+    let figures = serde_json::to_string_pretty(&figures)? + "\n";
+    put(&options.out.docs.join("consensus-cheats.json"), &figures)?;
+    println!("{page}\nwritten: {}", options.out.docs.join("consensus-cheats.md").display());
     Ok(())
 }
 
