@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::future::{join_all, select_all};
 use tokio::{
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
@@ -50,6 +50,8 @@ pub struct Swarm {
 struct Node {
     name: String,
     process: Child,
+    /// It ends when this closes. Not in `process`, where waiting for it would close it.
+    open: Option<ChildStdin>,
 }
 
 /// Starts all nodes with `shoal-node` from the folder of this program, and waits for them.
@@ -115,9 +117,10 @@ impl<'a> Starting<'a> {
         node.args(["--gateway-id", &self.host.id.to_string(), "--until-stdin-closes", "--data"]);
         node.arg(self.data.join(name)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let process = node.kill_on_drop(true).spawn();
-        let process =
+        let mut process =
             process.with_context(|| format!("cannot start {}", self.program.display()))?;
-        self.nodes.push(Node { name: name.to_owned(), process });
+        let open = process.stdin.take();
+        self.nodes.push(Node { name: name.to_owned(), process, open });
         Ok(())
     }
 
@@ -157,7 +160,7 @@ impl Swarm {
     /// the same nodes at once would be refused.
     pub async fn end(mut self) {
         let ends = self.nodes.iter_mut().map(async |node| {
-            drop(node.process.stdin.take());
+            drop(node.open.take());
             if timeout(END, node.process.wait()).await.is_err() {
                 let _ = node.process.kill().await;
             }
@@ -179,19 +182,31 @@ mod tests {
 
     use super::*;
 
+    fn begun<'a>(folder: &'a Path, script: &str) -> Starting<'a> {
+        let program = folder.join("shoal-node");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
+        let runs = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, runs).expect("allowed");
+        let host = Host::bind().expect("a socket");
+        let mut starting = Starting { program, data: folder, host, nodes: Vec::new() };
+        starting.begin("alpha", &[]).expect("started");
+        starting
+    }
+
     #[tokio::test]
     async fn a_node_that_ends_says_why_and_nobody_waits_for_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let program = folder.path().join("shoal-node");
-        std::fs::write(&program, "#!/bin/sh\necho 'shoal-node: there are no such weights' >&2\n")
-            .expect("written");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
-            .expect("allowed");
-        let host = Host::bind().expect("a socket");
-        let mut starting = Starting { program, data: folder.path(), host, nodes: Vec::new() };
-        starting.begin("alpha", &[]).expect("started");
+        let starting = begun(folder.path(), "echo 'shoal-node: there are no such weights' >&2");
         let error = starting.gather(&["alpha"]).await.expect_err("nobody came");
         let said = format!("{error:#}");
         assert!(said.contains("alpha ended: shoal-node: there are no such weights"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn waiting_for_nodes_does_not_end_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let starting = begun(folder.path(), "read line; echo 'told to end' >&2");
+        let gathered = timeout(Duration::from_millis(300), starting.gather(&["alpha"])).await;
+        assert!(gathered.is_err(), "it ended: {gathered:?}");
     }
 }

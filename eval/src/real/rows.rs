@@ -9,7 +9,7 @@ use super::{
     record::{Candidate, Compared, Taken},
     rounds::{self, Ballots, FOLDS, Picked, fold, general},
 };
-use crate::stats;
+use crate::{record::Score, stats};
 
 /// One way, question by question.
 #[derive(Clone, Debug, Serialize)]
@@ -62,7 +62,11 @@ impl Rows {
         let members: Vec<Row> = names(taken).iter().map(|name| single(name, taken)).collect();
         let mut ways = vec![
             row("best of n, one judge's likelihood", "qwen-judge", taken, |_, one| {
-                let picked = likeliest(one);
+                let picked = likeliest(one, |score| score.logprob);
+                picked_by(one, picked, rounds::cost(one, Ballots::Likelihood).first().copied())
+            }),
+            row("best of n, one judge's likelihood by token", "qwen-judge", taken, |_, one| {
+                let picked = likeliest(one, |score| score.logprob / f64::from(score.tokens.max(1)));
                 picked_by(one, picked, rounds::cost(one, Ballots::Likelihood).first().copied())
             }),
             row("best of n, one judge's pairs", "qwen-judge, by logit", taken, |_, one| {
@@ -206,12 +210,13 @@ fn majority(taken: &Taken) -> Option<usize> {
     order.get(largest).copied()
 }
 
-fn likeliest(taken: &Taken) -> Option<usize> {
+/// The candidate that the judge finds likeliest, by the sum over its tokens or their mean.
+fn likeliest(taken: &Taken, likely: impl Fn(&Score) -> f64) -> Option<usize> {
     let ballot = taken.likelihood.iter().find(|one| one.judge.name == super::nodes::JUDGE)?;
     let general = general(taken);
     let scores = ballot.scores.iter().filter(|score| general.contains(&score.candidate));
     let best =
-        scores.max_by(|x, y| x.logprob.total_cmp(&y.logprob).then(y.candidate.cmp(&x.candidate)));
+        scores.max_by(|x, y| likely(x).total_cmp(&likely(y)).then(y.candidate.cmp(&x.candidate)));
     best.map(|score| score.candidate)
 }
 
