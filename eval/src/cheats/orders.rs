@@ -31,6 +31,8 @@ const AT_ONCE: usize = 2;
 #[derive(Clone, Debug, Serialize)]
 pub struct Cost {
     pub attack: Attack,
+    /// Only answers that are wrong attack: a right one that does hurts its writer alone.
+    pub wrong_only: bool,
     /// How many of the members attack.
     pub bad: usize,
     pub questions: usize,
@@ -130,7 +132,9 @@ pub fn costs(asked: &[Asked], attacked: &[Asked]) -> Vec<Cost> {
     let settings = Settings::default();
     let known = Learned::of(asked, Gold::default(), &settings, false);
     let with_bipia = attacked.iter().enumerate().any(|(at, one)| at % 2 == 1 && !ordered(one));
-    let of = |attack: Attack| {
+    let lying: Vec<Asked> =
+        asked.iter().zip(attacked).map(|(before, after)| where_wrong(before, after)).collect();
+    let of = |(attack, wrong_only): (Attack, bool)| {
         let mine = |at: &usize| match attack {
             Attack::Order => at.is_multiple_of(2) || !with_bipia,
             _ => !at.is_multiple_of(2) && with_bipia,
@@ -140,11 +144,12 @@ pub fn costs(asked: &[Asked], attacked: &[Asked]) -> Vec<Cost> {
             let won = |at: &usize| super::won(from.get(*at)?, *at, Cut::WHOLE, &known, &settings);
             places.iter().map(|at| won(at).is_some_and(|won| won.right)).collect()
         };
-        let (before, after) = (right(asked), right(attacked));
+        let (before, after) = (right(asked), right(if wrong_only { &lying } else { attacked }));
         let share =
             |right: &[bool]| stats::wilson(right.iter().filter(|one| **one).count(), right.len());
         Cost {
             attack,
+            wrong_only,
             bad: writers(asked).len() / 3,
             questions: places.len(),
             before: share(&before),
@@ -152,8 +157,24 @@ pub fn costs(asked: &[Asked], attacked: &[Asked]) -> Vec<Cost> {
             cost: stats::paired_difference(&after, &before, 1),
         }
     };
-    let all = [Attack::Order, Attack::Bipia].map(of);
-    all.into_iter().filter(|cost| cost.questions > 0).collect()
+    let all = [Attack::Order, Attack::Bipia].map(|attack| [(attack, true), (attack, false)]);
+    let all = all.as_flattened().iter().copied().map(of);
+    all.filter(|cost| cost.questions > 0).collect()
+}
+
+/// The attacked round with all right answers, and what judges found of them, as they were.
+fn where_wrong(before: &Asked, after: &Asked) -> Asked {
+    let (Some(old), Some(new)) = (&before.round, &after.round) else { return after.clone() };
+    let right = |at: usize| before.rights.get(at) == Some(&true);
+    let candidates = old.candidates.iter().zip(&new.candidates).enumerate();
+    let candidates = candidates.map(|(at, (old, new))| if right(at) { old } else { new }.clone());
+    let ballots = old.ballots.iter().zip(&new.ballots).map(|(old, new)| {
+        let scores = old.scores.iter().zip(&new.scores);
+        let scores = scores.map(|(old, new)| if right(old.candidate) { *old } else { *new });
+        Ballot { scores: scores.collect(), ..new.clone() }
+    });
+    let (candidates, ballots) = (candidates.collect(), ballots.collect());
+    Asked { round: Some(Round { candidates, ballots, ..new.clone() }), ..after.clone() }
 }
 
 /// Somebody ends in an order of ours.
@@ -194,5 +215,17 @@ mod tests {
         assert_eq!(cost(false).questions, 40);
         assert!(cost(false).cost.value >= 0.0, "{:?}", cost(false));
         assert!(cost(true).cost.value < cost(false).cost.value, "{:?}", cost(true));
+        for (before, after) in asked.iter().zip(changed(true)) {
+            let lying = where_wrong(before, &after);
+            let (old, new) = (before.round.as_ref().unwrap(), lying.round.as_ref().unwrap());
+            for (at, right) in before.rights.iter().enumerate() {
+                assert_eq!(old.candidates[at] == new.candidates[at], *right);
+            }
+            let scores =
+                |of: &Round| of.ballots.iter().flat_map(|b| b.scores.clone()).collect::<Vec<_>>();
+            for (old, new) in scores(old).iter().zip(scores(new)) {
+                assert_eq!(*old == new, before.rights[old.candidate]);
+            }
+        }
     }
 }

@@ -41,14 +41,16 @@ pub fn markdown(questions: usize, members: usize, rows: &[Row], costs: &[Cost]) 
         page += "\n## Orders to the judge\n\n\
             A third of the writers, drawn anew for each round, ends its answer in an order to the judge, or in somebody else's \
             task (BIPIA, arXiv 2312.14197); the specialists as they are say how likely they find that, and who wrote it keeps \
-            its standing.\n\n\
-            | attack | of the members | questions | without | with | cost |\n|---|---:|---:|---:|---:|---|\n";
+            its standing. Where only wrong answers do, the cost is what judges heed; where right ones do as well, they are found \
+            less likely and stand alone, which hurts who wrote them.\n\n\
+            | attack | in | of the members | questions | without | with | cost |\n|---|---|---:|---:|---:|---:|---|\n";
     }
     for one in costs {
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             one.attack.name(),
+            if one.wrong_only { "wrong answers" } else { "all their answers" },
             one.bad,
             one.questions,
             percent(one.before),
