@@ -237,7 +237,9 @@ fn calibration(html: &mut Html, evidence: &Evidence) {
     let (certainty, scores) = (&evidence.certainty, &evidence.scores);
     html.section("What its likelihoods are worth");
     html.markup("<p class=\"soft\">Fitted on gold: log-odds of being right = a + b x, with ")
-        .markup("x = -ln(1 + |log-probability|) + α ln(bytes): at α = 0 the sum counts, at 1 the mean.")
+        .markup(
+            "x = -ln(1 + |log-probability|) + α ln(bytes): at α = 0 the sum counts, at 1 the mean.",
+        )
         .markup("</p>\n<div class=\"wide\"><table><tbody>\n");
     html.row(
         "Its own certainty",
