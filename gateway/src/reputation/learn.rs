@@ -1,6 +1,6 @@
 //! How a record moves when something was seen of its member.
 
-use std::collections::VecDeque;
+use std::{cell::LazyCell, collections::VecDeque};
 
 use super::{
     Compared, KindId, Record, Sample, Settings, Way,
@@ -68,13 +68,16 @@ pub fn learn(
         fade(&mut record, (-5.0 * idle / settings.idle_days.max(1e-9)).exp2());
     }
     record.updated_seconds = now_seconds.max(before.updated_seconds);
-    let read = std::iter::once(before.scores.iter());
-    let start = calibration::fit_length(read, Line::SCORE, settings.member_shrinkage);
-    let judge_line = calibration::fit(before.scores.iter(), start, settings.member_shrinkage);
+    // Only scores ask for it, and every other observation would pay for the fit.
+    let judge_line = LazyCell::new(|| {
+        let read = std::iter::once(before.scores.iter());
+        let start = calibration::fit_length(read, Line::SCORE, settings.member_shrinkage);
+        calibration::fit(before.scores.iter(), start, settings.member_shrinkage)
+    });
     for observation in observations {
         match observation {
             Observation::Gold { kind, seen } => {
-                gold(&mut record, kind.as_ref(), seen, judge_line, settings);
+                gold(&mut record, kind.as_ref(), seen, &judge_line, settings);
             }
             Observation::Crowd(seen) => crowd(&mut record, *seen, settings),
             Observation::Routed(lesson) => record.routing.learn(lesson, &settings.routing),
@@ -87,7 +90,7 @@ fn gold(
     record: &mut Record,
     kind: Option<&KindId>,
     seen: &GoldObservation,
-    judge_line: Line,
+    judge_line: &LazyCell<Line, impl FnOnce() -> Line>,
     settings: &Settings,
 ) {
     let weight = settings.gold_weight;
