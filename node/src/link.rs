@@ -175,6 +175,9 @@ async fn work(
     let goodbye = Goodbye { reason: "the node is stopping".to_owned() };
     if say(&mut sender, Message::Goodbye(goodbye)).await.is_ok() {
         drain(link, pieces, member).await;
+        // Closing a link discards what it has not sent yet: of an idle node that is the goodbye,
+        // and the gateway would think it lost.
+        let _ = timeout(FAREWELL, sender.finish()).await;
     }
     Ended::Stopped
 }

@@ -2,7 +2,11 @@
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
-use shoal_proto::{Message, Stream, goodbye::Goodbye, link::Receiver};
+use shoal_proto::{
+    Message, Stream, WireError,
+    goodbye::Goodbye,
+    link::{Receiver, Sender},
+};
 use tokio::time::timeout;
 
 use super::{
@@ -48,7 +52,7 @@ impl Leave {
 
 /// From welcome to leave.
 pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
-    let Welcomed { control: Stream { mut sender, receiver }, place, seat } = welcomed;
+    let Welcomed { control: Stream { sender, receiver }, place, seat } = welcomed;
     let mut membership = None;
     let leave = {
         let mut stay = pin!(stay(swarm, &seat, place, &mut membership));
@@ -62,13 +66,19 @@ pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
     };
     if matches!(leave, Leave::Shutdown | Leave::Unfit) {
         let goodbye = Goodbye { reason: leave.label().to_owned() };
-        let _ = timeout(FAREWELL, sender.send(&Message::Goodbye(goodbye))).await;
+        let _ = timeout(FAREWELL, say_last(sender, goodbye)).await;
     }
     swarm.0.book.close(seat.id).await;
     if let Some(membership) = membership {
         membership.leave(leave);
     }
     leave
+}
+
+/// Returns when the node has it: closing a link discards what it has not sent yet.
+async fn say_last(mut control: Sender, goodbye: Goodbye) -> Result<(), WireError> {
+    control.send(&Message::Goodbye(goodbye)).await?;
+    control.finish().await
 }
 
 /// Examined, seated, and then examined as a judge for as long as it is here.
@@ -95,8 +105,9 @@ async fn hear(swarm: &Swarm, seat: &Seat, mut control: Receiver) -> Leave {
     loop {
         let heard = tokio::select! {
             biased;
-            _ = seat.link.closed() => return on_its_end,
+            // First: a goodbye and the link's end may come together, and then it was no loss.
             heard = timeout(silence, control.next()) => heard,
+            _ = seat.link.closed() => return on_its_end,
         };
         match heard {
             // What it has waiting is not used yet: in-flight counts are newer than any heartbeat.
@@ -107,7 +118,7 @@ async fn hear(swarm: &Swarm, seat: &Seat, mut control: Receiver) -> Leave {
                 on_its_end = Leave::Goodbye;
             }
             Ok(Ok(Some(_))) => return Leave::Protocol,
-            Ok(Ok(None) | Err(shoal_proto::WireError::Gone(_))) => return on_its_end,
+            Ok(Ok(None) | Err(WireError::Gone(_))) => return on_its_end,
             Ok(Err(_)) => return Leave::Protocol,
             Err(_) => return Leave::Silent,
         }

@@ -103,6 +103,27 @@ async fn a_node_joins_answers_and_leaves() {
 }
 
 #[tokio::test]
+async fn a_node_is_heard_when_it_leaves_however_soon_it_closes() {
+    let mut gateway = Gateway::start();
+    let data = tempfile::tempdir().unwrap();
+    // Whether a link's last words are sent before it is closed was a matter of luck once.
+    for _ in 0..20 {
+        let settings = settings(&gateway.address(), data.path(), |_| {});
+        let stop = CancellationToken::new();
+        let watch = async {
+            let (link, mut control, _) = gateway.admit().await;
+            assert!(asked(&link).await.is_some(), "it has read the welcome");
+            stop.cancel();
+            let said = control.receiver.next().await;
+            assert!(matches!(said, Ok(Some(Message::Goodbye(_)))), "{said:?}");
+            link.closed().await;
+        };
+        let (lived, ()) = tokio::join!(node::live(settings, &stop), watch);
+        lived.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_not_the_one_given_is_refused_for_good() {
     let gateway = Gateway::start();
     let data = tempfile::tempdir().unwrap();
