@@ -349,9 +349,11 @@ async fn refusals_become_faults_and_their_words_stay_here() {
     }
 }
 
+const TOO_LONG: &str = r#"{"error":{"message":"This model's maximum context length is 512 tokens. However","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
+
 #[tokio::test]
 async fn a_conversation_too_long_is_told_in_openais_words() {
-    let openai = r#"{"error":{"message":"This model's maximum context length is 512 tokens. However","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
+    let openai = TOO_LONG;
     let llama_cpp = r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens":900,"n_ctx":512}}"#;
     let in_stream = event(openai);
     for chat in
@@ -418,4 +420,28 @@ async fn an_upstream_reasons_about_pairs_within_its_tokens() {
     let shown = &endpoint.asked()[0].body;
     assert_eq!(shown["max_tokens"], 112);
     assert!(shown["messages"][0]["content"].as_str().unwrap().contains("Do not solve"));
+}
+
+#[tokio::test]
+async fn a_pair_too_long_for_an_upstream_is_undecided_and_the_others_are_judged() {
+    let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
+    let chat = Chat::Fits { bytes: 10_000, answer, refusal: TOO_LONG };
+    let endpoint = Endpoint::start(LISTED, chat).await;
+    let judges = Settings { judges: true, ..settings(&endpoint) };
+    let upstream = Upstream::connect(&judges).await.unwrap();
+    let judge = |pairs: &[(u32, u32)]| Judge {
+        messages: ask().messages,
+        candidates: vec!["one".to_owned(), "two".to_owned(), "long ".repeat(4_000)],
+        kind: Kind::Pairwise.into(),
+        pairs: pairs
+            .iter()
+            .map(|(first, second)| Pair { first: *first, second: *second })
+            .collect(),
+        ..Judge::default()
+    };
+    let ballot = upstream.judge(judge(&[(0, 2), (0, 1)])).await.unwrap();
+    assert_eq!((ballot.verdicts[0], ballot.prompt_tokens), (0.5, 90));
+    assert!(ballot.verdicts[1] < 0.5);
+    let error = upstream.judge(judge(&[(0, 2), (2, 1)])).await.unwrap_err();
+    assert_eq!(error, EngineError::context_length(512));
 }

@@ -25,15 +25,24 @@ const LETTER: f64 = 0.8;
 
 impl Line {
     /// One request for each pair, one after the other. Dropping the future ends the one under way.
+    /// A pair that is too long for the model stays undecided; refused where all of them are.
     pub(super) async fn ballot(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let mut ballot = Ballot::default();
+        let mut too_long = Vec::new();
         for pair in &ask.pairs {
             let reasoned = ask.kind() == Kind::Reasoned;
             let prompt = if reasoned { question::critique } else { question::of };
             let prompt = prompt(ask, pair)
                 .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
             let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
-            let reply = self.reply(reply).await?;
+            let reply = match self.reply(reply).await {
+                Err(error) if error.fault == Fault::ContextLength => {
+                    ballot.verdicts.push(0.5);
+                    too_long.push(error);
+                    continue;
+                }
+                reply => reply?,
+            };
             let verdict = if reasoned { Some(ruling(&reply)) } else { read(&reply) };
             ballot.verdicts.push(
                 verdict.ok_or_else(|| {
@@ -47,7 +56,10 @@ impl Line {
             ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
             ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
         }
-        Ok(ballot)
+        match too_long.pop() {
+            Some(error) if too_long.len() + 1 == ask.pairs.len() => Err(error),
+            _ => Ok(ballot),
+        }
     }
 
     fn letter(&self, prompt: String) -> Value {

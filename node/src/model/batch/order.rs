@@ -99,34 +99,56 @@ pub(super) struct Limits {
     pub(super) answer_tokens: usize,
 }
 
-/// The orders of an ask, one for each part of its result, and the tokens to be read for it.
-/// Refused before any of them is begun when one of them cannot be done.
+/// The orders of an ask, one for each part of its result, and the tokens to be read for it. `None`:
+/// this pair stays undecided, nothing is read. Refused before any of them is begun when one of them
+/// cannot be done.
 pub(super) fn orders(
     words: &Words,
     work: &Work,
     limits: Limits,
-) -> Result<(Vec<Order>, usize), EngineError> {
-    let orders: Vec<Order> = match work {
-        Work::Generate(ask) => vec![answer(words, ask, limits)?],
+) -> Result<(Vec<Option<Order>>, usize), EngineError> {
+    let orders = match work {
+        Work::Generate(ask) => vec![Some(answer(words, ask, limits)?)],
         Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
-            let verdict = |pair| verdict(words, ask, pair, limits);
-            ask.pairs.iter().map(verdict).collect::<Result<_, _>>()?
+            compared(ask, |pair| verdict(words, ask, pair, limits))?
         }
         Work::Judge(ask) if ask.kind() == Kind::Reasoned => {
-            let reason = |pair| reason(words, ask, pair, limits);
-            ask.pairs.iter().map(reason).collect::<Result<_, _>>()?
+            compared(ask, |pair| reason(words, ask, pair, limits))?
         }
         Work::Judge(ask) => return scores(words, ask, limits),
         Work::Embed(ask) => {
-            let vector = |text: &String| vector(words, text, limits);
+            let vector = |text: &String| vector(words, text, limits).map(Some);
             ask.inputs.iter().map(vector).collect::<Result<_, _>>()?
         }
     };
     if orders.is_empty() {
         return Err(EngineError::new(Fault::BadRequest, "there is nothing to do"));
     }
-    let read = orders.iter().map(|order| order.tokens.len()).sum();
+    let read = orders.iter().flatten().map(|order| order.tokens.len()).sum();
     Ok((orders, read))
+}
+
+/// An order for each pair; `None` for one that does not fit the context, so that a candidate of
+/// great length does not silence a judge on the others. Refused where none fits.
+fn compared(
+    ask: &Judge,
+    order: impl Fn(&Pair) -> Result<Order, EngineError>,
+) -> Result<Vec<Option<Order>>, EngineError> {
+    let mut orders = Vec::with_capacity(ask.pairs.len());
+    let mut refused = None;
+    for pair in &ask.pairs {
+        match order(pair) {
+            Err(error) if error.fault == Fault::ContextLength => {
+                orders.push(None);
+                refused = Some(error);
+            }
+            order => orders.push(Some(order?)),
+        }
+    }
+    match refused {
+        Some(error) if orders.iter().all(Option::is_none) => Err(error),
+        _ => Ok(orders),
+    }
 }
 
 fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, EngineError> {
@@ -171,7 +193,11 @@ fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, Engine
 }
 
 /// The conversation counts once: that is how often it is read.
-fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usize), EngineError> {
+fn scores(
+    words: &Words,
+    ask: &Judge,
+    limits: Limits,
+) -> Result<(Vec<Option<Order>>, usize), EngineError> {
     let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
     let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables: "" };
     let prompt = words.prompt(talk, limits.context)?;
@@ -187,7 +213,7 @@ fn scores(words: &Words, ask: &Judge, limits: Limits) -> Result<(Vec<Order>, usi
         // Nothing is asked after the last of them.
         let before = targets.split_last().map_or(&[][..], |(_, before)| before);
         let tokens = [&prompt[..], before].concat();
-        Ok(Order { tokens, next, purpose: Purpose::Score { targets, beyond } })
+        Ok(Some(Order { tokens, next, purpose: Purpose::Score { targets, beyond } }))
     };
     let orders = ask.candidates.iter().map(score).collect::<Result<_, EngineError>>()?;
     Ok((orders, read))

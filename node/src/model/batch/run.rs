@@ -18,7 +18,7 @@ use super::{
     pace::Pace,
     queue::{Decision, Queue},
     schedule::{Budget, Turn, plan},
-    sequence::{Around, News, Sequence},
+    sequence::{Around, News, Part, Sequence},
 };
 use crate::{
     engine::EngineError,
@@ -37,7 +37,8 @@ const ROWS_BYTES: usize = 32 << 20;
 pub(super) struct Prepared {
     pub(super) line: Line,
     pub(super) place: OwnedSemaphorePermit,
-    pub(super) orders: Vec<Order>,
+    /// `None`: nothing is to be done for this part, a pair that stays undecided.
+    pub(super) orders: Vec<Option<Order>>,
     /// Tokens to be read for it.
     pub(super) read: usize,
 }
@@ -122,8 +123,14 @@ impl<'w, D: Decode> Runner<'w, D> {
     fn take(&mut self, prepared: Prepared) {
         let Prepared { line, place, orders, read } = prepared;
         let ask = self.asks.add(line, place, orders.len(), read);
-        let new = |(part, order)| Sequence::new(ask, part, order, self.words);
-        self.queue.push(ask, orders.into_iter().enumerate().map(new));
+        let mut sequences = Vec::with_capacity(orders.len());
+        for (part, order) in orders.into_iter().enumerate() {
+            match order {
+                Some(order) => sequences.push(Sequence::new(ask, part, order, self.words)),
+                None => self.asks.part(ask, part, Part::UNDECIDED),
+            }
+        }
+        self.queue.push(ask, sequences);
     }
 
     /// Everything that happens between two looks at the inbox.

@@ -85,6 +85,11 @@ pub(super) enum Part {
     Vector(Vector),
 }
 
+impl Part {
+    /// A pair of which nothing can be said.
+    pub(super) const UNDECIDED: Self = Self::Verdict { first: 0.5, written: 0 };
+}
+
 /// What a turn brought.
 #[derive(Debug, Default)]
 pub(super) struct News {

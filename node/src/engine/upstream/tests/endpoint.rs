@@ -23,6 +23,12 @@ pub(super) enum Chat {
     /// An event stream whose connection breaks after these bytes.
     Break(Vec<u8>),
     Status(u16, &'static str),
+    /// Answers what is asked in at most so many bytes, and refuses the rest.
+    Fits {
+        bytes: usize,
+        answer: &'static str,
+        refusal: &'static str,
+    },
 }
 
 /// One request as it came.
@@ -83,7 +89,7 @@ async fn answer(
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let seen = read(&mut stream).await?;
-    let path = seen.path.clone();
+    let (path, asked) = (seen.path.clone(), seen.body.to_string().len());
     log.lock().unwrap().push(seen);
     if path == "/v1/models" {
         return whole(&mut stream, models).await;
@@ -91,6 +97,10 @@ async fn answer(
     let hangs = matches!(chat, Chat::Hang(_));
     let (writes, end) = match chat {
         Chat::Status(status, body) => return whole(&mut stream, (status, body)).await,
+        Chat::Fits { bytes, answer, refusal } => {
+            let said = if asked <= bytes { (200, answer) } else { (400, refusal) };
+            return whole(&mut stream, said).await;
+        }
         Chat::Stream(writes) => (writes, &b"0\r\n\r\n"[..]),
         Chat::Hang(write) | Chat::Break(write) => (vec![write], &b""[..]),
     };

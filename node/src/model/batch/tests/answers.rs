@@ -149,6 +149,31 @@ async fn a_verdict_is_a_probability_and_its_order_counts() {
 }
 
 #[tokio::test]
+async fn a_candidate_that_does_not_fit_silences_no_judge_on_the_others() {
+    let (batch, steps) = start(1000, &Options { cache_bytes: 200 * 100, ..options() });
+    let long = LETTERS.repeat(80);
+    let of = |first, second| Pair { first, second };
+    for kind in [Kind::Pairwise, Kind::Reasoned] {
+        let judge = |pairs: &[Pair]| Judge {
+            pairs: pairs.to_vec(),
+            kind: kind.into(),
+            ..likelihood("abc", &["a", &long, "lok"])
+        };
+        let mixed = judge(&[of(1, 0), of(0, 2), of(2, 1), of(2, 0)]);
+        let alone = batch.judge(judge(&[of(0, 2), of(2, 0)])).await.unwrap();
+        let ballot = batch.judge(mixed.clone()).await.unwrap();
+        assert!(ballot.check(&mixed).is_ok());
+        let (one, other) = (alone.verdicts[0], alone.verdicts[1]);
+        assert_eq!(ballot.verdicts, [0.5, one, 0.5, other], "{kind:?}");
+        assert_eq!(ballot.prompt_tokens, alone.prompt_tokens, "only what is read counts");
+        let before = steps.seen().len();
+        let error = batch.judge(judge(&[of(0, 1), of(1, 2)])).await.unwrap_err();
+        assert_eq!(error.fault, Fault::ContextLength, "{kind:?}");
+        assert_eq!(steps.seen().len(), before, "refused before work");
+    }
+}
+
+#[tokio::test]
 async fn a_verdict_follows_its_critique_which_is_no_longer_than_allowed() {
     let (batch, _) = start(1000, &Options { cache_bytes: 200 * 100, ..options() });
     let pairs = vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }];
