@@ -228,7 +228,7 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         };
         let counts = burn::Metrics::new()?;
         counts.register(registry)?;
-        let load = move || burn::open(&files, &options, counts);
+        let load = move || burn::open(files, &options, counts);
         let loaded = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
     }

@@ -34,6 +34,7 @@ pub use isa::{Isa, isa};
 pub use kv::{KvFormat, KvPool, PAGE};
 pub use linear::{Output, linear};
 pub use matrix::{Block, Format, Matrix, SuperBlock};
+pub use memory::give_back;
 pub use norm::{rms_norm, rms_norm_in_place};
 pub use pool::Pool;
 pub use rope::{Rope, rope};

@@ -122,7 +122,7 @@ impl Options {
 ///
 /// # Errors
 /// When the files are no model that can be served, in one line.
-pub fn open(files: &Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
+pub fn open(files: Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
     let Loaded { decoder, words, card } = Loaded::open(files, options)?;
     let how = (&options.batch(), options.judges);
     Local::start(decoder, words, card, how, metrics).map_err(LoadError::Thread)

@@ -157,6 +157,18 @@ impl Files {
         }
     }
 
+    /// Gives back the memory of a GGUF file's words once the tokenizer and the template have them;
+    /// other holders of this opened file keep them.
+    pub(crate) fn forget_words(&mut self) {
+        if let Place::Gguf { opened, .. } = &mut self.place
+            && let Some(gguf) = Arc::get_mut(opened)
+        {
+            gguf.forget_words();
+        }
+        self.forget();
+        shoal_kernel::give_back();
+    }
+
     /// Gives back the memory of what was read of a GGUF file, once its weights are packed: pages at the
     /// ends of its tensors, and its metadata.
     pub(crate) fn forget(&self) {

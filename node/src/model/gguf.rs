@@ -78,6 +78,13 @@ impl Gguf {
         self.metadata.text("general.architecture").unwrap_or_default()
     }
 
+    /// Drops the lists of the vocabulary, which are most of what a file says of itself.
+    pub(crate) fn forget_words(&mut self) {
+        for list in ["tokens", "merges", "scores", "token_type"] {
+            self.metadata.forget(&format!("tokenizer.ggml.{list}"));
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }

@@ -80,7 +80,7 @@ impl fmt::Display for Report {
 pub fn measure(found: &Found, options: &Options) -> Result<Report, BenchError> {
     let begun = Instant::now();
     let Loaded { mut decoder, card, .. } =
-        Loaded::open(&Files::found(found)?, &options.without_talk())?;
+        Loaded::open(Files::found(found)?, &options.without_talk())?;
     let load = begun.elapsed().as_secs_f64();
     let peak_rss = peak_rss();
     let decoder = &mut *decoder;

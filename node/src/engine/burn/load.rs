@@ -37,14 +37,16 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Reads everything and packs the weights; a thread beside it finds the digest.
-    pub(super) fn open(files: &Files, options: &Options) -> Result<Self, LoadError> {
+    pub(super) fn open(mut files: Files, options: &Options) -> Result<Self, LoadError> {
         // A folder without weights is no model at all: say that first.
         files.weights()?;
-        let shape = shape_of(files, options.context)?;
+        let shape = shape_of(&files, options.context)?;
         // Before the weights, not beside them: what building a large vocabulary takes for a moment
         // would be on top of them.
-        let tokenizer = Tokenizer::read(files, shape.vocab)?;
-        let template = Template::read(files, &options.template)?;
+        let tokenizer = Tokenizer::read(&files, shape.vocab)?;
+        let template = Template::read(&files, &options.template)?;
+        files.forget_words();
+        let files = &files;
         let digest = Digest::begin(files)?;
         let card = card(files, options, &shape)?;
         let tensors = Weights::open(files)?.with_adapters(&options.adapters)?;

@@ -57,7 +57,7 @@ pub fn write(
     count: usize,
     folder: &Path,
 ) -> Result<(), LogitsError> {
-    let Loaded { mut decoder, words, .. } = Loaded::open(&Files::found(found)?, options)?;
+    let Loaded { mut decoder, words, .. } = Loaded::open(Files::found(found)?, options)?;
     let failed = |error| LogitsError::Write(folder.display().to_string(), error);
     let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(failed);
     let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);

@@ -59,7 +59,7 @@ pub fn measure(
     text: &str,
 ) -> Result<Row, RoundingError> {
     let files = Files::found(found)?;
-    let of = |quant| Loaded::open(&files, &Options { quant, ..options.without_talk() });
+    let of = |quant| Loaded::open(files.clone(), &Options { quant, ..options.without_talk() });
     let (mut model, mut reference) = (of(quant)?, of(Quant::None)?);
     let tokens = model.words.tokenizer.encode(text).filter(|tokens| tokens.len() > 1);
     let tokens = tokens.ok_or(RoundingError::Text)?;

@@ -20,7 +20,8 @@ fn load(context: usize, kept: Kept) -> Local {
 }
 
 fn serve(files: &Files) -> Local {
-    open(files, &Options { slots: 2, ..Options::default() }, Metrics::new().unwrap()).unwrap()
+    open(files.clone(), &Options { slots: 2, ..Options::default() }, Metrics::new().unwrap())
+        .unwrap()
 }
 
 fn said(text: &str) -> Vec<ChatMessage> {
@@ -126,7 +127,7 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
     let candidate = LETTERS.repeat(40);
     let score = judged(&serve(&files), "abc", &["x", &candidate]).await.unwrap().scores[1];
 
-    let words = load::Loaded::open(&files, &Options::default()).unwrap().words;
+    let words = load::Loaded::open(files.clone(), &Options::default()).unwrap().words;
     let talk = Talk { messages: &said("abc"), prompt: None, tools: None, variables: "" };
     let prompt = words.prompt(talk, 1024).unwrap();
     let tokens = words.candidate(&candidate).unwrap();

@@ -41,6 +41,10 @@ impl Metadata {
         Ok(Self(values))
     }
 
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }

@@ -58,6 +58,19 @@ fn what_the_gguf_package_writes_is_read() {
 }
 
 #[test]
+fn a_vocabulary_can_be_forgotten_and_nothing_else_is() {
+    let mut gguf = parse(TINY).unwrap();
+    let keys = |gguf: &Gguf| gguf.metadata().keys().map(str::to_owned).collect::<Vec<_>>();
+    let before = keys(&gguf);
+    gguf.forget_words();
+    let after = keys(&gguf);
+    let lost: Vec<_> = before.iter().filter(|key| !after.contains(key)).collect();
+    let lists = ["scores", "token_type", "tokens"];
+    assert_eq!(lost, lists.map(|list| format!("tokenizer.ggml.{list}")).each_ref());
+    assert!(gguf.config().is_ok(), "the shape needs none of it");
+}
+
+#[test]
 fn what_is_no_whole_gguf_file_is_refused_with_what_is_wrong() {
     assert_eq!(
         complaint(b"PK\x03\x04 a zip"),

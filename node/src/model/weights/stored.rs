@@ -61,6 +61,9 @@ enum Whole {
 /// Bytes that are read before their pages are given back: few calls, little memory.
 const KEPT: usize = 1 << 20;
 
+/// What [`Bytes::forget`] leaves at the ends of a range at most: one of its pages.
+const ENDS: usize = 1 << 16;
+
 impl Stored {
     /// How it is packed.
     pub(super) fn format(&self, quant: Quant) -> Format {
@@ -104,7 +107,10 @@ impl Stored {
                 self.row(rows.start + row, out)
             })?,
         };
-        self.bytes.forget(self.row_place(rows.start).start..self.row_place(rows.end).start);
+        let (start, end) = (self.row_place(rows.start).start, self.row_place(rows.end).start);
+        // The pages at its ends too: of hundreds of tensors they are many, and a neighbour that is
+        // not packed yet reads its own again.
+        self.bytes.forget(start.saturating_sub(ENDS)..end.saturating_add(ENDS));
         Ok(matrix)
     }
 

@@ -280,7 +280,7 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
         let files = Files::bundled(name).unwrap();
         let (old, Loaded { mut decoder, words, .. }) =
-            (trained::open(&files).unwrap(), Loaded::open(&files, &Options::default()).unwrap());
+            (trained::open(&files).unwrap(), Loaded::open(files, &Options::default()).unwrap());
         let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
         let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
         let mut tokens = words.prompt(talk, decoder.context()).unwrap();

@@ -12,7 +12,7 @@ use crate::{
 
 fn complaint(folder: &TempDir) -> String {
     let files = Files::folder(folder.path()).unwrap();
-    let error = Loaded::open(&files, &Options::default()).err().unwrap().to_string();
+    let error = Loaded::open(files, &Options::default()).err().unwrap().to_string();
     assert!(!error.contains('\n'), "one line: {error}");
     error.replace(&folder.path().canonicalize().unwrap().display().to_string(), "DIR")
 }
@@ -114,12 +114,12 @@ fn an_unknown_bundled_name_lists_the_known_ones() {
 fn the_card_speaks_for_the_model() {
     let folder = tiny(64, Kept::F32);
     let files = Files::folder(folder.path()).unwrap();
-    let says = || Loaded::open(&files, &Options::default()).unwrap().card.description;
+    let says = || Loaded::open(files.clone(), &Options::default()).unwrap().card.description;
     assert_eq!(says(), "A llama model of 0.0 million parameters.");
     put(&folder, "card.json", &json!({ "description": "Knows little." }));
     assert_eq!(says(), "Knows little.");
     put(&folder, "card.json", &json!({ "tags": ["tides", 7, "t".repeat(33), "code"] }));
-    let tags = |options: &Options| Loaded::open(&files, options).unwrap().card.tags;
+    let tags = |options: &Options| Loaded::open(files.clone(), options).unwrap().card.tags;
     assert_eq!(tags(&Options::default()), ["tides", "code"]);
     let owner = Options { tags: vec!["math".to_owned()], ..Options::default() };
     assert_eq!(tags(&owner), ["math"]);
