@@ -106,7 +106,7 @@ impl Call<'_> {
         let share = Share::new(out);
         let pieces = self.pieces();
         let slabs = &*slabs;
-        self.pool.chunks(pieces.len(), 1, |range| {
+        self.pool.chunks(pieces.len(), self.pool.share(pieces.len()), |range| {
             for piece in &pieces[range] {
                 let span = &self.spans[piece.span];
                 dispatch(

@@ -61,6 +61,14 @@ impl Pool {
         self.isa
     }
 
+    /// How many of `len` pieces a thread takes at a time: few enough that none is left with much more
+    /// than another, and enough that threads seldom ask at once, which takes a cache line from one
+    /// core to the other.
+    pub(crate) fn share(&self, len: usize) -> usize {
+        const TAKES: usize = 4;
+        len.div_ceil(self.threads * TAKES).max(1)
+    }
+
     /// Calls `job` for ranges of up to `size` that together are `0..len`, each once, on whichever
     /// thread is free, and returns when all have ended. A panic in one is raised here then.
     pub fn chunks<F: Fn(Range<usize>) + Sync>(&self, len: usize, size: usize, job: F) {

@@ -40,15 +40,16 @@ struct Piece {
 }
 
 pub(super) fn append<E: Element>(call: &Call<'_>, slabs: &mut [Slab<E>]) {
-    /// Below so many values, another thread takes longer to be told than to do it.
-    const ALONE: usize = 1 << 13;
+    /// Below so many values, another thread takes longer to be told than to do it. Few: each value
+    /// of a key lies in a cache line of its own.
+    const ALONE: usize = 1 << 9;
     let mut pieces = Vec::new();
     for (index, span) in call.spans.iter().enumerate() {
         pieces.extend(written(span).map(|page| Piece { span: index, page }));
     }
     let shares: Vec<Share<'_, E>> =
         slabs.iter_mut().map(|slab| Share::new(slab.values_mut())).collect();
-    let size = if call.k.len() < ALONE { usize::MAX } else { 1 };
+    let size = if call.k.len() < ALONE { usize::MAX } else { call.pool.share(pieces.len()) };
     call.pool.chunks(pieces.len(), size, |range| {
         for piece in &pieces[range] {
             dispatch(call.pool.isa(), Append { call, piece, shares: &shares });

@@ -135,6 +135,7 @@ impl<E: Element> Rows<'_, E> {
         from..from + self.shape.dim
     }
 
+    #[inline(always)]
     fn begin(&self, running: &mut Running) {
         let queries = self.queries();
         running.queries.clear();
@@ -150,6 +151,7 @@ impl<E: Element> Rows<'_, E> {
         running.values.resize(queries * self.layout.value_vectors(), [0.0; 16]);
     }
 
+    #[inline(always)]
     fn end(&self, running: &Running) {
         let vectors = self.layout.value_vectors();
         for query in 0..self.queries() {
