@@ -47,7 +47,7 @@ check: ## format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-# DOCS_RS keeps a dependency of cuda's from fetching a whole LLVM, which only running it needs.
+# DOCS_RS keeps a dependency of cuda's from fetching a whole LLVM, which compiling alone does not need.
 check-devices: ## compiles the node for other devices than the processor, in a target folder of its own: many minutes
 	for device in $(or $(DEVICES),wgpu cuda metal); do \
 	    DOCS_RS=1 CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 \

@@ -61,6 +61,31 @@ fn check_pairs(ask: &Judge) -> Result<(), EngineError> {
     Err(EngineError::new(Fault::BadRequest, rule))
 }
 
+/// The verdict on a pair of which a judge can say nothing.
+pub(crate) const UNDECIDED: f64 = 0.5;
+
+/// What became of the pairs: `None` for one that does not fit the judge's context, so that a candidate
+/// of great length does not silence it on the others. Refused where none fits, and at any other
+/// error.
+pub(crate) fn fitting<T>(
+    pairs: impl IntoIterator<Item = Result<T, EngineError>>,
+) -> Result<Vec<Option<T>>, EngineError> {
+    let (mut fits, mut refused) = (Vec::new(), None);
+    for pair in pairs {
+        match pair {
+            Err(error) if error.fault == Fault::ContextLength => {
+                fits.push(None);
+                refused = Some(error);
+            }
+            pair => fits.push(Some(pair?)),
+        }
+    }
+    match refused {
+        Some(error) if fits.iter().all(Option::is_none) => Err(error),
+        _ => Ok(fits),
+    }
+}
+
 /// The engine's ballot on a checked ask, checked in its turn.
 pub async fn ballot(ask: Judge, engine: &dyn Engine) -> Result<Ballot, EngineError> {
     let (kind, candidates, pairs) = (ask.kind(), ask.candidates.len(), ask.pairs.len());

@@ -195,12 +195,8 @@ async fn fail(sender: Sender, error: EngineError) -> Outcome {
 }
 
 /// Says the last word of a stream.
-async fn tell(mut sender: Sender, last: &Message, outcome: Outcome) -> Outcome {
-    let told = timeout(UNREAD, async {
-        sender.send(last).await?;
-        sender.finish().await
-    });
-    match told.await {
+async fn tell(sender: Sender, last: &Message, outcome: Outcome) -> Outcome {
+    match timeout(UNREAD, sender.send_last(last)).await {
         Ok(Ok(())) => outcome,
         Ok(Err(_)) | Err(_) => Outcome::Cancelled,
     }

@@ -104,6 +104,16 @@ impl Sender {
         }
     }
 
+    /// The last message, and [`Self::finish`]. Wait for it before the link is closed, which discards
+    /// what is still on its way.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn send_last(mut self, message: &Message) -> Result<(), WireError> {
+        self.send(message).await?;
+        self.finish().await
+    }
+
     /// Resolves when the peer no longer wants to receive (it dropped or reset the stream, or the
     /// link is gone). May be waited for again and again.
     pub async fn cancelled(&mut self) {

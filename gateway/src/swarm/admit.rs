@@ -258,10 +258,10 @@ async fn in_time<T>(
     timeout(step, work).await.unwrap_or_else(|_| Err(refused(Reason::Protocol, "not in time")))
 }
 
-/// Says no and waits until the node has heard it: closing a link discards what is on its way.
+/// Says no and waits until the node has heard it.
 async fn tell(
     link: &Arc<dyn Link>,
-    mut control: Stream,
+    control: Stream,
     reason: Reason,
     message: &str,
     step: Duration,
@@ -271,11 +271,9 @@ async fn tell(
         _ => 0,
     };
     let refusal = Refusal { reason: reason.into(), message: message.to_owned(), retry_ms };
-    let said = async {
-        control.sender.send(&Message::Refusal(refusal)).await?;
-        control.sender.finish().await
-    };
-    if timeout(step, said).await.is_ok_and(|said| said.is_ok()) {
+    let refusal = Message::Refusal(refusal);
+    let said = timeout(step, control.sender.send_last(&refusal)).await;
+    if said.is_ok_and(|said| said.is_ok()) {
         let _ = timeout(Duration::from_secs(1), link.closed()).await;
     }
 }

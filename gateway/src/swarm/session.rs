@@ -2,11 +2,7 @@
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
-use shoal_proto::{
-    Message, Stream, WireError,
-    goodbye::Goodbye,
-    link::{Receiver, Sender},
-};
+use shoal_proto::{Message, Stream, WireError, goodbye::Goodbye, link::Receiver};
 use tokio::time::timeout;
 
 use super::{
@@ -66,19 +62,13 @@ pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
     };
     if matches!(leave, Leave::Shutdown | Leave::Unfit) {
         let goodbye = Goodbye { reason: leave.label().to_owned() };
-        let _ = timeout(FAREWELL, say_last(sender, goodbye)).await;
+        let _ = timeout(FAREWELL, sender.send_last(&Message::Goodbye(goodbye))).await;
     }
     swarm.0.book.close(seat.id).await;
     if let Some(membership) = membership {
         membership.leave(leave);
     }
     leave
-}
-
-/// Returns when the node has it: closing a link discards what it has not sent yet.
-async fn say_last(mut control: Sender, goodbye: Goodbye) -> Result<(), WireError> {
-    control.send(&Message::Goodbye(goodbye)).await?;
-    control.finish().await
 }
 
 /// Examined, seated, and then examined as a judge for as long as it is here.

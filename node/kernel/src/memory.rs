@@ -1,5 +1,5 @@
 //! Memory for weights: they are read from end to end for every token, and with pages of 4 KiB the
-//! processor looks up a page for every 64 cache lines. And the memory of what is not needed any more.
+//! processor looks up a page for every 64 cache lines. And memory that nobody needs any more.
 #![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "advice to the system"))]
 
 use crate::simd::Line;

@@ -15,6 +15,9 @@ pub(crate) enum Bytes {
 }
 
 impl Bytes {
+    /// The largest page in use: what is dropped is whole with any smaller one too.
+    pub(crate) const PAGE: usize = 1 << 16;
+
     /// Maps a file. It costs no memory but for the pages that are read, and those until
     /// [`Self::forget`].
     pub(crate) fn map(path: &Path) -> io::Result<Self> {
@@ -39,10 +42,8 @@ impl Bytes {
     pub(crate) fn forget(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Self::Mapped(map) = self {
-            /// The largest page in use: what is dropped is whole with any smaller one too.
-            const PAGE: usize = 1 << 16;
-            let start = range.start.next_multiple_of(PAGE);
-            let end = range.end.min(map.len()) / PAGE * PAGE;
+            let start = range.start.next_multiple_of(Self::PAGE);
+            let end = range.end.min(map.len()) / Self::PAGE * Self::PAGE;
             if start < end {
                 #[expect(unsafe_code, reason = "the advice that drops pages is marked unsafe")]
                 // SAFETY: dropping pages of a private map loses what was written to them. This one

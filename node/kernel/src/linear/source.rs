@@ -13,8 +13,8 @@ pub(super) trait Source {
     /// Asks for what will be read later.
     #[inline(always)]
     fn ahead<S: Simd, const P: usize>(s: S, lines: [&[Line]; P]) {
-        /// 4 KiB ahead. Measured, Q4_K at one and at eight tokens: 16 KiB is 10 and 14 % slower (what
-        /// is asked for so early is pushed out of the first-level cache again), 2 KiB 7 and 6 %.
+        /// 4 KiB ahead. Measured, Q4_K at one and at eight tokens: with 16 KiB it is 9 and 12 % slower,
+        /// with 2 KiB 7 and 6. Probably what is asked for earlier is pushed out again.
         const AHEAD: usize = 64;
         for lines in lines {
             for line in lines {

@@ -11,7 +11,10 @@ use shoal_proto::{
 use tokio::time::timeout;
 
 use super::{FIRST_BYTE, Line};
-use crate::{engine::EngineError, judge::question};
+use crate::{
+    engine::EngineError,
+    judge::{UNDECIDED, fitting, question},
+};
 
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
@@ -25,10 +28,9 @@ const LETTER: f64 = 0.8;
 
 impl Line {
     /// One request for each pair, one after the other. Dropping the future ends the one under way.
-    /// A pair that is too long for the model stays undecided; refused where all of them are.
     pub(super) async fn ballot(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let mut ballot = Ballot::default();
-        let mut too_long = Vec::new();
+        let mut verdicts = Vec::with_capacity(ask.pairs.len());
         for pair in &ask.pairs {
             let reasoned = ask.kind() == Kind::Reasoned;
             let prompt = if reasoned { question::critique } else { question::of };
@@ -37,18 +39,14 @@ impl Line {
             let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
             let reply = match self.reply(reply).await {
                 Err(error) if error.fault == Fault::ContextLength => {
-                    ballot.verdicts.push(0.5);
-                    too_long.push(error);
+                    verdicts.push(Err(error));
                     continue;
                 }
                 reply => reply?,
             };
             let verdict = if reasoned { Some(ruling(&reply)) } else { read(&reply) };
-            ballot.verdicts.push(
-                verdict.ok_or_else(|| {
-                    EngineError::new(Fault::Engine, "the upstream gave no verdict")
-                })?,
-            );
+            let none = || EngineError::new(Fault::Engine, "the upstream gave no verdict");
+            verdicts.push(Ok(verdict.ok_or_else(none)?));
             let tokens = |name| reply.pointer(name).and_then(Value::as_u64).unwrap_or(0);
             let sum = |so_far: u32, name| {
                 so_far.saturating_add(u32::try_from(tokens(name)).unwrap_or(u32::MAX))
@@ -56,10 +54,9 @@ impl Line {
             ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
             ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
         }
-        match too_long.pop() {
-            Some(error) if too_long.len() + 1 == ask.pairs.len() => Err(error),
-            _ => Ok(ballot),
-        }
+        let verdicts = fitting(verdicts)?.into_iter();
+        ballot.verdicts = verdicts.map(|verdict| verdict.unwrap_or(UNDECIDED)).collect();
+        Ok(ballot)
     }
 
     fn letter(&self, prompt: String) -> Value {

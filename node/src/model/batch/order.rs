@@ -12,7 +12,7 @@ use shoal_proto::{
 
 use crate::{
     engine::EngineError,
-    judge::question,
+    judge::{fitting, question},
     model::{
         grammar::Constraint,
         tools::CallParser,
@@ -110,10 +110,10 @@ pub(super) fn orders(
     let orders = match work {
         Work::Generate(ask) => vec![Some(answer(words, ask, limits)?)],
         Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
-            compared(ask, |pair| verdict(words, ask, pair, limits))?
+            fitting(ask.pairs.iter().map(|pair| verdict(words, ask, pair, limits)))?
         }
         Work::Judge(ask) if ask.kind() == Kind::Reasoned => {
-            compared(ask, |pair| reason(words, ask, pair, limits))?
+            fitting(ask.pairs.iter().map(|pair| reason(words, ask, pair, limits)))?
         }
         Work::Judge(ask) => return scores(words, ask, limits),
         Work::Embed(ask) => {
@@ -126,29 +126,6 @@ pub(super) fn orders(
     }
     let read = orders.iter().flatten().map(|order| order.tokens.len()).sum();
     Ok((orders, read))
-}
-
-/// An order for each pair; `None` for one that does not fit the context, so that a candidate of
-/// great length does not silence a judge on the others. Refused where none fits.
-fn compared(
-    ask: &Judge,
-    order: impl Fn(&Pair) -> Result<Order, EngineError>,
-) -> Result<Vec<Option<Order>>, EngineError> {
-    let mut orders = Vec::with_capacity(ask.pairs.len());
-    let mut refused = None;
-    for pair in &ask.pairs {
-        match order(pair) {
-            Err(error) if error.fault == Fault::ContextLength => {
-                orders.push(None);
-                refused = Some(error);
-            }
-            order => orders.push(Some(order?)),
-        }
-    }
-    match refused {
-        Some(error) if orders.iter().all(Option::is_none) => Err(error),
-        _ => Ok(orders),
-    }
 }
 
 fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, EngineError> {

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     engine::EngineError,
+    judge::UNDECIDED,
     model::{
         step::{Broken, PAGE, Span, Want},
         words::Words,
@@ -87,7 +88,7 @@ pub(super) enum Part {
 
 impl Part {
     /// A pair of which nothing can be said.
-    pub(super) const UNDECIDED: Self = Self::Verdict { first: 0.5, written: 0 };
+    pub(super) const UNDECIDED: Self = Self::Verdict { first: UNDECIDED, written: 0 };
 }
 
 /// What a turn brought.

@@ -61,9 +61,6 @@ enum Whole {
 /// Bytes that are read before their pages are given back: few calls, little memory.
 const KEPT: usize = 1 << 20;
 
-/// What [`Bytes::forget`] leaves at the ends of a range at most: one of its pages.
-const ENDS: usize = 1 << 16;
-
 impl Stored {
     /// How it is packed.
     pub(super) fn format(&self, quant: Quant) -> Format {
@@ -110,7 +107,7 @@ impl Stored {
         let (start, end) = (self.row_place(rows.start).start, self.row_place(rows.end).start);
         // The pages at its ends too: of hundreds of tensors they are many, and a neighbour that is
         // not packed yet reads its own again.
-        self.bytes.forget(start.saturating_sub(ENDS)..end.saturating_add(ENDS));
+        self.bytes.forget(start.saturating_sub(Bytes::PAGE)..end.saturating_add(Bytes::PAGE));
         Ok(matrix)
     }
 
