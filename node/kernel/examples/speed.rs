@@ -8,7 +8,7 @@
 
 use std::{convert::Infallible, hint::black_box, time::Instant};
 
-use shoal_kernel::{Format, Matrix, Output, Pool, linear};
+use shoal_kernel::{Format, Matrix, Output, Pool, linear, memory_bandwidth};
 
 /// A decoder's products.
 struct Shape {
@@ -51,7 +51,7 @@ type Layer = [Vec<Matrix>; 4];
 fn main() {
     let threads = option("threads").and_then(|n| n.parse().ok()).unwrap_or(2);
     let pool = Pool::new(threads);
-    let bandwidth = read_bandwidth(&pool);
+    let bandwidth = memory_bandwidth(&pool) / 1e9;
     println!("{pool:?}; memory reads at {bandwidth:.1} GB/s");
     let tokens: Vec<usize> = option("tokens")
         .unwrap_or_else(|| "1,4,8,256".into())
@@ -83,25 +83,6 @@ const FORMATS: [(&str, Format); 8] = [
 fn option(name: &str) -> Option<String> {
     let mut arguments = std::env::args().skip_while(|argument| *argument != format!("--{name}"));
     arguments.nth(1)
-}
-
-/// GB/s, best of some, that all threads together read from 512 MiB.
-fn read_bandwidth(pool: &Pool) -> f64 {
-    let memory = vec![1u64; 64 << 20];
-    let best = (0..5).map(|_| {
-        let start = clock(pool);
-        pool.chunks(memory.len(), 1 << 17, |range| {
-            let mut sums = [0u64; 32];
-            for values in memory.get(range).unwrap_or_default().as_chunks::<32>().0 {
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum = sum.wrapping_add(*value);
-                }
-            }
-            black_box(sums);
-        });
-        clock(pool) - start
-    });
-    size_of_val(memory.as_slice()) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
 }
 
 /// Seconds on some clock: with one thread its own time on a core, where the system counts it, so

@@ -15,6 +15,7 @@ mod error;
 mod pool;
 mod share;
 mod memory;
+mod bandwidth;
 mod isa;
 mod simd;
 mod math;
@@ -28,6 +29,7 @@ mod kv;
 mod attend;
 
 pub use attend::{AttentionShape, Span, attend};
+pub use bandwidth::memory_bandwidth;
 pub use error::Error;
 pub use gated::{Activation, gated};
 pub use isa::{Isa, isa};

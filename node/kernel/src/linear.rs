@@ -26,6 +26,7 @@ use crate::{
     simd::Simd,
 };
 use activations::{Activations, activations};
+pub(crate) use source::AHEAD;
 
 /// A product of the shared input, and where it goes.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
 
-use std::{collections::BTreeMap, fmt, fs, hint::black_box, thread, time::Instant};
+use std::{collections::BTreeMap, fmt, fs, hint::black_box, num::NonZero, thread, time::Instant};
 
 use serde::Serialize;
+use shoal_kernel::{Pool, memory_bandwidth};
 
 use super::{Files, LoadError, Options, load::Loaded};
 use crate::{
@@ -103,12 +104,16 @@ pub fn measure(found: &Found, options: &Options) -> Result<Report, BenchError> {
     for (streams, steps) in STREAMS {
         decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
     }
+    let threads = match options.threads {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        threads => threads,
+    };
     Ok(Report {
         model: card.name,
         parameters: card.parameters,
         prefill: read,
         decode,
-        memory_bandwidth: memory_bandwidth(options.threads),
+        memory_bandwidth: memory_bandwidth(&Pool::new(threads)),
         weight_bytes: decoder.weight_bytes(),
         peak_rss,
         load,
@@ -152,27 +157,6 @@ fn written(
 fn tokens(vocab: usize, count: usize) -> Vec<u32> {
     let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
     (0..count).map(token).collect()
-}
-
-/// Bytes a second that so many threads (0: all cores) read from memory far larger than any cache:
-/// the best of three.
-fn memory_bandwidth(threads: usize) -> f64 {
-    const WORDS: usize = 1 << 25;
-    let threads = match threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let memory = vec![1u64; WORDS];
-    let once = || {
-        let begun = Instant::now();
-        thread::scope(|scope| {
-            for part in memory.chunks(WORDS.div_ceil(threads)) {
-                scope.spawn(|| black_box(part.iter().fold(0u64, |sum, x| sum.wrapping_add(*x))));
-            }
-        });
-        (WORDS * size_of::<u64>()) as f64 / begun.elapsed().as_secs_f64()
-    };
-    (0..3).map(|_| once()).fold(0.0, f64::max)
 }
 
 /// Linux's own account of the most memory that this program had.
