@@ -8,7 +8,7 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check check-devices eval train help
+.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check check-devices test-devices eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ check-devices: ## compiles the node for other devices than the processor, in a t
 	    DOCS_RS=1 CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 \
 	        $(CARGO) check --package shoal-node --features $$device || exit 1; \
 	done
+
+# What is not ours is compiled without optimisation: that takes half the time, and the tests are of
+# tiny models. Without a device of the kind they say that they left it out.
+test-devices: ## the models' code on devices that are found here, for wgpu a software one such as Mesa's lavapipe too: many minutes
+	CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) test --package shoal-node --lib \
+	    --features $(or $(DEVICES),wgpu) --config 'profile.dev.package."*".opt-level=0' \
+	    --config 'profile.dev.package.aws-lc-sys.opt-level=3' -- devices --nocapture
 
 eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
 	$(BIN)/shoal-eval --start $(EVAL)

@@ -6,7 +6,7 @@
 //! tokens a second. Weights are random; the times are medians.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
-use std::{convert::Infallible, hint::black_box, time::Instant};
+use std::{convert::Infallible, time::Instant};
 
 use shoal_kernel::{Format, Matrix, Output, Pool, linear, memory_bandwidth};
 

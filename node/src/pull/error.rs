@@ -6,8 +6,8 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     #[error(
-        "no model {model}: neither a folder nor a .gguf file, nor in the catalogue ({known}), nor a \
-         hub id like org/name"
+        "no model {model}: neither bundled:NAME nor a folder nor a .gguf file, nor in the catalogue \
+         ({known}), nor a hub id like org/name; `shoal-node models` lists what has a name"
     )]
     Unknown { model: String, known: String },
     #[error("{path}: no such file or folder", path = path.display())]

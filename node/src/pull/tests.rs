@@ -143,7 +143,7 @@ async fn what_is_no_model_is_named_with_the_way_out() {
     for (model, expected) in [
         (
             "llama",
-            "no model llama: neither a folder nor a .gguf file, nor in the catalogue (smollm2",
+            "no model llama: neither bundled:NAME nor a folder nor a .gguf file, nor in the catalogue (smollm2",
         ),
         ("./nowhere/model", "./nowhere/model: no such file or folder"),
         ("/nowhere/x.gguf", "/nowhere/x.gguf: no such file or folder"),

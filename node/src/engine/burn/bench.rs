@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, hint::black_box, num::NonZero, thread,
 use serde::Serialize;
 use shoal_kernel::{Pool, memory_bandwidth};
 
-use super::{Files, LoadError, Options, load::Loaded};
+use super::{DeviceKind, Files, LoadError, Options, load::Loaded};
 use crate::{
     model::step::{Broken, Decode, PAGE, Span, Want},
     pull::Found,
@@ -27,8 +27,9 @@ pub struct Report {
     pub prefill: f64,
     /// Written, of all streams together, by their number.
     pub decode: BTreeMap<usize, f64>,
-    /// Bytes a second that all threads together read from memory.
-    pub memory_bandwidth: f64,
+    /// Bytes a second that all threads together read from memory; `None` on another device than the
+    /// processor, whose memory nobody measures.
+    pub memory_bandwidth: Option<f64>,
     /// Bytes of weights that a step reads.
     pub weight_bytes: u64,
     /// Most memory that the program had, in bytes; 0 where the system does not say.
@@ -58,12 +59,12 @@ impl fmt::Display for Report {
             writeln!(f, "  decode     {rate:>9.1} tokens/s ({streams} {noun})")?;
         }
         let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
-        let (read, memory) = (read / 1e9, self.memory_bandwidth / 1e9);
-        let share = 100.0 * read / memory.max(1e-9);
-        writeln!(
-            f,
-            "  bandwidth  {read:>9.1} GB/s of weights at one stream, of {memory:.1} GB/s that memory gives ({share:.0} %)"
-        )?;
+        write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
+        if let Some(memory) = self.memory_bandwidth {
+            let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
+            write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+        }
+        writeln!(f)?;
         writeln!(
             f,
             "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
@@ -104,16 +105,12 @@ pub fn measure(found: &Found, options: &Options) -> Result<Report, BenchError> {
     for (streams, steps) in STREAMS {
         decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
     }
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, NonZero::get),
-        threads => threads,
-    };
     Ok(Report {
         model: card.name,
         parameters: card.parameters,
         prefill: read,
         decode,
-        memory_bandwidth: memory_bandwidth(&Pool::new(threads)),
+        memory_bandwidth: (options.device == DeviceKind::Cpu).then(|| memory(options.threads)),
         weight_bytes: decoder.weight_bytes(),
         peak_rss,
         load,
@@ -157,6 +154,12 @@ fn written(
 fn tokens(vocab: usize, count: usize) -> Vec<u32> {
     let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
     (0..count).map(token).collect()
+}
+
+/// What so many threads (0: all cores) read from memory in a second.
+fn memory(threads: usize) -> f64 {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    memory_bandwidth(&Pool::new(if threads == 0 { cores() } else { threads }))
 }
 
 /// Linux's own account of the most memory that this program had.

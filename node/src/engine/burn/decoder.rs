@@ -34,10 +34,8 @@ trait Operations: Send + 'static {
     /// Queries, keys and values.
     type Qkv;
 
-    /// Bytes of weights that a step of one token reads; 0 where nobody counts them.
-    fn weight_bytes(&self) -> u64 {
-        0
-    }
+    /// Bytes of weights that a step of one token reads.
+    fn weight_bytes(&self) -> u64;
     /// Makes pages `0..pages` usable.
     fn reserve(&mut self, pages: usize);
     /// Bytes of one page over all layers.

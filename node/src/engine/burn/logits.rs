@@ -2,7 +2,7 @@
 //! comes next, the likeliest answer. `node/tests/real` compares it with llama.cpp.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufWriter, Write as _},
     path::Path,
 };
@@ -57,10 +57,12 @@ pub fn write(
     count: usize,
     folder: &Path,
 ) -> Result<(), LogitsError> {
-    let Loaded { mut decoder, words, .. } = Loaded::open(Files::found(found)?, options)?;
+    // First: a model takes its time to load.
     let failed = |error| LogitsError::Write(folder.display().to_string(), error);
+    fs::create_dir_all(folder).map_err(failed)?;
     let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(failed);
     let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);
+    let Loaded { mut decoder, words, .. } = Loaded::open(Files::found(found)?, options)?;
     for prompt in prompts {
         let messages = [ChatMessage::new("user", prompt)];
         let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };

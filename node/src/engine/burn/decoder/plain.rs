@@ -31,6 +31,7 @@ pub(super) struct Plain {
     /// `[width, vocab]`
     head: Tensor<2>,
     cache: Cache,
+    weight_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -65,6 +66,7 @@ impl Plain {
             layers: weights.layers.iter().map(|layer| Layer::new(layer, device)).collect(),
             norm: vector(&weights.norm, device),
             cache: Cache::new(shape, device),
+            weight_bytes: weights.values_a_step() * size_of::<f32>() as u64,
             shape: shape.clone(),
             device: device.clone(),
             embed,
@@ -116,6 +118,10 @@ impl Operations for Plain {
 
     fn reserve(&mut self, pages: usize) {
         self.cache.reserve(pages);
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
     }
 
     fn page_bytes(&self) -> usize {

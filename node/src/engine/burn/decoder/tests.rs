@@ -265,6 +265,19 @@ fn weights_that_a_shape_has_no_place_for_are_refused() {
     );
 }
 
+/// On a device weights are floats of 32 bits; packed, they are padded to whole panels.
+#[test]
+fn a_step_reads_every_matrix_once() {
+    let fixture = named("llama");
+    let shape = Shape::read(&fixture.config(), None).unwrap();
+    let [packed, plain] = both(&fixture, Format::F32).map(|decoder| decoder.weight_bytes());
+    let (heads, keys) = (shape.heads * shape.dim, shape.kv_heads * shape.dim);
+    let layer = shape.width * (2 * heads + 2 * keys + 3 * shape.inner);
+    let values = shape.layers.len() * layer + shape.vocab * shape.width;
+    assert_eq!(plain, 4 * values as u64);
+    assert!((plain..plain * 3 / 2).contains(&packed), "{packed} and {plain}");
+}
+
 #[test]
 fn a_device_that_was_not_built_in_says_how_to() {
     assert_eq!("cpu".parse(), Ok(DeviceKind::Cpu));

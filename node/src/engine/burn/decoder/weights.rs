@@ -72,15 +72,23 @@ impl Weights {
 }
 
 impl Weights {
-    /// Bytes that a step of one token reads: all matrices, but of an embedding that is not the
-    /// output head too only a row.
+    /// Bytes of packed weights that a step of one token reads.
     pub(super) fn bytes_a_step(&self) -> u64 {
+        self.matrices_a_step().map(|matrix| matrix.bytes() as u64).sum()
+    }
+
+    /// Weights that a step of one token reads.
+    pub(super) fn values_a_step(&self) -> u64 {
+        self.matrices_a_step().map(|matrix| (matrix.rows() * matrix.cols()) as u64).sum()
+    }
+
+    /// All matrices, but of an embedding that is not the output head too only a row is read.
+    fn matrices_a_step(&self) -> impl Iterator<Item = &Matrix> {
         let layers = self.layers.iter().flat_map(|layer| {
             layer.qkv.iter().chain([&layer.out, &layer.gate, &layer.up, &layer.down])
         });
-        let matrices = layers.map(|linear| linear.matrix.bytes());
-        let head = self.head.as_ref().unwrap_or(&self.embed).bytes();
-        (matrices.sum::<usize>() + head) as u64
+        let head = self.head.as_ref().unwrap_or(&self.embed);
+        layers.map(|linear| &linear.matrix).chain([head])
     }
 }
 
