@@ -13,7 +13,8 @@ use crate::{
     simd::{Line, Simd},
 };
 
-/// Cache lines that are read: 256 MiB, far more than any cache keeps.
+/// Cache lines that are read: 256 MiB. On a server whose processors share a cache as large, 2 GiB were
+/// read as fast (33 and 34 GB/s); 64 MiB faster.
 const LINES: usize = 1 << 22;
 /// Readings, of which the fastest counts.
 const ROUNDS: usize = 5;
