@@ -12,8 +12,6 @@ mod trained;
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZero, thread};
-
 pub use self::decoder::DeviceKind;
 use self::{
     decoder::{Settings, Shape},
@@ -93,14 +91,14 @@ impl Options {
     }
 
     fn decoder(&self, shape: &Shape) -> Settings {
-        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let defaults = Settings::default();
         let threads = match self.threads {
             0 if shape.params() < SMALL => 1,
-            0 => cores(),
+            0 => defaults.threads,
             threads => threads,
         };
         let (quant, device, context) = (self.quant, self.device, self.context);
-        Settings { quant, device, context, threads, ..Settings::default() }
+        Settings { quant, device, context, threads, ..defaults }
     }
 
     fn batch(&self) -> batch::Options {

@@ -4,15 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     hint::black_box,
-    num::NonZero,
-    thread,
     time::{Duration, Instant},
 };
 
 use serde::Serialize;
 use shoal_kernel::{Pool, memory_bandwidth};
 
-use super::{DeviceKind, Files, LoadError, Options, load::Loaded};
+use super::{DeviceKind, Files, LoadError, Options, Settings, load::Loaded};
 use crate::{
     model::step::{Broken, Decode, PAGE, Span, Want},
     pull::Found,
@@ -171,8 +169,8 @@ fn tokens(vocab: usize, count: usize) -> Vec<u32> {
 
 /// What so many threads (0: all cores) read from memory in a second.
 fn memory(threads: usize) -> f64 {
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    memory_bandwidth(&Pool::new(if threads == 0 { cores() } else { threads }))
+    let threads = if threads == 0 { Settings::default().threads } else { threads };
+    memory_bandwidth(&Pool::new(threads))
 }
 
 /// Linux's own account of the most memory that this program had.
