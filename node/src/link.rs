@@ -115,7 +115,17 @@ async fn stay(
     stop: &CancellationToken,
     backoff: &mut Backoff,
 ) -> Ended {
-    let welcomed = match stop.run_until_cancelled(register(&*link, member)).await {
+    // The gateway may have sent its welcome already, and then wants a goodbye.
+    let told = async {
+        stop.cancelled().await;
+        sleep(FAREWELL).await;
+    };
+    let registered = tokio::select! {
+        biased;
+        registered = register(&*link, member) => Some(registered),
+        () = told => None,
+    };
+    let welcomed = match registered {
         Some(Ok(welcomed)) => welcomed,
         Some(Err(error)) => {
             link.close("not registered");

@@ -47,6 +47,14 @@ fn linked(member: &Member) -> (Gateway, Arc<dyn Link>) {
 impl Gateway {
     /// Checks hello and proof, and welcomes.
     async fn admit(&self) -> Stream {
+        let mut control = self.examine().await;
+        let welcome = Welcome { version: 1, heartbeat_ms: HEARTBEAT_MS };
+        control.sender.send(&Message::Welcome(welcome)).await.unwrap();
+        control
+    }
+
+    /// Checks hello and proof.
+    async fn examine(&self) -> Stream {
         let mut control = self.link.accept().await.unwrap();
         let Ok(Some(Message::Hello(hello))) = control.receiver.next().await else { panic!() };
         assert_eq!((hello.slots, hello.operator.as_str()), (2, "somebody"));
@@ -55,8 +63,6 @@ impl Gateway {
         control.sender.send(&Message::Challenge(challenge.clone())).await.unwrap();
         let Ok(Some(Message::Proof(proof))) = control.receiver.next().await else { panic!() };
         proof.verify(self.link.peer(), self.identity.id(), &challenge).unwrap();
-        let welcome = Welcome { version: 1, heartbeat_ms: HEARTBEAT_MS };
-        control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         control
     }
 
@@ -228,6 +234,41 @@ async fn work_without_end_does_not_keep_a_node_from_stopping() {
     let written = engine.tokens();
     sleep(BEAT * 100).await;
     assert!(engine.tokens() <= written + 1, "the engine goes on for nobody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_while_its_welcome_is_on_the_way_a_node_still_says_goodbye() {
+    let member = member(&Script::new(Play::Endless), Duration::from_secs(5));
+    let (gateway, link) = linked(&member);
+    let stop = CancellationToken::new();
+    let watch = async {
+        let mut control = gateway.examine().await;
+        stop.cancel();
+        sleep(BEAT).await;
+        let welcome = Welcome { version: 1, heartbeat_ms: HEARTBEAT_MS };
+        control.sender.send(&Message::Welcome(welcome)).await.unwrap();
+        control.receiver.next().await.unwrap()
+    };
+    let (ended, said) = tokio::join!(session(link, &member, &stop), watch);
+    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    assert!(matches!(said, Some(Message::Goodbye(_))), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_while_the_gateway_ponders_a_node_does_not_wait_for_it() {
+    let member = member(&Script::new(Play::Endless), Duration::from_secs(5));
+    let (gateway, link) = linked(&member);
+    let stop = CancellationToken::new();
+    let begun = Instant::now();
+    let watch = async {
+        let _control = gateway.examine().await;
+        stop.cancel();
+        gateway.link.closed().await
+    };
+    let (ended, _) = tokio::join!(session(link, &member, &stop), watch);
+    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    // On the paused clock.
+    assert!(begun.elapsed() <= FAREWELL * 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
