@@ -18,6 +18,8 @@ MODULES = {
     "llama.cpp (AVX2 wheel)": "xllamacpp",
     "ik_llama": "ik_llama_cpp._ctypes_api",
 }
+# A level, a line, and what the caller gave.
+LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
 def installed(peer):
@@ -68,17 +70,19 @@ def first(library, *names):
 
 
 class Peer:
-    """One model file in one library, with a context that `streams` sequences share."""
+    """One model file in one library, with a context that `streams` sequences share.
 
-    def __init__(self, peer, path, threads=2, context=4096, streams=8):
+    `settings` are fields of `llama_context_params`, by name.
+    """
+
+    def __init__(self, peer, path, threads=2, context=4096, streams=8, settings=None):
         self.library = library = module(peer)
         if library is None:
             raise RuntimeError(f"{peer} is not installed")
         library.llama_backend_init()
-        if hasattr(library, "llama_log_set"):
-            # It must outlive the library's use of it.
-            self.quiet = library.llama_log_callback(lambda *_: None)
-            library.llama_log_set(self.quiet, ctypes.c_void_p(0))
+        # It must outlive the library's use of it. The fork's bindings leave the setter out.
+        self.quiet = LOG(lambda *_: None)
+        (getattr(library, "llama_log_set", None) or library._lib.llama_log_set)(self.quiet, None)
         load = first(library, "llama_model_load_from_file", "llama_load_model_from_file")
         params = library.llama_model_default_params()
         params.n_gpu_layers = 0
@@ -94,6 +98,10 @@ class Peer:
             params.flash_attn = False
         if hasattr(params, "kv_unified"):
             params.kv_unified = True
+        for name, value in (settings or {}).items():
+            if not hasattr(params, name):
+                raise RuntimeError(f"{peer} has no setting {name}")
+            setattr(params, name, value)
         new = first(library, "llama_init_from_model", "llama_new_context_with_model")
         self.context = new(self.model, params)
         if not self.context:

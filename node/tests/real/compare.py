@@ -3,8 +3,11 @@
 For each prompt, through the chat template: the tokens that both make of it, the distribution of the
 next token (KL divergence and arg max), and the greedy answer. Beside it stands what others make of
 the same tokens: a second build of llama.cpp (AVX2 instead of all that this processor has), its fork
-ik_llama, and with --exact our own arithmetic on weights and activations that nobody rounds. What two
-builds of llama.cpp disagree on, nobody can be asked to get as both.
+ik_llama, and the first build itself with another way of attention. What llama.cpp disagrees with
+itself on, nobody can be asked to get as both.
+
+With --exact once more where nobody rounds: llama.cpp on the file's weights in f32, with a KV cache in
+f32, beside the node with `--quant none`. There nothing is left to chance, and nothing is allowed for.
 
     compare.py --node target/debug/shoal-node --model FILE.gguf [--prompts prompts.txt] [--quant asis]
 """
@@ -22,15 +25,23 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "bench"))
+from floats import as_floats  # noqa: E402
 from peers import MODULES, Peer, installed  # noqa: E402
 
 KL_MAX = 0.01
+# Where nobody rounds: what is left is the order of sums and a quick exponential.
+KL_MAX_EXACT = 1e-5
 # How often we are to agree with llama.cpp ...
 WANTED = {"argmax": 0.98, "same": 0.80}
 # ... or how much less often than another build of llama.cpp does. An arg max is a near-tie in two
 # prompts of fifty; of 64 in a row, so many are that the share of equal answers is itself uncertain by
 # five of fifty (two standard deviations at the 12 to 18 % of a small model).
 SLACK = {"argmax": 0.04, "same": 0.10}
+
+# LLAMA_FLASH_ATTN_TYPE_DISABLED and GGML_TYPE_F32, as settings of a llama.cpp context. Flash attention
+# is its default and computes in f16.
+PLAIN_ATTENTION = {"flash_attn_type": 0}
+ALL_IN_F32 = {**PLAIN_ATTENTION, "type_k": 0, "type_v": 0}
 
 
 def log_softmax(logits):
@@ -59,15 +70,24 @@ def ours(arguments, prompts, folder, quant):
     return lines, logits
 
 
-def theirs(peer, model, lines, count):
-    """Greedy tokens and the first logits of a peer after each prompt."""
-    peer = Peer(peer, model)
+def theirs(peer, model, lines, count, settings=None):
+    """Greedy tokens and the first logits of a peer after each prompt.
+
+    In a process of its own: two builds of one library do not get on in one.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(theirs_here, (peer, model, lines, count, settings))
+
+
+def theirs_here(peer, model, lines, count, settings):
+    peer = Peer(peer, model, settings=settings)
     return [peer.greedy(line["tokens"], count, set(line["ends"])) for line in lines]
 
 
 def held_against(name, lines, reference, logits, answers):
     """One row of the table: means over the prompts."""
     pairs = list(zip(reference, logits))
+    assert len(reference[0][1]) == len(logits[0]), (name, len(reference[0][1]), len(logits[0]))
     return {
         "what": name,
         "kl": float(np.mean([divergence(theirs[1], own) for theirs, own in pairs])),
@@ -86,40 +106,63 @@ def main():
     parser.add_argument("--count", default=50, type=int)
     parser.add_argument("--quant")
     parser.add_argument("--template")
-    parser.add_argument("--exact", action="store_true", help="takes eight times the file in memory")
+    parser.add_argument("--exact", action="store_true", help="takes eight times the file in memory and on disk")
     parser.add_argument("--same", type=float, help="answers that have to be the same text, of 1")
     arguments = parser.parse_args()
     # On a machine with other work, threads that spin for each other take all of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     prompts = arguments.prompts.read_text().splitlines()[: arguments.count]
-    with tempfile.TemporaryDirectory() as folder:
-        lines, logits = ours(arguments, prompts, pathlib.Path(folder), arguments.quant)
-    exact = None
-    if arguments.exact:
-        with tempfile.TemporaryDirectory() as folder:
-            exact = ours(arguments, prompts, pathlib.Path(folder), "none")
-
-    # Each in a process of its own: two builds of one library do not get on in one.
-    def answers(peer):
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found = pool.apply(theirs, (peer, arguments.model, lines, arguments.tokens))
-        assert len(found[0][1]) == logits.shape[1], (peer, len(found[0][1]), logits.shape)
-        return found
-
-    reference = answers("llama.cpp")
-    own = [line["answer"] for line in lines]
-    rows = [held_against("shoal-node", lines, reference, logits, own)]
-    for peer in filter(installed, list(MODULES)[1:]):
-        other = answers(peer)
-        rows.append(held_against(peer, lines, reference, [x[1] for x in other], [x[0] for x in other]))
-    if exact:
-        answered = [line["answer"] for line in exact[0]]
-        rows.append(held_against("not rounded", lines, reference, exact[1], answered))
-    for row in rows:
-        print(json.dumps({"model": pathlib.Path(arguments.model).name, **row}), flush=True)
+    rows = as_it_is(arguments, prompts)
     judge(rows)
     if arguments.same is not None and rows[0]["same"] < arguments.same:
         sys.exit(f"same: {rows[0]['same']:.2f}, wanted {arguments.same}")
+    if arguments.exact:
+        judge_exact(in_floats(arguments, prompts))
+
+
+def shown(model, row):
+    print(json.dumps({"model": pathlib.Path(model).name, **row}), flush=True)
+    return row
+
+
+def as_it_is(arguments, prompts):
+    """The rows of the file as it is: the node's first, llama.cpp's second build after it if it is here."""
+    model, count = arguments.model, arguments.tokens
+    with tempfile.TemporaryDirectory() as folder:
+        lines, logits = ours(arguments, prompts, pathlib.Path(folder), arguments.quant)
+    reference = theirs("llama.cpp", model, lines, count)
+    own = [line["answer"] for line in lines]
+    rows = [shown(model, held_against("shoal-node", lines, reference, logits, own))]
+    others = [(peer, peer, None) for peer in filter(installed, list(MODULES)[1:])]
+    others.append(("llama.cpp (no flash attention)", "llama.cpp", PLAIN_ATTENTION))
+    for name, peer, settings in others:
+        other = theirs(peer, model, lines, count, settings)
+        row = held_against(name, lines, reference, [x[1] for x in other], [x[0] for x in other])
+        rows.append(shown(model, row))
+    return rows
+
+
+def in_floats(arguments, prompts):
+    """The node's row where neither it nor llama.cpp rounds anything."""
+    # Beside what was built: a folder for temporary files may lie in memory.
+    with tempfile.TemporaryDirectory(dir=pathlib.Path(arguments.node).parent) as folder:
+        folder = pathlib.Path(folder)
+        lines, logits = ours(arguments, prompts, folder, "none")
+        as_floats(arguments.model, folder / "floats.gguf")
+        floats = str(folder / "floats.gguf")
+        reference = theirs("llama.cpp", floats, lines, arguments.tokens, ALL_IN_F32)
+    own = [line["answer"] for line in lines]
+    name = "shoal-node, where nobody rounds"
+    return shown(arguments.model, held_against(name, lines, reference, logits, own))
+
+
+def judge_exact(found):
+    """Ends the program where we compute something else than llama.cpp does."""
+    if found["kl"] > KL_MAX_EXACT:
+        sys.exit(f"not llama.cpp's numbers: mean KL {found['kl']:.1e} nats > {KL_MAX_EXACT:.0e}")
+    for key, wanted in WANTED.items():
+        if found[key] < wanted:
+            sys.exit(f"{key} where nobody rounds: {found[key]:.2f}, wanted {wanted}")
 
 
 def judge(rows):
@@ -128,8 +171,8 @@ def judge(rows):
     if found["kl"] > KL_MAX:
         sys.exit(f"not llama.cpp's answers: mean KL {found['kl']:.4f} nats > {KL_MAX}")
     for key, wanted in WANTED.items():
-        # The second build where it is here, else whoever is.
-        best = others[0] if others else {"what": "nobody", key: 1.0}
+        # The second build where it is here, else whoever is: llama.cpp without flash attention always is.
+        best = others[0]
         least = min(wanted, best[key] - SLACK[key])
         if found[key] < least:
             sys.exit(f"{key}: {found[key]:.2f}, wanted {wanted}; {best['what']} has {best[key]:.2f}")
