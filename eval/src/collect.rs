@@ -5,7 +5,7 @@ use std::{fs::File, io::Write as _, path::Path};
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use shoal_proto::syllabus::{self, Question, Split};
+use shoal_syllabus::{self, Question, Split};
 
 use crate::{
     api::{Api, Effort, Reply},
@@ -32,7 +32,7 @@ pub struct Plan {
 /// same for the same seed.
 pub fn questions(split: Split, count: usize, seed: u64) -> Vec<Question> {
     let mut seen = std::collections::HashSet::new();
-    syllabus::questions(&[], split, seed)
+    shoal_syllabus::questions(&[], split, seed)
         .take(20 * count)
         .filter(|question| seen.insert(question.text.clone()))
         .take(count)
@@ -104,9 +104,10 @@ async fn ask(api: &Api, plan: Plan, members: &[String], question: &Question) -> 
     };
     match api.ask("shoal", &question.text, plan.effort).await {
         Ok(Reply { text, round }) => {
-            asked.right = syllabus::grade(question, &text);
+            asked.right = shoal_syllabus::grade(question, &text);
             let candidates = round.iter().flat_map(|round| &round.candidates);
-            asked.rights = candidates.map(|one| syllabus::grade(question, &one.text)).collect();
+            asked.rights =
+                candidates.map(|one| shoal_syllabus::grade(question, &one.text)).collect();
             asked.round = round;
         }
         Err(error) => asked.failure = Some(format!("{error:#}")),
@@ -118,7 +119,7 @@ async fn ask(api: &Api, plan: Plan, members: &[String], question: &Question) -> 
                 && let Some(candidate) =
                     reply.round.and_then(|round| round.candidates.into_iter().next())
             {
-                let right = syllabus::grade(question, &reply.text);
+                let right = shoal_syllabus::grade(question, &reply.text);
                 asked.alone.push(Alone { candidate, right });
             }
         }
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(questions.len(), 1_000);
         let texts: std::collections::HashSet<_> = questions.iter().map(|q| &q.text).collect();
         assert_eq!(texts.len(), 1_000);
-        for family in syllabus::Family::ALL {
+        for family in shoal_syllabus::Family::ALL {
             let count = questions.iter().filter(|q| q.family == family).count();
             assert!(count >= 40, "{}: {count}", family.name());
         }

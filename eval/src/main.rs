@@ -21,7 +21,7 @@ use shoal_eval::{
     report,
     table::Table,
 };
-use shoal_proto::syllabus::Split;
+use shoal_syllabus::Split;
 
 /// Is the swarm better than its members?
 #[derive(Parser, Debug)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use shoal_proto::link::quic::Limits;
+use shoal_link::quic::Limits;
 
 use crate::{ask, export, http, reputation, round, swarm, telemetry};
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use actix_web::web::Data;
-use shoal_proto::{Identity, NodeId, identity::KeyError, link::quic::Listener};
+use shoal_link::quic::Listener;
+use shoal_proto::{Identity, NodeId, identity::KeyError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 

@@ -6,13 +6,9 @@ mod register;
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use shoal_link::{Link, LinkError, Receiver, Sender, Stream};
 use shoal_proto::{
-    Link, LinkError, Message, Stream,
-    goodbye::Goodbye,
-    heartbeat::Heartbeat,
-    hello::Refusal,
-    identity::Identity,
-    link::{Receiver, Sender},
+    Message, goodbye::Goodbye, heartbeat::Heartbeat, hello::Refusal, identity::Identity,
 };
 use tokio::{
     task::JoinSet,

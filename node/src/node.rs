@@ -7,7 +7,8 @@ use futures_util::{
     future::{join_all, try_join_all},
 };
 use prometheus::{Registry, process_collector::ProcessCollector};
-use shoal_proto::{Link, LinkError, NodeId, link::quic};
+use shoal_link::{Link, LinkError, quic};
+use shoal_proto::NodeId;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

@@ -5,12 +5,12 @@ mod check;
 
 use std::time::Duration;
 
+use shoal_link::{Sender, Stream};
 use shoal_proto::{
-    Message, Stream, WireError,
+    Message, WireError,
     embed::Embed,
     generate::{Done, Failed, Fault, Generate, Piece},
     judge::Judge,
-    link::Sender,
 };
 use tokio::{
     sync::mpsc,

@@ -31,11 +31,7 @@ pub mod generate;
 pub mod judge;
 pub mod tools;
 pub mod embed;
-pub mod syllabus;
 pub mod wire;
-mod tls;
-pub mod link;
 
 pub use identity::{Identity, NodeId};
-pub use link::{Link, LinkError, Stream};
 pub use wire::{Message, WireError};

@@ -13,15 +13,18 @@ use shoal_gateway::{
     store::{Book, Memory},
     swarm::{self, MemberView, Secret, Swarm},
 };
+use shoal_link::{
+    Link, LinkError,
+    pipe::{self, Delay, PipeLink},
+};
 use shoal_node::{
     link::{self, Dial, Member},
     metrics as node_metrics,
     serve::Desk,
 };
 use shoal_proto::{
-    Identity, Link, LinkError, NodeId,
+    Identity, NodeId,
     generate::{ChatMessage, Sampling},
-    link::pipe::{self, Delay, PipeLink},
 };
 use tokio::{
     sync::mpsc,

@@ -9,12 +9,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use shoal_link::{
+    Link, Stream,
+    quic::{Limits, Listener},
+};
 use shoal_proto::{
-    Identity, Link, Message, NodeId, Stream,
+    Identity, Message, NodeId,
     generate::{Done, Generate},
     hello::{Challenge, Model, Welcome},
     judge::{Ballot, Judge},
-    link::quic::{Limits, Listener},
     version::Version,
 };
 use tokio::{

@@ -15,7 +15,7 @@ use shoal_eval::{
 };
 
 use mock::Mock;
-use shoal_proto::syllabus::Split;
+use shoal_syllabus::Split;
 
 const PLAN: Plan = Plan {
     questions: 26,

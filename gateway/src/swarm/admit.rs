@@ -3,8 +3,9 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use shoal_link::{Link, Stream};
 use shoal_proto::{
-    Link, Message, NodeId, Stream,
+    Message, NodeId,
     hello::{Challenge, Hello, Model, Reason, Refusal, TAG_BYTES_MAX, TAGS_MAX, Welcome},
     version::Version,
 };
@@ -282,6 +283,6 @@ fn refused(reason: Reason, message: &str) -> NotAdmitted {
     NotAdmitted::Refused { reason, message: message.to_owned() }
 }
 
-fn lost(error: shoal_proto::LinkError) -> NotAdmitted {
+fn lost(error: shoal_link::LinkError) -> NotAdmitted {
     NotAdmitted::Lost(error.to_string())
 }

@@ -8,11 +8,8 @@ use std::{
     },
 };
 
-use shoal_proto::{
-    NodeId,
-    generate::ChatMessage,
-    syllabus::{self, Family, Question, Split},
-};
+use shoal_proto::{NodeId, generate::ChatMessage};
+use shoal_syllabus::{self, Family, Question, Split};
 use tokio::sync::{Semaphore, watch};
 
 use super::Exam;
@@ -49,7 +46,7 @@ impl Item {
     }
 
     pub(crate) fn is_right(&self, answer: &str) -> bool {
-        syllabus::grade(&self.question, answer)
+        shoal_syllabus::grade(&self.question, answer)
     }
 }
 
@@ -122,7 +119,7 @@ impl Gold {
         }
         let drawn = self.hidden.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed.rotate_left(32) ^ drawn.wrapping_mul(0xd1b5_4a32_d192_ed03);
-        syllabus::questions(&[], Split::Gold, seed).next().map(Item::new)
+        shoal_syllabus::questions(&[], Split::Gold, seed).next().map(Item::new)
     }
 
     /// Candidates to one gold question for a hidden audit of `judge`: not by it, no text twice, and
@@ -216,7 +213,7 @@ impl Gold {
 
 /// `per_family` questions of each family, in mixed order.
 fn draw(seed: u64, per_family: usize) -> Vec<Arc<Item>> {
-    syllabus::questions(&[], Split::Gold, seed)
+    shoal_syllabus::questions(&[], Split::Gold, seed)
         .take(per_family * Family::ALL.len())
         .map(Item::new)
         .collect()

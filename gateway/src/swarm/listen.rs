@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use shoal_proto::{Link, link::quic::Listener};
+use shoal_link::{Link, quic::Listener};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::Swarm;

@@ -81,7 +81,7 @@ impl Metrics {
             "protocol",
             "draining",
             "unspecified",
-            // Not even a link: `shoal_proto::link::quic::Rejected`.
+            // Not even a link: `shoal_link::quic::Rejected`.
             "crowded",
             "busy",
             "handshake",

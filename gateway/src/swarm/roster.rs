@@ -10,7 +10,8 @@ use std::{
     },
 };
 
-use shoal_proto::{Link, NodeId, hello::Model};
+use shoal_link::Link;
+use shoal_proto::{NodeId, hello::Model};
 
 use super::{Leave, Metrics};
 use crate::reputation::Standing;

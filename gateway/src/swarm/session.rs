@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
-use shoal_proto::{Message, Stream, WireError, goodbye::Goodbye, link::Receiver};
+use shoal_link::{Receiver, Stream};
+use shoal_proto::{Message, WireError, goodbye::Goodbye};
 use tokio::time::timeout;
 
 use super::{

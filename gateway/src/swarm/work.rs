@@ -1,8 +1,9 @@
 //! One piece of work on one member: a stream of its own on the member's link. No mailbox stands
 //! between a round and a member, and dropping the work cancels it on the node.
 
+use shoal_link::Stream;
 use shoal_proto::{
-    Message, NodeId, Stream, WireError,
+    Message, NodeId, WireError,
     embed::{Embed, Embedded},
     generate::{Done, Failed, Fault, Finish, Generate},
     judge::{Ballot, Judge},

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use shoal_link::{Link, quic};
 use shoal_node::{
     engine::{Engine, EngineError, Event},
     link::{Member, live},
@@ -18,12 +19,11 @@ use shoal_node::{
     serve::Desk,
 };
 use shoal_proto::{
-    Identity, Link,
+    Identity,
     embed::{Embed, Embedded, Vector},
     generate::{Done, Fault, Finish, Generate, TokenLogprob},
     hello::Model,
     judge::{Ballot, Judge, Score},
-    link::quic,
     tools::ToolCall,
 };
 use tokio::{

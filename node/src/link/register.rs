@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use shoal_link::{Link, LinkError, Stream};
 use shoal_proto::{
-    Link, LinkError, Message, NodeId, Stream, WireError,
+    Message, NodeId, WireError,
     hello::{Hello, Reason, Refusal, audit_proof},
     version::Version,
 };

@@ -5,11 +5,11 @@ use std::{
 
 use futures_util::FutureExt;
 use prometheus::Registry;
+use shoal_link::pipe::{self, PipeLink};
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Fault, Generate},
     hello::{Challenge, Reason, Welcome},
-    link::pipe::{self, PipeLink},
 };
 
 use super::*;

@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use shoal_link::{
+    Link,
+    pipe::{self, PipeLink},
+};
 use shoal_proto::{
-    Link, NodeId,
+    NodeId,
     generate::{ChatMessage, Finish},
     judge::{Kind as BallotKind, Pair},
-    link::pipe::{self, PipeLink},
 };
 use tokio::{task::JoinSet, time::sleep};
 

@@ -22,7 +22,7 @@ use burn::{
     tensor::{DType, Device},
 };
 use serde_json::json;
-use shoal_proto::syllabus::{Family, Split};
+use shoal_syllabus::{Family, Split};
 
 use super::{
     check::{self, Score},

@@ -5,7 +5,7 @@
 //! answers. A right answer reached by other steps counts as wrong here.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use shoal_proto::syllabus::{Family, Split, questions};
+use shoal_syllabus::{Family, Split, questions};
 
 use super::rows::{Batch, Row};
 use crate::engine::burn::llama::LlamaForCausalLm;

@@ -11,7 +11,7 @@ use burn::{
     optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
-use shoal_proto::syllabus::Split;
+use shoal_syllabus::Split;
 
 use super::{
     check::{self, Score},

@@ -1,7 +1,7 @@
 //! The specialists: who is strong in what, and how each is trained.
 
 use serde::{Deserialize, Serialize};
-use shoal_proto::syllabus::Family;
+use shoal_syllabus::Family;
 
 use super::rows::VOCAB;
 use crate::engine::burn::llama::LlamaConfig;

@@ -7,7 +7,7 @@ use rand::{
     seq::{IndexedRandom, SliceRandom},
 };
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::syllabus::{Family, Question, Questions, Split, questions};
+use shoal_syllabus::{Family, Question, Questions, Split, questions};
 
 use super::{recipe::Recipe, work};
 

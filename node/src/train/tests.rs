@@ -1,7 +1,7 @@
 use std::{collections::HashSet, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
-use shoal_proto::syllabus::{Family, Problem, Split, final_answer, grade, questions};
+use shoal_syllabus::{Family, Problem, Split, final_answer, grade, questions};
 
 use super::{
     bundle, check, course,

@@ -12,7 +12,7 @@ mod prose;
 
 pub use prose::{off_topic, plain_statement};
 
-use shoal_proto::syllabus::Problem;
+use shoal_syllabus::Problem;
 
 /// The steps and, last, `Answer: X`.
 pub fn worked(problem: &Problem) -> String {

@@ -2,17 +2,20 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use shoal_link::{
+    Link, Stream,
+    quic::{Limits, Listener, QuicLink},
+};
 use shoal_node::{
     config::{Config, Settings},
     engine::persona::Persona,
     node,
 };
 use shoal_proto::{
-    Link, Message, NodeId, Stream,
+    Message, NodeId,
     generate::{ChatMessage, Generate},
     hello::{Challenge, Hello, Welcome},
     identity::Identity,
-    link::quic::{Limits, Listener, QuicLink},
 };
 use tokio_util::sync::CancellationToken;
 

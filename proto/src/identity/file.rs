@@ -96,7 +96,7 @@ impl Identity {
     }
 
     /// The secret key in DER.
-    pub(crate) fn to_pkcs8(&self) -> [u8; 48] {
+    pub fn to_pkcs8(&self) -> [u8; 48] {
         let mut der = [0; 48];
         let bytes = PKCS8.iter().chain(self.key.as_bytes());
         der.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

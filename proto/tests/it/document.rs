@@ -19,7 +19,13 @@ use shoal_proto::{
     wire::{Frames, HEADER, KINDS, Side},
 };
 
-use crate::ends::{gateway_identity, node_identity};
+fn node_identity() -> Identity {
+    Identity::from_secret([1; 32])
+}
+
+fn gateway_identity() -> Identity {
+    Identity::from_secret([2; 32])
+}
 
 const PAGE: &str = include_str!("../../../PROTOCOL.md");
 

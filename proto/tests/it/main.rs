@@ -1,14 +1,4 @@
-//! What proto promises, from the outside.
+//! What the messages promise, seen from outside.
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod keys;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod document;
-#[cfg(test)]
-mod ends;
-#[cfg(test)]
-mod raw;

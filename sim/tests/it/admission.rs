@@ -6,11 +6,14 @@ use shoal_gateway::{
     store::{Book, Memory},
     swarm::{Config, Leave, Metrics, NotAdmitted, Secret, Swarm},
 };
+use shoal_link::{
+    Link, Stream,
+    pipe::{self, PipeLink},
+};
 use shoal_proto::{
-    Identity, Link, Message, Stream,
+    Identity, Message,
     heartbeat::Heartbeat,
     hello::{Hello, Model, Proof, Reason, audit_proof},
-    link::pipe::{self, PipeLink},
 };
 use tokio::time::{sleep, timeout};
 

@@ -54,7 +54,7 @@ async fn a_link_cut_in_the_middle_of_a_round_costs_that_candidate_only() {
 async fn whose_record_is_known_is_asked_less_when_it_returns() {
     let sim = Sim::builder(4).nodes(2, Character::honest(1.0)).exam(3).start().await;
     let answered = |sim: &Sim| sim.count("shoal_exam_answers_total", "");
-    let families = shoal_proto::syllabus::Family::ALL.len() as u64;
+    let families = shoal_syllabus::Family::ALL.len() as u64;
     assert_eq!(answered(&sim), 2 * 3 * families);
     sim.cut(0);
     sim.until_members(1).await;

@@ -1,6 +1,6 @@
 //! Which asks a tag fits.
 
-use shoal_proto::syllabus::{self, Family, Split};
+use shoal_syllabus::{self, Family, Split};
 
 use super::*;
 
@@ -74,7 +74,7 @@ fn every_known_tag_is_listed_before_what_contains_it_and_documented() {
 #[test]
 fn the_tags_of_the_bundled_specialists_fit_their_kinds() {
     for family in Family::ALL {
-        let asked = syllabus::questions(&[family], Split::Train, 1).take(200);
+        let asked = shoal_syllabus::questions(&[family], Split::Train, 1).take(200);
         let fitting = asked.filter(|question| fits(family.tag(), &question.text)).count();
         assert!(fitting >= 150, "{} fits {fitting} of 200", family.tag());
     }

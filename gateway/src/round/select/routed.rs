@@ -7,8 +7,8 @@ use rand::seq::IndexedRandom as _;
 use shoal_proto::{
     generate::{ChatMessage, Sampling},
     hello::Model,
-    syllabus::{self, Family, Question, Split},
 };
+use shoal_syllabus::{self, Family, Question, Split};
 
 use super::*;
 use crate::{
@@ -51,7 +51,7 @@ struct Swarm {
     /// Kinds that each member knows.
     known: BTreeMap<NodeId, Vec<Family>>,
     settings: Reputation,
-    questions: syllabus::Questions,
+    questions: shoal_syllabus::Questions,
     rng: ChaCha8Rng,
     rounds: u64,
 }
@@ -74,7 +74,7 @@ impl Swarm {
             members: Vec::new(),
             known: BTreeMap::new(),
             settings,
-            questions: syllabus::questions(&[], Split::Test, seed),
+            questions: shoal_syllabus::questions(&[], Split::Test, seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
             rounds: 0,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shoal_proto::syllabus::Family;
+use shoal_syllabus::Family;
 
 use crate::train::{
     check::Score,

@@ -1,6 +1,6 @@
 //! Weekdays, the clock and units.
 
-use shoal_proto::syllabus::{DAYS, Measure};
+use shoal_syllabus::{DAYS, Measure};
 
 use super::columns;
 

@@ -2,7 +2,7 @@
 
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::syllabus::{Family, Plot};
+use shoal_syllabus::{Family, Plot};
 
 use super::columns;
 

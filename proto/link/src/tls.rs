@@ -25,7 +25,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::{NodeId, identity::Identity};
+use shoal_proto::{NodeId, identity::Identity};
 
 /// A DER SubjectPublicKeyInfo of ed25519 (RFC 8410) is these twelve bytes and the key.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

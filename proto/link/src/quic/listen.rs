@@ -12,7 +12,8 @@ use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, crypto::rustls::Qu
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{Code, Limits, QuicLink, explain, limits, told};
-use crate::{identity::Identity, tls, version::ALPN, wire::Side};
+use crate::tls;
+use shoal_proto::{identity::Identity, version::ALPN, wire::Side};
 
 /// A burst of all nodes' heartbeats fits; the kernel may give less.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;

@@ -5,7 +5,7 @@
 //! whatever words it is put in, so nobody is examined in what it was trained on.
 //!
 //! ```
-//! use shoal_proto::syllabus::{Family, Split, grade, questions};
+//! use shoal_syllabus::{Family, Split, grade, questions};
 //!
 //! let question = questions(&[Family::Add], Split::Test, 7).next().unwrap();
 //! assert!(grade(&question, &format!("... Answer: {}", question.answer)));

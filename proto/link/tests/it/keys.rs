@@ -1,10 +1,11 @@
 //! Who gets in: the right key, the right protocol, as many as there are places.
 
 use quinn::TransportConfig;
-use shoal_proto::{
-    Identity, Link, LinkError,
-    link::quic::{Limits, Listener, QuicLink, Rejected, dial},
+use shoal_link::{
+    Link, LinkError,
+    quic::{Limits, Listener, QuicLink, Rejected, dial},
 };
+use shoal_proto::Identity;
 
 use crate::{
     ends::{gateway_identity, here, node_identity},

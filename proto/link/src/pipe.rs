@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Link, LinkError, Receiver, Receiving as ReceivingEnd, Sender, Sending as SendingEnd, Stream,
 };
-use crate::{
+use shoal_proto::{
     Message, NodeId, WireError,
     wire::{Frames, Side},
 };

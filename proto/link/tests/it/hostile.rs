@@ -3,11 +3,11 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use quinn::{Connection, TransportConfig, VarInt};
-use shoal_proto::{
-    Link, Message, WireError,
-    goodbye::Goodbye,
-    link::quic::{Limits, Listener, QuicLink, Rejected, dial},
+use shoal_link::{
+    Link,
+    quic::{Limits, Listener, QuicLink, Rejected, dial},
 };
+use shoal_proto::{Message, WireError, goodbye::Goodbye};
 use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 
 use crate::{

@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use super::{Code, LinkError, QuicLink, explain, limits};
-use crate::{Link, NodeId, identity::Identity, tls, version::ALPN, wire::Side};
+use crate::{Link, tls};
+use shoal_proto::{NodeId, identity::Identity, version::ALPN, wire::Side};
 
 /// For all of it: finding the addresses, and trying them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const ADDRESSES: usize = 8;
 const NAME: &str = "shoal";
 
 /// Reaches the gateway at `address` (`host:port`). When a key is `expected` only that one will
-/// do; else the caller decides by [`Link::peer`] (see [`crate::identity::pins`]).
+/// do; else the caller decides by [`Link::peer`] (see [`shoal_proto::identity::pins`]).
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] when nobody takes us in within ten seconds,

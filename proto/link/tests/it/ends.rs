@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use shoal_link::{
+    Link, pipe,
+    quic::{self, Limits, Listener},
+};
 use shoal_proto::{
-    Identity, Link, Message,
+    Identity, Message,
     generate::{ChatMessage, Generate, Piece},
-    link::{
-        pipe,
-        quic::{self, Limits, Listener},
-    },
 };
 
 /// Both ends of one link, the node's first, and whatever must live as long.

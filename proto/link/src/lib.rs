@@ -1,6 +1,11 @@
-//! A link: one connection between a node and a gateway, with streams on it.
-//! `quic` is the real one, `pipe` the one in memory for simulations and tests.
+//! How a gateway and a node reach each other: one connection, many streams of messages.
+//!
+//! [`Link`] is what both sides program against, [`Stream`] is what it opens and accepts.
+//! [`quic`] is the real link: TLS 1.3 in which the key of either side is its name. [`pipe`] is a
+//! link in memory, on tokio's clock, for simulations and tests. Both pass the same tests.
+//! Only this crate knows quinn and rustls.
 
+mod tls;
 pub mod quic;
 pub mod pipe;
 
@@ -8,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::{Message, NodeId, WireError};
+use shoal_proto::{Message, NodeId, WireError};
 
 /// One connection to one peer whose key is proven. Dropping it closes it.
 ///

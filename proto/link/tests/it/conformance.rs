@@ -2,8 +2,9 @@
 
 use std::{future::Future, time::Duration};
 
+use shoal_link::{LinkError, Stream};
 use shoal_proto::{
-    LinkError, Message, Stream, WireError,
+    Message, WireError,
     generate::{Done, Finish},
 };
 use tokio::time::timeout;

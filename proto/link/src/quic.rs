@@ -19,8 +19,9 @@ pub use listen::{Listener, Rejected};
 use super::{
     Link, LinkError, Receiver, Receiving as ReceivingEnd, Sender, Sending as SendingEnd, Stream,
 };
-use crate::{
-    Message, NodeId, WireError, tls,
+use crate::tls;
+use shoal_proto::{
+    Message, NodeId, WireError,
     version::ALPN,
     wire::{Frames, Side},
 };
