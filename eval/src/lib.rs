@@ -5,10 +5,10 @@
 //! methods    what each way to pick an answer would have said -> right or wrong, tokens, seconds
 //! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart, reliability (SVG)
 //! replay     the gateway's own ranking over kept records, with other settings
-//! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
+//! recorded   the same over recorded judgments of real models -> eval/results/consensus-recorded.md
 //! logit      verdicts by logit of the bundled specialists on kept rounds
-//! cheats     kept rounds with some members replaced by cheats -> docs/consensus-cheats.md
-//! real       real models, every kind of ballot            -> docs/consensus-real.md
+//! cheats     kept rounds with some members replaced by cheats -> eval/results/consensus-cheats.md
+//! real       real models, every kind of ballot            -> eval/results/consensus-real.md
 //! ```
 
 pub mod record;

@@ -59,7 +59,7 @@ struct Recorded {
     #[arg(long, env = "SHOAL_SHARED", default_value = "../shared")]
     shared: PathBuf,
     /// Folder for consensus-recorded.md and .json.
-    #[arg(long, default_value = "docs")]
+    #[arg(long, default_value = "eval/results")]
     docs: PathBuf,
     /// Draws of gold and of order behind every figure.
     #[arg(long, default_value_t = 40)]
@@ -133,7 +133,7 @@ struct Out {
     #[arg(long, default_value = "target/eval/rounds.jsonl")]
     records: PathBuf,
     /// Folder for EVAL.md, eval.json and their figures.
-    #[arg(long, default_value = "docs")]
+    #[arg(long, default_value = "eval/results")]
     docs: PathBuf,
 }
 

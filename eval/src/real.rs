@@ -11,7 +11,7 @@
 //! inject      one candidate attacks its judge: what each kind of ballot makes of it
 //! rounds      records as rounds that the gateway's replay ranks
 //! command     `shoal-eval real`
-//! rows, page  the tables -> docs/consensus-real.md
+//! rows, page  the tables -> eval/results/consensus-real.md
 //! ```
 
 pub mod questions;

@@ -10,7 +10,7 @@ use crate::{
 /// The reliability diagram, beside the page.
 pub const RELIABILITY: &str = "eval-reliability.svg";
 
-/// The page `docs/EVAL.md`. `how`: the command that makes it again.
+/// The page `eval/results/EVAL.md`. `how`: the command that makes it again.
 pub fn markdown(table: &Table, how: &str, chart: &str) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.

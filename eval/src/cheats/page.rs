@@ -1,4 +1,4 @@
-//! The page: docs/consensus-cheats.md.
+//! The page: eval/results/consensus-cheats.md.
 
 use std::fmt::Write as _;
 

@@ -48,9 +48,9 @@ enum Step {
         #[arg(long, default_value_t = 3.0)]
         minutes: f64,
     },
-    /// Makes the tables again: docs/consensus-real.md, below its mark.
+    /// Makes the tables again: eval/results/consensus-real.md, below its mark.
     Page {
-        #[arg(long, default_value = "docs/consensus-real.md")]
+        #[arg(long, default_value = "eval/results/consensus-real.md")]
         out: PathBuf,
     },
 }

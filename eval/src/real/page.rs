@@ -1,4 +1,4 @@
-//! docs/consensus-real.md: the tables; what they mean stands in docs/CONSENSUS.md.
+//! eval/results/consensus-real.md: the tables; what they mean stands in docs/CONSENSUS.md.
 
 use std::fmt::Write as _;
 

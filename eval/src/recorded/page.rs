@@ -9,7 +9,7 @@ use super::{
     curve::{Curve, GOLD, Point},
 };
 
-/// The page docs/consensus-recorded.md. `how`: the command that makes it again.
+/// The page eval/results/consensus-recorded.md. `how`: the command that makes it again.
 pub fn markdown(found: &Found, how: &str) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -33,7 +33,7 @@ fn write(page: &mut String, found: &Found, how: &str) -> std::fmt::Result {
 
 const ABOUT: &str = "\
 Answers and judgments of real models, recorded by others and ranked by the gateway's own code \
-through the replay (docs/REPLAY.md), learning as it goes. Means over many draws of gold and of \
+through the replay ([docs/REPLAY.md](../../docs/REPLAY.md)), learning as it goes. Means over many draws of gold and of \
 order, gold left out; 95 % bootstrap intervals over questions, the lead paired. LLMBar: six \
 raters, both orders, two answers (the adversarial part is made so that the worse one looks \
 better; of its 319 items the recording here holds as many as the count says). PRD: five models judge \
@@ -69,7 +69,7 @@ fn signed(one: &Estimate) -> String {
     format!("{:+.3} ({:+.3} to {:+.3})", one.value, one.low, one.high)
 }
 
-/// The page docs/consensus-adversaries.md; its figures lie beside it as [`figure_of`] names them.
+/// The page eval/results/consensus-adversaries.md; its figures lie beside it as [`figure_of`] names them.
 pub fn adversaries(curves: &[Curve], how: &str) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -135,7 +135,7 @@ fn table(page: &mut String, curves: &[Curve]) -> std::fmt::Result {
 }
 
 const BAD: &str = "\
-Some members of recorded sets (docs/consensus-recorded.md), drawn by lot, are replaced by bad ones, and the \
+Some members of recorded sets ([consensus-recorded.md](consensus-recorded.md)), drawn by lot, are replaced by bad ones, and the \
 rounds are ranked by the gateway's own code, learning as it goes: without gold, after 5 and after 20 gold rounds. \
 **Inverted ballots**: says the opposite of what it finds. **Position only**: prefers what is shown first. \
 **Constant answer**: always the same, and judges honestly. **Copied answer**: that of another. **Text that \
@@ -144,4 +144,4 @@ worst that a null model, arXiv 2410.07137, can do). **Colluders**: all write the
 and each other. **Sleepers**: colluders that are honest in the first half of the rounds; gold comes when its turn \
 comes, and only the second half is counted. **Fresh identities**: colluders with a new key in every round, all of \
 one operator. Where the answers are given (LLMBar) members only judge, and colluders all say the opposite. A \
-replay has no audits, no probation and no choice of whom to ask: what those add, docs/consensus-liars.md says.";
+replay has no audits, no probation and no choice of whom to ask: what those add, [consensus-liars.md](consensus-liars.md) says.";
