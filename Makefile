@@ -61,7 +61,7 @@ test-devices: ## the models' code on devices that are found here, for wgpu a sof
 	    --features $(or $(DEVICES),wgpu) --config 'profile.dev.package."*".opt-level=0' \
 	    --config 'profile.dev.package.aws-lc-sys.opt-level=3' -- devices --nocapture
 
-eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
+eval: build ## measures the swarm against its members, a majority vote and cheats; writes eval/results/
 	$(BIN)/shoal-eval --start $(EVAL)
 	SHOAL_CONFIG=eval/everybody/gateway.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
 	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
