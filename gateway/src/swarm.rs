@@ -30,6 +30,7 @@ use crate::store::Book;
 use audit::Auditors;
 use gold::Gold;
 use roster::{Roster, Seat};
+use shoal_consensus::MemberView;
 use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
 
 /// Who is here, and the way to ask them. Cheap to clone.

@@ -208,7 +208,7 @@ impl Sim {
         let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
         let metrics = swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
-        let metrics = round::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
         secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
         let (rounds, settling) = Rounds::new(swarm.clone(), round, metrics, secret);

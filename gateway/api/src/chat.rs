@@ -14,21 +14,14 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    chat::{
-        format,
-        known::{self, Treatment},
-        messages, sampling,
-        tools::{self, Offered},
-    },
-    error::AskError,
-    fields::Fields,
-};
+use crate::{error::AskError, fields::Fields};
+use known::Treatment;
 use shoal_consensus::{
     Ask, Mode,
     ask::{Effort, Limits, Target},
     constraint::{ResponseConstraint, SchemaError},
 };
+use tools::Offered;
 
 /// A whole chat request: what is asked, and how the answer shall be written.
 #[derive(Clone, Debug)]
@@ -317,4 +310,4 @@ fn mode(wish: &Fields<'_>) -> Result<Option<Mode>, AskError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The index of the candidate whose text is sent.
-pub(crate) fn winner(
+pub fn winner(
     candidates: &[Candidate],
     ballots: &[CastBallot],
     ranking: &Ranking,

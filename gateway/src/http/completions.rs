@@ -17,7 +17,7 @@ use crate::time::unix_now;
 use shoal_api::completions::wire::{Choice, Completion, Head, rest};
 use shoal_api::completions::{CompletionRequest, NAMES};
 use shoal_api::{
-    chat::wire::{Usage, fingerprint},
+    chat::wire::{Usage, fingerprint as openai_fingerprint},
     id,
 };
 use shoal_consensus::{Candidate, Outcome};
@@ -62,7 +62,7 @@ async fn whole(
         usage.add(&over(&chosen));
         for (choice, candidate) in chosen.iter().enumerate() {
             if fingerprint.is_empty() {
-                fingerprint = fingerprint(&candidate.model);
+                fingerprint = openai_fingerprint(&candidate.model);
             }
             let echoed = if asked.echo { prompt.text.as_str() } else { "" };
             let logprobs = asked.logprobs.is_some();
@@ -132,7 +132,7 @@ struct Teller {
 impl Teller {
     fn new(head: Head, asked: CompletionRequest) -> Self {
         let told = vec![0; asked.chat.ask.choices];
-        let fingerprint = fingerprint(&head.model);
+        let fingerprint = openai_fingerprint(&head.model);
         Self { head, asked, answered: 0, told, usage: Usage::default(), fingerprint }
     }
 
@@ -172,7 +172,7 @@ impl Tell for Teller {
 
     fn ends(&mut self, outcome: &Outcome, last: bool, events: &mut Events) -> Option<Usage> {
         let chosen = chosen(&self.asked, outcome);
-        self.fingerprint = fingerprint(&chosen.first()?.model);
+        self.fingerprint = openai_fingerprint(&chosen.first()?.model);
         for (choice, candidate) in chosen.iter().enumerate() {
             self.open(choice, events);
             let told = self.told.get(choice).copied().unwrap_or(0);

@@ -81,7 +81,7 @@ impl Running {
     async fn say(&mut self) -> Said {
         while let Some(news) = self.news.recv().await {
             if self.progress || !matches!(news, RoundUpdate::Progress(_)) {
-                return Said::News(news);
+                return Said::RoundUpdate(news);
             }
         }
         // All news are told, so the outcome is near.

@@ -105,14 +105,14 @@ impl Teller {
         };
         match said {
             Said::Nothing => self.queue.push_back(KEEP_ALIVE),
-            Said::News(RoundUpdate::Piece { choice, text }) => {
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 let backend = backend();
                 if let Some(told) = self.told.get_mut(choice) {
                     told.bytes += text.len();
                 }
                 self.piece(choice, &text, None, &backend);
             }
-            Said::News(RoundUpdate::Progress(progress)) => {
+            Said::RoundUpdate(RoundUpdate::Progress(progress)) => {
                 let backend = backend();
                 self.open(0, &backend);
                 let text = words(progress);

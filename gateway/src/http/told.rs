@@ -187,13 +187,13 @@ impl<T: Tell> Told<T> {
     fn hear(&mut self, said: Said) {
         match said {
             Said::Nothing => self.teller.waits(&mut self.events),
-            Said::News(RoundUpdate::Piece { choice, text }) => {
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 if let Some(telling) = &mut self.telling {
                     telling.meter.piece();
                 }
                 self.teller.piece(choice, &text, &mut self.events);
             }
-            Said::News(RoundUpdate::Progress(_)) => {}
+            Said::RoundUpdate(RoundUpdate::Progress(_)) => {}
             Said::End(Ok(outcome)) => self.end(&outcome),
             Said::End(Err(error)) => {
                 let names = self.telling.as_ref().map_or(&[][..], |telling| telling.names);

@@ -7,11 +7,6 @@ mod calls;
 mod logprobs;
 mod usage;
 
-use std::{
-    collections::BTreeSet,
-    time::{SystemTime, UNIX_EPOCH},
-};
-
 use serde::Serialize;
 use shoal_proto::generate::Finish;
 

@@ -6,13 +6,13 @@ use shoal_consensus::embedding::Vectors;
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct List {
+pub struct List {
     object: &'static str,
     data: Vec<Embedding>,
     /// The model whose space the vectors are of, which `shoal` leaves to the swarm: vectors of
     /// two models cannot be compared.
     model: String,
-    usage: Usage,
+    pub usage: Usage,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,13 +31,14 @@ enum Numbers {
 }
 
 #[derive(Debug, Serialize)]
-struct Usage {
-    prompt_tokens: u32,
+pub struct Usage {
+    pub prompt_tokens: u32,
     total_tokens: u32,
 }
 
 impl List {
-    fn of(vectors: Vectors, dimensions: Option<usize>, base64: bool) -> Self {
+    /// Encodes the outcome.
+    pub fn of(vectors: Vectors, dimensions: Option<usize>, base64: bool) -> Self {
         let Vectors { model, vectors, prompt_tokens } = vectors;
         let data = vectors.into_iter().enumerate().map(|(index, mut vector)| {
             if let Some(count) = dimensions {

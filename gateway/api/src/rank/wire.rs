@@ -8,7 +8,7 @@ use crate::{id, transcript};
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct Ranked {
+pub struct Ranked {
     id: String,
     object: &'static str,
     created: u64,
@@ -25,7 +25,7 @@ struct Ranked {
     margin: f64,
     /// Each judge's verdicts, by the candidates' indices.
     ballots: Vec<Value>,
-    usage: Usage,
+    pub usage: Usage,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,14 +39,15 @@ struct Place {
 }
 
 #[derive(Debug, Serialize)]
-struct Usage {
+pub struct Usage {
     /// Tokens that all judges read.
-    prompt_tokens: u32,
+    pub prompt_tokens: u32,
     total_tokens: u32,
 }
 
 impl Ranked {
-    fn of(model: String, outcome: &Outcome, created: u64) -> Self {
+    /// Encodes the outcome.
+    pub fn of(model: String, outcome: &Outcome, created: u64) -> Self {
         let ranking = &outcome.ranking;
         let at = |values: &[f64], index: usize| values.get(index).copied().unwrap_or(0.0);
         let place = |index: &usize| Place {

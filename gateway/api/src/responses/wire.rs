@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use shoal_proto::tools::ToolCall;
 
 use crate::{
-    chat::wire::{self, Logprobs},
+    chat::wire::{self as chat, Logprobs},
     id,
     responses::ResponseRequest,
 };
@@ -141,7 +141,7 @@ struct OutputDetails {
 }
 
 impl Usage {
-    pub fn of(usage: &openai::Usage) -> Self {
+    pub fn of(usage: &chat::Usage) -> Self {
         let cached_tokens = usage.prompt_tokens_details.cached_tokens;
         Self {
             input_tokens: usage.prompt_tokens,

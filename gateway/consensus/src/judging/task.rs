@@ -126,7 +126,7 @@ impl JudgeTask {
 }
 
 /// The pools that a judge may compare: those it wrote nothing for, in order of their numbers.
-pub fn pools_for(candidates: &[Candidate], judge: NodeId) -> Vec<usize> {
+pub(super) fn pools_for(candidates: &[Candidate], judge: NodeId) -> Vec<usize> {
     let own = |pool: usize| candidates.iter().any(|c| c.writer == judge && c.pool == pool);
     let mut pools: Vec<usize> = candidates.iter().map(|c| c.pool).filter(|p| !own(*p)).collect();
     pools.sort_unstable();

@@ -67,8 +67,8 @@ async fn work(owner: Weak<App>, mut meter: Meter, mut running: Running, response
         let patience = app.config.keep_alive();
         drop(app);
         match running.next(patience).await {
-            Said::Nothing | Said::News(RoundUpdate::Progress(_)) => {}
-            Said::News(RoundUpdate::Piece { choice, text }) => {
+            Said::Nothing | Said::RoundUpdate(RoundUpdate::Progress(_)) => {}
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 meter.piece();
                 teller.piece(choice, &text, &mut events);
             }
