@@ -4,12 +4,7 @@
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_gateway::{
-    ask::{Ask, Effort, Limits, Mode, Target},
-    reputation::Standing,
-    round::select::{self, Panel},
-    swarm::MemberView,
-};
+use shoal_consensus::{Ask, ask::{Effort, Limits, Target}, Mode, reputation::Standing, select::{self, Panel}, MemberView};
 use shoal_proto::{
     generate::{ChatMessage, Sampling},
     hello::Model,

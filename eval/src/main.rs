@@ -345,7 +345,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 
 fn recorded_all(options: &Recorded) -> Result<()> {
     let settings = (options.set.iter())
-        .try_fold(shoal_gateway::replay::Settings::default(), |all, one| all.with(one))?;
+        .try_fold(shoal_consensus::replay::Settings::default(), |all, one| all.with(one))?;
     if options.curves {
         return curves_all(options, &settings);
     }
@@ -372,7 +372,7 @@ fn recorded_all(options: &Recorded) -> Result<()> {
     Ok(())
 }
 
-fn curves_all(options: &Recorded, settings: &shoal_gateway::replay::Settings) -> Result<()> {
+fn curves_all(options: &Recorded, settings: &shoal_consensus::replay::Settings) -> Result<()> {
     let size = recorded::curve::Size { draws: options.curve_draws, rounds: options.curve_rounds };
     let curves = recorded::curves(&options.shared, settings, &options.only, size)?;
     let page = recorded::page::adversaries(&curves, "shoal-eval recorded --curves");

@@ -4,13 +4,7 @@
 //! differ only in how they pick. What is chosen by looking at right answers (the best single
 //! member, the strongest judge) is chosen on the other half of the questions.
 
-use shoal_gateway::{
-    reputation::calibration::sigmoid,
-    round::{
-        agree,
-        rank::{self, Comparison},
-    },
-};
+use shoal_consensus::{reputation::calibration::sigmoid, agree, rank::{self, Comparison}};
 
 use crate::{
     record::{Answer, Asked, models},

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use shoal_gateway::ask;
 use shoal_proto::{NodeId, generate::Finish};
 
 /// A question that was asked.
@@ -102,8 +101,8 @@ impl Candidate {
     }
 
     /// As the gateway's ranking takes it; a name that is no key becomes nobody's.
-    pub fn to_gateway(&self) -> ask::Candidate {
-        ask::Candidate {
+    pub fn to_gateway(&self) -> shoal_consensus::Candidate {
+        shoal_consensus::Candidate {
             writer: node(&self.writer),
             model: self.model.clone(),
             text: self.text.clone(),
@@ -123,24 +122,24 @@ impl Candidate {
 
 impl Ballot {
     /// As the gateway's ranking takes it.
-    pub fn to_gateway(&self) -> ask::CastBallot {
-        let score = |score: &Score| ask::CandidateScore {
+    pub fn to_gateway(&self) -> shoal_consensus::CastBallot {
+        let score = |score: &Score| shoal_consensus::ballot::CandidateScore {
             candidate: score.candidate,
             logprob: score.logprob,
             tokens: score.tokens,
         };
-        let pair = |pair: &Pair| ask::PairVerdict {
+        let pair = |pair: &Pair| shoal_consensus::ballot::PairVerdict {
             a: pair.a,
             b: pair.b,
             p: pair.p,
             flipped: pair.flipped,
         };
         let verdicts = if self.pairs.is_empty() {
-            ask::Verdicts::Scores(self.scores.iter().map(score).collect())
+            shoal_consensus::Verdicts::Scores(self.scores.iter().map(score).collect())
         } else {
-            ask::Verdicts::Pairs(self.pairs.iter().map(pair).collect())
+            shoal_consensus::Verdicts::Pairs(self.pairs.iter().map(pair).collect())
         };
-        ask::CastBallot {
+        shoal_consensus::CastBallot {
             judge: node(&self.judge),
             model: self.model.clone(),
             reasoned: self.reasoned,

@@ -10,14 +10,7 @@ use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shoal_gateway::{
-    ask,
-    reputation::{
-        self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
-        judges, learn,
-    },
-    round::{agree, evidence, rank},
-};
+use shoal_consensus::{reputation::{self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing, judges, learn}, agree, evidence, rank};
 
 use crate::{
     record::{Asked, node},
@@ -117,7 +110,7 @@ pub(crate) fn pick(
     pooled: bool,
 ) -> Option<Pick> {
     let round = asked.round.as_ref()?;
-    let mut candidates: Vec<ask::Candidate> =
+    let mut candidates: Vec<shoal_consensus::Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
     let mut pools = agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()));
     if !pooled {
@@ -128,7 +121,7 @@ pub(crate) fn pick(
     let ballots: Vec<_> = round.ballots.iter().map(|ballot| ballot.to_gateway()).collect();
     let asked_writers = candidates.len();
     let enough = agree::enough(&candidates, asked_writers, standing, &kind, &settings.agree);
-    let heard: &[ask::CastBallot] = if enough.is_some() { &[] } else { &ballots };
+    let heard: &[shoal_consensus::CastBallot] = if enough.is_some() { &[] } else { &ballots };
     let parts = evidence::for_pools(&candidates, heard, &kind, standing, &settings.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
     let ranking = rank::rank(&mu, &candidates, heard, standing, &settings.rank);

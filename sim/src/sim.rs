@@ -6,12 +6,16 @@ use std::{
 };
 
 use prometheus::Registry;
-use shoal_gateway::{
-    ask::{Ask, Effort, Limits, Mode, News, Outcome, Target},
+use shoal_consensus::{
+    Ask, MemberView, Mode, Outcome, RoundError, RoundSettings,
+    ask::{Effort, Limits, Target},
+    outcome::RoundUpdate,
     reputation,
-    round::{self, RoundError, Rounds},
+};
+use shoal_gateway::{
+    round::Rounds,
     store::{Book, Memory},
-    swarm::{self, MemberView, Secret, Swarm},
+    swarm::{self, Secret, Swarm},
 };
 use shoal_link::{
     Link, LinkError,
@@ -56,7 +60,7 @@ pub struct Builder {
     seed: u64,
     characters: Vec<Character>,
     swarm: swarm::Config,
-    round: round::Config,
+    round: RoundSettings,
     reputation: reputation::Settings,
     effort: Effort,
     audited: bool,
@@ -100,7 +104,7 @@ impl Builder {
 
     /// Changes how rounds are run.
     #[must_use]
-    pub fn round(mut self, change: impl FnOnce(&mut round::Config)) -> Self {
+    pub fn round(mut self, change: impl FnOnce(&mut RoundSettings)) -> Self {
         change(&mut self.round);
         self
     }
@@ -182,7 +186,7 @@ impl Sim {
             seed,
             characters: Vec::new(),
             swarm,
-            round: round::Config::default(),
+            round: RoundSettings::default(),
             reputation: reputation::Settings::default(),
             effort: Effort {
                 deadline: Duration::from_secs(30),
@@ -204,7 +208,7 @@ impl Sim {
         let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
         let metrics = swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
-        let metrics = round::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
         secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
         let (rounds, settling) = Rounds::new(swarm.clone(), round, metrics, secret);
@@ -253,7 +257,7 @@ impl Sim {
         &self,
         target: Target,
         question: &str,
-        pieces: Option<mpsc::Sender<News>>,
+        pieces: Option<mpsc::Sender<RoundUpdate>>,
     ) -> Result<Outcome, RoundError> {
         let messages = vec![ChatMessage::new("user", question)];
         let ask = Ask::plain(target, messages, Sampling::default(), self.effort);
@@ -266,8 +270,8 @@ impl Sim {
     pub fn is_right(&self, question: &str, outcome: &Outcome) -> bool {
         let truth = format!("Answer: {}", self.world.truth(question).answer);
         outcome.winner().is_some_and(|winner| {
-            let said = shoal_gateway::round::agree::final_answer(&winner.text);
-            said == shoal_gateway::round::agree::final_answer(&truth)
+            let said = shoal_consensus::agree::final_answer(&winner.text);
+            said == shoal_consensus::agree::final_answer(&truth)
         })
     }
 

@@ -2,10 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use shoal_gateway::{
-    ask::Decided,
-    replay::{self, Memory, Replay, Settings},
-};
+use shoal_consensus::{outcome::Decided, replay::{self, Memory, Replay, Settings}};
 
 use super::record::{Candidate, Compared, Cost, Scored, Taken};
 

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shoal_gateway::{
-    ask::Verdicts,
-    replay::{self, LineError},
-};
+use shoal_consensus::{Verdicts, replay::{self, LineError}};
 use shoal_proto::NodeId;
 
 /// One line of rounds.jsonl.
