@@ -10,13 +10,12 @@ use std::{
 
 use serde::Deserialize;
 use shoal_proto::{
-    NodeId,
+    NodeId, Secret,
     hello::{TAG_BYTES_MAX, TAGS_MAX},
 };
 
 use crate::{
     engine::{persona::Persona, swarm_name, upstream},
-    link::Secret,
     telemetry::LogFormat,
 };
 
@@ -107,7 +106,7 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     pub drain: Duration,
     /// Set by `shoal-node audit` only: it comes from the environment, never from a file.
-    pub audit: Option<Secret>,
+    pub audit: Secret,
 }
 
 /// What an engine is made of.
@@ -194,7 +193,7 @@ impl Config {
             gateway_id: parsed("gateway_id", &self.gateway_id)?,
             metrics: parsed("metrics", &self.metrics)?,
             drain: Duration::from_secs(self.drain_s),
-            audit: None,
+            audit: Secret::default(),
             personas: self.personas()?,
             operator: self.operator,
             serving,
@@ -288,10 +287,10 @@ impl Config {
             wrong("an upstream needs --upstream-model NAME: its name for the model")
         })?;
         let key = match set(&self.upstream_key_env) {
-            Some(variable) => Some(env::var(&variable).map_err(|_| {
+            Some(variable) => Secret::new(env::var(&variable).map_err(|_| {
                 wrong(format!("the environment has no {variable}, which upstream_key_env names"))
             })?),
-            None => None,
+            None => Secret::default(),
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
         let judges = self.upstream_judges;

@@ -3,12 +3,12 @@
 pub mod backoff;
 mod register;
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use shoal_link::{Link, LinkError, Receiver, Sender, Stream};
 use shoal_proto::{
-    Message, goodbye::Goodbye, heartbeat::Heartbeat, hello::Refusal, identity::Identity,
+    Message, Secret, goodbye::Goodbye, heartbeat::Heartbeat, hello::Refusal, identity::Identity,
 };
 use tokio::{
     task::JoinSet,
@@ -40,18 +40,8 @@ pub struct Member {
     pub desk: Arc<Desk>,
     /// How long work that runs when the node is told to stop may take to finish.
     pub drain: Duration,
-    /// The gateway's token for auditors; `None`: an ordinary member.
-    pub audit: Option<Secret>,
-}
-
-/// A text that no log shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
+    /// The gateway's token for auditors; not set for an ordinary member.
+    pub audit: Secret,
 }
 
 /// Why there is no point in another try. One line, for the node's owner.

@@ -216,13 +216,12 @@ impl Sim {
         tasks.spawn(async move { match book.keep().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
-            let who =
-                Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
+            let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };
             start_node(who, character, engine, gateway, door.clone(), &mut tasks);
         }
         let start = |(number, character): (usize, Character)| {
             let engine = Scripted::new(number, character.clone(), world.clone(), witness.clone());
-            let who = Who { key: number as u64, audit: None };
+            let who = Who { key: number as u64, audit: shoal_proto::Secret::default() };
             start_node(who, &character, engine, gateway, door.clone(), &mut tasks)
         };
         let nodes = characters.into_iter().enumerate().map(start).collect();
@@ -387,7 +386,7 @@ async fn receive(swarm: Swarm, mut dialled: mpsc::Receiver<Arc<PipeLink>>) {
 /// A key, by its number, and whether it is an auditor's.
 struct Who {
     key: u64,
-    audit: Option<link::Secret>,
+    audit: shoal_proto::Secret,
 }
 
 fn start_node(

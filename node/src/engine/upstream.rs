@@ -19,6 +19,7 @@ use async_openai::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use serde_json::Value;
 use shoal_proto::{
+    Secret,
     embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
     hello::Model,
@@ -51,7 +52,7 @@ pub struct Settings {
     /// The model's name there.
     pub model: String,
     /// The key, for endpoints that ask for one.
-    pub key: Option<String>,
+    pub key: Secret,
     /// The name in the swarm, if not that of the model there.
     pub name: Option<String>,
     /// What it is good at, by its owner's account.

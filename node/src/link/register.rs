@@ -9,7 +9,7 @@ use shoal_proto::{
     version::Version,
 };
 
-use super::{Member, Secret};
+use super::Member;
 
 /// The whole handshake; four messages over the slowest road take a few seconds, a gateway that
 /// measures newcomers before it welcomes them takes longer.
@@ -72,7 +72,7 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterEr
     };
     let version =
         Version::from_number(welcome.version).ok_or(RegisterError::Version(welcome.version))?;
-    if member.audit.is_some() && version.number() < Version::V2.number() {
+    if member.audit.expose().is_some() && version.number() < Version::V2.number() {
         return Err(RegisterError::KnowsNoAuditors);
     }
     let beat = welcome.heartbeat_ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
@@ -80,14 +80,14 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterEr
 }
 
 fn hello(member: &Member, gateway: NodeId) -> Hello {
-    let shown = |token: &Secret| audit_proof(&token.0, gateway, member.identity.id()).to_vec();
+    let proof = |token| audit_proof(token, gateway, member.identity.id()).to_vec();
     Hello {
         version: Version::CURRENT.number(),
         build: concat!("shoal-node ", env!("CARGO_PKG_VERSION")).to_owned(),
         model: Some(member.desk.engine().model().clone()),
         operator: member.operator.clone(),
         slots: member.desk.slots(),
-        audit: member.audit.as_ref().map(shown).unwrap_or_default(),
+        audit: member.audit.expose().map(proof).unwrap_or_default(),
     }
 }
 

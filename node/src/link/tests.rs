@@ -27,7 +27,7 @@ fn member(engine: &Script, drain: Duration) -> Member {
         operator: "somebody".to_owned(),
         desk: Arc::new(Desk::new(Arc::new(engine.clone()), 2, metrics)),
         drain,
-        audit: None,
+        audit: Secret::default(),
     }
 }
 
@@ -311,7 +311,7 @@ async fn a_gateway_that_says_nothing_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn an_auditor_leaves_a_gateway_that_knows_no_auditors() {
     let engine = Script::new(Play::Endless);
-    let token = Some(Secret("lantern".to_owned()));
+    let token = Secret::new("lantern");
     let auditor = Member { audit: token, ..member(&engine, Duration::ZERO) };
     let (gateway, link) = linked(&auditor);
     let stop = CancellationToken::new();

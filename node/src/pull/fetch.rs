@@ -12,7 +12,6 @@ use reqwest::{Client, Response, StatusCode, Url, header};
 use sha2::{Digest, Sha256};
 
 use super::{PullError, settings::Patience};
-use crate::link::Secret;
 
 /// What is to come, and how it is known to be right.
 #[derive(Clone, Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Body<'a> {
     pub(super) url: Url,
     /// How messages call it.
     pub(super) what: &'a str,
-    pub(super) token: Option<&'a Secret>,
+    pub(super) token: Option<&'a str>,
     pub(super) bytes: Option<u64>,
     pub(super) sha256: Option<&'a str>,
 }
@@ -139,7 +138,7 @@ impl Kept {
     ) -> Result<Try, PullError> {
         let mut request = client.get(body.url.clone());
         if let Some(token) = body.token {
-            request = request.bearer_auth(&token.0);
+            request = request.bearer_auth(token);
         }
         if self.bytes > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", self.bytes));

@@ -9,9 +9,9 @@ use std::{
 };
 
 use reqwest::Url;
+use shoal_proto::Secret;
 
 use super::PullError;
-use crate::link::Secret;
 
 /// All that a pull depends on.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Hub {
     /// `HF_HUB_CACHE`, else `hub` in `HF_HOME`.
     pub cache: PathBuf,
     /// `HF_TOKEN`, else what `HF_TOKEN_PATH` or `token` in `HF_HOME` holds.
-    pub token: Option<Secret>,
+    pub token: Secret,
     /// `HF_HUB_OFFLINE`: nothing is fetched, from anywhere.
     pub offline: bool,
 }
@@ -112,9 +112,8 @@ impl Settings {
                         let path = folder("HF_TOKEN_PATH").unwrap_or_else(|| hf_home.join("token"));
                         std::fs::read_to_string(path).ok()
                     })
-                    .map(|token| token.trim().to_owned())
-                    .filter(|token| !token.is_empty())
-                    .map(Secret),
+                    .map(|token| Secret::new(token.trim()))
+                    .unwrap_or_default(),
                 offline: variable("HF_HUB_OFFLINE").is_some_and(|said| is_yes(&said)),
             },
             indexes: pip.indexes()?,

@@ -8,6 +8,7 @@ use std::{path::Path, time::Duration};
 
 use flate2::{Compression, write::DeflateEncoder};
 use sha2::{Digest, Sha256};
+use shoal_proto::Secret;
 
 use self::server::{Manners, Page, Server};
 use super::*;
@@ -19,7 +20,7 @@ fn settings(home: &Path, server: &Server) -> Settings {
         hub: Hub {
             endpoint: server.url.clone(),
             cache: home.join("hub"),
-            token: None,
+            token: Secret::default(),
             offline: false,
         },
         indexes: vec![server.url.join("simple/").unwrap()],

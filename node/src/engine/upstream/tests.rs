@@ -18,7 +18,7 @@ fn settings(endpoint: &Endpoint) -> Settings {
     Settings {
         url: format!("http://{}/v1", endpoint.address),
         model: "m".to_owned(),
-        key: Some("secret".to_owned()),
+        key: Secret::new("secret"),
         name: None,
         tags: vec!["code".to_owned()],
         context: None,

@@ -21,7 +21,7 @@ const REFUSAL_MAX: usize = 64 << 10;
 pub(super) fn client(settings: &Settings) -> Result<Client<OpenAIConfig>, ConnectError> {
     let config = OpenAIConfig::new()
         .with_api_base(base(&settings.url)?)
-        .with_api_key(key(settings.key.as_deref())?)
+        .with_api_key(key(settings.key.expose())?)
         .with_org_id("")
         .with_project_id("");
     let http = reqwest::Client::builder()

@@ -7,10 +7,7 @@ use super::{
     PullError, Settings,
     layout::{is_commit, is_etag, is_safe},
 };
-use crate::{
-    link::Secret,
-    pull::fetch::{self, host, reason, refused, unreachable},
-};
+use crate::pull::fetch::{self, host, reason, refused, unreachable};
 
 /// The newest state of a repository.
 #[derive(Debug)]
@@ -65,8 +62,8 @@ impl<'a> Api<'a> {
         &self.client
     }
 
-    pub(super) fn token(&self) -> Option<&Secret> {
-        self.settings.hub.token.as_ref()
+    pub(super) fn token(&self) -> Option<&str> {
+        self.settings.hub.token.expose()
     }
 
     fn url(&self, repo: &str, path: &str) -> Result<Url, PullError> {
@@ -167,7 +164,7 @@ impl<'a> Api<'a> {
         url: &Url,
     ) -> Result<Response, PullError> {
         let request = match self.token() {
-            Some(token) => request.bearer_auth(&token.0),
+            Some(token) => request.bearer_auth(token),
             None => request,
         };
         let request = request.build().map_err(|error| self.nonsense(what, reason(&error)))?;

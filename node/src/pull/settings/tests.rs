@@ -37,10 +37,10 @@ fn the_variables_of_the_hub_mean_what_they_mean_to_python() {
     assert_eq!(settings.models, Path::new("/models"));
     assert_eq!(settings.hub.cache, home.path().join("hub"));
     assert_eq!(settings.hub.endpoint.as_str(), "https://hub.example/hf/");
-    assert_eq!(settings.hub.token, Some(Secret("hf_kept".to_owned())));
+    assert_eq!(settings.hub.token, Secret::new("hf_kept"));
     assert!(settings.hub.offline);
     let told = read(&[("HF_HOME", hf_home), ("HF_TOKEN", "hf_told")], Path::new("/")).unwrap();
-    assert_eq!(told.hub.token, Some(Secret("hf_told".to_owned())));
+    assert_eq!(told.hub.token, Secret::new("hf_told"));
     let cache = read(&[("HF_HUB_CACHE", "/cache")], Path::new("/")).unwrap().hub.cache;
     assert_eq!(cache, Path::new("/cache"));
 }

@@ -276,7 +276,7 @@ async fn a_repository_that_is_not_there_is_named() {
 #[tokio::test]
 async fn a_token_goes_to_the_hub_and_to_nobody_else() {
     let mut repo = Repo::open().await;
-    repo.settings.hub.token = Some(crate::link::Secret("hf_secret".to_owned()));
+    repo.settings.hub.token = shoal_proto::Secret::new("hf_secret");
     let other = Server::start().await;
     let page = Page::status(302)
         .header("location", other.url.join("bytes/w").unwrap())

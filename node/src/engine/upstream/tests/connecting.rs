@@ -46,7 +46,7 @@ async fn nobody_at_the_address_is_one_line() {
     let settings = Settings {
         url,
         model: "m".to_owned(),
-        key: None,
+        key: Secret::default(),
         name: None,
         tags: Vec::new(),
         context: None,
@@ -65,7 +65,7 @@ fn a_wrong_url_or_key_is_named() {
     let settings = |url: &str, key: &str| Settings {
         url: url.to_owned(),
         model: "m".to_owned(),
-        key: Some(key.to_owned()),
+        key: Secret::new(key),
         name: None,
         tags: Vec::new(),
         context: None,
