@@ -14,10 +14,8 @@ use shoal_proto::{
     hello::{TAG_BYTES_MAX, TAGS_MAX},
 };
 
-use crate::{
-    engine::{persona::Persona, swarm_name, upstream},
-    telemetry::LogFormat,
-};
+use crate::{telemetry::LogFormat, upstream};
+use shoal_engine::{persona::Persona, swarm_name};
 
 /// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
 /// where no default makes sense.
@@ -145,7 +143,7 @@ pub struct Local {
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// On this machine or to be fetched, as [`crate::pull::resolve`] reads it.
+    /// On this machine or to be fetched, as [`shoal_pull::resolve`] reads it.
     Model(String),
     Upstream(upstream::Settings),
 }

@@ -14,24 +14,22 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "burn")]
 use crate::config::Local;
-#[cfg(feature = "burn")]
-use crate::engine::{
-    burn::{self, Choice, Files, LoadError, Options},
-    swarm_name,
-};
 use crate::{
     config::{Serving, Settings, Source},
-    engine::{
-        Engine,
-        persona::Dressed,
-        upstream::{ConnectError, Upstream},
-    },
     key::{Home, HomeError},
     link::{self, Fatal, Member},
     metrics::{Metrics, page::Page},
-    pull::{self, PullError},
     serve::Desk,
+    upstream::{ConnectError, Upstream},
 };
+#[cfg(feature = "burn")]
+use shoal_decoder::Options;
+#[cfg(feature = "burn")]
+use shoal_engine::swarm_name;
+use shoal_engine::{Engine, persona::Dressed};
+#[cfg(feature = "burn")]
+use shoal_model::{Files, LoadError, TemplateChoice};
+use shoal_pull::PullError;
 #[cfg(feature = "burn")]
 use std::{fs, path::Path};
 
@@ -167,10 +165,10 @@ pub fn options(local: &Local) -> Result<Options, NodeError> {
     let wrong = |name, why| NodeError::Setting { name, why };
     let adapters = local.lora.iter().map(|folder| Files::folder(Path::new(folder)));
     let template = match local.template.as_str() {
-        "" => Choice::Own,
-        "chatml" => Choice::Chatml,
-        "plain" => Choice::Plain,
-        path => Choice::Text(
+        "" => TemplateChoice::Own,
+        "chatml" => TemplateChoice::Chatml,
+        "plain" => TemplateChoice::Plain,
+        path => TemplateChoice::Text(
             fs::read_to_string(path)
                 .map_err(|error| wrong("template", format!("{path}: {error}")))?,
         ),
@@ -204,10 +202,10 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
     let found = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model(model) => {
-            let mut settings = pull::Settings::from_env()?;
+            let mut settings = shoal_pull::Settings::from_env()?;
             // Lines between those of the log would be read as such.
             settings.shows &= std::io::stderr().is_terminal();
-            pull::resolve(model, &settings).await?
+            shoal_pull::resolve(model, &settings).await?
         }
     };
     #[cfg(not(feature = "burn"))]
@@ -218,20 +216,30 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
     }
     #[cfg(feature = "burn")]
     {
-        let files = Files::found(&found)?;
+        let files = files(&found.place)?;
         let options = Options {
             // A snapshot of a hub is a folder whose name says nothing.
             name: serving.name.clone().or(Some(swarm_name(&found.name))),
-            tags: told(&serving.tags, pull::tags(&found.name)),
+            tags: told(&serving.tags, shoal_pull::tags(&found.name)),
             slots: serving.slots,
             answer_tokens: serving.answer_tokens,
             ..options(&serving.local)?
         };
-        let counts = burn::Metrics::new()?;
+        let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
-        let load = move || burn::open(files, &options, counts);
+        let load = move || shoal_decoder::open(files, &options, counts);
         let loaded = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
+    }
+}
+
+/// The files of a model that was found.
+#[cfg(feature = "burn")]
+pub fn files(place: &shoal_pull::Place) -> Result<Files, LoadError> {
+    match place {
+        shoal_pull::Place::Bundled(name) => Files::bundled(name),
+        shoal_pull::Place::Folder(path) => Files::folder(path),
+        shoal_pull::Place::Gguf(path) => Files::gguf_file(path),
     }
 }
 

@@ -18,11 +18,8 @@ use tokio::{
 };
 
 pub use self::desk::{Desk, Load};
-use crate::{
-    engine::{EngineError, Event},
-    judge,
-    metrics::{Kind, Outcome},
-};
+use crate::metrics::{Kind, Outcome};
+use shoal_engine::{EngineError, Event, judge};
 
 /// A stream whose first word is not there by then is dropped.
 const FIRST_WORD: Duration = Duration::from_secs(10);

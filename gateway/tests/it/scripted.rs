@@ -11,9 +11,9 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use shoal_engine::{Engine, EngineError, Event};
 use shoal_link::{Link, quic};
 use shoal_node::{
-    engine::{Engine, EngineError, Event},
     link::{Member, live},
     metrics::Metrics,
     serve::Desk,

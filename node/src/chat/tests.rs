@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use super::*;
-use crate::engine::script::{Play, Script};
+use shoal_engine::testing::{Play, Script};
 
 /// What is written when these lines come through a pipe.
 async fn talk(engine: &Script, lines: &'static str) -> (Result<(), ChatError>, String) {

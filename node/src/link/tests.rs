@@ -13,10 +13,8 @@ use shoal_proto::{
 };
 
 use super::*;
-use crate::{
-    engine::script::{BEAT, Play, Script},
-    metrics::Metrics,
-};
+use crate::metrics::Metrics;
+use shoal_engine::testing::{BEAT, Play, Script};
 
 const HEARTBEAT_MS: u32 = 1_000;
 

@@ -3,7 +3,7 @@
 use shoal_proto::generate::{Generate, Sampling};
 
 use super::bad_request;
-use crate::engine::EngineError;
+use shoal_engine::EngineError;
 
 /// As in OpenAI's API.
 const STOPS_MAX: usize = 4;

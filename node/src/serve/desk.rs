@@ -5,10 +5,8 @@ use std::{fmt, sync::Arc};
 use shoal_proto::generate::Fault;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{
-    engine::{Engine, EngineError},
-    metrics::{Held, Metrics},
-};
+use crate::metrics::{Held, Metrics};
+use shoal_engine::{Engine, EngineError};
 
 /// Streams that are neither working nor waiting: being read, being refused, being told the end.
 const STREAMS_SPARE: usize = 16;

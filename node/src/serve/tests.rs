@@ -13,12 +13,10 @@ use shoal_proto::{
 use tokio::{task::JoinSet, time::sleep};
 
 use super::*;
-use crate::{
-    engine::{
-        persona::{Dressed, Persona},
-        script::{BEAT, Play, Script},
-    },
-    metrics::Metrics,
+use crate::metrics::Metrics;
+use shoal_engine::{
+    persona::{Dressed, Persona},
+    testing::{BEAT, Play, Script},
 };
 
 /// A desk, and a gateway that hands work in.
