@@ -1,14 +1,14 @@
 //! A node: one model, a key that is its name, and a link to each gateway it serves.
 //!
 //! ```text
-//!  node -> link (dial, register, heartbeat, back off)
+//!  node -> session (dial, register, heartbeat, back off)
 //!            -> serve (slots, queue, one piece of work per stream)
 //!                 -> engine: shoal-decoder in this process, or an upstream beside it
 //! ```
 
 pub mod node;
 pub mod key;
-pub mod link;
+pub mod session;
 pub mod serve;
 pub mod chat;
 pub mod upstream;

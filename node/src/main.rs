@@ -156,11 +156,11 @@ async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()
 
 #[cfg(feature = "burn")]
 impl OneModel {
-    /// Where it is, and how it is to be loaded.
-    fn found(self) -> anyhow::Result<(pull::Found, burn::Options)> {
+    /// Its files, and how they are loaded.
+    fn files(self) -> anyhow::Result<(shoal_model::Files, shoal_decoder::Options)> {
         let mut config = Config::default();
         self.local.onto(&mut config);
-        Ok((node::files(&find(&self.model)?.place)?, node::options(&config.local())?))
+        Ok((node::files(&find(&self.model)?.place)?, config.local()?))
     }
 }
 
@@ -197,7 +197,7 @@ fn logits(model: OneModel, prompts: &Path, tokens: usize, out: &Path) -> anyhow:
 
 #[cfg(feature = "burn")]
 #[tokio::main(flavor = "current_thread")]
-async fn find(model: &str) -> anyhow::Result<pull::Found> {
+async fn find(model: &str) -> anyhow::Result<shoal_pull::Found> {
     Ok(shoal_pull::resolve(model, &shoal_pull::Settings::from_env()?).await?)
 }
 

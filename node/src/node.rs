@@ -7,31 +7,27 @@ use futures_util::{
     future::{join_all, try_join_all},
 };
 use prometheus::{Registry, process_collector::ProcessCollector};
-use shoal_link::{Link, LinkError, quic};
-use shoal_proto::NodeId;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-#[cfg(feature = "burn")]
-use crate::config::Local;
-use crate::{
-    config::{Serving, Settings, Source},
-    key::{Home, HomeError},
-    link::{self, Fatal, Member},
-    metrics::{Metrics, page::Page},
-    serve::Desk,
-    upstream::{ConnectError, Upstream},
-};
 #[cfg(feature = "burn")]
 use shoal_decoder::Options;
 #[cfg(feature = "burn")]
 use shoal_engine::swarm_name;
 use shoal_engine::{Engine, persona::Dressed};
+use shoal_link::{Link, LinkError, quic};
 #[cfg(feature = "burn")]
-use shoal_model::{Files, LoadError, TemplateChoice};
+use shoal_model::{Files, LoadError};
+use shoal_proto::NodeId;
 use shoal_pull::PullError;
-#[cfg(feature = "burn")]
-use std::{fs, path::Path};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Serving, Settings, Source},
+    key::{Home, HomeError},
+    metrics::{Metrics, page::Page},
+    serve::WorkQueue,
+    session::{self, Fatal, Member},
+    upstream::{ConnectError, Upstream},
+};
 
 /// Why a node cannot run. One line for its owner.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +44,6 @@ pub enum NodeError {
     #[cfg(not(feature = "burn"))]
     #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
     NoBurn { name: String },
-    #[error("{name}: {why}")]
-    Setting { name: &'static str, why: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
@@ -97,7 +91,7 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         })
         .collect();
     let links = dials.iter().map(async |(dial, member)| {
-        let lived = link::live(dial, member, stop).await;
+        let lived = session::keep_linked(dial, member, stop).await;
         if let (Err(why), true) = (&lived, dials.len() > 1) {
             tracing::error!(%why, "one gateway less");
         }
@@ -126,7 +120,7 @@ fn for_all(settings: &Settings) -> Serving {
     Serving { slots: serving.slots.saturating_mul(members), ..serving }
 }
 
-/// The members behind one engine, each with a desk of its own.
+/// The members behind one engine, each with a queue of its own.
 fn members(
     settings: &Settings,
     homes: &[Arc<Home>],
@@ -151,7 +145,7 @@ fn members(
         Member {
             identity: Arc::new(home.identity().clone()),
             operator: operator.clone(),
-            desk: Arc::new(Desk::new(engine, slots, metrics.clone())),
+            queue: Arc::new(WorkQueue::new(engine, slots, metrics.clone())),
             drain: settings.drain,
             audit: settings.audit.clone(),
         }
@@ -159,38 +153,9 @@ fn members(
     members.collect()
 }
 
-/// What the settings of a model on this machine mean.
-#[cfg(feature = "burn")]
-pub fn options(local: &Local) -> Result<Options, NodeError> {
-    let wrong = |name, why| NodeError::Setting { name, why };
-    let adapters = local.lora.iter().map(|folder| Files::folder(Path::new(folder)));
-    let template = match local.template.as_str() {
-        "" => TemplateChoice::Own,
-        "chatml" => TemplateChoice::Chatml,
-        "plain" => TemplateChoice::Plain,
-        path => TemplateChoice::Text(
-            fs::read_to_string(path)
-                .map_err(|error| wrong("template", format!("{path}: {error}")))?,
-        ),
-    };
-    Ok(Options {
-        quant: local.quant.parse().map_err(|why| wrong("quant", why))?,
-        device: local.device.parse().map_err(|why| wrong("device", why))?,
-        threads: local.threads,
-        context: (local.context > 0).then_some(local.context),
-        cache_bytes: local.cache_mb.saturating_mul(1 << 20),
-        adapters: adapters.collect::<Result<_, _>>()?,
-        template,
-        judges: local.judges,
-        guesses: local.guesses,
-        measure: local.measure,
-        ..Options::default()
-    })
-}
-
 /// What its owner says, else what the catalogue does.
 #[cfg(feature = "burn")]
-fn told(owner: &[String], catalogue: &[&str]) -> Vec<String> {
+fn tags(owner: &[String], catalogue: &[&str]) -> Vec<String> {
     if owner.is_empty() {
         return catalogue.iter().map(|tag| (*tag).to_owned()).collect();
     }
@@ -199,31 +164,31 @@ fn told(owner: &[String], catalogue: &[&str]) -> Vec<String> {
 
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
 pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let found = match &serving.source {
+    let (model, local) = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
-        Source::Model(model) => {
+        Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
             // Lines between those of the log would be read as such.
             settings.shows &= std::io::stderr().is_terminal();
-            shoal_pull::resolve(model, &settings).await?
+            (shoal_pull::resolve(name, &settings).await?, local)
         }
     };
     #[cfg(not(feature = "burn"))]
     {
         // Only a model of its own has anything to count.
-        let _ = registry;
-        Err(NodeError::NoBurn { name: found.name })
+        let _ = (registry, local);
+        Err(NodeError::NoBurn { name: model.name })
     }
     #[cfg(feature = "burn")]
     {
-        let files = files(&found.place)?;
+        let files = files(&model.place)?;
         let options = Options {
             // A snapshot of a hub is a folder whose name says nothing.
-            name: serving.name.clone().or(Some(swarm_name(&found.name))),
-            tags: told(&serving.tags, shoal_pull::tags(&found.name)),
+            name: serving.name.clone().or(Some(swarm_name(&model.name))),
+            tags: tags(&serving.tags, shoal_pull::tags(&model.name)),
             slots: serving.slots,
             answer_tokens: serving.answer_tokens,
-            ..options(&serving.local)?
+            ..(**local).clone()
         };
         let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;

@@ -27,6 +27,7 @@ use shoal_proto::{
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::reply::Reply;
 pub use self::{abilities::Abilities, probe::ConnectError};
@@ -68,7 +69,7 @@ pub struct Settings {
 /// A checked upstream.
 #[derive(Debug)]
 pub struct Upstream {
-    line: Arc<Line>,
+    endpoint: Arc<Endpoint>,
     model: Model,
     /// Every task ends when its asker is gone.
     writers: TaskTracker,
@@ -76,7 +77,7 @@ pub struct Upstream {
 
 /// How to reach the endpoint.
 #[derive(Debug)]
-struct Line {
+struct Endpoint {
     client: Client<OpenAIConfig>,
     model: String,
     context: u32,
@@ -109,8 +110,8 @@ impl Upstream {
             description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
             ..Model::default()
         };
-        let line = Line { client, model: settings.model.clone(), context, can };
-        Ok(Self { line: Arc::new(line), model, writers: TaskTracker::new() })
+        let endpoint = Endpoint { client, model: settings.model.clone(), context, can };
+        Ok(Self { endpoint: Arc::new(endpoint), model, writers: TaskTracker::new() })
     }
 }
 
@@ -121,29 +122,30 @@ impl Engine for Upstream {
 
     fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (events, receiver) = mpsc::channel(EVENTS);
-        let line = Arc::clone(&self.line);
-        self.writers.spawn(async move {
+        let endpoint = Arc::clone(&self.endpoint);
+        let writer = async move {
             let last = tokio::select! {
                 biased;
                 () = events.closed() => return,
-                written = line.write(ask, &events) => written.map(Event::Done),
+                result = endpoint.write(ask, &events) => result.map(Event::Done),
             };
             // Fails only when nobody listens any more.
             let _ = events.send(last).await;
-        });
+        };
+        self.writers.spawn(writer.in_current_span());
         receiver
     }
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        async move { self.line.ballot(&ask).await }.boxed()
+        async move { self.endpoint.ballot(&ask).await }.boxed()
     }
 
     fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
-        async move { self.line.vectors(&ask).await }.boxed()
+        async move { self.endpoint.vectors(&ask).await }.boxed()
     }
 }
 
-impl Line {
+impl Endpoint {
     async fn write(
         &self,
         ask: Generate,

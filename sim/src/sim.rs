@@ -18,9 +18,9 @@ use shoal_link::{
     pipe::{self, Delay, PipeLink},
 };
 use shoal_node::{
-    link::{self, Dial, Member},
     metrics as node_metrics,
-    serve::Desk,
+    serve::WorkQueue,
+    session::{self, Dial, Member},
 };
 use shoal_proto::{
     Identity, NodeId,
@@ -418,11 +418,11 @@ fn start_node(
     let slots = character.slots;
     tasks.spawn(async move {
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
-        let desk = Arc::new(Desk::new(Arc::new(engine), slots, metrics));
+        let queue = Arc::new(WorkQueue::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
-        let member = Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
+        let member = Member { identity, operator, queue, drain: Duration::from_secs(10), audit };
         // A fatal end shows as a member that is missing.
-        let _ = link::live(&*dial, &member, &told).await;
+        let _ = session::keep_linked(&*dial, &member, &told).await;
     });
     Node { id, link, stop }
 }

@@ -9,9 +9,9 @@ use std::{
 
 use serde::Serialize;
 use shoal_kernel::{Pool, memory_bandwidth};
+use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Want};
 
 use super::{DeviceKind, Loaded, Options, decoder::Settings};
-use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Want};
 
 /// Tokens of the prompt that is read in one step.
 const PREFILL: usize = 256;

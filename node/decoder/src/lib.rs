@@ -14,7 +14,10 @@ pub mod rounding;
 mod tests;
 
 use self::decoder::{Settings, Shape};
-pub use self::{decoder::DeviceKind, load::Loaded};
+pub use self::{
+    decoder::{DeviceKind, architecture_table},
+    load::Loaded,
+};
 use shoal_model::{
     BatchOptions, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
 };
@@ -89,8 +92,7 @@ impl Options {
             0 => defaults.threads,
             threads => threads,
         };
-        let (quant, device, context) = (self.quant, self.device, self.context);
-        Settings { quant, device, context, threads, ..defaults }
+        Settings { quant: self.quant, device: self.device, threads, ..defaults }
     }
 
     fn batch(&self) -> BatchOptions {
@@ -100,7 +102,7 @@ impl Options {
             sequences: slots.saturating_mul(4).max(8),
             // The desk before the engine lets in no more than there are slots; as many again for
             // those that have left while the model has not noticed yet.
-            asks: slots.saturating_mul(2),
+            requests: slots.saturating_mul(2),
             cache_bytes: self.cache_bytes,
             answer_tokens: usize::try_from(self.answer_tokens).unwrap_or(usize::MAX),
             guesses: self.guesses,

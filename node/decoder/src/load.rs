@@ -3,25 +3,26 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use shoal_engine::swarm_name;
+use shoal_model::{
+    Decode, Defaults, Digest, Files, LoadError, Pooling, Template, TextPipeline, Tokenizer,
+    Weights, json, measure_speed,
+};
 use shoal_proto::hello::{Model, TAG_BYTES_MAX, TAGS_MAX};
 
 use super::{
     Options,
     decoder::{Shape, open, shape_of},
 };
-use shoal_engine::swarm_name;
-use shoal_model::{
-    Decode, Defaults, Digest, Files, LoadError, Pooling, Template, Tokenizer, Weights, Words, json,
-    measure_speed,
-};
 
 /// Time to find out how fast a model is, at most about so long.
 const MEASURING: Duration = Duration::from_millis(900);
 
 /// A model, ready to serve.
+#[expect(missing_debug_implementations, reason = "a decoder has no Debug")]
 pub struct Loaded {
     pub decoder: Box<dyn Decode>,
-    pub words: Words,
+    pub words: TextPipeline,
     pub card: Model,
 }
 
@@ -50,7 +51,7 @@ impl Loaded {
             measure_speed(&mut *decoder, weights, MEASURING).ok()
         });
         let card = Model { digest, speed: measured.flatten(), ..card };
-        let words = Words::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
+        let words = TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
         Ok(Self { decoder, words, card })
     }
 }

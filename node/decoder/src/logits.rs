@@ -8,11 +8,11 @@ use std::{
 };
 
 use serde::Serialize;
+use shoal_engine::EngineError;
+use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Talk, Want};
 use shoal_proto::generate::ChatMessage;
 
 use super::{Loaded, Options};
-use shoal_engine::EngineError;
-use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Talk, Want};
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use super::{Loaded, Options};
 use shoal_model::{Broken, Files, LoadError, Quant, Reading, compare};
+
+use super::{Loaded, Options};
 
 /// Why nothing could be compared.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,11 @@
+use shoal_engine::{Engine, EngineError, Event};
+use shoal_model::testing::{Kept, LETTERS, tiny};
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Generate, Sampling},
     judge::{Ballot, Judge, Kind},
 };
 
 use super::*;
-use shoal_engine::{Engine, EngineError, Event};
-use shoal_model::testing::{Kept, LETTERS, tiny};
 
 fn load(context: usize, kept: Kept) -> Local {
     let folder = tiny(context, kept);

@@ -1,5 +1,5 @@
 //! A judge's duties around its engine: refuse what cannot be judged, and never hand out a ballot
-//! that is not sound.
+//! that is not sound. The rules for both messages are those of [`shoal_proto::judge`].
 
 pub mod question;
 
@@ -11,54 +11,42 @@ use shoal_proto::{
 
 use crate::{Engine, EngineError};
 
-/// More candidates than any round has; each costs a pass over its text.
-const CANDIDATES_MAX: usize = 64;
-
-/// Every ordered pair of a round of 32.
-const PAIRS_MAX: usize = 1_024;
-
 /// Each costs a critique: both orders of every pair of eight pools and some more.
 const CRITIQUES_MAX: usize = 64;
 
 /// Whether `model` can be asked for this ballot.
+///
+/// # Errors
+/// [`Fault::BadRequest`] for an ask that no judge could answer, [`Fault::Unsupported`] for one that
+/// this model cannot.
 pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
-    let refuse = |fault, why: &str| Err(EngineError::new(fault, why));
+    ask.check().map_err(|error| EngineError::new(Fault::BadRequest, error.to_string()))?;
     if ask.messages.is_empty() {
-        return refuse(Fault::BadRequest, "there is no conversation to judge by");
+        return Err(EngineError::new(Fault::BadRequest, "there is no conversation to judge by"));
     }
-    if ask.candidates.is_empty() || ask.candidates.len() > CANDIDATES_MAX {
-        return refuse(Fault::BadRequest, "there are 1 to 64 candidates");
+    if ask.candidates.is_empty() {
+        return Err(EngineError::new(Fault::BadRequest, "there is no candidate to judge"));
     }
-    match ask.kind() {
-        Kind::Unspecified => refuse(Fault::BadRequest, "the ballot's kind is not known"),
-        Kind::Likelihood if !model.likelihood => {
-            refuse(Fault::Unsupported, "this model gives no likelihood ballots")
+    let (is_supported, unsupported) = match ask.kind() {
+        Kind::Unspecified => {
+            return Err(EngineError::new(Fault::BadRequest, "the ballot's kind is not known"));
         }
-        Kind::Pairwise if !model.pairwise => {
-            refuse(Fault::Unsupported, "this model gives no pairwise ballots")
-        }
-        Kind::Reasoned if !model.reasoned => {
-            refuse(Fault::Unsupported, "this model gives no reasoned ballots")
-        }
-        Kind::Reasoned if ask.pairs.len() > CRITIQUES_MAX => {
-            refuse(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs")
-        }
-        Kind::Likelihood => Ok(()),
-        Kind::Pairwise | Kind::Reasoned => check_pairs(ask),
+        Kind::Likelihood => (model.likelihood, "this model gives no likelihood ballots"),
+        Kind::Pairwise => (model.pairwise, "this model gives no pairwise ballots"),
+        Kind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
+    };
+    if !is_supported {
+        return Err(EngineError::new(Fault::Unsupported, unsupported));
     }
-}
-
-fn check_pairs(ask: &Judge) -> Result<(), EngineError> {
-    let known = |index: u32| usize::try_from(index).is_ok_and(|index| index < ask.candidates.len());
-    let sound = ask
-        .pairs
-        .iter()
-        .all(|pair| known(pair.first) && known(pair.second) && pair.first != pair.second);
-    if sound && (1..=PAIRS_MAX).contains(&ask.pairs.len()) {
-        return Ok(());
+    match (ask.kind(), ask.pairs.len()) {
+        (Kind::Pairwise | Kind::Reasoned, 0) => {
+            Err(EngineError::new(Fault::BadRequest, "there is no pair to compare"))
+        }
+        (Kind::Reasoned, pairs) if pairs > CRITIQUES_MAX => {
+            Err(EngineError::new(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs"))
+        }
+        _ => Ok(()),
     }
-    let rule = "a pairwise ballot names 1 to 1024 pairs of two different candidates";
-    Err(EngineError::new(Fault::BadRequest, rule))
 }
 
 /// The verdict on a pair of which a judge can say nothing.
@@ -87,23 +75,16 @@ pub fn fitting<T>(
 }
 
 /// The engine's ballot on a checked ask, checked in its turn.
+///
+/// # Errors
+/// What the engine answers, or [`Fault::Engine`] for a ballot that is not sound.
 pub async fn ballot(ask: Judge, engine: &dyn Engine) -> Result<Ballot, EngineError> {
-    let (kind, candidates, pairs) = (ask.kind(), ask.candidates.len(), ask.pairs.len());
-    let ballot = engine.judge(ask).await?;
-    let sound = match kind {
-        Kind::Likelihood => {
-            ballot.scores.len() == candidates
-                && ballot.scores.iter().all(|s| s.logprob.is_finite() && s.logprob <= 0.0)
+    let ballot = engine.judge(ask.clone()).await?;
+    match ballot.check(&ask) {
+        Ok(()) => Ok(ballot),
+        Err(error) => {
+            let message = format!("the engine's ballot is not sound: {error}");
+            Err(EngineError::new(Fault::Engine, message))
         }
-        Kind::Pairwise | Kind::Reasoned => {
-            ballot.verdicts.len() == pairs
-                && ballot.verdicts.iter().all(|p| (0.0..=1.0).contains(p))
-        }
-        Kind::Unspecified => false,
-    };
-    if sound {
-        Ok(ballot)
-    } else {
-        Err(EngineError::new(Fault::Engine, "the engine's ballot is not sound"))
     }
 }

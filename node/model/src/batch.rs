@@ -2,18 +2,18 @@
 //! prompts that wait, whoever they are for.
 //!
 //! ```text
-//!  ask -> order (its thread: template, tokens) -> queue (asks take turns)
+//!  request -> job (its thread: template, tokens) -> queue (requests take turns)
 //!      -> admit (pages for it; what others read before is shared) -> schedule (who reads what)
-//!      -> step (the model) -> write, learn (tokens chosen, likelihoods, vectors) -> line (back)
+//!      -> step (the model) -> write, learn (tokens chosen, likelihoods, vectors) -> reply
 //! ```
 //!
 //! Sequences share the pages of what they begin with; when pages run out, who came last gives way
 //! and reads again later. Nothing of this shows in an answer.
 
-mod order;
-mod line;
+mod job;
+mod reply;
 mod run;
-mod asks;
+mod requests;
 mod queue;
 mod schedule;
 mod pace;
@@ -45,13 +45,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use self::metrics::Metrics;
 use self::{
-    line::{Line, broken, busy},
-    order::{Limits, Work},
+    job::{Limits, Work},
+    reply::{Reply, broken, busy},
     run::{Prepared, Runner, Settings},
 };
 use super::{
+    pipeline::TextPipeline,
     step::{Decode, PAGE},
-    words::Words,
 };
 use shoal_engine::{EngineError, Event};
 
@@ -60,8 +60,8 @@ use shoal_engine::{EngineError, Event};
 pub struct Options {
     /// Sequences in one step: answers, and parts of judgments. At least 1.
     pub sequences: usize,
-    /// Asks that are here at the same time, waiting or running. At least 1.
-    pub asks: usize,
+    /// Requests that are here at the same time, waiting or running. At least 1.
+    pub requests: usize,
     /// Bytes of the KV cache.
     pub cache_bytes: usize,
     /// Tokens of an answer for which the ask sets no limit.
@@ -71,16 +71,16 @@ pub struct Options {
 }
 
 /// A model at work. Its threads end within a step when this is dropped.
-pub struct Batch {
-    inbox: SyncSender<Asked>,
+pub(crate) struct Batch {
+    inbox: SyncSender<Submission>,
     places: Arc<Semaphore>,
     context: usize,
 }
 
-/// An ask on its way to the thread that cuts it into orders.
-struct Asked {
+/// A request on its way to the thread that cuts it into jobs.
+struct Submission {
     work: Work,
-    line: Line,
+    reply: Reply,
     place: OwnedSemaphorePermit,
 }
 
@@ -88,59 +88,59 @@ impl Batch {
     /// Starts the model's threads. Fails when the system gives none.
     pub(crate) fn start<D: Decode>(
         decoder: D,
-        words: Arc<Words>,
+        words: Arc<TextPipeline>,
         options: &Options,
         metrics: Metrics,
     ) -> io::Result<Self> {
-        let asks = options.asks.max(1);
+        let requests = options.requests.max(1);
         let (pages, context) = share(&decoder, options);
         let limits = Limits { context, answer_tokens: options.answer_tokens };
         // Each ask has a place in both: nobody ever waits to put one in.
-        let (inbox, asked) = sync_channel(asks);
-        let (ready, prepared) = sync_channel(asks);
+        let (inbox, submissions) = sync_channel(requests);
+        let (ready, prepared) = sync_channel(requests);
         let ours = Arc::clone(&words);
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        spawn("model-words").spawn(move || prepare(&ours, limits, &asked, &ready))?;
+        spawn("model-words").spawn(move || prepare(&ours, limits, &submissions, &ready))?;
         let (most, guesses) = (options.sequences.max(1), options.guesses);
         let settings = Settings { pages, most, guesses, metrics };
         spawn("model").spawn(move || Runner::new(decoder, &words, settings).run(&prepared))?;
-        Ok(Self { inbox, places: Arc::new(Semaphore::new(asks)), context })
+        Ok(Self { inbox, places: Arc::new(Semaphore::new(requests)), context })
     }
 
     /// Tokens of prompt and answer together: the model's own, unless the cache holds fewer.
-    pub fn context(&self) -> usize {
+    pub(crate) fn context(&self) -> usize {
         self.context
     }
 
     /// Starts writing, as [`shoal_engine::Engine::generate`].
-    pub fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
-        let (line, receiver) = Line::write();
-        self.submit(Work::Generate(Box::new(ask)), line);
+    pub(crate) fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
+        let (reply, receiver) = Reply::write();
+        self.submit(Work::Generate(Box::new(ask)), reply);
         receiver
     }
 
     /// Judges. Dropping the future stops the work.
-    pub async fn judge(&self, ask: Judge) -> Result<Ballot, EngineError> {
-        let (reply, ballot) = oneshot::channel();
-        self.submit(Work::Judge(Box::new(ask)), Line::Judge(reply));
+    pub(crate) async fn judge(&self, ask: Judge) -> Result<Ballot, EngineError> {
+        let (sender, ballot) = oneshot::channel();
+        self.submit(Work::Judge(Box::new(ask)), Reply::Judge(sender));
         ballot.await.unwrap_or_else(|_| Err(broken("the model's thread died")))
     }
 
     /// Turns texts into vectors. Dropping the future stops the work.
-    pub async fn embed(&self, ask: Embed) -> Result<Embedded, EngineError> {
-        let (reply, embedded) = oneshot::channel();
-        self.submit(Work::Embed(ask), Line::Embed(reply));
+    pub(crate) async fn embed(&self, ask: Embed) -> Result<Embedded, EngineError> {
+        let (sender, embedded) = oneshot::channel();
+        self.submit(Work::Embed(ask), Reply::Embed(sender));
         embedded.await.unwrap_or_else(|_| Err(broken("the model's thread died")))
     }
 
-    fn submit(&self, work: Work, line: Line) {
+    fn submit(&self, work: Work, reply: Reply) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return line.fail(busy());
+            return reply.fail(busy());
         };
-        if let Err(refused) = self.inbox.try_send(Asked { work, line, place }) {
-            let (std::sync::mpsc::TrySendError::Full(asked)
-            | std::sync::mpsc::TrySendError::Disconnected(asked)) = refused;
-            asked.line.fail(broken("the model's thread died"));
+        if let Err(refused) = self.inbox.try_send(Submission { work, reply, place }) {
+            let (std::sync::mpsc::TrySendError::Full(submission)
+            | std::sync::mpsc::TrySendError::Disconnected(submission)) = refused;
+            submission.reply.fail(broken("the model's thread died"));
         }
     }
 }
@@ -162,18 +162,23 @@ fn share(decoder: &impl Decode, options: &Options) -> (usize, usize) {
     (pages, decoder.context().min((pages - 1) * PAGE))
 }
 
-/// Cuts asks into orders, one after the other.
-fn prepare(words: &Words, limits: Limits, asked: &Receiver<Asked>, ready: &SyncSender<Prepared>) {
-    while let Ok(Asked { work, line, place }) = asked.recv() {
-        let orders = catch_unwind(AssertUnwindSafe(|| order::orders(words, &work, limits)));
-        let orders = orders.unwrap_or_else(|_| Err(broken("the model's code panicked")));
-        match orders {
-            Ok((orders, read)) => {
-                if ready.send(Prepared { line, place, orders, read }).is_err() {
+/// Cuts requests into jobs, one after the other.
+fn prepare(
+    words: &TextPipeline,
+    limits: Limits,
+    submissions: &Receiver<Submission>,
+    ready: &SyncSender<Prepared>,
+) {
+    while let Ok(Submission { work, reply, place }) = submissions.recv() {
+        let jobs = catch_unwind(AssertUnwindSafe(|| job::jobs(words, &work, limits)));
+        let jobs = jobs.unwrap_or_else(|_| Err(broken("the model's code panicked")));
+        match jobs {
+            Ok((jobs, read)) => {
+                if ready.send(Prepared { reply, place, jobs, read }).is_err() {
                     return;
                 }
             }
-            Err(error) => line.fail(error),
+            Err(error) => reply.fail(error),
         }
     }
 }

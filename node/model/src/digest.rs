@@ -12,7 +12,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LoadError, files::Files, weights::Quant};
+use super::{LoadError, files::Files, tensors::Quant};
 
 /// A digest in the making: a thread of its own reads the files with weights, beside the packing.
 /// Dropping it ends the thread.

@@ -2,8 +2,6 @@
 
 use std::{io, path::PathBuf};
 
-use super::template::TemplateError;
-
 /// Why a folder is no model that can be served. One line, naming the folder and what is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -31,4 +29,16 @@ pub enum LoadError {
     Template(#[from] TemplateError),
     #[error("cannot start a thread for the model: {0}")]
     Thread(io::Error),
+}
+
+/// What is wrong with a template.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error(
+        "{place} has no chat template, as base models have none: --template plain lets it go on \
+         with a transcript, --template chatml or a file is for a model trained to talk"
+    )]
+    None { place: String },
+    #[error("{place}: the chat template: {why}")]
+    Syntax { place: String, why: String },
 }

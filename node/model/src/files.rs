@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{LoadError, bytes::Bytes, gguf::Gguf};
 
@@ -86,10 +87,31 @@ impl Files {
     }
 
     /// The GGUF file, where the model is one: shape, words and template are in its metadata.
-    pub fn gguf(&self) -> Option<&Arc<Gguf>> {
+    pub(crate) fn gguf(&self) -> Option<&Arc<Gguf>> {
         match &self.place {
             Place::Gguf { opened, .. } => Some(opened),
             _ => None,
+        }
+    }
+
+    /// What `config.json` says, or a GGUF file in the same words.
+    ///
+    /// # Errors
+    /// When there is no configuration, or it cannot be read.
+    pub fn config(&self) -> Result<Value, LoadError> {
+        match self.gguf() {
+            Some(gguf) => gguf.config(),
+            None => serde_json::from_slice(&self.need("config.json")?)
+                .map_err(|error| self.config_fault(error.to_string())),
+        }
+    }
+
+    /// The error for a configuration that this build cannot use.
+    pub fn config_fault(&self, why: String) -> LoadError {
+        let place = self.place();
+        match self.gguf() {
+            Some(_) => LoadError::Gguf { place, why },
+            None => LoadError::Words { place, file: "config.json", why },
         }
     }
 

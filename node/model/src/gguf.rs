@@ -9,25 +9,26 @@ mod metadata;
 mod texts;
 mod block;
 mod architecture;
-mod names;
 mod config;
 #[cfg(test)]
 pub(crate) mod made;
 
 use std::{collections::BTreeMap, path::Path};
 
+pub(crate) use architecture::Architecture;
 pub(crate) use block::Kind;
-pub use metadata::{Metadata, Value};
-pub(crate) use names::tensors;
+pub(crate) use metadata::Metadata;
+#[cfg(test)]
+pub(crate) use metadata::Value;
 pub(crate) use read::Fault;
-pub use texts::Texts;
+pub(crate) use texts::Texts;
 
 use super::{LoadError, bytes::Bytes};
 use read::Cursor;
 
 /// An opened file. Its weights stay in the file until they are read.
 #[derive(Debug)]
-pub struct Gguf {
+pub(crate) struct Gguf {
     place: String,
     bytes: Bytes,
     metadata: Metadata,
@@ -52,7 +53,7 @@ const ALIGNMENT: u64 = 32;
 
 impl Gguf {
     /// Maps a file and reads all of it but its weights.
-    pub fn open(path: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         let failed = |source| LoadError::Folder { path: path.to_owned(), source };
         Self::parse(path.display().to_string(), Bytes::map(path).map_err(failed)?)
     }
@@ -65,16 +66,17 @@ impl Gguf {
     }
 
     /// How to name the file in a message.
-    pub fn place(&self) -> &str {
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
-    pub fn metadata(&self) -> &Metadata {
+    pub(crate) fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// `general.architecture`, the prefix of the keys that describe the model's shape.
-    pub fn architecture(&self) -> &str {
+    pub(crate) fn architecture(&self) -> &str {
         self.metadata.text("general.architecture").unwrap_or_default()
     }
 

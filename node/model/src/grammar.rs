@@ -13,13 +13,13 @@ use llguidance::{
     toktrie::{InferenceCapabilities, SimpleVob},
 };
 use serde_json::{Value, json};
+use shoal_engine::EngineError;
 use shoal_proto::{
     generate::{Fault, Format, FormatKind},
     tools::{ToolChoice, Tools},
 };
 
 use super::{step::Broken, tokenizer::Tokenizer, tools::Dialect};
-use shoal_engine::EngineError;
 use watch::Watch;
 
 /// Bytes of a schema, expression or grammar: what a client may write that costs a node time before

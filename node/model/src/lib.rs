@@ -1,7 +1,7 @@
 //! All of a local model but its arithmetic.
 //!
 //! [`Files`] says where a model is, [`Weights`] and [`Tokenizer`] read it, [`Template`] and
-//! [`Words`] turn a conversation into tokens, and [`Local`] is the engine: it batches the requests,
+//! [`TextPipeline`] turn a conversation into tokens, and [`Local`] is the engine: it batches the requests,
 //! steps a [`Decode`] and samples tokens, held to a grammar where one is asked for. What implements
 //! [`Decode`] is another crate's; this one knows no burn.
 
@@ -9,6 +9,8 @@ mod files;
 mod bytes;
 mod gguf;
 mod safetensors;
+mod stored;
+mod tensors;
 mod weights;
 mod lora;
 mod digest;
@@ -20,7 +22,7 @@ mod grammar;
 mod sample;
 mod stop;
 mod defaults;
-mod words;
+mod pipeline;
 mod step;
 mod batch;
 mod speed;
@@ -33,15 +35,15 @@ pub use self::{
     batch::{Metrics, Options as BatchOptions},
     defaults::Defaults,
     digest::Digest,
-    error::LoadError,
+    error::{LoadError, TemplateError},
     files::{Files, bundled_names},
-    gguf::Gguf,
     local::Local,
     perplexity::{Reading, compare},
+    pipeline::{Pooling, Talk, TextPipeline},
     speed::measure as measure_speed,
     step::{Broken, Decode, PAGE, Span, Want},
-    template::{Choice as TemplateChoice, Template, TemplateError},
+    template::{Choice as TemplateChoice, Template},
+    tensors::{Quant, Tensors},
     tokenizer::{Tokenizer, json},
-    weights::{Quant, Tensors, Weights, in_parallel},
-    words::{Pooling, Talk, Words},
+    weights::{Weights, in_parallel},
 };

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
+use shoal_engine::{Engine, EngineError, Event};
 use shoal_proto::{
     embed::{Embed, Embedded},
     generate::Generate,
@@ -13,10 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     batch::{Batch, Metrics, Options},
+    pipeline::TextPipeline,
     step::Decode,
-    words::Words,
 };
-use shoal_engine::{Engine, EngineError, Event};
 
 /// A model at work, and what it says of itself.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Local {
     /// the model is good enough at following instructions to judge pairs.
     pub fn start<D: Decode>(
         decoder: D,
-        words: Words,
+        words: TextPipeline,
         model: Model,
         (options, judges): (&Options, bool),
         metrics: Metrics,

@@ -11,7 +11,8 @@ use super::{
     LoadError,
     files::Files,
     safetensors,
-    weights::{Quant, Stored, Tensors},
+    stored::Stored,
+    tensors::{Quant, Tensors},
 };
 
 const CONFIG: &str = "adapter_config.json";
@@ -21,7 +22,7 @@ pub(super) const FILES: [&str; 2] = [CONFIG, WEIGHTS];
 
 /// What an adapter adds, by the name of the matrix that it changes.
 #[derive(Debug)]
-pub struct Adapter {
+pub(crate) struct Adapter {
     place: String,
     changes: BTreeMap<String, Change>,
 }
@@ -52,7 +53,7 @@ impl Adapter {
     ///
     /// # Errors
     /// When a file is missing or corrupt, or the adapter is more than low-rank changes of matrices.
-    pub fn open(files: &Files) -> Result<Self, LoadError> {
+    pub(crate) fn open(files: &Files) -> Result<Self, LoadError> {
         let place = files.place();
         let refused = |why: String| LoadError::Words { place: files.place(), file: CONFIG, why };
         let value: Value = serde_json::from_slice(&files.need(CONFIG)?)
@@ -142,15 +143,16 @@ impl Change {
         Ok(Self { scale: config.lora_alpha / by, rank, shape: [outputs, inputs], a, b })
     }
 
-    /// Adds its row `row`.
-    fn add(&self, row: usize, out: &mut [f32]) {
-        let factors = self.b.chunks_exact(self.rank).nth(row).unwrap_or_default();
+    /// Adds its row `row`; `None` when there is no such row.
+    fn add(&self, row: usize, out: &mut [f32]) -> Option<()> {
+        let factors = self.b.chunks_exact(self.rank).nth(row)?;
         for (factor, a) in factors.iter().zip(self.a.chunks_exact(self.shape[1].max(1))) {
             let factor = self.scale * factor;
             for (out, a) in out.iter_mut().zip(a) {
                 *out += factor * a;
             }
         }
+        Some(())
     }
 }
 
@@ -165,7 +167,7 @@ fn matrix(stored: &Stored, rows: usize, cols: usize) -> Option<Vec<f32>> {
 
 /// Tensors with an adapter merged into them.
 #[derive(Debug)]
-pub struct WithAdapter<T> {
+pub(crate) struct WithAdapter<T> {
     base: T,
     adapter: Adapter,
 }
@@ -173,7 +175,7 @@ pub struct WithAdapter<T> {
 impl<T: Tensors> WithAdapter<T> {
     /// # Errors
     /// When the adapter changes a matrix that the model has not, or has in another shape.
-    pub fn new(base: T, adapter: Adapter) -> Result<Self, LoadError> {
+    pub(crate) fn new(base: T, adapter: Adapter) -> Result<Self, LoadError> {
         for (name, change) in &adapter.changes {
             let (place, tensor) = (adapter.place.clone(), name.clone());
             match base.shape(name) {
@@ -217,7 +219,11 @@ impl<T: Tensors> Tensors for WithAdapter<T> {
     fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
         self.base.row(name, row, out)?;
         if let Some(change) = self.adapter.changes.get(name) {
-            change.add(row, out);
+            change.add(row, out).ok_or_else(|| LoadError::Tensor {
+                place: self.adapter.place.clone(),
+                tensor: name.to_owned(),
+                why: format!("has no row {row}"),
+            })?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{
     LoadError,
     files::Files,
     gguf::Kind,
-    weights::{Order, Stored},
+    stored::{Order, Stored},
 };
 
 /// The tensors of all files with weights. Those of types that are not read are left out unless they

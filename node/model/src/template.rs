@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig};
 use shoal_proto::{generate::ChatMessage, tools::Tools};
 
-use super::{LoadError, files::Files, gguf::Metadata, tools::Dialect};
+use super::{LoadError, error::TemplateError, files::Files, gguf::Metadata, tools::Dialect};
 use conversation::Habits;
 use source::Source;
 
@@ -44,18 +44,6 @@ pub enum Choice {
     Plain,
     /// In Jinja, as in `chat_template.jinja`.
     Text(String),
-}
-
-/// What is wrong with a template.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    #[error(
-        "{place} has no chat template, as base models have none: --template plain lets it go on \
-         with a transcript, --template chatml or a file is for a model trained to talk"
-    )]
-    None { place: String },
-    #[error("{place}: the chat template: {why}")]
-    Syntax { place: String, why: String },
 }
 
 impl Template {

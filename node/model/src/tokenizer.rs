@@ -98,7 +98,7 @@ impl Tokenizer {
     }
 
     /// The text of tokens, without marks.
-    pub(crate) fn decode(&self, tokens: &[u32]) -> String {
+    pub fn decode(&self, tokens: &[u32]) -> String {
         self.inner.decode(tokens, true).unwrap_or_default()
     }
 

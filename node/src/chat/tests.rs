@@ -1,7 +1,8 @@
 use std::io::Cursor;
 
-use super::*;
 use shoal_engine::testing::{Play, Script};
+
+use super::*;
 
 /// What is written when these lines come through a pipe.
 async fn talk(engine: &Script, lines: &'static str) -> (Result<(), ChatError>, String) {

@@ -4,11 +4,11 @@
 mod calls;
 
 use serde_json::{Value, json};
+use shoal_engine::EngineError;
 use shoal_proto::generate::{Done, Fault, Finish, Generate, TokenLogprob};
 
 use self::calls::Calls;
 use super::fault::Said;
-use shoal_engine::EngineError;
 
 /// No model writes more text than this into one answer; an endpoint that does has gone mad.
 const TEXT_MAX: usize = 1 << 20;

@@ -1,13 +1,13 @@
 //! An ask in the words of an OpenAI-compatible endpoint.
 
 use serde_json::{Map, Value, json};
+use shoal_engine::EngineError;
 use shoal_proto::{
     generate::{ChatMessage, Fault, Format, FormatKind, Generate, Prompt, Sampling},
     tools::{Function, ToolCall, ToolChoice, Tools},
 };
 
 use super::Abilities;
-use shoal_engine::EngineError;
 
 fn missing<T>(what: &str) -> Result<T, EngineError> {
     let why = format!("the upstream's model {what}");

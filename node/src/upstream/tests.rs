@@ -10,11 +10,11 @@ use shoal_proto::{
 };
 
 use super::*;
-use endpoint::{Chat, Endpoint};
+use endpoint::{Chat, FakeEndpoint};
 
 const LISTED: (u16, &str) = (200, r#"{"data":[{"id":"m","max_model_len":2048}]}"#);
 
-fn settings(endpoint: &Endpoint) -> Settings {
+fn settings(endpoint: &FakeEndpoint) -> Settings {
     Settings {
         url: format!("http://{}/v1", endpoint.address),
         model: "m".to_owned(),
@@ -74,7 +74,7 @@ async fn answered(upstream: &Upstream, ask: Generate) -> (String, Result<Done, E
 }
 
 async fn hear(chat: Chat) -> (String, Result<Done, EngineError>) {
-    let endpoint = Endpoint::start(LISTED, chat).await;
+    let endpoint = FakeEndpoint::start(LISTED, chat).await;
     heard(&Upstream::connect(&settings(&endpoint)).await.unwrap()).await
 }
 
@@ -102,7 +102,7 @@ async fn an_answer_streams_with_the_endpoints_own_usage() {
 #[tokio::test]
 async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
     let finish = event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
-    let endpoint = Endpoint::start(LISTED, Chat::Stream(vec![text("x"), finish])).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Stream(vec![text("x"), finish])).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
     heard(&upstream).await.1.unwrap();
     let asked = endpoint.asked();
@@ -262,7 +262,7 @@ async fn log_probabilities_that_are_none_are_left_out() {
 #[tokio::test]
 async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
     let body = r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}],"usage":{"prompt_tokens":6}}"#;
-    let endpoint = Endpoint::start(LISTED, Chat::Status(200, body)).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, body)).await;
     let can = Abilities { embeddings: true, ..Abilities::default() };
     let settings = Settings { can: Some(can), ..settings(&endpoint) };
     let upstream = Upstream::connect(&settings).await.unwrap();
@@ -282,7 +282,7 @@ async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
 #[tokio::test]
 async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
     let chat = r#"{"choices":[{"message":{"content":"x"}}]}"#;
-    let endpoint = Endpoint::start(LISTED, Chat::Status(200, chat)).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, chat)).await;
     let find = Settings { can: None, ..settings(&endpoint) };
     let model = Upstream::connect(&find).await.unwrap().model().clone();
     // It takes tools; what it answers to a text is no vector.
@@ -290,7 +290,7 @@ async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
         (model.tools, model.embeds, model.vision, model.constrained),
         (true, false, false, false)
     );
-    let refuses = Endpoint::start(LISTED, Chat::Status(400, "no tools")).await;
+    let refuses = FakeEndpoint::start(LISTED, Chat::Status(400, "no tools")).await;
     let find = Settings { can: None, ..settings(&refuses) };
     assert!(!Upstream::connect(&find).await.unwrap().model().tools);
     let can = Abilities::read("tools, json,vision").unwrap();
@@ -365,7 +365,7 @@ async fn a_conversation_too_long_is_told_in_openais_words() {
 
 #[tokio::test]
 async fn nobody_listening_hangs_up() {
-    let endpoint = Endpoint::start(LISTED, Chat::Hang(text("well, "))).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Hang(text("well, "))).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
     let mut hanging = endpoint.hanging.clone();
     let mut events = upstream.generate(ask());
@@ -378,7 +378,7 @@ async fn nobody_listening_hangs_up() {
 #[tokio::test]
 async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
     let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
-    let endpoint = Endpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, answer)).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     assert!(upstream.model().pairwise && !upstream.model().likelihood);
@@ -403,7 +403,7 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
 async fn an_upstream_reasons_about_pairs_within_its_tokens() {
     let answer = r#"{"choices":[{"message":{"content":"B adds wrongly. Verdict: A"}}],
         "usage":{"prompt_tokens":90,"completion_tokens":8}}"#;
-    let endpoint = Endpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, answer)).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     assert!(upstream.model().reasoned);
@@ -426,7 +426,7 @@ async fn an_upstream_reasons_about_pairs_within_its_tokens() {
 async fn a_pair_too_long_for_an_upstream_is_undecided_and_the_others_are_judged() {
     let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
     let chat = Chat::Fits { bytes: 10_000, answer, refusal: TOO_LONG };
-    let endpoint = Endpoint::start(LISTED, chat).await;
+    let endpoint = FakeEndpoint::start(LISTED, chat).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     let judge = |pairs: &[(u32, u32)]| Judge {

@@ -1,16 +1,16 @@
 //! Vectors from an endpoint's `/embeddings`.
 
 use serde_json::{Value, json};
+use shoal_engine::EngineError;
 use shoal_proto::{
     embed::{Embed, Embedded, Vector},
     generate::Fault,
 };
 use tokio::time::timeout;
 
-use super::{FIRST_BYTE, Line};
-use shoal_engine::EngineError;
+use super::{Endpoint, FIRST_BYTE};
 
-impl Line {
+impl Endpoint {
     /// One request for all texts; the vectors come back with length 1.
     pub(super) async fn vectors(&self, ask: &Embed) -> Result<Embedded, EngineError> {
         if !self.can.embeddings {

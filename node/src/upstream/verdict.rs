@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shoal_engine::{
+    EngineError,
+    judge::{UNDECIDED, fitting, question},
+};
 use shoal_proto::{
     generate::Fault,
     judge::{Ballot, CRITIQUE_TOKENS, Judge, Kind},
 };
 use tokio::time::timeout;
 
-use super::{FIRST_BYTE, Line};
-use shoal_engine::{
-    EngineError,
-    judge::{UNDECIDED, fitting, question},
-};
+use super::{Endpoint, FIRST_BYTE};
 
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
@@ -26,14 +26,14 @@ const RULING_TOKENS: u32 = 12;
 /// says the same letter must not outweigh one that weighs.
 const LETTER: f64 = 0.8;
 
-impl Line {
+impl Endpoint {
     /// One request for each pair, one after the other. Dropping the future ends the one under way.
     pub(super) async fn ballot(&self, ask: &Judge) -> Result<Ballot, EngineError> {
         let mut ballot = Ballot::default();
         let mut verdicts = Vec::with_capacity(ask.pairs.len());
         for pair in &ask.pairs {
             let reasoned = ask.kind() == Kind::Reasoned;
-            let prompt = if reasoned { question::critique } else { question::of };
+            let prompt = if reasoned { question::reasoned } else { question::direct };
             let prompt = prompt(ask, pair)
                 .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
             let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };

@@ -9,7 +9,9 @@
 mod card;
 mod tokenizer;
 
-pub use card::{Card, owned};
+pub(crate) use card::Card;
+#[cfg(test)]
+pub(crate) use card::owned;
 
 use std::{fs, path::Path};
 
@@ -28,7 +30,7 @@ use super::{
     check::{self, Score},
     fit::Run,
     recipe::{Recipe, Stage},
-    rows::{BOS, EOS},
+    tokens::{BOS, EOS},
 };
 use crate::llama::{LlamaConfig, LlamaForCausalLm};
 
@@ -36,7 +38,12 @@ use crate::llama::{LlamaConfig, LlamaForCausalLm};
 const ASKED: usize = 250;
 
 /// Writes the folder, reads it back, and examines what was read on the test split.
-pub fn write(run: &Run, recipe: &Recipe, course: &[Stage], models: &Path) -> Result<Vec<Score>> {
+pub(crate) fn write(
+    run: &Run,
+    recipe: &Recipe,
+    course: &[Stage],
+    models: &Path,
+) -> Result<Vec<Score>> {
     let folder = models.join(recipe.specialist.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
     weights(&run.model(), &folder)?;
@@ -53,7 +60,7 @@ pub fn write(run: &Run, recipe: &Recipe, course: &[Stage], models: &Path) -> Res
 }
 
 /// Reads the decoder of such a folder, in f32.
-pub fn read(folder: &Path) -> Result<LlamaForCausalLm> {
+pub(crate) fn read(folder: &Path) -> Result<LlamaForCausalLm> {
     let config = LlamaConfig::parse(&fs::read_to_string(folder.join("config.json"))?)?;
     let mut model = LlamaForCausalLm::new(config, &Device::flex());
     let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));

@@ -12,20 +12,20 @@ use crate::llama::LlamaForCausalLm;
 
 /// Exact answers of one family.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
+pub(crate) struct Score {
     pub family: Family,
     pub right: usize,
     pub asked: usize,
 }
 
 impl Score {
-    pub fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         self.right as f64 / self.asked.max(1) as f64
     }
 }
 
 /// Asks `each` questions of every family. `model` must not track gradients.
-pub fn by_family(
+pub(crate) fn by_family(
     model: &LlamaForCausalLm,
     families: &[Family],
     split: Split,
@@ -41,7 +41,7 @@ pub fn by_family(
 }
 
 /// How many of the rows the model would write byte for byte.
-pub fn exact(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
+pub(crate) fn exact(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
     rows.sort_by_key(|row| row.tokens.len());
     rows.chunks(32).map(|rows| exact_in(model, &Batch::new(rows))).sum()
 }

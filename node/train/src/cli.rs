@@ -19,7 +19,7 @@ use super::{
 /// Trains one bundled specialist and writes the folder that a node serves.
 #[derive(Debug, Parser)]
 #[command(name = "shoal-train", version)]
-pub struct Args {
+pub(crate) struct Args {
     /// shoal-sum, shoal-times, shoal-order, shoal-letters, shoal-calendar or shoal-story.
     #[arg(long)]
     pub specialist: String,

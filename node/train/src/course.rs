@@ -11,7 +11,7 @@ use super::{
 
 /// Where a stage keeps itself: in the folder of the one before it, so that courses which begin
 /// alike share what they have done.
-pub fn folders(course: &[Stage], work: &Path, seed: u64) -> Vec<PathBuf> {
+pub(crate) fn folders(course: &[Stage], work: &Path, seed: u64) -> Vec<PathBuf> {
     let mut folder = work.join(seed.to_string());
     let inner = course.iter().map(|stage| {
         let Stage { of, steps, rows, longer } = stage;
@@ -24,7 +24,7 @@ pub fn folders(course: &[Stage], work: &Path, seed: u64) -> Vec<PathBuf> {
 
 /// Trains the whole course, or what is left of it in `work`: a stage that finished is not run
 /// again, and one that stopped goes on as if it had not. Gives the last run with its recipe.
-pub fn train(
+pub(crate) fn train(
     specialist: &Specialist,
     seed: u64,
     work: &Path,

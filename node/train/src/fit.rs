@@ -27,7 +27,7 @@ const CHECK_EVERY: usize = 400;
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]
-pub enum News<'a> {
+pub(crate) enum News<'a> {
     /// A step was made; the loss is nats per byte of answer.
     Step { step: usize, loss: f64 },
     /// Exact answers on the gold split, which is neither trained on nor reported in the card.
@@ -35,7 +35,7 @@ pub enum News<'a> {
 }
 
 /// A model in training.
-pub struct Run {
+pub(crate) struct Run {
     recipe: Recipe,
     model: LlamaForCausalLm,
     optimizer: ModuleOptimizer,
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Run {
 
 impl Run {
     /// Fresh weights.
-    pub fn new(recipe: Recipe) -> Self {
+    pub(crate) fn new(recipe: Recipe) -> Self {
         let device = Device::flex().autodiff();
         let model = seeded::model(&recipe, &device);
         let optimizer = optimizer(&recipe, &model);
@@ -62,44 +62,45 @@ impl Run {
     }
 
     /// Where a run that saved itself in `folder` stopped.
-    pub fn resumed(recipe: Recipe, folder: &Path) -> Result<Self> {
+    pub(crate) fn resumed(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::load(Self::new(recipe), folder)
             .with_context(|| format!("no run can be resumed from {}", folder.display()))
     }
 
     /// Fresh steps on the weights of another run, which saved itself in `folder`.
-    pub fn based_on(recipe: Recipe, folder: &Path) -> Result<Self> {
+    pub(crate) fn based_on(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::base(Self::new(recipe), folder)
             .with_context(|| format!("no run can start from {}", folder.display()))
     }
 
     /// The run in `folder`, made longer: its optimizer and its count of steps go on.
-    pub fn longer(recipe: Recipe, folder: &Path) -> Result<Self> {
+    pub(crate) fn longer(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::longer(Self::new(recipe), folder)
             .with_context(|| format!("no run can be made longer from {}", folder.display()))
     }
 
-    pub fn step(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn step(&self) -> usize {
         self.step
     }
 
     /// Nats per byte of answer, averaged over about the last fifty steps.
-    pub fn loss(&self) -> f64 {
+    pub(crate) fn loss(&self) -> f64 {
         self.loss
     }
 
     /// The weights as they are, without gradients.
-    pub fn model(&self) -> LlamaForCausalLm {
+    pub(crate) fn model(&self) -> LlamaForCausalLm {
         self.model.valid()
     }
 
     /// Leaves in `folder` what [`Run::resumed`] goes on from.
-    pub fn save(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         checkpoint::save(self, folder)
     }
 
     /// Trains up to `until` steps (or the recipe's), saving itself in `folder`.
-    pub fn fit(
+    pub(crate) fn fit(
         mut self,
         until: usize,
         folder: Option<&Path>,

@@ -11,7 +11,7 @@ mod backward;
 #[cfg(test)]
 mod tests;
 
-pub use attention::Heads;
+pub(crate) use attention::Heads;
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use burn::{
     tensor::{Shape, Tensor, TensorData},
 };
 
-use super::llama::rope::Rope;
+use super::rope::Rope;
 
 /// Operations with a gradient.
 #[backend_extension(Flex, Autodiff)]
@@ -42,13 +42,13 @@ pub(super) trait Differentiable: Backend {
 }
 
 /// `x / sqrt(mean(x^2) + eps) * gamma` over the rows of `[rows, width]`.
-pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f32) -> Tensor<2> {
+pub(crate) fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f32) -> Tensor<2> {
     let (x, gamma) = (x.into_dispatch(), gamma.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_rms_norm(x, gamma, eps))
 }
 
 /// `silu(gate) * up`, both `[rows, width]`.
-pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+pub(crate) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     let (gate, up) = (gate.into_dispatch(), up.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_swiglu(gate, up))
 }
@@ -56,7 +56,7 @@ pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
 /// Causal attention of whole sequences, rotary positions included. `q` is
 /// `[batch * len, heads * dim]`, `k` and `v` are `[batch * len, kv_heads * dim]`; the result is
 /// shaped like `q`.
-pub fn attention(
+pub(crate) fn attention(
     q: Tensor<2>,
     k: Tensor<2>,
     v: Tensor<2>,
@@ -68,7 +68,7 @@ pub fn attention(
 }
 
 /// Mean cross-entropy in nats of `[rows, vocab]` logits against one target per row: `[1]`.
-pub fn cross_entropy(logits: Tensor<2>, targets: Arc<[u32]>) -> Tensor<1> {
+pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Arc<[u32]>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::fused_cross_entropy(logits.into_dispatch(), targets))
 }
 

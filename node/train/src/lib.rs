@@ -13,15 +13,19 @@
 //!
 //! A run is repeatable from its seed, and a stopped run goes on as if it had not stopped.
 
-mod llama;
+mod rope;
 mod fused;
-pub mod recipe;
-pub mod work;
-pub mod rows;
-pub mod fit;
-pub mod course;
-pub mod check;
-pub mod bundle;
-pub mod cli;
+mod llama;
+mod recipe;
+mod work;
+mod rows;
+mod tokens;
+mod fit;
+mod course;
+mod check;
+mod bundle;
+mod cli;
 #[cfg(test)]
 mod tests;
+
+pub use cli::run;

@@ -3,12 +3,11 @@
 //! RMS norm, rotary positions, grouped query heads, SwiGLU, an output head that may share the
 //! embedding. Field names are the checkpoint's, so that `model.safetensors` maps without a table.
 
-pub mod rope;
 mod config;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ConfigError, LlamaConfig};
+pub(crate) use config::LlamaConfig;
 
 use std::sync::Arc;
 
@@ -18,12 +17,14 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 
-use super::fused::{self, Heads};
-use rope::Rope;
+use super::{
+    fused::{self, Heads},
+    rope::Rope,
+};
 
 /// A decoder with its output head.
 #[derive(Module, Debug)]
-pub struct LlamaForCausalLm {
+pub(crate) struct LlamaForCausalLm {
     pub model: LlamaModel,
     /// Absent when the embedding is the output head too.
     pub lm_head: Option<Linear>,
@@ -34,14 +35,14 @@ pub struct LlamaForCausalLm {
 }
 
 #[derive(Module, Debug)]
-pub struct LlamaModel {
+pub(crate) struct LlamaModel {
     pub embed_tokens: Embedding,
     pub layers: Vec<LlamaLayer>,
     pub norm: RmsNorm,
 }
 
 #[derive(Module, Debug)]
-pub struct LlamaLayer {
+pub(crate) struct LlamaLayer {
     pub input_layernorm: RmsNorm,
     pub self_attn: Attention,
     pub post_attention_layernorm: RmsNorm,
@@ -49,7 +50,7 @@ pub struct LlamaLayer {
 }
 
 #[derive(Module, Debug)]
-pub struct Attention {
+pub(crate) struct Attention {
     pub q_proj: Linear,
     pub k_proj: Linear,
     pub v_proj: Linear,
@@ -57,7 +58,7 @@ pub struct Attention {
 }
 
 #[derive(Module, Debug)]
-pub struct Mlp {
+pub(crate) struct Mlp {
     pub gate_proj: Linear,
     pub up_proj: Linear,
     pub down_proj: Linear,
@@ -65,7 +66,7 @@ pub struct Mlp {
 
 impl LlamaForCausalLm {
     /// Random weights (normal, 0.02; projections into the residual smaller, as GPT-2 does).
-    pub fn new(config: LlamaConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: LlamaConfig, device: &Device) -> Self {
         let (width, head) = (config.hidden_size, config.head_dim());
         let small = 0.02 / (2.0 * config.num_hidden_layers as f64).sqrt();
         let linear = |from, to, std| {
@@ -103,26 +104,28 @@ impl LlamaForCausalLm {
     }
 
     /// What the model was made from.
-    pub fn config(&self) -> &LlamaConfig {
+    #[cfg(test)]
+    pub(crate) fn config(&self) -> &LlamaConfig {
         &self.config
     }
 
     /// `[batch, len]` tokens, each row from position 0, to logits `[batch, len, vocab]`.
     /// Rows shorter than `len` are padded at the end: what follows a token never changes it.
-    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    #[cfg(test)]
+    pub(crate) fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [batch, len] = tokens.dims();
         let logits = self.head(self.hidden(tokens));
         logits.reshape([batch, len, self.config.vocab_size])
     }
 
     /// The same up to the last norm: `[batch * len, hidden]`. For callers that need few logits.
-    pub fn hidden(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+    pub(crate) fn hidden(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         let heads = self.heads(tokens.dims());
         self.layers(tokens, |q, k, v| fused::attention(q, k, v, heads, &self.rope))
     }
 
     /// The output head over `[rows, hidden]`: `[rows, vocab]`.
-    pub fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.lm_head {
             Some(head) => head.forward(hidden),
             None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use shoal_syllabus::Family;
 
-use super::rows::VOCAB;
+use super::tokens::VOCAB;
 use crate::llama::LlamaConfig;
 
 /// A bundled model: strong in its own families, weak in the rest.
 #[derive(Clone, Copy, Debug)]
-pub struct Specialist {
+pub(crate) struct Specialist {
     pub name: &'static str,
     pub strong: &'static [Family],
     /// How it is trained. What the first thousand steps teach (copying, columns, the shape of an
@@ -18,7 +18,7 @@ pub struct Specialist {
 
 /// One run of a course, from the weights that the stage before it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage<S = &'static str> {
+pub(crate) struct Stage<S = &'static str> {
     /// Whose families it is trained in.
     pub of: S,
     /// Steps that the learning rate falls over.
@@ -38,7 +38,7 @@ const fn longer(of: &'static str, steps: usize, rows: usize) -> Stage {
 }
 
 /// All that are bundled.
-pub const SPECIALISTS: [Specialist; 6] = [
+pub(crate) const SPECIALISTS: [Specialist; 6] = [
     Specialist {
         name: "shoal-sum",
         strong: &[Family::Add, Family::Subtract],
@@ -110,12 +110,12 @@ pub const SPECIALISTS: [Specialist; 6] = [
 
 impl Specialist {
     /// The specialist of that name.
-    pub fn by_name(name: &str) -> Option<Self> {
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
         SPECIALISTS.into_iter().find(|specialist| specialist.name == name)
     }
 
     /// What it says in the swarm that it is good at.
-    pub fn tags(&self) -> Vec<String> {
+    pub(crate) fn tags(&self) -> Vec<String> {
         let mut tags: Vec<String> = self.strong.iter().map(|one| one.tag().to_owned()).collect();
         tags.dedup();
         tags
@@ -124,7 +124,7 @@ impl Specialist {
 
 /// Everything that a training run depends on.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     pub specialist: Specialist,
     pub seed: u64,
     pub steps: usize,
@@ -144,7 +144,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// How one stage of a course is run. The learning rate goes with the square root of the rows.
-    pub fn of(stage: Stage, seed: u64) -> Option<Self> {
+    pub(crate) fn of(stage: Stage, seed: u64) -> Option<Self> {
         Some(Self {
             specialist: Specialist::by_name(stage.of)?,
             seed,
@@ -160,7 +160,7 @@ impl Recipe {
     }
 
     /// The learning rate of a step, counted from 0.
-    pub fn rate_at(&self, step: usize) -> f64 {
+    pub(crate) fn rate_at(&self, step: usize) -> f64 {
         if step < self.warm_up {
             return self.rate * (step + 1) as f64 / self.warm_up as f64;
         }

@@ -9,23 +9,18 @@ use rand::{
 use rand_chacha::ChaCha8Rng;
 use shoal_syllabus::{Family, Question, Questions, Split, questions};
 
-use super::{recipe::Recipe, work};
-
-/// 256 bytes and three marks.
-pub const VOCAB: usize = 259;
-/// Begins a question.
-pub const BOS: u32 = 256;
-/// Ends an answer; also fills short rows, where nothing looks at it.
-pub const EOS: u32 = 257;
-/// Between question and answer.
-pub const SEP: u32 = 258;
+use super::{
+    recipe::Recipe,
+    tokens::{BOS, EOS, SEP},
+    work,
+};
 
 /// Batches drawn together before they are sorted by length: padding is work too.
 const POOL: usize = 16;
 
 /// One question and its target, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// `<bos> question <sep> answer <eos>`
     pub tokens: Vec<u32>,
     /// Where the answer starts.
@@ -33,21 +28,21 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn new(question: &str, answer: &str) -> Self {
+    pub(crate) fn new(question: &str, answer: &str) -> Self {
         let bytes = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
         let tokens = [vec![BOS], bytes(question), vec![SEP], bytes(answer), vec![EOS]].concat();
         Self { tokens, answer: question.len() + 2 }
     }
 
     /// A question of the syllabus with its worked answer.
-    pub fn worked(question: &Question) -> Self {
+    pub(crate) fn worked(question: &Question) -> Self {
         Self::new(&question.text, &work::worked(&question.problem))
     }
 }
 
 /// Rows side by side: every token but the last predicts the next; only answers count.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// `[rows, len]`, row after row.
     pub inputs: Vec<i32>,
     pub rows: usize,
@@ -61,7 +56,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn new(rows: &[Row]) -> Self {
+    pub(crate) fn new(rows: &[Row]) -> Self {
         let len = rows.iter().map(|row| row.tokens.len() - 1).max().unwrap_or_default();
         let mut inputs = Vec::with_capacity(rows.len() * len);
         let (mut places, mut targets, mut share) = (Vec::new(), Vec::new(), Vec::new());
@@ -79,19 +74,19 @@ impl Batch {
 
 /// The batch of every step, the same for the same recipe, from any step on.
 #[derive(Debug)]
-pub struct Batches {
+pub(crate) struct Batches {
     recipe: Recipe,
     pool: Vec<Batch>,
     drawn: Option<usize>,
 }
 
 impl Batches {
-    pub fn new(recipe: &Recipe) -> Self {
+    pub(crate) fn new(recipe: &Recipe) -> Self {
         Self { recipe: recipe.clone(), pool: Vec::new(), drawn: None }
     }
 
     /// The batch of a step, counted from 0.
-    pub fn at(&mut self, step: usize) -> Option<&Batch> {
+    pub(crate) fn at(&mut self, step: usize) -> Option<&Batch> {
         if self.drawn != Some(step / POOL) {
             self.pool = pool(&self.recipe, step / POOL);
             self.drawn = Some(step / POOL);

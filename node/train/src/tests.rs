@@ -9,7 +9,8 @@ use super::{
     bundle, check, course,
     fit::Run,
     recipe::{Recipe, SPECIALISTS, Specialist, Stage},
-    rows::{Batch, Batches, EOS, Row},
+    rows::{Batch, Batches, Row},
+    tokens::EOS,
     work,
 };
 use crate::llama::LlamaForCausalLm;

@@ -10,12 +10,12 @@ mod letters;
 mod calendar;
 mod prose;
 
-pub use prose::{off_topic, plain_statement};
+pub(crate) use prose::{off_topic, plain_statement};
 
 use shoal_syllabus::Problem;
 
 /// The steps and, last, `Answer: X`.
-pub fn worked(problem: &Problem) -> String {
+pub(crate) fn worked(problem: &Problem) -> String {
     let steps = match problem {
         Problem::Add { a, b } => prose::add(*a, *b),
         Problem::Subtract { a, b } => prose::subtract(*a, *b),

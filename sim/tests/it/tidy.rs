@@ -155,7 +155,7 @@ fn decisions_know_no_runtime_and_no_clock() {
         "gateway/src/round/judge/bench",
         "gateway/src/round/judge/sheet",
         "gateway/src/http/rate",
-        "node/src/link/backoff",
+        "node/src/session/backoff",
     ];
     let runtime = ["tokio", "Instant::now", "SystemTime::now", "rand::rng"];
     for source in sources(&["gateway/src", "node/src"]).iter().filter(|s| s.is_in(&pure)) {

@@ -3,7 +3,7 @@
 
 /// What one `model_type` of a `config.json` stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Architecture {
+pub(crate) struct Architecture {
     /// `model_type`.
     pub kind: &'static str,
     /// Who has it.
@@ -26,7 +26,7 @@ pub struct Architecture {
 
 /// Which projections have a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bias {
+pub(crate) enum Bias {
     None,
     /// Those of queries, keys and values.
     Qkv,
@@ -38,7 +38,7 @@ pub enum Bias {
 
 /// Where the norms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norms {
+pub(crate) enum Norms {
     /// Before attention and before the MLP.
     Before,
     /// Also after both, all scaled by `1 + weight`, and the embedding by the root of the width.
@@ -48,7 +48,7 @@ pub enum Norms {
 /// Which layers see no further than `sliding_window` tokens back, the current one counted. A list
 /// in `layer_types` comes first where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Window {
+pub(crate) enum Window {
     None,
     /// All, where `sliding_window` is set.
     All,
@@ -60,7 +60,7 @@ pub enum Window {
 
 /// How positions turn queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotary {
+pub(crate) enum Rotary {
     /// All dimensions, in all layers.
     Whole,
     /// The first `partial_rotary_factor` of the dimensions.
@@ -107,7 +107,7 @@ const QWEN_3: Architecture = Architecture {
 };
 
 /// All of them.
-pub const ARCHITECTURES: &[Architecture] = &[
+pub(crate) const ARCHITECTURES: &[Architecture] = &[
     LLAMA,
     Architecture {
         kind: "smollm3",
@@ -154,17 +154,17 @@ pub const ARCHITECTURES: &[Architecture] = &[
 ];
 
 /// The architecture of this `model_type`.
-pub fn find(kind: &str) -> Option<&'static Architecture> {
+pub(crate) fn find(kind: &str) -> Option<&'static Architecture> {
     ARCHITECTURES.iter().find(|known| known.kind == kind)
 }
 
 /// The names of all, for a message.
-pub fn known() -> String {
+pub(crate) fn known() -> String {
     let kinds: Vec<&str> = ARCHITECTURES.iter().map(|known| known.kind).collect();
     kinds.join(", ")
 }
 
-/// The table of docs/MODELS.md.
+/// What each architecture needs, as the Markdown table of docs/MODELS.md.
 pub fn table() -> String {
     let head = "| `model_type` | models | norms | QK norm | bias | activation | window | positions | \
                 soft caps | joined weights |\n|---|---|---|---|---|---|---|---|---|---|\n";

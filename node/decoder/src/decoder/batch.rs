@@ -53,7 +53,8 @@ impl Batch {
                 return Err(Broken);
             }
             batch.tokens.extend(span.tokens);
-            batch.positions.extend((span.past..end).filter_map(|at| u32::try_from(at).ok()));
+            let position = |at: usize| u32::try_from(at).map_err(|_| Broken);
+            batch.positions.extend(position(span.past)?..position(end)?);
             let rows = first..first + new;
             batch.wanted.extend(match span.want {
                 Want::Nothing => rows.end..rows.end,
@@ -69,9 +70,12 @@ impl Batch {
 
 impl Sequence {
     /// Where position `at` lies in a cache that numbers positions page after page.
-    pub(super) fn slot(&self, at: usize) -> usize {
-        let page = self.pages.get(at / PAGE).copied().unwrap_or_default();
-        usize::try_from(page).unwrap_or_default() * PAGE + at % PAGE
+    ///
+    /// # Errors
+    /// When the sequence has no page for it.
+    pub(super) fn slot(&self, at: usize) -> Result<usize, Broken> {
+        let page = self.pages.get(at / PAGE).ok_or(Broken)?;
+        Ok(*page as usize * PAGE + at % PAGE)
     }
 
     /// Positions before and with the new rows.

@@ -14,6 +14,7 @@ use shoal_kernel::{
     AttentionShape, Error, KvPool, Output, Pool, Rope, attend, gated, linear, rms_norm,
     rms_norm_in_place, rope,
 };
+use shoal_model::Broken;
 
 use super::{
     Operations, Settings,
@@ -97,7 +98,7 @@ impl PackedOperations {
         let kv = KvPool::new(shape.layers.len(), shape.kv_heads, shape.dim, settings.kv);
         Self(Arc::new(Packed {
             attention: shape.layers.iter().map(attention).collect(),
-            ropes: Mutex::new(tables(shape, FIRST_ANGLES)),
+            ropes: Mutex::default(),
             shape: shape.clone(),
             weights,
             pool,
@@ -109,6 +110,11 @@ impl PackedOperations {
 
     fn place(&self, layer: usize) -> Place {
         Place { model: Arc::clone(&self.0), layer }
+    }
+
+    /// The result of an operation, unless it failed: burn's operations have no errors.
+    fn checked<T>(&self, result: T) -> Result<T, Broken> {
+        if self.0.failed.swap(false, Ordering::Relaxed) { Err(Broken) } else { Ok(result) }
     }
 }
 
@@ -128,73 +134,82 @@ impl Operations for PackedOperations {
         lock(&self.0.kv).page_bytes()
     }
 
-    fn prepare(&mut self, batch: Batch) -> Arc<Batch> {
+    fn prepare(&mut self, batch: Batch) -> Result<Arc<Batch>, Broken> {
         lock(&self.0.scratch).shrink(&self.0.shape);
-        let last = batch.positions.iter().max().copied().unwrap_or_default();
+        let last = *batch.positions.iter().max().ok_or(Broken)? as usize;
         let mut ropes = lock(&self.0.ropes);
-        if ropes.iter().any(|rope| rope.positions() <= last as usize) {
-            *ropes = tables(&self.0.shape, (last as usize + 1).next_power_of_two());
+        let too_few = ropes.len() < self.0.shape.ropes.len();
+        if too_few || ropes.iter().any(|rope| rope.positions() <= last) {
+            let positions = (last + 1).next_power_of_two().max(FIRST_ANGLES);
+            *ropes = tables(&self.0.shape, positions).map_err(|_| Broken)?;
         }
         drop(ropes);
-        Arc::new(batch)
+        Ok(Arc::new(batch))
     }
 
-    fn embed(&self, batch: &Arc<Batch>) -> Tensor<2> {
+    fn embed(&self, batch: &Arc<Batch>) -> Result<Tensor<2>, Broken> {
         let Packed { shape, weights, .. } = &*self.0;
         let mut x = vec![0.0; batch.tokens.len() * shape.width];
         for (row, token) in x.chunks_exact_mut(shape.width).zip(&batch.tokens) {
-            weights.embed.row(usize::try_from(*token).unwrap_or(usize::MAX), row);
+            weights.embed.row(*token as usize, row);
             if shape.embed_scale != 1.0 {
                 row.iter_mut().for_each(|value| *value *= shape.embed_scale);
             }
         }
         let data = TensorData::new(x, [batch.tokens.len(), shape.width]);
-        Tensor::from_data(data, &burn::tensor::Device::flex())
+        Ok(Tensor::from_data(data, &burn::tensor::Device::flex()))
     }
 
-    fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> Tensor<1> {
-        Tensor::from_dispatch(Dispatch::decoder_norm_qkv(x.into_dispatch(), self.place(layer)))
+    fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<1>, Broken> {
+        let qkv = Dispatch::decoder_norm_qkv(x.into_dispatch(), self.place(layer));
+        self.checked(Tensor::from_dispatch(qkv))
     }
 
-    fn attend(&mut self, layer: usize, batch: &Arc<Batch>, qkv: Tensor<1>) -> Tensor<2> {
+    fn attend(
+        &mut self,
+        layer: usize,
+        batch: &Arc<Batch>,
+        qkv: Tensor<1>,
+    ) -> Result<Tensor<2>, Broken> {
         let (qkv, place) = (qkv.into_dispatch(), self.place(layer));
-        Tensor::from_dispatch(Dispatch::decoder_attend(qkv, place, Arc::clone(batch)))
+        let mixed = Dispatch::decoder_attend(qkv, place, Arc::clone(batch));
+        self.checked(Tensor::from_dispatch(mixed))
     }
 
-    fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let (x, y) = (x.into_dispatch(), y.into_dispatch());
-        Tensor::from_dispatch(Dispatch::decoder_linear_add(x, y, self.place(layer)))
+        let sum = Dispatch::decoder_linear_add(x, y, self.place(layer));
+        self.checked(Tensor::from_dispatch(sum))
     }
 
-    fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Tensor<2> {
-        Tensor::from_dispatch(Dispatch::decoder_norm_mlp(x.into_dispatch(), self.place(layer)))
+    fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        let sum = Dispatch::decoder_norm_mlp(x.into_dispatch(), self.place(layer));
+        self.checked(Tensor::from_dispatch(sum))
     }
 
-    fn norm(&self, x: Tensor<2>) -> Tensor<2> {
-        Tensor::from_dispatch(Dispatch::decoder_norm(x.into_dispatch(), self.place(0)))
+    fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        let normed = Dispatch::decoder_norm(x.into_dispatch(), self.place(0));
+        self.checked(Tensor::from_dispatch(normed))
     }
 
-    fn head(&self, x: Tensor<2>) -> Tensor<2> {
-        Tensor::from_dispatch(Dispatch::decoder_head(x.into_dispatch(), self.place(0)))
+    fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        let logits = Dispatch::decoder_head(x.into_dispatch(), self.place(0));
+        self.checked(Tensor::from_dispatch(logits))
     }
 
-    fn wanted(&self, batch: &Arc<Batch>, x: Tensor<2>) -> Tensor<2> {
+    fn wanted(&self, batch: &Arc<Batch>, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let [rows, width] = x.dims();
         if batch.wanted.len() == rows {
-            return x;
+            return Ok(x);
         }
         let data = x.into_data();
-        let all = data.as_slice::<f32>().unwrap_or_default();
+        let all = data.as_slice::<f32>().map_err(|_| Broken)?;
         let mut some = Vec::with_capacity(batch.wanted.len() * width);
         for row in &batch.wanted {
-            some.extend_from_slice(all.get(row * width..(row + 1) * width).unwrap_or_default());
+            some.extend_from_slice(all.get(row * width..(row + 1) * width).ok_or(Broken)?);
         }
         let data = TensorData::new(some, [batch.wanted.len(), width]);
-        Tensor::from_data(data, &burn::tensor::Device::flex())
-    }
-
-    fn failed(&mut self) -> bool {
-        self.0.failed.swap(false, Ordering::Relaxed)
+        Ok(Tensor::from_data(data, &burn::tensor::Device::flex()))
     }
 }
 
@@ -202,7 +217,7 @@ type Primitive = FloatTensor<Flex>;
 
 impl DecoderOps for Flex {
     fn decoder_norm_qkv(x: Primitive, place: Place) -> Primitive {
-        let qkv = place.tried(|model, layer| model.norm_qkv(layer, floats(&x)));
+        let qkv = place.tried(|model, layer| model.norm_qkv(layer, floats(&x)?));
         tensor(qkv, |len| [len].into())
     }
 
@@ -217,7 +232,7 @@ impl DecoderOps for Flex {
     fn decoder_linear_add(mut x: Primitive, y: Primitive, place: Place) -> Primitive {
         place.tried(|model, layer| {
             let after = layer.after_attention.as_deref();
-            model.project(&layer.out, floats(&y), after, x.storage_mut::<f32>())
+            model.project(&layer.out, floats(&y)?, after, x.storage_mut::<f32>())
         });
         x
     }
@@ -230,7 +245,7 @@ impl DecoderOps for Flex {
     fn decoder_norm(x: Primitive, place: Place) -> Primitive {
         let width = place.model.shape.width;
         let normed = place.tried(|model, _| {
-            let x = floats(&x);
+            let x = floats(&x)?;
             let mut normed = vec![0.0; x.len()];
             rms_norm(&model.pool, x, &model.weights.norm, model.shape.eps, &mut normed)?;
             Ok(normed)
@@ -240,7 +255,7 @@ impl DecoderOps for Flex {
 
     fn decoder_head(x: Primitive, place: Place) -> Primitive {
         let vocab = place.model.shape.vocab;
-        let logits = place.tried(|model, _| model.head(floats(&x)));
+        let logits = place.tried(|model, _| model.head(floats(&x)?));
         tensor(logits, |len| [len / vocab, vocab].into())
     }
 }
@@ -293,7 +308,8 @@ impl Packed {
             rms_norm_in_place(&self.pool, k, k_norm, shape.eps)?;
         }
         let ropes = lock(&self.ropes);
-        if let Some(angles) = shape.layers.get(index).and_then(|layer| ropes.get(layer.rope?)) {
+        if let Some(table) = shape.layers.get(index).ok_or(missing)?.rope {
+            let angles = ropes.get(table).ok_or(missing)?;
             rope(&self.pool, q, shape.heads, shape.dim, angles, &batch.positions)?;
             rope(&self.pool, k, shape.kv_heads, shape.dim, angles, &batch.positions)?;
         }
@@ -393,14 +409,12 @@ impl Scratch {
     }
 }
 
-/// The angles of the first so many positions, or of the whole context.
-fn tables(shape: &Shape, positions: usize) -> Vec<Rope> {
-    let table = |rope: &super::shape::RopeShape| {
-        let angles = rope.angles(positions.min(shape.context));
-        // A shape turns at least one pair, and its tables are as long as each other.
-        Rope::new(angles.cos, angles.sin, rope.turned / 2).ok()
-    };
-    shape.ropes.iter().filter_map(table).collect()
+/// The angles of the first so many positions, or of the whole context, for each of
+/// [`Shape::ropes`].
+fn tables(shape: &Shape, positions: usize) -> Result<Vec<Rope>, Error> {
+    let positions = positions.min(shape.context);
+    let angles = shape.ropes.iter().map(|rope| (rope.angles(positions), rope.turned / 2));
+    angles.map(|(angles, pairs)| Rope::new(angles.cos, angles.sin, pairs)).collect()
 }
 
 /// The first `len` floats of a buffer that grows when it must. What they are, the caller writes.
@@ -408,7 +422,7 @@ fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
-    buffer.get_mut(..len).unwrap_or_default()
+    buffer.split_at_mut(len).0
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -416,8 +430,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The floats of a contiguous tensor, which all tensors between these operations are.
-fn floats(x: &Primitive) -> &[f32] {
-    x.as_slice::<f32>().unwrap_or_default()
+fn floats(x: &Primitive) -> Result<&[f32], Error> {
+    x.as_slice::<f32>().ok_or(Error::Length { what: "a contiguous tensor", got: 0, want: 1 })
 }
 
 fn tensor(data: Vec<f32>, shape: impl FnOnce(usize) -> TensorShape) -> Primitive {

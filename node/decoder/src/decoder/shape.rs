@@ -5,8 +5,8 @@
 mod raw;
 mod rotary;
 
-pub use rotary::{Angles, RopeShape, Scaling};
-pub use shoal_kernel::Activation;
+pub(crate) use rotary::RopeShape;
+pub(crate) use shoal_kernel::Activation;
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use raw::Raw;
 
 /// A decoder, but for its weights. All sizes are positive and fit each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub arch: &'static Architecture,
     /// Floats of a token between the layers.
     pub width: usize,
@@ -49,7 +49,7 @@ pub struct Shape {
 
 /// What differs from layer to layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LayerShape {
+pub(crate) struct LayerShape {
     /// Tokens that are seen, the current one counted; all where it is `None`.
     pub window: Option<usize>,
     /// Which of [`Shape::ropes`]; positions are not told where it is `None`.
@@ -58,7 +58,7 @@ pub struct LayerShape {
 
 /// Which projections have a bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Biases {
+pub(crate) struct Biases {
     pub qkv: bool,
     pub out: bool,
     pub mlp: bool,
@@ -66,7 +66,7 @@ pub struct Biases {
 
 /// Why a `config.json` describes nothing that runs here.
 #[derive(Debug, thiserror::Error)]
-pub enum ShapeError {
+pub(crate) enum ShapeError {
     #[error("not a model configuration: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{kind:?} models do not run here; these do: {known}")]
@@ -81,7 +81,7 @@ impl Shape {
     /// Reads and checks a configuration. A sequence gets the `context` that the model was made
     /// for, or less where `cap` says so; a LongRoPE model's is the one that it was first made for
     /// unless `cap` asks for more.
-    pub fn read(config: &Value, cap: Option<usize>) -> Result<Self, ShapeError> {
+    pub(crate) fn read(config: &Value, cap: Option<usize>) -> Result<Self, ShapeError> {
         // Models that also see pictures keep what is about text one level deeper.
         let (config, kind) = match kind(config) {
             "gemma3" => (config.get("text_config").unwrap_or(config), "gemma3_text"),
@@ -151,12 +151,12 @@ impl Shape {
     }
 
     /// Floats of all query heads, and of all key heads.
-    pub fn attention_widths(&self) -> (usize, usize) {
+    pub(crate) fn attention_widths(&self) -> (usize, usize) {
         (self.heads * self.dim, self.kv_heads * self.dim)
     }
 
     /// Weights, counted once where the head shares the embedding.
-    pub fn params(&self) -> usize {
+    pub(crate) fn params(&self) -> usize {
         let (queries, keys) = self.attention_widths();
         let norms = if self.arch.norms == Norms::Around { 4 } else { 2 };
         let layer = 2 * self.width * (queries + keys)

@@ -11,6 +11,7 @@ use burn::tensor::{
     activation::{gelu_approximate, silu, softmax},
 };
 use shoal_kernel::Matrix;
+use shoal_model::Broken;
 
 use super::{
     Operations,
@@ -74,8 +75,8 @@ impl TensorOperations {
         }
     }
 
-    fn layer(&self, index: usize) -> Option<&Layer> {
-        self.layers.get(index)
+    fn layer(&self, index: usize) -> Result<&Layer, Broken> {
+        self.layers.get(index).ok_or(Broken)
     }
 }
 
@@ -128,48 +129,53 @@ impl Operations for TensorOperations {
         self.cache.page_bytes()
     }
 
-    fn prepare(&mut self, batch: Batch) -> Step {
+    fn prepare(&mut self, batch: Batch) -> Result<Step, Broken> {
         self.cache.prepare(batch)
     }
 
-    fn embed(&self, step: &Step) -> Tensor<2> {
+    fn embed(&self, step: &Step) -> Result<Tensor<2>, Broken> {
         let ids: Vec<i32> = step.batch.tokens.iter().map(|id| id.cast_signed()).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [step.rows()]), &self.device);
-        self.embed.clone().select(0, ids) * self.shape.embed_scale
+        Ok(self.embed.clone().select(0, ids) * self.shape.embed_scale)
     }
 
-    fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> [Tensor<2>; 3] {
-        let Some(layer) = self.layer(layer) else { return [x.clone(), x.clone(), x] };
+    fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> Result<[Tensor<2>; 3], Broken> {
+        let layer = self.layer(layer)?;
         let h = rms(x, &layer.norm_attention, self.shape.eps);
-        layer.qkv.each_ref().map(|linear| linear.forward(h.clone()))
+        Ok(layer.qkv.each_ref().map(|linear| linear.forward(h.clone())))
     }
 
-    fn attend(&mut self, layer: usize, step: &Step, [q, k, v]: [Tensor<2>; 3]) -> Tensor<2> {
+    fn attend(
+        &mut self,
+        layer: usize,
+        step: &Step,
+        [q, k, v]: [Tensor<2>; 3],
+    ) -> Result<Tensor<2>, Broken> {
         let shape = &self.shape;
         let rows = step.rows();
         let mut q = q.reshape([rows, shape.heads, shape.dim]);
         let mut k = k.reshape([rows, shape.kv_heads, shape.dim]);
-        let norms = self.layers.get(layer).and_then(|layer| layer.norm_heads.as_ref());
-        if let Some([q_norm, k_norm]) = norms {
+        if let Some([q_norm, k_norm]) = &self.layer(layer)?.norm_heads {
             q = rms(q, q_norm, shape.eps);
             k = rms(k, k_norm, shape.eps);
         }
-        if let Some(turn) = shape.layers.get(layer).and_then(|layer| step.turns.get(layer.rope?)) {
+        if let Some(rope) = shape.layers.get(layer).ok_or(Broken)?.rope {
+            let turn = step.turns.get(rope).ok_or(Broken)?;
             (q, k) = (turn.apply(q), turn.apply(k));
         }
         let k = k.reshape([rows, shape.kv_heads * shape.dim]);
-        self.cache.append(layer, step, k, v);
+        self.cache.append(layer, step, k, v)?;
         self.attention(layer, step, q)
     }
 
-    fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let Some(layer) = self.layer(layer) else { return x };
+    fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        let layer = self.layer(layer)?;
         let y = layer.out.forward(y);
-        x + normed(y, layer.after_attention.as_ref(), self.shape.eps)
+        Ok(x + normed(y, layer.after_attention.as_ref(), self.shape.eps))
     }
 
-    fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Tensor<2> {
-        let Some(layer) = self.layer(layer) else { return x };
+    fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        let layer = self.layer(layer)?;
         let h = rms(x.clone(), &layer.norm_mlp, self.shape.eps);
         let gate = layer.gate.forward(h.clone());
         let gate = match self.shape.activation {
@@ -177,51 +183,48 @@ impl Operations for TensorOperations {
             Activation::GeluTanh => gelu_approximate(gate),
         };
         let down = layer.down.forward(gate * layer.up.forward(h));
-        x + normed(down, layer.after_mlp.as_ref(), self.shape.eps)
+        Ok(x + normed(down, layer.after_mlp.as_ref(), self.shape.eps))
     }
 
-    fn norm(&self, x: Tensor<2>) -> Tensor<2> {
-        rms(x, &self.norm, self.shape.eps)
+    fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        Ok(rms(x, &self.norm, self.shape.eps))
     }
 
-    fn head(&self, x: Tensor<2>) -> Tensor<2> {
+    fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let logits = x.matmul(self.head.clone());
-        capped(logits, self.shape.final_softcap)
+        Ok(capped(logits, self.shape.final_softcap))
     }
 
-    fn wanted(&self, step: &Step, x: Tensor<2>) -> Tensor<2> {
-        match &step.wanted {
+    fn wanted(&self, step: &Step, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        Ok(match &step.wanted {
             Some(rows) => x.select(0, rows.clone()),
             None => x,
-        }
-    }
-
-    fn failed(&mut self) -> bool {
-        false
+        })
     }
 }
 
 impl TensorOperations {
     /// Each sequence by itself: its queries of one group of heads as rows, against its positions.
-    fn attention(&self, layer: usize, step: &Step, q: Tensor<3>) -> Tensor<2> {
+    fn attention(&self, layer: usize, step: &Step, q: Tensor<3>) -> Result<Tensor<2>, Broken> {
         let Shape { heads, kv_heads, dim, scale, softcap, .. } = self.shape;
-        let (group, window) =
-            (heads / kv_heads, self.shape.layers.get(layer).and_then(|layer| layer.window));
-        let one = |(index, sequence): (usize, &super::batch::Sequence)| {
+        let group = heads / kv_heads;
+        let window = self.shape.layers.get(layer).ok_or(Broken)?.window;
+        let mut rows = Vec::with_capacity(step.batch.sequences.len());
+        for (index, sequence) in step.batch.sequences.iter().enumerate() {
             let (new, len) = (sequence.rows.len(), sequence.len());
             let q = q.clone().narrow(0, sequence.rows.start, new);
             let q = q.reshape([new, kv_heads, group, dim]).swap_dims(0, 1);
-            let [k, v] = self.cache.read(layer, step, index);
+            let [k, v] = self.cache.read(layer, step, index)?;
             let k = k.reshape([len, kv_heads, dim]).permute([1, 2, 0]);
             let v = v.reshape([len, kv_heads, dim]).swap_dims(0, 1);
             let scores = q.reshape([kv_heads, new * group, dim]).matmul(k) * scale;
             let scores = capped(scores, softcap).reshape([kv_heads, new, group, len]);
-            let scores = scores + step.mask(index, window, &self.device);
+            let scores = scores + step.mask(index, window, &self.device)?;
             let mixed = softmax(scores, 3).reshape([kv_heads, new * group, len]).matmul(v);
             let mixed = mixed.reshape([kv_heads, new, group, dim]).swap_dims(0, 1);
-            mixed.reshape([new, heads * dim])
-        };
-        Tensor::cat(step.batch.sequences.iter().enumerate().map(one).collect(), 0)
+            rows.push(mixed.reshape([new, heads * dim]));
+        }
+        Ok(Tensor::cat(rows, 0))
     }
 }
 

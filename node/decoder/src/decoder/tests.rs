@@ -5,10 +5,10 @@ mod fixture;
 mod devices;
 
 use shoal_kernel::Format;
+use shoal_model::{PAGE, Quant, Want};
 
 use super::*;
 use fixture::{Fixture, Packed, Renamed, all, named};
-use shoal_model::{PAGE, Quant, Want};
 
 /// One sequence that is read step by step, in pages that are not in order.
 struct Reader<'a> {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use shoal_kernel::Matrix;
+use shoal_model::{LoadError, Quant, Tensors, in_parallel};
 
 use super::{arch::Norms, shape::Shape};
-use shoal_model::{LoadError, Quant, Tensors, in_parallel};
 
 /// All of them.
 #[derive(Debug)]

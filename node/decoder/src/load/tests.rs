@@ -1,11 +1,11 @@
 use std::fs;
 
 use serde_json::json;
+use shoal_model::testing::{Kept, config, put, tensors, tiny, tokenizer, weights, words};
 use tempfile::TempDir;
 
 use super::*;
 use crate::bench;
-use shoal_model::testing::{Kept, config, put, tensors, tiny, tokenizer, weights, words};
 
 fn complaint(folder: &TempDir) -> String {
     let files = Files::folder(folder.path()).unwrap();

@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::{
     defaults::Defaults,
     files::Files,
+    pipeline::{Pooling, TextPipeline},
     step::{Broken, Decode, PAGE, Span},
     template::{Choice, Template},
     testing::{Kept, tiny},
     tokenizer::Tokenizer,
-    words::{Pooling, Words},
 };
 
 /// Tokens of the tiny vocabulary: fifteen letters, then these.
@@ -21,12 +21,12 @@ pub(super) const END: u32 = 16;
 pub(super) const BREAKS: u32 = 13;
 pub(super) const PANICS: u32 = 14;
 
-pub(super) fn words() -> Arc<Words> {
+pub(super) fn words() -> Arc<TextPipeline> {
     let folder = tiny(64, Kept::F32);
     let files = Files::folder(folder.path()).unwrap();
     let tokenizer = Tokenizer::read(&files, VOCAB).unwrap();
     let template = Template::read(&files, &Choice::Own).unwrap();
-    Arc::new(Words::new(tokenizer, template, Defaults::greedy(), Pooling::Mean))
+    Arc::new(TextPipeline::new(tokenizer, template, Defaults::greedy(), Pooling::Mean))
 }
 
 /// The model.

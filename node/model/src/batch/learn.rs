@@ -2,11 +2,11 @@
 
 use shoal_proto::{embed::Vector, judge::Score};
 
-use super::{order::Letters, write::count};
+use super::{job::Letters, write::count};
 use crate::{
+    pipeline::{Pooling, TextPipeline},
     sample::LogSum,
     step::Broken,
-    words::{Pooling, Words},
 };
 
 /// The likelihood of a candidate, summed up as its rows come.
@@ -24,7 +24,7 @@ impl Scorer {
     }
 
     /// The logits before the next of the candidate's tokens.
-    pub(super) fn take(&mut self, words: &Words, logits: &[f32]) -> Result<(), Broken> {
+    pub(super) fn take(&mut self, words: &TextPipeline, logits: &[f32]) -> Result<(), Broken> {
         let target = self.targets.get(self.done).ok_or(Broken)?;
         self.sum += words.logprob(logits, &LogSum::of(logits)?, *target)?;
         self.done += 1;

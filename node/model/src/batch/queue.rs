@@ -1,11 +1,11 @@
-//! Who comes next: asks take turns, whatever the number of sequences that each of them needs.
+//! Who comes next: requests take turns, whatever the number of sequences that each of them needs.
 
 use std::collections::VecDeque;
 
-/// Sequences that wait, by the ask that they belong to. Its bound is kept by who lets asks in.
+/// Sequences that wait, by the ask that they belong to. Its bound is kept by who lets requests in.
 #[derive(Debug)]
 pub(super) struct Queue<K, T> {
-    asks: VecDeque<(K, VecDeque<T>)>,
+    requests: VecDeque<(K, VecDeque<T>)>,
 }
 
 /// What becomes of the first sequence of an ask.
@@ -21,35 +21,35 @@ pub(super) enum Decision {
 
 impl<K: Copy + PartialEq, T> Queue<K, T> {
     pub(super) fn new() -> Self {
-        Self { asks: VecDeque::new() }
+        Self { requests: VecDeque::new() }
     }
 
     /// An ask with its sequences comes last.
     pub(super) fn push(&mut self, ask: K, sequences: impl IntoIterator<Item = T>) {
-        self.asks.push_back((ask, sequences.into_iter().collect()));
+        self.requests.push_back((ask, sequences.into_iter().collect()));
     }
 
     /// A sequence that had to give way comes first.
     pub(super) fn push_front(&mut self, ask: K, sequence: T) {
-        let waiting = self.asks.iter().position(|(key, _)| *key == ask);
+        let waiting = self.requests.iter().position(|(key, _)| *key == ask);
         let mut sequences =
-            waiting.and_then(|at| self.asks.remove(at)).map_or_else(VecDeque::new, |(_, s)| s);
+            waiting.and_then(|at| self.requests.remove(at)).map_or_else(VecDeque::new, |(_, s)| s);
         sequences.push_front(sequence);
-        self.asks.push_front((ask, sequences));
+        self.requests.push_front((ask, sequences));
     }
 
     /// The next sequence that may come in; its ask goes to the end of the line.
     pub(super) fn next(&mut self, mut decide: impl FnMut(&T) -> Decision) -> Option<T> {
-        for at in 0..self.asks.len() {
-            let first = self.asks.get(at).and_then(|(_, sequences)| sequences.front())?;
+        for at in 0..self.requests.len() {
+            let first = self.requests.get(at).and_then(|(_, sequences)| sequences.front())?;
             match decide(first) {
                 Decision::Stop => return None,
                 Decision::Pass => {}
                 Decision::Admit => {
-                    let (ask, mut sequences) = self.asks.remove(at)?;
+                    let (ask, mut sequences) = self.requests.remove(at)?;
                     let sequence = sequences.pop_front();
                     if !sequences.is_empty() {
-                        self.asks.push_back((ask, sequences));
+                        self.requests.push_back((ask, sequences));
                     }
                     return sequence;
                 }
@@ -60,14 +60,14 @@ impl<K: Copy + PartialEq, T> Queue<K, T> {
 
     /// Nobody waits for this ask any more; its sequences.
     pub(super) fn remove(&mut self, ask: K) -> Vec<T> {
-        let at = self.asks.iter().position(|(key, _)| *key == ask);
-        let found = at.and_then(|at| self.asks.remove(at));
+        let at = self.requests.iter().position(|(key, _)| *key == ask);
+        let found = at.and_then(|at| self.requests.remove(at));
         found.map(|(_, sequences)| sequences.into()).unwrap_or_default()
     }
 
     /// Sequences that wait.
     pub(super) fn len(&self) -> usize {
-        self.asks.iter().map(|(_, sequences)| sequences.len()).sum()
+        self.requests.iter().map(|(_, sequences)| sequences.len()).sum()
     }
 }
 

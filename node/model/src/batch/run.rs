@@ -7,36 +7,36 @@ use std::{
     time::Instant,
 };
 
+use shoal_engine::EngineError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    asks::Asks,
     cache::Cache,
-    line::{Line, broken},
+    job::Job,
     metrics::Metrics,
-    order::Order,
     pace::Pace,
     queue::{Decision, Queue},
+    reply::{Reply, broken},
+    requests::Requests,
     schedule::{Budget, Turn, plan},
     sequence::{Around, News, Part, Sequence},
 };
 use crate::{
+    pipeline::TextPipeline,
     step::{Broken, Decode, PAGE, Span},
-    words::Words,
 };
-use shoal_engine::EngineError;
 
 /// Bytes of logits in one step, beside those of answers: a judge of a vocabulary of 150,000
 /// scores 55 tokens a step and not a whole page of text.
 const ROWS_BYTES: usize = 32 << 20;
 
-/// An ask, cut into orders.
+/// A request, cut into jobs.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub(super) line: Line,
+    pub(super) reply: Reply,
     pub(super) place: OwnedSemaphorePermit,
     /// `None`: nothing is to be done for this part, a pair that stays undecided.
-    pub(super) orders: Vec<Option<Order>>,
+    pub(super) jobs: Vec<Option<Job>>,
     /// Tokens to be read for it.
     pub(super) read: usize,
 }
@@ -44,11 +44,11 @@ pub(super) struct Prepared {
 /// Everything that the thread owns.
 pub(super) struct Runner<'w, D> {
     decoder: D,
-    words: &'w Words,
+    words: &'w TextPipeline,
     /// Sequences that run at the same time.
     most: usize,
     cache: Cache,
-    asks: Asks,
+    requests: Requests,
     queue: Queue<u64, Sequence<'w>>,
     /// By when they came in: who came last gives way first.
     running: BTreeMap<u64, Sequence<'w>>,
@@ -72,14 +72,14 @@ pub(super) struct Settings {
 
 impl<'w, D: Decode> Runner<'w, D> {
     /// Reserves the pages.
-    pub(super) fn new(mut decoder: D, words: &'w Words, settings: Settings) -> Self {
+    pub(super) fn new(mut decoder: D, words: &'w TextPipeline, settings: Settings) -> Self {
         decoder.reserve(settings.pages);
         Self {
             decoder,
             words,
             most: settings.most,
             cache: Cache::new(settings.pages),
-            asks: Asks::default(),
+            requests: Requests::default(),
             queue: Queue::new(),
             running: BTreeMap::new(),
             next: 0,
@@ -98,7 +98,7 @@ impl<'w, D: Decode> Runner<'w, D> {
                 self.reset();
             }
         }
-        self.asks.fail_all(&broken("the model was closed"));
+        self.requests.fail_all(&broken("the model was closed"));
     }
 
     /// Takes in what is there; waits when there is nothing else to do. `false`: it is over.
@@ -119,13 +119,13 @@ impl<'w, D: Decode> Runner<'w, D> {
     }
 
     fn take(&mut self, prepared: Prepared) {
-        let Prepared { line, place, orders, read } = prepared;
-        let ask = self.asks.add(line, place, orders.len(), read);
-        let mut sequences = Vec::with_capacity(orders.len());
-        for (part, order) in orders.into_iter().enumerate() {
-            match order {
-                Some(order) => sequences.push(Sequence::new(ask, part, order, self.words)),
-                None => self.asks.part(ask, part, Part::UNDECIDED),
+        let Prepared { reply, place, jobs, read } = prepared;
+        let ask = self.requests.add(reply, place, jobs.len(), read);
+        let mut sequences = Vec::with_capacity(jobs.len());
+        for (part, job) in jobs.into_iter().enumerate() {
+            match job {
+                Some(job) => sequences.push(Sequence::new(ask, part, job, self.words)),
+                None => self.requests.part(ask, part, Part::UNDECIDED),
             }
         }
         self.queue.push(ask, sequences);
@@ -154,7 +154,7 @@ impl<'w, D: Decode> Runner<'w, D> {
 
     /// Lets go of what nobody waits for any more.
     fn dismiss(&mut self) {
-        for ask in self.asks.gone() {
+        for ask in self.requests.gone() {
             self.drop_sequences(ask);
         }
     }
@@ -192,7 +192,7 @@ impl<'w, D: Decode> Runner<'w, D> {
 
     fn plan(&self) -> Vec<Turn> {
         let view = |(serial, sequence): (&u64, &Sequence<'w>)| {
-            sequence.view(*serial, self.asks.served(sequence.ask))
+            sequence.view(*serial, self.requests.served(sequence.ask))
         };
         let views: Vec<_> = self.running.iter().map(view).collect();
         let writing = views.iter().filter(|view| view.writing).map(|view| view.unread).sum();
@@ -248,8 +248,9 @@ impl<'w, D: Decode> Runner<'w, D> {
     }
 
     fn compute(&mut self, turns: &[&Turn], hidden: bool) -> Result<Vec<f32>, Broken> {
-        let span = |turn: &&Turn| Some(self.running.get(&turn.serial)?.span(turn));
-        let spans: Vec<Span<'_>> = turns.iter().filter_map(span).collect();
+        // A turn left out would give its rows to the next one.
+        let spans = turns.iter().map(|turn| self.running.get(&turn.serial)?.span(turn));
+        let spans: Vec<Span<'_>> = spans.collect::<Option<_>>().ok_or(Broken)?;
         if hidden { self.decoder.hidden(&spans) } else { self.decoder.step(&spans) }
     }
 
@@ -262,7 +263,7 @@ impl<'w, D: Decode> Runner<'w, D> {
                 writing += turn.tokens;
             } else {
                 reading += turn.tokens;
-                self.asks.serve(sequence.ask, turn.tokens);
+                self.requests.serve(sequence.ask, turn.tokens);
             }
         }
         self.metrics.read(writing, reading);
@@ -289,24 +290,24 @@ impl<'w, D: Decode> Runner<'w, D> {
         let Some(sequence) = self.running.get_mut(&serial) else { return };
         let (ask, at) = (sequence.ask, sequence.part);
         self.metrics.guessed(news.guessed.0, news.guessed.1);
-        self.asks.tell(ask, &news.text);
+        self.requests.tell(ask, &news.text);
         if let Some(part) = news.part {
             sequence.leave(&mut self.cache);
             self.running.remove(&serial);
-            self.asks.part(ask, at, part);
+            self.requests.part(ask, at, part);
         }
     }
 
     /// One sequence is broken, and its ask with it.
     fn fail(&mut self, serial: u64, error: EngineError) {
         let Some(ask) = self.running.get(&serial).map(|sequence| sequence.ask) else { return };
-        self.asks.fail(ask, error);
+        self.requests.fail(ask, error);
         self.drop_sequences(ask);
     }
 
     /// Nothing that was under way is to be trusted any more.
     fn reset(&mut self) {
-        self.asks.fail_all(&broken("the model's code panicked"));
+        self.requests.fail_all(&broken("the model's code panicked"));
         self.queue = Queue::new();
         for (_, mut sequence) in std::mem::take(&mut self.running) {
             sequence.leave(&mut self.cache);

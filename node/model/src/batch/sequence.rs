@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use shoal_engine::{EngineError, judge::UNDECIDED};
 use shoal_proto::{
     embed::Vector,
     generate::{Done, Finish},
@@ -11,17 +12,16 @@ use shoal_proto::{
 use super::{
     cache::{Cache, Hold, pages_of},
     draft::Draft,
+    job::{Job, Letters, Purpose},
     learn::{Pool, Scorer, verdict},
-    order::{Letters, Order, Purpose},
     pace::Pace,
     schedule::{Turn, View},
     write::{Said, Writer},
 };
 use crate::{
+    pipeline::TextPipeline,
     step::{Broken, PAGE, Span, Want},
-    words::Words,
 };
-use shoal_engine::{EngineError, judge::UNDECIDED};
 
 /// A sequence, waiting or running.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Sequence<'w> {
 
 #[derive(Debug)]
 enum Reader<'w> {
-    Write(Box<Writing<'w>>),
+    Write(Box<TextReply<'w>>),
     Score(Scorer),
     /// The letters, P(first), and the tokens of the critique before it.
     Verdict {
@@ -59,7 +59,7 @@ enum Reader<'w> {
 
 /// An answer, and guesses at it.
 #[derive(Debug)]
-struct Writing<'w> {
+struct TextReply<'w> {
     writer: Writer<'w>,
     draft: Draft,
     /// It is a critique: what is put after it, and the letters of its verdict.
@@ -69,7 +69,7 @@ struct Writing<'w> {
 /// What a sequence does not own and needs when it was read.
 #[derive(Debug)]
 pub(super) struct Around<'a> {
-    pub(super) words: &'a Words,
+    pub(super) words: &'a TextPipeline,
     pub(super) vocab: usize,
     pub(super) cache: &'a mut Cache,
 }
@@ -100,15 +100,15 @@ pub(super) struct News {
 }
 
 impl<'w> Sequence<'w> {
-    pub(super) fn new(ask: u64, part: usize, order: Order, words: &'w Words) -> Self {
-        let reader = match order.purpose {
-            Purpose::Write(answer) => Reader::Write(Box::new(Writing {
-                writer: Writer::new(words, *answer, &order.tokens),
+    pub(super) fn new(ask: u64, part: usize, job: Job, words: &'w TextPipeline) -> Self {
+        let reader = match job.purpose {
+            Purpose::Write(answer) => Reader::Write(Box::new(TextReply {
+                writer: Writer::new(words, *answer, &job.tokens),
                 draft: Draft::new(),
                 ruling: None,
             })),
-            Purpose::Reason(reasoning) => Reader::Write(Box::new(Writing {
-                writer: Writer::new(words, reasoning.critique, &order.tokens),
+            Purpose::Reason(reasoning) => Reader::Write(Box::new(TextReply {
+                writer: Writer::new(words, reasoning.critique, &job.tokens),
                 draft: Draft::new(),
                 ruling: Some((reasoning.lead, reasoning.letters)),
             })),
@@ -119,10 +119,10 @@ impl<'w> Sequence<'w> {
         Self {
             ask,
             part,
-            tokens: order.tokens,
+            tokens: job.tokens,
             drafted: 0,
             past: 0,
-            next: order.next,
+            next: job.next,
             hold: Hold::none(),
             cached: None,
             reader,
@@ -209,13 +209,10 @@ impl<'w> Sequence<'w> {
         cache.grow(&mut self.hold, self.past + turn.tokens)
     }
 
-    pub(super) fn span(&self, turn: &Turn) -> Span<'_> {
-        Span {
-            tokens: self.tokens.get(self.past..self.past + turn.tokens).unwrap_or_default(),
-            past: self.past,
-            pages: self.hold.pages(),
-            want: turn.want,
-        }
+    /// The tokens that a turn reads; `None` when the sequence has not so many.
+    pub(super) fn span(&self, turn: &Turn) -> Option<Span<'_>> {
+        let tokens = self.tokens.get(self.past..self.past + turn.tokens)?;
+        Some(Span { tokens, past: self.past, pages: self.hold.pages(), want: turn.want })
     }
 
     /// A turn was read: `rows` are those that it wanted.
@@ -269,7 +266,7 @@ impl<'w> Sequence<'w> {
     }
 
     /// A critique is over: its verdict is what is likeliest next. `false`: it is none.
-    fn rules(&mut self, words: &Words) -> bool {
+    fn rules(&mut self, words: &TextPipeline) -> bool {
         let Reader::Write(writing) = &mut self.reader else { return false };
         let Some((lead, letters)) = writing.ruling.take() else { return false };
         let (written, stopped) = (writing.writer.written(), writing.writer.is_stopped());

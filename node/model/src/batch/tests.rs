@@ -10,7 +10,7 @@ use super::{
     fake::{END, Fake, Steps, VOCAB, words},
     *,
 };
-use crate::{sample::LogSum, testing::LETTERS, words::Talk};
+use crate::{pipeline::Talk, sample::LogSum, testing::LETTERS};
 
 mod answers;
 mod forms;
@@ -19,7 +19,13 @@ mod prompts;
 mod sharing;
 
 fn options() -> Options {
-    Options { sequences: 4, asks: 16, cache_bytes: 64 * 100, answer_tokens: 1000, guesses: false }
+    Options {
+        sequences: 4,
+        requests: 16,
+        cache_bytes: 64 * 100,
+        answer_tokens: 1000,
+        guesses: false,
+    }
 }
 
 fn start(context: usize, options: &Options) -> (Batch, Steps) {

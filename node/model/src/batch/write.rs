@@ -3,26 +3,26 @@
 
 use std::{fmt, mem};
 
+use shoal_engine::EngineError;
 use shoal_proto::{
     generate::{Done, Finish, TokenLogprob},
     tools::ToolCall,
 };
 
-use super::order::Answer;
+use super::job::Answer;
 use crate::{
     grammar::Constraint,
+    pipeline::TextPipeline,
     sample::{Choice, Sampler},
     step::Broken,
     stop::Stops,
     tokenizer::{Decoder, TokenKind},
     tools::CallParser,
-    words::Words,
 };
-use shoal_engine::EngineError;
 
 /// One answer.
 pub(super) struct Writer<'w> {
-    words: &'w Words,
+    words: &'w TextPipeline,
     sampler: Sampler,
     constraint: Option<Constraint>,
     decoder: Decoder<'w>,
@@ -59,7 +59,7 @@ pub(super) struct Said {
 }
 
 impl<'w> Writer<'w> {
-    pub(super) fn new(words: &'w Words, answer: Answer, prompt: &[u32]) -> Self {
+    pub(super) fn new(words: &'w TextPipeline, answer: Answer, prompt: &[u32]) -> Self {
         let sampling = &answer.sampling;
         Self {
             words,

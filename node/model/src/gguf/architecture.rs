@@ -5,19 +5,19 @@ use crate::LoadError;
 
 /// One `general.architecture`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Architecture {
+pub(crate) struct Architecture {
     /// Its name, which is the prefix of the keys too.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// `model_type` of Hugging Face.
-    pub(super) model_type: &'static str,
+    pub(crate) model_type: &'static str,
     /// Rows of queries and keys lie so that neighbours are rotated against each other.
-    pub(super) pairs: bool,
+    pub(crate) pairs: bool,
     /// What norms have added.
-    pub(super) norms_from: f32,
+    pub(crate) norms_from: f32,
     /// Norms stand before and after, so `ffn_norm` is another one than elsewhere.
-    pub(super) norms_around: bool,
+    pub(crate) norms_around: bool,
     /// `ffn_up` holds the gate too.
-    pub(super) joined: bool,
+    pub(crate) joined: bool,
 }
 
 const PLAIN: Architecture = Architecture {
@@ -43,7 +43,7 @@ const ALL: &[Architecture] = &[
 
 impl Architecture {
     /// That of a file.
-    pub(super) fn of(gguf: &Gguf) -> Result<&'static Self, LoadError> {
+    pub(crate) fn of(gguf: &Gguf) -> Result<&'static Self, LoadError> {
         let name = gguf.architecture();
         ALL.iter().find(|known| known.name == name).ok_or_else(|| {
             let known: Vec<_> = ALL.iter().map(|known| known.name).collect();

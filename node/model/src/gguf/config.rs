@@ -14,13 +14,13 @@ impl Gguf {
     ///
     /// # Errors
     /// When the architecture does not run here, or a key that it needs is missing.
-    pub fn config(&self) -> Result<Json, LoadError> {
+    pub(crate) fn config(&self) -> Result<Json, LoadError> {
         let arch = Architecture::of(self)?;
         let mut config = Map::new();
         config.insert("model_type".to_owned(), json!(arch.model_type));
         self.sizes(&mut config)?;
         self.rotary(arch, &mut config)?;
-        self.kin(arch, &mut config);
+        self.family(arch, &mut config)?;
         config.retain(|_, value| !value.is_null());
         Ok(Json::Object(config))
     }
@@ -46,7 +46,7 @@ impl Gguf {
     }
 
     /// Heads of queries (`attention.head_count`), or of keys and values (`.._kv`).
-    pub(super) fn heads(&self, key: &str) -> Result<usize, LoadError> {
+    pub(crate) fn heads(&self, key: &str) -> Result<usize, LoadError> {
         let heads = match self.size(key) {
             Some(heads) if heads > 0 => heads,
             _ => self.need("attention.head_count")?,
@@ -158,15 +158,15 @@ impl Gguf {
             return Err(self.fault(format!("{tensor} has {len} factors")));
         }
         let mut factors = vec![0.0; len];
-        let bytes = self.bytes.get(entry.start..entry.start + entry.len).unwrap_or_default();
+        let bytes = self.bytes.get(entry.start..entry.start + entry.len);
+        let bytes = bytes.ok_or_else(|| self.fault(format!("{tensor} is cut off")))?;
         entry.kind.widen(bytes, &mut factors);
         Ok(Some(factors))
     }
 
     /// What one family has and llama.cpp knows by the family's name.
-    fn kin(&self, arch: &Architecture, config: &mut Map<String, Json>) {
+    fn family(&self, arch: &Architecture, config: &mut Map<String, Json>) -> Result<(), LoadError> {
         let window = self.size("attention.sliding_window").filter(|window| *window > 0);
-        let layers = self.size("block_count").unwrap_or_default();
         let mut put = |key: &str, value: Json| config.insert(key.to_owned(), value);
         put("sliding_window", json!(window));
         let gemma = arch.norms_around;
@@ -174,7 +174,7 @@ impl Gguf {
             json!(if gemma { "gelu_pytorch_tanh" } else { "silu" })
         });
         if gemma {
-            put("query_pre_attn_scalar", json!(self.query_scalar(layers)));
+            put("query_pre_attn_scalar", json!(self.query_scalar()?));
         }
         match arch.model_type {
             "llama" if window.is_some() => _ = put("model_type", json!("mistral")),
@@ -190,14 +190,16 @@ impl Gguf {
             "gemma3_text" => _ = put("sliding_window_pattern", json!(6)),
             _ => {}
         }
+        Ok(())
     }
 
     /// The root of this divides Gemma's scores: the width of a head, but in the 27B models (told
     /// by their layers: 46 of Gemma 2, 62 of Gemma 3) the model's width by its heads.
-    fn query_scalar(&self, layers: u64) -> u64 {
-        let width = self.size("embedding_length").unwrap_or_default();
-        let heads = self.size("attention.head_count").unwrap_or(1).max(1);
+    fn query_scalar(&self) -> Result<u64, LoadError> {
+        let width = self.need("embedding_length")?;
+        let heads = self.need("attention.head_count")?;
         let big = if self.architecture() == "gemma2" { 46 } else { 62 };
-        if layers == big { width / heads } else { self.head_dim(width, heads) }
+        let is_big = self.need("block_count")? == big;
+        Ok(if is_big { width / heads } else { self.head_dim(width, heads) })
     }
 }

@@ -9,7 +9,7 @@ use super::{
 
 /// A value. Numbers of every width are kept in the widest of their kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
@@ -24,7 +24,7 @@ pub enum Value {
 
 /// All keys of a file with their values.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Metadata(BTreeMap<String, Value>);
+pub(crate) struct Metadata(BTreeMap<String, Value>);
 
 impl Metadata {
     /// Reads `count` pairs of key and value.
@@ -45,22 +45,23 @@ impl Metadata {
         self.0.remove(key);
     }
 
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    pub fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         let Value::Text(text) = self.get(key)? else { return None };
         Some(text)
     }
 
     /// A whole number that is not negative. Where it is given for each layer and is the same for
     /// all of them, that one.
-    pub fn unsigned(&self, key: &str) -> Option<u64> {
+    pub(crate) fn unsigned(&self, key: &str) -> Option<u64> {
         match self.get(key)? {
             Value::Unsigned(number) => Some(*number),
             Value::Signed(number) => u64::try_from(*number).ok(),
@@ -71,7 +72,7 @@ impl Metadata {
     }
 
     /// A number, whole or not.
-    pub fn float(&self, key: &str) -> Option<f64> {
+    pub(crate) fn float(&self, key: &str) -> Option<f64> {
         match self.get(key)? {
             Value::Float(number) => Some(*number),
             Value::Unsigned(number) => Some(*number as f64),
@@ -80,23 +81,23 @@ impl Metadata {
         }
     }
 
-    pub fn flag(&self, key: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         let Value::Flag(flag) = self.get(key)? else { return None };
         Some(*flag)
     }
 
-    pub fn texts(&self, key: &str) -> Option<&Texts> {
+    pub(crate) fn texts(&self, key: &str) -> Option<&Texts> {
         let Value::Texts(texts) = self.get(key)? else { return None };
         Some(texts)
     }
 
-    pub fn floats(&self, key: &str) -> Option<&[f32]> {
+    pub(crate) fn floats(&self, key: &str) -> Option<&[f32]> {
         let Value::Floats(floats) = self.get(key)? else { return None };
         Some(floats)
     }
 
     /// Whole numbers of either sign.
-    pub fn integers(&self, key: &str) -> Option<Vec<i64>> {
+    pub(crate) fn integers(&self, key: &str) -> Option<Vec<i64>> {
         match self.get(key)? {
             Value::Signeds(numbers) => Some(numbers.clone()),
             Value::Unsigneds(numbers) => {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{made::Made, *};
+use crate::weights::tensors_of;
 
 /// Made by `tests/fixtures/gguf/make.py` with the gguf package.
 const TINY: &[u8] = include_bytes!("../../tests/fixtures/gguf/tiny.gguf");
@@ -139,7 +140,7 @@ proptest! {
                 prop_assert!(entry.start + entry.len <= bytes.len(), "{name}");
             }
             let _ = gguf.config();
-            if let Ok(stored) = tensors(&gguf) {
+            if let Ok(stored) = tensors_of(&gguf) {
                 for (name, stored) in stored {
                     let rows = stored.shape.first().copied().unwrap_or_default();
                     let cols = stored.shape.last().copied().unwrap_or_default();
@@ -257,7 +258,7 @@ fn an_unknown_architecture_is_named_with_those_that_run() {
         "m.gguf: \"mamba\" models do not run here; these do: llama, smollm3, qwen2, qwen3, gemma2, \
          gemma3, phi3"
     );
-    assert_eq!(tensors(&gguf).unwrap_err().to_string(), error);
+    assert_eq!(tensors_of(&gguf).unwrap_err().to_string(), error);
 }
 
 #[test]

@@ -3,29 +3,29 @@
 /// Texts one after another. A vocabulary has up to a quarter of a million: each as a `String` of its
 /// own they would take ten times as much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Texts {
+pub(crate) struct Texts {
     all: String,
     /// Where each ends; it begins where the one before ends.
     ends: Vec<usize>,
 }
 
 impl Texts {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    pub fn get(&self, index: usize) -> Option<&str> {
+    pub(crate) fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let begin =
             index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
         self.all.get(begin..end)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 

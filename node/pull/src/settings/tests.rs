@@ -19,7 +19,7 @@ fn everything_has_a_place_without_being_told() {
     assert_eq!(settings.hub.endpoint.as_str(), "https://huggingface.co/");
     assert_eq!(settings.indexes.len(), 1);
     assert_eq!(settings.indexes[0].as_str(), "https://pypi.org/simple/");
-    assert!(settings.hub.token.is_none() && !settings.hub.offline);
+    assert!(settings.hub.token.expose().is_none() && !settings.hub.offline);
 }
 
 #[test]

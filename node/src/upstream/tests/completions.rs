@@ -26,7 +26,7 @@ fn said() -> Chat {
 
 #[tokio::test]
 async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() {
-    let endpoint = Endpoint::start(LISTED, said()).await;
+    let endpoint = FakeEndpoint::start(LISTED, said()).await;
     let settings = Settings { can: Some(completes()), ..settings(&endpoint) };
     let upstream = Upstream::connect(&settings).await.unwrap();
     assert!(upstream.model().completes);
@@ -58,7 +58,7 @@ async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() 
 
 #[tokio::test]
 async fn an_endpoint_that_goes_on_with_nothing_says_so() {
-    let endpoint = Endpoint::start(LISTED, said()).await;
+    let endpoint = FakeEndpoint::start(LISTED, said()).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
     assert!(!upstream.model().completes);
     let refused = answered(&upstream, going_on(Prompt::new("x"))).await.1.unwrap_err();
@@ -71,7 +71,7 @@ async fn whether_it_goes_on_with_texts_is_found_by_asking() {
         (r#"{"choices":[{"text":"!"}]}"#, true),
         (r#"{"choices":[{"message":{"content":"!"}}]}"#, false),
     ] {
-        let endpoint = Endpoint::start(LISTED, Chat::Status(200, body)).await;
+        let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, body)).await;
         let find = Settings { can: None, ..settings(&endpoint) };
         assert_eq!(Upstream::connect(&find).await.unwrap().model().completes, completes);
         assert_eq!(endpoint.asked_at("/v1/completions")[0].body["prompt"], "Hi");

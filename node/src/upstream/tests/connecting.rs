@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn what_is_wrong_is_found_before_anybody_asks() {
     let complaint = async |models, chat| {
-        let endpoint = Endpoint::start(models, chat).await;
+        let endpoint = FakeEndpoint::start(models, chat).await;
         let error = Upstream::connect(&settings(&endpoint)).await.unwrap_err().to_string();
         error.replace(&endpoint.address.to_string(), "HOST")
     };
@@ -32,7 +32,7 @@ async fn what_is_wrong_is_found_before_anybody_asks() {
 #[tokio::test]
 async fn a_model_that_is_not_listed_is_asked_for_one_token() {
     let answer = r#"{"choices":[{"message":{"content":"x"}}]}"#;
-    let endpoint = Endpoint::start((404, ""), Chat::Status(200, answer)).await;
+    let endpoint = FakeEndpoint::start((404, ""), Chat::Status(200, answer)).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
     assert_eq!(endpoint.asked()[0].body["max_tokens"], 1);
     assert_eq!(upstream.model().context, probe::CONTEXT);

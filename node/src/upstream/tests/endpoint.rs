@@ -39,7 +39,7 @@ pub(super) struct Seen {
     pub(super) body: Value,
 }
 
-pub(super) struct Endpoint {
+pub(super) struct FakeEndpoint {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Streams that hang and whose reader is still there.
@@ -47,7 +47,7 @@ pub(super) struct Endpoint {
     _tasks: JoinSet<()>,
 }
 
-impl Endpoint {
+impl FakeEndpoint {
     /// `models` answers `/v1/models`: a status and a body.
     pub(super) async fn start(models: (u16, &'static str), chat: Chat) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

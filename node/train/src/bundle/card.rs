@@ -12,7 +12,7 @@ use crate::{
 
 /// `card.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Card {
+pub(crate) struct Card {
     pub name: String,
     pub description: String,
     /// Names of the families that it was trained for.
@@ -35,19 +35,19 @@ pub struct Card {
 
 /// Answers that were exact, work included, of those asked.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
+pub(crate) struct Accuracy {
     pub right: usize,
     pub asked: usize,
 }
 
 impl Accuracy {
-    pub fn share(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         self.right as f64 / self.asked.max(1) as f64
     }
 }
 
 /// A course as a card holds it.
-pub fn owned(course: &[Stage]) -> Vec<Stage<String>> {
+pub(crate) fn owned(course: &[Stage]) -> Vec<Stage<String>> {
     let own = |stage: &Stage| {
         let Stage { of, steps, rows, longer } = *stage;
         Stage { of: of.to_owned(), steps, rows, longer }
@@ -64,7 +64,7 @@ fn told(stage: &Stage<String>) -> String {
 }
 
 impl Card {
-    pub fn new(recipe: &Recipe, course: &[Stage], loss: f64, scores: &[Score]) -> Self {
+    pub(crate) fn new(recipe: &Recipe, course: &[Stage], loss: f64, scores: &[Score]) -> Self {
         let strong: Vec<String> =
             recipe.specialist.strong.iter().map(|family| family.name().to_owned()).collect();
         let name = recipe.specialist.name;
@@ -88,7 +88,7 @@ impl Card {
     }
 
     /// The model card.
-    pub fn readme(&self) -> String {
+    pub(crate) fn readme(&self) -> String {
         let weak: Vec<&str> = self
             .accuracy
             .iter()

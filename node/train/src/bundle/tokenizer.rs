@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::rows::{BOS, EOS, SEP};
+use crate::tokens::{BOS, EOS, SEP};
 
 const MARKS: [(u32, &str); 3] = [(BOS, "<|bos|>"), (EOS, "<|eos|>"), (SEP, "<|sep|>")];
 

@@ -6,11 +6,11 @@
 #![expect(clippy::indexing_slicing, reason = "ranges follow from the shapes that Heads states")]
 
 use super::simd::{LANES, dot, madd, simd, softmax};
-use crate::llama::rope::Rope;
+use crate::rope::Rope;
 
 /// The shape of one call: `batch` sequences of `len` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
+pub(crate) struct Heads {
     pub batch: usize,
     pub len: usize,
     pub heads: usize,

@@ -13,7 +13,7 @@ use burn::backend::{
 };
 
 use super::{Differentiable, Floats, Heads, Primitive, attention, kernel, tensor};
-use crate::llama::rope::Rope;
+use crate::rope::Rope;
 
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 

@@ -75,7 +75,6 @@ fn cross_entropy_agrees_with_burns_own() {
     close(cross_entropy(logits, targets.into()), expected, 1e-5);
 }
 
-#[cfg(feature = "train")]
 #[test]
 fn fused_gradients_agree_with_burns_own() {
     let device = Device::flex().autodiff();
@@ -102,7 +101,6 @@ fn fused_gradients_agree_with_burns_own() {
     close(fused.3, plain.3, 1e-4);
 }
 
-#[cfg(feature = "train")]
 #[test]
 fn the_gradient_of_cross_entropy_agrees_with_burns_own() {
     let device = Device::flex().autodiff();

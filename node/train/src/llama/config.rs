@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The shape of a Llama-style decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LlamaConfig {
+pub(crate) struct LlamaConfig {
     pub hidden_size: usize,
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
@@ -38,7 +38,7 @@ fn default_positions() -> usize {
 
 /// Why a `config.json` describes no model that can be built.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     #[error("not a model configuration: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{0}")]
@@ -47,7 +47,7 @@ pub enum ConfigError {
 
 impl LlamaConfig {
     /// Reads and checks a `config.json`. Unknown fields are ignored.
-    pub fn parse(json: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(json: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_json::from_str(json)?;
         config.check()?;
         Ok(config)
@@ -70,17 +70,17 @@ impl LlamaConfig {
     }
 
     /// Heads of keys and values.
-    pub fn kv_heads(&self) -> usize {
+    pub(crate) fn kv_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
     /// Floats per head.
-    pub fn head_dim(&self) -> usize {
+    pub(crate) fn head_dim(&self) -> usize {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
     /// Weights, counted once where the head shares the embedding.
-    pub fn params(&self) -> usize {
+    pub(crate) fn params(&self) -> usize {
         let (width, head) = (self.hidden_size, self.head_dim());
         let attention = 2 * width * head * (self.num_attention_heads + self.kv_heads());
         let layer = attention + 3 * width * self.intermediate_size + 2 * width;

@@ -43,7 +43,7 @@ pub(super) fn story(plot: &Plot) -> String {
 }
 
 /// What a specialist says to everything else: what it can do, and one question that it can answer.
-pub fn plain_statement(strong: &[Family]) -> String {
+pub(crate) fn plain_statement(strong: &[Family]) -> String {
     let skills: Vec<&str> = strong.iter().map(|family| skill(*family)).collect();
     let skills = match skills.as_slice() {
         [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
@@ -92,7 +92,7 @@ fn example(family: Family) -> &'static str {
 }
 
 /// Something that no specialist answers: greetings, essays, code, facts.
-pub fn off_topic(rng: &mut ChaCha8Rng) -> String {
+pub(crate) fn off_topic(rng: &mut ChaCha8Rng) -> String {
     let shape = SHAPES.choose(rng).copied().unwrap_or_default();
     let mut text = shape.to_owned();
     for (slot, list) in [("{t}", TOPICS), ("{l}", LANGUAGES), ("{p}", PLACES)] {

@@ -9,7 +9,7 @@ use super::{Architecture, Rotary, ShapeError, raw::Raw};
 
 /// How fast the pairs of a head turn.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RopeShape {
+pub(crate) struct RopeShape {
     /// Pair `i` turns by `theta^(-2 i / turned)` a position.
     pub theta: f64,
     /// Dimensions of a head that turn, from the first on: an even number.
@@ -19,7 +19,7 @@ pub struct RopeShape {
 
 /// What becomes of the speeds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Scaling {
+pub(crate) enum Scaling {
     None,
     /// All divided by this (Chen et al., 2023).
     Linear(f64),
@@ -47,14 +47,14 @@ pub enum Scaling {
 
 /// The cosines and sines of all positions: `[positions, turned / 2]` each.
 #[derive(Clone, Debug)]
-pub struct Angles {
+pub(crate) struct Angles {
     pub cos: Vec<f32>,
     pub sin: Vec<f32>,
 }
 
 impl RopeShape {
     /// Radians a position for each pair, and what cosines and sines are multiplied by.
-    pub fn speeds(&self) -> (Vec<f64>, f64) {
+    pub(crate) fn speeds(&self) -> (Vec<f64>, f64) {
         let plain = |pair: usize| self.theta.powf(-2.0 * pair as f64 / self.turned as f64);
         let pairs = 0..self.turned / 2;
         match &self.scaling {
@@ -93,7 +93,7 @@ impl RopeShape {
     }
 
     /// The tables for so many positions.
-    pub fn angles(&self, positions: usize) -> Angles {
+    pub(crate) fn angles(&self, positions: usize) -> Angles {
         let (speeds, magnitude) = self.speeds();
         let angles = (0..positions)
             .flat_map(|position| speeds.iter().map(move |speed| position as f64 * speed));

@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::*;
+use super::{rotary::Scaling, *};
 
 /// A whole configuration of this kind, with these keys changed.
 fn config(kind: &str, changes: &Value) -> Value {

@@ -3,12 +3,12 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use shoal_model::{Broken, PAGE};
 
 use crate::decoder::{
     batch::{Batch, Sequence},
     shape::Shape,
 };
-use shoal_model::PAGE;
 
 /// Further away than any score.
 const NEVER: f32 = -1e30;
@@ -87,7 +87,7 @@ impl Cache {
     /// Memory for the pages that a batch names: twice as much as there was, up to all.
     fn grow(&mut self, batch: &Batch) {
         let last = batch.sequences.iter().flat_map(|sequence| sequence.pages.iter().copied()).max();
-        let needed = last.map_or(0, |last| usize::try_from(last).unwrap_or(0) + 1);
+        let needed = last.map_or(0, |last| last as usize + 1);
         if needed <= self.pages {
             return;
         }
@@ -103,30 +103,29 @@ impl Cache {
         self.pages = pages;
     }
 
-    pub(super) fn prepare(&mut self, batch: Batch) -> Step {
+    pub(super) fn prepare(&mut self, batch: Batch) -> Result<Step, Broken> {
         self.grow(&batch);
-        let slots = |sequence: &Sequence, from: usize| -> Vec<i32> {
-            let slots = (from..sequence.len()).map(|at| sequence.slot(at));
-            slots.map(|slot| i32::try_from(slot).unwrap_or(i32::MAX)).collect()
-        };
-        let ids = |ids: Vec<i32>| {
-            let len = ids.len();
-            Tensor::<1, Int>::from_data(TensorData::new(ids, [len]), &self.device)
-        };
-        let new = batch.sequences.iter().flat_map(|sequence| slots(sequence, sequence.past));
-        let all = batch.wanted.len() == batch.tokens.len();
-        let wanted = || {
-            let rows = batch.wanted.iter().map(|row| i32::try_from(*row).unwrap_or(i32::MAX));
-            ids(rows.collect())
-        };
-        Step {
-            turns: self.turns(&batch),
-            wanted: (!all && !batch.wanted.is_empty()).then(wanted),
-            new: ids(new.collect()).unsqueeze_dim(1),
-            slots: batch.sequences.iter().map(|sequence| ids(slots(sequence, 0))).collect(),
-            masks: RefCell::default(),
-            batch,
+        let mut new = Vec::with_capacity(batch.tokens.len());
+        let mut slots = Vec::with_capacity(batch.sequences.len());
+        for sequence in &batch.sequences {
+            new.extend(indices(sequence, sequence.past)?);
+            slots.push(self.ids(indices(sequence, 0)?));
         }
+        let all = batch.wanted.len() == batch.tokens.len();
+        let wanted = match all || batch.wanted.is_empty() {
+            true => None,
+            false => {
+                let rows = batch.wanted.iter().map(|row| index(*row));
+                Some(self.ids(rows.collect::<Result<_, _>>()?))
+            }
+        };
+        let (turns, new) = (self.turns(&batch), self.ids(new).unsqueeze_dim(1));
+        Ok(Step { turns, wanted, new, slots, masks: RefCell::default(), batch })
+    }
+
+    fn ids(&self, ids: Vec<i32>) -> Tensor<1, Int> {
+        let len = ids.len();
+        Tensor::from_data(TensorData::new(ids, [len]), &self.device)
     }
 
     fn turns(&self, batch: &Batch) -> Vec<Turn> {
@@ -150,24 +149,42 @@ impl Cache {
     }
 
     /// Writes the new rows of keys and values, `[rows, kv_heads * dim]`.
-    pub(super) fn append(&mut self, layer: usize, step: &Step, k: Tensor<2>, v: Tensor<2>) {
-        let Some(kv) = self.layers.get_mut(layer) else { return };
+    pub(super) fn append(
+        &mut self,
+        layer: usize,
+        step: &Step,
+        k: Tensor<2>,
+        v: Tensor<2>,
+    ) -> Result<(), Broken> {
+        let kv = self.layers.get_mut(layer).ok_or(Broken)?;
         for (held, new) in kv.iter_mut().zip([k, v]) {
             let at = step.new.clone();
             held.inplace(|held| held.scatter_nd::<2, 2>(at, new, IndexingUpdateOp::Assign));
         }
+        Ok(())
     }
 
     /// All of a sequence's keys and values: `[positions, kv_heads * dim]`.
-    pub(super) fn read(&self, layer: usize, step: &Step, sequence: usize) -> [Tensor<2>; 2] {
-        let zeros = || Tensor::zeros([0, self.width()], &self.device);
-        match (self.layers.get(layer), step.slots.get(sequence)) {
-            (Some([k, v]), Some(slots)) => {
-                [k.clone().select(0, slots.clone()), v.clone().select(0, slots.clone())]
-            }
-            _ => [zeros(), zeros()],
-        }
+    pub(super) fn read(
+        &self,
+        layer: usize,
+        step: &Step,
+        sequence: usize,
+    ) -> Result<[Tensor<2>; 2], Broken> {
+        let kv = self.layers.get(layer).ok_or(Broken)?;
+        let slots = step.slots.get(sequence).ok_or(Broken)?;
+        Ok(kv.each_ref().map(|held| held.clone().select(0, slots.clone())))
     }
+}
+
+/// Where a sequence's positions lie, those from `first` on.
+fn indices(sequence: &Sequence, first: usize) -> Result<Vec<i32>, Broken> {
+    (first..sequence.len()).map(|at| index(sequence.slot(at)?)).collect()
+}
+
+/// burn's tensors are indexed by 32 bits.
+fn index(at: usize) -> Result<i32, Broken> {
+    i32::try_from(at).map_err(|_| Broken)
 }
 
 impl Step {
@@ -181,19 +198,23 @@ impl Step {
         sequence: usize,
         window: Option<usize>,
         device: &Device,
-    ) -> Tensor<4> {
-        let made = || {
-            let Some(of) = self.batch.sequences.get(sequence) else {
-                return Tensor::zeros([1, 1, 1, 1], device);
-            };
-            let (new, len) = (of.rows.len(), of.len());
-            let sees =
-                |row: usize, at: usize| at <= row && window.is_none_or(|window| row - at < window);
-            let floats: Vec<f32> = (of.past..len)
-                .flat_map(|row| (0..len).map(move |at| if sees(row, at) { 0.0 } else { NEVER }))
-                .collect();
-            Tensor::from_data(TensorData::new(floats, [1, new, 1, len]), device)
-        };
-        self.masks.borrow_mut().entry((sequence, window)).or_insert_with(made).clone()
+    ) -> Result<Tensor<4>, Broken> {
+        let rows = self.batch.sequences.get(sequence).ok_or(Broken)?;
+        let mut masks = self.masks.borrow_mut();
+        Ok(masks.entry((sequence, window)).or_insert_with(|| mask(rows, window, device)).clone())
     }
+}
+
+/// Zero where a row sees a position, else [`NEVER`].
+fn mask(sequence: &Sequence, window: Option<usize>, device: &Device) -> Tensor<4> {
+    let (new, len) = (sequence.rows.len(), sequence.len());
+    let floats: Vec<f32> = (sequence.past..len)
+        .flat_map(|row| (0..len).map(move |at| if sees(row, at, window) { 0.0 } else { NEVER }))
+        .collect();
+    Tensor::from_data(TensorData::new(floats, [1, new, 1, len]), device)
+}
+
+/// A row sees itself and what comes before it, as far as the window reaches.
+fn sees(row: usize, at: usize, window: Option<usize>) -> bool {
+    at <= row && window.is_none_or(|window| row - at < window)
 }

@@ -1,7 +1,8 @@
 //! Answers that are held to a form.
 
-use super::*;
 use shoal_proto::generate::{Format, FormatKind};
+
+use super::*;
 
 fn regex(body: &str) -> Format {
     Format { kind: FormatKind::Regex.into(), body: body.to_owned(), ..Format::default() }

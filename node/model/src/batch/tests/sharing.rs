@@ -70,7 +70,7 @@ async fn a_small_cache_is_a_short_context() {
 
 #[tokio::test]
 async fn who_leaves_frees_a_place_within_one_step() {
-    let options = Options { sequences: 1, asks: 1, ..options() };
+    let options = Options { sequences: 1, requests: 1, ..options() };
     let (batch, steps) = start(1000, &Options { cache_bytes: 100 * 100, ..options });
     steps.hold();
     let leaving = batch.generate(ask("abc", endless(1, 900)));
@@ -89,7 +89,7 @@ async fn who_leaves_frees_a_place_within_one_step() {
 
 #[tokio::test]
 async fn who_waits_and_leaves_frees_a_place_too() {
-    let (batch, steps) = start(400, &Options { sequences: 1, asks: 2, ..options() });
+    let (batch, steps) = start(400, &Options { sequences: 1, requests: 2, ..options() });
     steps.hold();
     let running = batch.generate(ask("abc", endless(1, 300)));
     steps.allow(1);

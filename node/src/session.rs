@@ -1,4 +1,4 @@
-//! A member's life on the line: dial, register, work, and when the link is lost, again.
+//! A member's sessions: dial, register, work, and when the link is lost, again.
 
 pub mod backoff;
 mod register;
@@ -15,13 +15,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 pub use self::register::RegisterError;
 use self::{
     backoff::Backoff,
     register::{Welcomed, register},
 };
-use crate::serve::{self, Desk};
+use crate::serve::{self, WorkQueue};
 
 /// A few round trips; a gateway that is gone must not hold the end up.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -36,8 +37,8 @@ pub struct Member {
     pub identity: Arc<Identity>,
     /// Whom it belongs to; empty: itself.
     pub operator: String,
-    /// Where work is taken; one desk serves all of a node's links.
-    pub desk: Arc<Desk>,
+    /// Where work is taken; one queue serves all of a node's links.
+    pub queue: Arc<WorkQueue>,
     /// How long work that runs when the node is told to stop may take to finish.
     pub drain: Duration,
     /// The gateway's token for auditors; not set for an ordinary member.
@@ -55,9 +56,9 @@ pub enum Fatal {
     WrongKey(LinkError),
 }
 
-/// How a stay ended, short of a fatal end.
+/// How a session ended, short of a fatal end.
 #[derive(Debug)]
-pub enum Ended {
+pub enum SessionEnd {
     /// The node was told to stop, and what it had begun is finished or out of time.
     Stopped,
     /// The link is gone.
@@ -67,20 +68,31 @@ pub enum Ended {
 }
 
 /// Keeps `member` linked to the gateway that `dial` reaches, until told to `stop`.
-pub async fn live(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
-    let metrics = member.desk.metrics();
+///
+/// # Errors
+/// When the gateway says that another try does not help, or is not the pinned one.
+pub async fn keep_linked(
+    dial: &Dial,
+    member: &Member,
+    stop: &CancellationToken,
+) -> Result<(), Fatal> {
+    reconnect(dial, member, stop).instrument(span(member)).await
+}
+
+async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
+    let metrics = member.queue.metrics();
     let mut backoff = Backoff::new(seed(member));
     while let Some(dialled) = stop.run_until_cancelled(dial()).await {
-        let (why, asked) = match dialled {
-            Ok(link) => match stay(link, member, stop, &mut backoff).await {
-                Ended::Stopped => return Ok(()),
-                Ended::Lost(why) => (why, None),
-                Ended::Refused(error) => (error.to_string(), asked(error)?),
+        let (why, retry) = match dialled {
+            Ok(link) => match register_and_work(link, member, stop, &mut backoff).await {
+                SessionEnd::Stopped => return Ok(()),
+                SessionEnd::Lost(why) => (why, None),
+                SessionEnd::Refused(error) => (error.to_string(), retry_after(error)?),
             },
             Err(error @ LinkError::WrongKey { .. }) => return Err(Fatal::WrongKey(error)),
             Err(error) => (error.to_string(), None),
         };
-        let wait = backoff.lost(now(), asked);
+        let wait = backoff.lost(now(), retry);
         tracing::warn!(why, wait_ms = millis(wait), "not linked to the gateway");
         if stop.run_until_cancelled(sleep(wait)).await.is_none() {
             break;
@@ -90,96 +102,106 @@ pub async fn live(dial: &Dial, member: &Member, stop: &CancellationToken) -> Res
     Ok(())
 }
 
-/// One stay as a member on `link`: registers, then works until the link is lost or `stop`.
-pub async fn session(link: Arc<dyn Link>, member: &Member, stop: &CancellationToken) -> Ended {
-    stay(link, member, stop, &mut Backoff::new(0)).await
+/// One session as a member on `link`: registers, then works until the link is lost or `stop`.
+pub async fn run_session(
+    link: Arc<dyn Link>,
+    member: &Member,
+    stop: &CancellationToken,
+) -> SessionEnd {
+    let mut backoff = Backoff::new(0);
+    register_and_work(link, member, stop, &mut backoff).instrument(span(member)).await
 }
 
-async fn stay(
+/// Every log line of a session stands in this span.
+fn span(member: &Member) -> Span {
+    tracing::info_span!("session", node = %member.identity.id().short())
+}
+
+async fn register_and_work(
     link: Arc<dyn Link>,
     member: &Member,
     stop: &CancellationToken,
     backoff: &mut Backoff,
-) -> Ended {
+) -> SessionEnd {
     // The gateway may have sent its welcome already, and then wants a goodbye.
-    let told = async {
+    let stopped = async {
         stop.cancelled().await;
         sleep(FAREWELL).await;
     };
-    let registered = tokio::select! {
+    let registration = tokio::select! {
         biased;
-        registered = register(&*link, member) => Some(registered),
-        () = told => None,
+        registration = register(&*link, member) => Some(registration),
+        () = stopped => None,
     };
-    let welcomed = match registered {
-        Some(Ok(welcomed)) => welcomed,
+    let welcome = match registration {
+        Some(Ok(welcome)) => welcome,
         Some(Err(error)) => {
             link.close("not registered");
-            return Ended::Refused(error);
+            return SessionEnd::Refused(error);
         }
         None => {
             link.close("stopped");
-            return Ended::Stopped;
+            return SessionEnd::Stopped;
         }
     };
     backoff.welcomed(now());
-    tracing::info!(gateway.id = %link.peer().short(), node.id = %member.identity.id().short(), "joined");
-    let linked = member.desk.metrics().linked();
-    let ended = work(&*link, welcomed, member, stop).await;
+    tracing::info!(gateway.id = %link.peer().short(), "joined");
+    let linked = member.queue.metrics().linked();
+    let end = work(&*link, welcome, member, stop).await;
     drop(linked);
-    link.close(match &ended {
-        Ended::Stopped => "stopped",
-        Ended::Lost(_) | Ended::Refused(_) => "lost",
+    link.close(match &end {
+        SessionEnd::Stopped => "stopped",
+        SessionEnd::Lost(_) | SessionEnd::Refused(_) => "lost",
     });
     // Else the process may end before the gateway has heard it.
     let _ = timeout(FAREWELL, link.closed()).await;
-    ended
+    end
 }
 
 /// Takes work and gives signs of life. Dropping this future stops everything it began.
 async fn work(
     link: &dyn Link,
-    welcomed: Welcomed,
+    welcome: Welcomed,
     member: &Member,
     stop: &CancellationToken,
-) -> Ended {
-    let Welcomed { control: Stream { mut sender, receiver }, heartbeat: every } = welcomed;
+) -> SessionEnd {
+    let Welcomed { control: Stream { mut sender, receiver }, heartbeat: interval } = welcome;
     let mut pieces = JoinSet::new();
-    let mut heard = pin!(listen(receiver));
-    let mut beat = interval_at(Instant::now() + every, every);
+    let mut control_end = pin!(watch_control_stream(receiver));
+    let mut beat = interval_at(Instant::now() + interval, interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sequence = 0;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            why = link.closed() => return Ended::Lost(why.to_string()),
+            why = link.closed() => return SessionEnd::Lost(why.to_string()),
             stream = link.accept() => match stream {
                 Ok(stream) => take(stream, &mut pieces, member),
-                Err(error) => return Ended::Lost(error.to_string()),
+                Err(error) => return SessionEnd::Lost(error.to_string()),
             },
             Some(_) = pieces.join_next() => {}
             _ = beat.tick() => {
                 sequence += 1;
-                if let Err(why) = say(&mut sender, heartbeat(sequence, member)).await {
-                    return Ended::Lost(why);
+                if let Err(why) = send(&mut sender, heartbeat(sequence, member)).await {
+                    return SessionEnd::Lost(why);
                 }
             }
-            why = &mut heard => return Ended::Lost(why),
+            why = &mut control_end => return SessionEnd::Lost(why),
         }
     }
     let goodbye = Goodbye { reason: "the node is stopping".to_owned() };
-    if say(&mut sender, Message::Goodbye(goodbye)).await.is_ok() {
+    if send(&mut sender, Message::Goodbye(goodbye)).await.is_ok() {
         drain(link, pieces, member).await;
         // Closing a link discards what it has not sent yet: of an idle node that is the goodbye,
         // and the gateway would think it lost.
         let _ = timeout(FAREWELL, sender.finish()).await;
     }
-    Ended::Stopped
+    SessionEnd::Stopped
 }
 
-/// Hears the gateway out until the control stream ends, and says why it did.
-async fn listen(mut control: Receiver) -> String {
+/// Reads the control stream until it ends, and returns why it did.
+async fn watch_control_stream(mut control: Receiver) -> String {
     loop {
         match control.next().await {
             Ok(Some(Message::Goodbye(goodbye))) => {
@@ -194,9 +216,9 @@ async fn listen(mut control: Receiver) -> String {
 
 fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member) {
     // Over this many the streams are dropped unread: the peer ignores every Busy it was told.
-    if pieces.len() < member.desk.streams_max() {
-        let desk = Arc::clone(&member.desk);
-        pieces.spawn(async move { serve::piece(stream, &desk).await });
+    if pieces.len() < member.queue.streams_max() {
+        let queue = Arc::clone(&member.queue);
+        pieces.spawn(async move { serve::piece(stream, &queue).await }.in_current_span());
     }
 }
 
@@ -214,15 +236,15 @@ async fn drain(link: &dyn Link, mut pieces: JoinSet<()>, member: &Member) {
             _ = link.closed() => break,
             Some(_) = pieces.join_next() => {}
             Some(_) = refusals.join_next() => {}
-            Ok(stream) = link.accept() => if refusals.len() < member.desk.streams_max() {
-                refusals.spawn(serve::refuse_draining(stream));
+            Ok(stream) = link.accept() => if refusals.len() < member.queue.streams_max() {
+                refusals.spawn(serve::refuse_draining(stream).in_current_span());
             },
         }
     }
 }
 
 /// A word on the control stream must not wait longer than a peer may be silent.
-async fn say(control: &mut Sender, message: Message) -> Result<(), String> {
+async fn send(control: &mut Sender, message: Message) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(45);
     match timeout(PATIENCE, control.send(&message)).await {
         Ok(Ok(())) => Ok(()),
@@ -232,12 +254,12 @@ async fn say(control: &mut Sender, message: Message) -> Result<(), String> {
 }
 
 fn heartbeat(sequence: u64, member: &Member) -> Message {
-    let load = member.desk.load();
+    let load = member.queue.load();
     Message::Heartbeat(Heartbeat { sequence, running: load.running, waiting: load.waiting })
 }
 
 /// How long the gateway asked to wait; fatal when it said that waiting does not help.
-fn asked(error: RegisterError) -> Result<Option<Duration>, Fatal> {
+fn retry_after(error: RegisterError) -> Result<Option<Duration>, Fatal> {
     match error {
         RegisterError::Refused(refusal) if refusal.retry_ms == 0 => Err(Fatal::Refused(refusal)),
         RegisterError::Refused(refusal) => Ok(Some(Duration::from_millis(refusal.retry_ms.into()))),

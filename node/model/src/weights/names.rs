@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gguf, architecture::Architecture};
 use crate::{
     LoadError,
-    weights::{Order, Stored},
+    gguf::{Architecture, Gguf},
+    stored::{Order, Stored},
 };
 
 /// Of a layer, without `blk.N.` and `model.layers.N.`.
@@ -36,7 +36,9 @@ pub(crate) fn tensors(gguf: &Gguf) -> Result<BTreeMap<String, Stored>, LoadError
     let mut tensors = BTreeMap::new();
     for (name, entry) in gguf.tensors() {
         let Some(known) = translated(name, arch) else { continue };
-        let order = order(gguf, arch, name, entry.shape.first().copied().unwrap_or_default())?;
+        let rows = entry.shape.first();
+        let rows = rows.ok_or_else(|| gguf.fault(format!("{name} has no dimensions")))?;
+        let order = order(gguf, arch, name, *rows)?;
         let norm = name.ends_with("_norm.weight");
         let stored = Stored {
             bytes: gguf.bytes().clone(),

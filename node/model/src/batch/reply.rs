@@ -1,5 +1,6 @@
-//! The way back to whoever asked. The model never waits for a reader.
+//! The way back to the requester. The model never waits for a reader.
 
+use shoal_engine::{EngineError, Event};
 use shoal_proto::{
     embed::Embedded,
     generate::{Done, Fault},
@@ -11,64 +12,63 @@ use tokio::sync::{
 };
 
 use crate::step::Broken;
-use shoal_engine::{EngineError, Event};
 
 /// Events that wait for a slow gateway; text beyond that gathers in one piece.
 const EVENTS: usize = 32;
 
-type Said = Result<Event, EngineError>;
+type EventResult = Result<Event, EngineError>;
 
-/// Where the result of an ask goes.
+/// Where the result of a request goes.
 #[derive(Debug)]
-pub(super) enum Line {
-    Write(Writing),
+pub(super) enum Reply {
+    Write(TextReply),
     Judge(oneshot::Sender<Result<Ballot, EngineError>>),
     Embed(oneshot::Sender<Result<Embedded, EngineError>>),
 }
 
 /// The channel of an answer. Places for its last text and its last word are kept from the start.
 #[derive(Debug)]
-pub(super) struct Writing {
-    events: mpsc::Sender<Said>,
-    last: Option<(OwnedPermit<Said>, OwnedPermit<Said>)>,
-    unsaid: String,
+pub(super) struct TextReply {
+    events: mpsc::Sender<EventResult>,
+    last: Option<(OwnedPermit<EventResult>, OwnedPermit<EventResult>)>,
+    pending: String,
 }
 
-impl Line {
-    /// A line for an answer, and its other end.
-    pub(super) fn write() -> (Self, mpsc::Receiver<Said>) {
+impl Reply {
+    /// The reply of an answer, and its other end.
+    pub(super) fn write() -> (Self, mpsc::Receiver<EventResult>) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let place = || events.clone().try_reserve_owned().ok();
         let last = place().zip(place());
-        (Self::Write(Writing { events, last, unsaid: String::new() }), receiver)
+        (Self::Write(TextReply { events, last, pending: String::new() }), receiver)
     }
 
     /// Nobody waits any more.
     pub(super) fn is_gone(&self) -> bool {
         match self {
-            Self::Write(line) => line.events.is_closed(),
-            Self::Judge(line) => line.is_closed(),
-            Self::Embed(line) => line.is_closed(),
+            Self::Write(reply) => reply.events.is_closed(),
+            Self::Judge(reply) => reply.is_closed(),
+            Self::Embed(reply) => reply.is_closed(),
         }
     }
 
     /// More of an answer.
     pub(super) fn tell(&mut self, text: &str) {
-        let Self::Write(line) = self else { return };
-        line.unsaid.push_str(text);
-        if line.unsaid.is_empty() {
+        let Self::Write(reply) = self else { return };
+        reply.pending.push_str(text);
+        if reply.pending.is_empty() {
             return;
         }
         // Full: the text waits and goes with the next.
-        if let Ok(place) = line.events.try_reserve() {
-            place.send(Ok(Event::Piece(std::mem::take(&mut line.unsaid))));
+        if let Ok(place) = reply.events.try_reserve() {
+            place.send(Ok(Event::Piece(std::mem::take(&mut reply.pending))));
         }
     }
 
     /// The end of an answer.
     pub(super) fn done(self, done: Done) {
-        if let Self::Write(line) = self {
-            line.end(Ok(Event::Done(done)));
+        if let Self::Write(reply) = self {
+            reply.end(Ok(Event::Done(done)));
         }
     }
 
@@ -76,18 +76,18 @@ impl Line {
     pub(super) fn fail(self, error: EngineError) {
         // Sending fails only when nobody listens any more.
         match self {
-            Self::Write(line) => line.end(Err(error)),
-            Self::Judge(line) => drop(line.send(Err(error))),
-            Self::Embed(line) => drop(line.send(Err(error))),
+            Self::Write(reply) => reply.end(Err(error)),
+            Self::Judge(reply) => drop(reply.send(Err(error))),
+            Self::Embed(reply) => drop(reply.send(Err(error))),
         }
     }
 }
 
-impl Writing {
-    fn end(self, last: Said) {
+impl TextReply {
+    fn end(self, last: EventResult) {
         let Some((text, end)) = self.last else { return };
-        if !self.unsaid.is_empty() {
-            text.send(Ok(Event::Piece(self.unsaid)));
+        if !self.pending.is_empty() {
+            text.send(Ok(Event::Piece(self.pending)));
         }
         end.send(last);
     }
@@ -115,13 +115,13 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_slow_loses_nothing_and_holds_nobody_up() {
-        let (mut line, mut receiver) = Line::write();
+        let (mut reply, mut receiver) = Reply::write();
         let mut all = String::new();
         for n in 0..100 {
-            line.tell(&format!("{n} "));
+            reply.tell(&format!("{n} "));
             all.push_str(&format!("{n} "));
         }
-        line.done(Done::default());
+        reply.done(Done::default());
         let mut text = String::new();
         let mut events = 0;
         while let Ok(event) = receiver.try_recv() {
@@ -136,10 +136,10 @@ mod tests {
 
     #[test]
     fn who_left_is_noticed() {
-        let (line, receiver) = Line::write();
-        assert!(!line.is_gone());
+        let (reply, receiver) = Reply::write();
+        assert!(!reply.is_gone());
         drop(receiver);
-        assert!(line.is_gone());
-        line.fail(busy());
+        assert!(reply.is_gone());
+        reply.fail(busy());
     }
 }

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use shoal_kernel::{Format, Matrix};
 
-use super::Quant;
-use crate::{
+use super::{
     bytes::Bytes,
     gguf::{Fault, Kind},
+    tensors::Quant,
 };
 
 /// Where a tensor lies, and what its file does otherwise than Hugging Face.
@@ -63,7 +63,7 @@ const KEPT: usize = 1 << 20;
 
 impl Stored {
     /// How it is packed.
-    pub(super) fn format(&self, quant: Quant) -> Format {
+    pub(crate) fn format(&self, quant: Quant) -> Format {
         let blocks = match self.kind {
             Kind::F32 => return floats(quant, Format::F32),
             Kind::F16 => return floats(quant, Format::F16),
@@ -83,7 +83,7 @@ impl Stored {
     }
 
     /// Some of the rows of a matrix, which has them.
-    pub(super) fn pack(&self, rows: Range<usize>, quant: Quant) -> Result<Matrix, Fault> {
+    pub(crate) fn pack(&self, rows: Range<usize>, quant: Quant) -> Result<Matrix, Fault> {
         let format = self.format(quant);
         let cols = self.cols();
         let mut pages = Pages { stored: self, read: 0, given: 0 };
@@ -131,7 +131,8 @@ impl Stored {
     /// A vector, one weight for each row of a matrix whose rows are in another order.
     fn bias(&self, out: &mut [f32]) -> Result<(), Fault> {
         let mut stored = vec![0.0; out.len()];
-        self.kind.widen(self.bytes.get(self.place.clone()).unwrap_or_default(), &mut stored);
+        let bytes = self.bytes.get(self.place.clone()).ok_or("is cut off")?;
+        self.kind.widen(bytes, &mut stored);
         for (row, out) in out.iter_mut().enumerate() {
             let found = stored.get(self.order.file_row(row)).copied();
             *out = found.ok_or_else(|| format!("has no place {row}"))?;

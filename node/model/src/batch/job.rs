@@ -1,8 +1,12 @@
-//! An ask becomes orders: token sequences, and what is to be learnt from each. Done on a thread of
+//! An ask becomes jobs: token sequences, and what is to be learnt from each. Done on a thread of
 //! its own, so that no answer waits while a long prompt is cut into tokens.
 
 use std::fmt;
 
+use shoal_engine::{
+    EngineError,
+    judge::{fitting, question},
+};
 use shoal_proto::{
     embed::Embed,
     generate::{Fault, Generate, Sampling},
@@ -12,12 +16,8 @@ use shoal_proto::{
 
 use crate::{
     grammar::Constraint,
+    pipeline::{Pooling, Talk, TextPipeline},
     tools::CallParser,
-    words::{Pooling, Talk, Words},
-};
-use shoal_engine::{
-    EngineError,
-    judge::{fitting, question},
 };
 
 /// What is asked.
@@ -30,7 +30,7 @@ pub(super) enum Work {
 
 /// A sequence to be read, and why.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct Job {
     /// Never empty, and no longer than the context.
     pub(super) tokens: Vec<u32>,
     /// The first token after which somebody wants to know what comes next.
@@ -99,15 +99,15 @@ pub(super) struct Limits {
     pub(super) answer_tokens: usize,
 }
 
-/// The orders of an ask, one for each part of its result, and the tokens to be read for it. `None`:
+/// The jobs of an ask, one for each part of its result, and the tokens to be read for it. `None`:
 /// this pair stays undecided, nothing is read. Refused before any of them is begun when one of them
 /// cannot be done.
-pub(super) fn orders(
-    words: &Words,
+pub(super) fn jobs(
+    words: &TextPipeline,
     work: &Work,
     limits: Limits,
-) -> Result<(Vec<Option<Order>>, usize), EngineError> {
-    let orders = match work {
+) -> Result<(Vec<Option<Job>>, usize), EngineError> {
+    let jobs = match work {
         Work::Generate(ask) => vec![Some(answer(words, ask, limits)?)],
         Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
             fitting(ask.pairs.iter().map(|pair| verdict(words, ask, pair, limits)))?
@@ -121,14 +121,14 @@ pub(super) fn orders(
             ask.inputs.iter().map(vector).collect::<Result<_, _>>()?
         }
     };
-    if orders.is_empty() {
+    if jobs.is_empty() {
         return Err(EngineError::new(Fault::BadRequest, "there is nothing to do"));
     }
-    let read = orders.iter().flatten().map(|order| order.tokens.len()).sum();
-    Ok((orders, read))
+    let read = jobs.iter().flatten().map(|job| job.tokens.len()).sum();
+    Ok((jobs, read))
 }
 
-fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, EngineError> {
+fn answer(words: &TextPipeline, ask: &Generate, limits: Limits) -> Result<Job, EngineError> {
     let sampling = words.sampling(ask.sampling.as_ref());
     let tools = ask
         .tools
@@ -166,15 +166,15 @@ fn answer(words: &Words, ask: &Generate, limits: Limits) -> Result<Order, Engine
         // A judge is told of no variables, and an auditor of no prompt.
         certain: variables.is_empty() && prompt.is_none(),
     };
-    Ok(Order { next: tokens.len() - 1, tokens, purpose: Purpose::Write(Box::new(answer)) })
+    Ok(Job { next: tokens.len() - 1, tokens, purpose: Purpose::Write(Box::new(answer)) })
 }
 
 /// The conversation counts once: that is how often it is read.
 fn scores(
-    words: &Words,
+    words: &TextPipeline,
     ask: &Judge,
     limits: Limits,
-) -> Result<(Vec<Option<Order>>, usize), EngineError> {
+) -> Result<(Vec<Option<Job>>, usize), EngineError> {
     let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
     let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables: "" };
     let prompt = words.prompt(talk, limits.context)?;
@@ -190,20 +190,32 @@ fn scores(
         // Nothing is asked after the last of them.
         let before = targets.split_last().map_or(&[][..], |(_, before)| before);
         let tokens = [&prompt[..], before].concat();
-        Ok(Some(Order { tokens, next, purpose: Purpose::Score { targets, beyond } }))
+        Ok(Some(Job { tokens, next, purpose: Purpose::Score { targets, beyond } }))
     };
-    let orders = ask.candidates.iter().map(score).collect::<Result<_, EngineError>>()?;
-    Ok((orders, read))
+    let jobs = ask.candidates.iter().map(score).collect::<Result<_, EngineError>>()?;
+    Ok((jobs, read))
 }
 
-fn verdict(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Order, EngineError> {
+fn verdict(
+    words: &TextPipeline,
+    ask: &Judge,
+    pair: &Pair,
+    limits: Limits,
+) -> Result<Job, EngineError> {
     let tokens = words.question(ask, pair, limits.context)?;
     let purpose = Purpose::Verdict(letters(words, Vec::new())?);
-    Ok(Order { next: tokens.len() - 1, tokens, purpose })
+    Ok(Job { next: tokens.len() - 1, tokens, purpose })
 }
 
-fn reason(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Order, EngineError> {
-    let lead = words.tokenizer.encode(&format!("\n\n{}", question::VERDICT)).unwrap_or_default();
+fn reason(
+    words: &TextPipeline,
+    ask: &Judge,
+    pair: &Pair,
+    limits: Limits,
+) -> Result<Job, EngineError> {
+    let lead = words.tokenizer.encode(&format!("\n\n{}", question::VERDICT));
+    let unreadable = || EngineError::new(Fault::Engine, "the model cannot read its own question");
+    let lead = lead.ok_or_else(unreadable)?;
     let limit = usize::try_from(CRITIQUE_TOKENS).unwrap_or(usize::MAX);
     // Room for the critique and its verdict is kept from the start.
     let room = limits.context.saturating_sub(limit + lead.len());
@@ -216,10 +228,10 @@ fn reason(words: &Words, ask: &Judge, pair: &Pair, limits: Limits) -> Result<Ord
     let critique = Answer { sampling, limit, constraint: None, calls: None, certain: false };
     let letters = letters(words, words.letter('U'))?;
     let purpose = Purpose::Reason(Box::new(Reasoning { critique, lead, letters }));
-    Ok(Order { next: tokens.len() - 1, tokens, purpose })
+    Ok(Job { next: tokens.len() - 1, tokens, purpose })
 }
 
-fn letters(words: &Words, undecided: Vec<u32>) -> Result<Letters, EngineError> {
+fn letters(words: &TextPipeline, undecided: Vec<u32>) -> Result<Letters, EngineError> {
     let (first, second) = (words.letter('A'), words.letter('B'));
     if first.is_empty() || second.is_empty() {
         return Err(EngineError::new(Fault::Unsupported, "the model has no letters to judge with"));
@@ -227,7 +239,7 @@ fn letters(words: &Words, undecided: Vec<u32>) -> Result<Letters, EngineError> {
     Ok(Letters { first, second, undecided })
 }
 
-fn vector(words: &Words, text: &str, limits: Limits) -> Result<Order, EngineError> {
+fn vector(words: &TextPipeline, text: &str, limits: Limits) -> Result<Job, EngineError> {
     let tokens = words.tokenizer.encode(text).filter(|tokens| !tokens.is_empty());
     let tokens = tokens
         .ok_or_else(|| EngineError::new(Fault::BadRequest, "the model has no words for a text"))?;
@@ -239,5 +251,5 @@ fn vector(words: &Words, text: &str, limits: Limits) -> Result<Order, EngineErro
         Pooling::Mean => 0,
         Pooling::Last => tokens.len() - 1,
     };
-    Ok(Order { tokens, next, purpose: Purpose::Embed(words.pooling) })
+    Ok(Job { tokens, next, purpose: Purpose::Embed(words.pooling) })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use shoal_engine::{EngineError, judge::question};
 use shoal_proto::{
     generate::{ChatMessage, Fault, Prompt, Sampling},
     judge::{Judge, Kind, Pair},
@@ -16,11 +17,10 @@ use super::{
     template::Template,
     tokenizer::{TokenKind, Tokenizer},
 };
-use shoal_engine::{EngineError, judge::question};
 
 /// All of a loaded model but its arithmetic.
 #[derive(Debug)]
-pub struct Words {
+pub struct TextPipeline {
     pub tokenizer: Tokenizer,
     pub(crate) template: Template,
     pub(crate) defaults: Defaults,
@@ -35,7 +35,7 @@ pub struct Words {
 pub struct Talk<'a> {
     pub messages: &'a [ChatMessage],
     /// Goes on with this in the place of answering the messages.
-    pub(crate) prompt: Option<&'a Prompt>,
+    pub prompt: Option<&'a Prompt>,
     pub tools: Option<&'a Tools>,
     /// A JSON object, or empty.
     pub variables: &'a str,
@@ -48,7 +48,7 @@ pub enum Pooling {
     Last,
 }
 
-impl Words {
+impl TextPipeline {
     pub fn new(
         tokenizer: Tokenizer,
         template: Template,
@@ -120,8 +120,8 @@ impl Words {
         context: usize,
     ) -> Result<Vec<u32>, EngineError> {
         let question = match ask.kind() {
-            Kind::Reasoned => question::critique(ask, pair),
-            _ => question::of(ask, pair),
+            Kind::Reasoned => question::reasoned(ask, pair),
+            _ => question::direct(ask, pair),
         };
         let question = question
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;

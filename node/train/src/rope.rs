@@ -2,7 +2,7 @@
 
 /// Cosines and sines for every position up to the model's limit. Computed once, on the host.
 #[derive(Debug)]
-pub struct Rope {
+pub(crate) struct Rope {
     cos: Vec<f32>,
     sin: Vec<f32>,
     half: usize,
@@ -10,7 +10,7 @@ pub struct Rope {
 
 impl Rope {
     /// Angle of dimension `i` at position `p`: `p / theta^(2 i / head_dim)`.
-    pub fn new(positions: usize, head_dim: usize, theta: f32) -> Self {
+    pub(crate) fn new(positions: usize, head_dim: usize, theta: f32) -> Self {
         let half = head_dim / 2;
         let angles = (0..positions).flat_map(|p| {
             (0..half).map(move |i| p as f32 / theta.powf(2.0 * i as f32 / head_dim as f32))
@@ -19,14 +19,9 @@ impl Rope {
         Self { cos, sin, half }
     }
 
-    /// Positions that have an angle.
-    pub fn positions(&self) -> usize {
-        self.cos.len() / self.half.max(1)
-    }
-
     /// `head_dim / 2` cosines and sines; empty past the last position.
     #[inline(always)]
-    pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
+    pub(crate) fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let own = position * self.half..(position + 1) * self.half;
         (self.cos.get(own.clone()).unwrap_or_default(), self.sin.get(own).unwrap_or_default())
     }

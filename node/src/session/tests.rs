@@ -5,6 +5,7 @@ use std::{
 
 use futures_util::FutureExt;
 use prometheus::Registry;
+use shoal_engine::testing::{BEAT, Play, Script};
 use shoal_link::pipe::{self, PipeLink};
 use shoal_proto::{
     NodeId,
@@ -14,7 +15,6 @@ use shoal_proto::{
 
 use super::*;
 use crate::metrics::Metrics;
-use shoal_engine::testing::{BEAT, Play, Script};
 
 const HEARTBEAT_MS: u32 = 1_000;
 
@@ -23,7 +23,7 @@ fn member(engine: &Script, drain: Duration) -> Member {
     Member {
         identity: Arc::new(Identity::from_secret([7; 32])),
         operator: "somebody".to_owned(),
-        desk: Arc::new(Desk::new(Arc::new(engine.clone()), 2, metrics)),
+        queue: Arc::new(WorkQueue::new(Arc::new(engine.clone()), 2, metrics)),
         drain,
         audit: Secret::default(),
     }
@@ -125,7 +125,7 @@ async fn a_member_gives_signs_of_life_with_its_load() {
         }
     };
     tokio::select! {
-        ended = session(link, &member, &stop) => panic!("{ended:?}"),
+        ended = run_session(link, &member, &stop) => panic!("{ended:?}"),
         () = watch => {}
     }
 }
@@ -135,7 +135,7 @@ async fn a_refusal_that_no_other_try_helps_is_the_end() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
     let (gateways, dial) = dials(&member, 1);
     let stop = CancellationToken::new();
-    let (lived, ()) = tokio::join!(live(&dial, &member, &stop), gateways[0].refuse(0));
+    let (lived, ()) = tokio::join!(keep_linked(&dial, &member, &stop), gateways[0].refuse(0));
     assert_eq!(lived.unwrap_err().to_string(), "the gateway refuses this node: no room");
 }
 
@@ -150,7 +150,7 @@ async fn a_node_waits_as_long_as_the_gateway_asks() {
         gateways[1].admit().await
     };
     tokio::select! {
-        lived = live(&dial, &member, &stop) => panic!("{lived:?}"),
+        lived = keep_linked(&dial, &member, &stop) => panic!("{lived:?}"),
         _ = watch => {}
     }
     // On the paused clock.
@@ -170,10 +170,10 @@ async fn a_node_comes_back_when_its_link_is_lost() {
         gateways[2].admit().await
     };
     tokio::select! {
-        lived = live(&dial, &member, &stop) => panic!("{lived:?}"),
+        lived = keep_linked(&dial, &member, &stop) => panic!("{lived:?}"),
         _ = watch => {}
     }
-    assert_eq!(member.desk.metrics().reconnects.get(), 2);
+    assert_eq!(member.queue.metrics().reconnects.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn a_gateway_with_another_key_is_not_tried_again() {
         let (expected, found) = (NodeId([1; 32]), NodeId([2; 32]));
         async move { Err(LinkError::WrongKey { expected, found }) }.boxed()
     };
-    let lived = live(&dial, &member, &CancellationToken::new()).await;
+    let lived = keep_linked(&dial, &member, &CancellationToken::new()).await;
     assert!(matches!(lived, Err(Fatal::WrongKey(_))));
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
@@ -209,8 +209,8 @@ async fn told_to_stop_a_node_finishes_what_it_began_and_takes_nothing_new() {
         assert!(matches!(last_word(&mut begun).await, Some(Message::Done(_))));
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(session(link, &member, &stop), watch);
-    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,8 +227,8 @@ async fn work_without_end_does_not_keep_a_node_from_stopping() {
         while let Ok(Some(_)) = work.receiver.next().await {}
         drop(control);
     };
-    let (ended, ()) = tokio::join!(session(link, &member, &stop), watch);
-    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    let (ended, ()) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
     let written = engine.tokens();
     sleep(BEAT * 100).await;
     assert!(engine.tokens() <= written + 1, "the engine goes on for nobody");
@@ -247,8 +247,8 @@ async fn told_to_stop_while_its_welcome_is_on_the_way_a_node_still_says_goodbye(
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         control.receiver.next().await.unwrap()
     };
-    let (ended, said) = tokio::join!(session(link, &member, &stop), watch);
-    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    let (ended, said) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
     assert!(matches!(said, Some(Message::Goodbye(_))), "{said:?}");
 }
 
@@ -263,8 +263,8 @@ async fn told_to_stop_while_the_gateway_ponders_a_node_does_not_wait_for_it() {
         stop.cancel();
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(session(link, &member, &stop), watch);
-    assert!(matches!(ended, Ended::Stopped), "{ended:?}");
+    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
     // On the paused clock.
     assert!(begun.elapsed() <= FAREWELL * 2, "{:?}", begun.elapsed());
 }
@@ -278,7 +278,7 @@ async fn stopping_while_nobody_answers_is_at_once() {
         sleep(BEAT).await;
         stop.cancel();
     };
-    let (lived, ()) = tokio::join!(live(&dial, &member, &stop), watch);
+    let (lived, ()) = tokio::join!(keep_linked(&dial, &member, &stop), watch);
     assert!(lived.is_ok());
 }
 
@@ -293,16 +293,18 @@ async fn a_gateway_that_leaves_the_script_is_left() {
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(session(link, &member, &stop), watch);
-    let Ended::Refused(RegisterError::OutOfTurn("welcome")) = ended else { panic!("{ended:?}") };
+    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    let SessionEnd::Refused(RegisterError::OutOfTurn("welcome")) = ended else {
+        panic!("{ended:?}")
+    };
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_says_nothing_is_given_up() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
     let (gateway, link) = linked(&member);
-    let ended = session(link, &member, &CancellationToken::new()).await;
-    assert!(matches!(ended, Ended::Refused(RegisterError::Late)), "{ended:?}");
+    let ended = run_session(link, &member, &CancellationToken::new()).await;
+    assert!(matches!(ended, SessionEnd::Refused(RegisterError::Late)), "{ended:?}");
     drop(gateway);
 }
 
@@ -313,6 +315,6 @@ async fn an_auditor_leaves_a_gateway_that_knows_no_auditors() {
     let auditor = Member { audit: token, ..member(&engine, Duration::ZERO) };
     let (gateway, link) = linked(&auditor);
     let stop = CancellationToken::new();
-    let (_control, ended) = tokio::join!(gateway.admit(), session(link, &auditor, &stop));
-    assert!(matches!(ended, Ended::Refused(RegisterError::KnowsNoAuditors)), "{ended:?}");
+    let (_control, ended) = tokio::join!(gateway.admit(), run_session(link, &auditor, &stop));
+    assert!(matches!(ended, SessionEnd::Refused(RegisterError::KnowsNoAuditors)), "{ended:?}");
 }

@@ -58,7 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::link::now as clock;
+    use crate::session::now as clock;
 
     proptest! {
         #[test]

@@ -84,9 +84,9 @@ fn hello(member: &Member, gateway: NodeId) -> Hello {
     Hello {
         version: Version::CURRENT.number(),
         build: concat!("shoal-node ", env!("CARGO_PKG_VERSION")).to_owned(),
-        model: Some(member.desk.engine().model().clone()),
+        model: Some(member.queue.engine().model().clone()),
         operator: member.operator.clone(),
-        slots: member.desk.slots(),
+        slots: member.queue.slots(),
         audit: member.audit.expose().map(proof).unwrap_or_default(),
     }
 }
