@@ -11,7 +11,7 @@ use prometheus::{Registry, process_collector::ProcessCollector};
 use shoal_decoder::Options;
 #[cfg(feature = "burn")]
 use shoal_engine::swarm_name;
-use shoal_engine::{Engine, persona::Dressed};
+use shoal_engine::{Engine, persona::PersonaEngine};
 use shoal_link::{Link, LinkError, quic};
 #[cfg(feature = "burn")]
 use shoal_model::{Files, LoadError};
@@ -127,7 +127,8 @@ fn members(
     engine: &Arc<dyn Engine>,
     metrics: &Metrics,
 ) -> Vec<Member> {
-    let dress = |persona| Arc::new(Dressed::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
+    let dress =
+        |persona| Arc::new(PersonaEngine::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
     let mut engines: Vec<Arc<dyn Engine>> = settings.personas.iter().cloned().map(dress).collect();
     if engines.is_empty() {
         engines.push(Arc::clone(engine));

@@ -209,7 +209,7 @@ impl Node {
             operator,
             queue: Arc::new(WorkQueue::new(engine, 4, metrics)),
             drain: Duration::ZERO,
-            audit: None,
+            audit: shoal_proto::Secret::default(),
         };
         let dial = move || {
             let (address, identity) = (address.clone(), identity.clone());

@@ -27,7 +27,7 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
     if ask.candidates.is_empty() {
         return Err(EngineError::new(Fault::BadRequest, "there is no candidate to judge"));
     }
-    let (is_supported, unsupported) = match ask.kind() {
+    let (is_supported, rule) = match ask.kind() {
         Kind::Unspecified => {
             return Err(EngineError::new(Fault::BadRequest, "the ballot's kind is not known"));
         }
@@ -36,7 +36,7 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
         Kind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
     };
     if !is_supported {
-        return Err(EngineError::new(Fault::Unsupported, unsupported));
+        return Err(EngineError::new(Fault::Unsupported, rule));
     }
     match (ask.kind(), ask.pairs.len()) {
         (Kind::Pairwise | Kind::Reasoned, 0) => {
@@ -50,27 +50,29 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
 }
 
 /// The verdict on a pair of which a judge can say nothing.
-pub const UNDECIDED: f64 = 0.5;
+pub const TIE: f64 = 0.5;
 
-/// What became of the pairs: `None` for one that does not fit the judge's context, so that a candidate
-/// of great length does not silence it on the others. Refused where none fits, and at any other
-/// error.
-pub fn fitting<T>(
+/// The results of the pairs: `None` for a pair that does not fit the judge's context, so that one long
+/// candidate does not cost the verdicts on the others.
+///
+/// # Errors
+/// [`Fault::ContextLength`] when no pair fits, and any other error of a pair.
+pub fn skip_oversized<T>(
     pairs: impl IntoIterator<Item = Result<T, EngineError>>,
 ) -> Result<Vec<Option<T>>, EngineError> {
-    let (mut fits, mut refused) = (Vec::new(), None);
+    let (mut results, mut oversize) = (Vec::new(), None);
     for pair in pairs {
         match pair {
             Err(error) if error.fault == Fault::ContextLength => {
-                fits.push(None);
-                refused = Some(error);
+                results.push(None);
+                oversize = Some(error);
             }
-            pair => fits.push(Some(pair?)),
+            pair => results.push(Some(pair?)),
         }
     }
-    match refused {
-        Some(error) if fits.iter().all(Option::is_none) => Err(error),
-        _ => Ok(fits),
+    match oversize {
+        Some(error) if results.iter().all(Option::is_none) => Err(error),
+        _ => Ok(results),
     }
 }
 

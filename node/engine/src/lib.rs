@@ -42,7 +42,7 @@ pub trait Engine: Send + Sync + 'static {
     }
 }
 
-/// What an engine says while it writes.
+/// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Text, cut on character boundaries.
@@ -74,8 +74,11 @@ impl EngineError {
 
 /// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
 pub fn swarm_name(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-    name.chars().take(96).map(|c| if allowed(c) { c } else { '-' }).collect()
+    name.chars().take(96).map(|c| if is_allowed(c) { c } else { '-' }).collect()
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')
 }
 
 #[cfg(test)]

@@ -58,19 +58,19 @@ impl Persona {
 }
 
 /// An engine that answers as one persona.
-pub struct Dressed {
+pub struct PersonaEngine {
     engine: Arc<dyn Engine>,
     persona: Persona,
     model: Model,
 }
 
-impl std::fmt::Debug for Dressed {
+impl std::fmt::Debug for PersonaEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dressed").field("name", &self.model.name).finish_non_exhaustive()
+        f.debug_struct("PersonaEngine").field("name", &self.model.name).finish_non_exhaustive()
     }
 }
 
-impl Dressed {
+impl PersonaEngine {
     /// `engine` under another name and rules. What it writes by rules of its own nobody can
     /// recompute who has only the conversation, so then it claims no certainty.
     pub fn new(engine: Arc<dyn Engine>, persona: Persona) -> Self {
@@ -83,7 +83,7 @@ impl Dressed {
     }
 }
 
-impl Engine for Dressed {
+impl Engine for PersonaEngine {
     fn model(&self) -> &Model {
         &self.model
     }
@@ -121,7 +121,7 @@ mod tests {
 
     fn asked(persona: Persona, messages: Vec<ChatMessage>, sampling: Option<Sampling>) -> Generate {
         let script = Script::new(Play::Says(&["4"]));
-        let dressed = Dressed::new(Arc::new(script.clone()), persona);
+        let dressed = PersonaEngine::new(Arc::new(script.clone()), persona);
         let _answer = dressed.generate(Generate { messages, sampling, ..Generate::default() });
         script.asks().remove(0)
     }
@@ -152,13 +152,13 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_can_recompute_is_not_claimed() {
         let able = || Arc::new(Script::new(Play::Says(&["4"])));
-        let ruled = Dressed::new(able(), persona());
+        let ruled = PersonaEngine::new(able(), persona());
         assert!(!ruled.model().certainty && ruled.model().likelihood);
         assert_eq!(ruled.model().name, "careful");
-        let free = Dressed::new(able(), Persona { system: String::new(), ..persona() });
+        let free = PersonaEngine::new(able(), Persona { system: String::new(), ..persona() });
         assert!(free.model().certainty);
         assert_eq!(free.model().tags, able().model().tags);
         let tagged = Persona { tags: vec!["code".to_owned()], ..persona() };
-        assert_eq!(Dressed::new(able(), tagged).model().tags, ["code"]);
+        assert_eq!(PersonaEngine::new(able(), tagged).model().tags, ["code"]);
     }
 }

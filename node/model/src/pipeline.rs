@@ -120,8 +120,8 @@ impl TextPipeline {
         context: usize,
     ) -> Result<Vec<u32>, EngineError> {
         let question = match ask.kind() {
-            Kind::Reasoned => question::reasoned(ask, pair),
-            _ => question::direct(ask, pair),
+            Kind::Reasoned => question::reasoned_question(ask, pair),
+            _ => question::direct_question(ask, pair),
         };
         let question = question
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use shoal_engine::{
-    persona::{Dressed, Persona},
+    persona::{Persona, PersonaEngine},
     testing::{BEAT, Play, Script},
 };
 use shoal_link::{
@@ -105,7 +105,7 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
 async fn what_a_persona_writes_by_its_own_rules_carries_no_claim() {
     let persona = Persona { system: "Be brief.".to_owned(), ..Persona::default() };
     let mut office = Office::new(Play::Says(&["one"]), 1);
-    let dressed = Dressed::new(Arc::new(office.engine.clone()), persona);
+    let dressed = PersonaEngine::new(Arc::new(office.engine.clone()), persona);
     let metrics = Metrics::register(&Registry::new()).unwrap();
     office.queue = Arc::new(WorkQueue::new(Arc::new(dressed), 1, metrics));
     let mut stream = office.ask(write()).await;

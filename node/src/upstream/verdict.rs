@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shoal_engine::{
     EngineError,
-    judge::{UNDECIDED, fitting, question},
+    judge::{TIE, question, skip_oversized},
 };
 use shoal_proto::{
     generate::Fault,
@@ -33,7 +33,8 @@ impl Endpoint {
         let mut verdicts = Vec::with_capacity(ask.pairs.len());
         for pair in &ask.pairs {
             let reasoned = ask.kind() == Kind::Reasoned;
-            let prompt = if reasoned { question::reasoned } else { question::direct };
+            let prompt =
+                if reasoned { question::reasoned_question } else { question::direct_question };
             let prompt = prompt(ask, pair)
                 .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
             let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
@@ -54,8 +55,8 @@ impl Endpoint {
             ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
             ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
         }
-        let verdicts = fitting(verdicts)?.into_iter();
-        ballot.verdicts = verdicts.map(|verdict| verdict.unwrap_or(UNDECIDED)).collect();
+        let verdicts = skip_oversized(verdicts)?.into_iter();
+        ballot.verdicts = verdicts.map(|verdict| verdict.unwrap_or(TIE)).collect();
         Ok(ballot)
     }
 

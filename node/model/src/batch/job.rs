@@ -5,7 +5,7 @@ use std::fmt;
 
 use shoal_engine::{
     EngineError,
-    judge::{fitting, question},
+    judge::{question, skip_oversized},
 };
 use shoal_proto::{
     embed::Embed,
@@ -110,10 +110,10 @@ pub(super) fn jobs(
     let jobs = match work {
         Work::Generate(ask) => vec![Some(answer(words, ask, limits)?)],
         Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
-            fitting(ask.pairs.iter().map(|pair| verdict(words, ask, pair, limits)))?
+            skip_oversized(ask.pairs.iter().map(|pair| verdict(words, ask, pair, limits)))?
         }
         Work::Judge(ask) if ask.kind() == Kind::Reasoned => {
-            fitting(ask.pairs.iter().map(|pair| reason(words, ask, pair, limits)))?
+            skip_oversized(ask.pairs.iter().map(|pair| reason(words, ask, pair, limits)))?
         }
         Work::Judge(ask) => return scores(words, ask, limits),
         Work::Embed(ask) => {

@@ -125,7 +125,7 @@ impl<'w, D: Decode> Runner<'w, D> {
         for (part, job) in jobs.into_iter().enumerate() {
             match job {
                 Some(job) => sequences.push(Sequence::new(ask, part, job, self.words)),
-                None => self.requests.part(ask, part, Part::UNDECIDED),
+                None => self.requests.part(ask, part, Part::TIE),
             }
         }
         self.queue.push(ask, sequences);

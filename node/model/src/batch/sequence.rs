@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use shoal_engine::{EngineError, judge::UNDECIDED};
+use shoal_engine::{EngineError, judge::TIE};
 use shoal_proto::{
     embed::Vector,
     generate::{Done, Finish},
@@ -85,7 +85,7 @@ pub(super) enum Part {
 
 impl Part {
     /// A pair of which nothing can be said.
-    pub(super) const UNDECIDED: Self = Self::Verdict { first: UNDECIDED, written: 0 };
+    pub(super) const TIE: Self = Self::Verdict { first: TIE, written: 0 };
 }
 
 /// What a turn brought.
