@@ -32,6 +32,8 @@ pub mod judge;
 pub mod tools;
 pub mod embed;
 pub mod wire;
+mod secret;
 
 pub use identity::{Identity, NodeId};
+pub use secret::Secret;
 pub use wire::{Message, WireError};
