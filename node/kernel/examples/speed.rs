@@ -13,7 +13,7 @@ use shoal_kernel::{Format, Matrix, Output, Pool, linear, memory_bandwidth};
 /// A decoder's products.
 struct Shape {
     name: &'static str,
-    hidden: usize,
+    hidden_size: usize,
     inner: usize,
     layers: usize,
     heads: usize,
@@ -25,7 +25,7 @@ struct Shape {
 const SHAPES: [Shape; 2] = [
     Shape {
         name: "smol",
-        hidden: 576,
+        hidden_size: 576,
         inner: 1536,
         layers: 30,
         heads: 9,
@@ -35,7 +35,7 @@ const SHAPES: [Shape; 2] = [
     },
     Shape {
         name: "qwen",
-        hidden: 1536,
+        hidden_size: 1536,
         inner: 8960,
         layers: 28,
         heads: 12,
@@ -110,23 +110,23 @@ fn matrix(format: Format, rows: usize, cols: usize) -> Matrix {
 }
 
 fn bench(pool: &Pool, shape: &Shape, name: &str, format: Format, tokens: &[usize], bandwidth: f64) {
-    let Shape { hidden, inner, heads, kv_heads, dim, .. } = *shape;
+    let Shape { hidden_size, inner, heads, kv_heads, dim, .. } = *shape;
     let layers = option("layers").and_then(|n| n.parse().ok()).unwrap_or(shape.layers);
     let layers: Vec<Layer> = (0..layers)
         .map(|_| {
             [
                 vec![
-                    matrix(format, heads * dim, hidden),
-                    matrix(format, kv_heads * dim, hidden),
-                    matrix(format, kv_heads * dim, hidden),
+                    matrix(format, heads * dim, hidden_size),
+                    matrix(format, kv_heads * dim, hidden_size),
+                    matrix(format, kv_heads * dim, hidden_size),
                 ],
-                vec![matrix(format, hidden, heads * dim)],
-                vec![matrix(format, inner, hidden), matrix(format, inner, hidden)],
-                vec![matrix(format, hidden, inner)],
+                vec![matrix(format, hidden_size, heads * dim)],
+                vec![matrix(format, inner, hidden_size), matrix(format, inner, hidden_size)],
+                vec![matrix(format, hidden_size, inner)],
             ]
         })
         .collect();
-    let head = vec![matrix(format, shape.vocabulary, hidden)];
+    let head = vec![matrix(format, shape.vocabulary, hidden_size)];
     let bytes: usize = layers.iter().flatten().chain([&head]).flatten().map(Matrix::bytes).sum();
     println!("{} {name}: {:.0} MB of weights", shape.name, bytes as f64 / 1e6);
     for tokens in tokens {

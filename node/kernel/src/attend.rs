@@ -210,8 +210,8 @@ fn check(
 
 fn out_of_range(
     argument: &'static str,
-    actual: usize,
+    value: usize,
     requirement: &'static str,
 ) -> Result<(), Error> {
-    Err(Error::Range { argument, actual, requirement })
+    Err(Error::Range { argument, value, requirement })
 }

@@ -4,18 +4,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The length of a slice does not match the shapes.
-    #[error("{argument} has {actual} elements where {expected} are needed")]
-    Length { argument: &'static str, actual: usize, expected: usize },
+    #[error("{argument} has {len} elements where {required_len} are needed")]
+    Length { argument: &'static str, len: usize, required_len: usize },
     /// A number is outside the range that the call allows.
-    #[error("{argument} is {actual}, which must be {requirement}")]
-    Range { argument: &'static str, actual: usize, requirement: &'static str },
+    #[error("{argument} is {value}, which must be {requirement}")]
+    Range { argument: &'static str, value: usize, requirement: &'static str },
 }
 
-/// Fails unless `argument` has `expected` elements.
+/// Fails unless `len`, the length of `argument`, is `required_len`.
 pub(crate) fn check_length(
     argument: &'static str,
-    actual: usize,
-    expected: usize,
+    len: usize,
+    required_len: usize,
 ) -> Result<(), Error> {
-    if actual == expected { Ok(()) } else { Err(Error::Length { argument, actual, expected }) }
+    if len == required_len { Ok(()) } else { Err(Error::Length { argument, len, required_len }) }
 }

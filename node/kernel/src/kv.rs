@@ -174,7 +174,7 @@ impl KvPool {
 
 fn missing_page(page: u32) -> Error {
     let requirement = "one of those reserved";
-    Error::Range { argument: "a page", actual: page as usize, requirement }
+    Error::Range { argument: "a page", value: page as usize, requirement }
 }
 
 fn copy<E: Element>(

@@ -191,13 +191,13 @@ impl PanelTask<'_> {
             store(s, sums, out, bias.and_then(|bias| bias.try_into().ok()), self.product.add);
             return;
         }
-        let (mut padded, mut padded_bias) = ([0.0; ROWS], [0.0; ROWS]);
-        padded[..len].copy_from_slice(out);
+        let (mut lanes, mut bias_lanes) = ([0.0; ROWS], [0.0; ROWS]);
+        lanes[..len].copy_from_slice(out);
         if let Some(bias) = bias {
-            padded_bias[..len].copy_from_slice(bias);
+            bias_lanes[..len].copy_from_slice(bias);
         }
-        store(s, sums, &mut padded, bias.is_some().then_some(&padded_bias), self.product.add);
-        out.copy_from_slice(&padded[..len]);
+        store(s, sums, &mut lanes, bias.is_some().then_some(&bias_lanes), self.product.add);
+        out.copy_from_slice(&lanes[..len]);
     }
 }
 

@@ -16,12 +16,12 @@ use std::{
 };
 
 use crate::isa::{Isa, isa};
-use worker::{Panic, Shared};
+use worker::{Panic, PoolState};
 
 /// A fixed set of threads, and the instruction set they use. One job runs at a time: a second caller
 /// waits for the first. A job that starts a job runs it alone, on its own thread.
 pub struct Pool {
-    shared: Arc<Shared>,
+    state: Arc<PoolState>,
     /// Locked while a job runs.
     job_lock: Mutex<()>,
     workers: Vec<JoinHandle<()>>,
@@ -44,11 +44,11 @@ impl Pool {
     /// As `new`, with a chosen instruction set, for tests and benchmarks. If the processor does not
     /// have it, the pool uses plain Rust.
     pub fn with_isa(threads: usize, isa: Isa) -> Self {
-        let shared = Arc::new(Shared::default());
+        let state = Arc::new(PoolState::default());
         let workers: Vec<_> =
-            (1..threads).map_while(|id| worker::start(id, Arc::clone(&shared)).ok()).collect();
+            (1..threads).map_while(|id| worker::start(id, Arc::clone(&state)).ok()).collect();
         let isa = if isa.is_available() { isa } else { Isa::Scalar };
-        Self { shared, job_lock: Mutex::new(()), threads: workers.len() + 1, workers, isa }
+        Self { state, job_lock: Mutex::new(()), threads: workers.len() + 1, workers, isa }
     }
 
     /// The number of threads, the caller's included.
@@ -83,7 +83,7 @@ impl Pool {
         let next = AtomicUsize::new(0);
         let guard = self.job_lock.lock().unwrap_or_else(PoisonError::into_inner);
         IN_JOB.set(true);
-        let panic = self.shared.run(
+        let panic = self.state.run(
             &|| loop {
                 let from = next.fetch_add(size, Ordering::Relaxed);
                 if from >= len {
@@ -108,7 +108,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.stop(self.workers.iter().map(JoinHandle::thread));
+        self.state.stop(self.workers.iter().map(JoinHandle::thread));
         for worker in self.workers.drain(..) {
             // A worker catches the panics of its jobs, and its own code does not panic.
             let _: Result<(), Panic> = worker.join();

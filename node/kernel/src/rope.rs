@@ -27,7 +27,7 @@ impl Rope {
         if half == 0 {
             return Err(Error::Range {
                 argument: "half of a rotation",
-                actual: 0,
+                value: 0,
                 requirement: "at least 1",
             });
         }
@@ -67,12 +67,12 @@ pub fn rope(
     check_length("the input of a rotation", x.len(), positions.len() * width)?;
     if angles.half * 2 > dim {
         let requirement = "no more than the head's dimensions";
-        return Err(Error::Range { argument: "a rotation", actual: angles.half * 2, requirement });
+        return Err(Error::Range { argument: "a rotation", value: angles.half * 2, requirement });
     }
     let last = positions.iter().max().map_or(0, |last| *last as usize);
     if !positions.is_empty() && last >= angles.positions() {
         let requirement = "within the tables";
-        return Err(Error::Range { argument: "a position", actual: last, requirement });
+        return Err(Error::Range { argument: "a position", value: last, requirement });
     }
     let x = SharedSlice::new(x);
     pool.chunks(positions.len(), (CHUNK / width.max(1)).max(1), |rows| {

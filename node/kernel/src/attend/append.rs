@@ -27,7 +27,7 @@ pub(super) fn check_pages(spans: &[Span<'_>]) -> Result<(), Error> {
     match pages.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
             let requirement = "written to by one span, once";
-            Err(Error::Range { argument: "a page", actual: pair[0] as usize, requirement })
+            Err(Error::Range { argument: "a page", value: pair[0] as usize, requirement })
         }
         None => Ok(()),
     }
@@ -113,16 +113,16 @@ fn put_value<S: Simd, E: Element>(s: S, value: &[f32], row: &mut [E]) {
     }
 }
 
-/// Up to sixteen values as elements, padded with zeros.
+/// Up to sixteen values as elements, lanes with zeros.
 #[inline(always)]
 fn convert<S: Simd, E: Element>(s: S, values: &[f32]) -> [E; 16] {
     let mut out = [E::ZERO; 16];
     if let Ok(values) = values.try_into() {
         E::store(s, s.load(values), &mut out);
     } else {
-        let mut padded = [0.0; 16];
-        padded[..values.len()].copy_from_slice(values);
-        E::store(s, s.load(&padded), &mut out);
+        let mut lanes = [0.0; 16];
+        lanes[..values.len()].copy_from_slice(values);
+        E::store(s, s.load(&lanes), &mut out);
     }
     out
 }

@@ -7,7 +7,7 @@ use super::{
     PanelTask,
     activations::{Activations, MAX_PACKED_TOKENS, borrow_sums, return_sums},
     codes::{self, CodeFormat, Panel, Part},
-    source::{Source, Unpacked, unpack},
+    source::{ByteCodes, Source, unpack},
 };
 use crate::{
     Format,
@@ -119,13 +119,13 @@ const UNPACKED_GROUPS: usize = 4 * SUPER;
 /// second-level cache while all panels use them.
 const BLOCK: usize = 256;
 
-type UnpackBuffer = [Line; UNPACKED_GROUPS * Unpacked::LINES];
+type UnpackBuffer = [Line; UNPACKED_GROUPS * ByteCodes::LINES];
 
 /// All panels times many tokens, some inputs at a time: codes are unpacked once for all tiles, and all
 /// panels read the activations from a cache. The order of each sum is that of [`packed_panel`].
 #[inline(always)]
 fn blocks<S: Simd, C: CodeFormat>(s: S, task: &PanelTask<'_>, operands: &Operands<'_>) {
-    let mut buffers: [UnpackBuffer; 2] = [[Line([0; 64]); UNPACKED_GROUPS * Unpacked::LINES]; 2];
+    let mut buffers: [UnpackBuffer; 2] = [[Line([0; 64]); UNPACKED_GROUPS * ByteCodes::LINES]; 2];
     let groups = operands.x.groups;
     let block = even_size(task.tokens, BLOCK).next_multiple_of(operands.x.tile);
     let step = even_size(groups, UNPACKED_GROUPS).next_multiple_of(SUPER);
@@ -247,7 +247,7 @@ fn unpacked_tile<S: Simd, C: CodeFormat, const P: usize, const T: usize>(
             sums[p][t] = s.load(&scratch[p * stride + t].0);
         }
     }
-    C::add::<S, Unpacked, P, T>(s, part, &operands.x.tile(token), &mut sums);
+    C::add::<S, ByteCodes, P, T>(s, part, &operands.x.tile(token), &mut sums);
     for p in 0..P {
         for t in 0..T {
             s.store(sums[p][t], &mut scratch[p * stride + t].0);

@@ -33,7 +33,7 @@ pub(super) struct FourBits;
 /// Packed codes of six bits.
 pub(super) struct SixBits;
 /// Codes that [`unpack`] has written as bytes. They lie in the first-level cache.
-pub(super) struct Unpacked;
+pub(super) struct ByteCodes;
 
 impl Source for EightBits {
     const LINES: usize = 8;
@@ -63,7 +63,7 @@ impl Source for SixBits {
     }
 }
 
-impl Source for Unpacked {
+impl Source for ByteCodes {
     const LINES: usize = 8;
 
     #[inline(always)]

@@ -34,7 +34,7 @@ pub(super) struct Job {
 impl Job {
     fn new<F: Fn() + Sync>(closure: &F) -> Self {
         unsafe fn call<F: Fn()>(closure: *const ()) {
-            // SAFETY: `closure` was a `&F` in `new`, and is still borrowed: see `Shared::run`.
+            // SAFETY: `closure` was a `&F` in `new`, and is still borrowed: see `PoolState::run`.
             unsafe { (*closure.cast::<F>())() }
         }
         Self { closure: std::ptr::from_ref(closure).cast(), call: call::<F> }
@@ -43,7 +43,7 @@ impl Job {
 
 /// The state that the caller and the workers share.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct PoolState {
     /// From the lowest bit: whether the job is open, workers inside (15 bits), jobs so far.
     state: AtomicU64,
     /// Workers that sleep, or are about to.
@@ -70,11 +70,11 @@ fn workers_inside(state: u64) -> u64 {
 // SAFETY: `run` alone writes `job`, while the job is closed and no worker is inside, which it has
 // acquired. Workers read `job` only after they have entered, which acquires what opening the job
 // released. The closure behind it is `Sync`.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for PoolState {}
 // SAFETY: as above; no field belongs to a thread.
-unsafe impl Send for Shared {}
+unsafe impl Send for PoolState {}
 
-impl Shared {
+impl PoolState {
     /// Calls `job` on this thread, and on each worker that enters while it runs here. Returns when no
     /// worker is inside, with the panic of a call if there was one. One caller at a time.
     pub(super) fn run<'a, F: Fn() + Sync>(
@@ -169,6 +169,6 @@ impl Shared {
 }
 
 /// Starts worker `id`.
-pub(super) fn start(id: usize, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(format!("kernel-{id}")).spawn(move || shared.work())
+pub(super) fn start(id: usize, state: Arc<PoolState>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("kernel-{id}")).spawn(move || state.work())
 }

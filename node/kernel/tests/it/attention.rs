@@ -153,15 +153,15 @@ fn many_sequences_in_one_call_are_each_alone() {
 #[test]
 fn what_an_earlier_owner_left_in_a_page_does_not_matter() {
     let shape = shape(2, 1, 16);
+    let mut wild = sequence(&shape, 32, 9);
+    wild.k.fill(f32::NAN);
+    wild.v.fill(f32::INFINITY);
     let sequence = sequence(&shape, 20, 5);
     for pool in pools() {
         for format in [KvFormat::F16, KvFormat::F32] {
             let mut fresh = KvPool::new(2, 1, 16, format);
             let expected = in_steps(&pool, shape, &sequence, &mut fresh, &[20]);
             let mut used = KvPool::new(2, 1, 16, format);
-            let mut wild = sequence(&shape, 32, 9);
-            wild.k.fill(f32::NAN);
-            wild.v.fill(f32::INFINITY);
             in_steps(&pool, shape, &wild, &mut used, &[32]);
             assert_eq!(
                 in_steps(&pool, shape, &sequence, &mut used, &[20]),
@@ -192,7 +192,7 @@ fn a_copied_page_goes_its_own_way() {
             &sequence.q[15 * 32..],
             &sequence.k[15 * 16..],
             &sequence.v[15 * 16..],
-            kv,
+            &mut kv,
             1,
             &spans,
             &mut last,

@@ -44,10 +44,10 @@ pub(crate) fn assert_close(case: &str, actual: &[f32], expected: &[f32], toleran
 /// must have.
 #[test]
 fn the_required_instruction_sets_are_available() {
-    let required = std::env::var("SHOAL_TEST_ISA").unwrap_or_default();
+    let names = std::env::var("SHOAL_TEST_ISA").unwrap_or_default();
     let available: Vec<&str> = Isa::available().map(Isa::name).collect();
     let standard = if cfg!(target_arch = "aarch64") { "scalar neon" } else { "scalar" };
-    for name in standard.split(' ').chain(required.split_whitespace()) {
+    for name in standard.split(' ').chain(names.split_whitespace()) {
         assert!(available.contains(&name), "no {name} here, only {available:?}");
     }
 }

@@ -118,7 +118,7 @@ proptest! {
             Block { codes, scale: f16::from_f32(random[32]), min: f16::from_f32(random[33]) }
         };
         let packed = Matrix::pack_blocks::<Infallible>(format, rows, groups * 32, |row, group| Ok(block(row, group)));
-        for (index, stored) in rows_of(&packed.unwrap()).iter().enumerate() {
+        for (index, weight) in rows_of(&packed.unwrap()).iter().enumerate() {
             let block = block(index / (groups * 32), index % (groups * 32) / 32);
             let code = f32::from(block.codes[index % 32]);
             let expected = match format {
@@ -126,7 +126,7 @@ proptest! {
                 Format::Q4 => block.scale.to_f32() * (code - 8.0),
                 _ => block.scale.to_f32() * code + block.min.to_f32(),
             };
-            prop_assert_eq!(*stored, expected);
+            prop_assert_eq!(*weight, expected);
         }
     }
 }
@@ -157,7 +157,7 @@ proptest! {
             }
         };
         let packed = Matrix::pack_supers::<Infallible>(format, rows, supers * 256, |row, index| Ok(block(row, index)));
-        for (index, stored) in rows_of(&packed.unwrap()).iter().enumerate() {
+        for (index, weight) in rows_of(&packed.unwrap()).iter().enumerate() {
             let block = block(index / (supers * 256), index % (supers * 256) / 256);
             let input = index % 256;
             let (scale, code) = (block.scale.to_f32(), f32::from(block.codes[input]));
@@ -167,7 +167,7 @@ proptest! {
             } else {
                 scale * f32::from(block.scales[input / 16]) * code
             };
-            prop_assert_eq!(*stored, expected);
+            prop_assert_eq!(*weight, expected);
         }
     }
 }
@@ -232,8 +232,8 @@ fn a_weight_survives_rounding_within_half_a_step() {
         let (values, packed) = (numbers(5, 33 * 65), matrix(format, 33, 65, 5));
         // Half a step. Q4 clamps the end of its longer side, by up to a whole step.
         let tolerance = if format == Format::Q4 { step } else { step / 2.0 } + step * 0.02;
-        for (value, stored) in values.iter().zip(rows_of(&packed)) {
-            assert!((value - stored).abs() <= tolerance, "{format:?}: {value} became {stored}");
+        for (value, weight) in values.iter().zip(rows_of(&packed)) {
+            assert!((value - weight).abs() <= tolerance, "{format:?}: {value} became {weight}");
         }
     }
 }
@@ -278,13 +278,13 @@ fn what_does_not_fit_is_refused_by_name() {
     let error = linear(&pool, &[0.0; 63], 1, &mut outputs).unwrap_err();
     assert_eq!(
         error,
-        Error::Length { argument: "the input of a product", actual: 63, expected: 64 }
+        Error::Length { argument: "the input of a product", len: 63, required_len: 64 }
     );
     assert!(linear(&pool, &[0.0; 128], 2, &mut outputs).is_err());
     let mut second_out = vec![0.0; 8];
-    let mut mixed = [
+    let mut outputs = [
         Output { matrix: &a, out: &mut out, add: false, bias: None },
         Output { matrix: &b, out: &mut second_out, add: false, bias: None },
     ];
-    assert!(linear(&pool, &[0.0; 64], 1, &mut mixed).is_err());
+    assert!(linear(&pool, &[0.0; 64], 1, &mut outputs).is_err());
 }
