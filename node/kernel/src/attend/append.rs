@@ -113,7 +113,7 @@ fn put_value<S: Simd, E: Element>(s: S, value: &[f32], row: &mut [E]) {
     }
 }
 
-/// Up to sixteen values as elements, lanes with zeros.
+/// Up to sixteen values as elements, with zeros in the other lanes.
 #[inline(always)]
 fn convert<S: Simd, E: Element>(s: S, values: &[f32]) -> [E; 16] {
     let mut out = [E::ZERO; 16];

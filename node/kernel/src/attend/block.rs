@@ -80,13 +80,14 @@ impl<E: Element> Kernel for Rows<'_, E> {
         let queries = self.queries();
         // Tiles of nearly the same size: nine queries are five and four, not eight and one.
         let size = queries.div_ceil(queries.div_ceil(S::QUERIES));
-        let mut block = self.visible(0).0 / BLOCK * BLOCK;
+        let mut block = self.visible_range(0).0 / BLOCK * BLOCK;
         while block <= last {
             let mut first = 0;
             while first < queries {
                 let len = size.min(queries - first);
-                let from = self.visible(first).0.max(block) - block;
-                let to = self.visible(first + len - 1).1.min(block + BLOCK).saturating_sub(block);
+                let from = self.visible_range(first).0.max(block) - block;
+                let to =
+                    self.visible_range(first + len - 1).1.min(block + BLOCK).saturating_sub(block);
                 if from < to {
                     let tile = Tile { first, block, from, to };
                     match len {
@@ -122,7 +123,7 @@ impl<E: Element> Rows<'_, E> {
 
     /// The first position that a query sees, and the position after the last.
     #[inline(always)]
-    fn visible(&self, query: usize) -> (usize, usize) {
+    fn visible_range(&self, query: usize) -> (usize, usize) {
         let end = self.first_position + query / self.group() + 1;
         (self.shape.window.map_or(0, |window| end.saturating_sub(window)), end)
     }
@@ -244,7 +245,7 @@ impl<E: Element> Rows<'_, E> {
         let mut shrink = [0.0; 16];
         for t in 0..T {
             let query = tile.first + t;
-            let (from, to) = self.visible(query);
+            let (from, to) = self.visible_range(query);
             let mut max = invisible;
             for page in pages.clone() {
                 let start = tile.block + page * PAGE;

@@ -1,4 +1,4 @@
-//! Filling a [`Matrix`].
+//! Packs weights into a [`Matrix`].
 
 use half::{bf16, f16};
 
