@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// Streams that the peer has not accepted yet before [`Link::open`] waits.
-const UNACCEPTED: usize = 64;
+/// Streams that wait for the peer's [`Link::accept`] before [`Link::open`] waits.
+const STREAM_BACKLOG: usize = 64;
 
 /// The time that a message is in transit, the same in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub fn pair(a: NodeId, b: NodeId) -> (PipeLink, PipeLink) {
 /// As [`pair`], with a delay for each message.
 pub fn pair_with(a: NodeId, b: NodeId, delay: Delay) -> (PipeLink, PipeLink) {
     let state = LinkState::default();
-    let (to_b, from_a) = mpsc::channel(UNACCEPTED);
-    let (to_a, from_b) = mpsc::channel(UNACCEPTED);
+    let (to_b, from_a) = mpsc::channel(STREAM_BACKLOG);
+    let (to_a, from_b) = mpsc::channel(STREAM_BACKLOG);
     (
         PipeLink::new(b, delay, to_b, from_b, state.clone()),
         PipeLink::new(a, delay, to_a, from_a, state),
@@ -46,8 +46,8 @@ pub fn pair_with(a: NodeId, b: NodeId, delay: Delay) -> (PipeLink, PipeLink) {
 pub struct PipeLink {
     peer: NodeId,
     delay: Delay,
-    outgoing: mpsc::Sender<Stream>,
-    incoming: Mutex<mpsc::Receiver<Stream>>,
+    to_peer: mpsc::Sender<Stream>,
+    from_peer: Mutex<mpsc::Receiver<Stream>>,
     state: LinkState,
 }
 
@@ -55,11 +55,11 @@ impl PipeLink {
     fn new(
         peer: NodeId,
         delay: Delay,
-        outgoing: mpsc::Sender<Stream>,
-        incoming: mpsc::Receiver<Stream>,
+        to_peer: mpsc::Sender<Stream>,
+        from_peer: mpsc::Receiver<Stream>,
         state: LinkState,
     ) -> Self {
-        Self { peer, delay, outgoing, incoming: Mutex::new(incoming), state }
+        Self { peer, delay, to_peer, from_peer: Mutex::new(from_peer), state }
     }
 }
 
@@ -73,8 +73,8 @@ impl Link for PipeLink {
             let (near, far) = streams(self.delay.0, &self.state);
             tokio::select! {
                 biased;
-                error = self.state.closed() => Err(error),
-                result = self.outgoing.send(far) => {
+                error = self.state.wait_for_close() => Err(error),
+                result = self.to_peer.send(far) => {
                     result.map(|()| near).map_err(|_| self.state.error())
                 }
             }
@@ -85,8 +85,8 @@ impl Link for PipeLink {
         Box::pin(async {
             tokio::select! {
                 biased;
-                error = self.state.closed() => Err(error),
-                stream = async { self.incoming.lock().await.recv().await } => {
+                error = self.state.wait_for_close() => Err(error),
+                stream = async { self.from_peer.lock().await.recv().await } => {
                     stream.ok_or_else(|| self.state.error())
                 }
             }
@@ -94,7 +94,7 @@ impl Link for PipeLink {
     }
 
     fn closed(&self) -> BoxFuture<'_, LinkError> {
-        Box::pin(self.state.closed())
+        Box::pin(self.state.wait_for_close())
     }
 
     fn close(&self, reason: &str) {

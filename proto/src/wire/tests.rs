@@ -308,9 +308,9 @@ fn a_ballot_counts_only_when_it_fits_what_was_asked() {
     assert!(scores(&[-1.0]).check(&likelihood).is_err(), "one is missing");
     assert!(scores(&[-1.0; 3]).check(&likelihood).is_err(), "one is too many");
     assert!(verdicts(&[]).check(&pairwise).is_err());
-    let reasoned = Judge { kind: 3, ..judge_with(2, &[(0, 1)]) };
-    assert_eq!(verdicts(&[0.5]).check(&reasoned), Ok(()));
-    assert!(scores(&[-1.0, -1.0]).check(&reasoned).is_err());
+    let critique = Judge { kind: 3, ..judge_with(2, &[(0, 1)]) };
+    assert_eq!(verdicts(&[0.5]).check(&critique), Ok(()));
+    assert!(scores(&[-1.0, -1.0]).check(&critique).is_err());
     assert!(verdicts(&[0.5]).check(&likelihood).is_err(), "not what was asked");
     assert!(scores(&[-1.0, -1.0]).check(&pairwise).is_err(), "not what was asked");
 }

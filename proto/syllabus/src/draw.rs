@@ -62,8 +62,8 @@ fn count(rng: &mut ChaCha8Rng) -> Problem {
     let word = word(rng);
     let letters: Vec<char> = word.chars().collect();
     // Most of the time, the letter is in the word.
-    let any = char::from(rng.random_range(b'a'..=b'z'));
-    let letter = if rng.random_bool(0.15) { any } else { *pick(rng, &letters) };
+    let random_letter = char::from(rng.random_range(b'a'..=b'z'));
+    let letter = if rng.random_bool(0.15) { random_letter } else { *pick(rng, &letters) };
     Problem::Count { word, letter }
 }
 

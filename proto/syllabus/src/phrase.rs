@@ -17,8 +17,8 @@ pub(super) fn text(problem: &Problem, wording: usize) -> String {
             };
             fill(COMPARE, wording, &[&choose(&adjectives, wording / COMPARE.len()), &list(numbers)])
         }
-        Problem::Sort { numbers, descending: false } => fill(ASCENDING, wording, &[&list(numbers)]),
-        Problem::Sort { numbers, .. } => fill(DESCENDING, wording, &[&list(numbers)]),
+        Problem::Sort { numbers, descending: false } => fill(SORT_UP, wording, &[&list(numbers)]),
+        Problem::Sort { numbers, .. } => fill(SORT_DOWN, wording, &[&list(numbers)]),
         Problem::Count { word, letter } => fill(COUNT, wording, &[letter, word]),
         Problem::ReverseLetters { word } => fill(LETTERS, wording, &[word]),
         Problem::ReverseWords { words } => fill(WORDS, wording, &[&words.join(" ")]),
@@ -92,7 +92,7 @@ const COMPARE: &[&str] = &[
     "Of {1}, which is the {0}?",
     "Tell me the {0} value among {1}.",
 ];
-const ASCENDING: &[&str] = &[
+const SORT_UP: &[&str] = &[
     "Sort {0}.",
     "Sort these numbers: {0}.",
     "Put {0} in ascending order.",
@@ -100,7 +100,7 @@ const ASCENDING: &[&str] = &[
     "Arrange {0} from low to high.",
     "Sort in increasing order: {0}.",
 ];
-const DESCENDING: &[&str] = &[
+const SORT_DOWN: &[&str] = &[
     "Sort {0} in descending order.",
     "Sort these numbers from largest to smallest: {0}.",
     "Put {0} in descending order.",

@@ -41,16 +41,16 @@ fn examples() -> Vec<Example> {
     sections
         .map(|section| {
             let name = section.lines().next().unwrap();
-            let digits = fenced(section, "hex").lines();
+            let digits = code_block(section, "hex").lines();
             let digits = digits.flat_map(|line| line.split('#').next().unwrap().split_whitespace());
             let frame = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-            let json = serde_json::from_str(fenced(section, "json")).unwrap();
+            let json = serde_json::from_str(code_block(section, "json")).unwrap();
             Example { name, frame, json }
         })
         .collect()
 }
 
-fn fenced(section: &'static str, language: &str) -> &'static str {
+fn code_block(section: &'static str, language: &str) -> &'static str {
     let (_, rest) = section.split_once(&format!("```{language}\n")).expect(language);
     rest.split_once("```").unwrap().0
 }

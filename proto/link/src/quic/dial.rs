@@ -31,9 +31,8 @@ const ADDRESSES: usize = 8;
 /// A name for quinn's API. It is neither sent nor checked, because the key identifies the gateway.
 const SERVER_NAME: &str = "shoal";
 
-/// Connects to the gateway at `address` (`host:port`). If a key is `expected`, the gateway must have
-/// that key. Otherwise the caller decides by [`Link::peer`] (see
-/// [`shoal_proto::identity::pins`]).
+/// Connects to the gateway at `address` (`host:port`). With a `pin`, the gateway must have that
+/// key. Without a pin, the caller decides by [`Link::peer`] (see [`shoal_proto::identity::pins`]).
 ///
 /// # Errors
 /// [`LinkError::Unreachable`] if no gateway accepts the link within ten seconds,
@@ -41,15 +40,15 @@ const SERVER_NAME: &str = "shoal";
 pub async fn dial(
     address: &str,
     identity: &Identity,
-    expected: Option<NodeId>,
+    pin: Option<NodeId>,
 ) -> Result<QuicLink, LinkError> {
     let link = dial_any(address, identity)
         .await
         .map_err(|message| LinkError::Unreachable { address: address.to_owned(), message })?;
-    match expected {
-        Some(expected) if expected != link.peer() => {
+    match pin {
+        Some(pin) if pin != link.peer() => {
             link.close_with_wrong_key();
-            Err(LinkError::WrongKey { expected, found: link.peer() })
+            Err(LinkError::WrongKey { expected: pin, found: link.peer() })
         }
         _ => Ok(link),
     }
@@ -99,7 +98,7 @@ async fn connect(address: SocketAddr, config: &ClientConfig) -> Result<QuicLink,
         .map_err(|error| error.to_string())?
         .await
         .map_err(|error| explain_refusal(&error))?;
-    QuicLink::outgoing(connection, endpoint).map_err(|error| error.to_string())
+    QuicLink::with_endpoint(connection, endpoint).map_err(|error| error.to_string())
 }
 
 /// TLS alert 120: the gateway speaks none of the client's protocols.

@@ -31,15 +31,15 @@ pub struct QuicLink {
     peer: NodeId,
     /// The side that the peer is.
     peer_side: Side,
-    /// The socket of an outgoing link.
+    /// The socket of a node's link, which has its own.
     endpoint: Option<Endpoint>,
-    /// The permit of an incoming link. It counts against the limits until the link is dropped.
+    /// The permit of a gateway's link. It counts against the limits until the link is dropped.
     permit: Option<Permit>,
 }
 
 impl QuicLink {
     /// The node's end of a connection, which owns its endpoint.
-    pub(super) fn outgoing(
+    pub(super) fn with_endpoint(
         connection: Connection,
         endpoint: Endpoint,
     ) -> Result<Self, ProtocolError> {
@@ -49,7 +49,10 @@ impl QuicLink {
     }
 
     /// The gateway's end of a connection.
-    pub(super) fn incoming(connection: Connection, permit: Permit) -> Result<Self, ProtocolError> {
+    pub(super) fn with_permit(
+        connection: Connection,
+        permit: Permit,
+    ) -> Result<Self, ProtocolError> {
         let mut link = Self::new(connection, Side::Node)?;
         link.permit = Some(permit);
         Ok(link)

@@ -26,10 +26,10 @@ use crate::{
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Most connection attempts that wait for [`Listener::accept`].
-const INCOMING: usize = 1024;
+const ATTEMPTS: usize = 1024;
 /// Most bytes that wait with one attempt, and with all of them.
-const INCOMING_BYTES: u64 = 16 * 1024;
-const INCOMING_BYTES_TOTAL: u64 = 4 * 1024 * 1024;
+const ATTEMPT_BYTES: u64 = 16 * 1024;
+const ATTEMPT_BYTES_TOTAL: u64 = 4 * 1024 * 1024;
 
 /// Accepts links on one UDP socket.
 #[derive(Debug)]
@@ -62,9 +62,9 @@ impl Listener {
             .transport_config(limits::gateway())
             .validation_token_config(tokens)
             .migration(true)
-            .max_incoming(INCOMING)
-            .incoming_buffer_size(INCOMING_BYTES)
-            .incoming_buffer_size_total(INCOMING_BYTES_TOTAL);
+            .max_incoming(ATTEMPTS)
+            .incoming_buffer_size(ATTEMPT_BYTES)
+            .incoming_buffer_size_total(ATTEMPT_BYTES_TOTAL);
         let runtime = Arc::new(quinn::TokioRuntime);
         let socket = socket(address)?;
         let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
@@ -93,9 +93,9 @@ impl Listener {
                         return Some(link);
                     }
                 }
-                incoming = self.endpoint.accept() => {
-                    if let Err(rejected) = self.start_handshake(incoming?) {
-                        return Some(Err(rejected));
+                attempt = self.endpoint.accept() => {
+                    if let Err(rejection) = self.start_handshake(attempt?) {
+                        return Some(Err(rejection));
                     }
                 }
             }
@@ -110,47 +110,47 @@ impl Listener {
     }
 
     /// Starts a handshake if the limits allow it.
-    fn start_handshake(&mut self, incoming: Incoming) -> Result<(), Rejected> {
-        let running = self.handshakes.len();
-        if running >= self.limits.retry_above && !incoming.remote_address_validated() {
+    fn start_handshake(&mut self, attempt: Incoming) -> Result<(), Rejected> {
+        let count = self.handshakes.len();
+        if count >= self.limits.retry_above && !attempt.remote_address_validated() {
             // Fails only for a validated address.
-            let _ = incoming.retry();
+            let _ = attempt.retry();
             return Ok(());
         }
-        let address = incoming.remote_address().ip();
-        let admission = if running < self.limits.handshakes {
+        let address = attempt.remote_address().ip();
+        let admission = if count < self.limits.handshakes {
             self.admission.admit(address)
         } else {
-            Err(Rejected::Busy { address, handshakes: running })
+            Err(Rejected::Busy { address, handshakes: count })
         };
         match admission {
             Ok(permit) => {
-                self.handshakes.spawn(handshake(incoming, permit, self.limits.handshake));
+                self.handshakes.spawn(handshake(attempt, permit, self.limits.handshake));
                 Ok(())
             }
-            Err(rejected) => {
-                incoming.refuse();
-                Err(rejected)
+            Err(rejection) => {
+                attempt.refuse();
+                Err(rejection)
             }
         }
     }
 }
 
 async fn handshake(
-    incoming: Incoming,
+    attempt: Incoming,
     permit: Permit,
     limit: Duration,
 ) -> Result<QuicLink, Rejected> {
     let address = permit.address();
-    link(incoming, permit, limit).await.map_err(|message| Rejected::Handshake { address, message })
+    link(attempt, permit, limit).await.map_err(|message| Rejected::Handshake { address, message })
 }
 
-async fn link(incoming: Incoming, permit: Permit, limit: Duration) -> Result<QuicLink, String> {
-    let connection = timeout(limit, incoming)
+async fn link(attempt: Incoming, permit: Permit, limit: Duration) -> Result<QuicLink, String> {
+    let connection = timeout(limit, attempt)
         .await
         .map_err(|_| "the handshake took too long".to_owned())?
         .map_err(|error| explain(&error))?;
-    QuicLink::incoming(connection, permit).map_err(|error| error.to_string())
+    QuicLink::with_permit(connection, permit).map_err(|error| error.to_string())
 }
 
 /// A UDP socket with large buffers.

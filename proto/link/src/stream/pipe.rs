@@ -37,7 +37,7 @@ impl LinkState {
     }
 
     /// Resolves when the link is closed.
-    pub(crate) async fn closed(&self) -> LinkError {
+    pub(crate) async fn wait_for_close(&self) -> LinkError {
         self.token.cancelled().await;
         self.error()
     }
@@ -100,13 +100,13 @@ impl SendHalf {
         let frame = message.encode()?;
         tokio::select! {
             biased;
-            _ = self.link.closed() => Err(self.link.wire_error()),
+            _ = self.link.wait_for_close() => Err(self.link.wire_error()),
             permit = self.channel.reserve() => match permit {
                 Ok(permit) => {
                     permit.send(Parcel { arrival: Instant::now() + self.delay, frame });
                     Ok(())
                 }
-                Err(_) => Err(dropped()),
+                Err(_) => Err(reset_error()),
             },
         }
     }
@@ -120,7 +120,7 @@ impl SendHalf {
     pub(super) async fn cancelled(&mut self) {
         tokio::select! {
             () = self.channel.closed() => {}
-            _ = self.link.closed() => {}
+            _ = self.link.wait_for_close() => {}
         }
     }
 }
@@ -150,7 +150,7 @@ impl RecvHalf {
         let reset = self.reset.clone();
         let frame = tokio::select! {
             biased;
-            () = reset.cancelled() => return Err(dropped()),
+            () = reset.cancelled() => return Err(reset_error()),
             frame = self.next_frame() => frame?,
         };
         match frame {
@@ -159,7 +159,7 @@ impl RecvHalf {
                 frames.push(&frame);
                 frames.take()
             }
-            None if self.reset.is_cancelled() => Err(dropped()),
+            None if self.reset.is_cancelled() => Err(reset_error()),
             None => Ok(None),
         }
     }
@@ -170,7 +170,7 @@ impl RecvHalf {
             self.next = tokio::select! {
                 biased;
                 parcel = self.channel.recv() => parcel,
-                _ = self.link.closed() => return Err(self.link.wire_error()),
+                _ = self.link.wait_for_close() => return Err(self.link.wire_error()),
             };
         }
         if let Some(parcel) = &self.next {
@@ -180,6 +180,6 @@ impl RecvHalf {
     }
 }
 
-fn dropped() -> WireError {
+fn reset_error() -> WireError {
     WireError::Gone("the peer dropped the stream".to_owned())
 }

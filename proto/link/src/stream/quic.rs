@@ -36,16 +36,16 @@ impl SendHalf {
         self.flush().await?;
         self.is_finished = true;
         self.stream.finish().map_err(|_| WireError::Gone("it was reset".to_owned()))?;
-        self.stopped().await.map(|_| ()).map_err(|error| WireError::Gone(error.to_string()))
+        self.peer_stop().await.map(|_| ()).map_err(|error| WireError::Gone(error.to_string()))
     }
 
     pub(super) async fn cancelled(&mut self) {
         // An error means that the link is closed, so the peer receives nothing in any case.
-        let _ = self.stopped().await;
+        let _ = self.peer_stop().await;
     }
 
-    /// The future does not borrow the stream, so that a future which awaits it is `Send`.
-    fn stopped(
+    /// Resolves when the peer has received everything, or receives no more. The future does not borrow the stream, so that a future which awaits it is `Send`.
+    fn peer_stop(
         &self,
     ) -> impl Future<Output = Result<Option<VarInt>, quinn::StoppedError>> + Send + 'static {
         self.stream.stopped()

@@ -28,7 +28,7 @@ async fn work_stream(ends: &Ends) -> (Stream, Stream) {
     (gateway_end, node_end)
 }
 
-fn done() -> Message {
+fn last_message() -> Message {
     Message::Done(Done {
         finish: Finish::Stop.into(),
         prompt_tokens: 5,
@@ -75,7 +75,7 @@ async fn an_answer_comes_in_pieces_in_order_and_ends(ends: Ends) {
         for text in ["2 + ", "2 ", "= 4"] {
             node_end.sender.send(&piece(text)).await.unwrap();
         }
-        node_end.sender.send(&done()).await.unwrap();
+        node_end.sender.send(&last_message()).await.unwrap();
         node_end.sender.finish().await.unwrap();
     };
     let receive = async {
@@ -87,16 +87,16 @@ async fn an_answer_comes_in_pieces_in_order_and_ends(ends: Ends) {
         messages
     };
     let ((), messages) = in_time("the answer", async { tokio::join!(answer, receive) }).await;
-    assert_eq!(messages, [piece("2 + "), piece("2 "), piece("= 4"), done()]);
+    assert_eq!(messages, [piece("2 + "), piece("2 "), piece("= 4"), last_message()]);
 }
 
 async fn what_was_sent_before_finish_arrives_though_the_link_closes(ends: Ends) {
     let (mut gateway_end, mut node_end) = work_stream(&ends).await;
-    node_end.sender.send(&done()).await.unwrap();
+    node_end.sender.send(&last_message()).await.unwrap();
     in_time("finish", node_end.sender.finish()).await.unwrap();
     ends.node.close("stopped");
     in_time("close", ends.gateway.closed()).await;
-    assert_eq!(gateway_end.receiver.next().await.unwrap(), Some(done()));
+    assert_eq!(gateway_end.receiver.next().await.unwrap(), Some(last_message()));
 }
 
 async fn dropping_the_stream_cancels_the_sender_on_the_other_side(ends: Ends) {
