@@ -92,8 +92,8 @@ impl Sender {
     /// closed. May be called any number of times.
     pub async fn cancelled(&mut self) {
         match &mut self.0 {
-            SendHalf::Quic(half) => half.cancelled().await,
-            SendHalf::Pipe(half) => half.cancelled().await,
+            SendHalf::Quic(half) => half.wait_for_cancel().await,
+            SendHalf::Pipe(half) => half.wait_for_cancel().await,
         }
     }
 }

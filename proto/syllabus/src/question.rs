@@ -18,8 +18,8 @@ pub struct Question {
     pub problem: Problem,
 }
 
-/// An endless list of questions, spread evenly over `families` (over all if that is empty). The same
-/// seed gives the same list. Small families repeat problems after a few hundred questions.
+/// An endless list of questions, spread evenly over `families` (over all if that is empty). The
+/// same seed gives the same list. Small families repeat problems after a few hundred questions.
 pub fn questions(families: &[Family], split: Split, seed: u64) -> Questions {
     let families = if families.is_empty() { &Family::ALL } else { families };
     let rng = ChaCha8Rng::seed_from_u64(seed);

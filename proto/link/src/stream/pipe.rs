@@ -117,7 +117,7 @@ impl SendHalf {
         if self.link.is_closed() { Err(self.link.wire_error()) } else { Ok(()) }
     }
 
-    pub(super) async fn cancelled(&mut self) {
+    pub(super) async fn wait_for_cancel(&mut self) {
         tokio::select! {
             () = self.channel.closed() => {}
             _ = self.link.wait_for_close() => {}

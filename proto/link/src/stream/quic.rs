@@ -39,12 +39,13 @@ impl SendHalf {
         self.peer_stop().await.map(|_| ()).map_err(|error| WireError::Gone(error.to_string()))
     }
 
-    pub(super) async fn cancelled(&mut self) {
+    pub(super) async fn wait_for_cancel(&mut self) {
         // An error means that the link is closed, so the peer receives nothing in any case.
         let _ = self.peer_stop().await;
     }
 
-    /// Resolves when the peer has received everything, or receives no more. The future does not borrow the stream, so that a future which awaits it is `Send`.
+    /// Resolves when the peer has received everything, or receives no more. The future does not
+    /// borrow the stream, so that a future which awaits it is `Send`.
     fn peer_stop(
         &self,
     ) -> impl Future<Output = Result<Option<VarInt>, quinn::StoppedError>> + Send + 'static {
