@@ -129,7 +129,7 @@ pub(crate) fn pick(
     pooling: Pooling,
 ) -> Option<Pick> {
     let round = record.round.as_ref()?;
-    let mut candidates: Vec<ask::Candidate> =
+    let mut candidates: Vec<shoal_consensus::Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
     let pools = match pooling {
         Pooling::Equal => {
@@ -144,7 +144,7 @@ pub(crate) fn pick(
     let ballots: Vec<_> = round.ballots.iter().map(Ballot::to_gateway).collect();
     let writers = candidates.len();
     let agreement = agree::enough(&candidates, writers, standing, &kind, &settings.agree);
-    let ballots: &[ask::CastBallot] = if agreement.is_some() { &[] } else { &ballots };
+    let ballots: &[shoal_consensus::CastBallot] = if agreement.is_some() { &[] } else { &ballots };
     let parts = evidence::for_pools(&candidates, ballots, &kind, standing, &settings.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
     let ranking = rank::rank(&mu, &candidates, ballots, standing, &settings.rank);

@@ -258,7 +258,10 @@ impl LowercaseIf for str {
 
 impl<'ast> Visit<'ast> for Names {
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
-        self.check(&pattern.ident);
+        // A pattern in capitals is a constant or a variant, such as `None`.
+        if !pattern.ident.to_string().starts_with(char::is_uppercase) {
+            self.check(&pattern.ident);
+        }
         syn::visit::visit_pat_ident(self, pattern);
     }
 
