@@ -4,11 +4,11 @@
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_gateway::{
-    ask::{Ask, Effort, Limits, Mode, Target},
+use shoal_consensus::{
+    Ask, MemberView, Mode,
+    ask::{Effort, Limits, Target},
     reputation::{Standing, calibration::sigmoid},
-    round::select::{self, Panel},
-    swarm::MemberView,
+    select::{self, Panel},
 };
 use shoal_proto::{
     generate::{ChatMessage, Sampling},

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use shoal_gateway::ask::Mode;
+use shoal_consensus::Mode;
 
 use crate::record::Round;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
-use shoal_gateway::round::agree;
+use shoal_consensus::agree;
 use shoal_proto::judge::{Kind, Pair as ShownPair};
 
 use crate::{

@@ -324,7 +324,7 @@ fn ablate(options: &Ablate) -> Result<()> {
 
 fn rank_judgments(options: &Judgments) -> Result<()> {
     let settings = (options.changes.iter())
-        .try_fold(shoal_gateway::replay::Settings::default(), |settings, change| {
+        .try_fold(shoal_consensus::replay::Settings::default(), |settings, change| {
             settings.with(change)
         })?;
     if options.curves {
@@ -348,7 +348,7 @@ fn rank_judgments(options: &Judgments) -> Result<()> {
     write_json(&options.results, "consensus-recorded.json", &results)
 }
 
-fn draw_curves(options: &Judgments, settings: &shoal_gateway::replay::Settings) -> Result<()> {
+fn draw_curves(options: &Judgments, settings: &shoal_consensus::replay::Settings) -> Result<()> {
     let size = recorded::curve::Size { draws: options.curve_draws, rounds: options.curve_rounds };
     let curves = recorded::curves(&options.corpora, settings, &options.only, size)?;
     let page = recorded::page::adversaries(&curves, "shoal-eval recorded --curves");

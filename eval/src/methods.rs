@@ -4,12 +4,10 @@
 //! differ only in how they pick. A choice that uses the right answers (the best single member, the
 //! strongest judge) is made on the other half of the questions.
 
-use shoal_gateway::{
+use shoal_consensus::{
+    agree,
+    rank::{self, Comparison},
     reputation::calibration::sigmoid,
-    round::{
-        agree,
-        rank::{self, Comparison},
-    },
 };
 
 use crate::{

@@ -28,7 +28,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use shoal_gateway::replay::{Estimate, Gold, Settings};
+use shoal_consensus::replay::{Estimate, Gold, Settings};
 
 use curve::{Curve, Members, Size};
 use measure::Draws;

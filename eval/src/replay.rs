@@ -10,13 +10,12 @@ use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shoal_gateway::{
-    ask,
+use shoal_consensus::{
+    agree, evidence, rank,
     reputation::{
         self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
         judges, learn,
     },
-    round::{agree, evidence, rank},
 };
 
 use crate::{
@@ -130,7 +129,7 @@ pub(crate) fn pick(
     pooling: Pooling,
 ) -> Option<Pick> {
     let round = record.round.as_ref()?;
-    let mut candidates: Vec<ask::Candidate> =
+    let mut candidates: Vec<shoal_consensus::Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
     let pools = match pooling {
         Pooling::Equal => {
@@ -145,7 +144,7 @@ pub(crate) fn pick(
     let ballots: Vec<_> = round.ballots.iter().map(Ballot::to_gateway).collect();
     let writers = candidates.len();
     let agreement = agree::enough(&candidates, writers, standing, &kind, &settings.agree);
-    let ballots: &[ask::CastBallot] = if agreement.is_some() { &[] } else { &ballots };
+    let ballots: &[shoal_consensus::CastBallot] = if agreement.is_some() { &[] } else { &ballots };
     let parts = evidence::for_pools(&candidates, ballots, &kind, standing, &settings.evidence);
     let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
     let ranking = rank::rank(&mu, &candidates, ballots, standing, &settings.rank);

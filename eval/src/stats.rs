@@ -1,7 +1,7 @@
 //! Intervals and calibration of the tables. Pure, and the same every time.
 
 use serde::Serialize;
-use shoal_gateway::replay::interval;
+use shoal_consensus::replay::interval;
 
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;

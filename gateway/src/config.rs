@@ -14,7 +14,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_link::quic::Limits;
 
-use crate::{ask, export, http, reputation, round, swarm, telemetry};
+use crate::{export, http, swarm, telemetry};
+use shoal_consensus::{RoundSettings, ask, reputation};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -25,7 +26,7 @@ pub struct Config {
     pub http: http::Config,
     pub quic: Quic,
     pub ask: ask::Limits,
-    pub round: round::Config,
+    pub round: RoundSettings,
     pub swarm: swarm::Config,
     pub reputation: reputation::Settings,
     pub export: export::Config,
@@ -39,7 +40,7 @@ impl Default for Config {
             http: http::Config::default(),
             quic: Quic::default(),
             ask: ask::Limits::default(),
-            round: round::Config::default(),
+            round: RoundSettings::default(),
             swarm: swarm::Config::default(),
             reputation: reputation::Settings::default(),
             export: export::Config::default(),

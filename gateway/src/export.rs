@@ -21,11 +21,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    ask::{ChatRequest, Outcome},
-    store::{Bounds, Sqlite, StoreError, StoredRound, book::now_seconds},
-};
+use crate::store::{Bounds, Sqlite, StoreError, StoredRound};
+use crate::time::unix_now;
 use round::KeptRound;
+use shoal_api::chat::ChatRequest;
+use shoal_consensus::Outcome;
 
 /// Rounds that wait to be written: some seconds' worth for a busy gateway. At most this many times
 /// `round_bytes_max` in memory; when full, a round is not kept.
@@ -142,7 +142,7 @@ impl Agreed {
         if body.len() > self.keeper.round_bytes_max {
             return self.keeper.count("too_long");
         }
-        if self.queue.try_send(StoredRound { ended_seconds: now_seconds(), body }).is_err() {
+        if self.queue.try_send(StoredRound { ended_seconds: unix_now(), body }).is_err() {
             self.keeper.count("too_many");
         }
     }
@@ -188,7 +188,7 @@ impl Keeping {
     }
 
     async fn forget(&self) {
-        let forgotten = self.store.forget_rounds(self.bounds, now_seconds());
+        let forgotten = self.store.forget_rounds(self.bounds, unix_now());
         self.patiently("forget", forgotten).await;
     }
 

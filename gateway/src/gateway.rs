@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use actix_web::web::Data;
@@ -22,6 +21,7 @@ use crate::{
     round::{Rounds, Settling},
     store::{Book, Sqlite, StoreError},
     swarm::Swarm,
+    time::unix_now,
 };
 
 /// Says where the gateway listens and who it is, for those who start nodes beside it.
@@ -185,8 +185,7 @@ fn listen_quic(config: &Config, identity: &Identity) -> Result<Listener, StartEr
 
 async fn open_store(config: &Config) -> Result<Sqlite, StartError> {
     let path = config.store();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Sqlite::open(&path, now).await.map_err(|source| StartError::Store { path, source })
+    Sqlite::open(&path, unix_now()).await.map_err(|source| StartError::Store { path, source })
 }
 
 fn app(
@@ -208,7 +207,7 @@ fn app(
         registry: metrics.registry,
         runtime: Handle::current(),
         rounds,
-        started: http::unix_now(),
+        started: unix_now(),
         key: addresses.id.to_string(),
         quic: addresses.quic.to_string(),
     }

@@ -9,7 +9,6 @@ mod body;
 mod chat;
 mod running;
 mod sse;
-mod openai;
 mod told;
 mod completions;
 mod messages;
@@ -21,11 +20,9 @@ mod rounds;
 mod transcript;
 mod nodes;
 mod document;
-mod time;
 mod health;
 mod error;
 mod meter;
-mod id;
 pub mod config;
 
 use std::{
@@ -47,16 +44,12 @@ pub use callers::Callers;
 pub use config::Config;
 use error::ApiError;
 pub use meter::Metrics;
-pub use openai::unix_now;
 pub use responses::store::Responses;
 use shoal_proto::hello::MODEL_NAME_MAX;
 pub use transcript::Transcripts;
 
-use crate::{
-    ask::{Limits, Mode},
-    export::Keeper,
-    round::Rounds,
-};
+use crate::{export::Keeper, round::Rounds};
+use shoal_consensus::{Mode, ask::Limits};
 
 /// Time for a refused client to read why, while its unread body is discarded.
 const LINGER: Duration = Duration::from_secs(5);

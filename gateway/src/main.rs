@@ -39,7 +39,7 @@ struct Options {
 /// What it does instead of serving.
 #[derive(Subcommand, Debug)]
 enum Command {
-    Rank(replay::command::Options),
+    Rank(replay::Options),
     /// Writes what the gateway has kept.
     Export(ExportArgs),
 }
@@ -91,7 +91,7 @@ fn run(options: Options) -> Result<()> {
     runtime.block_on(serve(config, options.until_stdin_closes))
 }
 
-fn rank(asked: &replay::command::Options) -> Result<()> {
+fn rank(asked: &replay::Options) -> Result<()> {
     let summary = asked.run()?;
     // Ranked rounds on standard output are for the next program.
     if asked.fills_stdout() {

@@ -1,190 +1,158 @@
-//! Recorded rounds, ranked again by the code that ranks live ones, learning as it goes.
-//!
-//! ```text
-//! line       a recorded round, as JSON Lines hold it     -> Round, what the ranking is given
-//! plan       which rounds are gold                       (canaries, a share, a number)
-//! teach      what a gold round shows of each member      -> reputation
-//! ranked     what the ranking said, a line each          -> summary, with labels and intervals
-//! ```
-//!
-//! This is how a change of settings is tried on last week's traffic, and how the tables of the
-//! recorded sets are made. docs/REPLAY.md has the format and the commands.
+//! `shoal-gateway rank`: files in, ranked rounds and their summary out.
 
-pub mod line;
-mod pairing;
-pub mod plan;
-pub mod settings;
-pub mod interval;
-mod teach;
-pub mod ranked;
-pub mod summary;
-pub mod command;
-#[cfg(test)]
-mod tests;
-
-use std::{collections::BTreeMap, time::Duration};
-
-use serde::{Deserialize, Serialize};
-use shoal_proto::NodeId;
-
-use crate::{
-    ask::{Outcome, RoundId, Timings},
-    reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
-    round::{agree, decide, rank_all, settle},
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
 };
-pub use interval::Estimate;
-pub use line::{LineError, Round, read};
-pub use plan::{Gold, Plan};
-pub use ranked::Ranked;
-pub use settings::{SettingError, Settings};
-pub use summary::Summary;
 
-/// Everybody's record by name, as `--standing` reads it and `--standing-out` writes it. A name is
-/// the hex of a node's key, or any other that the rounds use.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Memory {
-    pub members: BTreeMap<String, Record>,
-    pub kinds: KindModel,
+use crate::config::{Config, ConfigError};
+use shoal_consensus::replay::{
+    Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line, run_with,
+};
+
+/// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learning as it
+/// goes, and says how often it was right.
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    /// Recorded rounds, one a line; "-" is standard input.
+    #[arg(long = "in", value_name = "FILE")]
+    input: PathBuf,
+    /// Where the ranked rounds go, one a line; standard output without it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What is remembered of members before the first round, as --standing-out writes it.
+    #[arg(long)]
+    standing: Option<PathBuf>,
+    /// Where to write what is remembered after the last round.
+    #[arg(long)]
+    standing_out: Option<PathBuf>,
+    /// Share of the labelled rounds to learn from as gold, drawn; without it, the rounds that say
+    /// "canary": true.
+    #[arg(long, conflicts_with = "gold_count")]
+    gold_fraction: Option<f64>,
+    /// The same as a number of rounds.
+    #[arg(long)]
+    gold_count: Option<usize>,
+    /// Draws the gold rounds and the bootstrap.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Learns each gold round when its turn comes, not all of them before the first.
+    #[arg(long)]
+    in_order: bool,
+    /// Takes writers' claims of certainty as audited, so that they count once gold was seen.
+    #[arg(long)]
+    claims_count: bool,
+    /// The gateway's settings; a replay uses its sections round and reputation.
+    #[arg(long, env = "SHOAL_CONFIG")]
+    config: Option<PathBuf>,
+    /// A setting, as round.rank.lambda=0.5; comes before the file.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
 
-/// Ranks all rounds in their order. Gold rounds are learned from and not learned of; what is
-/// returned has one entry for each round, gold included.
-pub fn run(rounds: &[Round], plan: &Plan, settings: &Settings) -> Vec<Ranked> {
-    run_with(&mut Replay::new(settings.clone(), Memory::default()), rounds, plan)
+/// Why there is no ranking, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum RankError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}, {source}", path.display())]
+    Line { path: PathBuf, source: LineError },
+    #[error("{} is no standing: {source}", path.display())]
+    Standing { path: PathBuf, source: serde_json::Error },
+    #[error("--gold-fraction {0} is no share: give a number from 0 to 1")]
+    Share(f64),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
 }
 
-/// The same with a memory that goes on.
-pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranked> {
-    let gold = plan.gold(rounds);
-    if plan.gold_first {
-        rounds.iter().zip(&gold).filter(|(_, gold)| **gold).for_each(|(one, _)| replay.teach(one));
-    }
-    let mut ranked = Vec::with_capacity(rounds.len());
-    for (round, gold) in rounds.iter().zip(gold) {
-        replay.introduce(round);
-        let found = replay.rank(round);
-        ranked.push(Ranked::new(
-            round,
-            gold,
-            &found,
-            &replay.standing_for(round),
-            &replay.settings,
-        ));
-        if !gold {
-            replay.settle(round, &found);
-        } else if !plan.gold_first {
-            replay.teach(round);
-        }
-    }
-    ranked
-}
-
-/// A gateway's memory and its decisions, without the gateway.
-#[derive(Debug)]
-pub struct Replay {
-    settings: Settings,
-    names: BTreeMap<NodeId, String>,
-    records: BTreeMap<NodeId, Record>,
-    kinds: KindModel,
-    standing: Standing,
-    /// Unix time of the newest round; 1 while none says when it was.
-    now_seconds: u64,
-}
-
-impl Replay {
-    pub fn new(settings: Settings, memory: Memory) -> Self {
-        let Memory { members, kinds } = memory;
-        let names = members.keys().map(|name| (line::node(name), name.clone())).collect();
-        let records: BTreeMap<NodeId, Record> =
-            members.into_iter().map(|(name, record)| (line::node(&name), record)).collect();
-        let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone());
-        Self { settings, names, records, kinds, standing, now_seconds: 1 }
-    }
-
-    /// What is remembered by now.
-    pub fn memory(&self) -> Memory {
-        let name = |id: &NodeId| self.names.get(id).cloned().unwrap_or_else(|| id.to_string());
-        let members = self.records.iter().map(|(id, record)| (name(id), record.clone()));
-        Memory { members: members.collect(), kinds: self.kinds.clone() }
-    }
-
-    /// Learns from a round as from a hidden audit: its label is known.
-    pub fn teach(&mut self, round: &Round) {
-        if let (Some(kind), false) = (&round.kind, round.question.is_empty()) {
-            self.kinds.learn(&round.question, &KindId::new(kind.as_str()));
-        }
-        self.learn(round, teach::observations(round));
-    }
-
-    /// What a gateway of this memory decides.
-    pub fn rank(&self, round: &Round) -> Outcome {
-        let (kind, standing) = (self.kind(round), &self.standing);
-        let config = &self.settings.round;
-        let candidates = round.candidates.clone();
-        // The draw that would have it judged all the same is a matter of chance: never drawn here.
-        let agreed = agree::enough(&candidates, candidates.len(), standing, &kind, &config.agree);
-        let ballots = if agreed.is_some() { Vec::new() } else { round.ballots.clone() };
-        let ranking = rank_all(&candidates, &ballots, &kind, standing, config);
-        let (winner, decided) = decide::winner(&candidates, &ballots, &ranking, agreed, standing);
-        let timings = Timings { total: Duration::ZERO, ..Timings::default() };
-        let round = RoundId(round.id.clone());
-        Outcome { round, winner, decided, candidates, ballots, ranking, fused: None, timings }
-    }
-
-    /// Learns from a round as a live gateway does afterwards, without its label.
-    pub fn settle(&mut self, round: &Round, outcome: &Outcome) {
-        let kind = self.kind(round);
-        let seen = settle::observations(outcome, &kind, &self.standing, &self.settings.round);
-        self.learn(round, teach::only_what_was_shown(seen, round));
-    }
-
-    /// Everybody here has a record from now on, as a member has from its admission.
-    pub fn introduce(&mut self, round: &Round) {
-        let mut changed = false;
-        for (node, name) in &round.members {
-            changed |= !self.records.contains_key(node);
-            self.names.entry(*node).or_insert_with(|| name.clone());
-            let claims_count = self.settings.claims_count;
-            let newcomer = || Record { claims_count, ..Record::default() };
-            let record = self.records.entry(*node).or_insert_with(newcomer);
-            if let Some(kin) = round.kin.get(node).filter(|kin| **kin != record.kin) {
-                record.kin = kin.clone();
-                changed = true;
+impl Options {
+    /// Ranks, writes, and returns what it comes to.
+    ///
+    /// # Errors
+    /// See [`RankError`].
+    pub fn run(&self) -> Result<Summary, RankError> {
+        let text = read(&self.input)?;
+        let rounds = line::read(&text)
+            .map_err(|source| RankError::Line { path: self.input.clone(), source })?;
+        let mut replay = Replay::new(self.settings()?, self.memory()?);
+        let ranked = run_with(&mut replay, &rounds, &self.plan()?);
+        match &self.out {
+            Some(path) => {
+                let file = fs::File::create(path).map_err(at(path))?;
+                write(&ranked, io::BufWriter::new(file))?;
             }
+            None => write(&ranked, io::stdout().lock())?,
         }
-        if changed {
-            self.fit();
+        if let Some(path) = &self.standing_out {
+            let text = serde_json::to_string_pretty(&replay.memory()).map_err(io::Error::from)?;
+            fs::write(path, text + "\n").map_err(at(path))?;
         }
+        Ok(Summary::of(&ranked, self.seed))
     }
 
-    fn learn(&mut self, round: &Round, seen: Vec<(NodeId, Vec<Observation>)>) {
-        self.introduce(round);
-        self.now_seconds = self.now_seconds.max(round.created_seconds);
-        for (node, seen) in seen {
-            // Whose name was not kept is nobody who could be met again.
-            if let Some(record) = self.records.get_mut(&node) {
-                *record = learn(record, &seen, self.now_seconds, &self.settings.reputation);
+    /// Whether the ranked rounds go to standard output, where nothing else belongs then.
+    pub fn fills_stdout(&self) -> bool {
+        self.out.is_none()
+    }
+
+    fn plan(&self) -> Result<Plan, RankError> {
+        let gold = match (self.gold_fraction, self.gold_count) {
+            (Some(share), _) if !(0.0..=1.0).contains(&share) => {
+                return Err(RankError::Share(share));
             }
+            (Some(share), _) => Gold::Share(share),
+            (None, Some(count)) => Gold::Count(count),
+            (None, None) => Gold::Canaries,
+        };
+        Ok(Plan { gold, seed: self.seed, gold_first: !self.in_order })
+    }
+
+    fn settings(&self) -> Result<Settings, RankError> {
+        let config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let mut settings = Settings::new(config.round.clone(), config.reputation.clone());
+        if self.standing.is_some() {
+            // Who is remembered has shown what it can; strangers have not.
+            settings.reputation = config.reputation;
         }
-        self.fit();
-    }
-
-    /// A gateway fits at most once a second; here every round sees all that was learned before.
-    fn fit(&mut self) {
-        let (records, kinds) = (self.records.clone(), self.kinds.clone());
-        self.standing = Standing::new(records, kinds, self.settings.reputation.clone());
-    }
-
-    /// As a gateway guesses it from the question; where none was kept, as the round says.
-    fn kind(&self, round: &Round) -> KindPosterior {
-        match &round.kind {
-            Some(kind) if round.question.is_empty() => KindPosterior::certain(KindId::new(kind)),
-            _ => self.standing.kind_of(&round.question),
+        settings.claims_count = self.claims_count;
+        for change in &self.set {
+            settings = settings.with(change)?;
         }
+        Ok(settings)
     }
 
-    fn standing_for(&self, round: &Round) -> Standing {
-        self.standing.on(&self.kind(round))
+    fn memory(&self) -> Result<Memory, RankError> {
+        let Some(path) = &self.standing else { return Ok(Memory::default()) };
+        let text = fs::read_to_string(path).map_err(at(path))?;
+        serde_json::from_str(&text)
+            .map_err(|source| RankError::Standing { path: path.clone(), source })
     }
+}
+
+fn read(path: &Path) -> Result<String, RankError> {
+    if path == Path::new("-") {
+        return io::read_to_string(io::stdin().lock()).map_err(at(path));
+    }
+    fs::read_to_string(path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RankError + use<> {
+    let path = path.to_owned();
+    |source| RankError::File { path, source }
+}
+
+fn write(ranked: &[Ranked], mut out: impl Write) -> Result<(), RankError> {
+    for one in ranked {
+        serde_json::to_writer(&mut out, one).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
 }

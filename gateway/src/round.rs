@@ -1,29 +1,20 @@
 //! One ask, one answer: the swarm writes candidates, judges them, and the best wins.
 //!
 //! ```text
-//! select -> generate -> agree -> judge -> rank -> doubt -> decide (-> fuse)    then, off the road: settle
+//! select -> generate -> agree -> judge -> rank -> verify -> decide (-> fuse)    then, off the road: learn
 //! ```
 
-pub mod settings;
-pub mod select;
 pub mod generate;
 mod written;
-pub mod agree;
 pub mod judge;
-pub mod evidence;
-pub mod rank;
-pub mod decide;
-mod doubt;
+mod verify;
 pub mod fusion;
 pub mod single;
 pub mod embed;
 pub mod given;
-pub mod settle;
-pub mod error;
+pub mod learn;
 pub mod clock;
 pub mod metrics;
-#[cfg(test)]
-mod fixtures;
 
 use std::{
     collections::BTreeSet,
@@ -39,21 +30,25 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{
-    ask::{
-        Ask, Candidate, CastBallot, Mode, News, Outcome, Progress, Ranking, RoundId, Target,
-        Timings,
-    },
-    reputation::{KindPosterior, Standing, routing::Features},
-    swarm::{MemberView, Swarm},
-};
-use agree::Agreement;
+use crate::round::learn::Settled;
+pub use crate::round::learn::Settling;
+use crate::swarm::Swarm;
 use clock::Clock;
-pub use error::RoundError;
 pub use metrics::Metrics;
-pub use settings::Config;
-use settle::Settled;
-pub use settle::Settling;
+pub use shoal_consensus::RoundError;
+pub use shoal_consensus::RoundSettings;
+use shoal_consensus::{
+    Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
+    ask::Target,
+    outcome::{Progress, Ranking, RoundId, RoundUpdate, Timings},
+    reputation::{KindPosterior, Standing, routing::Features},
+};
+use shoal_consensus::{
+    agree::{self, Agreement},
+    ask::question,
+    decide, evidence, select,
+    tally::rank_all,
+};
 
 /// How often a round that waits for members looks again: nobody notices a fiftieth of a second.
 const LOOK: Duration = Duration::from_millis(20);
@@ -66,7 +61,7 @@ pub struct Rounds(Arc<Shared>);
 struct Shared {
     swarm: Swarm,
     /// Of each mode, in the order of [`Mode::ALL`].
-    configs: [Config; 3],
+    configs: [RoundSettings; 3],
     metrics: Metrics,
     /// Draws rounds' names and seeds.
     rng: Mutex<ChaCha8Rng>,
@@ -76,8 +71,13 @@ struct Shared {
 impl Rounds {
     /// Rounds, and what learns from them: [`Settling::run`] must be awaited beside them. `seed`
     /// must be secret and fresh outside of simulations: a round's name is the key to its transcript.
-    pub fn new(swarm: Swarm, config: Config, metrics: Metrics, seed: [u8; 32]) -> (Self, Settling) {
-        let (settled, waiting) = mpsc::channel(settle::WAITING_MAX);
+    pub fn new(
+        swarm: Swarm,
+        config: RoundSettings,
+        metrics: Metrics,
+        seed: [u8; 32],
+    ) -> (Self, Settling) {
+        let (settled, waiting) = mpsc::channel(learn::WAITING_MAX);
         let mut rng = ChaCha8Rng::from_seed(seed);
         let audits = ChaCha8Rng::from_seed(rng.random());
         let settling = Settling::new(swarm.clone(), config.clone(), waiting, audits);
@@ -98,7 +98,7 @@ impl Rounds {
     pub async fn answer(
         &self,
         ask: &Ask,
-        news: &mpsc::Sender<News>,
+        news: &mpsc::Sender<RoundUpdate>,
     ) -> Result<Outcome, RoundError> {
         let counted = self.0.metrics.begin();
         let answered = match &ask.target {
@@ -110,7 +110,11 @@ impl Rounds {
     }
 
     /// One round: the swarm writes candidates, judges them, and the best wins.
-    async fn run(&self, ask: &Ask, news: &mpsc::Sender<News>) -> Result<Outcome, RoundError> {
+    async fn run(
+        &self,
+        ask: &Ask,
+        news: &mpsc::Sender<RoundUpdate>,
+    ) -> Result<Outcome, RoundError> {
         let mut round = self.begin(ask, news);
         let panel = round.select().await?;
         let selected = round.clock.elapsed();
@@ -126,7 +130,7 @@ impl Rounds {
         let judged = round.clock.elapsed();
         let (ranking, audited) = match agreement {
             Agreement::Ends(_) => (round.rank(&candidates, &ballots), BTreeSet::new()),
-            _ => doubt::settled(&mut round, &candidates, &ballots).await,
+            _ => verify::settled(&mut round, &candidates, &ballots).await,
         };
         let (winner, decided) =
             decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
@@ -156,7 +160,7 @@ impl Rounds {
         Ok(outcome)
     }
 
-    fn begin<'a>(&'a self, ask: &'a Ask, news: &'a mpsc::Sender<News>) -> Round<'a> {
+    fn begin<'a>(&'a self, ask: &'a Ask, news: &'a mpsc::Sender<RoundUpdate>) -> Round<'a> {
         let (name, seed) = {
             let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
             (rng.random::<[u8; 16]>(), rng.random())
@@ -175,7 +179,7 @@ impl Rounds {
             news,
             swarm: &self.0.swarm,
             members: self.0.swarm.members(),
-            kind: standing.kind_of(evidence::question(&ask.messages)),
+            kind: standing.kind_of(question(&ask.messages)),
             standing,
             clock: Clock::start(ask.effort.deadline, config),
             config,
@@ -186,7 +190,7 @@ impl Rounds {
     /// What is learned from a round must never hold one up: when too many wait, it is not learned.
     fn settle_later(&self, outcome: &Outcome, round: &Round<'_>, audited: BTreeSet<NodeId>) {
         let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
-        let (kind, asked) = (round.kind.clone(), Features::of(evidence::question(&messages)));
+        let (kind, asked) = (round.kind.clone(), Features::of(question(&messages)));
         let plain = round.ask.is_plain();
         let mut outcome = outcome.clone();
         // Many times the texts' own size, and nothing is learned from them.
@@ -203,13 +207,13 @@ pub(crate) struct Round<'a> {
     id: RoundId,
     seed: u64,
     ask: &'a Ask,
-    news: &'a mpsc::Sender<News>,
+    news: &'a mpsc::Sender<RoundUpdate>,
     swarm: &'a Swarm,
     members: Arc<[MemberView]>,
     standing: Standing,
     kind: KindPosterior,
     clock: Clock,
-    config: &'a Config,
+    config: &'a RoundSettings,
     metrics: &'a Metrics,
 }
 
@@ -265,7 +269,7 @@ impl Round<'_> {
 
     /// Says how far the round is, if somebody listens who is not busy.
     fn tell(&self, progress: Progress) {
-        let _ = self.news.try_send(News::Progress(progress));
+        let _ = self.news.try_send(RoundUpdate::Progress(progress));
     }
 
     fn member(&self, id: NodeId) -> Option<&MemberView> {
@@ -281,16 +285,4 @@ impl Round<'_> {
     fn model(&self, id: NodeId) -> String {
         self.member(id).map_or_else(String::new, |member| member.model.name.clone())
     }
-}
-
-pub(crate) fn rank_all(
-    candidates: &[Candidate],
-    ballots: &[CastBallot],
-    kind: &KindPosterior,
-    standing: &Standing,
-    config: &Config,
-) -> Ranking {
-    let parts = evidence::for_pools(candidates, ballots, kind, standing, &config.evidence);
-    let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
-    rank::rank(&mu, candidates, ballots, &standing.on(kind), &config.rank)
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use shoal_proto::NodeId;
 
-use crate::reputation::Record;
+use shoal_consensus::reputation::Record;
 
 pub use book::Book;
 pub use memory::Memory;

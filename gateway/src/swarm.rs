@@ -21,18 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 pub use admit::NotAdmitted;
 pub use metrics::Metrics;
-pub use roster::{MemberView, Presence, Speed, State};
+pub use roster::{Presence, Speed, State};
 pub use session::Leave;
 pub use settings::{Audit, Config, Exam, Secret};
 pub use work::{WorkError, Writing, Written};
 
-use crate::{
-    reputation::{Claims, Features, KindPosterior, Standing},
-    store::Book,
-};
+use crate::store::Book;
 use audit::Auditors;
 use gold::Gold;
 use roster::{Roster, Seat};
+use shoal_consensus::MemberView;
+use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
 
 /// Who is here, and the way to ask them. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -6,21 +6,25 @@ use std::{
 };
 
 use prometheus::Registry;
-use shoal_gateway::{
-    ask::{Ask, Effort, Limits, Mode, News, Outcome, Target},
+use shoal_consensus::{
+    Ask, MemberView, Mode, Outcome, RoundError, RoundSettings,
+    ask::{Effort, Limits, Target},
+    outcome::RoundUpdate,
     reputation,
-    round::{self, RoundError, Rounds},
+};
+use shoal_gateway::{
+    round::Rounds,
     store::{Book, Memory},
-    swarm::{self, MemberView, Secret, Swarm},
+    swarm::{self, Secret, Swarm},
 };
 use shoal_link::{
     Link, LinkError,
     pipe::{self, Delay, PipeLink},
 };
 use shoal_node::{
-    link::{self, Dial, Member},
     metrics as node_metrics,
-    serve::Desk,
+    serve::WorkQueue,
+    session::{self, Dial, Member},
 };
 use shoal_proto::{
     Identity, NodeId,
@@ -56,7 +60,7 @@ pub struct Builder {
     seed: u64,
     characters: Vec<Character>,
     swarm: swarm::Config,
-    round: round::Config,
+    round: RoundSettings,
     reputation: reputation::Settings,
     effort: Effort,
     audited: bool,
@@ -100,7 +104,7 @@ impl Builder {
 
     /// Changes how rounds are run.
     #[must_use]
-    pub fn round(mut self, change: impl FnOnce(&mut round::Config)) -> Self {
+    pub fn round(mut self, change: impl FnOnce(&mut RoundSettings)) -> Self {
         change(&mut self.round);
         self
     }
@@ -182,7 +186,7 @@ impl Sim {
             seed,
             characters: Vec::new(),
             swarm,
-            round: round::Config::default(),
+            round: RoundSettings::default(),
             reputation: reputation::Settings::default(),
             effort: Effort {
                 deadline: Duration::from_secs(30),
@@ -204,7 +208,7 @@ impl Sim {
         let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
         let metrics = swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
-        let metrics = round::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
         secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
         let (rounds, settling) = Rounds::new(swarm.clone(), round, metrics, secret);
@@ -216,13 +220,12 @@ impl Sim {
         tasks.spawn(async move { match book.keep().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
-            let who =
-                Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
+            let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };
             start_node(who, character, engine, gateway, door.clone(), &mut tasks);
         }
         let start = |(number, character): (usize, Character)| {
             let engine = Scripted::new(number, character.clone(), world.clone(), witness.clone());
-            let who = Who { key: number as u64, audit: None };
+            let who = Who { key: number as u64, audit: shoal_proto::Secret::default() };
             start_node(who, &character, engine, gateway, door.clone(), &mut tasks)
         };
         let nodes = characters.into_iter().enumerate().map(start).collect();
@@ -253,7 +256,7 @@ impl Sim {
         &self,
         target: Target,
         question: &str,
-        pieces: Option<mpsc::Sender<News>>,
+        pieces: Option<mpsc::Sender<RoundUpdate>>,
     ) -> Result<Outcome, RoundError> {
         let messages = vec![ChatMessage::new("user", question)];
         let ask = Ask::plain(target, messages, Sampling::default(), self.effort);
@@ -266,8 +269,8 @@ impl Sim {
     pub fn is_right(&self, question: &str, outcome: &Outcome) -> bool {
         let truth = format!("Answer: {}", self.world.truth(question).answer);
         outcome.winner().is_some_and(|winner| {
-            let said = shoal_gateway::round::agree::final_answer(&winner.text);
-            said == shoal_gateway::round::agree::final_answer(&truth)
+            let said = shoal_consensus::agree::final_answer(&winner.text);
+            said == shoal_consensus::agree::final_answer(&truth)
         })
     }
 
@@ -387,7 +390,7 @@ async fn receive(swarm: Swarm, mut dialled: mpsc::Receiver<Arc<PipeLink>>) {
 /// A key, by its number, and whether it is an auditor's.
 struct Who {
     key: u64,
-    audit: Option<link::Secret>,
+    audit: shoal_proto::Secret,
 }
 
 fn start_node(
@@ -419,11 +422,11 @@ fn start_node(
     let slots = character.slots;
     tasks.spawn(async move {
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
-        let desk = Arc::new(Desk::new(Arc::new(engine), slots, metrics));
+        let queue = Arc::new(WorkQueue::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
-        let member = Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
+        let member = Member { identity, operator, queue, drain: Duration::from_secs(10), audit };
         // A fatal end shows as a member that is missing.
-        let _ = link::live(&*dial, &member, &told).await;
+        let _ = session::keep_linked(&*dial, &member, &told).await;
     });
     Node { id, link, stop }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, future::join_all, stream};
-use shoal_gateway::round::agree;
+use shoal_consensus::agree;
 use shoal_proto::{
     generate::{ChatMessage, Generate, Sampling},
     judge::{Ballot, Judge, Kind, Pair},

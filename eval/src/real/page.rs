@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use shoal_gateway::replay::Settings;
+use shoal_consensus::replay::Settings;
 
 use super::{
     inject::{Attack, AttackOutcome},

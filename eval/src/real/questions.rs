@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
-use shoal_gateway::round::agree;
+use shoal_consensus::agree;
 
 use super::sandbox::Program;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use shoal_gateway::{
-    ask::Decided,
+use shoal_consensus::{
+    outcome::Decided,
     replay::{self, Memory, Replay, Settings},
 };
 

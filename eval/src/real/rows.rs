@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use shoal_gateway::{replay::Settings, round::agree};
+use shoal_consensus::{agree, replay::Settings};
 
 use super::{
     nodes::JUDGE,

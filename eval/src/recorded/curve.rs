@@ -6,7 +6,7 @@ use anyhow::Result;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_gateway::replay::{self, Gold, Plan, Settings};
+use shoal_consensus::replay::{self, Gold, Plan, Settings};
 
 use super::{
     adversary::Adversary,

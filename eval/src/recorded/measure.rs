@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
-use shoal_gateway::replay::{self, Gold, Plan, Round, Settings, interval};
+use shoal_consensus::replay::{self, Gold, Plan, Round, Settings, interval};
 
 use super::{
     Row,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use shoal_gateway::replay::Estimate;
+use shoal_consensus::replay::Estimate;
 
 use super::{
     Results, Row,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shoal_gateway::{
-    ask::Verdicts,
+use shoal_consensus::{
+    Verdicts,
     replay::{self, LineError},
 };
 use shoal_proto::NodeId;

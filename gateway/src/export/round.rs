@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use shoal_proto::generate::ChatMessage;
 
-use crate::ask::Outcome;
+use shoal_consensus::Outcome;
 
 /// What is kept of a finished round: the conversation and what was answered, but not by whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl KeptRound {
             return None;
         }
         let ranking = &outcome.ranking;
-        let candidate = |(index, one): (usize, &crate::ask::Candidate)| KeptCandidate {
+        let candidate = |(index, one): (usize, &shoal_consensus::Candidate)| KeptCandidate {
             text: one.shown(),
             model: one.model.clone(),
             pool: one.pool,

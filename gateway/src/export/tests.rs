@@ -1,7 +1,7 @@
 //! What is agreed is kept, and a store that fails or a queue that is full costs no answer.
 
 use super::*;
-use crate::ask::Limits;
+use shoal_consensus::ask::Limits;
 
 async fn store(folder: &tempfile::TempDir) -> Sqlite {
     Sqlite::open(&folder.path().join("s"), 0).await.expect("a new file")
@@ -42,7 +42,7 @@ async fn what_waits_when_the_gateway_ends_is_written() {
         keeper(&config, store(&folder).await, &Registry::new()).expect("free names");
     let queue = keeper.queue.clone().expect("agreed");
     for n in 0..3 {
-        let round = StoredRound { ended_seconds: now_seconds(), body: n.to_string() };
+        let round = StoredRound { ended_seconds: unix_now(), body: n.to_string() };
         queue.try_send(round).expect("room");
     }
     keeping.finish().await;

@@ -9,13 +9,17 @@ use actix_web::{
 use super::{
     App,
     error::ApiError,
-    id,
-    openai::{Choice, Completion, Head, Manner, Usage, fingerprint},
     opening,
     running::{Running, Said},
     sse,
 };
-use crate::ask::{ChatRequest, Outcome};
+use crate::time::unix_now;
+use shoal_api::chat::ChatRequest;
+use shoal_api::{
+    chat::wire::{Choice, Completion, Head, Manner, Usage, fingerprint},
+    id,
+};
+use shoal_consensus::Outcome;
 
 /// Names the round in `GET /v1/rounds/{id}`.
 pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
@@ -31,7 +35,7 @@ pub(super) async fn create(
     let manner = Manner::of(&asked);
     let running = Running::start(&app, asked.ask, asked.progress && asked.stream);
     let object = if asked.stream { "chat.completion.chunk" } else { "chat.completion" };
-    let head = Head::new(format!("chatcmpl-{}", id::hex()), object, asked.model);
+    let head = Head::new(format!("chatcmpl-{}", id::hex()), object, asked.model, unix_now());
     let patience = app.config.keep_alive();
     let include_usage = asked.include_usage;
     let telling = sse::Telling { head, manner, include_usage, patience, meter, kept: app, agreed };

@@ -1,7 +1,5 @@
 //! `POST /v1/completions`: the older door.
 
-mod wire;
-
 use std::borrow::Cow;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,14 +9,18 @@ use shoal_proto::generate::Finish;
 use super::{
     App, chat,
     error::ApiError,
-    id,
-    openai::{Usage, unix_now},
     opening,
     running::Running,
     told::{self, Events, Tell, Telling},
 };
-use crate::ask::{Candidate, CompletionRequest, Outcome, completions::NAMES};
-use wire::{Choice, Completion, Head};
+use crate::time::unix_now;
+use shoal_api::completions::wire::{Choice, Completion, Head, rest};
+use shoal_api::completions::{CompletionRequest, NAMES};
+use shoal_api::{
+    chat::wire::{Usage, fingerprint as openai_fingerprint},
+    id,
+};
+use shoal_consensus::{Candidate, Outcome};
 
 /// Prompts of one request that are asked at a time: others want to be served meanwhile.
 const PROMPTS_AT_A_TIME: usize = 4;
@@ -60,7 +62,7 @@ async fn whole(
         usage.add(&over(&chosen));
         for (choice, candidate) in chosen.iter().enumerate() {
             if fingerprint.is_empty() {
-                fingerprint = super::openai::fingerprint(&candidate.model);
+                fingerprint = openai_fingerprint(&candidate.model);
             }
             let echoed = if asked.echo { prompt.text.as_str() } else { "" };
             let logprobs = asked.logprobs.is_some();
@@ -130,7 +132,7 @@ struct Teller {
 impl Teller {
     fn new(head: Head, asked: CompletionRequest) -> Self {
         let told = vec![0; asked.chat.ask.choices];
-        let fingerprint = super::openai::fingerprint(&head.model);
+        let fingerprint = openai_fingerprint(&head.model);
         Self { head, asked, answered: 0, told, usage: Usage::default(), fingerprint }
     }
 
@@ -170,12 +172,12 @@ impl Tell for Teller {
 
     fn ends(&mut self, outcome: &Outcome, last: bool, events: &mut Events) -> Option<Usage> {
         let chosen = chosen(&self.asked, outcome);
-        self.fingerprint = super::openai::fingerprint(&chosen.first()?.model);
+        self.fingerprint = openai_fingerprint(&chosen.first()?.model);
         for (choice, candidate) in chosen.iter().enumerate() {
             self.open(choice, events);
             let told = self.told.get(choice).copied().unwrap_or(0);
             let logprobs = self.asked.logprobs.is_some();
-            for (text, tokens) in wire::rest(candidate, told, logprobs) {
+            for (text, tokens) in rest(candidate, told, logprobs) {
                 self.chunk(Choice::piece(self.index(choice), text, tokens), events);
             }
             self.chunk(Choice::end(self.index(choice), candidate), events);

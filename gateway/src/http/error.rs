@@ -12,10 +12,8 @@ use actix_web::{
 use serde::Serialize;
 
 use super::rate::go;
-use crate::{
-    ask::{AskError, door::Names},
-    round::RoundError,
-};
+use shoal_api::{AskError, Names};
+use shoal_consensus::RoundError;
 
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]

@@ -2,21 +2,20 @@
 
 mod refusal;
 mod teller;
-mod wire;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{
     App, chat,
     error::ApiError,
-    openai::Usage,
     opening,
     told::{self, Telling},
 };
-use crate::ask::{MessageRequest, anthropic::NAMES};
 use refusal::Refusal;
+use shoal_api::anthropic::wire::Message;
+use shoal_api::anthropic::{MessageRequest, NAMES};
+use shoal_api::chat::wire::Usage;
 use teller::Teller;
-use wire::Message;
 
 pub(super) async fn create(
     app: web::Data<App>,

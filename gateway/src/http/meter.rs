@@ -10,8 +10,9 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Place, error::ApiError, openai::Usage};
-use crate::ask::Mode;
+use super::{admission::Place, error::ApiError};
+use shoal_api::chat::wire::Usage;
+use shoal_consensus::Mode;
 
 /// From a fast single answer to the longest deadline: a swarm's first token comes after judging.
 const SECONDS: [f64; 20] = [

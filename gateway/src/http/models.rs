@@ -4,12 +4,9 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
 
-use super::{
-    App,
-    error::ApiError,
-    openai::{List, Model},
-};
-use crate::ask::Mode;
+use super::{App, error::ApiError};
+use shoal_api::models::{List, Model};
+use shoal_consensus::Mode;
 
 pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     let members = app.models().into_iter().map(|(name, tags)| member(&app, name, tags));

@@ -12,16 +12,12 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
-use super::{
-    App,
-    error::ApiError,
-    openai::{List, unix_now},
-};
-use crate::{
-    reputation::Standing,
-    swarm::{Presence, State},
-};
+use super::{App, error::ApiError};
+use crate::swarm::{Presence, State};
+use crate::time::unix_now;
 use evidence::Evidence;
+use shoal_api::models::List;
+use shoal_consensus::reputation::Standing;
 
 /// Digits of an id at least: fewer would soon fit somebody else as well.
 const DIGITS_MIN: usize = 4;

@@ -4,7 +4,10 @@
 use actix_web::{HttpMessage as _, HttpRequest, web};
 
 use super::{App, body, callers::Caller, error::ApiError, meter::Meter};
-use crate::ask::{ChatRequest, CompletionRequest, EmbedRequest, MessageRequest, RankRequest};
+use shoal_api::{
+    anthropic::MessageRequest, chat::ChatRequest, completions::CompletionRequest,
+    embeddings::EmbedRequest, rank::RankRequest,
+};
 
 /// A request at one of the doors, checked.
 pub(super) trait Asked: Sized {

@@ -15,7 +15,8 @@ use actix_web::{
     web,
 };
 
-use super::{App, error::ApiError, id, messages};
+use super::{App, error::ApiError, messages};
+use shoal_api::id;
 
 /// Names a request in the answer's header and in the log, so that a user can point at one.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,6 +1,5 @@
 //! `/v1/responses`: made, followed, fetched, cancelled and forgotten.
 
-mod wire;
 mod teller;
 pub(super) mod store;
 mod background;
@@ -12,14 +11,17 @@ use serde_json::{Value, json};
 use super::{
     App, chat,
     error::ApiError,
-    openai::unix_now,
     opening::{self, Asked},
     told::{self, Events, Tell, Telling},
 };
-use crate::ask::{ChatRequest, ResponseRequest, responses::NAMES};
+use crate::time::unix_now;
+use shoal_api::responses::wire::Response;
+use shoal_api::{
+    chat::ChatRequest,
+    responses::{NAMES, ResponseRequest},
+};
 use store::Kept;
 use teller::Teller;
-use wire::Response;
 
 pub(super) async fn create(
     app: web::Data<App>,

@@ -9,17 +9,14 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{App, error::ApiError};
-use crate::{
-    ask::{Ask, News, Outcome},
-    round::RoundError,
-};
+use shoal_consensus::{Ask, Outcome, RoundError, outcome::RoundUpdate};
 
 /// Pieces that may wait for a slow client before its writer is slowed down.
 const NEWS_WAITING: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Running {
-    news: mpsc::Receiver<News>,
+    news: mpsc::Receiver<RoundUpdate>,
     /// Somebody wants to know how far the round is.
     progress: bool,
     outcome: AbortOnDropHandle<Result<Outcome, RoundError>>,
@@ -29,7 +26,7 @@ pub(super) struct Running {
 #[derive(Debug)]
 pub(super) enum Said {
     /// What is known before the end.
-    News(News),
+    RoundUpdate(RoundUpdate),
     /// Nothing for as long as one waited.
     Nothing,
     /// The end; nothing follows.
@@ -83,8 +80,8 @@ impl Running {
     /// May be dropped at any time: nothing of what was said is lost.
     async fn say(&mut self) -> Said {
         while let Some(news) = self.news.recv().await {
-            if self.progress || !matches!(news, News::Progress(_)) {
-                return Said::News(news);
+            if self.progress || !matches!(news, RoundUpdate::Progress(_)) {
+                return Said::RoundUpdate(news);
             }
         }
         // All news are told, so the outcome is near.

@@ -13,27 +13,21 @@ use serde::Serialize;
 use super::{
     error::ApiError,
     meter::Meter,
-    openai::{
-        CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, Manner, Usage,
-        fingerprint, logprob_pieces,
-    },
     running::{Running, Said},
 };
-use crate::{
-    ask::{Candidate, News, Outcome, Progress},
-    export::Agreed,
+use crate::export::Agreed;
+use shoal_api::chat::wire::{
+    CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, Manner, Usage,
+    fingerprint, logprob_pieces,
+};
+use shoal_api::text::pieces;
+use shoal_consensus::{
+    Candidate, Outcome,
+    outcome::{Progress, RoundUpdate},
 };
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
-
-/// Most characters of a finished text in one event: about what a model makes at a time, so that
-/// apps show it growing.
-const PIECE_CHARS: usize = 24;
-
-/// Events of one finished text, about: a very long one comes in longer pieces, or the events that
-/// wait would take many times its memory.
-const PIECES: usize = 512;
 
 /// What a streamed answer is told with.
 #[derive(Debug)]
@@ -111,14 +105,14 @@ impl Teller {
         };
         match said {
             Said::Nothing => self.queue.push_back(KEEP_ALIVE),
-            Said::News(News::Piece { choice, text }) => {
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 let backend = backend();
                 if let Some(told) = self.told.get_mut(choice) {
                     told.bytes += text.len();
                 }
                 self.piece(choice, &text, None, &backend);
             }
-            Said::News(News::Progress(progress)) => {
+            Said::RoundUpdate(RoundUpdate::Progress(progress)) => {
                 let backend = backend();
                 self.open(0, &backend);
                 let text = words(progress);
@@ -283,49 +277,5 @@ fn event(body: &impl Serialize) -> Bytes {
         Ok(json) => Bytes::from(format!("data: {json}\n\n")),
         // Our own structs have string keys only, so this cannot be; an empty comment harms nobody.
         Err(_) => KEEP_ALIVE,
-    }
-}
-
-/// Cuts a finished text into pieces of at most [`PIECE_CHARS`] characters, more where that would
-/// be very many, that end after a space where there is one. Joined, they are the text.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let chars = PIECE_CHARS.max(text.len() / PIECES);
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let window = rest.char_indices().nth(chars).map_or(rest.len(), |(at, _)| at);
-        let (window_text, _) = rest.split_at(window);
-        let end = if window == rest.len() {
-            window
-        } else {
-            window_text.rfind(' ').map_or(window, |space| space + 1)
-        };
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        Some(piece)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn pieces_of_a_text_are_the_text_and_never_empty(text in "(\\PC| ){0,200}") {
-            let cut = pieces(&text).collect::<Vec<_>>();
-            prop_assert_eq!(cut.concat(), text.as_str());
-            prop_assert!(cut.iter().all(|piece| !piece.is_empty() && piece.chars().count() <= PIECE_CHARS));
-        }
-    }
-
-    #[test]
-    fn pieces_end_between_words() {
-        let cut = pieces("The sum of the two numbers is 432.").collect::<Vec<_>>();
-        assert_eq!(cut, ["The sum of the two ", "numbers is 432."]);
     }
 }

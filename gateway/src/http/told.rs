@@ -12,13 +12,12 @@ use super::{
     App, chat,
     error::ApiError,
     meter::Meter,
-    openai::Usage,
     running::{Running, Said},
 };
-use crate::{
-    ask::{Ask, News, Outcome, door::Names},
-    export::Agreed,
-};
+use crate::export::Agreed;
+use shoal_api::Names;
+use shoal_api::chat::wire::Usage;
+use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
 
 /// How one endpoint tells answers as events.
 pub(super) trait Tell: 'static {
@@ -188,13 +187,13 @@ impl<T: Tell> Told<T> {
     fn hear(&mut self, said: Said) {
         match said {
             Said::Nothing => self.teller.waits(&mut self.events),
-            Said::News(News::Piece { choice, text }) => {
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 if let Some(telling) = &mut self.telling {
                     telling.meter.piece();
                 }
                 self.teller.piece(choice, &text, &mut self.events);
             }
-            Said::News(News::Progress(_)) => {}
+            Said::RoundUpdate(RoundUpdate::Progress(_)) => {}
             Said::End(Ok(outcome)) => self.end(&outcome),
             Said::End(Err(error)) => {
                 let names = self.telling.as_ref().map_or(&[][..], |telling| telling.names);

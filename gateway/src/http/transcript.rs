@@ -3,14 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
-use super::openai::{ToolCall, finish_reason, unix_now};
-use crate::ask::{Candidate, CastBallot, Outcome, Verdicts};
+use crate::time::unix_now;
+use shoal_api::transcript::transcript;
+use shoal_consensus::Outcome;
 
 /// The newest transcripts, as they are sent, within a budget of bytes.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl Transcripts {
 
     /// Keeps a finished round under its id, and forgets the oldest beyond the budget.
     pub(super) fn keep(&self, model: &str, outcome: &Outcome) {
-        let body = Bytes::from(transcript(model, outcome).to_string());
+        let body = Bytes::from(transcript(model, outcome, unix_now()).to_string());
         let mut kept = self.kept();
         kept.bytes += body.len();
         kept.rounds.push_back((outcome.round.0.clone(), body));
@@ -53,130 +52,4 @@ impl Transcripts {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn transcript(model: &str, outcome: &Outcome) -> Value {
-    let candidates = outcome.candidates.iter().enumerate();
-    let ranking = &outcome.ranking;
-    let timings = &outcome.timings;
-    json!({
-        "id": outcome.round,
-        "object": "round",
-        "created": unix_now(),
-        "model": model,
-        "decided": outcome.decided,
-        "winner": outcome.winner,
-        "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
-        "candidates": candidates.map(|(index, one)| candidate(outcome, index, one)).collect::<Vec<_>>(),
-        "fused": outcome.fused.as_ref().map(fused),
-        "ballots": outcome.ballots.iter().map(ballot).collect::<Vec<_>>(),
-        "ranking": {
-            "order": ranking.order,
-            "connected": ranking.connected,
-            "cyclic": ranking.cyclic,
-            "margin": ranking.margin,
-        },
-        "timings_ms": {
-            "select": ms(timings.select),
-            "generate": ms(timings.generate),
-            "judge": ms(timings.judge),
-            "rank": ms(timings.rank),
-            "fuse": ms(timings.fuse),
-            "total": ms(timings.total),
-        },
-        "tokens": tokens(outcome),
-    })
-}
-
-fn writer(candidate: &Candidate) -> Value {
-    json!({ "node": candidate.writer.to_string(), "model": candidate.model })
-}
-
-fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
-    json!({
-        "index": index,
-        "writer": candidate.writer.to_string(),
-        "model": candidate.model,
-        "text": candidate.text,
-        "tool_calls": candidate.tool_calls.iter().map(ToolCall::of).collect::<Vec<_>>(),
-        "finish_reason": finish_reason(candidate.finish),
-        "prompt_tokens": candidate.prompt_tokens,
-        "completion_tokens": candidate.completion_tokens,
-        "logprob": candidate.logprob,
-        "first_piece_ms": ms(candidate.first_piece),
-        "took_ms": ms(candidate.took),
-        "pool": candidate.pool,
-        "strength": outcome.ranking.strengths.get(index),
-        "p_best": outcome.ranking.p_best.get(index),
-    })
-}
-
-/// The answer that was written from the candidates, in the place of the winner's.
-fn fused(fused: &Candidate) -> Value {
-    json!({
-        "writer": fused.writer.to_string(),
-        "model": fused.model,
-        "text": fused.text,
-        "finish_reason": finish_reason(fused.finish),
-        "prompt_tokens": fused.prompt_tokens,
-        "completion_tokens": fused.completion_tokens,
-        "took_ms": ms(fused.took),
-        "pool": fused.pool,
-    })
-}
-
-pub(super) fn ballot(ballot: &CastBallot) -> Value {
-    let mut shown = json!({
-        "judge": ballot.judge.to_string(),
-        "model": ballot.model,
-        "prompt_tokens": ballot.prompt_tokens,
-        "took_ms": ms(ballot.took),
-    });
-    let (name, verdicts) = match &ballot.verdicts {
-        Verdicts::Scores(scores) => (
-            "scores",
-            scores
-                .iter()
-                .map(|score| {
-                    json!({
-                        "candidate": score.candidate,
-                        "logprob": score.logprob,
-                        "tokens": score.tokens,
-                    })
-                })
-                .collect::<Vec<_>>(),
-        ),
-        Verdicts::Pairs(pairs) => (
-            "pairs",
-            pairs
-                .iter()
-                .map(|pair| json!({ "a": pair.a, "b": pair.b, "p": pair.p, "flipped": pair.flipped }))
-                .collect(),
-        ),
-    };
-    if let Some(shown) = shown.as_object_mut() {
-        if ballot.reasoned {
-            shown.insert("reasoned".into(), true.into());
-        }
-        shown.insert(name.into(), verdicts.into());
-    }
-    shown
-}
-
-/// What the whole swarm spent, the losers and the judges included.
-fn tokens(outcome: &Outcome) -> Value {
-    let sum = |of: fn(&Candidate) -> u32| -> u64 {
-        outcome.candidates.iter().chain(&outcome.fused).map(|one| u64::from(of(one))).sum()
-    };
-    let judged: u64 = outcome.ballots.iter().map(|ballot| u64::from(ballot.prompt_tokens)).sum();
-    json!({
-        "prompt": sum(|candidate| candidate.prompt_tokens),
-        "completion": sum(|candidate| candidate.completion_tokens),
-        "judging": judged,
-    })
-}
-
-/// Milliseconds to three places.
-fn ms(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Config;
+use shoal_consensus::RoundSettings;
 
 /// Left at the end for ranking and sending.
 const REST: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn start(whole: Duration, config: &Config) -> Self {
+    pub(crate) fn start(whole: Duration, config: &RoundSettings) -> Self {
         let started = Instant::now();
         let share = config.generate.share_of_deadline.clamp(0.0, 1.0);
         Self {

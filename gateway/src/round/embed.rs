@@ -7,10 +7,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use shoal_proto::{NodeId, embed::Embed, generate::Fault};
 use tokio::time::Instant;
 
-use super::{RoundError, Rounds};
-use crate::{
-    ask::{EmbedAsk, Target},
-    swarm::{MemberView, WorkError},
+use super::Rounds;
+use crate::swarm::WorkError;
+use shoal_consensus::RoundError;
+use shoal_consensus::{
+    MemberView,
+    ask::Target,
+    embedding::{EmbedAsk, Vectors},
 };
 
 /// Texts of one piece: vectors of 16,000 numbers still fit a frame of the wire.
@@ -22,16 +25,6 @@ const PIECES_AT_A_TIME: usize = 8;
 
 /// What a model without it cannot do.
 const WHAT: &str = "turn texts into vectors";
-
-/// What became of an [`EmbedAsk`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Vectors {
-    /// The model whose space they are of.
-    pub model: String,
-    /// One for each text, in order, of length 1 and all of the same size.
-    pub vectors: Vec<Vec<f32>>,
-    pub prompt_tokens: u32,
-}
 
 impl Rounds {
     /// Turns texts into vectors. Dropping the future stops all work for it.

@@ -14,11 +14,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Round, RoundError, agree, select::Panel, written};
-use crate::{
-    ask::{Candidate, Progress},
-    swarm::{WorkError, Writing, Written},
-};
+use super::{Round, written};
+use crate::swarm::{WorkError, Writing, Written};
+use shoal_consensus::{Candidate, outcome::Progress};
+use shoal_consensus::{RoundError, agree, judging::quorum, select::Panel};
 
 /// All candidates that were finished in time, in the order in which they were, with their pools.
 ///
@@ -256,11 +255,4 @@ async fn next(
         }
     }
     writing.next().await
-}
-
-/// How many of `asked` are enough.
-pub(super) fn quorum(asked: usize, share: f64) -> usize {
-    // A hair less, so that two thirds of three are two.
-    let needed = (asked as f64 * share.clamp(0.0, 1.0) - 1e-9).ceil();
-    (needed as usize).clamp(1, asked.max(1))
 }

@@ -9,10 +9,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    Config, LOOK, Round, RoundError, Rounds, evidence::Certainty, judge, metrics::Metrics, select,
+use super::{LOOK, Round, Rounds, judge, metrics::Metrics};
+use shoal_consensus::{
+    Ask, Candidate, Outcome,
+    ask::Target,
+    outcome::{Decided, Timings},
 };
-use crate::ask::{Ask, Candidate, Decided, Outcome, Target, Timings};
+use shoal_consensus::{RoundError, RoundSettings, evidence::Certainty, select};
 
 /// Writer of what no member wrote: no key has this value.
 const NOBODY: NodeId = NodeId([0; 32]);
@@ -83,7 +86,7 @@ async fn ranked(begun: Round<'_>, texts: Vec<String>) -> Result<Outcome, RoundEr
 }
 
 /// Of a text without a writer nothing speaks but the judges: that it was brought twice does not.
-fn without_writers(config: &Config) -> Config {
+fn without_writers(config: &RoundSettings) -> RoundSettings {
     let mut config = config.clone();
     config.evidence.certainty = Certainty::Off;
     config.evidence.agreement = 0.0;

@@ -6,23 +6,20 @@
 //! pairs of pools that it did not write for, each in both orders. Who does not answer in time is
 //! left out.
 
-pub mod next;
-mod bench;
-mod sheet;
-
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Round, generate::quorum, rank};
-use crate::{
-    ask::{Candidate, CastBallot, Progress, Verdicts},
-    reputation,
-    swarm::WorkError,
+use super::Round;
+use crate::swarm::WorkError;
+use shoal_consensus::judging::JudgeTask;
+use shoal_consensus::judging::pairs::{Beliefs, Voice};
+use shoal_consensus::judging::{Able, JudgeQueue};
+use shoal_consensus::{Candidate, CastBallot, outcome::Progress, reputation};
+use shoal_consensus::{
+    judging::{count, quorum},
+    rank,
 };
-use bench::{Able, Bench};
-use next::{Beliefs, Voice};
-use sheet::Sheet;
 
 /// The ballots that came in time, or before enough was known.
 pub(super) async fn ballots(
@@ -32,7 +29,7 @@ pub(super) async fn ballots(
 ) -> Vec<CastBallot> {
     let able = judges.iter().filter_map(|judge| able(round, *judge));
     let seed = round.seed.wrapping_add(1);
-    let mut bench = Bench::new(candidates, able, &round.config.judge, seed);
+    let mut bench = JudgeQueue::new(candidates, able, &round.config.judge, seed);
     let mut asked = FuturesUnordered::new();
     let mut ballots = Vec::new();
     while Instant::now() < round.clock.end {
@@ -86,8 +83,8 @@ fn next_wave(
     round: &Round<'_>,
     candidates: &[Candidate],
     ballots: &[CastBallot],
-    bench: &mut Bench<'_>,
-) -> Vec<(NodeId, Sheet)> {
+    bench: &mut JudgeQueue<'_>,
+) -> Vec<(NodeId, JudgeTask)> {
     let mu = round.evidence(candidates, ballots);
     let settings = &round.config.rank;
     let comparisons =
@@ -96,7 +93,7 @@ fn next_wave(
 }
 
 /// When a wave that is not complete is followed by the next: at the end, if there is none.
-fn patience(round: &Round<'_>, bench: &Bench<'_>) -> Instant {
+fn patience(round: &Round<'_>, bench: &JudgeQueue<'_>) -> Instant {
     let end = round.clock.end;
     if !bench.has_more() {
         return end;
@@ -110,7 +107,7 @@ fn patience(round: &Round<'_>, bench: &Bench<'_>) -> Instant {
 
 /// How long the rest of a wave may take once one of it has spoken: one that is silent must not
 /// hold up those that wait.
-fn grace(round: &Round<'_>, bench: &Bench<'_>, begun: Instant) -> Instant {
+fn grace(round: &Round<'_>, bench: &JudgeQueue<'_>, begun: Instant) -> Instant {
     if !bench.has_more() {
         return round.clock.end;
     }
@@ -122,30 +119,16 @@ fn is_settled(
     round: &Round<'_>,
     candidates: &[Candidate],
     ballots: &[CastBallot],
-    bench: &Bench<'_>,
+    bench: &JudgeQueue<'_>,
 ) -> bool {
     let enough = quorum(bench.asked(), round.config.judge.quorum);
     ballots.len() >= enough && rank::settled(&round.rank(candidates, ballots), &round.config.rank)
 }
 
-/// Takes in a ballot; one judge's pairs of several waves are one ballot.
-fn count(ballots: &mut Vec<CastBallot>, ballot: CastBallot) {
-    let Some(known) = ballots.iter_mut().find(|known| known.judge == ballot.judge) else {
-        ballots.push(ballot);
-        return;
-    };
-    if let (Verdicts::Pairs(known), Verdicts::Pairs(more)) = (&mut known.verdicts, ballot.verdicts)
-    {
-        known.extend(more);
-    }
-    known.prompt_tokens = known.prompt_tokens.saturating_add(ballot.prompt_tokens);
-    known.took += ballot.took;
-}
-
 async fn cast(
     round: &Round<'_>,
     judge: NodeId,
-    sheet: Sheet,
+    sheet: JudgeTask,
 ) -> (NodeId, Result<CastBallot, WorkError>) {
     let begun = round.clock.elapsed();
     let ask = sheet.ask(round.ask, round.prompt_for(judge));
@@ -163,6 +146,3 @@ async fn cast(
     });
     (judge, cast)
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,11 +11,9 @@ use prometheus::{
     core::Collector,
 };
 
-use super::{RoundError, agree::Agreement};
-use crate::{
-    ask::{Decided, Outcome},
-    swarm::WorkError,
-};
+use crate::swarm::WorkError;
+use shoal_consensus::{Outcome, outcome::Decided};
+use shoal_consensus::{RoundError, agree::Agreement};
 
 /// From a cached answer of a small model to the longest deadline.
 const SECONDS: &[f64] =

@@ -16,10 +16,12 @@ use shoal_proto::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Round, RoundError, generate, written};
-use crate::{
-    ask::{Ask, Candidate, Decided, News, Outcome, Ranking, Timings},
-    swarm::{WorkError, Writing, Written},
+use super::{Round, generate, written};
+use crate::swarm::{WorkError, Writing, Written};
+use shoal_consensus::RoundError;
+use shoal_consensus::{
+    Ask, Candidate, Outcome,
+    outcome::{Decided, Ranking, RoundUpdate, Timings},
 };
 
 /// Times that one answer is asked for when it does not keep to its form.
@@ -156,7 +158,7 @@ async fn listen(
                 if told.live {
                     told.any = true;
                     // Who no longer listens drops this future; until then there is nothing to save.
-                    let news = News::Piece { choice: told.choice, text: piece };
+                    let news = RoundUpdate::Piece { choice: told.choice, text: piece };
                     let _ = round.news.send(news).await;
                 }
             }
@@ -237,7 +239,7 @@ fn failed(round: &Round<'_>, errors: &[WorkError], asked: usize) -> RoundError {
         !errors.is_empty() && errors.iter().all(fault)
     };
     let contexts = round.members.iter().filter(|member| {
-        matches!(&round.ask.target, crate::ask::Target::Model(name) if *name == member.model.name)
+        matches!(&round.ask.target, shoal_consensus::ask::Target::Model(name) if *name == member.model.name)
     });
     match contexts.map(|member| member.model.context).max() {
         Some(context) if all(|fault| *fault == Fault::ContextLength) => {

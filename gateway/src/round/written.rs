@@ -8,10 +8,8 @@ use shoal_proto::{
 };
 
 use super::Round;
-use crate::{
-    ask::{Candidate, form::Misfit},
-    swarm::WorkError,
-};
+use crate::swarm::WorkError;
+use shoal_consensus::{Candidate, constraint::ConstraintViolation};
 
 /// What a writer gets. `turn` counts the times that this round has asked for the same: a seed
 /// gives the same text each time, so that each turn has one of its own, and the first the client's.
@@ -60,8 +58,8 @@ pub(super) fn candidate(
         pool: 0,
     };
     round.ask.form.hold(&mut candidate).map_err(|misfit| match misfit {
-        Misfit::Text => WorkError::Misfit("it does not keep to the response format"),
-        Misfit::Calls => WorkError::Misfit("it does not call functions as asked"),
+        ConstraintViolation::Text => WorkError::Misfit("it does not keep to the response format"),
+        ConstraintViolation::Calls => WorkError::Misfit("it does not call functions as asked"),
     })?;
     name_calls(round, &mut candidate);
     Ok(candidate)

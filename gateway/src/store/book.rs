@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use prometheus::{IntCounterVec, Opts, Registry};
@@ -13,7 +13,8 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Store, Who};
-use crate::reputation::{
+use crate::time::unix_now;
+use shoal_consensus::reputation::{
     Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit,
     history::{learn_and_note, note_change},
 };
@@ -109,7 +110,7 @@ impl Book {
     /// Moves a member's record by what was seen of it. Of those without a page nothing is learned.
     pub fn learn(&self, node: NodeId, observations: &[Observation]) {
         self.change(node, |record, settings| {
-            learn_and_note(record, observations, now_seconds(), settings)
+            learn_and_note(record, observations, unix_now(), settings)
         });
     }
 
@@ -204,7 +205,7 @@ impl Book {
         let mut pages = self.pages();
         if let Some((_, record)) = pages.records.get_mut(&node) {
             let after = change(record, &self.0.settings);
-            *record = note_change(record, after, now_seconds());
+            *record = note_change(record, after, unix_now());
             pages.unsaved.insert(node);
             pages.unfitted = true;
         }
@@ -219,11 +220,6 @@ impl Book {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.0.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Unix time; a clock before 1970 counts as 1970.
-pub fn now_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{Store, StoreError, Who};
-use crate::reputation::Record;
+use shoal_consensus::reputation::Record;
 
 /// Records in a map.
 #[derive(Debug, Default)]

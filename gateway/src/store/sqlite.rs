@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{Store, StoreError, Who};
-use crate::reputation::Record;
+use shoal_consensus::reputation::Record;
 
 /// A record untouched for this long has decayed to the prior many times over.
 const FORGOTTEN_SECONDS: u64 = 180 * 86_400;
@@ -123,7 +123,7 @@ mod tests {
     use shoal_proto::NodeId;
 
     use super::*;
-    use crate::reputation::Beta;
+    use shoal_consensus::reputation::Beta;
 
     fn who(node: u8, digest: &str) -> Who {
         Who { node: NodeId([node; 32]), digest: digest.to_owned() }

@@ -213,7 +213,7 @@ fn check(model: &Model, operator: &str, slots: u32) -> Result<(), &'static str> 
     if !model.name.chars().all(name_letter) {
         return Err("a model's name is made of letters, digits and . _ - /");
     }
-    if crate::ask::Mode::of_model(&model.name).is_some() {
+    if shoal_consensus::Mode::of_model(&model.name).is_some() {
         return Err("this name is the swarm's own");
     }
     if slots == 0 {

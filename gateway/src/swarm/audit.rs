@@ -18,8 +18,8 @@ use super::{
     Audit, Metrics, Swarm,
     roster::{NoPlace, Seat},
 };
-use crate::{
-    ask::{CastBallot, Verdicts},
+use shoal_consensus::{
+    CastBallot, Verdicts,
     reputation::{
         Audited, Way,
         audit::{Auditor, Finding},

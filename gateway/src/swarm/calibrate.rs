@@ -24,10 +24,8 @@ use super::{
     roster::{Membership, Reservation, Seat},
     work,
 };
-use crate::{
-    reputation::{GoldObservation, Kin, Likelihood, Observation, Way, judges},
-    store::Who,
-};
+use crate::store::Who;
+use shoal_consensus::reputation::{GoldObservation, Kin, Likelihood, Observation, Way, judges};
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
 const ANSWER_TOKENS_MAX: u32 = 512;

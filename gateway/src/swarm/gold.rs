@@ -13,7 +13,7 @@ use shoal_syllabus::{self, Family, Question, Split};
 use tokio::sync::{Semaphore, watch};
 
 use super::Exam;
-use crate::reputation::KindId;
+use shoal_consensus::reputation::KindId;
 
 /// Questions of each family that teach what kinds there are; they are asked of nobody.
 const LESSONS: usize = 40;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Value, json};
-use shoal_gateway::ask::known::{self, Treatment};
+use shoal_api::chat::known::{self, Treatment};
 
 use crate::gateway::{Gateway, ask, node};
 use crate::sse::chunks;

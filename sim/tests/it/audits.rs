@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_gateway::{ask::Outcome, reputation::Likelihood};
+use shoal_consensus::{Outcome, reputation::Likelihood};
 use shoal_sim::{Character, Sim};
 
 fn lied(outcome: &Outcome) -> bool {
@@ -118,7 +118,7 @@ async fn one_that_behaves_until_it_is_trusted_is_found_by_hidden_questions_alone
 #[tokio::test(start_paused = true)]
 async fn liars_that_win_against_as_many_others_are_caught_by_it() {
     // By lot nobody is audited any more once it is trusted.
-    let seldom = |reputation: &mut shoal_gateway::reputation::Settings| {
+    let seldom = |reputation: &mut shoal_consensus::reputation::Settings| {
         reputation.audit.probability = 1.0;
         reputation.audit.probability_least = 0.0;
         reputation.audit.halving = 0.001;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use shoal_gateway::{
-    ask::Mode,
+use shoal_consensus::{
+    Mode,
     reputation::{Likelihood, Record, Way},
 };
 use shoal_sim::{Builder, Character, Sim};

@@ -1,12 +1,12 @@
 //! Judges see what they may see, and no more than their verdicts counts.
 
-use shoal_gateway::ask::{Decided, Outcome, Verdicts};
+use shoal_consensus::{Outcome, Verdicts, outcome::Decided};
 use shoal_sim::{Character, Sim};
 
 const QUESTION: &str = "How many gulls are there?";
 
 /// Whatever writers agree on is judged all the same.
-fn always_judged(round: &mut shoal_gateway::round::Config) {
+fn always_judged(round: &mut shoal_consensus::RoundSettings) {
     round.agree.share = 2.0;
     round.rank.tau = 2.0;
 }
@@ -71,7 +71,7 @@ async fn a_judge_that_always_says_first_changes_nothing() {
     for seed in 0..10 {
         let with = round_beside(seed, Character::honest(0.5).preferring_the_first()).await;
         let without = round_beside(seed, Character::honest(0.5).dying_as_a_judge()).await;
-        let first = |ballot: &&shoal_gateway::ask::CastBallot| matches!(&ballot.verdicts, Verdicts::Pairs(pairs) if pairs.iter().all(|pair| pair.p == 0.5));
+        let first = |ballot: &&shoal_consensus::CastBallot| matches!(&ballot.verdicts, Verdicts::Pairs(pairs) if pairs.iter().all(|pair| pair.p == 0.5));
         heard += with.ballots.iter().filter(first).count();
         let text = |outcome: &Outcome| outcome.winner().map(|winner| winner.text.clone());
         assert_eq!(text(&with), text(&without), "seed {seed}");

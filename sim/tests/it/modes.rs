@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use shoal_gateway::ask::{Decided, Mode};
+use shoal_consensus::{Mode, outcome::Decided};
 use shoal_sim::{Character, Sim};
 
 const QUESTION: &str = "How many lanterns are there?";
 
 /// Whatever writers agree on is judged all the same.
-fn never_agreed(round: &mut shoal_gateway::round::Config) {
+fn never_agreed(round: &mut shoal_consensus::RoundSettings) {
     round.agree.share = 2.0;
     round.fast.agree_share = 2.0;
 }
@@ -32,7 +32,7 @@ async fn judges_that_are_not_needed_are_not_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_contested_round_asks_one_wave_after_the_other() {
-    let contested = |round: &mut shoal_gateway::round::Config| {
+    let contested = |round: &mut shoal_consensus::RoundSettings| {
         never_agreed(round);
         round.rank.tau = 2.0;
     };
@@ -74,7 +74,7 @@ async fn pairs_come_in_several_waves_and_are_one_ballot() {
         .await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
     let [ballot] = outcome.ballots.as_slice() else { panic!("{:?}", outcome.ballots) };
-    let shoal_gateway::ask::Verdicts::Pairs(pairs) = &ballot.verdicts else { panic!("pairs") };
+    let shoal_consensus::Verdicts::Pairs(pairs) = &ballot.verdicts else { panic!("pairs") };
     let mut known: Vec<(usize, usize)> =
         pairs.iter().map(|pair| (pair.a.min(pair.b), pair.a.max(pair.b))).collect();
     known.sort_unstable();

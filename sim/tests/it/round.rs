@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_gateway::{ask::Decided, round::RoundError};
+use shoal_consensus::{RoundError, outcome::Decided};
 use shoal_sim::{Character, Sim};
 use tokio::time::{sleep, timeout};
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use shoal_gateway::{
-    ask::{Decided, News, Target},
-    round::RoundError,
+use shoal_consensus::{
+    RoundError,
+    ask::Target,
+    outcome::{Decided, RoundUpdate},
 };
 use shoal_sim::{Character, Sim};
 use tokio::sync::mpsc;
@@ -33,7 +34,7 @@ async fn its_pieces_are_its_text() {
     let mut text = String::new();
     let mut count = 0;
     while let Some(news) = heard.recv().await {
-        if let News::Piece { text: piece, .. } = news {
+        if let RoundUpdate::Piece { text: piece, .. } = news {
             text.push_str(&piece);
             count += 1;
         }

@@ -2,18 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    refusal::Body,
-    wire::{Message, Usage, stop_reason},
+use super::refusal::Body;
+use crate::http::{
+    error::ApiError,
+    told::{Events, Tell},
 };
-use crate::{
-    ask::Outcome,
-    http::{
-        error::ApiError,
-        openai, sse,
-        told::{Events, Tell},
-    },
-};
+use shoal_api::anthropic::wire::{Message, Usage, stop_reason};
+use shoal_api::{chat, text};
+use shoal_consensus::Outcome;
 
 pub(super) struct Teller {
     model: String,
@@ -63,10 +59,15 @@ impl Tell for Teller {
         self.text = Some(self.text.unwrap_or(0) + text.len());
     }
 
-    fn ends(&mut self, outcome: &Outcome, _: bool, events: &mut Events) -> Option<openai::Usage> {
+    fn ends(
+        &mut self,
+        outcome: &Outcome,
+        _: bool,
+        events: &mut Events,
+    ) -> Option<chat::wire::Usage> {
         let winner = outcome.winner()?;
         let rest = winner.text.get(self.text.unwrap_or(0)..).unwrap_or_default();
-        sse::pieces(rest).for_each(|text| self.piece(0, text, events));
+        text::pieces(rest).for_each(|text| self.piece(0, text, events));
         if self.text.is_some() {
             self.close(events);
         }
@@ -74,7 +75,7 @@ impl Tell for Teller {
             let block =
                 json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": {} });
             self.open(block, events);
-            for text in sse::pieces(&call.arguments) {
+            for text in text::pieces(&call.arguments) {
                 self.delta(json!({ "type": "input_json_delta", "partial_json": text }), events);
             }
             self.close(events);
@@ -83,7 +84,7 @@ impl Tell for Teller {
         let body = json!({ "type": "message_delta", "delta": delta, "usage": Usage::of(winner) });
         events.push(Some("message_delta"), &body);
         events.push(Some("message_stop"), &json!({ "type": "message_stop" }));
-        Some(openai::Usage::of(winner))
+        Some(chat::wire::Usage::of(winner))
     }
 
     fn fails(&mut self, error: &ApiError, events: &mut Events) {

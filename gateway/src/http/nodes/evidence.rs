@@ -4,12 +4,15 @@ use serde::Serialize;
 
 use super::{measured, page_of};
 use crate::{
-    http::time::utc,
+    swarm::{Presence, State},
+    time::utc,
+};
+use shoal_consensus::{
+    MemberView,
     reputation::{
         Beta, KindId, Likelihood, Line, Record, Sample, Standing, Way, audit,
         history::{Entry, Moved, What},
     },
-    swarm::{MemberView, Presence, State},
 };
 
 /// The page of one member.

@@ -17,19 +17,20 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     store::{Course, Kept},
     teller::Teller,
-    wire::Response,
 };
 use crate::{
-    ask::{Ask, News, responses::NAMES},
     http::{
         App,
         error::ApiError,
         meter::Meter,
-        openai::unix_now,
         running::{Running, Said},
         told::{self, Events, Tell as _},
     },
+    time::unix_now,
 };
+use shoal_api::responses::NAMES;
+use shoal_api::responses::wire::Response;
+use shoal_consensus::{Ask, outcome::RoundUpdate};
 
 /// Begins the work and answers at once.
 pub(super) fn begin(
@@ -66,8 +67,8 @@ async fn work(owner: Weak<App>, mut meter: Meter, mut running: Running, response
         let patience = app.config.keep_alive();
         drop(app);
         match running.next(patience).await {
-            Said::Nothing | Said::News(News::Progress(_)) => {}
-            Said::News(News::Piece { choice, text }) => {
+            Said::Nothing | Said::RoundUpdate(RoundUpdate::Progress(_)) => {}
+            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
                 meter.piece();
                 teller.piece(choice, &text, &mut events);
             }

@@ -12,8 +12,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::wire::Response;
-use crate::http::{Config, error::ApiError, id, openai::unix_now};
+use crate::{
+    http::{Config, error::ApiError},
+    time::unix_now,
+};
+use shoal_api::id;
+use shoal_api::responses::wire::Response;
 
 /// What is kept of responses.
 #[derive(Debug)]
@@ -303,7 +307,8 @@ fn resource(mut item: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ask::{Limits, ResponseRequest};
+    use shoal_api::responses::ResponseRequest;
+    use shoal_consensus::ask::Limits;
 
     fn response() -> Response {
         let body = json!({ "model": "shoal", "input": "x" }).to_string();

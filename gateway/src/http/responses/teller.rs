@@ -4,19 +4,16 @@ use actix_web::web;
 use serde_json::{Map, Value, json};
 use shoal_proto::{generate::Finish, tools::ToolCall};
 
-use super::{
-    store::Kept,
-    wire::{Failure, Incomplete, Item, Part, Response, Usage, logprobs},
+use super::store::Kept;
+use crate::http::{
+    App,
+    error::ApiError,
+    told::{Events, Tell},
 };
-use crate::{
-    ask::{Candidate, Outcome},
-    http::{
-        App,
-        error::ApiError,
-        id, openai, sse,
-        told::{Events, Tell},
-    },
-};
+use crate::time::unix_now;
+use shoal_api::responses::wire::{Failure, Incomplete, Item, Part, Response, Usage, logprobs};
+use shoal_api::{chat, id, text};
+use shoal_consensus::{Candidate, Outcome};
 
 /// Builds the response while it tells it; the end is kept where that is wanted.
 pub(super) struct Teller {
@@ -103,7 +100,7 @@ impl Teller {
         let begun = Item::call(item_id.clone(), "in_progress", call, "");
         let body = json!({ "output_index": index, "item": begun });
         self.event("response.output_item.added", body, events);
-        for text in sse::pieces(&call.arguments) {
+        for text in text::pieces(&call.arguments) {
             let body = json!({ "item_id": item_id, "output_index": index, "delta": text });
             self.event("response.function_call_arguments.delta", body, events);
         }
@@ -143,12 +140,17 @@ impl Tell for Teller {
         self.event("response.output_text.delta", body, events);
     }
 
-    fn ends(&mut self, outcome: &Outcome, _: bool, events: &mut Events) -> Option<openai::Usage> {
+    fn ends(
+        &mut self,
+        outcome: &Outcome,
+        _: bool,
+        events: &mut Events,
+    ) -> Option<chat::wire::Usage> {
         let winner = outcome.winner()?;
         let cut = winner.finish == Finish::Length;
         let told = self.message.as_ref().map_or(0, |open| open.text.len());
         let rest = winner.text.get(told..).unwrap_or_default();
-        sse::pieces(rest).for_each(|text| self.piece(0, text, events));
+        text::pieces(rest).for_each(|text| self.piece(0, text, events));
         if winner.tool_calls.is_empty() {
             // An empty answer is an answer.
             self.open(events);
@@ -156,14 +158,14 @@ impl Tell for Teller {
         let status = if cut { "incomplete" } else { "completed" };
         self.close(winner, status, events);
         winner.tool_calls.iter().for_each(|call| self.call(call, events));
-        let usage = openai::Usage::of(winner);
+        let usage = chat::wire::Usage::of(winner);
         self.response.usage = Some(Usage::of(&usage));
         self.response.status = status;
         if cut {
             self.response.incomplete_details = Some(Incomplete { reason: "max_output_tokens" });
             self.whole("response.incomplete", events);
         } else {
-            self.response.completed_at = Some(openai::unix_now());
+            self.response.completed_at = Some(unix_now());
             self.whole("response.completed", events);
         }
         self.keep();

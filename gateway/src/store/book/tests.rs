@@ -3,10 +3,8 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::*;
-use crate::{
-    reputation::GoldObservation,
-    store::{Memory, StoreError},
-};
+use crate::store::{Memory, StoreError};
+use shoal_consensus::reputation::GoldObservation;
 
 fn who(n: u8, digest: &str) -> Who {
     Who { node: NodeId([n; 32]), digest: digest.to_owned() }

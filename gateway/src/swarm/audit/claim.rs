@@ -11,7 +11,7 @@ use shoal_proto::{
 use tokio::time::Instant;
 
 use super::super::{Swarm, WorkError, calibrate::may_count, roster::Seat, work};
-use crate::reputation::{
+use shoal_consensus::reputation::{
     Audited,
     audit::{Auditor, Finding, compare},
 };

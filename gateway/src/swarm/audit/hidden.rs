@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::{Swarm, WorkError, calibrate, gold::GoldCandidate, gold::Item, roster::Seat};
 use super::Cast;
-use crate::reputation::{Audited, GoldObservation, Likelihood, Observation, Way};
+use shoal_consensus::reputation::{Audited, GoldObservation, Likelihood, Observation, Way};
 
 /// Asks all of these the same fresh question, one after the other: it is no client who waits.
 pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampling) {

@@ -1,0 +1,148 @@
+//! `POST /v1/messages` (Anthropic's shape), brought into a chat's words.
+
+pub mod wire;
+mod blocks;
+mod tools;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    chat::{ChatRequest, object},
+    endpoint,
+    error::AskError,
+    fields::Fields,
+};
+use shoal_consensus::ask::Limits;
+
+/// What chat calls what this door calls otherwise.
+pub const NAMES: endpoint::Names<'_> = &[
+    ("messages", "messages."),
+    ("max_completion_tokens", "max_tokens"),
+    ("stop", "stop_sequences"),
+    ("response_format", "output_config.format."),
+    ("reasoning_effort", "output_config.effort"),
+    ("user", "metadata.user_id"),
+];
+
+/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+const FIELDS: [&str; 14] = [
+    "messages",
+    "max_tokens",
+    "system",
+    "stop_sequences",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "container",
+    "mcp_servers",
+    "service_tier",
+    "context_management",
+    "inference_geo",
+    "cache_control",
+];
+
+/// A request at Anthropic's door.
+#[derive(Clone, Debug)]
+pub struct MessageRequest {
+    pub chat: ChatRequest,
+}
+
+impl MessageRequest {
+    /// Checks a request's body.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
+        let map = object(body)?;
+        let request = Fields::root(&map);
+        match request.string("model")? {
+            Some(model) if !model.is_empty() => {}
+            _ => return Err(AskError::missing("model")),
+        }
+        let Some(max_tokens) = request.integer("max_tokens", 1..=i64::MAX)? else {
+            return Err(request.absent("max_tokens", "an integer"));
+        };
+        endpoint::refuse_unknown(request.names(), &FIELDS, limits)?;
+        let mut chat = shared(&map);
+        chat.insert("max_completion_tokens".into(), max_tokens.into());
+        let mut messages: Vec<Value> = system(&request)?.into_iter().collect();
+        messages.extend(blocks::messages(&request)?);
+        chat.insert("messages".into(), messages.into());
+        chat.extend(map.get("stop_sequences").map(|stop| ("stop".to_owned(), stop.clone())));
+        if let Some(metadata) = request.object("metadata")?
+            && let Some(user) = metadata.string("user_id")?
+        {
+            chat.insert("user".into(), user.into());
+        }
+        tools::read(&request, &mut chat)?;
+        output(&request, &mut chat)?;
+        thinking(&request)?;
+        for name in ["container", "mcp_servers"] {
+            if request.value(name).is_some_and(|value| *value != json!([])) {
+                let why = "There is nothing behind it here.";
+                return Err(AskError::unsupported_parameter(name, why));
+            }
+        }
+        Ok(Self { chat: endpoint::parse(&chat, limits, NAMES)? })
+    }
+}
+
+/// What means the same here as in a chat.
+fn shared(map: &Map<String, Value>) -> Map<String, Value> {
+    let mut chat = endpoint::chat(map);
+    // Words of OpenAI's that are none of Anthropic's, or that mean something else there.
+    for name in ["store", "metadata", "user", "stop"] {
+        chat.remove(name);
+    }
+    chat
+}
+
+/// `system`: a text or text blocks.
+fn system(request: &Fields<'_>) -> Result<Option<Value>, AskError> {
+    let text = match request.value("system") {
+        None => return Ok(None),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(blocks)) => blocks::texts(blocks, "system")?,
+        Some(other) => {
+            return Err(AskError::wrong_type("system", "a string or an array of objects", other));
+        }
+    };
+    Ok((!text.is_empty()).then(|| json!({ "role": "system", "content": text })))
+}
+
+/// `output_config`: a JSON schema to keep to, and how hard to work.
+fn output(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
+    let Some(config) = request.object("output_config")? else { return Ok(()) };
+    if let Some(effort) = config.string("effort")? {
+        chat.insert("reasoning_effort".into(), effort.into());
+    }
+    let Some(format) = config.object("format")? else { return Ok(()) };
+    match format.required_string("type")? {
+        "json_schema" => {}
+        other => {
+            let path = format.path("type");
+            return Err(AskError::not_one_of(&path, other, &["json_schema"]));
+        }
+    }
+    if format.object("schema")?.is_none() {
+        return Err(format.absent("schema", "an object"));
+    }
+    let schema = json!({ "name": "answer", "schema": format.value("schema"), "strict": true });
+    let format = json!({ "type": "json_schema", "json_schema": schema });
+    chat.insert("response_format".into(), format);
+    Ok(())
+}
+
+/// Accepted without effect: the members show no thoughts, and none is made up.
+fn thinking(request: &Fields<'_>) -> Result<(), AskError> {
+    const KINDS: [&str; 3] = ["enabled", "disabled", "adaptive"];
+    let Some(thinking) = request.object("thinking")? else { return Ok(()) };
+    match thinking.required_string("type")? {
+        known if KINDS.contains(&known) => Ok(()),
+        other => Err(AskError::not_one_of("thinking.type", other, &KINDS)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Anthropic's tools as a chat's functions.
+
+use serde_json::{Map, Value, json};
+
+use crate::{error::AskError, fields::Fields};
+
+const CHOICES: [&str; 4] = ["auto", "any", "tool", "none"];
+
+/// Puts `tools` and `tool_choice` into the chat.
+pub(super) fn read(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
+    let listed = request.array("tools")?.map(Vec::as_slice).unwrap_or_default();
+    let read = |(index, tool): (usize, &Value)| function(tool, format!("tools[{index}]"));
+    let offered = listed.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    let choice = request.object("tool_choice")?.map(|choice| chosen(&choice)).transpose()?;
+    if offered.is_empty() {
+        return match choice {
+            Some((choice, _)) if choice != "none" && choice != "auto" => {
+                let message = "'tool_choice' is only allowed when 'tools' are specified.";
+                Err(AskError::plain(Some("tool_choice"), message))
+            }
+            _ => Ok(()),
+        };
+    }
+    chat.insert("tools".into(), offered.into());
+    if let Some((choice, parallel)) = choice {
+        chat.insert("tool_choice".into(), choice);
+        chat.extend(parallel.map(|on| ("parallel_tool_calls".to_owned(), on.into())));
+    }
+    Ok(())
+}
+
+fn function(tool: &Value, path: String) -> Result<Value, AskError> {
+    let tool = Fields::at(tool, path)?;
+    if let Some(kind) = tool.string("type")?.filter(|kind| *kind != "custom") {
+        let kind: String = kind.chars().take(64).collect();
+        let why = format!("Only tools of the client's own can be called, not '{kind}'.");
+        return Err(AskError::unsupported_value(&tool.path("type"), &why));
+    }
+    let name = tool.required_string("name")?;
+    if tool.object("input_schema")?.is_none() {
+        return Err(tool.absent("input_schema", "an object"));
+    }
+    let mut function = Map::from_iter([
+        ("name".to_owned(), name.into()),
+        ("parameters".to_owned(), tool.value("input_schema").cloned().unwrap_or_default()),
+    ]);
+    let description = tool.string("description")?;
+    function.extend(description.map(|text| ("description".to_owned(), text.into())));
+    function.extend(tool.boolean("strict")?.map(|strict| ("strict".to_owned(), strict.into())));
+    Ok(json!({ "type": "function", "function": function }))
+}
+
+/// The choice as a chat has it, and whether several calls are allowed.
+fn chosen(choice: &Fields<'_>) -> Result<(Value, Option<bool>), AskError> {
+    let parallel = choice.boolean("disable_parallel_tool_use")?.map(|disabled| !disabled);
+    let choice = match choice.required_string("type")? {
+        "auto" => "auto".into(),
+        "any" => "required".into(),
+        "none" => "none".into(),
+        "tool" => {
+            let name = choice.required_string("name")?;
+            json!({ "type": "function", "function": { "name": name } })
+        }
+        other => return Err(AskError::not_one_of("tool_choice.type", other, &CHOICES)),
+    };
+    Ok((choice, parallel))
+}

@@ -1,0 +1,238 @@
+//! The conversation: every role and shape that SDKs send, brought down to what members read.
+
+use serde_json::{Value, json};
+use shoal_proto::{
+    generate::{ChatMessage, MESSAGES_MAX},
+    tools::ToolCall,
+};
+
+use crate::{error::AskError, fields::Fields};
+
+/// Roles as OpenAI lists them; `function` is the deprecated name of `tool`.
+const ROLES: [&str; 6] = ["system", "assistant", "user", "function", "tool", "developer"];
+
+/// Parts that OpenAI or others know and no member can read.
+const OTHER_MEDIA: [&str; 5] = ["image_url", "input_audio", "file", "video_url", "audio_url"];
+
+/// What separates text parts of one message. The spec does not say; vLLM does the same.
+const PART_SEPARATOR: &str = "\n";
+
+/// Images of one conversation at most; their bytes are bounded by the body's limit.
+const IMAGES_MAX: usize = 64;
+
+/// A conversation as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    /// Not empty.
+    pub(super) messages: Vec<ChatMessage>,
+    /// Path of the first image.
+    pub(super) image: Option<String>,
+}
+
+/// Reads `messages`: not empty, and every tool message answers a call before it.
+pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
+    let Some(values) = request.array("messages")? else {
+        return Err(request.absent("messages", "an array"));
+    };
+    if values.is_empty() {
+        return Err(AskError::empty_array("messages"));
+    }
+    if values.len() > MESSAGES_MAX {
+        return Err(AskError::array_too_long("messages", MESSAGES_MAX, values.len()));
+    }
+    let mut talk = Conversation::default();
+    let mut calls_open = false;
+    for (index, value) in values.iter().enumerate() {
+        let fields = Fields::at(value, format!("messages[{index}]"))?;
+        let role = fields.required_string("role")?;
+        let message = match role {
+            "system" | "developer" | "user" => spoken(&fields, &mut talk.image)?,
+            "assistant" => assistant(&fields, index)?,
+            "function" => function_result(&fields, &talk.messages)?,
+            "tool" if calls_open => tool_result(&fields)?,
+            "tool" => return Err(orphan(index)),
+            other => return Err(AskError::not_one_of(&fields.path("role"), other, &ROLES)),
+        };
+        calls_open = match role {
+            "assistant" => !message.tool_calls.is_empty(),
+            "tool" => calls_open,
+            _ => false,
+        };
+        let role = if role == "function" { "tool" } else { role }.to_owned();
+        let name = fields.string("name")?.unwrap_or_default().to_owned();
+        talk.messages.push(ChatMessage { role, name, ..message });
+    }
+    let images: usize = talk.messages.iter().map(|message| message.images.len()).sum();
+    if images > IMAGES_MAX {
+        return Err(AskError::array_too_long("messages", IMAGES_MAX, images));
+    }
+    Ok(talk)
+}
+
+/// OpenAI writes this one path with a dot before the bracket, and clients match on it.
+fn orphan(index: usize) -> AskError {
+    AskError::plain(
+        Some(&format!("messages.[{index}].role")),
+        "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
+    )
+}
+
+/// Text, and images where a user shows some.
+fn spoken(fields: &Fields<'_>, image: &mut Option<String>) -> Result<ChatMessage, AskError> {
+    let shows = fields.string("role")? == Some("user");
+    let parts = required_parts(fields, shows)?;
+    if image.is_none() {
+        image.clone_from(&parts.image);
+    }
+    Ok(ChatMessage { content: parts.text(), images: parts.images, ..ChatMessage::default() })
+}
+
+fn tool_result(fields: &Fields<'_>) -> Result<ChatMessage, AskError> {
+    let tool_call_id = fields.required_string("tool_call_id")?.to_owned();
+    let content = required_parts(fields, false)?.text();
+    Ok(ChatMessage { content, tool_call_id, ..ChatMessage::default() })
+}
+
+/// The deprecated way: the result names the function, and belongs to its last call.
+fn function_result(fields: &Fields<'_>, before: &[ChatMessage]) -> Result<ChatMessage, AskError> {
+    let name = fields.string("name")?.unwrap_or_default();
+    let mut calls = before.iter().rev().flat_map(|message| &message.tool_calls);
+    let call = calls.find(|call| call.name == name);
+    let content = required_parts(fields, false)?.text();
+    let tool_call_id = call.map(|call| call.id.clone()).unwrap_or_default();
+    Ok(ChatMessage { content, tool_call_id, ..ChatMessage::default() })
+}
+
+/// An assistant's turn, as SDKs dump it: text, or a refusal, or calls in the place of text.
+fn assistant(fields: &Fields<'_>, index: usize) -> Result<ChatMessage, AskError> {
+    let text = parts(fields, false)?.map(|parts| parts.text());
+    let refusal = fields.string("refusal")?.map(str::to_owned);
+    let mut tool_calls = tool_calls(fields)?;
+    if let Some(call) = fields.object("function_call")? {
+        // It has no id of its own; its place in the conversation is one.
+        tool_calls.push(function(&call, format!("call_{index}"))?);
+    }
+    if text.is_none() && refusal.is_none() && tool_calls.is_empty() {
+        return Err(fields.absent("content", "a string or an array of objects"));
+    }
+    let said: Vec<String> = text.into_iter().chain(refusal).collect();
+    Ok(ChatMessage { content: said.join(PART_SEPARATOR), tool_calls, ..ChatMessage::default() })
+}
+
+fn tool_calls(fields: &Fields<'_>) -> Result<Vec<ToolCall>, AskError> {
+    let Some(calls) = fields.array("tool_calls")? else { return Ok(Vec::new()) };
+    let path = fields.path("tool_calls");
+    if calls.is_empty() {
+        return Err(AskError::empty_array(&path));
+    }
+    if calls.len() > shoal_proto::tools::CALLS_MAX {
+        return Err(AskError::array_too_long(&path, shoal_proto::tools::CALLS_MAX, calls.len()));
+    }
+    let read = |(index, call): (usize, &Value)| {
+        let call = Fields::at(call, format!("{path}[{index}]"))?;
+        let id = call.required_string("id")?.to_owned();
+        if let Some(custom) = call.object("custom")? {
+            let input = json!({ "input": custom.required_string("input")? }).to_string();
+            let name = custom.required_string("name")?.to_owned();
+            return Ok(ToolCall { id, name, arguments: input });
+        }
+        match call.object("function")? {
+            Some(named) => function(&named, id),
+            None => Err(call.absent("function", "an object")),
+        }
+    };
+    calls.iter().enumerate().map(read).collect()
+}
+
+fn function(call: &Fields<'_>, id: String) -> Result<ToolCall, AskError> {
+    let name = call.required_string("name")?.to_owned();
+    if name.is_empty() {
+        return Err(AskError::malformed(&call.path("name"), "the name of a function"));
+    }
+    Ok(ToolCall { id, name, arguments: call.required_string("arguments")?.to_owned() })
+}
+
+/// A message's content.
+#[derive(Debug, Default)]
+struct Parts {
+    texts: Vec<String>,
+    images: Vec<String>,
+    /// Path of the first image.
+    image: Option<String>,
+}
+
+impl Parts {
+    fn text(&self) -> String {
+        self.texts.join(PART_SEPARATOR)
+    }
+}
+
+fn required_parts(fields: &Fields<'_>, shows: bool) -> Result<Parts, AskError> {
+    parts(fields, shows)?.ok_or_else(|| fields.absent("content", "a string or an array of objects"))
+}
+
+/// `content`; `None` when absent or null. Only where the role `shows` some there may be images.
+fn parts(fields: &Fields<'_>, shows: bool) -> Result<Option<Parts>, AskError> {
+    let path = fields.path("content");
+    match fields.value("content") {
+        None => Ok(None),
+        Some(Value::String(text)) => {
+            Ok(Some(Parts { texts: vec![text.clone()], ..Parts::default() }))
+        }
+        Some(Value::Array(values)) if values.is_empty() => Err(AskError::empty_array(&path)),
+        Some(Value::Array(values)) => {
+            let mut parts = Parts::default();
+            for (index, value) in values.iter().enumerate() {
+                let value = Fields::at(value, format!("{path}[{index}]"))?;
+                part(&value, shows, &mut parts)?;
+            }
+            Ok(Some(parts))
+        }
+        Some(other) => Err(AskError::wrong_type(&path, "a string or an array of objects", other)),
+    }
+}
+
+fn part(fields: &Fields<'_>, shows: bool, parts: &mut Parts) -> Result<(), AskError> {
+    match fields.required_string("type")? {
+        // `input_text` and `output_text` are what /responses calls them; history crosses over.
+        "text" | "input_text" | "output_text" => {
+            parts.texts.push(fields.required_string("text")?.to_owned());
+        }
+        "refusal" => parts.texts.push(fields.required_string("refusal")?.to_owned()),
+        "image_url" if shows => {
+            parts.images.push(image(fields)?);
+            parts.image.get_or_insert_with(|| fields.path("type"));
+        }
+        media if OTHER_MEDIA.contains(&media) => {
+            let why = format!("'{media}' content cannot be used here.");
+            return Err(AskError::unsupported_value(&fields.path("type"), &why));
+        }
+        other => {
+            let known: &[&str] = if shows { &["text", "image_url"] } else { &["text", "refusal"] };
+            return Err(AskError::not_one_of(&fields.path("type"), other, known));
+        }
+    }
+    Ok(())
+}
+
+/// `{"image_url": {"url": ..., "detail": ...}}`, or the URL itself as some apps send it. Nothing
+/// here fetches it: the member's engine does, or refuses.
+fn image(fields: &Fields<'_>) -> Result<String, AskError> {
+    let path = fields.path("image_url");
+    let url = match fields.value("image_url") {
+        Some(Value::String(url)) => url.as_str(),
+        Some(value) => {
+            let image = Fields::at(value, path.clone())?;
+            image.string("detail")?;
+            image.required_string("url")?
+        }
+        None => return Err(fields.absent("image_url", "an object")),
+    };
+    if url.starts_with("https://") || url.starts_with("data:image/") {
+        return Ok(url.to_owned());
+    }
+    Err(AskError::malformed(
+        &format!("{path}.url"),
+        "a URL that begins with https:// or data:image/",
+    ))
+}

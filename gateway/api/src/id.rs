@@ -1,0 +1,6 @@
+//! Random names.
+
+/// 16 random bytes as 32 hex digits.
+pub fn hex() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

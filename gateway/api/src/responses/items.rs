@@ -1,0 +1,168 @@
+//! Items of a response's input as messages of a chat.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{error::AskError, fields::Fields};
+
+const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
+/// Parts that OpenAI knows and no member can read.
+const OTHER_MEDIA: [&str; 2] = ["input_file", "input_audio"];
+
+/// `input` as items: a text is a user's message. Every one is checked.
+pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
+    let items = match request.value("input") {
+        None => return Err(request.absent("input", "a string or an array")),
+        Some(Value::String(text)) => vec![json!({
+            "type": "message", "role": "user", "content": [{ "type": "input_text", "text": text }],
+        })],
+        Some(Value::Array(items)) if items.is_empty() => {
+            return Err(AskError::empty_array("input"));
+        }
+        Some(Value::Array(items)) => items.clone(),
+        Some(other) => return Err(AskError::wrong_type("input", "a string or an array", other)),
+    };
+    for (index, item) in items.iter().enumerate() {
+        turn(item, &format!("input[{index}]"))?;
+    }
+    Ok(items)
+}
+
+/// The conversation: earlier turns, then what is new.
+///
+/// # Errors
+/// A result without its call.
+pub(super) fn messages(earlier: &[Value], new: &[Value]) -> Result<Vec<Value>, AskError> {
+    let mut messages: Vec<Value> = Vec::new();
+    let mut called: BTreeSet<String> = BTreeSet::new();
+    let turns = earlier.iter().map(|item| (item, "input".to_owned()));
+    let new = new.iter().enumerate().map(|(index, item)| (item, format!("input[{index}]")));
+    for (item, path) in turns.chain(new) {
+        match turn(item, &path)? {
+            Turn::Says(message) => messages.push(message),
+            Turn::Calls { id, call } => {
+                called.insert(id);
+                append(&mut messages, call);
+            }
+            Turn::Gets { id, message } => {
+                if !called.contains(&id) {
+                    let id: String = id.chars().take(64).collect();
+                    let message = format!("No tool call found for function call output {id}.");
+                    return Err(AskError::plain(Some("input"), message));
+                }
+                messages.push(message);
+            }
+            Turn::Nothing => {}
+        }
+    }
+    Ok(messages)
+}
+
+/// Calls of one turn stand together, after the turn's text if there is one.
+fn append(messages: &mut Vec<Value>, call: Value) {
+    let last = messages.last_mut().filter(|message| message["role"] == "assistant");
+    if let Some(message) = last.and_then(Value::as_object_mut) {
+        let calls = message.entry("tool_calls").or_insert_with(|| json!([]));
+        if let Some(calls) = calls.as_array_mut() {
+            return calls.push(call);
+        }
+    }
+    messages.push(json!({ "role": "assistant", "content": null, "tool_calls": [call] }));
+}
+
+/// What one item is in a chat.
+enum Turn {
+    Says(Value),
+    Calls {
+        id: String,
+        call: Value,
+    },
+    Gets {
+        id: String,
+        message: Value,
+    },
+    /// A model's thoughts, which the next model does without.
+    Nothing,
+}
+
+fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
+    const KINDS: [&str; 4] = ["message", "function_call", "function_call_output", "reasoning"];
+    let item = Fields::at(item, path.to_owned())?;
+    match item.string("type")?.unwrap_or("message") {
+        "message" => message(&item).map(Turn::Says),
+        "function_call" => {
+            let id = item.required_string("call_id")?;
+            let (name, arguments) =
+                (item.required_string("name")?, item.required_string("arguments")?);
+            let function = json!({ "name": name, "arguments": arguments });
+            let call = json!({ "id": id, "type": "function", "function": function });
+            Ok(Turn::Calls { id: id.to_owned(), call })
+        }
+        "function_call_output" => {
+            let id = item.required_string("call_id")?.to_owned();
+            let content = content(&item, "output")?;
+            let message = json!({ "role": "tool", "tool_call_id": id, "content": content });
+            Ok(Turn::Gets { id, message })
+        }
+        "reasoning" => Ok(Turn::Nothing),
+        "item_reference" => Err(AskError::unsupported_value(
+            &item.path("type"),
+            "Send the item itself, or 'previous_response_id'.",
+        )),
+        other => Err(AskError::not_one_of(&item.path("type"), other, &KINDS)),
+    }
+}
+
+fn message(item: &Fields<'_>) -> Result<Value, AskError> {
+    let role = item.required_string("role")?;
+    if !ROLES.contains(&role) {
+        return Err(AskError::not_one_of(&item.path("role"), role, &ROLES));
+    }
+    Ok(json!({ "role": role, "content": content(item, "content")? }))
+}
+
+/// A text or parts, as a chat has them.
+fn content(item: &Fields<'_>, name: &str) -> Result<Value, AskError> {
+    const EXPECTED: &str = "a string or an array of objects";
+    let path = item.path(name);
+    match item.value(name) {
+        None => Err(item.absent(name, EXPECTED)),
+        Some(text @ Value::String(_)) => Ok(text.clone()),
+        // An answer that only called functions comes back with nothing in it.
+        Some(Value::Array(parts)) if parts.is_empty() => Ok("".into()),
+        Some(Value::Array(parts)) => {
+            let read = |(index, value): (usize, &Value)| part(value, format!("{path}[{index}]"));
+            let parts = parts.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+            Ok(parts.into())
+        }
+        Some(other) => Err(AskError::wrong_type(&path, EXPECTED, other)),
+    }
+}
+
+fn part(value: &Value, path: String) -> Result<Value, AskError> {
+    const KINDS: [&str; 4] = ["input_text", "input_image", "output_text", "refusal"];
+    let part = Fields::at(value, path)?;
+    match part.required_string("type")? {
+        "input_text" | "output_text" | "text" => {
+            Ok(json!({ "type": "text", "text": part.required_string("text")? }))
+        }
+        "refusal" => Ok(json!({ "type": "text", "text": part.required_string("refusal")? })),
+        "input_image" => {
+            let Some(url) = part.string("image_url")? else {
+                let why = "There are no stored files: send 'image_url'.";
+                return Err(AskError::unsupported_value(&part.path("file_id"), why));
+            };
+            let mut image = json!({ "url": url });
+            if let (Some(detail), Some(image)) = (part.string("detail")?, image.as_object_mut()) {
+                image.insert("detail".into(), detail.into());
+            }
+            Ok(json!({ "type": "image_url", "image_url": image }))
+        }
+        media if OTHER_MEDIA.contains(&media) => Err(AskError::unsupported_value(
+            &part.path("type"),
+            &format!("The models here cannot read '{media}' content."),
+        )),
+        other => Err(AskError::not_one_of(&part.path("type"), other, &KINDS)),
+    }
+}

@@ -1,0 +1,138 @@
+//! What a round is asked: the conversation, who answers it, how much work it is worth and what the
+//! answer must keep to.
+//!
+//! `shoal-api` makes an [`Ask`] from a checked request, so code that has one has a valid one.
+
+mod limits;
+mod mode;
+
+use std::{sync::Arc, time::Duration};
+
+use shoal_proto::{
+    generate::{ChatMessage, Format, Prompt, Sampling},
+    tools::Tools,
+};
+
+use crate::constraint::ResponseConstraint;
+pub use limits::{Limits, Size};
+pub use mode::Mode;
+
+/// A checked request.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Who shall answer.
+    pub target: Target,
+    /// The conversation, never empty, oldest first.
+    pub messages: Vec<ChatMessage>,
+    pub sampling: Sampling,
+    pub effort: Effort,
+    /// Functions that the answer may call; None: none.
+    pub tools: Option<Tools>,
+    /// The form that the answer must have; None: any.
+    pub format: Option<Format>,
+    /// Holds answers to `tools` and `format`.
+    pub form: Arc<ResponseConstraint>,
+    /// Further variables of the models' chat templates, as a JSON object; empty: none.
+    pub template_variables: String,
+    /// Answers wanted, 1 at least.
+    pub choices: usize,
+    /// Path of the request's first image; None: it has none.
+    pub image: Option<String>,
+    /// Go on with this as it stands, who can, in the place of answering the conversation, which
+    /// says the same.
+    pub prompt: Option<Prompt>,
+}
+
+impl Ask {
+    /// An ask for one answer in words, in whatever form.
+    pub fn plain(
+        target: Target,
+        messages: Vec<ChatMessage>,
+        sampling: Sampling,
+        effort: Effort,
+    ) -> Self {
+        Self {
+            target,
+            messages,
+            sampling,
+            effort,
+            tools: None,
+            format: None,
+            form: Arc::default(),
+            template_variables: String::new(),
+            choices: 1,
+            image: None,
+            prompt: None,
+        }
+    }
+
+    /// Whether the conversation is all that a writer was given, so that its answer can be looked
+    /// at again with nothing but that.
+    pub fn is_plain(&self) -> bool {
+        self.form.is_free()
+            && self.template_variables.is_empty()
+            && self.image.is_none()
+            && self.prompt.is_none()
+    }
+}
+
+/// Who shall answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The swarm, in a round.
+    Swarm,
+    /// One member serving this model, without a round.
+    Model(String),
+}
+
+impl Target {
+    /// The model's name, if there is one.
+    pub fn name(&self) -> Option<&String> {
+        match self {
+            Self::Swarm => None,
+            Self::Model(name) => Some(name),
+        }
+    }
+}
+
+/// How hard the swarm works, within the operator's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Members that write: N.
+    pub writers: usize,
+    /// Members that judge: M.
+    pub judges: usize,
+    /// Time for the whole round.
+    pub deadline: Duration,
+    /// When enough is known, and which ballots count for it.
+    pub mode: Mode,
+    /// A member writes the final answer from the best candidates, instead of the winner's being
+    /// sent as it is.
+    pub fusion: bool,
+}
+
+/// The text of the last user message, or of the last message if no user spoke. The kind of question
+/// is guessed from it.
+pub fn question(messages: &[ChatMessage]) -> &str {
+    let user = messages.iter().rev().find(|message| message.role == "user");
+    user.or(messages.last()).map_or("", |message| message.content.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_is_what_the_user_said_last() {
+        let said = |role: &str, content: &str| ChatMessage {
+            role: role.into(),
+            content: content.into(),
+            ..ChatMessage::default()
+        };
+        let talk =
+            [said("system", "s"), said("user", "one"), said("assistant", "a"), said("user", "two")];
+        assert_eq!(question(&talk), "two");
+        assert_eq!(question(&talk[..1]), "s");
+        assert_eq!(question(&[]), "");
+    }
+}

@@ -1,0 +1,57 @@
+//! One judge's ballot: likelihood scores, or comparisons of two candidates.
+
+use std::time::Duration;
+
+use shoal_proto::NodeId;
+
+use crate::reputation::Way;
+
+/// One judge's verdicts.
+#[derive(Clone, Debug)]
+pub struct CastBallot {
+    pub judge: NodeId,
+    /// The judge's model name.
+    pub model: String,
+    /// It said why before it said which; never where it gave scores.
+    pub reasoned: bool,
+    pub verdicts: Verdicts,
+    /// Tokens read for it, and written where the judge said why.
+    pub prompt_tokens: u32,
+    pub took: Duration,
+}
+
+impl CastBallot {
+    /// How it compared, where it did.
+    pub fn way(&self) -> Way {
+        if self.reasoned { Way::Reasoned } else { Way::AtOnce }
+    }
+}
+
+/// What a judge said. Indices are into [`Outcome::candidates`]; a judge never scores its own.
+#[derive(Clone, Debug)]
+pub enum Verdicts {
+    /// log P(candidate | question) under the judge's weights.
+    Scores(Vec<CandidateScore>),
+    /// P(first is better), both orders averaged.
+    Pairs(Vec<PairVerdict>),
+}
+
+/// A likelihood score for one candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CandidateScore {
+    pub candidate: usize,
+    /// Natural log, summed, <= 0.
+    pub logprob: f64,
+    pub tokens: u32,
+}
+
+/// A comparison of two candidates with position bias averaged out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PairVerdict {
+    pub a: usize,
+    pub b: usize,
+    /// P(a is better than b) in [0, 1].
+    pub p: f64,
+    /// The two orders disagreed about who is better.
+    pub flipped: bool,
+}

@@ -1,0 +1,53 @@
+//! Function calls and JSON values as text: as judges read them, and in a form in which equal ones are
+//! equal.
+
+use serde_json::{Map, Value, json};
+use shoal_proto::tools::ToolCall;
+
+/// Calls as [`shoal_proto::judge::Judge::tools`] describes them: `[{"name": .., "arguments": {..}}]`.
+pub fn as_json(calls: &[ToolCall]) -> String {
+    let shown = calls.iter().map(|call| {
+        let arguments = serde_json::from_str(&call.arguments);
+        let arguments: Value = arguments.unwrap_or_else(|_| Value::from(call.arguments.clone()));
+        json!({ "name": call.name, "arguments": arguments })
+    });
+    Value::from_iter(shown).to_string()
+}
+
+/// The value with every object's keys in order and every whole number without a fraction: equal
+/// values are equal texts.
+pub fn canonical_value(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut entries: Vec<_> = map.iter().collect();
+                entries.sort_by(|x, y| x.0.cmp(y.0));
+                let entries = entries.into_iter().map(|(key, value)| (key.clone(), sorted(value)));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
+            Value::Array(values) => values.iter().map(sorted).collect(),
+            Value::Number(number) => match number.as_f64() {
+                // Below 2^53 every whole float is its integer.
+                Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                    Value::from(float as i64)
+                }
+                _ => value.clone(),
+            },
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
+}
+
+/// Calls in a form in which equal calls are equal, whatever their order and ids.
+pub fn canonical(calls: &[ToolCall]) -> String {
+    let one = |call: &ToolCall| {
+        let arguments = serde_json::from_str::<Value>(&call.arguments);
+        let arguments =
+            arguments.map_or_else(|_| call.arguments.clone(), |it| canonical_value(&it));
+        format!("{}({arguments})", call.name)
+    };
+    let mut calls: Vec<String> = calls.iter().map(one).collect();
+    calls.sort();
+    calls.join("\n")
+}

@@ -1,0 +1,61 @@
+//! The stated order of deciding.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use shoal_proto::NodeId;
+
+use super::*;
+use crate::{
+    reputation::{KindModel, Record, Settings},
+    testing::{self, node, seasoned},
+};
+
+fn candidate(writer: u8, pool: usize, seconds: u64) -> Candidate {
+    Candidate { took: Duration::from_secs(seconds), ..testing::candidate(writer, "", pool) }
+}
+
+/// Writers 1 and up with these records.
+fn standing(records: &[Record]) -> Standing {
+    let records: BTreeMap<NodeId, Record> = (1..).map(node).zip(records.iter().cloned()).collect();
+    Standing::new(records, KindModel::default(), Settings::default())
+}
+
+fn decide(
+    candidates: &[Candidate],
+    agreed: Option<usize>,
+    standing: &Standing,
+) -> (usize, Decided) {
+    let ranking = Ranking { order: (0..candidates.len()).rev().collect(), ..Ranking::default() };
+    winner(candidates, &[], &ranking, agreed, standing)
+}
+
+#[test]
+fn one_candidate_needs_no_decision() {
+    assert_eq!(decide(&[candidate(1, 0, 1)], None, &standing(&[])), (0, Decided::Single));
+}
+
+#[test]
+fn an_agreement_sends_its_own_best_whatever_ranks_first() {
+    let candidates = [candidate(1, 0, 1), candidate(2, 0, 1), candidate(3, 1, 1)];
+    assert_eq!(decide(&candidates, Some(0), &standing(&[])), (1, Decided::Agreement));
+}
+
+#[test]
+fn without_ballots_the_pool_with_the_most_weight_wins() {
+    let known = standing(&[seasoned(40, 0), Record::default(), Record::default()]);
+    let candidates = [candidate(2, 0, 1), candidate(3, 0, 1), candidate(1, 1, 9)];
+    assert_eq!(decide(&candidates, None, &known), (2, Decided::Fallback));
+}
+
+#[test]
+fn where_nobody_has_weight_the_larger_pool_wins_and_in_it_the_earliest() {
+    let candidates = [candidate(1, 0, 1), candidate(2, 1, 5), candidate(3, 1, 3)];
+    assert_eq!(decide(&candidates, None, &standing(&[])), (2, Decided::Fallback));
+}
+
+#[test]
+fn in_a_pool_the_best_standing_goes_before_the_earliest() {
+    let known = standing(&[seasoned(5, 15), seasoned(20, 0)]);
+    let candidates = [candidate(1, 0, 1), candidate(2, 0, 9)];
+    assert_eq!(decide(&candidates, None, &known), (1, Decided::Fallback));
+}

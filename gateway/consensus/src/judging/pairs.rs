@@ -1,0 +1,139 @@
+//! Which pairs of pools a judge is given next. Pure.
+//!
+//! The first pairs form a random cycle, so that every pool is compared with two others and all are
+//! connected. The next ones are those from whose verdict most is to be learned about who is best:
+//! the expected rise of the greatest P(best), with the verdict drawn from what is believed now. So
+//! it is the chance of sending the best that is bought with a ballot. (The entropy of P(best) falls
+//! as much when two losers are compared, because that makes both of them less uncertain losers.)
+
+use std::collections::BTreeSet;
+
+use rand::{Rng, seq::SliceRandom as _};
+
+use crate::{
+    rank::{self, Comparison, fit},
+    reputation::calibration::sigmoid,
+};
+
+/// Two pools, the smaller number first.
+pub type PoolPair = (usize, usize);
+
+/// Pools that are weighed against each other: a verdict on one that is less likely best than four
+/// others hardly moves P(best), and the cost grows with the fourth power.
+const CONTENDERS: usize = 4;
+
+/// P that an imagined verdict gives to the pool that it prefers: judges are seldom certain.
+const FIRM: f64 = 0.9;
+
+/// A random cycle through the pools: each is in two pairs, or in one where there are only two.
+pub fn cycle(pools: &[usize], rng: &mut impl Rng) -> Vec<PoolPair> {
+    let mut round = pools.to_vec();
+    round.shuffle(rng);
+    let next = round.iter().cycle().skip(1);
+    let mut pairs: Vec<PoolPair> = round.iter().zip(next).map(|(a, b)| pair(*a, *b)).collect();
+    pairs.retain(|(a, b)| a != b);
+    // Of two pools, both ways around are the same pair.
+    let mut known = BTreeSet::new();
+    pairs.retain(|pair| known.insert(*pair));
+    pairs
+}
+
+/// Every pair of these pools.
+pub fn all(pools: &[usize]) -> Vec<PoolPair> {
+    let later = |at: usize| pools.iter().skip(at + 1);
+    let pairs = pools.iter().enumerate().flat_map(|(at, a)| later(at).map(|b| pair(*a, *b)));
+    pairs.filter(|(a, b)| a != b).collect()
+}
+
+fn pair(a: usize, b: usize) -> PoolPair {
+    (a.min(b), a.max(b))
+}
+
+/// What is believed before the next verdict, as [`rank::fit`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Beliefs<'a> {
+    pub mu: &'a [f64],
+    pub comparisons: &'a [Comparison],
+    pub settings: &'a rank::Settings,
+}
+
+/// How much a judge tells with one verdict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Voice {
+    /// r, as in [`Comparison`].
+    pub weight: f64,
+    /// γ, as in [`Comparison`].
+    pub discrimination: f64,
+}
+
+/// Of the `open` pairs the `count` that tell most, the most telling first; where two tell the same
+/// (a judge without weight tells nothing), those of the likeliest pools, then the smaller numbers.
+pub fn telling(
+    beliefs: Beliefs<'_>,
+    voice: Voice,
+    open: &[PoolPair],
+    count: usize,
+) -> Vec<PoolPair> {
+    let now = fit(beliefs.mu, beliefs.comparisons, beliefs.settings);
+    let p_best = |pool: usize| now.p_best.get(pool).copied().unwrap_or(0.0);
+    let mut order: Vec<usize> = (0..beliefs.mu.len()).collect();
+    order.sort_by(|x, y| p_best(*y).total_cmp(&p_best(*x)).then(x.cmp(y)));
+    order.truncate(CONTENDERS);
+    let contest = Contest::among(&order, beliefs);
+    let before = contest.lead(None);
+    let mut weighed: Vec<(f64, f64, PoolPair)> = open
+        .iter()
+        .map(|&(a, b)| {
+            let gain = contest.expected_lead(a, b, voice).map_or(0.0, |after| after - before);
+            (gain, p_best(a) + p_best(b), (a, b))
+        })
+        .collect();
+    weighed.sort_by(|x, y| y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
+    weighed.into_iter().take(count).map(|(_, _, pair)| pair).collect()
+}
+
+/// The race between the likeliest pools, without the others.
+struct Contest<'a> {
+    pools: &'a [usize],
+    mu: Vec<f64>,
+    comparisons: Vec<Comparison>,
+    settings: &'a rank::Settings,
+    strengths: Vec<f64>,
+}
+
+impl<'a> Contest<'a> {
+    fn among(pools: &'a [usize], beliefs: Beliefs<'a>) -> Self {
+        let place = |pool: usize| pools.iter().position(|one| *one == pool);
+        let mu = pools.iter().filter_map(|pool| beliefs.mu.get(*pool).copied()).collect::<Vec<_>>();
+        let comparisons: Vec<Comparison> = beliefs
+            .comparisons
+            .iter()
+            .filter_map(|one| Some(Comparison { a: place(one.a)?, b: place(one.b)?, ..*one }))
+            .collect();
+        let strengths = fit(&mu, &comparisons, beliefs.settings).strengths;
+        Self { pools, mu, comparisons, settings: beliefs.settings, strengths }
+    }
+
+    /// P(the leader is best), with one verdict more.
+    fn lead(&self, more: Option<Comparison>) -> f64 {
+        let mut comparisons = self.comparisons.clone();
+        comparisons.extend(more);
+        let p_best = fit(&self.mu, &comparisons, self.settings).p_best;
+        p_best.into_iter().fold(0.0, f64::max)
+    }
+
+    /// The same after a verdict on these two pools that has not been given yet; None when one of
+    /// them is not in the race.
+    fn expected_lead(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
+        let place = |pool: usize| self.pools.iter().position(|one| *one == pool);
+        let (a, b) = (place(a)?, place(b)?);
+        let lead = self.strengths.get(a)? - self.strengths.get(b)?;
+        let p_first = sigmoid(voice.discrimination * lead);
+        let Voice { weight, discrimination } = voice;
+        let verdict = |p: f64| self.lead(Some(Comparison { a, b, p, weight, discrimination }));
+        Some(p_first * verdict(FIRM) + (1.0 - p_first) * verdict(1.0 - FIRM))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! What a judge is shown, and what its ballot is taken to say.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use shoal_proto::{
+    NodeId,
+    generate::Sampling,
+    judge::{Ballot, Kind, Score},
+};
+
+use super::{
+    pairs::{Beliefs, Voice},
+    *,
+};
+use crate::judging::{JudgeTask, task::pools_for};
+use crate::{
+    ask::{Ask, Limits, Mode, Target},
+    candidate::Candidate,
+    rank,
+    testing::{candidate, node},
+};
+
+fn rng() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(7)
+}
+
+/// Every pair that a judge may see.
+fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<JudgeTask> {
+    let all = pairs::all(&pools_for(candidates, judge));
+    JudgeTask::pairs(candidates, judge, &all, Kind::Pairwise, rng)
+}
+
+proptest! {
+    #[test]
+    fn a_judge_never_gets_its_own_candidate(
+        candidates in prop::collection::vec((0u8..6, 0u8..4, 0usize..3), 0..9),
+        judge in 0u8..6,
+        seed: u64,
+    ) {
+        let candidates: Vec<Candidate> =
+            candidates.iter().map(|(w, text, pool)| candidate(*w, &text.to_string(), *pool)).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let scores = JudgeTask::scores(&candidates, node(judge), &mut rng);
+        let shown: BTreeSet<usize> = scores.iter().flat_map(|s| s.stand_for.iter().flatten().copied()).collect();
+        let others: BTreeSet<usize> =
+            (0..candidates.len()).filter(|at| candidates[*at].writer != node(judge)).collect();
+        prop_assert_eq!(shown, others);
+        // Not even when it is told to.
+        let some = [(0, 1), (0, 2), (1, 2)];
+        let told = JudgeTask::pairs(&candidates, node(judge), &some, Kind::Pairwise, &mut rng);
+        for sheet in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
+            let own: Vec<usize> =
+                candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
+            for at in sheet.stand_for.iter().flatten() {
+                prop_assert!(candidates[*at].writer != node(judge));
+                prop_assert!(!own.contains(&candidates[*at].pool));
+            }
+        }
+    }
+
+    #[test]
+    fn every_score_goes_to_the_text_it_was_given_for(seed: u64) {
+        let candidates: Vec<Candidate> =
+            (0u8..5).map(|n| candidate(n, &"x".repeat(usize::from(n % 3) + 1), usize::from(n % 3))).collect();
+        let sheet = JudgeTask::scores(&candidates, node(9), &mut ChaCha8Rng::seed_from_u64(seed)).expect("a sheet");
+        prop_assert_eq!(sheet.texts.len(), 3);
+        let scores = sheet.texts.iter()
+            .map(|text| Score { logprob: -(text.len() as f64), tokens: text.len() as u32 }).collect();
+        let Verdicts::Scores(scores) = sheet.verdicts(&Ballot { scores, ..Ballot::default() }) else {
+            panic!("scores were asked for");
+        };
+        prop_assert_eq!(scores.len(), 5);
+        for score in scores {
+            prop_assert_eq!(score.logprob, -(candidates[score.candidate].text.len() as f64));
+        }
+    }
+}
+
+#[test]
+fn who_always_prefers_the_first_says_nothing() {
+    let candidates = [candidate(0, "a", 0), candidate(1, "b", 1), candidate(2, "c", 2)];
+    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
+    let ask = sheet.ask(&plain_ask(), None);
+    assert_eq!(ask.pairs.len(), 6);
+    let ballot = Ballot { verdicts: vec![1.0; 6], ..Ballot::default() };
+    let Verdicts::Pairs(pairs) = sheet.verdicts(&ballot) else { panic!("pairs were asked for") };
+    assert_eq!(pairs.len(), 3);
+    assert!(pairs.iter().all(|pair| pair.p == 0.5 && pair.flipped));
+}
+
+#[test]
+fn a_steady_verdict_is_turned_to_the_right_candidates() {
+    let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
+    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
+    let ask = sheet.ask(&plain_ask(), None);
+    let good = |at: u32| ask.candidates[at as usize] == "good";
+    let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
+    let Verdicts::Pairs(pairs) = sheet.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
+        panic!("pairs were asked for")
+    };
+    let [pair] = pairs.as_slice() else { panic!("one pair") };
+    let p_good = if candidates[pair.a].text == "good" { pair.p } else { 1.0 - pair.p };
+    assert!((p_good - 0.85).abs() < 1e-12);
+    assert!(!pair.flipped);
+}
+
+#[test]
+fn who_wrote_all_there_is_judges_nothing() {
+    let candidates = [candidate(3, "a", 0)];
+    assert!(JudgeTask::scores(&candidates, node(3), &mut rng()).is_none());
+    assert!(pairs(&candidates, node(3), &mut rng()).is_none());
+    assert!(pairs(&candidates, node(4), &mut rng()).is_none());
+}
+
+fn able(judge: u8, likelihood: bool) -> Able {
+    let voice = Voice { weight: 1.0, discrimination: 1.0 };
+    Able { judge: node(judge), likelihood, reasoned: false, voice }
+}
+
+/// Who is asked how much in each wave, when everybody answers and nothing is ever settled.
+fn waves(
+    candidates: &[Candidate],
+    judges: Vec<Able>,
+    settings: &crate::settings::Judge,
+) -> Vec<Vec<(NodeId, usize, usize)>> {
+    let mut bench = JudgeQueue::new(candidates, judges.into_iter(), settings, 7);
+    let mu = vec![0.0; candidates.len()];
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    let mut waves = Vec::new();
+    while bench.has_more() {
+        let wave = bench.wave(beliefs);
+        wave.iter().for_each(|(judge, _)| bench.heard(*judge, true));
+        let told =
+            |(judge, sheet): &(NodeId, JudgeTask)| (*judge, sheet.texts.len(), sheet.pairs.len());
+        waves.push(wave.iter().map(told).collect());
+    }
+    waves
+}
+
+fn five() -> Vec<Candidate> {
+    (0..5).map(|n| candidate(n, &n.to_string(), usize::from(n))).collect()
+}
+
+#[test]
+fn the_next_judges_are_asked_only_after_the_first() {
+    let settings = crate::settings::Judge::default();
+    let judges = (10..15).map(|n| able(n, true)).collect();
+    let asked: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
+        .into_iter()
+        .map(|wave| wave.into_iter().map(|(judge, ..)| judge).collect())
+        .collect();
+    assert_eq!(asked, [vec![node(10), node(11)], vec![node(12), node(13)], vec![node(14)]]);
+}
+
+#[test]
+fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
+    let settings = crate::settings::Judge { pairs_max: 8, ..Default::default() };
+    let told = waves(&five(), vec![able(10, false)], &settings);
+    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
+    // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
+    let told = waves(&five(), vec![able(0, false)], &settings);
+    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [4, 2]);
+}
+
+#[test]
+fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
+    let candidates = five();
+    let kinds = |settings: crate::settings::Judge| -> Vec<Kind> {
+        let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
+        let settings = crate::settings::Judge { wave: 2, ..settings };
+        let mut bench = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
+        let mu = [0.0; 5];
+        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+        let wave = bench.wave(beliefs);
+        wave.iter().map(|(_, sheet)| sheet.ask(&plain_ask(), None).kind()).collect()
+    };
+    let config = crate::settings::RoundSettings::default();
+    let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
+    assert_eq!(kinds(balanced), [Kind::Likelihood, Kind::Likelihood]);
+    let deep = config.of_mode(crate::ask::Mode::Deep).judge;
+    assert_eq!(kinds(deep), [Kind::Likelihood, Kind::Reasoned]);
+}
+
+#[test]
+fn who_could_not_answer_is_asked_no_more() {
+    let settings = crate::settings::Judge::default();
+    let candidates = five();
+    let mut bench = JudgeQueue::new(&candidates, [able(10, false)].into_iter(), &settings, 7);
+    let mu = [0.0; 5];
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    assert_eq!(bench.wave(beliefs).len(), 1);
+    assert!(bench.wave(beliefs).is_empty(), "it has not answered yet");
+    bench.heard(node(10), false);
+    assert!(!bench.has_more());
+}
+
+#[test]
+fn pairs_of_several_waves_are_one_ballot() {
+    let ballot = |a, b| CastBallot {
+        judge: node(1),
+        model: String::new(),
+        reasoned: false,
+        prompt_tokens: 3,
+        took: std::time::Duration::from_secs(1),
+        verdicts: Verdicts::Pairs(vec![crate::ballot::PairVerdict {
+            a,
+            b,
+            p: 0.7,
+            flipped: false,
+        }]),
+    };
+    let mut ballots = Vec::new();
+    count(&mut ballots, ballot(0, 1));
+    count(&mut ballots, ballot(1, 2));
+    let [one] = ballots.as_slice() else { panic!("one ballot") };
+    assert_eq!(one.prompt_tokens, 6);
+    assert!(matches!(&one.verdicts, Verdicts::Pairs(pairs) if pairs.len() == 2));
+}
+
+#[test]
+fn two_thirds_are_rounded_up() {
+    let quorums = [1, 2, 3, 4, 5, 6, 7].map(|n| quorum(n, 2.0 / 3.0));
+    assert_eq!(quorums, [1, 2, 2, 3, 4, 4, 5]);
+}
+
+fn plain_ask() -> Ask {
+    let effort = Limits::default().effort(Mode::Balanced);
+    Ask::plain(Target::Swarm, Vec::new(), Sampling::default(), effort)
+}

@@ -1,0 +1,119 @@
+//! What a round returns: the winner, everything that led to it, and how far the round is before its
+//! end.
+
+use std::time::Duration;
+
+use crate::{ballot::CastBallot, candidate::Candidate};
+
+/// Names one round: 16 random bytes as 32 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct RoundId(pub String);
+
+/// What a round gives: the winner, and everything that led to it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub round: RoundId,
+    /// Index of the winner in `candidates`.
+    pub winner: usize,
+    pub decided: Decided,
+    pub candidates: Vec<Candidate>,
+    pub ballots: Vec<CastBallot>,
+    /// Strength and P(best) of every candidate, by index.
+    pub ranking: Ranking,
+    /// The answer that a member wrote from the best candidates, if that was asked for and came to
+    /// something. It is none of the candidates: nobody judged it.
+    pub fused: Option<Candidate>,
+    pub timings: Timings,
+}
+
+impl Outcome {
+    /// The answer whose text is sent: the fused one, else the winning candidate.
+    pub fn winner(&self) -> Option<&Candidate> {
+        self.fused.as_ref().or_else(|| self.candidates.get(self.winner))
+    }
+
+    /// At most `wanted` answers, best first, the winner always first. Those that say something
+    /// else come before those that say the same in other words, and these before copies.
+    pub fn choices(&self, wanted: usize) -> Vec<&Candidate> {
+        let ranked = self.ranking.order.iter().filter_map(|at| self.candidates.get(*at));
+        let all: Vec<&Candidate> = self.winner().into_iter().chain(ranked).collect();
+        let mut chosen: Vec<&Candidate> = Vec::new();
+        let alike: [fn(&Candidate, &Candidate) -> bool; 3] = [
+            |a, b| a.pool == b.pool,
+            |a, b| a.text == b.text && a.tool_calls == b.tool_calls,
+            |a, b| std::ptr::eq(a, b),
+        ];
+        for alike in alike {
+            for candidate in &all {
+                if chosen.len() < wanted && !chosen.iter().any(|one| alike(one, candidate)) {
+                    chosen.push(candidate);
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// What is known of an answer before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoundUpdate {
+    /// Text as it is made, where one member answers alone; `choice` counts the answers wanted.
+    Piece { choice: usize, text: String },
+    /// How far the round is.
+    Progress(Progress),
+}
+
+/// How far a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many of the writers that were asked have finished.
+    Writing { finished: usize, asked: usize },
+    /// So many of the judges have spoken.
+    Judging { heard: usize, asked: usize },
+}
+
+/// How the winner was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// Ballots were counted.
+    Judged,
+    /// Enough writers said the same.
+    Agreement,
+    /// No ballot arrived: largest pool by weight, then standing, then the earliest.
+    Fallback,
+    /// There was one candidate only (or one member was asked by name).
+    Single,
+    /// A member wrote the answer from the best candidates.
+    Fused,
+}
+
+/// The strength of every candidate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    /// θ: log-odds strengths, by candidate index (equal within a pool).
+    pub strengths: Vec<f64>,
+    /// P(this candidate's pool is best), by candidate index.
+    pub p_best: Vec<f64>,
+    /// Candidates from best to worst.
+    pub order: Vec<usize>,
+    /// Every pool is reachable from every other through comparisons or scores.
+    pub connected: bool,
+    /// The pairwise majorities contain a cycle.
+    pub cyclic: bool,
+    /// θ(best) - θ(second best pool); 0 with one pool.
+    pub margin: f64,
+}
+
+/// How long each phase took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    pub select: Duration,
+    pub generate: Duration,
+    pub judge: Duration,
+    pub rank: Duration,
+    /// 0 unless fusion was asked for.
+    pub fuse: Duration,
+    pub total: Duration,
+}

@@ -1,0 +1,347 @@
+//! From a log-likelihood to log-odds of being right: a logistic fit on gold.
+//!
+//! A member's likelihoods mean nothing by themselves (a small specialist is certain of its
+//! nonsense too), but on gold one sees what they are worth: `log-odds = a + b x` with
+//! `x = -ln(1 + |l|) + α ln n`, l the summed natural log-probability of a text of n bytes (its
+//! tokens would do as well, but who claims a likelihood would count them, and bytes are seen).
+//!
+//! α says what length excuses. Where one wrong step stands out of a short text the sum counts (0);
+//! where every word of a long one adds its noise, their mean does (1): of answers of language
+//! models to word problems the right one of two was the likelier in .54 by the sum and in .75 by
+//! the mean, of a specialist's to arithmetic in .91 and .90. It is fitted to pairs of a right and a
+//! wrong text of the same question (conditional logistic regression, stratified by question), and
+//! to nothing else: an easy question has likely answers and right ones, whatever their length.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+/// One gold observation: a log-probability and whether the text was right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    #[serde(flatten)]
+    pub text: Likelihood,
+    pub right: bool,
+    /// Which question, by [`crate::reputation::judges::item`]; 0: not known.
+    #[serde(default)]
+    pub item: u64,
+}
+
+/// How likely somebody finds a text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Likelihood {
+    /// Summed natural log-probability of the whole text, <= 0.
+    pub logprob: f64,
+    /// Bytes of the text; 0 where it was not kept, which counts as one.
+    #[serde(default)]
+    pub bytes: usize,
+}
+
+/// `log-odds = a + b x`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub a: f64,
+    pub b: f64,
+    /// α in [0, 1]: 0 the sum counts, 1 the mean.
+    pub length: f64,
+}
+
+impl Line {
+    /// Where the fit of writers' certainties starts: l = -0.05 speaks 9 to 1 for the answer,
+    /// l = -5 speaks 1 to 9 against it (seen on specialists of a million parameters).
+    pub const CERTAINTY: Self = Self { a: 2.3, b: 2.5, length: 0.0 };
+
+    /// Where the fit of judges' scores starts: flatter, because a judge that does not know the
+    /// kind of question finds the right answer unlikely too.
+    pub const SCORE: Self = Self { a: 2.0, b: 1.2, length: 0.0 };
+
+    /// Log-odds that a text of this likelihood is right. Infinite and undefined values,
+    /// which only a broken node sends, say nothing.
+    pub fn log_odds(&self, text: Likelihood) -> f64 {
+        if text.logprob.is_finite() { self.a + self.b * text.feature(self.length) } else { 0.0 }
+    }
+}
+
+impl Likelihood {
+    /// x = -ln(1 + |l|) + α ln n: likelihoods spread over decades, and odds follow the decade.
+    fn feature(&self, length: f64) -> f64 {
+        self.unlikely() + length * self.ln_bytes()
+    }
+
+    pub fn of(logprob: f64, text: &str) -> Self {
+        Self { logprob, bytes: text.len() }
+    }
+
+    fn unlikely(&self) -> f64 {
+        -self.logprob.abs().ln_1p()
+    }
+
+    fn ln_bytes(&self) -> f64 {
+        (self.bytes.max(1) as f64).ln()
+    }
+}
+
+/// ln(p / (1 - p)), finite for every p.
+pub fn logit(p: f64) -> f64 {
+    let p = p.clamp(1e-9, 1.0 - 1e-9);
+    (p / (1.0 - p)).ln()
+}
+
+/// 1 / (1 + e^-x).
+pub fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+/// Log-odds of being right before the likelihood is looked at (Laplace). A source contributes
+/// its log-odds minus this, so that what everybody knew already is not counted once a source.
+pub fn base_log_odds(samples: &VecDeque<Sample>) -> f64 {
+    let right = samples.iter().filter(|sample| sample.right).count() as f64;
+    logit((right + 1.0) / (samples.len() as f64 + 2.0))
+}
+
+/// Maximum a posteriori line: logistic likelihood and a Gaussian prior around `towards` with the
+/// given precision on both parameters. What length excuses is that of `towards`.
+pub fn fit<'a>(samples: impl Iterator<Item = &'a Sample>, towards: Line, precision: f64) -> Line {
+    let points: Vec<Point> = samples
+        .filter(|sample| sample.text.logprob.is_finite())
+        .map(|sample| Point {
+            of: [1.0, sample.text.feature(towards.length)],
+            y: f64::from(u8::from(sample.right)),
+            weight: 1.0,
+        })
+        .collect();
+    let [a, b] = maximise(&points, [towards.a, towards.b], precision);
+    Line { a, b, ..towards }
+}
+
+/// `towards` with what length excuses, from pairs of a right and a wrong text of the same question.
+/// Each item of `groups` holds texts that are held against each other where their questions are the
+/// same: what one judge read, or what all writers claim.
+pub fn fit_length<'a, S>(groups: impl Iterator<Item = S>, towards: Line, precision: f64) -> Line
+where
+    S: Iterator<Item = &'a Sample>,
+{
+    /// A slope below which likelihoods tell nothing, nor what excuses them.
+    const FLAT: f64 = 0.05;
+    let pairs: Vec<Point> = groups.flat_map(pairs).collect();
+    let [b, of_length] = maximise(&pairs, [towards.b, towards.b * towards.length], precision);
+    if b < FLAT {
+        return towards;
+    }
+    Line { length: (of_length / b).clamp(0.0, 1.0), ..towards }
+}
+
+/// The differences of each right and each wrong text of a question: the right one is the better.
+/// All pairs of a question that has n texts weigh like n - 1, which is what n texts can tell.
+fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<Point> {
+    /// Right or wrong texts of one question: a thousand claims would make a quarter of a million pairs.
+    const TEXTS_MAX: usize = 32;
+    let mut questions: BTreeMap<u64, [Vec<Likelihood>; 2]> = BTreeMap::new();
+    for sample in samples.filter(|one| one.item != 0 && one.text.logprob.is_finite()) {
+        let [wrong, right] = questions.entry(sample.item).or_default();
+        let texts = if sample.right { right } else { wrong };
+        if texts.len() < TEXTS_MAX {
+            texts.push(sample.text);
+        }
+    }
+    let mut points = Vec::new();
+    for [wrong, right] in questions.into_values() {
+        let texts = (wrong.len() + right.len()).saturating_sub(1) as f64;
+        let weight = texts / (wrong.len() * right.len()).max(1) as f64;
+        for right in &right {
+            points.extend(wrong.iter().map(|wrong| Point {
+                of: [right.unlikely() - wrong.unlikely(), right.ln_bytes() - wrong.ln_bytes()],
+                y: 1.0,
+                weight,
+            }));
+        }
+    }
+    points
+}
+
+/// What a logistic model of two parameters is fitted to.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    of: [f64; 2],
+    /// 1: yes, 0: no.
+    y: f64,
+    weight: f64,
+}
+
+impl Point {
+    fn score(&self, [a, b]: [f64; 2]) -> f64 {
+        let [of_a, of_b] = self.of;
+        a * of_a + b * of_b
+    }
+}
+
+/// The two parameters that maximise the logistic likelihood under a Gaussian prior around
+/// `towards`. Newton with halved steps: the objective is strictly concave, so it converges on every
+/// input, separable or empty.
+fn maximise(points: &[Point], towards: [f64; 2], precision: f64) -> [f64; 2] {
+    let precision = precision.max(1e-6);
+    let objective = |at: [f64; 2]| -> f64 {
+        let fitted = points.iter().map(|point| {
+            let z = point.score(at);
+            point.weight * (point.y * z - softplus(z))
+        });
+        let pull = (at[0] - towards[0]).powi(2) + (at[1] - towards[1]).powi(2);
+        fitted.sum::<f64>() - 0.5 * precision * pull
+    };
+    let mut at = towards;
+    let mut value = objective(at);
+    for _ in 0..50 {
+        let step = newton_step(points, at, towards, precision);
+        if step[0].abs().max(step[1].abs()) < 1e-9 {
+            break;
+        }
+        let mut scale = 1.0;
+        let improved = loop {
+            let next = [at[0] + scale * step[0], at[1] + scale * step[1]];
+            let next_value = objective(next);
+            if next_value >= value {
+                break Some((next, next_value));
+            }
+            scale *= 0.5;
+            if scale < 1e-9 {
+                break None;
+            }
+        };
+        let Some((next, next_value)) = improved else { break };
+        (at, value) = (next, next_value);
+    }
+    at
+}
+
+/// ln(1 + e^z) without overflow.
+pub fn softplus(z: f64) -> f64 {
+    z.max(0.0) + (-z.abs()).exp().ln_1p()
+}
+
+/// (negative Hessian)^-1 gradient of the posterior.
+fn newton_step(points: &[Point], at: [f64; 2], towards: [f64; 2], precision: f64) -> [f64; 2] {
+    let mut gradient = [precision * (towards[0] - at[0]), precision * (towards[1] - at[1])];
+    let mut hessian = (precision, 0.0, precision);
+    for point in points {
+        let [x, y] = point.of;
+        let p = sigmoid(point.score(at));
+        gradient[0] += point.weight * (point.y - p) * x;
+        gradient[1] += point.weight * (point.y - p) * y;
+        let w = point.weight * p * (1.0 - p);
+        hessian.0 += w * x * x;
+        hessian.1 += w * x * y;
+        hessian.2 += w * y * y;
+    }
+    let determinant = hessian.0 * hessian.2 - hessian.1 * hessian.1;
+    [
+        (hessian.2 * gradient[0] - hessian.1 * gradient[1]) / determinant,
+        (hessian.0 * gradient[1] - hessian.1 * gradient[0]) / determinant,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(logprob: f64, right: bool) -> Sample {
+        Sample { text: sum(logprob), right, item: 0 }
+    }
+
+    fn sum(logprob: f64) -> Likelihood {
+        Likelihood { logprob, bytes: 1 }
+    }
+
+    #[test]
+    fn nothing_seen_is_the_prior() {
+        let line = fit([].iter(), Line::SCORE, 1.0);
+        assert_eq!(line, Line::SCORE);
+    }
+
+    #[test]
+    fn separable_samples_have_a_finite_fit_that_separates_them() {
+        let samples: Vec<Sample> = (0..200)
+            .map(|i| if i % 2 == 0 { sample(-0.01, true) } else { sample(-20.0, false) })
+            .collect();
+        let line = fit(samples.iter(), Line { a: 0.0, b: 0.0, length: 0.0 }, 1.0);
+        assert!(line.log_odds(sum(-0.01)) > 3.0 && line.log_odds(sum(-20.0)) < -3.0, "{line:?}");
+        assert!(line.a.is_finite() && line.b.is_finite());
+    }
+
+    #[test]
+    fn likelihoods_that_say_nothing_get_the_base_rate_and_no_slope() {
+        let samples: Vec<Sample> =
+            (0..400).map(|i| sample(-f64::from(i % 20), (i / 20) % 4 != 0)).collect();
+        let line = fit(samples.iter(), Line::CERTAINTY, 0.1);
+        assert!(line.b.abs() < 0.1, "{line:?}");
+        assert!((line.log_odds(sum(-5.0)) - logit(0.75)).abs() < 0.1, "{line:?}");
+    }
+
+    #[test]
+    fn a_fit_reaches_a_zero_gradient() {
+        let samples: Vec<Sample> =
+            (0..60).map(|i| sample(-f64::from(i) * 0.3, i % 7 < 3 || i < 15)).collect();
+        let line = fit(samples.iter(), Line::SCORE, 0.5);
+        let points: Vec<Point> = samples
+            .iter()
+            .map(|s| Point {
+                of: [1.0, s.text.feature(0.0)],
+                y: f64::from(u8::from(s.right)),
+                weight: 1.0,
+            })
+            .collect();
+        let towards = [Line::SCORE.a, Line::SCORE.b];
+        let [a, b] = newton_step(&points, [line.a, line.b], towards, 0.5);
+        assert!(a.abs() < 1e-8 && b.abs() < 1e-8, "{a} {b}");
+    }
+
+    /// Forty questions with a right and a wrong text each.
+    fn questions(text: impl Fn(u64, bool) -> Likelihood) -> Vec<Sample> {
+        let both = (1..41).flat_map(|item| [(item, true), (item, false)]);
+        both.map(|(item, right)| Sample { text: text(item, right), right, item }).collect()
+    }
+
+    #[test]
+    fn length_excuses_where_the_mean_tells_and_not_where_the_sum_does() {
+        // The right text is longer, and each of its tokens likelier.
+        let noisy = questions(|item, right| {
+            let bytes = 40 + 3 * item as usize + if right { 60 } else { 0 };
+            let each = if right { 0.3 } else { 0.42 } + 0.01 * (item % 5) as f64;
+            Likelihood { logprob: -each * bytes as f64, bytes }
+        });
+        // One step of the wrong text stands out, however long it is.
+        let steps = questions(|item, right| {
+            let bytes = 10 + (item * 7 % 30) as usize + if right { 0 } else { 15 };
+            Likelihood { logprob: if right { -0.3 } else { -4.0 } - 0.01 * bytes as f64, bytes }
+        });
+        let length =
+            |of: &[Sample]| fit_length(std::iter::once(of.iter()), Line::SCORE, 1.0).length;
+        assert!(length(&noisy) > 0.8, "{}", length(&noisy));
+        assert!(length(&steps) < 0.2, "{}", length(&steps));
+        let unnamed: Vec<Sample> = noisy.iter().map(|one| Sample { item: 0, ..*one }).collect();
+        assert_eq!(length(&unnamed), Line::SCORE.length, "nothing to hold against each other");
+    }
+
+    #[test]
+    fn what_is_read_apart_is_not_held_against_each_other() {
+        let all = questions(|item, right| {
+            let logprob = if right { -90.0 } else { -30.0 };
+            Likelihood { logprob, bytes: 10 + item as usize }
+        });
+        let apart = all.iter().map(std::iter::once);
+        assert_eq!(fit_length(apart, Line::SCORE, 1.0), Line::SCORE);
+        // A judge whose likelihoods point the wrong way has nothing that length could excuse.
+        assert_eq!(fit_length(std::iter::once(all.iter()), Line::SCORE, 1.0).b, Line::SCORE.b);
+    }
+
+    #[test]
+    fn a_sample_of_an_earlier_build_is_read_as_one_of_one_byte() {
+        let old: Sample = serde_json::from_str(r#"{"logprob": -2.5, "right": true}"#).unwrap();
+        assert_eq!(old.text, Likelihood { logprob: -2.5, bytes: 0 });
+        assert_eq!(Line::SCORE.log_odds(old.text), Line::SCORE.log_odds(sum(-2.5)));
+    }
+}

@@ -1,0 +1,239 @@
+//! What kind of question this is, guessed from its words: naive Bayes over hashed n-grams,
+//! learned from gold questions as they are asked. It says which of a member's accuracies to look up;
+//! what rounds teach beyond that is in [`crate::reputation::routing`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a kind of question, as the gold set names it (a family of the syllabus).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KindId(pub String);
+
+impl KindId {
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+}
+
+/// Buckets that n-grams are hashed into: collisions among a few hundred phrasings are rare.
+pub(super) const BUCKETS: u64 = 1 << 14;
+
+/// Questions longer than this are judged by their beginning: a bound on work, not on meaning.
+const MAX_WORDS: usize = 256;
+
+/// How little of the naive sum is believed. N-grams of one phrase repeat each other, so that
+/// taken at face value every guess would be certain.
+const TEMPER: f64 = 0.3;
+
+/// A posterior below this is not worth a look-up.
+const NEGLIGIBLE: f64 = 1e-3;
+
+/// Added to each count: an n-gram that a kind never showed is unlikely there, not impossible.
+const SMOOTHING: f64 = 0.1;
+
+/// Counts of n-grams by kind. Serialises to JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KindModel {
+    kinds: BTreeMap<KindId, Counts>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Counts {
+    questions: f64,
+    /// Questions of this kind that hold the n-gram, by bucket.
+    grams: BTreeMap<u16, f64>,
+}
+
+/// P(kind | question) for the kinds worth naming; sums to at most 1, the rest is unknown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KindPosterior(Vec<(KindId, f64)>);
+
+impl KindPosterior {
+    /// It is this kind, without doubt.
+    pub fn certain(kind: KindId) -> Self {
+        Self(vec![(kind, 1.0)])
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&KindId, f64)> {
+        self.0.iter().map(|(kind, p)| (kind, *p))
+    }
+
+    /// The likeliest kind and its probability.
+    pub fn top(&self) -> Option<(&KindId, f64)> {
+        self.iter().max_by(|x, y| x.1.total_cmp(&y.1))
+    }
+}
+
+impl KindModel {
+    /// Learns one gold question.
+    pub fn learn(&mut self, question: &str, kind: &KindId) {
+        let counts = self.kinds.entry(kind.clone()).or_default();
+        counts.questions += 1.0;
+        for gram in grams(question) {
+            *counts.grams.entry(gram).or_default() += 1.0;
+        }
+    }
+
+    /// Nothing was learned.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// P(kind | question); empty when nothing was learned or no word of it was ever seen.
+    pub fn posterior(&self, question: &str) -> KindPosterior {
+        let grams = grams(question);
+        let known = |gram: &&u16| self.kinds.values().any(|kind| kind.grams.contains_key(gram));
+        let seen: Vec<&u16> = grams.iter().filter(known).collect();
+        if seen.is_empty() {
+            return KindPosterior::default();
+        }
+        let scores: Vec<(&KindId, f64)> = self
+            .kinds
+            .iter()
+            .map(|(kind, counts)| (kind, TEMPER * counts.log_score(&seen)))
+            .collect();
+        let best = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|(_, score)| (score - best).exp()).sum();
+        // The part of the question that was never seen speaks for a kind that was never seen.
+        let familiar = seen.len() as f64 / grams.len().max(1) as f64;
+        let share = familiar.sqrt();
+        let posterior = scores
+            .into_iter()
+            .map(|(kind, score)| (kind.clone(), share * (score - best).exp() / total))
+            .filter(|(_, p)| *p > NEGLIGIBLE)
+            .collect();
+        KindPosterior(posterior)
+    }
+}
+
+impl Counts {
+    /// ln P(these n-grams | kind), each with its own smoothed document frequency.
+    fn log_score(&self, seen: &[&u16]) -> f64 {
+        seen.iter()
+            .map(|gram| {
+                let count = self.grams.get(gram).copied().unwrap_or(0.0);
+                ((count + SMOOTHING) / (self.questions + 2.0 * SMOOTHING)).ln()
+            })
+            .sum()
+    }
+}
+
+/// The distinct buckets of 1- to 3-grams over words, where a number counts by its shape only:
+/// "47 + 385" and "12 + 100" are the same kind of question.
+fn grams(question: &str) -> Vec<u16> {
+    let words = words(question);
+    let mut buckets: Vec<u16> = (1..=3)
+        .flat_map(|n| words.windows(n).map(|window| bucket(&window.join(" "))).collect::<Vec<_>>())
+        .collect();
+    buckets.sort_unstable();
+    buckets.dedup();
+    buckets
+}
+
+/// Lower-case words, numbers as `#`, and every other sign by itself.
+pub(super) fn words(question: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut open: Option<Class> = None;
+    for letter in question.chars() {
+        let class = Class::of(letter);
+        if class == Class::Space || words.len() > MAX_WORDS {
+            open = None;
+            continue;
+        }
+        let continues = open == Some(class) && class != Class::Sign;
+        match (continues, class, words.last_mut()) {
+            (true, Class::Digit, _) => {}
+            (true, _, Some(word)) => word.extend(letter.to_lowercase()),
+            (_, Class::Digit, _) => words.push("#".to_owned()),
+            _ => words.push(letter.to_lowercase().collect()),
+        }
+        open = Some(class);
+    }
+    words
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Space,
+    Digit,
+    Letter,
+    Sign,
+}
+
+impl Class {
+    fn of(letter: char) -> Self {
+        match letter {
+            letter if letter.is_whitespace() => Self::Space,
+            letter if letter.is_numeric() => Self::Digit,
+            letter if letter.is_alphabetic() => Self::Letter,
+            _ => Self::Sign,
+        }
+    }
+}
+
+/// FNV-1a: the same on every machine and in every build, as what is stored must be.
+pub(super) fn bucket(text: &str) -> u16 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    u16::try_from((hash ^ (hash >> 32)) % BUCKETS).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taught() -> KindModel {
+        let mut model = KindModel::default();
+        for n in 0..12 {
+            model.learn(&format!("What is {n} + {}?", n * 7), &KindId::new("add"));
+            model.learn(&format!("What is {n} - {}?", n * 3), &KindId::new("subtract"));
+            model.learn(
+                &format!("Which weekday is it {n} days after Monday?"),
+                &KindId::new("dates"),
+            );
+        }
+        model
+    }
+
+    #[test]
+    fn a_kind_is_known_by_its_words_and_not_by_its_numbers() {
+        let model = taught();
+        for (question, kind) in [
+            ("What is 4711 + 9?", "add"),
+            ("What is 88 - 12?", "subtract"),
+            ("Which weekday is it 40 days after Friday?", "dates"),
+        ] {
+            let posterior = model.posterior(question);
+            let (top, p) = posterior.top().expect("a guess");
+            assert_eq!(top.0, kind, "{question}");
+            assert!(p > 0.5, "{question}: {p}");
+        }
+    }
+
+    #[test]
+    fn a_question_unlike_all_gold_is_of_no_kind() {
+        assert_eq!(taught().posterior("schreibe ein gedicht"), KindPosterior::default());
+        assert_eq!(KindModel::default().posterior("What is 1 + 1?"), KindPosterior::default());
+    }
+
+    #[test]
+    fn a_posterior_never_exceeds_one() {
+        let model = taught();
+        for question in ["What is", "What is the capital of Monday?", "", "\u{0}+++", "1 1 1 1"] {
+            let sum: f64 = model.posterior(question).iter().map(|(_, p)| p).sum();
+            assert!(sum <= 1.0 + 1e-9, "{question}: {sum}");
+        }
+    }
+
+    #[test]
+    fn it_survives_being_stored() {
+        let model = taught();
+        let stored = serde_json::to_string(&model).expect("JSON");
+        assert_eq!(serde_json::from_str::<KindModel>(&stored).expect("read"), model);
+    }
+}

@@ -1,0 +1,212 @@
+//! What the choice of a panel promises.
+
+mod routed;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use shoal_proto::{
+    generate::{ChatMessage, Sampling},
+    hello::Model,
+};
+
+use super::*;
+use crate::{
+    ask::{Effort, Limits, Mode},
+    reputation::{KindId, KindModel, Record, Settings as Reputation},
+};
+
+fn ask(writers: usize, judges: usize) -> Ask {
+    let effort = Effort { writers, judges, ..Limits::default().effort(Mode::Balanced) };
+    let question = ChatMessage::new("user", "What is 3 + 4?");
+    Ask::plain(Target::Swarm, vec![question], Sampling::default(), effort)
+}
+
+fn member(n: u8) -> MemberView {
+    MemberView {
+        id: NodeId([n; 32]),
+        model: Model {
+            name: format!("model-{n}"),
+            family: "llama".into(),
+            digest: format!("{n:064}"),
+            context: 512,
+            likelihood: true,
+            certainty: true,
+            ..Model::default()
+        },
+        operator: String::new(),
+        slots: 4,
+        running: 0,
+        tokens_per_second: 100.0,
+        first_token_seconds: 0.1,
+        probation: false,
+    }
+}
+
+fn chosen(ask: &Ask, members: &[MemberView], standing: &Standing, seed: u64) -> Panel {
+    panel(ask, members, standing, &Settings::default(), seed).expect("a panel")
+}
+
+fn members(count: u8) -> Vec<MemberView> {
+    (0..count).map(member).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_panel_holds_everybody_once(count in 1u8..12, n in 1usize..16, m in 0usize..16, seed in any::<u64>()) {
+        let members = members(count);
+        let panel = chosen(&ask(n, m), &members, &Standing::empty(), seed);
+        prop_assert_eq!(panel.writers.len(), n.min(members.len()));
+        prop_assert_eq!(panel.judges.len(), m.min(members.len()));
+        let once: BTreeSet<_> = panel.writers.iter().chain(&panel.spare).collect();
+        prop_assert_eq!(once.len(), members.len());
+        prop_assert_eq!(panel.writers.len() + panel.spare.len(), members.len());
+        prop_assert_eq!(panel.judges.iter().collect::<BTreeSet<_>>().len(), panel.judges.len());
+    }
+
+    #[test]
+    fn the_order_of_the_roster_does_not_matter(count in 1u8..12, seed in any::<u64>()) {
+        let mut members = members(count);
+        let one = chosen(&ask(3, 3), &members, &Standing::empty(), seed);
+        members.reverse();
+        prop_assert_eq!(one, chosen(&ask(3, 3), &members, &Standing::empty(), seed));
+    }
+}
+
+#[test]
+fn a_model_by_name_is_answered_by_one_that_serves_it_and_judged_by_nobody() {
+    let by_name = |name: &str| Ask { target: Target::Model(name.into()), ..ask(5, 3) };
+    let panel = chosen(&by_name("model-2"), &members(4), &Standing::empty(), 1);
+    assert_eq!(panel.writers, [NodeId([2; 32])]);
+    assert!(panel.spare.is_empty() && panel.judges.is_empty());
+    let refused = crate::select::panel(
+        &by_name("other"),
+        &members(4),
+        &Standing::empty(),
+        &Settings::default(),
+        1,
+    );
+    assert_eq!(refused, Err(RoundError::NoSuchModel { model: "other".into() }));
+}
+
+#[test]
+fn the_busy_are_left_alone() {
+    let mut members = members(3);
+    members[1].running = members[1].slots;
+    let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
+    assert!(!panel.writers.contains(&members[1].id) && !panel.judges.contains(&members[1].id));
+    members.iter_mut().for_each(|member| member.running = member.slots);
+    let refused =
+        crate::select::panel(&ask(3, 3), &members, &Standing::empty(), &Settings::default(), 1);
+    assert_eq!(refused, Err(RoundError::NoMember));
+    let nobody = crate::select::panel(&ask(3, 3), &[], &Standing::empty(), &Settings::default(), 1);
+    assert_eq!(nobody, Err(RoundError::NoMember));
+}
+
+#[test]
+fn an_ask_that_fits_nobody_says_how_long_it_may_be() {
+    let mut ask = ask(3, 3);
+    ask.messages[0].content = "x".repeat(10_000);
+    let refused =
+        crate::select::panel(&ask, &members(3), &Standing::empty(), &Settings::default(), 1);
+    assert_eq!(refused, Err(RoundError::ContextLength { context: 512 }));
+}
+
+#[test]
+fn who_cannot_judge_is_not_asked_to() {
+    let mut members = members(3);
+    members[0].model.likelihood = false;
+    let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
+    assert!(!panel.judges.contains(&members[0].id));
+    assert_eq!(panel.judges.len(), 2);
+}
+
+#[test]
+fn where_pairs_are_too_slow_only_likelihoods_are_asked_for() {
+    let mut members = members(4);
+    members.iter_mut().take(2).for_each(|member| {
+        member.model.likelihood = false;
+        member.model.pairwise = true;
+    });
+    let settings = Settings { pairs: false, ..Settings::default() };
+    let judges = |settings: &Settings| {
+        panel(&ask(4, 4), &members, &Standing::empty(), settings, 1).expect("a panel").judges
+    };
+    assert_eq!(judges(&Settings::default()).len(), 4);
+    assert_eq!(
+        judges(&settings).into_iter().collect::<BTreeSet<_>>(),
+        [members[2].id, members[3].id].into()
+    );
+}
+
+#[test]
+fn judges_are_rather_those_that_did_not_write() {
+    let outside = (0..200)
+        .filter(|seed| {
+            let panel = chosen(&ask(4, 1), &members(8), &Standing::empty(), *seed);
+            !panel.writers.contains(&panel.judges[0])
+        })
+        .count();
+    // Writers are drawn high, so that without the preference hardly ever an outsider would judge.
+    let settings = Settings { writing_judge: 1.0, ..Settings::default() };
+    let without = (0..200)
+        .filter(|seed| {
+            let panel =
+                panel(&ask(4, 1), &members(8), &Standing::empty(), &settings, *seed).unwrap();
+            !panel.writers.contains(&panel.judges[0])
+        })
+        .count();
+    assert!(outside > without + 20, "{outside} against {without}");
+}
+
+#[test]
+fn operators_are_spread_before_they_are_doubled() {
+    let mut members = members(6);
+    members.iter_mut().take(4).for_each(|member| member.operator = "one".into());
+    let settings = Settings { doubling: 1e-6, ..Settings::default() };
+    for seed in 0..50 {
+        let panel = panel(&ask(3, 3), &members, &Standing::empty(), &settings, seed).unwrap();
+        let of_one = panel.writers.iter().filter(|id| id.0[0] < 4).count();
+        assert_eq!(of_one, 1, "{panel:?}");
+    }
+}
+
+fn specialist(right_on: &str, wrong_on: &str) -> Record {
+    let beta = |right: f64, wrong: f64| Beta { a: 1.0 + right, b: 1.0 + wrong };
+    Record {
+        writer: beta(100.0, 100.0),
+        kinds: [(KindId::new(right_on), beta(20.0, 0.0)), (KindId::new(wrong_on), beta(0.0, 20.0))]
+            .into(),
+        gold_seen: 40,
+        ..Record::default()
+    }
+}
+
+#[test]
+fn the_one_that_knows_this_kind_is_asked_and_strangers_get_work_too() {
+    let mut kinds = KindModel::default();
+    for n in 0..9 {
+        kinds.learn(&format!("What is {n} + {n}?"), &KindId::new("add"));
+        kinds.learn(&format!("Which weekday is {n} days later?"), &KindId::new("dates"));
+    }
+    let mut records: std::collections::BTreeMap<_, _> =
+        (1..6).map(|n| (NodeId([n; 32]), specialist("dates", "add"))).collect();
+    records.insert(NodeId([0; 32]), specialist("add", "dates"));
+    let standing = Standing::new(records, kinds, Reputation::default());
+    let panels: Vec<_> =
+        (0..100).map(|seed| chosen(&ask(2, 0), &members(7), &standing, seed)).collect();
+    let asked =
+        |n: u8| panels.iter().filter(|panel| panel.writers.contains(&NodeId([n; 32]))).count();
+    assert!(asked(0) >= 98, "the specialist: {}", asked(0));
+    assert!(asked(6) >= 50, "the stranger: {}", asked(6));
+}
+
+#[test]
+fn the_fast_are_preferred_among_equals() {
+    let mut members = members(2);
+    members[1].tokens_per_second = 1.0;
+    let fast = (0..200).filter(|seed| {
+        chosen(&ask(1, 0), &members, &Standing::empty(), *seed).writers[0] == members[0].id
+    });
+    assert!(fast.count() > 150);
+}
