@@ -4,7 +4,7 @@
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_consensus::{Ask, ask::{Effort, Limits, Target}, Mode, reputation::Standing, select::{self, Panel}, MemberView};
+use shoal_consensus::{settings::SelectSettings, Ask, ask::{Effort, Limits, Target}, Mode, reputation::Standing, select::{self, Panel}, MemberView};
 use shoal_proto::{
     generate::{ChatMessage, Sampling},
     hello::Model,
@@ -234,7 +234,7 @@ fn panel(asked: &Asked, round: &Round, cut: Cut, standing: &Standing, seed: u64)
     let effort = Effort { writers: cut.writers, judges: cut.judges, ..usual };
     let messages = vec![ChatMessage::new("user", asked.question.clone())];
     let ask = Ask::plain(Target::Swarm, messages, Sampling::default(), effort);
-    select::panel(&ask, &members, standing, &select::Settings::default(), seed).unwrap_or_default()
+    select::panel(&ask, &members, standing, &SelectSettings::default(), seed).unwrap_or_default()
 }
 
 /// A judge's likelihoods as verdicts on pairs.

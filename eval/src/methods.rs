@@ -4,7 +4,7 @@
 //! differ only in how they pick. What is chosen by looking at right answers (the best single
 //! member, the strongest judge) is chosen on the other half of the questions.
 
-use shoal_consensus::{reputation::calibration::sigmoid, agree, rank::{self, Comparison}};
+use shoal_consensus::{settings::RankSettings, reputation::calibration::sigmoid, agree, rank::{self, Comparison}};
 
 use crate::{
     record::{Answer, Asked, models},
@@ -230,7 +230,7 @@ fn uniform(asked: &Asked) -> Option<Answer<'_>> {
         return majority(asked);
     }
     let pools = round.candidates.iter().map(|candidate| candidate.pool + 1).max()?;
-    let fit = rank::fit(&vec![0.0; pools], &comparisons, &rank::Settings::default());
+    let fit = rank::fit(&vec![0.0; pools], &comparisons, &RankSettings::default());
     let strength = |answer: &Answer<'_>| fit.strengths.get(answer.candidate.pool).copied();
     asked
         .answers()

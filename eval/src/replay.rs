@@ -10,7 +10,15 @@ use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shoal_consensus::{reputation::{self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing, judges, learn}, agree, evidence, rank};
+use shoal_consensus::{
+    RoundSettings, agree,
+    reputation::{
+        self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
+        judges, learn,
+    },
+    settings::{AgreeSettings, EvidenceSettings, RankSettings},
+    tally::Tally,
+};
 
 use crate::{
     record::{Asked, node},
@@ -22,12 +30,21 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub reputation: reputation::Settings,
-    pub agree: agree::Settings,
-    pub evidence: evidence::Settings,
-    pub rank: rank::Settings,
+    pub agree: AgreeSettings,
+    pub evidence: EvidenceSettings,
+    pub rank: RankSettings,
 }
 
 impl Settings {
+    fn round(&self) -> RoundSettings {
+        RoundSettings {
+            agree: self.agree.clone(),
+            evidence: self.evidence.clone(),
+            rank: self.rank.clone(),
+            ..RoundSettings::default()
+        }
+    }
+
     /// With `rank.lambda=0.5` and the like.
     ///
     /// # Errors
@@ -119,12 +136,17 @@ pub(crate) fn pick(
     candidates.iter_mut().zip(pools).for_each(|(one, pool)| one.pool = pool);
     let kind = standing.kind_of(&asked.question);
     let ballots: Vec<_> = round.ballots.iter().map(|ballot| ballot.to_gateway()).collect();
-    let asked_writers = candidates.len();
-    let enough = agree::enough(&candidates, asked_writers, standing, &kind, &settings.agree);
-    let heard: &[shoal_consensus::CastBallot] = if enough.is_some() { &[] } else { &ballots };
-    let parts = evidence::for_pools(&candidates, heard, &kind, standing, &settings.evidence);
-    let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
-    let ranking = rank::rank(&mu, &candidates, heard, standing, &settings.rank);
+    let config = settings.round();
+    let tally = Tally {
+        candidates: &candidates,
+        ballots: &ballots,
+        standing,
+        kind: &kind,
+        config: &config,
+    };
+    let enough = tally.agreed_pool(candidates.len());
+    let tally = if enough.is_some() { Tally { ballots: &[], ..tally } } else { tally };
+    let ranking = tally.ranking();
     let in_pool = |at: &&usize| {
         enough.is_none_or(|pool| candidates.get(**at).is_some_and(|one| one.pool == pool))
     };

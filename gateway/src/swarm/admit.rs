@@ -6,9 +6,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use shoal_link::{Link, Stream};
 use shoal_proto::{
     Message, NodeId,
-    hello::{Challenge, Hello, Model, Reason, Refusal, TAG_BYTES_MAX, TAGS_MAX, Welcome},
+    hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
     version::Version,
 };
+use shoal_consensus::Mode;
 use tokio::time::timeout;
 
 use super::{
@@ -23,12 +24,6 @@ const RETRY_MS: u32 = 5_000;
 
 /// Most pieces of work at the same time that are believed of one node.
 const SLOTS_MAX: u32 = 256;
-
-/// Bytes of a model's name; the rest of a hello is bounded by its frame.
-const NAME_BYTES_MAX: usize = 96;
-
-/// Bytes of texts about a node that people read.
-const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Why a link did not become a member.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -127,11 +122,14 @@ impl Claimed {
         let Message::Hello(hello) = next(control, step).await? else {
             return Err(refused(Reason::Protocol, "the first message must be a hello"));
         };
-        let Hello { version, model, operator, slots, audit, .. } = hello;
-        let version = common_version(version)
+        let version = common_version(hello.version)
             .ok_or_else(|| refused(Reason::Version, "no common version: update the node"))?;
+        hello.check().map_err(|error| refused(Reason::BadHello, &error.to_string()))?;
+        let Hello { model, operator, slots, audit, .. } = hello;
         let model = model.ok_or_else(|| refused(Reason::BadHello, "the hello names no model"))?;
-        check(&model, &operator, slots).map_err(|why| refused(Reason::BadHello, why))?;
+        if Mode::of_model(&model.name).is_some() {
+            return Err(refused(Reason::BadHello, "this name is the swarm's own"));
+        }
         if !audit.is_empty() && version.number() < Version::V2.number() {
             return Err(refused(Reason::Version, "auditors need version 2: update the node"));
         }
@@ -203,34 +201,6 @@ pub(super) struct Welcomed {
 /// The newest version both sides speak; ours are all known, theirs are all up to the one named.
 fn common_version(theirs: u32) -> Option<Version> {
     Version::from_number(theirs.min(Version::CURRENT.number()))
-}
-
-fn check(model: &Model, operator: &str, slots: u32) -> Result<(), &'static str> {
-    let name_letter = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    if model.name.is_empty() || model.name.len() > NAME_BYTES_MAX {
-        return Err("a model's name has 1 to 96 bytes");
-    }
-    if !model.name.chars().all(name_letter) {
-        return Err("a model's name is made of letters, digits and . _ - /");
-    }
-    if shoal_consensus::Mode::of_model(&model.name).is_some() {
-        return Err("this name is the swarm's own");
-    }
-    if slots == 0 {
-        return Err("a node without slots can do nothing");
-    }
-    if model.context == 0 {
-        return Err("a model without context can do nothing");
-    }
-    let texts = [operator, &model.family, &model.digest, &model.description];
-    if texts.iter().any(|text| text.len() > TEXT_BYTES_MAX || text.contains(char::is_control)) {
-        return Err("a text of the hello is too long or holds control characters");
-    }
-    let bad_tag = |tag: &String| tag.len() > TAG_BYTES_MAX || tag.contains(char::is_control);
-    if model.tags.len() > TAGS_MAX || model.tags.iter().any(bad_tag) {
-        return Err("a model has at most 16 tags of at most 32 bytes, without control characters");
-    }
-    Ok(())
 }
 
 async fn next(control: &mut Stream, step: Duration) -> Result<Message, NotAdmitted> {
