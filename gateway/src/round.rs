@@ -40,8 +40,8 @@ pub use shoal_consensus::RoundSettings;
 use shoal_consensus::{
     Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
     ask::Target,
-    outcome::{Progress, Ranking, RoundId, RoundUpdate, Timings},
-    reputation::{KindPosterior, Standing, routing::Features},
+    outcome::{Progress, RoundId, RoundUpdate, Timings},
+    reputation::{Features, KindPosterior, Standing},
 };
 use shoal_consensus::{agree::Agreement, ask::question, select, tally::Tally};
 

@@ -157,9 +157,7 @@ impl Model {
     fn check(&self) -> Result<(), Nonsense> {
         let letters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
         if self.name.is_empty() || self.name.len() > MODEL_NAME_MAX || !letters {
-            return Err(Nonsense(
-                "a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`",
-            ));
+            return Err(Nonsense("a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"));
         }
         if !(self.digest.is_empty() || is_digest(&self.digest)) {
             return Err(Nonsense("a model's digest is 64 lower-case hex digits, or empty"));

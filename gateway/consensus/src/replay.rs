@@ -12,6 +12,7 @@
 
 pub mod line;
 mod pairing;
+mod recorded;
 pub mod plan;
 pub mod settings;
 pub mod interval;
@@ -27,7 +28,6 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
-    agree, decide, learn as learning,
     outcome::{Decided, Outcome, RoundId, Timings},
     reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
     tally::Tally,
@@ -89,9 +89,9 @@ pub struct Replay {
 impl Replay {
     pub fn new(settings: Settings, memory: Memory) -> Self {
         let Memory { members, kinds } = memory;
-        let names = members.keys().map(|name| (line::node(name), name.clone())).collect();
+        let names = members.keys().map(|name| (recorded::node(name), name.clone())).collect();
         let records: BTreeMap<NodeId, Record> =
-            members.into_iter().map(|(name, record)| (line::node(&name), record)).collect();
+            members.into_iter().map(|(name, record)| (recorded::node(&name), record)).collect();
         let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone());
         Self { settings, names, records, kinds, standing, now_seconds: 1 }
     }

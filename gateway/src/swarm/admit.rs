@@ -3,20 +3,19 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use shoal_consensus::Mode;
 use shoal_link::{Link, Stream};
 use shoal_proto::{
     Message, NodeId,
     hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
     version::Version,
 };
-use shoal_consensus::Mode;
 use tokio::time::timeout;
 
 use super::{
-    Leave, Swarm,
-    audit::{self, Auditing},
-    roster::{NoPlace, Reservation, Seat},
-    session,
+    LeaveReason, Swarm, audit,
+    roster::{MemberHandle, NoPlace},
+    session::{self, Place, Welcomed},
 };
 
 /// Milliseconds after which a refused node may find a place or its old self gone.
@@ -59,13 +58,13 @@ impl Swarm {
     ///
     /// # Errors
     /// When the node was not taken in; it has been told, and the link is closed.
-    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<Leave, NotAdmitted> {
+    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<LeaveReason, NotAdmitted> {
         let node = link.peer();
         match self.take_in(&link).await {
             Ok(welcomed) => {
                 self.0.metrics.admission("welcomed");
                 tracing::info!(node.id = %node.short(), model = welcomed.seat.model.name, "welcome");
-                let leave = Box::pin(session::live(self, welcomed)).await;
+                let leave = Box::pin(session::run_session(self, welcomed)).await;
                 tracing::info!(node.id = %node.short(), why = leave.label(), "gone");
                 link.close(leave.label());
                 Ok(leave)
@@ -164,14 +163,14 @@ impl Proven {
         self,
         control: &mut Stream,
         swarm: &Swarm,
-    ) -> Result<(Place, Arc<Seat>), NotAdmitted> {
+    ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
         let Self(Claimed { link, version, model, operator, slots, audit }) = self;
         let config = &swarm.0.config;
         let no_place = |no| match no {
             NoPlace::AlreadyHere => refused(Reason::AlreadyHere, "this key is here already"),
             NoPlace::Full => refused(Reason::Full, "the gateway has all the members it takes"),
         };
-        let seat = Seat::new(link, model, operator, slots);
+        let seat = MemberHandle::new(link, model, operator, slots);
         let place = if audit.is_empty() {
             Place::Member(swarm.0.roster.reserve(seat.id).map_err(no_place)?)
         } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, seat.id) {
@@ -183,19 +182,6 @@ impl Proven {
         send(control, &Message::Welcome(welcome), config.step()).await?;
         Ok((place, seat))
     }
-}
-
-/// Where a newcomer belongs.
-pub(super) enum Place {
-    Member(Reservation),
-    Auditor(Auditing),
-}
-
-/// A node that was told that it is in. It has a place, but no round sees it until it was examined.
-pub(super) struct Welcomed {
-    pub(super) control: Stream,
-    pub(super) place: Place,
-    pub(super) seat: Arc<Seat>,
 }
 
 /// The newest version both sides speak; ours are all known, theirs are all up to the one named.

@@ -20,24 +20,37 @@ pub struct Estimate {
 /// The mean of `values`, with a percentile bootstrap over them (B. Efron, 1979). Nothing has the
 /// mean 0 and any interval. For a paired difference, pass the differences.
 pub fn mean(values: &[f64], seed: u64) -> Estimate {
+    bootstrap_mean(values, RESAMPLES, seed)
+}
+
+/// As [`mean`], with this many resamples.
+pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Estimate {
     let count = values.len();
-    if count == 0 {
+    if count == 0 || resamples == 0 {
         return Estimate { value: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY, count };
     }
     let n = count as f64;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> = (0..RESAMPLES)
+    let mut means: Vec<f64> = (0..resamples)
         .map(|_| {
             let drawn = (0..count).filter_map(|_| values.get(rng.random_range(0..count)));
             drawn.sum::<f64>() / n
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (share * (RESAMPLES - 1) as f64).round() as usize;
-        means.get(index).copied().unwrap_or(0.0)
-    };
-    Estimate { value: values.iter().sum::<f64>() / n, low: at(0.025), high: at(0.975), count }
+    Estimate {
+        value: values.iter().sum::<f64>() / n,
+        low: quantile(&means, 0.025),
+        high: quantile(&means, 0.975),
+        count,
+    }
+}
+
+/// The value below which this share of the sorted values lies.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let index = (share * (sorted.len() - 1) as f64).round() as usize;
+    #[expect(clippy::indexing_slicing, reason = "a share of at most 1 of a list that is not empty")]
+    sorted[index]
 }
 
 impl Estimate {
