@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
-use shoal_consensus::{agree, ballot::PairVerdict};
+use shoal_consensus::agree;
 use shoal_proto::judge::{Kind, Pair as Order};
 
 use crate::{
@@ -22,6 +22,8 @@ const PAIRS: usize = 3;
 /// Rounds under way at the same time.
 const AT_ONCE: usize = 2;
 
+/// An opinion of .5 is none.
+const UNDECIDED: f64 = 0.5;
 
 /// These rounds with verdicts by logit in the place of their ballots, as far as they fit.
 ///
@@ -95,8 +97,8 @@ async fn compare(
     let question = ask(&asked.question, &texts, &orders, Kind::Pairwise);
     let (ballot, _) = member.judge(question).await.ok()?;
     let [first, second] = ballot.verdicts.as_slice() else { return None };
-    let PairVerdict { p, flipped, .. } = PairVerdict::from_orders(a, b, *first, *second);
-    Some((Pair { a, b, p, flipped }, ballot.prompt_tokens))
+    let flipped = (*first > UNDECIDED) == (*second > UNDECIDED);
+    Some((Pair { a, b, p: (first + 1.0 - second) / 2.0, flipped }, ballot.prompt_tokens))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Intervals and calibration: how sure a table may be of itself. Pure, and the same every time.
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use shoal_consensus::replay::interval;
 
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -34,11 +35,24 @@ pub fn wilson(successes: usize, total: usize) -> Estimate {
 pub fn paired_difference(a: &[bool], b: &[bool], seed: u64) -> Estimate {
     let differences: Vec<f64> =
         a.iter().zip(b).map(|(a, b)| f64::from(u8::from(*a)) - f64::from(u8::from(*b))).collect();
-    if differences.is_empty() {
+    let n = differences.len();
+    if n == 0 {
         return Estimate { value: 0.0, low: -1.0, high: 1.0 };
     }
-    let mean = interval::bootstrap_mean(&differences, RESAMPLES, seed);
-    Estimate { value: mean.value, low: mean.low, high: mean.high }
+    let mean = |sum: f64| sum / n as f64;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let drawn = (0..n).filter_map(|_| differences.get(rng.random_range(0..n)));
+            mean(drawn.sum())
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let index = (share * (RESAMPLES - 1) as f64).round() as usize;
+        means.get(index).copied().unwrap_or(0.0)
+    };
+    Estimate { value: mean(differences.iter().sum()), low: at(0.025), high: at(0.975) }
 }
 
 /// One bin of a reliability diagram.

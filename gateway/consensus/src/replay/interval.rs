@@ -20,18 +20,13 @@ pub struct Estimate {
 /// The mean of `values`, with a percentile bootstrap over them (B. Efron, 1979). Nothing has the
 /// mean 0 and any interval. For a paired difference, pass the differences.
 pub fn mean(values: &[f64], seed: u64) -> Estimate {
-    bootstrap_mean(values, RESAMPLES, seed)
-}
-
-/// As [`mean`], with this many resamples.
-pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Estimate {
     let count = values.len();
-    if count == 0 || resamples == 0 {
+    if count == 0 {
         return Estimate { value: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY, count };
     }
     let n = count as f64;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> = (0..resamples)
+    let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
             let drawn = (0..count).filter_map(|_| values.get(rng.random_range(0..count)));
             drawn.sum::<f64>() / n
