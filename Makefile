@@ -13,8 +13,9 @@ SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
+# Neither the trainer nor the evaluation: burn without its gradients compiles faster.
 build: ## the gateway, the node and the launcher
-	$(CARGO) build --workspace --bins
+	$(CARGO) build --package shoal-gateway --package shoal-node --package shoal-sim --bins
 
 # Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
 # swarm in order, and make sees its exit code.
@@ -57,11 +58,12 @@ check-devices: ## compiles the node for other devices than the processor, in a t
 # What is not ours is compiled without optimisation: that takes half the time, and the tests are of
 # tiny models. Without a device of the kind they say that they left it out.
 test-devices: ## the models' code on devices that are found here, for wgpu a software one such as Mesa's lavapipe too: many minutes
-	CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) test --package shoal-node --lib \
+	CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) test --package shoal-decoder --lib \
 	    --features $(or $(DEVICES),wgpu) --config 'profile.dev.package."*".opt-level=0' \
 	    --config 'profile.dev.package.aws-lc-sys.opt-level=3' -- devices --nocapture
 
 eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
+	$(CARGO) build --package shoal-eval --bins
 	$(BIN)/shoal-eval --start $(EVAL)
 	SHOAL_CONFIG=eval/everybody/gateway.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
 	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
@@ -72,5 +74,5 @@ eval: build ## the swarm against its members, majority vote and the rest: docs/E
 	$(BIN)/shoal-eval orders --records target/eval/everybody.jsonl --out target/eval/orders.jsonl
 	$(BIN)/shoal-eval cheats --records target/eval/everybody.jsonl --orders target/eval/orders.jsonl
 
-train: build ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
-	$(BIN)/shoal-train --specialist $(SPECIALIST) --seed $(or $(SEED),7)
+train: ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
+	$(CARGO) run --package shoal-train -- --specialist $(SPECIALIST) --seed $(or $(SEED),7)

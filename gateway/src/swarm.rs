@@ -25,7 +25,7 @@ pub use admit::NotAdmitted;
 pub use leave::LeaveReason;
 pub use metrics::Metrics;
 pub use roster::{Presence, Speed, State};
-pub use settings::{Audit, Config, Exam, Secret};
+pub use settings::{Audit, Config, Exam};
 pub use work::{WorkError, Writing, Written};
 
 use crate::store::Book;

@@ -16,7 +16,7 @@ use self::{
     conversation::{Conversation, Said},
     lines::Line,
 };
-use crate::engine::{Engine, EngineError, Event};
+use shoal_engine::{Engine, EngineError, Event};
 
 /// How the conversation begins and how answers are written.
 #[derive(Clone, Debug, Default)]

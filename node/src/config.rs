@@ -1,5 +1,9 @@
 //! Every setting of a node: from the command line, else the environment, else the file, else the
 //! default. `config/node.toml` documents each.
+//!
+//! [`Config`] is what the file and the command line say, as text; [`Config::check`] parses it once
+//! into [`Settings`], whose parts the node, the engine and the upstream take as they are. clap puts
+//! the environment under the command line, so a layering crate such as figment has nothing left to do.
 
 use std::{
     env, fs,
@@ -9,16 +13,15 @@ use std::{
 };
 
 use serde::Deserialize;
+use shoal_engine::{persona::Persona, swarm_name};
+#[cfg(feature = "burn")]
+use shoal_model::{Files, LoadError, TemplateChoice};
 use shoal_proto::{
-    NodeId,
+    NodeId, Secret,
     hello::{TAG_BYTES_MAX, TAGS_MAX},
 };
 
-use crate::{
-    engine::{persona::Persona, swarm_name, upstream},
-    link::Secret,
-    telemetry::LogFormat,
-};
+use crate::{telemetry::LogFormat, upstream};
 
 /// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
 /// where no default makes sense.
@@ -107,7 +110,7 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     pub drain: Duration,
     /// Set by `shoal-node audit` only: it comes from the environment, never from a file.
-    pub audit: Option<Secret>,
+    pub audit: Secret,
 }
 
 /// What an engine is made of.
@@ -121,33 +124,25 @@ pub struct Serving {
     pub slots: u32,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: u32,
-    pub local: Local,
 }
 
-/// How a model on this machine is served, as it was written; the engine says what it means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Local {
-    pub quant: String,
-    pub device: String,
-    /// 0: as many as are good for the model.
-    pub threads: usize,
-    /// 0: the model's own.
-    pub context: usize,
-    pub cache_mb: usize,
-    /// Folders of adapters.
-    pub lora: Vec<String>,
-    /// `chatml`, `plain` or a file; empty: the model's own.
-    pub template: String,
-    pub judges: bool,
-    pub guesses: bool,
-    pub measure: bool,
-}
+/// How a model on this machine is served. Its name, tags, slots and limit of an answer are those of
+/// [`Serving`].
+#[cfg(feature = "burn")]
+pub type Local = shoal_decoder::Options;
+
+/// This build serves no model of its own: nothing is read.
+#[cfg(not(feature = "burn"))]
+pub type Local = ();
 
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// On this machine or to be fetched, as [`crate::pull::resolve`] reads it.
-    Model(String),
+    /// On this machine or to be fetched, as [`shoal_pull::resolve`] reads its name.
+    Model {
+        name: String,
+        local: Box<Local>,
+    },
     Upstream(upstream::Settings),
 }
 
@@ -160,6 +155,10 @@ pub enum ConfigError {
     File { path: PathBuf, line: usize, why: String },
     #[error("{0}")]
     Setting(String),
+    /// An adapter that is not there.
+    #[cfg(feature = "burn")]
+    #[error(transparent)]
+    Adapter(#[from] LoadError),
 }
 
 impl Config {
@@ -191,10 +190,10 @@ impl Config {
         };
         Ok(Settings {
             gateways: self.gateways()?,
-            gateway_id: parsed("gateway_id", &self.gateway_id)?,
-            metrics: parsed("metrics", &self.metrics)?,
+            gateway_id: optional("gateway_id", &self.gateway_id)?,
+            metrics: optional("metrics", &self.metrics)?,
             drain: Duration::from_secs(self.drain_s),
-            audit: None,
+            audit: Secret::default(),
             personas: self.personas()?,
             operator: self.operator,
             serving,
@@ -203,19 +202,47 @@ impl Config {
     }
 
     /// What a model on this machine is served with.
-    pub fn local(&self) -> Local {
-        Local {
-            quant: self.quant.clone(),
-            device: self.device.clone(),
+    ///
+    /// # Errors
+    /// What is wrong with a setting, or with an adapter.
+    #[cfg(feature = "burn")]
+    pub fn local(&self) -> Result<Local, ConfigError> {
+        let adapters = self.lora.iter().map(|folder| Files::folder(Path::new(folder)));
+        Ok(Local {
+            quant: setting("quant", &self.quant)?,
+            device: setting("device", &self.device)?,
             threads: self.threads,
-            context: self.context,
-            cache_mb: self.cache_mb,
-            lora: self.lora.clone(),
-            template: self.template.clone(),
+            context: (self.context > 0).then_some(self.context),
+            cache_bytes: self.cache_mb.saturating_mul(1 << 20),
+            adapters: adapters.collect::<Result<_, _>>()?,
+            template: self.template()?,
             judges: self.judges,
             guesses: self.guesses,
             measure: self.measure,
-        }
+            ..Local::default()
+        })
+    }
+
+    #[cfg(feature = "burn")]
+    fn template(&self) -> Result<TemplateChoice, ConfigError> {
+        Ok(match self.template.as_str() {
+            "" => TemplateChoice::Own,
+            "chatml" => TemplateChoice::Chatml,
+            "plain" => TemplateChoice::Plain,
+            path => TemplateChoice::Text(
+                fs::read_to_string(path)
+                    .map_err(|error| wrong(format!("template: {path}: {error}")))?,
+            ),
+        })
+    }
+
+    /// What a model on this machine is served with.
+    ///
+    /// # Errors
+    /// None: this build serves no model of its own.
+    #[cfg(not(feature = "burn"))]
+    pub fn local(&self) -> Result<Local, ConfigError> {
+        Ok(())
     }
 
     /// Checks what an engine needs, which is all that one without a gateway needs.
@@ -226,7 +253,6 @@ impl Config {
             tags: tags("tags", &self.tags)?,
             slots: at_least_one("slots", self.slots)?,
             answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
-            local: self.local(),
         })
     }
 
@@ -278,7 +304,7 @@ impl Config {
                 "no model: name one with --model (`shoal-node models` lists some), or --upstream URL \
                  --upstream-model NAME",
             )),
-            (Some(model), None) => Ok(Source::Model(model)),
+            (Some(name), None) => Ok(Source::Model { name, local: Box::new(self.local()?) }),
             (None, Some(url)) => Ok(Source::Upstream(self.upstream(url)?)),
         }
     }
@@ -288,10 +314,10 @@ impl Config {
             wrong("an upstream needs --upstream-model NAME: its name for the model")
         })?;
         let key = match set(&self.upstream_key_env) {
-            Some(variable) => Some(env::var(&variable).map_err(|_| {
+            Some(variable) => Secret::new(env::var(&variable).map_err(|_| {
                 wrong(format!("the environment has no {variable}, which upstream_key_env names"))
             })?),
-            None => None,
+            None => Secret::default(),
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
         let judges = self.upstream_judges;
@@ -306,8 +332,8 @@ impl Source {
     /// A name to tell data directories apart by.
     fn label(&self) -> String {
         match self {
-            Self::Model(model) => {
-                let last = model.rsplit('/').find(|name| !name.is_empty()).unwrap_or_default();
+            Self::Model { name, .. } => {
+                let last = name.rsplit('/').find(|name| !name.is_empty()).unwrap_or_default();
                 last.trim_start_matches("bundled:").to_owned()
             }
             Self::Upstream(upstream) => upstream.model.clone(),
@@ -330,11 +356,18 @@ fn set(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-fn parsed<T: std::str::FromStr>(key: &str, value: &str) -> Result<Option<T>, ConfigError>
+fn optional<T: std::str::FromStr>(key: &str, value: &str) -> Result<Option<T>, ConfigError>
 where
     T::Err: std::fmt::Display,
 {
-    set(value).map(|text| text.parse()).transpose().map_err(|why| wrong(format!("{key}: {why}")))
+    set(value).map(|text| setting(key, &text)).transpose()
+}
+
+fn setting<T: std::str::FromStr>(key: &str, text: &str) -> Result<T, ConfigError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|why| wrong(format!("{key}: {why}")))
 }
 
 fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {

@@ -7,20 +7,16 @@ mod args;
 use std::path::Path;
 use std::process::ExitCode;
 
-#[cfg(feature = "burn")]
 use anyhow::anyhow;
 use clap::Parser as _;
 use shoal_node::{
     chat,
     config::{Config, Serving, Settings},
-    node, pull, telemetry,
+    node, telemetry,
 };
 use shoal_proto::generate::Sampling;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-#[cfg(feature = "burn")]
-use shoal_node::engine::burn;
 
 #[cfg(feature = "burn")]
 use self::args::OneModel;
@@ -88,20 +84,20 @@ fn stops(until_stdin_closes: bool) -> std::io::Result<CancellationToken> {
 
 fn models() -> anyhow::Result<()> {
     #[cfg(feature = "burn")]
-    say(&burn::bundled())?;
-    say(&pull::table(&pull::Settings::from_env()?))
+    say(&shoal_decoder::bundled())?;
+    say(&shoal_pull::table(&shoal_pull::Settings::from_env()?))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
-    let settings = pull::Settings::from_env()?;
+    let settings = shoal_pull::Settings::from_env()?;
     let stop = stops(until_stdin_closes)?;
-    if let Some(terms) = pull::terms(name) {
+    if let Some(terms) = shoal_pull::terms(name) {
         eprintln!("{terms}");
     }
     let stopped = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
     let found = tokio::select! {
-        found = pull::pull(name, &settings) => found?,
+        found = shoal_pull::pull(name, &settings) => found?,
         _ = tokio::signal::ctrl_c() => return stopped(),
         () = stop.cancelled() => return stopped(),
     };
@@ -160,19 +156,19 @@ async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()
 
 #[cfg(feature = "burn")]
 impl OneModel {
-    /// Where it is, and how it is to be loaded.
-    fn found(self) -> anyhow::Result<(pull::Found, burn::Options)> {
+    /// Its files, and how they are loaded.
+    fn files(self) -> anyhow::Result<(shoal_model::Files, shoal_decoder::Options)> {
         let mut config = Config::default();
         self.local.onto(&mut config);
-        Ok((find(&self.model)?, node::options(&config.local())?))
+        Ok((node::files(&find(&self.model)?.place)?, config.local()?))
     }
 }
 
 #[cfg(feature = "burn")]
 fn bench(model: OneModel, json: bool) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    let (found, options) = model.found()?;
-    let report = burn::bench::measure(&found, &options).context("cannot measure")?;
+    let (files, options) = model.files()?;
+    let report = shoal_decoder::bench::measure(files, &options).context("cannot measure")?;
     if json { say(&serde_json::to_string(&report)?) } else { say(&report) }
 }
 
@@ -181,10 +177,10 @@ fn eval_quant(model: OneModel, text: &Path, against: &[String]) -> anyhow::Resul
     use anyhow::Context as _;
     let read = std::fs::read_to_string(text);
     let text = read.with_context(|| format!("cannot read {}", text.display()))?;
-    let (found, options) = model.found()?;
+    let (files, options) = model.files()?;
     for quant in against {
         let quant = quant.parse().map_err(|why: String| anyhow!(why))?;
-        say(&burn::rounding::measure(&found, &options, quant, &text)?)?;
+        say(&shoal_decoder::rounding::measure(&files, &options, quant, &text)?)?;
     }
     Ok(())
 }
@@ -195,14 +191,14 @@ fn logits(model: OneModel, prompts: &Path, tokens: usize, out: &Path) -> anyhow:
     let read = std::fs::read_to_string(prompts);
     let read = read.with_context(|| format!("cannot read {}", prompts.display()))?;
     let prompts: Vec<String> = read.lines().map(str::to_owned).collect();
-    let (found, options) = model.found()?;
-    Ok(burn::logits::write(&found, &options, &prompts, tokens, out)?)
+    let (files, options) = model.files()?;
+    Ok(shoal_decoder::logits::write(files, &options, &prompts, tokens, out)?)
 }
 
 #[cfg(feature = "burn")]
 #[tokio::main(flavor = "current_thread")]
-async fn find(model: &str) -> anyhow::Result<pull::Found> {
-    Ok(pull::resolve(model, &pull::Settings::from_env()?).await?)
+async fn find(model: &str) -> anyhow::Result<shoal_pull::Found> {
+    Ok(shoal_pull::resolve(model, &shoal_pull::Settings::from_env()?).await?)
 }
 
 fn say(line: &impl std::fmt::Display) -> anyhow::Result<()> {

@@ -74,7 +74,7 @@ impl Drop for Held {
 impl Kind {
     const ALL: [Self; 4] = [Self::Generate, Self::Judge, Self::Embed, Self::Unknown];
 
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Generate => "generate",
             Self::Judge => "judge",

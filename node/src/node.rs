@@ -7,33 +7,27 @@ use futures_util::{
     future::{join_all, try_join_all},
 };
 use prometheus::{Registry, process_collector::ProcessCollector};
+#[cfg(feature = "burn")]
+use shoal_decoder::Options;
+#[cfg(feature = "burn")]
+use shoal_engine::swarm_name;
+use shoal_engine::{Engine, persona::PersonaEngine};
 use shoal_link::{Link, LinkError, quic};
+#[cfg(feature = "burn")]
+use shoal_model::{Files, LoadError};
 use shoal_proto::NodeId;
+use shoal_pull::PullError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "burn")]
-use crate::config::Local;
-#[cfg(feature = "burn")]
-use crate::engine::{
-    burn::{self, Choice, Files, LoadError, Options},
-    swarm_name,
-};
 use crate::{
     config::{Serving, Settings, Source},
-    engine::{
-        Engine,
-        persona::Dressed,
-        upstream::{ConnectError, Upstream},
-    },
     key::{Home, HomeError},
-    link::{self, Fatal, Member},
     metrics::{Metrics, page::Page},
-    pull::{self, PullError},
-    serve::Desk,
+    serve::WorkQueue,
+    session::{self, Fatal, Member},
+    upstream::{ConnectError, Upstream},
 };
-#[cfg(feature = "burn")]
-use std::{fs, path::Path};
 
 /// Why a node cannot run. One line for its owner.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +44,6 @@ pub enum NodeError {
     #[cfg(not(feature = "burn"))]
     #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
     NoBurn { name: String },
-    #[error("{name}: {why}")]
-    Setting { name: &'static str, why: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
@@ -99,7 +91,7 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         })
         .collect();
     let links = dials.iter().map(async |(dial, member)| {
-        let lived = link::live(dial, member, stop).await;
+        let lived = session::keep_linked(dial, member, stop).await;
         if let (Err(why), true) = (&lived, dials.len() > 1) {
             tracing::error!(%why, "one gateway less");
         }
@@ -128,14 +120,15 @@ fn for_all(settings: &Settings) -> Serving {
     Serving { slots: serving.slots.saturating_mul(members), ..serving }
 }
 
-/// The members behind one engine, each with a desk of its own.
+/// The members behind one engine, each with a queue of its own.
 fn members(
     settings: &Settings,
     homes: &[Arc<Home>],
     engine: &Arc<dyn Engine>,
     metrics: &Metrics,
 ) -> Vec<Member> {
-    let dress = |persona| Arc::new(Dressed::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
+    let dress =
+        |persona| Arc::new(PersonaEngine::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
     let mut engines: Vec<Arc<dyn Engine>> = settings.personas.iter().cloned().map(dress).collect();
     if engines.is_empty() {
         engines.push(Arc::clone(engine));
@@ -153,7 +146,7 @@ fn members(
         Member {
             identity: Arc::new(home.identity().clone()),
             operator: operator.clone(),
-            desk: Arc::new(Desk::new(engine, slots, metrics.clone())),
+            queue: Arc::new(WorkQueue::new(engine, slots, metrics.clone())),
             drain: settings.drain,
             audit: settings.audit.clone(),
         }
@@ -161,38 +154,9 @@ fn members(
     members.collect()
 }
 
-/// What the settings of a model on this machine mean.
-#[cfg(feature = "burn")]
-pub fn options(local: &Local) -> Result<Options, NodeError> {
-    let wrong = |name, why| NodeError::Setting { name, why };
-    let adapters = local.lora.iter().map(|folder| Files::folder(Path::new(folder)));
-    let template = match local.template.as_str() {
-        "" => Choice::Own,
-        "chatml" => Choice::Chatml,
-        "plain" => Choice::Plain,
-        path => Choice::Text(
-            fs::read_to_string(path)
-                .map_err(|error| wrong("template", format!("{path}: {error}")))?,
-        ),
-    };
-    Ok(Options {
-        quant: local.quant.parse().map_err(|why| wrong("quant", why))?,
-        device: local.device.parse().map_err(|why| wrong("device", why))?,
-        threads: local.threads,
-        context: (local.context > 0).then_some(local.context),
-        cache_bytes: local.cache_mb.saturating_mul(1 << 20),
-        adapters: adapters.collect::<Result<_, _>>()?,
-        template,
-        judges: local.judges,
-        guesses: local.guesses,
-        measure: local.measure,
-        ..Options::default()
-    })
-}
-
 /// What its owner says, else what the catalogue does.
 #[cfg(feature = "burn")]
-fn told(owner: &[String], catalogue: &[&str]) -> Vec<String> {
+fn tags(owner: &[String], catalogue: &[&str]) -> Vec<String> {
     if owner.is_empty() {
         return catalogue.iter().map(|tag| (*tag).to_owned()).collect();
     }
@@ -201,37 +165,47 @@ fn told(owner: &[String], catalogue: &[&str]) -> Vec<String> {
 
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
 pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let found = match &serving.source {
+    let (model, local) = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
-        Source::Model(model) => {
-            let mut settings = pull::Settings::from_env()?;
+        Source::Model { name, local } => {
+            let mut settings = shoal_pull::Settings::from_env()?;
             // Lines between those of the log would be read as such.
             settings.shows &= std::io::stderr().is_terminal();
-            pull::resolve(model, &settings).await?
+            (shoal_pull::resolve(name, &settings).await?, local)
         }
     };
     #[cfg(not(feature = "burn"))]
     {
         // Only a model of its own has anything to count.
-        let _ = registry;
-        Err(NodeError::NoBurn { name: found.name })
+        let _ = (registry, local);
+        Err(NodeError::NoBurn { name: model.name })
     }
     #[cfg(feature = "burn")]
     {
-        let files = Files::found(&found)?;
+        let files = files(&model.place)?;
         let options = Options {
             // A snapshot of a hub is a folder whose name says nothing.
-            name: serving.name.clone().or(Some(swarm_name(&found.name))),
-            tags: told(&serving.tags, pull::tags(&found.name)),
+            name: serving.name.clone().or(Some(swarm_name(&model.name))),
+            tags: tags(&serving.tags, shoal_pull::tags(&model.name)),
             slots: serving.slots,
             answer_tokens: serving.answer_tokens,
-            ..options(&serving.local)?
+            ..(**local).clone()
         };
-        let counts = burn::Metrics::new()?;
+        let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
-        let load = move || burn::open(files, &options, counts);
+        let load = move || shoal_decoder::open(files, &options, counts);
         let loaded = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
+    }
+}
+
+/// The files of a model that was found.
+#[cfg(feature = "burn")]
+pub fn files(place: &shoal_pull::Place) -> Result<Files, LoadError> {
+    match place {
+        shoal_pull::Place::Bundled(name) => Files::bundled(name),
+        shoal_pull::Place::Folder(path) => Files::folder(path),
+        shoal_pull::Place::Gguf(path) => Files::gguf_file(path),
     }
 }
 

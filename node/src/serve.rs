@@ -1,6 +1,6 @@
 //! A piece of work, from the stream it came on to its last word: seat it, do it, tell the result.
 
-pub mod desk;
+pub mod queue;
 mod check;
 
 use std::time::Duration;
@@ -17,12 +17,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub use self::desk::{Desk, Load};
-use crate::{
-    engine::{EngineError, Event},
-    judge,
-    metrics::{Kind, Outcome},
-};
+pub use self::queue::{Load, WorkQueue};
+use crate::metrics::{Kind, Outcome};
+use shoal_engine::{EngineError, Event, judge as rules};
+use tracing::Instrument as _;
 
 /// A stream whose first word is not there by then is dropped.
 const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -54,19 +52,34 @@ impl From<WireError> for Stopped {
 
 /// Does the work that `stream` asks for. Dropping this future, or the peer dropping its end of
 /// the stream, stops the engine.
-pub async fn piece(stream: Stream, desk: &Desk) {
-    let Stream { mut sender, mut receiver } = stream;
-    let Ok(Ok(Some(asked))) = timeout(FIRST_WORD, receiver.next()).await else {
+pub async fn piece(stream: Stream, queue: &WorkQueue) {
+    let Stream { sender, mut receiver } = stream;
+    let Ok(Ok(Some(request))) = timeout(FIRST_WORD, receiver.next()).await else {
         return;
     };
+    let span = tracing::info_span!("work", kind = request_kind(&request).label());
+    answer(request, sender, queue).instrument(span).await;
+}
+
+fn request_kind(request: &Message) -> Kind {
+    match request {
+        Message::Generate(_) => Kind::Generate,
+        Message::Judge(_) => Kind::Judge,
+        Message::Embed(_) => Kind::Embed,
+        _ => Kind::Unknown,
+    }
+}
+
+async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue) {
     let begun = Instant::now();
-    let (kind, result) = match asked {
-        Message::Generate(ask) => (Kind::Generate, write(ask, begun, &mut sender, desk).await),
-        Message::Judge(ask) => (Kind::Judge, weigh(ask, &mut sender, desk).await),
-        Message::Embed(ask) => (Kind::Embed, vectors(ask, &mut sender, desk).await),
+    let kind = request_kind(&request);
+    let result = match request {
+        Message::Generate(ask) => write(ask, begun, &mut sender, queue).await,
+        Message::Judge(ask) => judge(ask, &mut sender, queue).await,
+        Message::Embed(ask) => embed(ask, &mut sender, queue).await,
         _ => {
             let why = "a work stream begins with generate, judge or embed";
-            (Kind::Unknown, Err(bad_request(why).into()))
+            Err(bad_request(why).into())
         }
     };
     let outcome = match result {
@@ -74,7 +87,7 @@ pub async fn piece(stream: Stream, desk: &Desk) {
         Err(Stopped::Failed(error)) => fail(sender, error).await,
         Err(Stopped::Gone) => Outcome::Cancelled,
     };
-    desk.metrics().worked(kind, outcome, begun.elapsed());
+    queue.metrics().worked(kind, outcome, begun.elapsed());
 }
 
 /// Tells a stream that came after the goodbye that this node is leaving.
@@ -90,11 +103,11 @@ async fn write(
     ask: Generate,
     begun: Instant,
     sender: &mut Sender,
-    desk: &Desk,
+    queue: &WorkQueue,
 ) -> Result<Message, Stopped> {
     check::generate(&ask)?;
-    let _seat = unless_gone(sender, desk.seat()).await??;
-    let mut events = desk.engine().generate(ask);
+    let _slot = unless_gone(sender, queue.slot()).await??;
+    let mut events = queue.engine().generate(ask);
     let mut ahead = None;
     let mut first = None;
     loop {
@@ -104,15 +117,16 @@ async fn write(
         };
         match event {
             Some(Ok(Event::Piece(mut text))) => {
-                first.get_or_insert_with(|| desk.metrics().first_token(begun.elapsed()));
+                first.get_or_insert_with(|| queue.metrics().first_token(begun.elapsed()));
                 ahead = gather(&mut text, &mut events);
                 send_text(sender, &text).await?;
             }
             Some(Ok(Event::Done(done))) => {
-                desk.metrics()
+                queue
+                    .metrics()
                     .wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
                 // Whose model says that it claims nothing claims nothing.
-                let claims = desk.engine().model().certainty;
+                let claims = queue.engine().model().certainty;
                 return Ok(Message::Done(Done {
                     logprob: done.logprob.filter(|_| claims),
                     ..done
@@ -151,28 +165,28 @@ fn gather(
 }
 
 /// Judges candidates; the last message is the ballot.
-async fn weigh(ask: Judge, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
-    judge::check(&ask, desk.engine().model())?;
-    let _seat = unless_gone(sender, desk.seat()).await??;
-    let ballot = unless_gone(sender, judge::ballot(ask, desk.engine())).await??;
-    desk.metrics().read(ballot.prompt_tokens);
+async fn judge(ask: Judge, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, Stopped> {
+    rules::check(&ask, queue.engine().model())?;
+    let _slot = unless_gone(sender, queue.slot()).await??;
+    let ballot = unless_gone(sender, rules::ballot(ask, queue.engine())).await??;
+    queue.metrics().read(ballot.prompt_tokens);
     Ok(Message::Ballot(ballot))
 }
 
 /// Turns texts into vectors; the last message is all of them.
-async fn vectors(ask: Embed, sender: &mut Sender, desk: &Desk) -> Result<Message, Stopped> {
-    if !desk.engine().model().embeds {
+async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, Stopped> {
+    if !queue.engine().model().embeds {
         return Err(EngineError::new(Fault::Unsupported, "this model makes no vectors").into());
     }
     if ask.inputs.is_empty() {
         return Err(bad_request("there is no text to embed").into());
     }
-    let _seat = unless_gone(sender, desk.seat()).await??;
-    let embedded = unless_gone(sender, desk.engine().embed(ask.clone())).await??;
+    let _slot = unless_gone(sender, queue.slot()).await??;
+    let embedded = unless_gone(sender, queue.engine().embed(ask.clone())).await??;
     if embedded.check(&ask).is_err() {
         return Err(EngineError::new(Fault::Engine, "the engine's vectors are not sound").into());
     }
-    desk.metrics().read(embedded.prompt_tokens);
+    queue.metrics().read(embedded.prompt_tokens);
     Ok(Message::Embedded(embedded))
 }
 

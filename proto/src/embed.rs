@@ -1,22 +1,23 @@
 //! A piece of work: turn texts into vectors.
 
-use crate::wire::Nonsense;
+use crate::invalid::Nonsense;
 
-/// Texts of one piece of work at most.
+/// Most texts in one piece of work.
 pub const INPUTS_MAX: usize = 256;
 
-/// Gateway to node: embed these texts. Answered by one [`Embedded`].
+/// Gateway to node: embed these texts. The answer is one [`Embedded`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Embed {
+    /// The texts, at most [`INPUTS_MAX`].
     #[prost(string, repeated, tag = "1")]
     pub inputs: Vec<String>,
 }
 
 impl Embed {
-    /// Holds what every node may rely on; [`crate::Message::decode`] calls it.
+    /// Checks what every node relies on. [`crate::Message::decode`] calls it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The rule that is broken.
     pub fn check(&self) -> Result<(), Nonsense> {
         if self.inputs.len() > INPUTS_MAX {
             return Err(Nonsense("more than 256 texts"));
@@ -25,30 +26,33 @@ impl Embed {
     }
 }
 
-/// Node to gateway: the vectors, of length 1, one for each text, in order.
+/// Node to gateway: one vector of length 1 for each text, in order.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Embedded {
+    /// The vectors, all of one size.
     #[prost(message, repeated, tag = "1")]
     pub vectors: Vec<Vector>,
-    /// Tokens read.
+    /// Tokens that the model read.
     #[prost(uint32, tag = "2")]
     pub prompt_tokens: u32,
 }
 
-/// A point of the model's space.
+/// A point of the model's embedding space.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Vector {
+    /// The coordinates, all finite.
     #[prost(float, repeated, tag = "1")]
     pub values: Vec<f32>,
 }
 
 impl Embedded {
-    /// Holds the vectors against what was `asked`; for the gateway to call.
+    /// Compares the vectors with the request that they answer. The gateway calls it.
     ///
     /// # Errors
-    /// What is wrong: one too many or too few, of different sizes, or with numbers that are none.
-    pub fn check(&self, asked: &Embed) -> Result<(), Nonsense> {
-        if self.vectors.len() != asked.inputs.len() {
+    /// The rule that is broken: too many or too few vectors, different sizes, or numbers that are
+    /// not finite.
+    pub fn check(&self, request: &Embed) -> Result<(), Nonsense> {
+        if self.vectors.len() != request.inputs.len() {
             return Err(Nonsense("not one vector for each text"));
         }
         let size = self.vectors.first().map_or(0, |vector| vector.values.len());

@@ -1,8 +1,9 @@
-//! A piece of work: write an answer. Generate, then pieces as they are made, then done or failed.
+//! A piece of work: write an answer. A node answers [`Generate`] with [`Piece`]s while it writes,
+//! then with [`Done`] or [`Failed`].
 
 use crate::{
+    invalid::Nonsense,
     tools::{self, ToolCall, Tools},
-    wire::Nonsense,
 };
 
 /// Gateway to node: write an answer to this conversation.
@@ -14,35 +15,36 @@ pub struct Generate {
     /// How to sample.
     #[prost(message, optional, tag = "2")]
     pub sampling: Option<Sampling>,
-    /// Functions that the answer may call. Absent: none.
+    /// Functions that the answer may call. Absent if there are none.
     #[prost(message, optional, tag = "3")]
     pub tools: Option<Tools>,
-    /// What form the answer must have. Absent: any.
+    /// The form that the answer must have. Absent if any form will do.
     #[prost(message, optional, tag = "4")]
     pub format: Option<Format>,
-    /// Further variables of the model's chat template, as a JSON object; empty: none.
+    /// Additional variables of the model's chat template, as a JSON object. Empty if there are
+    /// none.
     #[prost(string, tag = "5")]
     pub template_variables: String,
-    /// Go on with this text as it stands, without a chat template, in the place of answering the
-    /// messages, which say the same as a user's message. Only to a model that says that it does
-    /// ([`crate::hello::Model::completes`]).
+    /// If present, the model continues this text without a chat template instead of answering
+    /// `messages`, which hold the same text as a user's message. Only for a model that announces
+    /// [`crate::hello::Model::completes`].
     #[prost(message, optional, tag = "6")]
     pub prompt: Option<Prompt>,
 }
 
-/// The beginning of a text.
+/// The beginning of a text, which a model continues.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Prompt {
-    /// Empty: the beginning of a new document.
+    /// The text. Empty at the beginning of a new document.
     #[prost(string, tag = "1")]
     pub text: String,
-    /// In the place of a text, its tokens by their numbers in the model's own vocabulary.
+    /// Instead of a text, its tokens as numbers in the model's own vocabulary.
     #[prost(uint32, repeated, tag = "2")]
     pub tokens: Vec<u32>,
 }
 
 impl Prompt {
-    /// A beginning in words.
+    /// A prompt of text.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), tokens: Vec::new() }
     }
@@ -55,14 +57,15 @@ impl Prompt {
     }
 }
 
-/// Messages of one conversation at most: a frame's limit bounds their text, not their number.
+/// Most messages in one conversation. A frame's limit bounds the messages' text and not their
+/// number.
 pub const MESSAGES_MAX: usize = 4096;
 
 impl Generate {
-    /// Holds what every node may rely on; [`crate::Message::decode`] calls it.
+    /// Checks what every node relies on. [`crate::Message::decode`] calls it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The rule that is broken.
     pub fn check(&self) -> Result<(), Nonsense> {
         self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)
@@ -79,19 +82,19 @@ pub(crate) fn check_conversation(messages: &[ChatMessage]) -> Result<(), Nonsens
 /// One message of a conversation.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct ChatMessage {
-    /// `system`, `developer`, `user`, `assistant` or `tool`.
+    /// The role: `system`, `developer`, `user`, `assistant` or `tool`.
     #[prost(string, tag = "1")]
     pub role: String,
-    /// Plain text.
+    /// The text.
     #[prost(string, tag = "2")]
     pub content: String,
-    /// Who of several speakers with this role says it; may be empty.
+    /// The speaker, if several speakers have this role. May be empty.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// Of role `assistant`: the functions that it called.
+    /// For the role `assistant`: its calls of functions.
     #[prost(message, repeated, tag = "4")]
     pub tool_calls: Vec<ToolCall>,
-    /// Of role `tool`: the call whose result this is.
+    /// For the role `tool`: the call that this message is the result of.
     #[prost(string, tag = "5")]
     pub tool_call_id: String,
     /// Images that belong to the message (`https:` or `data:` URLs), for models with vision.
@@ -100,111 +103,122 @@ pub struct ChatMessage {
 }
 
 impl ChatMessage {
-    /// A message of text alone.
+    /// A message that has only a text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into(), ..Self::default() }
     }
 }
 
-/// What form an answer must have: enforced while it is written where the engine can, checked by
-/// the gateway in any case.
+/// The form that an answer must have. An engine that can constrain its output enforces it; the
+/// gateway always checks it.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Format {
+    /// The language of `body`.
     #[prost(enumeration = "FormatKind", tag = "1")]
     pub kind: i32,
-    /// The JSON Schema, regular expression or Lark grammar; empty for [`FormatKind::JsonObject`].
+    /// The JSON Schema, regular expression or Lark grammar. Empty for [`FormatKind::JsonObject`].
     #[prost(string, tag = "2")]
     pub body: String,
-    /// The schema's name, as the client gave it; an upstream wants it back.
+    /// The client's name of the schema, which an upstream requires.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// The client asked for `strict`.
+    /// Whether the client set `strict`.
     #[prost(bool, tag = "4")]
     pub strict: bool,
 }
 
-/// Languages that a [`Format`] is written in.
+/// The languages of a [`Format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum FormatKind {
+    /// Not a kind: the value of an absent field.
     Unspecified = 0,
     /// Any JSON object.
     JsonObject = 1,
+    /// A JSON Schema.
     JsonSchema = 2,
+    /// A regular expression.
     Regex = 3,
-    /// As llguidance reads it.
+    /// A Lark grammar in llguidance's dialect.
     Lark = 4,
 }
 
-/// How to turn logits into tokens. Absent fields: the model's own defaults.
+/// How to turn logits into tokens. An absent field has the model's own default.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Sampling {
-    /// 0 is greedy; at most 2.
+    /// The temperature, from 0 (greedy) to 2.
     #[prost(float, optional, tag = "1")]
     pub temperature: Option<f32>,
-    /// Nucleus mass in (0, 1].
+    /// The probability mass of nucleus sampling, in (0, 1].
     #[prost(float, optional, tag = "2")]
     pub top_p: Option<f32>,
-    /// Same seed, same text.
+    /// The seed of the random numbers. The same seed gives the same text.
     #[prost(int64, optional, tag = "3")]
     pub seed: Option<i64>,
-    /// Tokens to write at most.
+    /// Most tokens to write.
     #[prost(uint32, optional, tag = "4")]
     pub max_tokens: Option<u32>,
-    /// Texts that end the answer and are not part of it, at most 4.
+    /// Texts that end the answer and are not part of it. At most 4.
     #[prost(string, repeated, tag = "5")]
     pub stop: Vec<String>,
-    /// Only the k likeliest tokens; 0: all.
+    /// Samples from the k likeliest tokens only. 0 means all tokens.
     #[prost(uint32, optional, tag = "6")]
     pub top_k: Option<u32>,
-    /// Only tokens at least this share as likely as the likeliest: in [0, 1].
+    /// Samples only from tokens whose probability is at least this share of the likeliest token's.
+    /// In [0, 1].
     #[prost(float, optional, tag = "7")]
     pub min_p: Option<f32>,
-    /// Divides the positive and multiplies the negative logits of tokens that were there, the
-    /// prompt's too (Keskar et al., 2019): above 0.
+    /// Divides the positive logits and multiplies the negative logits of tokens that occur in the
+    /// prompt or the answer (Keskar et al., 2019). Greater than 0.
     #[prost(float, optional, tag = "8")]
     pub repetition_penalty: Option<f32>,
-    /// Taken from the logit of a token that was written: -2 to 2.
+    /// Subtracted from the logit of each token that occurs in the answer. From -2 to 2.
     #[prost(float, optional, tag = "9")]
     pub presence_penalty: Option<f32>,
-    /// Taken from the logit of a token each time that it was written: -2 to 2.
+    /// Subtracted from a token's logit once for each occurrence in the answer. From -2 to 2.
     #[prost(float, optional, tag = "10")]
     pub frequency_penalty: Option<f32>,
-    /// Added to the logits of single tokens, which only a model asked by name can mean.
+    /// Added to the logits of single tokens. The numbers of tokens have a meaning for one model
+    /// only, so the client must name the model.
     #[prost(message, repeated, tag = "11")]
     pub logit_bias: Vec<TokenBias>,
-    /// Report each token's log-probability and so many of the likeliest beside it (0 to 20).
+    /// Reports each token's log-probability, and those of this many of the likeliest tokens in its
+    /// place (0 to 20).
     #[prost(uint32, optional, tag = "12")]
     pub logprobs: Option<u32>,
 }
 
-/// A token of the model's vocabulary and what its logit gains: -100 to 100.
+/// A bias on the logit of one token.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct TokenBias {
+    /// The token's number in the model's vocabulary.
     #[prost(uint32, tag = "1")]
     pub token: u32,
+    /// Added to its logit. From -100 to 100.
     #[prost(float, tag = "2")]
     pub bias: f32,
 }
 
-/// A token of an answer and what the model thought of it, at temperature 1 and before any bias.
-#[expect(clippy::use_self, reason = "prost writes the type out")]
+/// A token of an answer and its log-probability under the model, at temperature 1 and before any
+/// bias.
+#[expect(clippy::use_self, reason = "prost's derive names the type")]
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TokenLogprob {
-    /// The token's bytes, which need not be whole characters.
+    /// The token's bytes, which may be a part of a character.
     #[prost(bytes = "vec", tag = "1")]
     pub bytes: Vec<u8>,
-    /// Natural logarithm of its probability.
+    /// The natural logarithm of its probability.
     #[prost(double, tag = "2")]
     pub logprob: f64,
-    /// The likeliest tokens in its place, likeliest first; empty inside of one of these.
+    /// The likeliest tokens in its place, the likeliest first. Empty in a nested token.
     #[prost(message, repeated, tag = "3")]
     pub top: Vec<TokenLogprob>,
 }
 
-/// Node to gateway: text as it is made, cut on character boundaries.
+/// Node to gateway: the next piece of the text, cut on character boundaries.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Piece {
+    /// The text.
     #[prost(string, tag = "1")]
     pub text: String,
 }
@@ -212,50 +226,51 @@ pub struct Piece {
 /// Node to gateway: the answer is complete.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Done {
-    /// Why it ended.
+    /// Why the text ended.
     #[prost(enumeration = "Finish", tag = "1")]
     pub finish: i32,
-    /// Tokens of the prompt, as the model counts.
+    /// Tokens of the prompt, by the model's tokenizer.
     #[prost(uint32, tag = "2")]
     pub prompt_tokens: u32,
-    /// Tokens written, the end token included.
+    /// Tokens of the answer, with the end token.
     #[prost(uint32, tag = "3")]
     pub completion_tokens: u32,
-    /// The writer's own certainty: natural log-probability of the text under the model at
-    /// temperature 1, the end included (all end tokens together). Exactly what a judge with the
-    /// same weights gives to the text; absent where no judge could come to the same (the answer
-    /// was cut short, or its text reads as other tokens) or the engine does not know it.
+    /// The writer's certainty: the natural logarithm of the text's probability under the model at
+    /// temperature 1, with the end (all end tokens together). A judge with the same weights
+    /// computes the same number for the text. Absent if no judge could (the answer was cut short,
+    /// or its text tokenizes differently) or if the engine does not know the number.
     #[prost(double, optional, tag = "4")]
     pub logprob: Option<f64>,
-    /// Functions that the answer calls. Their markup is no part of the pieces.
+    /// Functions that the answer calls. Their markup is not part of the pieces.
     #[prost(message, repeated, tag = "5")]
     pub tool_calls: Vec<ToolCall>,
-    /// The text's tokens, the end token left out, where [`Sampling::logprobs`] asked for them.
+    /// The text's tokens without the end token, if [`Sampling::logprobs`] requests them.
     #[prost(message, repeated, tag = "6")]
     pub tokens: Vec<TokenLogprob>,
-    /// Tokens of the prompt that the model had read before and did not read again.
+    /// Tokens of the prompt that came from the cache.
     #[prost(uint32, tag = "7")]
     pub cached_tokens: u32,
 }
 
 impl Done {
-    /// Holds what a round relies on; for the gateway to call.
+    /// Checks what a round relies on. The gateway calls it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The rule that is broken.
     pub fn check(&self) -> Result<(), Nonsense> {
         if self.logprob.is_some_and(|logprob| !is_logprob(logprob)) {
             return Err(Nonsense("a log-probability that is not finite and <= 0"));
         }
-        let known = self.tokens.iter().flat_map(|token| std::iter::once(token).chain(&token.top));
-        if known.into_iter().any(|token| !is_logprob(token.logprob)) {
+        let mut tokens =
+            self.tokens.iter().flat_map(|token| std::iter::once(token).chain(&token.top));
+        if tokens.any(|token| !is_logprob(token.logprob)) {
             return Err(Nonsense("a token's log-probability that is not finite and <= 0"));
         }
         tools::check_calls(&self.tool_calls)
     }
 }
 
-/// Whether this is the natural log of some probability greater than 0.
+/// Whether this is the natural logarithm of a probability greater than 0.
 pub(crate) fn is_logprob(x: f64) -> bool {
     x.is_finite() && x <= 0.0
 }
@@ -264,10 +279,11 @@ pub(crate) fn is_logprob(x: f64) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Finish {
+    /// Not a reason: the value of an absent field.
     Unspecified = 0,
-    /// End token or stop sequence.
+    /// The end token or a stop text.
     Stop = 1,
-    /// `max_tokens` or the context's end.
+    /// `max_tokens` or the end of the context.
     Length = 2,
     /// The answer calls functions.
     ToolCalls = 3,
@@ -276,9 +292,10 @@ pub enum Finish {
 /// Node to gateway: the work ended without a result.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Failed {
+    /// Why, for programs.
     #[prost(enumeration = "Fault", tag = "1")]
     pub fault: i32,
-    /// For people; names no part of the prompt.
+    /// Why, for people. Contains no part of the prompt.
     #[prost(string, tag = "2")]
     pub message: String,
 }
@@ -287,17 +304,18 @@ pub struct Failed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Fault {
+    /// Not a reason: the value of an absent field.
     Unspecified = 0,
     /// All slots and the queue are full.
     Busy = 1,
     /// Prompt and answer do not fit the model's context.
     ContextLength = 2,
-    /// The model cannot do what was asked.
+    /// The model lacks a capability that the request needs.
     Unsupported = 3,
-    /// The engine broke; another node may manage.
+    /// The engine failed. Another node may succeed.
     Engine = 4,
-    /// The message made no sense.
+    /// The request is invalid.
     BadRequest = 5,
-    /// The node is leaving.
+    /// The node is shutting down.
     Draining = 6,
 }

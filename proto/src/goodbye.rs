@@ -1,9 +1,9 @@
-//! A polite leave: whoever says it takes no new work, finishes what runs, then closes.
+//! The announcement of a shutdown: the sender takes no new work, finishes what runs, then closes.
 
-/// Sent by either side on the control stream before it leaves.
+/// Sent by either side on the control stream before it closes the link.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Goodbye {
-    /// Why, for people.
+    /// The reason, for people.
     #[prost(string, tag = "1")]
     pub reason: String,
 }

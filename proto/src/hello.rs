@@ -1,35 +1,36 @@
-//! The first words on a control stream: hello, challenge, proof, then welcome or refusal.
+//! The handshake on a control stream: hello, challenge, proof, then welcome or refusal.
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{NodeId, wire::Nonsense};
+use crate::{invalid::Nonsense, node_id::NodeId};
 
-/// A node introduces itself. It is the first message on the control stream.
+/// Node to gateway: the first message on the control stream. Describes the node.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Hello {
-    /// The newest minor version the node speaks ([`crate::version::Version::number`]).
+    /// The newest minor version that the node speaks ([`crate::version::Version::number`]).
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// Build of the node, for people (`shoal-node 0.1.0`).
+    /// The node's build, for people (`shoal-node 0.1.0`).
     #[prost(string, tag = "2")]
     pub build: String,
-    /// What the node serves.
+    /// The model that the node serves. Required.
     #[prost(message, optional, tag = "3")]
     pub model: Option<Model>,
-    /// Whom the node belongs to; nodes of one operator share one standing. Empty: by itself.
+    /// The owner of the node. Nodes of one operator share one standing. Empty if the node stands
+    /// alone.
     #[prost(string, tag = "4")]
     pub operator: String,
-    /// Pieces of work it takes at the same time.
+    /// Most pieces of work that the node runs at the same time.
     #[prost(uint32, tag = "5")]
     pub slots: u32,
-    /// [`audit_proof`] makes the node an auditor; empty: it is an ordinary member.
+    /// The [`audit_proof`] of an auditor. Empty for an ordinary member.
     #[prost(bytes = "vec", tag = "6")]
     pub audit: Vec<u8>,
 }
 
-/// What an auditor shows in [`Hello::audit`]: SHA-256 over
-/// `"shoal/1 audit" | gateway key (32) | node key (32) | token`. The token itself never travels,
-/// and what one node has shown to one gateway is of no use to anybody else.
+/// The value of [`Hello::audit`] for an auditor: SHA-256 over
+/// `"shoal/1 audit" | gateway key (32) | node key (32) | token`. The token itself is never sent,
+/// and the proof is valid for this node at this gateway only.
 pub fn audit_proof(token: &str, gateway: NodeId, node: NodeId) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [b"shoal/1 audit".as_slice(), &gateway.0, &node.0, token.as_bytes()] {
@@ -38,35 +39,36 @@ pub fn audit_proof(token: &str, gateway: NodeId, node: NodeId) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The model behind a node and what it can be asked for.
+/// The model of a node and its capabilities.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Model {
-    /// Name clients ask for; letters, digits, `.`, `_`, `-`, `/`, at most 96 bytes.
+    /// The name in clients' requests: letters, digits, `.`, `_`, `-`, `/`, at most
+    /// [`MODEL_NAME_MAX`] bytes.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Architecture family (`llama`, `qwen2`, ...), or `upstream`.
+    /// The architecture (`llama`, `qwen2`, ...), or `upstream`.
     #[prost(string, tag = "2")]
     pub family: String,
-    /// Hex SHA-256 of the weights and of what turns text into tokens, empty for an upstream:
-    /// equal digests find a text equally likely, and can audit each other.
+    /// SHA-256 in hex of the weights and the tokenizer. Empty for an upstream. Models with equal
+    /// digests give a text the same probability, so they can audit each other.
     #[prost(string, tag = "3")]
     pub digest: String,
-    /// Longest context in tokens, prompt and answer together.
+    /// The longest context in tokens, prompt and answer together.
     #[prost(uint32, tag = "4")]
     pub context: u32,
-    /// Number of parameters, 0 when unknown.
+    /// The number of parameters. 0 if it is unknown.
     #[prost(uint64, tag = "5")]
     pub parameters: u64,
-    /// Reports the log-probability of what it writes ([`crate::generate::Done::logprob`]).
+    /// Reports the log-probability of its answers ([`crate::generate::Done::logprob`]).
     #[prost(bool, tag = "6")]
     pub certainty: bool,
     /// Gives likelihood ballots.
     #[prost(bool, tag = "7")]
     pub likelihood: bool,
-    /// Gives pairwise ballots (probability at the verdict token).
+    /// Gives pairwise ballots (the probability at the verdict token).
     #[prost(bool, tag = "8")]
     pub pairwise: bool,
-    /// What it says of itself in a sentence, for people.
+    /// A sentence about the model, for people.
     #[prost(string, tag = "9")]
     pub description: String,
     /// Turns texts into vectors.
@@ -75,44 +77,45 @@ pub struct Model {
     /// Calls functions ([`crate::generate::Generate::tools`]).
     #[prost(bool, tag = "11")]
     pub tools: bool,
-    /// Holds its answer to a [`crate::generate::Format`] while it writes.
+    /// Constrains its answer to a [`crate::generate::Format`] while it writes.
     #[prost(bool, tag = "12")]
     pub constrained: bool,
-    /// Looks at images.
+    /// Reads images.
     #[prost(bool, tag = "13")]
     pub vision: bool,
-    /// What it is good at, by its own account, until rounds have shown it (`code`, `math`, ...).
+    /// What the model is good at, by its owner's account (`code`, `math`, ...). Counts until rounds
+    /// have shown the model's real strengths.
     #[prost(string, repeated, tag = "14")]
     pub tags: Vec<String>,
-    /// How fast it is, as it measured itself.
+    /// The node's own measurement of its speed.
     #[prost(message, optional, tag = "15")]
     pub speed: Option<Speed>,
-    /// Goes on with a text as it stands ([`crate::generate::Generate::prompt`]).
+    /// Continues a text without a chat template ([`crate::generate::Generate::prompt`]).
     #[prost(bool, tag = "16")]
     pub completes: bool,
-    /// Gives reasoned ballots (a critique before the verdict).
+    /// Gives reasoned ballots (with a critique before the verdict).
     #[prost(bool, tag = "17")]
     pub reasoned: bool,
 }
 
-/// What a node measured of itself when it started; 0: not measured.
+/// A node's measurement of itself at its start. 0 means not measured.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Speed {
-    /// Tokens of prompt read in a second.
+    /// Tokens of a prompt that it reads in a second.
     #[prost(uint32, tag = "1")]
     pub prefill: u32,
-    /// Tokens written in a second by one stream.
+    /// Tokens that one stream writes in a second.
     #[prost(uint32, tag = "2")]
     pub decode: u32,
-    /// Tokens written in a second by eight streams together.
+    /// Tokens that eight streams together write in a second.
     #[prost(uint32, tag = "3")]
     pub decode_eight: u32,
-    /// Megabytes of weights read in a second at one stream.
+    /// Megabytes of weights that it reads in a second with one stream.
     #[prost(uint32, tag = "4")]
     pub bandwidth: u32,
 }
 
-/// Tags of one model at most.
+/// Most tags of one model.
 pub const TAGS_MAX: usize = 16;
 
 /// Longest tag in bytes.
@@ -193,26 +196,26 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The gateway asks for proof that the node holds its key now.
+/// Gateway to node: prove that you hold your key now.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Challenge {
-    /// 32 fresh random bytes.
+    /// 32 new random bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub nonce: Vec<u8>,
 }
 
-/// The node's answer to a [`Challenge`].
+/// Node to gateway: the answer to a [`Challenge`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Proof {
-    /// ed25519 over `"shoal/1 hello" | gateway key (32) | nonce (32)`: 64 bytes.
+    /// The ed25519 signature over `"shoal/1 hello" | gateway key (32) | nonce (32)`: 64 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub signature: Vec<u8>,
 }
 
-/// The node is a member from now on.
+/// Gateway to node: you are a member now.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Welcome {
-    /// The minor version both sides speak from here.
+    /// The minor version that both sides speak from now on.
     #[prost(uint32, tag = "1")]
     pub version: u32,
     /// Milliseconds between heartbeats.
@@ -220,16 +223,16 @@ pub struct Welcome {
     pub heartbeat_ms: u32,
 }
 
-/// The node is not admitted.
+/// Gateway to node: you are not admitted.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Refusal {
     /// Why, for programs.
     #[prost(enumeration = "Reason", tag = "1")]
     pub reason: i32,
-    /// Why, for people, and the way out.
+    /// Why, for people, and what to do.
     #[prost(string, tag = "2")]
     pub message: String,
-    /// Milliseconds after which another try may help; 0: another try does not help.
+    /// Milliseconds after which another attempt may succeed. 0 if it cannot succeed.
     #[prost(uint32, tag = "3")]
     pub retry_ms: u32,
 }
@@ -238,18 +241,19 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Reason {
+    /// Not a reason: the value of an absent field.
     Unspecified = 0,
-    /// No common version.
+    /// There is no common version.
     Version = 1,
     /// The signature is not by the key of the connection.
     WrongKey = 2,
     /// The hello is not well-formed (a bad model name, no slots, ...).
     BadHello = 3,
-    /// The same key is here already.
+    /// A node with the same key is a member already.
     AlreadyHere = 4,
-    /// As many members as the gateway takes.
+    /// The gateway has its highest number of members.
     Full = 5,
-    /// Did not speak in time, or out of turn.
+    /// The node sent a message too late or out of order.
     Protocol = 6,
     /// The gateway is shutting down.
     Draining = 7,

@@ -2,50 +2,50 @@
 
 use crate::{
     generate::{ChatMessage, Prompt, check_conversation, is_logprob},
+    invalid::Nonsense,
     tools::Tools,
-    wire::Nonsense,
 };
 
-/// Candidates of one round at most.
+/// Most candidates in one round.
 pub const CANDIDATES_MAX: usize = 64;
 
-/// Every ordered pair of as many candidates.
+/// Most pairs in one request: every ordered pair of [`CANDIDATES_MAX`] candidates.
 pub const PAIRS_MAX: usize = CANDIDATES_MAX * (CANDIDATES_MAX - 1);
 
-/// Tokens of critique before the verdict of [`Kind::Reasoned`], for each pair.
+/// Most tokens of critique before the verdict of [`Kind::Reasoned`], for each pair.
 pub const CRITIQUE_TOKENS: u32 = 100;
 
-/// Gateway to node: judge these candidates. Answered by one [`Ballot`].
+/// Gateway to node: judge these candidates. The answer is one [`Ballot`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Judge {
     /// The conversation that the candidates answer.
     #[prost(message, repeated, tag = "1")]
     pub messages: Vec<ChatMessage>,
-    /// The candidates, without names, in an order that says nothing.
+    /// The candidates, without the names of their writers, in an arbitrary order.
     #[prost(string, repeated, tag = "2")]
     pub candidates: Vec<String>,
-    /// Which kind of ballot.
+    /// The kind of ballot.
     #[prost(enumeration = "Kind", tag = "3")]
     pub kind: i32,
-    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: which candidates to compare, in the order to
-    /// show them.
+    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: the candidates to compare, in the order in
+    /// which the judge reads them.
     #[prost(message, repeated, tag = "4")]
     pub pairs: Vec<Pair>,
-    /// Functions that the candidates could call. A candidate that calls some is their JSON:
-    /// `[{"name": ..., "arguments": {...}}]`, after its text if it has any.
+    /// Functions that the candidates could call. Calls in a candidate are written as JSON,
+    /// `[{"name": ..., "arguments": {...}}]`, after its text if it has a text.
     #[prost(message, optional, tag = "5")]
     pub tools: Option<Tools>,
-    /// The candidates go on with this text, in the place of answering the messages, which say the
-    /// same. Only to a model that goes on with texts itself.
+    /// If present, the candidates continue this text instead of answering `messages`, which hold
+    /// the same text. Only for a model that continues texts itself.
     #[prost(message, optional, tag = "6")]
     pub prompt: Option<Prompt>,
 }
 
 impl Judge {
-    /// Holds what every judge may rely on; [`crate::Message::decode`] calls it.
+    /// Checks what every judge relies on. [`crate::Message::decode`] calls it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The rule that is broken.
     pub fn check(&self) -> Result<(), Nonsense> {
         self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)?;
@@ -55,9 +55,7 @@ impl Judge {
         if self.pairs.len() > PAIRS_MAX {
             return Err(Nonsense("more pairs than candidates can form"));
         }
-        let is_there =
-            |index: u32| usize::try_from(index).is_ok_and(|index| index < self.candidates.len());
-        if !self.pairs.iter().all(|pair| is_there(pair.first) && is_there(pair.second)) {
+        if !self.pairs.iter().flat_map(|pair| [pair.first, pair.second]).all(|i| self.has(i)) {
             return Err(Nonsense("a pair of a candidate that is not there"));
         }
         if self.pairs.iter().any(|pair| pair.first == pair.second) {
@@ -65,26 +63,33 @@ impl Judge {
         }
         Ok(())
     }
+
+    fn has(&self, candidate: u32) -> bool {
+        usize::try_from(candidate).is_ok_and(|index| index < self.candidates.len())
+    }
 }
 
-/// What a judge is asked for.
+/// The kinds of ballots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Kind {
+    /// Not a kind: the value of an absent field.
     Unspecified = 0,
     /// The log-likelihood of every candidate under the judge's own weights.
     Likelihood = 1,
-    /// P(the one shown first is better) for each pair.
+    /// For each pair, the probability that its first candidate is better.
     Pairwise = 2,
-    /// The same after a critique of at most [`CRITIQUE_TOKENS`] tokens.
+    /// As [`Self::Pairwise`], after a critique of at most [`CRITIQUE_TOKENS`] tokens.
     Reasoned = 3,
 }
 
-/// Two candidates by index, in the order in which the judge sees them.
+/// Two candidates by their index from 0, in the order in which the judge reads them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Pair {
+    /// The candidate that the judge reads first.
     #[prost(uint32, tag = "1")]
     pub first: u32,
+    /// The candidate that the judge reads second.
     #[prost(uint32, tag = "2")]
     pub second: u32,
 }
@@ -92,30 +97,31 @@ pub struct Pair {
 /// Node to gateway: the verdicts.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ballot {
-    /// For [`Kind::Likelihood`]: one for each candidate, in order.
+    /// For [`Kind::Likelihood`]: one score for each candidate, in order.
     #[prost(message, repeated, tag = "1")]
     pub scores: Vec<Score>,
-    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: one for each pair, in order: P(first is
-    /// better) in [0, 1]; undecided is one half.
+    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: one probability for each pair, in order, that
+    /// the first candidate is better. In [0, 1]; one half is undecided.
     #[prost(double, repeated, tag = "2")]
     pub verdicts: Vec<f64>,
-    /// Tokens read for this ballot.
+    /// Tokens that the judge read for this ballot.
     #[prost(uint32, tag = "3")]
     pub prompt_tokens: u32,
-    /// Tokens written for this ballot: critiques.
+    /// Tokens of critiques that the judge wrote for this ballot.
     #[prost(uint32, tag = "4")]
     pub completion_tokens: u32,
 }
 
 impl Ballot {
-    /// Holds the ballot against what was `asked`; for the gateway to call before it counts it.
+    /// Compares the ballot with the request that it answers. The gateway calls it before it counts
+    /// the ballot.
     ///
     /// # Errors
-    /// What is wrong: a number too many or too few, or one that no judge can mean.
-    pub fn check(&self, asked: &Judge) -> Result<(), Nonsense> {
-        let (scores, verdicts) = match Kind::try_from(asked.kind) {
-            Ok(Kind::Likelihood) => (asked.candidates.len(), 0),
-            Ok(Kind::Pairwise | Kind::Reasoned) => (0, asked.pairs.len()),
+    /// The rule that is broken: too many or too few numbers, or a number out of its range.
+    pub fn check(&self, request: &Judge) -> Result<(), Nonsense> {
+        let (scores, verdicts) = match Kind::try_from(request.kind) {
+            Ok(Kind::Likelihood) => (request.candidates.len(), 0),
+            Ok(Kind::Pairwise | Kind::Reasoned) => (0, request.pairs.len()),
             _ => (0, 0),
         };
         if self.scores.len() != scores {
@@ -137,10 +143,11 @@ impl Ballot {
 /// log P(candidate | conversation) under the judge's weights.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Score {
-    /// Natural log, summed over the candidate's tokens and the end token: finite, <= 0.
+    /// The natural logarithm, summed over the candidate's tokens and the end token. Finite and at
+    /// most 0.
     #[prost(double, tag = "1")]
     pub logprob: f64,
-    /// How many tokens that are.
+    /// The number of tokens in that sum.
     #[prost(uint32, tag = "2")]
     pub tokens: u32,
 }

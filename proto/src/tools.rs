@@ -1,36 +1,40 @@
 //! Functions that an answer may call, and the calls.
 
-use crate::wire::Nonsense;
+use crate::invalid::Nonsense;
 
-/// Calls of one answer at most.
+/// Most calls in one answer.
 pub const CALLS_MAX: usize = 128;
 
-/// The functions on offer.
+/// The functions that an answer may call.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Tools {
+    /// The functions.
     #[prost(message, repeated, tag = "1")]
     pub functions: Vec<Function>,
+    /// Whether the answer calls functions.
     #[prost(enumeration = "ToolChoice", tag = "2")]
     pub choice: i32,
-    /// For [`ToolChoice::Named`]: which function.
+    /// The function of [`ToolChoice::Named`].
     #[prost(string, tag = "3")]
     pub named: String,
-    /// One answer may call more than once.
+    /// Whether one answer may contain several calls.
     #[prost(bool, tag = "4")]
     pub parallel: bool,
 }
 
-/// A function as its client describes it.
+/// A function as the client describes it.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Function {
+    /// The name.
     #[prost(string, tag = "1")]
     pub name: String,
+    /// What the function does, for the model.
     #[prost(string, tag = "2")]
     pub description: String,
-    /// JSON Schema of its arguments, an object; empty: it takes none.
+    /// The JSON Schema of its arguments, which is an object. Empty if it has no arguments.
     #[prost(string, tag = "3")]
     pub parameters: String,
-    /// The arguments must keep to the schema.
+    /// Whether the arguments must conform to the schema.
     #[prost(bool, tag = "4")]
     pub strict: bool,
 }
@@ -41,23 +45,24 @@ pub struct Function {
 pub enum ToolChoice {
     /// The model decides.
     Auto = 0,
-    /// It calls none.
+    /// The answer calls no function.
     None = 1,
-    /// It calls at least one.
+    /// The answer calls at least one function.
     Required = 2,
-    /// It calls the one that is named.
+    /// The answer calls the function [`Tools::named`].
     Named = 3,
 }
 
-/// One call.
+/// A call of a function.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct ToolCall {
-    /// Names the call when its result comes back.
+    /// Identifies the call when its result is sent back.
     #[prost(string, tag = "1")]
     pub id: String,
+    /// The function.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// A JSON object.
+    /// The arguments, a JSON object.
     #[prost(string, tag = "3")]
     pub arguments: String,
 }

@@ -1,24 +1,24 @@
-//! The protocol's history, newest first.
+//! The versions of the protocol, newest first.
 
-/// The TLS application protocol: one per incompatible major version.
+/// The TLS application protocol (ALPN). Each incompatible major version has its own.
 pub const ALPN: &[u8] = b"shoal/1";
 
-/// A minor version both sides can speak; each entry says what it changed.
-/// Compared by [`Version::number`]: the newest stands first here.
+/// A minor version of the protocol; each entry says what it added. Compare versions by
+/// [`Version::number`], because the newest is the first entry here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// Texts to go on with as they stand, reasoned ballots.
+    /// Texts to continue without a chat template, reasoned ballots.
     V4,
-    /// Tools, formats, log-probabilities of tokens, embeddings, what a model can do.
+    /// Tools, formats, log-probabilities of tokens, embeddings, capabilities of a model.
     V3,
-    /// Auditors, and claims that they can recompute.
+    /// Auditors, and log-probabilities that they can recompute.
     V2,
     /// Control stream, generation, likelihood and logit ballots.
     V1,
 }
 
 impl Version {
-    /// The newest version this build speaks.
+    /// The newest version that this build speaks.
     pub const CURRENT: Self = Self::V4;
 
     /// The number on the wire.

@@ -1,53 +1,62 @@
-//! Frames on a stream: `length: u32 BE | tag: u8 | body: length bytes of protobuf`. The only
-//! place that encodes and decodes.
+//! Frames on a stream: `length: u32 BE | tag: u8 | body: length bytes of protobuf`. Only this
+//! module encodes and decodes.
 //!
-//! A header is judged before anything is allocated for its body: a tag that no message has, a
-//! message that the other side never says, a length over the message's limit are refused by name.
+//! A header is checked before memory is allocated for its body. An unknown tag, a message that the
+//! other side may not send, and a length over the message's limit are errors.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message as _;
 
+pub use crate::invalid::Nonsense;
 use crate::{embed, generate, goodbye, heartbeat, hello, judge};
 
-/// `length: u32` and `tag: u8`.
+/// Bytes of a frame's header: `length: u32` and `tag: u8`.
 pub const HEADER: usize = 5;
 
-/// The first tag that stands on work streams; those below it stand on the control stream.
-const WORK: u8 = 16;
+/// Tags from here on belong to work streams, smaller tags to the control stream.
+const FIRST_WORK_TAG: u8 = 16;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Who says a message.
+/// The sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
+    /// A node.
     Node,
+    /// A gateway.
     Gateway,
-    /// Both may; as a listener's expectation: whoever it is.
+    /// For a message: both sides may send it. For a receiver: any peer.
     Either,
 }
 
-/// What is fixed for all messages of one kind.
+/// The properties that all messages of one kind share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
+    /// The number in the frame's header.
     pub tag: u8,
+    /// The name in logs, metrics and errors.
     pub name: &'static str,
-    /// Who says it: a peer never waits for a body that is not the other side's to send.
+    /// The side that may send it. A receiver rejects the header of any other message.
     pub says: Side,
-    /// Longest body in bytes.
+    /// The longest body in bytes.
     pub limit: usize,
 }
 
-/// Writes what has one line for each message: the enum, its table, decoding and encoding.
+/// Generates, from one line for each message, the enum, the table of kinds, and the code that
+/// encodes and decodes.
 macro_rules! messages {
     ($($tag:literal $name:literal $variant:ident($body:path) $says:ident $limit:expr;)*) => {
-        /// Everything that can stand in a frame.
+        /// Any message of the protocol: the content of a frame.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Message {
-            $($variant($body),)*
+            $(
+                #[doc = concat!("The message `", $name, "`.")]
+                $variant($body),
+            )*
         }
 
-        /// All kinds of messages, by tag.
+        /// All kinds of messages, in the order of their tags.
         pub const KINDS: &[Kind] =
             &[$(Kind { tag: $tag, name: $name, says: Side::$says, limit: $limit },)*];
 
@@ -57,7 +66,7 @@ macro_rules! messages {
                 match self { $(Self::$variant(_) => $tag,)* }
             }
 
-            /// For logs and metrics: one word of a closed set.
+            /// The name for logs and metrics: one word of a closed set.
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
             }
@@ -66,8 +75,8 @@ macro_rules! messages {
                 match self { $(Self::$variant(body) => body.encoded_len(),)* }
             }
 
-            fn write(&self, into: &mut BytesMut) -> Result<(), prost::EncodeError> {
-                match self { $(Self::$variant(body) => body.encode(into),)* }
+            fn write(&self, frame: &mut BytesMut) -> Result<(), prost::EncodeError> {
+                match self { $(Self::$variant(body) => body.encode(frame),)* }
             }
 
             fn read(tag: u8, body: &[u8]) -> Option<Result<Self, prost::DecodeError>> {
@@ -100,10 +109,10 @@ messages! {
 }
 
 impl Message {
-    /// The whole frame.
+    /// The message as a frame with its header.
     ///
     /// # Errors
-    /// [`WireError::TooLong`] when the other side would refuse it.
+    /// [`WireError::TooLong`] if the body is over its limit, so that the peer would reject it.
     pub fn encode(&self) -> Result<Bytes, WireError> {
         let length = self.length();
         let kind = Kind::of(self.tag())?;
@@ -119,11 +128,11 @@ impl Message {
         Ok(frame.freeze())
     }
 
-    /// The message in a frame's body. Unknown fields are skipped.
+    /// Decodes a frame's body. Skips unknown fields.
     ///
     /// # Errors
-    /// [`WireError::Malformed`] when it is no such message, [`WireError::Nonsense`] when it holds
-    /// more of something than any message may.
+    /// [`WireError::UnknownTag`], [`WireError::TooLong`], [`WireError::Malformed`] if the body is
+    /// not such a message, [`WireError::Nonsense`] if the message breaks a rule.
     pub fn decode(tag: u8, body: &[u8]) -> Result<Self, WireError> {
         let kind = Kind::of(tag)?;
         kind.prefix(body.len())?;
@@ -145,12 +154,12 @@ impl Kind {
     /// The kind with this tag.
     ///
     /// # Errors
-    /// [`WireError::UnknownTag`].
+    /// [`WireError::UnknownTag`] if there is none.
     pub fn of(tag: u8) -> Result<&'static Self, WireError> {
         KINDS.iter().find(|kind| kind.tag == tag).ok_or(WireError::UnknownTag(tag))
     }
 
-    /// The length as it stands on the wire, if a body may have it.
+    /// The length as the header has it, if it is within the limit.
     fn prefix(&self, length: usize) -> Result<u32, WireError> {
         let too_long = WireError::TooLong { name: self.name, length, limit: self.limit };
         if length > self.limit {
@@ -160,48 +169,48 @@ impl Kind {
     }
 }
 
-/// Cuts the bytes that arrive on a stream into messages, however they were split on the way.
+/// Cuts the bytes of a stream into messages. The bytes may arrive in pieces of any size.
 ///
-/// Holds at most one frame besides the last [`Frames::push`]. After an error the stream has lost
-/// its place, and the same error would come again.
+/// Holds at most one frame besides the bytes of the last [`Frames::push`]. After an error the
+/// position of the next frame is unknown, and each call returns the same error.
 #[derive(Debug)]
 pub struct Frames {
-    from: Side,
-    control: bool,
+    sender: Side,
+    is_control: bool,
     bytes: BytesMut,
 }
 
 impl Frames {
-    /// For a stream on which `from` speaks.
-    pub fn new(from: Side) -> Self {
-        Self { from, control: false, bytes: BytesMut::new() }
+    /// For a work stream on which `sender` sends.
+    pub fn new(sender: Side) -> Self {
+        Self { sender, is_control: false, bytes: BytesMut::new() }
     }
 
-    /// For the control stream of `from`: no piece of work has a place there. A gateway that hears
-    /// many strangers thereby never waits for more than 16 KiB from one.
-    pub fn control(from: Side) -> Self {
-        Self { control: true, ..Self::new(from) }
+    /// For the control stream on which `sender` sends. It rejects the messages of work streams, so
+    /// that a gateway with many unknown peers buffers at most 16 KiB for each of them.
+    pub fn control(sender: Side) -> Self {
+        Self { is_control: true, ..Self::new(sender) }
     }
 
-    /// Takes in what arrived.
-    pub fn push(&mut self, arrived: &[u8]) {
-        self.bytes.extend_from_slice(arrived);
+    /// Appends the next bytes of the stream.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next message, `None` when more bytes are needed for it.
+    /// Removes and returns the next message. `None` if its frame is not complete.
     ///
     /// # Errors
-    /// See [`WireError`]: the header is refused before its body is waited for.
+    /// See [`WireError`]. A bad header is an error before its body arrives.
     pub fn take(&mut self) -> Result<Option<Message>, WireError> {
         let Some((mut header, rest)) = self.bytes.split_at_checked(HEADER) else {
             return Ok(None);
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
         let kind = Kind::of(header.get_u8())?;
-        if self.control && kind.tag >= WORK {
+        if self.is_control && kind.tag >= FIRST_WORK_TAG {
             return Err(WireError::OutOfPlace { name: kind.name });
         }
-        if self.from != Side::Either && kind.says != Side::Either && kind.says != self.from {
+        if self.sender != Side::Either && kind.says != Side::Either && kind.says != self.sender {
             return Err(WireError::OutOfPlace { name: kind.name });
         }
         kind.prefix(length)?;
@@ -211,41 +220,43 @@ impl Frames {
         let message = Message::decode(kind.tag, body)?;
         self.bytes.advance(HEADER + length);
         if self.bytes.is_empty() {
-            // A stream that carried one long message must not keep its buffer while it idles.
+            // Frees the buffer of a long message, which an idle stream would keep.
             self.bytes = BytesMut::new();
         }
         Ok(Some(message))
     }
 
-    /// Whether the stream may end here without cutting a frame.
+    /// Whether the bytes end at the end of a frame.
     pub fn is_between(&self) -> bool {
         self.bytes.is_empty()
     }
 }
 
-/// What can go wrong between bytes and messages.
+/// Why a message cannot be sent or received.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
+    /// The body is over the limit of its kind.
     #[error("a {name} frame of {length} bytes is over its limit of {limit}")]
     TooLong { name: &'static str, length: usize, limit: usize },
+    /// No kind of message has this tag.
     #[error("no message has the tag {0}")]
     UnknownTag(u8),
+    /// The peer may not send this message, or not on this stream.
     #[error("a {name} frame never comes from this side, or on this stream")]
     OutOfPlace { name: &'static str },
+    /// The body is not valid protobuf of this message.
     #[error("a {name} frame does not decode: {source}")]
     Malformed { name: &'static str, source: prost::DecodeError },
+    /// The message decodes and breaks a rule.
     #[error("a {name} frame makes no sense: {source}")]
     Nonsense { name: &'static str, source: Nonsense },
+    /// The stream ended before the end of a frame.
     #[error("the stream ended inside a frame")]
     Truncated,
+    /// The stream or its link is closed.
     #[error("the stream is gone: {0}")]
     Gone(String),
 }
-
-/// A message that decodes and still cannot be meant; says what is wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Nonsense(pub &'static str);
 
 #[cfg(test)]
 pub(crate) mod tests;

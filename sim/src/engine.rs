@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use shoal_consensus::agree;
-use shoal_node::engine::{Engine, EngineError, Event};
+use shoal_engine::{Engine, EngineError, Event};
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Generate},
     hello::Model,

@@ -15,16 +15,16 @@ use shoal_consensus::{
 use shoal_gateway::{
     round::Rounds,
     store::{Book, Memory},
-    swarm::{self, Secret, Swarm},
+    swarm::{self, Swarm},
 };
 use shoal_link::{
     Link, LinkError,
     pipe::{self, Delay, PipeLink},
 };
 use shoal_node::{
-    link::{self, Dial, Member},
     metrics as node_metrics,
-    serve::Desk,
+    serve::WorkQueue,
+    session::{self, Dial, Member},
 };
 use shoal_proto::{
     Identity, NodeId,
@@ -90,7 +90,7 @@ impl Builder {
     /// Gives the gateway an auditor with the weights of each node.
     #[must_use]
     pub fn audited(mut self) -> Self {
-        self.swarm.audit.token = Secret::new(TOKEN);
+        self.swarm.audit.token = shoal_proto::Secret::new(TOKEN);
         self.audited = true;
         self
     }
@@ -220,13 +220,12 @@ impl Sim {
         tasks.spawn(async move { match book.keep().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
-            let who =
-                Who { key: AUDITORS + number as u64, audit: Some(link::Secret(TOKEN.to_owned())) };
+            let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };
             start_node(who, character, engine, gateway, door.clone(), &mut tasks);
         }
         let start = |(number, character): (usize, Character)| {
             let engine = Scripted::new(number, character.clone(), world.clone(), witness.clone());
-            let who = Who { key: number as u64, audit: None };
+            let who = Who { key: number as u64, audit: shoal_proto::Secret::default() };
             start_node(who, &character, engine, gateway, door.clone(), &mut tasks)
         };
         let nodes = characters.into_iter().enumerate().map(start).collect();
@@ -391,7 +390,7 @@ async fn receive(swarm: Swarm, mut dialled: mpsc::Receiver<Arc<PipeLink>>) {
 /// A key, by its number, and whether it is an auditor's.
 struct Who {
     key: u64,
-    audit: Option<link::Secret>,
+    audit: shoal_proto::Secret,
 }
 
 fn start_node(
@@ -423,11 +422,11 @@ fn start_node(
     let slots = character.slots;
     tasks.spawn(async move {
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
-        let desk = Arc::new(Desk::new(Arc::new(engine), slots, metrics));
+        let queue = Arc::new(WorkQueue::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
-        let member = Member { identity, operator, desk, drain: Duration::from_secs(10), audit };
+        let member = Member { identity, operator, queue, drain: Duration::from_secs(10), audit };
         // A fatal end shows as a member that is missing.
-        let _ = link::live(&*dial, &member, &told).await;
+        let _ = session::keep_linked(&*dial, &member, &told).await;
     });
     Node { id, link, stop }
 }

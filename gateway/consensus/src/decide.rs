@@ -38,11 +38,10 @@ impl Tally<'_> {
             *weight += self.standing.writer_weight(&candidate.writer);
             *count += 1;
         }
-        let ranks = self.candidates.iter().enumerate().map(|(at, candidate)| FallbackRank {
-            pool: pools.get(&candidate.pool).copied().unwrap_or_default(),
-            weight: self.standing.writer_weight(&candidate.writer),
-            candidate,
-            at,
+        let ranks = self.candidates.iter().enumerate().filter_map(|(at, candidate)| {
+            let pool = *pools.get(&candidate.pool)?;
+            let weight = self.standing.writer_weight(&candidate.writer);
+            Some(FallbackRank { pool, weight, candidate, at })
         });
         ranks.max_by(FallbackRank::compare).map(|rank| rank.at)
     }

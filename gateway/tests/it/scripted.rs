@@ -11,12 +11,12 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use shoal_engine::{Engine, EngineError, Event};
 use shoal_link::{Link, quic};
 use shoal_node::{
-    engine::{Engine, EngineError, Event},
-    link::{Member, live},
     metrics::Metrics,
-    serve::Desk,
+    serve::WorkQueue,
+    session::{Member, keep_linked},
 };
 use shoal_proto::{
     Identity,
@@ -207,9 +207,9 @@ impl Node {
         let member = Member {
             identity: identity.clone(),
             operator,
-            desk: Arc::new(Desk::new(engine, 4, metrics)),
+            queue: Arc::new(WorkQueue::new(engine, 4, metrics)),
             drain: Duration::ZERO,
-            audit: None,
+            audit: shoal_proto::Secret::default(),
         };
         let dial = move || {
             let (address, identity) = (address.clone(), identity.clone());
@@ -219,7 +219,7 @@ impl Node {
             }
             .boxed()
         };
-        live(&dial, &member, &stop).await.unwrap();
+        keep_linked(&dial, &member, &stop).await.unwrap();
     }
 }
 

@@ -1,10 +1,10 @@
-//! How fast the products are on this machine, beside the memory they are read from.
+//! The speed of the products on this machine, compared with its memory.
 //!
 //! `cargo run --release -p shoal-kernel --example speed [-- --threads 2 --model smol|qwen --formats
-//! q8,q4,q4min,q4k,q6k --tokens 1,4,8,256 --layers 28]`; `SHOAL_ISA` chooses instructions. It runs the products of all
-//! layers and the output head in their order, without anything between them: an upper bound of
-//! tokens a second. Weights are random; the times are medians.
-#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+//! q8,q4,q4min,q4k,q6k --tokens 1,4,8,256 --layers 28]`; `SHOAL_ISA` selects the instruction set. It
+//! runs the products of all layers and the output head in their order, and nothing else, so the result
+//! is an upper bound of tokens a second. Weights are random, times are medians.
+#![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "a program for the terminal")]
 
 use std::{convert::Infallible, time::Instant};
 
@@ -13,7 +13,7 @@ use shoal_kernel::{Format, Matrix, Output, Pool, linear, memory_bandwidth};
 /// A decoder's products.
 struct Shape {
     name: &'static str,
-    hidden: usize,
+    hidden_size: usize,
     inner: usize,
     layers: usize,
     heads: usize,
@@ -25,7 +25,7 @@ struct Shape {
 const SHAPES: [Shape; 2] = [
     Shape {
         name: "smol",
-        hidden: 576,
+        hidden_size: 576,
         inner: 1536,
         layers: 30,
         heads: 9,
@@ -35,7 +35,7 @@ const SHAPES: [Shape; 2] = [
     },
     Shape {
         name: "qwen",
-        hidden: 1536,
+        hidden_size: 1536,
         inner: 8960,
         layers: 28,
         heads: 12,
@@ -45,7 +45,7 @@ const SHAPES: [Shape; 2] = [
     },
 ];
 
-/// A layer's products, each list reading one input.
+/// A layer's products. Each list has one input.
 type Layer = [Vec<Matrix>; 4];
 
 fn main() {
@@ -85,8 +85,8 @@ fn option(name: &str) -> Option<String> {
     arguments.nth(1)
 }
 
-/// Seconds on some clock: with one thread its own time on a core, where the system counts it, so
-/// that a busy machine can be measured on.
+/// Seconds on a clock. With one thread it is the thread's own time on a core, if the system counts it,
+/// so that a busy machine does not disturb the measurement.
 fn clock(pool: &Pool) -> f64 {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     let on_core = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
@@ -97,11 +97,11 @@ fn clock(pool: &Pool) -> f64 {
     }
 }
 
-/// Numbers of no meaning, the same for every row but for their sign.
+/// A matrix of arbitrary numbers.
 fn matrix(format: Format, rows: usize, cols: usize) -> Matrix {
     let packed = Matrix::pack::<Infallible>(format, rows, cols, |row, values| {
-        for (at, value) in values.iter_mut().enumerate() {
-            *value = ((at * 7919 + row * 104_729) % 1009) as f32 / 1009.0 - 0.5;
+        for (col, value) in values.iter_mut().enumerate() {
+            *value = ((col * 7919 + row * 104_729) % 1009) as f32 / 1009.0 - 0.5;
         }
         Ok(())
     });
@@ -110,43 +110,34 @@ fn matrix(format: Format, rows: usize, cols: usize) -> Matrix {
 }
 
 fn bench(pool: &Pool, shape: &Shape, name: &str, format: Format, tokens: &[usize], bandwidth: f64) {
-    let Shape { hidden, inner, heads, kv_heads, dim, .. } = *shape;
+    let Shape { hidden_size, inner, heads, kv_heads, dim, .. } = *shape;
     let layers = option("layers").and_then(|n| n.parse().ok()).unwrap_or(shape.layers);
     let layers: Vec<Layer> = (0..layers)
         .map(|_| {
             [
                 vec![
-                    matrix(format, heads * dim, hidden),
-                    matrix(format, kv_heads * dim, hidden),
-                    matrix(format, kv_heads * dim, hidden),
+                    matrix(format, heads * dim, hidden_size),
+                    matrix(format, kv_heads * dim, hidden_size),
+                    matrix(format, kv_heads * dim, hidden_size),
                 ],
-                vec![matrix(format, hidden, heads * dim)],
-                vec![matrix(format, inner, hidden), matrix(format, inner, hidden)],
-                vec![matrix(format, hidden, inner)],
+                vec![matrix(format, hidden_size, heads * dim)],
+                vec![matrix(format, inner, hidden_size), matrix(format, inner, hidden_size)],
+                vec![matrix(format, hidden_size, inner)],
             ]
         })
         .collect();
-    let head = vec![matrix(format, shape.vocabulary, hidden)];
+    let head = vec![matrix(format, shape.vocabulary, hidden_size)];
     let bytes: usize = layers.iter().flatten().chain([&head]).flatten().map(Matrix::bytes).sum();
     println!("{} {name}: {:.0} MB of weights", shape.name, bytes as f64 / 1e6);
     for tokens in tokens {
-        let round = || {
-            let start = clock(pool);
-            for products in layers.iter().flatten() {
-                run(pool, products, *tokens);
-            }
-            // A prompt needs the logits of its last token only.
-            run(pool, &head, if *tokens > 8 { 1 } else { *tokens });
-            clock(pool) - start
-        };
-        // The system counts time on a core only now and then: a second of it tells.
-        let rounds = ((1.0 / round().max(4e-3)) as usize).clamp(5, 100);
-        let mut times: Vec<f64> = (0..rounds).map(|_| round()).collect();
+        // The system updates the time on a core only now and then, so a measurement takes a second.
+        let rounds = ((1.0 / step(pool, &layers, &head, *tokens).max(4e-3)) as usize).clamp(5, 100);
+        let mut times: Vec<f64> =
+            (0..rounds).map(|_| step(pool, &layers, &head, *tokens)).collect();
         let mean = times.iter().sum::<f64>() / rounds as f64;
         times.sort_by(f64::total_cmp);
-        let at = |index: usize| times.get(index).copied().unwrap_or(mean);
         let (best, median) =
-            if pool.threads() == 1 { (mean, mean) } else { (at(0), at(rounds / 2)) };
+            if pool.threads() == 1 { (mean, mean) } else { (times[0], times[rounds / 2]) };
         let rate = bytes as f64 / best / 1e9;
         println!(
             "  {tokens:4} tokens: {:9.1} tok/s (best {:9.1}), weights at {rate:5.1} GB/s, {:3.0} % of memory",
@@ -155,6 +146,17 @@ fn bench(pool: &Pool, shape: &Shape, name: &str, format: Format, tokens: &[usize
             100.0 * rate / bandwidth,
         );
     }
+}
+
+/// Seconds that the products of one step take.
+fn step(pool: &Pool, layers: &[Layer], head: &[Matrix], tokens: usize) -> f64 {
+    let start = clock(pool);
+    for products in layers.iter().flatten() {
+        run(pool, products, tokens);
+    }
+    // A prompt needs the logits of its last token only.
+    run(pool, head, if tokens > 8 { 1 } else { tokens });
+    clock(pool) - start
 }
 
 fn run(pool: &Pool, products: &[Matrix], tokens: usize) {
@@ -170,12 +172,11 @@ fn run(pool: &Pool, products: &[Matrix], tokens: usize) {
             .zip(outs)
             .map(|(matrix, out)| {
                 out.resize(out.len().max(tokens * matrix.rows()), 0.0);
-                let out = out.get_mut(..tokens * matrix.rows()).unwrap_or_default();
+                let out = &mut out[..tokens * matrix.rows()];
                 Output { matrix, out, add: false, bias: None }
             })
             .collect();
-        let x = x.get(..tokens * cols).unwrap_or_default();
-        if let Err(error) = linear(pool, x, tokens, &mut outputs) {
+        if let Err(error) = linear(pool, &x[..tokens * cols], tokens, &mut outputs) {
             println!("{error}");
         }
     });

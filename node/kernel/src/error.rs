@@ -1,15 +1,21 @@
-/// A call that does not fit together. Nothing was computed.
+//! The errors of a call whose arguments do not fit together.
+
+/// The arguments of a call do not fit together. Nothing was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A slice has another length than the shapes say.
-    #[error("{what} has {got} elements where {want} are needed")]
-    Length { what: &'static str, got: usize, want: usize },
-    /// A number outside of what the call allows.
-    #[error("{what} is {got}, which must be {must}")]
-    Range { what: &'static str, got: usize, must: &'static str },
+    /// The length of a slice does not match the shapes.
+    #[error("{argument} has {len} elements where {required_len} are needed")]
+    Length { argument: &'static str, len: usize, required_len: usize },
+    /// A number is outside the range that the call allows.
+    #[error("{argument} is {value}, which must be {requirement}")]
+    Range { argument: &'static str, value: usize, requirement: &'static str },
 }
 
-/// Fails unless `what` has `want` elements.
-pub(crate) fn length(what: &'static str, got: usize, want: usize) -> Result<(), Error> {
-    if got == want { Ok(()) } else { Err(Error::Length { what, got, want }) }
+/// Fails unless `len`, the length of `argument`, is `required_len`.
+pub(crate) fn check_length(
+    argument: &'static str,
+    len: usize,
+    required_len: usize,
+) -> Result<(), Error> {
+    if len == required_len { Ok(()) } else { Err(Error::Length { argument, len, required_len }) }
 }

@@ -1,15 +1,19 @@
 //! The middle of a feed-forward block: an activation, times a second projection.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "the pool gives ranges inside the length it was given"
+)]
 
 use crate::{
     Error, Pool,
-    error::length,
+    error::check_length,
     isa::{Kernel, dispatch},
     math::times_sigmoid,
-    share::Share,
+    shared_slice::SharedSlice,
     simd::Simd,
 };
 
-/// What becomes of the gate.
+/// The activation function of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x / (1 + e^-x)`: Llama, Qwen, Mistral, Phi.
@@ -28,27 +32,27 @@ pub fn gated(
     gate: &mut [f32],
     up: &[f32],
 ) -> Result<(), Error> {
-    /// Values that one thread is given at a time, in whole vectors; up to so many, one does alone.
-    const SHARE: usize = 1 << 13;
-    length("the second projection", up.len(), gate.len())?;
+    /// Values that a thread takes at a time, in whole vectors. One thread alone does up to so many.
+    const CHUNK: usize = 1 << 13;
+    check_length("the second projection", up.len(), gate.len())?;
     let len = gate.len();
-    let share = Share::new(gate);
-    pool.chunks(len, SHARE, |range| {
+    let gate = SharedSlice::new(gate);
+    pool.chunks(len, CHUNK, |range| {
         #[expect(unsafe_code, reason = "ranges of one slice")]
         // SAFETY: `chunks` gives each element once.
-        let gate = unsafe { share.part(range.clone()) };
-        dispatch(pool.isa(), Gated { activation, gate, up: up.get(range).unwrap_or_default() });
+        let gate = unsafe { gate.part(range.clone()) };
+        dispatch(pool.isa(), Gate { activation, gate, up: &up[range] });
     });
     Ok(())
 }
 
-struct Gated<'a> {
+struct Gate<'a> {
     activation: Activation,
     gate: &'a mut [f32],
     up: &'a [f32],
 }
 
-impl Kernel for Gated<'_> {
+impl Kernel for Gate<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -58,7 +62,7 @@ impl Kernel for Gated<'_> {
             let active = activate(s, self.activation, s.load(gate));
             s.store(s.mul(active, s.load(up)), gate);
         }
-        // The same arithmetic for what is left, so that a value's place does not matter.
+        // The tail goes through the same arithmetic, so that a value's place does not matter.
         let mut tail = [0.0; 16];
         for (tail, gate) in tail.iter_mut().zip(&*gate_tail) {
             *tail = *gate;

@@ -1,4 +1,4 @@
-//! The instruction sets, which of them this processor has, and the way into each.
+//! The instruction sets, the detection of those that this processor has, and the dispatch to them.
 
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -15,7 +15,7 @@ use crate::simd::Simd;
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// Plain Rust, everywhere.
+    /// Plain Rust, on every processor.
     Scalar,
     /// 64-bit ARM.
     Neon,
@@ -46,7 +46,7 @@ impl Isa {
         }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has the instruction set.
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
@@ -64,20 +64,21 @@ impl Isa {
         }
     }
 
-    /// All that this processor has, slowest first.
+    /// The instruction sets that this processor has, slowest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available())
     }
 }
 
-/// What kernels use here: the best that the processor has, or what the environment variable
-/// `SHOAL_ISA` names (for tests and benchmarks), if it has that. Asked once.
+/// The instruction set that kernels use: the best that the processor has, or the one that the
+/// environment variable `SHOAL_ISA` names (for tests and benchmarks), if the processor has it. The
+/// variable is read once.
 pub fn isa() -> Isa {
-    static CHOSEN: OnceLock<Isa> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        let wanted = std::env::var("SHOAL_ISA").unwrap_or_default();
-        let named = Isa::available().find(|isa| isa.name() == wanted);
-        named.or_else(|| Isa::available().last()).unwrap_or(Isa::Scalar)
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    *ISA.get_or_init(|| {
+        let name = std::env::var("SHOAL_ISA").unwrap_or_default();
+        let choice = Isa::available().find(|isa| isa.name() == name);
+        choice.or_else(|| Isa::available().last()).unwrap_or(Isa::Scalar)
     })
 }
 
@@ -87,7 +88,7 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Does the work with these instructions, or in plain Rust where the processor has them not.
+/// Runs the kernel with this instruction set, or in plain Rust if the processor does not have it.
 pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     match isa {

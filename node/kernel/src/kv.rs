@@ -1,4 +1,5 @@
 //! The keys and values of past positions, in pages.
+#![expect(clippy::indexing_slicing, reason = "places follow from the layout, pages are checked")]
 
 use std::ops::Range;
 
@@ -9,20 +10,20 @@ use crate::{Error, simd::Simd};
 /// Positions of a page.
 pub const PAGE: usize = 16;
 
-/// How keys and values are kept.
+/// How keys and values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvFormat {
     /// Half precision: for serving.
     F16,
-    /// As computed: for comparing with other implementations.
+    /// As computed, for comparisons with other implementations.
     F32,
 }
 
 /// Pages of keys and values for every layer of a model. A page holds 16 positions of one sequence
-/// in all layers; which pages a sequence has, its owner knows ([`crate::Span`]).
+/// in all layers. The owner of a sequence keeps the list of its pages ([`crate::Span`]).
 ///
-/// In each layer a page is the keys, `[kv_heads][dim][16]`, so that 16 scores are one chain of
-/// products, and the values, `[kv_heads][16][dim]`, each row filled up to whole vectors.
+/// In each layer a page has the keys, `[kv_heads][dim][16]`, so that one chain of products gives 16
+/// scores, and the values, `[kv_heads][16][dim]`, with each row padded to whole vectors.
 #[derive(Debug)]
 pub struct KvPool {
     layers: usize,
@@ -33,7 +34,7 @@ pub struct KvPool {
     slabs: Slabs,
 }
 
-/// Memory comes in slabs of so many pages: never moved, never copied to grow.
+/// Pages of a slab. Memory grows by whole slabs, which are never moved or copied.
 pub(crate) const SLAB: usize = 32;
 
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) enum Slabs {
     F32(Vec<Slab<f32>>),
 }
 
-/// `SLAB` pages from the first whole cache line on.
+/// `SLAB` pages that begin on a cache line.
 #[derive(Debug)]
 pub(crate) struct Slab<E> {
     values: Vec<E>,
@@ -53,26 +54,26 @@ impl<E: Element> Slab<E> {
     fn new(len: usize) -> Self {
         const LINE: usize = 64;
         let spare = LINE / size_of::<E>();
-        // Zeroed by the system when it is first touched, not here.
+        // The system zeroes the memory at the first access, so this does not touch it.
         let values = vec![E::ZERO; len + spare];
         let first = values.as_ptr().align_offset(LINE);
         Self { first: if first <= spare { first } else { 0 }, values }
     }
 
     pub(crate) fn values(&self) -> &[E] {
-        self.values.get(self.first..).unwrap_or_default()
+        &self.values[self.first..]
     }
 
     pub(crate) fn values_mut(&mut self) -> &mut [E] {
-        self.values.get_mut(self.first..).unwrap_or_default()
+        &mut self.values[self.first..]
     }
 }
 
-/// A kind of number that keys and values are kept as.
+/// A type of number that keys and values are stored as.
 pub(crate) trait Element: Copy + Send + Sync + 'static {
     const ZERO: Self;
     fn load<S: Simd>(s: S, from: &[Self; 16]) -> S::F;
-    /// Held to what the kind can hold, so that a later product with 0 is 0.
+    /// Clamps to the range of the type, so that a later product with 0 is 0.
     fn store<S: Simd>(s: S, v: S::F, to: &mut [Self; 16]);
 }
 
@@ -96,14 +97,14 @@ impl Element for u16 {
     }
     #[inline(always)]
     fn store<S: Simd>(s: S, v: S::F, to: &mut [Self; 16]) {
-        let most = f16::MAX.to_f32();
-        let held = s.max(s.min(v, s.splat(most)), s.splat(-most));
-        s.store_f16(held, to);
+        let max = f16::MAX.to_f32();
+        let value = s.max(s.min(v, s.splat(max)), s.splat(-max));
+        s.store_f16(value, to);
     }
 }
 
 impl KvPool {
-    /// No pages yet.
+    /// A cache without pages, for a model of `layers` layers with `kv_heads` heads of `dim` numbers.
     pub fn new(layers: usize, kv_heads: usize, dim: usize, format: KvFormat) -> Self {
         let slabs = match format {
             KvFormat::F16 => Slabs::F16(Vec::new()),
@@ -112,7 +113,7 @@ impl KvPool {
         Self { layers, kv_heads, dim, format, pages: 0, slabs }
     }
 
-    /// What one page takes, in all layers.
+    /// The size of a page in bytes, in all layers.
     pub fn page_bytes(&self) -> usize {
         let element = match self.format {
             KvFormat::F16 => size_of::<u16>(),
@@ -121,32 +122,32 @@ impl KvPool {
         self.layout().page() * element
     }
 
-    /// Pages that there are: their numbers are below this.
+    /// The number of pages. Page numbers are below this.
     pub fn pages(&self) -> usize {
         self.pages
     }
 
-    /// How keys and values are kept.
+    /// How keys and values are stored.
     pub fn format(&self) -> KvFormat {
         self.format
     }
 
-    /// Makes pages until there are so many. Memory that is never written is never taken from the
-    /// system.
+    /// Grows the cache to `pages` pages. The system provides the memory of a page when it is first
+    /// written.
     pub fn reserve(&mut self, pages: usize) {
         let len = self.layout().page() * SLAB;
         let slabs = pages.div_ceil(SLAB);
         match &mut self.slabs {
-            Slabs::F16(all) => all.extend((all.len()..slabs).map(|_| Slab::new(len))),
-            Slabs::F32(all) => all.extend((all.len()..slabs).map(|_| Slab::new(len))),
+            Slabs::F16(list) => list.extend((list.len()..slabs).map(|_| Slab::new(len))),
+            Slabs::F32(list) => list.extend((list.len()..slabs).map(|_| Slab::new(len))),
         }
         self.pages = self.pages.max(pages);
     }
 
-    /// Copies a page in all layers: for a sequence that goes on from the middle of a shared one.
+    /// Copies a page in all layers, for a sequence that continues from the middle of a shared page.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// When one of the pages does not exist.
     pub fn copy(&mut self, from: u32, to: u32) -> Result<(), Error> {
         for page in [from, to] {
             self.check(page)?;
@@ -156,14 +157,10 @@ impl KvPool {
             Slabs::F16(slabs) => copy(slabs, layout, from, to),
             Slabs::F32(slabs) => copy(slabs, layout, from, to),
         }
-        Ok(())
     }
 
     pub(crate) fn check(&self, page: u32) -> Result<(), Error> {
-        if (page as usize) < self.pages {
-            return Ok(());
-        }
-        Err(Error::Range { what: "a page", got: page as usize, must: "one of those reserved" })
+        if (page as usize) < self.pages { Ok(()) } else { Err(missing_page(page)) }
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -175,25 +172,33 @@ impl KvPool {
     }
 }
 
-fn copy<E: Element>(slabs: &mut [Slab<E>], layout: Layout, from: u32, to: u32) {
+fn missing_page(page: u32) -> Error {
+    let requirement = "one of those reserved";
+    Error::Range { argument: "a page", value: page as usize, requirement }
+}
+
+fn copy<E: Element>(
+    slabs: &mut [Slab<E>],
+    layout: Layout,
+    from: u32,
+    to: u32,
+) -> Result<(), Error> {
     for head in 0..layout.layers * layout.kv_heads {
         let (source, target) = (layout.place(from, 0, head), layout.place(to, 0, head));
         let (source_range, target_range) = (source.whole(), target.whole());
         if source.slab == target.slab {
-            if let Some(slab) = slabs.get_mut(source.slab) {
-                slab.values_mut().copy_within(source_range, target_range.start);
-            }
-        } else if let Ok([from, to]) = slabs.get_disjoint_mut([source.slab, target.slab])
-            && let (Some(from), Some(to)) =
-                (from.values().get(source_range), to.values_mut().get_mut(target_range))
-        {
-            to.copy_from_slice(from);
+            slabs[source.slab].values_mut().copy_within(source_range, target_range.start);
+        } else {
+            let pair = slabs.get_disjoint_mut([source.slab, target.slab]);
+            let [source, target] = pair.map_err(|_| missing_page(from.max(to)))?;
+            target.values_mut()[target_range].copy_from_slice(&source.values()[source_range]);
         }
     }
+    Ok(())
 }
 
-/// Where things lie in a slab, in elements: `[layers][kv_heads][pages][keys, values]`, so that what
-/// one head reads page after page lies together.
+/// Positions in a slab, in elements: `[layers][kv_heads][pages][keys, values]`, so that the pages that
+/// one head reads lie together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) layers: usize,

@@ -1,26 +1,32 @@
-//! The arithmetic of a node's engine on the CPU: packed weights, matrix products, attention over a
-//! paged cache, norms, activations, rotary positions and the threads that do it.
+//! The arithmetic of a language model on the CPU: matrix products over packed weights, attention
+//! over a paged key-value cache, norms, activations, rotary positions, and the threads that run them.
+//! Inputs and outputs are row-major `f32`, `[tokens, features]`; weights are packed once.
+//! **A row of a result has the same bits** whatever the other rows of the call, the number of
+//! threads, the instruction set, or how a prompt is cut into calls. The same seed gives the same text.
 //!
-//! Everything is row-major `f32` in and out: `[tokens, features]`. Weights are packed once
-//! ([`Matrix`]), work is shared by a [`Pool`], which also knows the instruction set ([`Isa`]).
-//! **A row of a result does not depend on the other rows of the call**, nor on the number of
-//! threads, nor on how a prompt is cut into calls: every row is summed in one fixed order. So the
-//! same seed gives the same text, whatever else is in the batch.
+//! | Public names | What they are for |
+//! |---|---|
+//! | [`Pool`], [`Isa`], [`isa`], [`memory_bandwidth`] | the threads, their instruction set, and the memory's speed |
+//! | [`Matrix`], [`Format`], [`Block`], [`SuperBlock`] | packed weights |
+//! | [`linear`], [`Output`] | matrix products |
+//! | [`attend`], [`AttentionShape`], [`Span`], [`KvPool`], [`KvFormat`], [`PAGE`] | attention over cached pages |
+//! | [`rms_norm`], [`rms_norm_in_place`], [`gated`], [`Activation`], [`rope`], [`Rope`] | operations on each row |
+//! | [`Error`], [`give_back`] | arguments that do not fit, and memory returned to the system |
 //!
-//! Kernels are written once, as safe code over sixteen lanes (`simd`), and compiled for each
-//! instruction set (`isa`); the scalar one is the reference. **All of them give the same bits**: each
-//! operation rounds once and sums over lanes in one order.
+//! Each kernel is written once, as safe code over sixteen lanes (`simd`), and compiled for every
+//! instruction set (`isa`). The scalar instruction set is the reference. The bits are the same
+//! because each operation rounds once, and every row and every vector is summed in one fixed order.
 
 mod error;
 mod pool;
-mod share;
+mod shared_slice;
 mod memory;
 mod bandwidth;
 mod isa;
 mod simd;
 mod math;
 mod matrix;
-mod quantised;
+mod quantise;
 mod linear;
 mod norm;
 mod gated;

@@ -1,9 +1,9 @@
-//! Matrix products: what nearly all of the time goes to.
+//! Matrix products, which take nearly all of the time.
 //!
-//! At one token they are bound by reading the weights, at many by arithmetic. So tokens go in tiles
-//! that share each load of weights, and all matrices that read the same input in one parallel region.
-//! With many tokens codes are unpacked once for all tiles (`quant`), in an order that keeps what is
-//! read again in the caches.
+//! One token is limited by reading the weights, many tokens by arithmetic. So tokens are grouped in
+//! tiles that share each load of weights, and all matrices with the same input are one parallel
+//! region. With many tokens, codes are unpacked once for all tiles (`quant`), in an order that keeps
+//! data in the caches until it is read again.
 #![expect(
     clippy::indexing_slicing,
     reason = "offsets follow from shapes that are checked at the top"
@@ -19,78 +19,90 @@ use std::ops::Range;
 
 use crate::{
     Error, Matrix, Pool,
-    error::length,
+    error::check_length,
     isa::{Kernel, dispatch},
     matrix::{ROWS, Store},
-    share::Share,
+    shared_slice::SharedSlice,
     simd::Simd,
 };
 use activations::{Activations, activations};
-pub(crate) use source::AHEAD;
+pub(crate) use source::PREFETCH_LINES;
 
-/// A product of the shared input, and where it goes.
+/// A product with the shared input, and where its result goes.
 #[derive(Debug)]
 pub struct Output<'a> {
+    /// The weights.
     pub matrix: &'a Matrix,
-    /// `[tokens, rows of the matrix]`
+    /// The result, `[tokens, rows of the matrix]`.
     pub out: &'a mut [f32],
-    /// Add to what `out` holds (a residual), instead of replacing it.
+    /// Add to the values in `out` (a residual) instead of replacing them.
     pub add: bool,
     /// Added to each row of `out`: `[rows of the matrix]`.
     pub bias: Option<&'a [f32]>,
 }
 
-/// `out[t, r] = sum_c x[t, c] W[r, c]` (with `add`: `+=`) for each of `outs`, where `x` is
+/// `out[t, r] = sum_c x[t, c] W[r, c]` (with `add`: `+=`) for each of `outputs`, where `x` is
 /// `[tokens, cols]` and all matrices have the same `cols`.
 ///
-/// With the formats of codes the activations are rounded to 8 bits, a scale for as many inputs as
-/// the weights' scales are of (32, or the 256 of a super-block), and the products summed as integers.
+/// For formats of codes the activations are rounded to 8 bits, and the products are summed as
+/// integers. A scale of the activations covers as many inputs as a scale of the weights: 32, or the
+/// 256 of a super-block.
 ///
 /// # Errors
-/// When a slice or a matrix does not fit.
-pub fn linear(pool: &Pool, x: &[f32], tokens: usize, outs: &mut [Output<'_>]) -> Result<(), Error> {
-    let Some(cols) = outs.first().map(|out| out.matrix.cols()) else { return Ok(()) };
-    length("the input of a product", x.len(), tokens * cols)?;
-    for out in outs.iter() {
-        length("the inputs of a matrix", out.matrix.cols(), cols)?;
-        length("the output of a product", out.out.len(), tokens * out.matrix.rows())?;
+/// When the length of a slice or the inputs of a matrix do not fit.
+pub fn linear(
+    pool: &Pool,
+    x: &[f32],
+    tokens: usize,
+    outputs: &mut [Output<'_>],
+) -> Result<(), Error> {
+    let Some(cols) = outputs.first().map(|out| out.matrix.cols()) else { return Ok(()) };
+    check_length("the input of a product", x.len(), tokens * cols)?;
+    for out in outputs.iter() {
+        check_length("the inputs of a matrix", out.matrix.cols(), cols)?;
+        check_length("the output of a product", out.out.len(), tokens * out.matrix.rows())?;
         if let Some(bias) = out.bias {
-            length("a bias", bias.len(), out.matrix.rows())?;
+            check_length("a bias", bias.len(), out.matrix.rows())?;
         }
     }
     if tokens == 0 {
         return Ok(());
     }
-    let supers = |wanted: bool| {
-        outs.iter().filter_map(|out| out.matrix.format().parts()).any(|of| of.supers == wanted)
-    };
-    let (needs_fine, needs_coarse) = (supers(false), supers(true));
+    let (needs_groups, needs_supers) = (needs_scale(outputs, false), needs_scale(outputs, true));
     let mut scratch = activations::borrow_scratch();
-    let (mut fine, mut coarse) = (Activations::default(), Activations::default());
-    if needs_fine {
-        fine = activations(pool, x, tokens, &mut scratch.fine);
+    let (mut x_groups, mut x_supers) = (Activations::default(), Activations::default());
+    if needs_groups {
+        x_groups = activations(pool, x, tokens, &mut scratch.groups);
     }
-    if needs_coarse {
-        coarse = activations(pool, x, tokens, &mut scratch.coarse);
+    if needs_supers {
+        x_supers = activations(pool, x, tokens, &mut scratch.supers);
     }
 
-    let products: Vec<Product<'_>> = outs.iter_mut().map(Product::new).collect();
+    let products: Vec<Product<'_>> = outputs.iter_mut().map(Product::new).collect();
     let pieces = pieces(&products, tokens, pool.threads());
     pool.chunks(pieces.len(), 1, |range| {
         for piece in &pieces[range] {
             let product = &products[piece.product];
             let panels = piece.panels.clone();
-            dispatch(pool.isa(), Panels { product, panels, x, tokens, fine, coarse });
+            dispatch(pool.isa(), PanelTask { product, panels, x, tokens, x_groups, x_supers });
         }
     });
     activations::return_scratch(scratch);
     Ok(())
 }
 
+/// Whether a matrix has codes whose scales belong to super-blocks, or (`supers` false) to groups.
+fn needs_scale(outputs: &[Output<'_>], supers: bool) -> bool {
+    outputs
+        .iter()
+        .filter_map(|output| output.matrix.format().group_layout())
+        .any(|layout| layout.has_supers == supers)
+}
+
 /// An [`Output`] that threads can share: each writes the columns of its own panels.
 struct Product<'a> {
     matrix: &'a Matrix,
-    out: Share<'a, f32>,
+    out: SharedSlice<'a, f32>,
     add: bool,
     bias: Option<&'a [f32]>,
 }
@@ -98,33 +110,34 @@ struct Product<'a> {
 impl<'a> Product<'a> {
     fn new(output: &'a mut Output<'_>) -> Self {
         let Output { matrix, out, add, bias } = output;
-        Self { matrix, out: Share::new(out), add: *add, bias: *bias }
+        Self { matrix, out: SharedSlice::new(out), add: *add, bias: *bias }
     }
 }
 
-/// Some panels of one product: what a thread takes at a time.
+/// Some panels of one product: the work that a thread takes at a time.
 struct Piece {
     product: usize,
     panels: Range<usize>,
 }
 
-/// Cuts all products into pieces: few enough that taking one costs nothing beside it, and enough
-/// that no thread is left with much more than another.
+/// Cuts the products into pieces: so few that taking a piece costs little in comparison, and so many
+/// that all threads end at about the same time.
 fn pieces(products: &[Product<'_>], tokens: usize, threads: usize) -> Vec<Piece> {
-    /// At 10 GB/s a core, some 3 and 12 microseconds. With pieces of half the size, taking them was 4 %
-    /// of a small model's step: two threads ask for the same counter.
+    /// The least and the most bytes of a piece: at 10 GB/s a core, 3 and 12 microseconds. With pieces
+    /// of half the size, taking them was 4 % of a small model's step, because the threads contend for
+    /// one counter.
     const BYTES: (usize, usize) = (32 << 10, 128 << 10);
     const PIECES_A_THREAD: usize = 8;
-    /// With many tokens a piece of few panels is much work too, and they share what is read of the
-    /// activations.
+    /// From so many tokens on, a piece has at least four panels. That is enough work, and its panels
+    /// share each read of the activations.
     const MANY: usize = 32;
-    let least = if tokens < MANY { 1 } else { 4 };
+    let min_panels = if tokens < MANY { 1 } else { 4 };
     let bytes: usize = products.iter().map(|product| product.matrix.bytes()).sum();
     let target = (bytes / (threads * PIECES_A_THREAD)).clamp(BYTES.0, BYTES.1);
     let mut pieces = Vec::new();
     for (index, product) in products.iter().enumerate() {
         let panels = product.matrix.panels();
-        let size = (target * panels / product.matrix.bytes().max(1)).max(least);
+        let size = (target * panels / product.matrix.bytes().max(1)).max(min_panels);
         for from in (0..panels).step_by(size) {
             pieces.push(Piece { product: index, panels: from..panels.min(from + size) });
         }
@@ -132,56 +145,59 @@ fn pieces(products: &[Product<'_>], tokens: usize, threads: usize) -> Vec<Piece>
     pieces
 }
 
-struct Panels<'a> {
+/// The kernel that multiplies the panels of one piece.
+struct PanelTask<'a> {
     product: &'a Product<'a>,
     panels: Range<usize>,
     x: &'a [f32],
     tokens: usize,
-    fine: Activations<'a>,
-    coarse: Activations<'a>,
+    /// `x` with a scale for each group, or empty.
+    x_groups: Activations<'a>,
+    /// `x` with a scale for each super-block, or empty.
+    x_supers: Activations<'a>,
 }
 
-impl Kernel for Panels<'_> {
+impl Kernel for PanelTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match &self.product.matrix.store {
-            Store::Floats(_) | Store::Halves(_) => float::panels(s, &self),
-            Store::Codes(_) => quant::panels(s, &self),
+            Store::Floats(_) | Store::Halves(_) => float::multiply(s, &self),
+            Store::Codes(_) => quant::multiply(s, &self),
         }
     }
 }
 
-impl Panels<'_> {
+impl PanelTask<'_> {
     /// Writes a panel's sums for one token.
     #[inline(always)]
-    fn put<S: Simd>(&self, s: S, panel: usize, token: usize, sums: S::F) {
-        const AHEAD: usize = 4;
+    fn write<S: Simd>(&self, s: S, panel: usize, token: usize, sums: S::F) {
+        const PREFETCH_ROWS: usize = 4;
         let rows = self.product.matrix.rows();
-        let from = panel * ROWS;
-        let len = ROWS.min(rows - from);
-        let at = token * rows + from;
+        let first = panel * ROWS;
+        let len = ROWS.min(rows - first);
+        let start = token * rows + first;
         #[expect(unsafe_code, reason = "columns of one slice")]
-        // SAFETY: panels are given to one thread each (`pieces` are disjoint, `chunks` gives each
-        // once), this is the only place that takes parts, and it holds one at a time.
-        let out = unsafe { self.product.out.part(at..at + len) };
-        if let Some(first) = out.first() {
-            // Rows of an output lie far apart: the one after some more is asked for before its turn.
-            s.prefetch(first, AHEAD * rows);
+        // SAFETY: each panel belongs to one thread (`pieces` are disjoint, `chunks` gives each once),
+        // this is the only place that takes parts, and it holds one at a time.
+        let out = unsafe { self.product.out.part(start..start + len) };
+        if let Some(value) = out.first() {
+            // Rows of an output lie far apart, so a later row is prefetched.
+            s.prefetch(value, PREFETCH_ROWS * rows);
         }
-        let bias = self.product.bias.map(|bias| &bias[from..from + len]);
+        let bias = self.product.bias.map(|bias| &bias[first..first + len]);
         if let Ok(out) = <&mut [f32; ROWS]>::try_from(&mut *out) {
             store(s, sums, out, bias.and_then(|bias| bias.try_into().ok()), self.product.add);
             return;
         }
-        let (mut all, mut padded) = ([0.0; ROWS], [0.0; ROWS]);
-        all[..len].copy_from_slice(out);
+        let (mut lanes, mut bias_lanes) = ([0.0; ROWS], [0.0; ROWS]);
+        lanes[..len].copy_from_slice(out);
         if let Some(bias) = bias {
-            padded[..len].copy_from_slice(bias);
+            bias_lanes[..len].copy_from_slice(bias);
         }
-        store(s, sums, &mut all, bias.is_some().then_some(&padded), self.product.add);
-        out.copy_from_slice(&all[..len]);
+        store(s, sums, &mut lanes, bias.is_some().then_some(&bias_lanes), self.product.add);
+        out.copy_from_slice(&lanes[..len]);
     }
 }
 

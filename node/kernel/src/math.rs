@@ -1,8 +1,9 @@
-//! Exponentials, sixteen at a time.
+//! Exponential functions of sixteen lanes.
 
 use crate::simd::Simd;
 
-/// `e^x`, within 2e-7 of it in relative terms; 0 below -87.3, held at 88 above, where `f32` ends.
+/// `e^x` with a relative error of at most 2e-7. It is 0 below -87.3; above 88, where the range of
+/// `f32` ends, `x` is clamped to 88.
 ///
 /// Cephes' `expf`: `x = n ln 2 + r`, a polynomial of degree six for `e^r`, times `2^n`.
 #[inline(always)]
@@ -10,7 +11,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let x = s.min(x, s.splat(88.0));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let n = s.max(n, s.splat(-126.0));
-    // ln 2 in two parts, of which the first has zeros at its end: n times it is exact.
+    // ln 2 in two parts. The first has zeros in its low bits, so its product with n is exact.
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let mut p = s.splat(1.987_569_1e-4);
@@ -18,7 +19,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
         p = s.fma(p, r, s.splat(c));
     }
     let y = s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0));
-    s.above(x, s.splat(-87.3), s.mul(y, s.pow2(n)))
+    s.select_greater(x, s.splat(-87.3), s.mul(y, s.pow2(n)))
 }
 
 /// `x / (1 + e^-y)`: with `y = x` the SiLU, with `y = 2 u(x)` the tanh form of the GELU.
@@ -28,10 +29,10 @@ pub(crate) fn times_sigmoid<S: Simd>(s: S, x: S::F, y: S::F) -> S::F {
     s.div(x, s.add(s.splat(1.0), e))
 }
 
-/// The hyperbolic tangent, within 2e-7 of it.
+/// The hyperbolic tangent, with an error of at most 2e-7.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let e = exp(s, s.add(x, x));
-    let one = s.splat(1.0);
-    s.sub(one, s.div(s.splat(2.0), s.add(e, one)))
+    let unit = s.splat(1.0);
+    s.sub(unit, s.div(s.splat(2.0), s.add(e, unit)))
 }

@@ -1,9 +1,10 @@
 //! Weights, packed once for the products: panels of sixteen rows, interleaved so that four inputs of
-//! all sixteen are one cache line.
+//! all sixteen rows are one cache line.
+#![expect(clippy::indexing_slicing, reason = "positions follow from the matrix's own shape")]
 
 mod pack;
 
-use half::f16;
+use half::{bf16, f16};
 
 pub use pack::{Block, SuperBlock};
 
@@ -13,13 +14,13 @@ use crate::simd::{Bytes, Floats, Halves, Line};
 pub(crate) const ROWS: usize = 16;
 /// Inputs that share a scale.
 pub(crate) const GROUP: usize = 32;
-/// Groups of a super-block, whose scales share a scale in turn.
+/// Groups of a super-block. Their scales share a scale in turn.
 pub(crate) const SUPER: usize = 8;
 
-/// How a weight is kept.
+/// How a weight is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// 32 bits a weight, as it is.
+    /// 32 bits a weight, without rounding.
     F32,
     /// 16 bits a weight, rounded to bfloat16.
     Bf16,
@@ -39,21 +40,21 @@ pub enum Format {
     Q6K,
 }
 
-/// What a format of codes needs for a group of a panel.
+/// What a format of codes stores for each group of a panel.
 #[derive(Clone, Copy)]
-pub(crate) struct Parts {
+pub(crate) struct GroupLayout {
     /// Cache lines of codes.
     pub(crate) lines: usize,
-    /// It has minimums.
-    pub(crate) min: bool,
-    /// Scales and minimums are of super-blocks, and groups have bytes.
-    pub(crate) supers: bool,
+    /// Whether there are minimums.
+    pub(crate) has_mins: bool,
+    /// Whether scales and minimums belong to super-blocks, and groups have bytes.
+    pub(crate) has_supers: bool,
 }
 
 impl Format {
-    /// Nothing for formats of floats.
-    pub(crate) fn parts(self) -> Option<Parts> {
-        let (lines, min, supers) = match self {
+    /// The layout of a group; `None` for formats of floats.
+    pub(crate) fn group_layout(self) -> Option<GroupLayout> {
+        let (lines, has_mins, has_supers) = match self {
             Self::F32 | Self::Bf16 | Self::F16 => return None,
             Self::Q8 => (8, false, false),
             Self::Q4 => (4, false, false),
@@ -61,12 +62,12 @@ impl Format {
             Self::Q4K => (4, true, true),
             Self::Q6K => (6, false, true),
         };
-        Some(Parts { lines, min, supers })
+        Some(GroupLayout { lines, has_mins, has_supers })
     }
 }
 
-/// A matrix of `[rows (outputs), cols (inputs)]`, packed. Made by [`Matrix::pack`] or
-/// [`Matrix::pack_blocks`], read by [`crate::linear`].
+/// A packed matrix of `[rows (outputs), cols (inputs)]`. [`Matrix::pack`], [`Matrix::pack_blocks`]
+/// and [`Matrix::pack_supers`] make it, [`crate::linear`] reads it.
 pub struct Matrix {
     rows: usize,
     cols: usize,
@@ -85,35 +86,36 @@ pub(crate) enum Store {
 /// Codes and scales, group after group of each panel.
 #[derive(Default)]
 pub(crate) struct Codes {
-    /// Q8: 8 lines, line `i` holds inputs `4 i..`, 128 added. The others: 4 lines, line `i` holds
-    /// inputs `4 i..` in the low nibbles, `16 + 4 i..` in the high ones. Q6K, whose codes have 32
-    /// added: 2 more for bits 4 and 5; bits `2 i..` of the first are those of inputs `4 i..`, of the
-    /// second those of `16 + 4 i..`.
+    /// Q8: 8 lines; line `i` holds inputs `4 i..`, with 128 added. The other formats: 4 lines; line `i`
+    /// holds inputs `4 i..` in the low nibbles and `16 + 4 i..` in the high nibbles. Q6K, whose codes
+    /// have 32 added: 2 more lines for bits 4 and 5; bits `2 i..` of the first line belong to inputs
+    /// `4 i..`, those of the second to `16 + 4 i..`.
     pub(crate) lines: Vec<Line>,
     /// Of a group, or of a super-block.
     pub(crate) scales: Vec<Halves>,
+    /// As `scales`; empty for formats without minimums.
     pub(crate) mins: Vec<Halves>,
     /// Q4K: a group's scales and minimums. Q6K: scales of its first and second 16 inputs.
     pub(crate) bytes: Vec<[Bytes; 2]>,
 }
 
 impl Matrix {
-    /// Outputs.
+    /// The number of outputs.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Inputs.
+    /// The number of inputs.
     pub fn cols(&self) -> usize {
         self.cols
     }
 
-    /// How its weights are kept.
+    /// How its weights are stored.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// What it takes in memory, and what a product has to read.
+    /// Its size in memory in bytes, which is what a product has to read.
     pub fn bytes(&self) -> usize {
         match &self.store {
             Store::Floats(values) => size_of_val(values.as_slice()),
@@ -142,36 +144,34 @@ impl Matrix {
         self.groups().div_ceil(SUPER)
     }
 
-    /// Writes row `row` as floats: the embedding of a token. `out` is cut or left at its end where
-    /// it is not `cols` long; a row that is not there is all zeros.
+    /// Writes row `row` as floats: the embedding of a token. A shorter `out` gets the row's beginning,
+    /// a longer one zeros after its end. A row that does not exist is all zeros.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         out.fill(0.0);
         if row >= self.rows {
             return;
         }
         let (panel, lane) = (row / ROWS, row % ROWS);
-        let first = panel * self.cols;
+        let inputs = panel * self.cols..(panel + 1) * self.cols;
         match &self.store {
             Store::Floats(values) => {
-                for (out, value) in out.iter_mut().zip(values.iter().skip(first).take(self.cols)) {
-                    *out = at(&value.0, lane);
+                for (out, value) in out.iter_mut().zip(&values[inputs]) {
+                    *out = value.0[lane];
                 }
             }
             Store::Halves(values) => {
-                let wide = match self.format {
-                    Format::Bf16 => |bits| half::bf16::from_bits(bits).to_f32(),
-                    _ => |bits| f16::from_bits(bits).to_f32(),
-                };
-                for (out, value) in out.iter_mut().zip(values.iter().skip(first).take(self.cols)) {
-                    *out = wide(at(&value.0, lane));
+                for (out, value) in out.iter_mut().zip(&values[inputs]) {
+                    *out = match self.format {
+                        Format::Bf16 => bf16::from_bits(value.0[lane]).to_f32(),
+                        _ => f16::from_bits(value.0[lane]).to_f32(),
+                    };
                 }
             }
             Store::Codes(codes) => {
                 let len = out.len().min(self.cols);
-                let out = out.get_mut(..len).unwrap_or_default();
-                for (group, out) in out.chunks_mut(GROUP).enumerate() {
+                for (group, out) in out[..len].chunks_mut(GROUP).enumerate() {
                     let values = self.group(codes, panel, group, lane);
-                    out.copy_from_slice(values.get(..out.len()).unwrap_or_default());
+                    out.copy_from_slice(&values[..out.len()]);
                 }
             }
         }
@@ -180,37 +180,46 @@ impl Matrix {
     /// 32 weights of a row.
     fn group(&self, codes: &Codes, panel: usize, group: usize, lane: usize) -> [f32; GROUP] {
         let mut out = [0.0; GROUP];
-        let Some(parts) = self.format.parts() else { return out };
-        let place = panel * self.groups() + group;
-        let coarse = if parts.supers { panel * self.supers() + group / SUPER } else { place };
-        let half = |from: &[Halves]| from.get(coarse).map_or(0.0, |h| wide(at(&h.0, lane)));
-        let (scale, min) = (half(&codes.scales), half(&codes.mins));
+        // Formats of floats have no groups; `row` does not ask for one.
+        let Some(layout) = self.format.group_layout() else { return out };
+        let index = panel * self.groups() + group;
+        let scale_index =
+            if layout.has_supers { panel * self.supers() + group / SUPER } else { index };
+        let scale = f16::from_bits(codes.scales[scale_index].0[lane]).to_f32();
+        let min = if layout.has_mins {
+            f16::from_bits(codes.mins[scale_index].0[lane]).to_f32()
+        } else {
+            0.0
+        };
         let bytes =
-            codes.bytes.get(place).map_or([0; 2], |b| [at(&b[0].0, lane), at(&b[1].0, lane)]);
+            if layout.has_supers { codes.bytes[index].map(|bytes| bytes.0[lane]) } else { [0; 2] };
+        let lines = &codes.lines[index * layout.lines..][..layout.lines];
         for (input, out) in out.iter_mut().enumerate() {
-            let code = f32::from(self.code(&codes.lines, place * parts.lines, lane, input));
+            let code = f32::from(self.code(lines, lane, input));
             *out = match self.format {
                 Format::Q4K => scale * f32::from(bytes[0]) * code - min * f32::from(bytes[1]),
-                Format::Q6K => scale * f32::from(at(&bytes, input / 16).cast_signed()) * code,
+                Format::Q6K => scale * f32::from(bytes[input / 16].cast_signed()) * code,
                 _ => scale * code + min,
             };
         }
         out
     }
 
-    /// The code of one weight of the group that begins at line `first`, its offset taken off.
-    fn code(&self, lines: &[Line], first: usize, lane: usize, input: usize) -> i16 {
-        let byte = |line: usize| {
-            i16::from(lines.get(first + line).map_or(0, |l| at(&l.0, lane * 4 + input % 4)))
-        };
+    /// The code of one weight of the group that these lines hold, without its offset.
+    fn code(&self, lines: &[Line], lane: usize, input: usize) -> i16 {
+        let column = lane * 4 + input % 4;
         if self.format == Format::Q8 {
-            return byte(input / 4) - 128;
+            return i16::from(lines[input / 4].0[column]) - 128;
         }
         let quad = input / 4 % 4;
-        let low = if input < 16 { byte(quad) & 15 } else { byte(quad) >> 4 };
+        let nibbles = i16::from(lines[quad].0[column]);
+        let low = if input < 16 { nibbles & 15 } else { nibbles >> 4 };
         match self.format {
             Format::Q4 => low - 8,
-            Format::Q6K => (low | ((byte(4 + input / 16) >> (2 * quad)) & 3) << 4) - 32,
+            Format::Q6K => {
+                let high = i16::from(lines[4 + input / 16].0[column]);
+                (low | ((high >> (2 * quad)) & 3) << 4) - 32
+            }
             _ => low,
         }
     }
@@ -220,13 +229,4 @@ impl std::fmt::Debug for Matrix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Matrix {:?} {} x {}", self.format, self.rows, self.cols)
     }
-}
-
-fn wide(bits: u16) -> f32 {
-    f16::from_bits(bits).to_f32()
-}
-
-/// The element, or nothing's value: callers stay inside.
-fn at<T: Copy + Default>(values: &[T], index: usize) -> T {
-    values.get(index).copied().unwrap_or_default()
 }

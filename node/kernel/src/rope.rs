@@ -1,14 +1,15 @@
 //! Rotary positions.
+#![expect(clippy::indexing_slicing, reason = "positions and lengths are checked at the top")]
 
 use crate::{
     Error, Pool,
-    error::length,
+    error::check_length,
     isa::{Kernel, dispatch},
-    share::Share,
+    shared_slice::SharedSlice,
     simd::Simd,
 };
 
-/// The angles of every position (Su et al. 2021), as tables: scaling is the caller's.
+/// Tables of the angles of every position (Su et al. 2021). The caller scales the angles.
 #[derive(Clone, Debug)]
 pub struct Rope {
     cos: Vec<f32>,
@@ -17,32 +18,37 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Tables of `[positions, half]`: dimension `i < half` of a head turns with `half + i`. The
-    /// dimensions after `2 half` stay as they are (Phi's partial rotation).
+    /// Tables of `[positions, half]`. Dimension `i < half` of a head is rotated with `half + i`. The
+    /// dimensions after `2 half` are not changed (Phi's partial rotation).
     ///
     /// # Errors
     /// When the tables differ in length or are not whole rows.
     pub fn new(cos: Vec<f32>, sin: Vec<f32>, half: usize) -> Result<Self, Error> {
         if half == 0 {
-            return Err(Error::Range { what: "half of a rotation", got: 0, must: "at least 1" });
+            return Err(Error::Range {
+                argument: "half of a rotation",
+                value: 0,
+                requirement: "at least 1",
+            });
         }
-        length("the table of sines", sin.len(), cos.len())?;
-        length("the table of cosines", cos.len(), cos.len() / half * half)?;
+        check_length("the table of sines", sin.len(), cos.len())?;
+        check_length("the table of cosines", cos.len(), cos.len() / half * half)?;
         Ok(Self { cos, sin, half })
     }
 
-    /// Positions that it has angles for.
+    /// The number of positions in the tables.
     pub fn positions(&self) -> usize {
         self.cos.len() / self.half
     }
 
-    fn at(&self, position: u32) -> Option<(&[f32], &[f32])> {
-        let from = position as usize * self.half;
-        Some((self.cos.get(from..from + self.half)?, self.sin.get(from..from + self.half)?))
+    /// The cosines and the sines of a position.
+    fn row(&self, position: u32) -> (&[f32], &[f32]) {
+        let start = position as usize * self.half;
+        (&self.cos[start..start + self.half], &self.sin[start..start + self.half])
     }
 }
 
-/// Turns each head of `x`, which is `[positions.len(), heads * dim]`, by the angles of its row's
+/// Rotates each head of `x`, which is `[positions.len(), heads * dim]`, by the angles of its row's
 /// position: `(a, b)` becomes `(a cos - b sin, b cos + a sin)`.
 ///
 /// # Errors
@@ -55,30 +61,31 @@ pub fn rope(
     angles: &Rope,
     positions: &[u32],
 ) -> Result<(), Error> {
-    /// Values that one thread is given at a time; less than this, one does alone.
-    const SHARE: usize = 1 << 14;
+    /// Values that a thread takes at a time. One thread alone does fewer.
+    const CHUNK: usize = 1 << 14;
     let width = heads * dim;
-    length("the input of a rotation", x.len(), positions.len() * width)?;
+    check_length("the input of a rotation", x.len(), positions.len() * width)?;
     if angles.half * 2 > dim {
-        let must = "no more than the head's dimensions";
-        return Err(Error::Range { what: "a rotation", got: angles.half * 2, must });
+        let requirement = "no more than the head's dimensions";
+        return Err(Error::Range { argument: "a rotation", value: angles.half * 2, requirement });
     }
     let last = positions.iter().max().map_or(0, |last| *last as usize);
     if !positions.is_empty() && last >= angles.positions() {
-        return Err(Error::Range { what: "a position", got: last, must: "within the tables" });
+        let requirement = "within the tables";
+        return Err(Error::Range { argument: "a position", value: last, requirement });
     }
-    let share = Share::new(x);
-    pool.chunks(positions.len(), (SHARE / width.max(1)).max(1), |rows| {
+    let x = SharedSlice::new(x);
+    pool.chunks(positions.len(), (CHUNK / width.max(1)).max(1), |rows| {
         #[expect(unsafe_code, reason = "rows of one slice")]
         // SAFETY: `chunks` gives each row once.
-        let x = unsafe { share.part(rows.start * width..rows.end * width) };
-        let positions = positions.get(rows).unwrap_or_default();
-        dispatch(pool.isa(), Turn { x, dim, width, angles, positions });
+        let x = unsafe { x.part(rows.start * width..rows.end * width) };
+        let positions = &positions[rows];
+        dispatch(pool.isa(), Rotation { x, dim, width, angles, positions });
     });
     Ok(())
 }
 
-struct Turn<'a> {
+struct Rotation<'a> {
     x: &'a mut [f32],
     dim: usize,
     width: usize,
@@ -86,7 +93,7 @@ struct Turn<'a> {
     positions: &'a [u32],
 }
 
-impl Kernel for Turn<'_> {
+impl Kernel for Rotation<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -94,18 +101,18 @@ impl Kernel for Turn<'_> {
             return;
         }
         for (row, position) in self.x.chunks_exact_mut(self.width).zip(self.positions) {
-            let Some((cos, sin)) = self.angles.at(*position) else { continue };
+            let (cos, sin) = self.angles.row(*position);
             for head in row.chunks_exact_mut(self.dim) {
-                turn(s, head, cos, sin);
+                rotate(s, head, cos, sin);
             }
         }
     }
 }
 
 #[inline(always)]
-fn turn<S: Simd>(s: S, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+fn rotate<S: Simd>(s: S, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (first, rest) = head.split_at_mut(cos.len());
-    let Some(second) = rest.get_mut(..cos.len()) else { return };
+    let second = &mut rest[..cos.len()];
     let (firsts, first) = first.as_chunks_mut::<16>();
     let (seconds, second) = second.as_chunks_mut::<16>();
     let ((coss, cos), (sins, sin)) = (cos.as_chunks::<16>(), sin.as_chunks::<16>());

@@ -1,17 +1,17 @@
-//! What a kernel may ask of an instruction set: sixteen lanes at a time, so that one register of
-//! AVX-512, two of AVX2, four of NEON or an array hold the same thing.
+//! The operations of an instruction set that kernels use. They work on sixteen lanes, which are one
+//! register of AVX-512, two of AVX2, four of NEON, or an array.
 //!
-//! A value of a type that is [`Simd`] is the proof that the processor has the instructions, so its
-//! methods are safe. All of them, and all kernels, are `#[inline(always)]`: they are compiled into
-//! the one function of each instruction set that enables its features (`isa::dispatch`). For the same
-//! reason kernels hold no closures: those would be compiled without the features.
+//! A value of a type that implements [`Simd`] proves that the processor has the instructions, so its
+//! methods are safe. The methods and the kernels are `#[inline(always)]`: they are compiled into one
+//! function for each instruction set, which enables its features (`isa::dispatch`). Kernels contain
+//! no closures, because a closure would be compiled without the features.
 
-/// Sixteen `f32`, as they lie in memory. On a cache line of its own, so that no load spans two.
+/// Sixteen `f32` in memory, on a cache line of their own, so that no load spans two lines.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Floats(pub(crate) [f32; 16]);
 
-/// Sixteen 16-bit floats (which kind, the owner knows).
+/// Sixteen 16-bit floats. The owner knows whether they are half precision or bfloat16.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(32))]
 pub(crate) struct Halves(pub(crate) [u16; 16]);
@@ -27,17 +27,17 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 pub(crate) struct Bytes(pub(crate) [u8; 16]);
 
 /// Sixteen lanes of arithmetic. **Every operation gives the same bits on every instruction set**,
-/// so that an answer, and what one node thinks of another's, does not depend on the processor.
+/// so that a node's answers and its judgements do not depend on its processor.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// How many tokens a tile of the integer product has, 4 or 8: what the registers can hold.
+    /// Tokens in a tile of the integer product, 4 or 8: as many as the registers hold.
     const TILE: usize;
-    /// The same where there are many tokens (at most 6), and how many panels share each load of an
-    /// activation then (1 or 2).
+    /// For calls with many tokens: tokens in a tile (at most 6), and panels that share each load of an
+    /// activation (1 or 2).
     const BLOCK: (usize, usize) = (Self::TILE, 1);
-    /// How many queries of attention share a load, likewise. At most 8.
+    /// Queries of attention that share a load, at most 8: as many as the registers hold.
     const QUERIES: usize;
-    /// What `bytes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines, signed on
-    /// others.
+    /// What `load_offset_codes` adds to a Q8 weight: `dot8` takes unsigned bytes on some machines,
+    /// signed bytes on others.
     const OFFSET8: i32;
 
     /// 16 x f32
@@ -60,7 +60,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store_f16(self, v: Self::F, to: &mut [u16; 16]);
     fn load_bf16(self, from: &[u16; 16]) -> Self::F;
     fn load_u8(self, from: &Bytes) -> Self::F;
-    /// The bytes taken as signed.
+    /// As `load_u8`, for signed bytes.
     fn load_i8(self, from: &Bytes) -> Self::F;
 
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
@@ -71,58 +71,59 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// To the nearest whole number, halves to the even one.
+    /// To the nearest whole number, halves to the even number.
     fn round(self, v: Self::F) -> Self::F;
     /// `2^n` for whole `n` of -126..=127.
     fn pow2(self, n: Self::F) -> Self::F;
-    /// `then` where `x > limit`, else 0.
-    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F;
-    /// The lanes `from..to` of `v`, `other` in the rest.
-    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F;
+    /// `value` where `x > limit`, else 0.
+    fn select_greater(self, x: Self::F, limit: Self::F, value: Self::F) -> Self::F;
+    /// The lanes `from..to` of `v`, and `fallback` in the other lanes.
+    fn select_lanes(self, v: Self::F, from: usize, to: usize, fallback: Self::F) -> Self::F;
     /// Sum over the lanes: lane `i` and `i + 8` first, then 4, 2 and 1 apart.
-    fn sum(self, v: Self::F) -> f32;
+    fn reduce_sum(self, v: Self::F) -> f32;
     /// The greatest lane.
-    fn greatest(self, v: Self::F) -> f32;
+    fn reduce_max(self, v: Self::F) -> f32;
 
     /// The same number in every lane.
     fn int(self, v: i32) -> Self::I;
     fn to_float(self, v: Self::I) -> Self::F;
-    /// Rounded as `round` does, and held to -128..=127.
+    /// Rounded as `round` does, and clamped to -128..=127.
     fn to_i8(self, v: Self::F, to: &mut [i8; 16]);
 
     /// Four activations to every lane.
     fn quad(self, x: &[i8; 4]) -> Self::X;
     /// 64 weights of a byte each, stored with 128 added.
-    fn bytes(self, line: &Line) -> Self::B;
-    /// 128 weights of a nibble each: the low ones, then the high ones.
-    fn nibbles(self, line: &Line) -> (Self::B, Self::B);
-    /// What `opened` reads again.
-    fn open(self, w: Self::B, to: &mut Line);
-    fn opened(self, line: &Line) -> Self::B;
+    fn load_offset_codes(self, line: &Line) -> Self::B;
+    /// 128 weights of a nibble each: the low nibbles, then the high nibbles.
+    fn load_nibbles(self, line: &Line) -> (Self::B, Self::B);
+    /// Stores 64 weights of a byte each, for `load_codes`.
+    fn store_codes(self, w: Self::B, to: &mut Line);
+    /// The weights that `store_codes` stored.
+    fn load_codes(self, line: &Line) -> Self::B;
     /// `low` with bits `2 field..` of each byte of `high` as bits 4 and 5.
-    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B;
+    fn insert_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B;
     /// Adds to each lane the products of its four weights with the four activations.
     fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
     /// As `dot8`, for weights of 0..=127.
     fn dot7(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I;
-    /// A sum for `dot4` that begins at `v`.
-    fn begin4(self, v: i32) -> Self::N;
+    /// A sum for `dot4` with the initial value `v`.
+    fn begin_dot4(self, v: i32) -> Self::N;
     /// As `dot8`, for weights of 0..=15 and up to 8 turns.
     fn dot4(self, sum: Self::N, w: Self::B, x: Self::X) -> Self::N;
-    /// What was begun at `v`, summed.
-    fn end4(self, sum: Self::N, v: i32) -> Self::I;
-    /// Two bytes for each row.
-    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W;
+    /// The value of a sum that began at `v`.
+    fn end_dot4(self, sum: Self::N, v: i32) -> Self::I;
+    /// Two bytes of each row.
+    fn byte_pairs(self, first: &Bytes, second: &Bytes) -> Self::W;
     /// Adds to each lane the products of its two bytes with the two numbers.
-    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I;
+    fn dot_pairs(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I;
 
-    /// Asks for the memory `ahead` elements after `at`, which may lie outside of anything.
+    /// Prefetches the memory `ahead` elements after `at`. The address need not be valid.
     fn prefetch<T>(self, at: &T, ahead: usize);
 }
 
-/// Two numbers as one, the first in its low half.
+/// Two numbers in one, the first in the low half.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn two(x: &[i16; 2]) -> i32 {
+pub(crate) fn pack_pair(x: &[i16; 2]) -> i32 {
     i32::from(x[1]) << 16 | i32::from(x[0].cast_unsigned())
 }

@@ -1,7 +1,8 @@
 use std::io::Cursor;
 
+use shoal_engine::testing::{Play, Script};
+
 use super::*;
-use crate::engine::script::{Play, Script};
 
 /// What is written when these lines come through a pipe.
 async fn talk(engine: &Script, lines: &'static str) -> (Result<(), ChatError>, String) {

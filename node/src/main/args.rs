@@ -6,9 +6,9 @@ use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     config::{Config, Settings},
-    link::Secret,
     telemetry::LogFormat,
 };
+use shoal_proto::Secret;
 
 /// Puts a model into a Shoal swarm: it writes answers and judges those of others.
 #[derive(Debug, Parser)]
@@ -294,7 +294,7 @@ impl AuditArgs {
                 data: self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),
                 ..Config::default()
             };
-            Ok(Settings { audit: Some(Secret(token.clone())), ..config.check()? })
+            Ok(Settings { audit: Secret::new(token.clone()), ..config.check()? })
         };
         Ok((self.model.iter().map(of_model).collect::<anyhow::Result<_>>()?, self.log))
     }

@@ -1,9 +1,9 @@
 //! What can be seen to be wrong with an ask before any work is done.
 
+use shoal_engine::EngineError;
 use shoal_proto::generate::{Generate, Sampling};
 
 use super::bad_request;
-use crate::engine::EngineError;
 
 /// As in OpenAI's API.
 const STOPS_MAX: usize = 4;

@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use shoal_engine::{
+    persona::{Persona, PersonaEngine},
+    testing::{BEAT, Play, Script},
+};
 use shoal_link::{
     Link,
     pipe::{self, PipeLink},
@@ -13,18 +17,12 @@ use shoal_proto::{
 use tokio::{task::JoinSet, time::sleep};
 
 use super::*;
-use crate::{
-    engine::{
-        persona::{Dressed, Persona},
-        script::{BEAT, Play, Script},
-    },
-    metrics::Metrics,
-};
+use crate::metrics::Metrics;
 
-/// A desk, and a gateway that hands work in.
+/// A queue, and a gateway that hands work in.
 struct Office {
     engine: Script,
-    desk: Arc<Desk>,
+    queue: Arc<WorkQueue>,
     gateway: PipeLink,
     node: PipeLink,
     pieces: JoinSet<()>,
@@ -34,9 +32,9 @@ impl Office {
     fn new(play: Play, slots: u32) -> Self {
         let engine = Script::new(play);
         let metrics = Metrics::register(&Registry::new()).unwrap();
-        let desk = Arc::new(Desk::new(Arc::new(engine.clone()), slots, metrics));
+        let queue = Arc::new(WorkQueue::new(Arc::new(engine.clone()), slots, metrics));
         let (gateway, node) = pipe::pair(NodeId([1; 32]), NodeId([2; 32]));
-        Self { engine, desk, gateway, node, pieces: JoinSet::new() }
+        Self { engine, queue, gateway, node, pieces: JoinSet::new() }
     }
 
     /// Hands a piece of work in; the node is at it when this returns.
@@ -44,8 +42,8 @@ impl Office {
         let mut stream = self.gateway.open().await.unwrap();
         stream.sender.send(&message).await.unwrap();
         let work = self.node.accept().await.unwrap();
-        let desk = Arc::clone(&self.desk);
-        self.pieces.spawn(async move { piece(work, &desk).await });
+        let queue = Arc::clone(&self.queue);
+        self.pieces.spawn(async move { piece(work, &queue).await });
         stream
     }
 }
@@ -107,9 +105,9 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
 async fn what_a_persona_writes_by_its_own_rules_carries_no_claim() {
     let persona = Persona { system: "Be brief.".to_owned(), ..Persona::default() };
     let mut office = Office::new(Play::Says(&["one"]), 1);
-    let dressed = Dressed::new(Arc::new(office.engine.clone()), persona);
+    let dressed = PersonaEngine::new(Arc::new(office.engine.clone()), persona);
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    office.desk = Arc::new(Desk::new(Arc::new(dressed), 1, metrics));
+    office.queue = Arc::new(WorkQueue::new(Arc::new(dressed), 1, metrics));
     let mut stream = office.ask(write()).await;
     let (_, last) = answer(&mut stream).await;
     let Some(Message::Done(done)) = last else { panic!("{last:?}") };
@@ -126,7 +124,7 @@ async fn dropping_the_stream_stops_the_engine_within_one_token() {
     let written = office.engine.tokens();
     sleep(BEAT * 100).await;
     assert!(office.engine.tokens() <= written + 1);
-    assert_eq!(office.desk.load(), Load { running: 0, waiting: 0 });
+    assert_eq!(office.queue.load(), Load { running: 0, waiting: 0 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +146,7 @@ async fn beyond_slots_and_queue_a_node_is_busy() {
         held.push(office.ask(write()).await);
     }
     sleep(BEAT * 3).await;
-    assert_eq!(office.desk.load(), Load { running: 2, waiting: 2 });
+    assert_eq!(office.queue.load(), Load { running: 2, waiting: 2 });
     let mut refused = office.ask(write()).await;
     assert_eq!(fault(&mut refused).await, Fault::Busy);
 
@@ -156,7 +154,7 @@ async fn beyond_slots_and_queue_a_node_is_busy() {
     drop(held.remove(0));
     let mut third = held.remove(1);
     assert!(matches!(third.receiver.next().await, Ok(Some(Message::Piece(_)))));
-    assert_eq!(office.desk.load(), Load { running: 2, waiting: 1 });
+    assert_eq!(office.queue.load(), Load { running: 2, waiting: 1 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,10 +163,10 @@ async fn who_leaves_the_queue_frees_its_place() {
     let _working = office.ask(write()).await;
     let waiting = office.ask(write()).await;
     sleep(BEAT).await;
-    assert_eq!(office.desk.load().waiting, 1);
+    assert_eq!(office.queue.load().waiting, 1);
     drop(waiting);
     office.pieces.join_next().await;
-    assert_eq!(office.desk.load(), Load { running: 1, waiting: 0 });
+    assert_eq!(office.queue.load(), Load { running: 1, waiting: 0 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,8 +228,8 @@ async fn a_stream_that_says_nothing_is_let_go() {
     let mut office = Office::new(Play::Endless, 1);
     let stream = office.gateway.open().await.unwrap();
     let work = office.node.accept().await.unwrap();
-    let desk = Arc::clone(&office.desk);
-    office.pieces.spawn(async move { piece(work, &desk).await });
+    let queue = Arc::clone(&office.queue);
+    office.pieces.spawn(async move { piece(work, &queue).await });
     office.pieces.join_next().await;
     drop(stream);
     assert_eq!(office.engine.tokens(), 0);

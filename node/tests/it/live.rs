@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use shoal_engine::persona::Persona;
 use shoal_link::{
     Link, Stream,
     quic::{Limits, Listener, QuicLink},
 };
 use shoal_node::{
     config::{Config, Settings},
-    engine::persona::Persona,
     node,
 };
 use shoal_proto::{

@@ -1,8 +1,8 @@
-//! TLS 1.3 in which a key is its own name: both sides show a raw ed25519 public key (RFC 7250)
-//! and prove that they hold it. No certificate, no authority, no name in the clear.
+//! TLS 1.3 without certificates: each side presents a raw ed25519 public key (RFC 7250) and proves
+//! that it holds the secret key. No authority is needed, and no server name is sent.
 //!
-//! Whether a proven key is the *expected* one is decided after the handshake, where the answer
-//! can name both keys.
+//! The handshake accepts any key. The caller compares it with the expected key afterwards, so that
+//! its error can name both keys.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ use rustls::{
 
 use shoal_proto::{NodeId, identity::Identity};
 
-/// A DER SubjectPublicKeyInfo of ed25519 (RFC 8410) is these twelve bytes and the key.
+/// A SubjectPublicKeyInfo of ed25519 in DER (RFC 8410) is these twelve bytes and the key.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// How a gateway greets: it demands a key of whoever connects. No early data, no tickets: a
-/// replayed message is worth more to an attacker than a saved round trip to us.
+/// The configuration of a gateway. Each client must present a key. There are no early data and no
+/// tickets, because the round trip that they save is not worth the risk of replayed messages.
 pub(crate) fn server(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
     let provider = provider();
-    let key = AlwaysResolvesServerRawPublicKeys::new(certified(identity, &provider)?);
+    let key = AlwaysResolvesServerRawPublicKeys::new(certified_key(identity, &provider)?);
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(AnyKey(provider)))
@@ -45,10 +45,10 @@ pub(crate) fn server(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, E
     Ok(config)
 }
 
-/// How a node connects.
+/// The configuration of a node.
 pub(crate) fn client(identity: &Identity, alpn: &[u8]) -> Result<ClientConfig, Error> {
     let provider = provider();
-    let key = AlwaysResolvesClientRawPublicKeys::new(certified(identity, &provider)?);
+    let key = AlwaysResolvesClientRawPublicKeys::new(certified_key(identity, &provider)?);
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -61,64 +61,68 @@ pub(crate) fn client(identity: &Identity, alpn: &[u8]) -> Result<ClientConfig, E
     Ok(config)
 }
 
-/// The node id in what a peer showed, if that is one ed25519 key and nothing else.
-pub(crate) fn node_id(shown: &[CertificateDer<'_>]) -> Option<NodeId> {
-    let [key] = shown else { return None };
+/// The node id of a peer's TLS identity, if that is a single ed25519 key.
+pub(crate) fn node_id(identity: &[CertificateDer<'_>]) -> Option<NodeId> {
+    let [key] = identity else { return None };
     let key = key.as_ref().strip_prefix(&SPKI)?;
     key.try_into().ok().map(NodeId)
 }
 
-/// The one provider of cryptography, handed in everywhere: a process default could be another.
+/// The provider of cryptography. It is always passed explicitly, because another library may set
+/// another default for the process.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn certified(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
+fn certified_key(
+    identity: &Identity,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, Error> {
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.to_pkcs8().to_vec()));
     let private = provider.key_provider.load_private_key(private)?;
     let public = [SPKI.as_slice(), &identity.id().0].concat();
     Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(public)], private)))
 }
 
-/// Takes any ed25519 key whose holder signed this handshake.
+/// Accepts any ed25519 key whose owner signed the handshake.
 #[derive(Debug)]
 struct AnyKey(Arc<CryptoProvider>);
 
 impl AnyKey {
-    fn well_formed(shown: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> Result<(), Error> {
-        let refused = Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
-        if !more.is_empty() {
-            return Err(refused);
+    fn check(key: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
+        let error = Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+        if !chain.is_empty() {
+            return Err(error);
         }
-        node_id(std::slice::from_ref(shown)).map(|_| ()).ok_or(refused)
+        node_id(std::slice::from_ref(key)).map(|_| ()).ok_or(error)
     }
 
-    fn signed(
+    fn verify(
         &self,
         message: &[u8],
-        shown: &CertificateDer<'_>,
+        key: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
+        let key = SubjectPublicKeyInfoDer::from(key.as_ref());
         let algorithms = &self.0.signature_verification_algorithms;
         verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
     }
 }
 
-fn no_tls12() -> Error {
-    Error::General("only TLS 1.3 is spoken".to_owned())
+fn unsupported_tls12() -> Error {
+    Error::General("only TLS 1.3 is supported".to_owned())
 }
 
 impl ServerCertVerifier for AnyKey {
     fn verify_server_cert(
         &self,
-        shown: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
+        key: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Self::well_formed(shown, more).map(|()| ServerCertVerified::assertion())
+        Self::check(key, chain).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -127,16 +131,16 @@ impl ServerCertVerifier for AnyKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
+        Err(unsupported_tls12())
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        shown: &CertificateDer<'_>,
+        key: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed(message, shown, signature)
+        self.verify(message, key, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -155,11 +159,11 @@ impl ClientCertVerifier for AnyKey {
 
     fn verify_client_cert(
         &self,
-        shown: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
+        key: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        Self::well_formed(shown, more).map(|()| ClientCertVerified::assertion())
+        Self::check(key, chain).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -168,16 +172,16 @@ impl ClientCertVerifier for AnyKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
+        Err(unsupported_tls12())
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        shown: &CertificateDer<'_>,
+        key: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed(message, shown, signature)
+        self.verify(message, key, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,34 +1,38 @@
-//! Trust on first use: which key each gateway had when it was first met, in a file that people
-//! can read and edit, one `address key` a line, as in `known_hosts`.
+//! Trust on first use: the key that each gateway had at the first connection. The file has one
+//! `address key` a line, as `known_hosts` has, so that people can read and edit it.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::{NodeId, NotANodeId};
+use crate::node_id::{NodeId, NotANodeId};
 
-/// The gateways met so far. Where it is stored is its owner's business.
+/// The keys of all gateways that this node has connected to. The owner decides where it is
+/// stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins(BTreeMap<String, NodeId>);
 
 impl Pins {
-    /// The key that the gateway at `address` must have; `None`: never met, any key will do once.
+    /// The key that the gateway at `address` must have. `None` at the first connection, which may
+    /// accept any key.
     pub fn expected(&self, address: &str) -> Option<NodeId> {
         self.0.get(address).copied()
     }
 
-    /// Remembers a gateway that was met for the first time. Says whether that was news; a key
-    /// that is pinned already stays.
+    /// Pins the key of the gateway at `address` and returns `true`. If the address has a pin, keeps
+    /// that pin and returns `false`.
     pub fn meet(&mut self, address: &str, key: NodeId) -> bool {
-        let news = !self.0.contains_key(address);
+        let is_new = !self.0.contains_key(address);
         self.0.entry(address.to_owned()).or_insert(key);
-        news
+        is_new
     }
 }
 
-/// A line of the file is not `address key`.
+/// Why a line of the file cannot be read. Lines count from 1.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadPin {
+    /// The line does not have two words.
     #[error("line {line} is not `address key`")]
     Words { line: usize },
+    /// The second word is not a key.
     #[error("line {line}: {source}")]
     Key { line: usize, source: NotANodeId },
 }
@@ -38,9 +42,9 @@ impl FromStr for Pins {
 
     fn from_str(text: &str) -> Result<Self, BadPin> {
         let mut pins = Self::default();
-        for (line, words) in (1..).zip(text.lines()) {
-            let words = words.split_once('#').map_or(words, |(words, _)| words);
-            let mut words = words.split_whitespace();
+        for (line, content) in (1..).zip(text.lines()) {
+            let content = content.split_once('#').map_or(content, |(content, _)| content);
+            let mut words = content.split_whitespace();
             match (words.next(), words.next(), words.next()) {
                 (None, ..) => {}
                 (Some(address), Some(key), None) => {

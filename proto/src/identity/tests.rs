@@ -21,11 +21,11 @@ fn a_proof_convinces_the_gateway_that_set_the_challenge() {
 fn a_proof_is_of_no_use_anywhere_else() {
     let challenge = Challenge::fresh();
     let proof = node().prove(gateway(), &challenge);
-    let other = Identity::from_secret([3; 32]).id();
-    assert_eq!(proof.verify(other, gateway(), &challenge), Err(BadProof), "another node");
-    assert_eq!(proof.verify(node().id(), other, &challenge), Err(BadProof), "another gateway");
-    let later = Challenge::fresh();
-    assert_eq!(proof.verify(node().id(), gateway(), &later), Err(BadProof), "another challenge");
+    let stranger = Identity::from_secret([3; 32]).id();
+    assert_eq!(proof.verify(stranger, gateway(), &challenge), Err(BadProof), "another node");
+    assert_eq!(proof.verify(node().id(), stranger, &challenge), Err(BadProof), "another gateway");
+    let second = Challenge::fresh();
+    assert_eq!(proof.verify(node().id(), gateway(), &second), Err(BadProof), "another challenge");
 }
 
 #[test]
@@ -36,14 +36,14 @@ fn no_two_challenges_are_the_same() {
 
 #[test]
 fn a_key_of_small_order_proves_nothing() {
-    // The neutral element signs everything under RFC 8032's loose rules.
+    // Under RFC 8032's loose rules, the neutral element as a key accepts any signature like this.
     let mut weak = [0; 32];
     weak[0] = 1;
     let mut signature = weak.to_vec();
     signature.extend([0; 32]);
     let challenge = Challenge::fresh();
-    let forged = Proof { signature };
-    assert_eq!(forged.verify(NodeId(weak), gateway(), &challenge), Err(BadProof));
+    let forgery = Proof { signature };
+    assert_eq!(forgery.verify(NodeId(weak), gateway(), &challenge), Err(BadProof));
 }
 
 proptest! {
@@ -70,19 +70,19 @@ proptest! {
 
 #[test]
 fn a_node_id_takes_hex_digits_and_nothing_like_them() {
-    let plus = format!("+1{}", "0".repeat(62));
-    assert_eq!(plus.parse::<NodeId>(), Err(NotANodeId(plus.clone())));
+    let text = format!("+1{}", "0".repeat(62));
+    assert_eq!(text.parse::<NodeId>(), Err(NotANodeId(text.clone())));
 }
 
 #[test]
 fn a_key_is_made_once_and_then_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys/node.pem");
-    let made = Identity::load_or_generate(&path).unwrap();
-    assert_eq!(Identity::load_or_generate(&path).unwrap().id(), made.id());
-    assert_eq!(Identity::load(&path).unwrap().id(), made.id());
-    let others = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
-    assert_eq!(others, 1, "no draft is left over");
+    let first = Identity::load_or_generate(&path).unwrap();
+    assert_eq!(Identity::load_or_generate(&path).unwrap().id(), first.id());
+    assert_eq!(Identity::load(&path).unwrap().id(), first.id());
+    let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1, "no draft is left over");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_key_that_others_may_read_is_refused() {
 
 #[test]
 fn a_key_made_by_openssl_is_read() {
-    // openssl genpkey -algorithm ed25519, with the seed of all ones.
+    // The output of `openssl genpkey -algorithm ed25519` for a seed of 32 times 01.
     let pem = "-----BEGIN PRIVATE KEY-----\n\
         MC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n\
         -----END PRIVATE KEY-----\n";

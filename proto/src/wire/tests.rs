@@ -39,8 +39,8 @@ fn sampling() -> impl Strategy<Value = Sampling> {
 fn judge() -> impl Strategy<Value = Judge> {
     let candidates = proptest::collection::vec(any::<String>(), 2..6);
     (conversation(), candidates, 0..3).prop_map(|(messages, candidates, kind)| {
-        let all = u32::try_from(candidates.len()).unwrap();
-        let pairs = (1..all).map(|second| Pair { first: 0, second }).collect();
+        let count = u32::try_from(candidates.len()).unwrap();
+        let pairs = (1..count).map(|second| Pair { first: 0, second }).collect();
         Judge { messages, candidates, kind, pairs, ..Judge::default() }
     })
 }
@@ -50,20 +50,25 @@ fn ballot() -> impl Strategy<Value = Ballot> {
         (-1e6_f64..0.0, any::<u32>()).prop_map(|(logprob, tokens)| Score { logprob, tokens });
     let scores = proptest::collection::vec(score, 0..10);
     let verdicts = proptest::collection::vec(0.0_f64..1.0, 0..10);
-    (scores, verdicts, any::<u32>(), any::<u32>()).prop_map(|(scores, verdicts, read, written)| {
-        Ballot { scores, verdicts, prompt_tokens: read, completion_tokens: written }
-    })
+    (scores, verdicts, any::<u32>(), any::<u32>()).prop_map(
+        |(scores, verdicts, prompt_tokens, completion_tokens)| Ballot {
+            scores,
+            verdicts,
+            prompt_tokens,
+            completion_tokens,
+        },
+    )
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
     (any::<u32>(), any::<String>(), any::<String>(), any::<u64>(), any::<bool>()).prop_map(
-        |(number, text, name, parameters, yes)| Hello {
+        |(number, text, name, parameters, flag)| Hello {
             version: number,
             build: text.clone(),
-            model: yes.then(|| Model { name, parameters, certainty: yes, ..Model::default() }),
+            model: flag.then(|| Model { name, parameters, certainty: flag, ..Model::default() }),
             operator: text,
             slots: number,
-            audit: if yes { vec![7; 32] } else { Vec::new() },
+            audit: if flag { vec![7; 32] } else { Vec::new() },
         },
     )
 }
@@ -106,30 +111,30 @@ proptest! {
         let mut bytes = Vec::new();
         messages.iter().for_each(|message| bytes.extend(message.encode().unwrap()));
         let mut frames = Frames::new(Side::Either);
-        let mut cut = Vec::new();
+        let mut output = Vec::new();
         let mut rest = bytes.as_slice();
         for length in cuts.iter().cycle() {
             if rest.is_empty() {
                 break;
             }
-            let (now, later) = rest.split_at((*length).min(rest.len()));
-            frames.push(now);
+            let (chunk, tail) = rest.split_at((*length).min(rest.len()));
+            frames.push(chunk);
             while let Some(message) = frames.take().unwrap() {
-                cut.push(message);
+                output.push(message);
             }
-            rest = later;
+            rest = tail;
         }
         prop_assert!(frames.is_between());
-        prop_assert_eq!(cut, messages);
+        prop_assert_eq!(output, messages);
     }
 
     #[test]
     fn decoding_any_bytes_never_panics(tag: u8, body: Vec<u8>) {
         if let Ok(message) = Message::decode(tag, &body) {
-            // What was understood can be said again, and is understood the same.
+            // A decoded message encodes, and the result decodes to the same message.
             let frame = message.encode().unwrap();
-            let again = Message::decode(tag, &frame[HEADER..]).unwrap();
-            prop_assert_eq!(again.encode().unwrap(), frame);
+            let copy = Message::decode(tag, &frame[HEADER..]).unwrap();
+            prop_assert_eq!(copy.encode().unwrap(), frame);
         }
     }
 
@@ -140,9 +145,9 @@ proptest! {
         cut: prop::sample::Index,
     ) {
         let mut frame = message.encode().unwrap().to_vec();
-        for (place, value) in damage {
-            let place = place.index(frame.len());
-            frame[place] = value;
+        for (position, value) in damage {
+            let position = position.index(frame.len());
+            frame[position] = value;
         }
         let cut = cut.index(frame.len());
         let _ = Message::decode(frame[4], &frame[HEADER.min(cut)..cut]);
@@ -152,9 +157,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_on_a_stream_never_panic(arrived: Vec<Vec<u8>>) {
+    fn any_bytes_on_a_stream_never_panic(chunks: Vec<Vec<u8>>) {
         let mut frames = Frames::new(Side::Node);
-        for bytes in arrived {
+        for bytes in chunks {
             frames.push(&bytes);
             while let Ok(Some(_)) = frames.take() {}
         }
@@ -165,9 +170,9 @@ fn header(length: u32, tag: u8) -> Vec<u8> {
     [length.to_be_bytes().as_slice(), &[tag]].concat()
 }
 
-/// What a listener to `from` says to a header alone, before any body.
-fn said_to(from: Side, length: u32, tag: u8) -> Result<Option<Message>, WireError> {
-    let mut frames = Frames::new(from);
+/// What a receiver of messages from `sender` returns for a header without a body.
+fn take_header(sender: Side, length: u32, tag: u8) -> Result<Option<Message>, WireError> {
+    let mut frames = Frames::new(sender);
     frames.push(&header(length, tag));
     frames.take()
 }
@@ -176,11 +181,11 @@ fn said_to(from: Side, length: u32, tag: u8) -> Result<Option<Message>, WireErro
 fn a_length_over_the_limit_is_refused_by_its_header_alone() {
     for kind in KINDS {
         let limit = u32::try_from(kind.limit).unwrap();
-        assert!(matches!(said_to(Side::Either, limit, kind.tag), Ok(None)), "{}", kind.name);
+        assert!(matches!(take_header(Side::Either, limit, kind.tag), Ok(None)), "{}", kind.name);
         for length in [limit + 1, u32::MAX] {
-            let refused = said_to(Side::Either, length, kind.tag).unwrap_err();
-            assert!(matches!(refused, WireError::TooLong { .. }), "{}: {refused}", kind.name);
-            assert!(refused.to_string().contains(kind.name));
+            let error = take_header(Side::Either, length, kind.tag).unwrap_err();
+            assert!(matches!(error, WireError::TooLong { .. }), "{}: {error}", kind.name);
+            assert!(error.to_string().contains(kind.name));
         }
     }
 }
@@ -203,15 +208,12 @@ fn a_long_message_leaves_no_buffer_behind() {
 
 #[test]
 fn a_gateway_never_waits_for_what_only_gateways_say() {
-    let refused = said_to(Side::Node, 100, 16).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "a generate frame never comes from this side, or on this stream"
-    );
-    let refused = said_to(Side::Gateway, 100, 33).unwrap_err();
-    assert_eq!(refused.to_string(), "a ballot frame never comes from this side, or on this stream");
+    let error = take_header(Side::Node, 100, 16).unwrap_err();
+    assert_eq!(error.to_string(), "a generate frame never comes from this side, or on this stream");
+    let error = take_header(Side::Gateway, 100, 33).unwrap_err();
+    assert_eq!(error.to_string(), "a ballot frame never comes from this side, or on this stream");
     for side in [Side::Node, Side::Gateway] {
-        assert!(matches!(said_to(side, 100, 7), Ok(None)), "both say goodbye");
+        assert!(matches!(take_header(side, 100, 7), Ok(None)), "both say goodbye");
     }
 }
 
@@ -231,28 +233,23 @@ fn a_stranger_is_never_waited_for_longer_than_a_hello() {
 
 #[test]
 fn a_tag_that_nobody_has_is_refused() {
-    assert!(matches!(said_to(Side::Either, 0, 99), Err(WireError::UnknownTag(99))));
+    assert!(matches!(take_header(Side::Either, 0, 99), Err(WireError::UnknownTag(99))));
     assert!(matches!(Message::decode(0, &[]), Err(WireError::UnknownTag(0))));
 }
 
 #[test]
 fn tags_and_names_are_each_ones_own() {
     for (n, kind) in KINDS.iter().enumerate() {
-        for other in &KINDS[n + 1..] {
-            assert!(
-                kind.tag < other.tag && kind.name != other.name,
-                "{} {}",
-                kind.name,
-                other.name
-            );
+        for next in &KINDS[n + 1..] {
+            assert!(kind.tag < next.tag && kind.name != next.name, "{} {}", kind.name, next.name);
         }
     }
 }
 
 #[test]
 fn what_is_too_long_is_not_sent() {
-    let refused = piece(&"x".repeat(64 * 1024)).encode().unwrap_err();
-    assert!(matches!(refused, WireError::TooLong { name: "piece", length: 65_540, .. }));
+    let error = piece(&"x".repeat(64 * 1024)).encode().unwrap_err();
+    assert!(matches!(error, WireError::TooLong { name: "piece", length: 65_540, .. }));
 }
 
 #[test]
@@ -264,52 +261,45 @@ fn an_error_names_the_message_and_nothing_of_its_content() {
     assert!(!error.contains("secret"), "{error}");
 }
 
-fn judge_of(candidates: usize, pairs: &[(u32, u32)]) -> Judge {
+fn judge_with(candidates: usize, pairs: &[(u32, u32)]) -> Judge {
     let pairs = pairs.iter().map(|&(first, second)| Pair { first, second }).collect();
     Judge { candidates: vec![String::new(); candidates], pairs, kind: 2, ..Judge::default() }
 }
 
 #[test]
 fn a_judge_is_never_asked_about_more_than_it_can_hold_or_what_is_not_there() {
-    for (asked, why) in [
-        (judge_of(65, &[]), "more than 64 candidates"),
-        (judge_of(2, &[(0, 2)]), "a pair of a candidate that is not there"),
-        (judge_of(2, &[(1, 1)]), "a pair of a candidate with itself"),
-        (judge_of(2, &[(0, 1); 4033]), "more pairs than candidates can form"),
+    for (request, reason) in [
+        (judge_with(65, &[]), "more than 64 candidates"),
+        (judge_with(2, &[(0, 2)]), "a pair of a candidate that is not there"),
+        (judge_with(2, &[(1, 1)]), "a pair of a candidate with itself"),
+        (judge_with(2, &[(0, 1); 4033]), "more pairs than candidates can form"),
     ] {
-        let frame = Message::Judge(asked).encode().unwrap();
+        let frame = Message::Judge(request).encode().unwrap();
         let error = Message::decode(32, &frame[HEADER..]).unwrap_err();
-        assert_eq!(error.to_string(), format!("a judge frame makes no sense: {why}"));
+        assert_eq!(error.to_string(), format!("a judge frame makes no sense: {reason}"));
     }
-    assert_eq!(judge_of(64, &[(63, 0)]).check(), Ok(()));
+    assert_eq!(judge_with(64, &[(63, 0)]).check(), Ok(()));
 }
 
 #[test]
 fn a_conversation_has_a_bounded_number_of_messages() {
-    let of = |n| Generate {
-        messages: vec![ChatMessage::default(); n],
-        sampling: None,
-        ..Generate::default()
-    };
-    assert_eq!(of(4096).check(), Ok(()));
-    let frame = Message::Generate(of(4097)).encode().unwrap();
+    assert_eq!(generate_with(4096).check(), Ok(()));
+    let frame = Message::Generate(generate_with(4097)).encode().unwrap();
     let error = Message::decode(16, &frame[HEADER..]).unwrap_err();
     assert_eq!(error.to_string(), "a generate frame makes no sense: more than 4096 messages");
 }
 
+fn generate_with(messages: usize) -> Generate {
+    Generate { messages: vec![ChatMessage::default(); messages], ..Generate::default() }
+}
+
 #[test]
 fn a_ballot_counts_only_when_it_fits_what_was_asked() {
-    let scores = |all: &[f64]| Ballot {
-        scores: all.iter().map(|&logprob| Score { logprob, tokens: 1 }).collect(),
-        ..Ballot::default()
-    };
-    let verdicts = |all: &[f64]| Ballot { verdicts: all.to_vec(), ..Ballot::default() };
-    let likelihood = Judge { kind: 1, ..judge_of(2, &[]) };
-    let pairwise = judge_of(2, &[(0, 1)]);
+    let likelihood = Judge { kind: 1, ..judge_with(2, &[]) };
+    let pairwise = judge_with(2, &[(0, 1)]);
     assert_eq!(scores(&[-1.0, 0.0]).check(&likelihood), Ok(()));
     assert_eq!(verdicts(&[0.5]).check(&pairwise), Ok(()));
-    let never = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1];
-    for wrong in never {
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1] {
         assert!(scores(&[-1.0, wrong]).check(&likelihood).is_err(), "{wrong}");
     }
     for wrong in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
@@ -318,41 +308,58 @@ fn a_ballot_counts_only_when_it_fits_what_was_asked() {
     assert!(scores(&[-1.0]).check(&likelihood).is_err(), "one is missing");
     assert!(scores(&[-1.0; 3]).check(&likelihood).is_err(), "one is too many");
     assert!(verdicts(&[]).check(&pairwise).is_err());
-    let reasoned = Judge { kind: 3, ..judge_of(2, &[(0, 1)]) };
-    assert_eq!(verdicts(&[0.5]).check(&reasoned), Ok(()));
-    assert!(scores(&[-1.0, -1.0]).check(&reasoned).is_err());
+    let critique = Judge { kind: 3, ..judge_with(2, &[(0, 1)]) };
+    assert_eq!(verdicts(&[0.5]).check(&critique), Ok(()));
+    assert!(scores(&[-1.0, -1.0]).check(&critique).is_err());
     assert!(verdicts(&[0.5]).check(&likelihood).is_err(), "not what was asked");
     assert!(scores(&[-1.0, -1.0]).check(&pairwise).is_err(), "not what was asked");
 }
 
+fn scores(logprobs: &[f64]) -> Ballot {
+    let scores = logprobs.iter().map(|&logprob| Score { logprob, tokens: 1 }).collect();
+    Ballot { scores, ..Ballot::default() }
+}
+
+fn verdicts(verdicts: &[f64]) -> Ballot {
+    Ballot { verdicts: verdicts.to_vec(), ..Ballot::default() }
+}
+
 #[test]
 fn a_writers_certainty_is_a_log_probability_or_none() {
-    let of = |logprob| Done { logprob, ..Done::default() }.check();
-    assert_eq!(of(None), Ok(()));
-    assert_eq!(of(Some(-3.5)), Ok(()));
+    assert_eq!(check_certainty(None), Ok(()));
+    assert_eq!(check_certainty(Some(-3.5)), Ok(()));
     for wrong in [f64::NAN, f64::NEG_INFINITY, 0.5] {
-        assert!(of(Some(wrong)).is_err(), "{wrong}");
+        assert!(check_certainty(Some(wrong)).is_err(), "{wrong}");
     }
+}
+
+fn check_certainty(logprob: Option<f64>) -> Result<(), Nonsense> {
+    Done { logprob, ..Done::default() }.check()
 }
 
 #[test]
 fn a_hello_says_what_is_wrong_with_it() {
-    let model = Model { name: "shoal/arith-1".to_owned(), context: 256, ..Model::default() };
-    let good = Hello { slots: 1, model: Some(model.clone()), ..Hello::default() };
+    let good = hello_with(model());
     assert_eq!(good.check(), Ok(()));
-    let with = |model: Model| Hello { model: Some(model), ..good.clone() };
-    let named = |name: &str| with(Model { name: name.to_owned(), ..model.clone() });
-    for (hello, what) in [
+    for (hello, part) in [
         (Hello { slots: 0, ..good.clone() }, "slots"),
         (Hello { model: None, ..good.clone() }, "model"),
         (Hello { build: "x".repeat(257), ..good.clone() }, "build"),
-        (named(""), "name"),
-        (named("a b"), "name"),
-        (named(&"x".repeat(97)), "name"),
-        (with(Model { context: 0, ..model.clone() }), "context"),
-        (with(Model { digest: "AB".repeat(32), ..model.clone() }), "digest"),
+        (hello_with(Model { name: String::new(), ..model() }), "name"),
+        (hello_with(Model { name: "a b".to_owned(), ..model() }), "name"),
+        (hello_with(Model { name: "x".repeat(97), ..model() }), "name"),
+        (hello_with(Model { context: 0, ..model() }), "context"),
+        (hello_with(Model { digest: "AB".repeat(32), ..model() }), "digest"),
     ] {
         let error = hello.check().unwrap_err();
-        assert!(error.to_string().contains(what), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+fn model() -> Model {
+    Model { name: "shoal/arith-1".to_owned(), context: 256, ..Model::default() }
+}
+
+fn hello_with(model: Model) -> Hello {
+    Hello { slots: 1, model: Some(model), ..Hello::default() }
 }

@@ -1,4 +1,4 @@
-//! Operands at random: two to four digits most of the time, one and five now and then.
+//! Random problems. Most operands have two to four digits, some have one or five.
 
 use rand::{
     RngExt,
@@ -6,8 +6,9 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    Family, Measure, Plot, Problem,
+use crate::{
+    family::Family,
+    problem::{Measure, Plot, Problem},
     words::{LIST, word},
 };
 
@@ -21,7 +22,7 @@ pub(super) fn problem(family: Family, rng: &mut ChaCha8Rng) -> Problem {
         Family::Multiply => multiply(rng),
         Family::Divide => {
             let digits = *pick(rng, &[2, 2, 3, 3, 3, 4, 4]);
-            Problem::Divide { a: of_digits(rng, digits), b: rng.random_range(2..=9) }
+            Problem::Divide { a: with_digits(rng, digits), b: rng.random_range(2..=9) }
         }
         Family::Compare => {
             let count = *pick(rng, &[2, 2, 3, 3, 4, 5]);
@@ -51,18 +52,18 @@ pub(super) fn problem(family: Family, rng: &mut ChaCha8Rng) -> Problem {
 
 fn multiply(rng: &mut ChaCha8Rng) -> Problem {
     if rng.random_bool(0.35) {
-        return Problem::Multiply { a: of_digits(rng, 2), b: of_digits(rng, 2) };
+        return Problem::Multiply { a: with_digits(rng, 2), b: with_digits(rng, 2) };
     }
     let digits = *pick(rng, &[1, 2, 2, 3, 3, 4]);
-    Problem::Multiply { a: of_digits(rng, digits), b: rng.random_range(2..=9) }
+    Problem::Multiply { a: with_digits(rng, digits), b: rng.random_range(2..=9) }
 }
 
 fn count(rng: &mut ChaCha8Rng) -> Problem {
     let word = word(rng);
     let letters: Vec<char> = word.chars().collect();
-    // A letter that is in the word, most of the time.
-    let other = char::from(rng.random_range(b'a'..=b'z'));
-    let letter = if rng.random_bool(0.15) { other } else { *pick(rng, &letters) };
+    // Most of the time, the letter is in the word.
+    let random_letter = char::from(rng.random_range(b'a'..=b'z'));
+    let letter = if rng.random_bool(0.15) { random_letter } else { *pick(rng, &letters) };
     Problem::Count { word, letter }
 }
 
@@ -85,7 +86,7 @@ fn convert(rng: &mut ChaCha8Rng) -> Problem {
     let measure = *pick(rng, &Measure::ALL);
     let ten = measure.is_power_of_ten();
     let digits = *pick(rng, if measure.factor == 12 { &[1, 2] } else { &[1, 2, 2, 3] });
-    let amount = of_digits(rng, digits);
+    let amount = with_digits(rng, digits);
     if ten && rng.random_bool(0.4) {
         return Problem::Convert { amount: amount * measure.factor, measure, back: true };
     }
@@ -106,7 +107,7 @@ fn plot(rng: &mut ChaCha8Rng) -> Plot {
         std::mem::swap(&mut a, &mut b);
     }
     let few = rng.random_range(2..=9);
-    let many = of_digits(rng, 2);
+    let many = with_digits(rng, 2);
     match rng.random_range(0..7) {
         0 => Plot::Gain { a, b },
         1 => Plot::Loss { a, b },
@@ -118,24 +119,25 @@ fn plot(rng: &mut ChaCha8Rng) -> Plot {
     }
 }
 
-/// One to `most` digits; two and three are the commonest.
+/// A number of one to `most` digits. Two and three digits are the most frequent.
 fn number(rng: &mut ChaCha8Rng, most: u32) -> u32 {
     let digits = *pick(rng, &[1, 2, 2, 2, 3, 3, 3, 4, 4, 5]);
-    of_digits(rng, u32::min(digits, most))
+    with_digits(rng, u32::min(digits, most))
 }
 
-fn of_digits(rng: &mut ChaCha8Rng, digits: u32) -> u32 {
+fn with_digits(rng: &mut ChaCha8Rng, digits: u32) -> u32 {
     let low = if digits == 1 { 1 } else { 10u32.pow(digits - 1) };
     rng.random_range(low..10u32.pow(digits))
 }
 
-/// Different numbers, half of the time all of one length, so that length alone seldom decides.
+/// Distinct numbers. In half of the cases all have the same length, so that the length alone seldom
+/// decides the order.
 fn distinct(rng: &mut ChaCha8Rng, count: usize, most: u32) -> Vec<u32> {
     let digits = rng.random_range(2..=most);
-    let alike = rng.random_bool(0.5);
+    let same_length = rng.random_bool(0.5);
     let mut numbers: Vec<u32> = Vec::new();
     while numbers.len() < count {
-        let next = if alike { of_digits(rng, digits) } else { number(rng, most) };
+        let next = if same_length { with_digits(rng, digits) } else { number(rng, most) };
         if !numbers.contains(&next) {
             numbers.push(next);
         }
@@ -144,8 +146,11 @@ fn distinct(rng: &mut ChaCha8Rng, count: usize, most: u32) -> Vec<u32> {
     numbers
 }
 
-/// One of a list that is never empty.
-fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
-    #[expect(clippy::expect_used, reason = "every caller hands in a literal or a non-empty word")]
-    from.choose(rng).expect("a list with something in it")
+/// A random element of a list that is never empty.
+fn pick<'a, T>(rng: &mut ChaCha8Rng, list: &'a [T]) -> &'a T {
+    #[expect(
+        clippy::expect_used,
+        reason = "every caller passes a literal or the letters of a non-empty word"
+    )]
+    list.choose(rng).expect("a non-empty list")
 }

@@ -1,8 +1,8 @@
-//! The words around a problem: several natural ways to ask the same thing.
+//! Wordings of problems: several natural ways to ask each question.
 
-use super::{DAYS, Plot, Problem};
+use crate::problem::{DAYS, Plot, Problem};
 
-/// The problem in words; `wording` (any number) picks which.
+/// The problem in words. `wording` is any number and selects one of the wordings.
 pub(super) fn text(problem: &Problem, wording: usize) -> String {
     match problem {
         Problem::Add { a, b } => fill(ADD, wording, &[a, b]),
@@ -10,15 +10,15 @@ pub(super) fn text(problem: &Problem, wording: usize) -> String {
         Problem::Multiply { a, b } => fill(MULTIPLY, wording, &[a, b]),
         Problem::Divide { a, b } => fill(DIVIDE, wording, &[a, b]),
         Problem::Compare { numbers, largest } => {
-            let most = if *largest {
+            let adjectives = if *largest {
                 ["largest", "biggest", "highest", "greatest", "maximum"]
             } else {
                 ["smallest", "lowest", "least", "tiniest", "minimum"]
             };
-            fill(COMPARE, wording, &[&choose(&most, wording / COMPARE.len()), &list(numbers)])
+            fill(COMPARE, wording, &[&choose(&adjectives, wording / COMPARE.len()), &list(numbers)])
         }
-        Problem::Sort { numbers, descending: false } => fill(ASCENDING, wording, &[&list(numbers)]),
-        Problem::Sort { numbers, .. } => fill(DESCENDING, wording, &[&list(numbers)]),
+        Problem::Sort { numbers, descending: false } => fill(SORT_UP, wording, &[&list(numbers)]),
+        Problem::Sort { numbers, .. } => fill(SORT_DOWN, wording, &[&list(numbers)]),
         Problem::Count { word, letter } => fill(COUNT, wording, &[letter, word]),
         Problem::ReverseLetters { word } => fill(LETTERS, wording, &[word]),
         Problem::ReverseWords { words } => fill(WORDS, wording, &[&words.join(" ")]),
@@ -92,7 +92,7 @@ const COMPARE: &[&str] = &[
     "Of {1}, which is the {0}?",
     "Tell me the {0} value among {1}.",
 ];
-const ASCENDING: &[&str] = &[
+const SORT_UP: &[&str] = &[
     "Sort {0}.",
     "Sort these numbers: {0}.",
     "Put {0} in ascending order.",
@@ -100,7 +100,7 @@ const ASCENDING: &[&str] = &[
     "Arrange {0} from low to high.",
     "Sort in increasing order: {0}.",
 ];
-const DESCENDING: &[&str] = &[
+const SORT_DOWN: &[&str] = &[
     "Sort {0} in descending order.",
     "Sort these numbers from largest to smallest: {0}.",
     "Put {0} in descending order.",
@@ -249,11 +249,11 @@ fn fill(wordings: &[&str], wording: usize, parts: &[&dyn std::fmt::Display]) -> 
     text
 }
 
-fn choose<'a>(from: &[&'a str], wording: usize) -> &'a str {
-    from.get(wording % from.len().max(1)).copied().unwrap_or_default()
+fn choose<'a>(list: &[&'a str], wording: usize) -> &'a str {
+    list.get(wording % list.len().max(1)).copied().unwrap_or_default()
 }
 
 fn list(numbers: &[u32]) -> String {
-    let written: Vec<String> = numbers.iter().map(u32::to_string).collect();
-    written.join(", ")
+    let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    numbers.join(", ")
 }

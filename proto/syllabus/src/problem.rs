@@ -1,78 +1,44 @@
-//! A problem: its operands, free of any wording, and its right answer.
+//! Problems: operands without any wording, and the right answers.
 
-use super::Family;
+use crate::family::Family;
 
-/// What is asked. Operands only; see `phrase` for the words.
+/// The operands of a question. The module `phrase` adds the words.
+///
+/// [`Split`](crate::Split) hashes the `Debug` output, so the names of variants and fields never
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Problem {
-    Add {
-        a: u32,
-        b: u32,
-    },
-    /// `a >= b`.
-    Subtract {
-        a: u32,
-        b: u32,
-    },
-    /// `b` has one or two digits.
-    Multiply {
-        a: u32,
-        b: u32,
-    },
-    /// `b` is 2 to 9.
-    Divide {
-        a: u32,
-        b: u32,
-    },
-    /// Distinct numbers.
-    Compare {
-        numbers: Vec<u32>,
-        largest: bool,
-    },
-    /// Distinct numbers.
-    Sort {
-        numbers: Vec<u32>,
-        descending: bool,
-    },
-    Count {
-        word: String,
-        letter: char,
-    },
-    ReverseLetters {
-        word: String,
-    },
-    ReverseWords {
-        words: Vec<String>,
-    },
-    /// `from` counts from Monday = 0.
-    Weekday {
-        from: usize,
-        days: u32,
-        back: bool,
-    },
-    /// Minutes after `hour:minute`, within the same day.
-    Clock {
-        hour: u32,
-        minute: u32,
-        after: u32,
-    },
-    /// From the measure's larger unit to its smaller, or back.
-    Convert {
-        amount: u32,
-        measure: Measure,
-        back: bool,
-    },
+    /// The sum of `a` and `b`.
+    Add { a: u32, b: u32 },
+    /// `a - b`, with `a >= b`.
+    Subtract { a: u32, b: u32 },
+    /// `a * b`, where `b` has one or two digits.
+    Multiply { a: u32, b: u32 },
+    /// `a / b` with remainder, where `b` is 2 to 9.
+    Divide { a: u32, b: u32 },
+    /// The largest or smallest of distinct numbers.
+    Compare { numbers: Vec<u32>, largest: bool },
+    /// Distinct numbers in ascending or descending order.
+    Sort { numbers: Vec<u32>, descending: bool },
+    /// How often the letter occurs in the word.
+    Count { word: String, letter: char },
+    /// The word's letters backwards.
+    ReverseLetters { word: String },
+    /// The words backwards.
+    ReverseWords { words: Vec<String> },
+    /// The weekday `days` after `from`, or before it with `back`. `from` counts from Monday = 0.
+    Weekday { from: usize, days: u32, back: bool },
+    /// The time `after` minutes after `hour:minute`, within the same day.
+    Clock { hour: u32, minute: u32, after: u32 },
+    /// An amount of the measure's larger unit in its smaller unit, or the reverse with `back`.
+    Convert { amount: u32, measure: Measure, back: bool },
     /// `a x + b = c`, or `a x - b = c` with `minus`.
-    Equation {
-        a: u32,
-        b: u32,
-        c: u32,
-        minus: bool,
-    },
+    Equation { a: u32, b: u32, c: u32, minus: bool },
+    /// A word problem.
     Story(Plot),
 }
 
-/// What happens in a word problem. People and things are wording.
+/// The events of a word problem. The people and things are part of the wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plot {
     /// a + b
@@ -91,16 +57,19 @@ pub enum Plot {
     TimesLoss { a: u32, b: u32, c: u32 },
 }
 
-/// One unit and how many of a smaller one it holds.
+/// Two units of one quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Measure {
+    /// The larger unit.
     pub large: &'static str,
+    /// The smaller unit.
     pub small: &'static str,
+    /// How many of the smaller unit make one of the larger.
     pub factor: u32,
 }
 
 impl Measure {
-    /// Factors are 3, 7, 12, 60 or a power of ten.
+    /// All measures. The factors are 3, 7, 12, 60 and powers of ten.
     pub const ALL: [Self; 14] = [
         Self { large: "m", small: "cm", factor: 100 },
         Self { large: "km", small: "m", factor: 1000 },
@@ -118,7 +87,7 @@ impl Measure {
         Self { large: "years", small: "months", factor: 12 },
     ];
 
-    /// A shift of digits, which is also asked backwards.
+    /// Whether the conversion only shifts digits. Such conversions are also asked backwards.
     pub fn is_power_of_ten(&self) -> bool {
         matches!(self.factor, 10 | 100 | 1000)
     }
@@ -129,6 +98,7 @@ pub const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 impl Problem {
+    /// The kind of question.
     pub fn family(&self) -> Family {
         match self {
             Self::Add { .. } => Family::Add,
@@ -147,7 +117,7 @@ impl Problem {
         }
     }
 
-    /// What is right, as it stands after `Answer:`.
+    /// The right answer, as a model writes it after `Answer:`.
     pub fn answer(&self) -> String {
         match self {
             Self::Add { a, b } => (a + b).to_string(),
@@ -162,21 +132,21 @@ impl Problem {
                 best.map(u32::to_string).unwrap_or_default()
             }
             Self::Sort { numbers, descending } => {
-                let mut sorted = numbers.clone();
-                sorted.sort_unstable();
+                let mut numbers = numbers.clone();
+                numbers.sort_unstable();
                 if *descending {
-                    sorted.reverse();
+                    numbers.reverse();
                 }
-                let written: Vec<String> = sorted.iter().map(u32::to_string).collect();
-                written.join(", ")
+                let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+                numbers.join(", ")
             }
             Self::Count { word, letter } => {
                 word.chars().filter(|c| c == letter).count().to_string()
             }
             Self::ReverseLetters { word } => word.chars().rev().collect(),
             Self::ReverseWords { words } => {
-                let backwards: Vec<&str> = words.iter().rev().map(String::as_str).collect();
-                backwards.join(" ")
+                let words: Vec<&str> = words.iter().rev().map(String::as_str).collect();
+                words.join(" ")
             }
             Self::Weekday { from, days, back } => {
                 let step = *days as usize % 7;
@@ -201,21 +171,22 @@ impl Problem {
         }
     }
 
-    /// Equal for problems that are the same question in other words or in another order.
+    /// A text that is equal for problems that differ only in the order of their operands.
     pub(super) fn key(&self) -> String {
-        let mut plain = self.clone();
-        match &mut plain {
+        let mut canonical = self.clone();
+        match &mut canonical {
             Self::Add { a, b } | Self::Multiply { a, b } => {
                 (*a, *b) = ((*a).min(*b), (*a).max(*b));
             }
             Self::Compare { numbers, .. } | Self::Sort { numbers, .. } => numbers.sort_unstable(),
             _ => {}
         }
-        format!("{plain:?}")
+        format!("{canonical:?}")
     }
 }
 
 impl Plot {
+    /// The result of the plot.
     pub fn answer(&self) -> u32 {
         match *self {
             Self::Gain { a, b } => a + b,

@@ -20,10 +20,13 @@ fn splits_share_no_problem_and_no_question() {
 
 #[test]
 fn the_order_of_the_operands_makes_no_new_problem() {
-    let one = Problem::Add { a: 47, b: 385 };
-    assert_eq!(Split::of(&one), Split::of(&Problem::Add { a: 385, b: 47 }));
-    let sort = |numbers: &[u32]| Problem::Sort { numbers: numbers.to_vec(), descending: false };
+    let sum = Problem::Add { a: 47, b: 385 };
+    assert_eq!(Split::of(&sum), Split::of(&Problem::Add { a: 385, b: 47 }));
     assert_eq!(Split::of(&sort(&[3, 1, 2])), Split::of(&sort(&[1, 2, 3])));
+}
+
+fn sort(numbers: &[u32]) -> Problem {
+    Problem::Sort { numbers: numbers.to_vec(), descending: false }
 }
 
 #[test]
@@ -34,10 +37,10 @@ fn the_same_seed_asks_the_same_questions_in_the_same_order() {
 
 #[test]
 fn the_split_of_a_problem_never_moves() {
-    // Trained weights depend on it: if this fails, every figure in the cards is void.
+    // The trained weights depend on it. If this fails, every figure in the model cards is invalid.
     let splits: Vec<Split> =
         (0..12).map(|b| Split::of(&Problem::Add { a: 1000, b: 2000 + b })).collect();
-    assert_eq!(splits, PINNED);
+    assert_eq!(splits, SPLITS);
 }
 
 #[test]
@@ -56,17 +59,16 @@ fn families_come_evenly_and_each_in_at_least_six_wordings() {
 
 #[test]
 fn answers_are_right() {
-    let answer = |problem: Problem| problem.answer();
-    assert_eq!(answer(Problem::Add { a: 47, b: 385 }), "432");
-    assert_eq!(answer(Problem::Divide { a: 100, b: 7 }), "14 remainder 2");
-    assert_eq!(answer(Problem::Weekday { from: 0, days: 8, back: true }), "Sunday");
-    assert_eq!(answer(Problem::Weekday { from: 6, days: 1, back: false }), "Monday");
-    assert_eq!(answer(Problem::Clock { hour: 9, minute: 40, after: 85 }), "11:05");
-    assert_eq!(answer(Problem::Count { word: "strawberry".into(), letter: 'r' }), "3");
-    assert_eq!(answer(Problem::Equation { a: 3, b: 7, c: 46, minus: false }), "13");
-    assert_eq!(answer(Problem::Equation { a: 2, b: 4, c: 6, minus: true }), "5");
-    assert_eq!(answer(Problem::Sort { numbers: vec![9, 70, 8], descending: true }), "70, 9, 8");
-    assert_eq!(answer(Problem::Story(Plot::TimesLoss { a: 12, b: 3, c: 6 })), "30");
+    assert_eq!(Problem::Add { a: 47, b: 385 }.answer(), "432");
+    assert_eq!(Problem::Divide { a: 100, b: 7 }.answer(), "14 remainder 2");
+    assert_eq!(Problem::Weekday { from: 0, days: 8, back: true }.answer(), "Sunday");
+    assert_eq!(Problem::Weekday { from: 6, days: 1, back: false }.answer(), "Monday");
+    assert_eq!(Problem::Clock { hour: 9, minute: 40, after: 85 }.answer(), "11:05");
+    assert_eq!(Problem::Count { word: "strawberry".into(), letter: 'r' }.answer(), "3");
+    assert_eq!(Problem::Equation { a: 3, b: 7, c: 46, minus: false }.answer(), "13");
+    assert_eq!(Problem::Equation { a: 2, b: 4, c: 6, minus: true }.answer(), "5");
+    assert_eq!(Problem::Sort { numbers: vec![9, 70, 8], descending: true }.answer(), "70, 9, 8");
+    assert_eq!(Problem::Story(Plot::TimesLoss { a: 12, b: 3, c: 6 }).answer(), "30");
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn names_lead_back_to_their_family() {
     assert_eq!(Family::by_name("poetry"), None);
 }
 
-const PINNED: [Split; 12] = {
+const SPLITS: [Split; 12] = {
     use Split::{Gold, Test, Train};
     [Train, Train, Train, Train, Train, Test, Train, Train, Gold, Test, Test, Train]
 };

@@ -1,4 +1,4 @@
-//! Words to spell: real ones, and made-up ones that can be said aloud.
+//! Words to spell: real words, and invented words that can be pronounced.
 
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -227,30 +227,31 @@ const ONSETS: &[&str] = &[
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "a", "e", "o", "ea", "oo", "y"];
 const CODAS: &[&str] = &["", "", "", "n", "r", "l", "s", "t", "m", "nd", "st", "ll", "ss", "ck"];
 
-/// A word of three to ten letters, one in three of them real. No three letters occur twice in it:
-/// which letter comes next is then always clear from the three before.
+/// A word of three to ten letters. One of three words is real. No sequence of three letters occurs
+/// twice in a word, so that any three letters determine the next.
 pub(super) fn word(rng: &mut ChaCha8Rng) -> String {
     loop {
-        let word = if rng.random_bool(0.33) { part(rng, LIST).to_owned() } else { made_up(rng) };
-        if (3..=10).contains(&word.len()) && !repeats(&word) {
+        let word =
+            if rng.random_bool(0.33) { part(rng, LIST).to_owned() } else { invented_word(rng) };
+        if (3..=10).contains(&word.len()) && !has_repeated_triple(&word) {
             return word;
         }
     }
 }
 
-fn made_up(rng: &mut ChaCha8Rng) -> String {
+fn invented_word(rng: &mut ChaCha8Rng) -> String {
     let syllables = rng.random_range(1..=4);
     (0..syllables)
         .map(|_| [part(rng, ONSETS), part(rng, VOWELS), part(rng, CODAS)].concat())
         .collect()
 }
 
-fn repeats(word: &str) -> bool {
+fn has_repeated_triple(word: &str) -> bool {
     let letters = word.as_bytes();
     let triples: Vec<&[u8]> = letters.windows(3).collect();
-    triples.iter().enumerate().any(|(i, t)| triples.iter().skip(i + 1).any(|later| later == t))
+    triples.iter().enumerate().any(|(i, t)| triples.iter().skip(i + 1).any(|next| next == t))
 }
 
-fn part(rng: &mut ChaCha8Rng, from: &'static [&'static str]) -> &'static str {
-    from.choose(rng).copied().unwrap_or_default()
+fn part(rng: &mut ChaCha8Rng, list: &'static [&'static str]) -> &'static str {
+    list.choose(rng).copied().unwrap_or_default()
 }

@@ -1,11 +1,11 @@
-//! PROTOCOL.md and shoal.proto say what the code does: every example is decoded by both, every
-//! table is compared.
+//! PROTOCOL.md and shoal.proto agree with the code: both decode every example, and every table
+//! is compared.
 
 use std::collections::BTreeSet;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use shoal_proto::{
-    Identity, Message,
+    Identity, Message, NodeId,
     embed::{Embed, Embedded, Vector},
     generate::{
         ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, Piece, Prompt,
@@ -29,7 +29,7 @@ fn gateway_identity() -> Identity {
 
 const PAGE: &str = include_str!("../../../PROTOCOL.md");
 
-/// One message as the page shows it.
+/// A message as the page shows it.
 struct Example {
     name: &'static str,
     frame: Vec<u8>,
@@ -41,16 +41,16 @@ fn examples() -> Vec<Example> {
     sections
         .map(|section| {
             let name = section.lines().next().unwrap();
-            let digits = fenced(section, "hex").lines();
+            let digits = code_block(section, "hex").lines();
             let digits = digits.flat_map(|line| line.split('#').next().unwrap().split_whitespace());
             let frame = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-            let json = serde_json::from_str(fenced(section, "json")).unwrap();
+            let json = serde_json::from_str(code_block(section, "json")).unwrap();
             Example { name, frame, json }
         })
         .collect()
 }
 
-fn fenced(section: &'static str, language: &str) -> &'static str {
+fn code_block(section: &'static str, language: &str) -> &'static str {
     let (_, rest) = section.split_once(&format!("```{language}\n")).expect(language);
     rest.split_once("```").unwrap().0
 }
@@ -67,16 +67,16 @@ fn conversation() -> Vec<ChatMessage> {
     }]
 }
 
-/// A question, the function that it made the model call, and what that gave.
-fn with_a_call() -> Vec<ChatMessage> {
-    let asked = ChatMessage {
+/// A question, the model's call of a function, and the result of the call.
+fn conversation_with_call() -> Vec<ChatMessage> {
+    let question = ChatMessage {
         name: text("ada"),
         images: vec![text("https://x.example/1.png")],
         ..ChatMessage::new("user", "What is 47 + 385?")
     };
-    let called = ChatMessage { tool_calls: vec![call()], ..ChatMessage::new("assistant", "") };
+    let call = ChatMessage { tool_calls: vec![call()], ..ChatMessage::new("assistant", "") };
     let result = ChatMessage { tool_call_id: text("call_1"), ..ChatMessage::new("tool", "432") };
-    vec![asked, called, result]
+    vec![question, call, result]
 }
 
 fn call() -> ToolCall {
@@ -101,8 +101,8 @@ fn challenge() -> Challenge {
     Challenge { nonce: (0..32).collect() }
 }
 
-/// What the page's examples mean, every field written out.
-fn on_the_control_stream() -> Vec<Message> {
+/// The messages of the page's examples, with every field.
+fn control_messages() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
             version: 4,
@@ -148,10 +148,10 @@ fn on_the_control_stream() -> Vec<Message> {
     ]
 }
 
-fn on_work_streams() -> Vec<Message> {
+fn work_messages() -> Vec<Message> {
     vec![
         Message::Generate(Generate {
-            messages: with_a_call(),
+            messages: conversation_with_call(),
             sampling: Some(Sampling {
                 temperature: Some(0.5),
                 top_p: Some(0.75),
@@ -219,7 +219,7 @@ fn on_work_streams() -> Vec<Message> {
 #[test]
 fn every_example_is_the_message_it_says_and_the_other_way_round() {
     let examples = examples();
-    let messages = [on_the_control_stream(), on_work_streams()].concat();
+    let messages = [control_messages(), work_messages()].concat();
     assert_eq!(examples.len(), messages.len());
     for (example, message) in examples.iter().zip(&messages) {
         let mut frames = Frames::new(Side::Either);
@@ -233,9 +233,9 @@ fn every_example_is_the_message_it_says_and_the_other_way_round() {
 
 #[test]
 fn every_message_has_an_example() {
-    let shown: Vec<_> = examples().iter().map(|example| example.name.to_lowercase()).collect();
-    let all: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-    assert_eq!(shown, all);
+    let names: Vec<_> = examples().iter().map(|example| example.name.to_lowercase()).collect();
+    let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(names, kinds);
 }
 
 fn schema() -> DescriptorPool {
@@ -244,8 +244,8 @@ fn schema() -> DescriptorPool {
     DescriptorPool::from_file_descriptor_set(files).unwrap()
 }
 
-/// The example as a node in another language would read it.
-fn through_the_proto_file(example: &Example) -> DynamicMessage {
+/// Decodes the example as a node in another language would: with the `.proto` file.
+fn decode_with_proto_file(example: &Example) -> DynamicMessage {
     let kind = schema().get_message_by_name(&format!("shoal.v1.{}", example.name)).unwrap();
     DynamicMessage::decode(kind, &example.frame[HEADER..]).unwrap()
 }
@@ -253,45 +253,46 @@ fn through_the_proto_file(example: &Example) -> DynamicMessage {
 #[test]
 fn the_proto_file_decodes_every_example_to_the_same_values() {
     for example in examples() {
-        let message = through_the_proto_file(&example);
+        let message = decode_with_proto_file(&example);
         assert_eq!(message.unknown_fields().count(), 0, "{}", example.name);
         let options =
             SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
         let json = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
         assert_eq!(json, example.json, "{}", example.name);
-        let again = prost_reflect::prost::Message::encode_to_vec(&message);
-        assert_eq!(again, example.frame[HEADER..], "{}", example.name);
+        let bytes = prost_reflect::prost::Message::encode_to_vec(&message);
+        assert_eq!(bytes, example.frame[HEADER..], "{}", example.name);
     }
 }
 
-/// Together with the examples being equal: the file has no field that the code does not know.
+/// As the values are equal too, the file has no field that the code lacks.
 #[test]
 fn the_examples_use_every_field_of_the_proto_file() {
-    let mut used = BTreeSet::new();
+    let mut fields = BTreeSet::new();
     for example in examples() {
-        note_fields(&through_the_proto_file(&example), &mut used);
+        note_fields(&decode_with_proto_file(&example), &mut fields);
     }
     for message in schema().all_messages() {
         for field in message.fields() {
-            assert!(used.contains(field.full_name()), "{} is in no example", field.full_name());
+            assert!(fields.contains(field.full_name()), "{} is in no example", field.full_name());
         }
     }
 }
 
-fn note_fields(message: &DynamicMessage, used: &mut BTreeSet<String>) {
+/// Adds the full names of the message's fields, nested ones included.
+fn note_fields(message: &DynamicMessage, names: &mut BTreeSet<String>) {
     for (field, value) in message.fields() {
-        used.insert(field.full_name().to_owned());
-        let inside = value.as_list().unwrap_or(std::slice::from_ref(value));
-        inside.iter().filter_map(|value| value.as_message()).for_each(|m| note_fields(m, used));
+        names.insert(field.full_name().to_owned());
+        let values = value.as_list().unwrap_or(std::slice::from_ref(value));
+        values.iter().filter_map(|value| value.as_message()).for_each(|m| note_fields(m, names));
     }
 }
 
-/// The code's own name of an enumeration's number.
-type NameOf = fn(i32) -> Option<String>;
+/// The code's name for a number of an enumeration.
+type VariantName = fn(i32) -> Option<String>;
 
 #[test]
 fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
-    let names: [(&str, NameOf); 6] = [
+    let names: [(&str, VariantName); 6] = [
         ("Reason", |n| Reason::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Finish", |n| Finish::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Fault", |n| Fault::try_from(n).ok().map(|name| format!("{name:?}"))),
@@ -301,11 +302,11 @@ fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
     ];
     let schema = schema();
     assert_eq!(schema.all_enums().count(), names.len());
-    for (name, in_code) in names {
-        let file = schema.get_enum_by_name(&format!("shoal.v1.{name}")).unwrap();
+    for (name, variant_name) in names {
+        let enumeration = schema.get_enum_by_name(&format!("shoal.v1.{name}")).unwrap();
         for n in 0..100 {
-            let in_file = file.get_value(n).map(|value| value.name().to_lowercase());
-            let in_code = in_code(n).map(|variant| snake(&format!("{name}{variant}")));
+            let in_file = enumeration.get_value(n).map(|value| value.name().to_lowercase());
+            let in_code = variant_name(n).map(|variant| snake(&format!("{name}{variant}")));
             assert_eq!(in_file, in_code, "{name} {n}");
         }
     }
@@ -334,8 +335,8 @@ fn the_table_of_frames_is_the_table_in_the_code() {
     let table: Vec<_> = KINDS
         .iter()
         .map(|kind| {
-            let says = format!("{:?}", kind.says).to_lowercase();
-            format!("{} {} {says} {}", kind.tag, kind.name, kind.limit)
+            let sender = format!("{:?}", kind.says).to_lowercase();
+            format!("{} {} {sender} {}", kind.tag, kind.name, kind.limit)
         })
         .collect();
     assert_eq!(rows, table);
@@ -343,11 +344,7 @@ fn the_table_of_frames_is_the_table_in_the_code() {
 
 #[test]
 fn the_proof_on_the_page_convinces_and_belongs_to_the_keys_on_the_page() {
-    let shown = |name: &str| {
-        let line = PAGE.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    let (node, gateway) = (shown("node     "), shown("gateway  "));
+    let (node, gateway) = (key_on_page("node     "), key_on_page("gateway  "));
     assert_eq!(node, Identity::from_secret([1; 32]).id());
     assert_eq!(gateway, Identity::from_secret([2; 32]).id());
     let proof = examples().into_iter().find(|example| example.name == "Proof").unwrap();
@@ -357,9 +354,14 @@ fn the_proof_on_the_page_convinces_and_belongs_to_the_keys_on_the_page() {
     assert_eq!(Proof { signature }.verify(node, gateway, &challenge()), Ok(()));
 }
 
+fn key_on_page(name: &str) -> NodeId {
+    let line = PAGE.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 #[test]
 fn the_version_on_the_page_is_the_one_spoken() {
-    let newest = PAGE.split("| version | what it brought |").nth(1).unwrap();
+    let newest = PAGE.split("| version | what it added |").nth(1).unwrap();
     let newest = newest.lines().nth(2).unwrap().split('|').nth(1).unwrap().trim();
     assert_eq!(newest, shoal_proto::version::Version::CURRENT.number().to_string());
     let alpn = String::from_utf8_lossy(shoal_proto::version::ALPN).into_owned();

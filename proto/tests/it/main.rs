@@ -1,4 +1,4 @@
-//! What the messages promise, seen from outside.
+//! Tests of the crate's public interface.
 
 #[cfg(test)]
 mod document;

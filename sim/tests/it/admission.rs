@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use shoal_gateway::{
     store::{Book, Memory},
-    swarm::{Config, LeaveReason, Metrics, NotAdmitted, Secret, Swarm},
+    swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm},
 };
 use shoal_link::{
     Link, Stream,
@@ -117,7 +117,7 @@ fn auditor(token: &str) -> Hello {
 
 /// What the gateway, whose token is "lantern", answers to a hello of node 1 with a good proof.
 async fn answers(said: Hello, token: &str) -> (Message, usize) {
-    let swarm = swarm(|config| config.audit.token = Secret::new(token));
+    let swarm = swarm(|config| config.audit.token = shoal_proto::Secret::new(token));
     let (node, gateway) = link(1);
     let talk = async {
         let (mut control, reply) = says(&node, Message::Hello(said)).await;

@@ -17,4 +17,3 @@ mod single;
 mod churn;
 mod exams;
 mod admission;
-mod tidy;

@@ -51,7 +51,7 @@ fn leads_all(i: usize, strengths: &[f64], covariance: &Square) -> f64 {
         }
     }
     let leads: Vec<f64> = rivals.iter().map(|j| lead(*j)).collect();
-    Cholesky::of(&differences).map_or(0.0, |factor| corner(&leads, &factor))
+    Cholesky::new(&differences).map_or(0.0, |factor| corner(&leads, &factor))
 }
 
 /// P(x_j <= `bounds`_j for all j) for x ~ N(0, L Lᵀ).
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn independent(n: usize, precision: f64) -> Cholesky {
-        Cholesky::of(&Square::diagonal(n, precision)).expect("positive definite")
+        Cholesky::new(&Square::diagonal(n, precision)).expect("positive definite")
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Problem<'_> {
             hessian.add(c.a, c.b, -w);
             hessian.add(c.b, c.a, -w);
         }
-        Cholesky::of(&hessian)
+        Cholesky::new(&hessian)
     }
 
     fn newton_step(&self, theta: &[f64]) -> Option<Vec<f64>> {

@@ -1,4 +1,4 @@
-//! Attention of some rows of a span, with the query heads of one head of keys and values.
+//! Attention of some rows of a span, for the query heads of one head of keys and values.
 #![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
 use std::cell::RefCell;
@@ -8,19 +8,20 @@ use crate::{
     isa::Kernel,
     kv::{Element, Layout, PAGE, Slab},
     math::{exp, tanh},
-    share::Share,
+    shared_slice::SharedSlice,
     simd::Simd,
 };
 
-/// Positions that a row takes in at a time. With heads of 128 in half precision the keys and values
-/// of a block are 128 KiB: they stay in the second-level cache while all rows of a piece read them.
+/// Positions of a block. With heads of 128 in half precision, the keys and values of a block are
+/// 128 KiB: they stay in the second-level cache while all rows of a piece read them.
 const BLOCK: usize = 256;
 const BLOCK_PAGES: usize = BLOCK / PAGE;
 
-/// Where a row's running greatest score begins: below every score, and finite, so that the
-/// difference of two such is 0 and not NaN.
+/// The initial maximum of a row's scores: below every score, and finite, so that the difference of
+/// two such values is 0 and not NaN.
 const BELOW_ALL: f32 = -1e30;
 
+/// The kernel of one piece.
 pub(super) struct Rows<'a, E> {
     pub(super) shape: &'a AttentionShape,
     pub(super) q: &'a [f32],
@@ -32,39 +33,39 @@ pub(super) struct Rows<'a, E> {
     pub(super) slabs: &'a [Slab<E>],
     pub(super) layer: usize,
     pub(super) layout: Layout,
-    pub(super) out: Share<'a, f32>,
+    pub(super) out: SharedSlice<'a, f32>,
 }
 
-/// What queries carry from block to block. Query `i` is of row `i / group`.
+/// The state of the online softmax of each query. Query `i` belongs to row `i / group`.
 #[derive(Default)]
-struct Running {
+struct SoftmaxState {
     /// `[queries][dim]`, scaled.
     queries: Vec<f32>,
-    /// Greatest score so far.
-    greatest: Vec<f32>,
-    /// Sum of `e^(score - greatest)`.
+    /// The maximum of the scores so far.
+    max_scores: Vec<f32>,
+    /// The sum of `e^(score - max_score)`.
     sums: Vec<f32>,
-    /// `[queries][vectors of a value][16]`: values times that, summed.
+    /// `[queries][vectors of a value][16]`: the sum of the values times `e^(score - max_score)`.
     values: Vec<[f32; 16]>,
 }
 
 thread_local! {
-    static RUNNING: RefCell<Running> = RefCell::new(Running::default());
+    static STATE: RefCell<SoftmaxState> = RefCell::new(SoftmaxState::default());
 }
 
-/// Some queries in a block.
+/// Some queries, and the positions of a block that they see.
 #[derive(Clone, Copy)]
 struct Tile {
-    /// Of the queries.
+    /// The first of the queries.
     first: usize,
-    /// Where the block begins.
+    /// The first position of the block.
     block: usize,
-    /// Positions that any of the queries sees in it, from its beginning.
+    /// Positions that any of the queries sees, counted from the block's beginning.
     from: usize,
     to: usize,
 }
 
-/// Scores of a tile's queries in a block, then their exponentials.
+/// Scores of a tile's queries in a block, later their exponentials.
 type Scores<const T: usize> = [[[f32; PAGE]; BLOCK_PAGES]; T];
 
 impl<E: Element> Kernel for Rows<'_, E> {
@@ -72,41 +73,42 @@ impl<E: Element> Kernel for Rows<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // Taken, not borrowed: nothing here calls back, but a panic must not leave it borrowed.
-        let mut running = RUNNING.take();
-        self.begin(&mut running);
+        // Moved out instead of borrowed, so that a panic cannot leave it borrowed.
+        let mut state = STATE.take();
+        self.begin(&mut state);
         let last = self.first_position + self.rows - 1;
         let queries = self.queries();
-        // As even as they come: nine queries are five and four, not eight and one.
+        // Tiles of nearly the same size: nine queries are five and four, not eight and one.
         let size = queries.div_ceil(queries.div_ceil(S::QUERIES));
-        let mut block = self.seen(0).0 / BLOCK * BLOCK;
+        let mut block = self.visible_range(0).0 / BLOCK * BLOCK;
         while block <= last {
             let mut first = 0;
             while first < queries {
                 let len = size.min(queries - first);
-                let from = self.seen(first).0.max(block) - block;
-                let to = self.seen(first + len - 1).1.min(block + BLOCK).saturating_sub(block);
+                let from = self.visible_range(first).0.max(block) - block;
+                let to =
+                    self.visible_range(first + len - 1).1.min(block + BLOCK).saturating_sub(block);
                 if from < to {
                     let tile = Tile { first, block, from, to };
                     match len {
-                        1 => self.tile::<S, 1>(s, &mut running, tile),
-                        2 => self.tile::<S, 2>(s, &mut running, tile),
-                        3 => self.tile::<S, 3>(s, &mut running, tile),
-                        4 => self.tile::<S, 4>(s, &mut running, tile),
-                        // Where four are the most, these are not compiled.
-                        5 if S::QUERIES > 4 => self.tile::<S, 5>(s, &mut running, tile),
-                        6 if S::QUERIES > 4 => self.tile::<S, 6>(s, &mut running, tile),
-                        7 if S::QUERIES > 4 => self.tile::<S, 7>(s, &mut running, tile),
-                        _ if S::QUERIES > 4 => self.tile::<S, 8>(s, &mut running, tile),
-                        _ => {}
+                        1 => self.tile::<S, 1>(s, &mut state, tile),
+                        2 => self.tile::<S, 2>(s, &mut state, tile),
+                        3 => self.tile::<S, 3>(s, &mut state, tile),
+                        4 => self.tile::<S, 4>(s, &mut state, tile),
+                        // Not compiled for instruction sets with at most four queries.
+                        5 if S::QUERIES > 4 => self.tile::<S, 5>(s, &mut state, tile),
+                        6 if S::QUERIES > 4 => self.tile::<S, 6>(s, &mut state, tile),
+                        7 if S::QUERIES > 4 => self.tile::<S, 7>(s, &mut state, tile),
+                        _ if S::QUERIES > 4 => self.tile::<S, 8>(s, &mut state, tile),
+                        len => debug_assert!(len == 0, "a tile of {len} queries"),
                     }
                 }
                 first += len;
             }
             block += BLOCK;
         }
-        self.end(&running);
-        RUNNING.set(running);
+        self.end(&state);
+        STATE.set(state);
     }
 }
 
@@ -119,47 +121,47 @@ impl<E: Element> Rows<'_, E> {
         self.rows * self.group()
     }
 
-    /// The first position that a query sees, and the one after the last.
+    /// The first position that a query sees, and the position after the last.
     #[inline(always)]
-    fn seen(&self, query: usize) -> (usize, usize) {
+    fn visible_range(&self, query: usize) -> (usize, usize) {
         let end = self.first_position + query / self.group() + 1;
         (self.shape.window.map_or(0, |window| end.saturating_sub(window)), end)
     }
 
-    /// Where a query lies in `q`, and its result in `out`.
+    /// The position of a query in `q`, and of its result in `out`.
     #[inline(always)]
     fn place(&self, query: usize) -> std::ops::Range<usize> {
         let row = self.first_row + query / self.group();
         let head = self.kv_head * self.group() + query % self.group();
-        let from = (row * self.shape.heads + head) * self.shape.dim;
-        from..from + self.shape.dim
+        let start = (row * self.shape.heads + head) * self.shape.dim;
+        start..start + self.shape.dim
     }
 
     #[inline(always)]
-    fn begin(&self, running: &mut Running) {
+    fn begin(&self, state: &mut SoftmaxState) {
         let queries = self.queries();
-        running.queries.clear();
+        state.queries.clear();
         for query in 0..queries {
             let q = &self.q[self.place(query)];
-            running.queries.extend(q.iter().map(|q| q * self.shape.scale));
+            state.queries.extend(q.iter().map(|q| q * self.shape.scale));
         }
-        running.greatest.clear();
-        running.greatest.resize(queries, BELOW_ALL);
-        running.sums.clear();
-        running.sums.resize(queries, 0.0);
-        running.values.clear();
-        running.values.resize(queries * self.layout.value_vectors(), [0.0; 16]);
+        state.max_scores.clear();
+        state.max_scores.resize(queries, BELOW_ALL);
+        state.sums.clear();
+        state.sums.resize(queries, 0.0);
+        state.values.clear();
+        state.values.resize(queries * self.layout.value_vectors(), [0.0; 16]);
     }
 
     #[inline(always)]
-    fn end(&self, running: &Running) {
+    fn end(&self, state: &SoftmaxState) {
         let vectors = self.layout.value_vectors();
         for query in 0..self.queries() {
             #[expect(unsafe_code, reason = "heads of rows of one slice")]
-            // SAFETY: a piece alone has its rows and its head, and `chunks` gives it to one thread.
+            // SAFETY: no other piece has these rows and this head, and `chunks` gives it to one thread.
             let out = unsafe { self.out.part(self.place(query)) };
-            let scale = 1.0 / running.sums[query];
-            let values = running.values[query * vectors..][..vectors].as_flattened();
+            let scale = 1.0 / state.sums[query];
+            let values = state.values[query * vectors..][..vectors].as_flattened();
             for (out, value) in out.iter_mut().zip(values) {
                 *out = value * scale;
             }
@@ -167,16 +169,16 @@ impl<E: Element> Rows<'_, E> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const T: usize>(&self, s: S, running: &mut Running, tile: Tile) {
+    fn tile<S: Simd, const T: usize>(&self, s: S, state: &mut SoftmaxState, tile: Tile) {
         let mut scores: Scores<T> = [[[0.0; PAGE]; BLOCK_PAGES]; T];
         for page in tile.from / PAGE..tile.to.div_ceil(PAGE) {
-            self.score::<S, T>(s, running, tile, page, &mut scores);
+            self.score::<S, T>(s, state, tile, page, &mut scores);
         }
-        let shrink = self.weigh::<S, T>(s, running, tile, &mut scores);
-        self.gather::<S, T>(s, running, tile, &scores, shrink);
+        let shrink = self.weigh::<S, T>(s, state, tile, &mut scores);
+        self.gather::<S, T>(s, state, tile, &scores, shrink);
     }
 
-    /// The slab and place of a page of the tile's block.
+    /// The keys and the values of a page of the tile's block.
     #[inline(always)]
     fn page(&self, tile: Tile, page: usize) -> (&[[E; 16]], &[[E; 16]]) {
         let number = self.pages[tile.block / PAGE + page];
@@ -185,13 +187,13 @@ impl<E: Element> Rows<'_, E> {
         (slab[place.keys].as_chunks().0, slab[place.values].as_chunks().0)
     }
 
-    /// Scores of a page: `q . k` for 16 positions at once. Even and odd dimensions are summed
-    /// apart: one sum would wait for itself.
+    /// Scores of a page: `q . k` for 16 positions at once. Even and odd dimensions have separate sums:
+    /// a single sum would wait for its last addition.
     #[inline(always)]
     fn score<S: Simd, const T: usize>(
         &self,
         s: S,
-        running: &Running,
+        state: &SoftmaxState,
         tile: Tile,
         page: usize,
         scores: &mut Scores<T>,
@@ -200,7 +202,7 @@ impl<E: Element> Rows<'_, E> {
         let (keys, _) = self.page(tile, page);
         let mut q: [&[f32]; T] = [&[]; T];
         for t in 0..T {
-            q[t] = &running.queries[(tile.first + t) * dim..][..dim];
+            q[t] = &state.queries[(tile.first + t) * dim..][..dim];
         }
         let mut even = [s.splat(0.0); T];
         let mut odd = even;
@@ -227,76 +229,77 @@ impl<E: Element> Rows<'_, E> {
         }
     }
 
-    /// Turns scores into weights, `e^(score - greatest)`, and 0 where a query does not see. Returns
-    /// what each query's earlier sums shrink by, because its greatest score has grown.
+    /// Turns scores into weights, `e^(score - max_score)`, and 0 for positions that a query does not
+    /// see. Returns the factor by which each query's earlier sums shrink, because its maximum has
+    /// grown.
     #[inline(always)]
     fn weigh<S: Simd, const T: usize>(
         &self,
         s: S,
-        running: &mut Running,
+        state: &mut SoftmaxState,
         tile: Tile,
         scores: &mut Scores<T>,
     ) -> [f32; 16] {
         let pages = tile.from / PAGE..tile.to.div_ceil(PAGE);
-        let hidden = s.splat(f32::NEG_INFINITY);
+        let invisible = s.splat(f32::NEG_INFINITY);
         let mut shrink = [0.0; 16];
         for t in 0..T {
             let query = tile.first + t;
-            let (from, to) = self.seen(query);
-            let mut greatest = hidden;
+            let (from, to) = self.visible_range(query);
+            let mut max = invisible;
             for page in pages.clone() {
-                let at = tile.block + page * PAGE;
-                let score = s.load(&scores[t][page]);
-                let score = s.keep(score, from.saturating_sub(at), to.saturating_sub(at), hidden);
+                let start = tile.block + page * PAGE;
+                let (first, end) = (from.saturating_sub(start), to.saturating_sub(start));
+                let score = s.select_lanes(s.load(&scores[t][page]), first, end, invisible);
                 s.store(score, &mut scores[t][page]);
-                greatest = s.max(greatest, score);
+                max = s.max(max, score);
             }
-            let before = running.greatest[query];
-            let greatest = before.max(s.greatest(greatest));
-            running.greatest[query] = greatest;
-            shrink[t] = before - greatest;
+            let old_max = state.max_scores[query];
+            let new_max = old_max.max(s.reduce_max(max));
+            state.max_scores[query] = new_max;
+            shrink[t] = old_max - new_max;
         }
         let factors = exp(s, s.load(&shrink));
         s.store(factors, &mut shrink);
         for t in 0..T {
             let query = tile.first + t;
-            let greatest = s.splat(running.greatest[query]);
+            let max = s.splat(state.max_scores[query]);
             let mut sum = s.splat(0.0);
             for page in pages.clone() {
-                let weight = exp(s, s.sub(s.load(&scores[t][page]), greatest));
+                let weight = exp(s, s.sub(s.load(&scores[t][page]), max));
                 s.store(weight, &mut scores[t][page]);
                 sum = s.add(sum, weight);
             }
-            running.sums[query] = running.sums[query] * shrink[t] + s.sum(sum);
+            state.sums[query] = state.sums[query] * shrink[t] + s.reduce_sum(sum);
         }
         shrink
     }
 
-    /// Adds the values, each times its weight, two vectors at a time.
+    /// Adds the values, each multiplied by its weight, two vectors at a time.
     #[inline(always)]
     fn gather<S: Simd, const T: usize>(
         &self,
         s: S,
-        running: &mut Running,
+        state: &mut SoftmaxState,
         tile: Tile,
         scores: &Scores<T>,
         shrink: [f32; 16],
     ) {
         let vectors = self.layout.value_vectors();
-        let values = &mut running.values[tile.first * vectors..][..T * vectors];
+        let values = &mut state.values[tile.first * vectors..][..T * vectors];
         let mut vector = 0;
         while vector + 2 <= vectors {
-            self.sum::<S, T, 2>(s, values, tile, scores, shrink, vector);
+            self.add_values::<S, T, 2>(s, values, tile, scores, shrink, vector);
             vector += 2;
         }
         if vector < vectors {
-            self.sum::<S, T, 1>(s, values, tile, scores, shrink, vector);
+            self.add_values::<S, T, 1>(s, values, tile, scores, shrink, vector);
         }
     }
 
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "the innermost loop of the above")]
-    fn sum<S: Simd, const T: usize, const V: usize>(
+    #[expect(clippy::too_many_arguments, reason = "the innermost loop of `gather`")]
+    fn add_values<S: Simd, const T: usize, const V: usize>(
         &self,
         s: S,
         sums: &mut [[f32; 16]],
@@ -309,8 +312,8 @@ impl<E: Element> Rows<'_, E> {
         let mut acc = [[s.splat(0.0); V]; T];
         for t in 0..T {
             for v in 0..V {
-                let so_far = s.load(&sums[t * vectors + vector + v]);
-                acc[t][v] = s.mul(so_far, s.splat(shrink[t]));
+                let sum = s.load(&sums[t * vectors + vector + v]);
+                acc[t][v] = s.mul(sum, s.splat(shrink[t]));
             }
         }
         for page in tile.from / PAGE..tile.to.div_ceil(PAGE) {

@@ -5,40 +5,40 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Bytes, Line, Simd, two},
+    simd::{Bytes, Line, Simd, pack_pair},
 };
 
-/// Made only by `detect`: whoever has one runs on a processor with these instructions.
+/// Made only by `detect`, so a value proves that the processor has these instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2<const VNNI: bool>(());
 
 impl<const VNNI: bool> Avx2<VNNI> {
     pub(crate) fn detect() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx2")
+        let available = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
             && (!VNNI || is_x86_feature_detected!("avxvnni"));
-        has.then_some(Self(()))
+        available.then_some(Self(()))
     }
 
-    /// Runs the kernel with the features on.
+    /// Runs the kernel with the features enabled.
     pub(crate) fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn plain<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
+        fn run_avx2<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
             kernel.run(s)
         }
         #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-        fn vnni<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
+        fn run_vnni<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
             kernel.run(s)
         }
         // SAFETY: `self` was made by `detect`, so the processor has the features of its kind.
-        unsafe { if VNNI { vnni(self, kernel) } else { plain(self, kernel) } }
+        unsafe { if VNNI { run_vnni(self, kernel) } else { run_avx2(self, kernel) } }
     }
 }
 
 /// SAFETY of every block below: `self` was made by `detect`, so the processor has the instruction
-/// (those of VNNI stand behind `if VNNI`), and each load and store is of an array reference as long
-/// as the registers (unaligned forms, so any address will do). A macro, so that this is said once.
+/// (those of VNNI are inside `if VNNI`), and each load and store is of an array reference as long
+/// as the registers (unaligned forms, which take any address). A macro, so that this is written once.
 macro_rules! op {
     ($e:expr) => {
         // SAFETY: see above.
@@ -46,14 +46,14 @@ macro_rules! op {
     };
 }
 
-/// The same on both halves.
-macro_rules! both {
+/// The same instruction on the two halves.
+macro_rules! halves {
     ($f:ident, $($a:expr),+) => {
         op!([$f($($a[0]),+), $f($($a[1]),+)])
     };
 }
 
-/// Lanes 0..8 and 8..16 as they are numbered.
+/// The numbers of lanes 0..8 and 8..16.
 const LANES: [[f32; 8]; 2] =
     [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0]];
 
@@ -134,31 +134,31 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
 
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_add_ps, a, b)
+        halves!(_mm256_add_ps, a, b)
     }
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_sub_ps, a, b)
+        halves!(_mm256_sub_ps, a, b)
     }
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_mul_ps, a, b)
+        halves!(_mm256_mul_ps, a, b)
     }
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_div_ps, a, b)
+        halves!(_mm256_div_ps, a, b)
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_max_ps, a, b)
+        halves!(_mm256_max_ps, a, b)
     }
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
-        both!(_mm256_min_ps, a, b)
+        halves!(_mm256_min_ps, a, b)
     }
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        both!(_mm256_fmadd_ps, a, b, c)
+        halves!(_mm256_fmadd_ps, a, b, c)
     }
     #[inline(always)]
     fn round(self, v: Self::F) -> Self::F {
@@ -178,31 +178,31 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F {
+    fn select_greater(self, x: Self::F, limit: Self::F, value: Self::F) -> Self::F {
         op!([
-            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x[0], limit[0]), then[0]),
-            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x[1], limit[1]), then[1]),
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x[0], limit[0]), value[0]),
+            _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x[1], limit[1]), value[1]),
         ])
     }
     #[inline(always)]
-    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F {
+    fn select_lanes(self, v: Self::F, from: usize, to: usize, fallback: Self::F) -> Self::F {
         op!({
             let from = _mm256_set1_ps(from.min(16) as f32);
             let to = _mm256_set1_ps(to.min(16) as f32);
-            let mut out = other;
+            let mut out = fallback;
             for ((out, v), lanes) in out.iter_mut().zip(v).zip(&LANES) {
                 let lane = _mm256_loadu_ps(lanes.as_ptr());
-                let inside = _mm256_and_ps(
+                let mask = _mm256_and_ps(
                     _mm256_cmp_ps::<_CMP_GE_OQ>(lane, from),
                     _mm256_cmp_ps::<_CMP_LT_OQ>(lane, to),
                 );
-                *out = _mm256_blendv_ps(*out, v, inside);
+                *out = _mm256_blendv_ps(*out, v, mask);
             }
             out
         })
     }
     #[inline(always)]
-    fn sum(self, v: Self::F) -> f32 {
+    fn reduce_sum(self, v: Self::F) -> f32 {
         op!({
             let eight = _mm256_add_ps(v[0], v[1]);
             let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
@@ -211,7 +211,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn greatest(self, v: Self::F) -> f32 {
+    fn reduce_max(self, v: Self::F) -> f32 {
         op!({
             let eight = _mm256_max_ps(v[0], v[1]);
             let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
@@ -226,13 +226,14 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
     #[inline(always)]
     fn to_float(self, v: Self::I) -> Self::F {
-        both!(_mm256_cvtepi32_ps, v)
+        halves!(_mm256_cvtepi32_ps, v)
     }
     #[inline(always)]
     fn to_i8(self, v: Self::F, to: &mut [i8; 16]) {
         op!({
             let ints = [_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1])];
-            // Packing works within halves of a register: 0-3 8-11 4-7 12-15, put right after.
+            // Packing works within halves of a register: its order is 0-3 8-11 4-7 12-15. The
+            // permutation restores the order.
             let words = _mm256_packs_epi32(ints[0], ints[1]);
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
             let low = _mm256_castsi256_si128(words);
@@ -246,7 +247,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         op!(_mm256_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))))
     }
     #[inline(always)]
-    fn bytes(self, line: &Line) -> Self::B {
+    fn load_offset_codes(self, line: &Line) -> Self::B {
         op!({
             let low = _mm256_load_si256(line.0.as_ptr().cast());
             let high = _mm256_load_si256(line.0.as_ptr().add(32).cast());
@@ -259,7 +260,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn nibbles(self, line: &Line) -> (Self::B, Self::B) {
+    fn load_nibbles(self, line: &Line) -> (Self::B, Self::B) {
         op!({
             let mask = _mm256_set1_epi8(15);
             let first = _mm256_load_si256(line.0.as_ptr().cast());
@@ -273,21 +274,21 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn open(self, w: Self::B, to: &mut Line) {
+    fn store_codes(self, w: Self::B, to: &mut Line) {
         op!({
             _mm256_store_si256(to.0.as_mut_ptr().cast(), w[0]);
             _mm256_store_si256(to.0.as_mut_ptr().add(32).cast(), w[1]);
         });
     }
     #[inline(always)]
-    fn opened(self, line: &Line) -> Self::B {
+    fn load_codes(self, line: &Line) -> Self::B {
         op!([
             _mm256_load_si256(line.0.as_ptr().cast()),
             _mm256_load_si256(line.0.as_ptr().add(32).cast()),
         ])
     }
     #[inline(always)]
-    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+    fn insert_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         op!({
             let mut out = low;
             for (out, high) in out.iter_mut().zip(high.0.as_chunks::<32>().0) {
@@ -319,8 +320,8 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             out
         })
     }
-    /// Without VNNI: `maddubs` takes unsigned times signed bytes and adds pairs in 16 bits, where
-    /// 2 x 255 x 127 would not fit. So the weight's sign moves to the activation: 2 x 128 x 127 fits.
+    /// Without VNNI, `maddubs` multiplies unsigned by signed bytes and adds pairs in 16 bits, where
+    /// 2 x 255 x 127 would overflow. So the weight's sign moves to the activation: 2 x 128 x 127 fits.
     #[inline(always)]
     fn dot8(self, sum: Self::I, w: Self::B, x: Self::X) -> Self::I {
         op!({
@@ -337,7 +338,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn begin4(self, v: i32) -> Self::N {
+    fn begin_dot4(self, v: i32) -> Self::N {
         if VNNI { self.int(v) } else { op!([_mm256_setzero_si256(); 2]) }
     }
     /// Without VNNI the sums stay in 16 bits: 8 turns x 2 x 15 x 127 = 30,480 fits.
@@ -356,23 +357,23 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn end4(self, sum: Self::N, v: i32) -> Self::I {
+    fn end_dot4(self, sum: Self::N, v: i32) -> Self::I {
         if VNNI {
             sum
         } else {
             op!({
                 let ones = _mm256_set1_epi16(1);
-                let begin = _mm256_set1_epi32(v);
+                let initial = _mm256_set1_epi32(v);
                 [
-                    _mm256_add_epi32(_mm256_madd_epi16(sum[0], ones), begin),
-                    _mm256_add_epi32(_mm256_madd_epi16(sum[1], ones), begin),
+                    _mm256_add_epi32(_mm256_madd_epi16(sum[0], ones), initial),
+                    _mm256_add_epi32(_mm256_madd_epi16(sum[1], ones), initial),
                 ]
             })
         }
     }
 
     #[inline(always)]
-    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+    fn byte_pairs(self, first: &Bytes, second: &Bytes) -> Self::W {
         op!({
             let first = _mm_load_si128(first.0.as_ptr().cast());
             let second = _mm_load_si128(second.0.as_ptr().cast());
@@ -383,9 +384,9 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         })
     }
     #[inline(always)]
-    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+    fn dot_pairs(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
         op!({
-            let x = _mm256_set1_epi32(two(x));
+            let x = _mm256_set1_epi32(pack_pair(x));
             [
                 _mm256_add_epi32(sum[0], _mm256_madd_epi16(w[0], x)),
                 _mm256_add_epi32(sum[1], _mm256_madd_epi16(w[1], x)),

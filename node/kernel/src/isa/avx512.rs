@@ -5,16 +5,16 @@ use std::arch::x86_64::*;
 
 use crate::{
     isa::Kernel,
-    simd::{Bytes, Line, Simd, two},
+    simd::{Bytes, Line, Simd, pack_pair},
 };
 
-/// Made only by `detect`: whoever has one runs on a processor with these instructions.
+/// Made only by `detect`, so a value proves that the processor has these instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
+        let available = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
@@ -22,23 +22,23 @@ impl Avx512 {
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
-        has.then_some(Self(()))
+        available.then_some(Self(()))
     }
 
-    /// Runs the kernel with the features on.
+    /// Runs the kernel with the features enabled.
     pub(crate) fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-        fn with<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
+        fn run_enabled<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
             kernel.run(s)
         }
         // SAFETY: `self` was made by `detect`, so the processor has every feature named above.
-        unsafe { with(self, kernel) }
+        unsafe { run_enabled(self, kernel) }
     }
 }
 
 /// SAFETY of every block below: `self` was made by `detect`, so the processor has the instruction,
-/// and each load and store is of an array reference as long as the register (unaligned forms, so
-/// any address will do). A macro, so that this is said once.
+/// and each load and store is of an array reference as long as the register (unaligned forms,
+/// which take any address). A macro, so that this is written once.
 macro_rules! op {
     ($e:expr) => {
         // SAFETY: see above.
@@ -46,21 +46,29 @@ macro_rules! op {
     };
 }
 
-/// Keeps the compiler from doing all products of one sum first: each would wait for the one before.
+/// Keeps the compiler from placing all products of one sum first: each would wait for the product
+/// before it.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn in_order(sum: __m512i) -> __m512i {
     let mut sum = sum;
-    // SAFETY: there is no instruction in it.
+    // SAFETY: it holds no instruction.
     unsafe {
         std::arch::asm!("/* {0} */", inout(zmm_reg) sum, options(nomem, nostack, preserves_flags));
     }
     sum
 }
 
+/// A mask of the lanes before `end`.
+#[inline(always)]
+fn lanes_below(end: usize) -> u16 {
+    ((1u32 << end.min(16)) - 1) as u16
+}
+
 impl Simd for Avx512 {
     const TILE: usize = 8;
-    /// Twelve sums: enough that none waits, and two loads of weights and six of activations for them.
+    /// Twelve sums need two loads of weights and six of activations, and are enough that no sum waits
+    /// for its last product.
     const BLOCK: (usize, usize) = (6, 2);
     const QUERIES: usize = 8;
     const OFFSET8: i32 = 128;
@@ -148,18 +156,17 @@ impl Simd for Avx512 {
         op!(_mm512_scalef_ps(_mm512_set1_ps(1.0), n))
     }
     #[inline(always)]
-    fn above(self, x: __m512, limit: __m512, then: __m512) -> __m512 {
-        op!(_mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, limit), then))
+    fn select_greater(self, x: __m512, limit: __m512, value: __m512) -> __m512 {
+        op!(_mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, limit), value))
     }
     #[inline(always)]
-    fn keep(self, v: __m512, from: usize, to: usize, other: __m512) -> __m512 {
-        let below = |end: usize| ((1u32 << end.min(16)) - 1) as u16;
-        op!(_mm512_mask_mov_ps(other, below(to) & !below(from), v))
+    fn select_lanes(self, v: __m512, from: usize, to: usize, fallback: __m512) -> __m512 {
+        op!(_mm512_mask_mov_ps(fallback, lanes_below(to) & !lanes_below(from), v))
     }
     #[inline(always)]
-    fn sum(self, v: __m512) -> f32 {
+    fn reduce_sum(self, v: __m512) -> f32 {
         op!({
-            // Not `_mm512_reduce_add_ps`, whose order is the compiler's choice.
+            // Not `_mm512_reduce_add_ps`: the compiler chooses its order.
             let low = _mm512_castps512_ps256(v);
             let eight = _mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(v));
             let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
@@ -168,7 +175,7 @@ impl Simd for Avx512 {
         })
     }
     #[inline(always)]
-    fn greatest(self, v: __m512) -> f32 {
+    fn reduce_max(self, v: __m512) -> f32 {
         op!(_mm512_reduce_max_ps(v))
     }
 
@@ -190,27 +197,27 @@ impl Simd for Avx512 {
         op!(_mm512_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))))
     }
     #[inline(always)]
-    fn bytes(self, line: &Line) -> __m512i {
+    fn load_offset_codes(self, line: &Line) -> __m512i {
         op!(_mm512_load_si512(line.0.as_ptr().cast()))
     }
     #[inline(always)]
-    fn nibbles(self, line: &Line) -> (__m512i, __m512i) {
+    fn load_nibbles(self, line: &Line) -> (__m512i, __m512i) {
         op!({
-            let both = _mm512_load_si512(line.0.as_ptr().cast());
+            let bytes = _mm512_load_si512(line.0.as_ptr().cast());
             let mask = _mm512_set1_epi8(15);
-            (_mm512_and_si512(both, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(both), mask))
+            (_mm512_and_si512(bytes, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask))
         })
     }
     #[inline(always)]
-    fn open(self, w: __m512i, to: &mut Line) {
+    fn store_codes(self, w: __m512i, to: &mut Line) {
         op!(_mm512_store_si512(to.0.as_mut_ptr().cast(), w));
     }
     #[inline(always)]
-    fn opened(self, line: &Line) -> __m512i {
-        self.bytes(line)
+    fn load_codes(self, line: &Line) -> __m512i {
+        self.load_offset_codes(line)
     }
     #[inline(always)]
-    fn with_bits(self, low: __m512i, high: &Line, field: usize) -> __m512i {
+    fn insert_bits(self, low: __m512i, high: &Line, field: usize) -> __m512i {
         op!({
             let high = _mm512_load_si512(high.0.as_ptr().cast());
             let high = match field {
@@ -231,7 +238,7 @@ impl Simd for Avx512 {
         op!(in_order(_mm512_dpbusd_epi32(sum, w, x)))
     }
     #[inline(always)]
-    fn begin4(self, v: i32) -> __m512i {
+    fn begin_dot4(self, v: i32) -> __m512i {
         self.int(v)
     }
     #[inline(always)]
@@ -239,23 +246,23 @@ impl Simd for Avx512 {
         op!(in_order(_mm512_dpbusd_epi32(sum, w, x)))
     }
     #[inline(always)]
-    fn end4(self, sum: __m512i, _: i32) -> __m512i {
+    fn end_dot4(self, sum: __m512i, _: i32) -> __m512i {
         sum
     }
 
     #[inline(always)]
-    fn twos(self, first: &Bytes, second: &Bytes) -> __m512i {
+    fn byte_pairs(self, first: &Bytes, second: &Bytes) -> __m512i {
         op!({
             let first = _mm_load_si128(first.0.as_ptr().cast());
             let second = _mm_load_si128(second.0.as_ptr().cast());
             let low = _mm256_castsi128_si256(_mm_unpacklo_epi8(first, second));
-            let all = _mm256_inserti128_si256::<1>(low, _mm_unpackhi_epi8(first, second));
-            _mm512_cvtepu8_epi16(all)
+            let bytes = _mm256_inserti128_si256::<1>(low, _mm_unpackhi_epi8(first, second));
+            _mm512_cvtepu8_epi16(bytes)
         })
     }
     #[inline(always)]
-    fn dot_twos(self, sum: __m512i, w: __m512i, x: &[i16; 2]) -> __m512i {
-        op!(_mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(two(x))))
+    fn dot_pairs(self, sum: __m512i, w: __m512i, x: &[i16; 2]) -> __m512i {
+        op!(_mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(pack_pair(x))))
     }
 
     #[inline(always)]

@@ -8,35 +8,35 @@ use crate::{
     simd::{Bytes, Line, Simd},
 };
 
-/// Made only by `detect`: whoever has one runs on a processor with these instructions.
+/// Made only by `detect`, so a value proves that the processor has these instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Neon<const DOT: bool>(());
 
 impl<const DOT: bool> Neon<DOT> {
     pub(crate) fn detect() -> Option<Self> {
-        let has = is_aarch64_feature_detected!("neon")
+        let available = is_aarch64_feature_detected!("neon")
             && (!DOT || is_aarch64_feature_detected!("dotprod"));
-        has.then_some(Self(()))
+        available.then_some(Self(()))
     }
 
-    /// Runs the kernel with the features on.
+    /// Runs the kernel with the features enabled.
     pub(crate) fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "neon")]
-        fn plain<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
+        fn run_neon<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
             kernel.run(s)
         }
         #[target_feature(enable = "neon,dotprod")]
-        fn dot<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
+        fn run_dot<K: Kernel, S: Simd>(s: S, kernel: K) -> K::Output {
             kernel.run(s)
         }
         // SAFETY: `self` was made by `detect`, so the processor has the features of its kind.
-        unsafe { if DOT { dot(self, kernel) } else { plain(self, kernel) } }
+        unsafe { if DOT { run_dot(self, kernel) } else { run_neon(self, kernel) } }
     }
 }
 
 /// SAFETY of every block below: `self` was made by `detect`, so the processor has the instruction
-/// (those of `dotprod` stand behind `if DOT`), and each load and store is of an array reference as
-/// long as the registers. A macro, so that this is said once.
+/// (those of `dotprod` are inside `if DOT`), and each load and store is of an array reference as
+/// long as the registers. A macro, so that this is written once.
 macro_rules! op {
     ($e:expr) => {
         // SAFETY: see above.
@@ -44,8 +44,8 @@ macro_rules! op {
     };
 }
 
-/// The same on all four quarters.
-macro_rules! each {
+/// The same instruction on the four quarters.
+macro_rules! quarters {
     ($f:ident, $($a:expr),+) => {
         op!([$f($($a[0]),+), $f($($a[1]),+), $f($($a[2]),+), $f($($a[3]),+)])
     };
@@ -54,8 +54,8 @@ macro_rules! each {
 const LANES: [f32; 16] =
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
-// Three instructions whose intrinsics are not stable in Rust 1.95. In the caller's words:
-// SAFETY: each reads and writes registers only; the first two are part of every 64-bit ARM.
+// Three instructions whose intrinsics are not stable in Rust 1.95. SAFETY of each: it reads and
+// writes only registers, and the first two are part of every 64-bit ARM.
 
 #[inline(always)]
 unsafe fn widen(v: uint16x4_t) -> float32x4_t {
@@ -181,35 +181,35 @@ impl<const DOT: bool> Simd for Neon<DOT> {
 
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vaddq_f32, a, b)
+        quarters!(vaddq_f32, a, b)
     }
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vsubq_f32, a, b)
+        quarters!(vsubq_f32, a, b)
     }
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vmulq_f32, a, b)
+        quarters!(vmulq_f32, a, b)
     }
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vdivq_f32, a, b)
+        quarters!(vdivq_f32, a, b)
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vmaxnmq_f32, a, b)
+        quarters!(vmaxnmq_f32, a, b)
     }
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
-        each!(vminnmq_f32, a, b)
+        quarters!(vminnmq_f32, a, b)
     }
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        each!(vfmaq_f32, c, a, b)
+        quarters!(vfmaq_f32, c, a, b)
     }
     #[inline(always)]
     fn round(self, v: Self::F) -> Self::F {
-        each!(vrndnq_f32, v)
+        quarters!(vrndnq_f32, v)
     }
     #[inline(always)]
     fn pow2(self, n: Self::F) -> Self::F {
@@ -223,29 +223,29 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         out
     }
     #[inline(always)]
-    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F {
-        let mut out = then;
+    fn select_greater(self, x: Self::F, limit: Self::F, value: Self::F) -> Self::F {
+        let mut out = value;
         for ((out, x), limit) in out.iter_mut().zip(x).zip(limit) {
             *out = op!(vbslq_f32(vcgtq_f32(x, limit), *out, vdupq_n_f32(0.0)));
         }
         out
     }
     #[inline(always)]
-    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F {
+    fn select_lanes(self, v: Self::F, from: usize, to: usize, fallback: Self::F) -> Self::F {
         let lanes = self.load(&LANES);
         let (from, to) = (from.min(16) as f32, to.min(16) as f32);
-        let mut out = other;
+        let mut out = fallback;
         for ((out, v), lane) in out.iter_mut().zip(v).zip(lanes) {
             *out = op!({
-                let after = vcgeq_f32(lane, vdupq_n_f32(from));
-                let before = vcltq_f32(lane, vdupq_n_f32(to));
-                vbslq_f32(vandq_u32(after, before), v, *out)
+                let lower = vcgeq_f32(lane, vdupq_n_f32(from));
+                let upper = vcltq_f32(lane, vdupq_n_f32(to));
+                vbslq_f32(vandq_u32(lower, upper), v, *out)
             });
         }
         out
     }
     #[inline(always)]
-    fn sum(self, v: Self::F) -> f32 {
+    fn reduce_sum(self, v: Self::F) -> f32 {
         op!({
             let four = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
             let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
@@ -253,7 +253,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         })
     }
     #[inline(always)]
-    fn greatest(self, v: Self::F) -> f32 {
+    fn reduce_max(self, v: Self::F) -> f32 {
         op!(vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(v[0], v[1]), vmaxnmq_f32(v[2], v[3]))))
     }
 
@@ -263,7 +263,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
     #[inline(always)]
     fn to_float(self, v: Self::I) -> Self::F {
-        each!(vcvtq_f32_s32, v)
+        quarters!(vcvtq_f32_s32, v)
     }
     #[inline(always)]
     fn to_i8(self, v: Self::F, to: &mut [i8; 16]) {
@@ -282,7 +282,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         op!(vreinterpretq_s8_s32(vdupq_n_s32(four)))
     }
     #[inline(always)]
-    fn bytes(self, line: &Line) -> Self::B {
+    fn load_offset_codes(self, line: &Line) -> Self::B {
         let p = line.0.as_ptr();
         op!({
             let (a, b) = (vld1q_u8(p), vld1q_u8(p.add(16)));
@@ -297,7 +297,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         })
     }
     #[inline(always)]
-    fn nibbles(self, line: &Line) -> (Self::B, Self::B) {
+    fn load_nibbles(self, line: &Line) -> (Self::B, Self::B) {
         let p = line.0.as_ptr();
         op!({
             let mask = vdupq_n_u8(15);
@@ -319,18 +319,18 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         })
     }
     #[inline(always)]
-    fn open(self, w: Self::B, to: &mut Line) {
+    fn store_codes(self, w: Self::B, to: &mut Line) {
         for (to, w) in to.0.as_chunks_mut::<16>().0.iter_mut().zip(w) {
             op!(vst1q_s8(to.as_mut_ptr().cast(), w));
         }
     }
     #[inline(always)]
-    fn opened(self, line: &Line) -> Self::B {
+    fn load_codes(self, line: &Line) -> Self::B {
         let p = line.0.as_ptr().cast();
         op!([vld1q_s8(p), vld1q_s8(p.add(16)), vld1q_s8(p.add(32)), vld1q_s8(p.add(48))])
     }
     #[inline(always)]
-    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+    fn insert_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         let mut out = low;
         for (out, high) in out.iter_mut().zip(high.0.as_chunks::<16>().0) {
             *out = op!({
@@ -367,7 +367,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         out
     }
     #[inline(always)]
-    fn begin4(self, v: i32) -> Self::N {
+    fn begin_dot4(self, v: i32) -> Self::N {
         self.int(v)
     }
     #[inline(always)]
@@ -375,13 +375,13 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         self.dot8(sum, w, x)
     }
     #[inline(always)]
-    fn end4(self, sum: Self::N, _: i32) -> Self::I {
+    fn end_dot4(self, sum: Self::N, _: i32) -> Self::I {
         sum
     }
 
-    /// All first bytes, then all second ones.
+    /// The first bytes of all lanes, then the second bytes.
     #[inline(always)]
-    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+    fn byte_pairs(self, first: &Bytes, second: &Bytes) -> Self::W {
         op!([first, second].map(|bytes| {
             let bytes = vld1q_u8(bytes.0.as_ptr());
             [
@@ -391,7 +391,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         }))
     }
     #[inline(always)]
-    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+    fn dot_pairs(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
         let mut out = sum;
         for ([low, high], x) in w.into_iter().zip(x) {
             op!({
@@ -404,7 +404,8 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         out
     }
 
-    /// The standard library has no stable prefetch here; processors with NEON see straight reads.
+    /// The standard library has no stable prefetch for ARM; processors with NEON recognise sequential
+    /// reads.
     #[inline(always)]
     fn prefetch<T>(self, _: &T, _: usize) {}
 }

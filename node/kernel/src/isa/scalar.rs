@@ -1,4 +1,4 @@
-//! Plain Rust: the reference, and what a processor without the others gets.
+//! Plain Rust: the reference, and the fallback for a processor without the other instruction sets.
 
 use half::{bf16, f16};
 
@@ -89,8 +89,8 @@ impl Simd for Scalar {
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
     }
-    /// Rounded once, as the others do it, though it is a call where the compiler may not count on
-    /// the instruction.
+    /// Rounded once, as in the other instruction sets. It is a function call where the compiler may
+    /// not assume the instruction.
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         lanes!(i => a[i].mul_add(b[i], c[i]))
@@ -107,25 +107,25 @@ impl Simd for Scalar {
         }
     }
     #[inline(always)]
-    fn above(self, x: Self::F, limit: Self::F, then: Self::F) -> Self::F {
-        lanes!(i => if x[i] > limit[i] { then[i] } else { 0.0 })
+    fn select_greater(self, x: Self::F, limit: Self::F, value: Self::F) -> Self::F {
+        lanes!(i => if x[i] > limit[i] { value[i] } else { 0.0 })
     }
     #[inline(always)]
-    fn keep(self, v: Self::F, from: usize, to: usize, other: Self::F) -> Self::F {
-        lanes!(i => if from <= i && i < to { v[i] } else { other[i] })
+    fn select_lanes(self, v: Self::F, from: usize, to: usize, fallback: Self::F) -> Self::F {
+        lanes!(i => if from <= i && i < to { v[i] } else { fallback[i] })
     }
     #[inline(always)]
-    fn sum(self, v: Self::F) -> f32 {
+    fn reduce_sum(self, v: Self::F) -> f32 {
         let mut v = v;
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                v[i] += v[i + half];
+        for distance in [8, 4, 2, 1] {
+            for i in 0..distance {
+                v[i] += v[i + distance];
             }
         }
         v[0]
     }
     #[inline(always)]
-    fn greatest(self, v: Self::F) -> f32 {
+    fn reduce_max(self, v: Self::F) -> f32 {
         v.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b))
     }
 
@@ -147,7 +147,7 @@ impl Simd for Scalar {
         *x
     }
     #[inline(always)]
-    fn bytes(self, line: &Line) -> Self::B {
+    fn load_offset_codes(self, line: &Line) -> Self::B {
         let mut out = [0; 64];
         for i in 0..64 {
             out[i] = (line.0[i] ^ 0x80).cast_signed();
@@ -155,7 +155,7 @@ impl Simd for Scalar {
         out
     }
     #[inline(always)]
-    fn nibbles(self, line: &Line) -> (Self::B, Self::B) {
+    fn load_nibbles(self, line: &Line) -> (Self::B, Self::B) {
         let (mut low, mut high) = ([0; 64], [0; 64]);
         for i in 0..64 {
             low[i] = (line.0[i] & 15).cast_signed();
@@ -164,15 +164,15 @@ impl Simd for Scalar {
         (low, high)
     }
     #[inline(always)]
-    fn open(self, w: Self::B, to: &mut Line) {
+    fn store_codes(self, w: Self::B, to: &mut Line) {
         to.0 = w.map(i8::cast_unsigned);
     }
     #[inline(always)]
-    fn opened(self, line: &Line) -> Self::B {
+    fn load_codes(self, line: &Line) -> Self::B {
         line.0.map(u8::cast_signed)
     }
     #[inline(always)]
-    fn with_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
+    fn insert_bits(self, low: Self::B, high: &Line, field: usize) -> Self::B {
         let mut out = low;
         for i in 0..64 {
             out[i] |= ((high.0[i] >> (2 * field)) & 3).cast_signed() << 4;
@@ -192,7 +192,7 @@ impl Simd for Scalar {
         out
     }
     #[inline(always)]
-    fn begin4(self, v: i32) -> Self::N {
+    fn begin_dot4(self, v: i32) -> Self::N {
         [v; 16]
     }
     #[inline(always)]
@@ -200,16 +200,16 @@ impl Simd for Scalar {
         self.dot8(sum, w, x)
     }
     #[inline(always)]
-    fn end4(self, sum: Self::N, _: i32) -> Self::I {
+    fn end_dot4(self, sum: Self::N, _: i32) -> Self::I {
         sum
     }
 
     #[inline(always)]
-    fn twos(self, first: &Bytes, second: &Bytes) -> Self::W {
+    fn byte_pairs(self, first: &Bytes, second: &Bytes) -> Self::W {
         lanes!(i => [i32::from(first.0[i]), i32::from(second.0[i])])
     }
     #[inline(always)]
-    fn dot_twos(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
+    fn dot_pairs(self, sum: Self::I, w: Self::W, x: &[i16; 2]) -> Self::I {
         lanes!(i => sum[i] + w[i][0] * i32::from(x[0]) + w[i][1] * i32::from(x[1]))
     }
 

@@ -1,96 +1,97 @@
-//! Products with weights kept as floats.
+//! Products with weights stored as floats.
 #![expect(clippy::needless_range_loop, reason = "tokens are counted over several arrays at once")]
 
-use super::Panels;
+use super::PanelTask;
 use crate::{
     Format,
     matrix::Store,
     simd::{Floats, Halves, Simd},
 };
 
-/// Tokens that share a load of weights, with two sums each.
+/// Tokens that share a load of weights. Each token has two sums.
 const TILE: usize = 8;
 
-/// How a panel's weights of one input become floats.
-trait Weights {
-    type Kept;
-    fn load<S: Simd>(s: S, kept: &Self::Kept) -> S::F;
+/// A type of float, and how a panel's weights of one input are loaded from it.
+trait Weight {
+    type Lanes;
+    fn load<S: Simd>(s: S, lanes: &Self::Lanes) -> S::F;
 }
 
-struct Full;
-struct Brain;
-struct Half;
+struct F32;
+struct Bf16;
+struct F16;
 
-impl Weights for Full {
-    type Kept = Floats;
+impl Weight for F32 {
+    type Lanes = Floats;
     #[inline(always)]
-    fn load<S: Simd>(s: S, kept: &Floats) -> S::F {
-        s.load(&kept.0)
+    fn load<S: Simd>(s: S, lanes: &Floats) -> S::F {
+        s.load(&lanes.0)
     }
 }
 
-impl Weights for Brain {
-    type Kept = Halves;
+impl Weight for Bf16 {
+    type Lanes = Halves;
     #[inline(always)]
-    fn load<S: Simd>(s: S, kept: &Halves) -> S::F {
-        s.load_bf16(&kept.0)
+    fn load<S: Simd>(s: S, lanes: &Halves) -> S::F {
+        s.load_bf16(&lanes.0)
     }
 }
 
-impl Weights for Half {
-    type Kept = Halves;
+impl Weight for F16 {
+    type Lanes = Halves;
     #[inline(always)]
-    fn load<S: Simd>(s: S, kept: &Halves) -> S::F {
-        s.load_f16(&kept.0)
+    fn load<S: Simd>(s: S, lanes: &Halves) -> S::F {
+        s.load_f16(&lanes.0)
     }
 }
 
 #[inline(always)]
-pub(super) fn panels<S: Simd>(s: S, job: &Panels<'_>) {
-    match (&job.product.matrix.store, job.product.matrix.format()) {
-        (Store::Floats(weights), _) => each::<S, Full>(s, job, weights),
-        (Store::Halves(weights), Format::Bf16) => each::<S, Brain>(s, job, weights),
-        (Store::Halves(weights), _) => each::<S, Half>(s, job, weights),
-        (Store::Codes(_), _) => {}
+pub(super) fn multiply<S: Simd>(s: S, task: &PanelTask<'_>) {
+    match (&task.product.matrix.store, task.product.matrix.format()) {
+        (Store::Floats(weights), _) => panels::<S, F32>(s, task, weights),
+        (Store::Halves(weights), Format::Bf16) => panels::<S, Bf16>(s, task, weights),
+        (Store::Halves(weights), _) => panels::<S, F16>(s, task, weights),
+        (Store::Codes(_), format) => debug_assert!(false, "codes of {format:?} are not floats"),
     }
 }
 
 #[inline(always)]
-fn each<S: Simd, W: Weights>(s: S, job: &Panels<'_>, weights: &[W::Kept]) {
-    let cols = job.product.matrix.cols();
-    for panel in job.panels.clone() {
+fn panels<S: Simd, W: Weight>(s: S, task: &PanelTask<'_>, weights: &[W::Lanes]) {
+    let cols = task.product.matrix.cols();
+    for panel in task.panels.clone() {
         let weights = &weights[panel * cols..][..cols];
         let mut token = 0;
-        while token + TILE <= job.tokens {
-            tile::<S, W, TILE>(s, job, panel, weights, token);
+        while token + TILE <= task.tokens {
+            tile::<S, W, TILE>(s, task, panel, weights, token);
             token += TILE;
         }
-        if token + 4 <= job.tokens {
-            tile::<S, W, 4>(s, job, panel, weights, token);
+        if token + 4 <= task.tokens {
+            tile::<S, W, 4>(s, task, panel, weights, token);
             token += 4;
         }
-        match job.tokens - token {
-            1 => tile::<S, W, 1>(s, job, panel, weights, token),
-            2 => tile::<S, W, 2>(s, job, panel, weights, token),
-            3 => tile::<S, W, 3>(s, job, panel, weights, token),
+        match task.tokens - token {
+            1 => tile::<S, W, 1>(s, task, panel, weights, token),
+            2 => tile::<S, W, 2>(s, task, panel, weights, token),
+            3 => tile::<S, W, 3>(s, task, panel, weights, token),
             _ => {}
         }
     }
 }
 
-/// One panel times `T` tokens. Even and odd inputs are summed apart: one sum would wait for itself.
+/// One panel times `T` tokens. Even and odd inputs have separate sums: a single sum would wait for
+/// its last addition.
 #[inline(always)]
-fn tile<S: Simd, W: Weights, const T: usize>(
+fn tile<S: Simd, W: Weight, const T: usize>(
     s: S,
-    job: &Panels<'_>,
+    task: &PanelTask<'_>,
     panel: usize,
-    weights: &[W::Kept],
+    weights: &[W::Lanes],
     token: usize,
 ) {
     let cols = weights.len();
     let mut x: [&[f32]; T] = [&[]; T];
     for t in 0..T {
-        x[t] = &job.x[(token + t) * cols..][..cols];
+        x[t] = &task.x[(token + t) * cols..][..cols];
     }
     let mut even = [s.splat(0.0); T];
     let mut odd = even;
@@ -109,6 +110,6 @@ fn tile<S: Simd, W: Weights, const T: usize>(
         }
     }
     for t in 0..T {
-        job.put(s, panel, token + t, s.add(even[t], odd[t]));
+        task.write(s, panel, token + t, s.add(even[t], odd[t]));
     }
 }

@@ -1,4 +1,4 @@
-//! Filling a [`Matrix`].
+//! Packs weights into a [`Matrix`].
 
 use half::{bf16, f16};
 
@@ -8,36 +8,38 @@ use crate::{
     simd::{Bytes, Floats, Halves},
 };
 
-/// 32 weights of a row as a file holds them.
+/// 32 weights of a row as a file stores them.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// Q8: -128..=127. Q4 and Q4Min: 0..=15 (only the low four bits count).
     pub codes: [i8; 32],
+    /// The step between two codes.
     pub scale: f16,
-    /// Q4Min only: what a code of 0 stands for.
+    /// Q4Min only: the value of code 0.
     pub min: f16,
 }
 
-/// 256 weights of a row as a file holds them.
+/// 256 weights of a row as a file stores them.
 #[derive(Clone, Copy, Debug)]
 pub struct SuperBlock {
     /// Q4K: 0..=15. Q6K: -32..=31.
     pub codes: [i8; 256],
-    /// Q4K: of each 32 weights, 0..=63, the first eight. Q6K: of each 16.
+    /// Q4K: the first eight, one for each 32 weights, 0..=63. Q6K: one for each 16 weights.
     pub scales: [i8; 16],
-    /// Q4K: of each 32 weights, 0..=63.
+    /// Q4K only: one for each 32 weights, 0..=63.
     pub mins: [u8; 8],
+    /// The scale of `scales`.
     pub scale: f16,
-    /// Q4K.
+    /// Q4K only: the scale of `mins`.
     pub min: f16,
 }
 
 impl Matrix {
-    /// Packs a matrix row by row: `fill(row, values)` writes its `cols` values (they are zeros
-    /// before), which are rounded to the format. So `f32` never exists whole in memory.
+    /// Packs a matrix row by row. `fill(row, values)` writes the row's `cols` values over zeros, and
+    /// they are rounded to the format. So the whole matrix is never in memory as `f32`.
     ///
     /// # Errors
-    /// The first one of `fill`.
+    /// The first error of `fill`.
     pub fn pack<E>(
         format: Format,
         rows: usize,
@@ -51,17 +53,16 @@ impl Matrix {
             fill(row, &mut values)?;
             match &mut matrix.store {
                 Store::Floats(store) => {
-                    for (place, value) in column(store, row, cols).zip(&values) {
-                        put(&mut place.0, row % ROWS, *value);
+                    for (lanes, value) in panel(store, row, cols).iter_mut().zip(&values) {
+                        lanes.0[row % ROWS] = *value;
                     }
                 }
                 Store::Halves(store) => {
-                    for (place, value) in column(store, row, cols).zip(&values) {
-                        let bits = match format {
+                    for (lanes, value) in panel(store, row, cols).iter_mut().zip(&values) {
+                        lanes.0[row % ROWS] = match format {
                             Format::Bf16 => bf16::from_f32(*value).to_bits(),
                             _ => f16::from_f32(*value).to_bits(),
                         };
-                        put(&mut place.0, row % ROWS, bits);
                     }
                 }
                 Store::Codes(_) if matches!(format, Format::Q4K | Format::Q6K) => {
@@ -79,12 +80,11 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Packs blocks without a change: `block(row, group)` gives the 32 weights of each group of
-    /// inputs. With a format that is not of such blocks their values are rounded to it. Codes past
-    /// `cols` do not count.
+    /// Packs blocks without a change. `block(row, group)` gives the 32 weights of a group of inputs.
+    /// For a format without such blocks, their values are rounded to it. Codes past `cols` are ignored.
     ///
     /// # Errors
-    /// The first one of `block`.
+    /// The first error of `block`.
     pub fn pack_blocks<E>(
         format: Format,
         rows: usize,
@@ -111,12 +111,12 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Packs super-blocks without a change, as [`Matrix::pack_blocks`] does blocks: `block(row, i)`
-    /// gives the weights of inputs `256 i..`, for [`Format::Q4K`] or [`Format::Q6K`]; for any other
-    /// format, which has no super-blocks, they are taken for those of Q6K and rounded to it.
+    /// Packs super-blocks without a change. `block(row, i)` gives the weights of inputs `256 i..`, for
+    /// [`Format::Q4K`] or [`Format::Q6K`]. For a format without super-blocks, they are read as those
+    /// of Q6K, and their values are rounded to it.
     ///
     /// # Errors
-    /// The first one of `block`.
+    /// The first error of `block`.
     pub fn pack_supers<E>(
         format: Format,
         rows: usize,
@@ -127,9 +127,9 @@ impl Matrix {
             return Self::pack(format, rows, cols, |row, values| {
                 for (index, values) in values.chunks_mut(GROUP * SUPER).enumerate() {
                     let block = block(row, index)?;
-                    for (at, (value, code)) in values.iter_mut().zip(block.codes).enumerate() {
-                        let fine = block.scales.get(at / 16).copied().unwrap_or_default();
-                        *value = block.scale.to_f32() * f32::from(fine) * f32::from(code);
+                    for (input, (value, code)) in values.iter_mut().zip(block.codes).enumerate() {
+                        let scale = block.scale.to_f32() * f32::from(block.scales[input / 16]);
+                        *value = scale * f32::from(code);
                     }
                 }
                 Ok(())
@@ -148,16 +148,17 @@ impl Matrix {
     fn empty(format: Format, rows: usize, cols: usize) -> Self {
         let panels = rows.div_ceil(ROWS);
         let groups = cols.div_ceil(GROUP);
-        let store = match (format, format.parts()) {
-            (_, Some(parts)) => {
-                let scales = panels * if parts.supers { groups.div_ceil(SUPER) } else { groups };
+        let store = match (format, format.group_layout()) {
+            (_, Some(layout)) => {
+                let scales =
+                    panels * if layout.has_supers { groups.div_ceil(SUPER) } else { groups };
                 Store::Codes(Codes {
-                    lines: memory::lines(panels * groups * parts.lines),
+                    lines: memory::lines(panels * groups * layout.lines),
                     scales: vec![Halves::default(); scales],
-                    mins: vec![Halves::default(); if parts.min { scales } else { 0 }],
+                    mins: vec![Halves::default(); if layout.has_mins { scales } else { 0 }],
                     bytes: vec![
                         [Bytes::default(); 2];
-                        if parts.supers { panels * groups } else { 0 }
+                        if layout.has_supers { panels * groups } else { 0 }
                     ],
                 })
             }
@@ -168,66 +169,59 @@ impl Matrix {
     }
 
     fn put_block(&mut self, row: usize, group: usize, block: &Block) {
-        let place = (row / ROWS) * self.groups() + group;
+        let (index, lane) = ((row / ROWS) * self.groups() + group, row % ROWS);
         self.put_codes(row, group, &block.codes);
         let Store::Codes(codes) = &mut self.store else { return };
-        if let Some(scale) = codes.scales.get_mut(place) {
-            put(&mut scale.0, row % ROWS, block.scale.to_bits());
-        }
-        if let Some(min) = codes.mins.get_mut(place) {
-            put(&mut min.0, row % ROWS, block.min.to_bits());
+        codes.scales[index].0[lane] = block.scale.to_bits();
+        if self.format == Format::Q4Min {
+            codes.mins[index].0[lane] = block.min.to_bits();
         }
     }
 
     fn put_super(&mut self, row: usize, index: usize, block: &SuperBlock) {
         let (groups, supers, format) = (self.groups(), self.supers(), self.format);
         let (panel, lane) = (row / ROWS, row % ROWS);
-        for (at, codes) in block.codes.as_chunks::<GROUP>().0.iter().enumerate() {
-            let group = index * SUPER + at;
+        for (part, codes) in block.codes.as_chunks::<GROUP>().0.iter().enumerate() {
+            let group = index * SUPER + part;
             if group >= groups {
                 break;
             }
             self.put_codes(row, group, codes);
             let Store::Codes(store) = &mut self.store else { return };
-            let byte = |at: usize| block.scales.get(at).map_or(0, |s| s.cast_unsigned());
-            let fine = match format {
-                Format::Q4K => [byte(at), block.mins.get(at).copied().unwrap_or_default()],
-                _ => [byte(at * 2), byte(at * 2 + 1)],
+            let bytes = &mut store.bytes[panel * groups + group];
+            let scales = block.scales.map(i8::cast_unsigned);
+            [bytes[0].0[lane], bytes[1].0[lane]] = match format {
+                Format::Q4K => [scales[part], block.mins[part]],
+                _ => [scales[part * 2], scales[part * 2 + 1]],
             };
-            if let Some([first, second]) = store.bytes.get_mut(panel * groups + group) {
-                put(&mut first.0, lane, fine[0]);
-                put(&mut second.0, lane, fine[1]);
-            }
         }
         let Store::Codes(codes) = &mut self.store else { return };
-        if let Some(scale) = codes.scales.get_mut(panel * supers + index) {
-            put(&mut scale.0, lane, block.scale.to_bits());
-        }
-        if let Some(min) = codes.mins.get_mut(panel * supers + index) {
-            put(&mut min.0, lane, block.min.to_bits());
+        codes.scales[panel * supers + index].0[lane] = block.scale.to_bits();
+        if format == Format::Q4K {
+            codes.mins[panel * supers + index].0[lane] = block.min.to_bits();
         }
     }
 
-    /// Writes a group's codes; what lies past the last input does not count.
-    fn put_codes(&mut self, row: usize, group: usize, from: &[i8; GROUP]) {
-        let (inside, format) = (self.cols.saturating_sub(group * GROUP), self.format);
-        let place = (row / ROWS) * self.groups() + group;
-        let Some(parts) = format.parts() else { return };
+    /// Writes a group's codes, with zeros for those past the last input.
+    fn put_codes(&mut self, row: usize, group: usize, codes: &[i8; GROUP]) {
+        let (len, format) = (self.cols.saturating_sub(group * GROUP), self.format);
+        let index = (row / ROWS) * self.groups() + group;
+        let Some(layout) = format.group_layout() else { return };
         let Store::Codes(store) = &mut self.store else { return };
-        let lines = store.lines.iter_mut().skip(place * parts.lines).take(parts.lines);
-        // Of each line, the four bytes of this row.
-        let mut lines = lines.filter_map(|line| line.0.as_chunks_mut::<4>().0.get_mut(row % ROWS));
-        let mut codes = from.map(i8::cast_unsigned);
-        codes.iter_mut().skip(inside).for_each(|code| *code = 0);
+        let lines = &mut store.lines[index * layout.lines..][..layout.lines];
+        // The four bytes of this row in each line.
+        let mut lines = lines.iter_mut().map(|line| &mut line.0.as_chunks_mut::<4>().0[row % ROWS]);
+        let mut codes = codes.map(i8::cast_unsigned);
+        codes.iter_mut().skip(len).for_each(|code| *code = 0);
         if format == Format::Q6K {
             codes = codes.map(|code| code.wrapping_add(32));
         }
-        let (fours, _) = codes.as_chunks::<4>();
+        let (quads, _) = codes.as_chunks::<4>();
         if format == Format::Q8 {
-            lines.zip(fours).for_each(|(line, four)| *line = four.map(|code| code ^ 0x80));
+            lines.zip(quads).for_each(|(line, quad)| *line = quad.map(|code| code ^ 0x80));
             return;
         }
-        let (low, high) = fours.split_at(fours.len() / 2);
+        let (low, high) = quads.split_at(quads.len() / 2);
         for ((low, high), line) in low.iter().zip(high).zip(&mut lines) {
             for ((byte, low), high) in line.iter_mut().zip(low).zip(high) {
                 *byte = (low & 15) | (high << 4);
@@ -236,9 +230,9 @@ impl Matrix {
         if format == Format::Q6K {
             for (half, line) in [low, high].into_iter().zip(lines) {
                 *line = [0; 4];
-                for (quad, four) in half.iter().enumerate() {
-                    for (byte, code) in line.iter_mut().zip(four) {
-                        *byte |= ((code >> 4) & 3) << (2 * quad);
+                for (field, quad) in half.iter().enumerate() {
+                    for (byte, code) in line.iter_mut().zip(quad) {
+                        *byte |= ((code >> 4) & 3) << (2 * field);
                     }
                 }
             }
@@ -246,59 +240,56 @@ impl Matrix {
     }
 }
 
-/// The places of a row's panel, input after input.
-fn column<T>(store: &mut [T], row: usize, cols: usize) -> impl Iterator<Item = &mut T> {
-    store.iter_mut().skip(row / ROWS * cols).take(cols)
+/// The panel of a row, input after input.
+fn panel<T>(store: &mut [T], row: usize, cols: usize) -> &mut [T] {
+    &mut store[row / ROWS * cols..][..cols]
 }
 
-fn put<T>(lanes: &mut [T], lane: usize, value: T) {
-    if let Some(place) = lanes.get_mut(lane) {
-        *place = value;
-    }
-}
-
-/// Up to 32 values as codes, as llama.cpp rounds them for Q8_0, Q4_0 and Q4_1.
+/// Up to 32 values as codes, rounded as llama.cpp does for Q8_0, Q4_0 and Q4_1.
 fn quantise(format: Format, values: &[f32]) -> Block {
     let mut block = Block { codes: [0; 32], scale: f16::ZERO, min: f16::ZERO };
-    let inverse = |scale: f16| if scale == f16::ZERO { 0.0 } else { 1.0 / scale.to_f32() };
-    let greatest =
-        values.iter().fold(0.0f32, |most, v| if v.abs() > most.abs() { *v } else { most });
+    let extreme = values.iter().fold(0.0f32, |max, v| if v.abs() > max.abs() { *v } else { max });
     match format {
         Format::Q8 => {
-            block.scale = f16::from_f32(greatest.abs() / 127.0);
+            block.scale = f16::from_f32(extreme.abs() / 127.0);
             let inverse = inverse(block.scale);
             for (code, value) in block.codes.iter_mut().zip(values) {
-                *code = whole(value * inverse, -127.0, 127.0);
+                *code = round_to_code(value * inverse, -127.0, 127.0);
             }
         }
         Format::Q4Min => {
-            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            block.min = f16::from_f32(least);
-            block.scale = f16::from_f32((most - least) / 15.0);
+            let min = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            block.min = f16::from_f32(min);
+            block.scale = f16::from_f32((max - min) / 15.0);
             let inverse = inverse(block.scale);
             for (code, value) in block.codes.iter_mut().zip(values) {
-                *code = whole((value - block.min.to_f32()) * inverse, 0.0, 15.0);
+                *code = round_to_code((value - block.min.to_f32()) * inverse, 0.0, 15.0);
             }
         }
-        // The value furthest from zero becomes -8, the one code that has no opposite.
+        // The value furthest from zero becomes -8, the only code without an opposite.
         _ => {
-            block.scale = f16::from_f32(greatest / -8.0);
+            block.scale = f16::from_f32(extreme / -8.0);
             let inverse = inverse(block.scale);
             for (code, value) in block.codes.iter_mut().zip(values) {
-                *code = whole(value * inverse + 8.0, 0.0, 15.0);
+                *code = round_to_code(value * inverse + 8.0, 0.0, 15.0);
             }
         }
     }
     block
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "held to a byte before")]
-fn whole(value: f32, least: f32, most: f32) -> i8 {
-    value.round().clamp(least, most) as i8
+/// `1 / scale`, or 0 for a group of equal values, whose scale is 0.
+fn inverse(scale: f16) -> f32 {
+    if scale == f16::ZERO { 0.0 } else { 1.0 / scale.to_f32() }
 }
 
-/// Up to 256 values as codes. Plain rounding: files come with better ones.
+#[expect(clippy::cast_possible_truncation, reason = "clamped to a byte")]
+fn round_to_code(value: f32, min: f32, max: f32) -> i8 {
+    value.round().clamp(min, max) as i8
+}
+
+/// Up to 256 values as codes. Plain rounding: files contain better codes.
 fn quantise_super(format: Format, values: &[f32]) -> SuperBlock {
     let mut block = SuperBlock {
         codes: [0; 256],
@@ -308,35 +299,41 @@ fn quantise_super(format: Format, values: &[f32]) -> SuperBlock {
         min: f16::ZERO,
     };
     let (size, steps) = if format == Format::Q4K { (32, 15.0) } else { (16, 31.0) };
-    // What a step of each sub-block should be, and where it should begin.
-    let mut wanted = [(0.0f32, 0.0f32); 16];
-    for (wanted, values) in wanted.iter_mut().zip(values.chunks(size)) {
-        let least = values.iter().copied().fold(0.0, f32::min);
-        let most = values.iter().copied().fold(0.0, f32::max);
-        *wanted = match format {
-            Format::Q4K => ((most - least) / steps, -least),
-            _ => (most.max(-least) / steps, 0.0),
+    // The exact step of each sub-block, and its minimum with the sign turned.
+    let mut sub_steps = [0.0f32; 16];
+    let mut sub_mins = [0.0f32; 16];
+    for (index, values) in values.chunks(size).enumerate() {
+        let min = values.iter().copied().fold(0.0, f32::min);
+        let max = values.iter().copied().fold(0.0, f32::max);
+        (sub_steps[index], sub_mins[index]) = match format {
+            Format::Q4K => ((max - min) / steps, -min),
+            _ => (max.max(-min) / steps, 0.0),
         };
     }
-    let top = |of: fn(&(f32, f32)) -> f32| wanted.iter().map(of).fold(0.0, f32::max);
-    let most = if format == Format::Q4K { 63.0 } else { 127.0 };
-    block.scale = f16::from_f32(top(|w| w.0) / most);
-    block.min = f16::from_f32(top(|w| w.1) / most);
-    let ratio = |value: f32, by: f32| if by > 0.0 { value / by } else { 0.0 };
+    let max_code = if format == Format::Q4K { 63.0 } else { 127.0 };
+    block.scale = f16::from_f32(sub_steps.into_iter().fold(0.0, f32::max) / max_code);
+    block.min = f16::from_f32(sub_mins.into_iter().fold(0.0, f32::max) / max_code);
     let (scale, min) = (block.scale.to_f32(), block.min.to_f32());
     let chunks = values.chunks(size).zip(block.codes.chunks_mut(size));
-    for (index, ((values, codes), wanted)) in chunks.zip(wanted).enumerate() {
-        let fine = whole(ratio(wanted.0, scale), 0.0, most);
-        let fine_min = whole(ratio(wanted.1, min), 0.0, most);
-        put(&mut block.scales, index, fine);
-        put(&mut block.mins, index, fine_min.cast_unsigned());
-        let (step, begin) = (scale * f32::from(fine), min * f32::from(fine_min));
+    for (index, (values, codes)) in chunks.enumerate() {
+        let sub_scale = round_to_code(ratio(sub_steps[index], scale), 0.0, max_code);
+        let sub_min = round_to_code(ratio(sub_mins[index], min), 0.0, max_code);
+        block.scales[index] = sub_scale;
+        if format == Format::Q4K {
+            block.mins[index] = sub_min.cast_unsigned();
+        }
+        let (step, begin) = (scale * f32::from(sub_scale), min * f32::from(sub_min));
         for (code, value) in codes.iter_mut().zip(values) {
             *code = match format {
-                Format::Q4K => whole(ratio(value + begin, step), 0.0, 15.0),
-                _ => whole(ratio(*value, step), -32.0, 31.0),
+                Format::Q4K => round_to_code(ratio(value + begin, step), 0.0, 15.0),
+                _ => round_to_code(ratio(*value, step), -32.0, 31.0),
             };
         }
     }
     block
+}
+
+/// `value / divisor`, or 0 for a sub-block of zeros, whose divisor is 0.
+fn ratio(value: f32, divisor: f32) -> f32 {
+    if divisor > 0.0 { value / divisor } else { 0.0 }
 }

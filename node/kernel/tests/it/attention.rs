@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use shoal_kernel::{AttentionShape, Error, KvFormat, KvPool, PAGE, Pool, Span, attend};
 
-use crate::{close, numbers, pools};
+use crate::{assert_close, numbers, pools};
 
 /// Keys, values and queries of one sequence.
 pub(crate) struct Sequence {
@@ -26,17 +26,17 @@ pub(crate) fn shape(heads: usize, kv_heads: usize, dim: usize) -> AttentionShape
 }
 
 /// Attention by its definition.
-fn reference(shape: &AttentionShape, of: &Sequence) -> Vec<f32> {
+fn reference(shape: &AttentionShape, sequence: &Sequence) -> Vec<f32> {
     let AttentionShape { heads, kv_heads, dim, .. } = *shape;
     let mut out = Vec::new();
-    for row in 0..of.len {
+    for row in 0..sequence.len {
         for head in 0..heads {
             let kv = head / (heads / kv_heads);
-            let q = &of.q[(row * heads + head) * dim..][..dim];
+            let q = &sequence.q[(row * heads + head) * dim..][..dim];
             let first = shape.window.map_or(0, |w| (row + 1).saturating_sub(w));
             let scores: Vec<f64> = (first..=row)
-                .map(|at| {
-                    let k = &of.k[(at * kv_heads + kv) * dim..][..dim];
+                .map(|position| {
+                    let k = &sequence.k[(position * kv_heads + kv) * dim..][..dim];
                     let dot: f64 = q
                         .iter()
                         .zip(k)
@@ -45,32 +45,33 @@ fn reference(shape: &AttentionShape, of: &Sequence) -> Vec<f32> {
                     shape.softcap.map_or(dot, |cap| f64::from(cap) * (dot / f64::from(cap)).tanh())
                 })
                 .collect();
-            let most = scores.iter().copied().fold(f64::MIN, f64::max);
-            let sum: f64 = scores.iter().map(|s| (s - most).exp()).sum();
+            let max = scores.iter().copied().fold(f64::MIN, f64::max);
+            let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
             for d in 0..dim {
-                let at = |p: usize| f64::from(of.v[((first + p) * kv_heads + kv) * dim + d]);
-                out.push(
-                    (scores.iter().enumerate().map(|(p, s)| (s - most).exp() * at(p)).sum::<f64>()
-                        / sum) as f32,
-                );
+                let mut value = 0.0;
+                for (position, score) in (first..).zip(&scores) {
+                    let v = sequence.v[(position * kv_heads + kv) * dim + d];
+                    value += (score - max).exp() * f64::from(v);
+                }
+                out.push((value / sum) as f32);
             }
         }
     }
     out
 }
 
-/// Runs the sequence in calls of these lengths. Its pages lie backwards.
+/// Runs the sequence in calls of these lengths. Its pages are in reverse order.
 pub(crate) fn in_steps(
     pool: &Pool,
     shape: AttentionShape,
-    of: &Sequence,
+    sequence: &Sequence,
     kv: &mut KvPool,
     steps: &[usize],
 ) -> Vec<f32> {
     let AttentionShape { heads, kv_heads, dim, .. } = shape;
-    let pages: Vec<u32> = (0..of.len.div_ceil(PAGE) as u32).rev().collect();
+    let pages: Vec<u32> = (0..sequence.len.div_ceil(PAGE) as u32).rev().collect();
     kv.reserve(pages.len());
-    let mut out = vec![f32::NAN; of.q.len()];
+    let mut out = vec![f32::NAN; sequence.q.len()];
     let mut past = 0;
     for step in steps {
         let (wide, narrow) = (
@@ -81,9 +82,9 @@ pub(crate) fn in_steps(
         attend(
             pool,
             shape,
-            &of.q[wide.clone()],
-            &of.k[narrow.clone()],
-            &of.v[narrow],
+            &sequence.q[wide.clone()],
+            &sequence.k[narrow.clone()],
+            &sequence.v[narrow],
             kv,
             1,
             &spans,
@@ -108,13 +109,13 @@ proptest! {
         half: bool, seed in 0u64..1 << 40,
     ) {
         let shape = AttentionShape { window, softcap, ..shape(group * kv_heads, kv_heads, dim) };
-        let of = sequence(&shape, len, seed);
-        let want = reference(&shape, &of);
+        let sequence = sequence(&shape, len, seed);
+        let expected = reference(&shape, &sequence);
         let (format, tolerance) = if half { (KvFormat::F16, 2e-3) } else { (KvFormat::F32, 1e-5) };
         for pool in pools() {
             let mut kv = KvPool::new(2, kv_heads, dim, format);
-            let got = in_steps(&pool, shape, &of, &mut kv, &[len]);
-            close(&format!("{pool:?} {format:?}"), &got, &want, tolerance);
+            let actual = in_steps(&pool, shape, &sequence, &mut kv, &[len]);
+            assert_close(&format!("{pool:?} {format:?}"), &actual, &expected, tolerance);
         }
     }
 }
@@ -129,12 +130,12 @@ fn many_sequences_in_one_call_are_each_alone() {
         kv.reserve(100);
         let (mut q, mut k, mut v) = (vec![], vec![], vec![]);
         let (mut pages, mut rows) = (vec![], vec![]);
-        for (at, of) in sequences.iter().enumerate() {
-            rows.push(q.len() / 192..q.len() / 192 + of.len);
-            q.extend(&of.q);
-            k.extend(&of.k);
-            v.extend(&of.v);
-            pages.push((0..3u32).map(|page| page * 30 + at as u32).collect::<Vec<_>>());
+        for (index, sequence) in sequences.iter().enumerate() {
+            rows.push(q.len() / 192..q.len() / 192 + sequence.len);
+            q.extend(&sequence.q);
+            k.extend(&sequence.k);
+            v.extend(&sequence.v);
+            pages.push((0..3u32).map(|page| page * 30 + index as u32).collect::<Vec<_>>());
         }
         let spans: Vec<_> = rows
             .iter()
@@ -143,25 +144,30 @@ fn many_sequences_in_one_call_are_each_alone() {
             .collect();
         let mut out = vec![f32::NAN; q.len()];
         attend(&pool, shape, &q, &k, &v, &mut kv, 0, &spans, &mut out).unwrap();
-        let want: Vec<f32> = sequences.iter().flat_map(|of| reference(&shape, of)).collect();
-        close(&format!("{pool:?}"), &out, &want, 1e-5);
+        let expected: Vec<f32> =
+            sequences.iter().flat_map(|sequence| reference(&shape, sequence)).collect();
+        assert_close(&format!("{pool:?}"), &out, &expected, 1e-5);
     }
 }
 
 #[test]
 fn what_an_earlier_owner_left_in_a_page_does_not_matter() {
     let shape = shape(2, 1, 16);
-    let of = sequence(&shape, 20, 5);
+    let mut wild = sequence(&shape, 32, 9);
+    wild.k.fill(f32::NAN);
+    wild.v.fill(f32::INFINITY);
+    let sequence = sequence(&shape, 20, 5);
     for pool in pools() {
         for format in [KvFormat::F16, KvFormat::F32] {
             let mut fresh = KvPool::new(2, 1, 16, format);
-            let want = in_steps(&pool, shape, &of, &mut fresh, &[20]);
+            let expected = in_steps(&pool, shape, &sequence, &mut fresh, &[20]);
             let mut used = KvPool::new(2, 1, 16, format);
-            let mut wild = sequence(&shape, 32, 9);
-            wild.k.fill(f32::NAN);
-            wild.v.fill(f32::INFINITY);
             in_steps(&pool, shape, &wild, &mut used, &[32]);
-            assert_eq!(in_steps(&pool, shape, &of, &mut used, &[20]), want, "{pool:?} {format:?}");
+            assert_eq!(
+                in_steps(&pool, shape, &sequence, &mut used, &[20]),
+                expected,
+                "{pool:?} {format:?}"
+            );
         }
     }
 }
@@ -169,32 +175,30 @@ fn what_an_earlier_owner_left_in_a_page_does_not_matter() {
 #[test]
 fn a_copied_page_goes_its_own_way() {
     let shape = shape(2, 1, 16);
-    let (pool, of) = (Pool::new(1), sequence(&shape, 16, 5));
+    let (pool, sequence) = (Pool::new(1), sequence(&shape, 16, 5));
     let mut kv = KvPool::new(2, 1, 16, KvFormat::F16);
     kv.reserve(60);
     let mut out = vec![0.0; 16 * 32];
     let spans = [Span { rows: 0..16, past: 0, pages: &[3] }];
-    attend(&pool, shape, &of.q, &of.k, &of.v, &mut kv, 1, &spans, &mut out).unwrap();
-    let last = |kv: &mut KvPool, page: u32| {
-        let mut out = vec![0.0; 32];
+    attend(&pool, shape, &sequence.q, &sequence.k, &sequence.v, &mut kv, 1, &spans, &mut out)
+        .unwrap();
+    for page in [4, 59] {
+        kv.copy(3, page).unwrap();
+        let mut last = vec![0.0; 32];
         let spans = [Span { rows: 0..1, past: 15, pages: &[page] }];
         attend(
             &pool,
             shape,
-            &of.q[15 * 32..],
-            &of.k[15 * 16..],
-            &of.v[15 * 16..],
-            kv,
+            &sequence.q[15 * 32..],
+            &sequence.k[15 * 16..],
+            &sequence.v[15 * 16..],
+            &mut kv,
             1,
             &spans,
-            &mut out,
+            &mut last,
         )
         .unwrap();
-        out
-    };
-    for to in [4, 59] {
-        kv.copy(3, to).unwrap();
-        assert_eq!(last(&mut kv, to), out[15 * 32..]);
+        assert_eq!(last, out[15 * 32..]);
     }
     assert!(kv.copy(3, 60).is_err());
 }
@@ -202,23 +206,24 @@ fn a_copied_page_goes_its_own_way() {
 #[test]
 fn spans_that_do_not_fit_are_refused() {
     let (pool, shape) = (Pool::new(1), shape(2, 1, 16));
-    let of = sequence(&shape, 2, 1);
+    let sequence = sequence(&shape, 2, 1);
     let mut kv = KvPool::new(1, 1, 16, KvFormat::F16);
     kv.reserve(4);
-    let mut refused = |spans: &[Span<'_>]| {
-        let mut out = vec![0.0; of.q.len()];
-        attend(&pool, shape, &of.q, &of.k, &of.v, &mut kv, 0, spans, &mut out).unwrap_err()
+    let mut error = |spans: &[Span<'_>]| {
+        let mut out = vec![0.0; sequence.q.len()];
+        attend(&pool, shape, &sequence.q, &sequence.k, &sequence.v, &mut kv, 0, spans, &mut out)
+            .unwrap_err()
     };
-    let twice =
+    let same_page =
         [Span { rows: 0..1, past: 3, pages: &[2] }, Span { rows: 1..2, past: 0, pages: &[2] }];
     assert_eq!(
-        refused(&twice).to_string(),
+        error(&same_page).to_string(),
         "a page is 2, which must be written to by one span, once"
     );
-    assert!(matches!(refused(&[Span { rows: 0..1, past: 16, pages: &[0] }]), Error::Range { .. }));
-    assert!(matches!(refused(&[Span { rows: 0..1, past: 0, pages: &[4] }]), Error::Range { .. }));
-    assert!(matches!(refused(&[Span { rows: 0..3, past: 0, pages: &[0] }]), Error::Range { .. }));
-    let over =
+    assert!(matches!(error(&[Span { rows: 0..1, past: 16, pages: &[0] }]), Error::Range { .. }));
+    assert!(matches!(error(&[Span { rows: 0..1, past: 0, pages: &[4] }]), Error::Range { .. }));
+    assert!(matches!(error(&[Span { rows: 0..3, past: 0, pages: &[0] }]), Error::Range { .. }));
+    let same_row =
         [Span { rows: 0..2, past: 0, pages: &[0] }, Span { rows: 1..2, past: 0, pages: &[1] }];
-    assert!(matches!(refused(&over), Error::Range { .. }));
+    assert!(matches!(error(&same_row), Error::Range { .. }));
 }

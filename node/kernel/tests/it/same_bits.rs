@@ -1,4 +1,4 @@
-//! What a row becomes must not depend on what else is in the call, nor on the processor.
+//! A row's result must not depend on the rest of the call, or on the processor.
 
 use proptest::prelude::*;
 use shoal_kernel::{
@@ -22,8 +22,8 @@ fn a_row_of_a_product_is_the_same_in_any_company() {
                 x.chunks(200).flat_map(|x| product(&pools[0], &matrix, x, 1)).collect();
             for pool in &pools {
                 for tokens in 2..=20 {
-                    let got = product(pool, &matrix, &x[..tokens * 200], tokens);
-                    assert_eq!(got, alone[..tokens * 150], "{format:?} {pool:?} {tokens}");
+                    let actual = product(pool, &matrix, &x[..tokens * 200], tokens);
+                    assert_eq!(actual, alone[..tokens * 150], "{format:?} {pool:?} {tokens}");
                 }
             }
         }
@@ -38,11 +38,15 @@ fn many_tokens_and_inputs_are_cut_without_a_trace() {
         for format in FORMATS {
             let matrix = matrix(format, rows, cols, 5);
             let x = numbers(6, 300 * cols);
-            let all = product(&pool, &matrix, &x, 300);
+            let product_of_all = product(&pool, &matrix, &x, 300);
             for token in [0, 5, 6, 149, 150, 256, 299] {
                 let alone = product(&pool, &matrix, &x[token * cols..][..cols], 1);
-                let at = token * rows;
-                assert_eq!(all[at..at + rows], alone, "{format:?} {pool:?} {token}");
+                let start = token * rows;
+                assert_eq!(
+                    product_of_all[start..start + rows],
+                    alone,
+                    "{format:?} {pool:?} {token}"
+                );
             }
         }
     }
@@ -55,26 +59,29 @@ fn a_prompt_may_be_cut_anywhere() {
             [(9, 3, 64, None), (12, 2, 80, None), (4, 4, 32, Some(100)), (8, 1, 24, Some(7))]
         {
             let shape = shoal_kernel::AttentionShape { window, ..shape(heads, kv_heads, dim) };
-            let of = sequence(&shape, 300, 4);
-            let run = |threads: usize, steps: &[usize]| {
+            let sequence = sequence(&shape, 300, 4);
+            let attend_in = |threads: usize, steps: &[usize]| {
                 let mut kv = KvPool::new(2, kv_heads, dim, KvFormat::F16);
-                in_steps(&Pool::with_isa(threads, isa), shape, &of, &mut kv, steps)
+                in_steps(&Pool::with_isa(threads, isa), shape, &sequence, &mut kv, steps)
             };
-            let whole = run(1, &[300]);
-            assert_eq!(run(2, &[300]), whole, "{isa:?}");
-            assert_eq!(run(2, &[1; 300]), whole, "{isa:?}");
-            assert_eq!(run(1, &[37, 219, 1, 1, 42]), whole, "{isa:?}");
+            let whole = attend_in(1, &[300]);
+            assert_eq!(attend_in(2, &[300]), whole, "{isa:?}");
+            assert_eq!(attend_in(2, &[1; 300]), whole, "{isa:?}");
+            assert_eq!(attend_in(1, &[37, 219, 1, 1, 42]), whole, "{isa:?}");
         }
     }
 }
 
-/// What each instruction set makes of it has the bits of plain Rust's.
-fn alike(what: &str, run: impl Fn(&Pool) -> Vec<f32>) {
-    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-    let plain = bits(run(&Pool::with_isa(1, Isa::Scalar)));
+/// Fails unless every instruction set gives the bits of plain Rust.
+fn assert_same_bits(case: &str, run: impl Fn(&Pool) -> Vec<f32>) {
+    let scalar = bits(&run(&Pool::with_isa(1, Isa::Scalar)));
     for isa in Isa::available() {
-        assert_eq!(bits(run(&Pool::with_isa(2, isa))), plain, "{what} {isa:?}");
+        assert_eq!(bits(&run(&Pool::with_isa(2, isa))), scalar, "{case} {isa:?}");
     }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
 proptest! {
@@ -87,7 +94,7 @@ proptest! {
     ) {
         let matrix = matrix(format, rows, cols, seed);
         let x = numbers(seed + 1, tokens * cols);
-        alike(&format!("{format:?} {rows}x{cols}x{tokens}"), |pool| product(pool, &matrix, &x, tokens));
+        assert_same_bits(&format!("{format:?} {rows}x{cols}x{tokens}"), |pool| product(pool, &matrix, &x, tokens));
     }
 
     #[test]
@@ -97,10 +104,10 @@ proptest! {
         half in any::<bool>(), seed in 0u64..1 << 40,
     ) {
         let shape = AttentionShape { window, softcap, ..shape(group * kv_heads, kv_heads, dim) };
-        let of = sequence(&shape, len, seed);
+        let sequence = sequence(&shape, len, seed);
         let format = if half { KvFormat::F16 } else { KvFormat::F32 };
-        alike(&format!("{shape:?} {len}"), |pool| {
-            in_steps(pool, shape, &of, &mut KvPool::new(2, kv_heads, dim, format), &[len])
+        assert_same_bits(&format!("{shape:?} {len}"), |pool| {
+            in_steps(pool, shape, &sequence, &mut KvPool::new(2, kv_heads, dim, format), &[len])
         });
     }
 
@@ -111,13 +118,13 @@ proptest! {
         let width = 2 * half;
         let x: Vec<f32> = numbers(seed, rows * width).iter().map(|v| v * size).collect();
         let (gamma, up) = (numbers(seed + 1, width), numbers(seed + 2, rows * width));
-        alike("norm", |pool| {
+        assert_same_bits("norm", |pool| {
             let mut out = vec![0.0; x.len()];
             rms_norm(pool, &x, &gamma, 1e-6, &mut out).unwrap();
             out
         });
         for activation in [Activation::Silu, Activation::GeluTanh] {
-            alike("gate", |pool| {
+            assert_same_bits("gate", |pool| {
                 let mut out = x.clone();
                 gated(pool, activation, &mut out, &up).unwrap();
                 out
@@ -126,7 +133,7 @@ proptest! {
         let (cos, sin) = (numbers(seed + 3, rows * half), numbers(seed + 4, rows * half));
         let angles = Rope::new(cos, sin, half).unwrap();
         let positions: Vec<u32> = (0..rows as u32).collect();
-        alike("rotation", |pool| {
+        assert_same_bits("rotation", |pool| {
             let mut out = x.clone();
             rope(pool, &mut out, 1, width, &angles, &positions).unwrap();
             out

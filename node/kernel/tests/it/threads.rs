@@ -24,10 +24,10 @@ fn every_element_is_in_one_chunk() {
 fn workers_come_to_a_job_that_lasts() {
     let pool = Pool::new(3);
     for _ in 0..5 {
-        // Each of the three waits for the two others: it ends only if they are at it together.
-        let together = std::sync::Barrier::new(3);
+        // Each thread waits for the other two, so the job ends only if all three run it.
+        let barrier = std::sync::Barrier::new(3);
         pool.run(3, |_| {
-            together.wait();
+            barrier.wait();
         });
     }
 }
@@ -48,11 +48,11 @@ fn workers_that_have_gone_to_sleep_wake_up() {
 #[test]
 fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
     let pool = Pool::new(3);
-    for bad in 0..20 {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            pool.run(20, |id| assert_ne!(id, bad, "on purpose"));
+    for index in 0..20 {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            pool.run(20, |id| assert_ne!(id, index, "on purpose"));
         }));
-        assert!(outcome.is_err());
+        assert!(result.is_err());
         let count = AtomicUsize::new(0);
         pool.run(30, |_| {
             count.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,6 @@
-//! How much a peer may cost. Quinn's defaults let one hostile peer pin 130 MiB of a gateway's
-//! memory by streams that nobody reads; with these it is about 1.5 MiB (a test holds it).
+//! Limits on the resources of a peer. With quinn's defaults, a hostile peer can occupy 130 MiB of a
+//! gateway's memory with streams that nobody reads. With these limits it is about 1.5 MiB, which
+//! a test measures.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,27 +9,27 @@ use quinn::{IdleTimeout, TransportConfig, VarInt};
 const KIB: u32 = 1024;
 const MIB: u32 = 1024 * KIB;
 
-/// Three keep-alives may get lost before a link counts as dead.
+/// The idle time-out in milliseconds: a link survives the loss of two keep-alives.
 const IDLE_MS: u32 = 45_000;
 
-/// Common NATs forget a UDP flow after 30 s of silence. Only nodes send it: it is their NAT, and
-/// a gateway's CPU (60 us an exchange).
+/// The interval of keep-alives: common NATs forget a UDP flow after 30 s without traffic. Only
+/// nodes send them, because the NAT is theirs and each exchange costs a gateway 60 us of CPU.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How many links a gateway has, and with whom.
+/// Limits on the links of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Links at the same time; an idle one is about 35 KiB, a busy one 60 KiB.
+    /// Most links at the same time. An idle link takes about 35 KiB, a busy one 60 KiB.
     pub links: usize,
-    /// Links from one IPv4 address or one IPv6 /64 (which is what one host gets): a rack of
-    /// nodes behind one NAT fits, one host cannot take all places.
+    /// Most links from one IPv4 address or one IPv6 /64 block, which is what one host gets. The
+    /// default is enough for a rack of nodes behind one NAT, and no host can take all links.
     pub links_per_address: usize,
-    /// Handshakes at the same time; one is 0.5 ms of CPU.
+    /// Most handshakes at the same time. A handshake takes 0.5 ms of CPU.
     pub handshakes: usize,
-    /// From this many handshakes on, who has not shown that it receives at its address is sent a
-    /// Retry first, so that forged addresses take no places.
+    /// With this many handshakes, a new peer first gets a Retry, which proves that it receives at
+    /// its address. Forged addresses thereby start no handshakes.
     pub retry_above: usize,
-    /// A handshake is three packets; who takes longer is gone or means harm.
+    /// The longest time of a handshake, which needs three packets.
     pub handshake: Duration,
 }
 
@@ -44,11 +45,11 @@ impl Default for Limits {
     }
 }
 
-/// What a gateway gives to each of many strangers.
+/// A gateway's settings for each of many unknown nodes.
 pub(super) fn gateway() -> Arc<TransportConfig> {
     let mut config = common();
     config
-        // A node opens its control stream; quinn reserves about 90 bytes for each stream allowed.
+        // A node opens one control stream. Quinn reserves about 90 bytes for each allowed stream.
         .max_concurrent_bidi_streams(VarInt::from_u32(16))
         .max_concurrent_uni_streams(VarInt::from_u32(4))
         .stream_receive_window(VarInt::from_u32(256 * KIB))
@@ -57,11 +58,12 @@ pub(super) fn gateway() -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
-/// What a node gives to the few gateways that it chose.
+/// A node's settings for the few gateways that its owner chose.
 pub(super) fn node() -> Arc<TransportConfig> {
     let mut config = common();
     config
-        // One for each piece of work; far over any node's slots, so that its own refusals speak.
+        // One stream for each piece of work. The limit is far over any node's slots, so that a busy
+        // node answers with its own error and does not block the gateway.
         .max_concurrent_bidi_streams(VarInt::from_u32(64))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(MIB))
@@ -75,9 +77,9 @@ fn common() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
-        // A handshake with raw keys is 2 KiB with post-quantum key exchange.
+        // A handshake with raw keys and post-quantum key exchange has 2 KiB.
         .crypto_buffer_size(8 * KIB as usize)
-        // Not used: what cannot arrive needs no buffer.
+        // Datagrams are not used and need no buffers.
         .datagram_receive_buffer_size(None)
         .datagram_send_buffer_size(0);
     config

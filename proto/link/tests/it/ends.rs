@@ -1,4 +1,4 @@
-//! Two ends of a link to test with.
+//! Both ends of a link for the tests.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,7 +14,7 @@ use shoal_proto::{
     generate::{ChatMessage, Generate, Piece},
 };
 
-/// Both ends of one link, the node's first, and whatever must live as long.
+/// Both ends of one link, with the listener that must live as long.
 pub(crate) struct Ends {
     pub(crate) node: Arc<dyn Link>,
     pub(crate) gateway: Arc<dyn Link>,

@@ -1,4 +1,4 @@
-//! What a peer that means harm can do to a gateway: little, and to itself.
+//! Hostile peers: a peer can do little harm to a gateway, and none to the gateway's other peers.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const MIB: usize = 1024 * 1024;
 
-/// What a flooding peer keeps unsent on its own side before its writes wait.
+/// Unsent bytes that a flooding peer keeps on its own side before its writes wait.
 const OWN_BUFFER: usize = 64 * 1024;
 
 struct Scene {
@@ -31,19 +31,19 @@ fn scene(limits: Limits) -> Scene {
     Scene { listener, address }
 }
 
-/// A peer with a key of its own, and the gateway's end of its link.
+/// A peer with its own key, and the gateway's end of its link.
 async fn intruder(scene: &mut Scene, number: u8) -> (quinn::Endpoint, Connection, QuicLink) {
     let mut transport = TransportConfig::default();
     transport.send_window(OWN_BUFFER as u64);
-    let coming = raw::connect(scene.address, Some([number; 32]), b"shoal/1", transport);
-    let (come, arrived) = tokio::join!(coming, scene.listener.accept());
-    let (endpoint, connection) = come.unwrap();
-    (endpoint, connection, arrived.unwrap().unwrap())
+    let connect = raw::connect(scene.address, Some([number; 32]), b"shoal/1", transport);
+    let (peer, gateway) = tokio::join!(connect, scene.listener.accept());
+    let (endpoint, connection) = peer.unwrap();
+    (endpoint, connection, gateway.unwrap().unwrap())
 }
 
-/// What a node may say on its control stream, with a mark in it.
-fn said(mark: &str) -> Message {
-    Message::Goodbye(Goodbye { reason: mark.to_owned() })
+/// A message that a node may send on its control stream.
+fn goodbye(reason: &str) -> Message {
+    Message::Goodbye(Goodbye { reason: reason.to_owned() })
 }
 
 fn header(length: u32, tag: u8) -> Vec<u8> {
@@ -55,9 +55,9 @@ async fn a_frame_over_its_limit_ends_its_stream_and_no_other() {
     let mut scene = scene(Limits::default());
     let (_endpoint, peer, gateway) = intruder(&mut scene, 7).await;
     let (mut good, _) = peer.open_bi().await.unwrap();
-    good.write_all(&said("before").encode().unwrap()).await.unwrap();
+    good.write_all(&goodbye("before").encode().unwrap()).await.unwrap();
     let mut good_end = gateway.accept().await.unwrap();
-    assert_eq!(good_end.receiver.next().await.unwrap(), Some(said("before")));
+    assert_eq!(good_end.receiver.next().await.unwrap(), Some(goodbye("before")));
 
     let (mut bad, _) = peer.open_bi().await.unwrap();
     bad.write_all(&header(4097, 7)).await.unwrap();
@@ -68,15 +68,15 @@ async fn a_frame_over_its_limit_ends_its_stream_and_no_other() {
     let unreadable = VarInt::from_u32(2);
     assert_eq!(bad.stopped().await.unwrap(), Some(unreadable));
 
-    good.write_all(&said("after").encode().unwrap()).await.unwrap();
-    assert_eq!(good_end.receiver.next().await.unwrap(), Some(said("after")));
+    good.write_all(&goodbye("after").encode().unwrap()).await.unwrap();
+    assert_eq!(good_end.receiver.next().await.unwrap(), Some(goodbye("after")));
 }
 
 #[tokio::test]
 async fn what_is_no_message_ends_its_stream_by_name() {
     let mut scene = scene(Limits::default());
     let (_endpoint, peer, gateway) = intruder(&mut scene, 7).await;
-    for (bytes, words) in [
+    for (bytes, text) in [
         (header(3, 99), "no message has the tag 99"),
         (header(4 << 20, 16), "a generate frame never comes from this side"),
         ([header(3, 7), vec![0xff; 3]].concat(), "a goodbye frame does not decode"),
@@ -87,42 +87,42 @@ async fn what_is_no_message_ends_its_stream_by_name() {
         bad.write_all(&bytes).await.unwrap();
         bad.finish().unwrap();
         let error = gateway.accept().await.unwrap().receiver.next().await.unwrap_err();
-        assert!(error.to_string().starts_with(words), "{error}");
+        assert!(error.to_string().starts_with(text), "{error}");
     }
 }
 
-/// Opens every stream that it may, and writes on all until nothing moves any more.
-/// Returns the numbers of streams of both kinds, and the bytes.
+/// Opens as many streams as the peer allows, and writes on all of them until every write waits.
+/// Returns the numbers of bidirectional and unidirectional streams, and the bytes.
 async fn flood(peer: &Connection) -> (usize, usize, usize) {
     let mut streams = Vec::new();
-    while let Ok(opened) = timeout(STUCK, peer.open_bi()).await {
-        streams.push(opened.unwrap().0);
+    while let Ok(stream) = timeout(WRITE_TIMEOUT, peer.open_bi()).await {
+        streams.push(stream.unwrap().0);
     }
     let both_ways = streams.len();
-    while let Ok(opened) = timeout(STUCK, peer.open_uni()).await {
-        streams.push(opened.unwrap());
+    while let Ok(stream) = timeout(WRITE_TIMEOUT, peer.open_uni()).await {
+        streams.push(stream.unwrap());
     }
     let one_way = streams.len() - both_ways;
     let mut writers = JoinSet::new();
     for mut stream in streams {
         writers.spawn(async move {
-            let mut written = 0;
-            // The first bytes tell the length of a frame that is never completed.
+            let mut count = 0;
+            // The header of a frame that is never completed.
             let mut bytes = header(65_536, 17);
             bytes.resize(16 * 1024, 0);
-            while let Ok(Ok(n)) = timeout(STUCK, stream.write(&bytes)).await {
-                written += n;
+            while let Ok(Ok(n)) = timeout(WRITE_TIMEOUT, stream.write(&bytes)).await {
+                count += n;
             }
-            // Kept open: a reset would give back what it holds.
+            // The stream stays open: a reset would free its memory.
             std::mem::forget(stream);
-            written
+            count
         });
     }
     (both_ways, one_way, writers.join_all().await.into_iter().sum())
 }
 
-/// How long a peer pushes in vain before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(2);
+/// A peer whose writes wait this long counts as stuck.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// This process's resident memory in bytes.
 fn resident() -> usize {
@@ -132,7 +132,7 @@ fn resident() -> usize {
     kib * 1024
 }
 
-/// With quinn's defaults each of these peers would pin 130 MiB.
+/// With quinn's defaults, each of these peers would occupy 130 MiB.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_peer_that_floods_streams_nobody_reads_pins_little_memory() {
@@ -150,25 +150,25 @@ async fn a_peer_that_floods_streams_nobody_reads_pins_little_memory() {
     }
     for (both_ways, one_way, bytes) in floods.join_all().await {
         assert_eq!((both_ways, one_way), (16, 4));
-        // What was pushed is in the gateway's memory or in the peer's own buffer.
+        // The bytes are in the gateway's memory or in the peer's own buffer.
         assert!(bytes >= MIB, "{bytes}: the window was not even filled");
         assert!(bytes <= MIB + OWN_BUFFER, "{bytes}");
     }
-    let each = resident().saturating_sub(before) / PEERS;
-    println!("{} KiB for each peer, both ends together", each / 1024);
-    assert!(each < 3 * MIB, "{each} bytes for each peer");
+    let bytes = resident().saturating_sub(before) / PEERS;
+    println!("{} KiB for each peer, both ends together", bytes / 1024);
+    assert!(bytes < 3 * MIB, "{bytes} bytes for each peer");
 
-    // And who means well is not disturbed.
+    // A well-behaved node is not disturbed.
     let (address, identity) = (scene.address.to_string(), node_identity());
     let (node, gateway) = tokio::join!(dial(&address, &identity, None), scene.listener.accept());
     let (node, gateway) = (node.unwrap(), gateway.unwrap().unwrap());
-    let mut asking = gateway.open().await.unwrap();
-    asking.sender.send(&ask("2 + 2?")).await.unwrap();
-    let mut answering = node.accept().await.unwrap();
-    assert_eq!(answering.receiver.next().await.unwrap(), Some(ask("2 + 2?")));
+    let mut gateway_end = gateway.open().await.unwrap();
+    gateway_end.sender.send(&ask("2 + 2?")).await.unwrap();
+    let mut node_end = node.accept().await.unwrap();
+    assert_eq!(node_end.receiver.next().await.unwrap(), Some(ask("2 + 2?")));
 }
 
-/// A stream that a hostile peer cuts in the middle of a message is no message.
+/// A stream that ends inside of a frame gives no message.
 #[tokio::test]
 async fn a_reset_inside_a_frame_is_an_error() {
     let mut scene = scene(Limits::default());
@@ -184,18 +184,18 @@ async fn a_reset_inside_a_frame_is_an_error() {
 async fn a_peer_may_move_to_another_address() {
     let mut scene = scene(Limits::default());
     let (endpoint, peer, gateway) = intruder(&mut scene, 7).await;
-    let (mut sending, _receiving) = peer.open_bi().await.unwrap();
-    sending.write_all(&said("here").encode().unwrap()).await.unwrap();
+    let (mut stream, _) = peer.open_bi().await.unwrap();
+    stream.write_all(&goodbye("here").encode().unwrap()).await.unwrap();
     let mut end = gateway.accept().await.unwrap();
-    assert_eq!(end.receiver.next().await.unwrap(), Some(said("here")));
+    assert_eq!(end.receiver.next().await.unwrap(), Some(goodbye("here")));
     endpoint.rebind(std::net::UdpSocket::bind(here()).unwrap()).unwrap();
-    sending.write_all(&said("there").encode().unwrap()).await.unwrap();
-    assert_eq!(end.receiver.next().await.unwrap(), Some(said("there")));
+    stream.write_all(&goodbye("there").encode().unwrap()).await.unwrap();
+    assert_eq!(end.receiver.next().await.unwrap(), Some(goodbye("there")));
 }
 
-/// Carries datagrams between one client and the gateway; the gateway's go through `pass`, which
-/// sees each and says whether it arrives.
-async fn relay(
+/// Relays datagrams between a client and the gateway. `pass` decides for each datagram from the
+/// gateway whether the client gets it.
+async fn start_relay(
     gateway: SocketAddr,
     pass: impl Fn(&[u8]) -> bool + Send + 'static,
 ) -> (SocketAddr, impl Future<Output = ()>) {
@@ -228,25 +228,25 @@ fn is_retry(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|byte| byte & 0xb0 == 0xb0)
 }
 
-/// Whether a node that dials such a gateway is first sent a Retry.
+/// Whether a gateway with these limits first sends a Retry to a node.
 async fn is_sent_a_retry(limits: Limits) -> bool {
     let mut scene = scene(limits);
-    let (told, mut heard) = tokio::sync::mpsc::channel(1_000);
-    let (address, carry) = relay(scene.address, move |datagram| {
-        let _ = told.try_send(is_retry(datagram));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1_000);
+    let (address, carry) = start_relay(scene.address, move |datagram| {
+        let _ = sender.try_send(is_retry(datagram));
         true
     })
     .await;
     let (address, identity) = (address.to_string(), node_identity());
-    let get_in = async { tokio::join!(dial(&address, &identity, None), scene.listener.accept()) };
+    let connect = async { tokio::join!(dial(&address, &identity, None), scene.listener.accept()) };
     tokio::select! {
-        () = carry => unreachable!("it goes on for ever"),
-        (node, gateway) = get_in => {
+        () = carry => unreachable!("the relay does not end"),
+        (node, gateway) = connect => {
             node.unwrap();
             gateway.unwrap().unwrap();
         }
     }
-    heard.recv().await.unwrap()
+    receiver.recv().await.unwrap()
 }
 
 #[tokio::test]
@@ -259,13 +259,13 @@ async fn under_load_a_node_shows_first_that_it_receives_at_its_address() {
 async fn a_handshake_that_is_never_finished_is_given_up_and_frees_its_place() {
     let limits = Limits { links: 1, handshake: Duration::from_millis(300), ..Limits::default() };
     let mut scene = scene(limits);
-    let (address, carry) = relay(scene.address, |_| false).await;
-    let (relayed, identity) = (address.to_string(), node_identity());
+    let (address, carry) = start_relay(scene.address, |_| false).await;
+    let (relay, identity) = (address.to_string(), node_identity());
     tokio::select! {
-        () = carry => unreachable!("it goes on for ever"),
-        dialled = dial(&relayed, &identity, None) => panic!("{dialled:?}"),
-        arrived = scene.listener.accept() => {
-            let Some(Err(Rejected::Handshake { message, .. })) = arrived else { panic!("{arrived:?}") };
+        () = carry => unreachable!("the relay does not end"),
+        link = dial(&relay, &identity, None) => panic!("{link:?}"),
+        result = scene.listener.accept() => {
+            let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
             assert_eq!(message, "the handshake took too long");
         }
     }

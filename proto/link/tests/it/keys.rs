@@ -1,4 +1,4 @@
-//! Who gets in: the right key, the right protocol, as many as there are places.
+//! Admission: the right key, the right protocol, and the limits on links.
 
 use quinn::TransportConfig;
 use shoal_link::{
@@ -20,46 +20,46 @@ fn listen(limits: Limits) -> (Listener, String) {
     (listener, address)
 }
 
-/// Dials as the node with this number, without a pin.
-async fn come(address: &str, listener: &mut Listener, number: u8) -> Arrival {
+/// Connects as the node with this number, without a pin.
+async fn connect(address: &str, listener: &mut Listener, number: u8) -> Attempt {
     let identity = Identity::from_secret([number; 32]);
-    let (dialled, arrived) = tokio::join!(dial(address, &identity, None), listener.accept());
-    Arrival { dialled, arrived: arrived.unwrap() }
+    let (node, gateway) = tokio::join!(dial(address, &identity, None), listener.accept());
+    Attempt { node, gateway: gateway.unwrap() }
 }
 
-struct Arrival {
-    dialled: Result<QuicLink, LinkError>,
-    arrived: Result<QuicLink, Rejected>,
+/// What both sides have after an attempt to connect.
+struct Attempt {
+    node: Result<QuicLink, LinkError>,
+    gateway: Result<QuicLink, Rejected>,
 }
 
-impl Arrival {
-    fn get_in(self) -> (QuicLink, QuicLink) {
-        (self.dialled.unwrap(), self.arrived.unwrap())
+impl Attempt {
+    fn links(self) -> (QuicLink, QuicLink) {
+        (self.node.unwrap(), self.gateway.unwrap())
     }
 
-    /// Both sides' words for it.
-    fn be_refused(self) -> (String, &'static str) {
-        (self.dialled.unwrap_err().to_string(), self.arrived.unwrap_err().label())
+    /// The node's error and the label of the gateway's error.
+    fn errors(self) -> (String, &'static str) {
+        (self.node.unwrap_err().to_string(), self.gateway.unwrap_err().label())
     }
 }
 
 #[tokio::test]
 async fn a_gateway_with_another_key_than_the_pinned_is_refused_by_name() {
     let (mut listener, address) = listen(Limits::default());
-    let pinned = Identity::from_secret([9; 32]).id();
+    let pin = Identity::from_secret([9; 32]).id();
     let identity = node_identity();
-    let (dialled, arrived) =
-        tokio::join!(dial(&address, &identity, Some(pinned)), listener.accept());
-    let Err(LinkError::WrongKey { expected, found }) = dialled else { panic!("{dialled:?}") };
-    assert_eq!((expected, found), (pinned, gateway_identity().id()));
-    let why = arrived.unwrap().unwrap().closed().await;
-    assert!(why.to_string().contains("not the gateway that is pinned here"), "{why}");
+    let (node, gateway) = tokio::join!(dial(&address, &identity, Some(pin)), listener.accept());
+    let Err(LinkError::WrongKey { expected, found }) = node else { panic!("{node:?}") };
+    assert_eq!((expected, found), (pin, gateway_identity().id()));
+    let error = gateway.unwrap().unwrap().closed().await;
+    assert!(error.to_string().contains("not the gateway that is pinned here"), "{error}");
 }
 
 #[tokio::test]
 async fn without_a_pin_the_caller_learns_whom_it_reached() {
     let (mut listener, address) = listen(Limits::default());
-    let (node, gateway) = come(&address, &mut listener, 1).await.get_in();
+    let (node, gateway) = connect(&address, &mut listener, 1).await.links();
     assert_eq!(node.peer(), gateway_identity().id());
     assert_eq!(gateway.peer(), node_identity().id());
 }
@@ -69,16 +69,16 @@ async fn a_peer_without_a_key_is_refused_and_disturbs_nobody() {
     let (mut listener, address) = listen(Limits::default());
     let gateway = address.parse().unwrap();
     let stranger = raw::connect(gateway, None, SHOAL, TransportConfig::default());
-    let (stranger, arrived) = tokio::join!(stranger, listener.accept());
-    let Some(Err(Rejected::Handshake { message, .. })) = arrived else { panic!("{arrived:?}") };
+    let (stranger, result) = tokio::join!(stranger, listener.accept());
+    let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
     assert!(message.contains("peer sent no certificates"), "{message}");
-    // To the stranger its own handshake looks done before the gateway has seen the missing key.
+    // The stranger's handshake completes before the gateway notices that the key is missing.
     let error = match stranger {
         Ok((_endpoint, connection)) => connection.closed().await,
         Err(error) => error,
     };
     assert!(error.to_string().contains("cryptographic handshake failed"), "{error}");
-    come(&address, &mut listener, 1).await.get_in();
+    connect(&address, &mut listener, 1).await.links();
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_stranger_that_implements_the_document_gets_in_under_its_own_key() {
     let (mut listener, address) = listen(Limits::default());
     let gateway = address.parse().unwrap();
     let stranger = raw::connect(gateway, Some([7; 32]), SHOAL, TransportConfig::default());
-    let (stranger, arrived) = tokio::join!(stranger, listener.accept());
+    let (stranger, result) = tokio::join!(stranger, listener.accept());
     assert!(stranger.is_ok());
-    assert_eq!(arrived.unwrap().unwrap().peer(), Identity::from_secret([7; 32]).id());
+    assert_eq!(result.unwrap().unwrap().peer(), Identity::from_secret([7; 32]).id());
 }
 
 #[tokio::test]
@@ -96,11 +96,11 @@ async fn a_node_of_another_protocol_is_refused_and_disturbs_nobody() {
     let (mut listener, address) = listen(Limits::default());
     let gateway = address.parse().unwrap();
     let stranger = raw::connect(gateway, Some([1; 32]), b"shoal/9", TransportConfig::default());
-    let (stranger, arrived) = tokio::join!(stranger, listener.accept());
+    let (stranger, result) = tokio::join!(stranger, listener.accept());
     assert!(stranger.is_err());
-    let Some(Err(Rejected::Handshake { message, .. })) = arrived else { panic!("{arrived:?}") };
+    let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
     assert!(message.contains("peer doesn't support any known protocol"), "{message}");
-    come(&address, &mut listener, 1).await.get_in();
+    connect(&address, &mut listener, 1).await.links();
 }
 
 #[tokio::test]
@@ -109,47 +109,47 @@ async fn a_gateway_of_another_protocol_is_refused_by_name() {
     let address = server.local_addr().unwrap().to_string();
     let serve = async { server.accept().await.unwrap().await };
     let identity = node_identity();
-    let (dialled, served) = tokio::join!(dial(&address, &identity, None), serve);
-    assert!(served.is_err());
-    let error = dialled.unwrap_err().to_string();
+    let (node, gateway) = tokio::join!(dial(&address, &identity, None), serve);
+    assert!(gateway.is_err());
+    let error = node.unwrap_err().to_string();
     assert!(error.contains("the gateway does not speak shoal/1"), "{error}");
 }
 
 #[tokio::test]
 async fn a_gateway_takes_as_many_links_as_it_says() {
     let (mut listener, address) = listen(Limits { links: 2, ..Limits::default() });
-    let first = come(&address, &mut listener, 1).await.get_in();
-    let _second = come(&address, &mut listener, 2).await.get_in();
-    let (told, label) = come(&address, &mut listener, 3).await.be_refused();
-    assert!(told.contains("the gateway takes no more links"), "{told}");
+    let first = connect(&address, &mut listener, 1).await.links();
+    let _second = connect(&address, &mut listener, 2).await.links();
+    let (error, label) = connect(&address, &mut listener, 3).await.errors();
+    assert!(error.contains("the gateway takes no more links"), "{error}");
     assert_eq!(label, "full");
     drop(first);
-    come(&address, &mut listener, 3).await.get_in();
+    connect(&address, &mut listener, 3).await.links();
 }
 
 #[tokio::test]
 async fn one_address_takes_as_many_links_as_the_gateway_says() {
     let (mut listener, address) = listen(Limits { links_per_address: 1, ..Limits::default() });
-    let first = come(&address, &mut listener, 1).await.get_in();
-    let (_, label) = come(&address, &mut listener, 2).await.be_refused();
+    let first = connect(&address, &mut listener, 1).await.links();
+    let (_, label) = connect(&address, &mut listener, 2).await.errors();
     assert_eq!(label, "crowded");
     drop(first);
-    come(&address, &mut listener, 2).await.get_in();
+    connect(&address, &mut listener, 2).await.links();
 }
 
 #[tokio::test]
 async fn a_gateway_shakes_as_many_hands_at_once_as_it_says() {
     let (mut listener, address) = listen(Limits { handshakes: 0, ..Limits::default() });
-    let (_, label) = come(&address, &mut listener, 1).await.be_refused();
+    let (_, label) = connect(&address, &mut listener, 1).await.errors();
     assert_eq!(label, "busy");
 }
 
 #[tokio::test]
 async fn every_address_of_a_name_is_tried() {
-    // `localhost` is ::1 first on most systems, where nobody listens.
+    // On most systems the first address of `localhost` is ::1, where nobody listens.
     let (mut listener, address) = listen(Limits::default());
     let name = address.replace("127.0.0.1", "localhost");
-    come(&name, &mut listener, 1).await.get_in();
+    connect(&name, &mut listener, 1).await.links();
 }
 
 #[tokio::test]
@@ -172,9 +172,9 @@ async fn an_address_where_nobody_answers_is_given_up() {
 #[tokio::test]
 async fn a_closed_listener_tells_its_links_and_ends() {
     let (mut listener, address) = listen(Limits::default());
-    let (node, _gateway) = come(&address, &mut listener, 1).await.get_in();
+    let (node, _gateway) = connect(&address, &mut listener, 1).await.links();
     listener.close("the gateway is leaving").await;
-    let why = node.closed().await;
-    assert!(why.to_string().contains("the gateway is leaving"), "{why}");
+    let error = node.closed().await;
+    assert!(error.to_string().contains("the gateway is leaving"), "{error}");
     assert!(listener.accept().await.is_none());
 }

@@ -1,4 +1,4 @@
-//! What a link promises, seen from outside: the same of QUIC and of the pipe.
+//! Tests of links through the public interface, over QUIC and over the pipe.
 
 #[cfg(test)]
 mod conformance;

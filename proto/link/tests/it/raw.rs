@@ -1,5 +1,5 @@
-//! A peer that keeps to QUIC and TLS and to nothing else: built without any of proto's code, as
-//! a stranger would.
+//! A peer that implements QUIC and TLS only, without any of this project's code, as a stranger
+//! would.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,7 +22,7 @@ use rustls::{
 
 use crate::ends::here;
 
-/// A connection to `gateway` by a peer with the secret key `secret`, or with none to show.
+/// A connection to `gateway` by a peer with the secret key `secret`, or without a key.
 pub(crate) async fn connect(
     gateway: SocketAddr,
     secret: Option<[u8; 32]>,
@@ -36,14 +36,14 @@ pub(crate) async fn connect(
     Ok((endpoint, connection))
 }
 
-/// A server that takes whoever speaks `alpn`.
+/// A server that accepts every client of the protocol `alpn`.
 pub(crate) fn server(secret: [u8; 32], alpn: &[u8]) -> Endpoint {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let resolver = rustls::server::AlwaysResolvesServerRawPublicKeys::new(key(&provider, secret));
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
-        .with_client_cert_verifier(Arc::new(Anyone(provider)))
+        .with_client_cert_verifier(Arc::new(AnyKey(provider)))
         .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![alpn.to_vec()];
     let config = QuicServerConfig::try_from(config).unwrap();
@@ -56,9 +56,9 @@ fn client(secret: Option<[u8; 32]>, alpn: &[u8]) -> QuicClientConfig {
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(Arc::clone(&provider))));
+        .with_custom_certificate_verifier(Arc::new(AnyKey(Arc::clone(&provider))));
     let mut config = match secret {
-        None => config.with_client_cert_resolver(Arc::new(Nothing)),
+        None => config.with_client_cert_resolver(Arc::new(NoKey)),
         Some(secret) => {
             let key = key(&provider, secret);
             let resolver = rustls::client::AlwaysResolvesClientRawPublicKeys::new(key);
@@ -78,11 +78,11 @@ fn key(provider: &CryptoProvider, secret: [u8; 32]) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![public], private))
 }
 
-/// Promises a raw key and then shows none.
+/// Announces a raw key and then presents none.
 #[derive(Debug)]
-struct Nothing;
+struct NoKey;
 
-impl ResolvesClientCert for Nothing {
+impl ResolvesClientCert for NoKey {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         None
     }
@@ -94,11 +94,12 @@ impl ResolvesClientCert for Nothing {
     }
 }
 
+/// Accepts every key.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AnyKey(Arc<CryptoProvider>);
 
-impl Anyone {
-    fn signed(
+impl AnyKey {
+    fn verify(
         &self,
         message: &[u8],
         key: &CertificateDer<'_>,
@@ -110,7 +111,7 @@ impl Anyone {
     }
 }
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AnyKey {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -135,7 +136,7 @@ impl ServerCertVerifier for Anyone {
         key: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed(message, key, signature)
+        self.verify(message, key, signature)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ED25519]
@@ -145,7 +146,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-impl ClientCertVerifier for Anyone {
+impl ClientCertVerifier for AnyKey {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -171,7 +172,7 @@ impl ClientCertVerifier for Anyone {
         key: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed(message, key, signature)
+        self.verify(message, key, signature)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ED25519]

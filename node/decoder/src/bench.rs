@@ -1,0 +1,178 @@
+//! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use shoal_kernel::{Pool, memory_bandwidth};
+use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Want};
+
+use super::{DeviceKind, Loaded, Options, decoder::Settings};
+
+/// Tokens of the prompt that is read in one step.
+const PREFILL: usize = 256;
+/// Tokens of the prompt before tokens are written.
+const PROMPT: usize = 16;
+/// Streams side by side, and steps that are timed with so many.
+const STREAMS: [(usize, usize); 3] = [(1, 48), (4, 24), (8, 16)];
+/// No further step is begun after so long: on a slow device a few say enough.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was measured. Rates are tokens a second.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub model: String,
+    pub parameters: u64,
+    /// Of prompts.
+    pub prefill: f64,
+    /// Written, of all streams together, by their number.
+    pub decode: BTreeMap<usize, f64>,
+    /// Bytes a second that all threads together read from memory; `None` on another device than the
+    /// processor, whose memory nobody measures.
+    pub memory_bandwidth: Option<f64>,
+    /// Bytes of weights that a step reads.
+    pub weight_bytes: u64,
+    /// Most memory that the program had, in bytes; 0 where the system does not say.
+    pub peak_rss: u64,
+    /// Seconds from the files to the first step.
+    pub load: f64,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error("{0} has room for {1} tokens: too few to measure")]
+    Context(String, usize),
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        writeln!(f, "{}, {:.1} million parameters", self.model, self.parameters as f64 / 1e6)?;
+        writeln!(f, "  prefill    {:>9.1} tokens/s ({PREFILL} at once)", self.prefill)?;
+        for (streams, rate) in &self.decode {
+            let noun = if *streams == 1 { "stream" } else { "streams" };
+            writeln!(f, "  decode     {rate:>9.1} tokens/s ({streams} {noun})")?;
+        }
+        let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
+        write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
+        if let Some(memory) = self.memory_bandwidth {
+            let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
+            write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
+            mega(self.peak_rss),
+            mega(self.weight_bytes),
+            self.load
+        )
+    }
+}
+
+/// Loads a model and measures it.
+///
+/// # Errors
+/// When it does not load, or its numbers are broken.
+pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
+    let begun = Instant::now();
+    let Loaded { mut decoder, card, .. } = Loaded::open(files, &options.without_talk())?;
+    let load = begun.elapsed().as_secs_f64();
+    let peak_rss = peak_rss();
+    let decoder = &mut *decoder;
+    let prefill = PREFILL.min(decoder.context());
+    if decoder.context() <= PROMPT + 1 {
+        return Err(BenchError::Context(card.name, decoder.context()));
+    }
+    let tokens = tokens(decoder.vocab(), prefill);
+    let most = STREAMS.iter().map(|(streams, _)| *streams).max().unwrap_or(1);
+    let each = (prefill + PAGE).div_ceil(PAGE);
+    let pages: Vec<u32> = (0..).take(each * most).collect();
+    decoder.reserve(pages.len());
+    let first = pages.get(..each).unwrap_or_default();
+    let whole = Span { tokens: &tokens, past: 0, pages: first, want: Want::Last };
+    decoder.step(&[whole])?;
+    let begun = Instant::now();
+    decoder.step(&[whole])?;
+    let read = prefill as f64 / begun.elapsed().as_secs_f64();
+    let mut decode = BTreeMap::new();
+    for (streams, steps) in STREAMS {
+        decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
+    }
+    Ok(Report {
+        model: card.name,
+        parameters: card.parameters,
+        prefill: read,
+        decode,
+        memory_bandwidth: (options.device == DeviceKind::Cpu).then(|| memory(options.threads)),
+        weight_bytes: decoder.weight_bytes(),
+        peak_rss,
+        load,
+    })
+}
+
+/// Tokens a second of all streams together, each after a short prompt of its own.
+fn written(
+    decoder: &mut dyn Decode,
+    tokens: &[u32],
+    pages: &[u32],
+    each: usize,
+    streams: usize,
+    steps: usize,
+) -> Result<f64, Broken> {
+    let prompt = tokens.get(..PROMPT).unwrap_or(tokens);
+    let rooms: Vec<&[u32]> = pages.chunks(each).take(streams).collect();
+    for pages in &rooms {
+        decoder.step(&[Span { tokens: prompt, past: 0, pages, want: Want::Nothing }])?;
+    }
+    let room = decoder.context().min(each * PAGE) - prompt.len();
+    let (mut begun, mut timed) = (Instant::now(), 0);
+    // One step is not timed: it touches what the others find in the cache.
+    for step in 0..=steps {
+        if step == 1 {
+            begun = Instant::now();
+        }
+        let past = prompt.len() + step % room;
+        let next = tokens.get(step % tokens.len()..).unwrap_or(tokens);
+        let next = next.get(..1).unwrap_or(next);
+        let mut spans = Vec::with_capacity(streams);
+        for pages in &rooms {
+            spans.push(Span { tokens: next, past, pages, want: Want::Last });
+        }
+        black_box(decoder.step(&spans)?);
+        timed = step;
+        if timed > 0 && begun.elapsed() > PATIENCE {
+            break;
+        }
+    }
+    Ok((streams * timed) as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// Some of a vocabulary's tokens, none twice in a row.
+fn tokens(vocab: usize, count: usize) -> Vec<u32> {
+    let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
+    (0..count).map(token).collect()
+}
+
+/// What so many threads (0: all cores) read from memory in a second.
+fn memory(threads: usize) -> f64 {
+    let threads = if threads == 0 { Settings::default().threads } else { threads };
+    memory_bandwidth(&Pool::new(threads))
+}
+
+/// Linux's own account of the most memory that this program had.
+fn peak_rss() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

@@ -1,0 +1,164 @@
+//! The decoder that serves: every architecture of [`arch::ARCHITECTURES`] from one model code.
+//!
+//! What the layers are made of is one of two sets of [`Operations`]: [`packed`] ones on packed
+//! weights for burn's Flex backend on the CPU, and [`tensors`] ones out of burn's tensors for every
+//! other device.
+
+pub(crate) mod arch;
+pub(crate) mod shape;
+mod weights;
+mod batch;
+mod packed;
+mod tensors;
+mod settings;
+mod open;
+#[cfg(test)]
+mod tests;
+
+pub use arch::table as architecture_table;
+pub(crate) use open::{open, shape_of};
+pub use settings::DeviceKind;
+pub(crate) use settings::Settings;
+pub(crate) use shape::Shape;
+#[cfg(test)]
+use shoal_kernel::{Isa, KvFormat};
+
+use burn::tensor::{Device, Tensor};
+use shoal_model::{Broken, Decode, Span};
+
+use batch::Batch;
+use packed::PackedOperations;
+use tensors::TensorOperations;
+use weights::Weights;
+
+/// What a decoder's layers are made of. Rows of all tensors are the tokens of a step, spans one
+/// after another. An operation fails when there is no such layer or its tensors do not fit.
+trait Operations: Send + 'static {
+    /// A batch, made ready once for all layers.
+    type Step;
+    /// Queries, keys and values.
+    type Qkv;
+
+    /// Bytes of weights that a step of one token reads.
+    fn weight_bytes(&self) -> u64;
+    /// Makes pages `0..pages` usable.
+    fn reserve(&mut self, pages: usize);
+    /// Bytes of one page over all layers.
+    fn page_bytes(&self) -> usize;
+    fn prepare(&mut self, batch: Batch) -> Result<Self::Step, Broken>;
+    /// The scaled embeddings of the batch's tokens, `[rows, width]`.
+    fn embed(&self, step: &Self::Step) -> Result<Tensor<2>, Broken>;
+    /// The first norm of a layer and its three projections.
+    fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> Result<Self::Qkv, Broken>;
+    /// QK norm, rotary positions, append to the cache, attention: `[rows, heads * dim]`.
+    fn attend(
+        &mut self,
+        layer: usize,
+        step: &Self::Step,
+        qkv: Self::Qkv,
+    ) -> Result<Tensor<2>, Broken>;
+    /// `x` plus the (normed) projection of `y`.
+    fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken>;
+    /// `x` plus the (normed) MLP of its norm.
+    fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
+    /// The last norm.
+    fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
+    /// Logits of normed rows, `[rows, vocab]`.
+    fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
+    /// The rows of `x` that the step wants.
+    fn wanted(&self, step: &Self::Step, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
+}
+
+/// A decoder with its weights and its KV cache.
+#[derive(Debug)]
+struct Decoder<O> {
+    shape: Shape,
+    operations: O,
+    pages: usize,
+}
+
+fn packed(shape: Shape, weights: Weights, settings: Settings) -> Decoder<PackedOperations> {
+    Decoder { operations: PackedOperations::new(&shape, weights, settings), shape, pages: 0 }
+}
+
+fn tensors(shape: Shape, weights: &Weights, device: &Device) -> Decoder<TensorOperations> {
+    Decoder { operations: TensorOperations::new(&shape, weights, device), shape, pages: 0 }
+}
+
+impl<O: Operations> Decoder<O> {
+    /// The wanted rows after the last norm; `None` where nobody wants any.
+    fn run(&mut self, spans: &[Span<'_>]) -> Result<Option<Tensor<2>>, Broken> {
+        let batch = Batch::read(spans, self.shape.vocab, self.shape.context, self.pages)?;
+        let wanted = batch.wanted.len();
+        let operations = &mut self.operations;
+        let step = operations.prepare(batch)?;
+        let mut x = operations.embed(&step)?;
+        let last = self.shape.layers.len().saturating_sub(1);
+        for layer in 0..=last {
+            let qkv = operations.norm_qkv(layer, x.clone())?;
+            let mut mixed = operations.attend(layer, &step, qkv)?;
+            if layer == last {
+                // What follows looks at one row at a time: only at those that somebody wants.
+                if wanted == 0 {
+                    return Ok(None);
+                }
+                mixed = operations.wanted(&step, mixed)?;
+                x = operations.wanted(&step, x)?;
+            }
+            x = operations.linear_add(layer, x, mixed)?;
+            x = operations.norm_mlp(layer, x)?;
+        }
+        operations.norm(x).map(Some)
+    }
+}
+
+impl<O: Operations> Decode for Decoder<O> {
+    fn vocab(&self) -> usize {
+        self.shape.vocab
+    }
+
+    fn context(&self) -> usize {
+        self.shape.context
+    }
+
+    fn width(&self) -> usize {
+        self.shape.width
+    }
+
+    fn page_bytes(&self) -> usize {
+        self.operations.page_bytes()
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.operations.weight_bytes()
+    }
+
+    fn reserve(&mut self, pages: usize) {
+        self.operations.reserve(pages);
+        self.pages = self.pages.max(pages);
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        let rows = self.run(spans)?;
+        let logits = rows.map(|rows| self.operations.head(rows)).transpose()?;
+        floats(logits)
+    }
+
+    fn hidden(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        let rows = self.run(spans)?;
+        floats(rows)
+    }
+}
+
+/// The numbers of a tensor; none where nobody wants any.
+fn floats(rows: Option<Tensor<2>>) -> Result<Vec<f32>, Broken> {
+    let Some(rows) = rows else { return Ok(Vec::new()) };
+    let floats = rows.into_data().try_into_vec::<f32>().map_err(|_| Broken)?;
+    if finite(&floats) { Ok(floats) } else { Err(Broken) }
+}
+
+/// Whether all are numbers: their exponents are below the one of infinity and of what is none.
+fn finite(floats: &[f32]) -> bool {
+    let size = |float: &f32| float.to_bits() & 0x7fff_ffff;
+    floats.iter().map(size).fold(0, u32::max) < f32::INFINITY.to_bits()
+}

@@ -1,0 +1,100 @@
+//! A model's files become what serves: its decoder, its words, and what it says of itself.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shoal_engine::swarm_name;
+use shoal_model::{
+    Decode, Defaults, Digest, Files, LoadError, Pooling, Template, TextPipeline, Tokenizer,
+    Weights, json, measure_speed,
+};
+use shoal_proto::hello::{Model, TAG_BYTES_MAX, TAGS_MAX};
+
+use super::{
+    Options,
+    decoder::{Shape, open, shape_of},
+};
+
+/// Time to find out how fast a model is, at most about so long.
+const MEASURING: Duration = Duration::from_millis(900);
+
+/// A model, ready to serve.
+#[expect(missing_debug_implementations, reason = "a decoder has no Debug")]
+pub struct Loaded {
+    pub decoder: Box<dyn Decode>,
+    pub words: TextPipeline,
+    pub card: Model,
+}
+
+impl Loaded {
+    /// Reads everything and packs the weights; a thread beside it finds the digest.
+    pub fn open(mut files: Files, options: &Options) -> Result<Self, LoadError> {
+        // A folder without weights is no model at all: say that first.
+        files.weights()?;
+        let shape = shape_of(&files, options.context)?;
+        // Before the weights, not beside them: what building a large vocabulary takes for a moment
+        // would be on top of them.
+        let tokenizer = Tokenizer::read(&files, shape.vocab)?;
+        let template = Template::read(&files, &options.template)?;
+        files.forget_words();
+        let files = &files;
+        let digest = Digest::begin(files)?;
+        let card = card(files, options, &shape)?;
+        let tensors = Weights::open(files)?.with_adapters(&options.adapters)?;
+        let mut decoder = open(shape.clone(), &*tensors, options.decoder(&shape))?;
+        drop(tensors);
+        files.forget();
+        let ends: Vec<u32> = tokenizer.ends().collect();
+        let digest = digest.finish(&ends, options.quant, &options.adapters)?;
+        let measured = options.measure.then(|| {
+            let weights = decoder.weight_bytes();
+            measure_speed(&mut *decoder, weights, MEASURING).ok()
+        });
+        let card = Model { digest, speed: measured.flatten(), ..card };
+        let words = TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
+        Ok(Self { decoder, words, card })
+    }
+}
+
+fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadError> {
+    Ok(Model {
+        name: options.name.clone().unwrap_or_else(|| swarm_name(files.name())),
+        family: shape.arch.kind.to_owned(),
+        context: u32::try_from(shape.context).unwrap_or(u32::MAX),
+        parameters: shape.params() as u64,
+        description: description(files, shape)?,
+        tags: if options.tags.is_empty() { tags(files)? } else { options.tags.clone() },
+        completes: !files.is_bundled(),
+        ..Model::default()
+    })
+}
+
+/// How sentence-transformers says it; a decoder's last token has seen all the others, but only a
+/// model that was taught so keeps the meaning there.
+fn pooling(files: &Files) -> Result<Pooling, LoadError> {
+    let config = json(files, "1_Pooling/config.json")?;
+    let last = config.get("pooling_mode_lasttoken").and_then(Value::as_bool).unwrap_or(false);
+    Ok(if last { Pooling::Last } else { Pooling::Mean })
+}
+
+/// What the model's `card.json` says of it in a sentence; its size where it has none.
+pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadError> {
+    let card = json(files, "card.json")?;
+    let words = card.get("description").and_then(Value::as_str).unwrap_or_default();
+    if words.is_empty() {
+        let (kind, millions) = (shape.arch.kind, shape.params() as f64 / 1e6);
+        return Ok(format!("A {kind} model of {millions:.1} million parameters."));
+    }
+    Ok(words.chars().take(200).collect())
+}
+
+/// What the model's `card.json` says that it is good at; what is no tag is left out.
+fn tags(files: &Files) -> Result<Vec<String>, LoadError> {
+    let card = json(files, "card.json")?;
+    let told = card.get("tags").and_then(Value::as_array).into_iter().flatten();
+    let tags = told.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
+    Ok(tags.take(TAGS_MAX).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests;

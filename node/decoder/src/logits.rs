@@ -1,0 +1,105 @@
+//! What a model makes of prompts, to hold against another engine: their tokens, the logits of what
+//! comes next, the likeliest answer. `node/tests/real` compares it with llama.cpp.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
+    path::Path,
+};
+
+use serde::Serialize;
+use shoal_engine::EngineError;
+use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Talk, Want};
+use shoal_proto::generate::ChatMessage;
+
+use super::{Loaded, Options};
+
+/// Why there are none.
+#[derive(Debug, thiserror::Error)]
+pub enum LogitsError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error("cannot write to {0}: {1}")]
+    Write(String, io::Error),
+}
+
+/// One line of `answers.jsonl`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// Of the prompt, through the chat template.
+    tokens: Vec<u32>,
+    /// The likeliest tokens after it, one after the other, without the end token.
+    answer: Vec<u32>,
+    text: String,
+    /// Tokens that end an answer.
+    ends: Vec<u32>,
+}
+
+/// Writes `answers.jsonl` and `logits.f32` (a row of the vocabulary's size for each prompt, in the
+/// machine's byte order) into a folder.
+///
+/// # Errors
+/// When the model does not load or its numbers are broken, or the folder takes no files.
+pub fn write(
+    files: Files,
+    options: &Options,
+    prompts: &[String],
+    count: usize,
+    folder: &Path,
+) -> Result<(), LogitsError> {
+    // First: a model takes its time to load.
+    let failed = |error| LogitsError::Write(folder.display().to_string(), error);
+    fs::create_dir_all(folder).map_err(failed)?;
+    let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(failed);
+    let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);
+    let Loaded { mut decoder, words, .. } = Loaded::open(files, options)?;
+    for prompt in prompts {
+        let messages = [ChatMessage::new("user", prompt)];
+        let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
+        let tokens = words.prompt(talk, decoder.context())?;
+        let ends: Vec<u32> = words.tokenizer.ends().collect();
+        let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;
+        for logit in logits {
+            rows.write_all(&logit.to_ne_bytes()).map_err(failed)?;
+        }
+        let text = words.tokenizer.decode(&answer);
+        let line = serde_json::to_string(&Answer { tokens, answer, text, ends });
+        writeln!(answers, "{}", line.map_err(io::Error::from).map_err(failed)?).map_err(failed)?;
+    }
+    answers.flush().and_then(|()| rows.flush()).map_err(failed)
+}
+
+/// The logits after the prompt, and the likeliest tokens after it.
+fn greedy(
+    decoder: &mut dyn Decode,
+    prompt: &[u32],
+    count: usize,
+    ends: &[u32],
+) -> Result<(Vec<f32>, Vec<u32>), Broken> {
+    let room = decoder.context().min(prompt.len() + count);
+    let pages: Vec<u32> = (0..).take(room.div_ceil(PAGE)).collect();
+    decoder.reserve(pages.len());
+    let mut step = |tokens: &[u32], past| {
+        decoder.step(&[Span { tokens, past, pages: &pages, want: Want::Last }])
+    };
+    let first = step(prompt, 0)?;
+    let (mut logits, mut written) = (first.clone(), Vec::new());
+    while written.len() < room - prompt.len() {
+        let token = likeliest(&logits)?;
+        if ends.contains(&token) {
+            break;
+        }
+        written.push(token);
+        logits = step(&[token], prompt.len() + written.len() - 1)?;
+    }
+    Ok((first, written))
+}
+
+fn likeliest(logits: &[f32]) -> Result<u32, Broken> {
+    let best = (0..).zip(logits).max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map(|(token, _)| token).ok_or(Broken)
+}

@@ -1,0 +1,167 @@
+use shoal_engine::{Engine, EngineError, Event};
+use shoal_model::testing::{Kept, LETTERS, tiny};
+use shoal_proto::{
+    generate::{ChatMessage, Done, Fault, Finish, Generate, Sampling},
+    judge::{Ballot, Judge, Kind},
+};
+
+use super::*;
+
+fn load(context: usize, kept: Kept) -> Local {
+    let folder = tiny(context, kept);
+    serve(&Files::folder(folder.path()).unwrap())
+}
+
+fn serve(files: &Files) -> Local {
+    open(files.clone(), &Options { slots: 2, ..Options::default() }, Metrics::new().unwrap())
+        .unwrap()
+}
+
+fn said(text: &str) -> Vec<ChatMessage> {
+    vec![ChatMessage::new("user", text)]
+}
+
+fn ask(text: &str, sampling: Sampling) -> Generate {
+    Generate { messages: said(text), sampling: Some(sampling), ..Generate::default() }
+}
+
+fn greedy() -> Sampling {
+    Sampling { temperature: Some(0.0), ..Sampling::default() }
+}
+
+fn seeded(seed: i64) -> Sampling {
+    Sampling { temperature: Some(1.0), seed: Some(seed), ..Sampling::default() }
+}
+
+async fn answer(model: &Local, ask: &Generate) -> Result<(String, Done), EngineError> {
+    let mut events = model.generate(ask.clone());
+    let mut text = String::new();
+    loop {
+        match events.recv().await.expect("a last word") {
+            Ok(Event::Piece(piece)) => text.push_str(&piece),
+            Ok(Event::Done(done)) => return Ok((text, done)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn judged(model: &Local, text: &str, candidates: &[&str]) -> Result<Ballot, EngineError> {
+    let candidates = candidates.iter().map(|candidate| (*candidate).to_owned()).collect();
+    let kind = Kind::Likelihood.into();
+    model.judge(Judge { messages: said(text), candidates, kind, ..Judge::default() }).await
+}
+
+#[tokio::test]
+async fn a_folder_answers_the_same_each_time() {
+    let (one, other) = (load(128, Kept::F32), load(128, Kept::F32));
+    let ask = ask("abc", Sampling { max_tokens: Some(40), ..greedy() });
+    assert_eq!(answer(&one, &ask).await.unwrap(), answer(&other, &ask).await.unwrap());
+    assert_eq!(one.model().digest.len(), 64);
+    assert_eq!(one.model().digest, other.model().digest);
+    assert_eq!(one.model().context, 128);
+}
+
+#[tokio::test]
+async fn however_the_weights_are_kept_it_is_the_same_model() {
+    let ask = ask("hello, abc", Sampling { max_tokens: Some(60), ..seeded(5) });
+    let (expected, _) = answer(&load(128, Kept::F32), &ask).await.unwrap();
+    for kept in [Kept::F16, Kept::Bf16, Kept::Shards] {
+        assert_eq!(answer(&load(128, kept), &ask).await.unwrap().0, expected, "{kept:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_seed_writes_the_same_text_and_another_does_not() {
+    let model = load(128, Kept::F32);
+    let mut texts = Vec::new();
+    for seed in [1, 1, 2, 3, 4, 5] {
+        texts.push(answer(&model, &ask("abc", seeded(seed))).await.unwrap().0);
+    }
+    assert_eq!(texts[0], texts[1]);
+    assert!(texts[2..].iter().any(|text| *text != texts[0]));
+}
+
+#[tokio::test]
+async fn a_seeds_text_is_its_own_whatever_else_is_written_beside_it() {
+    let model = load(128, Kept::F32);
+    let alone = answer(&model, &ask("abc", seeded(1))).await.unwrap();
+    let beside = [ask("hello", seeded(7)), ask("abc", seeded(9))];
+    let (text, ..) = tokio::join!(
+        async { answer(&model, &ask("abc", seeded(1))).await.unwrap() },
+        answer(&model, &beside[0]),
+        answer(&model, &beside[1]),
+    );
+    assert_eq!((text.0, text.1.logprob), (alone.0, alone.1.logprob));
+}
+
+#[tokio::test]
+async fn a_judge_gives_a_text_the_likelihood_that_its_writer_reported() {
+    let model = load(128, Kept::F32);
+    let mut ended = 0;
+    for seed in 0..120 {
+        let prompt = &LETTERS[..1 + usize::try_from(seed).unwrap() % 12];
+        let (text, done) = answer(&model, &ask(prompt, seeded(seed))).await.unwrap();
+        let ballot = judged(&model, prompt, &["cab", &text, ""]).await.unwrap();
+        let score = ballot.scores[1];
+        // An answer cut off by the context claims nothing, and neither does one with marks in it
+        // (which are no text): nobody could recompute it.
+        let Some(claimed) = done.logprob else { continue };
+        assert_eq!((done.finish(), score.tokens), (Finish::Stop, done.completion_tokens));
+        ended += 1;
+        assert!((claimed - score.logprob).abs() < 1e-3, "{claimed} {score:?}");
+    }
+    assert!(ended >= 10, "only {ended} answers ended by themselves");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_context_is_scored_as_if_all_tokens_were_alike() {
+    let model = load(64, Kept::F32);
+    let (fits, over) = (LETTERS.repeat(3), LETTERS.repeat(20));
+    let scores = judged(&model, "abc", &[&fits, &over]).await.unwrap().scores;
+    // The prompt has 5 tokens, of which 4 are read before; 60 of the 301 tokens fit.
+    let alike = -(18f64.ln()) * 241.0;
+    assert!(scores[1].logprob.is_finite() && scores[1].logprob < alike);
+    assert!(scores[1].logprob < scores[0].logprob);
+    assert_eq!(scores[1].tokens, 301);
+}
+
+#[tokio::test]
+async fn an_answer_ends_at_its_limit_and_at_the_contexts_end() {
+    let model = load(32, Kept::F32);
+    let mut cut = None;
+    for seed in 0..100 {
+        let (_, done) = answer(&model, &ask("abc", seeded(seed))).await.unwrap();
+        if done.finish() == Finish::Length {
+            cut = Some((seed, done));
+            break;
+        }
+    }
+    let (seed, done) = cut.expect("one of a hundred does not end");
+    assert_eq!((done.prompt_tokens, done.completion_tokens), (5, 27));
+    assert_eq!(done.logprob, None, "it has no end");
+    let short = Sampling { max_tokens: Some(7), ..seeded(seed) };
+    let (_, done) = answer(&model, &ask("abc", short)).await.unwrap();
+    assert_eq!((done.finish(), done.completion_tokens), (Finish::Length, 7));
+}
+
+#[tokio::test]
+async fn a_conversation_that_fills_the_context_is_refused_before_work() {
+    let model = load(32, Kept::F32);
+    let full = "a".repeat(30);
+    let error = answer(&model, &ask(&full, greedy())).await.unwrap_err();
+    assert_eq!(error.fault, Fault::ContextLength);
+    assert_eq!(error, EngineError::context_length(32));
+    assert_eq!(judged(&model, &full, &["a"]).await.unwrap_err(), EngineError::context_length(32));
+    assert!(answer(&model, &ask(&full[1..], greedy())).await.is_ok());
+}
+
+#[tokio::test]
+async fn every_bundled_model_loads_and_answers() {
+    for name in bundled_names() {
+        let model = serve(&Files::bundled(name).unwrap());
+        assert_eq!(model.model().name, name);
+        assert!(!model.model().description.is_empty(), "{name} says nothing of itself");
+        let (text, done) = answer(&model, &ask("What is 47 plus 385?", greedy())).await.unwrap();
+        assert_eq!(done.finish(), Finish::Stop, "{name} does not end: {text}");
+    }
+}

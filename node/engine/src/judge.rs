@@ -1,0 +1,92 @@
+//! A judge's duties around its engine: refuse what cannot be judged, and never hand out a ballot
+//! that is not sound. The rules for both messages are those of [`shoal_proto::judge`].
+
+pub mod question;
+
+use shoal_proto::{
+    generate::Fault,
+    hello::Model,
+    judge::{Ballot, Judge, Kind},
+};
+
+use crate::{Engine, EngineError};
+
+/// Each costs a critique: both orders of every pair of eight pools and some more.
+const CRITIQUES_MAX: usize = 64;
+
+/// Whether `model` can be asked for this ballot.
+///
+/// # Errors
+/// [`Fault::BadRequest`] for an ask that no judge could answer, [`Fault::Unsupported`] for one that
+/// this model cannot.
+pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
+    ask.check().map_err(|error| EngineError::new(Fault::BadRequest, error.to_string()))?;
+    if ask.messages.is_empty() {
+        return Err(EngineError::new(Fault::BadRequest, "there is no conversation to judge by"));
+    }
+    if ask.candidates.is_empty() {
+        return Err(EngineError::new(Fault::BadRequest, "there is no candidate to judge"));
+    }
+    let (is_supported, rule) = match ask.kind() {
+        Kind::Unspecified => {
+            return Err(EngineError::new(Fault::BadRequest, "the ballot's kind is not known"));
+        }
+        Kind::Likelihood => (model.likelihood, "this model gives no likelihood ballots"),
+        Kind::Pairwise => (model.pairwise, "this model gives no pairwise ballots"),
+        Kind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
+    };
+    if !is_supported {
+        return Err(EngineError::new(Fault::Unsupported, rule));
+    }
+    match (ask.kind(), ask.pairs.len()) {
+        (Kind::Pairwise | Kind::Reasoned, 0) => {
+            Err(EngineError::new(Fault::BadRequest, "there is no pair to compare"))
+        }
+        (Kind::Reasoned, pairs) if pairs > CRITIQUES_MAX => {
+            Err(EngineError::new(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The verdict on a pair of which a judge can say nothing.
+pub const TIE: f64 = 0.5;
+
+/// The results of the pairs: `None` for a pair that does not fit the judge's context, so that one long
+/// candidate does not cost the verdicts on the others.
+///
+/// # Errors
+/// [`Fault::ContextLength`] when no pair fits, and any other error of a pair.
+pub fn skip_oversized<T>(
+    pairs: impl IntoIterator<Item = Result<T, EngineError>>,
+) -> Result<Vec<Option<T>>, EngineError> {
+    let (mut results, mut oversize) = (Vec::new(), None);
+    for pair in pairs {
+        match pair {
+            Err(error) if error.fault == Fault::ContextLength => {
+                results.push(None);
+                oversize = Some(error);
+            }
+            pair => results.push(Some(pair?)),
+        }
+    }
+    match oversize {
+        Some(error) if results.iter().all(Option::is_none) => Err(error),
+        _ => Ok(results),
+    }
+}
+
+/// The engine's ballot on a checked ask, checked in its turn.
+///
+/// # Errors
+/// What the engine answers, or [`Fault::Engine`] for a ballot that is not sound.
+pub async fn ballot(ask: Judge, engine: &dyn Engine) -> Result<Ballot, EngineError> {
+    let ballot = engine.judge(ask.clone()).await?;
+    match ballot.check(&ask) {
+        Ok(()) => Ok(ballot),
+        Err(error) => {
+            let message = format!("the engine's ballot is not sound: {error}");
+            Err(EngineError::new(Fault::Engine, message))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What runs a model, and what is asked of it.
+//!
+//! [`Engine`] is the trait that the node serves: it writes, judges and embeds. Its implementations
+//! are the decoder in this process and the upstream beside it. [`judge`] checks what a judge is
+//! asked and the ballot that it gives, [`persona`] serves one engine under several names, and
+//! `testing` (with the feature of that name) has the engine that tests script.
+
+pub mod judge;
+pub mod persona;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
+use shoal_proto::{
+    embed::{Embed, Embedded},
+    generate::{Done, Fault, Generate},
+    hello::Model,
+    judge::{Ballot, Judge},
+};
+use tokio::sync::mpsc;
+
+/// A model that writes and judges. The model runs on its own threads: nothing here blocks tokio.
+pub trait Engine: Send + Sync + 'static {
+    /// What is served and what it can be asked for.
+    fn model(&self) -> &Model;
+
+    /// Starts writing. Events arrive on a bounded channel; the last one is `Done` or an error.
+    /// Dropping the receiver stops the work within one token.
+    fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>>;
+
+    /// Judges candidates. Dropping the future stops the work.
+    fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>>;
+
+    /// Turns texts into vectors. Dropping the future stops the work.
+    fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
+        let _ = ask;
+        let why = "this model makes no vectors";
+        ready(Err(EngineError::new(Fault::Unsupported, why))).boxed()
+    }
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Text, cut on character boundaries.
+    Piece(String),
+    /// The end.
+    Done(Done),
+}
+
+/// Why an engine could not do what was asked. `message` names no part of the prompt.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{message}")]
+pub struct EngineError {
+    pub fault: Fault,
+    pub message: String,
+}
+
+impl EngineError {
+    /// `message` names no part of the prompt.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Self { fault, message: message.into() }
+    }
+
+    /// The conversation leaves no room for an answer, in the words that OpenAI's clients look for.
+    pub fn context_length(limit: u32) -> Self {
+        let message = format!("This model's maximum context length is {limit} tokens");
+        Self::new(Fault::ContextLength, message)
+    }
+}
+
+/// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
+pub fn swarm_name(name: &str) -> String {
+    name.chars().take(96).map(|c| if is_allowed(c) { c } else { '-' }).collect()
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_such_as_the_swarm_allows() {
+        assert_eq!(swarm_name("llama3.2:3b"), "llama3.2-3b");
+        assert_eq!(swarm_name("org/Model_1"), "org/Model_1");
+        assert_eq!(swarm_name(&"\u{fc}".repeat(200)), "-".repeat(96));
+    }
+}

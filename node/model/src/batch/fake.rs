@@ -1,0 +1,200 @@
+//! A model for tests: what it says next depends on every token before, read back through the
+//! pages, so that a wrong page shows.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use crate::{
+    defaults::Defaults,
+    files::Files,
+    pipeline::{Pooling, TextPipeline},
+    step::{Broken, Decode, PAGE, Span},
+    template::{Choice, Template},
+    testing::{Kept, tiny},
+    tokenizer::Tokenizer,
+};
+
+/// Tokens of the tiny vocabulary: fifteen letters, then these.
+pub(crate) const VOCAB: usize = 18;
+pub(super) const END: u32 = 16;
+
+/// What it does when it reads a letter.
+pub(super) const BREAKS: u32 = 13;
+pub(super) const PANICS: u32 = 14;
+
+pub(super) fn words() -> Arc<TextPipeline> {
+    let folder = tiny(64, Kept::F32);
+    let files = Files::folder(folder.path()).unwrap();
+    let tokenizer = Tokenizer::read(&files, VOCAB).unwrap();
+    let template = Template::read(&files, &Choice::Own).unwrap();
+    Arc::new(TextPipeline::new(tokenizer, template, Defaults::greedy(), Pooling::Mean))
+}
+
+/// The model.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    pub(super) context: usize,
+    /// How many of the last tokens decide what comes next: few of them make it repeat itself.
+    pub(crate) memory: usize,
+    /// Whether [`BREAKS`] and [`PANICS`] do what they say.
+    pub(super) fragile: bool,
+    /// Token and position in each place of each page.
+    cells: Vec<Option<(u32, usize)>>,
+    steps: Steps,
+}
+
+/// What the test knows of the model's steps, and how it holds them up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Tokens of each span of each step.
+    seen: Vec<Vec<usize>>,
+    /// Steps that may be taken; `None`: any number.
+    allowed: Option<usize>,
+}
+
+impl Steps {
+    /// Tokens of each span of each step so far.
+    pub(crate) fn seen(&self) -> Vec<Vec<usize>> {
+        self.0.0.lock().unwrap().seen.clone()
+    }
+
+    /// Tokens read so far.
+    pub(super) fn tokens(&self) -> usize {
+        self.seen().iter().flatten().sum()
+    }
+
+    /// No step more, until some are allowed.
+    pub(super) fn hold(&self) {
+        self.0.0.lock().unwrap().allowed.get_or_insert(0);
+    }
+
+    /// So many steps more.
+    pub(super) fn allow(&self, steps: usize) {
+        *self.0.0.lock().unwrap().allowed.get_or_insert(0) += steps;
+        self.0.1.notify_all();
+    }
+
+    /// As many as there are to take.
+    pub(super) fn release(&self) {
+        self.0.0.lock().unwrap().allowed = None;
+        self.0.1.notify_all();
+    }
+
+    fn take(&self, spans: &[Span<'_>]) {
+        let (state, changed) = &*self.0;
+        let mut state =
+            changed.wait_while(state.lock().unwrap(), |state| state.allowed == Some(0)).unwrap();
+        if let Some(left) = &mut state.allowed {
+            *left -= 1;
+        }
+        state.seen.push(spans.iter().map(|span| span.tokens.len()).collect());
+    }
+}
+
+impl Fake {
+    pub(crate) fn new(context: usize) -> (Self, Steps) {
+        let steps = Steps::default();
+        let fake = Self {
+            context,
+            memory: usize::MAX,
+            fragile: false,
+            cells: Vec::new(),
+            steps: steps.clone(),
+        };
+        (fake, steps)
+    }
+
+    /// The logits after `tokens`, without any pages.
+    pub(crate) fn logits(&self, tokens: &[u32]) -> Vec<f32> {
+        let from = tokens.len().saturating_sub(self.memory);
+        let seed = tokens[from..].iter().fold(7, |seed, token| mix(seed ^ u64::from(*token)));
+        (0..VOCAB as u64).map(|token| 4.0 * unit(seed ^ (token << 32))).collect()
+    }
+
+    fn rows(&mut self, spans: &[Span<'_>], row: impl Fn(&Self, &[u32]) -> Vec<f32>) -> Vec<f32> {
+        self.steps.take(spans);
+        let mut rows = Vec::new();
+        for (index, span) in spans.iter().enumerate() {
+            let end = span.past + span.tokens.len();
+            assert!(!span.tokens.is_empty() && end <= self.context);
+            assert!(span.pages.len() * PAGE >= end, "no room");
+            let own = &span.pages[span.past / PAGE..];
+            let others = spans.iter().enumerate().filter(|(other, _)| *other != index);
+            let mut theirs = others.flat_map(|(_, other)| other.pages);
+            assert!(!theirs.any(|page| own.contains(page)), "a page that is not its own");
+            for (position, token) in (span.past..).zip(span.tokens) {
+                self.cells[cell(span, position)] = Some((*token, position));
+            }
+        }
+        for span in spans {
+            let end = span.past + span.tokens.len();
+            let read = |position| {
+                let (token, at) = self.cells[cell(span, position)].expect("never written");
+                assert_eq!(at, position, "another's page");
+                token
+            };
+            let tokens: Vec<u32> = (0..end).map(read).collect();
+            for upto in end + 1 - span.want.rows(span.tokens.len())..=end {
+                rows.extend(row(self, &tokens[..upto]));
+            }
+        }
+        rows
+    }
+
+    fn check(&self, spans: &[Span<'_>]) -> Result<(), Broken> {
+        let reads = |letter| spans.iter().any(|span| span.tokens.contains(&letter));
+        assert!(!(self.fragile && reads(PANICS)), "told to panic");
+        if self.fragile && reads(BREAKS) { Err(Broken) } else { Ok(()) }
+    }
+}
+
+fn cell(span: &Span<'_>, position: usize) -> usize {
+    span.pages[position / PAGE] as usize * PAGE + position % PAGE
+}
+
+/// As in SplitMix64.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// In [-1, 1).
+fn unit(seed: u64) -> f32 {
+    (mix(seed) >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+impl Decode for Fake {
+    fn vocab(&self) -> usize {
+        VOCAB
+    }
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn width(&self) -> usize {
+        4
+    }
+
+    fn page_bytes(&self) -> usize {
+        100
+    }
+
+    fn reserve(&mut self, pages: usize) {
+        self.cells = vec![None; pages * PAGE];
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        self.check(spans)?;
+        Ok(self.rows(spans, |fake, tokens| fake.logits(tokens)))
+    }
+
+    fn hidden(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {
+        self.check(spans)?;
+        Ok(self.rows(spans, |fake, tokens| fake.logits(tokens)[..4].to_vec()))
+    }
+}

@@ -1,0 +1,73 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{Kept, put, tiny, tokenizer};
+
+/// Every byte a token, in the order of GPT-2's stand-ins.
+fn bytes() -> Tokenizer {
+    let folder = tiny(64, Kept::F32);
+    let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
+    let mut letters: Vec<char> = alphabet.into_iter().collect();
+    letters.sort_unstable();
+    put(&folder, "tokenizer.json", &tokenizer(letters.into_iter()));
+    Tokenizer::read(&Files::folder(folder.path()).unwrap(), 259).unwrap()
+}
+
+fn pieces(words: &Tokenizer, tokens: &[u32]) -> Vec<String> {
+    let mut decoder = words.decoder();
+    let mut pieces: Vec<String> = tokens.iter().map(|token| decoder.push(*token)).collect();
+    pieces.push(decoder.finish());
+    pieces
+}
+
+#[test]
+fn text_comes_out_as_it_went_in_and_no_character_is_cut() {
+    let words = bytes();
+    let runner = &mut proptest::test_runner::TestRunner::default();
+    let text = proptest::string::string_regex("[ -~äß世🐟\n]{0,40}").unwrap();
+    let held = runner.run(&text, |text| {
+        let tokens = words.encode(&text).unwrap();
+        prop_assert_eq!(tokens.len(), text.len());
+        let pieces = pieces(&words, &tokens);
+        prop_assert_eq!(pieces.concat(), text);
+        let cut = pieces.iter().any(|piece| piece.contains(char::REPLACEMENT_CHARACTER));
+        prop_assert!(!cut);
+        Ok(())
+    });
+    held.unwrap();
+}
+
+#[test]
+fn bytes_that_are_no_text_are_not_held_back_for_ever() {
+    let words = bytes();
+    let runner = &mut proptest::test_runner::TestRunner::default();
+    let tokens = proptest::collection::vec(0u32..256, 0..60);
+    let held = runner.run(&tokens, |tokens| {
+        let mut decoder = words.decoder();
+        let mut silent = 0;
+        for token in tokens {
+            silent = if decoder.push(token).is_empty() { silent + 1 } else { 0 };
+            prop_assert!(silent < UNFINISHED_MAX);
+        }
+        decoder.finish();
+        Ok(())
+    });
+    held.unwrap();
+}
+
+#[test]
+fn marks_are_one_token_and_no_text() {
+    let words = bytes();
+    let tokens = words.encode("<bos>a<sep>").unwrap();
+    assert_eq!(tokens.len(), 3);
+    assert_eq!(words.decode(&tokens), "a");
+    assert!(words.is_end(257) && !words.is_end(256));
+}
+
+#[test]
+fn tokens_beyond_the_models_table_are_refused() {
+    let folder = tiny(64, Kept::F32);
+    let files = Files::folder(folder.path()).unwrap();
+    assert!(Tokenizer::read(&files, 18).unwrap().encode("<sep>").is_some());
+    assert!(Tokenizer::read(&files, 17).unwrap().encode("<sep>").is_none());
+}

@@ -1,0 +1,194 @@
+//! Pairwise judging by an endpoint: it is shown two answers and says which is better, in a letter,
+//! at once or after a critique.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shoal_engine::{
+    EngineError,
+    judge::{TIE, question, skip_oversized},
+};
+use shoal_proto::{
+    generate::Fault,
+    judge::{Ballot, CRITIQUE_TOKENS, Judge, Kind},
+};
+use tokio::time::timeout;
+
+use super::{Endpoint, FIRST_BYTE};
+
+/// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
+const ALTERNATIVES: u32 = 5;
+
+/// Tokens for the verdict after a critique: `Verdict: A`, however it is dressed.
+const RULING_TOKENS: u32 = 12;
+
+/// How sure a bare letter counts: without log-probabilities nobody knows, and a judge that always
+/// says the same letter must not outweigh one that weighs.
+const LETTER: f64 = 0.8;
+
+impl Endpoint {
+    /// One request for each pair, one after the other. Dropping the future ends the one under way.
+    pub(super) async fn ballot(&self, ask: &Judge) -> Result<Ballot, EngineError> {
+        let mut ballot = Ballot::default();
+        let mut verdicts = Vec::with_capacity(ask.pairs.len());
+        for pair in &ask.pairs {
+            let reasoned = ask.kind() == Kind::Reasoned;
+            let prompt =
+                if reasoned { question::reasoned_question } else { question::direct_question };
+            let prompt = prompt(ask, pair)
+                .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
+            let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
+            let reply = match self.reply(reply).await {
+                Err(error) if error.fault == Fault::ContextLength => {
+                    verdicts.push(Err(error));
+                    continue;
+                }
+                reply => reply?,
+            };
+            let verdict = if reasoned { Some(ruling(&reply)) } else { read(&reply) };
+            let none = || EngineError::new(Fault::Engine, "the upstream gave no verdict");
+            verdicts.push(Ok(verdict.ok_or_else(none)?));
+            let tokens = |name| reply.pointer(name).and_then(Value::as_u64).unwrap_or(0);
+            let sum = |so_far: u32, name| {
+                so_far.saturating_add(u32::try_from(tokens(name)).unwrap_or(u32::MAX))
+            };
+            ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
+            ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
+        }
+        let verdicts = skip_oversized(verdicts)?.into_iter();
+        ballot.verdicts = verdicts.map(|verdict| verdict.unwrap_or(TIE)).collect();
+        Ok(ballot)
+    }
+
+    fn letter(&self, prompt: String) -> Value {
+        json!({
+            "model": self.model,
+            "messages": [{ "role": "user", "content": prompt }],
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": true,
+            "top_logprobs": ALTERNATIVES,
+        })
+    }
+
+    fn reason(&self, prompt: String) -> Value {
+        json!({
+            "model": self.model,
+            "messages": [{ "role": "user", "content": prompt }],
+            "max_tokens": CRITIQUE_TOKENS + RULING_TOKENS,
+            "temperature": 0,
+        })
+    }
+
+    async fn reply(&self, body: Value) -> Result<Value, EngineError> {
+        let chat = self.client.chat();
+        let asked = chat.create_byot::<_, Value>(body);
+        let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
+        let reply = timeout(FIRST_BYTE, asked).await.map_err(silent)?;
+        reply.map_err(|error| self.fault(error))
+    }
+}
+
+/// P(A is better) from what stands after the last `Verdict:`; one half where it says U, or has not
+/// come to a verdict.
+fn ruling(reply: &Value) -> f64 {
+    let said = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
+    let after = said.and_then(|said| said.rsplit_once(question::VERDICT)).map(|(_, after)| after);
+    let is_word = |word: &&str| word.contains(char::is_alphanumeric);
+    let word = after.and_then(|after| after.split_whitespace().find(is_word));
+    match word.and_then(letter) {
+        Some('A') => LETTER,
+        Some(_) => 1.0 - LETTER,
+        None => 0.5,
+    }
+}
+
+/// P(A is better): from the log-probabilities of the first token where the endpoint gives them,
+/// else from the letter alone. `None`: it said something else.
+fn read(reply: &Value) -> Option<f64> {
+    let choice = reply.pointer("/choices/0")?;
+    let alternatives = choice.pointer("/logprobs/content/0/top_logprobs").and_then(Value::as_array);
+    let mut mass: BTreeMap<char, f64> = BTreeMap::new();
+    for alternative in alternatives.into_iter().flatten() {
+        let token = alternative.get("token").and_then(Value::as_str).unwrap_or_default();
+        let logprob = alternative.get("logprob").and_then(Value::as_f64);
+        if let (Some(letter), Some(logprob)) = (letter(token), logprob) {
+            *mass.entry(letter).or_default() += logprob.min(0.0).exp();
+        }
+    }
+    let of = |letter| mass.get(&letter).copied().unwrap_or(0.0);
+    let (a, b) = (of('A'), of('B'));
+    if a + b > 0.0 {
+        return Some(a / (a + b));
+    }
+    match letter(choice.pointer("/message/content")?.as_str()?)? {
+        'A' => Some(LETTER),
+        _ => Some(1.0 - LETTER),
+    }
+}
+
+/// `A` or `B`, however it is dressed.
+fn letter(token: &str) -> Option<char> {
+    let bare = token.trim_matches(|c: char| !c.is_alphanumeric());
+    match bare {
+        "A" | "a" => Some('A'),
+        "B" | "b" => Some('B'),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with_logprobs(alternatives: &[(&str, f64)]) -> Value {
+        let top: Vec<Value> = alternatives
+            .iter()
+            .map(|(token, logprob)| json!({ "token": token, "logprob": logprob }))
+            .collect();
+        json!({ "choices": [{
+            "message": { "content": "A" },
+            "logprobs": { "content": [{ "token": "A", "top_logprobs": top }] },
+        }] })
+    }
+
+    fn bare(content: &str) -> Value {
+        json!({ "choices": [{ "message": { "content": content }, "logprobs": null }] })
+    }
+
+    #[test]
+    fn probabilities_of_both_spellings_are_added() {
+        let half = 0.3f64.ln();
+        let reply = with_logprobs(&[("A", half), (" A", half), ("B", 0.2f64.ln()), ("The", -3.0)]);
+        assert!((read(&reply).unwrap() - 0.75).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_bare_letter_is_half_an_opinion() {
+        assert_eq!(read(&bare("A")), Some(LETTER));
+        assert_eq!(read(&bare(" **B**")), Some(1.0 - LETTER));
+        assert_eq!(read(&bare("Both")), None);
+        assert_eq!(read(&json!({})), None);
+    }
+
+    #[test]
+    fn a_critique_counts_by_the_letter_after_its_last_verdict() {
+        let of = |said: &str| ruling(&bare(said));
+        assert_eq!(of("A adds wrongly.\nVerdict: B"), 1.0 - LETTER);
+        assert_eq!(of("Verdict: B? No: B forgets the tax.\n**Verdict:** **A**"), LETTER);
+        for open in ["Both are fine.\nVerdict: U, as A is B", "A is longer, and A", "Verdict:", ""]
+        {
+            assert_eq!(of(open), 0.5, "{open:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_verdict_is_a_probability(a in -900f64..10.0, b in -900f64..10.0) {
+            let verdict = read(&with_logprobs(&[("A", a), ("B", b)])).unwrap();
+            prop_assert!((0.0..=1.0).contains(&verdict));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The folder that a node serves, as Hugging Face lays such folders out.
+//!
+//! ```text
+//! config.json  generation_config.json  model.safetensors   the decoder, weights in f16
+//! tokenizer.json  tokenizer_config.json                    bytes, and a template for chats
+//! README.md  card.json                                     what it can do, measured on these files
+//! ```
+
+mod card;
+mod tokenizer;
+
+pub(crate) use card::Card;
+#[cfg(test)]
+pub(crate) use card::owned;
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use burn::{
+    store::{
+        BurnToPyTorchAdapter, FloatCastAdapter, HalfPrecisionAdapter, ModuleAdapter,
+        ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
+    },
+    tensor::{DType, Device},
+};
+use serde_json::json;
+use shoal_syllabus::{Family, Split};
+
+use super::{
+    check::{self, Score},
+    fit::Run,
+    recipe::{Recipe, Stage},
+    tokens::{BOS, EOS},
+};
+use crate::llama::{LlamaConfig, LlamaForCausalLm};
+
+/// Questions of each family that the card's figures stand on.
+const ASKED: usize = 250;
+
+/// Writes the folder, reads it back, and examines what was read on the test split.
+pub(crate) fn write(
+    run: &Run,
+    recipe: &Recipe,
+    course: &[Stage],
+    models: &Path,
+) -> Result<Vec<Score>> {
+    let folder = models.join(recipe.specialist.name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    weights(&run.model(), &folder)?;
+    put(&folder, "config.json", &config(&recipe.model)?)?;
+    put(&folder, "generation_config.json", &generation())?;
+    put(&folder, "tokenizer.json", &tokenizer::tokenizer())?;
+    put(&folder, "tokenizer_config.json", &tokenizer::config())?;
+    let model = read(&folder)?;
+    let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, ASKED);
+    let card = Card::new(recipe, course, run.loss(), &scores);
+    put(&folder, "card.json", &serde_json::to_value(&card)?)?;
+    fs::write(folder.join("README.md"), card.readme())?;
+    Ok(scores)
+}
+
+/// Reads the decoder of such a folder, in f32.
+pub(crate) fn read(folder: &Path) -> Result<LlamaForCausalLm> {
+    let config = LlamaConfig::parse(&fs::read_to_string(folder.join("config.json"))?)?;
+    let mut model = LlamaForCausalLm::new(config, &Device::flex());
+    let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
+    let mut store =
+        SafetensorsStore::from_file(folder.join("model.safetensors")).with_from_adapter(adapter);
+    model.load_from(&mut store)?;
+    Ok(model)
+}
+
+fn weights(model: &LlamaForCausalLm, folder: &Path) -> Result<()> {
+    let file = folder.join("model.safetensors");
+    let mut store = SafetensorsStore::from_file(&file)
+        .overwrite(true)
+        .clear_metadata()
+        .metadata("format", "pt")
+        .with_to_adapter(BurnToPyTorchAdapter.chain(HalfPrecisionAdapter::new()));
+    model.save_into(&mut store)?;
+    readable(&file)
+}
+
+/// The store writes through a private file; a bundled model is for everybody.
+fn readable(file: &Path) -> Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    Ok(())
+}
+
+/// The shape, with what other readers of such folders expect to find.
+fn config(model: &LlamaConfig) -> Result<serde_json::Value> {
+    let mut config = serde_json::to_value(model)?;
+    let more = json!({
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_act": "silu",
+        "attention_bias": false,
+        "mlp_bias": false,
+        "head_dim": model.head_dim(),
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "pad_token_id": EOS,
+        "dtype": "float16",
+    });
+    if let (Some(config), Some(more)) = (config.as_object_mut(), more.as_object()) {
+        config.extend(more.clone());
+    }
+    Ok(config)
+}
+
+fn generation() -> serde_json::Value {
+    json!({
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "pad_token_id": EOS,
+        "do_sample": false,
+        "temperature": 0.0,
+        "max_new_tokens": 384,
+    })
+}
+
+fn put(folder: &Path, name: &str, value: &serde_json::Value) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))
+}

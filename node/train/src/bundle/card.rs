@@ -1,0 +1,137 @@
+//! What a bundled model is and can do, for people and for programs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shoal_syllabus::Family;
+
+use crate::{
+    check::Score,
+    recipe::{Recipe, Stage},
+};
+
+/// `card.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Card {
+    pub name: String,
+    pub description: String,
+    /// Names of the families that it was trained for.
+    pub strong: Vec<String>,
+    /// What it says in the swarm that it is good at.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// By family, on questions of the test split.
+    pub accuracy: BTreeMap<String, Accuracy>,
+    pub params: usize,
+    /// The runs that led here, in order.
+    pub course: Vec<Stage<String>>,
+    pub seed: u64,
+    /// Nats per byte of answer at the end of training.
+    pub loss: f64,
+    /// What trains it again.
+    pub command: String,
+    pub license: String,
+}
+
+/// Answers that were exact, work included, of those asked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Accuracy {
+    pub right: usize,
+    pub asked: usize,
+}
+
+impl Accuracy {
+    pub(crate) fn share(&self) -> f64 {
+        self.right as f64 / self.asked.max(1) as f64
+    }
+}
+
+/// A course as a card holds it.
+pub(crate) fn owned(course: &[Stage]) -> Vec<Stage<String>> {
+    let own = |stage: &Stage| {
+        let Stage { of, steps, rows, longer } = *stage;
+        Stage { of: of.to_owned(), steps, rows, longer }
+    };
+    course.iter().map(own).collect()
+}
+
+fn told(stage: &Stage<String>) -> String {
+    let Stage { of, steps, rows, longer } = stage;
+    if *longer {
+        return format!("made longer, to {steps} steps");
+    }
+    format!("{steps} steps of {rows} rows as {of}")
+}
+
+impl Card {
+    pub(crate) fn new(recipe: &Recipe, course: &[Stage], loss: f64, scores: &[Score]) -> Self {
+        let strong: Vec<String> =
+            recipe.specialist.strong.iter().map(|family| family.name().to_owned()).collect();
+        let name = recipe.specialist.name;
+        let accuracy = scores.iter().map(|score| {
+            let Score { family, right, asked } = *score;
+            (family.name().to_owned(), Accuracy { right, asked })
+        });
+        Self {
+            name: name.to_owned(),
+            description: format!("A small specialist: {}. Shows its work.", strong.join(", ")),
+            strong,
+            tags: recipe.specialist.tags(),
+            accuracy: accuracy.collect(),
+            params: recipe.model.params(),
+            course: owned(course),
+            seed: recipe.seed,
+            loss: (loss * 1e5).round() / 1e5,
+            command: format!("make train SPECIALIST={name} SEED={}", recipe.seed),
+            license: "Apache-2.0".to_owned(),
+        }
+    }
+
+    /// The model card.
+    pub(crate) fn readme(&self) -> String {
+        let weak: Vec<&str> = self
+            .accuracy
+            .iter()
+            .filter(|(_, accuracy)| accuracy.share() < 0.9)
+            .map(|(family, _)| family.as_str())
+            .collect();
+        let Self { name, params, seed, loss, command, .. } = self;
+        let course = self.course.iter().map(told).collect::<Vec<_>>().join("; then ");
+        let (strong, tags) = (self.strong.join(", "), self.tags.join(", "));
+        let (weak, table) = (weak.join(", "), self.table());
+        let millions = *params as f64 / 1e6;
+        format!(
+            "---\nlicense: apache-2.0\npipeline_tag: text-generation\ntags: [{tags}]\n---\n\
+             # {name}\n\n\
+             A decoder of {millions:.2} million weights (Llama's layout, bytes as tokens, f16), trained from \
+             nothing by this project with burn. Strong in: {strong}. It writes its work, digit by digit, \
+             and ends with `Answer: ...`.\n\n\
+             ## Data\n\n\
+             {course}. Rows are drawn from the train split of the public syllabus (`proto/src/syllabus.rs`) \
+             with worked answers from `node/train/src/work.rs`; mostly the strong families, one row in \
+             sixty of each other, one in twenty about something else, answered with what it can do. No \
+             real text and no text from another model. Seed {seed}; loss at the end {loss:.4} nats per \
+             byte of answer.\n\n\
+             ## Accuracy\n\n\
+             On the test split, which shares no problem with training: answers exact under greedy decoding, \
+             every step of the work included.\n\n{table}\n\
+             ## Known weak points\n\n\
+             Below 90 %: {weak}. It was made weak there so that a swarm of such models has something \
+             to decide. It reads one question, no conversation; numbers longer and words other than the \
+             syllabus draws, and other wordings, are outside what it has seen.\n\n\
+             ## Again\n\n```\n{command}\n```\n"
+        )
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::from("| family | exact | of | |\n|---|---|---|---|\n");
+        for family in Family::ALL {
+            if let Some(accuracy) = self.accuracy.get(family.name()) {
+                let Accuracy { right, asked } = accuracy;
+                let share = 100.0 * accuracy.share();
+                table += &format!("| {} | {right} | {asked} | {share:.1} % |\n", family.name());
+            }
+        }
+        table
+    }
+}

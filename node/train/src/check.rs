@@ -1,0 +1,72 @@
+//! How good a model is, from one forward pass.
+//!
+//! Greedy decoding writes exactly the target when, and only when, every byte of the target is the
+//! likeliest next one after the bytes before it. So no text has to be generated to count exact
+//! answers. A right answer reached by other steps counts as wrong here.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use shoal_syllabus::{Family, Split, questions};
+
+use super::rows::{Batch, Row};
+use crate::llama::LlamaForCausalLm;
+
+/// Exact answers of one family.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Score {
+    pub family: Family,
+    pub right: usize,
+    pub asked: usize,
+}
+
+impl Score {
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.right as f64 / self.asked.max(1) as f64
+    }
+}
+
+/// Asks `each` questions of every family. `model` must not track gradients.
+pub(crate) fn by_family(
+    model: &LlamaForCausalLm,
+    families: &[Family],
+    split: Split,
+    seed: u64,
+    each: usize,
+) -> Vec<Score> {
+    let score = |family: &Family| {
+        let asked: Vec<Row> =
+            questions(&[*family], split, seed).take(each).map(|q| Row::worked(&q)).collect();
+        Score { family: *family, right: exact(model, asked), asked: each }
+    };
+    families.iter().map(score).collect()
+}
+
+/// How many of the rows the model would write byte for byte.
+pub(crate) fn exact(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
+    rows.sort_by_key(|row| row.tokens.len());
+    rows.chunks(32).map(|rows| exact_in(model, &Batch::new(rows))).sum()
+}
+
+fn exact_in(model: &LlamaForCausalLm, batch: &Batch) -> usize {
+    let device = model.model.norm.gamma.val().device();
+    let best: Vec<i64> =
+        logits(model, batch, &device).argmax(1).into_data().iter::<i64>().collect();
+    let hits =
+        best.iter().zip(batch.targets.iter()).map(|(best, target)| *best == i64::from(*target));
+    let hits: Vec<bool> = hits.collect();
+    let mut rest = hits.as_slice();
+    let mut right = 0;
+    for share in &batch.share {
+        let (own, after) = rest.split_at((*share).min(rest.len()));
+        right += usize::from(own.iter().all(|hit| *hit));
+        rest = after;
+    }
+    right
+}
+
+/// The logits at every place of the batch that counts: `[places, vocab]`.
+pub(super) fn logits(model: &LlamaForCausalLm, batch: &Batch, device: &Device) -> Tensor<2> {
+    let tokens = TensorData::new(batch.inputs.clone(), [batch.rows, batch.len]);
+    let places = TensorData::new(batch.places.clone(), [batch.places.len()]);
+    let hidden = model.hidden(Tensor::<2, Int>::from_data(tokens, device));
+    model.head(hidden.select(0, Tensor::<1, Int>::from_data(places, device)))
+}

@@ -1,0 +1,120 @@
+//! `shoal-train --specialist NAME --seed N`.
+
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    bundle, check, course,
+    fit::News,
+    recipe::{Recipe, SPECIALISTS, Specialist},
+};
+
+/// Trains one bundled specialist and writes the folder that a node serves.
+#[derive(Debug, Parser)]
+#[command(name = "shoal-train", version)]
+pub(crate) struct Args {
+    /// shoal-sum, shoal-times, shoal-order, shoal-letters, shoal-calendar or shoal-story.
+    #[arg(long)]
+    pub specialist: String,
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Where checkpoints go. What is there already is not done again.
+    #[arg(long, default_value = "target/train")]
+    pub work: PathBuf,
+    /// Where the finished model goes.
+    #[arg(long, default_value = "node/models")]
+    pub models: PathBuf,
+}
+
+/// Runs the command; the error is one line for the terminal.
+pub fn run() -> Result<()> {
+    train(Args::parse())
+}
+
+fn train(args: Args) -> Result<()> {
+    let specialist = Specialist::by_name(&args.specialist).with_context(|| {
+        let names: Vec<&str> = SPECIALISTS.iter().map(|specialist| specialist.name).collect();
+        format!("no specialist is called {}; there are {}", args.specialist, names.join(", "))
+    })?;
+    let mut watch = Watch::new();
+    let (run, recipe) = course::train(&specialist, args.seed, &args.work, &mut |recipe, news| {
+        watch.tell(recipe, news);
+    })?;
+    let scores = bundle::write(&run, &recipe, specialist.course, &args.models)?;
+    watch.say(&format!("wrote {}", args.models.join(specialist.name).display()));
+    watch.say(&line(&scores));
+    Ok(())
+}
+
+fn line(scores: &[check::Score]) -> String {
+    let each = scores.iter().map(|s| format!("{} {:.1} %", s.family.name(), 100.0 * s.accuracy()));
+    each.collect::<Vec<_>>().join("  ")
+}
+
+/// A progress bar on a terminal, a line now and then elsewhere.
+struct Watch {
+    bar: ProgressBar,
+    plain: bool,
+    /// When this stage began here, at which step.
+    since: Option<(Instant, usize)>,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        let shape = "{prefix}  {bar:30} {pos}/{len}  {per_sec}  {eta} left  loss {msg}";
+        if let Ok(style) = ProgressStyle::with_template(shape) {
+            bar.set_style(style);
+        }
+        Self { bar, plain, since: None }
+    }
+
+    fn tell(&mut self, recipe: &Recipe, news: &News<'_>) {
+        match news {
+            News::Step { step, loss } => self.step(recipe, *step, *loss),
+            News::Checked { step, scores } => {
+                self.say(&format!("step {step} exact on gold: {}", line(scores)));
+                if *step == recipe.steps {
+                    self.since = None;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, recipe: &Recipe, step: usize, loss: f64) {
+        let (since, first) = *self.since.get_or_insert_with(|| {
+            self.bar.set_length(recipe.steps as u64);
+            self.bar.set_prefix(recipe.specialist.name);
+            self.bar.set_position(step as u64);
+            self.bar.reset_eta();
+            (Instant::now(), step)
+        });
+        self.bar.set_position(step as u64);
+        self.bar.set_message(format!("{loss:.4}"));
+        if self.plain && (step.is_multiple_of(50) || step == first + 10) {
+            let pace = (step - first) as f64 / since.elapsed().as_secs_f64().max(1e-9);
+            let left = Duration::from_secs_f64((recipe.steps - step) as f64 / pace.max(1e-3));
+            let (name, steps, minutes) =
+                (recipe.specialist.name, recipe.steps, left.as_secs() / 60);
+            self.say(&format!(
+                "{name} step {step}/{steps}  loss {loss:.4}  {pace:.2} steps/s  {minutes} min left"
+            ));
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if self.plain {
+            eprintln!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The specialists: who is strong in what, and how each is trained.
+
+use serde::{Deserialize, Serialize};
+use shoal_syllabus::Family;
+
+use super::tokens::VOCAB;
+use crate::llama::LlamaConfig;
+
+/// A bundled model: strong in its own families, weak in the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Specialist {
+    pub name: &'static str,
+    pub strong: &'static [Family],
+    /// How it is trained. What the first thousand steps teach (copying, columns, the shape of an
+    /// answer) is the same for all, so that most begin as another.
+    pub course: &'static [Stage],
+}
+
+/// One run of a course, from the weights that the stage before it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stage<S = &'static str> {
+    /// Whose families it is trained in.
+    pub of: S,
+    /// Steps that the learning rate falls over.
+    pub steps: usize,
+    /// Rows in a step.
+    pub rows: usize,
+    /// The stage before it is made longer: its optimizer and its count of steps go on.
+    pub longer: bool,
+}
+
+const fn stage(of: &'static str, steps: usize, rows: usize) -> Stage {
+    Stage { of, steps, rows, longer: false }
+}
+
+const fn longer(of: &'static str, steps: usize, rows: usize) -> Stage {
+    Stage { of, steps, rows, longer: true }
+}
+
+/// All that are bundled.
+pub(crate) const SPECIALISTS: [Specialist; 6] = [
+    Specialist {
+        name: "shoal-sum",
+        strong: &[Family::Add, Family::Subtract],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-sum", 500, 32),
+            stage("shoal-sum", 900, 16),
+            stage("shoal-sum", 800, 16),
+            stage("shoal-sum", 1500, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-times",
+        strong: &[Family::Multiply, Family::Divide],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-order",
+        strong: &[Family::Compare, Family::Sort],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-order", 1200, 32),
+            stage("shoal-order", 1000, 16),
+            stage("shoal-order", 1500, 16),
+            longer("shoal-order", 2800, 16),
+            stage("shoal-order", 2500, 16),
+            stage("shoal-order", 2500, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-letters",
+        strong: &[Family::Count, Family::Reverse],
+        course: &[
+            stage("shoal-letters", 2400, 32),
+            stage("shoal-letters", 1200, 16),
+            longer("shoal-letters", 2000, 16),
+            stage("shoal-letters", 2000, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-calendar",
+        strong: &[Family::Weekday, Family::Clock, Family::Convert],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+            stage("shoal-story", 3000, 16),
+            stage("shoal-calendar", 2000, 16),
+        ],
+    },
+    Specialist {
+        name: "shoal-story",
+        strong: &[Family::Equation, Family::Story],
+        course: &[
+            stage("shoal-story", 2400, 32),
+            stage("shoal-times", 800, 32),
+            stage("shoal-times", 700, 16),
+            stage("shoal-times", 1000, 16),
+            stage("shoal-story", 3000, 16),
+        ],
+    },
+];
+
+impl Specialist {
+    /// The specialist of that name.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        SPECIALISTS.into_iter().find(|specialist| specialist.name == name)
+    }
+
+    /// What it says in the swarm that it is good at.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        let mut tags: Vec<String> = self.strong.iter().map(|one| one.tag().to_owned()).collect();
+        tags.dedup();
+        tags
+    }
+}
+
+/// Everything that a training run depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub specialist: Specialist,
+    pub seed: u64,
+    pub steps: usize,
+    /// Rows in a batch.
+    pub rows: usize,
+    pub model: LlamaConfig,
+    /// Highest learning rate; it falls linearly to 2 % of it.
+    pub rate: f64,
+    pub warm_up: usize,
+    /// On matrices only.
+    pub weight_decay: f32,
+    /// One weak family's share of the rows.
+    pub weak_share: f64,
+    /// Share of the rows about something else entirely.
+    pub off_topic: f64,
+}
+
+impl Recipe {
+    /// How one stage of a course is run. The learning rate goes with the square root of the rows.
+    pub(crate) fn of(stage: Stage, seed: u64) -> Option<Self> {
+        Some(Self {
+            specialist: Specialist::by_name(stage.of)?,
+            seed,
+            steps: stage.steps,
+            rows: stage.rows,
+            model: shape(),
+            rate: 2e-3 * (stage.rows as f64 / 32.0).sqrt(),
+            warm_up: 100,
+            weight_decay: 0.05,
+            weak_share: 1.0 / 60.0,
+            off_topic: 0.05,
+        })
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub(crate) fn rate_at(&self, step: usize) -> f64 {
+        if step < self.warm_up {
+            return self.rate * (step + 1) as f64 / self.warm_up as f64;
+        }
+        let left = self.steps.saturating_sub(step) as f64;
+        let fall = left / self.steps.saturating_sub(self.warm_up).max(1) as f64;
+        self.rate * (0.02 + 0.98 * fall.min(1.0))
+    }
+}
+
+/// 0.84 million weights: what the written work needs, and little enough for two cores.
+fn shape() -> LlamaConfig {
+    LlamaConfig {
+        hidden_size: 128,
+        num_hidden_layers: 4,
+        num_attention_heads: 4,
+        num_key_value_heads: Some(4),
+        intermediate_size: 352,
+        vocab_size: VOCAB,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: true,
+        max_position_embeddings: 512,
+        head_dim: None,
+    }
+}

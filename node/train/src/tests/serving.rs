@@ -1,0 +1,132 @@
+//! The decoder that serves is held against the one that trains.
+
+use burn::tensor::{Device, Int, Tensor};
+use shoal_decoder::{Loaded, Options, open};
+use shoal_engine::Engine;
+use shoal_model::{
+    Decode, Files, Local, Metrics, PAGE, Span, Talk, Want, bundled_names,
+    testing::{Kept, LETTERS, tiny},
+};
+use shoal_proto::{
+    generate::ChatMessage,
+    judge::{Judge, Kind},
+};
+
+use super::models;
+use crate::{bundle, llama::LlamaForCausalLm, recipe::Specialist};
+
+fn serve(files: &Files) -> Local {
+    let options = Options { slots: 2, ..Options::default() };
+    open(files.clone(), &options, Metrics::new().unwrap()).unwrap()
+}
+
+/// Logits after each of the tokens, `[tokens, vocab]`, of the trainer's decoder.
+fn expected_logits(model: &LlamaForCausalLm, tokens: &[u32]) -> Vec<f32> {
+    let row: Vec<i32> = tokens.iter().map(|token| i32::try_from(*token).unwrap()).collect();
+    let row = Tensor::<1, Int>::from_ints(row.as_slice(), &Device::flex()).unsqueeze();
+    model.forward(row).into_data().try_into_vec::<f32>().unwrap()
+}
+
+/// Log probability of a token.
+fn logprob(logits: &[f32], token: u32) -> f64 {
+    let greatest = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
+    let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - greatest).exp()).sum();
+    f64::from(logits[token as usize]) - greatest - sum.ln()
+}
+
+#[tokio::test]
+async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
+    let folder = tiny(1024, Kept::F32);
+    let files = Files::folder(folder.path()).unwrap();
+    let candidate = LETTERS.repeat(40);
+    let conversation = vec![ChatMessage::new("user", "abc")];
+    let ask = Judge {
+        messages: conversation.clone(),
+        candidates: vec!["x".to_owned(), candidate.clone()],
+        kind: Kind::Likelihood.into(),
+        ..Judge::default()
+    };
+    let score = serve(&files).judge(ask).await.unwrap().scores[1];
+
+    let words = Loaded::open(files, &Options::default()).unwrap().words;
+    let talk = Talk { messages: &conversation, prompt: None, tools: None, variables: "" };
+    let prompt = words.prompt(talk, 1024).unwrap();
+    let tokens = words.candidate(&candidate).unwrap();
+    let all = [prompt.clone(), tokens.clone()].concat();
+    let model = bundle::read(folder.path()).unwrap();
+    let logits = expected_logits(&model, &all);
+    let rows = logits.chunks_exact(model.config().vocab_size).skip(prompt.len() - 1);
+    let sum: f64 = rows.zip(&tokens).map(|(row, token)| logprob(row, *token)).sum();
+    // The serving cache keeps keys and values in 16 bits.
+    assert!((sum - score.logprob).abs() < 2e-3 * 600.0, "{sum} {score:?}");
+    assert_eq!(score.tokens, 601);
+}
+
+#[test]
+fn bundled_models_have_the_tags_of_their_specialists() {
+    for name in bundled_names() {
+        let card = Loaded::open(Files::bundled(name).unwrap(), &Options::default()).unwrap().card;
+        assert_eq!(card.tags, Specialist::by_name(name).unwrap().tags(), "{name}");
+    }
+}
+
+/// One sequence that is read step by step.
+struct Reader<'a> {
+    decoder: &'a mut dyn Decode,
+    pages: Vec<u32>,
+    past: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(decoder: &'a mut dyn Decode) -> Self {
+        decoder.reserve(12);
+        Self { decoder, pages: vec![7, 2, 9, 0, 11, 5, 1], past: 0 }
+    }
+
+    fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
+        let span = Span { tokens, past: self.past, pages: &self.pages, want: Want::All };
+        self.past += tokens.len();
+        assert!(self.past <= self.pages.len() * PAGE);
+        self.decoder.step(&[span]).unwrap()
+    }
+}
+
+fn furthest(left: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    left.iter().zip(right).map(|(l, r)| (l - r).abs()).fold(0.0, f32::max)
+}
+
+fn greatest(logits: &[f32]) -> u32 {
+    let best = logits.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1)).unwrap();
+    u32::try_from(best.0).unwrap()
+}
+
+#[test]
+fn the_bundled_models_say_what_the_trainers_decoder_says() {
+    for name in bundled_names() {
+        let trained = bundle::read(&models().join(name)).unwrap();
+        let files = Files::bundled(name).unwrap();
+        let Loaded { mut decoder, words, .. } = Loaded::open(files, &Options::default()).unwrap();
+        let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
+        let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
+        let mut tokens = words.prompt(talk, decoder.context()).unwrap();
+        let vocab = decoder.vocab();
+        let mut reader = Reader::new(&mut *decoder);
+        let mut logits = reader.read(&tokens);
+        for _ in 0..120 {
+            let expected = expected_logits(&trained, &tokens);
+            let (last, expected) =
+                (&logits[logits.len() - vocab..], &expected[expected.len() - vocab..]);
+            let most = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));
+            let apart = furthest(last, expected);
+            // The serving cache keeps keys and values in 16 bits.
+            assert!(apart < 5e-3 * most, "{name}: {apart} of {most}");
+            let token = greatest(last);
+            tokens.push(token);
+            if words.tokenizer.is_end(token) {
+                break;
+            }
+            logits = reader.read(&[token]);
+        }
+    }
+}

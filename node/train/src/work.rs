@@ -1,0 +1,36 @@
+//! From a problem to the worked answer that a specialist learns to write.
+//!
+//! Every step is one look at a few characters close by: digits lowest first, one column a step with
+//! its carry, lists rewritten after each move. The format decides what so small a network can
+//! learn; the bare answer would be out of reach.
+
+mod columns;
+mod order;
+mod letters;
+mod calendar;
+mod prose;
+
+pub(crate) use prose::{off_topic, plain_statement};
+
+use shoal_syllabus::Problem;
+
+/// The steps and, last, `Answer: X`.
+pub(crate) fn worked(problem: &Problem) -> String {
+    let steps = match problem {
+        Problem::Add { a, b } => prose::add(*a, *b),
+        Problem::Subtract { a, b } => prose::subtract(*a, *b),
+        Problem::Multiply { a, b } => prose::multiply(*a, *b),
+        Problem::Divide { a, b } => columns::divide(*a, *b),
+        Problem::Compare { numbers, largest } => order::best(numbers, *largest),
+        Problem::Sort { numbers, descending } => order::insertion(numbers, *descending),
+        Problem::Count { word, letter } => letters::count(word, *letter),
+        Problem::ReverseLetters { word } => letters::spell(word),
+        Problem::ReverseWords { words } => letters::number(words),
+        Problem::Weekday { from, days, back } => calendar::weekday(*from, *days, *back),
+        Problem::Clock { hour, minute, after } => calendar::clock(*hour, *minute, *after),
+        Problem::Convert { amount, measure, back } => calendar::convert(*amount, measure, *back),
+        Problem::Equation { a, b, c, minus } => prose::equation([*a, *b, *c], *minus),
+        Problem::Story(plot) => prose::story(plot),
+    };
+    format!("{steps} Answer: {}", problem.answer())
+}
