@@ -62,17 +62,17 @@ test-devices: ## the models' code on devices that are found here, for wgpu a sof
 	    --features $(or $(DEVICES),wgpu) --config 'profile.dev.package."*".opt-level=0' \
 	    --config 'profile.dev.package.aws-lc-sys.opt-level=3' -- devices --nocapture
 
-eval: build ## the swarm against its members, majority vote and the rest: docs/EVAL.md, docs/consensus-*
+eval: build ## measures the swarm against its members, a majority vote and cheats; writes eval/results/
 	$(CARGO) build --package shoal-eval --bins
 	$(BIN)/shoal-eval --start $(EVAL)
 	SHOAL_CONFIG=eval/everybody/gateway.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
 	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
-	    --join eval/everybody/story.toml --as-they-like --no-fill \
-	    --records target/eval/everybody.jsonl --docs target/eval/everybody
+	    --join eval/everybody/story.toml --own-temperatures --no-fill \
+	    --records target/eval/everybody.jsonl --results target/eval/everybody
 	$(BIN)/shoal-eval logit --records target/eval/everybody.jsonl --out target/eval/logit.jsonl
 	$(BIN)/shoal-eval ablate --records target/eval/everybody.jsonl --logit target/eval/logit.jsonl
-	$(BIN)/shoal-eval orders --records target/eval/everybody.jsonl --out target/eval/orders.jsonl
-	$(BIN)/shoal-eval cheats --records target/eval/everybody.jsonl --orders target/eval/orders.jsonl
+	$(BIN)/shoal-eval injections --records target/eval/everybody.jsonl --out target/eval/injections.jsonl
+	$(BIN)/shoal-eval cheats --records target/eval/everybody.jsonl --injections target/eval/injections.jsonl
 
 train: ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
 	$(CARGO) run --package shoal-train -- --specialist $(SPECIALIST) --seed $(or $(SEED),7)

@@ -1,4 +1,4 @@
-//! The ablations as a page: each part of the round taken away in turn.
+//! The page of the ablations: a round without single parts of it.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -6,9 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    ablate::{self, Ballots, Chosen, Cut, Learned, Row},
-    record::{Asked, models},
-    replay::{Gold, Settings},
+    ablate::{self, Ballots, Cut, FoldStandings, Row, Selection, Trust},
+    record::{QuestionRecord, models},
+    replay::{Gold, Pooling, Settings},
     stats,
 };
 
@@ -17,15 +17,21 @@ use crate::{
 pub struct Section {
     pub title: String,
     pub rows: Vec<(String, Row)>,
-    /// The first row is what the others are held against.
+    /// Whether the table shows differences to its first row.
     pub against_first: bool,
 }
 
-/// What `shoal` asks for when nobody says otherwise, until it is clear.
-const USUAL: Cut =
-    Cut { writers: 5, judges: 3, chosen: Chosen::Routed, adaptive: true, ..Cut::WHOLE };
+/// The effort of the model `shoal`: five writers and three judges until the winner is clear.
+const DEFAULT: Cut =
+    Cut { writers: 5, judges: 3, selection: Selection::Routing, adaptive: true, ..Cut::WHOLE };
 
-/// Judges of the page's tables at most.
+/// No judges at all.
+const WITHOUT_JUDGES: Cut = Cut { judges: 0, ..Cut::WHOLE };
+
+/// All ballots as verdicts on pairs.
+const PAIRS: Cut = Cut { ballots: Ballots::Pairs, ..Cut::WHOLE };
+
+/// Maximum number of judges in the tables.
 const JUDGES_MAX: usize = 7;
 
 /// Every number of writers with every number of judges.
@@ -33,7 +39,7 @@ const JUDGES_MAX: usize = 7;
 pub struct Grid {
     /// Judges of each column.
     pub judges: Vec<usize>,
-    /// Writers, and the row of each number of judges.
+    /// Writers, and the row for each number of judges.
     pub rows: Vec<(usize, Vec<Row>)>,
 }
 
@@ -48,205 +54,265 @@ pub struct Ablations {
     pub grid: Grid,
 }
 
-/// All tables. `compared`: rounds with verdicts by logit, none where they were not collected. `gold`: what standing is learned from, by other questions than those ranked.
+/// All tables. `logit`: rounds with verdicts by logit, empty if there are none. `gold`: the questions that
+/// standing is learned from; they are other questions than those ranked.
 ///
 /// # Errors
-/// When a setting that is varied here is no longer one.
-pub fn ablations(asked: &[Asked], compared: &[Asked], gold: Gold) -> Result<Ablations> {
-    let all = All::of(asked, gold)?;
-    let members = models(asked).len();
-    let judges = asked.iter().filter_map(|one| one.round.as_ref());
-    let judges = judges.map(|round| round.ballots.len()).max().unwrap_or(0).min(JUDGES_MAX);
-    let writers = |chosen| {
-        let of = |writers| Cut { writers, chosen, ..Cut::WHOLE };
-        (1..=members).map(|n| (format!("N = {n}"), all.usual(of(n)))).collect()
-    };
-    let judged = |pooled| {
-        let of = |judges| Cut { judges, pooled, ..Cut::WHOLE };
-        (0..=judges).map(|m| (format!("M = {m}"), all.usual(of(m)))).collect()
-    };
-    let plain = |title: &str, rows| Section { title: title.to_owned(), rows, against_first: false };
-    let held = |title: &str, rows| Section { title: title.to_owned(), rows, against_first: true };
-    let cell = |writers, judges| Cut { writers, judges, chosen: Chosen::Routed, ..Cut::WHOLE };
-    let row = |n| (n, (0..=judges).map(|m| all.usual(cell(n, m))).collect());
-    let mut found = Ablations {
-        questions: asked.len(),
+/// If a setting that is varied here does not exist.
+pub fn ablations(
+    records: &[QuestionRecord],
+    logit: &[QuestionRecord],
+    gold: Gold,
+) -> Result<Ablations> {
+    let variants = Variants::new(records, gold)?;
+    let members = models(records).len();
+    let rounds = records.iter().filter_map(|record| record.round.as_ref());
+    let judges = rounds.map(|round| round.ballots.len()).max().unwrap_or(0).min(JUDGES_MAX);
+    let mut sections = vec![
+        plain("Writers, chosen at random", variants.by_writers(members, Selection::Uniform)),
+        plain("Writers, routed", variants.by_writers(members, Selection::Routing)),
+        plain("Judges", variants.by_judges(judges, Pooling::Equal)),
+        plain("Judges, equal answers not pooled", variants.by_judges(judges, Pooling::Separate)),
+        differences("Ballots", variants.ballots()),
+        differences("Ballots, without other evidence", variants.ballots_alone()),
+        differences("Without one part, every member writes and judges", variants.parts(Cut::WHOLE)),
+        differences(
+            "Without one part, as `shoal` asks: five writers, three judges",
+            variants.parts(DEFAULT),
+        ),
+    ];
+    sections.extend(logit_section(records, logit, gold)?);
+    Ok(Ablations {
+        questions: records.len(),
         members,
-        weights: members - twins(asked),
-        sections: vec![
-            plain("Writers, chosen by lot", writers(Chosen::Uniformly)),
-            plain("Writers, routed", writers(Chosen::Routed)),
-            plain("Judges", judged(true)),
-            plain("Judges, equal answers not pooled", judged(false)),
-            held("Ballots", all.ballots()),
-            held("Ballots, where nothing else speaks", all.ballots_alone()),
-            held("Without one part, everybody writing and judging", all.parts(Cut::WHOLE)),
-            held("Without one part, as `shoal` asks: five writers, three judges", all.parts(USUAL)),
-        ],
-        grid: Grid { judges: (0..=judges).collect(), rows: (1..=members).map(row).collect() },
-    };
-    found.sections.extend(by_logit(asked, compared, gold)?);
-    Ok(found)
+        weights: members - twins(records),
+        sections,
+        grid: variants.grid(members, judges),
+    })
+}
+
+fn plain(title: &str, rows: Rows) -> Section {
+    Section { title: title.to_owned(), rows, against_first: false }
+}
+
+fn differences(title: &str, rows: Rows) -> Section {
+    Section { title: title.to_owned(), rows, against_first: true }
 }
 
 /// Ballots of both kinds on the rounds in which some pair fits the judges' context.
-fn by_logit(asked: &[Asked], compared: &[Asked], gold: Gold) -> Result<Option<Section>> {
-    let voted = |one: &&Asked| one.round.as_ref().is_some_and(|round| !round.ballots.is_empty());
-    let compared: Vec<Asked> = compared.iter().filter(voted).cloned().collect();
-    if compared.is_empty() {
+fn logit_section(
+    records: &[QuestionRecord],
+    logit: &[QuestionRecord],
+    gold: Gold,
+) -> Result<Option<Section>> {
+    let logit: Vec<QuestionRecord> = logit
+        .iter()
+        .filter(|record| record.round.as_ref().is_some_and(|round| !round.ballots.is_empty()))
+        .cloned()
+        .collect();
+    if logit.is_empty() {
         return Ok(None);
     }
-    let same = |one: &&Asked| compared.iter().any(|other| other.question == one.question);
-    let scored: Vec<Asked> = asked.iter().filter(same).cloned().collect();
-    let (scored, compared) = (All::of(&scored, gold)?, All::of(&compared, gold)?);
-    let deaf = Cut { judges: 0, ..Cut::WHOLE };
-    let of = |name: &str, all: &All<'_>, cut| (name.to_owned(), all.usual(cut));
-    let alone = |name: &str, all: &All<'_>, cut| {
-        (format!("{name}, where nothing else speaks"), ablate::row(all.asked, cut, &all.neither))
-    };
-    let rows = vec![
-        of("likelihoods", &scored, Cut::WHOLE),
-        of("verdicts by logit", &compared, Cut::WHOLE),
-        of("none", &scored, deaf),
-        alone("likelihoods", &scored, Cut::WHOLE),
-        alone("verdicts by logit", &compared, Cut::WHOLE),
-        alone("none", &scored, deaf),
+    let questions: BTreeSet<&str> = logit.iter().map(|record| record.question.as_str()).collect();
+    let likelihood: Vec<QuestionRecord> = records
+        .iter()
+        .filter(|record| questions.contains(record.question.as_str()))
+        .cloned()
+        .collect();
+    let (likelihood, logit) = (Variants::new(&likelihood, gold)?, Variants::new(&logit, gold)?);
+    let mut rows = vec![
+        ("likelihoods".to_owned(), likelihood.default_row(Cut::WHOLE)),
+        ("verdicts by logit".to_owned(), logit.default_row(Cut::WHOLE)),
+        ("none".to_owned(), likelihood.default_row(WITHOUT_JUDGES)),
     ];
-    let title =
-        format!("Verdicts by logit, on the {} rounds with a pair that fits", rows_of(&rows));
+    for (name, variants, cut) in [
+        ("likelihoods", &likelihood, Cut::WHOLE),
+        ("verdicts by logit", &logit, Cut::WHOLE),
+        ("none", &likelihood, WITHOUT_JUDGES),
+    ] {
+        rows.push((
+            format!("{name}, without other evidence"),
+            ablate::row(variants.records, cut, &variants.without_kinds_and_certainty),
+        ));
+    }
+    let rounds = rows.first().map_or(0, |(_, row)| row.right.len());
+    let title = format!("Verdicts by logit, on the {rounds} rounds with a pair that fits");
     Ok(Some(Section { title, rows, against_first: true }))
 }
 
-fn rows_of(rows: &[(String, Row)]) -> usize {
-    rows.first().map_or(0, |(_, row)| row.right.len())
+/// Members whose weights another member serves already.
+fn twins(records: &[QuestionRecord]) -> usize {
+    let Some(record) = records.first() else { return 0 };
+    let distinct: BTreeSet<&String> = record.digests.values().collect();
+    record.digests.len() - distinct.len()
 }
 
-/// Members that serve what another serves already.
-fn twins(asked: &[Asked]) -> usize {
-    let kin = asked.first().map(|one| &one.kin);
-    let distinct: BTreeSet<&String> = kin.iter().flat_map(|kin| kin.values()).collect();
-    kin.map_or(0, |kin| kin.len()) - distinct.len()
-}
-
-/// What is known of members, with one source after the other taken away.
-struct All<'a> {
-    asked: &'a [Asked],
-    usual: Learned,
-    alike: Learned,
-    kindless: Learned,
-    uncertain: Learned,
-    neither: Learned,
+/// The standing of the members, in variants without one source or another.
+struct Variants<'a> {
+    records: &'a [QuestionRecord],
+    default: FoldStandings,
+    uniform_trust: FoldStandings,
+    without_kinds: FoldStandings,
+    without_certainty: FoldStandings,
+    without_kinds_and_certainty: FoldStandings,
 }
 
 type Rows = Vec<(String, Row)>;
 
-impl<'a> All<'a> {
-    fn of(asked: &'a [Asked], gold: Gold) -> Result<Self> {
-        let usual = Settings::default();
-        let without = |changes: &[&str]| -> Result<Learned> {
-            let mut changes = changes.iter();
-            let settings = changes.try_fold(usual.clone(), |all, change| all.with(change))?;
-            Ok(Learned::of(asked, gold, &settings, false))
-        };
+impl<'a> Variants<'a> {
+    fn new(records: &'a [QuestionRecord], gold: Gold) -> Result<Self> {
+        let settings = Settings::default();
+        let without_kinds = settings.with("reputation.kinds=false")?;
+        let without_certainty = settings.with("evidence.certainty=off")?;
+        let without_kinds_and_certainty = without_kinds.with("evidence.certainty=off")?;
+        let [default, without_kinds, without_certainty, without_kinds_and_certainty] =
+            [&settings, &without_kinds, &without_certainty, &without_kinds_and_certainty]
+                .map(|settings| FoldStandings::learn(records, gold, settings, Trust::Individual));
         Ok(Self {
-            asked,
-            usual: without(&[])?,
-            alike: Learned::of(asked, gold, &usual, true),
-            kindless: without(&["reputation.kinds=false"])?,
-            uncertain: without(&["evidence.certainty=off"])?,
-            neither: without(&["reputation.kinds=false", "evidence.certainty=off"])?,
+            records,
+            default,
+            uniform_trust: FoldStandings::learn(records, gold, &settings, Trust::Uniform),
+            without_kinds,
+            without_certainty,
+            without_kinds_and_certainty,
         })
     }
 
-    fn usual(&self, cut: Cut) -> Row {
-        ablate::row(self.asked, cut, &self.usual)
+    fn default_row(&self, cut: Cut) -> Row {
+        ablate::row(self.records, cut, &self.default)
+    }
+
+    fn by_writers(&self, members: usize, selection: Selection) -> Rows {
+        (1..=members)
+            .map(|writers| {
+                let cut = Cut { writers, selection, ..Cut::WHOLE };
+                (format!("N = {writers}"), self.default_row(cut))
+            })
+            .collect()
+    }
+
+    fn by_judges(&self, max: usize, pooling: Pooling) -> Rows {
+        (0..=max)
+            .map(|judges| {
+                let cut = Cut { judges, pooling, ..Cut::WHOLE };
+                (format!("M = {judges}"), self.default_row(cut))
+            })
+            .collect()
+    }
+
+    fn grid(&self, members: usize, judges_max: usize) -> Grid {
+        let rows = (1..=members).map(|writers| {
+            let row = (0..=judges_max).map(|judges| {
+                self.default_row(Cut {
+                    writers,
+                    judges,
+                    selection: Selection::Routing,
+                    ..Cut::WHOLE
+                })
+            });
+            (writers, row.collect())
+        });
+        Grid { judges: (0..=judges_max).collect(), rows: rows.collect() }
     }
 
     fn ballots(&self) -> Rows {
-        let of = |name: &str, cut| (name.to_owned(), self.usual(cut));
-        vec![
-            of("as cast: likelihoods of whole candidates", Cut::WHOLE),
-            of("as cast, until P(best) is high enough", Cut { adaptive: true, ..Cut::WHOLE }),
-            of("turned into verdicts on pairs", Cut { ballots: Ballots::Pairs, ..Cut::WHOLE }),
-            of(
-                "turned into verdicts, until P(best) is high enough",
-                Cut { ballots: Ballots::Pairs, adaptive: true, ..Cut::WHOLE },
-            ),
-            of("none", Cut { judges: 0, ..Cut::WHOLE }),
+        [
+            ("as cast: likelihoods of whole candidates", Cut::WHOLE),
+            ("as cast, until P(best) is high enough", Cut { adaptive: true, ..Cut::WHOLE }),
+            ("as verdicts on pairs", PAIRS),
+            ("as verdicts, until P(best) is high enough", Cut { adaptive: true, ..PAIRS }),
+            ("none", WITHOUT_JUDGES),
         ]
+        .map(|(name, cut)| (name.to_owned(), self.default_row(cut)))
+        .to_vec()
     }
 
-    /// Neither certainty nor kinds of questions say who is right.
+    /// Without certainty and kinds of questions as evidence.
     fn ballots_alone(&self) -> Rows {
-        let of = |name: &str, cut| (name.to_owned(), ablate::row(self.asked, cut, &self.neither));
-        vec![
-            of("as cast: likelihoods of whole candidates", Cut::WHOLE),
-            of("turned into verdicts on pairs", Cut { ballots: Ballots::Pairs, ..Cut::WHOLE }),
-            of("one judge, as cast", Cut { judges: 1, ..Cut::WHOLE }),
-            of("three judges, as cast", Cut { judges: 3, ..Cut::WHOLE }),
-            of("none: the largest pool by standing", Cut { judges: 0, ..Cut::WHOLE }),
+        [
+            ("as cast: likelihoods of whole candidates", Cut::WHOLE),
+            ("as verdicts on pairs", PAIRS),
+            ("one judge, as cast", Cut { judges: 1, ..Cut::WHOLE }),
+            ("three judges, as cast", Cut { judges: 3, ..Cut::WHOLE }),
+            ("none: the largest pool by standing", WITHOUT_JUDGES),
         ]
+        .map(|(name, cut)| {
+            let row = ablate::row(self.records, cut, &self.without_kinds_and_certainty);
+            (name.to_owned(), row)
+        })
+        .to_vec()
     }
 
+    /// The rows of `whole` without one part after the other.
     fn parts(&self, whole: Cut) -> Rows {
-        let of =
-            |name: &str, cut, learned| (name.to_owned(), ablate::row(self.asked, cut, learned));
-        let deaf = Cut { judges: 0, ..whole };
-        let mut rows = vec![of("everything", whole, &self.usual)];
-        let unpooled = Cut { pooled: false, ..whole };
-        rows.push(of("equal answers not pooled", unpooled, &self.usual));
-        rows.push(of("all members believed alike", whole, &self.alike));
-        if whole.chosen == Chosen::Routed {
-            let lot = Cut { chosen: Chosen::Uniformly, ..whole };
-            rows.push(of("writers and judges by lot", lot, &self.usual));
+        let without_judges = Cut { judges: 0, ..whole };
+        let mut parts = vec![
+            ("everything", whole, &self.default),
+            (
+                "equal answers not pooled",
+                Cut { pooling: Pooling::Separate, ..whole },
+                &self.default,
+            ),
+            ("the same standing for all members", whole, &self.uniform_trust),
+        ];
+        if whole.selection == Selection::Routing {
+            let random = Cut { selection: Selection::Uniform, ..whole };
+            parts.push(("random writers and judges", random, &self.default));
         }
         if whole.adaptive {
-            let all = Cut { adaptive: false, ..whole };
-            rows.push(of("every judge is heard", all, &self.usual));
+            parts.push(("all ballots count", Cut { adaptive: false, ..whole }, &self.default));
         }
-        rows.push(of("no standing by kind of question", whole, &self.kindless));
-        rows.push(of("writers' certainty counts for nobody", whole, &self.uncertain));
-        rows.push(of("no judges", deaf, &self.usual));
-        rows.push(of("neither kinds nor certainty", whole, &self.neither));
-        rows.push(of("neither of the two, and no judges", deaf, &self.neither));
-        rows
+        let neither = &self.without_kinds_and_certainty;
+        parts.extend([
+            ("no standing by kind of question", whole, &self.without_kinds),
+            ("writers' certainty does not count", whole, &self.without_certainty),
+            ("no judges", without_judges, &self.default),
+            ("neither kinds nor certainty", whole, neither),
+            ("neither of the two, and no judges", without_judges, neither),
+        ]);
+        parts
+            .into_iter()
+            .map(|(name, cut, standings)| {
+                (name.to_owned(), ablate::row(self.records, cut, standings))
+            })
+            .collect()
     }
 }
 
-/// The page.
-pub fn markdown(found: &Ablations, how: &str) -> String {
+/// The page; `command` makes it again.
+pub fn markdown(ablations: &Ablations, command: &str) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut page, found, how);
+    let _ = write(&mut page, ablations, command);
     page
 }
 
-fn write(page: &mut String, found: &Ablations, how: &str) -> std::fmt::Result {
-    let Ablations { questions, members, weights, .. } = found;
+fn write(page: &mut String, ablations: &Ablations, command: &str) -> std::fmt::Result {
+    let Ablations { questions, members, weights, .. } = ablations;
     writeln!(
         page,
-        "{questions} rounds of the bundled swarm in which every member wrote and judged, cut down and \
-         ranked again through the gateway's own code; standing is learned from other questions than \
-         those it ranks. Made by `{how}`.\n\n\
+        "{questions} rounds of the bundled swarm in which every member wrote and judged, reduced and \
+         ranked again by the gateway's own code. Standing is learned from other questions than \
+         those it ranks. Made by `{command}`.\n\n\
          {members} members of {weights} weights: three of the six bundled specialists serve twice, the \
-         second time at another temperature and seed (`eval/everybody/`). Such a pair makes much the same \
-         mistakes as a writer, and as a judge says the same. Accuracy has Wilson's 95 % interval; differences \
-         to a table's first row are over the same questions, with a percentile bootstrap. Tokens are read and \
-         written by all members for an answer, seconds those of the slowest writer and, where a ballot was \
-         heard, of the whole judging, with several questions under way at once."
+         second time at another temperature and seed (`eval/everybody/`). The two of such a pair make nearly the same \
+         mistakes as writers, and give the same ballots as judges. Accuracy has Wilson's 95 % interval; differences \
+         to a table's first row are over the same questions, with a percentile bootstrap. Tokens for an answer are read and \
+         written by all members; seconds are those of the slowest writer and, if a ballot \
+         counted, of the whole judging, with several questions in progress at the same time."
     )?;
-    for section in &found.sections {
+    for section in &ablations.sections {
         table(page, section)?;
     }
     writeln!(
         page,
         "\n### Writers and judges, routed\n\nAccuracy in percent by writers N and judges M.\n"
     )?;
-    matrix(page, &found.grid, |row| format!("{:.1}", 100.0 * row.accuracy.value))?;
+    matrix(page, &ablations.grid, |row| format!("{:.1}", 100.0 * row.accuracy.value))?;
     writeln!(page, "\nTokens for an answer.\n")?;
-    matrix(page, &found.grid, |row| format!("{:.0}", row.tokens))?;
+    matrix(page, &ablations.grid, |row| format!("{:.0}", row.tokens))?;
     writeln!(page, "\nSeconds for an answer.\n")?;
-    matrix(page, &found.grid, |row| format!("{:.2}", row.seconds))
+    matrix(page, &ablations.grid, |row| format!("{:.2}", row.seconds))
 }
 
 fn table(page: &mut String, section: &Section) -> std::fmt::Result {
@@ -273,12 +339,12 @@ fn table(page: &mut String, section: &Section) -> std::fmt::Result {
     Ok(())
 }
 
-fn matrix(page: &mut String, grid: &Grid, told: impl Fn(&Row) -> String) -> std::fmt::Result {
+fn matrix(page: &mut String, grid: &Grid, cell: impl Fn(&Row) -> String) -> std::fmt::Result {
     let head: Vec<String> = grid.judges.iter().map(|m| format!("M = {m}")).collect();
     writeln!(page, "| | {} |", head.join(" | "))?;
     writeln!(page, "|---{}|", "|---:".repeat(head.len()))?;
     for (writers, row) in &grid.rows {
-        let cells: Vec<String> = row.iter().map(&told).collect();
+        let cells: Vec<String> = row.iter().map(&cell).collect();
         writeln!(page, "| N = {writers} | {} |", cells.join(" | "))?;
     }
     Ok(())
@@ -290,50 +356,49 @@ mod tests {
     use crate::replay::tests::{GOLD, swarm};
 
     #[test]
-    fn every_part_has_a_row_and_taking_all_away_costs_something() {
-        let asked = swarm(120, 4, 2, 1);
-        let found = ablations(&asked, &[], GOLD).expect("settings that there are");
-        let rows: Vec<usize> = found.sections.iter().map(|section| section.rows.len()).collect();
+    fn every_part_has_a_row_and_a_round_without_all_parts_is_worse() {
+        let records = swarm(120, 4, 2, 1);
+        let ablations = ablations(&records, &[], GOLD).expect("settings that exist");
+        let rows: Vec<usize> =
+            ablations.sections.iter().map(|section| section.rows.len()).collect();
         assert_eq!(rows, [4, 4, 5, 5, 5, 5, 8, 10]);
-        assert_eq!((found.members, found.weights, found.grid.rows.len()), (4, 4, 4));
-        let [everything, .., nothing] = found.sections[6].rows.as_slice() else {
-            panic!("no rows")
-        };
-        assert!(nothing.1.accuracy.value < everything.1.accuracy.value - 0.05);
-        let page = markdown(&found, "make eval");
+        assert_eq!((ablations.members, ablations.weights, ablations.grid.rows.len()), (4, 4, 4));
+        let [whole, .., least] = ablations.sections[6].rows.as_slice() else { panic!("no rows") };
+        assert!(least.1.accuracy.value < whole.1.accuracy.value - 0.05);
+        let page = markdown(&ablations, "make eval");
         assert!(page.contains("| N = 3 |") && page.contains("| everything |"), "{page}");
         assert!(page.contains("(-") && page.contains("| | M = 0 | M = 1 |"), "{page}");
     }
 
     #[test]
-    fn verdicts_by_logit_are_held_against_likelihoods_on_the_same_rounds() {
-        let mut asked = swarm(60, 4, 2, 1);
-        for (at, one) in asked.iter_mut().enumerate() {
-            one.question = format!("{} for number {at}", one.question);
+    fn verdicts_by_logit_are_compared_with_likelihoods_on_the_same_rounds() {
+        let mut records = swarm(60, 4, 2, 1);
+        for (at, record) in records.iter_mut().enumerate() {
+            record.question = format!("{} for number {at}", record.question);
         }
-        let mut compared = asked[..40].to_vec();
-        for (at, one) in compared.iter_mut().enumerate() {
-            let rights = one.rights.clone();
-            let round = one.round.as_mut().unwrap();
+        let mut logit = records[..40].to_vec();
+        for (at, record) in logit.iter_mut().enumerate() {
+            let rights = record.rights.clone();
+            let round = record.round.as_mut().unwrap();
             round.ballots.truncate(if at < 30 { 1 } else { 0 });
             for ballot in &mut round.ballots {
                 ballot.scores.clear();
                 let p = if rights[1] { 0.9 } else { 0.4 };
-                ballot.pairs = vec![crate::record::Pair { a: 1, b: 2, p, flipped: false }];
+                ballot.pairs = vec![crate::record::Pair { a: 1, b: 2, p, flip: false }];
             }
         }
-        let found = ablations(&asked, &compared, GOLD).unwrap();
-        let last = found.sections.last().unwrap();
+        let ablations = ablations(&records, &logit, GOLD).unwrap();
+        let last = ablations.sections.last().unwrap();
         assert_eq!((last.rows.len(), last.rows[0].1.right.len()), (6, 30));
         assert!((last.rows[1].1.ballots - 1.0).abs() < 1e-12, "{:?}", last.rows[1].1);
     }
 
     #[test]
-    fn who_serves_what_another_serves_is_told_apart_from_new_weights() {
-        let mut asked = swarm(1, 4, 2, 1);
-        asked[0].kin = [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")]
+    fn members_with_the_same_weights_are_twins() {
+        let mut records = swarm(1, 4, 2, 1);
+        records[0].digests = [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")]
             .map(|(member, of)| (member.to_owned(), of.to_owned()))
             .into();
-        assert_eq!(twins(&asked), 2);
+        assert_eq!(twins(&records), 2);
     }
 }

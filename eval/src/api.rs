@@ -1,4 +1,4 @@
-//! The gateway as any client sees it: OpenAI's API, and the transcript of a round.
+//! A client of the gateway: OpenAI's API, and the transcript of a round.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,26 +16,28 @@ pub struct Api {
     base: String,
 }
 
-/// What came back for one question.
+/// The answer to one question.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub text: String,
     pub round: Option<Round>,
 }
 
-/// How the swarm is asked.
+/// How much work a question asks of the swarm.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub writers: usize,
     pub judges: usize,
     pub deadline_ms: u64,
-    /// Members answer at temperatures of their own; else at 0.
-    pub as_they_like: bool,
+    /// Members answer at temperatures of their own; otherwise at 0.
+    pub own_temperatures: bool,
 }
 
 impl Api {
+    /// A client of the gateway at `base`, with or without `/v1`.
+    ///
     /// # Errors
-    /// When the machine's TLS set-up is broken.
+    /// If the machine's TLS set-up is broken.
     pub fn new(base: &str) -> Result<Self> {
         let client =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(320)).build()?;
@@ -43,14 +45,15 @@ impl Api {
         Ok(Self { client, base })
     }
 
+    /// `http://host:port`, without `/v1`.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Models of the members, the swarm's own names left out.
+    /// Models of the members, without the swarm's own names.
     ///
     /// # Errors
-    /// When no gateway answers there.
+    /// If no gateway answers there.
     pub async fn members(&self) -> Result<Vec<String>> {
         let url = format!("{}/v1/models", self.base);
         let reply = self.client.get(&url).send().await;
@@ -71,11 +74,11 @@ impl Api {
         Ok(names)
     }
 
-    /// Members that serve the same weights as another, by the hex of their keys: the weights' digest.
+    /// Digest of the weights of each member that shares its weights with another, by the hex of its key.
     ///
     /// # Errors
-    /// When the gateway does not say who is here.
-    pub async fn kin(&self) -> Result<BTreeMap<String, String>> {
+    /// If the gateway does not list its members.
+    pub async fn shared_digests(&self) -> Result<BTreeMap<String, String>> {
         let nodes = self.get("/v1/nodes").await?;
         let ids = nodes.get("data").and_then(Value::as_array).into_iter().flatten();
         let mut digests = BTreeMap::new();
@@ -84,24 +87,25 @@ impl Api {
             let digest = standing.pointer("/member/digest").and_then(Value::as_str);
             digests.extend(digest.map(|digest| (id.to_owned(), digest.to_owned())));
         }
-        let all = digests.clone();
-        digests.retain(|id, digest| {
-            let same = |(other, of): (&String, &String)| other != id && of == digest;
-            !digest.is_empty() && all.iter().any(same)
-        });
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for digest in digests.values() {
+            *counts.entry(digest.clone()).or_default() += 1;
+        }
+        digests
+            .retain(|_, digest| !digest.is_empty() && counts.get(digest).is_some_and(|n| *n > 1));
         Ok(digests)
     }
 
     async fn get(&self, path: &str) -> Result<Value> {
         let url = format!("{}{path}", self.base);
         let reply = self.client.get(&url).send().await?.error_for_status()?;
-        reply.json().await.with_context(|| format!("what {path} says"))
+        reply.json().await.with_context(|| format!("cannot read the answer of {path}"))
     }
 
     /// Asks `model` and fetches the transcript.
     ///
     /// # Errors
-    /// The gateway's own message when it refuses, or what went wrong on the way.
+    /// The gateway's message if it refuses, or the failure of the request.
     pub async fn ask(&self, model: &str, question: &str, effort: Effort) -> Result<Reply> {
         let mut body = json!({
             "model": model,
@@ -112,7 +116,7 @@ impl Api {
                 "deadline_ms": effort.deadline_ms,
             },
         });
-        if !effort.as_they_like
+        if !effort.own_temperatures
             && let Some(body) = body.as_object_mut()
         {
             body.insert("temperature".to_owned(), json!(0));

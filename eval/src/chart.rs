@@ -1,4 +1,7 @@
 //! The accuracies as an SVG, readable on light and on dark pages.
+//!
+//! Written by hand: `plotters` and `charming` write fixed colours, but this SVG follows the reader's colour
+//! scheme with a media query, and a chart library adds more code to the build than these 100 lines.
 
 use std::fmt::Write as _;
 
@@ -7,7 +10,7 @@ use crate::table::{Row, Table};
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 28.0;
 const TOP: f64 = 16.0;
-/// Where the bars begin: to the right of the longest name.
+/// Start of the bars: to the right of the longest name.
 const LEFT: f64 = 210.0;
 const RIGHT: f64 = 70.0;
 
@@ -64,7 +67,7 @@ fn bar(out: &mut String, row: &Row, top: f64) {
          <text x=\"{:.1}\" y=\"{:.1}\">{:.1}</text>",
         LEFT - 8.0,
         middle + 4.5,
-        escaped(&row.name),
+        xml_text(&row.name),
         top + 4.0,
         x(value) - LEFT,
         ROW - 8.0,
@@ -78,8 +81,8 @@ fn x(share: f64) -> f64 {
     LEFT + share * (WIDTH - LEFT - RIGHT)
 }
 
-/// Names come from outside.
-fn escaped(name: &str) -> String {
+/// Model names are foreign input.
+fn xml_text(name: &str) -> String {
     let name: String = name.chars().take(28).collect();
     name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -87,15 +90,19 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Asked, Candidate, Round};
+    use crate::record::{Candidate, QuestionRecord, Round};
 
     #[test]
     fn a_name_from_outside_cannot_break_the_picture() {
         let candidate = Candidate { model: "<script>&\"".into(), ..Candidate::default() };
         let round = Round { candidates: vec![candidate], ..Round::default() };
-        let asked =
-            Asked { rights: vec![true], right: true, round: Some(round), ..Asked::default() };
-        let svg = svg(&Table::of(&[asked]));
+        let record = QuestionRecord {
+            rights: vec![true],
+            right: true,
+            round: Some(round),
+            ..QuestionRecord::default()
+        };
+        let svg = svg(&Table::new(&[record]));
         assert!(svg.contains("&lt;script&gt;&amp;&quot;") && !svg.contains("<script>"));
         assert_eq!(svg.matches("<rect").count(), 7);
     }

@@ -1,4 +1,4 @@
-//! Asks the held-out questions, a few at a time, and keeps everything.
+//! Asks the held-out questions, a few at a time, and keeps every record.
 
 use std::{fs::File, io::Write as _, path::Path};
 
@@ -9,82 +9,82 @@ use shoal_syllabus::{self, Question, Split};
 
 use crate::{
     api::{Api, Effort, Reply},
-    record::{Alone, Asked},
+    record::{QuestionRecord, SoloAnswer},
 };
 
-/// What to ask, and how.
+/// The questions of a run, and how they are asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub questions: usize,
     pub seed: u64,
-    /// [`Split::Test`] for figures, [`Split::Gold`] for tuning: what settings were chosen on must
-    /// not be what they are measured on.
+    /// [`Split::Test`] for figures, [`Split::Gold`] for tuning: settings must not be measured on the
+    /// questions that they were chosen on.
     pub split: Split,
     pub effort: Effort,
-    /// Questions under way at the same time.
-    pub at_once: usize,
-    /// Whether members that are not in a round are asked by name afterwards, so that every
-    /// member's own accuracy is over all questions.
+    /// Questions in progress at the same time.
+    pub concurrency: usize,
+    /// Whether members outside a round are asked by name afterwards, so that every member's own
+    /// accuracy is over all questions.
     pub fill: bool,
 }
 
 /// Distinct questions of a split, evenly over all families (the small families have fewer), the
 /// same for the same seed.
 pub fn questions(split: Split, count: usize, seed: u64) -> Vec<Question> {
-    let mut seen = std::collections::HashSet::new();
+    let mut texts = std::collections::HashSet::new();
     shoal_syllabus::questions(&[], split, seed)
         .take(20 * count)
-        .filter(|question| seen.insert(question.text.clone()))
+        .filter(|question| texts.insert(question.text.clone()))
         .take(count)
         .collect()
 }
 
-/// Asks all and writes each record to `keep` as it comes, so that an interrupted run is not lost.
+/// Asks all questions and writes each record to `path` at once, so that an interrupted run is not lost.
 ///
 /// # Errors
-/// When there is nobody to ask, or `keep` cannot be written.
-pub async fn collect(api: &Api, plan: Plan, keep: &Path) -> Result<Vec<Asked>> {
+/// If the swarm has no members, or `path` cannot be written.
+pub async fn collect(api: &Api, plan: Plan, path: &Path) -> Result<Vec<QuestionRecord>> {
     let members = api.members().await?;
     if members.is_empty() {
         bail!("the gateway at {} has no members: start nodes first", api.base());
     }
-    if let Some(folder) = keep.parent() {
+    if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let kin = api.kin().await?;
+    let digests = api.shared_digests().await?;
     let mut file =
-        File::create(keep).with_context(|| format!("cannot write {}", keep.display()))?;
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let questions = questions(plan.split, plan.questions, plan.seed);
     let bar = progress(questions.len());
-    let mut asked: Vec<(usize, Asked)> = Vec::with_capacity(questions.len());
+    let mut records: Vec<(usize, QuestionRecord)> = Vec::with_capacity(questions.len());
     let mut answers = stream::iter(questions.into_iter().enumerate())
         .map(|(number, question)| {
-            let (members, kin) = (&members, &kin);
+            let (members, digests) = (&members, &digests);
             async move {
-                let asked = ask(api, plan, members, &question).await;
-                (number, Asked { kin: kin.clone(), ..asked })
+                let record = ask(api, plan, members, &question).await;
+                (number, QuestionRecord { digests: digests.clone(), ..record })
             }
         })
-        .buffer_unordered(plan.at_once.max(1));
+        .buffer_unordered(plan.concurrency.max(1));
     let mut right = 0usize;
-    while let Some((number, one)) = answers.next().await {
-        serde_json::to_writer(&mut file, &one)?;
+    while let Some((number, record)) = answers.next().await {
+        serde_json::to_writer(&mut file, &record)?;
         file.write_all(b"\n")?;
-        right += usize::from(one.right);
-        asked.push((number, one));
+        right += usize::from(record.right);
+        records.push((number, record));
         bar.inc(1);
-        bar.set_message(format!("{:.1} % right", 100.0 * right as f64 / asked.len() as f64));
+        bar.set_message(format!("{:.1} % right", 100.0 * right as f64 / records.len() as f64));
     }
     bar.finish_and_clear();
-    asked.sort_by_key(|(number, _)| *number);
-    Ok(asked.into_iter().map(|(_, asked)| asked).collect())
+    records.sort_by_key(|(number, _)| *number);
+    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-/// Reads records that were kept.
+/// Reads the records of an earlier run.
 ///
 /// # Errors
-/// When the file is not there or a line is not a record.
-pub fn read(path: &Path) -> Result<Vec<Asked>> {
+/// If the file is missing or a line is not a record.
+pub fn read(path: &Path) -> Result<Vec<QuestionRecord>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -95,36 +95,37 @@ pub fn read(path: &Path) -> Result<Vec<Asked>> {
         .collect()
 }
 
-async fn ask(api: &Api, plan: Plan, members: &[String], question: &Question) -> Asked {
-    let mut asked = Asked {
+async fn ask(api: &Api, plan: Plan, members: &[String], question: &Question) -> QuestionRecord {
+    let mut record = QuestionRecord {
         family: question.family.name().to_owned(),
         question: question.text.clone(),
         answer: question.answer.clone(),
-        ..Asked::default()
+        ..QuestionRecord::default()
     };
     match api.ask("shoal", &question.text, plan.effort).await {
         Ok(Reply { text, round }) => {
-            asked.right = shoal_syllabus::grade(question, &text);
+            record.right = shoal_syllabus::grade(question, &text);
             let candidates = round.iter().flat_map(|round| &round.candidates);
-            asked.rights =
-                candidates.map(|one| shoal_syllabus::grade(question, &one.text)).collect();
-            asked.round = round;
+            record.rights = candidates
+                .map(|candidate| shoal_syllabus::grade(question, &candidate.text))
+                .collect();
+            record.round = round;
         }
-        Err(error) => asked.failure = Some(format!("{error:#}")),
+        Err(error) => record.failure = Some(format!("{error:#}")),
     }
     if plan.fill {
         for model in members {
-            if asked.answer_of(model).is_none()
+            if record.answer_of(model).is_none()
                 && let Ok(reply) = api.ask(model, &question.text, plan.effort).await
                 && let Some(candidate) =
                     reply.round.and_then(|round| round.candidates.into_iter().next())
             {
                 let right = shoal_syllabus::grade(question, &reply.text);
-                asked.alone.push(Alone { candidate, right });
+                record.solo_answers.push(SoloAnswer { candidate, right });
             }
         }
     }
-    asked
+    record
 }
 
 fn progress(count: usize) -> ProgressBar {

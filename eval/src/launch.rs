@@ -1,4 +1,4 @@
-//! Starts a swarm of its own when none is running.
+//! Starts a swarm if none is running.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,15 +16,15 @@ use tokio::{
 
 use crate::api::Api;
 
-/// A swarm examines its members before it is ready, and may have to build caches.
+/// Limit for the start: a swarm examines its members before it is ready, and may have to build caches.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Between two looks at who is in.
-const LOOK: Duration = Duration::from_millis(200);
+/// Interval of asking for the members.
+const POLL: Duration = Duration::from_millis(200);
 
-/// What is read here of a node's settings.
+/// The part of a node's settings that is read here.
 #[derive(Debug, Deserialize)]
-struct Named {
+struct NodeSettings {
     persona: Vec<Persona>,
 }
 
@@ -33,27 +33,27 @@ struct Persona {
     name: String,
 }
 
-/// How long a swarm may take to end in order.
+/// Limit for an orderly end of the swarm.
 const END: Duration = Duration::from_secs(15);
 
-/// A swarm that ends with this value.
+/// A swarm that this program started; it ends when this value is dropped.
 #[derive(Debug)]
 pub struct OwnSwarm {
     child: Child,
     /// `http://host:port` of its gateway.
     pub base: String,
-    /// Where nodes dial in.
+    /// The address that nodes connect to.
     quic: String,
-    /// Nodes beside those that the launcher started. Each ends when its standard input closes.
-    joined: Vec<Child>,
+    /// Nodes in addition to those of the launcher. Each ends when its standard input closes.
+    extra_nodes: Vec<Child>,
 }
 
-/// Starts `shoal-swarm` from the folder of this program and waits until it says it is ready.
+/// Starts `shoal-swarm` from the folder of this program and waits until it reports that it is ready.
 ///
 /// # Errors
-/// When it is not there, ends early or takes too long.
+/// If it is missing, ends early or takes too long.
 pub async fn start() -> Result<OwnSwarm> {
-    let path = beside_this_one("shoal-swarm")?;
+    let path = sibling_program("shoal-swarm")?;
     let mut child = Command::new(&path)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -75,13 +75,13 @@ pub async fn start() -> Result<OwnSwarm> {
     let (base, quic) = timeout(LIMIT, ready)
         .await
         .map_err(|_| anyhow!("shoal-swarm was not ready in {} s", LIMIT.as_secs()))??;
-    Ok(OwnSwarm { child, base, quic, joined: Vec::new() })
+    Ok(OwnSwarm { child, base, quic, extra_nodes: Vec::new() })
 }
 
-fn beside_this_one(program: &str) -> Result<PathBuf> {
+fn sibling_program(program: &str) -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(program);
     if !path.is_file() {
-        bail!("{} is missing: build it with `make build`", path.display());
+        bail!("{} is absent: build it with `make build`", path.display());
     }
     Ok(path)
 }
@@ -99,21 +99,21 @@ fn quic_of(line: &str) -> Option<String> {
 }
 
 impl OwnSwarm {
-    /// Starts a node with these settings for each file, its keys and log under `data`, and waits
-    /// until all its members are in.
+    /// Starts a node for each settings file, with keys and log under `data`, and waits until all
+    /// members are admitted.
     ///
     /// # Errors
-    /// When one cannot be started, ends, or is not admitted in time.
+    /// If a node cannot be started, ends, or is not admitted in time.
     pub async fn join(&mut self, settings: &[PathBuf], data: &Path) -> Result<()> {
-        let program = beside_this_one("shoal-node")?;
-        let mut wanted = Vec::new();
+        let program = sibling_program("shoal-node")?;
+        let mut absent = Vec::new();
         std::fs::create_dir_all(data)?;
         for file in settings {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read {}", file.display()))?;
-            let named: Named =
+            let settings: NodeSettings =
                 toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
-            wanted.extend(named.persona.into_iter().map(|one| one.name));
+            absent.extend(settings.persona.into_iter().map(|persona| persona.name));
             let label = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let log = std::fs::File::create(data.join(format!("{label}.log")))?;
             let mut node = Command::new(&program);
@@ -121,26 +121,28 @@ impl OwnSwarm {
             node.arg("--until-stdin-closes").arg("--data").arg(data.join(label));
             node.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
             let node = node.spawn();
-            self.joined.push(node.with_context(|| format!("cannot start {}", program.display()))?);
+            self.extra_nodes
+                .push(node.with_context(|| format!("cannot start {}", program.display()))?);
         }
         let api = Api::new(&self.base)?;
-        let come = async {
-            while !wanted.is_empty() {
-                let here = api.members().await?;
-                wanted.retain(|name| !here.contains(name));
-                sleep(LOOK).await;
+        let admission = async {
+            while !absent.is_empty() {
+                let members = api.members().await?;
+                absent.retain(|name| !members.contains(name));
+                sleep(POLL).await;
             }
             anyhow::Ok(())
         };
-        let came = timeout(LIMIT, come).await;
-        came.with_context(|| format!("not all came; their logs are in {}", data.display()))?
+        timeout(LIMIT, admission).await.with_context(|| {
+            format!("not all members were admitted; their logs are in {}", data.display())
+        })?
     }
 
-    /// Asks it to end and waits; what does not end in time is killed.
+    /// Sends SIGTERM and waits; a process that does not end in time is killed.
     pub async fn stop(mut self) {
         if let Some(id) = self.child.id() {
-            let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
-            if asked.is_ok_and(|status| status.success())
+            let signal = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+            if signal.is_ok_and(|status| status.success())
                 && timeout(END, self.child.wait()).await.is_ok()
             {
                 return;
@@ -166,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn the_kin_of_make_eval_are_named() {
+    fn the_personas_of_make_eval_are_named() {
         for settings in [
             include_str!("../everybody/calendar.toml"),
             include_str!("../everybody/order.toml"),
             include_str!("../everybody/story.toml"),
         ] {
-            let named: Named = toml::from_str(settings).unwrap();
-            assert_eq!(named.persona.len(), 1);
+            let settings: NodeSettings = toml::from_str(settings).unwrap();
+            assert_eq!(settings.persona.len(), 1);
         }
     }
 }

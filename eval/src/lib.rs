@@ -1,14 +1,15 @@
-//! Is the swarm better than its members? Questions in, tables out.
+//! Measures the swarm against its members: questions in, tables out.
 //!
 //! ```text
-//! collect    asks a running gateway the held-out questions  -> records (JSON Lines)
-//! methods    what each way to pick an answer would have said -> right or wrong, tokens, seconds
-//! table      accuracies with intervals, paired differences   -> report (Markdown, JSON), chart, reliability (SVG)
-//! replay     the gateway's own ranking over kept records, with other settings
-//! recorded   the same over recorded judgments of real models -> docs/consensus-recorded.md
-//! logit      verdicts by logit of the bundled specialists on kept rounds
-//! cheats     kept rounds with some members replaced by cheats -> docs/consensus-cheats.md
-//! real       real models, every kind of ballot            -> docs/consensus-real.md
+//! collect    asks a running gateway the held-out questions       -> records (JSON Lines)
+//! methods    what each way to pick an answer gives: right or wrong, tokens, seconds
+//! table      accuracies with intervals, paired differences       -> report (Markdown, JSON), chart, reliability (SVG)
+//! replay     the gateway's own ranking over records, with other settings
+//! ablate     records without single parts of a round             -> eval/results/consensus-ablations.md
+//! recorded   the ranking over recorded judgments of real models  -> eval/results/consensus-recorded.md
+//! logit      verdicts by logit of the bundled specialists on the rounds of records
+//! cheats     records with some members replaced by cheats        -> eval/results/consensus-cheats.md
+//! real       real models, every kind of ballot                   -> eval/results/consensus-real.md
 //! ```
 
 pub mod record;

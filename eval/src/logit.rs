@@ -1,104 +1,114 @@
-//! Verdicts of the bundled specialists by logit, on kept rounds: the gateway asks who gives likelihoods
-//! for those, so that nobody would cast them in a live round.
+//! Verdicts of the bundled specialists by logit, on the rounds of records. In a live round the gateway asks
+//! members that report likelihoods for these, so nobody casts such verdicts.
 //!
-//! A question that compares two answers is long, and the specialists read 512 tokens, a byte each:
-//! what does not fit is refused by the node and left out here.
+//! A question that compares two answers is long, and the specialists read 512 tokens of one byte each.
+//! The node refuses a question that does not fit, and it is left out here.
 
 use std::path::Path;
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
 use shoal_consensus::agree;
-use shoal_proto::judge::{Kind, Pair as Order};
+use shoal_proto::judge::{Kind, Pair as ShownPair};
 
 use crate::{
     real::{collect::ask, host::Member, nodes},
-    record::{Asked, Ballot, Pair, Round},
+    record::{Ballot, Pair, QuestionRecord, Round},
 };
 
-/// Pairs that a judge is given for each round, in both orders: as many as there are pools of three.
+/// Pairs for a judge in each round, each in both orders: all pairs of three pools.
 const PAIRS: usize = 3;
 
-/// Rounds under way at the same time.
-const AT_ONCE: usize = 2;
+/// Rounds in progress at the same time.
+const CONCURRENCY: usize = 2;
 
-/// An opinion of .5 is none.
-const UNDECIDED: f64 = 0.5;
+/// P(better) without a preference.
+const EVEN: f64 = 0.5;
 
-/// These rounds with verdicts by logit in the place of their ballots, as far as they fit.
+/// The rounds of `records` with verdicts by logit instead of their ballots, as far as they fit.
 ///
 /// # Errors
-/// When the specialists cannot be started.
-pub async fn collect(asked: &[Asked], data: &Path) -> Result<Vec<Asked>> {
+/// If the specialists cannot be started.
+pub async fn collect(records: &[QuestionRecord], data: &Path) -> Result<Vec<QuestionRecord>> {
     let swarm = nodes::comparing_specialists(data).await?;
     let members = &swarm.members;
-    let judged = stream::iter(asked.iter().enumerate())
-        .map(|(at, one)| async move { judge(one, at, members).await })
-        .buffered(AT_ONCE);
-    let judged = judged.collect().await;
+    let results = stream::iter(records.iter().enumerate())
+        .map(|(at, record)| async move { judge(record, at, members).await })
+        .buffered(CONCURRENCY);
+    let results = results.collect().await;
     swarm.end().await;
-    Ok(judged)
+    Ok(results)
 }
 
-async fn judge(asked: &Asked, at: usize, members: &[Member]) -> Asked {
-    let Some(round) = &asked.round else { return asked.clone() };
+async fn judge(record: &QuestionRecord, at: usize, members: &[Member]) -> QuestionRecord {
+    let Some(round) = &record.round else { return record.clone() };
     let mut ballots = Vec::new();
     for member in members {
         let model = &member.model.name;
-        // Who is nobody's writer here has no key in the record.
-        let Some(judge) = round.candidates.iter().find(|one| one.model == *model) else { continue };
+        // A member that wrote nothing has no key in the record.
+        let Some(judge) = round.candidates.iter().find(|writer| writer.model == *model) else {
+            continue;
+        };
         let mut ballot =
             Ballot { judge: judge.writer.clone(), model: model.clone(), ..Ballot::default() };
-        for (a, b) in pairs(asked, round, &judge.writer, at) {
-            let Some((pair, read)) = compare(member, asked, round, (a, b)).await else { continue };
+        for (a, b) in pairs(record, round, &judge.writer, at) {
+            let Some((pair, tokens)) = compare(member, record, round, (a, b)).await else {
+                continue;
+            };
             ballot.pairs.push(pair);
-            ballot.prompt_tokens = ballot.prompt_tokens.saturating_add(read);
+            ballot.prompt_tokens = ballot.prompt_tokens.saturating_add(tokens);
         }
         if !ballot.pairs.is_empty() {
             ballots.push(ballot);
         }
     }
-    Asked { round: Some(Round { ballots, ..round.clone() }), ..asked.clone() }
+    record.with_round(Round { ballots, ..round.clone() })
 }
 
-/// Neighbours in a circle of the pools, beginning elsewhere in each round; each pool by the first that
-/// neither this judge nor one of its weights wrote.
-fn pairs(asked: &Asked, round: &Round, judge: &str, at: usize) -> Vec<(usize, usize)> {
-    let pools = agree::pools(round.candidates.iter().map(|one| one.text.as_str()));
-    let kin = |writer: &str| {
-        let of = |key: &str| asked.kin.get(key);
-        writer == judge || (of(judge).is_some() && of(judge) == of(writer))
-    };
-    let mut shown: Vec<usize> = Vec::new();
-    for (candidate, one) in round.candidates.iter().enumerate() {
-        let pool = pools.get(candidate);
-        if !kin(&one.writer) && !shown.iter().any(|other| pools.get(*other) == pool) {
-            shown.push(candidate);
+/// Pairs of neighbours in a circle of the pools, which starts at another pool in each round. The first
+/// candidate that neither this judge nor a member with its weights wrote stands for its pool.
+fn pairs(record: &QuestionRecord, round: &Round, judge: &str, at: usize) -> Vec<(usize, usize)> {
+    let pools = agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()));
+    let mut circle: Vec<usize> = Vec::new();
+    for (index, candidate) in round.candidates.iter().enumerate() {
+        let pool = pools.get(index);
+        if !same_weights(record, &candidate.writer, judge)
+            && !circle.iter().any(|earlier| pools.get(*earlier) == pool)
+        {
+            circle.push(index);
         }
     }
-    let count = match shown.len() {
+    let count = match circle.len() {
         0 | 1 => 0,
         2 => 1,
-        more => more.min(PAIRS),
+        pools => pools.min(PAIRS),
     };
-    let place = |step: usize| shown.get((at + step) % shown.len().max(1)).copied();
-    (0..count).filter_map(|step| Some((place(step)?, place(step + 1)?))).collect()
+    let start = at % circle.len().max(1);
+    circle.rotate_left(start);
+    let second = circle.iter().cycle().skip(1);
+    circle.iter().zip(second).take(count).map(|(a, b)| (*a, *b)).collect()
 }
 
-/// Both orders as one verdict, and the tokens read; None where the question does not fit.
+/// Whether two members are the same or serve the same weights.
+fn same_weights(record: &QuestionRecord, member: &str, judge: &str) -> bool {
+    let digest = record.digests.get(judge);
+    member == judge || (digest.is_some() && digest == record.digests.get(member))
+}
+
+/// Both orders as one verdict, and the tokens read; None if the question does not fit.
 async fn compare(
     member: &Member,
-    asked: &Asked,
+    record: &QuestionRecord,
     round: &Round,
     (a, b): (usize, usize),
 ) -> Option<(Pair, u32)> {
     let texts = [round.candidates.get(a)?.text.as_str(), round.candidates.get(b)?.text.as_str()];
-    let orders = [Order { first: 0, second: 1 }, Order { first: 1, second: 0 }];
-    let question = ask(&asked.question, &texts, &orders, Kind::Pairwise);
+    let orders = [ShownPair { first: 0, second: 1 }, ShownPair { first: 1, second: 0 }];
+    let question = ask(&record.question, &texts, &orders, Kind::Pairwise);
     let (ballot, _) = member.judge(question).await.ok()?;
     let [first, second] = ballot.verdicts.as_slice() else { return None };
-    let flipped = (*first > UNDECIDED) == (*second > UNDECIDED);
-    Some((Pair { a, b, p: (first + 1.0 - second) / 2.0, flipped }, ballot.prompt_tokens))
+    let flip = (*first > EVEN) == (*second > EVEN);
+    Some((Pair { a, b, p: (first + 1.0 - second) / 2.0, flip }, ballot.prompt_tokens))
 }
 
 #[cfg(test)]
@@ -107,28 +117,30 @@ mod tests {
     use crate::replay::tests::swarm;
 
     #[test]
-    fn a_judge_is_shown_pools_that_it_did_not_write_nor_its_kin() {
-        let mut asked = swarm(1, 6, 20, 3).remove(0);
-        let round = asked.round.clone().unwrap();
+    fn a_judge_is_shown_pools_that_neither_it_nor_its_weights_wrote() {
+        let mut record = swarm(1, 6, 20, 3).remove(0);
+        let round = record.round.clone().unwrap();
         let writer = |at: usize| round.candidates[at].writer.clone();
         for at in 0..10 {
-            let shown = pairs(&asked, &round, &writer(2), at);
+            let pairs = pairs(&record, &round, &writer(2), at);
             assert!(
-                shown.len() <= PAIRS && shown.iter().all(|(a, b)| a != b && *a != 2 && *b != 2)
+                pairs.len() <= PAIRS && pairs.iter().all(|(a, b)| a != b && *a != 2 && *b != 2)
             );
         }
-        asked.kin = [2, 4].map(|at| (writer(at), "x".to_owned())).into();
+        record.digests = [2, 4].map(|at| (writer(at), "x".to_owned())).into();
         for at in 0..10 {
-            let shown = pairs(&asked, &round, &writer(2), at);
-            assert!(shown.iter().all(|(a, b)| ![2, 4].contains(a) && ![2, 4].contains(b)));
+            let pairs = pairs(&record, &round, &writer(2), at);
+            assert!(pairs.iter().all(|(a, b)| ![2, 4].contains(a) && ![2, 4].contains(b)));
         }
     }
 
     #[test]
-    fn who_all_say_the_same_are_no_pair() {
-        let mut asked = swarm(1, 4, 2, 3).remove(0);
-        let mut round = asked.round.take().unwrap();
-        round.candidates.iter_mut().for_each(|one| one.text = "Answer: 1".to_owned());
-        assert!(pairs(&asked, &round, "nobody", 0).is_empty());
+    fn equal_answers_are_no_pair() {
+        let mut record = swarm(1, 4, 2, 3).remove(0);
+        let mut round = record.round.take().unwrap();
+        for candidate in &mut round.candidates {
+            candidate.text = "Answer: 1".to_owned();
+        }
+        assert!(pairs(&record, &round, "nobody", 0).is_empty());
     }
 }

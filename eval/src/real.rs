@@ -1,17 +1,17 @@
-//! Real models on real questions: five members of one model, one of another family, and the bundled
-//! specialists write; every kind of ballot is cast over the same candidates; every way to pick one is
-//! then computed from the records, by the code that ranks live rounds.
+//! Real models on real questions. Five members of one model, one of another family, and the bundled
+//! specialists write; judges cast every kind of ballot over the same candidates. Every way to pick a winner
+//! is then computed from the records, by the code that ranks live rounds.
 //!
 //! ```text
-//! questions   GSM8K, SVAMP, HumanEval, read where somebody has them   -> what is asked, who is right
-//! sandbox     a program against its tests, without network or time to waste
-//! host        the gateway's side of the protocol: takes nodes in, asks them
+//! questions   GSM8K, SVAMP, HumanEval, if they are available           -> questions and their keys
+//! sandbox     runs a program against its tests, without network and with limits
+//! host        the gateway's side of the protocol: admits nodes, sends them requests
 //! nodes       the processes of the members
-//! collect     question by question into a JSON Lines file; cut at any time, goes on after it
-//! inject      one candidate attacks its judge: what each kind of ballot makes of it
-//! rounds      records as rounds that the gateway's replay ranks
+//! collect     question by question into a JSON Lines file; can be stopped and continued at any time
+//! inject      a candidate that attacks its judge, for each kind of ballot
+//! rounds      records as rounds for the gateway's replay
 //! command     `shoal-eval real`
-//! rows, page  the tables -> docs/consensus-real.md
+//! rows, page  the tables -> eval/results/consensus-real.md
 //! ```
 
 pub mod questions;

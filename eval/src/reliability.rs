@@ -1,4 +1,4 @@
-//! What was claimed against what was right, as an SVG that is readable on light and on dark pages.
+//! Claims against the share that is right, as an SVG that is readable on light and on dark pages.
 
 use std::fmt::Write as _;
 
@@ -20,11 +20,10 @@ text{fill:#e6edf3}.tick{fill:#9198a1}.grid{stroke:#3d444d}.honest{stroke:#9198a1
 .bin{fill:#3fb68b}.whisker{stroke:#e6edf3}}";
 
 /// A reliability diagram (M. DeGroot and S. Fienberg, 1983): for each bin of claims its mean claim
-/// and the share that was right, with Wilson's 95 % interval; a dot's area grows with its rounds.
-/// Honest claims lie on the diagonal.
+/// and the share that is right, with Wilson's 95 % interval. A dot's area grows with its rounds.
+/// Calibrated claims are on the diagonal.
 pub fn svg(bins: &[Bin], calibration_error: f64) -> String {
     let (width, height) = (LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM);
-    let (x, y) = (|share: f64| LEFT + SIDE * share, |share: f64| TOP + SIDE * (1.0 - share));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"Reliability diagram of P(best)\">\n<style>{STYLE}</style>\n"
@@ -48,7 +47,7 @@ pub fn svg(bins: &[Bin], calibration_error: f64) -> String {
     let _ = writeln!(
         out,
         "<line class=\"honest\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>\
-         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">claimed, P(best)</text>\
+         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">claim, P(best)</text>\
          <text x=\"{:.1}\" y=\"{:.1}\">right</text>\
          <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">expected calibration error {calibration_error:.3}</text>",
         x(0.0),
@@ -71,7 +70,7 @@ pub fn svg(bins: &[Bin], calibration_error: f64) -> String {
             out,
             "<line class=\"whisker\" x1=\"{0:.1}\" y1=\"{1:.1}\" x2=\"{0:.1}\" y2=\"{2:.1}\"/>\
              <circle class=\"bin\" cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"{radius:.1}\"/>",
-            x(bin.claimed),
+            x(bin.claim),
             y(interval.low),
             y(interval.high),
             y(bin.right),
@@ -79,6 +78,16 @@ pub fn svg(bins: &[Bin], calibration_error: f64) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Horizontal position of a claim.
+fn x(share: f64) -> f64 {
+    LEFT + SIDE * share
+}
+
+/// Vertical position of a share of right answers.
+fn y(share: f64) -> f64 {
+    TOP + SIDE * (1.0 - share)
 }
 
 #[cfg(test)]

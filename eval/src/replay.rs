@@ -1,7 +1,7 @@
-//! The gateway's own ranking over kept records: what other settings would have made of them.
+//! The gateway's own ranking over records: the result of other settings.
 //!
 //! Standing is learned from some of the questions as if they were gold, and the others are ranked
-//! with it: round about, so that every question is ranked by a standing that never saw it.
+//! with it. The questions take turns, so that every question is ranked by a standing without it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_consensus::{
-    RoundSettings, agree,
+    Candidate, RoundSettings, agree,
     reputation::{
         self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
         judges, learn,
@@ -21,11 +21,11 @@ use shoal_consensus::{
 };
 
 use crate::{
-    record::{Asked, node},
+    record::{Ballot, QuestionRecord, node_id},
     stats,
 };
 
-/// What a replay may change, with the gateway's own defaults.
+/// Settings that a replay can change, with the gateway's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -45,97 +45,114 @@ impl Settings {
         }
     }
 
-    /// With `rank.lambda=0.5` and the like.
+    /// These settings with a change such as `rank.lambda=0.5`.
     ///
     /// # Errors
-    /// When there is no such setting, or the value does not fit it.
+    /// If there is no such setting, or the value does not fit it.
     pub fn with(&self, change: &str) -> Result<Self> {
         let (path, value) = change.split_once('=').context("a setting is name=value")?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        let mut all = serde_json::to_value(self)?;
+        let mut settings = serde_json::to_value(self)?;
         let pointer = format!("/{}", path.replace('.', "/"));
-        let Some(slot) = all.pointer_mut(&pointer) else { bail!("there is no setting {path}") };
+        let Some(slot) = settings.pointer_mut(&pointer) else {
+            bail!("there is no setting {path}")
+        };
         *slot = value;
-        serde_json::from_value(all).with_context(|| format!("{change} does not fit"))
+        serde_json::from_value(settings).with_context(|| format!("{change} does not fit"))
     }
 }
 
-/// How gold is set apart.
+/// The choice of gold questions.
 #[derive(Clone, Copy, Debug)]
 pub struct Gold {
-    /// Parts that the questions are cut into; each is ranked by what the others taught.
+    /// Parts of the questions; each part is ranked with what the others taught.
     pub folds: usize,
-    /// Questions of each family that are learned from at most, as in the gateway's examination.
+    /// Maximum number of questions of each family for learning, as in the gateway's exam.
     pub per_family: usize,
 }
 
 impl Default for Gold {
-    /// As many gold questions as a newcomer is asked.
+    /// As many gold questions as a newcomer gets.
     fn default() -> Self {
         Self { folds: 5, per_family: 6 }
     }
 }
 
-/// What a replay found.
+/// Accuracy and calibration of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Replayed {
+pub struct ReplaySummary {
     pub accuracy: stats::Estimate,
     pub calibration_error: f64,
-    /// Share of rounds that agreement would have ended, and how often that was right.
-    pub agreed: f64,
-    pub agreed_right: f64,
+    /// Share of rounds that agreement would have ended.
+    pub agreement: f64,
+    /// Share of these that are right.
+    pub agreement_right: f64,
 }
 
 /// Ranks every round again.
-pub fn replay(asked: &[Asked], gold: Gold, settings: &Settings) -> Replayed {
+pub fn replay(records: &[QuestionRecord], gold: Gold, settings: &Settings) -> ReplaySummary {
     let folds = gold.folds.max(2);
-    let mut claims = Vec::with_capacity(asked.len());
-    let (mut agreed, mut agreed_right) = (0usize, 0usize);
+    let mut claims = Vec::with_capacity(records.len());
+    let (mut agreements, mut agreements_right) = (0usize, 0usize);
     for fold in 0..folds {
-        let standing = standing(asked, fold, folds, gold.per_family, settings);
-        for one in asked.iter().skip(fold).step_by(folds) {
-            let Some(pick) = pick(one, &standing, settings, true) else {
+        let history = GoldHistory::outside_fold(records, fold, folds, gold.per_family);
+        let standing = history.standing(settings);
+        for record in records.iter().skip(fold).step_by(folds) {
+            let Some(pick) = pick(record, &standing, settings, Pooling::Equal) else {
                 claims.push((0.0, false));
                 continue;
             };
-            let right = one.rights.get(pick.winner).copied().unwrap_or(false);
+            let right = record.rights.get(pick.winner).copied().unwrap_or(false);
             claims.push((pick.p_best, right));
-            agreed += usize::from(pick.agreed);
-            agreed_right += usize::from(pick.agreed && right);
+            agreements += usize::from(pick.by_agreement);
+            agreements_right += usize::from(pick.by_agreement && right);
         }
     }
-    Replayed {
+    ReplaySummary {
         accuracy: stats::wilson(claims.iter().filter(|(_, right)| *right).count(), claims.len()),
         calibration_error: stats::calibration_error(&claims),
-        agreed: agreed as f64 / claims.len().max(1) as f64,
-        agreed_right: agreed_right as f64 / agreed.max(1) as f64,
+        agreement: agreements as f64 / claims.len().max(1) as f64,
+        agreement_right: agreements_right as f64 / agreements.max(1) as f64,
     }
 }
 
-/// How a round was decided.
+/// Which candidates share a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Equal answers, as in the gateway.
+    Equal,
+    /// Every candidate has a pool of its own.
+    Separate,
+}
+
+/// The decision of a round.
 pub(crate) struct Pick {
     pub(crate) winner: usize,
     pub(crate) p_best: f64,
-    agreed: bool,
+    by_agreement: bool,
 }
 
-/// One round, as the gateway decides it; unless `pooled`, equal answers do not know each other.
+/// The winner of one round by the gateway's rules.
 pub(crate) fn pick(
-    asked: &Asked,
+    record: &QuestionRecord,
     standing: &Standing,
     settings: &Settings,
-    pooled: bool,
+    pooling: Pooling,
 ) -> Option<Pick> {
-    let round = asked.round.as_ref()?;
-    let mut candidates: Vec<shoal_consensus::Candidate> =
+    let round = record.round.as_ref()?;
+    let mut candidates: Vec<Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
-    let mut pools = agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()));
-    if !pooled {
-        pools = (0..pools.len()).collect();
+    let pools = match pooling {
+        Pooling::Equal => {
+            agree::pools(round.candidates.iter().map(|candidate| candidate.text.as_str()))
+        }
+        Pooling::Separate => (0..candidates.len()).collect(),
+    };
+    for (candidate, pool) in candidates.iter_mut().zip(pools) {
+        candidate.pool = pool;
     }
-    candidates.iter_mut().zip(pools).for_each(|(one, pool)| one.pool = pool);
-    let kind = standing.kind_of(&asked.question);
-    let ballots: Vec<_> = round.ballots.iter().map(|ballot| ballot.to_gateway()).collect();
+    let kind = standing.kind_of(&record.question);
+    let ballots: Vec<_> = round.ballots.iter().map(Ballot::to_gateway).collect();
     let config = settings.round();
     let tally = Tally {
         candidates: &candidates,
@@ -144,116 +161,129 @@ pub(crate) fn pick(
         kind: &kind,
         config: &config,
     };
-    let enough = tally.agreed_pool(candidates.len());
-    let tally = if enough.is_some() { Tally { ballots: &[], ..tally } } else { tally };
+    let agreement = tally.agreed_pool(candidates.len());
+    let tally = if agreement.is_some() { Tally { ballots: &[], ..tally } } else { tally };
     let ranking = tally.ranking();
-    let in_pool = |at: &&usize| {
-        enough.is_none_or(|pool| candidates.get(**at).is_some_and(|one| one.pool == pool))
-    };
-    let winner = *ranking.order.iter().find(in_pool)?;
+    let winner = *ranking.order.iter().find(|index| {
+        agreement.is_none_or(|pool| {
+            candidates.get(**index).is_some_and(|candidate| candidate.pool == pool)
+        })
+    })?;
     let p_best = ranking.p_best.get(winner).copied().unwrap_or(0.0);
-    Some(Pick { winner, p_best, agreed: enough.is_some() })
+    Some(Pick { winner, p_best, by_agreement: agreement.is_some() })
 }
 
-/// What the questions outside of `fold` teach.
-fn standing(
-    asked: &[Asked],
-    fold: usize,
-    folds: usize,
-    per_family: usize,
-    settings: &Settings,
-) -> Standing {
-    Seen::of(asked, fold, folds, per_family).standing(settings)
-}
-
-/// What was seen of members on some questions, as if those were gold.
+/// Observations of members on some questions, as if those were gold.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct GoldHistory {
     kinds: KindModel,
     members: BTreeMap<String, Vec<Observation>>,
-    kin: BTreeMap<String, String>,
+    digests: BTreeMap<String, String>,
 }
 
-impl Seen {
-    /// On the questions outside of `fold`.
-    pub(crate) fn of(asked: &[Asked], fold: usize, folds: usize, per_family: usize) -> Self {
-        let mut seen = Self::default();
-        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, one) in asked.iter().enumerate().filter(|(at, _)| at % folds != fold) {
-            let taken = taken.entry(&one.family).or_default();
-            *taken += 1;
-            // The gateway teaches itself kinds from more questions than it asks members.
-            if *taken > per_family.max(LESSONS) {
+impl GoldHistory {
+    /// Observations on the questions outside `fold`.
+    pub(crate) fn outside_fold(
+        records: &[QuestionRecord],
+        fold: usize,
+        folds: usize,
+        per_family: usize,
+    ) -> Self {
+        let mut history = Self::default();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, record) in records.iter().enumerate().filter(|(at, _)| at % folds != fold) {
+            let count = counts.entry(&record.family).or_default();
+            *count += 1;
+            // The gateway learns kinds from more questions than it asks members.
+            if *count > per_family.max(LESSONS) {
                 continue;
             }
-            let kind = KindId::new(&one.family);
-            seen.kinds.learn(&one.question, &kind);
-            if *taken <= per_family {
-                observe(one, &kind, &mut seen.members);
-                seen.kin.extend(one.kin.clone());
+            let kind = KindId::new(&record.family);
+            history.kinds.learn(&record.question, &kind);
+            if *count <= per_family {
+                history.observe(record, &kind);
             }
         }
-        seen
+        history
     }
 
-    /// Everybody has been seen to do what all of them did: as much as one of them, drawn by lot.
-    pub(crate) fn alike(self) -> Self {
-        let each = self.members.len().max(1);
-        let mut all: Vec<Observation> = self.members.values().flatten().cloned().collect();
-        all.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
-        all.truncate(all.len() / each);
-        let members = self.members.into_keys().map(|member| (member, all.clone())).collect();
+    /// Every member has a random share of all observations, as many as one member has.
+    pub(crate) fn equalize(self) -> Self {
+        let members = self.members.len().max(1);
+        let mut observations: Vec<Observation> = self.members.values().flatten().cloned().collect();
+        observations.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+        observations.truncate(observations.len() / members);
+        let members =
+            self.members.into_keys().map(|member| (member, observations.clone())).collect();
         Self { members, ..self }
     }
 
     pub(crate) fn standing(self, settings: &Settings) -> Standing {
-        let Self { kinds, members, kin } = self;
-        let learned = members.into_iter().map(|(member, seen)| {
-            let record = learn(&Record::default(), &seen, 1, &settings.reputation);
-            let digest = kin.get(&member).cloned().unwrap_or_default();
+        let Self { kinds, members, digests } = self;
+        let records = members.into_iter().map(|(member, observations)| {
+            let record = learn(&Record::default(), &observations, 1, &settings.reputation);
+            let digest = digests.get(&member).cloned().unwrap_or_default();
             let kin = Kin { digest, ..Kin::default() };
-            (node(&member), Record { claims_count: true, kin, ..record })
+            (node_id(&member), Record { claims_count: true, kin, ..record })
         });
-        Standing::new(learned.collect(), kinds, settings.reputation.clone())
+        Standing::new(records.collect(), kinds, settings.reputation.clone())
     }
-}
 
-/// Questions of each family that kinds are learned from.
-const LESSONS: usize = 40;
-
-fn observe(asked: &Asked, kind: &KindId, seen: &mut BTreeMap<String, Vec<Observation>>) {
-    let gold = |seen| Observation::Gold { kind: Some(kind.clone()), seen };
-    let item = judges::item([asked.question.as_str()]);
-    for answer in asked.answers() {
-        let (right, of) = (answer.right, seen.entry(answer.candidate.writer.clone()).or_default());
-        of.push(gold(GoldObservation::Answered { right }));
-        if let Some(claim) = answer.candidate.to_gateway().claim() {
-            of.push(gold(GoldObservation::Certainty { claim, right, item }));
+    fn observe(&mut self, record: &QuestionRecord, kind: &KindId) {
+        self.digests.extend(record.digests.clone());
+        let item = judges::item([record.question.as_str()]);
+        for answer in record.answers() {
+            let right = answer.right;
+            let writer = &answer.candidate.writer;
+            self.push(writer, kind, GoldObservation::Answered { right });
+            if let Some(claim) = answer.candidate.to_gateway().claim() {
+                self.push(writer, kind, GoldObservation::Certainty { claim, right, item });
+            }
+        }
+        for ballot in record.round.iter().flat_map(|round| &round.ballots) {
+            self.observe_ballot(record, ballot, kind, item);
         }
     }
-    let texts = asked.round.as_ref();
-    let text_of = |at: usize| Some(texts?.candidates.get(at)?.text.as_str());
-    for ballot in asked.round.iter().flat_map(|round| &round.ballots) {
-        let of = seen.entry(ballot.judge.clone()).or_default();
+
+    fn observe_ballot(
+        &mut self,
+        record: &QuestionRecord,
+        ballot: &Ballot,
+        kind: &KindId,
+        item: u64,
+    ) {
+        let candidates = record.round.iter().flat_map(|round| &round.candidates);
+        let texts: Vec<&str> = candidates.map(|candidate| candidate.text.as_str()).collect();
+        // A judge without any usable verdict still has a record.
+        self.members.entry(ballot.judge.clone()).or_default();
         for score in &ballot.scores {
-            if let Some(right) = asked.rights.get(score.candidate).copied() {
-                let text = text_of(score.candidate).unwrap_or_default();
+            if let Some(right) = record.rights.get(score.candidate).copied() {
+                let text = texts.get(score.candidate).copied().unwrap_or_default();
                 let text = Likelihood::of(score.logprob, text);
-                of.push(gold(GoldObservation::Score { text, right, item }));
+                self.push(&ballot.judge, kind, GoldObservation::Score { text, right, item });
             }
         }
         for pair in &ballot.pairs {
-            let right = |at: usize| asked.rights.get(at).copied().unwrap_or(false);
-            let p = match (right(pair.a), right(pair.b)) {
+            let a_right = record.rights.get(pair.a) == Some(&true);
+            let b_right = record.rights.get(pair.b) == Some(&true);
+            let p = match (a_right, b_right) {
                 (true, false) => pair.p,
                 (false, true) => 1.0 - pair.p,
                 _ => continue,
             };
-            let (flipped, way) = (pair.flipped, ballot.to_gateway().way());
-            of.push(gold(GoldObservation::Pairwise { p, flipped, item, way }));
+            let (flipped, way) = (pair.flip, ballot.to_gateway().way());
+            self.push(&ballot.judge, kind, GoldObservation::Pairwise { p, flipped, item, way });
         }
     }
+
+    fn push(&mut self, member: &str, kind: &KindId, seen: GoldObservation) {
+        let observation = Observation::Gold { kind: Some(kind.clone()), seen };
+        self.members.entry(member.to_owned()).or_default().push(observation);
+    }
 }
+
+/// Questions of each family for the kind model.
+const LESSONS: usize = 40;
 
 #[cfg(test)]
 pub(crate) mod tests;

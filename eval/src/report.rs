@@ -1,4 +1,4 @@
-//! The table as Markdown.
+//! The page of one evaluation in Markdown.
 
 use std::fmt::Write as _;
 
@@ -7,67 +7,70 @@ use crate::{
     table::{Difference, Row, Table},
 };
 
-/// The reliability diagram, beside the page.
+/// File name of the reliability diagram beside the page.
 pub const RELIABILITY: &str = "eval-reliability.svg";
 
-/// The page `docs/EVAL.md`. `how`: the command that makes it again.
-pub fn markdown(table: &Table, how: &str, chart: &str) -> String {
+/// The page `eval/results/EVAL.md`. `command` makes it again; `chart` is the file name of the chart.
+pub fn markdown(table: &Table, command: &str, chart: &str) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut page, table, how, chart);
+    let _ = write(&mut page, table, command, chart);
     page
 }
 
-fn write(page: &mut String, table: &Table, how: &str, chart: &str) -> std::fmt::Result {
+fn write(page: &mut String, table: &Table, command: &str, chart: &str) -> std::fmt::Result {
     writeln!(page, "# What the swarm knows that its members do not\n")?;
     writeln!(
         page,
-        "{} held-out questions over {} families, asked through the running gateway; none of them \
-         was seen in training or in an examination. Accuracy with 95 % intervals (Wilson). Made by \
-         `{how}`.\n",
+        "{} held-out questions over {} families, sent to the running gateway; none of them \
+         is in the training data or in an exam. Accuracy with 95 % intervals (Wilson). Made by \
+         `{command}`.\n",
         table.questions,
         table.families.len(),
     )?;
     writeln!(page, "![Accuracy of each member, of each way to pick, and of the swarm]({chart})\n")?;
     if table.failures > 0 {
-        writeln!(page, "**{} asks had no answer; they count as wrong.**\n", table.failures)?;
+        writeln!(page, "**{} questions had no answer; they count as wrong.**\n", table.failures)?;
     }
     rows(page, table)?;
-    writeln!(page, "\nMean of the members alone: {}.\n", percent(table.mean_member))?;
+    writeln!(page, "\nMean of the single members: {}.\n", percent(table.mean_member))?;
     writeln!(page, "{NOTES}")?;
     writeln!(page, "\n## The differences, over the same questions\n")?;
-    writeln!(page, "| | points | 95 % interval | wanted | |")?;
+    writeln!(page, "| | points | 95 % interval | target | |")?;
     writeln!(page, "|---|---:|---|---|---|")?;
-    for one in &table.differences {
-        difference(page, one)?;
+    for difference in &table.differences {
+        write_difference(page, difference)?;
     }
     writeln!(page, "\n## By family\n")?;
     by_family(page, table)?;
     writeln!(page, "\n## How rounds ended\n")?;
     writeln!(page, "| decided by | rounds | right |")?;
     writeln!(page, "|---|---:|---:|")?;
-    for share in &table.decided {
+    for share in &table.decisions {
         let right = share.right as f64 / share.count.max(1) as f64;
         writeln!(page, "| {} | {} | {} |", share.name, share.count, percent(right))?;
     }
-    writeln!(page, "\n## Is P(best) honest?\n")?;
-    writeln!(page, "![Share that was right against P(best), by bins of claims]({RELIABILITY})\n")?;
-    writeln!(page, "| claimed | rounds | mean claim | right |")?;
+    writeln!(page, "\n## Calibration of P(best)\n")?;
+    writeln!(
+        page,
+        "![Share of right answers against P(best), by bins of claims]({RELIABILITY})\n"
+    )?;
+    writeln!(page, "| claim | rounds | mean claim | right |")?;
     writeln!(page, "|---|---:|---:|---:|")?;
     for bin in &table.reliability {
-        let (claimed, right) = (percent(bin.claimed), percent(bin.right));
-        writeln!(page, "| from {:.2} | {} | {claimed} | {right} |", bin.from, bin.count)?;
+        let (claim, right) = (percent(bin.claim), percent(bin.right));
+        writeln!(page, "| from {:.2} | {} | {claim} | {right} |", bin.from, bin.count)?;
     }
     writeln!(page, "\nExpected calibration error: {:.3}.", table.calibration_error)
 }
 
 const NOTES: &str = "\
-The best single member is the one that is best on the other half of the questions, and so is the \
-one judge of best-of-n, which takes the candidate that this judge's model finds likeliest. Uniform \
-Bradley-Terry turns every judge's likelihoods into pair verdicts and weighs all alike. Where a \
-round ended by agreement there are no ballots, and both take the majority. Tokens are read and \
-written by all members together, per answer (mean); seconds are from the ask to the answer \
-(median), with several questions under way at once.";
+The best single member is the one that is best on the other half of the questions. The one judge of \
+best-of-n is chosen in the same way; best-of-n takes the candidate that is likeliest under this judge's model. Uniform \
+Bradley-Terry converts every judge's likelihoods to pair verdicts of equal weight. If a round ended by \
+agreement there are no ballots, and both take the majority. Tokens are the mean for an answer, read and \
+written by all members together; seconds are the median from question to answer, with several \
+questions in progress at the same time.";
 
 fn rows(page: &mut String, table: &Table) -> std::fmt::Result {
     writeln!(page, "| | accuracy | 95 % interval | tokens | seconds |")?;
@@ -86,12 +89,12 @@ fn title(row: &Row) -> String {
     if row.note.is_empty() { name } else { format!("{name} ({})", row.note) }
 }
 
-fn difference(page: &mut String, one: &Difference) -> std::fmt::Result {
-    let Difference { name, difference, target, met } = one;
+fn write_difference(page: &mut String, row: &Difference) -> std::fmt::Result {
+    let Difference { name, difference, target, is_met } = row;
     let points = 100.0 * difference.value;
     let (low, high) = (100.0 * difference.low, 100.0 * difference.high);
-    let met = if *met { "met" } else { "**missed**" };
-    writeln!(page, "| {name} | {points:+.1} | {low:+.1} to {high:+.1} | {target} | {met} |")
+    let result = if *is_met { "met" } else { "**missed**" };
+    writeln!(page, "| {name} | {points:+.1} | {low:+.1} to {high:+.1} | {target} | {result} |")
 }
 
 fn by_family(page: &mut String, table: &Table) -> std::fmt::Result {

@@ -1,14 +1,10 @@
-//! Intervals and calibration: how sure a table may be of itself. Pure, and the same every time.
+//! Intervals and calibration of the tables. Pure, and the same every time.
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
+use shoal_consensus::replay::interval;
 
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
-
-/// Resamples of a bootstrap: the interval's ends then move by less than a tenth of its width.
-const RESAMPLES: usize = 10_000;
 
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -18,7 +14,7 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// Share of successes with Wilson's interval (E. B. Wilson, 1927), which is honest at 0 and 1.
+/// Share of successes with Wilson's interval (E. B. Wilson, 1927), which is valid at 0 and 1.
 pub fn wilson(successes: usize, total: usize) -> Estimate {
     if total == 0 {
         return Estimate { value: 0.0, low: 0.0, high: 1.0 };
@@ -31,69 +27,68 @@ pub fn wilson(successes: usize, total: usize) -> Estimate {
     Estimate { value: p, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
 }
 
+/// Share of true values with Wilson's interval.
+pub fn share(grades: &[bool]) -> Estimate {
+    wilson(grades.iter().filter(|right| **right).count(), grades.len())
+}
+
 /// Mean of `a - b` over the same questions, with a percentile bootstrap over questions.
 pub fn paired_difference(a: &[bool], b: &[bool], seed: u64) -> Estimate {
     let differences: Vec<f64> =
         a.iter().zip(b).map(|(a, b)| f64::from(u8::from(*a)) - f64::from(u8::from(*b))).collect();
-    let n = differences.len();
-    if n == 0 {
+    if differences.is_empty() {
         return Estimate { value: 0.0, low: -1.0, high: 1.0 };
     }
-    let mean = |sum: f64| sum / n as f64;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let drawn = (0..n).filter_map(|_| differences.get(rng.random_range(0..n)));
-            mean(drawn.sum())
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (share * (RESAMPLES - 1) as f64).round() as usize;
-        means.get(index).copied().unwrap_or(0.0)
-    };
-    Estimate { value: mean(differences.iter().sum()), low: at(0.025), high: at(0.975) }
+    let interval::Estimate { value, low, high, .. } = interval::mean(&differences, seed);
+    Estimate { value, low, high }
 }
 
 /// One bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bin {
-    /// Claims of at least this, and less than the next bin's.
+    /// Lower end of the claims in it; the next bin's lower end is the upper end.
     pub from: f64,
     pub count: usize,
-    pub claimed: f64,
+    /// Mean claim.
+    #[serde(rename = "claimed")]
+    pub claim: f64,
+    /// Share of right answers.
     pub right: f64,
 }
 
 /// Lower ends of the bins: narrow near 1, where a good swarm's claims are.
 const BINS: [f64; 7] = [0.0, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99];
 
-/// What was claimed against what was right, empty bins left out.
+/// Claims against the share that is right, without empty bins.
 pub fn reliability(claims: &[(f64, bool)]) -> Vec<Bin> {
     let ends = BINS.iter().skip(1).copied().chain([f64::INFINITY]);
     BINS.iter()
         .zip(ends)
         .filter_map(|(from, to)| {
-            let inside = || claims.iter().filter(|(p, _)| p >= from && *p < to);
-            let count = inside().count();
-            let mean = |sum: f64| sum / count as f64;
+            let members: Vec<(f64, bool)> =
+                claims.iter().copied().filter(|(p, _)| p >= from && *p < to).collect();
+            let count = members.len();
+            let right = members.iter().filter(|(_, right)| *right).count();
             (count > 0).then(|| Bin {
                 from: *from,
                 count,
-                claimed: mean(inside().map(|(p, _)| p).sum()),
-                right: mean(inside().map(|(_, right)| f64::from(u8::from(*right))).sum()),
+                claim: members.iter().map(|(p, _)| p).sum::<f64>() / count as f64,
+                right: right as f64 / count as f64,
             })
         })
         .collect()
 }
 
-/// Expected calibration error: the bins' distances between claim and truth, by their size.
+/// Expected calibration error: the mean distance between claim and truth, weighted by bin size.
 pub fn calibration_error(claims: &[(f64, bool)]) -> f64 {
-    let weighted = |bin: &Bin| bin.count as f64 * (bin.claimed - bin.right).abs();
-    reliability(claims).iter().map(weighted).sum::<f64>() / claims.len().max(1) as f64
+    let error: f64 = reliability(claims)
+        .iter()
+        .map(|bin| bin.count as f64 * (bin.claim - bin.right).abs())
+        .sum();
+    error / claims.len().max(1) as f64
 }
 
-/// The middle value; 0 of nothing.
+/// The middle value; 0 if there are no values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
@@ -141,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn honest_claims_have_no_calibration_error_and_boasts_have_theirs() {
+    fn honest_claims_have_no_calibration_error_and_boasts_have_one() {
         let honest: Vec<_> = (0..100).map(|i| (0.8, i % 5 != 0)).collect();
         assert!(calibration_error(&honest) < 1e-9);
         let boast: Vec<_> = (0..100).map(|i| (1.0, i % 2 == 0)).collect();

@@ -1,7 +1,7 @@
-//! What dishonest members cost, as tables for docs/consensus-liars.md:
+//! What dishonest members cost, as tables for eval/results/consensus-liars.md:
 //!
 //! ```sh
-//! cargo run -p shoal-sim --example liars > docs/consensus-liars.md
+//! cargo run -p shoal-sim --example liars > eval/results/consensus-liars.md
 //! ```
 #![expect(clippy::print_stdout, reason = "a program that writes a page")]
 
@@ -185,7 +185,7 @@ async fn main() {
         "Simulated members (`sim/`) that each know {SKILL} of all answers and judge by what they believe; made by"
     );
     println!(
-        "`cargo run -p shoal-sim --example liars > docs/consensus-liars.md` (`stories` or `curves` for a part).\n"
+        "`cargo run -p shoal-sim --example liars > eval/results/consensus-liars.md` (`stories` or `curves` for a part).\n"
     );
     let part = std::env::args().nth(1).unwrap_or_default();
     if part != "curves" {

@@ -1,72 +1,74 @@
-//! What the replacement of members promises.
+//! Properties of the replacement of members.
 
 use super::*;
 use crate::replay::tests::swarm;
 
-fn first(asked: &[Asked], count: usize) -> BTreeSet<String> {
-    writers(asked).into_iter().take(count).collect()
+fn first(records: &[QuestionRecord], count: usize) -> BTreeSet<String> {
+    writers(records).into_iter().take(count).collect()
 }
 
 #[test]
-fn colluders_say_the_likeliest_wrong_thing_and_are_found_as_likely_as_whoever_said_it() {
-    let asked = swarm(20, 6, 20, 3);
-    let bad = first(&asked, 2);
-    for one in &asked {
-        let cheated = collude(one, &bad, Cheat::Colluders);
-        let (round, before) = (cheated.round.expect("a round"), one.round.as_ref().expect("one"));
-        let lie = likeliest_wrong(one, before, &bad).expect("somebody is wrong");
+fn colluders_copy_the_likeliest_mistake_and_its_scores() {
+    let records = swarm(20, 6, 20, 3);
+    let bad = first(&records, 2);
+    for record in &records {
+        let attack = collude(record, &bad, Cheat::Colluders);
+        let round = attack.round.expect("a round");
+        let before = record.round.as_ref().expect("a round");
+        let lie = likeliest_mistake(record, before, &bad).expect("some member is wrong");
         for (at, candidate) in round.candidates.iter().enumerate() {
             if bad.contains(&candidate.writer) {
                 assert_eq!(candidate.text, before.candidates[lie].text);
-                assert_eq!((candidate.logprob, cheated.rights[at]), (Some(0.0), false));
+                assert_eq!((candidate.logprob, attack.rights[at]), (Some(0.0), false));
             } else {
                 assert_eq!(*candidate, before.candidates[at]);
-                assert_eq!(cheated.rights[at], one.rights[at]);
+                assert_eq!(attack.rights[at], record.rights[at]);
             }
         }
         for (ballot, old) in round.ballots.iter().zip(&before.ballots) {
             assert!(
                 ballot.scores.iter().all(|s| round.candidates[s.candidate].writer != ballot.judge)
             );
-            let of = |from: &Ballot, at| {
-                from.scores.iter().find(|score| score.candidate == at).map(|score| score.logprob)
-            };
             for (at, candidate) in round.candidates.iter().enumerate() {
                 let is_bad = bad.contains(&candidate.writer);
                 let expected = match (bad.contains(&ballot.judge), is_bad) {
                     _ if candidate.writer == ballot.judge => None,
                     (true, true) => Some(0.0),
                     (true, false) => Some(NEVER),
-                    (false, true) => of(old, lie),
-                    (false, false) => of(old, at),
+                    (false, true) => logprob(old, lie),
+                    (false, false) => logprob(old, at),
                 };
-                assert_eq!(of(ballot, at), expected);
+                assert_eq!(logprob(ballot, at), expected);
             }
         }
     }
 }
 
+fn logprob(ballot: &Ballot, candidate: usize) -> Option<f64> {
+    ballot.scores.iter().find(|score| score.candidate == candidate).map(|score| score.logprob)
+}
+
 #[test]
-fn nobody_cheats_where_there_is_no_cheat_and_who_is_left_out_is_gone() {
-    let asked = swarm(10, 6, 20, 3);
-    let nobody = BTreeSet::new();
-    for one in &asked {
-        assert_eq!(collude(one, &nobody, Cheat::Sleepers), *one);
-        assert_eq!(leave_out(one, &nobody), *one);
-        let left = leave_out(one, &first(&asked, 2)).round.expect("a round");
-        assert_eq!((left.candidates.len(), left.ballots.len()), (4, 4));
-        let places = left.ballots.iter().flat_map(|ballot| &ballot.scores).map(|s| s.candidate);
+fn without_cheats_nothing_changes_and_a_member_left_out_is_gone() {
+    let records = swarm(10, 6, 20, 3);
+    let empty = BTreeSet::new();
+    for record in &records {
+        assert_eq!(collude(record, &empty, Cheat::Sleepers), *record);
+        assert_eq!(leave_out(record, &empty), *record);
+        let rest = leave_out(record, &first(&records, 2)).round.expect("a round");
+        assert_eq!((rest.candidates.len(), rest.ballots.len()), (4, 4));
+        let places = rest.ballots.iter().flat_map(|ballot| &ballot.scores).map(|s| s.candidate);
         assert!(places.into_iter().all(|at| at < 4));
     }
 }
 
 #[test]
-fn who_lies_in_its_exam_costs_less_than_who_waits_and_nothing_is_lost_without_cheats() {
-    let asked = swarm(120, 6, 3, 5);
-    let cost = |cheat, bad| row(&asked, cheat, Company::Everybody, bad);
-    let none = cost(Cheat::Colluders, 0);
-    assert_eq!((none.cost.value, none.lied), (0.0, 0.0));
-    let (early, late) = (cost(Cheat::Colluders, 2), cost(Cheat::Unaudited, 2));
+fn a_lie_in_the_exam_costs_less_than_a_later_one_and_no_cheat_costs_nothing() {
+    let records = swarm(120, 6, 3, 5);
+    let [honest, early, late] =
+        [(Cheat::Colluders, 0), (Cheat::Colluders, 2), (Cheat::Unaudited, 2)]
+            .map(|(cheat, bad)| row(&records, cheat, Participation::Full, bad));
+    assert_eq!((honest.cost.value, honest.lies), (0.0, 0.0));
     assert!(early.with.value >= late.with.value, "{early:?} {late:?}");
-    assert!(late.lied > 0.0, "unaudited claims of trusted members decide some rounds: {late:?}");
+    assert!(late.lies > 0.0, "unaudited claims of trusted members decide some rounds: {late:?}");
 }

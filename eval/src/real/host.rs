@@ -1,5 +1,5 @@
-//! The gateway's side of the protocol, and no more: takes nodes in and asks them one by one, so that
-//! every candidate is judged in every way, which no round would do.
+//! The gateway's side of the protocol, without rounds: admits nodes and sends each of them requests, so that
+//! every candidate can be judged in every way.
 
 use std::{
     fmt,
@@ -26,22 +26,22 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// One piece of work: a model of a billion weights on a busy machine.
+/// Limit for one request: a model of a billion weights on a busy machine.
 const WORK: Duration = Duration::from_secs(1_800);
 
-/// One step of the handshake.
+/// Limit for one step of the handshake.
 const STEP: Duration = Duration::from_secs(30);
 
-/// Where nodes dial in. Dropping it ends every link.
+/// The address that nodes connect to. Dropping it ends every link.
 #[derive(Debug)]
 pub struct Host {
     pub address: SocketAddr,
     pub id: NodeId,
-    came: mpsc::Receiver<Member>,
-    _lives: JoinSet<()>,
+    members: mpsc::Receiver<Member>,
+    _tasks: JoinSet<()>,
 }
 
-/// A node that was taken in.
+/// An admitted node.
 #[derive(Clone)]
 pub struct Member {
     pub model: Model,
@@ -54,58 +54,62 @@ impl fmt::Debug for Member {
     }
 }
 
-/// What a member wrote.
+/// A member's answer.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct Completion {
     pub text: String,
     pub done: Done,
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 impl Host {
+    /// Listens on a free port of loopback.
+    ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// If there is no free socket.
     pub fn bind() -> Result<Self> {
         let identity = Identity::generate();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut listener = Listener::bind(address, &identity, Limits::default())?;
         let (address, id) = (listener.local_addr()?, identity.id());
-        // More than anybody starts here.
-        let (tell, came) = mpsc::channel(64);
-        let mut lives = JoinSet::new();
-        lives.spawn(async move {
-            let mut members = JoinSet::new();
+        // More than the members of any experiment.
+        let (sender, members) = mpsc::channel(64);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut sessions = JoinSet::new();
             while let Some(link) = listener.accept().await {
                 let Ok(link) = link else { continue };
-                let tell = tell.clone();
-                members.spawn(async move {
-                    // Who does not make it is missed by whoever waits for it.
-                    let _ = live(Arc::new(link), id, &tell).await;
+                let sender = sender.clone();
+                sessions.spawn(async move {
+                    // `gather` reports a node that is not admitted.
+                    let _ = run_session(Arc::new(link), id, &sender).await;
                 });
             }
         });
-        Ok(Self { address, id, came, _lives: lives })
+        Ok(Self { address, id, members, _tasks: tasks })
     }
 
-    /// Waits until members of all these names are here.
+    /// Waits until members with all these names are admitted.
     ///
     /// # Errors
-    /// When one is missing after `limit`.
+    /// If one is absent after `limit`.
     pub async fn gather(&mut self, names: &[&str], limit: Duration) -> Result<Vec<Member>> {
         let until = Instant::now() + limit;
         let mut members: Vec<Member> = Vec::new();
-        let here = |members: &[Member], name: &str| members.iter().any(|m| m.model.name == name);
-        while let Some(missing) = names.iter().find(|name| !here(&members, name)) {
-            let came = timeout_at(until, self.came.recv()).await;
-            let late = |_| anyhow!("{missing} did not come within {} s", limit.as_secs());
-            members.push(came.map_err(late)?.context("the listener has ended")?);
+        while let Some(absent) =
+            names.iter().find(|name| !members.iter().any(|member| member.model.name == **name))
+        {
+            let member = timeout_at(until, self.members.recv())
+                .await
+                .map_err(|_| anyhow!("{absent} was not admitted within {} s", limit.as_secs()))?;
+            members.push(member.context("the listener has ended")?);
         }
         Ok(members)
     }
 }
 
-/// Takes a node in and hears its heartbeats until it leaves.
-async fn live(link: Arc<dyn Link>, id: NodeId, tell: &mpsc::Sender<Member>) -> Result<()> {
+/// Admits a node and reads its heartbeats until it leaves.
+async fn run_session(link: Arc<dyn Link>, id: NodeId, sender: &mpsc::Sender<Member>) -> Result<()> {
     let mut control = timeout(STEP, link.accept()).await??;
     let Message::Hello(hello) = next(&mut control, STEP).await? else { bail!("no hello") };
     hello.check()?;
@@ -117,18 +121,18 @@ async fn live(link: Arc<dyn Link>, id: NodeId, tell: &mpsc::Sender<Member>) -> R
     let welcome = Welcome { version, heartbeat_ms: 15_000 };
     control.sender.send(&Message::Welcome(welcome)).await?;
     let model = hello.model.context("a node without a model")?;
-    tell.send(Member { model, link }).await?;
+    sender.send(Member { model, link }).await?;
     while control.receiver.next().await?.is_some() {}
     Ok(())
 }
 
 impl Member {
-    /// Lets it write.
+    /// Requests an answer.
     ///
     /// # Errors
-    /// What the node said, or that it said nothing in time.
-    pub async fn write(&self, ask: Generate) -> Result<Written> {
-        let begun = Instant::now();
+    /// The node's error, or a time-out.
+    pub async fn write(&self, ask: Generate) -> Result<Completion> {
+        let start = Instant::now();
         let mut stream = self.ask(Message::Generate(ask)).await?;
         let mut text = String::new();
         loop {
@@ -136,26 +140,26 @@ impl Member {
                 Message::Piece(piece) => text.push_str(&piece.text),
                 Message::Done(done) => {
                     done.check()?;
-                    return Ok(Written { text, done, took: begun.elapsed() });
+                    return Ok(Completion { text, done, duration: start.elapsed() });
                 }
-                other => bail!("{}: {}", self.model.name, unexpected(&other)),
+                message => bail!("{}: {}", self.model.name, failure(&message)),
             }
         }
     }
 
-    /// Lets it judge.
+    /// Requests a ballot.
     ///
     /// # Errors
-    /// What the node said, or that its ballot does not fit.
+    /// The node's error, a time-out, or a ballot that does not fit the question.
     pub async fn judge(&self, ask: Judge) -> Result<(Ballot, Duration)> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut stream = self.ask(Message::Judge(ask.clone())).await?;
         match next(&mut stream, WORK).await? {
             Message::Ballot(ballot) => {
                 ballot.check(&ask)?;
-                Ok((ballot, begun.elapsed()))
+                Ok((ballot, start.elapsed()))
             }
-            other => bail!("{}: {}", self.model.name, unexpected(&other)),
+            message => bail!("{}: {}", self.model.name, failure(&message)),
         }
     }
 
@@ -167,14 +171,14 @@ impl Member {
 }
 
 async fn next(stream: &mut Stream, limit: Duration) -> Result<Message> {
-    let message =
-        timeout(limit, stream.receiver.next()).await.context("nothing came in time")??;
+    let message = timeout(limit, stream.receiver.next()).await.context("no message in time")??;
     message.context("the stream ended early")
 }
 
-fn unexpected(message: &Message) -> String {
+/// The reason of a failure.
+fn failure(message: &Message) -> String {
     match message {
-        Message::Failed(failed) => failed.message.clone(),
-        _ => "a message out of turn".to_owned(),
+        Message::Failed(failure) => failure.message.clone(),
+        _ => "an unexpected message".to_owned(),
     }
 }

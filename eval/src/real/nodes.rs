@@ -1,4 +1,4 @@
-//! The processes behind the members. They end when this one does: each holds its standard input.
+//! The processes of the members. They end when this process ends, because their standard input closes.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,17 +15,17 @@ use tokio::{
 
 use super::host::{Host, Member};
 
-/// Reading a gigabyte of weights on a busy machine, and packing them.
+/// Limit for the start: a node reads and packs a gigabyte of weights on a busy machine.
 const START: Duration = Duration::from_secs(1_200);
 
-/// A node finishes what it has, of which there is nothing left.
+/// Limit for the end: a node finishes running requests first, and there are none.
 const END: Duration = Duration::from_secs(30);
 
-/// Who writes in every round.
+/// The members that write in every round.
 pub const WRITERS: [&str; 6] =
     ["qwen-greedy", "qwen-warm", "qwen-steps", "qwen-teacher", "qwen-engineer", "smollm2"];
 
-/// Who only judges, with the weights of most writers.
+/// The member that only judges, with the weights of most writers.
 pub const JUDGE: &str = "qwen-judge";
 
 /// The bundled specialists.
@@ -37,7 +37,7 @@ const SETTINGS: [(&str, &str); 2] = [
     ("smollm", include_str!("../../real/smollm.toml")),
 ];
 
-/// Everybody, and what keeps them alive.
+/// All members, with their processes.
 #[derive(Debug)]
 pub struct Swarm {
     pub members: Vec<Member>,
@@ -45,56 +45,56 @@ pub struct Swarm {
     nodes: Vec<Node>,
 }
 
-/// A process of ours.
+/// The process of a node.
 #[derive(Debug)]
 struct Node {
     name: String,
     process: Child,
-    /// It ends when this closes. Not in `process`, where waiting for it would close it.
-    open: Option<ChildStdin>,
+    /// The node ends when this closes. It is not in `process`, because `wait` would close it there.
+    stdin: Option<ChildStdin>,
 }
 
-/// Starts all nodes with `shoal-node` from the folder of this program, and waits for them.
+/// Starts all nodes with `shoal-node` from the folder of this program, and waits until they are admitted.
 ///
 /// # Errors
-/// When one cannot be started or does not come.
+/// If a node cannot be started or is not admitted.
 pub async fn start(data: &Path) -> Result<Swarm> {
-    let mut starting = Starting::new(data)?;
+    let mut launch = Launch::new(data)?;
     for (name, settings) in SETTINGS {
-        starting.with_settings(name, settings)?;
+        launch.start_with_settings(name, settings)?;
     }
     for name in SPECIALISTS {
-        starting.begin(name, &["--model", &format!("bundled:{name}")])?;
+        launch.start(name, &["--model", &format!("bundled:{name}")])?;
     }
     let names: Vec<&str> = WRITERS.into_iter().chain([JUDGE]).chain(SPECIALISTS).collect();
-    starting
+    launch
         .gather(&names)
         .await
         .context("models: `shoal-node pull qwen2.5-coder-1.5b`, `shoal-node pull smollm2-135m`")
 }
 
-/// Starts the bundled specialists, told to compare pairs as well, and waits for them.
+/// Starts the bundled specialists as judges that also compare pairs, and waits until they are admitted.
 ///
 /// # Errors
-/// As [`start`].
+/// See [`start`].
 pub async fn comparing_specialists(data: &Path) -> Result<Swarm> {
-    let mut starting = Starting::new(data)?;
+    let mut launch = Launch::new(data)?;
     for name in SPECIALISTS {
         let settings = format!("model = \"bundled:{name}\"\njudges = true\nmeasure = false\n");
-        starting.with_settings(name, &settings)?;
+        launch.start_with_settings(name, &settings)?;
     }
-    starting.gather(&SPECIALISTS).await
+    launch.gather(&SPECIALISTS).await
 }
 
-/// Nodes on their way.
-struct Starting<'a> {
+/// Nodes that are not admitted yet.
+struct Launch<'a> {
     program: PathBuf,
     data: &'a Path,
     host: Host,
     nodes: Vec<Node>,
 }
 
-impl<'a> Starting<'a> {
+impl<'a> Launch<'a> {
     fn new(data: &'a Path) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("shoal-node");
         if !program.is_file() {
@@ -104,13 +104,13 @@ impl<'a> Starting<'a> {
         Ok(Self { program, data, host: Host::bind()?, nodes: Vec::new() })
     }
 
-    fn with_settings(&mut self, name: &str, settings: &str) -> Result<()> {
+    fn start_with_settings(&mut self, name: &str, settings: &str) -> Result<()> {
         let file = self.data.join(format!("{name}.toml"));
         std::fs::write(&file, settings)?;
-        self.begin(name, &["--config", &file.to_string_lossy()])
+        self.start(name, &["--config", &file.to_string_lossy()])
     }
 
-    fn begin(&mut self, name: &str, arguments: &[&str]) -> Result<()> {
+    fn start(&mut self, name: &str, arguments: &[&str]) -> Result<()> {
         let log = std::fs::File::create(self.data.join(format!("{name}.log")))?;
         let mut node = Command::new(&self.program);
         node.args(arguments).args(["--gateway", &self.host.address.to_string()]);
@@ -119,35 +119,35 @@ impl<'a> Starting<'a> {
         let process = node.kill_on_drop(true).spawn();
         let mut process =
             process.with_context(|| format!("cannot start {}", self.program.display()))?;
-        let open = process.stdin.take();
-        self.nodes.push(Node { name: name.to_owned(), process, open });
+        let stdin = process.stdin.take();
+        self.nodes.push(Node { name: name.to_owned(), process, stdin });
         Ok(())
     }
 
     async fn gather(mut self, names: &[&str]) -> Result<Swarm> {
         let members = tokio::select! {
             members = self.host.gather(names, START) => members,
-            name = first_end(&mut self.nodes) => Err(self.said_last(&name)),
+            name = first_end(&mut self.nodes) => Err(self.end_reason(&name)),
         };
         let members = members.with_context(|| {
-            format!("not all members came; their logs are in {}", self.data.display())
+            format!("not all members were admitted; their logs are in {}", self.data.display())
         })?;
         Ok(Swarm { members, _host: self.host, nodes: self.nodes })
     }
 
-    /// Why it ended: its last words.
-    fn said_last(&self, name: &str) -> anyhow::Error {
+    /// The last line of the node's log.
+    fn end_reason(&self, name: &str) -> anyhow::Error {
         let log = std::fs::read_to_string(self.data.join(format!("{name}.log")));
         let last = log.ok().and_then(|log| log.lines().last().map(str::to_owned));
-        anyhow!("{name} ended: {}", last.as_deref().unwrap_or("it said nothing"))
+        anyhow!("{name} ended: {}", last.as_deref().unwrap_or("its log is empty"))
     }
 }
 
-/// The name of the first that ends.
+/// The name of the first node that ends.
 async fn first_end(nodes: &mut [Node]) -> String {
     let ends = nodes.iter_mut().map(|node| {
         Box::pin(async {
-            // Whoever cannot be waited for is not there either.
+            // An error of `wait` also means that there is no process.
             let _ = node.process.wait().await;
             node.name.clone()
         })
@@ -156,11 +156,11 @@ async fn first_end(nodes: &mut [Node]) -> String {
 }
 
 impl Swarm {
-    /// Ends all nodes and waits for them: their folders are theirs until then, and whoever starts
-    /// the same nodes at once would be refused.
+    /// Ends all nodes and waits for them: they lock their folders until then, and the same nodes could not
+    /// start again.
     pub async fn end(mut self) {
         let ends = self.nodes.iter_mut().map(async |node| {
-            drop(node.open.take());
+            drop(node.stdin.take());
             if timeout(END, node.process.wait()).await.is_err() {
                 let _ = node.process.kill().await;
             }
@@ -168,11 +168,13 @@ impl Swarm {
         join_all(ends).await;
     }
 
+    /// The member with this name.
+    ///
     /// # Errors
-    /// When nobody has this name.
+    /// If there is no such member.
     pub fn member(&self, name: &str) -> Result<&Member> {
-        let found = self.members.iter().find(|member| member.model.name == name);
-        found.with_context(|| format!("there is no member {name}"))
+        let member = self.members.iter().find(|member| member.model.name == name);
+        member.with_context(|| format!("there is no member {name}"))
     }
 }
 
@@ -182,31 +184,31 @@ mod tests {
 
     use super::*;
 
-    fn begun<'a>(folder: &'a Path, script: &str) -> Starting<'a> {
+    fn launch<'a>(folder: &'a Path, script: &str) -> Launch<'a> {
         let program = folder.join("shoal-node");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
-        let runs = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, runs).expect("allowed");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).expect("allowed");
         let host = Host::bind().expect("a socket");
-        let mut starting = Starting { program, data: folder, host, nodes: Vec::new() };
-        starting.begin("alpha", &[]).expect("started");
-        starting
+        let mut launch = Launch { program, data: folder, host, nodes: Vec::new() };
+        launch.start("alpha", &[]).expect("started");
+        launch
     }
 
     #[tokio::test]
-    async fn a_node_that_ends_says_why_and_nobody_waits_for_it() {
+    async fn a_node_that_ends_is_reported_at_once_with_its_reason() {
         let folder = tempfile::tempdir().expect("a folder");
-        let starting = begun(folder.path(), "echo 'shoal-node: there are no such weights' >&2");
-        let error = starting.gather(&["alpha"]).await.expect_err("nobody came");
-        let said = format!("{error:#}");
-        assert!(said.contains("alpha ended: shoal-node: there are no such weights"), "{said}");
+        let launch = launch(folder.path(), "echo 'shoal-node: there are no such weights' >&2");
+        let error = launch.gather(&["alpha"]).await.expect_err("no member");
+        let text = format!("{error:#}");
+        assert!(text.contains("alpha ended: shoal-node: there are no such weights"), "{text}");
     }
 
     #[tokio::test]
     async fn waiting_for_nodes_does_not_end_them() {
         let folder = tempfile::tempdir().expect("a folder");
-        let starting = begun(folder.path(), "read line; echo 'told to end' >&2");
-        let gathered = timeout(Duration::from_millis(300), starting.gather(&["alpha"])).await;
-        assert!(gathered.is_err(), "it ended: {gathered:?}");
+        let launch = launch(folder.path(), "read line; echo 'input closed' >&2");
+        let result = timeout(Duration::from_millis(300), launch.gather(&["alpha"])).await;
+        assert!(result.is_err(), "it ended: {result:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The questions, read where somebody has them and never copied: GSM8K, SVAMP, HumanEval.
+//! The questions of GSM8K, SVAMP and HumanEval. They are read from a folder outside the project, if it exists.
 
 use std::{fs, io::Read as _, path::Path};
 
@@ -21,18 +21,18 @@ pub enum Set {
     Humaneval,
 }
 
-/// One question, and what makes an answer right.
+/// One question, and its key.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub id: String,
-    /// As the swarm is asked.
+    /// The prompt.
     pub text: String,
     pub key: Key,
-    /// Tokens that an answer may have.
+    /// Maximum tokens of an answer.
     pub tokens: u32,
 }
 
-/// What makes an answer right.
+/// The condition for a right answer.
 #[derive(Clone, Debug)]
 pub enum Key {
     /// This number, in its shortest form.
@@ -41,16 +41,17 @@ pub enum Key {
     Tests { prompt: String, entry: String, tests: String },
 }
 
-/// Draws the order in which questions are asked, so that the first hundred are a fair sample.
+/// Seed of the order of the questions: it is random, so that the first hundred are a fair sample.
 const SEED: u64 = 2_501_024_801;
 
-/// How an answer to a word problem is to end, so that equal answers can be pooled.
+/// The required end of an answer to a word problem, so that equal answers can be pooled.
 const NUMBER: &str = "\n\nReason briefly, in at most five short lines. End with a line \"Answer: N\", \
     where N is the number alone.";
 
 impl Set {
     pub const ALL: [Self; 3] = [Self::Gsm8k, Self::Svamp, Self::Humaneval];
 
+    /// The name in records and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gsm8k => "gsm8k",
@@ -67,12 +68,12 @@ impl Set {
         }
     }
 
-    /// All of them, in the order in which they are asked.
+    /// All questions, in the order of the experiment.
     ///
     /// # Errors
-    /// When the file is not below `shared` or is not what it should be.
-    pub fn read(self, shared: &Path) -> Result<Vec<Question>> {
-        let path = shared.join("data/questions").join(self.file());
+    /// If the file below `corpora` is missing or has another format.
+    pub fn read(self, corpora: &Path) -> Result<Vec<Question>> {
+        let path = corpora.join("data/questions").join(self.file());
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = match self {
             Self::Humaneval => {
@@ -93,21 +94,16 @@ impl Set {
     }
 
     fn question(self, at: usize, line: &str) -> Result<Question> {
-        let word_problem = |text: String, answer: &str| {
-            let number = agree::final_answer(&format!("Answer: {answer}"));
-            let key = Key::Number(number);
-            let id = format!("{}/{at}", self.name());
-            Question { id, text: text + NUMBER, key, tokens: 220 }
-        };
         Ok(match self {
             Self::Gsm8k => {
                 let Gsm8k { question, answer } = serde_json::from_str(line)?;
                 let Some((_, answer)) = answer.rsplit_once("####") else { bail!("no answer") };
-                word_problem(question, answer.trim())
+                self.word_problem(at, question, answer.trim())
             }
             Self::Svamp => {
                 let Svamp { body, question, answer } = serde_json::from_str(line)?;
-                word_problem(format!("{} {}", body.trim(), question.trim()), &answer.to_string())
+                let text = format!("{} {}", body.trim(), question.trim());
+                self.word_problem(at, text, &answer.to_string())
             }
             Self::Humaneval => {
                 let HumanEval { task_id, prompt, entry_point, test } = serde_json::from_str(line)?;
@@ -120,6 +116,15 @@ impl Set {
                 Question { id: task_id, text, key, tokens: 320 }
             }
         })
+    }
+
+    fn word_problem(self, at: usize, text: String, answer: &str) -> Question {
+        Question {
+            id: format!("{}/{at}", self.name()),
+            text: text + NUMBER,
+            key: Key::Number(agree::final_answer(&format!("Answer: {answer}"))),
+            tokens: 220,
+        }
     }
 }
 
@@ -149,24 +154,25 @@ impl Key {
     /// Whether an answer is right.
     ///
     /// # Errors
-    /// When a program cannot be run at all.
+    /// If a program cannot be run at all.
     pub async fn grade(&self, answer: &str) -> Result<bool> {
         match self {
             Self::Number(number) => Ok(number_in(answer) == *number),
             Self::Tests { prompt, entry, tests } => {
-                Program::of(prompt, entry, answer).passes(tests).await
+                Program::new(prompt, entry, answer).passes(tests).await
             }
         }
     }
 }
 
-/// The number that an answer ends with, whatever stands beside it.
+/// The number at the end of an answer, without text around it.
 fn number_in(answer: &str) -> String {
-    let said = agree::final_answer(answer);
-    let numbers =
-        said.split_whitespace().map(|word| agree::final_answer(&format!("Answer: {word}")));
-    let is_number = |word: &String| word.contains(|c: char| c.is_ascii_digit());
-    let number = numbers.into_iter().find(is_number).unwrap_or_else(|| said.clone());
+    let text = agree::final_answer(answer);
+    let number = text
+        .split_whitespace()
+        .map(|word| agree::final_answer(&format!("Answer: {word}")))
+        .find(|word| word.contains(|c: char| c.is_ascii_digit()))
+        .unwrap_or_else(|| text.clone());
     number.trim_end_matches('%').to_owned()
 }
 
@@ -175,7 +181,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_number_is_right_however_it_is_dressed() {
+    async fn a_number_is_right_with_any_text_around_it() {
         let key = Set::Svamp.question(
             0,
             r#"{"Body":"Ada has 100 eggs.","Question":"How many?","Answer":1450.0,"Type":"x"}"#,
@@ -193,15 +199,16 @@ mod tests {
 
     #[test]
     fn the_published_sets_are_read_where_they_are() {
-        let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
-        if !shared.join("data/questions").is_dir() {
+        let corpora = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
+        if !corpora.join("data/questions").is_dir() {
             eprintln!("skipped: there is no ../shared with data/questions");
             return;
         }
         for (set, count) in [(Set::Gsm8k, 1319), (Set::Svamp, 300), (Set::Humaneval, 164)] {
-            let questions = set.read(shared).unwrap();
+            let questions = set.read(corpora).unwrap();
             assert!(questions.len() >= count, "{}: {}", set.name(), questions.len());
-            let ids: std::collections::BTreeSet<_> = questions.iter().map(|one| &one.id).collect();
+            let ids: std::collections::BTreeSet<_> =
+                questions.iter().map(|question| &question.id).collect();
             assert_eq!(ids.len(), questions.len());
         }
     }

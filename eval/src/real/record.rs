@@ -1,4 +1,4 @@
-//! A question and all that was done for it: a line of `target/eval/real.jsonl`.
+//! A question with its answers and ballots: a line of `target/eval/real.jsonl`.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -7,20 +7,22 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::record::Score;
 
-/// One question, answered by everybody and judged in every way.
+/// One question, answered by all members and judged in every way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Taken {
-    /// Which collection of questions.
+pub struct JudgedQuestion {
+    /// Name of the collection of questions.
     pub set: String,
     pub id: String,
     pub question: String,
     pub candidates: Vec<Candidate>,
-    /// Likelihoods of all candidates, a ballot for each model that has them.
-    pub likelihood: Vec<Scored>,
-    /// Both orders of pairs of pools by the probability at the verdict; none where the writers agree.
-    pub logit: Option<Compared>,
+    /// Likelihoods of all candidates, one ballot for each judging model.
+    pub likelihood: Vec<LikelihoodBallot>,
+    /// Verdicts on both orders of pairs of pools, by the probability of the verdict's letter; None if the writers
+    /// agree.
+    pub logit: Option<PairBallot>,
     /// The same after a critique.
-    pub reasoned: Option<Compared>,
+    #[serde(rename = "reasoned")]
+    pub critique: Option<PairBallot>,
 }
 
 /// One member's answer.
@@ -39,13 +41,13 @@ pub struct Candidate {
 
 /// A likelihood ballot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scored {
+pub struct LikelihoodBallot {
     pub judge: Judge,
     pub scores: Vec<Score>,
     pub cost: Cost,
 }
 
-/// Who judged.
+/// A judging model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judge {
     pub name: String,
@@ -55,51 +57,55 @@ pub struct Judge {
 
 /// A ballot over pairs of candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Compared {
+pub struct PairBallot {
     pub judge: Judge,
-    pub orders: Vec<Order>,
+    pub orders: Vec<OrderedVerdict>,
     pub cost: Cost,
 }
 
-/// Two candidates in the order in which the judge saw them.
+/// A verdict on two candidates in the order in which the judge read them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub struct OrderedVerdict {
     pub first: usize,
     pub second: usize,
     /// P(the first is better).
     pub p: f64,
 }
 
-/// What a ballot cost.
+/// Tokens and time of a ballot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    pub read: u32,
-    pub written: u32,
+    #[serde(rename = "read")]
+    pub prompt_tokens: u32,
+    #[serde(rename = "written")]
+    pub completion_tokens: u32,
     pub took_ms: f64,
 }
 
 impl Cost {
+    /// Prompt and completion tokens together.
     pub fn tokens(&self) -> u64 {
-        u64::from(self.read) + u64::from(self.written)
+        u64::from(self.prompt_tokens) + u64::from(self.completion_tokens)
     }
 }
 
 impl Candidate {
+    /// Prompt and completion tokens together.
     pub fn tokens(&self) -> u64 {
         u64::from(self.prompt_tokens) + u64::from(self.completion_tokens)
     }
 
-    /// It writes like everybody in a round; a specialist is asked beside it, because no gateway that
-    /// has learned anything would ask it for prose.
+    /// Whether the writer takes part in rounds. A specialist is asked outside the round, because a gateway
+    /// with experience would not ask it for prose.
     pub fn is_general(&self) -> bool {
         !self.writer.starts_with("shoal-")
     }
 }
 
-/// All lines of a file; none where there is no file. A last line that was cut off is left out.
+/// All lines of a file; none if there is no file. An incomplete last line is ignored.
 ///
 /// # Errors
-/// When the file cannot be read or another line is no record.
+/// If the file cannot be read or another line is not a record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -115,20 +121,20 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         .collect()
 }
 
-/// Adds a line, after cutting off what an interrupted run left of one.
+/// Adds a line, after removing an incomplete line of an interrupted run.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn append<T: Serialize>(path: &Path, one: &T) -> Result<()> {
+/// If the file cannot be written.
+pub fn append<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-    let mut open = fs::OpenOptions::new();
-    let mut file = open.read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     file.set_len(whole as u64)?;
     file.seek(SeekFrom::End(0))?;
-    let line = serde_json::to_string(one)? + "\n";
+    let line = serde_json::to_string(record)? + "\n";
     file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_cut_in_the_middle_of_a_line_goes_on_after_the_last_whole_one() {
+    fn a_run_continues_after_the_last_complete_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("real.jsonl");
         assert!(read::<u32>(&path).unwrap().is_empty());

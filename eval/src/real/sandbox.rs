@@ -1,24 +1,24 @@
-//! A program that a model wrote, run against its tests: a process of its own in an empty folder, with
-//! bounds on time, memory, files and processes, in a network of its own where the system allows that,
-//! and never with a way to open a socket or start a program.
+//! Runs a program of a model against its tests: in a process of its own in an empty folder, with
+//! limits on time, memory, files and processes, in a network of its own if the system allows that,
+//! and without a way to open a socket or start a program.
 
 use std::{process::Stdio, sync::OnceLock, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 
-/// A whole program: what the model was given, what it wrote, and who is tested.
+/// A whole program: the prompt, the model's answer, and the name of the tested function.
 #[derive(Clone, Debug)]
 pub struct Program {
     text: String,
     entry: String,
 }
 
-/// By the clock; a busy machine starts Python slowly.
+/// Wall-clock limit; a busy machine starts Python slowly.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What it may use, and what it may not do. Python's audit hooks cannot be removed once they are
-/// there (PEP 578); they are the second fence after the network's.
+/// Limits of the program. Python's audit hooks cannot be removed (PEP 578); they are the second barrier after
+/// the network's.
 const GUARD: &str = r#"
 import os, resource, sys
 def limit(what, most):
@@ -44,13 +44,13 @@ exec(code, {"__name__": "answer"})
 os._exit(77)
 "#;
 
-/// How the guard says that the program came to its end: no exit code that a program has by accident.
-const PASSED: i32 = 77;
+/// Exit code of the guard after the program's end: a code that no program has by accident.
+const SUCCESS: i32 = 77;
 
 impl Program {
-    /// The function in `answer` put after what stands before it in the `prompt`: its imports and
-    /// helpers. An answer that holds no such function is taken as the rest of the prompt.
-    pub fn of(prompt: &str, entry: &str, answer: &str) -> Self {
+    /// The function in `answer` after the part of the `prompt` before it: imports and helpers. An answer
+    /// without such a function is the rest of the prompt.
+    pub fn new(prompt: &str, entry: &str, answer: &str) -> Self {
         let code = block(answer);
         let head = format!("def {entry}(");
         let text = if code.contains(&head) {
@@ -62,47 +62,47 @@ impl Program {
         Self { text, entry: entry.to_owned() }
     }
 
-    /// Whether `tests`, which define `check(candidate)`, find nothing wrong.
+    /// Whether the program passes `tests`, which define `check(candidate)`.
     ///
     /// # Errors
-    /// When there is no `python3`.
+    /// If there is no `python3`.
     pub async fn passes(&self, tests: &str) -> Result<bool> {
         let text = format!("{}\n\n{tests}\n\ncheck({})\n", self.text, self.entry);
         let folder = tempfile::tempdir()?;
         let mut command = python().await;
         command.arg("-I").arg("-c").arg(GUARD).current_dir(folder.path());
-        // Nothing of this process's surroundings but where programs are.
+        // Of the environment only PATH.
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        let quiet = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = quiet.kill_on_drop(true).spawn().context("cannot run python3")?;
-        let ended = async {
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().context("cannot run python3")?;
+        let end = async {
             if let Some(mut input) = child.stdin.take() {
-                // It may have ended before it has read all.
+                // The program may end before it has read everything.
                 let _ = input.write_all(text.as_bytes()).await;
             }
             child.wait().await
         };
-        match timeout(LIMIT, ended).await {
-            Ok(status) => Ok(status?.code() == Some(PASSED)),
+        match timeout(LIMIT, end).await {
+            Ok(status) => Ok(status?.code() == Some(SUCCESS)),
             Err(_) => Ok(false),
         }
     }
 }
 
-/// Python in a network of its own, where the system lets anybody have one.
+/// Python in a network of its own, if the system allows this for ordinary users.
 async fn python() -> Command {
-    static ALONE: OnceLock<bool> = OnceLock::new();
+    static CAN_UNSHARE: OnceLock<bool> = OnceLock::new();
     const UNSHARE: [&str; 3] = ["--user", "--map-root-user", "--net"];
-    let alone = match ALONE.get() {
-        Some(alone) => *alone,
+    let can_unshare = match CAN_UNSHARE.get() {
+        Some(can_unshare) => *can_unshare,
         None => {
             let mut probe = Command::new("unshare");
-            let quiet = probe.args(UNSHARE).arg("true").stderr(Stdio::null());
-            let works = quiet.status().await.is_ok_and(|status| status.success());
-            *ALONE.get_or_init(|| works)
+            probe.args(UNSHARE).arg("true").stderr(Stdio::null());
+            let works = probe.status().await.is_ok_and(|status| status.success());
+            *CAN_UNSHARE.get_or_init(|| works)
         }
     };
-    if !alone {
+    if !can_unshare {
         return Command::new("python3");
     }
     let mut command = Command::new("unshare");
@@ -110,13 +110,14 @@ async fn python() -> Command {
     command
 }
 
-/// The longest fenced block of code of an answer; all of it where there is none.
+/// The longest fenced block of code of an answer; the whole answer if there is none.
 fn block(answer: &str) -> &str {
-    let fenced = answer.split("```").skip(1).step_by(2).map(|block| {
-        // The language stands on the fence's line.
-        block.split_once('\n').map_or(block, |(_, code)| code)
-    });
-    fenced.max_by_key(|code| code.len()).unwrap_or(answer)
+    let blocks = answer.split("```").skip(1).step_by(2);
+    blocks
+        // The language is on the fence's line.
+        .map(|block| block.split_once('\n').map_or(block, |(_, code)| code))
+        .max_by_key(|code| code.len())
+        .unwrap_or(answer)
 }
 
 #[cfg(test)]
@@ -128,7 +129,7 @@ mod tests {
     const TESTS: &str = "def check(candidate):\n    assert candidate([1, 2]) == 3\n";
 
     async fn passes(answer: &str) -> bool {
-        Program::of(PROMPT, "total", answer).passes(TESTS).await.unwrap()
+        Program::new(PROMPT, "total", answer).passes(TESTS).await.unwrap()
     }
 
     #[tokio::test]
@@ -143,9 +144,12 @@ mod tests {
         assert!(!passes("").await);
     }
 
+    fn function_with(line: &str) -> String {
+        format!("def total(xs):\n    {line}\n    return sum(xs)\n")
+    }
+
     #[tokio::test]
-    async fn a_program_cannot_get_out_or_pretend() {
-        let body = |line: &str| format!("def total(xs):\n    {line}\n    return sum(xs)\n");
+    async fn a_program_cannot_escape_or_fake_success() {
         for line in [
             "import socket; socket.socket()",
             "import os; os.system('true')",
@@ -156,8 +160,8 @@ mod tests {
             "import sys; sys.exit(0)",
             "import os; os._exit(0)",
         ] {
-            assert!(!passes(&body(line)).await, "{line}");
+            assert!(!passes(&function_with(line)).await, "{line}");
         }
-        assert!(passes(&body("pass")).await);
+        assert!(passes(&function_with("pass")).await);
     }
 }

@@ -14,52 +14,58 @@ use super::{
     zeroeval::{Answers, DEFAULT},
 };
 
-/// Gold rounds of the three lines of a figure: none, as many as a glance costs, a whole exam.
+/// Gold rounds of the three lines of a figure: none, a few, a whole exam.
 pub const GOLD: [usize; 3] = [0, 5, 20];
 
 /// Shares of bad members.
 const SHARES: [f64; 5] = [0.0, 0.1, 0.2, 1.0 / 3.0, 0.5];
 
-/// How much goes into one point.
+/// The amount of data for one point.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Draws of who is bad, of gold, of questions and of their order.
+    /// Draws of bad members, of gold, of questions and of their order.
     pub draws: u64,
     /// Rounds of each draw.
     pub rounds: usize,
 }
 
-/// What one adversary does to one set.
+/// The effect of one adversary on one set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Curve {
     pub set: String,
     pub adversary: Adversary,
     pub baseline: &'static str,
-    /// How many there are to be bad.
+    /// Number of members, good and bad.
     pub members: usize,
     pub points: Vec<Point>,
 }
 
-/// Accuracy with so many bad members.
+/// Accuracy with a number of bad members.
 #[derive(Clone, Debug, Serialize)]
 pub struct Point {
     pub bad: usize,
-    /// For each number of gold rounds in [`GOLD`].
-    pub ours: [f64; 3],
-    pub theirs: f64,
+    /// Accuracy of the swarm for each number of gold rounds in [`GOLD`].
+    #[serde(rename = "ours")]
+    pub swarm: [f64; 3],
+    /// Accuracy of the baseline.
+    #[serde(rename = "theirs")]
+    pub baseline: f64,
     /// The largest standard error of these, over the draws.
     pub error: f64,
 }
 
 impl Curve {
-    /// With a third of all members, or the share that is nearest to it.
+    /// The point with a third of all members, or the share that is nearest to it.
     pub fn at_a_third(&self) -> Option<&Point> {
-        let away = |one: &&Point| (one.share(self.members) - 1.0 / 3.0).abs();
-        self.points.iter().min_by(|x, y| away(x).total_cmp(&away(y)))
+        self.points.iter().min_by(|x, y| {
+            let [x, y] = [x, y].map(|point| (point.share(self.members) - 1.0 / 3.0).abs());
+            x.total_cmp(&y)
+        })
     }
 }
 
 impl Point {
+    /// Share of bad members among `members`.
     pub fn share(&self, members: usize) -> f64 {
         self.bad as f64 / members.max(1) as f64
     }
@@ -68,7 +74,7 @@ impl Point {
 /// A recorded set whose members can be replaced.
 #[derive(Debug)]
 pub enum Members<'a> {
-    /// Two given answers: members judge.
+    /// Two recorded answers: members only judge.
     Judge(&'a [Line]),
     /// Members write and judge.
     Write(&'a Answers),
@@ -82,14 +88,13 @@ impl Members<'_> {
         }
     }
 
-    /// Adversaries that can be tried on it.
+    /// The adversaries that are possible on this set.
     pub fn adversaries(&self) -> impl Iterator<Item = Adversary> {
         let judges_only = matches!(self, Self::Judge(_));
-        Adversary::ALL.into_iter().filter(move |one| !judges_only || one.is_judge())
+        Adversary::ALL.into_iter().filter(move |adversary| !judges_only || adversary.is_judge())
     }
 
-    /// Rounds of one draw in the order in which they come: the honest ones, and the same with bad
-    /// members.
+    /// Rounds of one draw in their order: each honest round, and the same round with bad members.
     fn rounds(
         &self,
         adversary: Adversary,
@@ -97,26 +102,44 @@ impl Members<'_> {
         draw: u64,
         count: usize,
     ) -> Vec<(Line, Line)> {
-        let (honest, written) = match self {
+        let (honest, attacks): (Vec<Line>, Vec<Line>) = match self {
             Self::Judge(lines) => (lines.to_vec(), lines.to_vec()),
             Self::Write(answers) => {
-                let changed = answers.written_by(adversary, bad, draw);
-                (answers.drawn(DEFAULT, draw).collect(), changed.drawn(DEFAULT, draw).collect())
+                let attack = answers.with_adversary(adversary, bad, draw);
+                (answers.draw(DEFAULT, draw).collect(), attack.draw(DEFAULT, draw).collect())
             }
         };
-        let mut both: Vec<(Line, Line)> = honest.into_iter().zip(written).collect();
-        both.shuffle(&mut ChaCha8Rng::seed_from_u64(draw));
-        both.truncate(count);
-        both.iter_mut().for_each(|(_, line)| *line = adversary.judges(line, bad));
-        both
+        let mut rounds: Vec<(Line, Line)> = honest.into_iter().zip(attacks).collect();
+        rounds.shuffle(&mut ChaCha8Rng::seed_from_u64(draw));
+        rounds.truncate(count);
+        for (_, attack) in &mut rounds {
+            *attack = adversary.judge(attack, bad);
+        }
+        rounds
     }
+}
+
+/// The curves of all adversaries that are possible on one set.
+///
+/// # Errors
+/// If a round cannot be read.
+pub fn all(
+    set: &str,
+    members: &Members<'_>,
+    size: Size,
+    settings: &Settings,
+) -> Result<Vec<Curve>> {
+    members
+        .adversaries()
+        .map(|adversary| measure(set, members, adversary, size, settings))
+        .collect()
 }
 
 /// The curve of one adversary on one set.
 ///
 /// # Errors
-/// When a round does not read.
-pub fn of(
+/// If a round cannot be read.
+pub fn measure(
     set: &str,
     members: &Members<'_>,
     adversary: Adversary,
@@ -131,8 +154,10 @@ pub fn of(
         Members::Judge(_) => "uniform vote",
         Members::Write(_) => "majority vote",
     };
-    let point = |bad: usize| point(members, &names, adversary, bad, size, settings);
-    let points = counts.into_iter().map(point).collect::<Result<_>>()?;
+    let points = counts
+        .into_iter()
+        .map(|bad| point(members, &names, adversary, bad, size, settings))
+        .collect::<Result<_>>()?;
     Ok(Curve { set: set.to_owned(), adversary, baseline, members: names.len(), points })
 }
 
@@ -144,39 +169,44 @@ fn point(
     size: Size,
     settings: &Settings,
 ) -> Result<Point> {
-    let mut seen: [Vec<f64>; 4] = Default::default();
+    let mut swarm: [Vec<f64>; 3] = Default::default();
+    let mut baseline = Vec::new();
     for draw in 0..size.draws.max(1) {
-        let drawn = Adversary::among(names, bad, draw);
-        let both = members.rounds(adversary, &drawn, draw, size.rounds);
-        // Sleepers are counted once they are awake.
-        let awake = if adversary == Adversary::Sleeper { both.len() / 2 } else { 0 };
-        let lines: Vec<Line> = (both.into_iter().enumerate())
-            .map(|(at, (honest, bad))| if at < awake { honest } else { bad })
+        let bad_members = Adversary::draw(names, bad, draw);
+        let rounds = members.rounds(adversary, &bad_members, draw, size.rounds);
+        // Rounds count from the start of the attack.
+        let start = if adversary == Adversary::Sleeper { rounds.len() / 2 } else { 0 };
+        let lines: Vec<Line> = (rounds.into_iter().enumerate())
+            .map(|(at, (honest, attack))| if at < start { honest } else { attack })
             .collect();
         let rounds = round::read(&lines)?;
-        let baseline: fn(&replay::Round) -> f64 = match members {
+        let vote: fn(&replay::Round) -> f64 = match members {
             Members::Judge(_) => uniform_vote,
             Members::Write(_) => majority_vote,
         };
-        for (gold, seen) in GOLD.into_iter().zip(&mut seen) {
-            // Who sleeps would sleep through all gold that came first.
+        for (gold, accuracies) in GOLD.into_iter().zip(&mut swarm) {
+            // A sleeper is honest in the first rounds, so gold in these cannot reveal it.
             let gold_first = adversary != Adversary::Sleeper;
             let plan = Plan { gold: Gold::Count(gold), seed: draw, gold_first };
-            let ranked = replay::run(&rounds, &plan, settings);
-            seen.push(mean(
-                ranked
+            let ranking = replay::run(&rounds, &plan, settings);
+            accuracies.push(mean(
+                ranking
                     .iter()
-                    .skip(awake)
-                    .filter(|one| !one.gold)
-                    .filter_map(|one| Some(f64::from(u8::from(one.right?)))),
+                    .skip(start)
+                    .filter(|round| !round.gold)
+                    .filter_map(|round| Some(f64::from(u8::from(round.right?)))),
             ));
         }
-        let [_, _, _, theirs] = &mut seen;
-        theirs.push(mean(rounds.iter().skip(awake).map(baseline)));
+        baseline.push(mean(rounds.iter().skip(start).map(vote)));
     }
-    let [none, few, exam, theirs] = seen.each_ref().map(|values| mean(values.iter().copied()));
-    let error = seen.iter().map(|values| standard_error(values)).fold(0.0, f64::max);
-    Ok(Point { bad, ours: [none, few, exam], theirs, error })
+    let error =
+        swarm.iter().chain([&baseline]).map(|values| standard_error(values)).fold(0.0, f64::max);
+    Ok(Point {
+        bad,
+        swarm: swarm.map(|values| mean(values.into_iter())),
+        baseline: mean(baseline.into_iter()),
+        error,
+    })
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -194,24 +224,25 @@ fn standard_error(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorded::round::{Candidate, Order};
+    use crate::recorded::round::{Candidate, OrderedVerdict};
 
-    /// Six judges that are always right, of which some may be bad.
+    /// Six judges that are always right unless they are bad.
     fn lines() -> Vec<Line> {
-        let line = |n: usize| Line {
-            id: n.to_string(),
-            candidates: vec![Candidate::default(); 2],
-            ballots: (0..12)
-                .map(|at| {
-                    let (judge, first) = (format!("judge {}", at / 2), at % 2);
-                    let p = f64::from(u8::from(first == n % 2));
-                    Order { judge, first, second: 1 - first, p }
-                })
-                .collect(),
-            gold: Some(vec![n % 2]),
-            ..Line::default()
-        };
-        (0..40).map(line).collect()
+        (0..40)
+            .map(|n| Line {
+                id: n.to_string(),
+                candidates: vec![Candidate::default(); 2],
+                ballots: (0..12)
+                    .map(|at| {
+                        let (judge, first) = (format!("judge {}", at / 2), at % 2);
+                        let p = f64::from(u8::from(first == n % 2));
+                        OrderedVerdict { judge, first, second: 1 - first, p }
+                    })
+                    .collect(),
+                gold: Some(vec![n % 2]),
+                ..Line::default()
+            })
+            .collect()
     }
 
     #[test]
@@ -219,14 +250,15 @@ mod tests {
         let (lines, size) = (lines(), Size { draws: 2, rounds: 40 });
         let members = Members::Judge(&lines);
         let settings = Settings::default();
-        let curve = |adversary| of("six", &members, adversary, size, &settings).expect("a curve");
-        let inverted = curve(Adversary::Inverted);
-        assert_eq!(inverted.points.iter().map(|one| one.bad).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(inverted.points[0].ours, [1.0; 3]);
-        assert!(inverted.points[3].ours[2] > 0.95 && inverted.points[3].theirs < 0.6);
+        let [inversion, sleepers] = [Adversary::Inverted, Adversary::Sleeper].map(|adversary| {
+            measure("six", &members, adversary, size, &settings).expect("a curve")
+        });
+        let counts: Vec<usize> = inversion.points.iter().map(|point| point.bad).collect();
+        assert_eq!(counts, [0, 1, 2, 3]);
+        assert_eq!(inversion.points[0].swarm, [1.0; 3]);
+        assert!(inversion.points[3].swarm[2] > 0.95 && inversion.points[3].baseline < 0.6);
         // Half of the gold saw them honest.
-        let sleepers = curve(Adversary::Sleeper);
-        assert!(sleepers.points[3].ours[2] <= inverted.points[3].ours[2]);
+        assert!(sleepers.points[3].swarm[2] <= inversion.points[3].swarm[2]);
         assert!(members.adversaries().all(Adversary::is_judge));
     }
 }

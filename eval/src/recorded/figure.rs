@@ -1,15 +1,15 @@
-//! Curves as an SVG, a small panel for each adversary, readable on light and on dark pages.
+//! Curves as an SVG with a small panel for each adversary, readable on light and on dark pages.
 
 use std::fmt::Write as _;
 
-use super::curve::{Curve, GOLD};
+use super::curve::{Curve, GOLD, Point};
 
 const COLUMNS: usize = 4;
 const PANEL: (f64, f64) = (190.0, 150.0);
-/// Of the drawn part within its panel: left, top, width, height.
+/// The plot within its panel: left, top, width, height.
 const PLOT: (f64, f64, f64, f64) = (34.0, 24.0, 146.0, 100.0);
 const LEGEND: f64 = 28.0;
-/// Half of the members at most.
+/// Largest share of bad members.
 const SHARE_MAX: f64 = 0.5;
 
 const STYLE: &str = "\
@@ -30,7 +30,7 @@ pub fn svg(curves: &[Curve]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"Accuracy against the share of bad members\">\n<style>{STYLE}</style>\n"
     );
-    let vote = curves.first().map_or("", |one| one.baseline);
+    let vote = curves.first().map_or("", |curve| curve.baseline);
     let gold = GOLD.map(|gold| match gold {
         0 => ("gold0".to_owned(), "no gold".to_owned()),
         gold => (format!("gold{gold}"), format!("{gold} gold")),
@@ -54,8 +54,8 @@ pub fn svg(curves: &[Curve]) -> String {
 }
 
 fn panel(out: &mut String, curve: &Curve, left: f64, top: f64) {
-    let x = |share: f64| left + PLOT.0 + PLOT.2 * share / SHARE_MAX;
-    let y = |accuracy: f64| top + PLOT.1 + PLOT.3 * (1.0 - accuracy);
+    let axes = Axes { left, top };
+    // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         "<text x=\"{:.0}\" y=\"{:.0}\">{}</text>",
@@ -68,58 +68,80 @@ fn panel(out: &mut String, curve: &Curve, left: f64, top: f64) {
             out,
             "<line class=\"grid\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{1:.1}\"/>\
              <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
-            x(0.0),
-            y(tick),
-            x(SHARE_MAX),
-            x(0.0) - 4.0,
-            y(tick) + 3.5,
+            axes.x(0.0),
+            axes.y(tick),
+            axes.x(SHARE_MAX),
+            axes.x(0.0) - 4.0,
+            axes.y(tick) + 3.5,
         );
     }
-    let third = x(1.0 / 3.0);
+    let third = axes.x(1.0 / 3.0);
     let _ = writeln!(
         out,
         "<line class=\"third\" x1=\"{third:.1}\" y1=\"{:.1}\" x2=\"{third:.1}\" y2=\"{:.1}\"/>",
-        y(1.0),
-        y(0.0),
+        axes.y(1.0),
+        axes.y(0.0),
     );
     for (share, name) in [(0.0, "0 %"), (1.0 / 3.0, "33 %"), (SHARE_MAX, "50 %")] {
         let _ = writeln!(
             out,
             "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>",
-            x(share),
-            y(0.0) + 13.0,
+            axes.x(share),
+            axes.y(0.0) + 13.0,
         );
     }
-    let mut line = |class: &str, of: &dyn Fn(&super::curve::Point) -> f64| {
-        let points: Vec<String> = (curve.points.iter())
-            .map(|one| format!("{:.1},{:.1}", x(one.share(curve.members)), y(of(one))))
-            .collect();
-        let _ = writeln!(out, "<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "));
-    };
-    line("vote", &|one| one.theirs);
-    for (at, gold) in GOLD.iter().enumerate() {
-        line(&format!("gold{gold}"), &|one| one.ours.get(at).copied().unwrap_or_default());
+    line(out, &axes, curve, "vote", |point| point.baseline);
+    line(out, &axes, curve, "gold0", |point| point.swarm[0]);
+    line(out, &axes, curve, "gold5", |point| point.swarm[1]);
+    line(out, &axes, curve, "gold20", |point| point.swarm[2]);
+}
+
+fn line(out: &mut String, axes: &Axes, curve: &Curve, class: &str, value: fn(&Point) -> f64) {
+    let points: Vec<String> = (curve.points.iter())
+        .map(|point| {
+            format!("{:.1},{:.1}", axes.x(point.share(curve.members)), axes.y(value(point)))
+        })
+        .collect();
+    let _ = writeln!(out, "<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "));
+}
+
+/// The coordinates of a panel; its corner is at `left`, `top`.
+struct Axes {
+    left: f64,
+    top: f64,
+}
+
+impl Axes {
+    /// Horizontal position of a share of bad members.
+    fn x(&self, share: f64) -> f64 {
+        self.left + PLOT.0 + PLOT.2 * share / SHARE_MAX
+    }
+
+    /// Vertical position of an accuracy.
+    fn y(&self, accuracy: f64) -> f64 {
+        self.top + PLOT.1 + PLOT.3 * (1.0 - accuracy)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorded::{adversary::Adversary, curve::Point};
+    use crate::recorded::adversary::Adversary;
 
     #[test]
     fn every_adversary_has_a_panel_with_its_four_lines() {
-        let point = |bad| Point { bad, ours: [0.9, 0.8, 0.7], theirs: 0.5, error: 0.01 };
+        let points =
+            [0, 2].map(|bad| Point { bad, swarm: [0.9, 0.8, 0.7], baseline: 0.5, error: 0.01 });
         let curves = Adversary::ALL.map(|adversary| Curve {
             set: "a set".to_owned(),
             adversary,
             baseline: "majority vote",
             members: 4,
-            points: vec![point(0), point(2)],
+            points: points.to_vec(),
         });
         let svg = svg(&curves);
         assert_eq!(svg.matches("<polyline").count(), 4 + 4 * curves.len());
-        assert!(Adversary::ALL.iter().all(|one| svg.contains(one.name())));
-        assert!(svg.contains("34.0,62.0 180.0,62.0"), "0.9 from nobody to half: {svg}");
+        assert!(Adversary::ALL.iter().all(|adversary| svg.contains(adversary.name())));
+        assert!(svg.contains("34.0,62.0 180.0,62.0"), "0.9 from no bad member to half: {svg}");
     }
 }

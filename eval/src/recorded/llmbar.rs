@@ -1,23 +1,23 @@
-//! LLMBar (Z. Zeng et al., 2024): two answers, one of which follows the instruction; six raters
-//! were recorded in both orders.
+//! LLMBar (Z. Zeng et al., 2024): two answers, one of which follows the instruction, and recorded verdicts of
+//! six raters in both orders.
 
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    files,
-    round::{Candidate, Line, Order},
+    files::{self, cell},
+    round::{Candidate, Line, OrderedVerdict},
 };
 
-/// How the raters were asked.
+/// The prompts of the raters.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     pub name: &'static str,
     strategies: &'static [&'static str],
 }
 
-/// The three headline ways to ask, and each rater asked in all three: its word is their mean.
+/// The three main prompts, and the mean of each rater over all three.
 pub const SETUPS: [Setup; 4] = [
     Setup { name: "asked plainly with rules", strategies: &["Vanilla"] },
     Setup { name: "asked to reason first", strategies: &["CoT"] },
@@ -25,7 +25,7 @@ pub const SETUPS: [Setup; 4] = [
     Setup { name: "asked all three ways", strategies: &["Vanilla", "CoT", "Vanilla_NoRules"] },
 ];
 
-/// The adversarial part was made so that the worse answer looks better.
+/// In the adversarial part the worse answer is made to look better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Natural,
@@ -33,6 +33,7 @@ pub enum Part {
 }
 
 impl Part {
+    /// The name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Natural => "natural",
@@ -40,7 +41,7 @@ impl Part {
         }
     }
 
-    fn holds(self, subset: &str) -> bool {
+    fn contains(self, subset: &str) -> bool {
         match self {
             Self::Natural => subset == "LLMBar/Natural",
             Self::Adversarial => subset.starts_with("LLMBar/Adversarial/"),
@@ -48,8 +49,8 @@ impl Part {
     }
 }
 
-/// What the swarm is wanted to reach with so many canaries.
-pub fn wanted(part: Part, gold: usize) -> Option<f64> {
+/// The target accuracy of the swarm with `gold` canaries.
+pub fn target(part: Part, gold: usize) -> Option<f64> {
     match (part, gold) {
         (Part::Natural, 0) => None,
         (Part::Natural, _) => Some(0.96),
@@ -61,30 +62,36 @@ pub fn wanted(part: Part, gold: usize) -> Option<f64> {
 /// The rounds of one part, in the order of the file.
 ///
 /// # Errors
-/// When the file is not there or not as described.
+/// If the file is missing or has another format.
 pub fn rounds(folder: &Path, setup: Setup, part: Part) -> Result<Vec<Line>> {
     let mut lines: BTreeMap<(String, usize), Line> = BTreeMap::new();
-    for row in files::table(&folder.join("llmbar/votes.csv.gz"))? {
-        let cell = |name: &str| row.get(name).map(String::as_str).unwrap_or_default();
-        if !part.holds(cell("subset")) || !setup.strategies.contains(&cell("strategy")) {
+    for row in &files::table(&folder.join("llmbar/votes.csv.gz"))? {
+        let subset = cell(row, "subset");
+        if !part.contains(subset) || !setup.strategies.contains(&cell(row, "strategy")) {
             continue;
         }
-        let at = (cell("subset").to_owned(), cell("idx").parse().context("idx")?);
-        let gold: usize = cell("gold").parse().context("gold")?;
+        let at = (subset.to_owned(), cell(row, "idx").parse().context("idx")?);
+        let label: usize = cell(row, "gold").parse().context("gold")?;
+        let gold = label.checked_sub(1).context("gold starts at 1")?;
         let line = lines.entry(at).or_insert_with_key(|(subset, idx)| Line {
             id: format!("{subset} {idx}"),
             candidates: vec![Candidate::default(); 2],
-            gold: Some(vec![gold - 1]),
+            gold: Some(vec![gold]),
             ..Line::default()
         });
-        let (first, second) = if cell("swapped") == "0" { (0, 1) } else { (1, 0) };
-        let p = match cell("winner") {
+        let (first, second) = if cell(row, "swapped") == "0" { (0, 1) } else { (1, 0) };
+        let p = match cell(row, "winner") {
             "1" => f64::from(u8::from(first == 0)),
             "2" => f64::from(u8::from(first == 1)),
-            // What could not be read said nothing.
+            // A reply without a readable verdict.
             _ => 0.5,
         };
-        line.ballots.push(Order { judge: cell("rater").to_owned(), first, second, p });
+        line.ballots.push(OrderedVerdict {
+            judge: cell(row, "rater").to_owned(),
+            first,
+            second,
+            p,
+        });
     }
     Ok(lines.into_values().collect())
 }

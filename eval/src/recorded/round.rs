@@ -1,9 +1,12 @@
-//! A recorded round as it is written for `shoal-gateway rank`.
+//! A recorded round in the format of `shoal-gateway rank`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shoal_consensus::{Verdicts, replay::{self, LineError}};
+use shoal_consensus::{
+    Verdicts,
+    replay::{self, LineError},
+};
 use shoal_proto::NodeId;
 
 /// One line of rounds.jsonl.
@@ -11,19 +14,20 @@ use shoal_proto::NodeId;
 pub struct Line {
     pub id: String,
     pub candidates: Vec<Candidate>,
-    pub ballots: Vec<Order>,
+    pub ballots: Vec<OrderedVerdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gold: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub members: BTreeMap<String, Kin>,
+    pub members: BTreeMap<String, Provenance>,
 }
 
-/// Whose mistakes a member is likely to share.
+/// The operator of a member: members of one operator are likely to make the same mistakes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Kin {
+pub struct Provenance {
     pub operator: String,
 }
 
+/// An answer of a recorded round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Candidate {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +38,7 @@ pub struct Candidate {
 
 /// A judge's verdict on one order of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Order {
+pub struct OrderedVerdict {
     pub judge: String,
     pub first: usize,
     pub second: usize,
@@ -42,10 +46,10 @@ pub struct Order {
     pub p: f64,
 }
 
-/// As the replay reads them, through the text: what is measured is what the command would say.
+/// Converts the lines to rounds through their text, so that the results are those of the command.
 ///
 /// # Errors
-/// When a line is no round, which is a mistake in here.
+/// If a line is not a valid round, which is a mistake in this crate.
 pub fn read(lines: &[Line]) -> Result<Vec<replay::Round>, anyhow::Error> {
     let mut text = String::new();
     for line in lines {
@@ -60,7 +64,7 @@ pub fn members(lines: &[Line]) -> Vec<String> {
     let mut names: Vec<String> = lines
         .iter()
         .flat_map(|line| {
-            let writers = line.candidates.iter().filter_map(|one| one.writer.clone());
+            let writers = line.candidates.iter().filter_map(|candidate| candidate.writer.clone());
             writers.chain(line.ballots.iter().map(|ballot| ballot.judge.clone()))
         })
         .collect();
@@ -69,86 +73,79 @@ pub fn members(lines: &[Line]) -> Vec<String> {
     names
 }
 
-/// The uniform vote of all judges in both orders, over two candidates: 1 when the right one has
-/// more, one half when both have as many.
+/// The uniform vote of all judges in both orders, over two candidates: 1 if the right one has
+/// more votes, one half if the votes are equal.
 pub fn uniform_vote(round: &replay::Round) -> f64 {
-    let mut lead = 0.0;
-    for ballot in &round.ballots {
-        let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
-        for pair in pairs {
-            let toward = pair.p - 0.5;
-            lead += if pair.a == 0 { toward } else { -toward };
-        }
-    }
-    let first_is_right = round.right.as_ref().and_then(|right| right.first()) == Some(&true);
-    let lead = if first_is_right { lead } else { -lead };
-    half(lead)
+    half(votes_for_right(round).values().sum())
 }
 
-/// How often fixed weights of the judges, fitted to all labels, are right on the very rounds that
-/// they were fitted to: logistic regression of the label on what each judge said. Who learns weights
-/// from some of the labels can hardly do better.
+/// Accuracy of fixed weights of the judges that fit all labels, on the same rounds: logistic regression of
+/// the label on each judge's votes. Weights learned from some of the labels can hardly be better.
 pub fn best_weights(rounds: &[replay::Round]) -> f64 {
-    /// Of ascent: the objective is concave, with six judges this is far beyond what changes anything.
+    /// Steps of gradient ascent. The objective is concave; with six judges it converges much earlier.
     const STEPS: usize = 3_000;
-    /// Precision of the weights: finite where the judges separate the labels.
+    /// Ridge penalty: it keeps the weights finite if the judges separate the labels.
     const RIDGE: f64 = 0.25;
-    let said: Vec<BTreeMap<NodeId, f64>> = rounds.iter().map(toward_the_right).collect();
-    let score = |weights: &BTreeMap<NodeId, f64>, said: &BTreeMap<NodeId, f64>| -> f64 {
-        said.iter().map(|(judge, said)| weights.get(judge).unwrap_or(&0.0) * said).sum()
-    };
-    let mut weights: BTreeMap<NodeId, f64> =
-        said.iter().flat_map(|said| said.keys().map(|judge| (*judge, 0.0))).collect();
+    let votes: Vec<PerJudge> = rounds.iter().map(votes_for_right).collect();
+    let count = votes.len().max(1) as f64;
+    let mut weights: PerJudge =
+        votes.iter().flat_map(|votes| votes.keys().map(|judge| (*judge, 0.0))).collect();
     for _ in 0..STEPS {
-        let mut slope: BTreeMap<NodeId, f64> =
+        let mut gradient: PerJudge =
             weights.iter().map(|(judge, weight)| (*judge, -RIDGE * weight)).collect();
-        for said in &said {
-            let missing = 1.0 / (1.0 + score(&weights, said).exp());
-            for (judge, said) in said {
-                *slope.entry(*judge).or_default() += missing * said;
+        for votes in &votes {
+            let residual = 1.0 / (1.0 + weighted_sum(&weights, votes).exp());
+            for (judge, vote) in votes {
+                *gradient.entry(*judge).or_default() += residual * vote;
             }
         }
-        for (judge, slope) in slope {
-            *weights.entry(judge).or_default() += slope / said.len().max(1) as f64;
+        for (judge, slope) in gradient {
+            *weights.entry(judge).or_default() += slope / count;
         }
     }
-    said.iter().map(|said| half(score(&weights, said))).sum::<f64>() / said.len().max(1) as f64
+    votes.iter().map(|votes| half(weighted_sum(&weights, votes))).sum::<f64>() / count
 }
 
-/// What each judge said for the right one of two, in [-1, 1].
-fn toward_the_right(round: &replay::Round) -> BTreeMap<NodeId, f64> {
+type PerJudge = BTreeMap<NodeId, f64>;
+
+fn weighted_sum(weights: &PerJudge, votes: &PerJudge) -> f64 {
+    votes.iter().map(|(judge, vote)| weights.get(judge).unwrap_or(&0.0) * vote).sum()
+}
+
+/// Each judge's votes for the right one of two candidates, in [-1, 1] for each order.
+fn votes_for_right(round: &replay::Round) -> PerJudge {
     let first_is_right = round.right.as_ref().and_then(|right| right.first()) == Some(&true);
     let sign = if first_is_right { 1.0 } else { -1.0 };
-    let mut said = BTreeMap::new();
+    let mut votes = BTreeMap::new();
     for ballot in &round.ballots {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
         for pair in pairs {
             let toward_first = if pair.a == 0 { pair.p - 0.5 } else { 0.5 - pair.p };
-            *said.entry(ballot.judge).or_default() += 2.0 * sign * toward_first;
+            *votes.entry(ballot.judge).or_default() += 2.0 * sign * toward_first;
         }
     }
-    said
+    votes
 }
 
-/// 1 above zero, 0 below, one half at it.
+/// 1 if `lead` is positive, 0 if it is negative, one half if it is zero.
 pub fn half(lead: f64) -> f64 {
     if lead.abs() < 1e-9 { 0.5 } else { f64::from(u8::from(lead > 0.0)) }
 }
 
-/// The majority of the writers: 1 when the right answer is the most frequent, shared among those
-/// that are equally frequent.
+/// The majority of the writers: 1 if the right answer is the most frequent, shared among equally
+/// frequent answers.
 pub fn majority_vote(round: &replay::Round) -> f64 {
     let Some(right) = &round.right else { return 0.0 };
-    let size = |pool: usize| round.candidates.iter().filter(|one| one.pool == pool).count();
-    let most = round.candidates.iter().map(|one| size(one.pool)).max().unwrap_or(0);
-    let mut pools: Vec<(usize, bool)> = (round.candidates.iter().zip(right))
-        .filter(|(one, _)| size(one.pool) == most)
-        .map(|(one, right)| (one.pool, *right))
-        .collect();
-    pools.sort_unstable();
-    pools.dedup_by_key(|(pool, _)| *pool);
-    let won = pools.iter().filter(|(_, right)| *right).count();
-    won as f64 / pools.len().max(1) as f64
+    let mut pools: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
+    for (candidate, right) in round.candidates.iter().zip(right) {
+        let (size, is_right) = pools.entry(candidate.pool).or_insert((0, true));
+        *size += 1;
+        *is_right &= *right;
+    }
+    let largest = pools.values().map(|(size, _)| *size).max().unwrap_or(0);
+    let winners: Vec<bool> =
+        pools.values().filter(|(size, _)| *size == largest).map(|(_, right)| *right).collect();
+    winners.iter().filter(|right| **right).count() as f64 / winners.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -172,43 +169,44 @@ mod tests {
     }
 
     #[test]
-    fn the_best_weights_turn_around_who_is_always_wrong_and_cannot_help_who_guesses() {
-        let order = |judge: &str, p: f64| Order { judge: judge.into(), first: 0, second: 1, p };
-        let rounds = |said: &dyn Fn(usize) -> Vec<Order>| {
-            let line = |n: usize| Line {
-                candidates: vec![Candidate::default(); 2],
-                ballots: said(n),
-                gold: Some(vec![n % 2]),
-                ..Line::default()
-            };
-            read(&(0..40).map(line).collect::<Vec<_>>()).expect("rounds")
-        };
-        let right = |n: usize| if n.is_multiple_of(2) { 1.0 } else { 0.0 };
-        let wrong = rounds(&|n| vec![order("wrong", 1.0 - right(n)), order("first", 1.0)]);
+    fn the_best_weights_invert_a_judge_that_is_always_wrong_and_cannot_help_a_guess() {
+        let wrong = rounds(|n| {
+            let p = if n.is_multiple_of(2) { 0.0 } else { 1.0 };
+            vec![verdict("wrong", 0, p), verdict("first", 0, 1.0)]
+        });
         assert!((best_weights(&wrong) - 1.0).abs() < 1e-12);
-        let guess = rounds(&|n| vec![order("a coin", if n % 4 < 2 { 1.0 } else { 0.0 })]);
+        let guess = rounds(|n| vec![verdict("a coin", 0, if n % 4 < 2 { 1.0 } else { 0.0 })]);
         assert!((best_weights(&guess) - 0.5).abs() < 1e-12);
     }
 
+    fn verdict(judge: &str, first: usize, p: f64) -> OrderedVerdict {
+        OrderedVerdict { judge: judge.into(), first, second: 1 - first, p }
+    }
+
+    fn rounds(ballots: impl Fn(usize) -> Vec<OrderedVerdict>) -> Vec<replay::Round> {
+        let lines: Vec<Line> = (0..40)
+            .map(|n| Line {
+                candidates: vec![Candidate::default(); 2],
+                ballots: ballots(n),
+                gold: Some(vec![n % 2]),
+                ..Line::default()
+            })
+            .collect();
+        read(&lines).expect("rounds")
+    }
+
     #[test]
-    fn a_vote_in_both_orders_cancels_a_judge_that_looks_at_places() {
-        let order = |judge: &str, first: usize, p: f64| Order {
-            judge: judge.into(),
-            first,
-            second: 1 - first,
-            p,
-        };
-        let line = Line {
+    fn a_vote_in_both_orders_cancels_a_judge_that_prefers_a_position() {
+        let mut line = Line {
             candidates: vec![Candidate::default(); 2],
-            ballots: vec![order("place", 0, 1.0), order("place", 1, 1.0)],
+            ballots: vec![verdict("position", 0, 1.0), verdict("position", 1, 1.0)],
             gold: Some(vec![1]),
             ..Line::default()
         };
-        let with = |more: &[Order]| {
-            let ballots = [line.ballots.as_slice(), more].concat();
-            uniform_vote(&read(&[Line { ballots, ..line.clone() }]).expect("a round")[0])
-        };
-        assert!((with(&[]) - 0.5).abs() < 1e-12);
-        assert!((with(&[order("good", 0, 0.0), order("good", 1, 1.0)]) - 1.0).abs() < 1e-12);
+        let before = uniform_vote(&read(std::slice::from_ref(&line)).expect("a round")[0]);
+        assert!((before - 0.5).abs() < 1e-12);
+        line.ballots.extend([verdict("good", 0, 0.0), verdict("good", 1, 1.0)]);
+        let after = uniform_vote(&read(&[line]).expect("a round")[0]);
+        assert!((after - 1.0).abs() < 1e-12);
     }
 }

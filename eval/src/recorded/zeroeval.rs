@@ -1,6 +1,6 @@
-//! ZeroEval (B. Y. Lin, 2024): final answers of many models to GSM8K and CRUX. Nobody judged
-//! them, so judges are simulated from rates seen in 2,185 recorded peer reviews: a judge that
-//! knows better finds more mistakes, and judges err together.
+//! ZeroEval (B. Y. Lin, 2024): final answers of many models to GSM8K and CRUX. The set has no judgments,
+//! so judges are simulated with the rates of 2,185 recorded peer reviews: a judge with the right answer
+//! finds more mistakes, and the judges' errors are correlated.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +14,22 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     adversary::Adversary,
     files,
-    round::{Candidate, Line, Order},
+    round::{Candidate, Line, OrderedVerdict},
 };
 
 /// One of the two sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Set {
+    /// Name in the tables.
     pub title: &'static str,
     name: &'static str,
 }
 
+/// Both sets.
 pub const SETS: [Set; 2] =
     [Set { title: "ZeroEval GSM8K", name: "gsm" }, Set { title: "ZeroEval CRUX", name: "crux" }];
 
-/// Who takes part in a round.
+/// The members of a round.
 #[derive(Clone, Copy, Debug)]
 pub struct Panel {
     pub name: &'static str,
@@ -36,7 +38,8 @@ pub struct Panel {
 }
 
 impl Panel {
-    pub fn is_everybody(&self) -> bool {
+    /// Whether every member writes and judges.
+    pub fn is_full(&self) -> bool {
         self.writers == usize::MAX
     }
 }
@@ -44,20 +47,20 @@ impl Panel {
 /// The gateway's defaults.
 pub const DEFAULT: Panel = Panel { name: "5 write, 3 judge", writers: 5, judges: 3 };
 
-/// The defaults, and everybody.
+/// The defaults, and all members.
 pub const PANELS: [Panel; 2] =
     [DEFAULT, Panel { name: "all write, all judge", writers: usize::MAX, judges: usize::MAX }];
 
-/// Pairs that one judge compares at most, as in the gateway.
+/// Maximum number of pairs for one judge, as in the gateway.
 const PAIRS_MAX: usize = 12;
 
 /// Correlation of the judges' errors about one candidate (recorded raters: .25 to .53).
 const CORRELATION: f64 = 0.3;
 
-/// No model's answer to any question of the sets.
+/// An answer that no model gives to any question of the sets.
 const CONSTANT: &str = "constant";
 
-/// What every model answered.
+/// The answers of all models.
 #[derive(Clone, Debug)]
 pub struct Answers {
     models: Vec<String>,
@@ -68,26 +71,25 @@ pub struct Answers {
 struct Question {
     id: String,
     gold: String,
-    /// What each model finds, by model; None when it was not asked.
+    /// Each model's own answer; None if it was not asked.
     answers: Vec<Option<String>>,
-    /// What it writes, where that is something else.
-    written: BTreeMap<usize, String>,
-    /// What it writes then, judges take for right.
-    convinces: bool,
+    /// Answers that bad models write instead of their own.
+    replacements: BTreeMap<usize, String>,
+    /// Judges approve these replacements like right answers.
+    deceptive: bool,
 }
 
-/// The answers of the models whose whole texts were recorded too: a swarm of a dozen that
-/// spreads from weak to strong.
+/// The answers of the models whose whole texts were recorded too: a dozen models from weak to strong.
 ///
 /// # Errors
-/// When the files are not there or not as described.
+/// If the files are missing or have another format.
 pub fn read(folder: &Path, set: Set) -> Result<Answers> {
     let folder = folder.join("zeroeval");
     let texts = files::text(&folder.join(format!("{}_replay400.jsonl.gz", set.name)))?;
     let first: serde_json::Value =
         serde_json::from_str(texts.lines().next().context("no texts")?).context("texts")?;
-    let answered = first.get("answers").and_then(|answers| answers.as_object());
-    let mut models: Vec<String> = answered.context("no answers")?.keys().cloned().collect();
+    let answers = first.get("answers").and_then(|answers| answers.as_object());
+    let mut models: Vec<String> = answers.context("no answers")?.keys().cloned().collect();
     models.sort();
     let rows = files::table(&folder.join(format!("{}_preds.csv.gz", set.name)))?;
     let questions = rows
@@ -97,54 +99,58 @@ pub fn read(folder: &Path, set: Set) -> Result<Answers> {
             gold: row.get("gold").cloned().unwrap_or_default(),
             answers: models
                 .iter()
-                .map(|model| row.get(model).filter(|said| *said != "<missing>").cloned())
+                .map(|model| row.get(model).filter(|answer| *answer != "<missing>").cloned())
                 .collect(),
-            written: BTreeMap::new(),
-            convinces: false,
+            replacements: BTreeMap::new(),
+            deceptive: false,
         })
         .collect();
     Ok(Answers { models, questions })
 }
 
 impl Answers {
+    /// Names of the models, sorted.
     pub fn models(&self) -> &[String] {
         &self.models
     }
 
-    /// The same with bad members' answers. What they do as judges is done to the rounds
-    /// ([`Adversary::judges`]): a bad writer may judge as well as any.
+    /// The answers with those of bad members. Their behaviour as judges is applied to the rounds
+    /// ([`Adversary::judge`]), because a bad writer may judge honestly.
     #[must_use]
-    pub fn written_by(&self, adversary: Adversary, bad: &BTreeSet<String>, seed: u64) -> Self {
+    pub fn with_adversary(&self, adversary: Adversary, bad: &BTreeSet<String>, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut changed = self.clone();
-        let is_bad = |seat: &usize| self.models.get(*seat).is_some_and(|name| bad.contains(name));
-        for question in &mut changed.questions {
+        let mut answers = self.clone();
+        let bad_seats: BTreeSet<usize> = (self.models.iter().enumerate())
+            .filter(|(_, name)| bad.contains(*name))
+            .map(|(seat, _)| seat)
+            .collect();
+        for question in &mut answers.questions {
             let honest: Vec<String> = (question.answers.iter().enumerate())
-                .filter(|(seat, _)| !is_bad(seat))
+                .filter(|(seat, _)| !bad_seats.contains(seat))
                 .filter_map(|(_, answer)| answer.clone())
                 .collect();
-            question.convinces = adversary == Adversary::Null;
-            for seat in (0..self.models.len()).filter(is_bad) {
-                let any = rng.random_range(0..honest.len().max(1));
-                let written = match adversary {
+            question.deceptive = adversary == Adversary::Null;
+            for seat in &bad_seats {
+                let index = rng.random_range(0..honest.len().max(1));
+                let replacement = match adversary {
                     Adversary::Inverted | Adversary::Position => None,
-                    Adversary::Copied => honest.get(any).cloned(),
+                    Adversary::Copied => honest.get(index).cloned(),
                     _ => Some(CONSTANT.to_owned()),
                 };
-                question.written.extend(written.map(|answer| (seat, answer)));
+                question.replacements.extend(replacement.map(|answer| (*seat, answer)));
             }
         }
-        changed
+        answers
     }
 
-    /// For each question so many rounds, each with a panel and judges' moods of its own. What
-    /// stands before " / " in a round's id names its question.
+    /// `panels` rounds for each question, each with its own panel and judges' moods. The part of a round's id
+    /// before " / " names its question.
     pub fn rounds(&self, panel: Panel, panels: u64) -> Vec<Line> {
-        (0..panels).flat_map(|draw| self.drawn(panel, draw)).collect()
+        (0..panels).flat_map(|draw| self.draw(panel, draw)).collect()
     }
 
-    /// One of these for each question.
-    pub fn drawn(&self, panel: Panel, draw: u64) -> impl Iterator<Item = Line> {
+    /// One round for each question.
+    pub fn draw(&self, panel: Panel, draw: u64) -> impl Iterator<Item = Line> {
         self.questions.iter().zip(0u64..).map(move |(question, at)| {
             let mut rng = ChaCha8Rng::seed_from_u64((draw << 32) | at);
             self.round(question, panel, draw, &mut rng)
@@ -156,43 +162,47 @@ impl Answers {
         seats.retain(|seat| question.answers.get(*seat).is_some_and(Option::is_some));
         seats.shuffle(rng);
         let writers: Vec<usize> = seats.iter().copied().take(panel.writers).collect();
-        // Judges that did not write come first, as in the gateway.
+        // Judges that did not write are first, as in the gateway.
         let judges: Vec<usize> = seats.iter().rev().copied().take(panel.judges).collect();
-        let name = |seat: usize| self.models.get(seat).cloned().unwrap_or_default();
         let candidates: Vec<Candidate> = writers
             .iter()
             .map(|seat| Candidate {
-                writer: Some(name(*seat)),
-                answer: Some(match question.written(*seat) {
-                    // Where nothing was found two have not said the same.
+                writer: self.models.get(*seat).cloned(),
+                answer: Some(match question.answer(*seat) {
+                    // Two models without an answer do not agree.
                     "<none>" => format!("<none> of {seat}"),
-                    said => said.to_owned(),
+                    answer => answer.to_owned(),
                 }),
             })
             .collect();
-        let right = |seat: usize| question.written(seat) == question.gold;
-        let shown: Vec<Shown> = first_of_each(&candidates)
+        let shown_candidates: Vec<ShownCandidate> = first_of_each(&candidates)
             .into_iter()
             .filter_map(|at| writers.get(at).map(|writer| (at, *writer)))
-            .map(|(at, writer)| {
-                let convinces = question.convinces && question.written.contains_key(&writer);
-                Shown { at, writer, right: right(writer), convinces, mood: normal(rng) }
+            .map(|(at, writer)| ShownCandidate {
+                at,
+                writer,
+                right: question.is_right(writer),
+                deceptive: question.deceptive && question.replacements.contains_key(&writer),
+                mood: normal(rng),
             })
             .collect();
         let mut ballots = Vec::new();
         for judge in judges {
-            let own = writers.contains(&judge).then(|| question.written(judge));
-            let found = question.found(judge);
-            let looks: Vec<(usize, bool)> = (shown.iter())
-                .filter(|one| own != Some(question.written(one.writer)))
-                .map(|one| {
-                    let same = found == question.written(one.writer);
-                    (one.at, one.approved(same, found == question.gold, rng))
+            let own = writers.contains(&judge).then(|| question.answer(judge));
+            let belief = question.honest_answer(judge);
+            let opinions: Vec<(usize, bool)> = (shown_candidates.iter())
+                .filter(|candidate| own != Some(question.answer(candidate.writer)))
+                .map(|candidate| {
+                    let same_answer = belief == question.answer(candidate.writer);
+                    let approval =
+                        candidate.draw_approval(same_answer, belief == question.gold, rng);
+                    (candidate.at, approval)
                 })
                 .collect();
-            ballots.extend(compare(&name(judge), &looks, rng));
+            let name = self.models.get(judge).map(String::as_str).unwrap_or_default();
+            ballots.extend(compare(name, &opinions, rng));
         }
-        let gold = writers.iter().enumerate().filter(|(_, seat)| right(**seat));
+        let gold = writers.iter().enumerate().filter(|(_, seat)| question.is_right(**seat));
         Line {
             id: format!("{} / {draw}", question.id),
             gold: Some(gold.map(|(at, _)| at).collect()),
@@ -204,41 +214,48 @@ impl Answers {
 }
 
 impl Question {
-    fn found(&self, seat: usize) -> &str {
+    /// The answer that a model believes in.
+    fn honest_answer(&self, seat: usize) -> &str {
         self.answers.get(seat).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    fn written(&self, seat: usize) -> &str {
-        self.written.get(&seat).map_or_else(|| self.found(seat), String::as_str)
+    /// The answer that a model writes.
+    fn answer(&self, seat: usize) -> &str {
+        self.replacements.get(&seat).map_or_else(|| self.honest_answer(seat), String::as_str)
+    }
+
+    fn is_right(&self, seat: usize) -> bool {
+        self.answer(seat) == self.gold
     }
 }
 
-/// The first candidate of each pool stands for it, as in the gateway.
+/// The first candidate of each pool, which stands for the pool as in the gateway.
 fn first_of_each(candidates: &[Candidate]) -> Vec<usize> {
-    let earlier = |at: usize| candidates.iter().take(at).map(|one| &one.answer);
-    (0..candidates.len())
-        .filter(|at| candidates.get(*at).is_some_and(|one| !earlier(*at).any(|a| *a == one.answer)))
+    let mut answers = BTreeSet::new();
+    (candidates.iter().enumerate())
+        .filter(|(_, candidate)| answers.insert(&candidate.answer))
+        .map(|(index, _)| index)
         .collect()
 }
 
 /// A candidate that is shown to judges.
-struct Shown {
+struct ShownCandidate {
     at: usize,
     writer: usize,
     right: bool,
-    convinces: bool,
-    /// What all judges' impressions of it share.
+    deceptive: bool,
+    /// The common part of all judges' impressions.
     mood: f64,
 }
 
-impl Shown {
-    /// Whether a judge approves it, by a Gaussian copula over the judges. The thresholds are the
-    /// normal quantiles of the rates: .98 when it is right and the judge says the same, .80 when
-    /// it is right and the judge said otherwise, .88 when both are wrong alike, .64 when both are
-    /// wrong differently, .52 when it is wrong and the judge right.
-    fn approved(&self, same: bool, judge_right: bool, rng: &mut ChaCha8Rng) -> bool {
-        let (right, same) = (self.right || self.convinces, same || self.convinces);
-        let threshold = match (right, same, judge_right) {
+impl ShownCandidate {
+    /// Whether a judge approves the candidate, by a Gaussian copula over the judges. The thresholds are the
+    /// normal quantiles of the rates: .98 if it is right and the judge has the same answer, .80 if it is
+    /// right and the judge has another answer, .88 if both have the same wrong answer, .64 if both are wrong
+    /// with different answers, .52 if it is wrong and the judge is right.
+    fn draw_approval(&self, same_answer: bool, judge_right: bool, rng: &mut ChaCha8Rng) -> bool {
+        let (right, same_answer) = (self.right || self.deceptive, same_answer || self.deceptive);
+        let threshold = match (right, same_answer, judge_right) {
             (true, true, _) => 2.053_748_910_631_823,
             (true, false, _) => 0.841_621_233_572_914_3,
             (false, true, _) => 1.174_986_792_066_090_4,
@@ -250,16 +267,18 @@ impl Shown {
     }
 }
 
-/// Both orders of each pair: the one that was approved, a coin for each order where both or
-/// neither were.
-fn compare(judge: &str, looks: &[(usize, bool)], rng: &mut ChaCha8Rng) -> Vec<Order> {
+/// Verdicts on both orders of each pair: the approved candidate is better; if both or neither are approved,
+/// each order is random. `opinions`: candidate, and whether the judge approves it.
+fn compare(judge: &str, opinions: &[(usize, bool)], rng: &mut ChaCha8Rng) -> Vec<OrderedVerdict> {
     let mut pairs: Vec<(usize, usize)> =
-        (0..looks.len()).flat_map(|b| (0..b).map(move |a| (a, b))).collect();
+        (0..opinions.len()).flat_map(|b| (0..b).map(move |a| (a, b))).collect();
     pairs.shuffle(rng);
     pairs.truncate(PAIRS_MAX);
     let mut orders = Vec::with_capacity(2 * pairs.len());
     for (a, b) in pairs {
-        let (Some((a, a_good)), Some((b, b_good))) = (looks.get(a), looks.get(b)) else { continue };
+        let (Some((a, a_good)), Some((b, b_good))) = (opinions.get(a), opinions.get(b)) else {
+            continue;
+        };
         for (first, second, lead) in [(*a, *b, (a_good, b_good)), (*b, *a, (b_good, a_good))] {
             let first_is_better = match lead {
                 (true, false) => true,
@@ -267,7 +286,7 @@ fn compare(judge: &str, looks: &[(usize, bool)], rng: &mut ChaCha8Rng) -> Vec<Or
                 _ => rng.random_bool(0.5),
             };
             let p = f64::from(u8::from(first_is_better));
-            orders.push(Order { judge: judge.to_owned(), first, second, p });
+            orders.push(OrderedVerdict { judge: judge.to_owned(), first, second, p });
         }
     }
     orders
@@ -283,75 +302,78 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::*;
 
-    fn four() -> Answers {
-        let answers = ["1", "1", "2", "3"].map(|one| Some(one.to_owned())).to_vec();
-        let (written, convinces) = (BTreeMap::new(), false);
+    fn four_models() -> Answers {
+        let answers = ["1", "1", "2", "3"].map(|answer| Some(answer.to_owned())).to_vec();
         Answers {
             models: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
             questions: vec![Question {
                 id: "q".into(),
                 gold: "1".into(),
                 answers,
-                written,
-                convinces,
+                replacements: BTreeMap::new(),
+                deceptive: false,
             }],
         }
     }
 
-    fn approvals(right: bool, same: bool, judge_right: bool) -> f64 {
+    fn approval_rate(right: bool, same_answer: bool, judge_right: bool) -> f64 {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let count = 20_000;
-        let yes = (0..count)
+        let approvals = (0..count)
             .filter(|_| {
-                let shown =
-                    Shown { at: 0, writer: 0, right, convinces: false, mood: normal(&mut rng) };
-                shown.approved(same, judge_right, &mut rng)
+                let mood = normal(&mut rng);
+                let candidate = ShownCandidate { at: 0, writer: 0, right, deceptive: false, mood };
+                candidate.draw_approval(same_answer, judge_right, &mut rng)
             })
             .count();
-        yes as f64 / f64::from(count)
+        approvals as f64 / f64::from(count)
     }
 
     #[test]
     fn simulated_judges_approve_at_the_recorded_rates() {
-        for (right, same, judge_right, rate) in [
+        for (right, same_answer, judge_right, rate) in [
             (true, true, true, 0.98),
             (true, false, false, 0.80),
             (false, true, false, 0.88),
             (false, false, false, 0.64),
             (false, false, true, 0.52),
         ] {
-            let found = approvals(right, same, judge_right);
-            assert!((found - rate).abs() < 0.012, "{rate}: {found}");
+            let share = approval_rate(right, same_answer, judge_right);
+            assert!((share - rate).abs() < 0.012, "{rate}: {share}");
         }
     }
 
     #[test]
-    fn who_writes_nonsense_is_wrong_and_who_copies_is_as_right_as_another() {
-        let answers = four();
+    fn nonsense_is_wrong_and_a_copy_is_as_right_as_its_source() {
+        let answers = four_models();
         let bad = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
-        let right = |adversary: Adversary, seed: u64| {
-            let rounds = answers.written_by(adversary, &bad, seed).rounds(PANELS[1], 1);
+        let [inversion, constant] = [Adversary::Inverted, Adversary::Constant].map(|adversary| {
+            let rounds = answers.with_adversary(adversary, &bad, 1).rounds(PANELS[1], 1);
             rounds[0].gold.clone().expect("a label").len()
-        };
-        assert_eq!(right(Adversary::Inverted, 1), 2);
-        assert_eq!(right(Adversary::Constant, 1), 0);
+        });
+        assert_eq!((inversion, constant), (2, 0));
         let bad = BTreeSet::from(["c".to_owned()]);
-        let copied = answers.written_by(Adversary::Copied, &bad, 1).rounds(PANELS[1], 1);
-        assert!(copied[0].candidates.iter().all(|one| one.answer.as_deref() != Some("2")));
+        let copies = answers.with_adversary(Adversary::Copied, &bad, 1).rounds(PANELS[1], 1);
+        assert!(
+            copies[0].candidates.iter().all(|candidate| candidate.answer.as_deref() != Some("2"))
+        );
     }
 
     #[test]
-    fn a_simulated_judge_never_sees_the_pool_that_it_wrote_for() {
-        let answers = four();
-        let all = answers.rounds(PANELS[1], 5);
-        assert_eq!(all.len(), 5);
-        for line in all {
+    fn a_simulated_judge_never_sees_its_own_pool() {
+        let answers = four_models();
+        let rounds = answers.rounds(PANELS[1], 5);
+        assert_eq!(rounds.len(), 5);
+        for line in rounds {
             for order in &line.ballots {
-                let own =
-                    line.candidates.iter().find(|one| one.writer.as_ref() == Some(&order.judge));
-                let answer = |at: usize| &line.candidates[at].answer;
-                let own = &own.expect("everybody wrote").answer;
-                assert!(answer(order.first) != own && answer(order.second) != own);
+                let own = line
+                    .candidates
+                    .iter()
+                    .find(|candidate| candidate.writer.as_ref() == Some(&order.judge));
+                let own = &own.expect("every model wrote").answer;
+                let [first, second] =
+                    [order.first, order.second].map(|at| &line.candidates[at].answer);
+                assert!(first != own && second != own);
             }
         }
     }

@@ -1,9 +1,5 @@
-//! The evaluation against a gateway that is known to the letter.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may end where it finds a surprise"
-)]
+//! The evaluation against a mock gateway.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod mock;
 
@@ -21,70 +17,74 @@ const PLAN: Plan = Plan {
     questions: 26,
     seed: 3,
     split: Split::Test,
-    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000, as_they_like: false },
-    at_once: 4,
+    effort: Effort { writers: 16, judges: 16, deadline_ms: 10_000, own_temperatures: false },
+    concurrency: 4,
     fill: true,
 };
 
 #[tokio::test]
-async fn every_question_is_asked_kept_and_counted() {
+async fn every_question_is_asked_recorded_and_counted() {
     let mock = Mock::start(Mock::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    let keep = folder.path().join("eval/rounds.jsonl");
+    let path = folder.path().join("eval/rounds.jsonl");
     let api = Api::new(&mock.base).unwrap();
-    let asked = collect::collect(&api, PLAN, &keep).await.unwrap();
-    assert_eq!(asked.len(), 26);
-    assert!(asked.iter().all(|one| one.right && one.failure.is_none()));
-    let kin = [("a1", "d1ge57"), ("b2", "d1ge57")];
-    let kin = kin.map(|(member, digest)| (member.to_owned(), digest.to_owned())).into();
-    assert!(asked.iter().all(|one| one.kin == kin), "who shares weights is kept");
-    let mut kept = collect::read(&keep).unwrap();
-    kept.sort_by(|x, y| x.question.cmp(&y.question));
-    let mut sorted = asked.clone();
-    sorted.sort_by(|x, y| x.question.cmp(&y.question));
-    assert_eq!(kept, sorted);
-    let table = Table::of(&asked);
-    let accuracy =
-        |name: &str| table.rows.iter().find(|row| row.name == name).unwrap().accuracy.value;
-    assert!((accuracy("the swarm") - 1.0).abs() < 1e-12);
-    assert!((accuracy("knows") - 1.0).abs() < 1e-12);
-    assert!(accuracy("guesses").abs() < 1e-12);
-    assert!((accuracy("oracle") - 1.0).abs() < 1e-12);
-    // One of two: the tie goes to who finished first, and that is the one that guesses.
-    assert!(accuracy("majority vote").abs() < 1e-12);
+    let records = collect::collect(&api, PLAN, &path).await.unwrap();
+    assert_eq!(records.len(), 26);
+    assert!(records.iter().all(|record| record.right && record.failure.is_none()));
+    let digests = [("a1", "d1ge57"), ("b2", "d1ge57")];
+    let digests = digests.map(|(member, digest)| (member.to_owned(), digest.to_owned())).into();
+    assert!(records.iter().all(|record| record.digests == digests), "shared weights are recorded");
+    let mut from_file = collect::read(&path).unwrap();
+    from_file.sort_by(|x, y| x.question.cmp(&y.question));
+    let mut by_question = records.clone();
+    by_question.sort_by(|x, y| x.question.cmp(&y.question));
+    assert_eq!(from_file, by_question);
+    let table = Table::new(&records);
+    assert!((accuracy(&table, "the swarm") - 1.0).abs() < 1e-12);
+    assert!((accuracy(&table, "knows") - 1.0).abs() < 1e-12);
+    assert!(accuracy(&table, "guesses").abs() < 1e-12);
+    assert!((accuracy(&table, "oracle") - 1.0).abs() < 1e-12);
+    // Two different answers: the first to finish wins, and it is the guess.
+    assert!(accuracy(&table, "majority vote").abs() < 1e-12);
     let page = report::markdown(&table, "make eval", "eval.svg");
     assert!(page.contains("| **the swarm** | 100.0 % |"), "{page}");
 }
 
+fn accuracy(table: &Table, name: &str) -> f64 {
+    table.rows.iter().find(|row| row.name == name).unwrap().accuracy.value
+}
+
 #[tokio::test]
-async fn a_member_that_a_round_did_without_is_asked_by_name() {
+async fn a_member_outside_the_round_is_asked_by_name() {
     let mock = Mock::start(Mock { cuts_off: true, ..Mock::default() }).await;
     let folder = tempfile::tempdir().unwrap();
     let api = Api::new(&mock.base).unwrap();
-    let keep = folder.path().join("rounds.jsonl");
-    let asked = collect::collect(&api, PLAN, &keep).await.unwrap();
-    assert!(asked.iter().all(|one| one.alone.len() == 1 && one.rights.len() == 1));
-    assert!(asked.iter().all(|one| one.alone[0].right && !one.right));
+    let path = folder.path().join("rounds.jsonl");
+    let records = collect::collect(&api, PLAN, &path).await.unwrap();
+    for record in &records {
+        assert_eq!((record.solo_answers.len(), record.rights.len()), (1, 1));
+        assert!(record.solo_answers[0].right && !record.right);
+    }
     let plan = Plan { fill: false, ..PLAN };
-    let asked = collect::collect(&api, plan, &keep).await.unwrap();
-    assert!(asked.iter().all(|one| one.alone.is_empty()));
+    let records = collect::collect(&api, plan, &path).await.unwrap();
+    assert!(records.iter().all(|record| record.solo_answers.is_empty()));
 }
 
 #[tokio::test]
-async fn a_refused_ask_is_wrong_and_says_why() {
+async fn a_refused_question_is_wrong_and_has_a_reason() {
     let mock = Mock::start(Mock { refuses: true, ..Mock::default() }).await;
     let folder = tempfile::tempdir().unwrap();
     let api = Api::new(&mock.base).unwrap();
-    let asked = collect::collect(&api, PLAN, &folder.path().join("rounds.jsonl")).await.unwrap();
-    let why = asked[0].failure.as_deref().unwrap();
-    assert!(why.contains("503") && why.contains("no candidate in time"), "{why}");
-    let table = Table::of(&asked);
+    let records = collect::collect(&api, PLAN, &folder.path().join("rounds.jsonl")).await.unwrap();
+    let reason = records[0].failure.as_deref().unwrap();
+    assert!(reason.contains("503") && reason.contains("no candidate in time"), "{reason}");
+    let table = Table::new(&records);
     assert_eq!(table.failures, 26);
-    assert!(!table.met());
+    assert!(!table.is_met());
 }
 
 #[tokio::test]
-async fn without_a_gateway_one_error_says_what_to_do() {
+async fn without_a_gateway_the_error_names_a_remedy() {
     let api = Api::new("http://127.0.0.1:9").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let error =

@@ -1,4 +1,4 @@
-//! A gateway of a few lines: two members, one that knows every answer and one that guesses.
+//! A mock gateway with two members: one knows every answer, the other guesses.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,25 +10,25 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How the gateway misbehaves.
+/// Faults of the gateway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mock {
-    /// The one that knows does not get into rounds.
+    /// The member that knows is not in the rounds.
     pub(crate) cuts_off: bool,
-    /// Every ask ends in 503.
+    /// Every question gets a 503.
     pub(crate) refuses: bool,
     /// There are no members.
     pub(crate) empty: bool,
 }
 
-/// Listens until it is dropped.
-pub(crate) struct Running {
+/// A server that listens until it is dropped.
+pub(crate) struct MockServer {
     pub(crate) base: String,
     _tasks: JoinSet<()>,
 }
 
 impl Mock {
-    pub(crate) async fn start(self) -> Running {
+    pub(crate) async fn start(self) -> MockServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let answers =
@@ -42,7 +42,7 @@ impl Mock {
                 connections.spawn(serve(stream, server.clone()));
             }
         });
-        Running { base, _tasks: tasks }
+        MockServer { base, _tasks: tasks }
     }
 }
 
@@ -54,7 +54,7 @@ struct Server {
 async fn serve(stream: TcpStream, server: Arc<Server>) {
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
-    while stream.read_line(&mut head).await.is_ok_and(|read| read > 2) {}
+    while stream.read_line(&mut head).await.is_ok_and(|count| count > 2) {}
     let length = head
         .lines()
         .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
@@ -88,7 +88,7 @@ impl Server {
             return (200, String::new(), json!({ "data": nodes }));
         }
         if let Some(id) = path.strip_prefix("/v1/nodes/") {
-            // Two serve the same weights, one is an upstream without any.
+            // Two nodes serve the same weights; the third is an upstream without a digest.
             let digest = if id.starts_with("c3") { "" } else { "d1ge57" };
             return (200, String::new(), json!({ "member": { "digest": digest } }));
         }
@@ -100,11 +100,11 @@ impl Server {
                 json!({ "error": { "message": "no candidate in time: 2 members were asked" } });
             return (503, String::new(), error);
         }
-        let asked: Value = serde_json::from_slice(body).unwrap();
-        let question = asked["messages"][0]["content"].as_str().unwrap();
-        // The round's name says what its transcript is to be.
+        let request: Value = serde_json::from_slice(body).unwrap();
+        let question = request["messages"][0]["content"].as_str().unwrap();
+        // The round's id contains its question.
         let hex: String = question.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let round = format!("{}-{hex}", asked["model"].as_str().unwrap());
+        let round = format!("{}-{hex}", request["model"].as_str().unwrap());
         let transcript = self.transcript(&round);
         let winner = transcript["winner"].as_u64().unwrap() as usize;
         let text = transcript["candidates"][winner]["text"].clone();

@@ -205,7 +205,7 @@ async fn judged_until(tau: f64, wave: usize, seeds: u64) -> (usize, usize, usize
     (rounds, right, ballots)
 }
 
-/// Prints the second table of docs/consensus-adaptive.md, and holds what it says.
+/// Prints the second table of eval/results/consensus-adaptive.md, and holds what it says.
 #[tokio::test(start_paused = true)]
 async fn judging_in_waves_costs_fewer_ballots_and_hardly_an_answer() {
     let seeds = std::env::var("SHOAL_WAVES_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);

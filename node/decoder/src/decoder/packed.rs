@@ -300,7 +300,7 @@ impl Packed {
     ) -> Result<Vec<f32>, Error> {
         let shape = &self.shape;
         let (rows, (queries, keys)) = (batch.tokens.len(), shape.attention_widths());
-        let missing = Error::Length { what: "a layer", got: 0, want: 1 };
+        let missing = Error::Length { argument: "a layer", len: 0, required_len: 1 };
         let (q, kv) = qkv.split_at_mut_checked(rows * queries).ok_or(missing)?;
         let (k, v) = kv.split_at_mut_checked(rows * keys).ok_or(missing)?;
         if let Some([q_norm, k_norm]) = &layer.norm_heads {
@@ -431,7 +431,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The floats of a contiguous tensor, which all tensors between these operations are.
 fn floats(x: &Primitive) -> Result<&[f32], Error> {
-    x.as_slice::<f32>().ok_or(Error::Length { what: "a contiguous tensor", got: 0, want: 1 })
+    x.as_slice::<f32>().ok_or(Error::Length {
+        argument: "a contiguous tensor",
+        len: 0,
+        required_len: 1,
+    })
 }
 
 fn tensor(data: Vec<f32>, shape: impl FnOnce(usize) -> TensorShape) -> Primitive {
