@@ -5,7 +5,8 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
-use shoal_gateway::{config::Config, export, gateway::Gateway, replay, swarm::Secret, telemetry};
+use shoal_gateway::{config::Config, export, gateway::Gateway, replay, telemetry};
+use shoal_proto::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

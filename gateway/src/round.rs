@@ -40,15 +40,10 @@ pub use shoal_consensus::RoundSettings;
 use shoal_consensus::{
     Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
     ask::Target,
-    outcome::{Progress, Ranking, RoundId, RoundUpdate, Timings},
-    reputation::{KindPosterior, Standing, routing::Features},
+    outcome::{Progress, RoundId, RoundUpdate, Timings},
+    reputation::{Features, KindPosterior, Standing},
 };
-use shoal_consensus::{
-    agree::{self, Agreement},
-    ask::question,
-    decide, evidence, select,
-    tally::rank_all,
-};
+use shoal_consensus::{agree::Agreement, ask::question, select, tally::Tally};
 
 /// How often a round that waits for members looks again: nobody notices a fiftieth of a second.
 const LOOK: Duration = Duration::from_millis(20);
@@ -129,11 +124,12 @@ impl Rounds {
         };
         let judged = round.clock.elapsed();
         let (ranking, audited) = match agreement {
-            Agreement::Ends(_) => (round.rank(&candidates, &ballots), BTreeSet::new()),
+            Agreement::Ends(_) => (round.tally(&candidates, &ballots).ranking(), BTreeSet::new()),
             _ => verify::settled(&mut round, &candidates, &ballots).await,
         };
-        let (winner, decided) =
-            decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
+        let winner = round.tally(&candidates, &ballots).winner(&ranking, agreement.ends());
+        let asked = panel.writers.len();
+        let (winner, decided) = winner.ok_or(RoundError::NoCandidate { asked })?;
         let total = round.clock.elapsed();
         let timings = Timings {
             select: selected,
@@ -251,20 +247,13 @@ impl Round<'_> {
     /// Whether enough writers agree to spare the judging.
     fn agreement(&self, candidates: &[Candidate], asked: usize) -> Agreement {
         let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
-        let (standing, kind) = (&self.standing, &self.kind);
-        agree::agreement(candidates, asked, standing, kind, &self.config.agree, draw)
+        self.tally(candidates, &[]).agreement(asked, draw)
     }
 
-    /// μ of each pool.
-    fn evidence(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Vec<f64> {
-        let settings = &self.config.evidence;
-        let (standing, kind) = (&self.standing, &self.kind);
-        let parts = evidence::for_pools(candidates, ballots, kind, standing, settings);
-        parts.iter().map(evidence::Parts::total).collect()
-    }
-
-    fn rank(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Ranking {
-        rank_all(candidates, ballots, &self.kind, &self.standing, self.config)
+    /// What the round has come to so far.
+    fn tally<'b>(&'b self, candidates: &'b [Candidate], ballots: &'b [CastBallot]) -> Tally<'b> {
+        let (standing, kind, config) = (&self.standing, &self.kind, self.config);
+        Tally { candidates, ballots, standing, kind, config }
     }
 
     /// Says how far the round is, if somebody listens who is not busy.

@@ -9,7 +9,9 @@ pub mod work;
 pub mod listen;
 pub mod admit;
 pub mod session;
-pub mod calibrate;
+mod claim;
+mod leave;
+pub mod exam;
 pub mod gold;
 pub mod audit;
 pub mod metrics;
@@ -20,16 +22,16 @@ use shoal_proto::NodeId;
 use tokio_util::sync::CancellationToken;
 
 pub use admit::NotAdmitted;
+pub use leave::LeaveReason;
 pub use metrics::Metrics;
 pub use roster::{Presence, Speed, State};
-pub use session::Leave;
-pub use settings::{Audit, Config, Exam, Secret};
+pub use settings::{Audit, Config, Exam};
 pub use work::{WorkError, Writing, Written};
 
 use crate::store::Book;
 use audit::Auditors;
 use gold::Gold;
-use roster::{Roster, Seat};
+use roster::{MemberHandle, Roster};
 use shoal_consensus::MemberView;
 use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
 
@@ -107,7 +109,7 @@ impl Swarm {
         self.0.closing.cancel();
     }
 
-    fn seat(&self, member: NodeId) -> Result<Arc<Seat>, WorkError> {
+    fn seat(&self, member: NodeId) -> Result<Arc<MemberHandle>, WorkError> {
         self.0.roster.seat(member).ok_or(WorkError::Gone)
     }
 }

@@ -15,7 +15,7 @@ use shoal_consensus::{
 use shoal_gateway::{
     round::Rounds,
     store::{Book, Memory},
-    swarm::{self, Secret, Swarm},
+    swarm::{self, Swarm},
 };
 use shoal_link::{
     Link, LinkError,
@@ -90,7 +90,7 @@ impl Builder {
     /// Gives the gateway an auditor with the weights of each node.
     #[must_use]
     pub fn audited(mut self) -> Self {
-        self.swarm.audit.token = Secret::new(TOKEN);
+        self.swarm.audit.token = shoal_proto::Secret::new(TOKEN);
         self.audited = true;
         self
     }

@@ -4,36 +4,9 @@
 
 pub mod answer;
 
-use serde::{Deserialize, Serialize};
-use shoal_proto::NodeId;
-
 use answer::Answer;
 
-use crate::{
-    calls,
-    candidate::Candidate,
-    reputation::{KindPosterior, Standing, calibration::sigmoid},
-};
-
-/// When agreement alone decides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Share of the writers asked, and of their weight, that must say the same. 1 or more never
-    /// ends a round early. At two thirds, four of six ended a round and were wrong in one of
-    /// twelve; at .75 the swarm was right 1.2 points more often (520 gold questions).
-    pub share: f64,
-    /// Writers at least: two that agree may have learned the same mistake.
-    pub writers_min: usize,
-    /// How often an agreement is judged all the same, so that the short cut itself is measured.
-    pub audit: f64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { share: 0.75, writers_min: 3, audit: 0.05 }
-    }
-}
+use crate::{calls, candidate::Candidate, reputation::calibration::sigmoid, tally::Tally};
 
 /// What agreement makes of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,20 +30,42 @@ impl Agreement {
     }
 }
 
-/// What [`enough`] makes of the round: `audit_draw` is a number in [0, 1) from the round's seed;
-/// below `audit` the round is judged all the same.
-pub fn agreement(
-    candidates: &[Candidate],
-    asked: usize,
-    standing: &Standing,
-    kind: &KindPosterior,
-    settings: &Settings,
-    audit_draw: f64,
-) -> Agreement {
-    match enough(candidates, asked, standing, kind, settings) {
-        Some(pool) if audit_draw < settings.audit => Agreement::Audited(pool),
-        Some(pool) => Agreement::Ends(pool),
-        None => Agreement::TooLittle,
+impl Tally<'_> {
+    /// What [`Self::agreed_pool`] makes of the round. `audit_draw` is a number in [0, 1) from the
+    /// round's seed: below `audit` the round is judged all the same.
+    pub fn agreement(&self, asked: usize, audit_draw: f64) -> Agreement {
+        match self.agreed_pool(asked) {
+            Some(pool) if audit_draw < self.config.agree.audit => Agreement::Audited(pool),
+            Some(pool) => Agreement::Ends(pool),
+            None => Agreement::TooLittle,
+        }
+    }
+
+    /// The pool that ends the round without judging, if there is one: at least `share` of the
+    /// `asked` writers and of the weight of those that answered.
+    pub fn agreed_pool(&self, asked: usize) -> Option<usize> {
+        let settings = &self.config.agree;
+        // A writer that gold shows to be usually wrong on this kind should not carry an agreement,
+        // and neither should many keys of one operator.
+        let shares = self.standing.shares(&self.writers());
+        let weights: Vec<(usize, f64)> = (self.candidates.iter().zip(shares))
+            .map(|(candidate, share)| (candidate.pool, share * self.agreement_weight(candidate)))
+            .collect();
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        (0..self.pools()).find(|pool| {
+            let members = weights.iter().filter(|(of, _)| of == pool);
+            let count = members.clone().count();
+            let held: f64 = members.map(|(_, weight)| weight).sum();
+            count >= settings.writers_min
+                && count as f64 >= settings.share * asked.max(self.candidates.len()) as f64
+                && total > 0.0
+                && held >= settings.share * total
+        })
+    }
+
+    fn agreement_weight(&self, candidate: &Candidate) -> f64 {
+        let right = sigmoid(self.standing.writer_log_odds(&candidate.writer, self.kind));
+        self.standing.writer_weight(&candidate.writer) * right
     }
 }
 
@@ -96,37 +91,6 @@ fn said(candidate: &Candidate, json: bool) -> Answer {
         || Answer::of(&candidate.text),
         |value| Answer::exact(calls::canonical_value(&value)),
     )
-}
-
-/// The pool that ends the round without judging, if there is one: at least `share` of the
-/// `asked` writers and of the weight of those that answered.
-pub fn enough(
-    candidates: &[Candidate],
-    asked: usize,
-    standing: &Standing,
-    kind: &KindPosterior,
-    settings: &Settings,
-) -> Option<usize> {
-    // A writer that gold shows to be usually wrong on this kind should not carry an agreement, and
-    // neither should many keys of one operator.
-    let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();
-    let shares = standing.shares(&writers);
-    let weight = |(candidate, share): (&Candidate, &f64)| {
-        let right = sigmoid(standing.writer_log_odds(&candidate.writer, kind));
-        share * standing.writer_weight(&candidate.writer) * right
-    };
-    let weighed = || candidates.iter().zip(&shares);
-    let total: f64 = weighed().map(weight).sum();
-    let pools = candidates.iter().map(|candidate| candidate.pool).max()? + 1;
-    (0..pools).find(|pool| {
-        let members = || weighed().filter(|(candidate, _)| candidate.pool == *pool);
-        let count = members().count();
-        let held: f64 = members().map(weight).sum();
-        count >= settings.writers_min
-            && count as f64 >= settings.share * asked.max(candidates.len()) as f64
-            && total > 0.0
-            && held >= settings.share * total
-    })
 }
 
 /// What a text says in the end, in a form in which equal answers are equal, but that one names a unit

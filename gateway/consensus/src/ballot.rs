@@ -55,3 +55,16 @@ pub struct PairVerdict {
     /// The two orders disagreed about who is better.
     pub flipped: bool,
 }
+
+impl PairVerdict {
+    /// The verdict on candidates `a` and `b` from P(the one shown first is better) in each order. A
+    /// judge that always prefers the one shown first comes to one half.
+    pub fn from_orders(a: usize, b: usize, a_shown_first: f64, b_shown_first: f64) -> Self {
+        Self {
+            a,
+            b,
+            p: 0.5 * (a_shown_first + 1.0 - b_shown_first),
+            flipped: (a_shown_first > 0.5) == (b_shown_first > 0.5),
+        }
+    }
+}

@@ -12,6 +12,7 @@
 
 pub mod line;
 mod pairing;
+mod recorded;
 pub mod plan;
 pub mod settings;
 pub mod interval;
@@ -27,10 +28,9 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
-    agree, decide, learn as learning,
-    outcome::{Outcome, RoundId, Timings},
+    outcome::{Decided, Outcome, RoundId, Timings},
     reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
-    tally::rank_all,
+    tally::Tally,
 };
 pub use interval::Estimate;
 pub use line::{LineError, Round, read};
@@ -64,13 +64,7 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
     for (round, gold) in rounds.iter().zip(gold) {
         replay.introduce(round);
         let found = replay.rank(round);
-        ranked.push(Ranked::new(
-            round,
-            gold,
-            &found,
-            &replay.standing_for(round),
-            &replay.settings,
-        ));
+        ranked.push(Ranked::new(round, gold, &found, &replay.tally(&found, &replay.kind(round))));
         if !gold {
             replay.settle(round, &found);
         } else if !plan.gold_first {
@@ -95,9 +89,9 @@ pub struct Replay {
 impl Replay {
     pub fn new(settings: Settings, memory: Memory) -> Self {
         let Memory { members, kinds } = memory;
-        let names = members.keys().map(|name| (line::node(name), name.clone())).collect();
+        let names = members.keys().map(|name| (recorded::node(name), name.clone())).collect();
         let records: BTreeMap<NodeId, Record> =
-            members.into_iter().map(|(name, record)| (line::node(&name), record)).collect();
+            members.into_iter().map(|(name, record)| (recorded::node(&name), record)).collect();
         let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone());
         Self { settings, names, records, kinds, standing, now_seconds: 1 }
     }
@@ -119,14 +113,22 @@ impl Replay {
 
     /// What a gateway of this memory decides.
     pub fn rank(&self, round: &Round) -> Outcome {
-        let (kind, standing) = (self.kind(round), &self.standing);
-        let config = &self.settings.round;
+        let kind = self.kind(round);
         let candidates = round.candidates.clone();
+        let tally = Tally {
+            candidates: &candidates,
+            ballots: &round.ballots,
+            standing: &self.standing,
+            kind: &kind,
+            config: &self.settings.round,
+        };
         // The draw that would have it judged all the same is a matter of chance: never drawn here.
-        let agreed = agree::enough(&candidates, candidates.len(), standing, &kind, &config.agree);
+        let agreed = tally.agreed_pool(candidates.len());
         let ballots = if agreed.is_some() { Vec::new() } else { round.ballots.clone() };
-        let ranking = rank_all(&candidates, &ballots, &kind, standing, config);
-        let (winner, decided) = decide::winner(&candidates, &ballots, &ranking, agreed, standing);
+        let tally = Tally { ballots: &ballots, ..tally };
+        let ranking = tally.ranking();
+        // A recorded round without candidates has no winner: index 0 names none.
+        let (winner, decided) = tally.winner(&ranking, agreed).unwrap_or((0, Decided::Fallback));
         let timings = Timings { total: Duration::ZERO, ..Timings::default() };
         let round = RoundId(round.id.clone());
         Outcome { round, winner, decided, candidates, ballots, ranking, fused: None, timings }
@@ -135,8 +137,13 @@ impl Replay {
     /// Learns from a round as a live gateway does afterwards, without its label.
     pub fn settle(&mut self, round: &Round, outcome: &Outcome) {
         let kind = self.kind(round);
-        let seen = learning::observations(outcome, &kind, &self.standing, &self.settings.round);
-        self.learn(round, teach::only_what_was_shown(seen, round));
+        let observations =
+            self.tally(outcome, &kind).observations(outcome.decided, &outcome.ranking);
+        self.learn(round, teach::only_what_was_shown(observations, round));
+    }
+
+    fn tally<'a>(&'a self, outcome: &'a Outcome, kind: &'a KindPosterior) -> Tally<'a> {
+        Tally::from_outcome(outcome, &self.standing, kind, &self.settings.round)
     }
 
     /// Everybody here has a record from now on, as a member has from its admission.
@@ -182,9 +189,5 @@ impl Replay {
             Some(kind) if round.question.is_empty() => KindPosterior::certain(KindId::new(kind)),
             _ => self.standing.kind_of(&round.question),
         }
-    }
-
-    fn standing_for(&self, round: &Round) -> Standing {
-        self.standing.on(&self.kind(round))
     }
 }

@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod judges;
 pub mod learn;
 pub mod operators;
+pub mod features;
 pub mod routing;
 pub mod tags;
 pub mod history;
@@ -31,11 +32,11 @@ use shoal_proto::NodeId;
 pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
+pub use features::Features;
 pub use history::History;
 pub use judges::{Compared, Kin, Way};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
-pub use routing::Features;
 pub use settings::Settings;
 pub use tags::Claims;
 pub use voices::{Panel, Voice};
@@ -154,12 +155,10 @@ impl Record {
     }
 }
 
-/// Everybody's reputation at one moment, for one ask or for any.
+/// Everybody's reputation at one moment.
 #[derive(Clone, Debug)]
 pub struct Standing {
     all: Arc<Snapshot>,
-    /// What kind of ask judges' verdicts are weighed for.
-    ask: KindPosterior,
 }
 
 #[derive(Debug)]
@@ -214,13 +213,7 @@ impl Standing {
             })
             .collect();
         let all = Arc::new(Snapshot { members, kinds, usual, settings });
-        Self { all, ask: KindPosterior::default() }
-    }
-
-    /// The same, with judges' verdicts weighed for this kind of ask.
-    #[must_use]
-    pub fn on(&self, ask: &KindPosterior) -> Self {
-        Self { all: Arc::clone(&self.all), ask: ask.clone() }
+        Self { all }
     }
 
     /// The same, in which these are strangers. Copies everybody: for the rare round in which
@@ -234,17 +227,12 @@ impl Standing {
             usual: self.all.usual,
             settings: self.all.settings.clone(),
         };
-        Self { all: Arc::new(all), ask: self.ask.clone() }
+        Self { all: Arc::new(all) }
     }
 
     /// Nobody is known, nothing was learned.
     pub fn empty() -> Self {
         Self::new(BTreeMap::new(), KindModel::default(), Settings::default())
-    }
-
-    /// The kind of ask that verdicts are weighed for.
-    pub fn ask(&self) -> &KindPosterior {
-        &self.ask
     }
 
     pub fn settings(&self) -> &Settings {

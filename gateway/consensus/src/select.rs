@@ -4,7 +4,6 @@ use std::{cmp::Ordering, collections::HashMap};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
@@ -12,41 +11,8 @@ use crate::{
     error::RoundError,
     member::MemberView,
     reputation::{Beta, Features, KindPosterior, Record, Standing, calibration::sigmoid},
+    settings::SelectSettings,
 };
-
-/// How members are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// What a member's score is multiplied with for each one already chosen of the same operator
-    /// or the same weights: copies make the same mistakes.
-    pub doubling: f64,
-    /// What a judge's score is multiplied with if it writes as well: it has one candidate less to
-    /// judge, and one to defend.
-    pub writing_judge: f64,
-    /// Seconds for [`Settings::typical_tokens`] at which a member's score is halved.
-    pub patience_seconds: f64,
-    /// Tokens of an ordinary answer, to turn a member's speed into seconds.
-    pub typical_tokens: f64,
-    /// Observations a member's accuracy counts for at most when it is sampled: so that there is
-    /// always some exploring, however long the record.
-    pub confidence_max: f64,
-    /// Whether members judge that can only compare pairs.
-    pub pairs: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            doubling: 0.5,
-            writing_judge: 0.7,
-            patience_seconds: 20.0,
-            typical_tokens: 64.0,
-            confidence_max: 50.0,
-            pairs: true,
-        }
-    }
-}
 
 /// Who does what in this round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +34,7 @@ pub fn panel(
     ask: &Ask,
     members: &[MemberView],
     standing: &Standing,
-    settings: &Settings,
+    settings: &SelectSettings,
     seed: u64,
 ) -> Result<Panel, RoundError> {
     let eligible = eligible(ask, members)?;
@@ -106,7 +72,7 @@ pub fn judges(
     ask: &Ask,
     members: &[MemberView],
     standing: &Standing,
-    settings: &Settings,
+    settings: &SelectSettings,
     seed: u64,
 ) -> Result<Vec<NodeId>, RoundError> {
     let question = question(&ask.messages);
@@ -197,7 +163,7 @@ impl<'a> Scored<'a> {
         member: &'a MemberView,
         known: Beta,
         standing: &Standing,
-        settings: &Settings,
+        settings: &SelectSettings,
         rng: &mut ChaCha8Rng,
     ) -> Self {
         let quality = sampled(known, settings, rng.random());
@@ -207,7 +173,7 @@ impl<'a> Scored<'a> {
         Self { member, write: quality * speed, judge: quality * judging * speed }
     }
 
-    fn can_judge(&self, settings: &Settings) -> bool {
+    fn can_judge(&self, settings: &SelectSettings) -> bool {
         self.member.model.likelihood || (settings.pairs && self.member.model.pairwise)
     }
 }
@@ -234,13 +200,13 @@ fn expectation(
 }
 
 /// Thompson sampling: a new member is sometimes drawn high, so that it gets work.
-fn sampled(beta: Beta, settings: &Settings, draw: f64) -> f64 {
+fn sampled(beta: Beta, settings: &SelectSettings, draw: f64) -> f64 {
     let keep = (settings.confidence_max / beta.seen().max(1e-9)).min(1.0);
     beta.faded(keep).quantile(draw)
 }
 
 /// In (0, 1]: 1 is at once, 1/2 is `patience_seconds`. Who was never measured counts as average.
-fn speed(member: &MemberView, settings: &Settings) -> f64 {
+fn speed(member: &MemberView, settings: &SelectSettings) -> f64 {
     if member.tokens_per_second <= 0.0 {
         return 0.5;
     }
@@ -254,7 +220,7 @@ fn spread<'a>(
     scored: &'a [Scored<'a>],
     worth: impl Fn(&Scored<'a>) -> f64,
     count: usize,
-    settings: &Settings,
+    settings: &SelectSettings,
 ) -> Vec<NodeId> {
     let mut left: Vec<(&Scored<'a>, f64)> = scored.iter().map(|one| (one, worth(one))).collect();
     let mut taken: HashMap<&str, i32> = HashMap::new();

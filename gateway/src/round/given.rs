@@ -10,12 +10,8 @@ use tokio::{
 };
 
 use super::{LOOK, Round, Rounds, judge, metrics::Metrics};
-use shoal_consensus::{
-    Ask, Candidate, Outcome,
-    ask::Target,
-    outcome::{Decided, Timings},
-};
-use shoal_consensus::{RoundError, RoundSettings, evidence::Certainty, select};
+use shoal_consensus::{Ask, Candidate, Outcome, ask::Target, outcome::Timings};
+use shoal_consensus::{RoundError, RoundSettings, select, settings::Certainty};
 
 /// Writer of what no member wrote: no key has this value.
 const NOBODY: NodeId = NodeId([0; 32]);
@@ -65,12 +61,15 @@ async fn ranked(begun: Round<'_>, texts: Vec<String>) -> Result<Outcome, RoundEr
     if ballots.is_empty() {
         return Err(RoundError::NoBallot { asked: judges.len() });
     }
-    let ranking = round.rank(&candidates, &ballots);
+    let tally = round.tally(&candidates, &ballots);
+    let ranking = tally.ranking();
+    let (winner, decided) =
+        tally.winner(&ranking, None).ok_or(RoundError::NoBallot { asked: judges.len() })?;
     let total = round.clock.elapsed();
     Ok(Outcome {
         round: round.id.clone(),
-        winner: ranking.order.first().copied().unwrap_or(0),
-        decided: Decided::Judged,
+        winner,
+        decided,
         candidates,
         ballots,
         ranking,

@@ -15,7 +15,7 @@ use crate::swarm::WorkError;
 use shoal_consensus::judging::JudgeTask;
 use shoal_consensus::judging::pairs::{Beliefs, Voice};
 use shoal_consensus::judging::{Able, JudgeQueue};
-use shoal_consensus::{Candidate, CastBallot, outcome::Progress, reputation};
+use shoal_consensus::{Candidate, CastBallot, evidence::Parts, outcome::Progress, reputation};
 use shoal_consensus::{
     judging::{count, quorum},
     rank,
@@ -73,7 +73,7 @@ fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let weight = round.standing.judge_weight(&judge);
     let (likelihood, reasoned) = (member.model.likelihood, member.model.reasoned);
     let way = round.config.judge.way(reasoned);
-    let discrimination = round.standing.on(&round.kind).discrimination(&judge, way);
+    let discrimination = round.standing.discrimination(&judge, way, &round.kind);
     let alone = reputation::Voice { weight, discrimination };
     let voice = Voice { weight, discrimination: rank::gamma(alone, &round.config.rank) };
     Some(Able { judge, likelihood, reasoned, voice })
@@ -85,10 +85,10 @@ fn next_wave(
     ballots: &[CastBallot],
     bench: &mut JudgeQueue<'_>,
 ) -> Vec<(NodeId, JudgeTask)> {
-    let mu = round.evidence(candidates, ballots);
+    let tally = round.tally(candidates, ballots);
+    let mu: Vec<f64> = tally.evidence().iter().map(Parts::total).collect();
+    let comparisons = tally.comparisons();
     let settings = &round.config.rank;
-    let comparisons =
-        rank::comparisons(candidates, ballots, &round.standing.on(&round.kind), settings);
     bench.wave(Beliefs { mu: &mu, comparisons: &comparisons, settings })
 }
 
@@ -122,7 +122,8 @@ fn is_settled(
     bench: &JudgeQueue<'_>,
 ) -> bool {
     let enough = quorum(bench.asked(), round.config.judge.quorum);
-    ballots.len() >= enough && rank::settled(&round.rank(candidates, ballots), &round.config.rank)
+    ballots.len() >= enough
+        && rank::settled(&round.tally(candidates, ballots).ranking(), &round.config.rank)
 }
 
 async fn cast(

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use crate::swarm::{Swarm, audit::Audits};
 use shoal_consensus::{
     Outcome, RoundSettings,
-    learn::{observations, routed},
+    learn::routed,
     reputation::{Features, KindPosterior},
+    tally::Tally,
 };
 
 /// Rounds that wait to be learned from: a second's worth for a busy gateway.
@@ -76,7 +77,8 @@ impl Settling {
         let Settled { outcome, kind, asked, .. } = settled;
         let book = self.swarm.book();
         let standing = book.standing();
-        for (node, mut seen) in observations(outcome, kind, &standing, &self.config) {
+        let tally = Tally::from_outcome(outcome, &standing, kind, &self.config);
+        for (node, mut seen) in tally.observations(outcome.decided, &outcome.ranking) {
             let claims = self.swarm.claims(&standing, node, asked, kind);
             let offset = standing.writer_log_odds(&node, kind);
             seen.extend(routed(&seen, outcome, (asked, claims), offset));

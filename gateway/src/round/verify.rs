@@ -13,7 +13,6 @@ use tokio::time::timeout_at;
 
 use crate::round::Round;
 use crate::swarm::audit::Claim;
-use shoal_consensus::verify::decisive;
 use shoal_consensus::{Candidate, CastBallot, outcome::Ranking};
 
 /// The ranking once no claim that was refuted decides it, and whose claims were recomputed.
@@ -24,14 +23,14 @@ pub(super) async fn settled(
 ) -> (Ranking, BTreeSet<NodeId>) {
     let (mut asked, mut recomputed) = (BTreeSet::new(), BTreeSet::new());
     loop {
-        let ranking = round.rank(candidates, ballots);
-        let (standing, kind) = (&round.standing, &round.kind);
-        let claims: Vec<Claim> =
-            decisive(candidates, ballots, &ranking, standing, kind, round.config)
-                .into_iter()
-                .filter(|candidate| asked.insert(candidate.writer))
-                .filter_map(|candidate| claim(round, candidate))
-                .collect();
+        let tally = round.tally(candidates, ballots);
+        let ranking = tally.ranking();
+        let claims: Vec<Claim> = tally
+            .decisive(&ranking)
+            .into_iter()
+            .filter(|candidate| asked.insert(candidate.writer))
+            .filter_map(|candidate| claim(round, candidate))
+            .collect();
         if claims.is_empty() {
             return (ranking, recomputed);
         }

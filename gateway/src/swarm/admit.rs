@@ -3,19 +3,19 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use shoal_consensus::Mode;
 use shoal_link::{Link, Stream};
 use shoal_proto::{
     Message, NodeId,
-    hello::{Challenge, Hello, Model, Reason, Refusal, TAG_BYTES_MAX, TAGS_MAX, Welcome},
+    hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
     version::Version,
 };
 use tokio::time::timeout;
 
 use super::{
-    Leave, Swarm,
-    audit::{self, Auditing},
-    roster::{NoPlace, Reservation, Seat},
-    session,
+    LeaveReason, Swarm, audit,
+    roster::{MemberHandle, NoPlace},
+    session::{self, Place, Welcomed},
 };
 
 /// Milliseconds after which a refused node may find a place or its old self gone.
@@ -23,12 +23,6 @@ const RETRY_MS: u32 = 5_000;
 
 /// Most pieces of work at the same time that are believed of one node.
 const SLOTS_MAX: u32 = 256;
-
-/// Bytes of a model's name; the rest of a hello is bounded by its frame.
-const NAME_BYTES_MAX: usize = 96;
-
-/// Bytes of texts about a node that people read.
-const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Why a link did not become a member.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -64,13 +58,13 @@ impl Swarm {
     ///
     /// # Errors
     /// When the node was not taken in; it has been told, and the link is closed.
-    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<Leave, NotAdmitted> {
+    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<LeaveReason, NotAdmitted> {
         let node = link.peer();
         match self.take_in(&link).await {
             Ok(welcomed) => {
                 self.0.metrics.admission("welcomed");
                 tracing::info!(node.id = %node.short(), model = welcomed.seat.model.name, "welcome");
-                let leave = Box::pin(session::live(self, welcomed)).await;
+                let leave = Box::pin(session::run_session(self, welcomed)).await;
                 tracing::info!(node.id = %node.short(), why = leave.label(), "gone");
                 link.close(leave.label());
                 Ok(leave)
@@ -127,11 +121,14 @@ impl Claimed {
         let Message::Hello(hello) = next(control, step).await? else {
             return Err(refused(Reason::Protocol, "the first message must be a hello"));
         };
-        let Hello { version, model, operator, slots, audit, .. } = hello;
-        let version = common_version(version)
+        let version = common_version(hello.version)
             .ok_or_else(|| refused(Reason::Version, "no common version: update the node"))?;
+        hello.check().map_err(|error| refused(Reason::BadHello, &error.to_string()))?;
+        let Hello { model, operator, slots, audit, .. } = hello;
         let model = model.ok_or_else(|| refused(Reason::BadHello, "the hello names no model"))?;
-        check(&model, &operator, slots).map_err(|why| refused(Reason::BadHello, why))?;
+        if Mode::of_model(&model.name).is_some() {
+            return Err(refused(Reason::BadHello, "this name is the swarm's own"));
+        }
         if !audit.is_empty() && version.number() < Version::V2.number() {
             return Err(refused(Reason::Version, "auditors need version 2: update the node"));
         }
@@ -166,14 +163,14 @@ impl Proven {
         self,
         control: &mut Stream,
         swarm: &Swarm,
-    ) -> Result<(Place, Arc<Seat>), NotAdmitted> {
+    ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
         let Self(Claimed { link, version, model, operator, slots, audit }) = self;
         let config = &swarm.0.config;
         let no_place = |no| match no {
             NoPlace::AlreadyHere => refused(Reason::AlreadyHere, "this key is here already"),
             NoPlace::Full => refused(Reason::Full, "the gateway has all the members it takes"),
         };
-        let seat = Seat::new(link, model, operator, slots);
+        let seat = MemberHandle::new(link, model, operator, slots);
         let place = if audit.is_empty() {
             Place::Member(swarm.0.roster.reserve(seat.id).map_err(no_place)?)
         } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, seat.id) {
@@ -187,50 +184,9 @@ impl Proven {
     }
 }
 
-/// Where a newcomer belongs.
-pub(super) enum Place {
-    Member(Reservation),
-    Auditor(Auditing),
-}
-
-/// A node that was told that it is in. It has a place, but no round sees it until it was examined.
-pub(super) struct Welcomed {
-    pub(super) control: Stream,
-    pub(super) place: Place,
-    pub(super) seat: Arc<Seat>,
-}
-
 /// The newest version both sides speak; ours are all known, theirs are all up to the one named.
 fn common_version(theirs: u32) -> Option<Version> {
     Version::from_number(theirs.min(Version::CURRENT.number()))
-}
-
-fn check(model: &Model, operator: &str, slots: u32) -> Result<(), &'static str> {
-    let name_letter = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    if model.name.is_empty() || model.name.len() > NAME_BYTES_MAX {
-        return Err("a model's name has 1 to 96 bytes");
-    }
-    if !model.name.chars().all(name_letter) {
-        return Err("a model's name is made of letters, digits and . _ - /");
-    }
-    if shoal_consensus::Mode::of_model(&model.name).is_some() {
-        return Err("this name is the swarm's own");
-    }
-    if slots == 0 {
-        return Err("a node without slots can do nothing");
-    }
-    if model.context == 0 {
-        return Err("a model without context can do nothing");
-    }
-    let texts = [operator, &model.family, &model.digest, &model.description];
-    if texts.iter().any(|text| text.len() > TEXT_BYTES_MAX || text.contains(char::is_control)) {
-        return Err("a text of the hello is too long or holds control characters");
-    }
-    let bad_tag = |tag: &String| tag.len() > TAG_BYTES_MAX || tag.contains(char::is_control);
-    if model.tags.len() > TAGS_MAX || model.tags.iter().any(bad_tag) {
-        return Err("a model has at most 16 tags of at most 32 bytes, without control characters");
-    }
-    Ok(())
 }
 
 async fn next(control: &mut Stream, step: Duration) -> Result<Message, NotAdmitted> {

@@ -1,7 +1,6 @@
 //! Audits: what members claim is recomputed, and what they do in their exam they are seen to do in
 //! secret as well. Off the road, a few at a time, and never in the way of a round.
 
-pub(super) mod claim;
 mod hidden;
 
 use std::{
@@ -12,11 +11,11 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use shoal_proto::{NodeId, generate::Sampling, hello::audit_proof};
 
-pub use claim::Claim;
+pub use super::claim::Claim;
 
 use super::{
-    Audit, Metrics, Swarm,
-    roster::{NoPlace, Seat},
+    Audit, Metrics, Swarm, claim,
+    roster::{MemberHandle, NoPlace},
 };
 use shoal_consensus::{
     CastBallot, Verdicts,
@@ -31,7 +30,7 @@ const AUDITORS_MAX: usize = 256;
 
 /// Whether `shown` makes `node` an auditor here.
 pub(super) fn is_proof(shown: &[u8], settings: &Audit, gateway: NodeId, node: NodeId) -> bool {
-    let Some(token) = settings.token.get() else { return false };
+    let Some(token) = settings.token.expose() else { return false };
     let expected = audit_proof(token, gateway, node);
     // All bytes are looked at, so that the time taken tells nobody how many were right.
     let differing = expected.iter().zip(shown).fold(0, |all, (a, b)| all | (a ^ b));
@@ -41,7 +40,7 @@ pub(super) fn is_proof(shown: &[u8], settings: &Audit, gateway: NodeId, node: No
 /// The gateway's own auditors. They take part in no round and are in no list of models.
 #[derive(Debug)]
 pub(super) struct Auditors {
-    seats: Mutex<BTreeMap<NodeId, Arc<Seat>>>,
+    seats: Mutex<BTreeMap<NodeId, Arc<MemberHandle>>>,
     metrics: Metrics,
 }
 
@@ -57,7 +56,7 @@ impl Auditors {
         Arc::new(Self { seats: Mutex::default(), metrics })
     }
 
-    pub(super) fn seat(self: &Arc<Self>, seat: Arc<Seat>) -> Result<Auditing, NoPlace> {
+    pub(super) fn seat(self: &Arc<Self>, seat: Arc<MemberHandle>) -> Result<Auditing, NoPlace> {
         let mut seats = self.seats();
         let full = seats.len() >= AUDITORS_MAX;
         let id = seat.id;
@@ -70,11 +69,11 @@ impl Auditors {
         Ok(Auditing { auditors: self.clone(), id })
     }
 
-    fn with(&self, digest: &str) -> Option<Arc<Seat>> {
+    pub(super) fn with(&self, digest: &str) -> Option<Arc<MemberHandle>> {
         self.seats().values().find(|seat| seat.model.digest == digest).cloned()
     }
 
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Seat>>> {
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<MemberHandle>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +186,7 @@ impl Swarm {
     }
 
     /// Learns from an audit, and says so when a member was caught.
-    fn learn_audit(&self, member: NodeId, kind: &str, audited: &Audited) {
+    pub(super) fn learn_audit(&self, member: NodeId, kind: &str, audited: &Audited) {
         if self.0.book.audited(member, audited) {
             tracing::warn!(node.id = %member.short(), kind, "caught by an audit: it starts over");
         }

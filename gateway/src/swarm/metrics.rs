@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::{Leave, WorkError};
+use super::{LeaveReason, WorkError};
 
 /// What audits come to, beside the ways in which work fails.
 const AUDITS: [(&str, &[&str]); 3] = [
@@ -113,7 +113,7 @@ impl Metrics {
         self.admissions.with_label_values(&[outcome]).inc();
     }
 
-    pub(super) fn left(&self, leave: Leave) {
+    pub(super) fn left(&self, leave: LeaveReason) {
         self.leaves.with_label_values(&[leave.label()]).inc();
     }
 

@@ -13,7 +13,7 @@ use std::{
 use shoal_link::Link;
 use shoal_proto::{NodeId, hello::Model};
 
-use super::{Leave, Metrics};
+use super::{LeaveReason, Metrics};
 use shoal_consensus::{MemberView, reputation::Standing};
 
 /// Somebody who has a place here.
@@ -47,7 +47,7 @@ pub struct Speed {
 }
 
 /// A member that can be asked: its link, and what the gateway knows of its load.
-pub(crate) struct Seat {
+pub(crate) struct MemberHandle {
     pub(crate) id: NodeId,
     pub(crate) model: Model,
     pub(crate) operator: String,
@@ -58,13 +58,16 @@ pub(crate) struct Seat {
     speed: Mutex<Speed>,
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for MemberHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("id", &self.id).field("model", &self.model.name).finish()
+        f.debug_struct("MemberHandle")
+            .field("id", &self.id)
+            .field("model", &self.model.name)
+            .finish()
     }
 }
 
-impl Seat {
+impl MemberHandle {
     pub(crate) fn new(
         link: Arc<dyn Link>,
         model: Model,
@@ -131,7 +134,7 @@ impl Seat {
 
 /// One piece of work a member has.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Seat>);
+pub(crate) struct InFlight(Arc<MemberHandle>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -143,7 +146,7 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(crate) struct Roster {
     max: usize,
-    places: Mutex<BTreeMap<NodeId, Option<Arc<Seat>>>>,
+    places: Mutex<BTreeMap<NodeId, Option<Arc<MemberHandle>>>>,
     metrics: Metrics,
 }
 
@@ -182,14 +185,14 @@ impl Roster {
     }
 
     /// The seats of those that take work, by id.
-    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+    pub(crate) fn seats(&self) -> Vec<Arc<MemberHandle>> {
         self.places().values().flatten().filter(|seat| !seat.draining()).cloned().collect()
     }
 
     /// Everybody who has a place, by id; those still examined have no more than that.
     pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
         let places = self.places();
-        let presence = |(id, seat): (&NodeId, &Option<Arc<Seat>>)| match seat {
+        let presence = |(id, seat): (&NodeId, &Option<Arc<MemberHandle>>)| match seat {
             None => Presence { id: *id, state: State::Examined, seat: None },
             Some(seat) => Presence {
                 id: *id,
@@ -200,11 +203,11 @@ impl Roster {
         places.iter().map(presence).collect()
     }
 
-    pub(crate) fn seat(&self, id: NodeId) -> Option<Arc<Seat>> {
+    pub(crate) fn seat(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
         self.places().get(&id).cloned().flatten()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Option<Arc<Seat>>>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Option<Arc<MemberHandle>>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,10 +231,10 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// From now on rounds see the member.
-    pub(crate) fn seat(self, seat: Arc<Seat>) -> Membership {
+    pub(crate) fn seat(self, seat: Arc<MemberHandle>) -> Membership {
         self.roster.places().insert(self.id, Some(seat));
         self.roster.count();
-        Membership { place: self, leave: Leave::Shutdown }
+        Membership { place: self, leave: LeaveReason::Shutdown }
     }
 }
 
@@ -246,11 +249,11 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub(crate) struct Membership {
     place: Reservation,
-    leave: Leave,
+    leave: LeaveReason,
 }
 
 impl Membership {
-    pub(crate) fn leave(mut self, why: Leave) {
+    pub(crate) fn leave(mut self, why: LeaveReason) {
         self.leave = why;
     }
 }

@@ -7,61 +7,43 @@ use shoal_proto::{Message, WireError, goodbye::Goodbye};
 use tokio::time::timeout;
 
 use super::{
-    Swarm,
-    admit::{Place, Welcomed},
-    calibrate,
-    roster::{Membership, Seat},
+    LeaveReason, Swarm,
+    audit::Auditing,
+    exam,
+    roster::{MemberHandle, Membership, Reservation},
 };
 
 /// A node that does not take our goodbye in this time is gone already.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Why a member is no longer one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// It said goodbye and finished what it had.
-    Goodbye,
-    /// The link was lost.
-    Lost,
-    /// No heartbeat for too long.
-    Silent,
-    /// It spoke out of turn.
-    Protocol,
-    /// It could answer nothing at all.
-    Unfit,
-    /// The gateway is shutting down.
-    Shutdown,
+/// Where a newcomer belongs.
+pub(super) enum Place {
+    Member(Reservation),
+    Auditor(Auditing),
 }
 
-impl Leave {
-    /// A name for metrics and for the other side.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Goodbye => "goodbye",
-            Self::Lost => "lost",
-            Self::Silent => "silent",
-            Self::Protocol => "protocol",
-            Self::Unfit => "unfit",
-            Self::Shutdown => "shutdown",
-        }
-    }
+/// A node that was told that it is in. It has a place, but no round sees it until it was examined.
+pub(super) struct Welcomed {
+    pub(super) control: Stream,
+    pub(super) place: Place,
+    pub(super) seat: Arc<MemberHandle>,
 }
 
 /// From welcome to leave.
-pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
+pub(super) async fn run_session(swarm: &Swarm, welcomed: Welcomed) -> LeaveReason {
     let Welcomed { control: Stream { sender, receiver }, place, seat } = welcomed;
     let mut membership = None;
     let leave = {
-        let mut stay = pin!(stay(swarm, &seat, place, &mut membership));
-        let mut life = pin!(hear(swarm, &seat, receiver));
+        let mut stay = pin!(examine_and_seat(swarm, &seat, place, &mut membership));
+        let mut life = pin!(watch_control_stream(swarm, &seat, receiver));
         tokio::select! {
             biased;
-            () = swarm.0.closing.cancelled() => Leave::Shutdown,
+            () = swarm.0.closing.cancelled() => LeaveReason::Shutdown,
             leave = &mut life => leave,
             Err(leave) = &mut stay => leave,
         }
     };
-    if matches!(leave, Leave::Shutdown | Leave::Unfit) {
+    if matches!(leave, LeaveReason::Shutdown | LeaveReason::Unfit) {
         let goodbye = Goodbye { reason: leave.label().to_owned() };
         let _ = timeout(FAREWELL, sender.send_last(&Message::Goodbye(goodbye))).await;
     }
@@ -73,26 +55,30 @@ pub(super) async fn live(swarm: &Swarm, welcomed: Welcomed) -> Leave {
 }
 
 /// Examined, seated, and then examined as a judge for as long as it is here.
-async fn stay(
+async fn examine_and_seat(
     swarm: &Swarm,
-    seat: &Arc<Seat>,
+    seat: &Arc<MemberHandle>,
     place: Place,
     membership: &mut Option<Membership>,
-) -> Result<Infallible, Leave> {
+) -> Result<Infallible, LeaveReason> {
     let place = match place {
         Place::Member(place) => place,
         // It waits for work, and has its place for as long as it does.
         Place::Auditor(_auditing) => return Ok(pending().await),
     };
-    let measured = calibrate::as_writer(swarm, seat).await?;
+    let measured = exam::as_writer(swarm, seat).await?;
     *membership = Some(measured.seat(place));
-    Ok(calibrate::as_judge(swarm, seat).await)
+    Ok(exam::as_judge(swarm, seat).await)
 }
 
 /// Hears heartbeats until the member is gone.
-async fn hear(swarm: &Swarm, seat: &Seat, mut control: Receiver) -> Leave {
+async fn watch_control_stream(
+    swarm: &Swarm,
+    seat: &MemberHandle,
+    mut control: Receiver,
+) -> LeaveReason {
     let silence = swarm.0.config.silence();
-    let mut on_its_end = Leave::Lost;
+    let mut on_its_end = LeaveReason::Lost;
     loop {
         let heard = tokio::select! {
             biased;
@@ -106,12 +92,12 @@ async fn hear(swarm: &Swarm, seat: &Seat, mut control: Receiver) -> Leave {
             Ok(Ok(Some(Message::Goodbye(_)))) => {
                 seat.drain();
                 swarm.0.roster.count();
-                on_its_end = Leave::Goodbye;
+                on_its_end = LeaveReason::Goodbye;
             }
-            Ok(Ok(Some(_))) => return Leave::Protocol,
+            Ok(Ok(Some(_))) => return LeaveReason::Protocol,
             Ok(Ok(None) | Err(WireError::Gone(_))) => return on_its_end,
-            Ok(Err(_)) => return Leave::Protocol,
-            Err(_) => return Leave::Silent,
+            Ok(Err(_)) => return LeaveReason::Protocol,
+            Err(_) => return LeaveReason::Silent,
         }
     }
 }

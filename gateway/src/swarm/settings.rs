@@ -1,8 +1,9 @@
 //! Every number of the swarm, with its reason.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use shoal_proto::Secret;
 
 /// How members come in and are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,38 +116,6 @@ impl Default for Audit {
             at_once: 2,
             waiting_max: 64,
         }
-    }
-}
-
-/// A text that nobody is shown, neither by the log nor by a page of settings.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// None when it was not set.
-    pub(crate) fn get(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&self.0)
-    }
-
-    fn shown(&self) -> &'static str {
-        if self.0.is_empty() { "" } else { "(set)" }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.shown())
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Swarm,
-    roster::{InFlight, Seat},
+    roster::{InFlight, MemberHandle},
 };
 
 /// Text one answer may have. Far over what any bundled model writes; a member that floods is cut.
@@ -176,7 +176,7 @@ impl Swarm {
 /// Work that no round has asked for: it does not count as the member's load, so that an exam
 /// makes nobody look busy.
 pub(crate) async fn generate(
-    seat: &Seat,
+    seat: &MemberHandle,
     ask: Generate,
     deadline: Instant,
 ) -> Result<Writing, WorkError> {
@@ -185,7 +185,11 @@ pub(crate) async fn generate(
 }
 
 /// As [`generate`], for a ballot.
-pub(crate) async fn judge(seat: &Seat, ask: Judge, deadline: Instant) -> Result<Ballot, WorkError> {
+pub(crate) async fn judge(
+    seat: &MemberHandle,
+    ask: Judge,
+    deadline: Instant,
+) -> Result<Ballot, WorkError> {
     let message = Message::Judge(ask);
     let mut stream = begin(seat, &message, deadline).await?;
     let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
@@ -198,7 +202,11 @@ pub(crate) async fn judge(seat: &Seat, ask: Judge, deadline: Instant) -> Result<
 }
 
 /// Opens a stream of its own for one piece of work.
-async fn begin(seat: &Seat, message: &Message, deadline: Instant) -> Result<Stream, WorkError> {
+async fn begin(
+    seat: &MemberHandle,
+    message: &Message,
+    deadline: Instant,
+) -> Result<Stream, WorkError> {
     let begun = async {
         let mut stream =
             seat.link.open().await.map_err(|error| WorkError::Broken(error.to_string()))?;

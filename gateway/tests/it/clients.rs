@@ -17,7 +17,7 @@ use async_openai::{
 };
 use futures_util::StreamExt as _;
 
-use shoal_gateway::swarm::Secret;
+use shoal_proto::Secret;
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 

@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shoal_gateway::{config::Config, swarm::Secret};
+use shoal_gateway::config::Config;
+use shoal_proto::Secret;
 
 use crate::gateway::{Gateway, Reply, ask, node};
 

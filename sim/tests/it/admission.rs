@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use shoal_gateway::{
     store::{Book, Memory},
-    swarm::{Config, Leave, Metrics, NotAdmitted, Secret, Swarm},
+    swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm},
 };
 use shoal_link::{
     Link, Stream,
@@ -117,7 +117,7 @@ fn auditor(token: &str) -> Hello {
 
 /// What the gateway, whose token is "lantern", answers to a hello of node 1 with a good proof.
 async fn answers(said: Hello, token: &str) -> (Message, usize) {
-    let swarm = swarm(|config| config.audit.token = Secret::new(token));
+    let swarm = swarm(|config| config.audit.token = shoal_proto::Secret::new(token));
     let (node, gateway) = link(1);
     let talk = async {
         let (mut control, reply) = says(&node, Message::Hello(said)).await;
@@ -248,7 +248,7 @@ async fn the_same_key_is_not_let_in_twice() {
     };
     let (stayed, refused, ()) =
         tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), said);
-    assert_eq!(stayed, Ok(Leave::Lost));
+    assert_eq!(stayed, Ok(LeaveReason::Lost));
     assert!(refused.is_err());
     assert!(swarm.members().is_empty());
 }
@@ -280,7 +280,7 @@ async fn who_gives_no_sign_of_life_is_dead_after_three_heartbeats() {
         control
     };
     let (left, _control) = tokio::join!(swarm.admit(gateway), said);
-    assert_eq!(left, Ok(Leave::Silent));
+    assert_eq!(left, Ok(LeaveReason::Silent));
     assert!(swarm.members().is_empty());
 }
 
@@ -302,5 +302,5 @@ async fn heartbeats_keep_a_member() {
         sleep(Duration::from_secs(1)).await;
     };
     let (left, ()) = tokio::join!(swarm.admit(gateway), said);
-    assert_eq!(left, Ok(Leave::Protocol));
+    assert_eq!(left, Ok(LeaveReason::Protocol));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_consensus::{
     Mode,
-    reputation::{Likelihood, Record, Way},
+    reputation::{KindPosterior, Likelihood, Record, Way},
 };
 use shoal_sim::{Builder, Character, Sim};
 
@@ -46,7 +46,8 @@ async fn likelihoods_and_pairs_and_reasons_each_have_their_own_gold() {
         let with_reasons = record.pairs_when(Way::Reasoned).count();
         assert_eq!(with_reasons, if reasoned { REASONED_MAX } else { 0 }, "{number}");
     }
-    let weighed = |number, way| standing.discrimination(&sim.node(number), way);
+    let weighed =
+        |number, way| standing.discrimination(&sim.node(number), way, &KindPosterior::default());
     assert!(weighed(4, Way::Reasoned) > 0.5);
     // Its likelihoods are as good as the other's, whatever its reasons are worth.
     assert!(weighed(5, Way::Reasoned) < 0.0);

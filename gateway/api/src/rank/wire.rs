@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use shoal_consensus::Outcome;
+use shoal_consensus::{Outcome, outcome::Ranking};
 
 use crate::{id, transcript};
 
@@ -38,6 +38,15 @@ struct Place {
     p_best: f64,
 }
 
+impl Place {
+    /// None for an index that the ranking does not have.
+    fn new(index: usize, ranking: &Ranking) -> Option<Self> {
+        let strength = *ranking.strengths.get(index)?;
+        let p_best = *ranking.p_best.get(index)?;
+        Some(Self { index, strength, p_best })
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub struct Usage {
     /// Tokens that all judges read.
@@ -49,12 +58,6 @@ impl Ranked {
     /// Encodes the outcome.
     pub fn of(model: String, outcome: &Outcome, created: u64) -> Self {
         let ranking = &outcome.ranking;
-        let at = |values: &[f64], index: usize| values.get(index).copied().unwrap_or(0.0);
-        let place = |index: &usize| Place {
-            index: *index,
-            strength: at(&ranking.strengths, *index),
-            p_best: at(&ranking.p_best, *index),
-        };
         let read = outcome.ballots.iter().map(|ballot| ballot.prompt_tokens);
         let prompt_tokens = read.fold(0_u32, u32::saturating_add);
         Self {
@@ -63,7 +66,7 @@ impl Ranked {
             created,
             model,
             best: outcome.winner,
-            ranking: ranking.order.iter().map(place).collect(),
+            ranking: ranking.order.iter().filter_map(|index| Place::new(*index, ranking)).collect(),
             connected: ranking.connected,
             cyclic: ranking.cyclic,
             margin: ranking.margin,

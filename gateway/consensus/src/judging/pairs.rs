@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use rand::{Rng, seq::SliceRandom as _};
 
 use crate::{
-    rank::{self, Comparison, fit},
+    rank::{Comparison, fit},
     reputation::calibration::sigmoid,
+    settings::RankSettings,
 };
 
 /// Two pools, the smaller number first.
@@ -54,7 +55,7 @@ fn pair(a: usize, b: usize) -> PoolPair {
 pub struct Beliefs<'a> {
     pub mu: &'a [f64],
     pub comparisons: &'a [Comparison],
-    pub settings: &'a rank::Settings,
+    pub settings: &'a RankSettings,
 }
 
 /// How much a judge tells with one verdict.
@@ -74,18 +75,18 @@ pub fn telling(
     open: &[PoolPair],
     count: usize,
 ) -> Vec<PoolPair> {
-    let now = fit(beliefs.mu, beliefs.comparisons, beliefs.settings);
-    let p_best = |pool: usize| now.p_best.get(pool).copied().unwrap_or(0.0);
-    let mut order: Vec<usize> = (0..beliefs.mu.len()).collect();
-    order.sort_by(|x, y| p_best(*y).total_cmp(&p_best(*x)).then(x.cmp(y)));
-    order.truncate(CONTENDERS);
-    let contest = Contest::among(&order, beliefs);
+    let p_best = fit(beliefs.mu, beliefs.comparisons, beliefs.settings).p_best;
+    let mut order: Vec<(usize, f64)> = p_best.iter().copied().enumerate().collect();
+    order.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
+    let contenders: Vec<usize> = order.iter().take(CONTENDERS).map(|(pool, _)| *pool).collect();
+    let contest = Contest::among(&contenders, beliefs);
     let before = contest.lead(None);
     let mut weighed: Vec<(f64, f64, PoolPair)> = open
         .iter()
-        .map(|&(a, b)| {
+        .filter_map(|&(a, b)| {
+            let likely = p_best.get(a)? + p_best.get(b)?;
             let gain = contest.expected_lead(a, b, voice).map_or(0.0, |after| after - before);
-            (gain, p_best(a) + p_best(b), (a, b))
+            Some((gain, likely, (a, b)))
         })
         .collect();
     weighed.sort_by(|x, y| y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
@@ -97,7 +98,7 @@ struct Contest<'a> {
     pools: &'a [usize],
     mu: Vec<f64>,
     comparisons: Vec<Comparison>,
-    settings: &'a rank::Settings,
+    settings: &'a RankSettings,
     strengths: Vec<f64>,
 }
 

@@ -31,7 +31,7 @@ pub struct Able {
 #[derive(Debug)]
 pub struct JudgeQueue<'a> {
     candidates: &'a [Candidate],
-    settings: &'a settings::Judge,
+    settings: &'a settings::JudgeSettings,
     waiting: std::collections::VecDeque<Able>,
     comparing: Vec<Comparing>,
     rng: ChaCha8Rng,
@@ -51,7 +51,7 @@ impl<'a> JudgeQueue<'a> {
     pub fn new(
         candidates: &'a [Candidate],
         judges: impl Iterator<Item = Able>,
-        settings: &'a settings::Judge,
+        settings: &'a settings::JudgeSettings,
         seed: u64,
     ) -> Self {
         Self {

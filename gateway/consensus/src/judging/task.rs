@@ -113,13 +113,7 @@ impl JudgeTask {
         let verdicts = self.pairs.iter().zip(ballot.verdicts.chunks_exact(2));
         let pair = |((a, b), p): (&(usize, usize), &[f64])| {
             let [shown_first, shown_second] = *p else { return None };
-            Some(PairVerdict {
-                a: first(*a)?,
-                b: first(*b)?,
-                // Who always says "first" says one half.
-                p: 0.5 * (shown_first + 1.0 - shown_second),
-                flipped: (shown_first > 0.5) == (shown_second > 0.5),
-            })
+            Some(PairVerdict::from_orders(first(*a)?, first(*b)?, shown_first, shown_second))
         };
         Verdicts::Pairs(verdicts.filter_map(pair).collect())
     }

@@ -19,7 +19,7 @@ use crate::judging::{JudgeTask, task::pools_for};
 use crate::{
     ask::{Ask, Limits, Mode, Target},
     candidate::Candidate,
-    rank,
+    settings::{JudgeSettings, RankSettings, RoundSettings},
     testing::{candidate, node},
 };
 
@@ -124,11 +124,11 @@ fn able(judge: u8, likelihood: bool) -> Able {
 fn waves(
     candidates: &[Candidate],
     judges: Vec<Able>,
-    settings: &crate::settings::Judge,
+    settings: &JudgeSettings,
 ) -> Vec<Vec<(NodeId, usize, usize)>> {
     let mut bench = JudgeQueue::new(candidates, judges.into_iter(), settings, 7);
     let mu = vec![0.0; candidates.len()];
-    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
     let mut waves = Vec::new();
     while bench.has_more() {
         let wave = bench.wave(beliefs);
@@ -146,7 +146,7 @@ fn five() -> Vec<Candidate> {
 
 #[test]
 fn the_next_judges_are_asked_only_after_the_first() {
-    let settings = crate::settings::Judge::default();
+    let settings = JudgeSettings::default();
     let judges = (10..15).map(|n| able(n, true)).collect();
     let asked: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
         .into_iter()
@@ -157,7 +157,7 @@ fn the_next_judges_are_asked_only_after_the_first() {
 
 #[test]
 fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
-    let settings = crate::settings::Judge { pairs_max: 8, ..Default::default() };
+    let settings = JudgeSettings { pairs_max: 8, ..Default::default() };
     let told = waves(&five(), vec![able(10, false)], &settings);
     assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
     // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
@@ -168,16 +168,16 @@ fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
 #[test]
 fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
     let candidates = five();
-    let kinds = |settings: crate::settings::Judge| -> Vec<Kind> {
+    let kinds = |settings: JudgeSettings| -> Vec<Kind> {
         let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
-        let settings = crate::settings::Judge { wave: 2, ..settings };
+        let settings = JudgeSettings { wave: 2, ..settings };
         let mut bench = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
         let mu = [0.0; 5];
-        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
         let wave = bench.wave(beliefs);
         wave.iter().map(|(_, sheet)| sheet.ask(&plain_ask(), None).kind()).collect()
     };
-    let config = crate::settings::RoundSettings::default();
+    let config = RoundSettings::default();
     let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
     assert_eq!(kinds(balanced), [Kind::Likelihood, Kind::Likelihood]);
     let deep = config.of_mode(crate::ask::Mode::Deep).judge;
@@ -186,11 +186,11 @@ fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
 
 #[test]
 fn who_could_not_answer_is_asked_no_more() {
-    let settings = crate::settings::Judge::default();
+    let settings = JudgeSettings::default();
     let candidates = five();
     let mut bench = JudgeQueue::new(&candidates, [able(10, false)].into_iter(), &settings, 7);
     let mu = [0.0; 5];
-    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
     assert_eq!(bench.wave(beliefs).len(), 1);
     assert!(bench.wave(beliefs).is_empty(), "it has not answered yet");
     bench.heard(node(10), false);

@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     ballot::PairVerdict,
     outcome::{RoundId, Timings},
-    reputation::{GoldObservation, KindModel, Record, Settings, Way, learn},
+    reputation::{
+        GoldObservation, KindModel, KindPosterior, Record, Settings, Standing, Way, learn,
+    },
+    settings::RoundSettings,
     testing::{candidate, node, seasoned},
 };
 
@@ -25,7 +28,15 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
     let candidates =
         vec![candidate(1, "", 0), candidate(2, "", 0), candidate(3, "", 0), candidate(4, "", 1)];
     let kind = KindPosterior::default();
-    let ranking = rank_all(&candidates, &ballots, &kind, &standing(), &RoundSettings::default());
+    let (standing, config) = (standing(), RoundSettings::default());
+    let tally = Tally {
+        candidates: &candidates,
+        ballots: &ballots,
+        standing: &standing,
+        kind: &kind,
+        config: &config,
+    };
+    let ranking = tally.ranking();
     Outcome {
         fused: None,
         round: RoundId(String::new()),
@@ -44,9 +55,13 @@ fn standing() -> Standing {
 }
 
 fn learned(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
-    observations(outcome, &KindPosterior::default(), &standing(), &RoundSettings::default())
-        .into_iter()
-        .collect()
+    observations(outcome, &standing())
+}
+
+fn observations(outcome: &Outcome, standing: &Standing) -> BTreeMap<NodeId, Vec<Observation>> {
+    let (kind, config) = (KindPosterior::default(), RoundSettings::default());
+    let tally = Tally::from_outcome(outcome, standing, &kind, &config);
+    tally.observations(outcome.decided, &outcome.ranking).into_iter().collect()
 }
 
 fn crowd(seen: CrowdObservation) -> Observation {
@@ -102,9 +117,7 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
     records.insert(node(5), inverted);
     let standing = Standing::new(records, KindModel::default(), Settings::default());
     let outcome = outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
-    let kind = KindPosterior::default();
-    let seen: BTreeMap<_, _> =
-        observations(&outcome, &kind, &standing, &RoundSettings::default()).into_iter().collect();
+    let seen = observations(&outcome, &standing);
     assert!(preferred(&seen[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9), "{seen:?}");
 }
 

@@ -8,12 +8,16 @@ use shoal_proto::{NodeId, generate::Finish};
 
 use super::*;
 use crate::{
-    ballot::{CandidateScore, PairVerdict},
-    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation, Way},
+    ballot::{CandidateScore, CastBallot, PairVerdict},
+    reputation::{
+        Beta, Compared, Kin, KindModel, KindPosterior, Record, Settings as Reputation, Standing,
+        Way, calibration::sigmoid,
+    },
+    settings::RoundSettings,
 };
 
-fn settings() -> Settings {
-    Settings::default()
+fn settings() -> RankSettings {
+    RankSettings::default()
 }
 
 fn verdict(a: usize, b: usize, p: f64) -> Comparison {
@@ -58,7 +62,7 @@ fn strengths_agree_with_choix_where_the_models_coincide() {
     for vector in vectors {
         let wins: Vec<_> =
             vector.wins.iter().map(|(won, lost)| verdict(*won, *lost, 1.0)).collect();
-        let settings = Settings { lambda: vector.lambda, ..settings() };
+        let settings = RankSettings { lambda: vector.lambda, ..settings() };
         let fit = fit(&vec![0.0; vector.items], &wins, &settings);
         for (got, expected) in fit.strengths.iter().zip(&vector.strengths) {
             assert!((got - expected).abs() < 1e-8, "{}: {got} {expected}", vector.name);
@@ -133,7 +137,7 @@ proptest! {
             comparisons.iter().map(|c| Comparison { weight: 2.0 * c.weight, ..*c }).collect();
         let lambda = settings().lambda * 2.0;
         let once = fit(&mu, &comparisons, &settings());
-        let twice = fit(&mu, &doubled, &Settings { lambda, ..settings() });
+        let twice = fit(&mu, &doubled, &RankSettings { lambda, ..settings() });
         prop_assert!(once.strengths.iter().zip(&twice.strengths).all(|(x, y)| (x - y).abs() < 1e-6));
     }
 
@@ -277,6 +281,42 @@ fn pairs(judge: u8, pairs: &[(usize, usize, f64)]) -> CastBallot {
     }
 }
 
+fn with_tally<T>(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+    ask: impl FnOnce(Tally<'_>) -> T,
+) -> T {
+    let kind = KindPosterior::default();
+    let config = RoundSettings { rank: settings.clone(), ..RoundSettings::default() };
+    ask(Tally { candidates, ballots, standing, kind: &kind, config: &config })
+}
+
+fn rank(
+    mu: &[f64],
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+) -> Ranking {
+    with_tally(candidates, ballots, standing, settings, |tally| tally.ranking_from(mu))
+}
+
+fn comparisons(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+) -> Vec<Comparison> {
+    with_tally(candidates, ballots, standing, settings, |tally| tally.comparisons())
+}
+
+fn connected(candidates: &[Candidate], ballots: &[CastBallot]) -> bool {
+    let (standing, settings) = (Standing::empty(), settings());
+    with_tally(candidates, ballots, &standing, &settings, |tally| tally.is_connected())
+}
+
 #[test]
 fn equals_are_ordered_by_standing_then_by_time_then_by_place() {
     let standing = standing([(1, seen(10.0, 20.0)), (2, seen(30.0, 20.0)), (3, seen(10.0, 20.0))]);
@@ -370,10 +410,10 @@ fn pools_are_connected_by_pairs_and_by_scores() {
     let scores =
         CastBallot { verdicts: Verdicts::Scores(vec![score(0), score(2)]), ..pairs(9, &[]) };
     let one_pair = pairs(8, &[(0, 1, 0.7)]);
-    assert!(!connected(3, &candidates, &[]));
-    assert!(!connected(3, &candidates, std::slice::from_ref(&one_pair)));
-    assert!(connected(3, &candidates, &[one_pair, scores]));
-    assert!(connected(1, &candidates[..1], &[]));
+    assert!(!connected(&candidates, &[]));
+    assert!(!connected(&candidates, std::slice::from_ref(&one_pair)));
+    assert!(connected(&candidates, &[one_pair, scores]));
+    assert!(connected(&candidates[..1], &[]));
 }
 
 #[test]
@@ -385,7 +425,7 @@ fn a_clear_lead_settles_the_round() {
 
 /// Judge 9, which is heard, alone: its log-odds of being right.
 fn word(standing: &Standing) -> f64 {
-    standing.voices(&[(id(9), Way::AtOnce)])[0].log_odds()
+    standing.voices(&[(id(9), Way::AtOnce)], &KindPosterior::default())[0].log_odds()
 }
 
 #[test]
@@ -394,7 +434,7 @@ fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     let against = [pairs(9, &[(0, 1, 0.0)])];
     for lambda in [0.05, 0.2, 0.5, 1.0] {
-        let settings = Settings { lambda, ..settings() };
+        let settings = RankSettings { lambda, ..settings() };
         let first = |evidence: f64| {
             rank(&[evidence, 0.0], &candidates, &against, &standing, &settings).order[0]
         };

@@ -33,11 +33,19 @@ pub fn mean(values: &[f64], seed: u64) -> Estimate {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (share * (RESAMPLES - 1) as f64).round() as usize;
-        means.get(index).copied().unwrap_or(0.0)
-    };
-    Estimate { value: values.iter().sum::<f64>() / n, low: at(0.025), high: at(0.975), count }
+    Estimate {
+        value: values.iter().sum::<f64>() / n,
+        low: quantile(&means, 0.025),
+        high: quantile(&means, 0.975),
+        count,
+    }
+}
+
+/// The value below which this share of the sorted values lies.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let index = (share * (sorted.len() - 1) as f64).round() as usize;
+    #[expect(clippy::indexing_slicing, reason = "a share of at most 1 of a list that is not empty")]
+    sorted[index]
 }
 
 impl Estimate {

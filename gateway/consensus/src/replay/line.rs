@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use shoal_proto::{NodeId, generate::Finish};
 
-use crate::replay::pairing;
+use super::{
+    pairing,
+    recorded::{Candidate, Label, RecordedRound, node},
+};
 use crate::{
     agree::answer::{self, Answer},
-    reputation::{Kin, judges},
+    reputation::Kin,
 };
 use crate::{ballot, candidate};
 
@@ -60,7 +62,7 @@ pub fn read(text: &str) -> Result<Vec<Round>, LineError> {
     lines
         .map(|(at, line)| {
             let wrong = |why: String| LineError { line: at + 1, why };
-            let written: Written =
+            let written: RecordedRound =
                 serde_json::from_str(line).map_err(|error| wrong(named(&error)))?;
             written.round(at + 1).map_err(wrong)
         })
@@ -74,102 +76,7 @@ fn named(error: &serde_json::Error) -> String {
     format!("{what} (column {})", error.column())
 }
 
-/// The id that stands for a name: the node itself where the name is its key.
-pub fn node(name: &str) -> NodeId {
-    name.parse().unwrap_or_else(|_| {
-        let mut id = [0; 32];
-        for (at, part) in id.chunks_exact_mut(8).enumerate() {
-            part.copy_from_slice(&judges::item([name, &at.to_string()]).to_be_bytes());
-        }
-        NodeId(id)
-    })
-}
-
-/// A line of any of the three shapes.
-#[derive(Debug, Deserialize)]
-struct Written {
-    id: Option<String>,
-    question: Option<String>,
-    kind: Option<String>,
-    candidates: Option<Vec<Candidate>>,
-    #[serde(default)]
-    ballots: Vec<Ballot>,
-    gold: Option<Label>,
-    canary: Option<bool>,
-    created: Option<u64>,
-    /// Whose mistakes a member is likely to share, by its name.
-    #[serde(default)]
-    members: BTreeMap<String, Kin>,
-    // Records of `make eval`:
-    round: Option<Box<Self>>,
-    family: Option<String>,
-    rights: Option<Vec<bool>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Label {
-    One(usize),
-    Any(Vec<usize>),
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Candidate {
-    writer: Option<String>,
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    text: String,
-    /// Equal keys are one pool. Without one it is extracted from the text.
-    answer: Option<String>,
-    /// Used where neither key nor text was kept.
-    pool: Option<usize>,
-    logprob: Option<f64>,
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
-    #[serde(default)]
-    took_ms: f64,
-}
-
-/// One order of a pair, one score, or all that a judge said.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Ballot {
-    pub(super) judge: String,
-    #[serde(default)]
-    pub(super) model: String,
-    #[serde(default)]
-    pub(super) reasoned: bool,
-    pub(super) first: Option<usize>,
-    pub(super) second: Option<usize>,
-    pub(super) p: Option<f64>,
-    pub(super) candidate: Option<usize>,
-    pub(super) logprob: Option<f64>,
-    #[serde(default)]
-    pub(super) pairs: Vec<Pair>,
-    #[serde(default)]
-    pub(super) scores: Vec<Score>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Pair {
-    pub(super) a: usize,
-    pub(super) b: usize,
-    pub(super) p: f64,
-    #[serde(default)]
-    pub(super) flipped: bool,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Score {
-    pub(super) candidate: usize,
-    pub(super) logprob: f64,
-    #[serde(default)]
-    pub(super) tokens: u32,
-}
-
-impl Written {
+impl RecordedRound {
     fn round(mut self, line: usize) -> Result<Round, String> {
         if let Some(inner) = self.round.take() {
             self = Self {

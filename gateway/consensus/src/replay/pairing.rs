@@ -8,7 +8,7 @@ use std::{
 use shoal_proto::NodeId;
 
 use crate::ballot::{CandidateScore, CastBallot, PairVerdict, Verdicts};
-use crate::replay::line::{Ballot, Pair, Score, node};
+use crate::replay::recorded::{Ballot, Pair, Score, node};
 
 /// All ballots of a round, one a judge.
 #[derive(Debug, Default)]
@@ -144,17 +144,17 @@ impl Orders {
         self.shown_first.is_empty() != self.shown_second.is_empty()
     }
 
-    /// As `round/judge` pairs them up. Of one order alone half is believed: the other might have
+    /// Both orders as a live round pairs them up. One order alone counts half: the other might have
     /// said the opposite.
     fn verdict(&self, a: usize, b: usize) -> PairVerdict {
         let mean = |said: &[f64]| said.iter().sum::<f64>() / said.len().max(1) as f64;
         let (first, second) = (mean(&self.shown_first), mean(&self.shown_second));
-        let (p, flipped) = match (self.shown_first.is_empty(), self.shown_second.is_empty()) {
-            (false, false) => (0.5 * (first + 1.0 - second), (first > 0.5) == (second > 0.5)),
-            (false, true) => (0.5 * first + 0.25, false),
-            (true, false) => (0.5 * (1.0 - second) + 0.25, false),
-            (true, true) => (0.5, false),
+        let p = match (self.shown_first.is_empty(), self.shown_second.is_empty()) {
+            (false, false) => return PairVerdict::from_orders(a, b, first, second),
+            (false, true) => 0.5 * first + 0.25,
+            (true, false) => 0.5 * (1.0 - second) + 0.25,
+            (true, true) => 0.5,
         };
-        PairVerdict { a, b, p, flipped }
+        PairVerdict { a, b, p, flipped: false }
     }
 }

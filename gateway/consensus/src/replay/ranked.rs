@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::replay::{Round, Settings};
+use super::Round;
 use crate::{
     ballot::Verdicts,
-    evidence::{self, Parts},
+    evidence::Parts,
     outcome::{Decided, Outcome},
-    reputation::Standing,
+    tally::Tally,
 };
 
 /// One round, ranked.
@@ -54,28 +54,17 @@ pub struct Weight {
 }
 
 impl Ranked {
-    pub(super) fn new(
-        round: &Round,
-        gold: bool,
-        outcome: &Outcome,
-        standing: &Standing,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(round: &Round, gold: bool, outcome: &Outcome, tally: &Tally<'_>) -> Self {
         let ranking = &outcome.ranking;
-        let at = |values: &[f64], index: usize| values.get(index).copied().unwrap_or(0.0);
-        let kind = standing.ask();
-        let parts = evidence::for_pools(
-            &outcome.candidates,
-            &outcome.ballots,
-            kind,
-            standing,
-            &settings.round.evidence,
-        );
-        let candidates = outcome.candidates.iter().enumerate().map(|(index, one)| Ranking {
-            pool: one.pool,
-            strength: at(&ranking.strengths, index),
-            p_best: at(&ranking.p_best, index),
-            evidence: parts.get(one.pool).copied().unwrap_or_default(),
+        let evidence = tally.evidence();
+        let values = ranking.strengths.iter().zip(&ranking.p_best);
+        let candidates = outcome.candidates.iter().zip(values).filter_map(|(candidate, values)| {
+            Some(Ranking {
+                pool: candidate.pool,
+                strength: *values.0,
+                p_best: *values.1,
+                evidence: evidence.get(candidate.pool).copied()?,
+            })
         });
         Self {
             id: round.id.clone(),
@@ -83,10 +72,11 @@ impl Ranked {
             decided: outcome.decided,
             winner: outcome.winner,
             right: round.right.as_ref().and_then(|right| right.get(outcome.winner).copied()),
-            p: at(&ranking.p_best, outcome.winner),
+            // 0 for a round without candidates, which has no winner.
+            p: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
             order: ranking.order.clone(),
             candidates: candidates.collect(),
-            judges: weights(round, outcome, standing),
+            judges: weights(round, tally),
             connected: ranking.connected,
             cyclic: ranking.cyclic,
             margin: ranking.margin,
@@ -94,10 +84,10 @@ impl Ranked {
     }
 }
 
-fn weights(round: &Round, outcome: &Outcome, standing: &Standing) -> Vec<Weight> {
-    let compare = outcome.ballots.iter().filter(|one| matches!(one.verdicts, Verdicts::Pairs(_)));
+fn weights(round: &Round, tally: &Tally<'_>) -> Vec<Weight> {
+    let compare = tally.ballots.iter().filter(|one| matches!(one.verdicts, Verdicts::Pairs(_)));
     let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.way())).collect();
-    let voices = standing.voices(&judges);
+    let voices = tally.standing.voices(&judges, tally.kind);
     judges
         .iter()
         .zip(voices)

@@ -19,13 +19,13 @@
 //! As (x + y)² is at most 2x² + 2y², words and tags learn side by side with twice the curvature
 //! each. A tag can only help: it is believed down to nothing, never less.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::reputation::{
     calibration::sigmoid,
-    kinds::{bucket, words},
+    features::Features,
     tags::{self, Claims},
 };
 
@@ -64,33 +64,6 @@ impl Default for Settings {
 /// Variance of what a tag really adds around what it is taken for. One wrong answer leaves half of
 /// it, for other asks too, and three leave nearly nothing.
 const TAG_VARIANCE: f64 = 4.0;
-
-/// N-grams of one ask at most: a bound on work and on what one ask makes be forgotten.
-const GRAMS_MAX: usize = 256;
-
-/// What an ask looks like: the buckets of its distinct 1- and 2-grams, in order. Numbers count by
-/// their shape only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features(Vec<u16>);
-
-impl Features {
-    pub fn of(ask: &str) -> Self {
-        let words = words(ask);
-        let pairs = words.windows(2).map(|pair| pair.join(" "));
-        let grams = words.iter().cloned().chain(pairs).map(|gram| bucket(&gram));
-        let distinct: BTreeSet<u16> = grams.take(2 * GRAMS_MAX).collect();
-        Self(distinct.into_iter().take(GRAMS_MAX).collect())
-    }
-
-    pub(super) fn holds(&self, gram: u16) -> bool {
-        self.0.binary_search(&gram).is_ok()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
 
 /// One answer whose worth is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,11 +115,11 @@ impl Expectation {
 impl Skill {
     /// What is expected of the member for this ask.
     pub fn expect(&self, ask: &Features, claims: &Claims, settings: &Settings) -> Expectation {
-        if settings.variance <= 0.0 || ask.0.is_empty() {
+        if settings.variance <= 0.0 || ask.buckets().is_empty() {
             return Expectation::default();
         }
-        let (count, prior) = (ask.0.len() as f64, settings.variance.recip());
-        let weights = || ask.0.iter().map(|gram| self.weight(*gram));
+        let (count, prior) = (ask.buckets().len() as f64, settings.variance.recip());
+        let weights = || ask.buckets().iter().map(|gram| self.weight(*gram));
         let shift = weights().map(|weight| weight.mean).sum::<f64>() / count.sqrt();
         let variance = weights().map(|w| (prior + w.information).recip()).sum::<f64>() / count;
         let information = (variance.recip() - prior).max(0.0);
@@ -172,7 +145,7 @@ impl Skill {
 
     /// Learns one lesson.
     pub fn learn(&mut self, lesson: &Lesson, settings: &Settings) {
-        let grams = &lesson.ask.0;
+        let grams = lesson.ask.buckets();
         let usable = lesson.weight > 0.0 && lesson.weight.is_finite() && lesson.offset.is_finite();
         if settings.variance <= 0.0 || grams.is_empty() || !usable {
             return;

@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use shoal_proto::hello::TAGS_MAX;
 
 use crate::reputation::{
+    features::Features,
     kinds::{BUCKETS, bucket, words},
-    routing::Features,
 };
 
 /// A tag with its words (one or two, numbers as `#`), and the tags that it contains.

@@ -128,12 +128,12 @@ fn a_judge_that_is_always_wrong_is_informative_with_a_negative_sign() {
     let right = after(&vec![pairwise(0.95, false); 40]);
     let graded = |record: Record| Record { writer: Beta { a: 9.0, b: 3.0 }, ..record };
     let standing = standing(vec![graded(wrong), graded(random), graded(right)]);
-    assert!(standing.discrimination(&id(0), Way::AtOnce) < -0.8);
-    assert!(standing.discrimination(&id(2), Way::AtOnce) > 0.8);
+    assert!(standing.discrimination(&id(0), Way::AtOnce, &KindPosterior::default()) < -0.8);
+    assert!(standing.discrimination(&id(2), Way::AtOnce, &KindPosterior::default()) > 0.8);
     assert!((standing.judge_weight(&id(0)) - standing.judge_weight(&id(2))).abs() < 1e-6);
     // What its flips leave of its word counts for a twentieth at most.
     assert!(standing.judge_weight(&id(1)) < 0.05);
-    assert!(standing.discrimination(&id(1), Way::AtOnce).abs() < 0.5);
+    assert!(standing.discrimination(&id(1), Way::AtOnce, &KindPosterior::default()).abs() < 0.5);
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn five_gold_pairs_weigh_like_five() {
     let fifty = after(&vec![pairwise(0.0, false); 50]);
     let standing = standing(vec![five, fifty]);
     assert!(
-        standing.discrimination(&id(0), Way::AtOnce)
-            > standing.discrimination(&id(1), Way::AtOnce) + 0.5
+        standing.discrimination(&id(0), Way::AtOnce, &KindPosterior::default())
+            > standing.discrimination(&id(1), Way::AtOnce, &KindPosterior::default()) + 0.5
     );
 }
 
@@ -160,8 +160,8 @@ fn flips_alone_lower_a_judge_without_any_gold() {
             50
         ];
     let standing = standing(vec![after(&steady), after(&shaky)]);
-    assert!(standing.discrimination(&id(0), Way::AtOnce) > 1.0);
-    assert!(standing.discrimination(&id(1), Way::AtOnce) < 0.5);
+    assert!(standing.discrimination(&id(0), Way::AtOnce, &KindPosterior::default()) > 1.0);
+    assert!(standing.discrimination(&id(1), Way::AtOnce, &KindPosterior::default()) < 0.5);
 }
 
 #[test]

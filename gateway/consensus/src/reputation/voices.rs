@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shoal_proto::NodeId;
 
-use crate::reputation::{Member, Record, Standing, Way, judges, operators};
+use crate::reputation::{KindPosterior, Member, Record, Standing, Way, judges, operators};
 
 /// Log-odds of .88: a judge of the strength that the ranking's starting values were chosen for.
 const GOOD: f64 = 2.0;
@@ -56,26 +56,26 @@ impl Panel {
 impl Standing {
     /// γ_k: how sharply a judge's pair verdicts of this way follow the strengths, were it alone;
     /// negative for one that gold shows to be systematically wrong.
-    pub fn discrimination(&self, id: &NodeId, way: Way) -> f64 {
+    pub fn discrimination(&self, id: &NodeId, way: Way, kind: &KindPosterior) -> f64 {
         let unknown = Record::default();
         let record = self.record(id).unwrap_or(&unknown);
-        judges::log_odds(record, &self.ask, way, &self.all.settings) / GOOD
+        judges::log_odds(record, kind, way, &self.all.settings) / GOOD
     }
 
     /// How the pair verdicts of these judges count beside each other, in their order.
-    pub fn voices(&self, judges: &[(NodeId, Way)]) -> Vec<Voice> {
+    pub fn voices(&self, judges: &[(NodeId, Way)], kind: &KindPosterior) -> Vec<Voice> {
         let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
-        self.panel(judges).voices(&ids)
+        self.panel(judges, kind).voices(&ids)
     }
 
     /// The judges of a round, ready to be weighed pair by pair: some microseconds for each two.
-    pub fn panel(&self, judges: &[(NodeId, Way)]) -> Panel {
+    pub fn panel(&self, judges: &[(NodeId, Way)], kind: &KindPosterior) -> Panel {
         let heard: BTreeMap<NodeId, (&Member, Way)> =
             judges.iter().filter_map(|(id, way)| Some((*id, (self.heard(id)?, *way)))).collect();
         let judges: Vec<judges::Judge<'_>> = heard
             .values()
             .map(|(member, way)| judges::Judge {
-                log_odds: judges::log_odds(&member.record, &self.ask, *way, &self.all.settings),
+                log_odds: judges::log_odds(&member.record, kind, *way, &self.all.settings),
                 errors: &member.errors,
                 kin: &member.record.kin,
             })

@@ -8,9 +8,12 @@ use shoal_proto::NodeId;
 
 use super::*;
 use crate::{
-    ballot::{PairVerdict, Verdicts},
-    evidence::Certainty,
-    reputation::{Beta, KindModel, Likelihood, Record, Sample, Settings, Way, judges::Compared},
+    ballot::{CastBallot, PairVerdict, Verdicts},
+    reputation::{
+        Beta, KindModel, KindPosterior, Likelihood, Record, Sample, Settings, Standing, Way,
+        judges::Compared,
+    },
+    settings::{Certainty, RoundSettings},
     testing::{candidate, node},
 };
 
@@ -68,9 +71,10 @@ fn looked_at(
     config: &RoundSettings,
 ) -> (Vec<NodeId>, usize) {
     let kind = KindPosterior::default();
-    let ranking = rank_all(candidates, ballots, &kind, standing, config);
-    let (at, _) = decide::winner(candidates, ballots, &ranking, None, standing);
-    let decisive = decisive(candidates, ballots, &ranking, standing, &kind, config);
+    let tally = Tally { candidates, ballots, standing, kind: &kind, config };
+    let ranking = tally.ranking();
+    let (at, _) = tally.winner(&ranking, None).expect("a winner");
+    let decisive = tally.decisive(&ranking);
     (decisive.into_iter().map(|one| one.writer).collect(), candidates[at].pool)
 }
 

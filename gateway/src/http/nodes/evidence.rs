@@ -10,7 +10,7 @@ use crate::{
 use shoal_consensus::{
     MemberView,
     reputation::{
-        Beta, KindId, Likelihood, Line, Record, Sample, Standing, Way, audit,
+        Beta, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing, Way, audit,
         history::{Entry, Moved, What},
     },
 };
@@ -229,7 +229,11 @@ impl Evidence {
             writer: track(record.writer, standing.writer_weight(&id), how_writer(standing)),
             judge: Judge {
                 track: track(record.judge, standing.judge_weight(&id), how_judge(standing)),
-                discrimination: standing.discrimination(&id, Way::AtOnce),
+                discrimination: standing.discrimination(
+                    &id,
+                    Way::AtOnce,
+                    &KindPosterior::default(),
+                ),
             },
             kinds: record.kinds.iter().map(|(kind, seen)| Kind::of(kind, *seen)).collect(),
             certainty: Certainty {
@@ -243,7 +247,11 @@ impl Evidence {
             gold_pairs: record.pairs_when(Way::AtOnce).count(),
             flips: Flips::of(record.flips),
             reasoned: Reasoned {
-                discrimination: standing.discrimination(&id, Way::Reasoned),
+                discrimination: standing.discrimination(
+                    &id,
+                    Way::Reasoned,
+                    &KindPosterior::default(),
+                ),
                 gold_pairs: record.pairs_when(Way::Reasoned).count(),
                 flips: Flips::of(record.flips_reasoned),
             },

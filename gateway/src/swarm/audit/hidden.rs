@@ -10,7 +10,7 @@ use shoal_proto::{
 };
 use tokio::time::Instant;
 
-use super::super::{Swarm, WorkError, calibrate, gold::GoldCandidate, gold::Item, roster::Seat};
+use super::super::{Swarm, WorkError, exam, gold::GoldCandidate, gold::Item, roster::MemberHandle};
 use super::Cast;
 use shoal_consensus::reputation::{Audited, GoldObservation, Likelihood, Observation, Way};
 
@@ -19,10 +19,10 @@ pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampl
     let Some(item) = swarm.0.gold.secret() else { return };
     for member in members {
         if let Some(seat) = swarm.0.roster.seat(member) {
-            calibrate::give_way(&seat).await;
+            exam::give_way(&seat).await;
             let deadline = Instant::now() + swarm.0.config.exam.answer();
             let sampling = sampling.clone();
-            let answer = calibrate::answer(&seat, &item, sampling, deadline).await;
+            let answer = exam::answer(&seat, &item, sampling, deadline).await;
             match graded(&item, &answer) {
                 Some(right) => wrote(swarm, &seat, &item, answer.ok(), right),
                 None => swarm.0.metrics.audit("writer", failure(&answer)),
@@ -34,9 +34,9 @@ pub(super) async fn writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampl
 /// An answer like any of the exam: learned from, and kept for judges.
 fn wrote(
     swarm: &Swarm,
-    seat: &Seat,
+    seat: &MemberHandle,
     item: &Arc<Item>,
-    answer: Option<calibrate::Answer>,
+    answer: Option<exam::Answer>,
     right: bool,
 ) {
     swarm.0.metrics.audit("writer", if right { "right" } else { "wrong" });
@@ -46,22 +46,22 @@ fn wrote(
     if let Some(answer) = answer {
         swarm.0.gold.keep(item, seat.id, &answer.text, right);
         let claimed = answer.claim();
-        let item = calibrate::named(item);
+        let item = exam::named(item);
         seen.extend(claimed.map(|claim| GoldObservation::Certainty { claim, right, item }));
     }
-    let seen: Vec<_> = seen.into_iter().map(|seen| calibrate::gold_seen(item, seen)).collect();
+    let seen: Vec<_> = seen.into_iter().map(|seen| exam::gold_seen(item, seen)).collect();
     swarm.0.book.learn(seat.id, &seen);
 }
 
 /// As in the exam, but that a member which is busy has not failed.
-fn graded(item: &Item, answer: &Result<calibrate::Answer, WorkError>) -> Option<bool> {
+fn graded(item: &Item, answer: &Result<exam::Answer, WorkError>) -> Option<bool> {
     match answer {
         Err(WorkError::Failed { fault: Fault::Busy | Fault::Draining, .. }) => None,
-        answer => calibrate::grade(item, answer),
+        answer => exam::grade(item, answer),
     }
 }
 
-fn failure(answer: &Result<calibrate::Answer, WorkError>) -> &'static str {
+fn failure(answer: &Result<exam::Answer, WorkError>) -> &'static str {
     answer.as_ref().err().map_or("late", WorkError::label)
 }
 
@@ -87,22 +87,27 @@ pub(super) async fn judge(swarm: &Swarm, member: NodeId, cast: Cast, draw: u64) 
 type Judged = Result<(bool, Vec<Observation>), WorkError>;
 
 /// Right: the right one of the first two is the likelier, wherever on the sheet they stood.
-async fn by_scores(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], draw: u64) -> Judged {
+async fn by_scores(
+    swarm: &Swarm,
+    seat: &Arc<MemberHandle>,
+    sheet: &[GoldCandidate],
+    draw: u64,
+) -> Judged {
     let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
     let mut shown: Vec<&GoldCandidate> = sheet.iter().collect();
     let turn = usize::try_from(draw >> 32).unwrap_or(0) % shown.len().max(1);
     shown.rotate_left(turn);
     let texts = shown.iter().map(|one| one.text.to_string()).collect();
-    let ballot = calibrate::ballot(swarm, seat, &right.item, texts, Kind::Likelihood).await?;
+    let ballot = exam::ballot(swarm, seat, &right.item, texts, Kind::Likelihood).await?;
     let of = |candidate: &GoldCandidate| {
         let at = shown.iter().position(|one| one.text == candidate.text);
         let score = at.and_then(|at| ballot.scores.get(at))?;
         Some(Likelihood::of(score.logprob, &candidate.text))
     };
     let seen = sheet.iter().filter_map(|candidate| {
-        let (text, item) = (of(candidate)?, calibrate::named(&candidate.item));
+        let (text, item) = (of(candidate)?, exam::named(&candidate.item));
         let seen = GoldObservation::Score { text, right: candidate.right, item };
-        Some(calibrate::gold_seen(&candidate.item, seen))
+        Some(exam::gold_seen(&candidate.item, seen))
     });
     let standing = swarm.standing();
     let says = |one| of(one).map(|text| standing.score_line(&seat.id).log_odds(text));
@@ -110,9 +115,14 @@ async fn by_scores(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], dra
     Ok((first, seen.collect()))
 }
 
-async fn by_pair(swarm: &Swarm, seat: &Arc<Seat>, sheet: &[GoldCandidate], way: Way) -> Judged {
+async fn by_pair(
+    swarm: &Swarm,
+    seat: &Arc<MemberHandle>,
+    sheet: &[GoldCandidate],
+    way: Way,
+) -> Judged {
     let [right, wrong, ..] = sheet else { return Err(WorkError::Nonsense("no sheet")) };
-    let seen = calibrate::compare(swarm, seat, (right, wrong), way).await?;
+    let seen = exam::compare(swarm, seat, (right, wrong), way).await?;
     let first = matches!(
         &seen,
         Observation::Gold { seen: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5

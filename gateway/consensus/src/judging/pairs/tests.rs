@@ -9,7 +9,7 @@ use super::*;
 const VOICE: Voice = Voice { weight: 1.0, discrimination: 1.0 };
 
 fn telling_of(mu: &[f64], comparisons: &[Comparison], count: usize) -> Vec<PoolPair> {
-    let settings = rank::Settings::default();
+    let settings = crate::settings::RankSettings::default();
     let beliefs = Beliefs { mu, comparisons, settings: &settings };
     let pools: Vec<usize> = (0..mu.len()).collect();
     telling(beliefs, VOICE, &all(&pools), count)
@@ -74,7 +74,7 @@ fn what_was_told_a_hundred_times_is_not_asked_again() {
 
 #[test]
 fn a_judge_that_tells_nothing_is_given_the_likeliest_pools() {
-    let settings = rank::Settings::default();
+    let settings = crate::settings::RankSettings::default();
     let mu = [0.0, 3.0, 1.0, 2.0];
     let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &settings };
     let mute = Voice { weight: 0.0, discrimination: 1.0 };
@@ -93,7 +93,7 @@ impl Made {
 
     fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let deviation = 1.0 / rank::Settings::default().lambda.sqrt();
+        let deviation = 1.0 / crate::settings::RankSettings::default().lambda.sqrt();
         let truth: Vec<f64> = (0..Self::POOLS).map(|_| deviation * normal(&mut rng)).collect();
         // The evidence is worth what λ says of it: strengths deviate from it by that much.
         let mu = vec![0.0; Self::POOLS];
@@ -114,7 +114,7 @@ impl Made {
 
     /// Judges pair by pair: what is known after each of `budget` verdicts.
     fn judge(mut self, policy: Policy, budget: usize) -> Vec<Known> {
-        let settings = rank::Settings::default();
+        let settings = crate::settings::RankSettings::default();
         let pools: Vec<usize> = (0..Self::POOLS).collect();
         let mut comparisons = Vec::new();
         let mut queue = match policy {

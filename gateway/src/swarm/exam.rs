@@ -18,13 +18,14 @@ use shoal_proto::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Leave, Speed, Swarm, WorkError, Written,
-    audit::claim::{self, Claim},
+    LeaveReason, Speed, Swarm, WorkError, Written,
+    claim::{self, Claim},
     gold::{GoldCandidate, Item},
-    roster::{Membership, Reservation, Seat},
+    roster::{MemberHandle, Membership, Reservation},
     work,
 };
 use crate::store::Who;
+use shoal_consensus::ballot::PairVerdict;
 use shoal_consensus::reputation::{GoldObservation, Kin, Likelihood, Observation, Way, judges};
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
@@ -40,7 +41,7 @@ const LEARN_EVERY: usize = 16;
 const FAILURES_MAX: usize = 5;
 
 /// A member that was examined as a writer.
-pub(super) struct Measured(Arc<Seat>);
+pub(super) struct Measured(Arc<MemberHandle>);
 
 impl Measured {
     /// From now on rounds see it.
@@ -50,7 +51,10 @@ impl Measured {
 }
 
 /// Examines a newcomer; one with a record of a whole exam is asked less.
-pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measured, Leave> {
+pub(super) async fn as_writer(
+    swarm: &Swarm,
+    seat: &Arc<MemberHandle>,
+) -> Result<Measured, LeaveReason> {
     let book = &swarm.0.book;
     let record = book.open(who(seat)).await;
     book.introduce(seat.id, kin(seat));
@@ -76,11 +80,11 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
     }
     sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
     if asked > 0 && !sheet.iter().any(|(_, answer)| answer.is_ok()) {
-        return Err(Leave::Unfit);
+        return Err(LeaveReason::Unfit);
     }
     seat.measured(speed);
     book.learn(seat.id, &observations);
-    let may_count = may_count(swarm, seat);
+    let may_count = claim::may_count(swarm, seat);
     book.let_claims_count(seat.id, may_count);
     if may_count {
         claims.truncate(swarm.0.config.audit.exam_claims);
@@ -92,7 +96,7 @@ pub(super) async fn as_writer(swarm: &Swarm, seat: &Arc<Seat>) -> Result<Measure
 }
 
 /// Examines a member as a judge, for as long as the future is awaited.
-pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<Seat>) -> Infallible {
+pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<MemberHandle>) -> Infallible {
     let gold = &swarm.0.gold;
     let mut written = gold.watch();
     let mut examined = Examined::new(swarm, seat);
@@ -140,7 +144,7 @@ struct Pairs {
 }
 
 impl Examined {
-    fn new(swarm: &Swarm, seat: &Seat) -> Self {
+    fn new(swarm: &Swarm, seat: &MemberHandle) -> Self {
         let standing = swarm.standing();
         let (scored, reasoned) = standing.record(&seat.id).map_or((0, 0), |record| {
             (record.scores.len(), record.pairs_when(Way::Reasoned).count())
@@ -156,7 +160,7 @@ impl Examined {
         }
     }
 
-    async fn by_scores(&mut self, swarm: &Swarm, seat: &Arc<Seat>) {
+    async fn by_scores(&mut self, swarm: &Swarm, seat: &Arc<MemberHandle>) {
         let (mut new, last) = swarm.0.gold.since(self.last, seat.id);
         // Mixed, so that what is left of the exam is spread over all writers.
         new.shuffle(&mut ChaCha8Rng::seed_from_u64(last));
@@ -181,7 +185,7 @@ impl Examined {
         self.last = last;
     }
 
-    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<Seat>, way: Way) {
+    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<MemberHandle>, way: Way) {
         let (pairs, counted) = match way {
             Way::AtOnce => (&mut self.at_once, "compared"),
             Way::Reasoned => (&mut self.reasoned, "reasoned"),
@@ -221,7 +225,7 @@ impl Answer {
 type Sheet = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
 
 /// Asks all questions, some at a time, and stops at the exam's end with what there is.
-async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Sheet {
+async fn sit(swarm: &Swarm, seat: &Arc<MemberHandle>, questions: Vec<Arc<Item>>) -> Sheet {
     let exam = &swarm.0.config.exam;
     let end = Instant::now() + exam.whole();
     let at_once = ANSWERS_AT_ONCE.min(seat.slots() as usize).max(1);
@@ -242,7 +246,7 @@ async fn sit(swarm: &Swarm, seat: &Arc<Seat>, questions: Vec<Arc<Item>>) -> Shee
 
 /// Asks one gold question.
 pub(super) async fn answer(
-    seat: &Seat,
+    seat: &MemberHandle,
     item: &Item,
     sampling: Sampling,
     deadline: Instant,
@@ -308,7 +312,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 async fn score(
     swarm: &Swarm,
-    seat: &Arc<Seat>,
+    seat: &Arc<MemberHandle>,
     candidate: &GoldCandidate,
 ) -> Result<Observation, WorkError> {
     let texts = vec![candidate.text.to_string()];
@@ -328,7 +332,7 @@ pub(super) fn named(item: &Item) -> u64 {
 /// Shows a right and a wrong candidate in both orders.
 pub(super) async fn compare(
     swarm: &Swarm,
-    seat: &Arc<Seat>,
+    seat: &Arc<MemberHandle>,
     (right, wrong): (&GoldCandidate, &GoldCandidate),
     way: Way,
 ) -> Result<Observation, WorkError> {
@@ -341,15 +345,14 @@ pub(super) async fn compare(
     let [shown_first, shown_second] = *ballot.verdicts.as_slice() else {
         return Err(WorkError::Nonsense("not two verdicts"));
     };
-    let p = 0.5 * (shown_first + 1.0 - shown_second);
-    let flipped = (shown_first > 0.5) == (shown_second > 0.5);
+    let PairVerdict { p, flipped, .. } = PairVerdict::from_orders(0, 1, shown_first, shown_second);
     let item = named(&right.item);
     Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
 }
 
 pub(super) async fn ballot(
     swarm: &Swarm,
-    seat: &Arc<Seat>,
+    seat: &Arc<MemberHandle>,
     item: &Item,
     candidates: Vec<String>,
     kind: Kind,
@@ -374,7 +377,7 @@ pub(super) async fn ballot(
 }
 
 /// Lets real work go first, though not forever: a member that is never idle is examined as well.
-pub(super) async fn give_way(seat: &Seat) {
+pub(super) async fn give_way(seat: &MemberHandle) {
     const LOOK: Duration = Duration::from_millis(50);
     for _ in 0..40 {
         if seat.running() == 0 {
@@ -394,19 +397,14 @@ pub(super) fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
     Observation::Gold { kind: Some(item.kind.clone()), seen }
 }
 
-/// An upstream has no weights that anybody could recompute its claims with.
-pub(super) fn may_count(swarm: &Swarm, seat: &Seat) -> bool {
-    swarm.0.config.exam.claims_count && seat.model.certainty && !seat.model.digest.is_empty()
-}
-
-fn who(seat: &Seat) -> Who {
+fn who(seat: &MemberHandle) -> Who {
     let model = &seat.model;
     let digest = if model.digest.is_empty() { &model.name } else { &model.digest };
     Who { node: seat.id, digest: digest.clone() }
 }
 
 /// Whose mistakes it is likely to make too.
-fn kin(seat: &Seat) -> Kin {
+fn kin(seat: &MemberHandle) -> Kin {
     let model = &seat.model;
     Kin {
         operator: seat.operator.clone(),

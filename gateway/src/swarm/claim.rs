@@ -10,7 +10,7 @@ use shoal_proto::{
 };
 use tokio::time::Instant;
 
-use super::super::{Swarm, WorkError, calibrate::may_count, roster::Seat, work};
+use super::{Swarm, WorkError, roster::MemberHandle, work};
 use shoal_consensus::reputation::{
     Audited,
     audit::{Auditor, Finding, compare},
@@ -36,7 +36,7 @@ pub(super) async fn in_round(swarm: &Swarm, claim: &Claim) -> Option<(Finding, A
 }
 
 /// Audits claims of an exam, one after the other; who is on its way in has no seat in the roster.
-pub(in crate::swarm) async fn in_exam(swarm: &Swarm, seat: &Seat, claims: &[Claim]) {
+pub(super) async fn in_exam(swarm: &Swarm, seat: &MemberHandle, claims: &[Claim]) {
     for claim in claims {
         audit(swarm, seat, claim, Auditor::InExam).await;
     }
@@ -44,7 +44,7 @@ pub(in crate::swarm) async fn in_exam(swarm: &Swarm, seat: &Seat, claims: &[Clai
 
 async fn audit(
     swarm: &Swarm,
-    writer: &Seat,
+    writer: &MemberHandle,
     claim: &Claim,
     place: Auditor,
 ) -> Option<(Finding, Auditor)> {
@@ -73,7 +73,11 @@ async fn audit(
 }
 
 /// The gateway's own auditor with these weights; else, where that is allowed, another member.
-fn auditor_for(swarm: &Swarm, writer: &Seat, place: Auditor) -> Option<(Arc<Seat>, Auditor)> {
+fn auditor_for(
+    swarm: &Swarm,
+    writer: &MemberHandle,
+    place: Auditor,
+) -> Option<(Arc<MemberHandle>, Auditor)> {
     let digest = &writer.model.digest;
     if digest.is_empty() {
         return None;
@@ -85,7 +89,7 @@ fn auditor_for(swarm: &Swarm, writer: &Seat, place: Auditor) -> Option<(Arc<Seat
         return None;
     }
     let standing = swarm.standing();
-    let may = |other: &Arc<Seat>| {
+    let may = |other: &Arc<MemberHandle>| {
         let stranger = writer.operator.is_empty() || writer.operator != other.operator;
         other.id != writer.id
             && other.model.digest == *digest
@@ -99,7 +103,11 @@ fn auditor_for(swarm: &Swarm, writer: &Seat, place: Auditor) -> Option<(Arc<Seat
     others.into_iter().next().map(|seat| (seat, Auditor::Member))
 }
 
-async fn recompute(swarm: &Swarm, auditor: &Seat, claim: &Claim) -> Result<Score, WorkError> {
+async fn recompute(
+    swarm: &Swarm,
+    auditor: &MemberHandle,
+    claim: &Claim,
+) -> Result<Score, WorkError> {
     let ask = Judge {
         messages: claim.messages.clone(),
         candidates: vec![claim.text.clone()],
@@ -109,4 +117,9 @@ async fn recompute(swarm: &Swarm, auditor: &Seat, claim: &Claim) -> Result<Score
     let deadline = Instant::now() + swarm.0.config.exam.answer();
     let ballot = work::judge(auditor, ask, deadline).await?;
     ballot.scores.first().copied().ok_or(WorkError::Nonsense("no score"))
+}
+
+/// An upstream has no weights that anybody could recompute its claims with.
+pub(super) fn may_count(swarm: &Swarm, seat: &MemberHandle) -> bool {
+    swarm.0.config.exam.claims_count && seat.model.certainty && !seat.model.digest.is_empty()
 }
