@@ -47,7 +47,7 @@ pub use self::metrics::Metrics;
 use self::{
     job::{Limits, Work},
     reply::{Reply, broken, busy},
-    run::{Prepared, Runner, Settings},
+    run::{Prepared, Runner},
 };
 use super::{
     pipeline::TextPipeline,
@@ -98,12 +98,13 @@ impl Batch {
         // Each ask has a place in both: nobody ever waits to put one in.
         let (inbox, submissions) = sync_channel(requests);
         let (ready, prepared) = sync_channel(requests);
-        let ours = Arc::clone(&words);
+        let pipeline = Arc::clone(&words);
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        spawn("model-words").spawn(move || prepare(&ours, limits, &submissions, &ready))?;
-        let (most, guesses) = (options.sequences.max(1), options.guesses);
-        let settings = Settings { pages, most, guesses, metrics };
-        spawn("model").spawn(move || Runner::new(decoder, &words, settings).run(&prepared))?;
+        spawn("model-words").spawn(move || prepare(&pipeline, limits, &submissions, &ready))?;
+        let options = options.clone();
+        spawn("model").spawn(move || {
+            Runner::new(decoder, &words, pages, &options, metrics).run(&prepared);
+        })?;
         Ok(Self { inbox, places: Arc::new(Semaphore::new(requests)), context })
     }
 

@@ -11,6 +11,7 @@ use shoal_engine::EngineError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    Options,
     cache::Cache,
     job::Job,
     metrics::Metrics,
@@ -58,34 +59,28 @@ pub(super) struct Runner<'w, D> {
     metrics: Metrics,
 }
 
-/// How a runner works.
-#[derive(Debug)]
-pub(super) struct Settings {
-    /// Pages of the cache.
-    pub(super) pages: usize,
-    /// Sequences that run at the same time.
-    pub(super) most: usize,
-    /// Whether answers are guessed at.
-    pub(super) guesses: bool,
-    pub(super) metrics: Metrics,
-}
-
 impl<'w, D: Decode> Runner<'w, D> {
-    /// Reserves the pages.
-    pub(super) fn new(mut decoder: D, words: &'w TextPipeline, settings: Settings) -> Self {
-        decoder.reserve(settings.pages);
+    /// Reserves the pages of the cache.
+    pub(super) fn new(
+        mut decoder: D,
+        words: &'w TextPipeline,
+        pages: usize,
+        options: &Options,
+        metrics: Metrics,
+    ) -> Self {
+        decoder.reserve(pages);
         Self {
             decoder,
             words,
-            most: settings.most,
-            cache: Cache::new(settings.pages),
+            most: options.sequences.max(1),
+            cache: Cache::new(pages),
             requests: Requests::default(),
             queue: Queue::new(),
             running: BTreeMap::new(),
             next: 0,
             pace: Pace::new(),
-            guesses: settings.guesses,
-            metrics: settings.metrics,
+            guesses: options.guesses,
+            metrics,
         }
     }
 
