@@ -123,8 +123,8 @@ impl Candidate {
     }
 
     /// The candidate as the gateway's ranking takes it. A name that is no key becomes the key of nobody.
-    pub fn to_gateway(&self) -> ask::Candidate {
-        ask::Candidate {
+    pub fn to_gateway(&self) -> shoal_consensus::Candidate {
+        shoal_consensus::Candidate {
             writer: node_id(&self.writer),
             model: self.model.clone(),
             text: self.text.clone(),
@@ -144,13 +144,17 @@ impl Candidate {
 
 impl Ballot {
     /// The ballot as the gateway's ranking takes it.
-    pub fn to_gateway(&self) -> ask::CastBallot {
+    pub fn to_gateway(&self) -> shoal_consensus::ballot::CastBallot {
         let verdicts = if self.pairs.is_empty() {
-            ask::Verdicts::Scores(self.scores.iter().copied().map(Score::to_gateway).collect())
+            shoal_consensus::ballot::Verdicts::Scores(
+                self.scores.iter().copied().map(Score::to_gateway).collect(),
+            )
         } else {
-            ask::Verdicts::Pairs(self.pairs.iter().copied().map(Pair::to_gateway).collect())
+            shoal_consensus::ballot::Verdicts::Pairs(
+                self.pairs.iter().copied().map(Pair::to_gateway).collect(),
+            )
         };
-        ask::CastBallot {
+        shoal_consensus::ballot::CastBallot {
             judge: node_id(&self.judge),
             model: self.model.clone(),
             reasoned: self.has_critique,
@@ -162,8 +166,8 @@ impl Ballot {
 }
 
 impl Score {
-    fn to_gateway(self) -> ask::CandidateScore {
-        ask::CandidateScore {
+    fn to_gateway(self) -> shoal_consensus::ballot::CandidateScore {
+        shoal_consensus::ballot::CandidateScore {
             candidate: self.candidate,
             logprob: self.logprob,
             tokens: self.tokens,
@@ -172,8 +176,8 @@ impl Score {
 }
 
 impl Pair {
-    fn to_gateway(self) -> ask::PairVerdict {
-        ask::PairVerdict { a: self.a, b: self.b, p: self.p, flipped: self.flip }
+    fn to_gateway(self) -> shoal_consensus::ballot::PairVerdict {
+        shoal_consensus::ballot::PairVerdict { a: self.a, b: self.b, p: self.p, flipped: self.flip }
     }
 }
 
