@@ -84,9 +84,9 @@ impl fmt::Display for Report {
 /// # Errors
 /// When it does not load, or its numbers are broken.
 pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let Loaded { mut decoder, card, .. } = Loaded::open(files, &options.without_talk())?;
-    let load = begun.elapsed().as_secs_f64();
+    let load = start.elapsed().as_secs_f64();
     let peak_rss = peak_rss();
     let decoder = &mut *decoder;
     let prefill = PREFILL.min(decoder.context());
@@ -95,18 +95,18 @@ pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
     }
     let tokens = tokens(decoder.vocab(), prefill);
     let most = STREAMS.iter().map(|(streams, _)| *streams).max().unwrap_or(1);
-    let each = (prefill + PAGE).div_ceil(PAGE);
-    let pages: Vec<u32> = (0..).take(each * most).collect();
+    let pages_each = (prefill + PAGE).div_ceil(PAGE);
+    let pages: Vec<u32> = (0..).take(pages_each * most).collect();
     decoder.reserve(pages.len());
-    let first = pages.get(..each).unwrap_or_default();
+    let first = pages.get(..pages_each).unwrap_or_default();
     let whole = Span { tokens: &tokens, past: 0, pages: first, want: Want::Last };
     decoder.step(&[whole])?;
-    let begun = Instant::now();
+    let start = Instant::now();
     decoder.step(&[whole])?;
-    let read = prefill as f64 / begun.elapsed().as_secs_f64();
+    let read = prefill as f64 / start.elapsed().as_secs_f64();
     let mut decode = BTreeMap::new();
     for (streams, steps) in STREAMS {
-        decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
+        decode.insert(streams, decode_rate(decoder, &tokens, &pages, pages_each, streams, steps)?);
     }
     Ok(Report {
         model: card.name,
@@ -121,25 +121,25 @@ pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
 }
 
 /// Tokens a second of all streams together, each after a short prompt of its own.
-fn written(
+fn decode_rate(
     decoder: &mut dyn Decode,
     tokens: &[u32],
     pages: &[u32],
-    each: usize,
+    pages_each: usize,
     streams: usize,
     steps: usize,
 ) -> Result<f64, Broken> {
     let prompt = tokens.get(..PROMPT).unwrap_or(tokens);
-    let rooms: Vec<&[u32]> = pages.chunks(each).take(streams).collect();
+    let rooms: Vec<&[u32]> = pages.chunks(pages_each).take(streams).collect();
     for pages in &rooms {
         decoder.step(&[Span { tokens: prompt, past: 0, pages, want: Want::Nothing }])?;
     }
-    let room = decoder.context().min(each * PAGE) - prompt.len();
-    let (mut begun, mut timed) = (Instant::now(), 0);
+    let room = decoder.context().min(pages_each * PAGE) - prompt.len();
+    let (mut start, mut steps_timed) = (Instant::now(), 0);
     // One step is not timed: it touches what the others find in the cache.
     for step in 0..=steps {
         if step == 1 {
-            begun = Instant::now();
+            start = Instant::now();
         }
         let past = prompt.len() + step % room;
         let next = tokens.get(step % tokens.len()..).unwrap_or(tokens);
@@ -149,12 +149,12 @@ fn written(
             spans.push(Span { tokens: next, past, pages, want: Want::Last });
         }
         black_box(decoder.step(&spans)?);
-        timed = step;
-        if timed > 0 && begun.elapsed() > PATIENCE {
+        steps_timed = step;
+        if steps_timed > 0 && start.elapsed() > PATIENCE {
             break;
         }
     }
-    Ok((streams * timed) as f64 / begun.elapsed().as_secs_f64())
+    Ok((streams * steps_timed) as f64 / start.elapsed().as_secs_f64())
 }
 
 /// Some of a vocabulary's tokens, none twice in a row.

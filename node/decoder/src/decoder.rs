@@ -96,16 +96,16 @@ impl<O: Operations> Decoder<O> {
         let last = self.shape.layers.len().saturating_sub(1);
         for layer in 0..=last {
             let qkv = operations.norm_qkv(layer, x.clone())?;
-            let mut mixed = operations.attend(layer, &step, qkv)?;
+            let mut attention = operations.attend(layer, &step, qkv)?;
             if layer == last {
                 // What follows looks at one row at a time: only at those that somebody wants.
                 if wanted == 0 {
                     return Ok(None);
                 }
-                mixed = operations.wanted(&step, mixed)?;
+                attention = operations.wanted(&step, attention)?;
                 x = operations.wanted(&step, x)?;
             }
-            x = operations.linear_add(layer, x, mixed)?;
+            x = operations.linear_add(layer, x, attention)?;
             x = operations.norm_mlp(layer, x)?;
         }
         operations.norm(x).map(Some)

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Time to find out how fast a model is, at most about so long.
-const MEASURING: Duration = Duration::from_millis(900);
+const MEASURE_TIME: Duration = Duration::from_millis(900);
 
 /// A model, ready to serve.
 #[expect(missing_debug_implementations, reason = "a decoder has no Debug")]
@@ -46,11 +46,11 @@ impl Loaded {
         files.forget();
         let ends: Vec<u32> = tokenizer.ends().collect();
         let digest = digest.finish(&ends, options.quant, &options.adapters)?;
-        let measured = options.measure.then(|| {
+        let speed = options.measure.then(|| {
             let weights = decoder.weight_bytes();
-            measure_speed(&mut *decoder, weights, MEASURING).ok()
+            measure_speed(&mut *decoder, weights, MEASURE_TIME).ok()
         });
-        let card = Model { digest, speed: measured.flatten(), ..card };
+        let card = Model { digest, speed: speed.flatten(), ..card };
         let words = TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
         Ok(Self { decoder, words, card })
     }
@@ -91,8 +91,8 @@ pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadEr
 /// What the model's `card.json` says that it is good at; what is no tag is left out.
 fn tags(files: &Files) -> Result<Vec<String>, LoadError> {
     let card = json(files, "card.json")?;
-    let told = card.get("tags").and_then(Value::as_array).into_iter().flatten();
-    let tags = told.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
+    let values = card.get("tags").and_then(Value::as_array).into_iter().flatten();
+    let tags = values.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
     Ok(tags.take(TAGS_MAX).map(str::to_owned).collect())
 }
 

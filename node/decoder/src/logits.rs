@@ -52,9 +52,9 @@ pub fn write(
     folder: &Path,
 ) -> Result<(), LogitsError> {
     // First: a model takes its time to load.
-    let failed = |error| LogitsError::Write(folder.display().to_string(), error);
-    fs::create_dir_all(folder).map_err(failed)?;
-    let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(failed);
+    let write_error = |error| LogitsError::Write(folder.display().to_string(), error);
+    fs::create_dir_all(folder).map_err(write_error)?;
+    let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(write_error);
     let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);
     let Loaded { mut decoder, words, .. } = Loaded::open(files, options)?;
     for prompt in prompts {
@@ -64,13 +64,14 @@ pub fn write(
         let ends: Vec<u32> = words.tokenizer.ends().collect();
         let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;
         for logit in logits {
-            rows.write_all(&logit.to_ne_bytes()).map_err(failed)?;
+            rows.write_all(&logit.to_ne_bytes()).map_err(write_error)?;
         }
         let text = words.tokenizer.decode(&answer);
         let line = serde_json::to_string(&Answer { tokens, answer, text, ends });
-        writeln!(answers, "{}", line.map_err(io::Error::from).map_err(failed)?).map_err(failed)?;
+        writeln!(answers, "{}", line.map_err(io::Error::from).map_err(write_error)?)
+            .map_err(write_error)?;
     }
-    answers.flush().and_then(|()| rows.flush()).map_err(failed)
+    answers.flush().and_then(|()| rows.flush()).map_err(write_error)
 }
 
 /// The logits after the prompt, and the likeliest tokens after it.

@@ -34,28 +34,28 @@ impl Lock {
             .truncate(false)
             .open(path)
             .map_err(PullError::disk(path))?;
-        let mut waited = Duration::ZERO;
+        let mut elapsed = Duration::ZERO;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::Error(source)) => {
                     return Err(PullError::Disk { path: path.to_owned(), source });
                 }
-                Err(TryLockError::WouldBlock) if waited >= limit => {
+                Err(TryLockError::WouldBlock) if elapsed >= limit => {
                     return Err(PullError::Locked {
                         what: what.to_owned(),
                         lock: path.to_owned(),
                         seconds: limit.as_secs(),
                     });
                 }
-                Err(TryLockError::WouldBlock) if shows && waited.is_zero() => {
+                Err(TryLockError::WouldBlock) if shows && elapsed.is_zero() => {
                     eprintln!("{what}: another pull is at it, waiting");
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
-            let pause = LOOK.min(limit - waited);
+            let pause = LOOK.min(limit - elapsed);
             tokio::time::sleep(pause).await;
-            waited += pause;
+            elapsed += pause;
         }
     }
 }
@@ -74,8 +74,8 @@ mod tests {
         let expected = format!("m: another pull has held {} for 60 s", path.display());
         assert!(error.starts_with(&expected), "{error}");
         let second = Lock::take(&path, "m", (minute, false));
-        let freed = async { drop(first) };
-        let (second, ()) = tokio::join!(second, freed);
+        let release = async { drop(first) };
+        let (second, ()) = tokio::join!(second, release);
         second.unwrap();
     }
 }

@@ -114,7 +114,7 @@ impl Settings {
                     })
                     .map(|token| Secret::new(token.trim()))
                     .unwrap_or_default(),
-                offline: variable("HF_HUB_OFFLINE").is_some_and(|said| is_yes(&said)),
+                offline: variable("HF_HUB_OFFLINE").is_some_and(|value| is_yes(&value)),
             },
             indexes: pip.indexes()?,
             certificates: pip.certificates(),
@@ -125,8 +125,8 @@ impl Settings {
 }
 
 /// As Python's `huggingface_hub` reads it.
-fn is_yes(said: &str) -> bool {
-    matches!(said.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
+fn is_yes(value: &str) -> bool {
+    matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
 }
 
 /// A base to which paths are added: it ends with a slash.

@@ -105,17 +105,17 @@ pub(super) fn zip(members: &[Member<'_>]) -> Vec<u8> {
 async fn a_model_is_looked_for_in_the_program_then_on_disk_then_in_the_catalogue_then_on_the_hub() {
     let (home, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let settings = settings(home.path(), &server);
-    let found = resolve("bundled:shoal-sum", &settings).await.unwrap();
-    assert_eq!(found.place, Place::Bundled("shoal-sum".to_owned()));
+    let model = resolve("bundled:shoal-sum", &settings).await.unwrap();
+    assert_eq!(model.place, Place::Bundled("shoal-sum".to_owned()));
 
     let folder = home.path().join("my-model");
     std::fs::create_dir(&folder).unwrap();
-    let found = resolve(folder.to_str().unwrap(), &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("my-model", Place::Folder(folder)));
+    let model = resolve(folder.to_str().unwrap(), &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("my-model", Place::Folder(folder)));
     let file = home.path().join("tiny.Q8_0.gguf");
     std::fs::write(&file, "GGUF").unwrap();
-    let found = resolve(file.to_str().unwrap(), &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("tiny.Q8_0", Place::Gguf(file)));
+    let model = resolve(file.to_str().unwrap(), &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("tiny.Q8_0", Place::Gguf(file)));
 
     let error = resolve("smollm2-135m", &settings).await.unwrap_err().to_string();
     let expected = "smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
@@ -123,10 +123,10 @@ async fn a_model_is_looked_for_in_the_program_then_on_disk_then_in_the_catalogue
     let entry = catalogue::find("smollm2-135m").unwrap();
     let path = settings.models.join("smollm2-135m").join(entry.file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let placed = std::fs::File::create(&path).unwrap();
-    placed.set_len(entry.bytes).unwrap();
-    let found = resolve("smollm2-135m", &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("smollm2-135m", Place::Gguf(path)));
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(entry.bytes).unwrap();
+    let model = resolve("smollm2-135m", &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("smollm2-135m", Place::Gguf(path)));
     assert!(table(&settings).lines().next().unwrap().contains("  here "), "{}", table(&settings));
     assert!(server.seen("").is_empty(), "the hub is asked last");
 

@@ -54,8 +54,9 @@ fn train(args: Args) -> Result<()> {
 }
 
 fn line(scores: &[check::Score]) -> String {
-    let each = scores.iter().map(|s| format!("{} {:.1} %", s.family.name(), 100.0 * s.accuracy()));
-    each.collect::<Vec<_>>().join("  ")
+    let accuracies =
+        scores.iter().map(|s| format!("{} {:.1} %", s.family.name(), 100.0 * s.accuracy()));
+    accuracies.collect::<Vec<_>>().join("  ")
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.

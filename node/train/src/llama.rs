@@ -144,11 +144,11 @@ impl LlamaForCausalLm {
             let (attn, mlp) = (&layer.self_attn, &layer.mlp);
             let h = norm(&layer.input_layernorm, x.clone());
             let (q, k) = (attn.q_proj.forward(h.clone()), attn.k_proj.forward(h.clone()));
-            let mixed = mix(q, k, attn.v_proj.forward(h));
-            x = x + attn.o_proj.forward(mixed);
+            let attention = mix(q, k, attn.v_proj.forward(h));
+            x = x + attn.o_proj.forward(attention);
             let h = norm(&layer.post_attention_layernorm, x.clone());
-            let gated = fused::swiglu(mlp.gate_proj.forward(h.clone()), mlp.up_proj.forward(h));
-            x = x + mlp.down_proj.forward(gated);
+            let product = fused::swiglu(mlp.gate_proj.forward(h.clone()), mlp.up_proj.forward(h));
+            x = x + mlp.down_proj.forward(product);
         }
         norm(&self.model.norm, x)
     }

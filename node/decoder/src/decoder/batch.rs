@@ -43,12 +43,12 @@ impl Batch {
         for span in spans {
             let (first, new) = (batch.tokens.len(), span.tokens.len());
             let end = span.past.saturating_add(new);
-            let needed = span.pages.get(..end.div_ceil(PAGE)).ok_or(Broken)?;
-            let known = |id: &u32, limit: usize| usize::try_from(*id).is_ok_and(|id| id < limit);
+            let pages_needed = span.pages.get(..end.div_ceil(PAGE)).ok_or(Broken)?;
+            let is_below = |id: &u32, limit: usize| usize::try_from(*id).is_ok_and(|id| id < limit);
             let whole = new > 0
                 && end <= context
-                && needed.iter().all(|page| known(page, pages))
-                && span.tokens.iter().all(|token| known(token, vocab));
+                && pages_needed.iter().all(|page| is_below(page, pages))
+                && span.tokens.iter().all(|token| is_below(token, vocab));
             if !whole {
                 return Err(Broken);
             }
@@ -61,7 +61,7 @@ impl Batch {
                 Want::Last => rows.end - 1..rows.end,
                 Want::All => rows.clone(),
             });
-            let pages = needed.to_vec();
+            let pages = pages_needed.to_vec();
             batch.sequences.push(Sequence { rows, past: span.past, pages });
         }
         if batch.tokens.is_empty() { Err(Broken) } else { Ok(batch) }

@@ -22,8 +22,8 @@ pub(crate) fn open(
     settings: Settings,
 ) -> Result<Box<dyn Decode>, LoadError> {
     let place = source.place();
-    let missing = |why| LoadError::Words { place, file: "--device", why };
-    let device = settings.device.device().map_err(missing)?;
+    let no_device = |why| LoadError::Words { place, file: "--device", why };
+    let device = settings.device.device().map_err(no_device)?;
     let weights = Weights::read(&shape, source, settings.quant)?;
     Ok(if settings.device == DeviceKind::Cpu {
         Box::new(packed(shape, weights, settings))

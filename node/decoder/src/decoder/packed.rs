@@ -172,8 +172,8 @@ impl Operations for PackedOperations {
         qkv: Tensor<1>,
     ) -> Result<Tensor<2>, Broken> {
         let (qkv, place) = (qkv.into_dispatch(), self.place(layer));
-        let mixed = Dispatch::decoder_attend(qkv, place, Arc::clone(batch));
-        self.checked(Tensor::from_dispatch(mixed))
+        let output = Dispatch::decoder_attend(qkv, place, Arc::clone(batch));
+        self.checked(Tensor::from_dispatch(output))
     }
 
     fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -203,12 +203,12 @@ impl Operations for PackedOperations {
             return Ok(x);
         }
         let data = x.into_data();
-        let all = data.as_slice::<f32>().map_err(|_| Broken)?;
-        let mut some = Vec::with_capacity(batch.wanted.len() * width);
+        let input = data.as_slice::<f32>().map_err(|_| Broken)?;
+        let mut picked = Vec::with_capacity(batch.wanted.len() * width);
         for row in &batch.wanted {
-            some.extend_from_slice(all.get(row * width..(row + 1) * width).ok_or(Broken)?);
+            picked.extend_from_slice(input.get(row * width..(row + 1) * width).ok_or(Broken)?);
         }
-        let data = TensorData::new(some, [batch.wanted.len(), width]);
+        let data = TensorData::new(picked, [batch.wanted.len(), width]);
         Ok(Tensor::from_data(data, &burn::tensor::Device::flex()))
     }
 }
@@ -217,20 +217,20 @@ type Primitive = FloatTensor<Flex>;
 
 impl DecoderOps for Flex {
     fn decoder_norm_qkv(x: Primitive, place: Place) -> Primitive {
-        let qkv = place.tried(|model, layer| model.norm_qkv(layer, floats(&x)?));
+        let qkv = place.try_layer(|model, layer| model.norm_qkv(layer, floats(&x)?));
         tensor(qkv, |len| [len].into())
     }
 
     fn decoder_attend(mut qkv: Primitive, place: Place, batch: Arc<Batch>) -> Primitive {
         let layer = place.layer;
         let qkv = qkv.storage_mut::<f32>();
-        let mixed = place.tried(|model, weights| model.attend(layer, weights, &batch, qkv));
+        let output = place.try_layer(|model, weights| model.attend(layer, weights, &batch, qkv));
         let (queries, _) = place.model.shape.attention_widths();
-        tensor(mixed, |len| [len / queries, queries].into())
+        tensor(output, |len| [len / queries, queries].into())
     }
 
     fn decoder_linear_add(mut x: Primitive, y: Primitive, place: Place) -> Primitive {
-        place.tried(|model, layer| {
+        place.try_layer(|model, layer| {
             let after = layer.after_attention.as_deref();
             model.project(&layer.out, floats(&y)?, after, x.storage_mut::<f32>())
         });
@@ -238,13 +238,13 @@ impl DecoderOps for Flex {
     }
 
     fn decoder_norm_mlp(mut x: Primitive, place: Place) -> Primitive {
-        place.tried(|model, layer| model.norm_mlp(layer, x.storage_mut::<f32>()));
+        place.try_layer(|model, layer| model.norm_mlp(layer, x.storage_mut::<f32>()));
         x
     }
 
     fn decoder_norm(x: Primitive, place: Place) -> Primitive {
         let width = place.model.shape.width;
-        let normed = place.tried(|model, _| {
+        let normed = place.try_layer(|model, _| {
             let x = floats(&x)?;
             let mut normed = vec![0.0; x.len()];
             rms_norm(&model.pool, x, &model.weights.norm, model.shape.eps, &mut normed)?;
@@ -255,7 +255,7 @@ impl DecoderOps for Flex {
 
     fn decoder_head(x: Primitive, place: Place) -> Primitive {
         let vocab = place.model.shape.vocab;
-        let logits = place.tried(|model, _| model.head(floats(&x)?));
+        let logits = place.try_layer(|model, _| model.head(floats(&x)?));
         tensor(logits, |len| [len / vocab, vocab].into())
     }
 }
@@ -263,16 +263,16 @@ impl DecoderOps for Flex {
 impl Place {
     /// An operation's result; nothing, and a mark that the step failed, where its tensors do not
     /// fit. burn's operations have no errors.
-    fn tried<T: Default>(
+    fn try_layer<T: Default>(
         &self,
         operation: impl FnOnce(&Packed, &LayerWeights) -> Result<T, Error>,
     ) -> T {
         let layer = self.model.weights.layers.get(self.layer);
-        let done = layer.and_then(|layer| operation(&self.model, layer).ok());
-        if done.is_none() {
+        let result = layer.and_then(|layer| operation(&self.model, layer).ok());
+        if result.is_none() {
             self.model.failed.store(true, Ordering::Relaxed);
         }
-        done.unwrap_or_default()
+        result.unwrap_or_default()
     }
 }
 
@@ -284,7 +284,7 @@ impl Packed {
         let (q, kv) = qkv.split_at_mut(rows * queries);
         let (k, v) = kv.split_at_mut(rows * keys);
         let mut scratch = lock(&self.scratch);
-        let normed = sized(&mut scratch.normed, x.len());
+        let normed = resize(&mut scratch.normed, x.len());
         rms_norm(&self.pool, x, &layer.norm_attention, self.shape.eps, normed)?;
         let [q_proj, k_proj, v_proj] = &layer.qkv;
         linear(&self.pool, normed, rows, &mut [q_proj.to(q), k_proj.to(k), v_proj.to(v)])?;
@@ -300,16 +300,16 @@ impl Packed {
     ) -> Result<Vec<f32>, Error> {
         let shape = &self.shape;
         let (rows, (queries, keys)) = (batch.tokens.len(), shape.attention_widths());
-        let missing = Error::Length { argument: "a layer", len: 0, required_len: 1 };
-        let (q, kv) = qkv.split_at_mut_checked(rows * queries).ok_or(missing)?;
-        let (k, v) = kv.split_at_mut_checked(rows * keys).ok_or(missing)?;
+        let no_layer = Error::Length { argument: "a layer", len: 0, required_len: 1 };
+        let (q, kv) = qkv.split_at_mut_checked(rows * queries).ok_or(no_layer)?;
+        let (k, v) = kv.split_at_mut_checked(rows * keys).ok_or(no_layer)?;
         if let Some([q_norm, k_norm]) = &layer.norm_heads {
             rms_norm_in_place(&self.pool, q, q_norm, shape.eps)?;
             rms_norm_in_place(&self.pool, k, k_norm, shape.eps)?;
         }
         let ropes = lock(&self.ropes);
-        if let Some(table) = shape.layers.get(index).ok_or(missing)?.rope {
-            let angles = ropes.get(table).ok_or(missing)?;
+        if let Some(table) = shape.layers.get(index).ok_or(no_layer)?.rope {
+            let angles = ropes.get(table).ok_or(no_layer)?;
             rope(&self.pool, q, shape.heads, shape.dim, angles, &batch.positions)?;
             rope(&self.pool, k, shape.kv_heads, shape.dim, angles, &batch.positions)?;
         }
@@ -322,11 +322,11 @@ impl Packed {
                 pages: &sequence.pages,
             })
             .collect();
-        let attention = *self.attention.get(index).ok_or(missing)?;
-        let mut mixed = vec![0.0; rows * queries];
+        let attention = *self.attention.get(index).ok_or(no_layer)?;
+        let mut output = vec![0.0; rows * queries];
         let kv = &mut *lock(&self.kv);
-        attend(&self.pool, attention, q, k, v, kv, index, &spans, &mut mixed)?;
-        Ok(mixed)
+        attend(&self.pool, attention, q, k, v, kv, index, &spans, &mut output)?;
+        Ok(output)
     }
 
     /// Adds the projection of `y` to `x`, after a norm of its own where there is one.
@@ -342,10 +342,10 @@ impl Packed {
             return linear(&self.pool, y, rows, &mut [Output { add: true, ..out.to(x) }]);
         };
         let mut scratch = lock(&self.scratch);
-        let projected = sized(&mut scratch.normed, x.len());
-        linear(&self.pool, y, rows, &mut [out.to(projected)])?;
-        rms_norm_in_place(&self.pool, projected, gamma, self.shape.eps)?;
-        x.iter_mut().zip(projected).for_each(|(x, projected)| *x += *projected);
+        let projection = resize(&mut scratch.normed, x.len());
+        linear(&self.pool, y, rows, &mut [out.to(projection)])?;
+        rms_norm_in_place(&self.pool, projection, gamma, self.shape.eps)?;
+        x.iter_mut().zip(projection).for_each(|(x, projection)| *x += *projection);
         Ok(())
     }
 
@@ -353,10 +353,10 @@ impl Packed {
         let shape = &self.shape;
         let rows = x.len() / shape.width;
         let mut scratch = std::mem::take(&mut *lock(&self.scratch));
-        let normed = sized(&mut scratch.normed, x.len());
+        let normed = resize(&mut scratch.normed, x.len());
         rms_norm(&self.pool, x, &layer.norm_mlp, shape.eps, normed)?;
-        let gate = sized(&mut scratch.gate, rows * shape.inner);
-        let up = sized(&mut scratch.up, rows * shape.inner);
+        let gate = resize(&mut scratch.gate, rows * shape.inner);
+        let up = resize(&mut scratch.up, rows * shape.inner);
         linear(&self.pool, normed, rows, &mut [layer.gate.to(gate), layer.up.to(up)])?;
         gated(&self.pool, shape.activation, gate, up)?;
         match &layer.after_mlp {
@@ -418,7 +418,7 @@ fn tables(shape: &Shape, positions: usize) -> Result<Vec<Rope>, Error> {
 }
 
 /// The first `len` floats of a buffer that grows when it must. What they are, the caller writes.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }

@@ -59,11 +59,11 @@ impl DeviceKind {
         let device = match self {
             Self::Cpu => Some(Device::flex()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => listed(DeviceType::Wgpu, || Device::wgpu(Pick::DefaultDevice)),
+            Self::Wgpu => enumerate(DeviceType::Wgpu, || Device::wgpu(Pick::DefaultDevice)),
             #[cfg(feature = "cuda")]
-            Self::Cuda => listed(DeviceType::Cuda, || Device::cuda(0)),
+            Self::Cuda => enumerate(DeviceType::Cuda, || Device::cuda(0)),
             #[cfg(feature = "metal")]
-            Self::Metal => listed(DeviceType::Metal, || Device::metal(Pick::DefaultDevice)),
+            Self::Metal => enumerate(DeviceType::Metal, || Device::metal(Pick::DefaultDevice)),
             #[cfg(not(all(feature = "wgpu", feature = "cuda", feature = "metal")))]
             _ => return Err(self.not_built()),
         };
@@ -83,7 +83,7 @@ impl DeviceKind {
 
 /// A device of a kind that this machine has.
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
-fn listed(kind: DeviceType, open: impl FnOnce() -> Device) -> Option<Device> {
+fn enumerate(kind: DeviceType, open: impl FnOnce() -> Device) -> Option<Device> {
     let any = Device::enumerate(kind).iter().next().is_some();
     any.then(open)
 }
@@ -103,14 +103,14 @@ impl FromStr for DeviceKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.to_string() == text);
-        let kind = found
+        let kind_found = Self::ALL.into_iter().find(|kind| kind.to_string() == text);
+        let kind = kind_found
             .ok_or_else(|| format!("no device {text:?}: there are cpu, wgpu, cuda and metal"))?;
-        let built = cfg!(feature = "wgpu") && kind == Self::Wgpu
+        let is_built = cfg!(feature = "wgpu") && kind == Self::Wgpu
             || cfg!(feature = "cuda") && kind == Self::Cuda
             || cfg!(feature = "metal") && kind == Self::Metal
             || kind == Self::Cpu;
-        match built {
+        match is_built {
             true => Ok(kind),
             false => Err(kind.not_built()),
         }

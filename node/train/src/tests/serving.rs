@@ -104,7 +104,7 @@ fn greatest(logits: &[f32]) -> u32 {
 #[test]
 fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
-        let trained = bundle::read(&models().join(name)).unwrap();
+        let trainer = bundle::read(&models().join(name)).unwrap();
         let files = Files::bundled(name).unwrap();
         let Loaded { mut decoder, words, .. } = Loaded::open(files, &Options::default()).unwrap();
         let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
@@ -114,7 +114,7 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
         let mut reader = Reader::new(&mut *decoder);
         let mut logits = reader.read(&tokens);
         for _ in 0..120 {
-            let expected = expected_logits(&trained, &tokens);
+            let expected = expected_logits(&trainer, &tokens);
             let (last, expected) =
                 (&logits[logits.len() - vocab..], &expected[expected.len() - vocab..]);
             let most = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));

@@ -86,20 +86,21 @@ impl Raw {
         config: &Value,
         arch: &'static Architecture,
     ) -> Result<(), ShapeError> {
-        let refused = |what: String| Err(ShapeError::Unsupported { what, kind: arch.kind });
+        let unsupported = |what: String| Err(ShapeError::Unsupported { what, kind: arch.kind });
         let on = |key: &&&str| match config.get(**key) {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0),
             Some(_) => true,
         };
         if let Some(key) = OTHERS.iter().find(on) {
-            return refused((*key).to_owned());
+            return unsupported((*key).to_owned());
         }
         // Gemma 2's first files name the exact GELU, which it was not trained with.
-        let alike = |given: &str| given == "gelu" && arch.activation == "gelu_pytorch_tanh";
+        let alike =
+            |activation: &str| activation == "gelu" && arch.activation == "gelu_pytorch_tanh";
         match self.hidden_act.as_deref() {
-            Some(given) if given != arch.activation && !alike(given) => {
-                refused(format!("the activation {given}"))
+            Some(activation) if activation != arch.activation && !alike(activation) => {
+                unsupported(format!("the activation {activation}"))
             }
             _ => Ok(()),
         }

@@ -61,14 +61,14 @@ impl RopeShape {
             Scaling::None => (pairs.map(plain).collect(), 1.0),
             Scaling::Linear(factor) => (pairs.map(|pair| plain(pair) / factor).collect(), 1.0),
             Scaling::Llama3 { factor, low, high, original } => {
-                let scaled = |pair| {
+                let scale = |pair| {
                     let speed = plain(pair);
                     // Turns within the context that the model was first trained on.
                     let turns = original * speed / (2.0 * PI);
                     let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                     keep * speed + (1.0 - keep) * speed / factor
                 };
-                (pairs.map(scaled).collect(), 1.0)
+                (pairs.map(scale).collect(), 1.0)
             }
             Scaling::Yarn { factor, fast, slow, original, magnitude } => {
                 // The pair that makes so many turns within the original context.
@@ -79,11 +79,11 @@ impl RopeShape {
                 let first = pair_of(*fast).floor().max(0.0);
                 let last = pair_of(*slow).ceil().min(self.turned as f64 - 1.0);
                 let last = if first == last { last + 0.001 } else { last };
-                let scaled = |pair| {
-                    let slowed = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
-                    plain(pair) * (1.0 - slowed) + plain(pair) / factor * slowed
+                let scale = |pair| {
+                    let share = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                    plain(pair) * (1.0 - share) + plain(pair) / factor * share
                 };
-                (pairs.map(scaled).collect(), *magnitude)
+                (pairs.map(scale).collect(), *magnitude)
             }
             Scaling::Each { factors, magnitude } => {
                 let speeds = pairs.zip(factors).map(|(pair, factor)| plain(pair) / factor);
@@ -107,7 +107,7 @@ impl RopeShape {
 /// What files say about rotary positions, in `rope_scaling`, `rope_parameters` or beside them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct Parameters {
     #[serde(alias = "type")]
     rope_type: Option<String>,
     rope_theta: Option<f64>,
@@ -126,12 +126,14 @@ struct Said {
     long_factor: Option<Vec<f64>>,
 }
 
-impl Said {
+impl Parameters {
     fn read(value: Option<&Value>) -> Result<Self, ShapeError> {
         // Files that were converted may name the kind twice, as `type` and as `rope_type`.
         let mut value = value.filter(|value| value.is_object()).cloned().unwrap_or_default();
-        if let Some(said) = value.as_object_mut().filter(|said| said.contains_key("rope_type")) {
-            said.remove("type");
+        if let Some(parameters) =
+            value.as_object_mut().filter(|parameters| parameters.contains_key("rope_type"))
+        {
+            parameters.remove("type");
         }
         let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
         Ok(serde_json::from_value(value)?)
@@ -143,9 +145,9 @@ impl Said {
 /// the long list makes another model of it.
 pub(super) fn usual(raw: &Raw) -> Result<usize, ShapeError> {
     let scaling = raw.rope_scaling.as_ref().filter(|scaling| scaling.is_object());
-    let said = Said::read(raw.rope_parameters.as_ref().or(scaling))?;
-    let long = matches!(said.rope_type.as_deref(), Some("longrope" | "su"));
-    let original = said.original_max_position_embeddings.map(|original| original as usize);
+    let parameters = Parameters::read(raw.rope_parameters.as_ref().or(scaling))?;
+    let long = matches!(parameters.rope_type.as_deref(), Some("longrope" | "su"));
+    let original = parameters.original_max_position_embeddings.map(|original| original as usize);
     let original = original.or(raw.original_max_position_embeddings);
     Ok(original.filter(|original| long && *original > 0).unwrap_or(raw.max_position_embeddings))
 }
@@ -163,96 +165,103 @@ pub(super) fn ropes(
     let scaling = raw.rope_scaling.as_ref().filter(|scaling| scaling.is_object());
     let theta = raw.rope_theta.unwrap_or(10_000.0);
     if arch.rotary == Rotary::LocalAndGlobal {
-        let global = Said::read(part("full_attention").or(scaling))?;
-        let local = Said::read(part("sliding_attention"))?;
+        let global = Parameters::read(part("full_attention").or(scaling))?;
+        let local = Parameters::read(part("sliding_attention"))?;
         let near = raw.rope_local_base_freq.unwrap_or(10_000.0);
         return Ok(vec![
             rope(raw, arch, &global, theta, [dim, context])?,
             rope(raw, arch, &local, near, [dim, context])?,
         ]);
     }
-    let said = Said::read(given.or(scaling))?;
-    Ok(vec![rope(raw, arch, &said, theta, [dim, context])?])
+    let parameters = Parameters::read(given.or(scaling))?;
+    Ok(vec![rope(raw, arch, &parameters, theta, [dim, context])?])
 }
 
 fn rope(
     raw: &Raw,
     arch: &'static Architecture,
-    said: &Said,
+    parameters: &Parameters,
     theta: f64,
     [dim, context]: [usize; 2],
 ) -> Result<RopeShape, ShapeError> {
-    let part = said.partial_rotary_factor.or(raw.partial_rotary_factor);
+    let part = parameters.partial_rotary_factor.or(raw.partial_rotary_factor);
     let part = part.filter(|_| arch.rotary == Rotary::Partial).unwrap_or(1.0);
     let turned = (dim as f64 * part) as usize;
-    let theta = said.rope_theta.unwrap_or(theta);
+    let theta = parameters.rope_theta.unwrap_or(theta);
     // NaN is refused with the rest.
     if !(theta > 0.0 && theta.is_finite()) {
         return Err(ShapeError::Size("rope_theta is not positive"));
     }
-    let scaling = scaling(raw, arch, said, turned, context)?;
+    let scaling = scaling(raw, arch, parameters, turned, context)?;
     Ok(RopeShape { theta, turned, scaling })
 }
 
 fn scaling(
     raw: &Raw,
     arch: &'static Architecture,
-    said: &Said,
+    parameters: &Parameters,
     turned: usize,
     context: usize,
 ) -> Result<Scaling, ShapeError> {
     let unsupported = |what: String| Err(ShapeError::Unsupported { what, kind: arch.kind });
     let positions = raw.max_position_embeddings as f64;
     let original = raw.original_max_position_embeddings.map(|original| original as f64);
-    let original = said.original_max_position_embeddings.or(original).unwrap_or(positions);
+    let original = parameters.original_max_position_embeddings.or(original).unwrap_or(positions);
     let need = |number: Option<f64>, name: &'static str| match number {
         Some(number) if number > 0.0 && number.is_finite() => Ok(number),
         _ => Err(ShapeError::Size(name)),
     };
     const NO_FACTOR: &str = "the scaling of rotary positions has no positive factor";
-    Ok(match said.rope_type.as_deref().unwrap_or("default") {
+    Ok(match parameters.rope_type.as_deref().unwrap_or("default") {
         "default" => Scaling::None,
-        "linear" => Scaling::Linear(need(said.factor, NO_FACTOR)?),
+        "linear" => Scaling::Linear(need(parameters.factor, NO_FACTOR)?),
         "llama3" => {
-            let (low, high) = (said.low_freq_factor, said.high_freq_factor);
+            let (low, high) = (parameters.low_freq_factor, parameters.high_freq_factor);
             let (low, high) = (need(low, NO_FACTOR)?, need(high, NO_FACTOR)?);
             if low >= high {
                 return Err(ShapeError::Size("low_freq_factor is not below high_freq_factor"));
             }
-            Scaling::Llama3 { factor: need(said.factor, NO_FACTOR)?, low, high, original }
+            Scaling::Llama3 { factor: need(parameters.factor, NO_FACTOR)?, low, high, original }
         }
         "yarn" => {
-            if said.truncate == Some(false) {
+            if parameters.truncate == Some(false) {
                 return unsupported("yarn scaling without truncate".to_owned());
             }
-            let factor = need(said.factor.or(Some(positions / original)), NO_FACTOR)?;
-            let (fast, slow) = (said.beta_fast.unwrap_or(32.0), said.beta_slow.unwrap_or(1.0));
-            Scaling::Yarn { factor, fast, slow, original, magnitude: yarn_magnitude(said, factor) }
+            let factor = need(parameters.factor.or(Some(positions / original)), NO_FACTOR)?;
+            let (fast, slow) =
+                (parameters.beta_fast.unwrap_or(32.0), parameters.beta_slow.unwrap_or(1.0));
+            Scaling::Yarn {
+                factor,
+                fast,
+                slow,
+                original,
+                magnitude: yarn_magnitude(parameters, factor),
+            }
         }
         "longrope" | "su" => {
             // Which of both is a matter of the served context, as in llama.cpp, not of how far a
             // sequence got, as in transformers: a row must not depend on how its prompt was cut
             // into steps, and what was read stays read when a sequence grows.
             let long = context as f64 > original;
-            let factors = if long { &said.long_factor } else { &said.short_factor };
+            let factors = if long { &parameters.long_factor } else { &parameters.short_factor };
             let factors = factors.clone().unwrap_or_default();
             if factors.len() != turned / 2 || !factors.iter().all(|factor| *factor > 0.0) {
                 let why = "long_factor or short_factor has not one positive number for each pair";
                 return Err(ShapeError::Size(why));
             }
-            let stretch = said.factor.unwrap_or(positions / original);
-            let grown = (1.0 + stretch.ln() / original.ln()).sqrt();
-            let magnitude = if stretch <= 1.0 { 1.0 } else { grown };
-            Scaling::Each { factors, magnitude: said.attention_factor.unwrap_or(magnitude) }
+            let stretch = parameters.factor.unwrap_or(positions / original);
+            let growth = (1.0 + stretch.ln() / original.ln()).sqrt();
+            let magnitude = if stretch <= 1.0 { 1.0 } else { growth };
+            Scaling::Each { factors, magnitude: parameters.attention_factor.unwrap_or(magnitude) }
         }
-        other => return unsupported(format!("{other} scaling of rotary positions")),
+        kind => return unsupported(format!("{kind} scaling of rotary positions")),
     })
 }
 
 /// What YaRN multiplies cosines and sines by.
-fn yarn_magnitude(said: &Said, factor: f64) -> f64 {
+fn yarn_magnitude(parameters: &Parameters, factor: f64) -> f64 {
     let of = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
-    match (said.attention_factor, said.mscale, said.mscale_all_dim) {
+    match (parameters.attention_factor, parameters.mscale, parameters.mscale_all_dim) {
         (Some(given), _, _) => given,
         (None, Some(some), Some(all)) if some != 0.0 && all != 0.0 => of(some) / of(all),
         _ => of(1.0),

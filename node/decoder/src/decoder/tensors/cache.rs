@@ -87,11 +87,11 @@ impl Cache {
     /// Memory for the pages that a batch names: twice as much as there was, up to all.
     fn grow(&mut self, batch: &Batch) {
         let last = batch.sequences.iter().flat_map(|sequence| sequence.pages.iter().copied()).max();
-        let needed = last.map_or(0, |last| last as usize + 1);
-        if needed <= self.pages {
+        let pages_needed = last.map_or(0, |last| last as usize + 1);
+        if pages_needed <= self.pages {
             return;
         }
-        let pages = needed.max(2 * self.pages).min(self.reserved.max(needed));
+        let pages = pages_needed.max(2 * self.pages).min(self.reserved.max(pages_needed));
         let more = [(pages - self.pages) * PAGE, self.width()];
         let zeros = || Tensor::<2>::zeros(more, &self.device);
         self.layers = if self.pages == 0 {
@@ -111,8 +111,8 @@ impl Cache {
             new.extend(indices(sequence, sequence.past)?);
             slots.push(self.ids(indices(sequence, 0)?));
         }
-        let all = batch.wanted.len() == batch.tokens.len();
-        let wanted = match all || batch.wanted.is_empty() {
+        let is_whole = batch.wanted.len() == batch.tokens.len();
+        let wanted = match is_whole || batch.wanted.is_empty() {
             true => None,
             false => {
                 let rows = batch.wanted.iter().map(|row| index(*row));
@@ -157,9 +157,9 @@ impl Cache {
         v: Tensor<2>,
     ) -> Result<(), Broken> {
         let kv = self.layers.get_mut(layer).ok_or(Broken)?;
-        for (held, new) in kv.iter_mut().zip([k, v]) {
+        for (store, new) in kv.iter_mut().zip([k, v]) {
             let at = step.new.clone();
-            held.inplace(|held| held.scatter_nd::<2, 2>(at, new, IndexingUpdateOp::Assign));
+            store.inplace(|store| store.scatter_nd::<2, 2>(at, new, IndexingUpdateOp::Assign));
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Cache {
     ) -> Result<[Tensor<2>; 2], Broken> {
         let kv = self.layers.get(layer).ok_or(Broken)?;
         let slots = step.slots.get(sequence).ok_or(Broken)?;
-        Ok(kv.each_ref().map(|held| held.clone().select(0, slots.clone())))
+        Ok(kv.each_ref().map(|store| store.clone().select(0, slots.clone())))
     }
 }
 
