@@ -1,4 +1,4 @@
-//! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
+//! How fast this machine runs a model: prefill, decode, and the share of the memory bandwidth.
 
 use std::{
     collections::BTreeMap,
@@ -19,24 +19,24 @@ const PREFILL: usize = 256;
 const PROMPT: usize = 16;
 /// Streams side by side, and steps that are timed with so many.
 const STREAMS: [(usize, usize); 3] = [(1, 48), (4, 24), (8, 16)];
-/// No further step is begun after so long: on a slow device a few say enough.
+/// No step starts after this time: on a slow device a few steps are enough.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was measured. Rates are tokens a second.
+/// The measurements. Rates are in tokens per second.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub model: String,
     pub parameters: u64,
-    /// Of prompts.
+    /// Tokens of a prompt.
     pub prefill: f64,
-    /// Written, of all streams together, by their number.
+    /// Of all streams together, by the number of streams.
     pub decode: BTreeMap<usize, f64>,
-    /// Bytes a second that all threads together read from memory; `None` on another device than the
-    /// processor, whose memory nobody measures.
+    /// Bytes per second that all threads together read from memory. `None` unless the device is the
+    /// CPU: the memory of other devices is not measured.
     pub memory_bandwidth: Option<f64>,
     /// Bytes of weights that a step reads.
     pub weight_bytes: u64,
-    /// Most memory that the program had, in bytes; 0 where the system does not say.
+    /// The most memory that the program had, in bytes; 0 if the system does not report it.
     pub peak_rss: u64,
     /// Seconds from the files to the first step.
     pub load: f64,
@@ -55,7 +55,6 @@ pub enum BenchError {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mega = |bytes: u64| bytes as f64 / 1e6;
         writeln!(f, "{}, {:.1} million parameters", self.model, self.parameters as f64 / 1e6)?;
         writeln!(f, "  prefill    {:>9.1} tokens/s ({PREFILL} at once)", self.prefill)?;
         for (streams, rate) in &self.decode {
@@ -72,8 +71,8 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
-            mega(self.peak_rss),
-            mega(self.weight_bytes),
+            megabytes(self.peak_rss),
+            megabytes(self.weight_bytes),
             self.load
         )
     }
@@ -136,7 +135,7 @@ fn decode_rate(
     }
     let room = decoder.context().min(pages_each * PAGE) - prompt.len();
     let (mut start, mut steps_timed) = (Instant::now(), 0);
-    // One step is not timed: it touches what the others find in the cache.
+    // The first step is not timed: it fills the cache for the others.
     for step in 0..=steps {
         if step == 1 {
             start = Instant::now();
@@ -157,19 +156,22 @@ fn decode_rate(
     Ok((streams * steps_timed) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Some of a vocabulary's tokens, none twice in a row.
-fn tokens(vocab: usize, count: usize) -> Vec<u32> {
-    let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
-    (0..count).map(token).collect()
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
-/// What so many threads (0: all cores) read from memory in a second.
+/// Tokens of a vocabulary, each different from the one before it.
+fn tokens(vocab: usize, count: usize) -> Vec<u32> {
+    (0..count).filter_map(|index| u32::try_from(index * 7919 % vocab.max(1)).ok()).collect()
+}
+
+/// Bytes per second that `threads` threads (0: all cores) read from memory.
 fn memory(threads: usize) -> f64 {
     let threads = if threads == 0 { Settings::default().threads } else { threads };
     memory_bandwidth(&Pool::new(threads))
 }
 
-/// Linux's own account of the most memory that this program had.
+/// The most memory that this program had, as Linux reports it; 0 on other systems.
 fn peak_rss() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -7,8 +7,8 @@ use shoal_proto::{
 
 use super::*;
 
-fn load(context: usize, kept: Kept) -> Local {
-    let folder = tiny(context, kept);
+fn load(context: usize, storage: Kept) -> Local {
+    let folder = tiny(context, storage);
     serve(&Files::folder(folder.path()).unwrap())
 }
 
@@ -39,7 +39,7 @@ async fn answer(model: &Local, ask: &Generate) -> Result<(String, Done), EngineE
     loop {
         match events.recv().await.expect("a last word") {
             Ok(Event::Piece(piece)) => text.push_str(&piece),
-            Ok(Event::Done(done)) => return Ok((text, done)),
+            Ok(Event::Done(end)) => return Ok((text, end)),
             Err(error) => return Err(error),
         }
     }
@@ -64,9 +64,9 @@ async fn a_folder_answers_the_same_each_time() {
 #[tokio::test]
 async fn however_the_weights_are_kept_it_is_the_same_model() {
     let ask = ask("hello, abc", Sampling { max_tokens: Some(60), ..with_seed(5) });
-    let (expected, _) = answer(&load(128, Kept::F32), &ask).await.unwrap();
-    for kept in [Kept::F16, Kept::Bf16, Kept::Shards] {
-        assert_eq!(answer(&load(128, kept), &ask).await.unwrap().0, expected, "{kept:?}");
+    let (text, _) = answer(&load(128, Kept::F32), &ask).await.unwrap();
+    for storage in [Kept::F16, Kept::Bf16, Kept::Shards] {
+        assert_eq!(answer(&load(128, storage), &ask).await.unwrap().0, text, "{storage:?}");
     }
 }
 
@@ -100,13 +100,13 @@ async fn a_judge_gives_a_text_the_likelihood_that_its_writer_reported() {
     let mut ends = 0;
     for seed in 0..120 {
         let prompt = &LETTERS[..1 + usize::try_from(seed).unwrap() % 12];
-        let (text, done) = answer(&model, &ask(prompt, with_seed(seed))).await.unwrap();
+        let (text, end) = answer(&model, &ask(prompt, with_seed(seed))).await.unwrap();
         let ballot = scores_of(&model, prompt, &["cab", &text, ""]).await.unwrap();
         let score = ballot.scores[1];
         // An answer cut off by the context claims nothing, and neither does one with marks in it
         // (which are no text): nobody could recompute it.
-        let Some(claim) = done.logprob else { continue };
-        assert_eq!((done.finish(), score.tokens), (Finish::Stop, done.completion_tokens));
+        let Some(claim) = end.logprob else { continue };
+        assert_eq!((end.finish(), score.tokens), (Finish::Stop, end.completion_tokens));
         ends += 1;
         assert!((claim - score.logprob).abs() < 1e-3, "{claim} {score:?}");
     }
@@ -130,18 +130,18 @@ async fn an_answer_ends_at_its_limit_and_at_the_contexts_end() {
     let model = load(32, Kept::F32);
     let mut cut = None;
     for seed in 0..100 {
-        let (_, done) = answer(&model, &ask("abc", with_seed(seed))).await.unwrap();
-        if done.finish() == Finish::Length {
-            cut = Some((seed, done));
+        let (_, end) = answer(&model, &ask("abc", with_seed(seed))).await.unwrap();
+        if end.finish() == Finish::Length {
+            cut = Some((seed, end));
             break;
         }
     }
-    let (seed, done) = cut.expect("one of a hundred does not end");
-    assert_eq!((done.prompt_tokens, done.completion_tokens), (5, 27));
-    assert_eq!(done.logprob, None, "it has no end");
+    let (seed, end) = cut.expect("one of a hundred does not end");
+    assert_eq!((end.prompt_tokens, end.completion_tokens), (5, 27));
+    assert_eq!(end.logprob, None, "it has no end");
     let short = Sampling { max_tokens: Some(7), ..with_seed(seed) };
-    let (_, done) = answer(&model, &ask("abc", short)).await.unwrap();
-    assert_eq!((done.finish(), done.completion_tokens), (Finish::Length, 7));
+    let (_, end) = answer(&model, &ask("abc", short)).await.unwrap();
+    assert_eq!((end.finish(), end.completion_tokens), (Finish::Length, 7));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn every_bundled_model_loads_and_answers() {
         let model = serve(&Files::bundled(name).unwrap());
         assert_eq!(model.model().name, name);
         assert!(!model.model().description.is_empty(), "{name} says nothing of itself");
-        let (text, done) = answer(&model, &ask("What is 47 plus 385?", greedy())).await.unwrap();
-        assert_eq!(done.finish(), Finish::Stop, "{name} does not end: {text}");
+        let (text, end) = answer(&model, &ask("What is 47 plus 385?", greedy())).await.unwrap();
+        assert_eq!(end.finish(), Finish::Stop, "{name} does not end: {text}");
     }
 }

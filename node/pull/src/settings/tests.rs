@@ -2,12 +2,14 @@ use super::*;
 
 /// Settings of a user whose environment is this.
 fn read(variables: &[(&str, &str)], home: &Path) -> Result<Settings, PullError> {
-    let devnull = [("PIP_CONFIG_FILE", "/dev/null")];
-    let find = |name: &str| {
-        let all = variables.iter().chain(&devnull);
-        all.clone().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
-    Settings::read(&find, Some(home))
+    let default = ("PIP_CONFIG_FILE", "/dev/null");
+    Settings::read(
+        &|name| {
+            let mut variables = variables.iter().chain([&default]);
+            variables.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        },
+        Some(home),
+    )
 }
 
 #[test]
@@ -56,12 +58,12 @@ fn pips_file_is_read_and_its_variables_come_first() {
     let file = file.to_str().unwrap();
     let settings = read(&[("PIP_CONFIG_FILE", file)], home.path()).unwrap();
     let indexes: Vec<_> = settings.indexes.iter().map(Url::as_str).collect();
-    let expected = [
+    let urls = [
         "https://u:p@mirror.example/simple/",
         "https://one.example/simple/",
         "https://two.example/simple/",
     ];
-    assert_eq!(indexes, expected);
+    assert_eq!(indexes, urls);
     assert_eq!(settings.certificates, Some(PathBuf::from("/ca.pem")));
     let set = [("PIP_CONFIG_FILE", file), ("PIP_INDEX_URL", "http://127.0.0.1:1/simple")];
     let settings = read(&set, home.path()).unwrap();
@@ -78,7 +80,6 @@ fn a_wrong_address_is_named_with_its_setting() {
 
 #[test]
 fn without_a_home_the_way_out_is_named() {
-    let unset = |_: &str| None;
-    let error = Settings::read(&unset, None).unwrap_err().to_string();
+    let error = Settings::read(&|_| None, None).unwrap_err().to_string();
     assert_eq!(error, "SHOAL_MODELS: no home folder to keep models in: set it to a folder");
 }

@@ -106,7 +106,10 @@ async fn a_model_is_fetched_into_the_layout_of_python() {
     let deep = format!("../../../blobs/{}", etag("{\"mean\": true}"));
     let link = std::fs::read_link(snapshot.join("1_Pooling/config.json")).unwrap();
     assert_eq!(link, Path::new(&deep));
-    assert!(repo.server.seen("GET /bytes/consolidated").is_empty(), "the same weights once more");
+    assert!(
+        repo.server.requests("GET /bytes/consolidated").is_empty(),
+        "the same weights once more"
+    );
     assert!(!snapshot.join("README.md").exists());
 }
 
@@ -114,11 +117,12 @@ async fn a_model_is_fetched_into_the_layout_of_python() {
 async fn what_is_here_is_not_fetched_again() {
     let repo = Repo::open().await;
     repo.pull().await.unwrap();
-    let (bytes, all) = (repo.server.seen("GET /bytes/").len(), repo.server.seen("").len());
+    let (bytes, total) =
+        (repo.server.requests("GET /bytes/").len(), repo.server.requests("").len());
     repo.holds(&resolve("org/tiny", &repo.settings).await.unwrap());
-    assert_eq!(repo.server.seen("").len(), all, "a start needs no hub");
+    assert_eq!(repo.server.requests("").len(), total, "a start needs no hub");
     repo.holds(&repo.pull().await.unwrap());
-    assert_eq!(repo.server.seen("GET /bytes/").len(), bytes);
+    assert_eq!(repo.server.requests("GET /bytes/").len(), bytes);
 }
 
 #[tokio::test]
@@ -142,7 +146,7 @@ async fn offline_serves_what_python_fetched_and_asks_nobody() {
     assert!(resolve("org/tiny", &repo.settings).await.is_err(), "a shard is missing");
     std::fs::write(snapshot.join("model-2.safetensors"), &repo.weights[1]).unwrap();
     repo.holds(&resolve("org/tiny", &repo.settings).await.unwrap());
-    assert!(repo.server.seen("").is_empty());
+    assert!(repo.server.requests("").is_empty());
 }
 
 #[tokio::test]
@@ -189,10 +193,10 @@ async fn a_wrong_checksum_is_refused_and_named() {
     repo.large("model-2.safetensors", &repo.weights[1], Some(wrong.clone()));
     let message = repo.complaint("org/tiny").await;
     let right = sha256(&repo.weights[1]);
-    let expected = format!(
+    let text = format!(
         "org/tiny/model-2.safetensors: sha256 is {right}, not {wrong}: refused and removed, run it again"
     );
-    assert_eq!(message, expected);
+    assert_eq!(message, text);
     let blobs = repo.cache().join("blobs");
     assert!(!blobs.join(&wrong).exists() && !blobs.join(wrong + ".incomplete").exists());
     assert!(!repo.cache().join("refs/main").exists(), "half a model is none");
@@ -220,9 +224,9 @@ async fn one_file_of_a_repository_can_be_meant() {
     assert!(std::fs::read(model.place.path().unwrap()).unwrap() == repo.weights[0]);
 
     let message = repo.complaint("org/tiny").await;
-    let expected = "org/tiny has no *.safetensors but GGUF files, name one: \
+    let text = "org/tiny has no *.safetensors but GGUF files, name one: \
                     org/tiny:tiny.Q8_0.gguf (2 of them)";
-    assert_eq!(message, expected);
+    assert_eq!(message, text);
     let message = repo.complaint("org/tiny:other.gguf").await;
     assert_eq!(message, "org/tiny has no other.gguf; it has: tiny.Q8_0.gguf, tiny.Q4_0.gguf");
 }
@@ -242,27 +246,27 @@ async fn a_repository_without_what_a_node_needs_says_what_is_missing() {
 async fn a_gated_repository_names_the_page_to_agree_on() {
     let repo = Repo::open().await;
     let page = format!("{}org/tiny", repo.server.url);
-    let expected = format!(
+    let text = format!(
         "org/tiny is gated: accept its terms at {page}, then set HF_TOKEN to a token of yours"
     );
     for status in [401, 403] {
         let page = Page::status(status).header("x-error-code", "GatedRepo");
         repo.server.put("/api/models/org/tiny/revision/main", page);
-        assert_eq!(repo.complaint("org/tiny").await, expected);
+        assert_eq!(repo.complaint("org/tiny").await, text);
     }
     // Many hubs list a gated repository and refuse its files only.
     repo.list(&["tiny.gguf"]);
     let page = Page::status(401).header("x-error-code", "GatedRepo");
     repo.server.put(format!("/org/tiny/resolve/{COMMIT}/tiny.gguf"), page);
-    assert_eq!(repo.complaint("org/tiny:tiny.gguf").await, expected);
+    assert_eq!(repo.complaint("org/tiny:tiny.gguf").await, text);
 }
 
 #[tokio::test]
 async fn a_repository_that_is_not_there_is_named() {
     let repo = Repo::open().await;
     for status in [401, 404] {
-        let none = Page::status(status).header("x-error-code", "RepoNotFound");
-        repo.server.put("/api/models/org/tiny/revision/main", none);
+        let page = Page::status(status).header("x-error-code", "RepoNotFound");
+        repo.server.put("/api/models/org/tiny/revision/main", page);
         let message = repo.complaint("org/tiny").await;
         assert!(message.starts_with("no model org/tiny at 127.0.0.1:"), "{message}");
         assert!(message.ends_with("look at its name; if it is private, set HF_TOKEN"), "{message}");
@@ -270,36 +274,35 @@ async fn a_repository_that_is_not_there_is_named() {
     repo.server.put("/api/models/org/tiny/revision/main", Page::status(503));
     let message = repo.complaint("org/tiny").await;
     assert!(message.contains("answers 503"), "{message}");
-    assert_eq!(repo.server.seen("GET /api/").len(), 2 + 3, "only what may pass is tried again");
+    assert_eq!(repo.server.requests("GET /api/").len(), 2 + 3, "only what may pass is tried again");
 }
 
 #[tokio::test]
 async fn a_token_goes_to_the_hub_and_to_nobody_else() {
     let mut repo = Repo::open().await;
     repo.settings.hub.token = shoal_proto::Secret::new("hf_secret");
-    let other = Server::start().await;
+    let second = Server::start().await;
     let page = Page::status(302)
-        .header("location", other.url.join("bytes/w").unwrap())
+        .header("location", second.url.join("bytes/w").unwrap())
         .header("x-linked-etag", format!("\"{}\"", sha256(&repo.weights[0])))
         .header("x-linked-size", repo.weights[0].len().to_string());
     repo.server.put(format!("/org/tiny/resolve/{COMMIT}/model-1.safetensors"), page);
-    other.put("/bytes/w", Page::new(repo.weights[0].clone()));
+    second.put("/bytes/w", Page::new(repo.weights[0].clone()));
     repo.holds(&repo.pull().await.unwrap());
-    let authorization = |seen: &server::Seen| seen.headers.get("authorization").cloned();
-    for seen in repo.server.seen("HEAD ").iter().chain(&repo.server.seen("GET /api")) {
-        assert_eq!(authorization(seen).as_deref(), Some("Bearer hf_secret"), "{}", seen.line);
+    for request in repo.server.requests("HEAD ").iter().chain(&repo.server.requests("GET /api")) {
+        assert_eq!(request.headers["authorization"], "Bearer hf_secret", "{}", request.line);
     }
-    let elsewhere = other.seen("GET /bytes/w");
+    let elsewhere = second.requests("GET /bytes/w");
     assert_eq!(elsewhere.len(), 1);
-    assert_eq!(authorization(&elsewhere[0]), None);
+    assert_eq!(elsewhere[0].headers.get("authorization"), None);
 }
 
 #[tokio::test]
 async fn a_file_of_a_repository_that_moved_is_found_under_its_new_name() {
     let repo = Repo::open().await;
-    let moved =
+    let redirect =
         Page::status(307).header("location", format!("/new/tiny/resolve/{COMMIT}/config.json"));
-    repo.server.put(format!("/org/tiny/resolve/{COMMIT}/config.json"), moved);
+    repo.server.put(format!("/org/tiny/resolve/{COMMIT}/config.json"), redirect);
     let page = Page::new("{}").header("etag", format!("W/\"{}\"", etag("{}")));
     repo.server.put(format!("/new/tiny/resolve/{COMMIT}/config.json"), page);
     repo.holds(&repo.pull().await.unwrap());
@@ -326,8 +329,8 @@ async fn what_a_hub_says_leads_nowhere_out_of_the_cache() {
 #[tokio::test]
 async fn two_pulls_at_once_fetch_each_file_once() {
     let repo = Repo::open().await;
-    let (one, other) = tokio::join!(repo.pull(), repo.pull());
-    repo.holds(&one.unwrap());
-    repo.holds(&other.unwrap());
+    let (first, second) = tokio::join!(repo.pull(), repo.pull());
+    repo.holds(&first.unwrap());
+    repo.holds(&second.unwrap());
     assert_eq!(repo.server.ranges("/bytes/model-1.safetensors"), [""]);
 }

