@@ -1,7 +1,7 @@
-//! What outlives the gateway: everybody's record, and the rounds that were kept by consent. Without
-//! it, prompts and answers never come here.
+//! What outlives the gateway process: the members' records, and the rounds stored by consent. Without
+//! consent no prompt and no answer comes here.
 
-pub mod book;
+pub mod reputation;
 pub mod memory;
 pub mod sqlite;
 pub mod rounds;
@@ -13,35 +13,41 @@ use shoal_proto::NodeId;
 
 use shoal_consensus::reputation::Record;
 
-pub use book::Book;
 pub use memory::Memory;
+pub use reputation::ReputationStore;
+/// The earlier name, until sim uses the new one.
+pub use reputation::ReputationStore as Book;
 pub use rounds::{Bounds, RoundReader, StoredRound};
 pub use sqlite::Sqlite;
 
-/// Whose record it is: a node that comes with other weights is somebody else.
+/// The key of a record: a node that comes with other weights has another record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Who {
+pub struct RecordKey {
+    /// The node's key.
     pub node: NodeId,
-    /// Hex digest of its weights; for an upstream, which has none, its model's name.
+    /// The hex digest of its weights; for an upstream, which has none, the name of its model.
     pub digest: String,
 }
 
-/// Where records are kept. An error costs memory of the past, never an answer.
+/// Stores records. An error costs records of the past, never an answer.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// What is remembered of `who`, if anything.
-    fn load<'a>(&'a self, who: &'a Who) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+    /// The record with this key, if there is one.
+    fn load<'a>(&'a self, key: &'a RecordKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
-    /// Remembers these records in place of earlier ones: all or none.
-    fn save<'a>(&'a self, records: &'a [(Who, Record)]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Stores these records in place of earlier ones: all of them, or none on an error.
+    fn save<'a>(
+        &'a self,
+        records: &'a [(RecordKey, Record)],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
-/// The past cannot be read or written.
+/// Why the store cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file, the disk or the database's lock; another try may work.
     #[error("the database: {0}")]
     Database(String),
-    /// What is stored is no record of this build.
-    #[error("a stored record does not read: {0}")]
+    /// A stored record has a format that this build does not know.
+    #[error("cannot parse a stored record: {0}")]
     Unreadable(#[from] serde_json::Error),
 }

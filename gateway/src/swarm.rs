@@ -1,18 +1,25 @@
-//! The members of this gateway: how they come in, what they are asked, how they leave.
+//! The members of this gateway: admission, exam, work, and the end of each session.
 //!
-//! A link's whole life is one future, [`Swarm::admit`]: hello, challenge, proof, welcome, exam,
-//! member, and gone. Whoever awaits it owns the member; dropping it ends the link.
+//! The whole session of a link is one future, [`Swarm::admit`]: hello, challenge, proof, welcome,
+//! exam, membership, end. The task that awaits it owns the member; dropping it ends the link.
+//!
+//! ```text
+//! listen -> session -> admit              hello, challenge, proof, welcome
+//!              |-----> exam -> audit -> probe -> work -> roster
+//!              `-----> control stream     heartbeats, goodbye
+//! ```
 
 pub mod settings;
+mod error;
+mod leave;
 pub mod roster;
 pub mod work;
 pub mod listen;
-pub mod admit;
-pub mod session;
-mod claim;
-mod leave;
-pub mod exam;
+mod admit;
+mod session;
+mod exam;
 pub mod gold;
+mod probe;
 pub mod audit;
 pub mod metrics;
 
@@ -21,52 +28,62 @@ use std::sync::Arc;
 use shoal_proto::NodeId;
 use tokio_util::sync::CancellationToken;
 
-pub use admit::NotAdmitted;
+pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
+/// The earlier name, until sim uses the new one.
+pub use leave::LeaveReason as Leave;
 pub use metrics::Metrics;
 pub use roster::{Presence, Speed, State};
-pub use settings::{Audit, Config, Exam};
-pub use work::{WorkError, Writing, Written};
+pub use settings::{AuditConfig, Config, ExamConfig};
+/// The earlier names, until sim uses the new ones.
+pub use settings::{AuditConfig as Audit, ExamConfig as Exam};
+pub use work::{AnswerPart, AnswerStream};
 
-use crate::store::Book;
+use crate::store::ReputationStore;
 use audit::Auditors;
 use gold::Gold;
 use roster::{MemberHandle, Roster};
 use shoal_consensus::MemberView;
 use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
 
-/// Who is here, and the way to ask them. Cheap to clone.
+/// The members, and the means to ask them. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Swarm(Arc<Shared>);
+pub struct Swarm(Arc<Inner>);
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     config: Config,
-    /// This gateway's own key: what a node signs when it proves its own.
+    /// This gateway's key: a node signs it when it proves its own.
     gateway: NodeId,
     roster: Arc<Roster>,
     auditors: Arc<Auditors>,
     gold: Gold,
-    book: Book,
+    reputation: ReputationStore,
     metrics: Metrics,
-    closing: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl Swarm {
-    /// A swarm without members. `seed` decides the gold questions: fresh for each start, so that
-    /// they cannot be learned by heart.
-    pub fn new(config: Config, gateway: NodeId, seed: u64, book: Book, metrics: Metrics) -> Self {
+    /// A swarm without members. `seed` decides the gold questions; it must be new at each start, so
+    /// that nobody can learn them by heart.
+    pub fn new(
+        config: Config,
+        gateway: NodeId,
+        seed: u64,
+        reputation: ReputationStore,
+        metrics: Metrics,
+    ) -> Self {
         let gold = Gold::new(&config.exam, seed);
-        book.teach(gold.lessons());
-        Self(Arc::new(Shared {
+        reputation.teach(gold.lessons());
+        Self(Arc::new(Inner {
             roster: Roster::new(config.members_max, metrics.clone()),
             auditors: Auditors::new(metrics.clone()),
             config,
             gateway,
             gold,
-            book,
+            reputation,
             metrics,
-            closing: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
         }))
     }
 
@@ -75,18 +92,18 @@ impl Swarm {
         self.0.roster.views(&self.standing())
     }
 
-    /// Everybody who has a place here, those included who take no work, by id.
+    /// Every node that has a place here, including those that take no work, by id.
     pub fn present(&self) -> Vec<Presence> {
         self.0.roster.present(&self.standing())
     }
 
-    /// How much each member is believed, as last fitted.
+    /// How far each member is trusted, as of the last fit.
     pub fn standing(&self) -> Standing {
-        self.0.book.standing()
+        self.0.reputation.standing()
     }
 
-    /// Which of a member's tags fit an ask, and how much they still count for it; none of one that
-    /// has left.
+    /// Which of a member's tags fit an ask, and how much they still count; none for a member that has
+    /// left.
     pub fn claims(
         &self,
         standing: &Standing,
@@ -94,22 +111,27 @@ impl Swarm {
         ask: &Features,
         kind: &KindPosterior,
     ) -> Claims {
-        let seat = self.0.roster.seat(member);
-        let tags = seat.as_ref().map(|seat| seat.model.tags.as_slice());
+        let handle = self.0.roster.member(member);
+        let tags = handle.as_ref().map(|handle| handle.model.tags.as_slice());
         standing.claims(&member, tags.unwrap_or_default(), ask, kind)
     }
 
-    /// Where what is learned about members is written.
-    pub fn book(&self) -> &Book {
-        &self.0.book
+    /// The records of the members.
+    pub fn reputation(&self) -> &ReputationStore {
+        &self.0.reputation
     }
 
-    /// Says goodbye to every member and takes no new ones. Idempotent.
+    /// The earlier name of [`Self::reputation`], until sim uses the new one.
+    pub fn book(&self) -> &ReputationStore {
+        self.reputation()
+    }
+
+    /// Says goodbye to every member and admits no new ones. Idempotent.
     pub fn close(&self) {
-        self.0.closing.cancel();
+        self.0.shutdown.cancel();
     }
 
-    fn seat(&self, member: NodeId) -> Result<Arc<MemberHandle>, WorkError> {
-        self.0.roster.seat(member).ok_or(WorkError::Gone)
+    fn member(&self, id: NodeId) -> Result<Arc<MemberHandle>, WorkError> {
+        self.0.roster.member(id).ok_or(WorkError::Gone)
     }
 }

@@ -1,4 +1,4 @@
-//! A store that forgets when the gateway ends: for simulations, and for gateways without a disk.
+//! A store in memory: for simulations, and for gateways without a disk.
 
 use std::{
     collections::BTreeMap,
@@ -7,22 +7,25 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Store, StoreError, Who};
+use super::{RecordKey, Store, StoreError};
 use shoal_consensus::reputation::Record;
 
-/// Records in a map.
+/// A map of records; they are lost when the process ends.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<Who, Record>>);
+pub struct Memory(Mutex<BTreeMap<RecordKey, Record>>);
 
 impl Store for Memory {
-    fn load<'a>(&'a self, who: &'a Who) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a RecordKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::future::ready(Ok(records.get(who).cloned())).boxed()
+        std::future::ready(Ok(records.get(key).cloned())).boxed()
     }
 
-    fn save<'a>(&'a self, records: &'a [(Who, Record)]) -> BoxFuture<'a, Result<(), StoreError>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(records.iter().cloned());
+    fn save<'a>(
+        &'a self,
+        records: &'a [(RecordKey, Record)],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.extend(records.iter().cloned());
         std::future::ready(Ok(())).boxed()
     }
 }

@@ -1,5 +1,5 @@
-//! Rounds kept by consent: the only place where prompts and answers are stored. What a round is
-//! made of, those know who keep it and those who read it; here it is JSON with an age.
+//! Rounds stored by consent: the only place where prompts and answers are stored. Only the code that
+//! writes and reads a round knows its contents; here it is JSON with an age.
 
 use std::path::Path;
 
@@ -10,32 +10,34 @@ use sqlx::{
 
 use super::{Sqlite, StoreError, sqlite};
 
-/// A round as it is stored.
+/// A stored round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRound {
-    /// Unix time.
+    /// Unix time of its end.
     pub ended_seconds: u64,
     /// A JSON object.
     pub body: String,
 }
 
-/// How much is kept: whatever is beyond either bound is forgotten, the oldest first.
+/// How much is stored: rounds beyond either bound are deleted, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
+    /// Rounds at most.
     pub rounds_max: u64,
+    /// Age in seconds at most.
     pub age_seconds_max: u64,
 }
 
 impl Sqlite {
-    /// Keeps these rounds, all or none.
+    /// Stores these rounds: all of them, or none on an error.
     ///
     /// # Errors
-    /// When the database does not take them.
+    /// When the database cannot be written.
     pub async fn keep_rounds(&self, rounds: &[StoredRound]) -> Result<(), StoreError> {
         let mut transaction = self.pool().begin().await?;
         for round in rounds {
             sqlx::query("INSERT INTO rounds (ended_seconds, body) VALUES (?, ?)")
-                .bind(sqlite::signed(round.ended_seconds))
+                .bind(sqlite::to_i64(round.ended_seconds))
                 .bind(&round.body)
                 .execute(&mut *transaction)
                 .await?;
@@ -44,34 +46,36 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Forgets what is beyond the bounds; `now_seconds` is Unix time.
+    /// Deletes rounds beyond the bounds; `now_seconds` is Unix time.
     ///
     /// # Errors
-    /// When the database does not let go of them.
+    /// When the database cannot be written.
     pub async fn forget_rounds(&self, bounds: Bounds, now_seconds: u64) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM rounds WHERE ended_seconds < ?")
-            .bind(sqlite::signed(now_seconds.saturating_sub(bounds.age_seconds_max)))
+            .bind(sqlite::to_i64(now_seconds.saturating_sub(bounds.age_seconds_max)))
             .execute(self.pool())
             .await?;
         sqlx::query("DELETE FROM rounds WHERE number <= (SELECT max(number) FROM rounds) - ?")
-            .bind(sqlite::signed(bounds.rounds_max))
+            .bind(sqlite::to_i64(bounds.rounds_max))
             .execute(self.pool())
             .await?;
         Ok(())
     }
 }
 
-/// Reads kept rounds beside a gateway that may be running, and changes nothing.
+/// Reads stored rounds while the gateway may be running, and changes nothing.
 #[derive(Debug)]
 pub struct RoundReader {
     pool: SqlitePool,
-    /// The number of the last round that was read.
+    /// The number of the last round that it has returned.
     last: i64,
 }
 
 impl RoundReader {
+    /// Opens the file at `path` for reading.
+    ///
     /// # Errors
-    /// When the file is not there or cannot be read.
+    /// When the file does not exist or cannot be read.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -85,10 +89,10 @@ impl RoundReader {
         Ok(Self { pool, last: 0 })
     }
 
-    /// The bodies of the next rounds, the oldest first, at most `limit`; none: that was all.
+    /// The bodies of the next rounds, the oldest first, at most `limit`; empty at the end.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no rounds because its gateway is older than they are.
+    /// When the file cannot be read, or has no table of rounds because an older gateway made it.
     pub async fn next(&mut self, limit: u32) -> Result<Vec<String>, StoreError> {
         let query = "SELECT number, body FROM rounds WHERE number > ? ORDER BY number LIMIT ?";
         let rows = sqlx::query(query).bind(self.last).bind(limit).fetch_all(&self.pool).await?;
@@ -109,63 +113,63 @@ mod tests {
         StoredRound { ended_seconds: 1_000 + n, body: format!("{{\"n\":{n}}}") }
     }
 
-    async fn kept(path: &Path) -> Vec<String> {
+    async fn stored(path: &Path) -> Vec<String> {
         RoundReader::open(path).await.expect("a file").next(1_000).await.expect("read")
     }
 
-    fn bodies(of: impl IntoIterator<Item = u64>) -> Vec<String> {
-        of.into_iter().map(|n| round(n).body).collect()
+    fn bodies(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+        numbers.into_iter().map(|n| round(n).body).collect()
     }
 
     const WIDE: Bounds = Bounds { rounds_max: 100, age_seconds_max: 1_000 };
 
     #[tokio::test]
-    async fn rounds_are_read_in_order_while_others_are_kept() {
+    async fn rounds_are_read_in_order_while_more_are_stored() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s");
         let store = Sqlite::open(&path, 0).await.expect("a new file");
-        store.keep_rounds(&(0..5).map(round).collect::<Vec<_>>()).await.expect("kept");
+        store.keep_rounds(&(0..5).map(round).collect::<Vec<_>>()).await.expect("stored");
         let mut reader = RoundReader::open(&path).await.expect("beside the gateway");
         assert_eq!(reader.next(3).await.expect("read"), bodies(0..3));
-        store.keep_rounds(&[round(5)]).await.expect("kept");
+        store.keep_rounds(&[round(5)]).await.expect("stored");
         assert_eq!(reader.next(3).await.expect("read"), bodies(3..6));
         assert!(reader.next(3).await.expect("read").is_empty());
     }
 
     #[tokio::test]
-    async fn what_is_beyond_the_bounds_is_forgotten_the_oldest_first() {
+    async fn rounds_beyond_the_bounds_are_deleted_the_oldest_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s");
         let store = Sqlite::open(&path, 0).await.expect("a new file");
-        store.keep_rounds(&(0..10).map(round).collect::<Vec<_>>()).await.expect("kept");
-        store.forget_rounds(WIDE, 1_010).await.expect("nothing to forget");
-        assert_eq!(kept(&path).await, bodies(0..10));
+        store.keep_rounds(&(0..10).map(round).collect::<Vec<_>>()).await.expect("stored");
+        store.forget_rounds(WIDE, 1_010).await.expect("nothing to delete");
+        assert_eq!(stored(&path).await, bodies(0..10));
         let few = Bounds { rounds_max: 4, ..WIDE };
-        store.forget_rounds(few, 1_010).await.expect("forgotten");
-        assert_eq!(kept(&path).await, bodies(6..10));
-        store.keep_rounds(&[round(10)]).await.expect("kept");
-        store.forget_rounds(few, 1_010).await.expect("forgotten");
-        assert_eq!(kept(&path).await, bodies(7..11));
+        store.forget_rounds(few, 1_010).await.expect("deleted");
+        assert_eq!(stored(&path).await, bodies(6..10));
+        store.keep_rounds(&[round(10)]).await.expect("stored");
+        store.forget_rounds(few, 1_010).await.expect("deleted");
+        assert_eq!(stored(&path).await, bodies(7..11));
         let young = Bounds { age_seconds_max: 5, ..WIDE };
-        store.forget_rounds(young, 1_014).await.expect("forgotten");
-        assert_eq!(kept(&path).await, bodies(9..11));
+        store.forget_rounds(young, 1_014).await.expect("deleted");
+        assert_eq!(stored(&path).await, bodies(9..11));
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_is_gone_from_the_file() {
+    async fn a_deleted_round_is_gone_from_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s");
         let store = Sqlite::open(&path, 0).await.expect("a new file");
         let secret = StoredRound { ended_seconds: 1, body: "\"a word to forget\"".to_owned() };
-        store.keep_rounds(&[secret]).await.expect("kept");
-        store.forget_rounds(WIDE, 10_000).await.expect("forgotten");
+        store.keep_rounds(&[secret]).await.expect("stored");
+        store.forget_rounds(WIDE, 10_000).await.expect("deleted");
         store.pool().close().await;
         let bytes = std::fs::read(&path).expect("the file");
         assert!(!String::from_utf8_lossy(&bytes).contains("a word to forget"));
     }
 
     #[tokio::test]
-    async fn a_file_that_is_not_there_is_not_made() {
+    async fn reading_creates_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s");
         assert!(RoundReader::open(&path).await.is_err());

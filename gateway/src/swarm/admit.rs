@@ -1,5 +1,5 @@
-//! How a link becomes a member, as types: what is `Proven` has proven its key, what is
-//! `Measured` can do what it says. Each step consumes the one before, and each has its time.
+//! How a link becomes a member, as types: a [`Claim`] has sent its hello, a [`Proof`] has proven its
+//! key, a [`Newcomer`] has a place. Each step consumes the value before it, and each has a deadline.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -13,189 +13,167 @@ use shoal_proto::{
 use tokio::time::timeout;
 
 use super::{
-    LeaveReason, Swarm, audit,
-    roster::{MemberHandle, NoPlace},
-    session::{self, Place, Welcomed},
+    NotAdmitted, Swarm,
+    audit::{self, AuditorPlace},
+    roster::{MemberHandle, NoPlace, Reservation},
 };
 
-/// Milliseconds after which a refused node may find a place or its old self gone.
+/// Milliseconds after which a refused node should try again: by then a place may be free, or its
+/// own earlier session may have ended.
 const RETRY_MS: u32 = 5_000;
 
-/// Most pieces of work at the same time that are believed of one node.
+/// Pieces of work at the same time that the gateway gives to one node at most, whatever the node claims.
 const SLOTS_MAX: u32 = 256;
 
-/// Why a link did not become a member.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum NotAdmitted {
-    /// The node was told why.
-    #[error("refused ({reason:?}): {message}")]
-    Refused { reason: Reason, message: String },
-    /// It went away first.
-    #[error("the link was lost: {0}")]
-    Lost(String),
-}
-
-impl NotAdmitted {
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Lost(_) => "lost",
-            Self::Refused { reason, .. } => match reason {
-                Reason::Version => "version",
-                Reason::WrongKey => "wrong_key",
-                Reason::BadHello => "bad_hello",
-                Reason::AlreadyHere => "already_here",
-                Reason::Full => "full",
-                Reason::Protocol => "protocol",
-                Reason::Draining => "draining",
-                Reason::Unspecified => "unspecified",
-            },
+/// Admits one link: hello, challenge, proof and welcome.
+///
+/// # Errors
+/// When the node was not admitted; it has been sent the reason.
+pub(super) async fn admit(swarm: &Swarm, link: &Arc<dyn Link>) -> Result<Newcomer, NotAdmitted> {
+    let step = swarm.0.config.step();
+    let mut control = in_time(step, async { link.accept().await.map_err(loss) }).await?;
+    match handshake(swarm, link, &mut control).await {
+        Ok((place, member)) => Ok(Newcomer { control, place, member }),
+        Err(error) => {
+            if let NotAdmitted::Refused { reason, message } = &error {
+                send_refusal(link, control, *reason, message, step).await;
+            }
+            Err(error)
         }
     }
 }
 
-impl Swarm {
-    /// The whole life of one link, from its first word to its end. Dropping the future ends it.
-    ///
-    /// # Errors
-    /// When the node was not taken in; it has been told, and the link is closed.
-    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<LeaveReason, NotAdmitted> {
-        let node = link.peer();
-        match self.take_in(&link).await {
-            Ok(welcomed) => {
-                self.0.metrics.admission("welcomed");
-                tracing::info!(node.id = %node.short(), model = welcomed.seat.model.name, "welcome");
-                let leave = Box::pin(session::run_session(self, welcomed)).await;
-                tracing::info!(node.id = %node.short(), why = leave.label(), "gone");
-                link.close(leave.label());
-                Ok(leave)
-            }
-            Err(no) => {
-                self.0.metrics.admission(no.label());
-                tracing::info!(node.id = %node.short(), why = %no, "not admitted");
-                link.close(no.label());
-                Err(no)
-            }
-        }
+async fn handshake(
+    swarm: &Swarm,
+    link: &Arc<dyn Link>,
+    control: &mut Stream,
+) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
+    let step = swarm.0.config.step();
+    let claim = Claim::read(link.clone(), control, step).await?;
+    if swarm.0.shutdown.is_cancelled() {
+        return Err(refusal(Reason::Draining, "the gateway is shutting down"));
     }
-
-    async fn take_in(&self, link: &Arc<dyn Link>) -> Result<Welcomed, NotAdmitted> {
-        let step = self.0.config.step();
-        let mut control = in_time(step, async { link.accept().await.map_err(lost) }).await?;
-        let welcomed = async {
-            let claimed = Claimed::read(link.clone(), &mut control, step).await?;
-            if self.0.closing.is_cancelled() {
-                return Err(refused(Reason::Draining, "the gateway is shutting down"));
-            }
-            let proven = claimed.challenge(&mut control, self.0.gateway, step).await?;
-            proven.welcome(&mut control, self).await
-        };
-        match welcomed.await {
-            Ok((place, seat)) => Ok(Welcomed { control, place, seat }),
-            Err(no) => {
-                if let NotAdmitted::Refused { reason, message } = &no {
-                    tell(link, control, *reason, message, step).await;
-                }
-                Err(no)
-            }
-        }
-    }
+    let proof = claim.challenge(control, swarm.0.gateway, step).await?;
+    proof.welcome(control, swarm).await
 }
 
-/// A node that has said what it is; nothing of it is proven.
-struct Claimed {
+/// A node's hello. Nothing in it is proven.
+struct Claim {
     link: Arc<dyn Link>,
     version: Version,
     model: Model,
     operator: String,
     slots: u32,
-    /// What shows that it is the operator's own auditor; empty: it is an ordinary member.
+    /// The proof that it is the operator's own auditor; empty for an ordinary member.
     audit: Vec<u8>,
 }
 
-impl Claimed {
+impl Claim {
     async fn read(
         link: Arc<dyn Link>,
         control: &mut Stream,
         step: Duration,
     ) -> Result<Self, NotAdmitted> {
         let Message::Hello(hello) = next(control, step).await? else {
-            return Err(refused(Reason::Protocol, "the first message must be a hello"));
+            return Err(refusal(Reason::Protocol, "the first message must be a hello"));
         };
         let version = common_version(hello.version)
-            .ok_or_else(|| refused(Reason::Version, "no common version: update the node"))?;
-        hello.check().map_err(|error| refused(Reason::BadHello, &error.to_string()))?;
+            .ok_or_else(|| refusal(Reason::Version, "no common version: update the node"))?;
+        hello.check().map_err(|error| refusal(Reason::BadHello, &error.to_string()))?;
         let Hello { model, operator, slots, audit, .. } = hello;
-        let model = model.ok_or_else(|| refused(Reason::BadHello, "the hello names no model"))?;
+        let model = model.ok_or_else(|| refusal(Reason::BadHello, "the hello names no model"))?;
         if Mode::of_model(&model.name).is_some() {
-            return Err(refused(Reason::BadHello, "this name is the swarm's own"));
+            return Err(refusal(Reason::BadHello, "this model name belongs to the swarm"));
         }
         if !audit.is_empty() && version.number() < Version::V2.number() {
-            return Err(refused(Reason::Version, "auditors need version 2: update the node"));
+            return Err(refusal(Reason::Version, "auditors need version 2: update the node"));
         }
         Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX), audit })
     }
 
-    /// Lets the node sign a fresh nonce: the certificate has proven its key to the transport,
-    /// this proves it to us, over whatever transport it came.
+    /// Lets the node sign a fresh nonce. The certificate has proven its key to the transport; the
+    /// signature proves it to the gateway, whatever the transport is.
     async fn challenge(
         self,
         control: &mut Stream,
         gateway: NodeId,
         step: Duration,
-    ) -> Result<Proven, NotAdmitted> {
+    ) -> Result<Proof, NotAdmitted> {
         let challenge = Challenge::fresh();
         send(control, &Message::Challenge(challenge.clone()), step).await?;
         let Message::Proof(proof) = next(control, step).await? else {
-            return Err(refused(Reason::Protocol, "a challenge is answered by a proof"));
+            return Err(refusal(Reason::Protocol, "a challenge is answered by a proof"));
         };
         proof
             .verify(self.link.peer(), gateway, &challenge)
-            .map_err(|bad| refused(Reason::WrongKey, &bad.to_string()))?;
-        Ok(Proven(self))
+            .map_err(|error| refusal(Reason::WrongKey, &error.to_string()))?;
+        Ok(Proof(self))
     }
 }
 
-/// A node that holds the key it goes by.
-struct Proven(Claimed);
+/// A node that has proven that it holds the key of its id.
+struct Proof(Claim);
 
-impl Proven {
+impl Proof {
     async fn welcome(
         self,
         control: &mut Stream,
         swarm: &Swarm,
     ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
-        let Self(Claimed { link, version, model, operator, slots, audit }) = self;
+        let Self(Claim { link, version, model, operator, slots, audit }) = self;
         let config = &swarm.0.config;
-        let no_place = |no| match no {
-            NoPlace::AlreadyHere => refused(Reason::AlreadyHere, "this key is here already"),
-            NoPlace::Full => refused(Reason::Full, "the gateway has all the members it takes"),
-        };
-        let seat = MemberHandle::new(link, model, operator, slots);
+        let member = MemberHandle::new(link, model, operator, slots);
         let place = if audit.is_empty() {
-            Place::Member(swarm.0.roster.reserve(seat.id).map_err(no_place)?)
-        } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, seat.id) {
-            Place::Auditor(swarm.0.auditors.seat(seat.clone()).map_err(no_place)?)
+            Place::Member(swarm.0.roster.reserve(member.id)?)
+        } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, member.id) {
+            Place::Auditor(swarm.0.auditors.seat(member.clone())?)
         } else {
-            return Err(refused(Reason::BadHello, "this gateway has another token for auditors"));
+            return Err(refusal(
+                Reason::BadHello,
+                "the token is not this gateway's token for auditors",
+            ));
         };
         let welcome = Welcome { version: version.number(), heartbeat_ms: config.heartbeat_ms };
         send(control, &Message::Welcome(welcome), config.step()).await?;
-        Ok((place, seat))
+        Ok((place, member))
     }
 }
 
-/// The newest version both sides speak; ours are all known, theirs are all up to the one named.
-fn common_version(theirs: u32) -> Option<Version> {
-    Version::from_number(theirs.min(Version::CURRENT.number()))
+impl From<NoPlace> for NotAdmitted {
+    fn from(error: NoPlace) -> Self {
+        match error {
+            NoPlace::AlreadyHere => refusal(Reason::AlreadyHere, "this key is here already"),
+            NoPlace::Full => refusal(Reason::Full, "the gateway has as many members as it takes"),
+        }
+    }
+}
+
+/// The place of a newcomer.
+pub(super) enum Place {
+    Member(Reservation),
+    Auditor(AuditorPlace),
+}
+
+/// A node that was sent a welcome. It has a place, but no round sees it before its exam.
+pub(super) struct Newcomer {
+    pub(super) control: Stream,
+    pub(super) place: Place,
+    pub(super) member: Arc<MemberHandle>,
+}
+
+/// The newest version that both sides speak. The gateway speaks every version up to its own, and so
+/// does the node up to `newest`.
+fn common_version(newest: u32) -> Option<Version> {
+    Version::from_number(newest.min(Version::CURRENT.number()))
 }
 
 async fn next(control: &mut Stream, step: Duration) -> Result<Message, NotAdmitted> {
     in_time(step, async {
         match control.receiver.next().await {
             Ok(Some(message)) => Ok(message),
-            Ok(None) => Err(NotAdmitted::Lost("it ended the control stream".to_owned())),
+            Ok(None) => Err(NotAdmitted::Lost("the node ended the control stream".to_owned())),
             Err(shoal_proto::WireError::Gone(why)) => Err(NotAdmitted::Lost(why)),
-            Err(error) => Err(refused(Reason::Protocol, &error.to_string())),
+            Err(error) => Err(refusal(Reason::Protocol, &error.to_string())),
         }
     })
     .await
@@ -212,11 +190,11 @@ async fn in_time<T>(
     step: Duration,
     work: impl Future<Output = Result<T, NotAdmitted>>,
 ) -> Result<T, NotAdmitted> {
-    timeout(step, work).await.unwrap_or_else(|_| Err(refused(Reason::Protocol, "not in time")))
+    timeout(step, work).await.unwrap_or_else(|_| Err(refusal(Reason::Protocol, "not in time")))
 }
 
-/// Says no and waits until the node has heard it.
-async fn tell(
+/// Sends a refusal and waits until the node has read it.
+async fn send_refusal(
     link: &Arc<dyn Link>,
     control: Stream,
     reason: Reason,
@@ -228,17 +206,16 @@ async fn tell(
         _ => 0,
     };
     let refusal = Refusal { reason: reason.into(), message: message.to_owned(), retry_ms };
-    let refusal = Message::Refusal(refusal);
-    let said = timeout(step, control.sender.send_last(&refusal)).await;
-    if said.is_ok_and(|said| said.is_ok()) {
+    let result = timeout(step, control.sender.send_last(&Message::Refusal(refusal))).await;
+    if matches!(result, Ok(Ok(()))) {
         let _ = timeout(Duration::from_secs(1), link.closed()).await;
     }
 }
 
-fn refused(reason: Reason, message: &str) -> NotAdmitted {
+fn refusal(reason: Reason, message: &str) -> NotAdmitted {
     NotAdmitted::Refused { reason, message: message.to_owned() }
 }
 
-fn lost(error: shoal_link::LinkError) -> NotAdmitted {
+fn loss(error: shoal_link::LinkError) -> NotAdmitted {
     NotAdmitted::Lost(error.to_string())
 }

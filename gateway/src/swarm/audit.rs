@@ -1,7 +1,8 @@
-//! Audits: what members claim is recomputed, and what they do in their exam they are seen to do in
-//! secret as well. Off the road, a few at a time, and never in the way of a round.
+//! Audits. The gateway recomputes what members claim, and tests in secret whether they do the same
+//! as in their exam. Audits run outside of rounds, a few at a time, and delay none.
 
-mod hidden;
+pub(super) mod claim;
+mod secret;
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
@@ -10,11 +11,12 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use shoal_proto::{NodeId, generate::Sampling, hello::audit_proof};
+use tracing::{Instrument as _, Span};
 
-pub use super::claim::Claim;
+pub use claim::Claim;
 
 use super::{
-    Audit, Metrics, Swarm, claim,
+    AuditConfig, Metrics, Swarm,
     roster::{MemberHandle, NoPlace},
 };
 use shoal_consensus::{
@@ -25,89 +27,105 @@ use shoal_consensus::{
     },
 };
 
-/// Auditors at most: one for each model of a large swarm, and some to spare.
+/// Auditors at most: more than a large swarm has models.
 const AUDITORS_MAX: usize = 256;
 
-/// Whether `shown` makes `node` an auditor here.
-pub(super) fn is_proof(shown: &[u8], settings: &Audit, gateway: NodeId, node: NodeId) -> bool {
-    let Some(token) = settings.token.expose() else { return false };
-    let expected = audit_proof(token, gateway, node);
-    // All bytes are looked at, so that the time taken tells nobody how many were right.
-    let differing = expected.iter().zip(shown).fold(0, |all, (a, b)| all | (a ^ b));
-    shown.len() == expected.len() && differing == 0
+/// Whether `proof` makes `node` an auditor of this gateway.
+pub(super) fn is_proof(proof: &[u8], config: &AuditConfig, gateway: NodeId, node: NodeId) -> bool {
+    let Some(token) = config.token.expose() else { return false };
+    let expectation = audit_proof(token, gateway, node);
+    // Every byte is compared, so that the time does not reveal how many bytes were right.
+    let difference = expectation.iter().zip(proof).fold(0, |bits, (a, b)| bits | (a ^ b));
+    proof.len() == expectation.len() && difference == 0
 }
 
 /// The gateway's own auditors. They take part in no round and are in no list of models.
 #[derive(Debug)]
 pub(super) struct Auditors {
-    seats: Mutex<BTreeMap<NodeId, Arc<MemberHandle>>>,
+    members: Mutex<BTreeMap<NodeId, Arc<MemberHandle>>>,
     metrics: Metrics,
 }
 
-/// An auditor's place; dropping it is leaving.
+/// The place of an auditor. Dropping it removes the auditor.
 #[derive(Debug)]
-pub(super) struct Auditing {
+pub(super) struct AuditorPlace {
     auditors: Arc<Auditors>,
     id: NodeId,
 }
 
 impl Auditors {
     pub(super) fn new(metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { seats: Mutex::default(), metrics })
+        Arc::new(Self { members: Mutex::default(), metrics })
     }
 
-    pub(super) fn seat(self: &Arc<Self>, seat: Arc<MemberHandle>) -> Result<Auditing, NoPlace> {
-        let mut seats = self.seats();
-        let full = seats.len() >= AUDITORS_MAX;
-        let id = seat.id;
-        match seats.entry(id) {
+    /// Gives an auditor a place.
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        auditor: Arc<MemberHandle>,
+    ) -> Result<AuditorPlace, NoPlace> {
+        let mut members = self.members();
+        let full = members.len() >= AUDITORS_MAX;
+        let id = auditor.id;
+        match members.entry(id) {
             Entry::Occupied(_) => return Err(NoPlace::AlreadyHere),
             Entry::Vacant(_) if full => return Err(NoPlace::Full),
-            Entry::Vacant(place) => place.insert(seat),
+            Entry::Vacant(place) => place.insert(auditor),
         };
-        self.metrics.members("auditing", seats.len());
-        Ok(Auditing { auditors: self.clone(), id })
+        self.metrics.members("auditing", members.len());
+        Ok(AuditorPlace { auditors: self.clone(), id })
     }
 
-    pub(super) fn with(&self, digest: &str) -> Option<Arc<MemberHandle>> {
-        self.seats().values().find(|seat| seat.model.digest == digest).cloned()
+    fn with_digest(&self, digest: &str) -> Option<Arc<MemberHandle>> {
+        self.members().values().find(|auditor| auditor.model.digest == digest).cloned()
     }
 
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<MemberHandle>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<MemberHandle>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Auditing {
+impl Drop for AuditorPlace {
     fn drop(&mut self) {
-        let mut seats = self.auditors.seats();
-        seats.remove(&self.id);
-        self.auditors.metrics.members("auditing", seats.len());
+        let mut members = self.auditors.members();
+        members.remove(&self.id);
+        self.auditors.metrics.members("auditing", members.len());
     }
 }
 
-/// An audit to be made.
+/// An audit to make.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Recompute what a member claimed in a round.
+    /// Recompute the claim of a member in a round.
     Claim(Claim),
-    /// Ask these writers a gold question as if a client had, sampled as a client did.
-    Writers { members: Vec<NodeId>, sampling: Sampling },
-    /// Show this judge gold candidates as if a round had, for a ballot like the one that it cast
-    /// there. `draw` decides which.
-    Judge { member: NodeId, cast: Cast, draw: u64 },
+    /// Ask these writers a gold question as a client would, with the sampling of a client's request.
+    Writers {
+        /// The writers to ask.
+        members: Vec<NodeId>,
+        /// The sampling of the client's request.
+        sampling: Sampling,
+    },
+    /// Show this judge gold candidates as a round would, for a ballot like its ballot in the round.
+    Judge {
+        /// The judge to ask.
+        member: NodeId,
+        /// The kind of its ballot in the round.
+        ballot: BallotKind,
+        /// Decides which candidates it sees, and in which order.
+        draw: u64,
+    },
 }
 
 /// A kind of ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cast {
+pub enum BallotKind {
+    /// A likelihood for each candidate.
     Scores,
+    /// Comparisons of pairs.
     Pairs(Way),
 }
 
-impl Cast {
-    /// That of this ballot.
-    pub fn of(ballot: &CastBallot) -> Self {
+impl From<&CastBallot> for BallotKind {
+    fn from(ballot: &CastBallot) -> Self {
         match ballot.verdicts {
             Verdicts::Scores(_) => Self::Scores,
             Verdicts::Pairs(_) => Self::Pairs(ballot.way()),
@@ -125,70 +143,77 @@ impl Task {
     }
 }
 
-/// Audits that wait and audits that run, both bounded. Dropping it drops them all.
+/// A queue of audits and the audits that run, both bounded. Dropping it drops all of them.
 #[derive(Debug)]
-pub struct Audits {
+pub struct AuditQueue {
     swarm: Swarm,
-    waiting: VecDeque<Task>,
-    running: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Each task with the span of the round that gave cause for it.
+    queue: VecDeque<(Task, Span)>,
+    tasks: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
-impl Audits {
+impl AuditQueue {
+    /// An empty queue.
     pub fn new(swarm: Swarm) -> Self {
-        Self { swarm, waiting: VecDeque::new(), running: FuturesUnordered::new() }
+        Self { swarm, queue: VecDeque::new(), tasks: FuturesUnordered::new() }
     }
 
-    /// Takes an audit on, unless too many wait already.
-    pub fn offer(&mut self, task: Task) {
-        let shared = &self.swarm.0;
-        if self.waiting.len() >= shared.config.audit.waiting_max {
-            shared.metrics.audit(task.label(), "dropped");
+    /// Queues an audit; when the queue is full, drops and counts it. The audit runs in the span in
+    /// which this is called.
+    pub fn push(&mut self, task: Task) {
+        let inner = &self.swarm.0;
+        if self.queue.len() >= inner.config.audit.waiting_max {
+            inner.metrics.audit(task.label(), "dropped");
             return;
         }
-        self.waiting.push_back(task);
-        self.begin();
+        self.queue.push_back((task, Span::current()));
+        self.start();
     }
 
-    /// Goes on until one more audit is over; without any, for ever.
-    pub async fn work(&mut self) {
-        match self.running.next().await {
-            Some(()) => self.begin(),
+    /// Runs until one more audit has ended; without audits, forever.
+    pub async fn run(&mut self) {
+        match self.tasks.next().await {
+            Some(()) => self.start(),
             None => std::future::pending().await,
         }
     }
 
-    fn begin(&mut self) {
-        while self.running.len() < self.swarm.0.config.audit.at_once.max(1) {
-            let Some(task) = self.waiting.pop_front() else { return };
+    fn start(&mut self) {
+        while self.tasks.len() < self.swarm.0.config.audit.at_once.max(1) {
+            let Some((task, span)) = self.queue.pop_front() else { return };
             let swarm = self.swarm.clone();
-            self.running.push(async move { swarm.audit(task).await }.boxed());
+            self.tasks.push(async move { swarm.audit(task).await }.instrument(span).boxed());
         }
     }
 }
 
 impl Swarm {
-    /// Recomputes a claim before it counts. None when nobody here can; Some(true) when the
-    /// gateway's own auditor came to less certainty: then its member was caught.
+    /// Recomputes a claim before it counts. None when no auditor can; Some(true) when the gateway's
+    /// own auditor refutes it: then the member was caught.
     pub async fn is_lie(&self, claim: &Claim) -> Option<bool> {
-        let (finding, whose) = claim::in_round(self, claim).await?;
-        // A member's word against another's strikes nobody out.
-        Some(finding == Finding::Refuted && whose != Auditor::Member)
+        let (finding, auditor) = claim::audit_round(self, claim).await?;
+        // The result of one member does not exclude another.
+        Some(finding == Finding::Refuted && auditor != Auditor::Member)
     }
 
     async fn audit(&self, task: Task) {
         match task {
             Task::Claim(claim) => {
-                let _ = claim::in_round(self, &claim).await;
+                let _ = claim::audit_round(self, &claim).await;
             }
-            Task::Writers { members, sampling } => hidden::writers(self, members, sampling).await,
-            Task::Judge { member, cast, draw } => hidden::judge(self, member, cast, draw).await,
+            Task::Writers { members, sampling } => {
+                secret::ask_writers(self, members, sampling).await
+            }
+            Task::Judge { member, ballot, draw } => {
+                secret::ask_judge(self, member, ballot, draw).await;
+            }
         }
     }
 
-    /// Learns from an audit, and says so when a member was caught.
-    pub(super) fn learn_audit(&self, member: NodeId, kind: &str, audited: &Audited) {
-        if self.0.book.audited(member, audited) {
-            tracing::warn!(node.id = %member.short(), kind, "caught by an audit: it starts over");
+    /// Learns from an audit, and logs a warning when it caught the member.
+    fn learn_audit(&self, member: NodeId, kind: &str, audit: &Audited) {
+        if self.0.reputation.learn_audit(member, audit) {
+            tracing::warn!(node.id = %member.short(), kind, "an audit caught the member: its record starts over");
         }
     }
 }

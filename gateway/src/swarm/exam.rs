@@ -1,32 +1,28 @@
-//! The exam: what a member can do is seen before it is believed.
+//! The exam: the gateway observes what a member can do before it relies on it.
 //!
-//! As a writer it answers fresh gold questions and is measured; then rounds see it. As a judge
-//! it scores or compares what others wrote to gold questions, in every way that rounds ask of it, in
-//! the background and whenever somebody new has written, for as long as it is here. Nobody fails for knowing little: it may write, and its
-//! ballots weigh what its record says.
+//! As a writer, a newcomer answers fresh gold questions and its speed is measured; then rounds see
+//! it. As a judge, a member scores or compares other members' answers to gold questions, in every
+//! way that rounds ask of it. That happens in the background, and again whenever there are new
+//! answers, for as long as the member is here. No member fails because it knows little: it may
+//! write, and its ballots weigh what its record says.
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::{
-    generate::{Done, Generate, Sampling},
-    hello::Model,
-    judge::{Ballot, Judge, Kind, Pair},
-};
-use tokio::time::{Instant, sleep, timeout_at};
+use shoal_proto::{generate::Sampling, hello::Model, judge::Kind};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    LeaveReason, Speed, Swarm, WorkError, Written,
-    claim::{self, Claim},
-    gold::{GoldCandidate, Item},
+    LeaveReason, Speed, Swarm, WorkError,
+    audit::claim::{self, Claim, may_count},
+    gold::Item,
+    probe::{self, Answer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
-    work,
 };
-use crate::store::Who;
-use shoal_consensus::ballot::PairVerdict;
-use shoal_consensus::reputation::{GoldObservation, Kin, Likelihood, Observation, Way, judges};
+use crate::store::RecordKey;
+use shoal_consensus::reputation::{GoldObservation, Kin, Way};
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
 const ANSWER_TOKENS_MAX: u32 = 512;
@@ -34,150 +30,155 @@ const ANSWER_TOKENS_MAX: u32 = 512;
 /// Gold answers asked of one member at the same time, at most its slots.
 const ANSWERS_AT_ONCE: usize = 4;
 
-/// Observations after which a judge's record is brought up to date while it is examined.
+/// Observations after which a judge's record is updated during its exam.
 const LEARN_EVERY: usize = 16;
 
-/// Failures after which a judge is left in peace until somebody new has written.
+/// Failures after which a judge's exam pauses until there are new answers.
 const FAILURES_MAX: usize = 5;
 
-/// A member that was examined as a writer.
-pub(super) struct Measured(Arc<MemberHandle>);
+/// A member that has passed its exam as a writer.
+pub(super) struct Graduate(Arc<MemberHandle>);
 
-impl Measured {
-    /// From now on rounds see it.
+impl Graduate {
+    /// Puts the member into the roster: from now on rounds see it.
     pub(super) fn seat(self, place: Reservation) -> Membership {
         place.seat(self.0)
     }
 }
 
-/// Examines a newcomer; one with a record of a whole exam is asked less.
-pub(super) async fn as_writer(
+/// Examines a newcomer as a writer. A member whose record has a whole exam gets fewer questions.
+pub(super) async fn examine_writer(
     swarm: &Swarm,
-    seat: &Arc<MemberHandle>,
-) -> Result<Measured, LeaveReason> {
-    let book = &swarm.0.book;
-    let record = book.open(who(seat)).await;
-    book.introduce(seat.id, kin(seat));
+    member: &Arc<MemberHandle>,
+) -> Result<Graduate, LeaveReason> {
+    let reputation = &swarm.0.reputation;
+    let record = reputation.open(record_key(member)).await;
+    reputation.introduce(member.id, provenance(member));
     let exam = &swarm.0.config.exam;
     let gold = &swarm.0.gold;
-    let known = exam.per_family > 0 && record.gold_seen as usize >= gold.whole();
-    let questions = gold.questions(known);
-    let asked = questions.len();
-    let sheet = sit(swarm, seat, questions).await;
-    let speed = speed(&sheet);
+    let is_known = exam.per_family > 0 && record.gold_seen as usize >= gold.exam_length();
+    let questions = gold.questions(is_known);
+    let question_count = questions.len();
+    let results = ask_questions(swarm, member, questions).await;
+    let speed = speed(&results);
     let (mut observations, mut claims) = (Vec::new(), Vec::new());
-    for (item, answer) in &sheet {
+    for (item, answer) in &results {
         let Some(right) = grade(item, answer) else { continue };
-        observations.push(gold_seen(item, GoldObservation::Answered { right }));
+        observations.push(gold_observation(item, GoldObservation::Answered { right }));
         let Ok(answer) = answer else { continue };
-        gold.keep(item, seat.id, &answer.text, right);
+        gold.keep(item, member.id, &answer.text, right);
         if let Some(claim) = answer.claim() {
-            let seen = GoldObservation::Certainty { claim, right, item: named(item) };
-            observations.push(gold_seen(item, seen));
+            let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
+            observations.push(gold_observation(item, certainty));
             let (messages, text) = (item.messages(), answer.text.clone());
-            claims.push(Claim { writer: seat.id, messages, text, logprob: claim.logprob });
+            claims.push(Claim { writer: member.id, messages, text, logprob: claim.logprob });
         }
     }
-    sheet.iter().for_each(|(item, answer)| swarm.0.metrics.exam_answer(outcome(item, answer)));
-    if asked > 0 && !sheet.iter().any(|(_, answer)| answer.is_ok()) {
+    for (item, answer) in &results {
+        swarm.0.metrics.exam_answer(outcome(item, answer));
+    }
+    if question_count > 0 && !results.iter().any(|(_, answer)| answer.is_ok()) {
         return Err(LeaveReason::Unfit);
     }
-    seat.measured(speed);
-    book.learn(seat.id, &observations);
-    let may_count = claim::may_count(swarm, seat);
-    book.let_claims_count(seat.id, may_count);
+    member.set_speed(speed);
+    reputation.learn(member.id, &observations);
+    let may_count = may_count(swarm, member);
+    reputation.let_claims_count(member.id, may_count);
     if may_count {
         claims.truncate(swarm.0.config.audit.exam_claims);
-        claim::in_exam(swarm, seat, &claims).await;
+        claim::audit_exam(swarm, member, &claims).await;
     }
-    book.fit_soon();
-    book.save().await;
-    Ok(Measured(seat.clone()))
+    reputation.fit_soon();
+    reputation.save().await;
+    Ok(Graduate(member.clone()))
 }
 
 /// Examines a member as a judge, for as long as the future is awaited.
-pub(super) async fn as_judge(swarm: &Swarm, seat: &Arc<MemberHandle>) -> Infallible {
+pub(super) async fn examine_judge(swarm: &Swarm, member: &Arc<MemberHandle>) -> Infallible {
     let gold = &swarm.0.gold;
-    let mut written = gold.watch();
-    let mut examined = Examined::new(swarm, seat);
+    let mut candidate_count = gold.subscribe();
+    let mut exam = JudgeExam::new(swarm, member);
     loop {
-        written.borrow_and_update();
-        for kind in asked_of(&seat.model) {
+        candidate_count.borrow_and_update();
+        for kind in ballot_kinds(&member.model) {
             match kind {
-                Kind::Reasoned => examined.by_pairs(swarm, seat, Way::Reasoned).await,
-                Kind::Pairwise => examined.by_pairs(swarm, seat, Way::AtOnce).await,
-                _ => examined.by_scores(swarm, seat).await,
+                Kind::Reasoned => exam.compare_pairs(swarm, member, Way::Reasoned).await,
+                Kind::Pairwise => exam.compare_pairs(swarm, member, Way::AtOnce).await,
+                _ => exam.score_candidates(swarm, member).await,
             }
         }
-        swarm.0.book.fit_soon();
-        swarm.0.book.save().await;
-        if written.changed().await.is_err() {
+        swarm.0.reputation.fit_soon();
+        swarm.0.reputation.save().await;
+        if candidate_count.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The ballots that rounds ask of a member: likelihoods where it gives them, else pairs at once; and
-/// pairs with reasons, in modes that have the time, where it can say why.
-fn asked_of(model: &Model) -> impl Iterator<Item = Kind> {
+/// The ballots that rounds ask of a member: likelihoods if it gives them, otherwise direct pairs;
+/// and pairs with reasons, in modes that have the time, if it can give reasons.
+fn ballot_kinds(model: &Model) -> impl Iterator<Item = Kind> {
     let first = match (model.likelihood, model.pairwise) {
         (true, _) => Some(Kind::Likelihood),
         (false, true) => Some(Kind::Pairwise),
         (false, false) => None,
     };
-    // Who can judge in no other way is no judge of any round.
+    // A member that can only judge with reasons is no judge of any round.
     first.into_iter().chain((first.is_some() && model.reasoned).then_some(Kind::Reasoned))
 }
 
 /// How far a member has been examined as a judge.
-struct Examined {
+struct JudgeExam {
+    /// Number of the last candidate that it was shown.
     last: u64,
-    left: usize,
-    at_once: Pairs,
-    reasoned: Pairs,
+    scores_left: usize,
+    direct: PairExam,
+    with_reasons: PairExam,
 }
 
-/// Gold pairs, compared in one way.
-struct Pairs {
-    done: BTreeSet<usize>,
-    left: usize,
+/// The gold pairs of one kind of comparison.
+struct PairExam {
+    /// Indices of the questions that were compared.
+    questions: BTreeSet<usize>,
+    pairs_left: usize,
 }
 
-impl Examined {
-    fn new(swarm: &Swarm, seat: &MemberHandle) -> Self {
+impl JudgeExam {
+    fn new(swarm: &Swarm, member: &MemberHandle) -> Self {
         let standing = swarm.standing();
-        let (scored, reasoned) = standing.record(&seat.id).map_or((0, 0), |record| {
+        let (score_count, pair_count) = standing.record(&member.id).map_or((0, 0), |record| {
             (record.scores.len(), record.pairs_when(Way::Reasoned).count())
         });
         let exam = &swarm.0.config.exam;
-        // Even one with a full record is asked for some, enough to notice that it has changed.
-        let left = |max: usize, remembered: usize| max.saturating_sub(remembered).max(max / 10);
         Self {
             last: 0,
-            left: left(exam.scores_max, scored),
-            at_once: Pairs { done: BTreeSet::new(), left: usize::MAX },
-            reasoned: Pairs { done: BTreeSet::new(), left: left(exam.reasoned_max, reasoned) },
+            scores_left: remainder(exam.scores_max, score_count),
+            direct: PairExam { questions: BTreeSet::new(), pairs_left: usize::MAX },
+            with_reasons: PairExam {
+                questions: BTreeSet::new(),
+                pairs_left: remainder(exam.reasoned_max, pair_count),
+            },
         }
     }
 
-    async fn by_scores(&mut self, swarm: &Swarm, seat: &Arc<MemberHandle>) {
-        let (mut new, last) = swarm.0.gold.since(self.last, seat.id);
-        // Mixed, so that what is left of the exam is spread over all writers.
-        new.shuffle(&mut ChaCha8Rng::seed_from_u64(last));
-        new.truncate(self.left);
+    async fn score_candidates(&mut self, swarm: &Swarm, member: &Arc<MemberHandle>) {
+        let (mut candidates, last) = swarm.0.gold.candidates_after(self.last, member.id);
+        // Mixed, so that the rest of the exam is spread over all writers.
+        candidates.shuffle(&mut ChaCha8Rng::seed_from_u64(last));
+        candidates.truncate(self.scores_left);
         let mut failures = 0;
-        for batch in new.chunks(LEARN_EVERY) {
-            let mut seen = Vec::new();
+        for batch in candidates.chunks(LEARN_EVERY) {
+            let mut observations = Vec::new();
             for candidate in batch {
-                match score(swarm, seat, candidate).await {
-                    Ok(observation) => seen.push(observation),
+                match probe::score(swarm, member, candidate).await {
+                    Ok(observation) => observations.push(observation),
                     Err(error) => failures += usize::from(count_failure(swarm, &error)),
                 }
             }
-            swarm.0.metrics.exam_scores("scored", seen.len());
-            self.left = self.left.saturating_sub(seen.len());
-            swarm.0.book.learn(seat.id, &seen);
-            swarm.0.book.fit_soon();
+            swarm.0.metrics.exam_scores("scored", observations.len());
+            self.scores_left = self.scores_left.saturating_sub(observations.len());
+            swarm.0.reputation.learn(member.id, &observations);
+            swarm.0.reputation.fit_soon();
             if failures >= FAILURES_MAX {
                 break;
             }
@@ -185,18 +186,19 @@ impl Examined {
         self.last = last;
     }
 
-    async fn by_pairs(&mut self, swarm: &Swarm, seat: &Arc<MemberHandle>, way: Way) {
-        let (pairs, counted) = match way {
-            Way::AtOnce => (&mut self.at_once, "compared"),
-            Way::Reasoned => (&mut self.reasoned, "reasoned"),
+    async fn compare_pairs(&mut self, swarm: &Swarm, member: &Arc<MemberHandle>, way: Way) {
+        let (exam, label) = match way {
+            Way::AtOnce => (&mut self.direct, "compared"),
+            Way::Reasoned => (&mut self.with_reasons, "reasoned"),
         };
         let mut failures = 0;
-        for (right, wrong) in swarm.0.gold.pairs(seat.id, &mut pairs.done, pairs.left) {
-            match compare(swarm, seat, (&right, &wrong), way).await {
+        let pairs = swarm.0.gold.pairs(member.id, &mut exam.questions, exam.pairs_left);
+        for (right, wrong) in pairs {
+            match probe::compare(swarm, member, (&right, &wrong), way).await {
                 Ok(observation) => {
-                    pairs.left = pairs.left.saturating_sub(1);
-                    swarm.0.metrics.exam_scores(counted, 1);
-                    swarm.0.book.learn(seat.id, &[observation]);
+                    exam.pairs_left = exam.pairs_left.saturating_sub(1);
+                    swarm.0.metrics.exam_scores(label, 1);
+                    swarm.0.reputation.learn(member.id, &[observation]);
                 }
                 Err(error) => failures += usize::from(count_failure(swarm, &error)),
             }
@@ -207,79 +209,42 @@ impl Examined {
     }
 }
 
-/// A finished gold answer.
-pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) done: Done,
-    took: Duration,
-    first_piece: Duration,
+/// How many of `max` observations are still to be made. Even a member with a full record is asked
+/// for a tenth of them, enough to notice that it has changed.
+fn remainder(max: usize, record_count: usize) -> usize {
+    max.saturating_sub(record_count).max(max / 10)
 }
 
-impl Answer {
-    /// What its writer claims, where it claims anything.
-    pub(super) fn claim(&self) -> Option<Likelihood> {
-        self.done.logprob.map(|logprob| Likelihood::of(logprob, &self.text))
-    }
+/// Counts a failure; false when it says nothing about the judge.
+fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
+    swarm.0.metrics.exam_scores(error.label(), 1);
+    !probe::is_busy(error)
 }
 
-type Sheet = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
+type Results = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
 
-/// Asks all questions, some at a time, and stops at the exam's end with what there is.
-async fn sit(swarm: &Swarm, seat: &Arc<MemberHandle>, questions: Vec<Arc<Item>>) -> Sheet {
+/// Asks the questions, some at a time, and returns what there is at the exam's end.
+async fn ask_questions(
+    swarm: &Swarm,
+    member: &Arc<MemberHandle>,
+    questions: Vec<Arc<Item>>,
+) -> Results {
     let exam = &swarm.0.config.exam;
-    let end = Instant::now() + exam.whole();
-    let at_once = ANSWERS_AT_ONCE.min(seat.slots() as usize).max(1);
+    let end = Instant::now() + exam.duration();
+    let at_once = ANSWERS_AT_ONCE.min(member.slots() as usize).max(1);
     let mut answers = stream::iter(questions)
         .map(|item| async move {
             let deadline = end.min(Instant::now() + exam.answer());
             let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
-            let answer = answer(seat, &item, sampling, deadline).await;
+            let answer = probe::answer(member, &item, sampling, deadline).await;
             (item, answer)
         })
         .buffer_unordered(at_once);
-    let mut sheet = Vec::new();
-    while let Ok(Some(answered)) = timeout_at(end, answers.next()).await {
-        sheet.push(answered);
+    let mut results = Vec::new();
+    while let Ok(Some(result)) = timeout_at(end, answers.next()).await {
+        results.push(result);
     }
-    sheet
-}
-
-/// Asks one gold question.
-pub(super) async fn answer(
-    seat: &MemberHandle,
-    item: &Item,
-    sampling: Sampling,
-    deadline: Instant,
-) -> Result<Answer, WorkError> {
-    let begun = Instant::now();
-    let ask =
-        Generate { messages: item.messages(), sampling: Some(sampling), ..Generate::default() };
-    let mut writing = work::generate(seat, ask, deadline).await?;
-    let (mut text, mut first_piece) = (String::new(), None);
-    loop {
-        match writing.next().await? {
-            Written::Piece(piece) => {
-                first_piece.get_or_insert_with(|| begun.elapsed());
-                text.push_str(&piece);
-            }
-            Written::Done(done) => {
-                let took = begun.elapsed();
-                return Ok(Answer { text, done, took, first_piece: first_piece.unwrap_or(took) });
-            }
-        }
-    }
-}
-
-/// Right or wrong; None when nothing was learned. Not being able to counts as wrong: otherwise
-/// one would fail on purpose wherever one does not know.
-pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
-    match answer {
-        Ok(answer) => Some(item.is_right(&answer.text)),
-        Err(WorkError::Failed { .. } | WorkError::Nonsense(_) | WorkError::Misfit(_)) => {
-            Some(false)
-        }
-        Err(WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => None,
-    }
+    results
 }
 
 fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
@@ -290,124 +255,42 @@ fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
     }
 }
 
-/// Medians over the answers: one that had to wait does not speak for the member.
-fn speed(sheet: &Sheet) -> Speed {
-    let answers = || sheet.iter().filter_map(|(_, answer)| answer.as_ref().ok());
-    let rates = answers().filter_map(|answer| {
-        // Short answers come in one piece: then the whole time is all there is to go by.
-        let written = answer.took.saturating_sub(answer.first_piece);
-        let time = if written < answer.took / 4 { answer.took } else { written };
-        (!time.is_zero()).then(|| f64::from(answer.done.completion_tokens) / time.as_secs_f64())
-    });
+/// The medians over the answers: a single answer that had to wait does not decide them.
+fn speed(results: &Results) -> Speed {
+    let answers: Vec<&Answer> =
+        results.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
     Speed {
-        tokens_per_second: median(rates.collect()),
-        first_token_seconds: median(answers().map(|a| a.first_piece.as_secs_f64()).collect()),
+        tokens_per_second: median(answers.iter().filter_map(|answer| rate(answer)).collect()),
+        first_token_seconds: median(answers.iter().map(|a| a.first_piece.as_secs_f64()).collect()),
     }
 }
 
+/// Tokens per second of one answer. A short answer comes in one piece: then only its whole time is
+/// known.
+fn rate(answer: &Answer) -> Option<f64> {
+    let after_first = answer.took.saturating_sub(answer.first_piece);
+    let time: Duration = if after_first < answer.took / 4 { answer.took } else { after_first };
+    (!time.is_zero()).then(|| f64::from(answer.end.completion_tokens) / time.as_secs_f64())
+}
+
+/// The middle value; 0 without values, which [`Speed`] reads as "not measured".
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-async fn score(
-    swarm: &Swarm,
-    seat: &Arc<MemberHandle>,
-    candidate: &GoldCandidate,
-) -> Result<Observation, WorkError> {
-    let texts = vec![candidate.text.to_string()];
-    let ballot = ballot(swarm, seat, &candidate.item, texts, Kind::Likelihood).await?;
-    let score = ballot.scores.first().ok_or(WorkError::Nonsense("no score"))?;
-    let text = Likelihood::of(score.logprob, &candidate.text);
-    let item = named(&candidate.item);
-    let seen = GoldObservation::Score { text, right: candidate.right, item };
-    Ok(gold_seen(&candidate.item, seen))
-}
-
-/// By which a question is known again in members' records.
-pub(super) fn named(item: &Item) -> u64 {
-    judges::item([&*item.question.text])
-}
-
-/// Shows a right and a wrong candidate in both orders.
-pub(super) async fn compare(
-    swarm: &Swarm,
-    seat: &Arc<MemberHandle>,
-    (right, wrong): (&GoldCandidate, &GoldCandidate),
-    way: Way,
-) -> Result<Observation, WorkError> {
-    let texts = vec![right.text.to_string(), wrong.text.to_string()];
-    let kind = match way {
-        Way::AtOnce => Kind::Pairwise,
-        Way::Reasoned => Kind::Reasoned,
-    };
-    let ballot = ballot(swarm, seat, &right.item, texts, kind).await?;
-    let [shown_first, shown_second] = *ballot.verdicts.as_slice() else {
-        return Err(WorkError::Nonsense("not two verdicts"));
-    };
-    let PairVerdict { p, flipped, .. } = PairVerdict::from_orders(0, 1, shown_first, shown_second);
-    let item = named(&right.item);
-    Ok(gold_seen(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
-}
-
-pub(super) async fn ballot(
-    swarm: &Swarm,
-    seat: &Arc<MemberHandle>,
-    item: &Item,
-    candidates: Vec<String>,
-    kind: Kind,
-) -> Result<Ballot, WorkError> {
-    give_way(seat).await;
-    let _place = swarm.0.gold.judging.acquire().await.map_err(|_| WorkError::Gone)?;
-    let pairs = match kind {
-        Kind::Pairwise | Kind::Reasoned => {
-            vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }]
-        }
-        _ => Vec::new(),
-    };
-    let ask = Judge {
-        messages: item.messages(),
-        candidates,
-        kind: kind.into(),
-        pairs,
-        ..Judge::default()
-    };
-    let deadline = Instant::now() + swarm.0.config.exam.answer();
-    work::judge(seat, ask, deadline).await
-}
-
-/// Lets real work go first, though not forever: a member that is never idle is examined as well.
-pub(super) async fn give_way(seat: &MemberHandle) {
-    const LOOK: Duration = Duration::from_millis(50);
-    for _ in 0..40 {
-        if seat.running() == 0 {
-            return;
-        }
-        sleep(LOOK).await;
-    }
-}
-
-/// Counts it; false when it says nothing about the judge.
-fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
-    swarm.0.metrics.exam_scores(error.label(), 1);
-    !matches!(error, WorkError::Failed { fault: shoal_proto::generate::Fault::Busy, .. })
-}
-
-pub(super) fn gold_seen(item: &Item, seen: GoldObservation) -> Observation {
-    Observation::Gold { kind: Some(item.kind.clone()), seen }
-}
-
-fn who(seat: &MemberHandle) -> Who {
-    let model = &seat.model;
+fn record_key(member: &MemberHandle) -> RecordKey {
+    let model = &member.model;
     let digest = if model.digest.is_empty() { &model.name } else { &model.digest };
-    Who { node: seat.id, digest: digest.clone() }
+    RecordKey { node: member.id, digest: digest.clone() }
 }
 
-/// Whose mistakes it is likely to make too.
-fn kin(seat: &MemberHandle) -> Kin {
-    let model = &seat.model;
+/// Where the member and its model come from: members that share it are likely to make the same
+/// mistakes.
+fn provenance(member: &MemberHandle) -> Kin {
+    let model = &member.model;
     Kin {
-        operator: seat.operator.clone(),
+        operator: member.operator.clone(),
         family: model.family.clone(),
         digest: model.digest.clone(),
     }
@@ -419,15 +302,16 @@ mod tests {
 
     #[test]
     fn a_judge_is_examined_in_every_way_that_rounds_ask_of_it() {
-        let asked = |likelihood, pairwise, reasoned| -> Vec<Kind> {
-            asked_of(&Model { likelihood, pairwise, reasoned, ..Model::default() }).collect()
-        };
-        assert_eq!(asked(true, false, false), [Kind::Likelihood]);
+        assert_eq!(kinds(true, false, false), [Kind::Likelihood]);
         // Where it gives likelihoods no round asks it for pairs without reasons.
-        assert_eq!(asked(true, true, false), [Kind::Likelihood]);
-        assert_eq!(asked(true, true, true), [Kind::Likelihood, Kind::Reasoned]);
-        assert_eq!(asked(false, true, false), [Kind::Pairwise]);
-        assert_eq!(asked(false, true, true), [Kind::Pairwise, Kind::Reasoned]);
-        assert_eq!(asked(false, false, true), []);
+        assert_eq!(kinds(true, true, false), [Kind::Likelihood]);
+        assert_eq!(kinds(true, true, true), [Kind::Likelihood, Kind::Reasoned]);
+        assert_eq!(kinds(false, true, false), [Kind::Pairwise]);
+        assert_eq!(kinds(false, true, true), [Kind::Pairwise, Kind::Reasoned]);
+        assert_eq!(kinds(false, false, true), []);
+    }
+
+    fn kinds(likelihood: bool, pairwise: bool, reasoned: bool) -> Vec<Kind> {
+        ballot_kinds(&Model { likelihood, pairwise, reasoned, ..Model::default() }).collect()
     }
 }

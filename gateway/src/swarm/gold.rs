@@ -1,4 +1,4 @@
-//! Questions whose answer the gateway knows, and what members have answered to them.
+//! Gold: questions whose answer the gateway knows, and members' answers to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,21 +12,22 @@ use shoal_proto::{NodeId, generate::ChatMessage};
 use shoal_syllabus::{self, Family, Question, Split};
 use tokio::sync::{Semaphore, watch};
 
-use super::Exam;
+use super::ExamConfig;
 use shoal_consensus::reputation::KindId;
 
-/// Questions of each family that teach what kinds there are; they are asked of nobody.
+/// Questions of each family from which the kinds of questions are learned; no member is asked them.
 const LESSONS: usize = 40;
 
-/// Candidates of a hidden audit: as many as an ordinary round has.
-const SHEET: usize = 5;
+/// Candidates in a secret audit: as many as an ordinary round has.
+const AUDIT_CANDIDATES: usize = 5;
 
-/// Gold candidates kept for judges: what some thirty newcomers wrote. The oldest go first.
+/// Gold candidates kept for judges: the answers of some thirty newcomers. The oldest are dropped first.
 const CANDIDATES_MAX: usize = 2_500;
 
 /// A gold question.
 #[derive(Debug)]
 pub struct Item {
+    /// The question with its answer.
     pub question: Question,
     pub(crate) kind: KindId,
 }
@@ -36,7 +37,7 @@ impl Item {
         Arc::new(Self { kind: KindId::new(question.family.name()), question })
     }
 
-    /// The conversation that asks it.
+    /// The conversation that asks the question.
     pub(crate) fn messages(&self) -> Vec<ChatMessage> {
         vec![ChatMessage {
             role: "user".to_owned(),
@@ -50,7 +51,7 @@ impl Item {
     }
 }
 
-/// What a member wrote to a gold question.
+/// A member's answer to a gold question.
 #[derive(Clone, Debug)]
 pub(crate) struct GoldCandidate {
     number: u64,
@@ -60,38 +61,40 @@ pub(crate) struct GoldCandidate {
     pub(crate) right: bool,
 }
 
-/// All gold of one gateway, drawn anew at each start.
+/// All gold of one gateway, drawn afresh at each start.
 #[derive(Debug)]
 pub struct Gold {
-    exam: Exam,
+    exam: ExamConfig,
     seed: u64,
-    /// Put to every newcomer, so that right and wrong answers to one question can be compared.
-    shared: Vec<Arc<Item>>,
+    /// Asked of every newcomer, so that right and wrong answers to one question can be compared.
+    common: Vec<Arc<Item>>,
     lessons: Vec<Arc<Item>>,
-    drawn: AtomicU64,
-    /// Hidden questions drawn so far.
-    hidden: AtomicU64,
+    /// Exams so far.
+    exam_count: AtomicU64,
+    /// Secret questions so far.
+    secret_count: AtomicU64,
     candidates: Mutex<Vec<GoldCandidate>>,
-    /// How many candidates there ever were.
-    written: watch::Sender<u64>,
-    /// Who may be examined as a judge now.
-    pub(crate) judging: Semaphore,
+    /// How many candidates there were since the start.
+    candidate_count: watch::Sender<u64>,
+    /// Limits how many members are examined as judges at the same time.
+    pub(crate) judge_slots: Semaphore,
 }
 
 impl Gold {
-    /// The same seed draws the same questions: simulations look them up that way.
-    pub fn new(exam: &Exam, seed: u64) -> Self {
+    /// Draws the gold of one gateway. The same seed draws the same questions, so that simulations can
+    /// look them up.
+    pub fn new(exam: &ExamConfig, seed: u64) -> Self {
         let lessons = if exam.per_family == 0 { 0 } else { LESSONS };
         Self {
-            shared: draw(seed, exam.per_family / 2),
+            common: draw(seed, exam.per_family / 2),
             lessons: draw(seed ^ u64::MAX, lessons),
             exam: exam.clone(),
             seed,
-            drawn: AtomicU64::new(0),
-            hidden: AtomicU64::new(0),
+            exam_count: AtomicU64::new(0),
+            secret_count: AtomicU64::new(0),
             candidates: Mutex::default(),
-            written: watch::Sender::new(0),
-            judging: Semaphore::new(exam.judged_at_once.max(1)),
+            candidate_count: watch::Sender::new(0),
+            judge_slots: Semaphore::new(exam.judged_at_once.max(1)),
         }
     }
 
@@ -100,115 +103,120 @@ impl Gold {
         self.lessons.iter().map(|item| (item.question.text.as_str(), &item.kind))
     }
 
-    /// The questions of one exam: half of a newcomer's are those of all newcomers, the other half
-    /// nobody has seen before, so that members cannot tell each other.
-    pub fn questions(&self, known: bool) -> Vec<Arc<Item>> {
-        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed) + 1;
-        let seed = self.seed ^ drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if known {
+    /// The questions of one exam. Half of a newcomer's questions are the same for all newcomers; the
+    /// other half are new, so that members cannot pass on the answers. A member with a record
+    /// (`is_known`) gets only new ones.
+    pub fn questions(&self, is_known: bool) -> Vec<Arc<Item>> {
+        let number = self.exam_count.fetch_add(1, Ordering::Relaxed) + 1;
+        let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if is_known {
             return draw(seed, self.exam.per_family_known.min(self.exam.per_family));
         }
         let fresh = draw(seed, self.exam.per_family - self.exam.per_family / 2);
-        self.shared.iter().cloned().chain(fresh).collect()
+        self.common.iter().cloned().chain(fresh).collect()
     }
 
-    /// A question that nobody was ever asked, for hidden audits. None when exams are switched off.
+    /// A new question for a secret audit. None when exams are switched off.
     pub fn secret(&self) -> Option<Arc<Item>> {
         if self.exam.per_family == 0 {
             return None;
         }
-        let drawn = self.hidden.fetch_add(1, Ordering::Relaxed) + 1;
-        let seed = self.seed.rotate_left(32) ^ drawn.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let number = self.secret_count.fetch_add(1, Ordering::Relaxed) + 1;
+        let seed = self.seed.rotate_left(32) ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03);
         shoal_syllabus::questions(&[], Split::Gold, seed).next().map(Item::new)
     }
 
-    /// Candidates to one gold question for a hidden audit of `judge`: not by it, no text twice, and
-    /// the first is right, the second wrong. `draw` decides which question.
-    pub(crate) fn sheet(&self, judge: NodeId, draw: u64) -> Option<Vec<GoldCandidate>> {
+    /// Candidates to one gold question for a secret audit of `judge`. None of them is by the judge,
+    /// no text comes twice, the first is right and the second wrong. `draw` decides which question.
+    pub(crate) fn candidates_for(&self, judge: NodeId, draw: u64) -> Option<Vec<GoldCandidate>> {
         let candidates = self.candidates();
-        let mut sheets: BTreeMap<*const Item, Vec<&GoldCandidate>> = BTreeMap::new();
+        let mut by_item: BTreeMap<*const Item, Vec<&GoldCandidate>> = BTreeMap::new();
         for candidate in candidates.iter().filter(|candidate| candidate.writer != judge) {
-            let sheet = sheets.entry(Arc::as_ptr(&candidate.item)).or_default();
-            if !sheet.iter().any(|known| known.text == candidate.text) {
-                sheet.push(candidate);
+            let set = by_item.entry(Arc::as_ptr(&candidate.item)).or_default();
+            if !set.iter().any(|member| member.text == candidate.text) {
+                set.push(candidate);
             }
         }
-        let both = |sheet: &&Vec<&GoldCandidate>| {
-            sheet.iter().any(|one| one.right) && sheet.iter().any(|one| !one.right)
-        };
-        // By number, not by address, so that the same seed draws the same.
-        let mut able: Vec<&Vec<&GoldCandidate>> = sheets.values().filter(both).collect();
-        able.sort_by_key(|sheet| sheet.first().map(|one| one.number));
-        let at = usize::try_from(draw % able.len().max(1) as u64).unwrap_or(0);
-        let sheet = able.get(at)?;
+        // By number, not by address, so that the same seed draws the same set.
+        let mut sets: Vec<Vec<&GoldCandidate>> =
+            by_item.into_values().filter(|set| is_contested(set)).collect();
+        sets.sort_by_key(|set| set.first().map(|candidate| candidate.number));
+        let index = usize::try_from(draw % sets.len().max(1) as u64).ok()?;
+        let set = sets.get(index)?;
         let (right, wrong): (Vec<&GoldCandidate>, Vec<&GoldCandidate>) =
-            sheet.iter().partition(|one| one.right);
-        let mut picked = vec![*right.first()?, *wrong.first()?];
-        picked.extend(right.iter().skip(1).chain(wrong.iter().skip(1)));
-        Some(picked.into_iter().take(SHEET).cloned().collect())
+            set.iter().partition(|candidate| candidate.right);
+        let mut selection = vec![*right.first()?, *wrong.first()?];
+        selection.extend(right.iter().skip(1).chain(wrong.iter().skip(1)));
+        Some(selection.into_iter().take(AUDIT_CANDIDATES).cloned().collect())
     }
 
-    /// How many gold answers make a whole exam.
-    pub(crate) fn whole(&self) -> usize {
+    /// How many questions a whole exam has.
+    pub(crate) fn exam_length(&self) -> usize {
         self.exam.per_family * Family::ALL.len()
     }
 
-    /// Keeps what a member wrote for judges to be examined on.
+    /// Keeps a member's answer for the exams of judges.
     pub(crate) fn keep(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
         let mut candidates = self.candidates();
-        self.written.send_modify(|written| {
-            *written += 1;
-            let (number, item) = (*written, item.clone());
+        self.candidate_count.send_modify(|count| {
+            *count += 1;
+            let (number, item) = (*count, item.clone());
             candidates.push(GoldCandidate { number, item, writer, text: text.into(), right });
         });
         let over = candidates.len().saturating_sub(CANDIDATES_MAX);
         candidates.drain(..over);
     }
 
-    /// Candidates that came after number `after` and are not by `judge`, and the last number.
-    pub(crate) fn since(&self, after: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
+    /// Candidates with a number above `number` that are not by `judge`, and the last number.
+    pub(crate) fn candidates_after(&self, number: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
         let candidates = self.candidates();
-        let last = candidates.last().map_or(after, |candidate| candidate.number.max(after));
-        let new = candidates.iter().filter(|c| c.number > after && c.writer != judge);
+        let last = candidates.last().map_or(number, |candidate| candidate.number.max(number));
+        let new = candidates.iter().filter(|c| c.number > number && c.writer != judge);
         (new.cloned().collect(), last)
     }
 
-    /// A right and a wrong candidate to each shared question that has both, neither by `judge`,
-    /// `most` of them, without the questions in `done`, to which those returned are added.
+    /// A right and a wrong candidate to each common question that has both, neither by `judge`, at
+    /// most `pairs_max` pairs. Skips the questions in `used`, and adds those of the returned pairs.
     pub(crate) fn pairs(
         &self,
         judge: NodeId,
-        done: &mut BTreeSet<usize>,
-        most: usize,
+        used: &mut BTreeSet<usize>,
+        pairs_max: usize,
     ) -> Vec<(GoldCandidate, GoldCandidate)> {
         let candidates = self.candidates();
         let mut pairs = Vec::new();
-        for (at, item) in self.shared.iter().enumerate().filter(|(at, _)| !done.contains(at)) {
-            let one = |right: bool| {
-                let fits = |c: &&GoldCandidate| {
-                    c.right == right && c.writer != judge && Arc::ptr_eq(&c.item, item)
-                };
-                candidates.iter().find(fits).cloned()
-            };
-            if pairs.len() >= most {
+        for (index, item) in self.common.iter().enumerate() {
+            if pairs.len() >= pairs_max {
                 break;
             }
-            if let (Some(right), Some(wrong)) = (one(true), one(false)) {
-                pairs.push((at, (right, wrong)));
+            if used.contains(&index) {
+                continue;
+            }
+            let mut answers =
+                candidates.iter().filter(|c| c.writer != judge && Arc::ptr_eq(&c.item, item));
+            let right = answers.clone().find(|answer| answer.right);
+            let wrong = answers.find(|answer| !answer.right);
+            if let (Some(right), Some(wrong)) = (right, wrong) {
+                used.insert(index);
+                pairs.push((right.clone(), wrong.clone()));
             }
         }
-        done.extend(pairs.iter().map(|(at, _)| *at));
-        pairs.into_iter().map(|(_, pair)| pair).collect()
+        pairs
     }
 
-    /// Sees whenever there are more candidates.
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.written.subscribe()
+    /// Notifies of new candidates: the value is how many there were since the start.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.candidate_count.subscribe()
     }
 
     fn candidates(&self) -> MutexGuard<'_, Vec<GoldCandidate>> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a right and a wrong candidate are in the set.
+fn is_contested(set: &[&GoldCandidate]) -> bool {
+    set.iter().any(|candidate| candidate.right) && set.iter().any(|candidate| !candidate.right)
 }
 
 /// `per_family` questions of each family, in mixed order.

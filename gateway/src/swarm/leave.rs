@@ -1,24 +1,24 @@
-//! Why a member is no longer one.
+//! Why a member leaves.
 
-/// Why a member is no longer one.
+/// Why a member left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveReason {
-    /// It said goodbye and finished what it had.
+    /// It said goodbye and finished its work.
     Goodbye,
     /// The link was lost.
     Lost,
-    /// No heartbeat for too long.
+    /// It sent no heartbeat for too long.
     Silent,
-    /// It spoke out of turn.
+    /// It sent a message that the protocol does not allow here.
     Protocol,
-    /// It could answer nothing at all.
+    /// It could answer no question of its exam.
     Unfit,
-    /// The gateway is shutting down.
+    /// The gateway shuts down.
     Shutdown,
 }
 
 impl LeaveReason {
-    /// A name for metrics and for the other side.
+    /// A name for metrics and for the node.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Goodbye => "goodbye",

@@ -1,4 +1,4 @@
-//! The door: links come in here and each lives its own life.
+//! Accepts links and runs a session for each.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -7,23 +7,23 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::Swarm;
 
-/// A member that does not hear our goodbye in this time does not hear it.
+/// Time for all members to read the gateway's goodbye; it does not wait longer for a silent one.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Swarm {
-    /// Admits whoever dials in and keeps the book until [`Swarm::close`]; then says goodbye to all and returns.
-    /// Dropping this future ends every link at once.
+    /// Runs a session for each link, and saves the members' records, until [`Swarm::close`]; then
+    /// says goodbye to all members and returns. Dropping this future ends every link at once.
     pub async fn listen(&self, mut listener: Listener) {
-        let mut lives = JoinSet::new();
-        let mut keep = pin!(self.0.book.keep());
+        let mut sessions = JoinSet::new();
+        let mut saves = pin!(self.0.reputation.run());
         loop {
             tokio::select! {
-                () = self.0.closing.cancelled() => break,
-                never = &mut keep => match never {},
-                Some(_) = lives.join_next() => {}
-                dialled = listener.accept() => match dialled {
-                    Some(Ok(link)) => self.receive(Arc::new(link), &mut lives),
-                    Some(Err(rejected)) => self.0.metrics.admission(rejected.label()),
+                () = self.0.shutdown.cancelled() => break,
+                never = &mut saves => match never {},
+                Some(_) = sessions.join_next() => {}
+                link = listener.accept() => match link {
+                    Some(Ok(link)) => self.start_session(Arc::new(link), &mut sessions),
+                    Some(Err(rejection)) => self.0.metrics.admission(rejection.label()),
                     None => {
                         tracing::warn!("the QUIC listener has ended");
                         break;
@@ -31,21 +31,20 @@ impl Swarm {
                 },
             }
         }
-        let all_gone = async { while lives.join_next().await.is_some() {} };
-        let _ = timeout(FAREWELL, all_gone).await;
-        self.0.book.save().await;
+        let _ = timeout(FAREWELL, async { while sessions.join_next().await.is_some() {} }).await;
+        self.0.reputation.save().await;
         listener.close("shutdown").await;
     }
 
-    fn receive(&self, link: Arc<dyn Link>, lives: &mut JoinSet<()>) {
-        // One place more than members, so that a full gateway can still say that it is full.
-        if lives.len() > self.0.config.members_max {
+    fn start_session(&self, link: Arc<dyn Link>, sessions: &mut JoinSet<()>) {
+        // One session more than members, so that a full gateway can still send that it is full.
+        if sessions.len() > self.0.config.members_max {
             self.0.metrics.admission("full");
             link.close("full");
             return;
         }
         let swarm = self.clone();
-        lives.spawn(async move {
+        sessions.spawn(async move {
             let _ = swarm.admit(link).await;
         });
     }

@@ -1,10 +1,10 @@
-//! What the swarm counts.
+//! The metrics of the swarm.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::{LeaveReason, WorkError};
 
-/// What audits come to, beside the ways in which work fails.
+/// Outcomes of each kind of audit, beside the labels of [`WorkError`].
 const AUDITS: [(&str, &[&str]); 3] = [
     ("claim", &["confirmed", "short", "refuted", "nobody", "dropped"]),
     ("writer", &["right", "wrong", "dropped"]),
@@ -23,14 +23,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Registers the metrics.
+    ///
     /// # Errors
     /// When one of the names is taken in this registry.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str, label: &str| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
         let audits = IntCounterVec::new(
             Opts::new("shoal_audits_total", "Audits of members, by what was audited and outcome."),
             &["kind", "outcome"],
@@ -44,17 +41,25 @@ impl Metrics {
         let metrics = Self {
             members,
             admissions: counter(
+                registry,
                 "shoal_admissions_total",
                 "Links that asked to become members, by outcome.",
                 "outcome",
             )?,
-            leaves: counter("shoal_leaves_total", "Members that left, by reason.", "reason")?,
+            leaves: counter(
+                registry,
+                "shoal_leaves_total",
+                "Members that left, by reason.",
+                "reason",
+            )?,
             exam_answers: counter(
+                registry,
                 "shoal_exam_answers_total",
                 "Gold questions put to members as writers, by outcome.",
                 "outcome",
             )?,
             exam_scores: counter(
+                registry,
                 "shoal_exam_scores_total",
                 "Gold candidates put to members as judges, by outcome.",
                 "outcome",
@@ -64,12 +69,12 @@ impl Metrics {
         for state in ["serving", "draining", "examined", "auditing"] {
             metrics.members(state, 0);
         }
-        metrics.appear();
+        metrics.show_zeros();
         Ok(metrics)
     }
 
     /// Shows the counters at 0, so that `increase()` sees the first of each.
-    fn appear(&self) {
+    fn show_zeros(&self) {
         const ADMISSIONS: [&str; 13] = [
             "welcomed",
             "lost",
@@ -81,16 +86,11 @@ impl Metrics {
             "protocol",
             "draining",
             "unspecified",
-            // Not even a link: `shoal_link::quic::Rejected`.
+            // No link came of these: `shoal_link::quic::Rejected`.
             "crowded",
             "busy",
             "handshake",
         ];
-        let show = |counter: &IntCounterVec, labels: &[&str]| {
-            for label in labels {
-                counter.with_label_values(&[*label]);
-            }
-        };
         show(&self.admissions, &ADMISSIONS);
         show(&self.leaves, &["goodbye", "lost", "silent", "protocol", "unfit", "shutdown"]);
         show(&self.exam_answers, &["right", "wrong"]);
@@ -113,8 +113,8 @@ impl Metrics {
         self.admissions.with_label_values(&[outcome]).inc();
     }
 
-    pub(super) fn left(&self, leave: LeaveReason) {
-        self.leaves.with_label_values(&[leave.label()]).inc();
+    pub(super) fn leave(&self, reason: LeaveReason) {
+        self.leaves.with_label_values(&[reason.label()]).inc();
     }
 
     pub(super) fn exam_answer(&self, outcome: &str) {
@@ -127,5 +127,23 @@ impl Metrics {
 
     pub(super) fn exam_scores(&self, outcome: &str, count: usize) {
         self.exam_scores.with_label_values(&[outcome]).inc_by(count as u64);
+    }
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+/// Shows a counter at 0 for each of these labels.
+fn show(counter: &IntCounterVec, labels: &[&str]) {
+    for label in labels {
+        counter.with_label_values(&[*label]);
     }
 }

@@ -1,5 +1,5 @@
-//! Who is here now. A member is in the roster as long as its [`Membership`] lives: dropping it
-//! is leaving, and every leave is counted exactly once.
+//! The members that are here now. A member is in the roster as long as its [`Membership`] lives:
+//! dropping it removes the member, and every leave is counted exactly once.
 
 use std::{
     collections::BTreeMap,
@@ -16,37 +16,39 @@ use shoal_proto::{NodeId, hello::Model};
 use super::{LeaveReason, Metrics};
 use shoal_consensus::{MemberView, reputation::Standing};
 
-/// Somebody who has a place here.
+/// A node that has a place on this gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Presence {
+    /// Its key.
     pub id: NodeId,
+    /// How far it has come.
     pub state: State,
-    /// None while it is still examined.
+    /// None during its exam.
     pub seat: Option<MemberView>,
 }
 
-/// How far somebody has come.
+/// How far a node has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// On its way in.
+    /// Its exam as a writer runs; rounds do not see it.
     Examined,
-    /// Takes work.
+    /// It takes work.
     Serving,
-    /// On its way out.
+    /// It finishes its work and takes no more.
     Draining,
 }
 
-/// How fast a member wrote when it was measured.
+/// How fast a member wrote in its exam.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
-    /// 0: not measured.
+    /// Tokens per second after the first token; 0 when not measured.
     pub tokens_per_second: f64,
-    /// 0: not measured.
+    /// Seconds until the first token; 0 when not measured.
     pub first_token_seconds: f64,
 }
 
-/// A member that can be asked: its link, and what the gateway knows of its load.
+/// A handle of one member: its link, its model, and its load from this gateway.
 pub(crate) struct MemberHandle {
     pub(crate) id: NodeId,
     pub(crate) model: Model,
@@ -54,7 +56,7 @@ pub(crate) struct MemberHandle {
     pub(crate) link: Arc<dyn Link>,
     slots: u32,
     in_flight: AtomicU32,
-    draining: AtomicBool,
+    is_draining: AtomicBool,
     speed: Mutex<Speed>,
 }
 
@@ -81,7 +83,7 @@ impl MemberHandle {
             link,
             slots,
             in_flight: AtomicU32::new(0),
-            draining: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
             speed: Mutex::default(),
         })
     }
@@ -93,28 +95,28 @@ impl MemberHandle {
             model: self.model.clone(),
             operator: self.operator.clone(),
             slots: self.slots,
-            running: self.running(),
+            running: self.load(),
             tokens_per_second: speed.tokens_per_second,
             first_token_seconds: speed.first_token_seconds,
             probation,
         }
     }
 
-    /// Pieces of work this gateway has with it now.
-    pub(crate) fn running(&self) -> u32 {
+    /// Pieces of work that it does for this gateway now.
+    pub(crate) fn load(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn measured(&self, speed: Speed) {
+    pub(crate) fn set_speed(&self, speed: Speed) {
         *self.speed() = speed;
     }
 
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn slots(&self) -> u32 {
@@ -132,7 +134,7 @@ impl MemberHandle {
     }
 }
 
-/// One piece of work a member has.
+/// Counts one piece of work of a member while it lives.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<MemberHandle>);
 
@@ -142,10 +144,11 @@ impl Drop for InFlight {
     }
 }
 
-/// All members, and the keys of those on their way in.
+/// All members, and the keys of the newcomers.
 #[derive(Debug)]
 pub(crate) struct Roster {
     max: usize,
+    /// None: a newcomer whose exam runs.
     places: Mutex<BTreeMap<NodeId, Option<Arc<MemberHandle>>>>,
     metrics: Metrics,
 }
@@ -153,7 +156,9 @@ pub(crate) struct Roster {
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPlace {
+    /// A node with this key is here.
     AlreadyHere,
+    /// All places are taken.
     Full,
 }
 
@@ -162,7 +167,7 @@ impl Roster {
         Arc::new(Self { max, places: Mutex::default(), metrics })
     }
 
-    /// Takes a place for a key, so that the same key cannot come in twice while it is examined.
+    /// Reserves a place for a key, so that the same key cannot come in twice during its exam.
     pub(crate) fn reserve(self: &Arc<Self>, id: NodeId) -> Result<Reservation, NoPlace> {
         let mut places = self.places();
         if places.contains_key(&id) {
@@ -173,37 +178,30 @@ impl Roster {
         }
         places.insert(id, None);
         drop(places);
-        self.count();
+        self.update_gauges();
         Ok(Reservation { roster: self.clone(), id })
     }
 
     /// Every member that takes work, by id.
     pub(crate) fn views(&self, standing: &Standing) -> Arc<[MemberView]> {
         let places = self.places();
-        let seats = places.values().flatten().filter(|seat| !seat.draining());
-        seats.map(|seat| seat.view(standing.on_probation(&seat.id))).collect()
+        let members = places.values().flatten().filter(|member| !member.is_draining());
+        members.map(|member| member.view(standing.on_probation(&member.id))).collect()
     }
 
-    /// The seats of those that take work, by id.
-    pub(crate) fn seats(&self) -> Vec<Arc<MemberHandle>> {
-        self.places().values().flatten().filter(|seat| !seat.draining()).cloned().collect()
+    /// The handles of the members that take work, by id.
+    pub(crate) fn members(&self) -> Vec<Arc<MemberHandle>> {
+        self.places().values().flatten().filter(|member| !member.is_draining()).cloned().collect()
     }
 
-    /// Everybody who has a place, by id; those still examined have no more than that.
+    /// Every node that has a place, by id; newcomers come without details.
     pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
         let places = self.places();
-        let presence = |(id, seat): (&NodeId, &Option<Arc<MemberHandle>>)| match seat {
-            None => Presence { id: *id, state: State::Examined, seat: None },
-            Some(seat) => Presence {
-                id: *id,
-                state: if seat.draining() { State::Draining } else { State::Serving },
-                seat: Some(seat.view(standing.on_probation(id))),
-            },
-        };
-        places.iter().map(presence).collect()
+        places.iter().map(|(id, member)| presence(*id, member.as_deref(), standing)).collect()
     }
 
-    pub(crate) fn seat(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
+    /// The handle of a member; None for a newcomer and for a node that has left.
+    pub(crate) fn member(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
         self.places().get(&id).cloned().flatten()
     }
 
@@ -211,18 +209,27 @@ impl Roster {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the gauges up to date; called wherever somebody comes, drains or goes.
-    pub(crate) fn count(&self) {
+    /// Updates the gauges. Called whenever a node comes, drains or goes.
+    pub(crate) fn update_gauges(&self) {
         let places = self.places();
-        let members = places.values().flatten();
-        let (draining, serving): (Vec<_>, Vec<_>) = members.partition(|seat| seat.draining());
-        self.metrics.members("serving", serving.len());
-        self.metrics.members("draining", draining.len());
-        self.metrics.members("examined", places.len() - serving.len() - draining.len());
+        let member_count = places.values().flatten().count();
+        let drain_count = places.values().flatten().filter(|member| member.is_draining()).count();
+        self.metrics.members("serving", member_count - drain_count);
+        self.metrics.members("draining", drain_count);
+        self.metrics.members("examined", places.len() - member_count);
     }
 }
 
-/// A place held for one key; dropping it frees the place.
+fn presence(id: NodeId, member: Option<&MemberHandle>, standing: &Standing) -> Presence {
+    let state = match member {
+        None => State::Examined,
+        Some(member) if member.is_draining() => State::Draining,
+        Some(_) => State::Serving,
+    };
+    Presence { id, state, seat: member.map(|member| member.view(standing.on_probation(&id))) }
+}
+
+/// A place for one key. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     roster: Arc<Roster>,
@@ -230,36 +237,38 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// From now on rounds see the member.
-    pub(crate) fn seat(self, seat: Arc<MemberHandle>) -> Membership {
-        self.roster.places().insert(self.id, Some(seat));
-        self.roster.count();
-        Membership { place: self, leave: LeaveReason::Shutdown }
+    /// Puts the member into the roster: from now on rounds see it.
+    pub(crate) fn seat(self, member: Arc<MemberHandle>) -> Membership {
+        self.roster.places().insert(self.id, Some(member));
+        self.roster.update_gauges();
+        Membership { place: self, reason: LeaveReason::Shutdown }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.roster.places().remove(&self.id);
-        self.roster.count();
+        self.roster.update_gauges();
     }
 }
 
-/// A seated member. Dropping it is leaving, counted once: as a shutdown when nobody said why.
+/// A member's place in the roster. Dropping it removes the member and counts the leave, as a
+/// shutdown unless [`Membership::leave`] gave another reason.
 #[derive(Debug)]
 pub(crate) struct Membership {
     place: Reservation,
-    leave: LeaveReason,
+    reason: LeaveReason,
 }
 
 impl Membership {
-    pub(crate) fn leave(mut self, why: LeaveReason) {
-        self.leave = why;
+    /// Removes the member for this reason.
+    pub(crate) fn leave(mut self, reason: LeaveReason) {
+        self.reason = reason;
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.place.roster.metrics.left(self.leave);
+        self.place.roster.metrics.leave(self.reason);
     }
 }

@@ -1,101 +1,121 @@
-//! A welcomed node's stay: it is examined, it works, it gives signs of life, it leaves.
+//! The session of one node: admission, exam, work, heartbeats, and its end.
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
-use shoal_link::{Receiver, Stream};
+use shoal_link::{Link, Receiver, Stream};
 use shoal_proto::{Message, WireError, goodbye::Goodbye};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{
-    LeaveReason, Swarm,
-    audit::Auditing,
+    LeaveReason, NotAdmitted, Swarm,
+    admit::{self, Newcomer, Place},
     exam,
-    roster::{MemberHandle, Membership, Reservation},
+    roster::{MemberHandle, Membership},
 };
 
-/// A node that does not take our goodbye in this time is gone already.
+/// A node that does not take the goodbye in this time has lost its link.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Where a newcomer belongs.
-pub(super) enum Place {
-    Member(Reservation),
-    Auditor(Auditing),
+impl Swarm {
+    /// Runs the whole session of one link, from its first message to its end. Dropping the future
+    /// ends the session. Its log lines stand in the span `session` with the field `node.id`.
+    ///
+    /// # Errors
+    /// When the node was not admitted; it has been sent the reason, and the link is closed.
+    pub async fn admit(&self, link: Arc<dyn Link>) -> Result<LeaveReason, NotAdmitted> {
+        let span = tracing::info_span!("session", node.id = %link.peer().short());
+        self.admit_and_run(link).instrument(span).await
+    }
+
+    async fn admit_and_run(&self, link: Arc<dyn Link>) -> Result<LeaveReason, NotAdmitted> {
+        match admit::admit(self, &link).await {
+            Ok(newcomer) => {
+                self.0.metrics.admission("welcomed");
+                tracing::info!(model = newcomer.member.model.name, "welcome");
+                let reason = Box::pin(run_session(self, newcomer)).await;
+                tracing::info!(why = reason.label(), "gone");
+                link.close(reason.label());
+                Ok(reason)
+            }
+            Err(error) => {
+                self.0.metrics.admission(error.label());
+                tracing::info!(why = %error, "not admitted");
+                link.close(error.label());
+                Err(error)
+            }
+        }
+    }
 }
 
-/// A node that was told that it is in. It has a place, but no round sees it until it was examined.
-pub(super) struct Welcomed {
-    pub(super) control: Stream,
-    pub(super) place: Place,
-    pub(super) seat: Arc<MemberHandle>,
-}
-
-/// From welcome to leave.
-pub(super) async fn run_session(swarm: &Swarm, welcomed: Welcomed) -> LeaveReason {
-    let Welcomed { control: Stream { sender, receiver }, place, seat } = welcomed;
+/// From the welcome to the end.
+async fn run_session(swarm: &Swarm, newcomer: Newcomer) -> LeaveReason {
+    let Newcomer { control: Stream { sender, receiver }, place, member } = newcomer;
     let mut membership = None;
-    let leave = {
-        let mut stay = pin!(examine_and_seat(swarm, &seat, place, &mut membership));
-        let mut life = pin!(watch_control_stream(swarm, &seat, receiver));
+    let reason = {
+        let mut work = pin!(examine_and_seat(swarm, &member, place, &mut membership));
+        let mut control = pin!(watch_control_stream(swarm, &member, receiver));
         tokio::select! {
             biased;
-            () = swarm.0.closing.cancelled() => LeaveReason::Shutdown,
-            leave = &mut life => leave,
-            Err(leave) = &mut stay => leave,
+            () = swarm.0.shutdown.cancelled() => LeaveReason::Shutdown,
+            reason = &mut control => reason,
+            Err(reason) = &mut work => reason,
         }
     };
-    if matches!(leave, LeaveReason::Shutdown | LeaveReason::Unfit) {
-        let goodbye = Goodbye { reason: leave.label().to_owned() };
+    if matches!(reason, LeaveReason::Shutdown | LeaveReason::Unfit) {
+        let goodbye = Goodbye { reason: reason.label().to_owned() };
         let _ = timeout(FAREWELL, sender.send_last(&Message::Goodbye(goodbye))).await;
     }
-    swarm.0.book.close(seat.id).await;
+    swarm.0.reputation.close(member.id).await;
     if let Some(membership) = membership {
-        membership.leave(leave);
+        membership.leave(reason);
     }
-    leave
+    reason
 }
 
-/// Examined, seated, and then examined as a judge for as long as it is here.
+/// Examines a newcomer as a writer, puts it into the roster, and then examines it as a judge for as
+/// long as the future is awaited.
 async fn examine_and_seat(
     swarm: &Swarm,
-    seat: &Arc<MemberHandle>,
+    member: &Arc<MemberHandle>,
     place: Place,
     membership: &mut Option<Membership>,
 ) -> Result<Infallible, LeaveReason> {
     let place = match place {
         Place::Member(place) => place,
-        // It waits for work, and has its place for as long as it does.
-        Place::Auditor(_auditing) => return Ok(pending().await),
+        // An auditor waits for work, and keeps its place while this future lives.
+        Place::Auditor(_place) => return Ok(pending().await),
     };
-    let measured = exam::as_writer(swarm, seat).await?;
-    *membership = Some(measured.seat(place));
-    Ok(exam::as_judge(swarm, seat).await)
+    let graduate = exam::examine_writer(swarm, member).await?;
+    *membership = Some(graduate.seat(place));
+    Ok(exam::examine_judge(swarm, member).await)
 }
 
-/// Hears heartbeats until the member is gone.
+/// Reads heartbeats and the goodbye until the member is gone.
 async fn watch_control_stream(
     swarm: &Swarm,
-    seat: &MemberHandle,
+    member: &MemberHandle,
     mut control: Receiver,
 ) -> LeaveReason {
     let silence = swarm.0.config.silence();
-    let mut on_its_end = LeaveReason::Lost;
+    let mut reason_at_end = LeaveReason::Lost;
     loop {
-        let heard = tokio::select! {
+        let message = tokio::select! {
             biased;
             // First: a goodbye and the link's end may come together, and then it was no loss.
-            heard = timeout(silence, control.next()) => heard,
-            _ = seat.link.closed() => return on_its_end,
+            message = timeout(silence, control.next()) => message,
+            _ = member.link.closed() => return reason_at_end,
         };
-        match heard {
-            // What it has waiting is not used yet: in-flight counts are newer than any heartbeat.
+        match message {
+            // The node's own load is not used yet: in-flight counts are newer than any heartbeat.
             Ok(Ok(Some(Message::Heartbeat(_)))) => {}
             Ok(Ok(Some(Message::Goodbye(_)))) => {
-                seat.drain();
-                swarm.0.roster.count();
-                on_its_end = LeaveReason::Goodbye;
+                member.drain();
+                swarm.0.roster.update_gauges();
+                reason_at_end = LeaveReason::Goodbye;
             }
             Ok(Ok(Some(_))) => return LeaveReason::Protocol,
-            Ok(Ok(None) | Err(WireError::Gone(_))) => return on_its_end,
+            Ok(Ok(None) | Err(WireError::Gone(_))) => return reason_at_end,
             Ok(Err(_)) => return LeaveReason::Protocol,
             Err(_) => return LeaveReason::Silent,
         }

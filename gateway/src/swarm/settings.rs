@@ -1,25 +1,27 @@
-//! Every number of the swarm, with its reason.
+//! Every setting of the swarm, with its reason.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_proto::Secret;
 
-/// How members come in and are kept.
+/// How members are admitted and watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Members and newcomers together. A link costs at most 1.5 MiB, so this many fit in 1.5 GiB.
+    /// Members and newcomers together, at most. A link costs at most 1.5 MiB, so this many fit in 1.5 GiB.
     pub members_max: usize,
-    /// Milliseconds between a member's heartbeats: half of the QUIC idle time-out of 45 s and
-    /// less, so that one lost heartbeat is not yet a lost node.
+    /// Milliseconds between a member's heartbeats: less than half of the QUIC idle timeout of 45 s, so
+    /// that a single lost heartbeat does not end the link.
     pub heartbeat_ms: u32,
-    /// Heartbeats missed in a row after which a member counts as dead.
+    /// Missing heartbeats in a row after which a member counts as dead.
     pub heartbeats_missed_max: u32,
     /// Milliseconds for each step of admission: a slow mobile line needs two or three seconds.
     pub step_ms: u64,
-    pub exam: Exam,
-    pub audit: Audit,
+    /// The exam.
+    pub exam: ExamConfig,
+    /// The audits.
+    pub audit: AuditConfig,
 }
 
 impl Default for Config {
@@ -29,8 +31,8 @@ impl Default for Config {
             heartbeat_ms: 15_000,
             heartbeats_missed_max: 3,
             step_ms: 10_000,
-            exam: Exam::default(),
-            audit: Audit::default(),
+            exam: ExamConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }
@@ -40,40 +42,40 @@ impl Config {
         Duration::from_millis(self.step_ms)
     }
 
-    /// Silence after which a member is dead. Half an interval more than the beats it may miss,
-    /// because beats do not arrive to the millisecond.
+    /// Silence after which a member counts as dead. Half an interval more than the heartbeats that it
+    /// may miss, because heartbeats do not arrive to the millisecond.
     pub(crate) fn silence(&self) -> Duration {
-        let beat = Duration::from_millis(self.heartbeat_ms.into());
-        beat * self.heartbeats_missed_max + beat / 2
+        let interval = Duration::from_millis(self.heartbeat_ms.into());
+        interval * self.heartbeats_missed_max + interval / 2
     }
 }
 
-/// What a newcomer is asked before it is believed.
+/// What the gateway asks of a member before it relies on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Exam {
-    /// Gold questions of each family of the syllabus; 0 switches the exam off. Six tell
-    /// "knows it" from "does not" in a family, and the families together fit a calibration.
+pub struct ExamConfig {
+    /// Gold questions of each family of the syllabus; 0 switches the exam off. Six show
+    /// whether a member knows a family, and all families together suffice to fit a calibration.
     pub per_family: usize,
     /// The same for a member with a record of at least one whole exam: enough to notice a change.
     pub per_family_known: usize,
     /// Milliseconds for one answer or one ballot.
     pub answer_ms: u64,
-    /// Milliseconds for a newcomer's whole exam; what was not answered by then counts as not asked.
+    /// Milliseconds for a newcomer's whole exam; a question without an answer by then does not count.
     pub whole_ms: u64,
-    /// Gold candidates that a member scores as a judge at most: the fits keep 256 of them.
+    /// Gold candidates that a member scores as a judge at most: the fits use the last 256 of them.
     pub scores_max: usize,
-    /// Gold pairs that a member compares with a critique at most: each writes up to a hundred tokens
-    /// for each order, and twenty outweigh what flips say of a judge.
+    /// Gold pairs that a member compares with a critique at most: each costs up to a hundred tokens for
+    /// each order, and twenty outweigh what a judge's flips show.
     pub reasoned_max: usize,
     /// Members examined as judges at the same time: on a busy machine rounds come first.
     pub judged_at_once: usize,
-    /// The certainty that a member with weights of its own claims is audited, and counts once
-    /// audits have confirmed it and gold has shown what it is worth. Off: it counts nothing.
+    /// Whether the certainty that a member with its own weights claims may count: it is audited, and
+    /// counts once audits have confirmed it and gold has calibrated it. Off: it never counts.
     pub claims_count: bool,
 }
 
-impl Default for Exam {
+impl Default for ExamConfig {
     fn default() -> Self {
         Self {
             per_family: 6,
@@ -88,26 +90,26 @@ impl Default for Exam {
     }
 }
 
-/// Who recomputes what members claim, and how much of that goes on at the same time. How often
-/// it happens stands in the reputation's settings.
+/// Which nodes recompute members' claims, and how many audits run at the same time. The settings of
+/// the reputation say how often audits happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Audit {
-    /// Makes a node that knows it an auditor; empty: nobody is one. Better given in the
-    /// environment (`SHOAL_AUDIT_TOKEN`) than in a file.
+pub struct AuditConfig {
+    /// A node that knows this token is an auditor; empty: there are none. Set it in the environment
+    /// (`SHOAL_AUDIT_TOKEN`) rather than in a file.
     pub token: Secret,
-    /// Members with the same weights audit each other where no auditor has them. Off: two that
-    /// serve weights which nobody else has could confirm each other's lies.
+    /// Members with the same weights audit each other if no auditor has these weights. Off by default:
+    /// two members that are alone with their weights could confirm each other's lies.
     pub by_members: bool,
-    /// Claims of a newcomer's exam that are recomputed at once.
+    /// Claims of a newcomer's exam that are recomputed before it joins.
     pub exam_claims: usize,
-    /// Audits that run at the same time: they must be in nobody's way.
+    /// Audits that run at the same time: few, so that they delay no round.
     pub at_once: usize,
-    /// Audits that may wait; over this they are not made, and counted as dropped.
+    /// Audits in the queue at most; when it is full, an audit is dropped and counted.
     pub waiting_max: usize,
 }
 
-impl Default for Audit {
+impl Default for AuditConfig {
     fn default() -> Self {
         Self {
             token: Secret::default(),
@@ -119,12 +121,12 @@ impl Default for Audit {
     }
 }
 
-impl Exam {
+impl ExamConfig {
     pub(crate) fn answer(&self) -> Duration {
         Duration::from_millis(self.answer_ms)
     }
 
-    pub(crate) fn whole(&self) -> Duration {
+    pub(crate) fn duration(&self) -> Duration {
         Duration::from_millis(self.whole_ms)
     }
 }

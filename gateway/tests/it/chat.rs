@@ -48,8 +48,8 @@ async fn each_mode_is_a_model_and_asks_as_many_as_it_says() {
         let body = gateway.post("/v1/chat/completions", &ask(model)).await.json();
         assert_eq!(body["model"], model);
         assert_eq!(body["choices"][0]["message"]["content"], "4");
-        assert_eq!(gateway.begun() - begun, writers, "{model}");
-        begun = gateway.begun();
+        assert_eq!(gateway.start_count() - begun, writers, "{model}");
+        begun = gateway.start_count();
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_member_asked_by_name_answers_alone() {
     let body = gateway.post("/v1/chat/completions", &ask("org/words")).await.json();
     assert_eq!(body["model"], "org/words");
     assert_eq!(body["choices"][0]["message"]["content"], "four");
-    assert_eq!(gateway.begun(), 1);
+    assert_eq!(gateway.start_count(), 1);
 }
 
 #[tokio::test]

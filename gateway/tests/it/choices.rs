@@ -57,8 +57,11 @@ async fn one_model_writes_several_times_each_with_a_seed_of_its_own() {
     let gateway = Gateway::start([node("a").says("4")]).await;
     let told = texts(&chat(&gateway, &with("a", json!({"n": 3, "seed": 7}))).await.json());
     assert_eq!(told.len(), 3);
-    let mut seeds: Vec<_> =
-        gateway.asked().iter().map(|one| one.sampling.clone().unwrap().seed.unwrap()).collect();
+    let mut seeds: Vec<_> = gateway
+        .generate_asks()
+        .iter()
+        .map(|one| one.sampling.clone().unwrap().seed.unwrap())
+        .collect();
     seeds.sort();
     assert_eq!(seeds, [7, 8, 9]);
 }
@@ -122,7 +125,7 @@ async fn log_probabilities_join_to_the_text_whole_and_streamed() {
         }
         assert_eq!(heard, content);
     }
-    let sampling = gateway.asked()[0].sampling.clone().unwrap();
+    let sampling = gateway.generate_asks()[0].sampling.clone().unwrap();
     assert_eq!(sampling.logprobs, Some(1));
     let without = chat(&gateway, &ask("shoal")).await.json();
     assert_eq!(without["choices"][0].get("logprobs"), Some(&Value::Null));

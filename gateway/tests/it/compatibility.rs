@@ -61,7 +61,7 @@ async fn what_is_refused_is_refused_and_what_is_ignored_changes_nothing() {
             Treatment::Honoured | Treatment::PassedOn => {}
         }
     }
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     assert!(asked.iter().all(|one| *one == asked[0]), "a field that is ignored reached a member");
 }
 

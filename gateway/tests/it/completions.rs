@@ -34,7 +34,7 @@ async fn a_prompt_is_completed_as_clients_expect_it() {
         assert_eq!((&body["object"], &body["model"]), (&json!("text_completion"), &json!(model)));
         assert_eq!(body["usage"]["total_tokens"], 12);
     }
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     assert_eq!((asked[0].messages[0].role.as_str(), asked[0].messages.len()), ("user", 1));
     assert_eq!(asked[0].sampling.as_ref().unwrap().max_tokens, Some(16), "OpenAI's default");
 }
@@ -98,20 +98,20 @@ async fn a_text_is_gone_on_with_as_it_stands_where_somebody_can() {
     let begun = "Once upon a time there";
     let body = gateway.post(PATH, &ask("shoal", json!({"prompt": begun}))).await.json();
     assert_eq!(body["choices"][0]["text"], " was a fish.", "{body}");
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     assert_eq!(asked.len(), 2, "who only talks is not asked");
     for asked in asked {
         assert_eq!(asked.prompt, Some(Prompt::new(begun)));
         assert_eq!(asked.messages[0].content, begun, "for who is older than prompts");
     }
-    assert!(gateway.judged().iter().all(|asked| asked.prompt == Some(Prompt::new(begun))));
+    assert!(gateway.judge_asks().iter().all(|asked| asked.prompt == Some(Prompt::new(begun))));
     // By name a talker is asked as before.
     let body = gateway.post(PATH, &ask("talker", json!({"prompt": begun}))).await.json();
     assert_eq!(body["choices"][0]["text"], "I can only talk.");
-    assert_eq!(gateway.asked().last().unwrap().prompt, None);
+    assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
     // A chat is no text to go on with.
     gateway.post("/v1/chat/completions", &crate::gateway::ask("a")).await;
-    assert_eq!(gateway.asked().last().unwrap().prompt, None);
+    assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn token_numbers_go_to_the_model_whose_they_are() {
     let two = gateway.post(PATH, &ask("m", json!({"prompt": [[5], [6, 7]]}))).await.json();
     assert_eq!(two["choices"].as_array().unwrap().len(), 2, "{two}");
     let mut asked: Vec<Vec<u32>> =
-        gateway.asked().into_iter().map(|asked| asked.prompt.unwrap().tokens).collect();
+        gateway.generate_asks().into_iter().map(|asked| asked.prompt.unwrap().tokens).collect();
     asked[1..].sort();
     assert_eq!(asked, [vec![1, 300], vec![5], vec![6, 7]]);
 }
@@ -134,7 +134,7 @@ async fn no_prompt_is_the_beginning_of_a_document() {
         let reply = gateway.post(PATH, &ask("m", json!({"prompt": prompt}))).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    assert!(gateway.asked().iter().all(|asked| asked.prompt == Some(Prompt::default())));
+    assert!(gateway.generate_asks().iter().all(|asked| asked.prompt == Some(Prompt::default())));
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn every_wrong_field_is_named_before_any_work_begins() {
             is_refused(&gateway, &streamed, param, code).await;
         }
     }
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn fields_that_exclude_each_other_are_named() {
     is_refused(&gateway, &limits, "max_tokens", "invalid_parameter_combination").await;
     let options = with("stream_options", json!({"include_usage": true}));
     is_refused(&gateway, &options, "stream_options", "-").await;
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn what_is_too_much_is_named_with_the_limit() {
         let reply = gateway.post("/v1/chat/completions", &with("metadata", fine)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    assert_eq!(gateway.begun(), 2);
+    assert_eq!(gateway.start_count(), 2);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn an_answer_that_breaks_the_schema_leaves_the_round_before_judging() {
     let round =
         gateway.get(&format!("/v1/rounds/{}", reply.header("x-shoal-round").unwrap())).await;
     assert_eq!(round.json()["ballots"], json!([]), "one was left, and nobody had to judge it");
-    let format = gateway.asked()[0].format.clone().unwrap();
+    let format = gateway.generate_asks()[0].format.clone().unwrap();
     assert_eq!(
         (format.kind(), format.name.as_str(), format.strict),
         (FormatKind::JsonSchema, "sum", true)
@@ -113,7 +113,7 @@ async fn one_model_is_asked_again_and_nothing_is_told_before_it_fits() {
     let reply = chat(&gateway, &with_schema("prose", true)).await;
     // A plain error: not one byte of what did not fit went out.
     assert_eq!(reply.status, 400, "{}", reply.text());
-    assert_eq!(gateway.begun(), 3);
+    assert_eq!(gateway.start_count(), 3);
 }
 
 #[tokio::test]

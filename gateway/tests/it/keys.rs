@@ -58,7 +58,7 @@ async fn nothing_of_a_request_without_a_key_is_read() {
     for path in ["/v1/models", "/v1/models/digits", "/v1/rounds/x", "/v1/responses/x", "/v1/x"] {
         assert_eq!(gateway.get(path).await.status, 401, "{path}");
     }
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod messages;
 mod embeddings;
 mod rank;
 mod rounds;
+mod spans;
 mod nodes;
 mod export;
 mod browsers;

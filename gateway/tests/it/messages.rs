@@ -57,7 +57,7 @@ async fn a_message_is_answered_as_clients_expect_it() {
         assert_eq!(body["usage"]["cache_read_input_tokens"], 2);
         assert_eq!(body["usage"]["output_tokens"], 7);
     }
-    let asked = &gateway.asked()[0];
+    let asked = &gateway.generate_asks()[0];
     assert_eq!((asked.messages[0].role.as_str(), asked.messages.len()), ("system", 2));
     assert_eq!(asked.sampling.as_ref().unwrap().max_tokens, Some(64));
 }
@@ -87,7 +87,7 @@ async fn a_call_is_a_block_and_its_result_comes_back_as_one() {
     ]);
     let reply = gateway.post(PATH, &next).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     let messages = &asked.last().unwrap().messages;
     let roles: Vec<&str> = messages.iter().map(|one| one.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool", "user"]);

@@ -45,7 +45,7 @@ async fn every_judge_is_heard_and_every_candidate_has_its_place() {
         assert_eq!(body["usage"]["prompt_tokens"], 9);
         assert_eq!(gateway.get(&format!("/v1/rounds/{round}")).await.status, 200);
     }
-    assert_eq!(gateway.begun(), 0, "nobody writes");
+    assert_eq!(gateway.start_count(), 0, "nobody writes");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn a_response_is_answered_as_clients_expect_it() {
         assert_eq!((&body["temperature"], &body["top_p"]), (&json!(0.5), &Value::Null));
         assert_eq!(body["usage"]["total_tokens"], 12);
     }
-    let asked = &gateway.asked()[0];
+    let asked = &gateway.generate_asks()[0];
     assert_eq!((asked.messages[0].role.as_str(), asked.messages.len()), ("system", 2));
     assert_eq!(asked.sampling.as_ref().unwrap().max_tokens, Some(16));
 }
@@ -140,7 +140,7 @@ async fn a_call_is_an_item_and_its_result_continues_the_response() {
     let more = json!({"previous_response_id": first["id"], "input": [output]});
     let reply = gateway.post(PATH, &with_tools("caller", more)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     let roles: Vec<&str> =
         asked.last().unwrap().messages.iter().map(|one| one.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool"]);

@@ -65,8 +65,8 @@ async fn a_fused_answer_is_sent_and_marked_and_names_who_wrote_it() {
         assert_eq!(round["fused"]["text"], "It is 4, which some write as IV.");
         assert_eq!(round["fused"]["writer"].as_str().map(str::len), Some(64));
         assert_eq!(round["candidates"].as_array().map(Vec::len), Some(3));
-        assert_eq!(gateway.begun() - begun, 4, "three candidates and one more");
-        begun = gateway.begun();
+        assert_eq!(gateway.start_count() - begun, 4, "three candidates and one more");
+        begun = gateway.start_count();
     }
 }
 
@@ -91,7 +91,7 @@ async fn nobody_fuses_unless_asked_to() {
     let gateway = Gateway::start(three(|| node("").says("fused"))).await;
     let reply = gateway.post("/v1/chat/completions", &ask("shoal")).await;
     assert!(!reply.text().contains("fused"));
-    assert_eq!(gateway.begun(), 3);
+    assert_eq!(gateway.start_count(), 3);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn members_are_told_all_that_the_client_said_of_tools() {
     let reply = chat(&gateway, &body).await.json();
     // For a call that the client named, OpenAI's answer ends with `stop`.
     assert_eq!(reply["choices"][0]["finish_reason"], "stop");
-    let tools = gateway.asked()[0].tools.clone().unwrap();
+    let tools = gateway.generate_asks()[0].tools.clone().unwrap();
     assert_eq!(
         (tools.choice(), tools.named.as_str(), tools.parallel),
         (ToolChoice::Named, "add", false)
@@ -65,7 +65,7 @@ async fn only_members_that_call_functions_are_asked() {
     let nodes = [node("a").says("432"), node("b").says("432"), node("c").calls(&[("add", ADD)])];
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
-    assert_eq!((reply.status, gateway.begun()), (200, 1));
+    assert_eq!((reply.status, gateway.start_count()), (200, 1));
     let refused = chat(&gateway, &with_tools("a", json!({}))).await;
     assert_eq!(refused.status, 400);
     let error = &refused.json()["error"];
@@ -73,7 +73,7 @@ async fn only_members_that_call_functions_are_asked() {
         (&error["param"], &error["code"]),
         (&json!("tools"), &json!("unsupported_parameter"))
     );
-    assert_eq!(gateway.begun(), 1);
+    assert_eq!(gateway.start_count(), 1);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn judges_are_shown_calls_as_json_and_what_could_be_called() {
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let judged = gateway.judged();
+    let judged = gateway.judge_asks();
     let shown: Vec<Value> = judged
         .iter()
         .flat_map(|judge| &judge.candidates)
@@ -220,7 +220,7 @@ async fn results_of_calls_go_back_to_the_members() {
     ]);
     let reply = chat(&gateway, &with_tools("shoal", json!({"messages": messages}))).await;
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "432");
-    let asked = gateway.asked();
+    let asked = gateway.generate_asks();
     let heard = &asked[0].messages;
     assert_eq!((heard[1].tool_calls[0].id.as_str(), heard[2].tool_call_id.as_str()), ("c1", "c1"));
 }

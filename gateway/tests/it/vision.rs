@@ -30,7 +30,7 @@ async fn without_a_member_that_looks_at_images_they_are_refused_before_any_work(
             assert!(error["message"].as_str().unwrap().contains("looks at images"), "{error}");
         }
     }
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
@@ -41,9 +41,9 @@ async fn only_members_that_look_at_images_get_them_as_they_are() {
         let reply = gateway.post("/v1/chat/completions", &ask(model, false)).await;
         assert_eq!(reply.status, 200, "{model}: {}", reply.text());
         assert_eq!(reply.json()["choices"][0]["message"]["content"], "a fish", "{model}");
-        assert_eq!(gateway.begun(), asked, "nobody else was asked");
+        assert_eq!(gateway.start_count(), asked, "nobody else was asked");
     }
-    for asked in gateway.asked() {
+    for asked in gateway.generate_asks() {
         assert_eq!(asked.messages[0].images, [URL]);
         assert_eq!(asked.messages[0].content, "What is this?");
     }

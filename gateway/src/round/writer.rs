@@ -1,4 +1,4 @@
-//! What a member is asked, and how its words become a candidate.
+//! The ask to a writer, and the candidate that its answer becomes.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -11,8 +11,8 @@ use super::Round;
 use crate::swarm::WorkError;
 use shoal_consensus::{Candidate, constraint::ConstraintViolation};
 
-/// What a writer gets. `turn` counts the times that this round has asked for the same: a seed
-/// gives the same text each time, so that each turn has one of its own, and the first the client's.
+/// The ask to a writer. `turn` counts how often this round has asked for the same text. A seed gives
+/// the same text each time; therefore each turn has its own seed, and the first has the client's.
 pub(super) fn question(round: &Round<'_>, writer: NodeId, turn: usize) -> Generate {
     let mut sampling = round.ask.sampling.clone();
     let turn = i64::try_from(turn).unwrap_or(i64::MAX);
@@ -27,17 +27,17 @@ pub(super) fn question(round: &Round<'_>, writer: NodeId, turn: usize) -> Genera
     }
 }
 
-/// A writer's answer, ended now, and held to the form that was asked for.
+/// The candidate from a writer's answer that ends now.
 ///
 /// # Errors
-/// [`WorkError::Misfit`]: it does not keep to the form.
+/// [`WorkError::Misfit`] when it does not keep to the response format or the tools.
 pub(super) fn candidate(
     round: &Round<'_>,
     writer: NodeId,
     text: String,
-    done: Done,
+    end: Done,
 ) -> Result<Candidate, WorkError> {
-    let finish = match done.finish() {
+    let finish = match end.finish() {
         Finish::Unspecified => Finish::Stop,
         finish => finish,
     };
@@ -46,29 +46,32 @@ pub(super) fn candidate(
         writer,
         model: round.model(writer),
         text,
-        tool_calls: done.tool_calls,
-        tokens: done.tokens,
+        tool_calls: end.tool_calls,
+        tokens: end.tokens,
         finish,
-        prompt_tokens: done.prompt_tokens,
-        completion_tokens: done.completion_tokens,
-        cached_tokens: done.cached_tokens.min(done.prompt_tokens),
-        logprob: done.logprob,
+        prompt_tokens: end.prompt_tokens,
+        completion_tokens: end.completion_tokens,
+        cached_tokens: end.cached_tokens.min(end.prompt_tokens),
+        logprob: end.logprob,
         took,
         first_piece: took,
         pool: 0,
     };
     round.ask.form.hold(&mut candidate).map_err(|misfit| match misfit {
         ConstraintViolation::Text => WorkError::Misfit("it does not keep to the response format"),
-        ConstraintViolation::Calls => WorkError::Misfit("it does not call functions as asked"),
+        ConstraintViolation::Calls => {
+            WorkError::Misfit("it does not call functions as the request demands")
+        }
     })?;
     name_calls(round, &mut candidate);
     Ok(candidate)
 }
 
-/// Calls that came without an id of their own get one: their results come back under it.
+/// Gives an id to each call without one: the client sends the call's result under it.
 fn name_calls(round: &Round<'_>, candidate: &mut Candidate) {
-    let of_writer = candidate.writer.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let mut rng = ChaCha8Rng::seed_from_u64(round.seed ^ of_writer);
+    let [a, b, c, d, e, f, g, h, ..] = candidate.writer.0;
+    let writer_seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let mut rng = ChaCha8Rng::seed_from_u64(round.seed ^ writer_seed);
     let mut moment = candidate.took.as_nanos();
     for call in candidate.tool_calls.iter_mut().filter(|call| call.id.is_empty()) {
         moment ^= rng.random::<u128>();
