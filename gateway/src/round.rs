@@ -135,7 +135,7 @@ impl Rounds {
             Agreement::Ends(_) => (round.rank(&candidates, &ballots), BTreeSet::new()),
             _ => verify::ranking(&mut round, &candidates, &ballots).await,
         };
-        let (winner, decided) =
+        let (winner, decision) =
             decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
         let total = round.clock.elapsed();
         let timings = Timings {
@@ -150,7 +150,7 @@ impl Rounds {
         let mut outcome = Outcome {
             round: id,
             winner,
-            decided,
+            decided: decision,
             candidates,
             ballots,
             ranking,

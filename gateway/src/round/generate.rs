@@ -57,7 +57,7 @@ struct Collector<'a> {
     round: &'a Round<'a>,
     candidates: Vec<Candidate>,
     /// Writers that were asked and are not done.
-    pending: Vec<NodeId>,
+    active: Vec<NodeId>,
     spare: std::slice::Iter<'a, NodeId>,
     /// How many members were asked.
     writer_count: usize,
@@ -80,7 +80,7 @@ impl<'a> Collector<'a> {
         Self {
             round,
             candidates: Vec::new(),
-            pending: panel.writers.clone(),
+            active: panel.writers.clone(),
             spare: panel.spare.iter(),
             writer_count,
             // A request for several answers waits for as many, if there are as many writers.
@@ -97,7 +97,7 @@ impl<'a> Collector<'a> {
 
     /// Takes a writer's result; returns the members that write in its place.
     fn collect(&mut self, writer: NodeId, result: Result<Candidate, WorkError>) -> Vec<NodeId> {
-        self.pending.retain(|id| *id != writer);
+        self.active.retain(|id| *id != writer);
         match result {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
@@ -122,8 +122,10 @@ impl<'a> Collector<'a> {
     }
 
     fn report(&self) {
-        let (finished, asked) = (self.candidates.len(), self.writer_count);
-        self.round.report(Progress::Writing { finished, asked });
+        self.round.report(Progress::Writing {
+            finished: self.candidates.len(),
+            asked: self.writer_count,
+        });
     }
 
     /// The next spare, if there is no quorum yet and there is time.
@@ -134,7 +136,7 @@ impl<'a> Collector<'a> {
         let Some(spare) = self.spare.next() else { return Vec::new() };
         self.round.metrics.hedge(reason);
         self.writer_count += 1;
-        self.pending.push(*spare);
+        self.active.push(*spare);
         vec![*spare]
     }
 
@@ -148,7 +150,7 @@ impl<'a> Collector<'a> {
         let spares: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
         self.has_retried = true;
         self.writer_count += spares.len();
-        self.pending.extend(&spares);
+        self.active.extend(&spares);
         self.quorum = 1;
         self.deadline = self.round.clock.end;
         spares.iter().for_each(|_| self.round.metrics.hedge("late"));
@@ -166,18 +168,18 @@ impl<'a> Collector<'a> {
         let since = *self.quorum_since.get_or_insert_with(Instant::now);
         let config = &self.round.config.generate;
         let medians =
-            if self.favourite_is_pending() { config.grace_favourite } else { config.grace };
+            if self.favourite_is_active() { config.grace_favourite } else { config.grace };
         let clock = &self.round.clock;
         let last = if self.has_retried { clock.end } else { clock.generate_end };
         self.deadline = last.min(since + median.mul_f64(medians.max(0.0)));
     }
 
-    /// Whether a pending writer is more likely right than wrong, and clearly more likely right than
+    /// Whether an active writer is more likely right than wrong, and clearly more likely right than
     /// all that have finished. Right answers are often the longest, because they show their work.
-    fn favourite_is_pending(&self) -> bool {
+    fn favourite_is_active(&self) -> bool {
         let best = self.candidates.iter().map(|c| self.log_odds(c.writer)).fold(0.0, f64::max);
         let threshold = best + self.round.config.generate.favourite_lead;
-        self.pending.iter().any(|id| self.log_odds(*id) > threshold)
+        self.active.iter().any(|id| self.log_odds(*id) > threshold)
     }
 
     fn log_odds(&self, writer: NodeId) -> f64 {
@@ -185,14 +187,16 @@ impl<'a> Collector<'a> {
     }
 
     fn finish(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {
-        let asked = self.writer_count;
+        let writer_count = self.writer_count;
         if self.candidates.is_empty() {
             let contexts = panel.writers.iter().filter_map(|id| self.round.member(*id));
             return Err(match contexts.map(|member| member.model.context).max() {
-                Some(context) if self.too_long == asked => RoundError::ContextLength { context },
+                Some(context) if self.too_long == writer_count => {
+                    RoundError::ContextLength { context }
+                }
                 _ if self.misfits > 0 => misfit(self.round, self.misfits),
-                _ if self.unable == asked => RoundError::Unsupported { asked },
-                _ => RoundError::NoCandidate { asked },
+                _ if self.unable == writer_count => RoundError::Unsupported { asked: writer_count },
+                _ => RoundError::NoCandidate { asked: writer_count },
             });
         }
         let pools = agree::pools_of(&self.candidates, self.round.ask.form.is_json());

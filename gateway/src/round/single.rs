@@ -137,10 +137,10 @@ struct Output {
 /// must be sent with it that is known only at its end.
 fn is_live(round: &Round<'_>, writer: NodeId) -> bool {
     let ask: &Ask = round.ask;
-    let constrained = round.member(writer).is_some_and(|member| member.model.constrained);
+    let is_constrained = round.member(writer).is_some_and(|member| member.model.constrained);
     let calls = ask.tools.as_ref().map_or(ToolChoice::None, |tools| tools.choice());
     let any_text = !ask.form.is_json() && matches!(calls, ToolChoice::Auto | ToolChoice::None);
-    ask.sampling.logprobs.is_none() && (any_text || constrained)
+    ask.sampling.logprobs.is_none() && (any_text || is_constrained)
 }
 
 /// Reads an answer to its end and sends its pieces.
@@ -239,7 +239,7 @@ async fn start_answer(
 }
 
 /// The error of the round when every member failed with one of these errors.
-fn round_error(round: &Round<'_>, errors: &[WorkError], asked: usize) -> RoundError {
+fn round_error(round: &Round<'_>, errors: &[WorkError], attempts: usize) -> RoundError {
     let contexts = round.members.iter().filter(|member| {
         matches!(&round.ask.target, shoal_consensus::ask::Target::Model(name) if *name == member.model.name)
     });
@@ -248,9 +248,9 @@ fn round_error(round: &Round<'_>, errors: &[WorkError], asked: usize) -> RoundEr
             RoundError::ContextLength { context }
         }
         _ if is_fault(errors, |fault| matches!(fault, Fault::Unsupported | Fault::BadRequest)) => {
-            RoundError::Unsupported { asked }
+            RoundError::Unsupported { asked: attempts }
         }
-        _ => RoundError::NoCandidate { asked },
+        _ => RoundError::NoCandidate { asked: attempts },
     }
 }
 

@@ -133,7 +133,7 @@ struct JudgeExam {
     last: u64,
     scores_left: usize,
     direct: PairExam,
-    reasoned: PairExam,
+    with_reasons: PairExam,
 }
 
 /// The gold pairs of one kind of comparison.
@@ -154,7 +154,7 @@ impl JudgeExam {
             last: 0,
             scores_left: remainder(exam.scores_max, score_count),
             direct: PairExam { questions: BTreeSet::new(), pairs_left: usize::MAX },
-            reasoned: PairExam {
+            with_reasons: PairExam {
                 questions: BTreeSet::new(),
                 pairs_left: remainder(exam.reasoned_max, pair_count),
             },
@@ -189,7 +189,7 @@ impl JudgeExam {
     async fn compare_pairs(&mut self, swarm: &Swarm, member: &Arc<MemberHandle>, way: Way) {
         let (exam, label) = match way {
             Way::AtOnce => (&mut self.direct, "compared"),
-            Way::Reasoned => (&mut self.reasoned, "reasoned"),
+            Way::Reasoned => (&mut self.with_reasons, "reasoned"),
         };
         let mut failures = 0;
         let pairs = swarm.0.gold.pairs(member.id, &mut exam.questions, exam.pairs_left);

@@ -102,9 +102,9 @@ pub(super) async fn compare(
         return Err(WorkError::Nonsense("not two verdicts"));
     };
     let p = 0.5 * (right_first + 1.0 - right_second);
-    let flipped = (right_first > 0.5) == (right_second > 0.5);
+    let is_flip = (right_first > 0.5) == (right_second > 0.5);
     let item = item_key(&right.item);
-    Ok(gold_observation(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
+    Ok(gold_observation(&right.item, GoldObservation::Pairwise { p, flipped: is_flip, item, way }))
 }
 
 /// Asks for a ballot on candidates to one gold question.
@@ -157,6 +157,6 @@ pub(super) fn item_key(item: &Item) -> u64 {
 }
 
 /// An observation on a gold question, with the question's kind.
-pub(super) fn gold_observation(item: &Item, seen: GoldObservation) -> Observation {
-    Observation::Gold { kind: Some(item.kind.clone()), seen }
+pub(super) fn gold_observation(item: &Item, observation: GoldObservation) -> Observation {
+    Observation::Gold { kind: Some(item.kind.clone()), seen: observation }
 }

@@ -64,32 +64,34 @@ async fn openai_node_tries_again_what_may_work_a_moment_later() {
 async fn refuses(script: &mut Command) {
     let busy = Gateway::with([node("a").says(ANSWER)], |config| config.http.requests_max = 1);
     let empty = Gateway::start([]);
-    let locked = Gateway::with([node("a").says(ANSWER)], |config| {
+    let key_gateway = Gateway::with([node("a").says(ANSWER)], |config| {
         config.http.keys = vec![Secret::new("sk-the-only-key")];
     });
     // An answer costs 12.
-    let limited = Gateway::with([node("a").says(ANSWER)], |config| {
+    let limit_gateway = Gateway::with([node("a").says(ANSWER)], |config| {
         config.http.tokens_per_minute = 4;
     });
-    let (busy, empty, locked, limited) = tokio::join!(busy, empty, locked, limited);
-    let places = [("BUSY", &busy), ("EMPTY", &empty), ("LOCKED", &locked), ("LIMITED", &limited)];
+    let (busy, empty, key_gateway, limit_gateway) =
+        tokio::join!(busy, empty, key_gateway, limit_gateway);
+    let places =
+        [("BUSY", &busy), ("EMPTY", &empty), ("LOCKED", &key_gateway), ("LIMITED", &limit_gateway)];
     for (place, gateway) in places {
         script.env(format!("SHOAL_{place}"), format!("http://{}/v1", gateway.address()));
     }
     // Takes the place, and never says what it asks.
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
-    let mut taken = TcpStream::connect(busy.address()).await.unwrap();
-    taken.write_all(head.as_bytes()).await.unwrap();
+    let mut slow_client = TcpStream::connect(busy.address()).await.unwrap();
+    slow_client.write_all(head.as_bytes()).await.unwrap();
     eventually(async || {
-        let looked = busy.get("/v1/models").await;
-        looked.header("x-ratelimit-remaining-requests") == Some("0")
+        let models_reply = busy.get("/v1/models").await;
+        models_reply.header("x-ratelimit-remaining-requests") == Some("0")
     })
     .await;
     let gives_way = async {
-        let refused =
+        let refusal =
             r#"shoal_requests_total{model="other",status="unavailable",stream="false"} 1"#;
-        busy.until_counted(refused).await;
-        drop(taken);
+        busy.until_counted(refusal).await;
+        drop(slow_client);
     };
     let ((), ()) = tokio::join!(passes(script, &busy), gives_way);
 }
@@ -146,8 +148,8 @@ fn question(model: &str, temperature: f32) -> CreateChatCompletionRequest {
 async fn passes(script: &mut Command, gateway: &Gateway) {
     script.env("SHOAL_BASE_URL", format!("http://{}/v1", gateway.address()));
     script.env("SHOAL_EXPECT", "432").env("NO_PROXY", "*");
-    let running = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let done = tokio::task::spawn_blocking(|| running.wait_with_output()).await.unwrap().unwrap();
+    let child = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let done = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     println!("{out}");
     assert!(done.status.success(), "{out}\n{err}");
@@ -161,7 +163,7 @@ fn scripts() -> PathBuf {
 fn python() -> Option<PathBuf> {
     let place = place("python");
     let python = place.join("bin/python");
-    installed(&place, || {
+    ensure_installed(&place, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
         run(Command::new(&python).args(["-m", "pip", "install", "-q", "openai"]))
     })
@@ -178,7 +180,7 @@ fn node_modules() -> Option<PathBuf> {
             .arg(&place)
             .arg("openai"))
     };
-    installed(&place, install).then_some(place)
+    ensure_installed(&place, install).then_some(place)
 }
 
 /// Kept between runs, beside what cargo builds.
@@ -188,7 +190,7 @@ fn place(name: &str) -> PathBuf {
 }
 
 /// Installs once; a marker file says that it was whole, a lock that nobody else is at it.
-fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
+fn ensure_installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
     fs::create_dir_all(place).unwrap();
     let lock = File::create(place.with_extension("lock")).unwrap();
     lock.lock().unwrap();
@@ -199,8 +201,8 @@ fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool
     match install().and_then(|()| fs::write(&whole, "").map_err(|error| error.to_string())) {
         Ok(()) => true,
         Err(why) => {
-            let wanted = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
-            assert!(!wanted, "could not install the client into {}: {why}", place.display());
+            let is_required = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+            assert!(!is_required, "could not install the client into {}: {why}", place.display());
             eprintln!("skipped: could not install the client into {}: {why}", place.display());
             false
         }
@@ -212,6 +214,6 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}", said.trim().lines().last().unwrap_or_default()))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}", stderr.trim().lines().last().unwrap_or_default()))
 }

@@ -32,9 +32,9 @@ pub(crate) fn hold(document: &Value, method: &str, path: &str, reply: &Reply) {
 /// The operation's path that fits, and its methods; of several the one with the fewest names.
 fn of_path<'a>(document: &'a Value, path: &str) -> Option<(&'a String, &'a Value)> {
     let fits = |template: &str| {
-        let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+        let (mut template_parts, mut path_parts) = (template.split('/'), path.split('/'));
         loop {
-            match (wanted.next(), given.next()) {
+            match (template_parts.next(), path_parts.next()) {
                 (None, None) => return true,
                 // A model's name may have slashes.
                 (Some("{id}"), Some(_)) if template == "/v1/models/{id}" => return true,

@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, node};
 
 /// One field of a right request, what stands there instead (nothing: it is left out), and the
 /// `param` and `code` of the refusal (`-` is null).
-const REFUSED: &str = r##"
+const ERROR_CASES: &str = r##"
 model                 |                              | -                     | -
 model                 | null                         | -                     | -
 model                 | ""                           | -                     | -
@@ -117,7 +117,7 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 /// A right request with one field replaced by JSON, or left out.
-fn broken(field: &str, text: &str) -> Value {
+fn with_field(field: &str, text: &str) -> Value {
     if !text.is_empty() {
         return with(field, serde_json::from_str(text).unwrap());
     }
@@ -145,16 +145,16 @@ async fn is_refused(gateway: &Gateway, body: &Value, param: &str, code: &str) {
 #[tokio::test]
 async fn every_wrong_field_is_named_before_any_work_begins() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    for line in REFUSED.lines().filter(|line| !line.is_empty()) {
+    for line in ERROR_CASES.lines().filter(|line| !line.is_empty()) {
         let columns: Vec<&str> = line.split('|').map(str::trim).collect();
         let [field, value, param, code] = columns[..] else { panic!("{line}") };
-        let body = broken(field, value);
+        let body = with_field(field, value);
         is_refused(&gateway, &body, param, code).await;
         // A streamed request is refused with a plain error too, before the first event.
         if field != "stream" {
-            let mut streamed = body;
-            streamed["stream"] = json!(true);
-            is_refused(&gateway, &streamed, param, code).await;
+            let mut stream_body = body;
+            stream_body["stream"] = json!(true);
+            is_refused(&gateway, &stream_body, param, code).await;
         }
     }
     assert_eq!(gateway.start_count(), 0);

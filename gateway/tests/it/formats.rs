@@ -50,13 +50,12 @@ async fn an_answer_that_breaks_the_schema_leaves_the_round_before_judging() {
 
 #[tokio::test]
 async fn a_fence_around_the_json_is_taken_away() {
-    for fenced in
-        ["```json\n{\"sum\": 432}\n```", "```\n{\"sum\": 432}\n```\n", " {\"sum\": 432}\n"]
+    for fence in ["```json\n{\"sum\": 432}\n```", "```\n{\"sum\": 432}\n```\n", " {\"sum\": 432}\n"]
     {
-        let gateway = Gateway::start([node("fences").says(fenced)]).await;
+        let gateway = Gateway::start([node("fences").says(fence)]).await;
         for model in ["shoal", "fences"] {
             let reply = chat(&gateway, &with_schema(model, false)).await.json();
-            assert_eq!(reply["choices"][0]["message"]["content"], RIGHT, "{fenced:?}");
+            assert_eq!(reply["choices"][0]["message"]["content"], RIGHT, "{fence:?}");
         }
     }
 }
@@ -102,7 +101,7 @@ async fn equal_json_is_one_pool_however_it_is_written() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| one["pool"].clone())
+        .map(|candidate| candidate["pool"].clone())
         .collect();
     assert_eq!(pools, [0, 0, 0]);
 }
@@ -125,7 +124,7 @@ async fn an_engine_that_cannot_break_the_schema_is_heard_at_once() {
     stream.read_until("sum").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(stream.seen().ends_with("data: [DONE]\n\n"));
+    assert!(stream.text_so_far().ends_with("data: [DONE]\n\n"));
 }
 
 #[tokio::test]
@@ -137,5 +136,8 @@ async fn an_engine_that_lied_about_it_ends_in_an_error_event() {
     stream.read_until("sum").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(stream.seen().contains("json_validate_failed") && !stream.seen().contains("[DONE]"));
+    assert!(
+        stream.text_so_far().contains("json_validate_failed")
+            && !stream.text_so_far().contains("[DONE]")
+    );
 }

@@ -181,7 +181,7 @@ impl Gateway {
     /// Posts, and reads the answer in pieces.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Stream {
         let request = self.build(Method::POST, path).json(body);
-        Stream { reply: request.send().await.unwrap(), seen: String::new() }
+        Stream { reply: request.send().await.unwrap(), text_so_far: String::new() }
     }
 }
 
@@ -223,17 +223,17 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Stream {
     reply: reqwest::Response,
-    seen: String,
+    text_so_far: String,
 }
 
 impl Stream {
-    pub(crate) fn seen(&self) -> &str {
-        &self.seen
+    pub(crate) fn text_so_far(&self) -> &str {
+        &self.text_so_far
     }
 
     pub(crate) async fn read_until(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            assert!(self.more().await, "{text:?} never came: {:?}", self.seen);
+        while !self.text_so_far.contains(text) {
+            assert!(self.more().await, "{text:?} never came: {:?}", self.text_so_far);
         }
     }
 
@@ -243,7 +243,7 @@ impl Stream {
 
     async fn more(&mut self) -> bool {
         let Some(bytes) = self.reply.chunk().await.unwrap() else { return false };
-        self.seen.push_str(std::str::from_utf8(&bytes).unwrap());
+        self.text_so_far.push_str(std::str::from_utf8(&bytes).unwrap());
         true
     }
 }

@@ -71,8 +71,9 @@ async fn it_streams_a_chat_whatever_it_leaves_in() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("content-encoding"), None, "a compressed stream would be held back");
     let chunks = chunks(&reply.text());
-    let said = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
-    assert_eq!(chunks.iter().filter_map(said).collect::<String>(), "It is 4.");
+    let content =
+        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    assert_eq!(chunks.iter().filter_map(content).collect::<String>(), "It is 4.");
     assert!(chunks.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
 }
 
@@ -84,7 +85,7 @@ async fn its_errands_are_answered_at_once() {
         let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
         let reply = gateway.send(from_it(asked)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let said = reply.json()["choices"][0]["message"]["content"].clone();
-        assert_eq!(said, "{\"title\": \"Sums\"}");
+        let content = reply.json()["choices"][0]["message"]["content"].clone();
+        assert_eq!(content, "{\"title\": \"Sums\"}");
     }
 }

@@ -66,9 +66,9 @@ async fn only_members_that_call_functions_are_asked() {
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
     assert_eq!((reply.status, gateway.start_count()), (200, 1));
-    let refused = chat(&gateway, &with_tools("a", json!({}))).await;
-    assert_eq!(refused.status, 400);
-    let error = &refused.json()["error"];
+    let refusal = chat(&gateway, &with_tools("a", json!({}))).await;
+    assert_eq!(refusal.status, 400);
+    let error = &refusal.json()["error"];
     assert_eq!(
         (&error["param"], &error["code"]),
         (&json!("tools"), &json!("unsupported_parameter"))
@@ -88,7 +88,7 @@ async fn equal_calls_are_one_pool_whatever_their_order_of_keys() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| one["pool"].clone())
+        .map(|entry| entry["pool"].clone())
         .collect();
     assert_eq!(pools, [0, 0, 0]);
 }
@@ -103,25 +103,25 @@ fn arguments_name(arguments: &str) -> &'static str {
 
 #[tokio::test]
 async fn judges_are_shown_calls_as_json_and_what_could_be_called() {
-    let other = r#"{"a":4,"b":7}"#;
+    let other_arguments = r#"{"a":4,"b":7}"#;
     let nodes = [
         node("a").calls(&[("add", ADD)]),
-        node("b").calls(&[("add", other)]),
+        node("b").calls(&[("add", other_arguments)]),
         node("c").says("I would rather not."),
     ];
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let judged = gateway.judge_asks();
-    let shown: Vec<Value> = judged
+    let judge_asks = gateway.judge_asks();
+    let candidates: Vec<Value> = judge_asks
         .iter()
         .flat_map(|judge| &judge.candidates)
-        .map(|shown| serde_json::from_str(shown).unwrap())
+        .map(|candidates| serde_json::from_str(candidates).unwrap())
         .collect();
     let call = json!([{"name": "add", "arguments": {"a": 47, "b": 385}}]);
-    assert!(shown.contains(&call), "{shown:?}");
+    assert!(candidates.contains(&call), "{candidates:?}");
     assert!(
-        judged.iter().all(|judge| judge.tools.as_ref().is_some_and(|t| t.functions.len() == 1))
+        judge_asks.iter().all(|judge| judge.tools.as_ref().is_some_and(|t| t.functions.len() == 1))
     );
 }
 
@@ -180,9 +180,9 @@ async fn calls_are_streamed_as_deltas_that_join_to_the_call() {
                 assert_eq!(delta.get("id").is_some(), delta["function"]["arguments"] == "");
             }
         }
-        let told: Vec<_> =
+        let output: Vec<_> =
             heard.iter().map(|(_, name, arguments)| (name.as_str(), arguments.as_str())).collect();
-        assert_eq!(told, calls);
+        assert_eq!(output, calls);
         assert!(heard[0].0.starts_with("call_") && heard[0].0 != heard[1].0);
         assert_eq!(reasons, ["tool_calls"]);
     }
@@ -199,11 +199,14 @@ async fn who_offers_functions_hears_of_a_function_call() {
     assert!(choice["message"].get("tool_calls").is_none());
     body["stream"] = json!(true);
     let reply = chat(&gateway, &body).await.text();
-    let told = chunks(&reply);
-    let deltas: Vec<_> =
-        told.iter().filter_map(|one| one["choices"][0]["delta"].get("function_call")).collect();
+    let output = chunks(&reply);
+    let deltas: Vec<_> = output
+        .iter()
+        .filter_map(|entry| entry["choices"][0]["delta"].get("function_call"))
+        .collect();
     assert_eq!(deltas[0], &json!({"name": "add", "arguments": ""}));
-    let arguments: String = deltas.iter().map(|one| one["arguments"].as_str().unwrap()).collect();
+    let arguments: String =
+        deltas.iter().map(|entry| entry["arguments"].as_str().unwrap()).collect();
     assert_eq!(arguments, ADD);
 }
 
@@ -220,7 +223,7 @@ async fn results_of_calls_go_back_to_the_members() {
     ]);
     let reply = chat(&gateway, &with_tools("shoal", json!({"messages": messages}))).await;
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "432");
-    let asked = gateway.generate_asks();
-    let heard = &asked[0].messages;
+    let asks = gateway.generate_asks();
+    let heard = &asks[0].messages;
     assert_eq!((heard[1].tool_calls[0].id.as_str(), heard[2].tool_call_id.as_str()), ("c1", "c1"));
 }

@@ -127,7 +127,7 @@ fn likelihood_of(
     candidate: &GoldCandidate,
     scores: &[(&GoldCandidate, Likelihood)],
 ) -> Option<Likelihood> {
-    let score = scores.iter().find(|(scored, _)| scored.text == candidate.text);
+    let score = scores.iter().find(|(entry, _)| entry.text == candidate.text);
     score.map(|(_, likelihood)| *likelihood)
 }
 
