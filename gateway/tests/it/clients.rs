@@ -111,8 +111,9 @@ async fn async_openai_reads_every_answer_stream_and_error() {
 
     for model in ["shoal", "words"] {
         // With the feature `byot`, which the node turns on, the method does not set this itself.
-        let asked = CreateChatCompletionRequest { stream: Some(true), ..question(model, 0.0) };
-        let mut stream = client.chat().create_stream(asked).await.unwrap();
+        let stream_request =
+            CreateChatCompletionRequest { stream: Some(true), ..question(model, 0.0) };
+        let mut stream = client.chat().create_stream(stream_request).await.unwrap();
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.unwrap();
@@ -149,10 +150,11 @@ async fn passes(script: &mut Command, gateway: &Gateway) {
     script.env("SHOAL_BASE_URL", format!("http://{}/v1", gateway.address()));
     script.env("SHOAL_EXPECT", "432").env("NO_PROXY", "*");
     let child = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let done = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let result = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
     println!("{out}");
-    assert!(done.status.success(), "{out}\n{err}");
+    assert!(result.status.success(), "{out}\n{err}");
 }
 
 fn scripts() -> PathBuf {

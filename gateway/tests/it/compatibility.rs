@@ -55,8 +55,8 @@ async fn what_is_refused_is_refused_and_what_is_ignored_changes_nothing() {
                 assert_eq!(refusal.json()["error"]["param"], *name);
             }
             Treatment::Ignored => {
-                let answered = gateway.post("/v1/chat/completions", &body).await;
-                assert_eq!(answered.status, 200, "{name}: {}", answered.text());
+                let answer = gateway.post("/v1/chat/completions", &body).await;
+                assert_eq!(answer.status, 200, "{name}: {}", answer.text());
             }
             Treatment::Honoured | Treatment::PassedOn => {}
         }
@@ -93,16 +93,16 @@ fn allow_null(value: &mut Value) {
     }
 }
 
-fn properties(document: &Value, schema: &Value, found: &mut Vec<String>) {
+fn properties(document: &Value, schema: &Value, properties_out: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.trim_start_matches('#');
-        return properties(document, document.pointer(pointer).unwrap(), found);
+        return properties(document, document.pointer(pointer).unwrap(), properties_out);
     }
-    found.extend(
+    properties_out.extend(
         schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()),
     );
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        properties(document, part, found);
+        properties(document, part, properties_out);
     }
 }
 

@@ -70,12 +70,12 @@ async fn a_stream_is_chunks_of_the_same_shape_then_done() {
         let chunks = chunks(&text);
         for index in [0, 1] {
             let of = |chunk: &&Value| chunk["choices"][0]["index"] == index;
-            let said: String = chunks
+            let choice_text: String = chunks
                 .iter()
                 .filter(of)
                 .map(|chunk| chunk["choices"][0]["text"].as_str().unwrap())
                 .collect();
-            assert_eq!(said, format!("{}Four is what two and two make.", ["a", "b"][index]));
+            assert_eq!(choice_text, format!("{}Four is what two and two make.", ["a", "b"][index]));
             let last = chunks.iter().rfind(of).unwrap();
             assert_eq!(last["choices"][0]["finish_reason"], "stop");
         }

@@ -174,9 +174,9 @@ async fn fields_that_exclude_each_other_are_named() {
 #[tokio::test]
 async fn what_is_too_much_is_named_with_the_limit() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let many = |one: Value, count: usize| Value::from(vec![one; count]);
+    let many = |item: Value, count: usize| Value::from(vec![item; count]);
     let tool = json!({"type": "function", "function": {"name": "f"}});
-    let said = json!({"role": "user", "content": "x"});
+    let user_message = json!({"role": "user", "content": "x"});
     let url = json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}});
     let pairs = |count: usize, key: usize, value: usize| -> Value {
         let pair = |at: usize| (format!("{at:0key$}"), json!("v".repeat(value)));
@@ -184,7 +184,7 @@ async fn what_is_too_much_is_named_with_the_limit() {
     };
     let biases: Value = (0..1025).map(|at| (at.to_string(), json!(1))).collect();
     let cases = [
-        ("messages", many(said, 4097), "messages", "array_above_max_length", "4096"),
+        ("messages", many(user_message, 4097), "messages", "array_above_max_length", "4096"),
         (
             "messages",
             json!([{"role": "user", "content": many(url, 65)}]),
@@ -215,8 +215,8 @@ async fn what_is_too_much_is_named_with_the_limit() {
     for (field, value, param, code, limit) in cases {
         let body = with(field, value);
         is_refused(&gateway, &body, param, code).await;
-        let said = gateway.post("/v1/chat/completions", &body).await.text();
-        assert!(said.contains(limit), "{said}");
+        let reply_text = gateway.post("/v1/chat/completions", &body).await.text();
+        assert!(reply_text.contains(limit), "{reply_text}");
     }
     for fine in [pairs(16, 64, 512), json!({})] {
         let reply = gateway.post("/v1/chat/completions", &with("metadata", fine)).await;

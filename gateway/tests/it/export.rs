@@ -93,11 +93,11 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
     let beside = export(gateway.data(), true, &["--min-margin", "0.001"]);
     assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
     let transcripts = [&rounds[0], &rounds[1]].map(|id| format!("/v1/rounds/{id}"));
-    let mut expected = Vec::new();
+    let mut preferences_due = Vec::new();
     for path in &transcripts {
-        expected.push(expected_of(&gateway.get(path).await.json()));
+        preferences_due.push(expected_of(&gateway.get(path).await.json()));
     }
-    assert_eq!(lines(&beside.stdout), expected);
+    assert_eq!(lines(&beside.stdout), preferences_due);
     let empty_export = export(gateway.data(), true, &["--min-margin", "1000"]);
     assert!(empty_export.status.success() && empty_export.stdout.is_empty());
     gateway.stop();
@@ -105,9 +105,9 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
     let file = gateway.data().join("pairs.jsonl");
     let after = export(gateway.data(), true, &["--out", file.to_str().unwrap()]);
     assert!(after.status.success() && after.stdout.is_empty());
-    assert_eq!(lines(&fs::read(&file).unwrap()), expected);
+    assert_eq!(lines(&fs::read(&file).unwrap()), preferences_due);
     let message = String::from_utf8_lossy(&after.stderr).into_owned();
-    assert_eq!(message.trim(), format!("{} preferences of 2 kept rounds", expected.len()));
+    assert_eq!(message.trim(), format!("{} preferences of 2 kept rounds", preferences_due.len()));
 }
 
 /// The line that the transcript of such a round must give.

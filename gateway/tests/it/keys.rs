@@ -104,8 +104,8 @@ async fn each_key_has_requests_of_its_own_by_the_minute() {
     assert!((1..=30).contains(&seconds) && ms.div_ceil(1_000) == seconds, "{seconds} s, {ms} ms");
     assert_eq!(refusal.header("x-should-retry"), Some("true"));
     assert_eq!(asks(&gateway, second).await.status, 200, "another key has its own");
-    let looked = gateway.build(Method::GET, "/v1/models").header("x-api-key", first);
-    assert_eq!(gateway.send(looked).await.status, 200, "looking costs nothing");
+    let models_request = gateway.build(Method::GET, "/v1/models").header("x-api-key", first);
+    assert_eq!(gateway.send(models_request).await.status, 200, "looking costs nothing");
 }
 
 #[tokio::test]

@@ -116,9 +116,9 @@ async fn a_stream_is_its_events_in_order() {
             ]
         );
         assert_eq!(events[0]["message"]["content"], json!([]));
-        let said: String =
+        let delta_text: String =
             events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
-        assert_eq!(said, "Four is what two and two make.");
+        assert_eq!(delta_text, "Four is what two and two make.");
         let end = &events[events.len() - 2];
         assert_eq!(end["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
         assert_eq!(end["usage"]["output_tokens"], 7);

@@ -13,11 +13,11 @@ fn schemas() -> Option<&'static Value> {
         let text = fs::read_to_string(folder.join("data/openapi/openapi_subset.json")).ok()?;
         serde_json::from_str(&text).ok()
     };
-    let found = SCHEMAS.get_or_init(read).as_ref();
-    if found.is_none() {
+    let files = SCHEMAS.get_or_init(read).as_ref();
+    if files.is_none() {
         println!("skipped: no official schemas (SHOAL_SHARED names no folder with data/openapi)");
     }
-    found
+    files
 }
 
 /// Holds a body to one of the official schemas; says so when there are none.

@@ -66,8 +66,8 @@ async fn it_lists_what_it_can_show() {
 async fn it_streams_a_chat_whatever_it_leaves_in() {
     let gateway = Gateway::start([node("digits").says("It is 4.")]).await;
     let more = json!({"stream_options": {"include_usage": true}});
-    let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(true, more));
-    let reply = gateway.send(from_it(asked)).await;
+    let chat_request = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(true, more));
+    let reply = gateway.send(from_it(chat_request)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("content-encoding"), None, "a compressed stream would be held back");
     let chunks = chunks(&reply.text());
@@ -82,8 +82,9 @@ async fn its_errands_are_answered_at_once() {
     let gateway = Gateway::start([node("digits").says("{\"title\": \"Sums\"}")]).await;
     for limit in ["max_tokens", "max_completion_tokens"] {
         let more = json!({limit: 1000});
-        let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
-        let reply = gateway.send(from_it(asked)).await;
+        let chat_request =
+            gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
+        let reply = gateway.send(from_it(chat_request)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         let content = reply.json()["choices"][0]["message"]["content"].clone();
         assert_eq!(content, "{\"title\": \"Sums\"}");

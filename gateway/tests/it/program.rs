@@ -102,8 +102,8 @@ fn it_ends_with_zero_when_it_is_told_to() {
     for signal in ["-TERM", "-INT"] {
         let mut child = program(data.path()).spawn().unwrap();
         wait_for_addresses(data.path());
-        let told = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
         assert_eq!(exit_code(&mut child), Some(0), "{signal}");
         assert!(!data.path().join("addresses.json").exists());
     }

@@ -105,10 +105,11 @@ async fn a_stream_is_its_events_in_order() {
                 "response.completed",
             ]
         );
-        let said: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
-        assert_eq!(said, "Four is what two and two make.");
+        let delta_text: String =
+            events.iter().filter_map(|event| event["delta"].as_str()).collect();
+        assert_eq!(delta_text, "Four is what two and two make.");
         let last = &events.last().unwrap()["response"];
-        assert_eq!(last["output"][0]["content"][0]["text"], said.as_str());
+        assert_eq!(last["output"][0]["content"][0]["text"], delta_text.as_str());
         assert_eq!(last["output"][0]["id"], events[2]["item"]["id"]);
         assert_eq!(gateway.get(&of(&last["id"], "")).await.json(), *last, "it can be fetched");
     }
@@ -142,7 +143,7 @@ async fn a_call_is_an_item_and_its_result_continues_the_response() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let asks = gateway.generate_asks();
     let roles: Vec<&str> =
-        asks.last().unwrap().messages.iter().map(|one| one.role.as_str()).collect();
+        asks.last().unwrap().messages.iter().map(|message| message.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool"]);
     let items = gateway.get(&of(&reply.json()["id"], "/input_items?order=asc")).await.json();
     let of_kind: Vec<&str> = items["data"]
@@ -178,13 +179,13 @@ async fn input_items_come_in_pages() {
 #[tokio::test]
 async fn what_is_forgotten_or_never_kept_is_not_found() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let kept = gateway.post(PATH, &ask("digits", json!({}))).await.json()["id"].clone();
+    let stored_id = gateway.post(PATH, &ask("digits", json!({}))).await.json()["id"].clone();
     let unkept =
         gateway.post(PATH, &ask("digits", json!({"store": false}))).await.json()["id"].clone();
-    assert_eq!(gateway.get(&of(&kept, "")).await.status, 200);
-    let deletion = gateway.request(reqwest::Method::DELETE, &of(&kept, "")).await.json();
-    assert_eq!(deletion, json!({"id": kept, "object": "response", "deleted": true}));
-    for id in [&kept, &unkept] {
+    assert_eq!(gateway.get(&of(&stored_id, "")).await.status, 200);
+    let deletion = gateway.request(reqwest::Method::DELETE, &of(&stored_id, "")).await.json();
+    assert_eq!(deletion, json!({"id": stored_id, "object": "response", "deleted": true}));
+    for id in [&stored_id, &unkept] {
         assert_eq!(gateway.get(&of(id, "")).await.status, 404);
         assert_eq!(gateway.get(&of(id, "/input_items")).await.status, 404);
         assert_eq!(gateway.request(reqwest::Method::POST, &of(id, "/cancel")).await.status, 404);
@@ -241,8 +242,9 @@ async fn work_in_the_background_can_be_followed_from_any_event() {
     let whole = gateway.get(&of(&id, "?stream=true")).await.text();
     let event_list = events(&whole);
     assert_eq!(event_list.last().unwrap()["type"], "response.completed");
-    let said: String = event_list.iter().filter_map(|event| event["delta"].as_str()).collect();
-    assert_eq!(said, "first half, second half");
+    let delta_text: String =
+        event_list.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(delta_text, "first half, second half");
     let rest = gateway.get(&of(&id, "?stream=true&starting_after=3")).await.text();
     assert!(whole.ends_with(&rest) && rest.contains("\"sequence_number\":4"), "{rest}");
     assert!(!rest.contains("\"sequence_number\":3"), "{rest}");

@@ -118,12 +118,12 @@ async fn small_pieces_do_not_wait_for_each_other() {
     let (node, go_on) = node("digits").says_step_by_step(&texts);
     let gateway = Gateway::start([node]).await;
     let mut stream = gateway.open("/v1/chat/completions", &stream_body("digits")).await;
-    let begun = Instant::now();
+    let start_time = Instant::now();
     for text in &texts {
         stream.read_until(text).await;
         go_on.notify_one();
     }
-    let interval = begun.elapsed() / 50;
+    let interval = start_time.elapsed() / 50;
     stream.read_to_end().await;
     println!("a piece is heard {interval:.1?} after the last one");
     assert!(interval < Duration::from_millis(35), "{interval:?}");

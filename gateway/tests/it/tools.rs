@@ -165,13 +165,14 @@ async fn calls_are_streamed_as_deltas_that_join_to_the_call() {
     let gateway = Gateway::start([node("caller").calls(&calls)]).await;
     for model in ["shoal", "caller"] {
         let reply = chat(&gateway, &with_tools(model, json!({"stream": true}))).await.text();
-        let mut heard = vec![(String::new(), String::new(), String::new()); 2];
+        let mut call_deltas = vec![(String::new(), String::new(), String::new()); 2];
         let mut reasons = Vec::new();
         for chunk in chunks(&reply) {
             let choice = &chunk["choices"][0];
             reasons.extend(choice["finish_reason"].as_str().map(str::to_owned));
             for delta in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
-                let (id, name, arguments) = &mut heard[delta["index"].as_u64().unwrap() as usize];
+                let (id, name, arguments) =
+                    &mut call_deltas[delta["index"].as_u64().unwrap() as usize];
                 assert!(delta.as_object().unwrap().values().all(|value| !value.is_null()));
                 id.push_str(delta["id"].as_str().unwrap_or_default());
                 name.push_str(delta["function"]["name"].as_str().unwrap_or_default());
@@ -180,10 +181,12 @@ async fn calls_are_streamed_as_deltas_that_join_to_the_call() {
                 assert_eq!(delta.get("id").is_some(), delta["function"]["arguments"] == "");
             }
         }
-        let output: Vec<_> =
-            heard.iter().map(|(_, name, arguments)| (name.as_str(), arguments.as_str())).collect();
+        let output: Vec<_> = call_deltas
+            .iter()
+            .map(|(_, name, arguments)| (name.as_str(), arguments.as_str()))
+            .collect();
         assert_eq!(output, calls);
-        assert!(heard[0].0.starts_with("call_") && heard[0].0 != heard[1].0);
+        assert!(call_deltas[0].0.starts_with("call_") && call_deltas[0].0 != call_deltas[1].0);
         assert_eq!(reasons, ["tool_calls"]);
     }
 }
@@ -224,6 +227,9 @@ async fn results_of_calls_go_back_to_the_members() {
     let reply = chat(&gateway, &with_tools("shoal", json!({"messages": messages}))).await;
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "432");
     let asks = gateway.generate_asks();
-    let heard = &asks[0].messages;
-    assert_eq!((heard[1].tool_calls[0].id.as_str(), heard[2].tool_call_id.as_str()), ("c1", "c1"));
+    let history = &asks[0].messages;
+    assert_eq!(
+        (history[1].tool_calls[0].id.as_str(), history[2].tool_call_id.as_str()),
+        ("c1", "c1")
+    );
 }
