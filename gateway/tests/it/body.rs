@@ -1,4 +1,4 @@
-//! Bodies that are too large are refused early, whole, and without being kept.
+//! A body that is too large is refused early, and the gateway does not buffer it.
 
 use serde_json::json;
 use tokio::{

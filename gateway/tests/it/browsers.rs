@@ -1,4 +1,4 @@
-//! What a browser needs before it lets a page talk to the gateway.
+//! CORS: the headers that a browser needs before a page may use the gateway.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! Several answers, log-probabilities, progress: what goes beside one text.
+//! Several answers, log-probabilities and progress.
 
 use serde_json::{Value, json};
 

@@ -60,7 +60,7 @@ async fn openai_node_tries_again_what_may_work_a_moment_later() {
     Box::pin(refuses(Command::new("node").arg(script))).await;
 }
 
-/// Runs a script against gateways that refuse, each for another reason.
+/// Runs a script against gateways that refuse requests, each for another reason.
 async fn refuses(script: &mut Command) {
     let busy = Gateway::with([node("a").says(ANSWER)], |config| config.http.requests_max = 1);
     let empty = Gateway::start([]);
@@ -78,7 +78,7 @@ async fn refuses(script: &mut Command) {
     for (place, gateway) in places {
         script.env(format!("SHOAL_{place}"), format!("http://{}/v1", gateway.address()));
     }
-    // Takes the place, and never says what it asks.
+    // Takes the only place and never sends its body.
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
     let mut slow_client = TcpStream::connect(busy.address()).await.unwrap();
     slow_client.write_all(head.as_bytes()).await.unwrap();
@@ -161,7 +161,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// A Python with the SDK, or `None` after saying why.
+/// A Python with the SDK; without one, prints the reason and returns `None`.
 fn python() -> Option<PathBuf> {
     let place = place("python");
     let python = place.join("bin/python");
@@ -172,7 +172,7 @@ fn python() -> Option<PathBuf> {
     .then_some(python)
 }
 
-/// A folder whose `node_modules` has the SDK, or `None` after saying why.
+/// A folder whose `node_modules` has the SDK; without one, prints the reason and returns `None`.
 fn node_modules() -> Option<PathBuf> {
     let place = place("node");
     let install = || {
@@ -185,13 +185,14 @@ fn node_modules() -> Option<PathBuf> {
     ensure_installed(&place, install).then_some(place)
 }
 
-/// Kept between runs, beside what cargo builds.
+/// The folder of the clients, in cargo's target folder: it is reused by later runs.
 fn place(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_shoal-gateway")).ancestors().nth(2).unwrap();
     target.join("clients").join(name)
 }
 
-/// Installs once; a marker file says that it was whole, a lock that nobody else is at it.
+/// Installs once. A marker file shows that the installation is complete; a lock keeps two test runs
+/// from installing at the same time.
 fn ensure_installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
     fs::create_dir_all(place).unwrap();
     let lock = File::create(place.with_extension("lock")).unwrap();

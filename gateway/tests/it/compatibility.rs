@@ -1,4 +1,4 @@
-//! docs/COMPATIBILITY.md says what the code does, and answers are what OpenAI's schema describes.
+//! docs/COMPATIBILITY.md agrees with the code, and answers agree with OpenAI's schema.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -78,7 +78,7 @@ fn official() -> Option<Value> {
     Some(document)
 }
 
-/// `nullable` is a word of older OpenAPI that JSON Schema does not know.
+/// Replaces `nullable`, a keyword of OpenAPI 3.0 that JSON Schema does not have.
 fn allow_null(value: &mut Value) {
     match value {
         Value::Object(map) => {

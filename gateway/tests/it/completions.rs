@@ -1,4 +1,4 @@
-//! The older door.
+//! The older endpoint, `/v1/completions`.
 
 use serde_json::{Value, json};
 use shoal_proto::{generate::Prompt, hello::Model};
@@ -105,11 +105,11 @@ async fn a_text_is_gone_on_with_as_it_stands_where_somebody_can() {
         assert_eq!(generate.messages[0].content, prefix, "for who is older than prompts");
     }
     assert!(gateway.judge_asks().iter().all(|item| item.prompt == Some(Prompt::new(prefix))));
-    // By name a talker is asked as before.
+    // A request by name reaches a chat-only model as before.
     let body = gateway.post(PATH, &ask("talker", json!({"prompt": prefix}))).await.json();
     assert_eq!(body["choices"][0]["text"], "I can only talk.");
     assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
-    // A chat is no text to go on with.
+    // A chat is not a prompt to continue.
     gateway.post("/v1/chat/completions", &crate::gateway::ask("a")).await;
     assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
 }

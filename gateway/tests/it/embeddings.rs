@@ -10,7 +10,7 @@ fn numbers(embedding: &Value) -> Vec<f64> {
     embedding["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// What the scripted members make of a text.
+/// The vector that scripted members return for a text.
 fn direction(text: &str) -> [f64; 3] {
     let length = text.len() as f64;
     let norm = (length * length + 5.0).sqrt();

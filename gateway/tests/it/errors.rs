@@ -1,11 +1,11 @@
-//! Every refusal in OpenAI's shape: status, type, param and code as its clients know them.
+//! Every error in OpenAI's format: status, type, param and code.
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, node};
 
-/// One field of a right request, what stands there instead (nothing: it is left out), and the
-/// `param` and `code` of the refusal (`-` is null).
+/// One field of a valid request, its wrong value (empty: the field is left out), and the `param` and
+/// `code` of the error (`-` is null).
 const ERROR_CASES: &str = r##"
 model                 |                              | -                     | -
 model                 | null                         | -                     | -
@@ -109,14 +109,14 @@ shoal                 | {"writer": 3}                | shoal.writer          | u
 shoal                 | {"progress": "loud"}         | shoal.progress        | invalid_value
 "##;
 
-/// A right request with one field replaced.
+/// A valid request with one field replaced.
 fn with(field: &str, value: Value) -> Value {
     let mut body = json!({"model": "shoal", "messages": [{"role": "user", "content": "hi"}]});
     body[field] = value;
     body
 }
 
-/// A right request with one field replaced by JSON, or left out.
+/// A valid request with one field replaced by JSON, or left out.
 fn with_field(field: &str, text: &str) -> Value {
     if !text.is_empty() {
         return with(field, serde_json::from_str(text).unwrap());
@@ -126,7 +126,7 @@ fn with_field(field: &str, text: &str) -> Value {
     body
 }
 
-/// Holds a refusal against what clients rely on.
+/// Checks the parts of an error that clients rely on.
 async fn is_refused(gateway: &Gateway, body: &Value, param: &str, code: &str) {
     let reply = gateway.post("/v1/chat/completions", body).await;
     let status = if code == "model_not_found" { 404 } else { 400 };
@@ -150,7 +150,7 @@ async fn every_wrong_field_is_named_before_any_work_begins() {
         let [field, value, param, code] = columns[..] else { panic!("{line}") };
         let body = with_field(field, value);
         is_refused(&gateway, &body, param, code).await;
-        // A streamed request is refused with a plain error too, before the first event.
+        // A streamed request gets a plain error too, before the first event.
         if field != "stream" {
             let mut stream_body = body;
             stream_body["stream"] = json!(true);

@@ -1,4 +1,4 @@
-//! Rounds kept by consent, and what the program makes of them.
+//! Rounds stored by consent, and their export.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ fn question(store: Option<bool>) -> Value {
     body
 }
 
-/// Two members that agree and one that does not, so that there is something to prefer.
+/// Two members that agree and one that does not, so that there is a preference.
 async fn start(consent: bool) -> Gateway {
     let nodes = [
         node("digits").says("The answer: 4"),
@@ -31,10 +31,10 @@ async fn start(consent: bool) -> Gateway {
     Gateway::with(nodes, |config| config.export.consent = consent).await
 }
 
-/// Whether any file in the folder has this text in it.
+/// Whether any file in the folder contains this text.
 fn is_written(data: &Path, text: &str) -> bool {
-    // The database's own passing files may end between being listed and being read; nothing else
-    // may keep a file from being looked into.
+    // The database's temporary files may disappear after they were listed. No other error may hide a
+    // file.
     let read = |path: std::path::PathBuf| match fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         read => Some(read.unwrap()),
@@ -43,7 +43,7 @@ fn is_written(data: &Path, text: &str) -> bool {
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
-/// `shoal-gateway export preferences` beside the gateway.
+/// Runs `shoal-gateway export preferences` while the gateway runs.
 fn export(data: &Path, consent: bool, arguments: &[&str]) -> Output {
     let settings = data.join("export.toml");
     fs::write(&settings, format!("[export]\nconsent = {consent}\n")).unwrap();
@@ -110,7 +110,7 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
     assert_eq!(message.trim(), format!("{} preferences of 2 kept rounds", preferences_due.len()));
 }
 
-/// The line that the transcript of such a round must give.
+/// The line that belongs to the transcript of a round.
 fn expected_of(round: &Value) -> Value {
     let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
     let candidates = round["candidates"].as_array().unwrap();

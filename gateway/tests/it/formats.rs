@@ -1,4 +1,4 @@
-//! Structured output: whatever members write, only what keeps to the form is sent.
+//! Structured output: only answers that keep to the response format are sent.
 
 use serde_json::{Value, json};
 use shoal_proto::{generate::FormatKind, hello::Model};
@@ -110,7 +110,7 @@ async fn equal_json_is_one_pool_however_it_is_written() {
 async fn one_model_is_asked_again_and_nothing_is_told_before_it_fits() {
     let gateway = Gateway::start([node("prose").says("The sum is 432.")]).await;
     let reply = chat(&gateway, &with_schema("prose", true)).await;
-    // A plain error: not one byte of what did not fit went out.
+    // A plain error: no byte of the misfit was sent.
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_eq!(gateway.start_count(), 3);
 }

@@ -50,7 +50,7 @@ impl Gateway {
         config.http.listen.set_port(0);
         config.quic.listen.set_port(0);
         config.http.drain_ms_max = 0;
-        // Scripted members know nothing, and rounds shall wait for all of them.
+        // Scripted members cannot pass an exam, and rounds are to wait for all of them.
         config.swarm.exam.per_family = 0;
         config.swarm.exam.per_family_known = 0;
         config.round.generate.quorum = 1.0;
@@ -190,7 +190,7 @@ pub(crate) fn ask(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}]})
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -199,7 +199,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Of a test's own making.
+    /// An answer that the test makes up.
     pub(crate) fn of(status: u16, body: &str) -> Self {
         let headers = reqwest::header::HeaderMap::default();
         Self { status, headers, body: body.as_bytes().to_vec() }
@@ -219,7 +219,7 @@ impl Reply {
     }
 }
 
-/// An answer that is being read.
+/// An answer that is read in pieces.
 #[derive(Debug)]
 pub(crate) struct Stream {
     reply: reqwest::Response,

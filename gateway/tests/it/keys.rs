@@ -1,4 +1,4 @@
-//! Who may ask, how often, and what the headers say of it.
+//! API keys and rate limits, with their headers.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn post(gateway: &Gateway, path: &str, header: (&str, &str), body: &str) -
     gateway.send(request.header("content-type", "application/json").body(body.to_owned())).await
 }
 
-/// Asks with a key.
+/// Sends a chat request with a key.
 async fn asks(gateway: &Gateway, key: &str) -> Reply {
     let bearer = format!("Bearer {key}");
     post(gateway, CHAT, ("authorization", &bearer), &ask("shoal").to_string()).await
@@ -38,7 +38,7 @@ async fn nothing_of_a_request_without_a_key_is_read() {
     ];
     for (name, value, code) in cases {
         for path in [CHAT, "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rank"] {
-            // The body is no JSON, and too large a length would be refused as well: the key is first.
+            // The body is no JSON, and too large a length would be refused as well: the key is checked first.
             let reply = post(&gateway, path, (name, value), "{").await;
             assert_eq!(reply.status, 401, "{path} {name}");
             assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
@@ -111,7 +111,7 @@ async fn each_key_has_requests_of_its_own_by_the_minute() {
 #[tokio::test]
 async fn tokens_are_counted_when_they_are_known() {
     let change = |config: &mut Config| config.http.tokens_per_minute = 20;
-    // Each answer costs 5 tokens of prompt and 7 of its own.
+    // Each answer costs 5 prompt tokens and 7 completion tokens.
     let gateway = Gateway::with([node("digits").says("4")], change).await;
     let first = asks(&gateway, "any").await;
     assert_eq!(first.header("x-ratelimit-limit-tokens"), Some("20"));

@@ -1,4 +1,4 @@
-//! A client that leaves stops everything that works for it.
+//! When a client leaves, all work for it stops.
 
 use std::time::{Duration, Instant};
 
@@ -82,9 +82,9 @@ async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
     gateway.until_counted(&cancel_line("a", false)).await;
 }
 
-/// How long it takes until the last engine has heard of it, printed for each case: with
-/// `--no-capture` it is what docs/ENDPOINTS.md says of leaving. The bound is ten times the promise,
-/// because tests share their cores.
+/// Measures and prints the time until the last engine stops, for each case; docs/ENDPOINTS.md quotes
+/// these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
+/// their cores.
 #[tokio::test]
 async fn every_engine_stops_soon_after_its_client_has_gone() {
     const TIMES: usize = 20;

@@ -1,4 +1,4 @@
-//! How much is answered at once, and what the headers say of it.
+//! The limit of concurrent requests, with its headers.
 
 use serde_json::json;
 

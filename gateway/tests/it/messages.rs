@@ -1,4 +1,4 @@
-//! Anthropic's door.
+//! Anthropic's endpoint, `/v1/messages`.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn a_message_is_answered_as_clients_expect_it() {
         assert_eq!(body["content"], json!([{"type": "text", "text": "It is 4."}]));
         assert_eq!((&body["type"], &body["role"]), (&json!("message"), &json!("assistant")));
         assert_eq!((&body["stop_reason"], &body["model"]), (&json!("end_turn"), &json!(model)));
-        // Of five tokens the scripted model had read two before.
+        // Two of the five prompt tokens come from the cache of the scripted model.
         assert_eq!(body["usage"]["input_tokens"], 3);
         assert_eq!(body["usage"]["cache_read_input_tokens"], 2);
         assert_eq!(body["usage"]["output_tokens"], 7);

@@ -1,10 +1,10 @@
-//! Who is here, and what is known of each.
+//! The list of nodes, and the page of each node.
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Reply, eventually, node};
 
-/// The ids of everybody in the list, by model.
+/// The id of the node with this model.
 async fn id(gateway: &Gateway, model: &str) -> String {
     let nodes = gateway.get("/v1/nodes").await.json();
     let nodes = nodes["data"].as_array().unwrap();

@@ -1,10 +1,10 @@
-//! Answers held to OpenAI's own component schemas, where the shared folder has them.
+//! Checks answers against OpenAI's own component schemas, if the shared folder has them.
 
 use std::{env, fs, path::PathBuf, sync::OnceLock};
 
 use serde_json::Value;
 
-/// `SHOAL_SHARED`, else the folder beside the workspace.
+/// The folder in `SHOAL_SHARED`, otherwise the folder beside the workspace.
 fn schemas() -> Option<&'static Value> {
     static SCHEMAS: OnceLock<Option<Value>> = OnceLock::new();
     let read = || {
@@ -20,7 +20,7 @@ fn schemas() -> Option<&'static Value> {
     files
 }
 
-/// Holds a body to one of the official schemas; says so when there are none.
+/// Checks a body against one of the official schemas; without them, prints that it is skipped.
 pub(crate) fn hold(name: &str, body: &Value) {
     let Some(schemas) = schemas() else { return };
     let mut schema = schemas.clone();

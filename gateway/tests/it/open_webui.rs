@@ -1,5 +1,5 @@
-//! What Open WebUI sends, which is too large to be installed for a test: its list of models, a chat
-//! with the fields of its own that it leaves in, and its side errands (a title for the chat).
+//! The requests of Open WebUI, which is too large to install for a test: the list of models, a chat with
+//! Open WebUI's own fields, and background tasks (a title for the chat).
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     sse::chunks,
 };
 
-/// The headers of its backend, those about its users included.
+/// The headers of its backend, including those about its users.
 fn from_it(request: RequestBuilder) -> RequestBuilder {
     request
         .header("authorization", "Bearer ")
@@ -21,7 +21,7 @@ fn from_it(request: RequestBuilder) -> RequestBuilder {
         .header("accept-encoding", "gzip, deflate, br, zstd")
 }
 
-/// A chat as its page makes it, with what its backend normally takes out left in.
+/// A chat as its page sends it, with the fields that its backend normally removes.
 fn chat(stream: bool, more: Value) -> Value {
     let mut body = json!({
         "stream": stream,

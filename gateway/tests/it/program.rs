@@ -1,4 +1,4 @@
-//! The program itself: one clear line when it cannot start, a clean end when it is told to stop.
+//! The program: one clear line when it cannot start, and a clean end when it is stopped.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The gateway on free ports with its memory in `data`.
+/// The gateway on free ports with its data folder in `data`.
 fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
     for variable in ["SHOAL_HTTP", "SHOAL_QUIC", "SHOAL_DATA", "SHOAL_CONFIG", "SHOAL_LOG"] {
@@ -19,7 +19,7 @@ fn program(data: &Path) -> Command {
     command
 }
 
-/// What it says when it refuses to start.
+/// The error line when it refuses to start.
 fn refusal(output: &Output) -> String {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{message}");
@@ -42,7 +42,7 @@ fn exit_code(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// Waits for the file that says where the gateway listens.
+/// Waits for the file with the gateway's addresses.
 fn wait_for_addresses(data: &Path) -> serde_json::Value {
     let start = Instant::now();
     loop {
@@ -121,7 +121,7 @@ async fn the_revision_that_it_is_told_of_stands_in_its_metrics() {
     let metrics = metrics.text().await.unwrap();
     drop(child.stdin.take());
     assert_eq!(exit_code(&mut child), Some(0));
-    // A build that was made for a revision knows it better.
+    // A revision that was set at build time comes first.
     let revision = option_env!("SHOAL_REVISION").unwrap_or("abc1234");
     let line = metrics.lines().find(|line| line.starts_with("shoal_build_info{"));
     assert!(line.unwrap().contains(&format!("revision=\"{revision}\"")), "{line:?}");

@@ -1,4 +1,4 @@
-//! Texts that a client brings, ranked by the swarm.
+//! Ranking of a client's texts.
 
 use serde_json::{Value, json};
 

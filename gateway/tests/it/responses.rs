@@ -1,4 +1,4 @@
-//! `/v1/responses`: made, streamed, continued, fetched, cancelled and forgotten.
+//! `/v1/responses`: create, stream, continue, fetch, cancel and delete.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn with_tools(model: &str, more: Value) -> Value {
     body
 }
 
-/// Every event's body, after framing and numbers were checked.
+/// The body of every event, after a check of framing and sequence numbers.
 fn events(text: &str) -> Vec<Value> {
     let events = text.trim_end().split("\n\n").filter(|event| !event.starts_with(':'));
     let read = |(number, event): (usize, &str)| {

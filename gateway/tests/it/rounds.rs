@@ -1,4 +1,4 @@
-//! What led to an answer can be read afterwards.
+//! The transcript of a round, and fusion.
 
 use serde_json::json;
 
@@ -43,7 +43,7 @@ async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
     }
 }
 
-/// Three that disagree; whoever is to fuse their answers does that.
+/// Three members that disagree; the one that is asked to fuse follows the script of `fusing`.
 fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
     [("a", "4"), ("b", "four"), ("c", "IV")]
         .map(|(name, text)| node(name).says(text).fusing(fusing()))

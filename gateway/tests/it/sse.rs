@@ -1,4 +1,4 @@
-//! A streamed answer, byte by byte.
+//! Streamed chat answers.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn stream_body(model: &str) -> Value {
     body
 }
 
-/// The JSON of every event, after the framing was checked; `[DONE]` is left out.
+/// The JSON of every event, after a check of the framing; `[DONE]` is left out.
 pub(crate) fn chunks(text: &str) -> Vec<Value> {
     assert!(text.ends_with("\n\n"), "{text:?}");
     let events =
@@ -110,7 +110,7 @@ async fn a_member_asked_by_name_is_heard_before_it_has_finished() {
     assert_eq!(text_of(&chunks(stream.text_so_far())), "first half, second half");
 }
 
-/// With Nagle's algorithm each would wait for the last one's acknowledgment, 40 ms late on Linux.
+/// With Nagle's algorithm each piece would wait for the acknowledgment of the last one: 40 ms on Linux.
 #[tokio::test]
 async fn small_pieces_do_not_wait_for_each_other() {
     const PIECES: usize = 50;
@@ -139,7 +139,7 @@ async fn no_frame_and_no_event_ends_inside_of_a_character() {
     for (model, logprobs) in [("digits", false), ("m", true)] {
         let mut body = stream_body(model);
         body["logprobs"] = json!(logprobs);
-        // Each piece that comes off the wire is held to be text of its own.
+        // Each piece from the wire is valid UTF-8 by itself.
         let mut stream = gateway.open("/v1/chat/completions", &body).await;
         stream.read_to_end().await;
         assert!(!stream.text_so_far().contains('\u{fffd}'));

@@ -1,4 +1,4 @@
-//! A gateway that is told to stop finishes what it has begun.
+//! A gateway that is stopped finishes its running requests.
 
 use serde_json::json;
 use tokio::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Calls of functions: who is asked, what is pooled, what is judged, and how it is told.
+//! Tool calls: which members are asked, how calls are pooled and judged, and how they are sent.
 
 use serde_json::{Value, json};
 use shoal_proto::{hello::Model, tools::ToolChoice};
@@ -49,7 +49,7 @@ async fn members_are_told_all_that_the_client_said_of_tools() {
     let named = json!({"type": "function", "function": {"name": "add"}});
     let body = with_tools("shoal", json!({"tool_choice": named, "parallel_tool_calls": false}));
     let reply = chat(&gateway, &body).await.json();
-    // For a call that the client named, OpenAI's answer ends with `stop`.
+    // For a call that the client names, OpenAI's answer ends with `stop`.
     assert_eq!(reply["choices"][0]["finish_reason"], "stop");
     let tools = gateway.generate_asks()[0].tools.clone().unwrap();
     assert_eq!(
@@ -142,7 +142,7 @@ async fn calls_that_are_not_what_was_asked_for_leave_the_round() {
     let message = &reply.json()["choices"][0]["message"];
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], ADD);
     gateway.until_counted(r#"shoal_candidates_total{outcome="misfit"} 4"#).await;
-    // Nobody left: the error says so, and SDKs do not try it again.
+    // No member is left: the error says so, and SDKs do not retry.
     let alone = chat(&gateway, &with_tools("a", json!({"parallel_tool_calls": false}))).await;
     assert_eq!((alone.status, &alone.json()["error"]["code"]), (400, &json!("tool_use_failed")));
 }
@@ -177,7 +177,7 @@ async fn calls_are_streamed_as_deltas_that_join_to_the_call() {
                 id.push_str(delta["id"].as_str().unwrap_or_default());
                 name.push_str(delta["function"]["name"].as_str().unwrap_or_default());
                 arguments.push_str(delta["function"]["arguments"].as_str().unwrap());
-                // Who is called comes once, before any argument.
+                // The function's name comes once, before any argument.
                 assert_eq!(delta.get("id").is_some(), delta["function"]["arguments"] == "");
             }
         }

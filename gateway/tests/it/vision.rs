@@ -1,4 +1,4 @@
-//! Images go to members that look at them, and to nobody else.
+//! Images go only to members that can see them.
 
 use serde_json::{Value, json};
 use shoal_proto::hello::Model;
