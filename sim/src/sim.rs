@@ -217,7 +217,7 @@ impl Sim {
         let (door, dialled) = mpsc::channel(DOOR);
         tasks.spawn(receive(swarm.clone(), dialled));
         tasks.spawn(async move { match settling.run().await {} });
-        tasks.spawn(async move { match book.keep().await {} });
+        tasks.spawn(async move { match book.run().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
             let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };

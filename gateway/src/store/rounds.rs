@@ -113,7 +113,7 @@ mod tests {
         StoredRound { ended_seconds: 1_000 + n, body: format!("{{\"n\":{n}}}") }
     }
 
-    async fn stored(path: &Path) -> Vec<String> {
+    async fn read_bodies(path: &Path) -> Vec<String> {
         RoundReader::open(path).await.expect("a file").next(1_000).await.expect("read")
     }
 
@@ -143,16 +143,16 @@ mod tests {
         let store = Sqlite::open(&path, 0).await.expect("a new file");
         store.keep_rounds(&(0..10).map(round).collect::<Vec<_>>()).await.expect("stored");
         store.forget_rounds(WIDE, 1_010).await.expect("nothing to delete");
-        assert_eq!(stored(&path).await, bodies(0..10));
+        assert_eq!(read_bodies(&path).await, bodies(0..10));
         let few = Bounds { rounds_max: 4, ..WIDE };
         store.forget_rounds(few, 1_010).await.expect("deleted");
-        assert_eq!(stored(&path).await, bodies(6..10));
+        assert_eq!(read_bodies(&path).await, bodies(6..10));
         store.keep_rounds(&[round(10)]).await.expect("stored");
         store.forget_rounds(few, 1_010).await.expect("deleted");
-        assert_eq!(stored(&path).await, bodies(7..11));
+        assert_eq!(read_bodies(&path).await, bodies(7..11));
         let young = Bounds { age_seconds_max: 5, ..WIDE };
         store.forget_rounds(young, 1_014).await.expect("deleted");
-        assert_eq!(stored(&path).await, bodies(9..11));
+        assert_eq!(read_bodies(&path).await, bodies(9..11));
     }
 
     #[tokio::test]

@@ -43,13 +43,13 @@ async fn an_answer_carries_the_headers_that_clients_read() {
 async fn each_mode_is_a_model_and_asks_as_many_as_it_says() {
     let nodes = ["a", "b", "c", "d", "e", "f"].map(|name| node(name).says("4"));
     let gateway = Gateway::start(nodes).await;
-    let mut begun = 0;
+    let mut start_count = 0;
     for (model, writers) in [("shoal", 5), ("shoal-fast", 3), ("shoal-deep", 6)] {
         let body = gateway.post("/v1/chat/completions", &ask(model)).await.json();
         assert_eq!(body["model"], model);
         assert_eq!(body["choices"][0]["message"]["content"], "4");
-        assert_eq!(gateway.start_count() - begun, writers, "{model}");
-        begun = gateway.start_count();
+        assert_eq!(gateway.start_count() - start_count, writers, "{model}");
+        start_count = gateway.start_count();
     }
 }
 

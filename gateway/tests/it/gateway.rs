@@ -50,7 +50,7 @@ impl Gateway {
         config.http.listen.set_port(0);
         config.quic.listen.set_port(0);
         config.http.drain_ms_max = 0;
-        // Scripted members know nothing, and rounds shall wait for all of them.
+        // Scripted members cannot pass an exam, and rounds are to wait for all of them.
         config.swarm.exam.per_family = 0;
         config.swarm.exam.per_family_known = 0;
         config.round.generate.quorum = 1.0;
@@ -181,7 +181,7 @@ impl Gateway {
     /// Posts, and reads the answer in pieces.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Stream {
         let request = self.build(Method::POST, path).json(body);
-        Stream { reply: request.send().await.unwrap(), seen: String::new() }
+        Stream { reply: request.send().await.unwrap(), text_so_far: String::new() }
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn ask(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}]})
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -199,7 +199,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Of a test's own making.
+    /// An answer that the test makes up.
     pub(crate) fn of(status: u16, body: &str) -> Self {
         let headers = reqwest::header::HeaderMap::default();
         Self { status, headers, body: body.as_bytes().to_vec() }
@@ -219,21 +219,21 @@ impl Reply {
     }
 }
 
-/// An answer that is being read.
+/// An answer that is read in pieces.
 #[derive(Debug)]
 pub(crate) struct Stream {
     reply: reqwest::Response,
-    seen: String,
+    text_so_far: String,
 }
 
 impl Stream {
-    pub(crate) fn seen(&self) -> &str {
-        &self.seen
+    pub(crate) fn text_so_far(&self) -> &str {
+        &self.text_so_far
     }
 
     pub(crate) async fn read_until(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            assert!(self.more().await, "{text:?} never came: {:?}", self.seen);
+        while !self.text_so_far.contains(text) {
+            assert!(self.more().await, "{text:?} never came: {:?}", self.text_so_far);
         }
     }
 
@@ -243,7 +243,7 @@ impl Stream {
 
     async fn more(&mut self) -> bool {
         let Some(bytes) = self.reply.chunk().await.unwrap() else { return false };
-        self.seen.push_str(std::str::from_utf8(&bytes).unwrap());
+        self.text_so_far.push_str(std::str::from_utf8(&bytes).unwrap());
         true
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway as clients meet it: real sockets in front, scripted members behind.
+//! The gateway from outside: real sockets, with scripted members.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Texts that a client brings, ranked by the swarm.
+//! Ranking of a client's texts.
 
 use serde_json::{Value, json};
 
@@ -97,8 +97,8 @@ async fn what_cannot_be_ranked_is_named() {
             "{body}"
         );
     }
-    let gone = json!({"model": "gone", "prompt": "?", "candidates": two});
-    assert_eq!(gateway.post(PATH, &gone).await.status, 404);
+    let unknown_model = json!({"model": "gone", "prompt": "?", "candidates": two});
+    assert_eq!(gateway.post(PATH, &unknown_model).await.status, 404);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ enum Step {
     Say(String),
     Wait(Arc<Notify>),
     End(Finish),
-    /// Ends with all that is in here.
+    /// Ends with this message.
     Done(Done),
     Fail(Fault),
     Forever,
@@ -53,11 +53,11 @@ pub(crate) struct Node {
     steps: Vec<Step>,
     fusion: Option<Vec<Step>>,
     likes: Option<String>,
-    /// What its model can do, as it says.
+    /// What its model claims to be able to do.
     able: Model,
 }
 
-/// Begins a script for a member that serves `model`.
+/// Starts the script of a member that serves `model`.
 pub(crate) fn node(model: &str) -> Node {
     Node {
         model: model.to_owned(),
@@ -71,12 +71,12 @@ pub(crate) fn node(model: &str) -> Node {
 }
 
 impl Node {
-    /// Belongs to somebody, and says something of itself.
+    /// Sets its operator and its description.
     pub(crate) fn by(self, operator: &str, description: &str) -> Self {
         Self { operator: operator.to_owned(), description: description.to_owned(), ..self }
     }
 
-    /// Says that it is good at this.
+    /// Sets the tags of its model.
     pub(crate) fn tagged(mut self, tags: &[&str]) -> Self {
         self.able.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         self
@@ -87,13 +87,13 @@ impl Node {
         self.then([Step::Say(text.to_owned()), Step::End(Finish::Stop)])
     }
 
-    /// In place of its end: ends because of a limit.
+    /// Replaces its end with an end at the token limit.
     pub(crate) fn cut(mut self) -> Self {
         self.steps.pop();
         self.then([Step::End(Finish::Length)])
     }
 
-    /// What it does instead when it shall fuse others' answers.
+    /// Sets what it does when it is asked to fuse answers.
     pub(crate) fn fusing(self, fusion: Self) -> Self {
         Self { fusion: Some(fusion.steps), ..self }
     }
@@ -104,17 +104,17 @@ impl Node {
         Self { able, ..self }
     }
 
-    /// As a judge, finds texts with this word much likelier than others.
+    /// As a judge, finds texts with this word much likelier than other texts.
     pub(crate) fn likes(self, word: &str) -> Self {
         Self { likes: Some(word.to_owned()), ..self }
     }
 
-    /// Says that its model can do these things.
+    /// Sets what its model claims to be able to do.
     pub(crate) fn able(self, able: Model) -> Self {
         Self { able, ..self }
     }
 
-    /// Calls functions, and says nothing.
+    /// Calls functions and writes no text.
     pub(crate) fn calls(self, calls: &[(&str, &str)]) -> Self {
         let calls = calls.iter().map(|(name, arguments)| ToolCall {
             name: (*name).to_owned(),
@@ -132,7 +132,7 @@ impl Node {
         self.able(able).then([Step::Done(end)])
     }
 
-    /// Says these tokens, each with its log-probability.
+    /// Writes these tokens, each with its log-probability.
     pub(crate) fn says_tokens(self, tokens: &[(&str, f64)]) -> Self {
         let text: String = tokens.iter().map(|(text, _)| *text).collect();
         let tokens = tokens.iter().map(|(text, logprob)| TokenLogprob {
@@ -154,7 +154,7 @@ impl Node {
         self.then([Step::Fail(Fault::Engine)])
     }
 
-    /// Says that the conversation does not fit.
+    /// Fails because the conversation does not fit.
     pub(crate) fn too_long(self) -> Self {
         self.then([Step::Fail(Fault::ContextLength)])
     }
@@ -167,14 +167,14 @@ impl Node {
         self.then([Step::Forever])
     }
 
-    /// Says one half, and the other when it is told to go on.
+    /// Writes the first text at once, and the second when it is notified.
     pub(crate) fn says_in_two(self, first: &str, second: &str) -> (Self, Arc<Notify>) {
         let go_on = Arc::new(Notify::new());
         let script = [Step::Say(first.to_owned()), Step::Wait(go_on.clone())];
         (self.then(script).says(second), go_on)
     }
 
-    /// Says one after the other, each when it is told to go on.
+    /// Writes one text after the other, each when it is notified.
     pub(crate) fn says_step_by_step(self, texts: &[String]) -> (Self, Arc<Notify>) {
         let go_on = Arc::new(Notify::new());
         let steps: Vec<Step> = texts
@@ -200,7 +200,7 @@ impl Node {
         self
     }
 
-    /// Lives as a member of the gateway at `address`.
+    /// Runs it as a member of the gateway at `address`.
     pub(crate) async fn live(self, address: String, counts: Arc<Counts>, stop: CancellationToken) {
         let identity = Arc::new(Identity::generate());
         let operator = self.operator.clone();
