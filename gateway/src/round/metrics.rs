@@ -49,14 +49,7 @@ impl Metrics {
     /// # Errors
     /// When one of the names is taken in this registry.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let phases = HistogramOpts::new(
-            "shoal_round_phase_seconds",
-            "Time of each phase of a round; `total` is the whole.",
-        );
-        let agreement = HistogramOpts::new(
-            "shoal_round_agreement_ratio",
-            "Share of a round's candidates that say what the winner says.",
-        );
+        let (phases, agreement) = histograms(registry)?;
         let metrics = Self {
             rounds: counter(
                 registry,
@@ -64,10 +57,7 @@ impl Metrics {
                 "Rounds by how they were decided, or why they have no answer.",
                 "outcome",
             )?,
-            phases: register(
-                registry,
-                HistogramVec::new(phases.buckets(SECONDS.to_vec()), &["phase"])?,
-            )?,
+            phases,
             candidates: counter(
                 registry,
                 "shoal_candidates_total",
@@ -92,10 +82,7 @@ impl Metrics {
                 "Winning answers by their model.",
                 "model",
             )?,
-            agreement: register(
-                registry,
-                Histogram::with_opts(agreement.buckets(SHARES.to_vec()))?,
-            )?,
+            agreement,
             audits: counter(
                 registry,
                 "shoal_agreement_audits_total",
@@ -261,6 +248,22 @@ fn label(decision: Decided) -> &'static str {
         Decided::Single => "single",
         Decided::Fused => "fused",
     }
+}
+
+/// The histograms of the phases and of the agreement.
+fn histograms(registry: &Registry) -> Result<(HistogramVec, Histogram), prometheus::Error> {
+    let phases = HistogramOpts::new(
+        "shoal_round_phase_seconds",
+        "Time of each phase of a round; `total` is the whole.",
+    );
+    let agreement = HistogramOpts::new(
+        "shoal_round_agreement_ratio",
+        "Share of a round's candidates that say what the winner says.",
+    );
+    Ok((
+        register(registry, HistogramVec::new(phases.buckets(SECONDS.to_vec()), &["phase"])?)?,
+        register(registry, Histogram::with_opts(agreement.buckets(SHARES.to_vec()))?)?,
+    ))
 }
 
 fn counter(
