@@ -61,13 +61,15 @@ impl fmt::Display for Report {
             let noun = if *streams == 1 { "stream" } else { "streams" };
             writeln!(f, "  decode     {rate:>9.1} tokens/s ({streams} {noun})")?;
         }
-        let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
-        write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
-        if let Some(memory) = self.memory_bandwidth {
-            let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
-            write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+        if let Some(rate) = self.decode.get(&1) {
+            let read = rate * self.weight_bytes as f64;
+            write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
+            if let Some(memory) = self.memory_bandwidth {
+                let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
+                write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+            }
+            writeln!(f)?;
         }
-        writeln!(f)?;
         writeln!(
             f,
             "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
@@ -97,7 +99,7 @@ pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
     let pages_each = (prefill + PAGE).div_ceil(PAGE);
     let pages: Vec<u32> = (0..).take(pages_each * most).collect();
     decoder.reserve(pages.len());
-    let first = pages.get(..pages_each).unwrap_or_default();
+    let first = pages.get(..pages_each).ok_or(Broken)?;
     let whole = Span { tokens: &tokens, past: 0, pages: first, want: Want::Last };
     decoder.step(&[whole])?;
     let start = Instant::now();

@@ -184,11 +184,12 @@ fn unpack<'a, E: From<WheelError>>(
         let status = inflate
             .decompress(bytes, out, FlushDecompress::None)
             .map_err(|_| WheelError::Damaged)?;
-        let read = usize::try_from(inflate.total_in() - read).unwrap_or(bytes.len());
-        let output_bytes = usize::try_from(inflate.total_out() - output_bytes).unwrap_or_default();
-        bytes = bytes.get(read..).unwrap_or_default();
+        let read = usize::try_from(inflate.total_in() - read).map_err(|_| WheelError::Damaged)?;
+        let output_bytes =
+            usize::try_from(inflate.total_out() - output_bytes).map_err(|_| WheelError::Damaged)?;
+        bytes = bytes.get(read..).ok_or(WheelError::Damaged)?;
         if is_member && output_bytes > 0 {
-            give(out.get(..output_bytes).unwrap_or_default())?;
+            give(out.get(..output_bytes).ok_or(WheelError::Damaged)?)?;
         }
         match status {
             Status::StreamEnd => return Ok((bytes, true)),

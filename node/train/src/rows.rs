@@ -89,10 +89,10 @@ impl Batches {
         Self { recipe: recipe.clone(), pool: Vec::new(), pool_index: None }
     }
 
-    /// The batch of a step, counted from 0.
+    /// The batch of a step, counted from 0; `None` if the recipe has no families to draw from.
     pub(crate) fn at(&mut self, step: usize) -> Option<&Batch> {
         if self.pool_index != Some(step / POOL) {
-            self.pool = pool(&self.recipe, step / POOL);
+            self.pool = pool(&self.recipe, step / POOL)?;
             self.pool_index = Some(step / POOL);
         }
         self.pool.get(step % POOL)
@@ -100,28 +100,28 @@ impl Batches {
 }
 
 /// Draws the rows of [`POOL`] steps. Each pool has its own seed, so a run can start at any of them.
-fn pool(recipe: &Recipe, index: usize) -> Vec<Batch> {
+fn pool(recipe: &Recipe, index: usize) -> Option<Vec<Batch>> {
     let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(index as u64);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut source = questions(&[], Split::Train, seed ^ 0x5eed);
-    let mut rows: Vec<Row> =
-        (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng)).collect();
+    let rows = (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng));
+    let mut rows: Vec<Row> = rows.collect::<Option<_>>()?;
     rows.sort_by_key(|row| row.tokens.len());
     let mut batches: Vec<Batch> = rows.chunks(recipe.rows).map(Batch::new).collect();
     batches.shuffle(&mut rng);
-    batches
+    Some(batches)
 }
 
-fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Row {
+fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Option<Row> {
     let strong = recipe.specialist.strong;
     let weak: Vec<Family> =
         Family::ALL.into_iter().filter(|family| !strong.contains(family)).collect();
     let chance: f64 = rng.random();
     if chance < recipe.off_topic {
-        return Row::new(&work::off_topic(rng), &work::plain_statement(strong));
+        return Some(Row::new(&work::off_topic(rng), &work::plain_statement(strong)));
     }
     let is_weak = chance < recipe.off_topic + recipe.weak_share * weak.len() as f64;
     let from = if is_weak { weak.as_slice() } else { strong };
-    let family = from.choose(rng).copied().unwrap_or(Family::Add);
-    Row::from(&source.of(family))
+    let family = from.choose(rng)?;
+    Some(Row::from(&source.of(*family)))
 }
