@@ -9,7 +9,7 @@ mod files;
 mod bytes;
 mod gguf;
 mod safetensors;
-mod stored;
+mod file_tensor;
 mod tensors;
 mod weights;
 mod lora;

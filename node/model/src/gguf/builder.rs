@@ -1,17 +1,17 @@
-//! GGUF files made on the spot, for tests.
+//! A builder of GGUF files, for tests.
 
 use super::metadata::Value;
 
-/// A file in the making.
+/// The content of a file.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct GgufBuilder {
     pub(crate) version: Option<u32>,
     pub(crate) pairs: Vec<(String, Value)>,
     /// Name, dimensions (innermost first, as the file has them), code of the kind, bytes.
     pub(crate) tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
 }
 
-impl Made {
+impl GgufBuilder {
     pub(crate) fn pair(mut self, key: &str, value: Value) -> Self {
         self.pairs.push((key.to_owned(), value));
         self
@@ -64,32 +64,35 @@ fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn value(out: &mut Vec<u8>, value: &Value) {
-    fn array<T>(out: &mut Vec<u8>, kind: u32, all: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+    fn array<T>(out: &mut Vec<u8>, kind: u32, items: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
         out.extend(9_u32.to_le_bytes());
         out.extend(kind.to_le_bytes());
-        out.extend((all.len() as u64).to_le_bytes());
-        all.iter().for_each(|one| put(out, one));
+        out.extend((items.len() as u64).to_le_bytes());
+        items.iter().for_each(|item| put(out, item));
     }
-    let plain = |out: &mut Vec<u8>, kind: u32, bytes: &[u8]| {
-        out.extend(kind.to_le_bytes());
-        out.extend(bytes);
-    };
     match value {
-        Value::Unsigned(number) => plain(out, 10, &number.to_le_bytes()),
-        Value::Signed(number) => plain(out, 11, &number.to_le_bytes()),
-        Value::Float(number) => plain(out, 6, &(*number as f32).to_le_bytes()),
-        Value::Flag(flag) => plain(out, 7, &[u8::from(*flag)]),
-        Value::Text(said) => {
+        Value::Unsigned(number) => scalar(out, 10, &number.to_le_bytes()),
+        Value::Signed(number) => scalar(out, 11, &number.to_le_bytes()),
+        Value::Float(number) => scalar(out, 6, &(*number as f32).to_le_bytes()),
+        Value::Flag(flag) => scalar(out, 7, &[u8::from(*flag)]),
+        Value::Text(string) => {
             out.extend(8_u32.to_le_bytes());
-            text(out, said);
+            text(out, string);
         }
-        Value::Unsigneds(all) => array(out, 10, all, |out, one| out.extend(one.to_le_bytes())),
-        Value::Signeds(all) => array(out, 11, all, |out, one| out.extend(one.to_le_bytes())),
-        Value::Floats(all) => array(out, 6, all, |out, one| out.extend(one.to_le_bytes())),
-        Value::Flags(all) => array(out, 7, all, |out, one| out.push(u8::from(*one))),
-        Value::Texts(all) => {
-            let all: Vec<&str> = all.iter().collect();
-            array(out, 8, &all, |out, one| text(out, one));
+        Value::Unsigneds(items) => {
+            array(out, 10, items, |out, item| out.extend(item.to_le_bytes()));
+        }
+        Value::Signeds(items) => array(out, 11, items, |out, item| out.extend(item.to_le_bytes())),
+        Value::Floats(items) => array(out, 6, items, |out, item| out.extend(item.to_le_bytes())),
+        Value::Flags(items) => array(out, 7, items, |out, item| out.push(u8::from(*item))),
+        Value::Texts(items) => {
+            let items: Vec<&str> = items.iter().collect();
+            array(out, 8, &items, |out, item| text(out, item));
         }
     }
+}
+
+fn scalar(out: &mut Vec<u8>, kind: u32, bytes: &[u8]) {
+    out.extend(kind.to_le_bytes());
+    out.extend(bytes);
 }

@@ -10,26 +10,26 @@ use super::{
     tensors::Quant,
 };
 
-/// Where a tensor lies, and what its file does otherwise than Hugging Face.
+/// The position of a tensor in its file, and how the file's layout differs from Hugging Face's.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct FileTensor {
     pub(crate) bytes: Bytes,
     /// `[out, in]`.
     pub(crate) shape: Vec<usize>,
     pub(crate) kind: Kind,
-    /// From the first of `bytes`.
+    /// In bytes from the start of `bytes`.
     pub(crate) place: Range<usize>,
     pub(crate) order: Order,
-    /// What the file has added to each weight.
-    pub(crate) added: f32,
+    /// A constant that the file's converter added to each weight.
+    pub(crate) offset: f32,
 }
 
-/// Which of a file's rows is a row of the tensor.
+/// The order of a tensor's rows in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Same,
-    /// llama.cpp rotates neighbouring rows of each head of `dim` rows against each other, Hugging
-    /// Face those of its two halves: row `half * dim / 2 + i` is the file's row `2 * i + half`.
+    /// llama.cpp rotates neighbouring rows of each head of `dim` rows in pairs, Hugging Face pairs the two
+    /// halves of a head: row `half * dim / 2 + i` is the file's row `2 * i + half`.
     Pairs {
         dim: usize,
     },
@@ -48,21 +48,21 @@ impl Order {
     }
 }
 
-/// How a packed format holds a file's integers.
-enum Whole {
-    /// Not at all: they become floats and are rounded anew.
-    No,
-    /// In blocks of 32.
+/// The blocks in which a packed format holds a file's integers unchanged.
+enum CodeBlocks {
+    /// None: the weights become floats and are rounded again.
+    Floats,
+    /// Blocks of 32.
     Blocks,
-    /// In blocks of 256.
+    /// Blocks of 256.
     Supers,
 }
 
-/// Bytes that are read before their pages are given back: few calls, little memory.
-const KEPT: usize = 1 << 20;
+/// Bytes that are read before their pages are freed: few calls, and little memory.
+const LAG: usize = 1 << 20;
 
-impl Stored {
-    /// How it is packed.
+impl FileTensor {
+    /// The format in which it is packed.
     pub(crate) fn format(&self, quant: Quant) -> Format {
         let blocks = match self.kind {
             Kind::F32 => return floats(quant, Format::F32),
@@ -82,31 +82,30 @@ impl Stored {
         }
     }
 
-    /// Some of the rows of a matrix, which has them.
+    /// Packs rows of a matrix, which must exist.
     pub(crate) fn pack(&self, rows: Range<usize>, quant: Quant) -> Result<Matrix, Fault> {
         let format = self.format(quant);
         let cols = self.cols();
-        let mut pages = Pages { stored: self, read: 0, given: 0 };
-        let mut bytes = |row: usize| {
+        let mut pages = PageRelease { tensor: self, read: 0, free_end: 0 };
+        let mut row_bytes = |row: usize| {
             pages.read(rows.start + row);
             self.row_bytes(rows.start + row)
         };
-        let none = |row: usize, index: usize| format!("has no block {index} in row {row}");
-        let matrix = match self.whole(format) {
-            Whole::Blocks => Matrix::pack_blocks(format, rows.len(), cols, |row, index| {
-                self.kind.block(bytes(row)?, index).ok_or_else(|| none(row, index))
+        let matrix = match self.code_blocks(format) {
+            CodeBlocks::Blocks => Matrix::pack_blocks(format, rows.len(), cols, |row, index| {
+                self.kind.block(row_bytes(row)?, index).ok_or_else(|| no_block(row, index))
             })?,
-            Whole::Supers => Matrix::pack_supers(format, rows.len(), cols, |row, index| {
-                self.kind.super_block(bytes(row)?, index).ok_or_else(|| none(row, index))
+            CodeBlocks::Supers => Matrix::pack_supers(format, rows.len(), cols, |row, index| {
+                self.kind.super_block(row_bytes(row)?, index).ok_or_else(|| no_block(row, index))
             })?,
-            Whole::No => Matrix::pack(format, rows.len(), cols, |row, out| {
+            CodeBlocks::Floats => Matrix::pack(format, rows.len(), cols, |row, out| {
                 pages.read(rows.start + row);
                 self.row(rows.start + row, out)
             })?,
         };
         let (start, end) = (self.row_place(rows.start).start, self.row_place(rows.end).start);
-        // The pages at its ends too: of hundreds of tensors they are many, and a neighbour that is
-        // not packed yet reads its own again.
+        // Frees the pages at its ends too: for hundreds of tensors these are many. A neighbour that is not
+        // packed yet reads its part of them again.
         self.bytes.forget(start.saturating_sub(Bytes::PAGE)..end.saturating_add(Bytes::PAGE));
         Ok(matrix)
     }
@@ -122,33 +121,33 @@ impl Stored {
         } else {
             self.kind.widen(self.row_bytes(row)?, out);
         }
-        if self.added != 0.0 {
-            out.iter_mut().for_each(|weight| *weight -= self.added);
+        if self.offset != 0.0 {
+            out.iter_mut().for_each(|weight| *weight -= self.offset);
         }
         Ok(())
     }
 
-    /// A vector, one weight for each row of a matrix whose rows are in another order.
+    /// A vector with one weight for each row of a matrix in another order.
     fn bias(&self, out: &mut [f32]) -> Result<(), Fault> {
-        let mut stored = vec![0.0; out.len()];
+        let mut in_file_order = vec![0.0; out.len()];
         let bytes = self.bytes.get(self.place.clone()).ok_or("is cut off")?;
-        self.kind.widen(bytes, &mut stored);
+        self.kind.widen(bytes, &mut in_file_order);
         for (row, out) in out.iter_mut().enumerate() {
-            let found = stored.get(self.order.file_row(row)).copied();
-            *out = found.ok_or_else(|| format!("has no place {row}"))?;
+            let weight = in_file_order.get(self.order.file_row(row)).copied();
+            *out = weight.ok_or_else(|| format!("has no place {row}"))?;
         }
         Ok(())
     }
 
-    /// Whether the packed format holds the file's integers as they are.
-    fn whole(&self, format: Format) -> Whole {
+    /// Whether the packed format holds the file's integers unchanged, and in which blocks.
+    fn code_blocks(&self, format: Format) -> CodeBlocks {
         match (self.kind, format) {
-            _ if self.added != 0.0 => Whole::No,
+            _ if self.offset != 0.0 => CodeBlocks::Floats,
             (Kind::Q8_0 | Kind::Q5_0, Format::Q8)
             | (Kind::Q4_0, Format::Q4)
-            | (Kind::Q4_1, Format::Q4Min) => Whole::Blocks,
-            (Kind::Q4_K, Format::Q4K) | (Kind::Q6_K, Format::Q6K) => Whole::Supers,
-            _ => Whole::No,
+            | (Kind::Q4_1, Format::Q4Min) => CodeBlocks::Blocks,
+            (Kind::Q4_K, Format::Q4K) | (Kind::Q6_K, Format::Q6K) => CodeBlocks::Supers,
+            _ => CodeBlocks::Floats,
         }
     }
 
@@ -163,7 +162,7 @@ impl Stored {
         bytes.ok_or_else(|| format!("has no row {row}"))
     }
 
-    /// Where the file's row `row` lies.
+    /// The position of the file's row `row`.
     fn row_place(&self, row: usize) -> Range<usize> {
         let len = self.kind.row(self.cols());
         let start = self.place.start.saturating_add(row.saturating_mul(len));
@@ -171,30 +170,34 @@ impl Stored {
     }
 }
 
-fn floats(quant: Quant, kept: Format) -> Format {
+fn no_block(row: usize, index: usize) -> Fault {
+    format!("has no block {index} in row {row}")
+}
+
+fn floats(quant: Quant, format: Format) -> Format {
     match quant {
-        Quant::AsIs | Quant::None => kept,
+        Quant::AsIs | Quant::None => format,
         Quant::Q8 => Format::Q8,
         Quant::Q4 => Format::Q4,
     }
 }
 
-/// Gives the pages of rows back some rows later, in file order or nearly so.
-struct Pages<'a> {
-    stored: &'a Stored,
+/// Frees the pages of rows a while after they were read. Rows come in the file's order or nearly so.
+struct PageRelease<'a> {
+    tensor: &'a FileTensor,
     read: usize,
-    given: usize,
+    free_end: usize,
 }
 
-impl Pages<'_> {
+impl PageRelease<'_> {
     fn read(&mut self, row: usize) {
-        self.read = self.read.max(self.stored.row_place(row).start);
-        self.given = self.given.max(self.stored.place.start);
-        // A head's rows may still be wanted: what was read last stays.
-        let done = self.read.saturating_sub(KEPT);
-        if done >= self.given.saturating_add(KEPT) {
-            self.stored.bytes.forget(self.given..done);
-            self.given = done;
+        self.read = self.read.max(self.tensor.row_place(row).start);
+        self.free_end = self.free_end.max(self.tensor.place.start);
+        // The last rows stay, because more rows of the same head may follow.
+        let end = self.read.saturating_sub(LAG);
+        if end >= self.free_end.saturating_add(LAG) {
+            self.tensor.bytes.forget(self.free_end..end);
+            self.free_end = end;
         }
     }
 }
