@@ -14,7 +14,7 @@ use crate::judging::{
     pairs::{self, Beliefs, PoolPair, Voice},
     task::pools_for,
 };
-use crate::{candidate::Candidate, reputation::Way, settings};
+use crate::{candidate::Candidate, reputation::ComparisonMode, settings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +132,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     fn reasons(&self, able: Able) -> bool {
-        self.settings.way(able.reasoned) == Way::Reasoned
+        self.settings.way(able.reasoned) == ComparisonMode::Reasoned
     }
 
     /// How this judge compares.
