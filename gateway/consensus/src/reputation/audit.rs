@@ -7,11 +7,9 @@
 //! record, never below 0 (a CUSUM test, Page 1954). With an alarm at 9 nats an honest member is caught
 //! about once in e^9 = 8,000 audits.
 
-pub mod settings;
-
 use serde::{Deserialize, Serialize};
 
-pub use settings::Settings;
+pub use crate::reputation::settings::AuditSettings as Settings;
 
 use crate::reputation::{KindId, Record};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::reputation::{audit::settings as audit, operators, routing};
+use crate::reputation::{operators, routing};
 
 /// How observations of members become their standing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub struct Settings {
     /// Accuracy below which ballots have no weight: a member that knows nothing cannot judge.
     pub probation_right: f64,
     /// Audits of claims and hidden questions.
-    pub audit: audit::Settings,
+    pub audit: AuditSettings,
     /// The shares of operators and newcomers.
     pub operators: operators::Settings,
     /// Which member knows what.
@@ -91,9 +91,48 @@ impl Default for Settings {
             correlation_shrinkage: 30.0,
             probation_items: 20,
             probation_right: 0.1,
-            audit: audit::Settings::default(),
+            audit: AuditSettings::default(),
             operators: operators::Settings::default(),
             routing: routing::Settings::default(),
+        }
+    }
+}
+
+/// When claims count, how often members are audited, and when a member is caught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Claims that must be confirmed before a member's certainty counts. Claims from its exam, which a
+    /// cheat would recognise, can be all but one of them.
+    pub needed: u32,
+    /// Nats by which a claim may differ from the recomputed value: the same weights on another
+    /// machine differ by rounding (measured below .001 a token).
+    pub tolerance_nats: f64,
+    /// Added to this for each token of the text.
+    pub tolerance_nats_per_token: f64,
+    /// P(a newcomer is audited in a round), for each of: its claim, its answer, its verdict.
+    pub probability: f64,
+    /// The limit of this probability after many audits.
+    pub probability_least: f64,
+    /// Audits passed after which the probability has fallen half of the way to its limit.
+    pub halving: f64,
+    /// P(a cheat answers a hidden question right).
+    pub cheat: f64,
+    /// Nats of evidence against a member at which it is caught.
+    pub alarm: f64,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            needed: 3,
+            tolerance_nats: 0.1,
+            tolerance_nats_per_token: 0.005,
+            probability: 0.5,
+            probability_least: 0.02,
+            halving: 5.0,
+            cheat: 0.1,
+            alarm: 9.0,
         }
     }
 }
