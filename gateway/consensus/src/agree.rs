@@ -1,6 +1,7 @@
-//! Which candidates say the same, and whether enough of them do to spare the judging.
+//! Pools of candidates with the same answer, and whether their agreement ends the round without
+//! judging.
 //!
-//! The whole candidate is judged; the final answer is extracted for pooling only.
+//! Judges see the whole candidate; the final answer is extracted for pooling only.
 
 pub mod answer;
 
@@ -8,15 +9,15 @@ use answer::Answer;
 
 use crate::{calls, candidate::Candidate, reputation::calibration::sigmoid, tally::Tally};
 
-/// What agreement makes of a round.
+/// The effect of agreement on a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// Too few say the same.
+    /// Too few candidates agree.
     TooLittle,
     /// This pool wins without judging.
     Ends(usize),
-    /// This pool would win without judging, and the round is judged all the same: so that it can
-    /// be said how often the short cut is right.
+    /// This pool would win without judging, but the round is judged to measure how often the short
+    /// cut is right.
     Audited(usize),
 }
 
@@ -31,19 +32,19 @@ impl Agreement {
 }
 
 impl Tally<'_> {
-    /// What [`Self::agreed_pool`] makes of the round. `audit_draw` is a number in [0, 1) from the
-    /// round's seed: below `audit` the round is judged all the same.
-    pub fn agreement(&self, asked: usize, audit_draw: f64) -> Agreement {
-        match self.agreed_pool(asked) {
+    /// The effect of [`Self::agreed_pool`]. `audit_draw` is a number in [0, 1) from the round's seed:
+    /// below `audit` the round is judged nevertheless.
+    pub fn agreement(&self, writers: usize, audit_draw: f64) -> Agreement {
+        match self.agreed_pool(writers) {
             Some(pool) if audit_draw < self.config.agree.audit => Agreement::Audited(pool),
             Some(pool) => Agreement::Ends(pool),
             None => Agreement::TooLittle,
         }
     }
 
-    /// The pool that ends the round without judging, if there is one: at least `share` of the
-    /// `asked` writers and of the weight of those that answered.
-    pub fn agreed_pool(&self, asked: usize) -> Option<usize> {
+    /// The pool that ends the round without judging, if there is one: it needs at least `share` of
+    /// the `writers` of the round, and of the weight of the candidates.
+    pub fn agreed_pool(&self, writers: usize) -> Option<usize> {
         let settings = &self.config.agree;
         // A writer that gold shows to be usually wrong on this kind should not carry an agreement,
         // and neither should many keys of one operator.
@@ -55,11 +56,11 @@ impl Tally<'_> {
         (0..self.pools()).find(|pool| {
             let members = weights.iter().filter(|(of, _)| of == pool);
             let count = members.clone().count();
-            let held: f64 = members.map(|(_, weight)| weight).sum();
+            let weight: f64 = members.map(|(_, weight)| weight).sum();
             count >= settings.writers_min
-                && count as f64 >= settings.share * asked.max(self.candidates.len()) as f64
+                && count as f64 >= settings.share * writers.max(self.candidates.len()) as f64
                 && total > 0.0
-                && held >= settings.share * total
+                && weight >= settings.share * total
         })
     }
 
@@ -71,32 +72,33 @@ impl Tally<'_> {
 
 /// The pool of each text; pools are numbered in order of appearance.
 pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
-    let answers: Vec<Answer> = texts.into_iter().map(Answer::of).collect();
+    let answers: Vec<Answer> = texts.into_iter().map(Answer::from_text).collect();
     answer::pools(&answers)
 }
 
 /// The pool of each candidate: calls are equal by name and arguments, answers that are JSON by
-/// value, and others by what they say in the end.
+/// value, and other texts by their final answers.
 pub fn pools_of<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, json: bool) -> Vec<usize> {
-    let said: Vec<Answer> = candidates.into_iter().map(|one| said(one, json)).collect();
-    answer::pools(&said)
+    let answers: Vec<Answer> =
+        candidates.into_iter().map(|candidate| answer(candidate, json)).collect();
+    answer::pools(&answers)
 }
 
-fn said(candidate: &Candidate, json: bool) -> Answer {
+fn answer(candidate: &Candidate, json: bool) -> Answer {
     if !candidate.tool_calls.is_empty() {
         return Answer::exact(format!("calls {}", calls::canonical(&candidate.tool_calls)));
     }
     let value = json.then(|| serde_json::from_str(&candidate.text).ok()).flatten();
     value.map_or_else(
-        || Answer::of(&candidate.text),
+        || Answer::from_text(&candidate.text),
         |value| Answer::exact(calls::canonical_value(&value)),
     )
 }
 
-/// What a text says in the end, in a form in which equal answers are equal, but that one names a unit
-/// and another does not.
+/// The final answer of a text, in a normal form. Equal answers have the same form, except that one
+/// may name a unit that another leaves out.
 pub fn final_answer(text: &str) -> String {
-    Answer::of(text).said().to_owned()
+    Answer::from_text(text).normal_form().to_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_proto::NodeId;
 
-use crate::reputation::Way;
+use crate::reputation::ComparisonMode;
 
 /// One judge's verdicts.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub struct CastBallot {
 
 impl CastBallot {
     /// How it compared, where it did.
-    pub fn way(&self) -> Way {
-        if self.reasoned { Way::Reasoned } else { Way::AtOnce }
+    pub fn way(&self) -> ComparisonMode {
+        if self.reasoned { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ask::Mode, reputation::Way};
+use crate::{ask::Mode, reputation::ComparisonMode};
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,8 +159,8 @@ pub struct JudgeSettings {
 
 impl JudgeSettings {
     /// How a judge compares, that can say why or cannot.
-    pub fn way(&self, can_reason: bool) -> Way {
-        if self.reasoned && can_reason { Way::Reasoned } else { Way::AtOnce }
+    pub fn way(&self, can_reason: bool) -> ComparisonMode {
+        if self.reasoned && can_reason { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
 

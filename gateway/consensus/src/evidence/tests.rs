@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     ballot::CastBallot,
     reputation::{
-        Beta, Kin, KindModel, KindPosterior, Likelihood, Record, Sample, Settings as Reputation,
-        Standing,
+        Beta, KindModel, KindPosterior, Likelihood, Provenance, Record, Sample,
+        Settings as Reputation, Standing,
     },
     settings::RoundSettings,
 };
@@ -147,7 +147,11 @@ fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
 #[test]
 fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
     let of = |digest: &str, operator: &str| Record {
-        kin: Kin { digest: digest.into(), operator: operator.into(), ..Kin::default() },
+        provenance: Provenance {
+            digest: digest.into(),
+            operator: operator.into(),
+            ..Provenance::default()
+        },
         ..telling()
     };
     let hands: [&str; 4] = ["a", "b", "c", "d"];

@@ -7,7 +7,8 @@ use crate::{
     ballot::PairVerdict,
     outcome::{RoundId, Timings},
     reputation::{
-        GoldObservation, KindModel, KindPosterior, Record, Settings, Standing, Way, learn,
+        ComparisonMode, GoldObservation, KindModel, KindPosterior, Record, Settings, Standing,
+        learn,
     },
     settings::RoundSettings,
     testing::{candidate, node, seasoned},
@@ -109,7 +110,8 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
 
 #[test]
 fn whom_gold_shows_to_be_wrong_prefers_the_other() {
-    let wrong = GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: Way::AtOnce };
+    let wrong =
+        GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
     let seen = vec![Observation::Gold { kind: None, seen: wrong }; 60];
     let inverted = learn(&seasoned(38, 2), &seen, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
@@ -124,7 +126,8 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
 #[test]
 fn a_lone_judge_is_not_held_against_itself() {
     let learned = learned(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
-    let compared = crowd(CrowdObservation::Compared { flipped: false, way: Way::AtOnce });
+    let compared =
+        crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
     assert_eq!(learned[&node(5)], vec![compared]);
 }
 
@@ -132,10 +135,10 @@ fn a_lone_judge_is_not_held_against_itself() {
 fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let ballots = vec![ballot(5, 0, 3, 0.5, true), ballot(6, 0, 3, 0.9, false)];
     let learned = learned(&outcome(Decided::Judged, ballots));
-    assert!(
-        learned[&node(5)]
-            .contains(&crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }))
-    );
+    assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Compared {
+        flipped: true,
+        way: ComparisonMode::Direct
+    })));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use shoal_proto::NodeId;
 use super::{Comparison, gamma};
 use crate::{
     ballot::{CastBallot, Verdicts},
-    reputation::{Voice, Way},
+    reputation::{ComparisonMode, Voice},
     tally::Tally,
 };
 
@@ -26,7 +26,7 @@ impl Tally<'_> {
     /// it was given: what it found of one answer stands in each pair of it. So its pairs share that
     /// weight.
     pub fn comparisons(&self) -> Vec<Comparison> {
-        let judges: Vec<(NodeId, Way)> = (self.ballots.iter())
+        let judges: Vec<(NodeId, ComparisonMode)> = (self.ballots.iter())
             .filter(|ballot| compares(ballot))
             .map(|ballot| (ballot.judge, ballot.way()))
             .collect();

@@ -12,8 +12,8 @@ use super::*;
 use crate::{
     ballot::{CandidateScore, CastBallot, PairVerdict},
     reputation::{
-        Beta, Compared, Kin, KindModel, KindPosterior, Record, Settings as Reputation, Standing,
-        Way, calibration::sigmoid,
+        Beta, ComparisonMode, GoldPair, KindModel, KindPosterior, Provenance, Record,
+        Settings as Reputation, Standing, calibration::sigmoid,
     },
     settings::RoundSettings,
 };
@@ -256,11 +256,11 @@ fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
 
 /// A member that gold showed to be right `right` times of 40, and `judge_right` times as a judge.
 fn seen(right: f64, judge_right: f64) -> Record {
-    let pairs = (0..40).map(|n| Compared {
+    let pairs = (0..40).map(|n| GoldPair {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
         kind: None,
-        way: Way::AtOnce,
+        way: ComparisonMode::Direct,
     });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
@@ -369,8 +369,8 @@ fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
 #[test]
 fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
     let of = |family: &str| {
-        let kin = Kin { family: family.into(), ..Kin::default() };
-        Record { kin, ..seen(30.0, 34.0) }
+        let provenance = Provenance { family: family.into(), ..Provenance::default() };
+        Record { provenance, ..seen(30.0, 34.0) }
     };
     let clones = (1..21).map(|n| (n, of("clone")));
     let standing = standing(clones.chain([(30, of("one")), (31, of("two"))]));
@@ -427,7 +427,7 @@ fn a_clear_lead_settles_the_round() {
 
 /// Judge 9, which is heard, alone: its log-odds of being right.
 fn word(standing: &Standing) -> f64 {
-    standing.voices(&[(id(9), Way::AtOnce)], &KindPosterior::default())[0].log_odds()
+    standing.voices(&[(id(9), ComparisonMode::Direct)], &KindPosterior::default())[0].log_odds()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a replay says of one round: a line of its output.
+//! The result of a replay for one round: a line of its output.
 
 use serde::Serialize;
 
@@ -10,14 +10,16 @@ use crate::{
     tally::Tally,
 };
 
-/// One round, ranked.
+/// The ranking of one round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ranked {
+    /// Id of the round.
     pub id: String,
-    /// It was learned from, and says nothing about accuracy.
+    /// Whether it is gold, and so does not count for the accuracy.
     pub gold: bool,
+    /// What decided the round.
     pub decided: Decided,
-    /// Index of the candidate whose text would have been sent.
+    /// Index of the candidate that a live round would send.
     pub winner: usize,
     /// Whether it is right; None without a label.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,30 +28,38 @@ pub struct Ranked {
     pub p: f64,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
+    /// The values of each candidate.
     pub candidates: Vec<Ranking>,
     /// Pairwise judges, by name.
     pub judges: Vec<Weight>,
+    /// As in [`crate::outcome::Ranking`].
     pub connected: bool,
+    /// As in [`crate::outcome::Ranking`].
     pub cyclic: bool,
+    /// As in [`crate::outcome::Ranking`].
     pub margin: f64,
 }
 
-/// What a candidate came to.
+/// The values of a candidate in the ranking.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ranking {
+    /// The pool of equal answers.
     pub pool: usize,
+    /// Fitted strength, in log-odds.
     pub strength: f64,
+    /// P(its pool is best).
     pub p_best: f64,
-    /// What speaks for its pool alone, by source, in log-odds.
+    /// Log-odds of its pool before comparisons, by source.
     pub evidence: Parts,
 }
 
-/// How much a judge's pair verdicts counted.
+/// The weight of a judge's pair verdicts.
 #[derive(Clone, Debug, Serialize)]
 pub struct Weight {
+    /// Its name.
     pub judge: String,
-    /// r γ: 1 for a good judge alone, 0 for one that says nothing, negative for one that gold
-    /// shows to be wrong.
+    /// r γ: 1 for a single good judge, 0 for an uninformative one, negative for a judge that gold
+    /// shows to be usually wrong.
     pub weight: f64,
 }
 
@@ -85,7 +95,8 @@ impl Ranked {
 }
 
 fn weights(round: &Round, tally: &Tally<'_>) -> Vec<Weight> {
-    let compare = tally.ballots.iter().filter(|one| matches!(one.verdicts, Verdicts::Pairs(_)));
+    let compare =
+        tally.ballots.iter().filter(|ballot| matches!(ballot.verdicts, Verdicts::Pairs(_)));
     let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.way())).collect();
     let voices = tally.standing.voices(&judges, tally.kind);
     judges

@@ -1,13 +1,13 @@
-//! A recorded round as its JSON has it, in any of the three shapes that are read.
+//! The JSON format of a recorded round, in its three shapes.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shoal_proto::NodeId;
 
-use crate::reputation::{Kin, judges};
+use crate::reputation::{Provenance, judges};
 
-/// The id that stands for a name: the node itself where the name is its key.
+/// The id of a member's name: the key itself if the name is a key, else a hash.
 pub(super) fn node(name: &str) -> NodeId {
     name.parse().unwrap_or_else(|_| {
         let mut id = [0; 32];
@@ -30,9 +30,9 @@ pub(super) struct RecordedRound {
     pub(super) gold: Option<Label>,
     pub(super) canary: Option<bool>,
     pub(super) created: Option<u64>,
-    /// Whose mistakes a member is likely to share, by its name.
+    /// The provenance of members, by name.
     #[serde(default)]
-    pub(super) members: BTreeMap<String, Kin>,
+    pub(super) members: BTreeMap<String, Provenance>,
     // Records of `make eval`:
     pub(super) round: Option<Box<Self>>,
     pub(super) family: Option<String>,
@@ -53,9 +53,10 @@ pub(super) struct Candidate {
     pub(super) model: String,
     #[serde(default)]
     pub(super) text: String,
-    /// Equal keys are one pool. Without one it is extracted from the text.
+    /// Candidates with equal keys are in one pool. Without a key the answer is extracted from the
+    /// text.
     pub(super) answer: Option<String>,
-    /// Used where neither key nor text was kept.
+    /// The pool, for records without key and text.
     pub(super) pool: Option<usize>,
     pub(super) logprob: Option<f64>,
     #[serde(default)]
@@ -66,7 +67,7 @@ pub(super) struct Candidate {
     pub(super) took_ms: f64,
 }
 
-/// One order of a pair, one score, or all that a judge said.
+/// One order of a pair, one score, or the whole ballot of a judge.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Ballot {
     pub(super) judge: String,

@@ -1,35 +1,38 @@
-//! Beta counts: how often something happened and how sure that makes us.
+//! Beta counts: successes and failures of an event, with the uncertainty of its probability.
 
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::checked_beta_reg;
 
-/// A Beta(a, b) distribution over a probability: `a` successes and `b` failures, the prior's one
-/// of each included.
+/// A Beta(a, b) distribution over a probability: `a` successes and `b` failures, including one of each
+/// from the prior.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beta {
+    /// Successes.
     pub a: f64,
+    /// Failures.
     pub b: f64,
 }
 
 impl Beta {
-    /// Nothing is known.
+    /// The prior, without observations.
     pub const UNIFORM: Self = Self { a: 1.0, b: 1.0 };
 
+    /// The mean of the probability.
     pub fn mean(&self) -> f64 {
         self.a / (self.a + self.b)
     }
 
-    /// What was observed beyond the prior, in observations.
+    /// The number of observations beyond the prior.
     pub fn seen(&self) -> f64 {
         (self.a + self.b - 2.0).max(0.0)
     }
 
-    /// The mean when `strength` observations at `towards` had come first.
+    /// The mean with `strength` additional observations of rate `towards`.
     pub fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
         (self.a - 1.0 + strength * towards) / (self.seen() + strength).max(f64::MIN_POSITIVE)
     }
 
-    /// The same seen from the other side: failures are successes.
+    /// Successes and failures swapped.
     #[must_use]
     pub fn mirrored(&self) -> Self {
         Self { a: self.b, b: self.a }
@@ -45,7 +48,7 @@ impl Beta {
         }
     }
 
-    /// What was observed counts only `keep` (in [0, 1]) as much; the prior stays.
+    /// The observations times `keep`, in [0, 1]; the prior stays.
     #[must_use]
     pub fn faded(&self, keep: f64) -> Self {
         Self { a: 1.0 + (self.a - 1.0) * keep, b: 1.0 + (self.b - 1.0) * keep }
@@ -89,15 +92,18 @@ mod tests {
     #[test]
     fn quantiles_agree_with_known_values() {
         // scipy.stats.beta.ppf
-        for (a, b, q, expected) in [
+        for (a, b, q, quantile) in [
             (1.0, 1.0, 0.2, 0.2),
             (2.0, 1.0, 0.2, 0.447_213_595_499_957_9),
             (18.0, 4.0, 0.2, 0.752_912_796_251_342_3),
             (4.0, 18.0, 0.2, 0.111_364_113_396_804_94),
             (500.0, 20.0, 0.2, 0.954_666_229_972_457_6),
         ] {
-            let got = Beta { a, b }.quantile(q);
-            assert!((got - expected).abs() < 1e-9, "Beta({a}, {b}) at {q}: {got}, not {expected}");
+            let result = Beta { a, b }.quantile(q);
+            assert!(
+                (result - quantile).abs() < 1e-9,
+                "Beta({a}, {b}) at {q}: {result}, not {quantile}"
+            );
         }
     }
 

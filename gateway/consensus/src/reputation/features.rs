@@ -1,18 +1,18 @@
-//! What an ask looks like to the router: its words and pairs of words, hashed.
+//! The features of an ask for routing: its words and pairs of words, hashed.
 
 use std::collections::BTreeSet;
 
 use super::kinds::{bucket, words};
 
-/// N-grams of one ask at most: a bound on work and on what one ask makes be forgotten.
+/// N-grams of one ask at most: a bound on the work and on the weights that one ask can displace.
 const GRAMS_MAX: usize = 256;
 
-/// What an ask looks like: the buckets of its distinct 1- and 2-grams, in order. Numbers count by
-/// their shape only.
+/// The buckets of the distinct 1- and 2-grams of an ask, in order. All numbers are the same word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features(Vec<u16>);
 
 impl Features {
+    /// The features of a text.
     pub fn of(ask: &str) -> Self {
         let words = words(ask);
         let pairs = words.windows(2).map(|pair| pair.join(" "));
@@ -26,7 +26,7 @@ impl Features {
         &self.0
     }
 
-    pub(super) fn holds(&self, gram: u16) -> bool {
+    pub(super) fn contains(&self, gram: u16) -> bool {
         self.0.binary_search(&gram).is_ok()
     }
 

@@ -10,8 +10,8 @@ use super::*;
 use crate::{
     ballot::{CastBallot, PairVerdict, Verdicts},
     reputation::{
-        Beta, KindModel, KindPosterior, Likelihood, Record, Sample, Settings, Standing, Way,
-        judges::Compared,
+        Beta, ComparisonMode, KindModel, KindPosterior, Likelihood, Record, Sample, Settings,
+        Standing, judges::GoldPair,
     },
     settings::{Certainty, RoundSettings},
     testing::{candidate, node},
@@ -27,7 +27,8 @@ fn member(claims_count: bool) -> Record {
         let logprob = if right { -0.05 - noise } else { -9.0 - 10.0 * noise };
         Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
     });
-    let pairs = (1..=40).map(|item| Compared { p: 0.9, item, kind: None, way: Way::AtOnce });
+    let pairs =
+        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, way: ComparisonMode::Direct });
     Record {
         writer: Beta { a: 50.0, b: 50.0 },
         certainty: samples.collect(),
