@@ -14,8 +14,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_link::quic::Limits;
 
-use crate::{export, http, swarm, telemetry};
+use crate::{export, http, telemetry};
 use shoal_consensus::{RoundSettings, ask, reputation};
+use shoal_swarm;
 
 /// The settings of the gateway.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -32,7 +33,7 @@ pub struct Config {
     /// Rounds.
     pub round: RoundSettings,
     /// Members.
-    pub swarm: swarm::Config,
+    pub swarm: shoal_swarm::Config,
     /// The members' reputation.
     pub reputation: reputation::Settings,
     /// Rounds stored by consent.
@@ -49,7 +50,7 @@ impl Default for Config {
             quic: Quic::default(),
             ask: ask::Limits::default(),
             round: RoundSettings::default(),
-            swarm: swarm::Config::default(),
+            swarm: shoal_swarm::Config::default(),
             reputation: reputation::Settings::default(),
             export: export::Config::default(),
             log: telemetry::Config::default(),

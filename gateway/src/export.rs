@@ -21,11 +21,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::store::{Bounds, Sqlite, StoreError, StoredRound};
-use crate::time::unix_now;
 use round::RoundRecord;
 use shoal_api::chat::ChatRequest;
 use shoal_consensus::Outcome;
+use shoal_store::unix_now;
+use shoal_store::{Bounds, Sqlite, StoreError, StoredRound};
 
 /// Rounds in the queue at most: the rounds of some seconds on a busy gateway. They take up to this many
 /// times `round_bytes_max` of memory; when the queue is full, a round is dropped and counted.

@@ -19,10 +19,9 @@ use crate::{
     http::{self, App, Responses, Transcripts},
     metrics::{Build, Metrics},
     round::{Learner, Rounds},
-    store::{ReputationStore, Sqlite, StoreError},
-    swarm::Swarm,
-    time::unix_now,
 };
+use shoal_store::{ReputationStore, Sqlite, StoreError, unix_now};
+use shoal_swarm::Swarm;
 
 /// The file with the gateway's addresses and its key, for programs that start nodes beside it.
 const ADDRESSES: &str = "addresses.json";

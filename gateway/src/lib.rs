@@ -6,9 +6,7 @@
 
 pub mod http;
 pub mod round;
-pub mod swarm;
 pub mod export;
-pub mod store;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;

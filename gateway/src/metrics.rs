@@ -2,7 +2,8 @@
 
 use prometheus::{IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
 
-use crate::{http, round, swarm};
+use crate::{http, round};
+use shoal_swarm;
 
 /// The metrics of every part, and their registry.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct Metrics {
     /// Rounds.
     pub round: round::Metrics,
     /// Members.
-    pub swarm: swarm::Metrics,
+    pub swarm: shoal_swarm::Metrics,
 }
 
 impl Metrics {
@@ -31,7 +32,7 @@ impl Metrics {
         Ok(Self {
             http: http::Metrics::register(&registry)?,
             round: round::Metrics::register(&registry)?,
-            swarm: swarm::Metrics::register(&registry)?,
+            swarm: shoal_swarm::Metrics::register(&registry)?,
             build,
             registry,
         })

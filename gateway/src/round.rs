@@ -34,7 +34,6 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::swarm::Swarm;
 use clock::Clock;
 use learn::FinishedRound;
 pub use learn::Learner;
@@ -48,6 +47,7 @@ use shoal_consensus::{
     reputation::{Features, KindPosterior, Standing},
 };
 use shoal_consensus::{agree::Agreement, ask::question, select, tally::Tally};
+use shoal_swarm::Swarm;
 
 /// How often a round that waits for members looks again: no client notices a fiftieth of a second.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,11 +1,4 @@
-//! The clock, and times in text.
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Unix time now, in seconds. A clock that is set before 1970 counts as 1970.
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+//! Times in text.
 
 /// Unix time as `2026-11-22T20:45:00Z` (ISO 8601, RFC 3339).
 pub(super) fn utc(seconds: u64) -> String {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Config, round::RoundRecord};
-use crate::store::{RoundReader, StoreError};
+use shoal_store::{RoundReader, StoreError};
 
 /// Rounds read at a time: it bounds the memory, and is large enough that the disk limits the speed.
 const PAGE: u32 = 128;

@@ -47,7 +47,7 @@ async fn queued_rounds_are_written_when_the_gateway_ends() {
     }
     round_writer.finish().await;
     let path = folder.path().join("s");
-    let mut reader = crate::store::RoundReader::open(&path).await.expect("a file");
+    let mut reader = shoal_store::RoundReader::open(&path).await.expect("a file");
     assert_eq!(reader.next(9).await.expect("read"), ["0", "1", "2"]);
     assert_eq!(recorder.rounds.with_label_values(&["kept"]).get(), 3);
 }

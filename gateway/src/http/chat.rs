@@ -13,13 +13,13 @@ use super::{
     running::{Running, Said},
     sse,
 };
-use crate::time::unix_now;
 use shoal_api::chat::ChatRequest;
 use shoal_api::{
     chat::wire::{Choice, Completion, Head, Manner, Usage, fingerprint},
     id,
 };
 use shoal_consensus::Outcome;
+use shoal_store::unix_now;
 
 /// Names the round in `GET /v1/rounds/{id}`.
 pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");

@@ -13,7 +13,6 @@ use super::{
     running::Running,
     told::{self, Events, Tell, Telling},
 };
-use crate::time::unix_now;
 use shoal_api::completions::wire::{Choice, Completion, Head, rest};
 use shoal_api::completions::{CompletionRequest, NAMES};
 use shoal_api::{
@@ -21,6 +20,7 @@ use shoal_api::{
     id,
 };
 use shoal_consensus::{Candidate, Outcome};
+use shoal_store::unix_now;
 
 /// Prompts of one request that are asked at a time: others want to be served meanwhile.
 const PROMPTS_AT_A_TIME: usize = 4;

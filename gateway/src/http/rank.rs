@@ -4,8 +4,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{App, chat, error::ApiError, opening, running};
-use crate::time::unix_now;
 use shoal_api::rank::{RankRequest, wire::Ranked};
+use shoal_store::unix_now;
 
 pub(super) async fn create(
     app: web::Data<App>,

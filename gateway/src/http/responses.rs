@@ -14,12 +14,12 @@ use super::{
     opening::{self, Asked},
     told::{self, Events, Tell, Telling},
 };
-use crate::time::unix_now;
 use shoal_api::responses::wire::Response;
 use shoal_api::{
     chat::ChatRequest,
     responses::{NAMES, ResponseRequest},
 };
+use shoal_store::unix_now;
 use store::Kept;
 use teller::Teller;
 

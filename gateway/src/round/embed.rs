@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Rounds;
-use crate::swarm::WorkError;
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     MemberView,
     ask::Target,
     embedding::{EmbedAsk, Vectors},
 };
+use shoal_swarm::WorkError;
 
 /// Texts of one piece: even with vectors of 16,000 numbers the reply fits a frame of the wire.
 const PIECE_INPUTS: usize = 64;

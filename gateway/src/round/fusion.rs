@@ -16,12 +16,12 @@ use super::{
     Round,
     writer::{candidate, question},
 };
-use crate::swarm::{AnswerPart, WorkError};
 use shoal_consensus::{Candidate, Outcome, outcome::Decided};
 use shoal_consensus::{
     agree,
     fusion::{best_texts, editor, prompt},
 };
+use shoal_swarm::{AnswerPart, WorkError};
 
 /// Metric label: no member could fuse.
 const NO_EDITOR: &str = "nobody";

@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use super::{Round, writer};
-use crate::swarm::{AnswerPart, AnswerStream, WorkError};
 use shoal_consensus::{Candidate, outcome::Progress};
 use shoal_consensus::{RoundError, agree, judging::quorum, select::Panel};
+use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
 /// The candidates that were finished in time, in the order in which they finished, with their pools.
 ///

@@ -10,7 +10,6 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep_until};
 
 use super::Round;
-use crate::swarm::WorkError;
 use shoal_consensus::{
     Candidate, CastBallot,
     evidence::Parts,
@@ -22,6 +21,7 @@ use shoal_consensus::{
     outcome::Progress,
     rank, reputation,
 };
+use shoal_swarm::WorkError;
 
 /// The ballots that came in time, or before the ranking was clear.
 pub(super) async fn ballots(

@@ -13,13 +13,13 @@ use shoal_proto::{
 use tokio::sync::mpsc;
 use tracing::Span;
 
-use crate::swarm::{Swarm, audit::AuditQueue};
 use shoal_consensus::{
     Outcome, RoundSettings,
     learn::routed,
     reputation::{Features, KindPosterior},
     tally::Tally,
 };
+use shoal_swarm::{Swarm, audit::AuditQueue};
 
 /// Rounds in the queue at most: the rounds of one second on a busy gateway.
 pub(super) const QUEUE_MAX: usize = 256;

@@ -11,9 +11,9 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::swarm::WorkError;
 use shoal_consensus::{Outcome, outcome::Decided};
 use shoal_consensus::{RoundError, agree::Agreement};
+use shoal_swarm::WorkError;
 
 /// From a cached answer of a small model to the longest deadline.
 const SECONDS: &[f64] =

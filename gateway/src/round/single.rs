@@ -17,12 +17,12 @@ use shoal_proto::{
 use tokio::time::{Instant, sleep};
 
 use super::{Round, generate, writer};
-use crate::swarm::{AnswerPart, AnswerStream, WorkError};
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     Ask, Candidate, Outcome,
     outcome::{Decided, Ranking, RoundUpdate, Timings},
 };
+use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
 /// Attempts at one answer when it does not keep to the response format.
 const TRIES: usize = 3;

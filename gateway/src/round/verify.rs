@@ -13,8 +13,8 @@ use shoal_proto::NodeId;
 use tokio::time::timeout_at;
 
 use crate::round::Round;
-use crate::swarm::audit::Claim;
 use shoal_consensus::{Candidate, CastBallot, outcome::Ranking};
+use shoal_swarm::audit::Claim;
 
 /// The ranking that no refuted claim decides, and the writers whose claims were recomputed.
 pub(super) async fn ranking(

@@ -8,8 +8,8 @@ use shoal_proto::{
 };
 
 use super::Round;
-use crate::swarm::WorkError;
 use shoal_consensus::{Candidate, constraint::ConstraintViolation};
+use shoal_swarm::WorkError;
 
 /// The ask to a writer. `turn` counts how often this round has asked for the same text. A seed gives
 /// the same text each time; therefore each turn has its own seed, and the first has the client's.

@@ -31,7 +31,7 @@ async fn each_line_of_a_round_has_its_id_and_each_line_of_a_session_its_node() {
     for line in &round_lines {
         assert_eq!(field(line, "round", "round.id"), Some(id.as_str()), "{line}");
     }
-    let session_lines = log.lines("shoal_gateway::swarm::session");
+    let session_lines = log.lines("shoal_swarm::session");
     assert_eq!(session_lines.len(), 3, "one welcome for each node");
     for line in &session_lines {
         assert!(field(line, "session", "node.id").is_some(), "{line}");

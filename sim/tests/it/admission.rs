@@ -2,10 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shoal_gateway::{
-    store::{Book, Memory},
-    swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm},
-};
 use shoal_link::{
     Link, Stream,
     pipe::{self, PipeLink},
@@ -15,6 +11,8 @@ use shoal_proto::{
     heartbeat::Heartbeat,
     hello::{Hello, Model, Proof, Reason, audit_proof},
 };
+use shoal_store::{Book, Memory};
+use shoal_swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm};
 use tokio::time::{sleep, timeout};
 
 fn identity(n: u8) -> Identity {

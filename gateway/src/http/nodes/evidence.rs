@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{measured, page_of};
-use crate::{
-    swarm::{Presence, State},
-    time::utc,
-};
+use crate::time::utc;
 use shoal_consensus::{
     MemberView,
     reputation::{
@@ -14,6 +11,7 @@ use shoal_consensus::{
         history::{Entry, Moved, What},
     },
 };
+use shoal_swarm::{Presence, State};
 
 /// The page of one member.
 #[derive(Debug, Serialize)]

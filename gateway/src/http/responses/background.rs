@@ -18,19 +18,17 @@ use super::{
     store::{Course, Kept},
     teller::Teller,
 };
-use crate::{
-    http::{
-        App,
-        error::ApiError,
-        meter::Meter,
-        running::{Running, Said},
-        told::{self, Events, Tell as _},
-    },
-    time::unix_now,
+use crate::http::{
+    App,
+    error::ApiError,
+    meter::Meter,
+    running::{Running, Said},
+    told::{self, Events, Tell as _},
 };
 use shoal_api::responses::NAMES;
 use shoal_api::responses::wire::Response;
 use shoal_consensus::{Ask, outcome::RoundUpdate};
+use shoal_store::unix_now;
 
 /// Begins the work and answers at once.
 pub(super) fn begin(

@@ -10,10 +10,10 @@ use crate::http::{
     error::ApiError,
     told::{Events, Tell},
 };
-use crate::time::unix_now;
 use shoal_api::responses::wire::{Failure, Incomplete, Item, Part, Response, Usage, logprobs};
 use shoal_api::{chat, id, text};
 use shoal_consensus::{Candidate, Outcome};
+use shoal_store::unix_now;
 
 /// Builds the response while it tells it; the end is kept where that is wanted.
 pub(super) struct Teller {

@@ -8,7 +8,6 @@ use rand::{Rng, RngExt as _};
 use shoal_proto::{NodeId, generate::Sampling};
 
 use super::FinishedRound;
-use crate::swarm::audit::{Claim, Task};
 use shoal_consensus::{
     Candidate, CastBallot, Outcome,
     reputation::{
@@ -16,6 +15,7 @@ use shoal_consensus::{
         audit::{Audits, Hidden},
     },
 };
+use shoal_swarm::audit::{Claim, Task};
 
 /// Draws the audits of a round at random. Claims that may have decided the round are always audited.
 pub(super) fn draw(round: &FinishedRound, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {

@@ -21,8 +21,8 @@ use super::{
     probe::{self, Answer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
 };
-use crate::store::RecordKey;
 use shoal_consensus::reputation::{GoldObservation, Kin, Way};
+use shoal_store::RecordKey;
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
 const ANSWER_TOKENS_MAX: u32 = 512;

@@ -1,6 +1,7 @@
 //! What outlives the gateway process: the members' records, and the rounds stored by consent. Without
 //! consent no prompt and no answer comes here.
 
+mod clock;
 pub mod reputation;
 pub mod memory;
 pub mod sqlite;
@@ -13,6 +14,7 @@ use shoal_proto::NodeId;
 
 use shoal_consensus::reputation::Record;
 
+pub use clock::unix_now;
 pub use memory::Memory;
 pub use reputation::ReputationStore;
 /// The earlier name, until sim uses the new one.

@@ -39,12 +39,12 @@ pub use settings::{AuditConfig, Config, ExamConfig};
 pub use settings::{AuditConfig as Audit, ExamConfig as Exam};
 pub use work::{AnswerPart, AnswerStream};
 
-use crate::store::ReputationStore;
 use audit::Auditors;
 use gold::Gold;
 use roster::{MemberHandle, Roster};
 use shoal_consensus::MemberView;
 use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
+use shoal_store::ReputationStore;
 
 /// The members, and the means to ask them. Cheap to clone.
 #[derive(Clone, Debug)]

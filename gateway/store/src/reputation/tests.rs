@@ -3,7 +3,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::*;
-use crate::store::{Memory, StoreError};
+use crate::{Memory, StoreError};
 use shoal_consensus::reputation::GoldObservation;
 
 fn key(n: u8, digest: &str) -> RecordKey {

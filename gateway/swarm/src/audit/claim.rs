@@ -37,7 +37,7 @@ pub(super) async fn audit_round(swarm: &Swarm, claim: &Claim) -> Option<(Finding
 }
 
 /// Audits the claims of an exam one after the other. The newcomer is not in the roster yet.
-pub(in crate::swarm) async fn audit_exam(swarm: &Swarm, writer: &MemberHandle, claims: &[Claim]) {
+pub(crate) async fn audit_exam(swarm: &Swarm, writer: &MemberHandle, claims: &[Claim]) {
     for claim in claims {
         audit(swarm, writer, claim, Auditor::InExam).await;
     }
@@ -45,7 +45,7 @@ pub(in crate::swarm) async fn audit_exam(swarm: &Swarm, writer: &MemberHandle, c
 
 /// Whether the claims of a member may count. An upstream has no weights with which an auditor could
 /// recompute its claims.
-pub(in crate::swarm) fn may_count(swarm: &Swarm, member: &MemberHandle) -> bool {
+pub(crate) fn may_count(swarm: &Swarm, member: &MemberHandle) -> bool {
     swarm.0.config.exam.claims_count && member.model.certainty && !member.model.digest.is_empty()
 }
 

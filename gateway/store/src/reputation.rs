@@ -13,7 +13,7 @@ use shoal_proto::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{RecordKey, Store};
-use crate::time::unix_now;
+use crate::clock::unix_now;
 use shoal_consensus::reputation::{
     Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit,
     history::{learn_and_note, note_change},
