@@ -13,8 +13,8 @@ use serde_json::Value;
 use shoal_consensus::{
     Candidate, RoundSettings, agree,
     reputation::{
-        self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
-        judges, learn,
+        self, GoldObservation, KindId, KindModel, Likelihood, Observation, Provenance, Record,
+        Standing, judges, learn,
     },
     settings::{AgreeSettings, EvidenceSettings, RankSettings},
     tally::Tally,
@@ -223,8 +223,8 @@ impl GoldHistory {
         let records = members.into_iter().map(|(member, observations)| {
             let record = learn(&Record::default(), &observations, 1, &settings.reputation);
             let digest = digests.get(&member).cloned().unwrap_or_default();
-            let kin = Kin { digest, ..Kin::default() };
-            (node_id(&member), Record { claims_count: true, kin, ..record })
+            let provenance = Provenance { digest, ..Provenance::default() };
+            (node_id(&member), Record { claims_count: true, provenance, ..record })
         });
         Standing::new(records.collect(), kinds, settings.reputation.clone())
     }

@@ -35,7 +35,7 @@ pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
 pub use features::Features;
 pub use history::History;
-pub use judges::{ComparisonMode, ComparisonMode as Way, GoldPair, Provenance, Provenance as Kin};
+pub use judges::{ComparisonMode, GoldPair, Provenance};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use settings::Settings;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{RecordKey, Store};
 use crate::clock::unix_now;
 use shoal_consensus::reputation::{
-    Audited, Kin, KindId, KindModel, Observation, Record, Settings, Standing, audit,
+    Audited, KindId, KindModel, Observation, Provenance, Record, Settings, Standing, audit,
     history::{learn_and_note, note_change},
 };
 
@@ -147,8 +147,8 @@ impl ReputationStore {
 
     /// Sets the operator and the model family of a member: members that share them are likely to
     /// make the same mistakes.
-    pub fn introduce(&self, node: NodeId, kin: Kin) {
-        self.change(node, |record, _| Record { kin, ..record.clone() });
+    pub fn introduce(&self, node: NodeId, provenance: Provenance) {
+        self.change(node, |record, _| Record { provenance, ..record.clone() });
     }
 
     /// Saves the record of a member that has left and removes it from memory.

@@ -22,7 +22,7 @@ use super::{
 use shoal_consensus::{
     CastBallot, Verdicts,
     reputation::{
-        Audited, Way,
+        Audited, ComparisonMode,
         audit::{Auditor, Finding},
     },
 };
@@ -121,7 +121,7 @@ pub enum BallotKind {
     /// A likelihood for each candidate.
     Scores,
     /// Comparisons of pairs.
-    Pairs(Way),
+    Pairs(ComparisonMode),
 }
 
 impl From<&CastBallot> for BallotKind {

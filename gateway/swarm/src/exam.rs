@@ -21,7 +21,7 @@ use super::{
     probe::{self, Answer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
 };
-use shoal_consensus::reputation::{GoldObservation, Kin, Way};
+use shoal_consensus::reputation::{ComparisonMode, GoldObservation, Provenance};
 use shoal_store::RecordKey;
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
@@ -102,8 +102,8 @@ pub(super) async fn examine_judge(swarm: &Swarm, member: &Arc<MemberHandle>) -> 
         candidate_count.borrow_and_update();
         for kind in ballot_kinds(&member.model) {
             match kind {
-                Kind::Reasoned => exam.compare_pairs(swarm, member, Way::Reasoned).await,
-                Kind::Pairwise => exam.compare_pairs(swarm, member, Way::AtOnce).await,
+                Kind::Reasoned => exam.compare_pairs(swarm, member, ComparisonMode::Reasoned).await,
+                Kind::Pairwise => exam.compare_pairs(swarm, member, ComparisonMode::Direct).await,
                 _ => exam.score_candidates(swarm, member).await,
             }
         }
@@ -147,7 +147,7 @@ impl JudgeExam {
     fn new(swarm: &Swarm, member: &MemberHandle) -> Self {
         let standing = swarm.standing();
         let (score_count, pair_count) = standing.record(&member.id).map_or((0, 0), |record| {
-            (record.scores.len(), record.pairs_when(Way::Reasoned).count())
+            (record.scores.len(), record.pairs_when(ComparisonMode::Reasoned).count())
         });
         let exam = &swarm.0.config.exam;
         Self {
@@ -186,10 +186,15 @@ impl JudgeExam {
         self.last = last;
     }
 
-    async fn compare_pairs(&mut self, swarm: &Swarm, member: &Arc<MemberHandle>, way: Way) {
+    async fn compare_pairs(
+        &mut self,
+        swarm: &Swarm,
+        member: &Arc<MemberHandle>,
+        way: ComparisonMode,
+    ) {
         let (exam, label) = match way {
-            Way::AtOnce => (&mut self.direct, "compared"),
-            Way::Reasoned => (&mut self.with_reasons, "reasoned"),
+            ComparisonMode::Direct => (&mut self.direct, "compared"),
+            ComparisonMode::Reasoned => (&mut self.with_reasons, "reasoned"),
         };
         let mut failures = 0;
         let pairs = swarm.0.gold.pairs(member.id, &mut exam.questions, exam.pairs_left);
@@ -287,9 +292,9 @@ fn record_key(member: &MemberHandle) -> RecordKey {
 
 /// Where the member and its model come from: members that share it are likely to make the same
 /// mistakes.
-fn provenance(member: &MemberHandle) -> Kin {
+fn provenance(member: &MemberHandle) -> Provenance {
     let model = &member.model;
-    Kin {
+    Provenance {
         operator: member.operator.clone(),
         family: model.family.clone(),
         digest: model.digest.clone(),

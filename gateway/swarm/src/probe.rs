@@ -17,7 +17,7 @@ use super::{
 };
 use shoal_consensus::{
     ballot::PairVerdict,
-    reputation::{GoldObservation, Likelihood, Observation, Way, judges},
+    reputation::{ComparisonMode, GoldObservation, Likelihood, Observation, judges},
 };
 
 /// A complete gold answer.
@@ -93,12 +93,12 @@ pub(super) async fn compare(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     (right, wrong): (&GoldCandidate, &GoldCandidate),
-    way: Way,
+    way: ComparisonMode,
 ) -> Result<Observation, WorkError> {
     let texts = vec![right.text.to_string(), wrong.text.to_string()];
     let kind = match way {
-        Way::AtOnce => Kind::Pairwise,
-        Way::Reasoned => Kind::Reasoned,
+        ComparisonMode::Direct => Kind::Pairwise,
+        ComparisonMode::Reasoned => Kind::Reasoned,
     };
     let ballot = ballot(swarm, member, &right.item, texts, kind).await?;
     let [right_first, right_second] = *ballot.verdicts.as_slice() else {

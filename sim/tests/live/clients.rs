@@ -12,8 +12,8 @@ use async_openai::{
 };
 use futures_util::StreamExt as _;
 
+use crate::swarm::LiveSwarm;
 use crate::tools;
-use shoal_swarm::LiveSwarm;
 
 const MODELS: [&str; 5] =
     ["shoal-sum", "shoal-times", "shoal-order", "shoal-calendar", "shoal-story"];

@@ -4,7 +4,7 @@ use std::{net::TcpListener, process::Command};
 
 use serde_json::{Value, json};
 
-use shoal_swarm::{LiveSwarm, eventually, launcher, signal};
+use crate::swarm::{LiveSwarm, eventually, launcher, signal};
 
 const MODELS: [&str; 5] =
     ["shoal-sum", "shoal-times", "shoal-order", "shoal-letters", "shoal-calendar"];

@@ -7,7 +7,8 @@ use crate::time::utc;
 use shoal_consensus::{
     MemberView,
     reputation::{
-        Beta, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing, Way, audit,
+        Beta, ComparisonMode, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing,
+        audit,
         history::{Entry, Moved, What},
     },
 };
@@ -229,7 +230,7 @@ impl Evidence {
                 track: track(record.judge, standing.judge_weight(&id), how_judge(standing)),
                 discrimination: standing.discrimination(
                     &id,
-                    Way::AtOnce,
+                    ComparisonMode::Direct,
                     &KindPosterior::default(),
                 ),
             },
@@ -242,15 +243,15 @@ impl Evidence {
                 why: why_claims(record, standing, seat.as_ref(), counts, probation.on),
             },
             scores: Scores::of(record, standing, scores, probation.on),
-            gold_pairs: record.pairs_when(Way::AtOnce).count(),
+            gold_pairs: record.pairs_when(ComparisonMode::Direct).count(),
             flips: Flips::of(record.flips),
             reasoned: Reasoned {
                 discrimination: standing.discrimination(
                     &id,
-                    Way::Reasoned,
+                    ComparisonMode::Reasoned,
                     &KindPosterior::default(),
                 ),
-                gold_pairs: record.pairs_when(Way::Reasoned).count(),
+                gold_pairs: record.pairs_when(ComparisonMode::Reasoned).count(),
                 flips: Flips::of(record.flips_reasoned),
             },
             agreed: Flips::of(record.agreed),

@@ -17,7 +17,9 @@ use super::super::{
     roster::MemberHandle,
 };
 use super::BallotKind;
-use shoal_consensus::reputation::{Audited, GoldObservation, Likelihood, Observation, Way};
+use shoal_consensus::reputation::{
+    Audited, ComparisonMode, GoldObservation, Likelihood, Observation,
+};
 
 /// Asks these writers the same fresh question, one after the other: no client waits for it.
 pub(super) async fn ask_writers(swarm: &Swarm, members: Vec<NodeId>, sampling: Sampling) {
@@ -136,7 +138,7 @@ async fn ask_pair(
     swarm: &Swarm,
     judge: &Arc<MemberHandle>,
     candidates: &[GoldCandidate],
-    way: Way,
+    way: ComparisonMode,
 ) -> Verdict {
     let [right, wrong, ..] = candidates else {
         return Err(WorkError::Nonsense("fewer than two gold candidates"));

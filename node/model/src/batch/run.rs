@@ -11,7 +11,6 @@ use shoal_engine::EngineError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Options,
     cache::Cache,
     job::Job,
     metrics::Metrics,
