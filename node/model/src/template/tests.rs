@@ -84,7 +84,7 @@ fn a_template_that_never_ends_is_stopped() {
 }
 
 fn render_json(filter: &str) -> String {
-    let value = "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\'\u{1f41f}>'}, 'e': []}";
+    let value = "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\\'\u{1f41f}>'}, 'e': []}";
     render(&format!("{{{{ {value} | {filter} }}}}"), &[]).unwrap()
 }
 
