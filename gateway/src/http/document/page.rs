@@ -48,7 +48,7 @@ fn section(operation: &Operation, schemas: &Value) -> Markup {
 }
 
 fn fields(schema: &Value) -> Markup {
-    let required = schema.get("required").and_then(Value::as_array);
+    let required_names = schema.get("required").and_then(Value::as_array);
     let properties = schema.get("properties").and_then(Value::as_object);
     html! {
         table {
@@ -57,7 +57,7 @@ fn fields(schema: &Value) -> Markup {
                 tr {
                     td {
                         code { (name) }
-                        @if required.is_some_and(|names| names.iter().any(|field| field == name)) {
+                        @if required_names.is_some_and(|names| names.iter().any(|field| field == name)) {
                             " (required)"
                         }
                     }
