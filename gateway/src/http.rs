@@ -1,4 +1,4 @@
-//! Every path and the layer around them, in order; the only part that knows actix.
+//! The routes of the gateway and the middleware around them. Only this module knows actix.
 
 mod request_id;
 mod callers;
@@ -32,7 +32,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpServer,
+    HttpRequest, HttpResponse, HttpServer, Resource, Route,
     dev::Server,
     guard,
     middleware::from_fn,
@@ -51,10 +51,10 @@ pub use transcript::Transcripts;
 use crate::{export::Keeper, round::Rounds};
 use shoal_consensus::{Mode, ask::Limits};
 
-/// Time for a refused client to read why, while its unread body is discarded.
+/// Time for a refused client to read the error while its unread body is discarded.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What the handlers know of the gateway.
+/// The state that the handlers share.
 pub struct App {
     pub config: Config,
     pub limits: Limits,
@@ -63,23 +63,23 @@ pub struct App {
     pub admission: Admission,
     pub transcripts: Transcripts,
     pub responses: Responses,
-    /// Keeps rounds for training, where operator and client agree.
+    /// Stores rounds for training, if operator and client consent.
     pub keeper: Keeper,
     pub registry: prometheus::Registry,
-    /// Where rounds run.
+    /// The runtime on which rounds run.
     pub runtime: tokio::runtime::Handle,
     pub rounds: Rounds,
     /// When the gateway started, in seconds since 1970.
     pub started: u64,
     /// The gateway's key as nodes pin it: 64 hex digits.
     pub key: String,
-    /// Where nodes dial.
+    /// The address that nodes dial.
     pub quic: String,
 }
 
 impl App {
-    /// The members' models, each once, in order, with what their nodes say they are good at. None is
-    /// the swarm's own.
+    /// The members' models by name, with the tags that their nodes claim. The swarm's own modes are not
+    /// among them.
     fn models(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut models: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for member in self.rounds.swarm().members().iter() {
@@ -89,12 +89,12 @@ impl App {
         models
     }
 
-    /// Members that take work.
+    /// Number of members that take work.
     fn members(&self) -> usize {
         self.rounds.swarm().members().len()
     }
 
-    /// Refuses a model that nobody here serves. No more of its name comes back than a name can have.
+    /// Refuses a model that no member serves. The error quotes no more of it than a model name can have.
     fn known(&self, model: &str) -> Result<(), ApiError> {
         if Mode::of_model(model).is_some() || self.models().contains_key(model) {
             return Ok(());
@@ -109,28 +109,28 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// Longer than clients keep idle connections, so that it is the client that closes: a request
-/// sent into our closing would fail.
+/// Longer than clients keep idle connections, so that the client closes them: a request that is sent
+/// while the gateway closes would fail.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 
-/// Serves on a listener that is bound already, until the returned server is stopped.
+/// Serves on a bound listener until the returned server is stopped.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let config = app.config.clone();
-    let factory = move || {
+    let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
             .wrap(from_fn(request_id::around))
             .configure(routes)
-    };
-    let server = HttpServer::new(factory)
+    });
+    let server = server
         .workers(config.workers)
         .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
-        // A client that closes its end has left: nobody sends a request and then shuts down one
-        // half to wait. This is what drops the round when the client goes before the answer.
+        // A client that closes its end has left: no client sends a request, shuts down its half and
+        // waits. This drops the round when the client leaves before the answer.
         .h1_allow_half_closed(false)
         .client_disconnect_timeout(LINGER)
         .shutdown_timeout(config.drain_ms_max.div_ceil(1000))
@@ -139,16 +139,13 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
     Ok(server.run())
 }
 
-/// Every path there is.
+/// All routes.
 fn routes(service: &mut ServiceConfig) {
-    let get = || guard::Any(guard::Get()).or(guard::Head());
-    let resource =
-        |path: &str| web::resource(path.to_owned()).default_service(web::to(wrong_method));
     let path = web::PathConfig::default().error_handler(|_, request| {
-        let (method, path) = asked(request);
+        let (method, path) = quote_target(request);
         ApiError::NoSuchPath { method, path }.into()
     });
-    // The only query there is asks for a format.
+    // The only query that is parsed has a format.
     let query = web::QueryConfig::default().error_handler(|_, request| {
         ApiError::Format(request.query_string().chars().take(32).collect()).into()
     });
@@ -180,30 +177,40 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/embeddings").route(web::post().to(embeddings::create)))
         .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
-        .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
-        .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))
+        .service(resource("/v1/models/{id:.+}").route(web::get().to(models::get)))
+        .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::get)))
         .service(resource("/v1/nodes").route(web::get().to(nodes::list)))
         .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
-        .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))
-        .service(resource("/readyz").route(web::route().guard(get()).to(health::ready)))
+        .service(resource("/healthz").route(get_or_head().to(health::live)))
+        .service(resource("/readyz").route(get_or_head().to(health::ready)))
         .service(resource("/openapi.json").route(web::get().to(document::json)))
         .service(resource("/docs").route(web::get().to(document::docs)))
         .service(resource("/metrics").route(web::get().to(health::metrics)))
         .default_service(web::to(no_such_path));
 }
 
-/// A path with another method, quoted shortly.
-fn asked(request: &HttpRequest) -> (String, String) {
-    let short = |text: &str| text.chars().take(128).collect();
-    (short(request.method().as_str()), short(request.path()))
+/// A resource that refuses the methods that it has no route for.
+fn resource(path: &str) -> Resource {
+    web::resource(path.to_owned()).default_service(web::to(wrong_method))
+}
+
+fn get_or_head() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// The method and the path, shortened for an error text.
+fn quote_target(request: &HttpRequest) -> (String, String) {
+    let [method, path] = [request.method().as_str(), request.path()]
+        .map(|text| text.chars().take(128).collect::<String>());
+    (method, path)
 }
 
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let (method, path) = asked(&request);
+    let (method, path) = quote_target(&request);
     Err(ApiError::NoSuchPath { method, path })
 }
 
 async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let (method, path) = asked(&request);
+    let (method, path) = quote_target(&request);
     Err(ApiError::WrongMethod { method, path })
 }

@@ -1,5 +1,5 @@
-//! Who asks, and how much of it: API keys, and what each may ask for by the minute. Without keys
-//! everybody is one and the same caller; without limits nothing is counted.
+//! API keys, and the requests and tokens that each key may use per minute. Without keys all clients
+//! are one caller; without limits nothing is counted.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,126 +15,133 @@ use super::{
     rate::{Bucket, go},
 };
 
-/// Every caller there can be. Cheap to clone.
+/// The callers that the gateway accepts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Callers(Arc<Known>);
+pub struct Callers(Arc<Registry>);
 
 #[derive(Debug)]
-struct Known {
-    /// SHA-256 of each key: comparing these tells nobody how much of a key was right.
+struct Registry {
+    /// SHA-256 of each key: the time to compare digests does not reveal how much of a key is right.
     keys: Vec<[u8; 32]>,
-    /// One for each key; without keys one for all.
-    shares: Vec<Mutex<Share>>,
-    started: Instant,
+    /// One for each key; without keys a single one.
+    quotas: Vec<Mutex<Quota>>,
+    /// The moment from which the buckets count time.
+    epoch: Instant,
 }
 
-/// What one caller may still ask for.
+/// What a caller may use per minute; None: no limit.
 #[derive(Clone, Copy, Debug)]
-struct Share {
+struct Quota {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
 }
 
-/// Somebody who may ask.
+/// A client with a valid key.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    known: Arc<Known>,
-    share: usize,
+    registry: Arc<Registry>,
+    /// Index of its quota.
+    index: usize,
 }
 
 impl Callers {
+    /// The callers of a configuration, each with its full quota.
     pub fn new(config: &Config) -> Self {
         let keys = config.keys.iter().filter_map(|key| key.expose());
         let keys: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
-        let bucket = |per_minute: u64| (per_minute > 0).then(|| Bucket::new(per_minute));
-        let share = Share {
-            requests: bucket(config.requests_per_minute),
-            tokens: bucket(config.tokens_per_minute),
+        let quota = Quota {
+            requests: Bucket::new(config.requests_per_minute),
+            tokens: Bucket::new(config.tokens_per_minute),
         };
-        let shares = (0..keys.len().max(1)).map(|_| Mutex::new(share)).collect();
-        Self(Arc::new(Known { keys, shares, started: Instant::now() }))
+        let quotas = (0..keys.len().max(1)).map(|_| Mutex::new(quota)).collect();
+        Self(Arc::new(Registry { keys, quotas, epoch: Instant::now() }))
     }
 
-    /// Whose key the request has: `Authorization: Bearer`, or `x-api-key` as Anthropic's clients
-    /// send it.
+    /// The caller whose key is in the headers: `Authorization: Bearer`, or `x-api-key` as Anthropic's
+    /// clients send it.
     ///
     /// # Errors
-    /// It has none, or one that is not known, where there are keys.
+    /// If keys are configured and the headers have no key or a wrong one.
     pub(super) fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let caller = |share| Caller { known: Arc::clone(&self.0), share };
-        if self.0.keys.is_empty() {
-            return Ok(caller(0));
+        let registry = Arc::clone(&self.0);
+        if registry.keys.is_empty() {
+            return Ok(Caller { registry, index: 0 });
         }
         let key = key(headers).ok_or(ApiError::NoKey)?;
         let digest: [u8; 32] = Sha256::digest(key).into();
-        let found = self.0.keys.iter().position(|known| *known == digest);
-        found.map(caller).ok_or_else(|| ApiError::wrong_key(key))
+        match registry.keys.iter().position(|valid| *valid == digest) {
+            Some(index) => Ok(Caller { registry, index }),
+            None => Err(ApiError::wrong_key(key)),
+        }
     }
 }
 
-/// The key as the client sent it; an empty one is none.
+/// The key in the headers; None if it is missing or empty.
 fn key(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.to_str().ok()?.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
-    let named = || headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim);
-    bearer.or_else(named).filter(|key| !key.is_empty())
+    let key = bearer.or_else(|| Some(headers.get("x-api-key")?.to_str().ok()?.trim()))?;
+    (!key.is_empty()).then_some(key)
 }
 
 impl Caller {
-    /// Takes one request.
+    /// Counts one request.
     ///
     /// # Errors
-    /// The minute's requests or tokens are used up.
+    /// If the requests or the tokens of this minute are used up.
     pub(super) fn take(&self) -> Result<(), ApiError> {
-        self.with(|share, now| {
-            let scarce = [(Scarce::Requests, share.requests), (Scarce::Tokens, share.tokens)];
-            for (what, bucket) in scarce {
+        self.with_quota(|quota, now| {
+            let buckets = [(Scarce::Requests, quota.requests), (Scarce::Tokens, quota.tokens)];
+            for (resource, bucket) in buckets {
                 let Some(bucket) = bucket else { continue };
                 let wait = bucket.wait(1.0, now);
                 if !wait.is_zero() {
-                    return Err(ApiError::RateLimit { what, limit: bucket.limit(), wait });
+                    let limit = bucket.limit();
+                    return Err(ApiError::RateLimit { what: resource, limit, wait });
                 }
             }
-            if let Some(requests) = &mut share.requests {
+            if let Some(requests) = &mut quota.requests {
                 requests.take(1.0, now);
             }
             Ok(())
         })
     }
 
-    /// Takes what an answer turned out to cost, which is known at its end.
+    /// Counts the tokens of an answer. Their number is known only at its end, so they may exceed the
+    /// quota; the next requests then wait for longer.
     pub(super) fn spend(&self, tokens: f64) {
-        self.with(|share, now| {
-            if let Some(bucket) = &mut share.tokens {
+        self.with_quota(|quota, now| {
+            if let Some(bucket) = &mut quota.tokens {
                 bucket.take(tokens, now);
             }
         });
     }
 
-    /// OpenAI's headers for what is limited by the minute.
+    /// OpenAI's rate limit headers, for the resources that have a limit.
     pub(super) fn headers(&self) -> Vec<(String, String)> {
-        self.with(|share, now| {
-            let kinds = [("requests", share.requests), ("tokens", share.tokens)];
-            let limited = kinds.into_iter().filter_map(|(kind, bucket)| Some((kind, bucket?)));
-            let told = limited.flat_map(|(kind, bucket)| {
-                [
-                    (format!("x-ratelimit-limit-{kind}"), bucket.limit().to_string()),
-                    (format!("x-ratelimit-remaining-{kind}"), bucket.remaining(now).to_string()),
-                    (format!("x-ratelimit-reset-{kind}"), go(bucket.reset(now))),
-                ]
-            });
-            told.collect()
+        self.with_quota(|quota, now| {
+            let mut headers = Vec::new();
+            for (name, bucket) in [("requests", quota.requests), ("tokens", quota.tokens)] {
+                let Some(bucket) = bucket else { continue };
+                headers.extend([
+                    (format!("x-ratelimit-limit-{name}"), bucket.limit().to_string()),
+                    (format!("x-ratelimit-remaining-{name}"), bucket.remaining(now).to_string()),
+                    (format!("x-ratelimit-reset-{name}"), go(bucket.reset(now))),
+                ]);
+            }
+            headers
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Share, Duration) -> T) -> T {
-        let now = self.known.started.elapsed();
-        let mut none = Share { requests: None, tokens: None };
-        match self.known.shares.get(self.share) {
-            Some(share) => work(&mut share.lock().unwrap_or_else(PoisonError::into_inner), now),
-            None => work(&mut none, now),
+    /// Runs `work` on this caller's quota, with the time since the registry's epoch.
+    fn with_quota<T>(&self, work: impl FnOnce(&mut Quota, Duration) -> T) -> T {
+        let now = self.registry.epoch.elapsed();
+        let mut no_limit = Quota { requests: None, tokens: None };
+        match self.registry.quotas.get(self.index) {
+            Some(quota) => work(&mut quota.lock().unwrap_or_else(PoisonError::into_inner), now),
+            None => work(&mut no_limit, now),
         }
     }
 }

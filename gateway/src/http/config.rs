@@ -12,30 +12,30 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Threads that read requests and write answers. Rounds run elsewhere.
     pub workers: usize,
-    /// Most requests that are answered at the same time; more are refused with 429.
+    /// Maximum of concurrent requests; more are refused with 429.
     pub requests_max: usize,
-    /// Keys of those who may ask; none: everybody may, with any key. Better given in the environment
-    /// (`SHOAL_API_KEYS`) than in a file.
+    /// API keys that are accepted; empty: any key and no key. The environment (`SHOAL_API_KEYS`) is a
+    /// better place for them than a file.
     pub keys: Vec<Secret>,
-    /// Requests that each key, or without keys all together, may make in a minute; 0: no limit.
+    /// Requests per minute for each key, or without keys for all clients together; 0: no limit.
     pub requests_per_minute: u64,
-    /// The same for tokens, of prompts and answers together.
+    /// Tokens per minute, prompts and answers together; 0: no limit.
     pub tokens_per_minute: u64,
-    /// Most bytes of a request's body.
+    /// Maximum size of a request's body in bytes.
     pub body_bytes_max: usize,
-    /// Milliseconds of silence on a stream after which a comment shows that it lives.
+    /// Milliseconds of silence on a stream after which a comment keeps the connection alive.
     pub keep_alive_ms: u64,
-    /// Origin that browsers may call from: `*` is any, empty is none.
+    /// Origin whose pages may call the API from a browser; `*`: any, empty: none.
     pub cors_origin: String,
-    /// Bytes of round transcripts kept in memory; the oldest go first.
+    /// Bytes of round transcripts kept in memory; the oldest are dropped first.
     pub transcript_bytes_max: usize,
-    /// Bytes of responses (`/v1/responses`) kept in memory; the oldest go first.
+    /// Bytes of responses (`/v1/responses`) kept in memory; the oldest are dropped first.
     pub response_bytes_max: usize,
     /// Seconds that a response is kept.
     pub response_seconds_max: u64,
-    /// Responses worked on in the background at the same time.
+    /// Maximum of concurrent background responses.
     pub background_max: usize,
-    /// Milliseconds that requests get to finish when the gateway stops.
+    /// Milliseconds that requests have to finish when the gateway stops.
     pub drain_ms_max: u64,
 }
 
@@ -61,28 +61,30 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Time between two signs of life on a silent stream.
+    /// Time between two comments on a silent stream.
     pub(super) fn keep_alive(&self) -> Duration {
         Duration::from_millis(self.keep_alive_ms)
     }
 
+    /// Checks the values.
+    ///
     /// # Errors
-    /// The key that makes no sense, and what would.
+    /// Names the invalid key and says which values are valid.
     pub fn check(&self) -> Result<(), String> {
         if self.workers == 0 {
             return Err("workers is 0: give at least 1".into());
         }
         if self.requests_max == 0 {
-            return Err("requests_max is 0: nothing could be asked".into());
+            return Err("requests_max is 0: no request would be accepted; give at least 1".into());
         }
         if self.keep_alive_ms == 0 {
             return Err("keep_alive_ms is 0: give at least 1".into());
         }
         if self.body_bytes_max == 0 {
-            return Err("body_bytes_max is 0: nothing could be asked".into());
+            return Err("body_bytes_max is 0: no request would be accepted; give at least 1".into());
         }
         if self.keys.iter().any(|key| key.expose().is_none()) {
-            return Err("keys has an empty one: give each key some characters, or no keys".into());
+            return Err("keys contains an empty key: remove it or give it some characters".into());
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
-//! `/openapi.json`: every path that is served, with what it takes and every status it can give, and
-//! `/docs`, the same for people. A test holds the list to the paths in `http.rs`, and every test's
-//! answers to what stands here.
+//! `/openapi.json`: each path with its request, its answers and every status it can give. `/docs` shows
+//! the same as an HTML page. A test compares the paths with those in `http.rs`, and the integration
+//! tests validate every answer against this document.
+//!
+//! utoipa is not used: its schemas derive from serde types, but requests are parsed by hand so that an
+//! error can name the field, so the schemas would still be written by hand, only in longer Rust.
 
 mod operations;
 mod page;
@@ -13,12 +16,14 @@ use actix_web::{
 };
 use serde_json::{Map, Value, json};
 
-use operations::{OPERATIONS, Operation, Takes};
+use operations::{Answer, OPERATIONS, Operation};
 
-/// What goes over the wire, by name.
+/// JSON Schemas of requests and answers, by name.
 const SCHEMAS: &str = include_str!("document/schemas.json");
 
-/// No script, nothing from anywhere else.
+const JSON: &str = "application/json";
+
+/// Forbids scripts and external resources.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
@@ -31,10 +36,10 @@ pub(super) async fn docs() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header(ContentType::html())
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(PAGE.get_or_init(|| page::html(document())).as_str())
+        .body(PAGE.get_or_init(|| page::render(OPERATIONS, schemas())).as_str())
 }
 
-/// The whole document, built once.
+/// The document, built once.
 fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
@@ -42,10 +47,9 @@ fn document() -> &'static Value {
         for operation in OPERATIONS {
             let path = paths.entry(operation.path).or_insert_with(|| json!({}));
             if let Some(path) = path.as_object_mut() {
-                path.insert(operation.method.to_lowercase(), described(operation));
+                path.insert(operation.method.to_lowercase(), operation_object(operation));
             }
         }
-        let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
         json!({
             "openapi": "3.1.0",
             "info": {
@@ -56,30 +60,37 @@ fn document() -> &'static Value {
             },
             "paths": paths,
             "components": {
-                "schemas": schemas,
+                "schemas": schemas(),
                 "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
             },
-            // Only where the operator gives out keys.
+            // A key is needed only if the operator has configured keys.
             "security": [{}, { "key": [] }],
         })
     })
 }
 
-fn described(operation: &Operation) -> Value {
-    let mut described = json!({
+/// The schemas, parsed once. Unit tests check that the text is JSON and that each part is a schema.
+fn schemas() -> &'static Value {
+    static PARSED: OnceLock<Value> = OnceLock::new();
+    PARSED.get_or_init(|| serde_json::from_str(SCHEMAS).unwrap_or_default())
+}
+
+/// An Operation Object of OpenAPI.
+fn operation_object(operation: &Operation) -> Value {
+    let mut object = json!({
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": parameters(operation),
         "responses": responses(operation),
     });
-    if let (Some(takes), Some(described)) = (operation.takes, described.as_object_mut()) {
-        let body = json!({ "required": true, "content": content("application/json", takes) });
-        described.insert("requestBody".into(), body);
+    if let (Some(schema), Some(object)) = (operation.request, object.as_object_mut()) {
+        let body = json!({ "required": true, "content": { JSON: media_type(schema) } });
+        object.insert("requestBody".into(), body);
     }
-    described
+    object
 }
 
-/// What stands in the path has to be there; what stands in the query does not.
+/// Parameters in the path are required; those in the query are optional.
 fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = operation.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
@@ -97,21 +108,15 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     let error = if operation.path.starts_with("/v1/messages") { "AnthropicError" } else { "Error" };
     let mut responses = Map::new();
     for status in operation.statuses {
-        let fine = *status < 400;
-        let content = match operation.gives {
-            Takes::Json(schema) if fine => content("application/json", schema),
-            Takes::JsonOrEvents(schema) if fine => {
-                let mut content = content("application/json", schema);
-                if let Some(kinds) = content.as_object_mut() {
-                    // What an event is, a schema of a whole body cannot say.
-                    kinds.insert("text/event-stream".into(), json!({}));
-                }
-                content
+        let content = match operation.answer {
+            Answer::Status => json!({ JSON: media_type("Status") }),
+            _ if *status >= 400 => json!({ JSON: media_type(error) }),
+            Answer::Json(schema) => json!({ JSON: media_type(schema) }),
+            // A schema describes a whole body, so it cannot describe an event.
+            Answer::JsonOrEvents(schema) => {
+                json!({ JSON: media_type(schema), "text/event-stream": {} })
             }
-            Takes::Text(kind) if fine => json!({ kind: { "schema": { "type": "string" } } }),
-            Takes::Whichever if !fine => content("application/json", "Status"),
-            Takes::Whichever => content("application/json", "Status"),
-            _ => content("application/json", error),
+            Answer::Text(name) => json!({ name: { "schema": { "type": "string" } } }),
         };
         let text = operations::meaning(*status);
         responses.insert(status.to_string(), json!({ "description": text, "content": content }));
@@ -119,8 +124,9 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     responses
 }
 
-fn content(kind: &str, schema: &str) -> Value {
-    json!({ kind: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } })
+/// A Media Type Object of OpenAPI that refers to a schema by name.
+fn media_type(schema: &str) -> Value {
+    json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") } })
 }
 
 #[cfg(test)]
@@ -130,7 +136,7 @@ mod tests {
     use super::*;
 
     /// The paths that `http.rs` serves, read from its text.
-    fn served() -> BTreeSet<String> {
+    fn routes() -> BTreeSet<String> {
         let text = include_str!("../http.rs");
         let paths = text.split("resource(\"").skip(1).filter_map(|rest| rest.split('"').next());
         paths.map(|path| path.replace(":.+", "")).collect()
@@ -138,17 +144,17 @@ mod tests {
 
     #[test]
     fn every_path_that_is_served_is_documented_and_no_other() {
-        let documented: BTreeSet<String> =
+        let paths: BTreeSet<String> =
             OPERATIONS.iter().map(|operation| operation.path.to_owned()).collect();
-        assert!(served().len() > 10, "the paths are not read");
-        assert_eq!(documented, served());
+        assert!(routes().len() > 10, "the routes cannot be read from the text");
+        assert_eq!(paths, routes());
     }
 
     #[test]
     fn every_schema_that_is_named_is_there() {
         let text = document().to_string();
-        let named = text.split("#/components/schemas/").skip(1);
-        for name in named.filter_map(|rest| rest.split('"').next()) {
+        let references = text.split("#/components/schemas/").skip(1);
+        for name in references.filter_map(|rest| rest.split('"').next()) {
             assert!(document()["components"]["schemas"].get(name).is_some(), "{name}");
         }
     }
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_operation() {
-        let page = page::html(document());
+        let page = page::render(OPERATIONS, schemas());
         for operation in OPERATIONS {
             assert!(page.contains(operation.path), "{}", operation.path);
             assert!(page.contains(operation.summary), "{}", operation.summary);

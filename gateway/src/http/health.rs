@@ -1,4 +1,4 @@
-//! Signs of life for load balancers, and the counters for Prometheus.
+//! Health checks for load balancers, and the metrics for Prometheus.
 
 use actix_web::{HttpResponse, web};
 use prometheus::TextEncoder;
@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::{App, error::ApiError};
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: the process is alive.
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: an ask would find a member. Also tells the key that nodes pin, which is public.
+/// `GET /readyz`: at least one member takes work. Also gives the key that nodes pin, which is public.
 pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
     let members = app.members();
     let (mut response, status) = match members {
@@ -27,12 +27,12 @@ pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
     }))
 }
 
-/// `GET /metrics`, in Prometheus' text format.
+/// `GET /metrics`, in Prometheus's text format.
 pub(super) async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     match TextEncoder::new().encode_to_string(&app.registry.gather()) {
         Ok(text) => Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text)),
         Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "cannot encode the metrics");
             Err(ApiError::Internal)
         }
     }

@@ -14,8 +14,8 @@ pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     HttpResponse::Ok().json(List::of(swarm.chain(members).collect()))
 }
 
-/// `id` may be percent-encoded, slashes included; both SDKs send it so.
-pub(super) async fn one(
+/// `id` may be percent-encoded, slashes included: the OpenAI SDKs send it in that form.
+pub(super) async fn get(
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {

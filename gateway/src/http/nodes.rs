@@ -1,5 +1,5 @@
-//! `GET /v1/nodes`: who is here. `GET /v1/nodes/{id}/standing`: how much a member is believed, and
-//! every number with what moved it, as JSON or as a page for people.
+//! `GET /v1/nodes` lists the nodes of this gateway. `GET /v1/nodes/{id}/standing` explains the standing
+//! of one node: each number with what changed it, as JSON or as an HTML page.
 
 mod evidence;
 mod page;
@@ -19,23 +19,23 @@ use shoal_consensus::reputation::Standing;
 use shoal_store::unix_now;
 use shoal_swarm::{Presence, State};
 
-/// Digits of an id at least: fewer would soon fit somebody else as well.
+/// Fewest digits of an id in a path: with fewer, other nodes would soon match as well.
 const DIGITS_MIN: usize = 4;
 
-/// No script, nothing from anywhere else: what members say of themselves stands on the page.
+/// Forbids scripts and external resources, because the page shows text that nodes wrote.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     let swarm = app.rounds.swarm();
     let (present, standing) = (swarm.present(), swarm.standing());
-    let nodes = present.into_iter().map(|one| Brief::of(one, &standing)).collect();
-    HttpResponse::Ok().json(List::<Brief>::of(nodes))
+    let nodes = present.into_iter().map(|presence| NodeSummary::new(presence, &standing)).collect();
+    HttpResponse::Ok().json(List::<NodeSummary>::of(nodes))
 }
 
-/// What the query may say.
+/// The query of a standing.
 #[derive(Debug, Deserialize)]
-pub(super) struct Wish {
+pub(super) struct StandingQuery {
     format: Option<String>,
 }
 
@@ -43,12 +43,12 @@ pub(super) async fn standing(
     app: web::Data<App>,
     request: HttpRequest,
     id: web::Path<String>,
-    wish: web::Query<Wish>,
+    query: web::Query<StandingQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let html = wants_html(&request, wish.format.as_deref())?;
+    let html = wants_html(&request, query.format.as_deref())?;
     let swarm = app.rounds.swarm();
-    let member = find(swarm.present(), &id)?;
-    let evidence = Evidence::of(member, &swarm.standing(), unix_now());
+    let presence = find(swarm.present(), &id)?;
+    let evidence = Evidence::new(presence, &swarm.standing(), unix_now());
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::VARY, "accept"))
@@ -63,12 +63,13 @@ pub(super) async fn standing(
     Ok(response.body(page::render(&evidence)))
 }
 
-/// Browsers name HTML in `Accept`; programs name JSON or anything.
+/// Whether the client wants the HTML page. Without a format the `Accept` header decides: browsers
+/// list HTML there, programs do not.
 fn wants_html(request: &HttpRequest, format: Option<&str>) -> Result<bool, ApiError> {
     match format {
         Some("html") => Ok(true),
         Some("json") => Ok(false),
-        Some(other) => Err(ApiError::Format(other.chars().take(32).collect())),
+        Some(format) => Err(ApiError::Format(format.chars().take(32).collect())),
         None => {
             let accept = request.headers().get(header::ACCEPT);
             let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -77,47 +78,48 @@ fn wants_html(request: &HttpRequest, format: Option<&str>) -> Result<bool, ApiEr
     }
 }
 
-/// The one whose id is this, or begins like this.
+/// The node whose id starts with `id`.
 fn find(present: Vec<Presence>, id: &str) -> Result<Presence, ApiError> {
-    let short = || id.chars().take(80).collect::<String>();
+    let quote: String = id.chars().take(80).collect();
     let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex || !(DIGITS_MIN..=64).contains(&id.len()) {
-        return Err(ApiError::NotANode(short()));
+        return Err(ApiError::NotANode(quote));
     }
     let prefix = id.to_ascii_lowercase();
-    let mut fitting = present.into_iter().filter(|one| one.id.to_string().starts_with(&prefix));
-    let found = fitting.next().ok_or_else(|| ApiError::NoSuchNode(short()))?;
-    match fitting.count() {
-        0 => Ok(found),
-        more => Err(ApiError::ManyNodes { prefix: short(), fitting: more + 1 }),
+    let mut matches =
+        present.into_iter().filter(|presence| presence.id.to_string().starts_with(&prefix));
+    let Some(node) = matches.next() else { return Err(ApiError::NoSuchNode(quote)) };
+    match matches.count() {
+        0 => Ok(node),
+        more => Err(ApiError::ManyNodes { prefix: quote, fitting: more + 1 }),
     }
 }
 
-/// A member in the list.
+/// A node in the list.
 #[derive(Debug, Serialize)]
-struct Brief {
+struct NodeSummary {
     id: String,
     short_id: String,
     object: &'static str,
     state: State,
-    /// None while it is examined.
+    /// None during its exam, as the fields below that come from its seat.
     model: Option<String>,
     family: Option<String>,
-    /// What it says it is good at.
+    /// What it claims to be good at.
     tags: Option<Vec<String>>,
-    /// Whom it belongs to; empty: itself.
+    /// Its operator; empty: the node has no operator but itself.
     operator: Option<String>,
     slots: Option<u32>,
     running: Option<u32>,
-    /// Measured in its exam; null: not yet.
+    /// Measured in its exam; null: no measurement yet.
     tokens_per_second: Option<f64>,
     first_token_seconds: Option<f64>,
     standing: Weights,
-    /// Where all of it stands.
+    /// Path of the page that explains the standing.
     page: String,
 }
 
-/// A standing in brief.
+/// The weights of a standing, without reasons.
 #[derive(Debug, Serialize)]
 struct Weights {
     probation: bool,
@@ -125,9 +127,9 @@ struct Weights {
     judge: f64,
 }
 
-impl Brief {
-    fn of(one: Presence, standing: &Standing) -> Self {
-        let Presence { id, state, seat } = one;
+impl NodeSummary {
+    fn new(presence: Presence, standing: &Standing) -> Self {
+        let Presence { id, state, seat } = presence;
         let seat = seat.as_ref();
         Self {
             id: id.to_string(),
@@ -140,24 +142,24 @@ impl Brief {
             operator: seat.map(|seat| seat.operator.clone()),
             slots: seat.map(|seat| seat.slots),
             running: seat.map(|seat| seat.running),
-            tokens_per_second: seat.and_then(|seat| measured(seat.tokens_per_second)),
-            first_token_seconds: seat.and_then(|seat| measured(seat.first_token_seconds)),
+            tokens_per_second: seat.and_then(|seat| measurement(seat.tokens_per_second)),
+            first_token_seconds: seat.and_then(|seat| measurement(seat.first_token_seconds)),
             standing: Weights {
                 probation: standing.on_probation(&id),
                 writer: standing.writer_weight(&id),
                 judge: standing.judge_weight(&id),
             },
-            page: page_of(&id),
+            page: page_path(&id),
         }
     }
 }
 
-fn page_of(id: &NodeId) -> String {
+fn page_path(id: &NodeId) -> String {
     format!("/v1/nodes/{id}/standing")
 }
 
-/// The roster's 0 is "not measured".
-fn measured(value: f64) -> Option<f64> {
+/// A measurement of the roster, where 0 means that there is none.
+fn measurement(value: f64) -> Option<f64> {
     (value > 0.0).then_some(value)
 }
 
@@ -166,30 +168,32 @@ mod tests {
     use super::*;
 
     fn present(first_bytes: &[[u8; 2]]) -> Vec<Presence> {
-        let one = |[x, y]: &[u8; 2]| {
-            let mut id = [7; 32];
-            (id[0], id[1]) = (*x, *y);
-            Presence { id: NodeId(id), state: State::Examined, seat: None }
-        };
-        first_bytes.iter().map(one).collect()
+        first_bytes
+            .iter()
+            .map(|[x, y]| {
+                let mut id = [7; 32];
+                (id[0], id[1]) = (*x, *y);
+                Presence { id: NodeId(id), state: State::Examined, seat: None }
+            })
+            .collect()
     }
 
     #[test]
-    fn a_beginning_that_fits_two_is_refused() {
-        let here = present(&[[0xab, 0xcd], [0xab, 0xce], [0x12, 0x34]]);
-        assert!(matches!(find(here.clone(), "1234").map(|one| one.id.0[0]), Ok(0x12)));
-        assert!(matches!(find(here.clone(), "ABCE").map(|one| one.id.0[1]), Ok(0xce)));
+    fn a_prefix_of_two_ids_is_refused() {
+        let nodes = present(&[[0xab, 0xcd], [0xab, 0xce], [0x12, 0x34]]);
+        assert!(matches!(find(nodes.clone(), "1234").map(|node| node.id.0[0]), Ok(0x12)));
+        assert!(matches!(find(nodes.clone(), "ABCE").map(|node| node.id.0[1]), Ok(0xce)));
         let twins = present(&[[0xab, 0xcd], [0xab, 0xcd]]);
         assert!(matches!(find(twins, "abcd"), Err(ApiError::ManyNodes { fitting: 2, .. })));
-        assert!(matches!(find(here, "abc"), Err(ApiError::NotANode(_))));
+        assert!(matches!(find(nodes, "abc"), Err(ApiError::NotANode(_))));
     }
 
     #[test]
     fn a_newcomer_in_its_exam_has_a_page_that_claims_nothing() {
         let newcomer = present(&[[1, 2]]).remove(0);
-        let evidence = Evidence::of(newcomer, &Standing::empty(), 0);
+        let evidence = Evidence::new(newcomer, &Standing::empty(), 0);
         assert!(evidence.probation.on && evidence.member.is_none());
         assert!(evidence.writer.weight < 1e-9 && evidence.judge.track.weight < 1e-9);
-        assert!(page::render(&evidence).contains("Nothing was seen of it yet"));
+        assert!(page::render(&evidence).contains("The node has no history yet"));
     }
 }

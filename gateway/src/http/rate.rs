@@ -1,63 +1,68 @@
-//! So many a minute: a token bucket, which fills evenly and holds one minute's worth, so that who
-//! was quiet may burst. Pure: time is handed in, as what has passed since any fixed moment.
+//! A token bucket. It fills at a constant rate and holds the amount of one minute, so that a quiet
+//! caller may send a burst. Pure: the caller passes the time since a fixed moment.
+//!
+//! governor is not used: it counts cells before the work and refuses a batch that does not fit, and
+//! we charge an answer's tokens afterwards, beyond the limit if need be, and report what remains.
 
 use std::time::Duration;
 
 const MINUTE: f64 = 60.0;
 
-/// How much of something is left to take.
+/// The amount of a resource that may still be used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bucket {
-    /// What it holds, and what flows in within a minute; above 0.
+    /// Capacity, which is also the inflow per minute; above 0.
     size: f64,
-    /// What it held at `at`; below 0 when more was taken than was there.
+    /// Content at the time `at`; below 0 after an overdraft.
     level: f64,
+    /// Time of the last change.
     at: Duration,
 }
 
 impl Bucket {
-    /// A full one.
-    pub(super) fn new(per_minute: u64) -> Self {
-        Self { size: per_minute.max(1) as f64, level: f64::INFINITY, at: Duration::ZERO }
+    /// A full bucket; None for a rate of 0, which means no limit.
+    pub(super) fn new(per_minute: u64) -> Option<Self> {
+        let size = per_minute as f64;
+        (per_minute > 0).then_some(Self { size, level: size, at: Duration::ZERO })
     }
 
     fn level(&self, now: Duration) -> f64 {
-        let passed = now.saturating_sub(self.at).as_secs_f64();
-        (self.level + passed * self.size / MINUTE).min(self.size)
+        let seconds = now.saturating_sub(self.at).as_secs_f64();
+        (self.level + seconds * self.size / MINUTE).min(self.size)
     }
 
-    /// How long until `amount` is there.
+    /// Time until `amount` is available; a bucket never holds more than its capacity.
     pub(super) fn wait(&self, amount: f64, now: Duration) -> Duration {
-        let missing = amount.min(self.size) - self.level(now);
-        Duration::from_secs_f64((missing * MINUTE / self.size).max(0.0))
+        let deficit = amount.min(self.size) - self.level(now);
+        Duration::from_secs_f64((deficit * MINUTE / self.size).max(0.0))
     }
 
-    /// Takes `amount`, there or not: what is known only afterwards may be more than was left.
+    /// Takes `amount` even if the bucket holds less: a cost that is known afterwards may exceed it.
     pub(super) fn take(&mut self, amount: f64, now: Duration) {
         self.level = self.level(now) - amount;
         self.at = now;
     }
 
-    /// What it holds when it is full.
+    /// The capacity.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64
     }
 
-    /// What can be taken now.
+    /// The amount that is available now.
     pub(super) fn remaining(&self, now: Duration) -> u64 {
-        // A float that is negative becomes 0.
+        // The cast turns a negative level into 0.
         self.level(now) as u64
     }
 
-    /// How long until it is full again.
+    /// Time until the bucket is full.
     pub(super) fn reset(&self, now: Duration) -> Duration {
         self.wait(self.size, now)
     }
 }
 
-/// A duration as Go writes it, which clients parse: `12ms`, `1.5s`, `6m0s`.
+/// A duration in Go's format, which clients parse: `12ms`, `1.5s`, `6m0s`.
 pub(super) fn go(duration: Duration) -> String {
-    // Up, so that who waits so long does not come too early.
+    // Rounded up, so that a client that waits this long is not too early.
     let ms = duration.as_nanos().div_ceil(1_000_000);
     match ms {
         0 => "0s".to_owned(),
@@ -88,28 +93,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_bucket_gives_a_minutes_worth_and_then_one_as_it_flows_in() {
-        let mut bucket = Bucket::new(60);
+    fn a_full_bucket_gives_the_amount_of_a_minute_and_then_refills() {
+        let mut bucket = Bucket::new(60).expect("a limit");
         assert_eq!((bucket.remaining(s(5)), bucket.reset(s(5))), (60, s(0)));
         (0..60).for_each(|_| bucket.take(1.0, s(5)));
         assert_eq!((bucket.remaining(s(5)), bucket.wait(1.0, s(5))), (0, s(1)));
         assert_eq!((bucket.remaining(s(6)), bucket.wait(1.0, s(6))), (1, s(0)));
         assert_eq!(bucket.reset(s(6)), s(59));
-        assert_eq!(bucket.remaining(s(600)), 60, "never more than a minute's worth");
+        assert_eq!(bucket.remaining(s(600)), 60, "never more than the amount of a minute");
     }
 
     #[test]
-    fn what_was_taken_beyond_its_end_is_waited_for() {
-        let mut bucket = Bucket::new(600);
+    fn an_overdraft_makes_the_next_request_wait() {
+        let mut bucket = Bucket::new(600).expect("a limit");
         bucket.take(900.0, s(0));
         assert_eq!(bucket.remaining(s(0)), 0);
         assert_eq!(bucket.wait(0.0, s(0)), s(30));
         assert_eq!(bucket.reset(s(0)), s(90));
-        assert_eq!(bucket.wait(1e9, s(0)), s(90), "no more than it holds is waited for");
+        assert_eq!(
+            bucket.wait(1e9, s(0)),
+            s(90),
+            "the wait is never longer than for a full bucket"
+        );
     }
 
     #[test]
-    fn durations_are_written_as_go_does() {
+    fn durations_have_the_format_of_go() {
         let cases = [(0, "0s"), (12, "12ms"), (1_000, "1s"), (1_500, "1.5s"), (59_001, "59.001s")];
         for (ms, text) in cases {
             assert_eq!(go(Duration::from_millis(ms)), text);
@@ -121,13 +130,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn who_waits_as_long_as_it_is_told_gets_it(
+        fn the_amount_is_available_after_the_wait(
             per_minute in 1u64..1_000_000,
-            taken in proptest::collection::vec((0.0..5_000.0f64, 0u64..10_000), 0..20),
+            charges in proptest::collection::vec((0.0..5_000.0f64, 0u64..10_000), 0..20),
         ) {
-            let mut bucket = Bucket::new(per_minute);
+            let mut bucket = Bucket::new(per_minute).expect("a limit");
             let mut now = Duration::ZERO;
-            for (amount, ms) in taken {
+            for (amount, ms) in charges {
                 now += Duration::from_millis(ms);
                 bucket.take(amount, now);
             }

@@ -1,34 +1,39 @@
-//! Every operation: a path with a method, what it takes, what it gives.
+//! Every operation of the API: its path and method, its request and its answers.
 
-/// What an operation gives when it succeeds.
+/// The answer of an operation that succeeds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Takes {
+pub(super) enum Answer {
+    /// JSON of the schema with this name.
     Json(&'static str),
-    /// Events with `stream: true`.
+    /// JSON of the schema with this name, or server-sent events with `stream: true`.
     JsonOrEvents(&'static str),
+    /// Text of this media type.
     Text(&'static str),
-    /// The same in every case.
-    Whichever,
+    /// The schema `Status`, also when the operation fails.
+    Status,
 }
 
+/// A path with one method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operation {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
+    /// Parameters in the query.
     pub(super) query: &'static [&'static str],
-    /// Schema of the body.
-    pub(super) takes: Option<&'static str>,
-    pub(super) gives: Takes,
+    /// Schema of the request's body; None: no body.
+    pub(super) request: Option<&'static str>,
+    pub(super) answer: Answer,
+    /// Every status that the operation can answer with.
     pub(super) statuses: &'static [u16],
 }
 
-/// What asks the swarm can get.
-const ASKS: &[u16] = &[200, 400, 401, 404, 413, 429, 500, 503];
-const FOUND: &[u16] = &[200, 401, 404];
-const FOUND_OR_WRONG: &[u16] = &[200, 400, 401, 404];
-const LISTED: &[u16] = &[200, 401];
+/// Statuses of the operations that ask the swarm.
+const ASK: &[u16] = &[200, 400, 401, 404, 413, 429, 500, 503];
+const LOOKUP: &[u16] = &[200, 401, 404];
+const CHECKED_LOOKUP: &[u16] = &[200, 400, 401, 404];
+const LIST: &[u16] = &[200, 401];
 const ALWAYS: &[u16] = &[200];
 
 const OPENAI: &str = "OpenAI";
@@ -36,64 +41,64 @@ const ANTHROPIC: &str = "Anthropic";
 const SHOAL: &str = "Shoal";
 const OPERATORS: &str = "Operators";
 
-/// Takes a body.
+/// An operation that sends a body to the swarm.
 const fn post(
     path: &'static str,
     tag: &'static str,
     summary: &'static str,
-    takes: &'static str,
-    gives: Takes,
+    request: &'static str,
+    answer: Answer,
 ) -> Operation {
-    let takes = Some(takes);
-    Operation { method: "POST", path, tag, summary, query: &[], takes, gives, statuses: ASKS }
+    let request = Some(request);
+    Operation { method: "POST", path, tag, summary, query: &[], request, answer, statuses: ASK }
 }
 
 const fn get(
     path: &'static str,
     tag: &'static str,
     summary: &'static str,
-    gives: Takes,
+    answer: Answer,
     statuses: &'static [u16],
 ) -> Operation {
-    Operation { method: "GET", path, tag, summary, query: &[], takes: None, gives, statuses }
+    Operation { method: "GET", path, tag, summary, query: &[], request: None, answer, statuses }
 }
 
 const fn head(path: &'static str, summary: &'static str, statuses: &'static [u16]) -> Operation {
-    let gives = Takes::Whichever;
-    Operation { method: "HEAD", ..get(path, OPERATORS, summary, gives, statuses) }
+    let answer = Answer::Status;
+    Operation { method: "HEAD", ..get(path, OPERATORS, summary, answer, statuses) }
 }
 
-/// In the order of `http.rs`.
+/// The operations, in the order of `http.rs`.
 pub(super) const OPERATIONS: &[Operation] = &[
     post(
         "/v1/chat/completions",
         OPENAI,
         "Answers a conversation.",
         "ChatRequest",
-        Takes::JsonOrEvents("ChatCompletion"),
+        Answer::JsonOrEvents("ChatCompletion"),
     ),
     post(
         "/v1/completions",
         OPENAI,
-        "Answers prompts (the older door).",
+        "Answers prompts (the older endpoint).",
         "CompletionRequest",
-        Takes::JsonOrEvents("Completion"),
+        Answer::JsonOrEvents("Completion"),
     ),
     post(
         "/v1/responses",
         OPENAI,
         "Answers a conversation that can be continued and fetched.",
         "ResponseRequest",
-        Takes::JsonOrEvents("Response"),
+        Answer::JsonOrEvents("Response"),
     ),
     Operation {
         query: &["stream", "starting_after"],
         ..get(
             "/v1/responses/{id}",
             OPENAI,
-            "A response that is kept.",
-            Takes::JsonOrEvents("Response"),
-            FOUND_OR_WRONG,
+            "A stored response.",
+            Answer::JsonOrEvents("Response"),
+            CHECKED_LOOKUP,
         )
     },
     Operation {
@@ -101,9 +106,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..get(
             "/v1/responses/{id}",
             OPENAI,
-            "Forgets a response and stops the work for it.",
-            Takes::Json("Deleted"),
-            FOUND,
+            "Deletes a response and stops the work for it.",
+            Answer::Json("Deleted"),
+            LOOKUP,
         )
     },
     Operation {
@@ -111,9 +116,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..get(
             "/v1/responses/{id}/cancel",
             OPENAI,
-            "Stops the work for a response in the background.",
-            Takes::Json("Response"),
-            FOUND_OR_WRONG,
+            "Stops the work for a background response.",
+            Answer::Json("Response"),
+            CHECKED_LOOKUP,
         )
     },
     Operation {
@@ -121,81 +126,93 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..get(
             "/v1/responses/{id}/input_items",
             OPENAI,
-            "The items that a response answers.",
-            Takes::Json("ItemList"),
-            FOUND_OR_WRONG,
+            "The input items of a response.",
+            Answer::Json("ItemList"),
+            CHECKED_LOOKUP,
         )
     },
     post(
         "/v1/messages",
         ANTHROPIC,
-        "Answers a conversation, in Anthropic's shape.",
+        "Answers a conversation, in Anthropic's format.",
         "MessageRequest",
-        Takes::JsonOrEvents("Message"),
+        Answer::JsonOrEvents("Message"),
     ),
     Operation {
         method: "POST",
         ..get(
             "/v1/messages/count_tokens",
             ANTHROPIC,
-            "Not served: no member can be asked to count alone.",
-            Takes::Json("AnthropicError"),
+            "Not supported: nodes cannot count tokens without answering.",
+            Answer::Json("AnthropicError"),
             &[401, 404],
         )
     },
     post(
         "/v1/embeddings",
         OPENAI,
-        "Turns texts into vectors.",
+        "Embeds texts as vectors.",
         "EmbeddingRequest",
-        Takes::Json("EmbeddingList"),
+        Answer::Json("EmbeddingList"),
     ),
     post(
         "/v1/rank",
         SHOAL,
-        "Ranks texts that the client brings.",
+        "Ranks the client's own texts.",
         "RankRequest",
-        Takes::Json("Ranking"),
+        Answer::Json("Ranking"),
     ),
-    get("/v1/models", OPENAI, "The models that can be asked.", Takes::Json("ModelList"), LISTED),
-    get("/v1/models/{id}", OPENAI, "One model.", Takes::Json("Model"), FOUND),
-    get("/v1/rounds/{id}", SHOAL, "All that led to an answer.", Takes::Json("Round"), FOUND),
-    get("/v1/nodes", SHOAL, "Who is here.", Takes::Json("NodeList"), ALWAYS),
+    get(
+        "/v1/models",
+        OPENAI,
+        "The models that requests can name.",
+        Answer::Json("ModelList"),
+        LIST,
+    ),
+    get("/v1/models/{id}", OPENAI, "One model.", Answer::Json("Model"), LOOKUP),
+    get(
+        "/v1/rounds/{id}",
+        SHOAL,
+        "The transcript of a round: everything that led to its answer.",
+        Answer::Json("Round"),
+        LOOKUP,
+    ),
+    get("/v1/nodes", SHOAL, "The nodes of this gateway.", Answer::Json("NodeList"), ALWAYS),
     Operation {
         query: &["format"],
         ..get(
             "/v1/nodes/{id}/standing",
             SHOAL,
-            "How much a member is believed, and why.",
-            Takes::Json("Standing"),
+            "The standing of a node, with the reason for each number.",
+            Answer::Json("Standing"),
             &[200, 400, 404],
         )
     },
-    get("/healthz", OPERATORS, "The gateway lives.", Takes::Whichever, ALWAYS),
-    head("/healthz", "The gateway lives.", ALWAYS),
-    get("/readyz", OPERATORS, "The gateway has members.", Takes::Whichever, &[200, 503]),
-    head("/readyz", "The gateway has members.", &[200, 503]),
+    get("/healthz", OPERATORS, "The gateway is alive.", Answer::Status, ALWAYS),
+    head("/healthz", "The gateway is alive.", ALWAYS),
+    get("/readyz", OPERATORS, "The gateway has nodes that take work.", Answer::Status, &[200, 503]),
+    head("/readyz", "The gateway has nodes that take work.", &[200, 503]),
     get(
         "/metrics",
         OPERATORS,
         "Counters for Prometheus.",
-        Takes::Text("text/plain; version=0.0.4"),
+        Answer::Text("text/plain; version=0.0.4"),
         &[200, 500],
     ),
-    get("/openapi.json", OPERATORS, "This document.", Takes::Json("Document"), ALWAYS),
-    get("/docs", OPERATORS, "This document for people.", Takes::Text("text/html"), ALWAYS),
+    get("/openapi.json", OPERATORS, "This document.", Answer::Json("Document"), ALWAYS),
+    get("/docs", OPERATORS, "This document as an HTML page.", Answer::Text("text/html"), ALWAYS),
 ];
 
-/// What a status means here.
+/// The meaning of a status in this API.
 pub(super) fn meaning(status: u16) -> &'static str {
     match status {
-        200 => "As asked.",
-        401 => "The gateway has keys, and the request has none of them.",
-        400 => "The request has to be changed; the error says what and how.",
-        404 => "There is no such thing here.",
+        200 => "Success.",
+        401 => "The gateway requires a key, and the request has no valid one.",
+        400 => "The request is invalid; the error names what to change.",
+        404 => "No such object or path.",
         413 => "The body is too large.",
-        429 => "Too much at a time: try again later.",
-        503 => "The swarm cannot now: try again in a moment.",
-        _ => "The gateway failed.",
+        429 => "Too many requests or tokens: try again later.",
+        503 => "The swarm cannot answer now: try again in a moment.",
+        _ => "Internal error of the gateway.",
     }
 }

@@ -1,8 +1,8 @@
-//! All that is known of a member, ready to be shown: what the standing says, why, and since when.
+//! The standing of a node as its page shows it: each number, the reason for it, and its history.
 
 use serde::Serialize;
 
-use super::{measured, page_of};
+use super::{measurement, page_path};
 use crate::time::utc;
 use shoal_consensus::{
     MemberView,
@@ -14,46 +14,52 @@ use shoal_consensus::{
 };
 use shoal_swarm::{Presence, State};
 
-/// The page of one member.
+/// The page of one node. Times are UTC, as RFC 3339 writes them.
 #[derive(Debug, Serialize)]
 pub(super) struct Evidence {
     pub(super) object: &'static str,
     pub(super) id: String,
     pub(super) short_id: String,
-    /// Where this page is.
+    /// Path of this page.
     page: String,
-    /// When it was made.
+    /// Time of this page.
     pub(super) as_of: String,
     pub(super) state: State,
-    /// None while it is examined.
+    /// None during its exam.
     pub(super) member: Option<Member>,
-    /// When its record changed last; None: never.
-    pub(super) updated: Option<String>,
+    /// Time of the last change to its record; None: no change yet.
+    #[serde(rename = "updated")]
+    pub(super) updated_at: Option<String>,
     pub(super) probation: Probation,
     pub(super) writer: Track,
     pub(super) judge: Judge,
     pub(super) kinds: Vec<Kind>,
     pub(super) certainty: Certainty,
     pub(super) scores: Scores,
-    /// Gold pairs that it compared at once, of those remembered; they move its discrimination.
+    /// Gold pairs in its record that it compared without giving reasons. Its discrimination
+    /// follows from them.
     pub(super) gold_pairs: usize,
-    pub(super) flips: Flips,
-    /// The same of pairs that it compared after saying why.
-    pub(super) reasoned: Reasoned,
-    /// How often the ranking made without it put first what it put first.
-    pub(super) agreed: Flips,
-    /// How often others found its answer better than one that they compared it with, by rounds.
-    pub(super) preferred: Flips,
-    pub(super) audits: Audited,
-    /// Gold answers and verdicts seen since it came or was last caught.
+    /// Pairs that it compared in both orders: a contradictory, b consistent verdicts.
+    pub(super) flips: Frequency,
+    #[serde(rename = "reasoned")]
+    pub(super) reasoned_verdicts: ReasonedVerdicts,
+    /// Rounds in which the ranking without its ballots had the winner that it voted for.
+    #[serde(rename = "agreed")]
+    pub(super) agreement: Frequency,
+    /// Rounds in which judges preferred its answer to the one they compared it with.
+    #[serde(rename = "preferred")]
+    pub(super) preference: Frequency,
+    pub(super) audits: AuditSummary,
+    /// Gold answers and verdicts since it joined or last failed an audit.
     pub(super) gold_seen: u32,
-    /// How often it was caught.
-    pub(super) caught: u32,
+    /// Audits that it failed.
+    #[serde(rename = "caught")]
+    pub(super) times_caught: u32,
     /// The latest first.
     pub(super) history: Vec<Event>,
 }
 
-/// What it serves and how fast.
+/// What a node serves, and its speed.
 #[derive(Debug, Serialize)]
 pub(super) struct Member {
     pub(super) model: String,
@@ -63,26 +69,27 @@ pub(super) struct Member {
     pub(super) context: u32,
     pub(super) parameters: u64,
     pub(super) description: String,
-    /// What it says it is good at.
+    /// What it claims to be good at.
     pub(super) tags: Vec<Tag>,
-    /// Whom it belongs to; empty: itself.
+    /// Its operator; empty: the node has no operator but itself.
     pub(super) operator: String,
     pub(super) slots: u32,
     pub(super) running: u32,
-    /// Measured in its exam; None: not yet.
+    /// Measured in its exam; None: no measurement yet.
     pub(super) tokens_per_second: Option<f64>,
     pub(super) first_token_seconds: Option<f64>,
 }
 
-/// A claim of what it is good at.
+/// One claim of a node about what it is good at.
 #[derive(Debug, Serialize)]
 pub(super) struct Tag {
     pub(super) tag: String,
-    /// 1: as it came; 0: rounds have shown it to be false; above 1: they bear it out.
-    pub(super) believed: f64,
+    /// 1: no evidence yet; 0: rounds have refuted the claim; above 1: rounds support it.
+    #[serde(rename = "believed")]
+    pub(super) belief: f64,
 }
 
-/// Whether its ballots weigh anything yet.
+/// Whether a node is on probation. On probation its ballots have no weight.
 #[derive(Debug, Serialize)]
 pub(super) struct Probation {
     pub(super) on: bool,
@@ -93,37 +100,38 @@ pub(super) struct Probation {
     pub(super) why: String,
 }
 
-/// Counts of right and wrong, and what is believed because of them.
+/// Counts of right and wrong, and the weight that follows from them.
 #[derive(Debug, Serialize)]
 pub(super) struct Track {
     pub(super) a: f64,
     pub(super) b: f64,
     pub(super) mean: f64,
-    /// Observations behind it, the older ones faded.
-    pub(super) seen: f64,
-    /// Which quantile is believed.
+    /// Observations behind the counts; older ones count for less.
+    #[serde(rename = "seen")]
+    pub(super) observations: f64,
+    /// The quantile of the accuracy that the weight is based on, in (0, 1).
     pub(super) quantile: f64,
-    /// The value of that quantile.
+    /// The accuracy at that quantile.
     pub(super) low: f64,
     pub(super) weight: f64,
     pub(super) how: String,
 }
 
-/// A judge's track, and the direction of its verdicts.
+/// A judge's counts, and the direction of its verdicts.
 #[derive(Debug, Serialize)]
 pub(super) struct Judge {
     #[serde(flatten)]
     pub(super) track: Track,
-    /// How sharply its pair verdicts follow what is right; below 0: against it.
+    /// How sharply its pair verdicts follow the right answer; below 0: they follow the wrong one.
     pub(super) discrimination: f64,
 }
 
-/// What its verdicts with reasons are worth.
+/// The quality of the verdicts before which a judge gave its reasons.
 #[derive(Debug, Serialize)]
-pub(super) struct Reasoned {
+pub(super) struct ReasonedVerdicts {
     pub(super) discrimination: f64,
     pub(super) gold_pairs: usize,
-    pub(super) flips: Flips,
+    pub(super) flips: Frequency,
 }
 
 /// Accuracy on one kind of gold question.
@@ -135,7 +143,7 @@ pub(super) struct Kind {
     pub(super) accuracy: f64,
 }
 
-/// What its own certainty is worth.
+/// Calibration of a writer's certainty about its own answers.
 #[derive(Debug, Serialize)]
 pub(super) struct Certainty {
     pub(super) line: Line,
@@ -145,134 +153,153 @@ pub(super) struct Certainty {
     pub(super) why: String,
 }
 
-/// What its likelihoods of others' answers are worth.
+/// Calibration of a judge's likelihoods of other nodes' answers.
 #[derive(Debug, Serialize)]
 pub(super) struct Scores {
     pub(super) line: Line,
     pub(super) samples: usize,
     pub(super) right: usize,
-    /// What its scores weigh with so many samples behind the line; 0 on probation.
+    /// Weight of its scores, from the number of samples behind the line; 0 on probation.
     pub(super) weight: f64,
     pub(super) how: String,
 }
 
-/// What audits have come to since it came or was last caught.
+/// Results of audits since the node joined or last failed one.
 #[derive(Debug, Serialize)]
-pub(super) struct Audited {
-    /// Claims that were recomputed and held.
+pub(super) struct AuditSummary {
+    /// Claims that a recomputation confirmed.
     pub(super) claims: u32,
-    /// How many must hold before its own certainty counts.
+    /// Confirmed claims that it needs before its certainty counts.
     pub(super) claims_needed: u32,
-    /// P(its next claim is audited).
+    /// Probability that its next claim is audited.
     pub(super) claim_probability: f64,
-    pub(super) writer: Hidden,
-    pub(super) judge: Hidden,
+    pub(super) writer: HiddenQuestions,
+    pub(super) judge: HiddenQuestions,
 }
 
-/// Hidden questions of one role.
+/// Hidden questions to a node in one role.
 #[derive(Debug, Serialize)]
-pub(super) struct Hidden {
-    pub(super) seen: u32,
-    /// Nats of evidence that it is not what its record says.
+pub(super) struct HiddenQuestions {
+    #[serde(rename = "seen")]
+    pub(super) count: u32,
+    /// Evidence that it differs from its record, in nats.
     pub(super) alarm: f64,
-    /// Where it is caught.
+    /// The evidence at which it fails the audit, in nats.
     pub(super) alarm_at: f64,
-    /// P(it is audited in its next round).
+    /// Probability that its next round has a hidden question.
     pub(super) probability: f64,
 }
 
 /// How often something happened (a) or did not (b).
 #[derive(Debug, Serialize)]
-pub(super) struct Flips {
+pub(super) struct Frequency {
     pub(super) a: f64,
     pub(super) b: f64,
+    /// Mean of Beta(a, b).
     pub(super) rate: f64,
-    pub(super) seen: f64,
+    /// Observations behind the counts; older ones count for less.
+    #[serde(rename = "seen")]
+    pub(super) observations: f64,
 }
 
-/// Something that moved a number.
+/// An event that changed at least one number.
 #[derive(Debug, Serialize)]
 pub(super) struct Event {
     pub(super) at: String,
-    /// When the first of several was.
+    /// Time of the first one, where this entry stands for several in a row.
     pub(super) since: String,
-    what: What,
+    #[serde(rename = "what")]
+    occurrence: What,
     kind: Option<KindId>,
     well: u32,
     badly: u32,
-    moved: Vec<Moved>,
-    /// All of it in words.
+    #[serde(rename = "moved")]
+    changes: Vec<Moved>,
+    /// The event in words.
     pub(super) text: String,
 }
 
 impl Evidence {
     /// `now_seconds` is Unix time.
-    pub(super) fn of(one: Presence, standing: &Standing, now_seconds: u64) -> Self {
-        let Presence { id, state, seat } = one;
+    pub(super) fn new(presence: Presence, standing: &Standing, now_seconds: u64) -> Self {
+        let Presence { id, state, seat } = presence;
         let newcomer = Record::default();
         let record = standing.record(&id).unwrap_or(&newcomer);
         let (certainty, scores) = standing.lines(&id).unwrap_or((Line::CERTAINTY, Line::SCORE));
-        let settings = standing.settings();
-        let track = |beta, weight, how| Track::of(beta, settings.quantile, weight, how);
-        let counts =
+        let quantile = standing.settings().quantile;
+        let certainty_counts =
             standing.certainty_log_odds(&id, Likelihood { logprob: -1.0, bytes: 1 }).is_some();
-        let probation = Probation::of(record, standing, standing.on_probation(&id));
+        let probation = Probation::new(record, standing, standing.on_probation(&id));
         Self {
             object: "node.standing",
             id: id.to_string(),
             short_id: id.short(),
-            page: page_of(&id),
+            page: page_path(&id),
             as_of: utc(now_seconds),
             state,
-            updated: (record.updated_seconds > 0).then(|| utc(record.updated_seconds)),
-            writer: track(record.writer, standing.writer_weight(&id), how_writer(standing)),
+            updated_at: (record.updated_seconds > 0).then(|| utc(record.updated_seconds)),
+            writer: Track::new(
+                record.writer,
+                quantile,
+                standing.writer_weight(&id),
+                writer_formula(quantile),
+            ),
             judge: Judge {
-                track: track(record.judge, standing.judge_weight(&id), how_judge(standing)),
+                track: Track::new(
+                    record.judge,
+                    quantile,
+                    standing.judge_weight(&id),
+                    judge_formula(quantile),
+                ),
                 discrimination: standing.discrimination(
                     &id,
                     ComparisonMode::Direct,
                     &KindPosterior::default(),
                 ),
             },
-            kinds: record.kinds.iter().map(|(kind, seen)| Kind::of(kind, *seen)).collect(),
+            kinds: record.kinds.iter().map(|(kind, counts)| Kind::new(kind, *counts)).collect(),
             certainty: Certainty {
                 line: certainty,
                 samples: record.certainty.len(),
-                right: right(record.certainty.iter()),
-                claims_count: counts,
-                why: why_claims(record, standing, seat.as_ref(), counts, probation.on),
+                right: right_count(record.certainty.iter()),
+                claims_count: certainty_counts,
+                why: if certainty_counts {
+                    "gold questions have shown how reliable its claims are".to_owned()
+                } else {
+                    certainty_obstacles(record, standing, seat.as_ref(), probation.on)
+                },
             },
-            scores: Scores::of(record, standing, scores, probation.on),
+            scores: Scores::new(record, standing, scores, probation.on),
             gold_pairs: record.pairs_when(ComparisonMode::Direct).count(),
-            flips: Flips::of(record.flips),
-            reasoned: Reasoned {
+            flips: record.flips.into(),
+            reasoned_verdicts: ReasonedVerdicts {
                 discrimination: standing.discrimination(
                     &id,
                     ComparisonMode::Reasoned,
                     &KindPosterior::default(),
                 ),
                 gold_pairs: record.pairs_when(ComparisonMode::Reasoned).count(),
-                flips: Flips::of(record.flips_reasoned),
+                flips: record.flips_reasoned.into(),
             },
-            agreed: Flips::of(record.agreed),
-            preferred: Flips::of(record.preferred),
-            audits: Audited::of(record, standing),
+            agreement: record.agreed.into(),
+            preference: record.preferred.into(),
+            audits: AuditSummary::new(record, standing),
             gold_seen: record.gold_seen,
-            caught: record.caught,
-            history: record.history.latest().map(Event::of).collect(),
-            member: seat.map(|seat| Member::of(seat, record, standing)),
+            times_caught: record.caught,
+            history: record.history.latest().map(Event::from).collect(),
+            member: seat.map(|seat| Member::new(seat, record, standing)),
             probation,
         }
     }
 }
 
 impl Member {
-    fn of(seat: MemberView, record: &Record, standing: &Standing) -> Self {
+    fn new(seat: MemberView, record: &Record, standing: &Standing) -> Self {
         let model = seat.model;
         let rules = &standing.settings().routing;
-        let told = |tag: String| Tag { believed: record.routing.belief(&tag, rules), tag };
+        let tags = model.tags.into_iter();
         Self {
-            tags: model.tags.into_iter().map(told).collect(),
+            tags: tags.map(|tag| Tag { belief: record.routing.belief(&tag, rules), tag }).collect(),
             model: model.name,
             family: model.family,
             digest: model.digest,
@@ -282,14 +309,14 @@ impl Member {
             operator: seat.operator,
             slots: seat.slots,
             running: seat.running,
-            tokens_per_second: measured(seat.tokens_per_second),
-            first_token_seconds: measured(seat.first_token_seconds),
+            tokens_per_second: measurement(seat.tokens_per_second),
+            first_token_seconds: measurement(seat.first_token_seconds),
         }
     }
 }
 
 impl Probation {
-    fn of(record: &Record, standing: &Standing, on: bool) -> Self {
+    fn new(record: &Record, standing: &Standing, on: bool) -> Self {
         let settings = standing.settings();
         let (gold_seen, gold_needed) = (record.gold_seen, record.gold_needed(settings));
         let (accuracy, accuracy_needed) = (record.writer.mean(), settings.probation_right);
@@ -298,10 +325,11 @@ impl Probation {
             reasons.push(format!("{gold_seen} of {gold_needed} gold answers and verdicts seen"));
         }
         if accuracy < accuracy_needed {
-            reasons.push(format!("right in {accuracy:.3}, and {accuracy_needed:.3} is needed"));
+            reasons
+                .push(format!("its accuracy is {accuracy:.3} of the needed {accuracy_needed:.3}"));
         }
         let why = match (on, reasons.is_empty()) {
-            (false, _) => "enough gold was seen, and enough of it was right".to_owned(),
+            (false, _) => "it has enough gold, and enough of it was right".to_owned(),
             (true, false) => reasons.join("; "),
             (true, true) => "by the gateway's decision".to_owned(),
         };
@@ -310,127 +338,129 @@ impl Probation {
 }
 
 impl Track {
-    fn of(beta: Beta, quantile: f64, weight: f64, how: String) -> Self {
-        let (low, seen) = (beta.quantile(quantile), beta.seen());
-        Self { a: beta.a, b: beta.b, mean: beta.mean(), seen, quantile, low, weight, how }
+    fn new(beta: Beta, quantile: f64, weight: f64, how: String) -> Self {
+        let (low, observations) = (beta.quantile(quantile), beta.seen());
+        Self { a: beta.a, b: beta.b, mean: beta.mean(), observations, quantile, low, weight, how }
     }
 }
 
 impl Kind {
-    fn of(kind: &KindId, seen: Beta) -> Self {
-        let (right, wrong) = ((seen.a - 1.0).max(0.0), (seen.b - 1.0).max(0.0));
-        Self { kind: kind.0.clone(), right, wrong, accuracy: seen.mean() }
+    /// The prior is Beta(1, 1): one right and one wrong answer that nobody gave.
+    fn new(kind: &KindId, counts: Beta) -> Self {
+        let (right, wrong) = ((counts.a - 1.0).max(0.0), (counts.b - 1.0).max(0.0));
+        Self { kind: kind.0.clone(), right, wrong, accuracy: counts.mean() }
     }
 }
 
 impl Scores {
-    fn of(record: &Record, standing: &Standing, line: Line, on_probation: bool) -> Self {
+    fn new(record: &Record, standing: &Standing, line: Line, on_probation: bool) -> Self {
         let (samples, half) = (record.scores.len(), standing.settings().score_shrinkage);
         let share = samples as f64 / (samples as f64 + half);
         Self {
             line,
             samples,
-            right: right(record.scores.iter()),
+            right: right_count(record.scores.iter()),
             weight: if on_probation { 0.0 } else { share },
             how: format!("samples / (samples + {half}), and 0 on probation"),
         }
     }
 }
 
-impl Flips {
-    fn of(counts: Beta) -> Self {
-        Self { a: counts.a, b: counts.b, rate: counts.mean(), seen: counts.seen() }
+impl From<Beta> for Frequency {
+    fn from(counts: Beta) -> Self {
+        let (rate, observations) = (counts.mean(), counts.seen());
+        Self { a: counts.a, b: counts.b, rate, observations }
     }
 }
 
-impl Audited {
-    fn of(record: &Record, standing: &Standing) -> Self {
-        let (audits, rules) = (&record.audits, &standing.settings().audit);
-        let hidden = |hidden: &audit::Hidden| Hidden {
-            seen: hidden.seen,
-            alarm: hidden.alarm,
-            alarm_at: rules.alarm,
-            probability: hidden.probability(rules),
-        };
+impl AuditSummary {
+    fn new(record: &Record, standing: &Standing) -> Self {
+        let (audits, settings) = (&record.audits, &standing.settings().audit);
         Self {
             claims: audits.claims,
-            claims_needed: rules.needed,
-            claim_probability: audits.claim_probability(rules),
-            writer: hidden(&audits.writer),
-            judge: hidden(&audits.judge),
+            claims_needed: settings.needed,
+            claim_probability: audits.claim_probability(settings),
+            writer: HiddenQuestions::new(&audits.writer, settings),
+            judge: HiddenQuestions::new(&audits.judge, settings),
         }
     }
 }
 
-impl Event {
-    fn of(entry: &Entry) -> Self {
+impl HiddenQuestions {
+    fn new(hidden: &audit::Hidden, settings: &audit::Settings) -> Self {
+        Self {
+            count: hidden.seen,
+            alarm: hidden.alarm,
+            alarm_at: settings.alarm,
+            probability: hidden.probability(settings),
+        }
+    }
+}
+
+impl From<&Entry> for Event {
+    fn from(entry: &Entry) -> Self {
         Self {
             at: utc(entry.at_seconds),
             since: utc(entry.since_seconds),
-            what: entry.what,
+            occurrence: entry.what,
             kind: entry.kind.clone(),
             well: entry.well,
             badly: entry.badly,
-            moved: entry.moved.clone(),
+            changes: entry.moved.clone(),
             text: entry.to_string(),
         }
     }
 }
 
-fn right<'a>(samples: impl Iterator<Item = &'a Sample>) -> usize {
+fn right_count<'a>(samples: impl Iterator<Item = &'a Sample>) -> usize {
     samples.filter(|sample| sample.right).count()
 }
 
-fn how_writer(standing: &Standing) -> String {
-    let quantile = standing.settings().quantile;
-    let sure = (1.0 - quantile) * 100.0;
+fn writer_formula(quantile: f64) -> String {
+    let confidence = (1.0 - quantile) * 100.0;
     format!(
-        "its accuracy is above `low` with {sure:.0} % probability, so that few observations weigh \
-         little; rescaled so that the unknown weigh 0: (low - {quantile}) / {}",
+        "its accuracy is above `low` with {confidence:.0} % probability, so few observations give \
+         little weight; scaled so that a node without a record has weight 0: (low - {quantile}) / {}",
         1.0 - quantile
     )
 }
 
-fn how_judge(standing: &Standing) -> String {
-    let quantile = standing.settings().quantile;
+fn judge_formula(quantile: f64) -> String {
     format!(
-        "for being chosen as a judge. 0 on probation; else how far the {quantile} quantile of its \
-         accuracy lies above one half. One that is mostly wrong tells as much as one that is mostly \
-         right: its counts are taken the other way round. In a round its pair verdicts count by its \
-         discrimination, less where other judges make the same mistakes"
+        "decides how often it is selected as a judge. 0 on probation; otherwise how far the \
+         {quantile} quantile of its accuracy lies above one half. A judge that is mostly wrong tells \
+         as much as one that is mostly right: its counts are swapped. In a round its pair verdicts \
+         count by its discrimination, and less where other judges make the same mistakes"
     )
 }
 
-/// Why its own certainty counts, or everything that keeps it from counting.
-fn why_claims(
+/// Everything that keeps a node's certainty from counting.
+fn certainty_obstacles(
     record: &Record,
     standing: &Standing,
     seat: Option<&MemberView>,
-    counts: bool,
     on_probation: bool,
 ) -> String {
-    if counts {
-        return "gold has shown what its claims are worth".to_owned();
-    }
+    let settings = standing.settings();
     let mut reasons = Vec::new();
     if !record.claims_count {
         reasons.push(match seat {
             Some(seat) if seat.model.digest.is_empty() => {
-                "it is an upstream: nobody can recompute its claims".to_owned()
+                "it is an upstream: no other node can recompute its claims".to_owned()
             }
-            Some(seat) if !seat.model.certainty => "it claims none".to_owned(),
-            _ => {
-                let (held, needed) = (record.audits.claims, standing.settings().audit.needed);
-                format!("audits have confirmed {held} of {needed} claims")
-            }
+            Some(seat) if !seat.model.certainty => "it makes no claims".to_owned(),
+            _ => format!(
+                "audits have confirmed {} of {} claims",
+                record.audits.claims, settings.audit.needed
+            ),
         });
     }
     if on_probation {
         reasons.push("it is on probation".to_owned());
     }
-    let (seen, needed) = (record.certainty.len(), standing.settings().claims_needed);
-    if seen < needed {
-        reasons.push(format!("{seen} of {needed} gold answers with a claim seen"));
+    let (claims, needed) = (record.certainty.len(), settings.claims_needed);
+    if claims < needed {
+        reasons.push(format!("it has given {claims} of {needed} gold answers with a claim"));
     }
     if reasons.is_empty() {
         reasons.push("no audit has confirmed it yet".to_owned());

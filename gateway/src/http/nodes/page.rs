@@ -1,296 +1,351 @@
-//! The same evidence as a page: no script, nothing from elsewhere, every text escaped.
+//! The standing of a node as an HTML page, without scripts and without external resources.
 
-use super::evidence::{Evidence, Flips, Kind, Member, Tag, Track};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::evidence::{AuditSummary, Evidence, Frequency, Kind, Member, Track};
+use shoal_consensus::reputation::Line;
 use shoal_swarm::State;
 
 const STYLE: &str = include_str!("page.css");
 
-/// HTML in the making. Markup is what stands in this file; everything else is escaped.
-#[derive(Default)]
-struct Html(String);
-
-impl Html {
-    fn markup(&mut self, markup: &'static str) -> &mut Self {
-        self.0.push_str(markup);
-        self
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        for c in text.chars() {
-            match c {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                '\'' => self.0.push_str("&#39;"),
-                // A member's text shall not turn the direction of the gateway's.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => self.0.push('\u{fffd}'),
-                c => self.0.push(c),
+/// The page as HTML text. Everything that a node says about itself is escaped.
+pub(super) fn render(evidence: &Evidence) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (evidence.short_id) " in the swarm" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (heading(evidence))
+                    (tiles(evidence))
+                    (writer(evidence))
+                    (judge(evidence))
+                    (calibration(evidence))
+                    (audits(&evidence.audits))
+                    (history(evidence))
+                    p.soft {
+                        "As of " (evidence.as_of) ". "
+                        a href="?format=json" { "The same data as JSON" }
+                    }
+                }
             }
         }
-        self
-    }
-
-    /// A row of a table with two columns.
-    fn row(&mut self, name: &'static str, value: &str) -> &mut Self {
-        self.markup("<tr><th scope=\"row\">").markup(name).markup("</th><td>").text(value);
-        self.markup("</td></tr>\n")
-    }
-
-    fn section(&mut self, title: &'static str) -> &mut Self {
-        self.markup("<section><h2>").markup(title).markup("</h2>\n")
-    }
-
-    fn tile(&mut self, name: &'static str, value: &str, note: &str) -> &mut Self {
-        self.markup("<div class=\"tile\"><span class=\"soft\">").markup(name).markup("</span><b>");
-        self.text(value).markup("</b><span class=\"soft\">").text(note).markup("</span></div>\n")
-    }
-}
-
-/// The whole page.
-pub(super) fn render(evidence: &Evidence) -> String {
-    let mut html = Html::default();
-    html.markup("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n")
-        .markup("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>")
-        .text(&evidence.short_id)
-        .markup(" in the swarm</title>\n<style>\n")
-        .markup(STYLE)
-        .markup("</style></head>\n<body><main>\n");
-    head(&mut html, evidence);
-    tiles(&mut html, evidence);
-    writer(&mut html, evidence);
-    judge(&mut html, evidence);
-    calibration(&mut html, evidence);
-    audits(&mut html, evidence);
-    history(&mut html, evidence);
-    html.markup("<p class=\"soft\">As of ").text(&evidence.as_of);
-    html.markup(". <a href=\"?format=json\">The same as JSON</a></p>\n</main></body></html>\n");
-    html.0
-}
-
-fn head(html: &mut Html, evidence: &Evidence) {
-    html.markup("<h1>");
-    match &evidence.member {
-        Some(member) => html.text(&member.model),
-        None => html.markup("A newcomer"),
     };
-    html.markup("</h1>\n<p class=\"id soft\">").text(&evidence.id).markup("</p>\n");
-    if let Some(member) = &evidence.member {
-        about(html, member);
+    page.into_string().replace(is_direction_control, "\u{fffd}")
+}
+
+/// Whether a character changes the direction of the text after it. In the text of a node it could
+/// reorder the gateway's own words on the page.
+fn is_direction_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn heading(evidence: &Evidence) -> Markup {
+    let model = evidence.member.as_ref().map_or("A newcomer", |member| &member.model);
+    html! {
+        h1 { (model) }
+        p.id.soft { (evidence.id) }
+        @if let Some(member) = &evidence.member { (profile(member)) }
     }
 }
 
-fn about(html: &mut Html, member: &Member) {
-    if !member.description.is_empty() {
-        html.markup("<p>").text(&member.description).markup("</p>\n");
+fn profile(member: &Member) -> Markup {
+    html! {
+        @if !member.description.is_empty() { p { (member.description) } }
+        @if !member.tags.is_empty() {
+            p {
+                "Claims to be good at "
+                @for (index, tag) in member.tags.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    (tag.tag) " (believed " (format!("{:.2}", tag.belief)) ")"
+                }
+            }
+        }
+        p.soft {
+            (member.family)
+            @if member.parameters > 0 {
+                (format!(", {:.2} million parameters", member.parameters as f64 / 1e6))
+            }
+            ", " (member.context) " tokens of context"
+            @if !member.operator.is_empty() { ", run by " (member.operator) }
+            @if !member.digest.is_empty() { br; "weights " code { (member.digest) } }
+        }
     }
-    let said = |tag: &Tag| format!("{} (believed {:.2})", tag.tag, tag.believed);
-    let tags: Vec<String> = member.tags.iter().map(said).collect();
-    if !tags.is_empty() {
-        html.markup("<p>Says it is good at ").text(&tags.join(", ")).markup("</p>\n");
-    }
-    html.markup("<p class=\"soft\">").text(&member.family);
-    if member.parameters > 0 {
-        html.text(&format!(", {:.2} million parameters", member.parameters as f64 / 1e6));
-    }
-    html.text(&format!(", {} tokens of context", member.context));
-    if !member.operator.is_empty() {
-        html.markup(", run by ").text(&member.operator);
-    }
-    if !member.digest.is_empty() {
-        html.markup("<br>weights <code>").text(&member.digest).markup("</code>");
-    }
-    html.markup("</p>\n");
 }
 
-fn tiles(html: &mut Html, evidence: &Evidence) {
-    html.markup("<div class=\"tiles\">\n");
+fn tiles(evidence: &Evidence) -> Markup {
     let (state, work) = match (&evidence.member, evidence.state) {
         (Some(member), State::Serving) => {
             ("serving", format!("{} of {} slots busy", member.running, member.slots))
         }
-        (_, State::Draining) => ("draining", "finishes what it has and leaves".to_owned()),
+        (_, State::Draining) => ("draining", "finishes its work and leaves".to_owned()),
         (_, State::Examined | State::Serving) => {
-            ("in its exam", "not asked by rounds yet".to_owned())
+            ("in its exam", "gets no work from rounds yet".to_owned())
         }
     };
-    html.tile("State", state, &work);
-    let on = if evidence.probation.on { "yes" } else { "no" };
-    html.tile("On probation", on, &evidence.probation.why);
-    let accuracy = |track: &Track| format!("mean accuracy {:.3}", track.mean);
-    html.tile("Weight as a writer", &weight(&evidence.writer), &accuracy(&evidence.writer));
-    html.tile(
-        "Weight as a judge",
-        &weight(&evidence.judge.track),
-        &accuracy(&evidence.judge.track),
-    );
-    if let Some(Member { tokens_per_second: Some(speed), first_token_seconds, .. }) =
-        &evidence.member
-    {
-        let first = first_token_seconds.map_or(0.0, |seconds| seconds * 1e3);
-        let note = format!("tokens a second in its exam, the first after {first:.0} ms");
-        html.tile("Speed", &format!("{speed:.0}"), &note);
-    }
-    let caught = match evidence.caught {
-        0 => "answers and verdicts; never caught".to_owned(),
-        times => format!("answers and verdicts since it was caught, which it was {times} times"),
+    let member = evidence.member.as_ref();
+    let speed = member.and_then(|member| member.tokens_per_second.zip(member.first_token_seconds));
+    let gold_note = match evidence.times_caught {
+        0 => "answers and verdicts; it never failed an audit".to_owned(),
+        times => format!("answers and verdicts since its last failed audit ({times} in total)"),
     };
-    html.tile("Gold seen", &evidence.gold_seen.to_string(), &caught);
-    html.markup("</div>\n");
-}
-
-fn weight(track: &Track) -> String {
-    format!("{:.3}", track.weight)
-}
-
-fn writer(html: &mut Html, evidence: &Evidence) {
-    html.section("As a writer");
-    track(html, &evidence.writer);
-    let preferred = &evidence.preferred;
-    let told = format!("rate {:.3} of {:.0} rounds", preferred.rate, preferred.seen);
-    html.markup("<div class=\"wide\"><table><tbody>\n");
-    html.row("Preferred to others by judges", &told);
-    html.markup("</tbody></table></div>\n");
-    if evidence.kinds.is_empty() {
-        html.markup("<p class=\"soft\">No gold of a known kind was seen yet.</p></section>\n");
-        return;
-    }
-    html.markup("<div class=\"wide\"><table><thead><tr><th>Kind of gold question</th>")
-        .markup("<th class=\"number\">right</th><th class=\"number\">wrong</th>")
-        .markup("<th class=\"number\">accuracy</th><th></th></tr></thead><tbody>\n");
-    evidence.kinds.iter().for_each(|one| kind(html, one));
-    html.markup(
-        "</tbody></table></div>\n<p class=\"soft\">Older answers have faded; the accuracy ",
-    )
-    .markup("counts one right and one wrong beforehand.</p></section>\n");
-}
-
-fn kind(html: &mut Html, kind: &Kind) {
-    html.markup("<tr><td>").text(&kind.kind).markup("</td><td class=\"number\">");
-    html.text(&format!("{:.1}", kind.right)).markup("</td><td class=\"number\">");
-    html.text(&format!("{:.1}", kind.wrong)).markup("</td><td class=\"number\">");
-    html.text(&format!("{:.3}", kind.accuracy)).markup("</td><td><meter value=\"");
-    html.text(&format!("{:.3}", kind.accuracy)).markup("\"></meter></td></tr>\n");
-}
-
-fn contradicted(flips: &Flips) -> String {
-    // Faded counts of a pair or two are still something seen; less than half a pair is not.
-    match flips.seen {
-        seen if seen < 0.5 => "no pair compared in both orders yet".to_owned(),
-        seen => format!(
-            "rate {:.3} of {seen:.0} pairs compared in both orders (a = {:.2}, b = {:.2})",
-            flips.rate, flips.a, flips.b
-        ),
+    html! {
+        div.tiles {
+            (tile("State", state, &work))
+            (tile("On probation", yes_or_no(evidence.probation.on), &evidence.probation.why))
+            (weight_tile("Weight as a writer", &evidence.writer))
+            (weight_tile("Weight as a judge", &evidence.judge.track))
+            @if let Some((tokens, first)) = speed {
+                (tile("Speed", &format!("{tokens:.0}"), &format!(
+                    "tokens per second in its exam, the first after {:.0} ms", first * 1e3
+                )))
+            }
+            (tile("Gold seen", &evidence.gold_seen.to_string(), &gold_note))
+        }
     }
 }
 
-fn judge(html: &mut Html, evidence: &Evidence) {
-    html.section("As a judge");
-    track(html, &evidence.judge.track);
-    html.markup("<div class=\"wide\"><table><tbody>\n");
-    let from = |pairs| format!("from {pairs} gold pairs and how seldom it contradicts itself");
-    let said = |value, pairs| format!("{value:.3}, {}", from(pairs));
-    html.row("Discrimination", &said(evidence.judge.discrimination, evidence.gold_pairs));
-    html.row("Contradicted itself", &contradicted(&evidence.flips));
-    let reasoned = &evidence.reasoned;
-    html.row("Discrimination with reasons", &said(reasoned.discrimination, reasoned.gold_pairs));
-    html.row("Contradicted itself with reasons", &contradicted(&reasoned.flips));
-    let agreed = &evidence.agreed;
-    let others = format!("rate {:.3} of {:.0} rounds", agreed.rate, agreed.seen);
-    html.row("Agreed with the others", &others);
-    html.markup("</tbody></table></div></section>\n");
+fn tile(name: &str, value: &str, note: &str) -> Markup {
+    html! { div.tile { span.soft { (name) } b { (value) } span.soft { (note) } } }
 }
 
-fn audits(html: &mut Html, evidence: &Evidence) {
-    let audits = &evidence.audits;
-    html.section("Audits");
-    html.markup(
-        "<p class=\"soft\">Its claims are recomputed by the same weights, and now and then it ",
+fn weight_tile(name: &str, track: &Track) -> Markup {
+    tile(name, &format!("{:.3}", track.weight), &format!("mean accuracy {:.3}", track.mean))
+}
+
+fn yes_or_no(condition: bool) -> &'static str {
+    if condition { "yes" } else { "no" }
+}
+
+/// A table with a name and a value in each row.
+fn table<const N: usize>(rows: [(&str, String); N]) -> Markup {
+    html! {
+        div.wide {
+            table {
+                tbody {
+                    @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } }
+                }
+            }
+        }
+    }
+}
+
+fn track(track: &Track) -> Markup {
+    table([
+        ("Right and wrong", format!("a = {:.2}, b = {:.2}", track.a, track.b)),
+        ("Mean accuracy", format!("{:.3}", track.mean)),
+        ("Low estimate", format!("{:.3}, the {} quantile", track.low, track.quantile)),
+        ("Weight", format!("{:.3}: {}", track.weight, track.how)),
+    ])
+}
+
+fn writer(evidence: &Evidence) -> Markup {
+    html! {
+        section {
+            h2 { "As a writer" }
+            (track(&evidence.writer))
+            (table([("Judges preferred its answer", rounds(&evidence.preference))]))
+            @if evidence.kinds.is_empty() {
+                p.soft { "It has answered no gold question of a known kind yet." }
+            } @else {
+                (kinds(&evidence.kinds))
+            }
+        }
+    }
+}
+
+fn kinds(kinds: &[Kind]) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        th { "Kind of gold question" }
+                        th.number { "right" }
+                        th.number { "wrong" }
+                        th.number { "accuracy" }
+                        th {}
+                    }
+                }
+                tbody {
+                    @for kind in kinds {
+                        tr {
+                            td { (kind.kind) }
+                            td.number { (format!("{:.1}", kind.right)) }
+                            td.number { (format!("{:.1}", kind.wrong)) }
+                            td.number { (format!("{:.3}", kind.accuracy)) }
+                            td { meter value=(format!("{:.3}", kind.accuracy)) {} }
+                        }
+                    }
+                }
+            }
+        }
+        p.soft {
+            "Older answers count for less. The accuracy starts from one right and one wrong answer."
+        }
+    }
+}
+
+fn judge(evidence: &Evidence) -> Markup {
+    let reasoned = &evidence.reasoned_verdicts;
+    html! {
+        section {
+            h2 { "As a judge" }
+            (track(&evidence.judge.track))
+            (table([
+                (
+                    "Discrimination",
+                    discrimination(evidence.judge.discrimination, evidence.gold_pairs),
+                ),
+                ("Contradicted itself", contradictions(&evidence.flips)),
+                (
+                    "Discrimination with reasons",
+                    discrimination(reasoned.discrimination, reasoned.gold_pairs),
+                ),
+                ("Contradicted itself with reasons", contradictions(&reasoned.flips)),
+                ("Agreed with the other judges", rounds(&evidence.agreement)),
+            ]))
+        }
+    }
+}
+
+fn discrimination(value: f64, pairs: usize) -> String {
+    format!("{value:.3}, from {pairs} gold pairs and from how rarely it contradicts itself")
+}
+
+fn contradictions(flips: &Frequency) -> String {
+    // Older pairs fade, so that less than half of a pair is no evidence any more.
+    if flips.observations < 0.5 {
+        return "it has compared no pair in both orders yet".to_owned();
+    }
+    format!(
+        "rate {:.3} of {:.0} pairs compared in both orders (a = {:.2}, b = {:.2})",
+        flips.rate, flips.observations, flips.a, flips.b
     )
-    .markup("gets a question whose answer is known. Who passes is asked less often.</p>\n")
-    .markup("<div class=\"wide\"><table><tbody>\n");
+}
+
+fn rounds(frequency: &Frequency) -> String {
+    format!("rate {:.3} of {:.0} rounds", frequency.rate, frequency.observations)
+}
+
+fn audits(audits: &AuditSummary) -> Markup {
     let claims = format!(
-        "{} held, {} are needed; the next is looked at with probability {:.2}",
+        "{} confirmed, {} are needed; the next is audited with probability {:.2}",
         audits.claims, audits.claims_needed, audits.claim_probability
     );
-    html.row("Claims", &claims);
-    for (name, one) in [("Hidden questions", &audits.writer), ("Hidden verdicts", &audits.judge)] {
-        let told = format!(
+    let [questions, verdicts] = [&audits.writer, &audits.judge].map(|hidden| {
+        format!(
             "{} so far; alarm {:.2} of {:.0}; one in its next round with probability {:.2}",
-            one.seen, one.alarm, one.alarm_at, one.probability
-        );
-        html.row(name, &told);
-    }
-    html.markup("</tbody></table></div></section>\n");
-}
-
-fn track(html: &mut Html, track: &Track) {
-    html.markup("<div class=\"wide\"><table><tbody>\n");
-    html.row("Right and wrong", &format!("a = {:.2}, b = {:.2}", track.a, track.b));
-    html.row("Mean accuracy", &format!("{:.3}", track.mean));
-    html.row("Believed (low)", &format!("{:.3}, the {} quantile", track.low, track.quantile));
-    html.row("Weight", &format!("{:.3}: {}", track.weight, track.how));
-    html.markup("</tbody></table></div>\n");
-}
-
-fn calibration(html: &mut Html, evidence: &Evidence) {
-    let (certainty, scores) = (&evidence.certainty, &evidence.scores);
-    html.section("What its likelihoods are worth");
-    html.markup("<p class=\"soft\">Fitted on gold: log-odds of being right = a + b x, with ")
-        .markup(
-            "x = -ln(1 + |log-probability|) + α ln(bytes): at α = 0 the sum counts, at 1 the mean.",
+            hidden.count, hidden.alarm, hidden.alarm_at, hidden.probability
         )
-        .markup("</p>\n<div class=\"wide\"><table><tbody>\n");
-    html.row(
-        "Its own certainty",
-        &format!(
-            "a = {:.3}, b = {:.3}, α = {:.2}, from {} gold answers, {} of them right",
-            certainty.line.a,
-            certainty.line.b,
-            certainty.line.length,
-            certainty.samples,
-            certainty.right
-        ),
-    );
-    let counts = if certainty.claims_count { "yes: " } else { "no: " };
-    html.row("Does it count", &format!("{counts}{}", certainty.why));
-    html.row(
-        "Scores of others' answers",
-        &format!(
-            "a = {:.3}, b = {:.3}, α = {:.2}, from {} gold answers, {} of them right",
-            scores.line.a, scores.line.b, scores.line.length, scores.samples, scores.right
-        ),
-    );
-    html.row("Weight of its scores", &format!("{:.3}: {}", scores.weight, scores.how));
-    html.markup("</tbody></table></div></section>\n");
+    });
+    html! {
+        section {
+            h2 { "Audits" }
+            p.soft {
+                "A node with the same weights recomputes its claims. At random, it also gets a \
+                 question whose answer is known. A node that passes is audited less often."
+            }
+            (table([
+                ("Claims", claims),
+                ("Hidden questions", questions),
+                ("Hidden verdicts", verdicts),
+            ]))
+        }
+    }
 }
 
-fn history(html: &mut Html, evidence: &Evidence) {
-    html.section("What moved these numbers");
-    if let Some(updated) = &evidence.updated {
-        html.markup("<p class=\"soft\">Last change: ").text(updated).markup("</p>\n");
+fn calibration(evidence: &Evidence) -> Markup {
+    let (certainty, scores) = (&evidence.certainty, &evidence.scores);
+    let counts = yes_or_no(certainty.claims_count);
+    html! {
+        section {
+            h2 { "Calibration of its likelihoods" }
+            p.soft {
+                "Fitted on gold: log-odds of being right = a + b x, with \
+                 x = -ln(1 + |log-probability|) + α ln(bytes). α = 0 uses the sum over the answer, \
+                 α = 1 the mean."
+            }
+            (table([
+                (
+                    "Its own certainty",
+                    fit(&certainty.line, certainty.samples, certainty.right),
+                ),
+                ("Its certainty counts", format!("{counts}: {}", certainty.why)),
+                (
+                    "Scores of other nodes' answers",
+                    fit(&scores.line, scores.samples, scores.right),
+                ),
+                ("Weight of its scores", format!("{:.3}: {}", scores.weight, scores.how)),
+            ]))
+        }
     }
-    if evidence.history.is_empty() {
-        html.markup("<p>Nothing was seen of it yet.</p></section>\n");
-        return;
+}
+
+fn fit(line: &Line, samples: usize, right: usize) -> String {
+    format!(
+        "a = {:.3}, b = {:.3}, α = {:.2}, from {samples} gold answers, {right} of them right",
+        line.a, line.b, line.length
+    )
+}
+
+fn history(evidence: &Evidence) -> Markup {
+    html! {
+        section {
+            h2 { "What changed these numbers" }
+            @if let Some(time) = &evidence.updated_at { p.soft { "Last change: " (time) } }
+            @if evidence.history.is_empty() {
+                p { "The node has no history yet." }
+            } @else {
+                div.wide {
+                    table {
+                        tbody {
+                            @for event in &evidence.history {
+                                tr { td.when { (event.at) } td { (event.text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
-    html.markup("<div class=\"wide\"><table><tbody>\n");
-    for event in &evidence.history {
-        html.markup("<tr><td class=\"when\">").text(&event.at).markup("</td><td>");
-        html.text(&event.text).markup("</td></tr>\n");
-    }
-    html.markup("</tbody></table></div></section>\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{http::nodes::evidence::Tag, swarm::Presence};
+    use shoal_consensus::reputation::Standing;
+    use shoal_proto::NodeId;
 
     #[test]
     fn text_cannot_become_markup() {
-        let mut html = Html::default();
-        html.text("<script>'\"&</script>\u{202e}");
-        assert_eq!(html.0, "&lt;script&gt;&#39;&quot;&amp;&lt;/script&gt;\u{fffd}");
+        let presence = Presence { id: NodeId([7; 32]), state: State::Serving, seat: None };
+        let mut evidence = Evidence::new(presence, &Standing::empty(), 0);
+        let text = "<script>'\"&</script>\u{202e}".to_owned();
+        evidence.member = Some(Member {
+            model: text.clone(),
+            family: text.clone(),
+            digest: text.clone(),
+            context: 0,
+            parameters: 0,
+            description: text.clone(),
+            tags: vec![Tag { tag: text.clone(), belief: 1.0 }],
+            operator: text,
+            slots: 1,
+            running: 0,
+            tokens_per_second: None,
+            first_token_seconds: None,
+        });
+        let page = render(&evidence);
+        let escaped = "&lt;script&gt;'&quot;&amp;&lt;/script&gt;\u{fffd}";
+        assert_eq!(page.matches(escaped).count(), 6, "{page}");
+        assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
     }
 
     #[test]
