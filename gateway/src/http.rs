@@ -3,13 +3,12 @@
 mod request_id;
 mod callers;
 mod rate;
-mod opening;
+mod intake;
 mod admission;
 mod body;
 mod chat;
-mod running;
-mod sse;
-mod told;
+mod task;
+mod answer;
 mod completions;
 mod messages;
 mod responses;
@@ -94,8 +93,8 @@ impl App {
         self.rounds.swarm().members().len()
     }
 
-    /// Refuses a model that nobody here serves. No more of its name comes back than a name can have.
-    fn known(&self, model: &str) -> Result<(), ApiError> {
+    /// Refuses a model that nobody here serves. The error quotes at most the longest valid name.
+    fn check_model(&self, model: &str) -> Result<(), ApiError> {
         if Mode::of_model(model).is_some() || self.models().contains_key(model) {
             return Ok(());
         }
@@ -160,7 +159,7 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/responses").route(web::post().to(responses::create)))
         .service(
             resource("/v1/responses/{id}")
-                .route(web::get().to(responses::one))
+                .route(web::get().to(responses::get))
                 .route(web::delete().to(responses::delete)),
         )
         .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))
@@ -180,8 +179,8 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/embeddings").route(web::post().to(embeddings::create)))
         .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
-        .service(resource("/v1/models/{id:.+}").route(web::get().to(models::one)))
-        .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::one)))
+        .service(resource("/v1/models/{id:.+}").route(web::get().to(models::get)))
+        .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::get)))
         .service(resource("/v1/nodes").route(web::get().to(nodes::list)))
         .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
         .service(resource("/healthz").route(web::route().guard(get()).to(health::live)))

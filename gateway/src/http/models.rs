@@ -15,7 +15,7 @@ pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
 }
 
 /// `id` may be percent-encoded, slashes included; both SDKs send it so.
-pub(super) async fn one(
+pub(super) async fn get(
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header::ContentType, web};
 
 use super::{App, error::ApiError};
 
-pub(super) async fn one(
+pub(super) async fn get(
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
