@@ -5,7 +5,7 @@ use shoal_consensus::{
     outcome::{Progress, RoundId},
 };
 
-use crate::{chat::wire::Usage, failure::Failure, sse::Events};
+use crate::{failure::Failure, sse::Events, usage::Usage};
 
 /// Writes answers in one format as server-sent events.
 ///

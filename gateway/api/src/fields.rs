@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<T>, AskError> {
         let Some(value) = self.value(name) else { return Ok(None) };
         match convert(value) {
-            typed @ Some(_) => Ok(typed),
+            Some(content) => Ok(Some(content)),
             None => Err(AskError::wrong_type(&self.path(name), expectation, value)),
         }
     }

@@ -22,8 +22,10 @@ pub mod responses;
 pub mod sse;
 mod text;
 pub mod transcript;
+mod usage;
 
 pub use encoder::Encoder;
 pub use endpoint::FieldNames;
 pub use error::AskError;
 pub use failure::{ErrorBody, Failure};
+pub use usage::Usage;

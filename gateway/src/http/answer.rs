@@ -20,7 +20,7 @@ use super::{
     task::{AskTask, RoundEvent},
 };
 use crate::export::Agreed;
-use shoal_api::{Encoder, FieldNames, chat::wire::Usage, sse::Events};
+use shoal_api::{Encoder, FieldNames, Usage, sse::Events};
 use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
 
 /// The header with the round's id, which `GET /v1/rounds/{id}` takes.

@@ -30,10 +30,10 @@ fn word(treatment: Treatment) -> &'static str {
 
 #[test]
 fn the_table_of_fields_is_what_the_code_does() {
-    let known: BTreeMap<_, _> =
+    let fields: BTreeMap<_, _> =
         treatment::FIELDS.iter().map(|(name, treatment)| (*name, word(*treatment))).collect();
-    assert_eq!(documented(), known);
-    assert_eq!(known.len(), treatment::FIELDS.len(), "a field stands twice");
+    assert_eq!(documented(), fields);
+    assert_eq!(fields.len(), treatment::FIELDS.len(), "a field stands twice");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use shoal_consensus::{Outcome, outcome::RoundId};
 
 use super::wire::{ErrorBody, Message, Usage, stop_reason};
 use crate::{
-    Encoder, Failure, chat,
+    Encoder, Failure,
     sse::Events,
     text::{self, pieces},
 };
@@ -64,12 +64,7 @@ impl Encoder for MessageEncoder {
         self.bytes = Some(self.bytes.unwrap_or(0) + text.len());
     }
 
-    fn finish(
-        &mut self,
-        outcome: &Outcome,
-        _: bool,
-        events: &mut Events,
-    ) -> Option<chat::wire::Usage> {
+    fn finish(&mut self, outcome: &Outcome, _: bool, events: &mut Events) -> Option<crate::Usage> {
         let winner = outcome.winner()?;
         let rest = text::rest(&winner.text, self.bytes.unwrap_or(0));
         pieces(rest).for_each(|text| self.text(0, text, events));

@@ -9,11 +9,11 @@ use shoal_consensus::{
 };
 
 use super::wire::{
-    CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, ReplyOptions, Usage,
-    fingerprint, logprob_pieces,
+    CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, ReplyOptions, fingerprint,
+    logprob_pieces,
 };
 use crate::{
-    Encoder, ErrorBody, Failure,
+    Encoder, ErrorBody, Failure, Usage,
     sse::Events,
     text::{self, pieces},
 };

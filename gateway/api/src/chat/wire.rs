@@ -5,7 +5,6 @@
 
 mod calls;
 mod logprobs;
-mod usage;
 
 use serde::Serialize;
 use shoal_proto::generate::Finish;
@@ -13,9 +12,8 @@ use shoal_proto::generate::Finish;
 pub(super) use calls::{CallDelta, FunctionDelta};
 pub(crate) use calls::{Function, ToolCall};
 pub(crate) use logprobs::{Logprobs, pieces as logprob_pieces};
-pub use usage::Usage;
 
-use crate::chat::ChatRequest;
+use crate::{Usage, chat::ChatRequest};
 use shoal_consensus::{Candidate, Outcome};
 
 /// The only tier, under OpenAI's name.

@@ -6,11 +6,7 @@ use super::{
     CompletionRequest,
     wire::{Choice, Completion, Head, rest},
 };
-use crate::{
-    Encoder, ErrorBody, Failure,
-    chat::wire::{Usage, fingerprint},
-    sse::Events,
-};
+use crate::{Encoder, ErrorBody, Failure, Usage, chat::wire::fingerprint, sse::Events};
 
 /// Writes the completions of one request's prompts, one prompt after the other.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use shoal_proto::generate::TokenLogprob;
 
 use super::CompletionRequest;
 use crate::{
-    chat::wire::{Usage, fingerprint, finish_reason, logprob_pieces},
+    Usage,
+    chat::wire::{fingerprint, finish_reason, logprob_pieces},
     text::{self, pieces},
 };
 use shoal_consensus::{Candidate, Outcome};

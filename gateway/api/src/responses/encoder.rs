@@ -6,7 +6,7 @@ use shoal_proto::{generate::Finish, tools::ToolCall};
 
 use super::wire::{Incomplete, Item, Part, Response, ResponseFailure, Usage, logprobs};
 use crate::{
-    Encoder, Failure, chat, id,
+    Encoder, Failure, id,
     sse::Events,
     text::{self, pieces},
 };
@@ -134,12 +134,7 @@ impl Encoder for ResponseEncoder {
         self.event("response.output_text.delta", body, events);
     }
 
-    fn finish(
-        &mut self,
-        outcome: &Outcome,
-        _: bool,
-        events: &mut Events,
-    ) -> Option<chat::wire::Usage> {
+    fn finish(&mut self, outcome: &Outcome, _: bool, events: &mut Events) -> Option<crate::Usage> {
         let winner = outcome.winner()?;
         let is_cut = winner.finish == Finish::Length;
         let offset = self.message.as_ref().map_or(0, |message| message.text.len());
@@ -151,7 +146,7 @@ impl Encoder for ResponseEncoder {
         let status = if is_cut { "incomplete" } else { "completed" };
         self.close(winner, status, events);
         winner.tool_calls.iter().for_each(|call| self.call(call, events));
-        let usage = chat::wire::Usage::from(winner);
+        let usage = crate::Usage::from(winner);
         self.response.usage = Some(Usage::from(&usage));
         self.response.status = status;
         if is_cut {

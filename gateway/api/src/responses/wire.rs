@@ -4,11 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shoal_proto::tools::ToolCall;
 
-use crate::{
-    chat::wire::{self as chat, Logprobs},
-    id,
-    responses::ResponseRequest,
-};
+use crate::{chat::wire::Logprobs, id, responses::ResponseRequest};
 use shoal_consensus::Candidate;
 
 /// A response at any point between its start and its end.
@@ -153,8 +149,8 @@ struct OutputDetails {
     reasoning_tokens: u32,
 }
 
-impl From<&chat::Usage> for Usage {
-    fn from(usage: &chat::Usage) -> Self {
+impl From<&crate::Usage> for Usage {
+    fn from(usage: &crate::Usage) -> Self {
         let cached_tokens = usage.prompt_tokens_details.cached_tokens;
         Self {
             input_tokens: usage.prompt_tokens,

@@ -4,7 +4,7 @@ use actix_web::web;
 
 use super::store::StoreRequest;
 use crate::http::App;
-use shoal_api::{Encoder, Failure, chat::wire::Usage, responses::ResponseEncoder, sse::Events};
+use shoal_api::{Encoder, Failure, Usage, responses::ResponseEncoder, sse::Events};
 use shoal_consensus::{Outcome, outcome::RoundId};
 
 /// A [`ResponseEncoder`] that stores its response at the end, if the client wants it.
