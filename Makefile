@@ -1,5 +1,5 @@
 # Two commands do all: `make run` and `make test`. The rest is for those who work on it.
-# One build profile serves both, so that a fresh machine compiles burn once.
+# One build profile serves both.
 
 CARGO ?= cargo
 BIN   := target/debug
@@ -8,14 +8,18 @@ BIN   := target/debug
 # runs, not to the compiler: else each commit would compile the gateway anew.
 SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check check-devices test-devices eval train help
+# Features of the packages that are built, such as shoal-node/wgpu.
+FEATURES ?=
+WITH     := $(if $(FEATURES),--features "$(FEATURES)")
+
+.PHONY: run build test test-real test-arm test-clients test-schema bench-engine check check-dependencies check-devices test-devices measure eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 # Neither the trainer nor the evaluation: burn without its gradients compiles faster.
 build: ## the gateway, the node and the launcher
-	$(CARGO) build --package shoal-gateway --package shoal-node --package shoal-sim --bins
+	$(CARGO) build --package shoal-gateway --package shoal-node --package shoal-sim --bins $(WITH)
 
 # Job control (`set -m`) gives the launcher the terminal: Ctrl-C reaches it alone, it ends the
 # swarm in order, and make sees its exit code.
@@ -25,8 +29,8 @@ run: build ## a gateway and the bundled specialists, ready to answer; MODELS=smo
 # Builds the programs too: each has integration tests, so that one set of features serves all.
 test: ## every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
-	then $(CARGO) nextest run --workspace --no-fail-fast; \
-	else $(CARGO) test --workspace --no-fail-fast; fi
+	then $(CARGO) nextest run --workspace --no-fail-fast $(WITH); \
+	else $(CARGO) test --workspace --no-fail-fast $(WITH); fi
 
 test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm2-135m ..."): needs Python and a C++ compiler
 	node/tests/real/run
@@ -46,24 +50,26 @@ bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
 
 check: ## format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets $(WITH) -- -D warnings
+
+check-dependencies: ## licences, sources, duplicate versions (deny.toml), unused dependencies: needs Python
+	sim/tidy/dependencies
+
+measure: ## a row for each crate: sizes, names, import cycles, documentation
+	@$(CARGO) run --quiet --package shoal-tidy
 
 # DOCS_RS keeps a dependency of cuda's from fetching a whole LLVM, which compiling alone does not need.
-check-devices: ## compiles the node for other devices than the processor, in a target folder of its own: many minutes
+check-devices: ## compiles the node for other devices than the processor (DEVICES="wgpu cuda metal")
 	for device in $(or $(DEVICES),wgpu cuda metal); do \
-	    DOCS_RS=1 CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 \
-	        $(CARGO) check --package shoal-node --features $$device || exit 1; \
+	    DOCS_RS=1 $(CARGO) check --package shoal-node --features $$device || exit 1; \
 	done
 
-# What is not ours is compiled without optimisation: that takes half the time, and the tests are of
-# tiny models. Without a device of the kind they say that they left it out.
-test-devices: ## the models' code on devices that are found here, for wgpu a software one such as Mesa's lavapipe too: many minutes
-	CARGO_TARGET_DIR=target/devices CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) test --package shoal-decoder --lib \
-	    --features $(or $(DEVICES),wgpu) --config 'profile.dev.package."*".opt-level=0' \
-	    --config 'profile.dev.package.aws-lc-sys.opt-level=3' -- devices --nocapture
+# Without a device of the kind the tests say that they left it out.
+test-devices: ## the models' code on the devices that are found here, for wgpu a software one such as Mesa's lavapipe too
+	$(CARGO) test --package shoal-decoder --lib --features $(or $(DEVICES),wgpu) -- devices --nocapture
 
-eval: build ## measures the swarm against its members, a majority vote and cheats; writes eval/results/
-	$(CARGO) build --package shoal-eval --bins
+eval: ## measures the swarm against its members, a majority vote and cheats; writes eval/results/
+	$(CARGO) build --workspace --bins
 	$(BIN)/shoal-eval --start $(EVAL)
 	SHOAL_CONFIG=eval/everybody/gateway.toml $(BIN)/shoal-eval --start --questions 520 --seed 77 \
 	    --join eval/everybody/calendar.toml --join eval/everybody/order.toml \
@@ -75,4 +81,4 @@ eval: build ## measures the swarm against its members, a majority vote and cheat
 	$(BIN)/shoal-eval cheats --records target/eval/everybody.jsonl --injections target/eval/injections.jsonl
 
 train: ## trains one specialist: make train SPECIALIST=shoal-sum SEED=7
-	$(CARGO) run --package shoal-train -- --specialist $(SPECIALIST) --seed $(or $(SEED),7)
+	$(CARGO) run --release --package shoal-train -- --specialist $(SPECIALIST) --seed $(or $(SEED),7)

@@ -9,6 +9,7 @@ use shoal_consensus::{
     ask::{Effort, Limits, Target},
     reputation::{Standing, calibration::sigmoid},
     select::{self, Panel},
+    settings::SelectSettings,
 };
 use shoal_proto::{
     generate::{ChatMessage, Sampling},
@@ -259,7 +260,7 @@ fn panel(
     let effort = Effort { writers: cut.writers, judges: cut.judges, ..default };
     let messages = vec![ChatMessage::new("user", record.question.clone())];
     let ask = Ask::plain(Target::Swarm, messages, Sampling::default(), effort);
-    select::panel(&ask, &members, standing, &select::Settings::default(), seed).unwrap_or_default()
+    select::panel(&ask, &members, standing, &SelectSettings::default(), seed).unwrap_or_default()
 }
 
 fn member_view(record: &QuestionRecord, candidate: &Candidate) -> MemberView {

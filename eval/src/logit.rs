@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
-use shoal_consensus::agree;
+use shoal_consensus::{agree, ballot::PairVerdict};
 use shoal_proto::judge::{Kind, Pair as ShownPair};
 
 use crate::{
@@ -21,9 +21,6 @@ const PAIRS: usize = 3;
 
 /// Rounds in progress at the same time.
 const CONCURRENCY: usize = 2;
-
-/// P(better) without a preference.
-const EVEN: f64 = 0.5;
 
 /// The rounds of `records` with verdicts by logit instead of their ballots, as far as they fit.
 ///
@@ -107,8 +104,8 @@ async fn compare(
     let question = ask(&record.question, &texts, &orders, Kind::Pairwise);
     let (ballot, _) = member.judge(question).await.ok()?;
     let [first, second] = ballot.verdicts.as_slice() else { return None };
-    let flip = (*first > EVEN) == (*second > EVEN);
-    Some((Pair { a, b, p: (first + 1.0 - second) / 2.0, flip }, ballot.prompt_tokens))
+    let PairVerdict { p, flipped: flip, .. } = PairVerdict::from_orders(a, b, *first, *second);
+    Some((Pair { a, b, p, flip }, ballot.prompt_tokens))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use shoal_consensus::{
     agree,
     rank::{self, Comparison},
     reputation::calibration::sigmoid,
+    settings::RankSettings,
 };
 
 use crate::{
@@ -257,7 +258,7 @@ fn uniform(record: &QuestionRecord) -> Option<Answer<'_>> {
         return majority(record);
     }
     let pools = round.candidates.iter().map(|candidate| candidate.pool + 1).max()?;
-    let fit = rank::fit(&vec![0.0; pools], &comparisons, &rank::Settings::default());
+    let fit = rank::fit(&vec![0.0; pools], &comparisons, &RankSettings::default());
     record
         .answers()
         .filter(|answer| answer.index.is_some())

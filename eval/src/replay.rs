@@ -11,11 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal_consensus::{
-    agree, evidence, rank,
+    Candidate, RoundSettings, agree,
     reputation::{
-        self, GoldObservation, Kin, KindId, KindModel, Likelihood, Observation, Record, Standing,
-        judges, learn,
+        self, GoldObservation, KindId, KindModel, Likelihood, Observation, Provenance, Record,
+        Standing, judges, learn,
     },
+    settings::{AgreeSettings, EvidenceSettings, RankSettings},
+    tally::Tally,
 };
 
 use crate::{
@@ -28,12 +30,21 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub reputation: reputation::Settings,
-    pub agree: agree::Settings,
-    pub evidence: evidence::Settings,
-    pub rank: rank::Settings,
+    pub agree: AgreeSettings,
+    pub evidence: EvidenceSettings,
+    pub rank: RankSettings,
 }
 
 impl Settings {
+    fn round(&self) -> RoundSettings {
+        RoundSettings {
+            agree: self.agree.clone(),
+            evidence: self.evidence.clone(),
+            rank: self.rank.clone(),
+            ..RoundSettings::default()
+        }
+    }
+
     /// These settings with a change such as `rank.lambda=0.5`.
     ///
     /// # Errors
@@ -129,7 +140,7 @@ pub(crate) fn pick(
     pooling: Pooling,
 ) -> Option<Pick> {
     let round = record.round.as_ref()?;
-    let mut candidates: Vec<shoal_consensus::Candidate> =
+    let mut candidates: Vec<Candidate> =
         round.candidates.iter().map(|candidate| candidate.to_gateway()).collect();
     let pools = match pooling {
         Pooling::Equal => {
@@ -142,12 +153,17 @@ pub(crate) fn pick(
     }
     let kind = standing.kind_of(&record.question);
     let ballots: Vec<_> = round.ballots.iter().map(Ballot::to_gateway).collect();
-    let writers = candidates.len();
-    let agreement = agree::enough(&candidates, writers, standing, &kind, &settings.agree);
-    let ballots: &[shoal_consensus::CastBallot] = if agreement.is_some() { &[] } else { &ballots };
-    let parts = evidence::for_pools(&candidates, ballots, &kind, standing, &settings.evidence);
-    let mu: Vec<f64> = parts.iter().map(evidence::Parts::total).collect();
-    let ranking = rank::rank(&mu, &candidates, ballots, standing, &settings.rank);
+    let config = settings.round();
+    let tally = Tally {
+        candidates: &candidates,
+        ballots: &ballots,
+        standing,
+        kind: &kind,
+        config: &config,
+    };
+    let agreement = tally.agreed_pool(candidates.len());
+    let tally = if agreement.is_some() { Tally { ballots: &[], ..tally } } else { tally };
+    let ranking = tally.ranking();
     let winner = *ranking.order.iter().find(|index| {
         agreement.is_none_or(|pool| {
             candidates.get(**index).is_some_and(|candidate| candidate.pool == pool)
@@ -207,8 +223,8 @@ impl GoldHistory {
         let records = members.into_iter().map(|(member, observations)| {
             let record = learn(&Record::default(), &observations, 1, &settings.reputation);
             let digest = digests.get(&member).cloned().unwrap_or_default();
-            let kin = Kin { digest, ..Kin::default() };
-            (node_id(&member), Record { claims_count: true, kin, ..record })
+            let provenance = Provenance { digest, ..Provenance::default() };
+            (node_id(&member), Record { claims_count: true, provenance, ..record })
         });
         Standing::new(records.collect(), kinds, settings.reputation.clone())
     }

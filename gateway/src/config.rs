@@ -1,6 +1,6 @@
-//! Every setting of the gateway: from the command line, else the environment, else the file, else
-//! the default. Each part brings its own section; this only gathers them. `config/gateway.toml`
-//! shows every key with its reason.
+//! Every setting of the gateway. The command line overrides the environment, which overrides the file,
+//! which overrides the defaults. Each part defines its own section; this module collects them.
+//! `config/gateway.toml` shows every key with its reason.
 
 #[cfg(test)]
 mod tests;
@@ -14,22 +14,31 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_link::quic::Limits;
 
-use crate::{export, http, swarm, telemetry};
+use crate::{export, http, telemetry};
 use shoal_consensus::{RoundSettings, ask, reputation};
+use shoal_swarm;
 
-/// All of it.
+/// The settings of the gateway.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder for the gateway's key, its memory and the file that says where it listens.
+    /// Folder for the gateway's key, its database and the file with its addresses.
     pub data: PathBuf,
+    /// The API.
     pub http: http::Config,
+    /// The nodes' links.
     pub quic: Quic,
+    /// Limits of a request.
     pub ask: ask::Limits,
+    /// Rounds.
     pub round: RoundSettings,
-    pub swarm: swarm::Config,
+    /// Members.
+    pub swarm: shoal_swarm::Config,
+    /// The members' reputation.
     pub reputation: reputation::Settings,
+    /// Rounds stored by consent.
     pub export: export::Config,
+    /// The log.
     pub log: telemetry::Config,
 }
 
@@ -41,7 +50,7 @@ impl Default for Config {
             quic: Quic::default(),
             ask: ask::Limits::default(),
             round: RoundSettings::default(),
-            swarm: swarm::Config::default(),
+            swarm: shoal_swarm::Config::default(),
             reputation: reputation::Settings::default(),
             export: export::Config::default(),
             log: telemetry::Config::default(),
@@ -49,15 +58,15 @@ impl Default for Config {
     }
 }
 
-/// Where nodes dial in, and how many may.
+/// The address for nodes, and how many links it accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quic {
-    /// UDP address to listen on; port 0 takes a free one.
+    /// UDP address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Links at the same time.
+    /// Links at the same time, at most.
     pub links_max: usize,
-    /// Links from one IPv4 address or one IPv6 /64.
+    /// Links from one IPv4 address or one IPv6 /64 network, at most.
     pub links_per_address_max: usize,
 }
 
@@ -73,7 +82,7 @@ impl Default for Quic {
 }
 
 impl Quic {
-    /// What the listener is given.
+    /// The limits of the listener.
     pub fn limits(&self) -> Limits {
         Limits {
             links: self.links_max,
@@ -83,19 +92,22 @@ impl Quic {
     }
 }
 
-/// What is wrong with the settings, in one line that names the place and the way out.
+/// What is wrong with the settings, in one line that names the place and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file cannot be read.
     #[error("cannot read the settings {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// The file does not parse.
     #[error("{}, line {line}: {why}", path.display())]
     File { path: PathBuf, line: usize, why: String },
+    /// A value is out of its range or contradicts another.
     #[error("the setting {0}")]
     Setting(String),
 }
 
 impl Config {
-    /// Reads a file; a key it does not know is an error that names it.
+    /// Reads a file; an unknown key is an error that names it.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -109,21 +121,18 @@ impl Config {
         })
     }
 
-    /// The file with the gateway's memory.
+    /// The path of the gateway's database.
     pub fn store(&self) -> PathBuf {
         self.data.join("shoal.sqlite")
     }
 
-    /// Holds the values against each other.
+    /// Checks the values, and that they do not contradict each other.
     ///
     /// # Errors
-    /// [`ConfigError::Setting`], naming the first key that does not fit.
+    /// [`ConfigError::Setting`], which names the first wrong key.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let in_section = |section: &'static str| {
-            move |why: String| ConfigError::Setting(format!("{section}.{why}"))
-        };
-        self.http.check().map_err(in_section("http"))?;
-        self.ask.check().map_err(in_section("ask"))?;
+        self.http.check().map_err(|why| ConfigError::Setting(format!("http.{why}")))?;
+        self.ask.check().map_err(|why| ConfigError::Setting(format!("ask.{why}")))?;
         if self.quic.links_max < self.swarm.members_max {
             return Err(ConfigError::Setting(format!(
                 "quic.links_max is {}: every member needs a link, so give at least swarm.members_max ({})",

@@ -1,9 +1,9 @@
-//! Rounds kept for training, by consent of both: the operator's in the settings
-//! (`export.consent`), the client's in the request (`store: true`). Without both nothing is kept.
+//! Rounds stored for training, with the consent of the operator (`export.consent` in the settings)
+//! and of the client (`store: true` in the request). Without both, nothing is stored.
 //!
 //! ```text
-//! http: a finished round -> Agreed::keep -> a queue -> Keeping::run -> store      off the road
-//! shoal-gateway export preferences:         store -> pairs -> JSON Lines
+//! http: a finished round -> Consent::record -> a queue -> RoundWriter::run -> store
+//! shoal-gateway export preferences:              store -> pairs -> JSON Lines
 //! ```
 
 pub mod round;
@@ -21,33 +21,33 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::store::{Bounds, Sqlite, StoreError, StoredRound};
-use crate::time::unix_now;
-use round::KeptRound;
+use round::RoundRecord;
 use shoal_api::chat::ChatRequest;
 use shoal_consensus::Outcome;
+use shoal_store::unix_now;
+use shoal_store::{Bounds, Sqlite, StoreError, StoredRound};
 
-/// Rounds that wait to be written: some seconds' worth for a busy gateway. At most this many times
-/// `round_bytes_max` in memory; when full, a round is not kept.
-const WAITING_MAX: usize = 64;
+/// Rounds in the queue at most: the rounds of some seconds on a busy gateway. They take up to this many
+/// times `round_bytes_max` of memory; when the queue is full, a round is dropped and counted.
+const QUEUE_MAX: usize = 64;
 
 /// A database that takes longer than this is treated as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often what is too old is looked for when no round comes: ages are days.
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+/// How often old rounds are deleted when no new round comes: ages are in days.
+const CLEANUP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The section `[export]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The operator agrees that rounds whose request says `store: true` are kept and exported.
+    /// The operator's consent: rounds whose request has `store: true` are stored and exported.
     pub consent: bool,
-    /// Rounds kept; the oldest go first.
+    /// Rounds at most; the oldest are deleted first.
     pub rounds_max: u64,
-    /// Days after which a kept round is forgotten.
+    /// Days after which a round is deleted.
     pub days_max: u64,
-    /// Bytes of a round; a longer one is not kept.
+    /// Bytes of a round at most; a longer round is not stored.
     pub round_bytes_max: usize,
 }
 
@@ -64,55 +64,67 @@ impl Config {
     }
 }
 
-/// Who takes what is agreed to be kept. Cheap to clone.
+/// Queues rounds to be stored. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Keeper {
-    /// None: the operator does not agree.
+pub struct Recorder {
+    /// None: the operator does not consent.
     queue: Option<mpsc::Sender<StoredRound>>,
     round_bytes_max: usize,
     rounds: IntCounterVec,
 }
 
-/// What writes kept rounds: [`Self::run`] must be awaited beside the HTTP side.
+/// Writes the queued rounds: [`Self::run`] must be awaited beside the HTTP server.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct RoundWriter {
     store: Sqlite,
     bounds: Bounds,
-    /// None: the operator does not agree.
-    waiting: Option<mpsc::Receiver<StoredRound>>,
-    /// Taken from the queue, not yet written.
-    taken: Vec<StoredRound>,
+    /// None: the operator does not consent.
+    queue: Option<mpsc::Receiver<StoredRound>>,
+    /// Rounds from the queue that are not written yet.
+    batch: Vec<StoredRound>,
     rounds: IntCounterVec,
 }
 
-/// What became of a round that was agreed to be kept.
+/// The outcomes of a round with both consents.
 const OUTCOMES: [&str; 4] = ["kept", "too_long", "too_many", "failed"];
 
+/// The two ends of the queue of rounds.
+///
 /// # Errors
 /// When the metric's name is taken in this registry.
-pub fn keeper(
+pub fn recorder(
     config: &Config,
     store: Sqlite,
     registry: &Registry,
-) -> Result<(Keeper, Keeping), prometheus::Error> {
+) -> Result<(Recorder, RoundWriter), prometheus::Error> {
     let rounds = IntCounterVec::new(
-        Opts::new("shoal_export_rounds_total", "Rounds agreed to be kept, by what became of them."),
+        Opts::new("shoal_export_rounds_total", "Rounds with both consents, by outcome."),
         &["outcome"],
     )?;
     for outcome in OUTCOMES {
         rounds.with_label_values(&[outcome]);
     }
     registry.register(Box::new(rounds.clone()))?;
-    let (queue, waiting) = config.consent.then(|| mpsc::channel(WAITING_MAX)).unzip();
-    let keeper = Keeper { queue, round_bytes_max: config.round_bytes_max, rounds: rounds.clone() };
-    Ok((keeper, Keeping { store, bounds: config.bounds(), waiting, taken: Vec::new(), rounds }))
+    let (sender, queue) = config.consent.then(|| mpsc::channel(QUEUE_MAX)).unzip();
+    let round_bytes_max = config.round_bytes_max;
+    let recorder = Recorder { queue: sender, round_bytes_max, rounds: rounds.clone() };
+    let bounds = config.bounds();
+    Ok((recorder, RoundWriter { store, bounds, queue, batch: Vec::new(), rounds }))
 }
 
-impl Keeper {
-    /// What is needed to keep this request's round; None unless operator and client agree.
-    pub fn agreed(&self, request: &ChatRequest) -> Option<Agreed> {
+/// The earlier names, until http uses the new ones.
+pub use {Consent as Agreed, Recorder as Keeper};
+
+impl Recorder {
+    /// The permit to store the round of this request; None unless operator and client consent.
+    pub fn consent(&self, request: &ChatRequest) -> Option<Consent> {
         let queue = self.queue.clone().filter(|_| request.store)?;
-        Some(Agreed { queue, keeper: self.clone(), messages: request.ask.messages.clone() })
+        Some(Consent { queue, recorder: self.clone(), messages: request.ask.messages.clone() })
+    }
+
+    /// The earlier name of [`Self::consent`], until http uses the new one.
+    pub fn agreed(&self, request: &ChatRequest) -> Option<Consent> {
+        self.consent(request)
     }
 
     fn count(&self, outcome: &str) {
@@ -120,80 +132,86 @@ impl Keeper {
     }
 }
 
-/// A request whose round is to be kept.
-pub struct Agreed {
+/// The permit to store one round, with the messages of its request.
+pub struct Consent {
     queue: mpsc::Sender<StoredRound>,
-    keeper: Keeper,
+    recorder: Recorder,
     messages: Vec<ChatMessage>,
 }
 
-impl std::fmt::Debug for Agreed {
-    /// Without the messages, which are nobody's business but the store's.
+impl std::fmt::Debug for Consent {
+    /// Without the messages, which go to the store only.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agreed").finish_non_exhaustive()
+        f.debug_struct("Consent").finish_non_exhaustive()
     }
 }
 
-impl Agreed {
-    /// Hands the finished round over; never waits. `model` is what was asked for.
-    pub fn keep(self, model: &str, outcome: &Outcome) {
-        let Some(round) = KeptRound::of(model, self.messages, outcome) else { return };
-        let Ok(body) = serde_json::to_string(&round) else { return self.keeper.count("failed") };
-        if body.len() > self.keeper.round_bytes_max {
-            return self.keeper.count("too_long");
+impl Consent {
+    /// Queues the finished round; never waits. `model` is the model of the request.
+    pub fn record(self, model: &str, outcome: &Outcome) {
+        let Some(round) = RoundRecord::new(model, self.messages, outcome) else { return };
+        let Ok(body) = serde_json::to_string(&round) else { return self.recorder.count("failed") };
+        if body.len() > self.recorder.round_bytes_max {
+            return self.recorder.count("too_long");
         }
         if self.queue.try_send(StoredRound { ended_seconds: unix_now(), body }).is_err() {
-            self.keeper.count("too_many");
+            self.recorder.count("too_many");
         }
+    }
+
+    /// The earlier name of [`Self::record`], until http uses the new one.
+    pub fn keep(self, model: &str, outcome: &Outcome) {
+        self.record(model, outcome);
     }
 }
 
-impl Keeping {
-    /// Writes what comes, and forgets what is beyond the bounds, for as long as it is awaited.
-    /// What was kept while the operator agreed grows old even when he does no more.
+impl RoundWriter {
+    /// Writes queued rounds, and deletes rounds beyond the bounds, for as long as it is awaited. Old
+    /// rounds are deleted even when the operator has withdrawn the consent.
     pub async fn run(&mut self) -> Infallible {
         loop {
-            self.forget().await;
-            match &mut self.waiting {
-                Some(waiting) => {
-                    let came = timeout(TIDY_EVERY, waiting.recv_many(&mut self.taken, WAITING_MAX));
-                    match came.await {
+            self.delete_old().await;
+            match &mut self.queue {
+                Some(queue) => {
+                    let batch = queue.recv_many(&mut self.batch, QUEUE_MAX);
+                    match timeout(CLEANUP_EVERY, batch).await {
                         Ok(0) => std::future::pending().await,
                         Ok(_) => self.write().await,
                         Err(_) => {}
                     }
                 }
-                None => sleep(TIDY_EVERY).await,
+                None => sleep(CLEANUP_EVERY).await,
             }
         }
     }
 
-    /// Writes what still waits: the gateway ends.
+    /// Writes the rest of the queue at the end of the gateway.
     pub async fn finish(mut self) {
-        while let Some(round) = self.waiting.as_mut().and_then(|waiting| waiting.try_recv().ok()) {
-            self.taken.push(round);
+        while let Some(round) = self.queue.as_mut().and_then(|queue| queue.try_recv().ok()) {
+            self.batch.push(round);
         }
         self.write().await;
     }
 
-    /// Writes what was taken from the queue; what cannot be written now is let go, not piled up.
+    /// Writes the batch. Rounds that cannot be written are dropped, so that they do not pile up.
     async fn write(&mut self) {
-        if self.taken.is_empty() {
+        if self.batch.is_empty() {
             return;
         }
-        let written = self.store.keep_rounds(&self.taken);
-        let outcome = if self.patiently("keep", written).await { "kept" } else { "failed" };
-        self.rounds.with_label_values(&[outcome]).inc_by(self.taken.len() as u64);
-        self.taken.clear();
+        let write = self.store.keep_rounds(&self.batch);
+        let outcome = if self.try_store("keep", write).await { "kept" } else { "failed" };
+        self.rounds.with_label_values(&[outcome]).inc_by(self.batch.len() as u64);
+        self.batch.clear();
     }
 
-    async fn forget(&self) {
-        let forgotten = self.store.forget_rounds(self.bounds, unix_now());
-        self.patiently("forget", forgotten).await;
+    async fn delete_old(&self) {
+        let delete = self.store.forget_rounds(self.bounds, unix_now());
+        self.try_store("forget", delete).await;
     }
 
-    /// Whether it was done; a failure is told and the gateway goes on.
-    async fn patiently(
+    /// Runs a store operation; returns whether it succeeded. A failure is logged, and the gateway goes
+    /// on.
+    async fn try_store(
         &self,
         operation: &str,
         work: impl Future<Output = Result<(), StoreError>>,

@@ -1,4 +1,4 @@
-//! Bind, join, drain: the only file that sees all parts.
+//! Binds, runs and drains a gateway: the only file that knows all parts.
 
 use std::{
     fs, io,
@@ -15,25 +15,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    export::{self, Keeper, Keeping},
+    export::{self, Recorder, RoundWriter},
     http::{self, App, Responses, Transcripts},
     metrics::{Build, Metrics},
-    round::{Rounds, Settling},
-    store::{Book, Sqlite, StoreError},
-    swarm::Swarm,
-    time::unix_now,
+    round::{Learner, Rounds},
 };
+use shoal_store::{ReputationStore, Sqlite, StoreError, unix_now};
+use shoal_swarm::Swarm;
 
-/// Says where the gateway listens and who it is, for those who start nodes beside it.
+/// The file with the gateway's addresses and its key, for programs that start nodes beside it.
 const ADDRESSES: &str = "addresses.json";
 
-/// A gateway that has its sockets and serves nobody yet.
+/// A gateway that has its sockets and does not serve yet.
 #[derive(Debug)]
 pub struct Gateway {
     app: Data<App>,
     swarm: Swarm,
-    settling: Settling,
-    keeping: Keeping,
+    learner: Learner,
+    round_writer: RoundWriter,
     http: TcpListener,
     quic: Listener,
     addresses: Addresses,
@@ -44,8 +43,11 @@ pub struct Gateway {
 /// Where a gateway listens and which key nodes pin.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Addresses {
+    /// The API (TCP).
     pub http: SocketAddr,
+    /// The nodes' links (UDP).
     pub quic: SocketAddr,
+    /// The gateway's key.
     #[serde(serialize_with = "as_text")]
     pub id: NodeId,
 }
@@ -54,118 +56,128 @@ fn as_text<S: serde::Serializer>(id: &NodeId, to: S) -> Result<S::Ok, S::Error> 
     to.collect_str(id)
 }
 
-/// Why a gateway cannot start, in one line with the way out.
+/// Why a gateway cannot start, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "cannot listen on {address} ({what}): {source}; choose another address with {flag} or {variable}"
+        "cannot listen on {address} ({protocol}): {source}; choose another address with {flag} or {variable}"
     )]
+    /// A socket cannot be bound.
     Listen {
+        /// The address to listen on.
         address: SocketAddr,
-        what: &'static str,
+        /// "HTTP" or "QUIC".
+        protocol: &'static str,
+        /// The option that changes the address.
         flag: &'static str,
+        /// The environment variable that changes it.
         variable: &'static str,
+        /// The system's error.
         source: io::Error,
     },
+    /// The data folder cannot be written.
     #[error("cannot write to the data folder {}: {source}; choose another with --data or SHOAL_DATA", path.display())]
     Data { path: PathBuf, source: io::Error },
+    /// The key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The database cannot be opened.
     #[error("cannot open {}: {source}", path.display())]
     Store { path: PathBuf, source: StoreError },
+    /// Two parts of the program use the same metric name.
     #[error("two metrics have the same name: {0}")]
     Metrics(#[from] prometheus::Error),
 }
 
 impl Gateway {
-    /// Opens the data folder, the store and both sockets. Must be called on the runtime that
-    /// shall run the rounds.
+    /// Opens the data folder, the store and both sockets. Call it on the runtime that is to run the
+    /// rounds.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let data = config.data.clone();
-        let in_data = |source| StartError::Data { path: data.clone(), source };
-        fs::create_dir_all(&data).map_err(in_data)?;
+        fs::create_dir_all(&data).map_err(data_error(&data))?;
         let _ = fs::remove_file(data.join(ADDRESSES));
         let identity = Identity::load_or_generate(&data.join("gateway.key"))?;
         let metrics = Metrics::new()?;
         let http = listen_http(config.http.listen)?;
         let quic = listen_quic(&config, &identity)?;
         let addresses = Addresses {
-            http: http.local_addr().map_err(in_data)?,
-            quic: quic.local_addr().map_err(in_data)?,
+            http: http.local_addr().map_err(data_error(&data))?,
+            quic: quic.local_addr().map_err(data_error(&data))?,
             id: identity.id(),
         };
         let store = open_store(&config).await?;
-        let (keeper, keeping) = export::keeper(&config.export, store.clone(), &metrics.registry)?;
-        let book = Book::new(Arc::new(store), config.reputation.clone(), &metrics.registry)?;
+        let (recorder, round_writer) =
+            export::recorder(&config.export, store.clone(), &metrics.registry)?;
+        let reputation =
+            ReputationStore::new(Arc::new(store), config.reputation.clone(), &metrics.registry)?;
         let swarm = Swarm::new(
             config.swarm.clone(),
             identity.id(),
             rand::random(),
-            book,
+            reputation,
             metrics.swarm.clone(),
         );
-        let (rounds, settling) =
+        let (rounds, learner) =
             Rounds::new(swarm.clone(), config.round.clone(), metrics.round.clone(), rand::random());
         let build = metrics.build.clone();
-        let app = Data::new(app(config, metrics, &addresses, rounds, keeper));
-        announce(&data, &addresses).map_err(in_data)?;
-        Ok(Self { app, swarm, settling, keeping, http, quic, addresses, data, build })
+        let app = Data::new(app(config, metrics, &addresses, rounds, recorder));
+        write_addresses(&data, &addresses).map_err(data_error(&data))?;
+        Ok(Self { app, swarm, learner, round_writer, http, quic, addresses, data, build })
     }
 
-    /// Names the revision that the program was built from, for `shoal_build_info`.
+    /// Sets the revision that the program was built from, for `shoal_build_info`.
     #[must_use]
-    pub fn built_from(self, revision: &str) -> Self {
-        self.build.of(revision);
+    pub fn with_revision(self, revision: &str) -> Self {
+        self.build.set_revision(revision);
         self
     }
 
-    /// Where it listens.
+    /// The addresses that it listens on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// Serves until `stop`; then takes no more requests, finishes those that run (up to the
-    /// configured limit), and says goodbye to the members.
+    /// Serves until `stop`; then refuses new requests, finishes the running ones (up to the configured
+    /// limit), and says goodbye to the members.
     ///
     /// # Errors
-    /// When the HTTP side cannot be started or breaks.
+    /// When the HTTP server cannot be started or fails.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        let Self { app, swarm, settling, mut keeping, http, quic, addresses, data, .. } = self;
+        let Self { app, swarm, learner, mut round_writer, http, quic, addresses, data, .. } = self;
         tracing::info!(http = %addresses.http, quic = %addresses.quic, id = %addresses.id, "listening");
         let server = http::serve(app, http)?;
         let handle = server.handle();
-        let serving = async {
-            let served = server.await;
-            // Ended by itself or drained: without HTTP there is nothing to keep members for.
+        let http_server = async {
+            let result = server.await;
+            // Failed or drained: without HTTP the members have no work.
             stop.cancel();
             swarm.close();
-            served
+            result
         };
-        let draining = async {
+        let drain = async {
             stop.cancelled().await;
             tracing::info!("draining");
             handle.stop(true).await;
         };
-        let working = async { tokio::join!(serving, draining, swarm.listen(quic)).0 };
-        let served = tokio::select! {
-            served = working => served,
-            never = settling.run() => match never {},
-            never = keeping.run() => match never {},
+        let result = tokio::select! {
+            (result, (), ()) = async { tokio::join!(http_server, drain, swarm.listen(quic)) } => result,
+            never = learner.run() => match never {},
+            never = round_writer.run() => match never {},
         };
-        keeping.finish().await;
+        round_writer.finish().await;
         let _ = fs::remove_file(data.join(ADDRESSES));
         tracing::info!("stopped");
-        served
+        result
     }
 }
 
 fn listen_http(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|source| StartError::Listen {
         address,
-        what: "HTTP",
+        protocol: "HTTP",
         flag: "--http",
         variable: "SHOAL_HTTP",
         source,
@@ -176,7 +188,7 @@ fn listen_quic(config: &Config, identity: &Identity) -> Result<Listener, StartEr
     let address = config.quic.listen;
     Listener::bind(address, identity, config.quic.limits()).map_err(|source| StartError::Listen {
         address,
-        what: "QUIC",
+        protocol: "QUIC",
         flag: "--quic",
         variable: "SHOAL_QUIC",
         source,
@@ -193,14 +205,14 @@ fn app(
     metrics: Metrics,
     addresses: &Addresses,
     rounds: Rounds,
-    keeper: Keeper,
+    recorder: Recorder,
 ) -> App {
     App {
         callers: http::Callers::new(&config.http),
         admission: http::Admission::new(config.http.requests_max),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
         responses: Responses::new(&config.http),
-        keeper,
+        keeper: recorder,
         config: config.http,
         limits: config.ask,
         metrics: metrics.http,
@@ -213,8 +225,13 @@ fn app(
     }
 }
 
-/// Written in one step, so that nobody reads half of it.
-fn announce(data: &Path, addresses: &Addresses) -> io::Result<()> {
+fn data_error(data: &Path) -> impl FnOnce(io::Error) -> StartError + use<> {
+    let path = data.to_owned();
+    |source| StartError::Data { path, source }
+}
+
+/// Writes the file of addresses in one step, so that no program reads half of it.
+fn write_addresses(data: &Path, addresses: &Addresses) -> io::Result<()> {
     let draft = data.join(".addresses.json");
     fs::write(&draft, serde_json::to_vec(addresses)?)?;
     fs::rename(draft, data.join(ADDRESSES))

@@ -1,14 +1,12 @@
-//! The gateway: speaks the OpenAI API, asks the swarm, streams the best answer.
+//! The gateway: serves the OpenAI API, asks the swarm, and streams the best answer.
 //!
-//! `http` turns requests into asks, `round` runs each one on the members of `swarm`, `store` and
-//! `export` keep what must last, and `gateway` binds and drains all of it. Formats are in `shoal-api`
-//! and decisions in `shoal-consensus`; this crate does the waiting.
+//! `http` turns requests into asks, `round` runs each ask on the members of `swarm`, `store` and
+//! `export` store records and rounds, and `gateway` binds and drains all of it. The formats are in
+//! `shoal-api` and the decisions in `shoal-consensus`; this crate does the I/O.
 
 pub mod http;
 pub mod round;
-pub mod swarm;
 pub mod export;
-pub mod store;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;

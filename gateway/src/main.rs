@@ -1,68 +1,68 @@
-//! `shoal-gateway`: reads its settings, serves until told to stop, and says in one line why it
-//! cannot.
+//! `shoal-gateway`: reads its settings and serves until it is stopped. An error is one line.
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
-use shoal_gateway::{config::Config, export, gateway::Gateway, replay, swarm::Secret, telemetry};
+use shoal_gateway::{config::Config, export, gateway::Gateway, replay, telemetry};
+use shoal_proto::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Speaks the OpenAI API, asks a swarm of models, and streams the best answer.
+/// Serves the OpenAI API: asks a swarm of models and streams the best answer.
 #[derive(Parser, Debug)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// Serves when there is none.
+    /// Without a command, it serves.
     #[command(subcommand)]
     command: Option<Command>,
-    /// Settings, as in config/gateway.toml; what is given here or in the environment comes first.
+    /// Settings file, as config/gateway.toml; options and environment variables override it.
     #[arg(long, env = "SHOAL_CONFIG", global = true)]
     config: Option<PathBuf>,
-    /// Where the API listens (TCP); port 0 takes a free one.
+    /// Address of the API (TCP); port 0 takes a free port.
     #[arg(long, env = "SHOAL_HTTP")]
     http: Option<SocketAddr>,
-    /// Where nodes dial in (UDP); port 0 takes a free one.
+    /// Address for nodes (UDP); port 0 takes a free port.
     #[arg(long, env = "SHOAL_QUIC")]
     quic: Option<SocketAddr>,
-    /// Folder for the gateway's key and memory.
+    /// Folder for the gateway's key and database.
     #[arg(long, env = "SHOAL_DATA", global = true)]
     data: Option<PathBuf>,
-    /// How a line of the log looks.
+    /// Format of the log.
     #[arg(long, env = "SHOAL_LOG")]
     log: Option<telemetry::Format>,
-    /// Stop when standard input closes: for a parent process that must not leave orphans.
+    /// Stop when standard input closes, so that the gateway ends with its parent process.
     #[arg(long)]
     until_stdin_closes: bool,
 }
 
-/// What it does instead of serving.
+/// The commands.
 #[derive(Subcommand, Debug)]
 enum Command {
     Rank(replay::Options),
-    /// Writes what the gateway has kept.
+    /// Exports stored rounds.
     Export(ExportArgs),
 }
 
 #[derive(Args, Debug)]
 struct ExportArgs {
     #[command(subcommand)]
-    what: Export,
+    data: Export,
 }
 
 #[derive(Subcommand, Debug)]
 enum Export {
-    /// Pairs of a better and a worse answer as JSON Lines, from the rounds kept by consent
-    /// (`export.consent` in the settings and `store: true` in the request). The gateway may run.
+    /// Pairs of a better and a worse answer as JSON Lines, from the rounds stored by consent
+    /// (`export.consent` in the settings and `store: true` in the request). The gateway may be running.
     Preferences(Preferences),
 }
 
 #[derive(Args, Debug)]
 struct Preferences {
-    /// Where to write; standard output when left out.
+    /// File to write; default: standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Only pairs whose strengths differ by so much (log-odds).
+    /// Least difference of the two strengths, in log-odds.
     #[arg(long, value_name = "LOG_ODDS", default_value_t = 0.0)]
     min_margin: f64,
 }
@@ -80,9 +80,9 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<()> {
     let config = settings(&options)?;
     match options.command {
-        Some(Command::Rank(asked)) => return rank(&asked),
-        Some(Command::Export(ExportArgs { what: Export::Preferences(asked) })) => {
-            return export_preferences(&config, &asked);
+        Some(Command::Rank(options)) => return rank(&options),
+        Some(Command::Export(ExportArgs { data: Export::Preferences(options) })) => {
+            return export_preferences(&config, &options);
         }
         None => {}
     }
@@ -91,10 +91,10 @@ fn run(options: Options) -> Result<()> {
     runtime.block_on(serve(config, options.until_stdin_closes))
 }
 
-fn rank(asked: &replay::Options) -> Result<()> {
-    let summary = asked.run()?;
-    // Ranked rounds on standard output are for the next program.
-    if asked.fills_stdout() {
+fn rank(options: &replay::Options) -> Result<()> {
+    let summary = options.run()?;
+    // Standard output then has the ranked rounds, for the next program.
+    if options.uses_stdout() {
         eprintln!("{summary}");
     } else {
         writeln!(std::io::stdout(), "{summary}")?;
@@ -102,21 +102,22 @@ fn rank(asked: &replay::Options) -> Result<()> {
     Ok(())
 }
 
-fn export_preferences(config: &Config, asked: &Preferences) -> Result<()> {
+fn export_preferences(config: &Config, options: &Preferences) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (store, out) = (config.store(), asked.out.as_deref());
-    let exporting = export::command::preferences(&config.export, &store, out, asked.min_margin);
-    let export::command::Summary { rounds, preferences } = runtime.block_on(exporting)?;
+    let (store, out) = (config.store(), options.out.as_deref());
+    let export = export::command::preferences(&config.export, &store, out, options.min_margin);
+    let export::command::Summary { rounds, preferences } = runtime.block_on(export)?;
     eprintln!("{preferences} preferences of {rounds} kept rounds");
     Ok(())
 }
 
-/// What the build was made from. A packager sets SHOAL_REVISION when it is built; who starts a fresh
-/// build of a checkout says it now (`make run` does), so that a commit alone compiles nothing.
+/// The revision that the program was built from. A packager sets SHOAL_REVISION at build time. For a
+/// build of a checkout it is set at run time (`make run` does), so that a commit alone recompiles
+/// nothing.
 fn revision() -> String {
-    let built = option_env!("SHOAL_REVISION").map(str::to_owned);
-    let told = built.or_else(|| std::env::var("SHOAL_REVISION").ok());
-    let short: String = told.unwrap_or_default().chars().take(40).collect();
+    let build_time = option_env!("SHOAL_REVISION").map(str::to_owned);
+    let revision = build_time.or_else(|| std::env::var("SHOAL_REVISION").ok());
+    let short: String = revision.unwrap_or_default().chars().take(40).collect();
     if short.is_empty() { "unknown".to_owned() } else { short }
 }
 
@@ -129,7 +130,7 @@ fn settings(options: &Options) -> Result<Config> {
     config.quic.listen = options.quic.unwrap_or(config.quic.listen);
     config.data = options.data.clone().unwrap_or(config.data);
     config.log.format = options.log.unwrap_or(config.log.format);
-    // No option of the command line: others can read that.
+    // Not an option: other users of the machine can read the command line.
     if let Ok(token) = std::env::var("SHOAL_AUDIT_TOKEN") {
         config.swarm.audit.token = Secret::new(token);
     }
@@ -141,15 +142,16 @@ fn settings(options: &Options) -> Result<Config> {
     Ok(config)
 }
 
-/// Serves until a signal or the parent's end; a second signal does not wait for what still runs.
+/// Serves until a signal or the parent's end. A second signal stops it without waiting for running
+/// requests.
 async fn serve(config: Config, until_stdin_closes: bool) -> Result<()> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let gateway = Gateway::bind(config).await?.built_from(&revision());
+    let gateway = Gateway::bind(config).await?.with_revision(&revision());
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
-        // A thread of its own: a blocking read cannot be cancelled, and must not hold the runtime.
+        // A separate thread: a blocking read cannot be cancelled, and would block the runtime.
         std::thread::Builder::new().name("stdin".into()).spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
             stop.cancel();
@@ -167,7 +169,7 @@ async fn serve(config: Config, until_stdin_closes: bool) -> Result<()> {
         }
     };
     tokio::select! {
-        served = gateway.serve(stop.clone()) => served.context("the HTTP side broke"),
+        result = gateway.serve(stop.clone()) => result.context("the HTTP server failed"),
         () = signals => bail!("stopped by a second signal before all requests had ended"),
     }
 }

@@ -1,22 +1,30 @@
-//! All that the gateway counts, in one registry. Each part brings its own; this only gathers them.
+//! All metrics of the gateway in one registry. Each part defines its own; this module registers them.
 
 use prometheus::{IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
 
-use crate::{http, round, swarm};
+use crate::{http, round};
+use shoal_swarm;
 
-/// Every part's metrics and the registry that shows them.
+/// The metrics of every part, and their registry.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The registry that `/metrics` shows.
     pub registry: Registry,
+    /// The build that runs.
     pub build: Build,
+    /// Requests.
     pub http: http::Metrics,
+    /// Rounds.
     pub round: round::Metrics,
-    pub swarm: swarm::Metrics,
+    /// Members.
+    pub swarm: shoal_swarm::Metrics,
 }
 
 impl Metrics {
+    /// Registers the metrics of every part in a new registry.
+    ///
     /// # Errors
-    /// When two parts chose the same name.
+    /// When two parts use the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -24,14 +32,14 @@ impl Metrics {
         Ok(Self {
             http: http::Metrics::register(&registry)?,
             round: round::Metrics::register(&registry)?,
-            swarm: swarm::Metrics::register(&registry)?,
+            swarm: shoal_swarm::Metrics::register(&registry)?,
             build,
             registry,
         })
     }
 }
 
-/// Says which build runs.
+/// The gauge that names the build that runs.
 #[derive(Clone, Debug)]
 pub struct Build(IntGaugeVec);
 
@@ -43,12 +51,12 @@ impl Build {
         )?;
         registry.register(Box::new(build.clone()))?;
         let build = Self(build);
-        build.of("unknown");
+        build.set_revision("unknown");
         Ok(build)
     }
 
-    /// Names the revision, which the program knows and this library does not.
-    pub fn of(&self, revision: &str) {
+    /// Sets the revision, which the program knows and this library does not.
+    pub fn set_revision(&self, revision: &str) {
         self.0.reset();
         self.0.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
     }

@@ -1,4 +1,4 @@
-//! `shoal-gateway rank`: files in, ranked rounds and their summary out.
+//! `shoal-gateway rank`: ranks recorded rounds from a file and writes the rankings and a summary.
 
 use std::{
     fs,
@@ -11,42 +11,42 @@ use shoal_consensus::replay::{
     Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line, run_with,
 };
 
-/// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learning as it
-/// goes, and says how often it was right.
+/// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learns from each of
+/// them, and prints how often the ranking was right.
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Recorded rounds, one a line; "-" is standard input.
+    /// Recorded rounds, one per line; "-" is standard input.
     #[arg(long = "in", value_name = "FILE")]
     input: PathBuf,
-    /// Where the ranked rounds go, one a line; standard output without it.
+    /// File for the ranked rounds, one per line; default: standard output.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// What is remembered of members before the first round, as --standing-out writes it.
+    /// The members' standing before the first round, as --standing-out writes it.
     #[arg(long)]
     standing: Option<PathBuf>,
-    /// Where to write what is remembered after the last round.
+    /// File for the members' standing after the last round.
     #[arg(long)]
     standing_out: Option<PathBuf>,
-    /// Share of the labelled rounds to learn from as gold, drawn; without it, the rounds that say
+    /// Share of the labelled rounds that count as gold, drawn at random; default: the rounds with
     /// "canary": true.
     #[arg(long, conflicts_with = "gold_count")]
     gold_fraction: Option<f64>,
-    /// The same as a number of rounds.
+    /// The same, as a number of rounds.
     #[arg(long)]
     gold_count: Option<usize>,
-    /// Draws the gold rounds and the bootstrap.
+    /// Seed for the draw of the gold rounds and for the bootstrap.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Learns each gold round when its turn comes, not all of them before the first.
+    /// Learn each gold round in its turn, instead of all of them before the first round.
     #[arg(long)]
     in_order: bool,
-    /// Takes writers' claims of certainty as audited, so that they count once gold was seen.
+    /// Treat writers' claims of certainty as audited, so that they count once there is gold.
     #[arg(long)]
     claims_count: bool,
-    /// The gateway's settings; a replay uses its sections round and reputation.
+    /// The gateway's settings file; a replay uses its sections round and reputation.
     #[arg(long, env = "SHOAL_CONFIG")]
     config: Option<PathBuf>,
-    /// A setting, as round.rank.lambda=0.5; comes before the file.
+    /// A setting, as round.rank.lambda=0.5; overrides the file.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     set: Vec<String>,
 }
@@ -54,24 +54,31 @@ pub struct Options {
 /// Why there is no ranking, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum RankError {
+    /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    /// A line of the input is no recorded round.
     #[error("{}, {source}", path.display())]
     Line { path: PathBuf, source: LineError },
-    #[error("{} is no standing: {source}", path.display())]
+    /// The file of --standing does not parse.
+    #[error("{} is not a standing: {source}", path.display())]
     Standing { path: PathBuf, source: serde_json::Error },
-    #[error("--gold-fraction {0} is no share: give a number from 0 to 1")]
+    /// The share is not between 0 and 1.
+    #[error("--gold-fraction {0} is not a share: give a number from 0 to 1")]
     Share(f64),
+    /// The settings file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A --set is wrong.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// The output cannot be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
 
 impl Options {
-    /// Ranks, writes, and returns what it comes to.
+    /// Ranks the rounds, writes the files, and returns the summary.
     ///
     /// # Errors
     /// See [`RankError`].
@@ -80,23 +87,23 @@ impl Options {
         let rounds = line::read(&text)
             .map_err(|source| RankError::Line { path: self.input.clone(), source })?;
         let mut replay = Replay::new(self.settings()?, self.memory()?);
-        let ranked = run_with(&mut replay, &rounds, &self.plan()?);
+        let rankings = run_with(&mut replay, &rounds, &self.plan()?);
         match &self.out {
             Some(path) => {
                 let file = fs::File::create(path).map_err(at(path))?;
-                write(&ranked, io::BufWriter::new(file))?;
+                write(&rankings, io::BufWriter::new(file))?;
             }
-            None => write(&ranked, io::stdout().lock())?,
+            None => write(&rankings, io::stdout().lock())?,
         }
         if let Some(path) = &self.standing_out {
             let text = serde_json::to_string_pretty(&replay.memory()).map_err(io::Error::from)?;
             fs::write(path, text + "\n").map_err(at(path))?;
         }
-        Ok(Summary::of(&ranked, self.seed))
+        Ok(Summary::of(&rankings, self.seed))
     }
 
-    /// Whether the ranked rounds go to standard output, where nothing else belongs then.
-    pub fn fills_stdout(&self) -> bool {
+    /// Whether the ranked rounds go to standard output; then nothing else may go there.
+    pub fn uses_stdout(&self) -> bool {
         self.out.is_none()
     }
 
@@ -119,7 +126,7 @@ impl Options {
         };
         let mut settings = Settings::new(config.round.clone(), config.reputation.clone());
         if self.standing.is_some() {
-            // Who is remembered has shown what it can; strangers have not.
+            // With a standing, members are on probation as in the gateway: only those in it have a record.
             settings.reputation = config.reputation;
         }
         settings.claims_count = self.claims_count;
@@ -149,9 +156,9 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RankError + use<> {
     |source| RankError::File { path, source }
 }
 
-fn write(ranked: &[Ranked], mut out: impl Write) -> Result<(), RankError> {
-    for one in ranked {
-        serde_json::to_writer(&mut out, one).map_err(io::Error::from)?;
+fn write(rankings: &[Ranked], mut out: impl Write) -> Result<(), RankError> {
+    for ranking in rankings {
+        serde_json::to_writer(&mut out, ranking).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)

@@ -1,17 +1,20 @@
-//! One ask, one answer: the swarm writes candidates, judges them, and the best wins.
+//! Answers one ask: members write candidates, judge them, and the best one wins.
 //!
 //! ```text
-//! select -> generate -> agree -> judge -> rank -> verify -> decide (-> fuse)    then, off the road: learn
+//! select -> generate -> agree -> judge -> rank -> verify -> decide (-> fuse)    afterwards: learn
 //! ```
+//!
+//! The span `round` with the field `round.id` covers all of it, learning and audits included, so that
+//! each log line of a round carries the id.
 
 pub mod generate;
-mod written;
+mod writer;
 pub mod judge;
 mod verify;
 pub mod fusion;
 pub mod single;
 pub mod embed;
-pub mod given;
+pub mod texts;
 pub mod learn;
 pub mod clock;
 pub mod metrics;
@@ -29,117 +32,113 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
+use tracing::{Instrument as _, Span};
 
-use crate::round::learn::Settled;
-pub use crate::round::learn::Settling;
-use crate::swarm::Swarm;
 use clock::Clock;
+use learn::FinishedRound;
+pub use learn::Learner;
 pub use metrics::Metrics;
 pub use shoal_consensus::RoundError;
 pub use shoal_consensus::RoundSettings;
 use shoal_consensus::{
     Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
     ask::Target,
-    outcome::{Progress, Ranking, RoundId, RoundUpdate, Timings},
-    reputation::{KindPosterior, Standing, routing::Features},
+    outcome::{Progress, RoundId, RoundUpdate, Timings},
+    reputation::{Features, KindPosterior, Standing},
 };
-use shoal_consensus::{
-    agree::{self, Agreement},
-    ask::question,
-    decide, evidence, select,
-    tally::rank_all,
-};
+use shoal_consensus::{agree::Agreement, ask::question, select, tally::Tally};
+use shoal_swarm::Swarm;
 
-/// How often a round that waits for members looks again: nobody notices a fiftieth of a second.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a round that waits for members looks again: no client notices a fiftieth of a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs rounds on one swarm. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Rounds(Arc<Shared>);
+pub struct Rounds(Arc<Inner>);
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     swarm: Swarm,
-    /// Of each mode, in the order of [`Mode::ALL`].
+    /// The settings of each mode, in the order of [`Mode::ALL`].
     configs: [RoundSettings; 3],
     metrics: Metrics,
-    /// Draws rounds' names and seeds.
+    /// Draws the ids and seeds of rounds.
     rng: Mutex<ChaCha8Rng>,
-    settled: mpsc::Sender<Settled>,
+    learn_queue: mpsc::Sender<FinishedRound>,
 }
 
 impl Rounds {
-    /// Rounds, and what learns from them: [`Settling::run`] must be awaited beside them. `seed`
-    /// must be secret and fresh outside of simulations: a round's name is the key to its transcript.
+    /// Rounds, and the learner that learns from them: [`Learner::run`] must be awaited beside them.
+    /// Outside of simulations `seed` must be secret and new: a round's id is the key to its transcript.
     pub fn new(
         swarm: Swarm,
         config: RoundSettings,
         metrics: Metrics,
         seed: [u8; 32],
-    ) -> (Self, Settling) {
-        let (settled, waiting) = mpsc::channel(learn::WAITING_MAX);
+    ) -> (Self, Learner) {
+        let (learn_queue, finished_rounds) = mpsc::channel(learn::QUEUE_MAX);
         let mut rng = ChaCha8Rng::from_seed(seed);
-        let audits = ChaCha8Rng::from_seed(rng.random());
-        let settling = Settling::new(swarm.clone(), config.clone(), waiting, audits);
+        let audit_rng = ChaCha8Rng::from_seed(rng.random());
+        let learner = Learner::new(swarm.clone(), config.clone(), finished_rounds, audit_rng);
         let rng = Mutex::new(rng);
         let configs = Mode::ALL.map(|mode| config.of_mode(mode));
-        (Self(Arc::new(Shared { swarm, configs, metrics, rng, settled })), settling)
+        (Self(Arc::new(Inner { swarm, configs, metrics, rng, learn_queue })), learner)
     }
 
+    /// The swarm that the rounds run on.
     pub fn swarm(&self) -> &Swarm {
         &self.0.swarm
     }
 
-    /// Answers an ask, whomever it is for. A single member's text goes into `news` as it is made;
-    /// a round's winner is known only at the end. Dropping the future stops all work for it.
+    /// Answers an ask, of the whole swarm or of one model. The text of a single member goes into
+    /// `updates` as it is written; the winner of a round is known only at the end. Dropping the future
+    /// stops all work for it.
     ///
     /// # Errors
     /// See [`RoundError`].
     pub async fn answer(
         &self,
         ask: &Ask,
-        news: &mpsc::Sender<RoundUpdate>,
+        updates: &mpsc::Sender<RoundUpdate>,
     ) -> Result<Outcome, RoundError> {
-        let counted = self.0.metrics.begin();
-        let answered = match &ask.target {
-            Target::Swarm => Box::pin(self.run(ask, news)).await,
-            Target::Model(_) => Box::pin(single::answer(self.begin(ask, news))).await,
+        let count = self.0.metrics.begin();
+        let round = self.begin(ask, updates);
+        let span = round.span();
+        let result = match &ask.target {
+            Target::Swarm => Box::pin(self.run(round)).instrument(span).await,
+            Target::Model(_) => Box::pin(single::answer(round)).instrument(span).await,
         };
-        counted.end(&answered);
-        answered
+        count.end(&result);
+        result
     }
 
-    /// One round: the swarm writes candidates, judges them, and the best wins.
-    async fn run(
-        &self,
-        ask: &Ask,
-        news: &mpsc::Sender<RoundUpdate>,
-    ) -> Result<Outcome, RoundError> {
-        let mut round = self.begin(ask, news);
+    /// One round: members write candidates, judge them, and the best one wins.
+    async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
         let panel = round.select().await?;
-        let selected = round.clock.elapsed();
+        let select_end = round.clock.elapsed();
         let candidates = generate::candidates(&round, &panel).await?;
-        let generated = round.clock.elapsed();
+        let generate_end = round.clock.elapsed();
         let agreement = round.agreement(&candidates, panel.writers.len());
         let ballots = match agreement {
             Agreement::Ends(_) => Vec::new(),
-            // One alone has won already.
+            // A single candidate has won already.
             _ if candidates.len() < 2 => Vec::new(),
             _ => judge::ballots(&round, &candidates, &panel.judges).await,
         };
-        let judged = round.clock.elapsed();
-        let (ranking, audited) = match agreement {
-            Agreement::Ends(_) => (round.rank(&candidates, &ballots), BTreeSet::new()),
-            _ => verify::settled(&mut round, &candidates, &ballots).await,
+        let judge_end = round.clock.elapsed();
+        let (ranking, claims_audited) = match agreement {
+            Agreement::Ends(_) => (round.tally(&candidates, &ballots).ranking(), BTreeSet::new()),
+            _ => verify::ranking(&mut round, &candidates, &ballots).await,
         };
-        let (winner, decided) =
-            decide::winner(&candidates, &ballots, &ranking, agreement.ends(), &round.standing);
+        let decision = round.tally(&candidates, &ballots).winner(&ranking, agreement.ends());
+        let asked = panel.writers.len();
+        let (winner, decision) = decision.ok_or(RoundError::NoCandidate { asked })?;
         let total = round.clock.elapsed();
         let timings = Timings {
-            select: selected,
-            generate: generated - selected,
-            judge: judged - generated,
-            rank: total - judged,
+            select: select_end,
+            generate: generate_end - select_end,
+            judge: judge_end - generate_end,
+            rank: total - judge_end,
             fuse: Duration::ZERO,
             total,
         };
@@ -147,36 +146,34 @@ impl Rounds {
         let mut outcome = Outcome {
             round: id,
             winner,
-            decided,
+            decided: decision,
             candidates,
             ballots,
             ranking,
             fused: None,
             timings,
         };
-        self.0.metrics.audited(agreement, &outcome);
-        self.settle_later(&outcome, &round, audited);
+        self.0.metrics.agreement_audit(agreement, &outcome);
+        self.learn_later(&outcome, &round, claims_audited);
         fusion::fuse(&round, &mut outcome).await;
         Ok(outcome)
     }
 
-    fn begin<'a>(&'a self, ask: &'a Ask, news: &'a mpsc::Sender<RoundUpdate>) -> Round<'a> {
-        let (name, seed) = {
-            let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
-            (rng.random::<[u8; 16]>(), rng.random())
-        };
+    /// Starts the clock of a round and takes a snapshot of the members and their standing.
+    fn begin<'a>(&'a self, ask: &'a Ask, updates: &'a mpsc::Sender<RoundUpdate>) -> Round<'a> {
+        let (id, seed) = self.draw();
         let standing = self.0.swarm.standing();
-        let [balanced, fast, deep] = &self.0.configs;
+        let [balanced_config, fast_config, deep_config] = &self.0.configs;
         let config = match ask.effort.mode {
-            Mode::Balanced => balanced,
-            Mode::Fast => fast,
-            Mode::Deep => deep,
+            Mode::Balanced => balanced_config,
+            Mode::Fast => fast_config,
+            Mode::Deep => deep_config,
         };
         Round {
-            id: RoundId(name.iter().map(|byte| format!("{byte:02x}")).collect()),
+            id,
             seed,
             ask,
-            news,
+            updates,
             swarm: &self.0.swarm,
             members: self.0.swarm.members(),
             kind: standing.kind_of(question(&ask.messages)),
@@ -187,27 +184,42 @@ impl Rounds {
         }
     }
 
-    /// What is learned from a round must never hold one up: when too many wait, it is not learned.
-    fn settle_later(&self, outcome: &Outcome, round: &Round<'_>, audited: BTreeSet<NodeId>) {
-        let (messages, sampling) = (round.ask.messages.clone(), round.ask.sampling.clone());
-        let (kind, asked) = (round.kind.clone(), Features::of(question(&messages)));
-        let plain = round.ask.is_plain();
+    /// Draws the id and the seed of a round.
+    fn draw(&self) -> (RoundId, u64) {
+        let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, seed) = (rng.random::<[u8; 16]>(), rng.random());
+        (RoundId(id.iter().map(|byte| format!("{byte:02x}")).collect()), seed)
+    }
+
+    /// Queues the round for learning. Learning never delays a round: when the queue is full, the
+    /// round's result is dropped and counted.
+    fn learn_later(&self, outcome: &Outcome, round: &Round<'_>, claims_audited: BTreeSet<NodeId>) {
+        let messages = round.ask.messages.clone();
         let mut outcome = outcome.clone();
-        // Many times the texts' own size, and nothing is learned from them.
-        outcome.candidates.iter_mut().for_each(|one| one.tokens = Vec::new());
-        let settled = Settled { outcome, kind, asked, messages, sampling, plain, audited };
-        if self.0.settled.try_send(settled).is_err() {
-            self.0.metrics.unsettled();
+        // Tokens have many times the size of the texts, and nothing is learned from them.
+        outcome.candidates.iter_mut().for_each(|candidate| candidate.tokens = Vec::new());
+        let finished_round = FinishedRound {
+            outcome,
+            kind: round.kind.clone(),
+            features: Features::of(question(&messages)),
+            messages,
+            sampling: round.ask.sampling.clone(),
+            is_plain: round.ask.is_plain(),
+            claims_audited,
+            span: Span::current(),
+        };
+        if self.0.learn_queue.try_send(finished_round).is_err() {
+            self.0.metrics.learn_queue_full();
         }
     }
 }
 
-/// All that one round has to go by: a snapshot that nothing learned meanwhile disturbs.
+/// The state of one round: a snapshot that later learning does not change.
 pub(crate) struct Round<'a> {
     id: RoundId,
     seed: u64,
     ask: &'a Ask,
-    news: &'a mpsc::Sender<RoundUpdate>,
+    updates: &'a mpsc::Sender<RoundUpdate>,
     swarm: &'a Swarm,
     members: Arc<[MemberView]>,
     standing: Standing,
@@ -218,8 +230,13 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Who takes part. When too few are free, waits a little: a full panel that starts a second
-    /// later is worth more than half a panel now.
+    /// The span of the round's log lines.
+    fn span(&self) -> Span {
+        span(&self.id)
+    }
+
+    /// The members that take part. When too few are free, waits a little: a full panel that starts a
+    /// second later is worth more than half a panel now.
     async fn select(&mut self) -> Result<select::Panel, RoundError> {
         loop {
             let panel = self.panel(&self.members);
@@ -231,16 +248,16 @@ impl Round<'_> {
             if !short || Instant::now() >= self.clock.patience {
                 return panel;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             self.members = self.swarm.members();
         }
     }
 
-    /// There would be more writers if those here were not busy.
+    /// Whether the panel would have more writers if no member were busy.
     fn is_short(&self, panel: &select::Panel) -> bool {
-        let idle = |member: &MemberView| MemberView { running: 0, ..member.clone() };
-        let idle: Vec<MemberView> = self.members.iter().map(idle).collect();
-        self.panel(&idle).is_ok_and(|at_best| at_best.writers.len() > panel.writers.len())
+        let idle_members: Vec<MemberView> =
+            self.members.iter().map(|m| MemberView { running: 0, ..m.clone() }).collect();
+        self.panel(&idle_members).is_ok_and(|full| full.writers.len() > panel.writers.len())
     }
 
     fn panel(&self, members: &[MemberView]) -> Result<select::Panel, RoundError> {
@@ -248,35 +265,28 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// Whether enough writers agree to spare the judging.
-    fn agreement(&self, candidates: &[Candidate], asked: usize) -> Agreement {
+    /// Whether so many writers agree that judging is not needed.
+    fn agreement(&self, candidates: &[Candidate], writer_count: usize) -> Agreement {
         let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
-        let (standing, kind) = (&self.standing, &self.kind);
-        agree::agreement(candidates, asked, standing, kind, &self.config.agree, draw)
+        self.tally(candidates, &[]).agreement(writer_count, draw)
     }
 
-    /// μ of each pool.
-    fn evidence(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Vec<f64> {
-        let settings = &self.config.evidence;
-        let (standing, kind) = (&self.standing, &self.kind);
-        let parts = evidence::for_pools(candidates, ballots, kind, standing, settings);
-        parts.iter().map(evidence::Parts::total).collect()
+    /// The candidates and ballots so far.
+    fn tally<'b>(&'b self, candidates: &'b [Candidate], ballots: &'b [CastBallot]) -> Tally<'b> {
+        let (standing, kind, config) = (&self.standing, &self.kind, self.config);
+        Tally { candidates, ballots, standing, kind, config }
     }
 
-    fn rank(&self, candidates: &[Candidate], ballots: &[CastBallot]) -> Ranking {
-        rank_all(candidates, ballots, &self.kind, &self.standing, self.config)
-    }
-
-    /// Says how far the round is, if somebody listens who is not busy.
-    fn tell(&self, progress: Progress) {
-        let _ = self.news.try_send(RoundUpdate::Progress(progress));
+    /// Reports how far the round is. When the queue is full, the report is dropped.
+    fn report(&self, progress: Progress) {
+        let _ = self.updates.try_send(RoundUpdate::Progress(progress));
     }
 
     fn member(&self, id: NodeId) -> Option<&MemberView> {
         self.members.iter().find(|member| member.id == id)
     }
 
-    /// The text that this member goes on with; None: it answers the conversation.
+    /// The text that this member continues; None: it answers the conversation.
     fn prompt_for(&self, id: NodeId) -> Option<Prompt> {
         let completes = self.member(id).is_some_and(|member| member.model.completes);
         self.ask.prompt.clone().filter(|_| completes)
@@ -285,4 +295,9 @@ impl Round<'_> {
     fn model(&self, id: NodeId) -> String {
         self.member(id).map_or_else(String::new, |member| member.model.name.clone())
     }
+}
+
+/// The span of a round's log lines.
+fn span(id: &RoundId) -> Span {
+    tracing::info_span!("round", round.id = %id.0)
 }

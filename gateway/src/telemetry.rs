@@ -1,4 +1,4 @@
-//! What the gateway says while it works, on stderr. Prompts and answers are never said.
+//! The log, on stderr. Prompts and answers are never logged.
 
 use std::io::IsTerminal as _;
 
@@ -8,9 +8,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How a line looks.
+    /// The format of a line.
     pub format: Format,
-    /// What is said, as `RUST_LOG` writes it, which comes first where it is set.
+    /// Which lines are logged, in the syntax of `RUST_LOG`, which overrides it.
     pub filter: String,
 }
 
@@ -20,22 +20,22 @@ impl Default for Config {
     }
 }
 
-/// How a line of the log looks.
+/// The format of a line of the log.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line, for collectors.
     Json,
 }
 
-/// Starts the log. A second start, as in tests, keeps the first.
+/// Starts the log. A second start, as in tests, has no effect.
 ///
 /// # Errors
-/// When the filter does not parse, saying where.
+/// When the filter does not parse; the error names it.
 pub fn start(config: &Config) -> Result<(), String> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
@@ -43,7 +43,7 @@ pub fn start(config: &Config) -> Result<(), String> {
             .map_err(|error| format!("log.filter {:?} does not parse: {error}", config.filter))?,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Colours are for people at a terminal; in a file they are noise.
+    // Colours only for a terminal: in a file the escape sequences would be noise.
     let log = log.with_ansi(std::io::stderr().is_terminal());
     let _ = match config.format {
         Format::Text => log.try_init(),

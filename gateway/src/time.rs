@@ -1,11 +1,4 @@
-//! The clock, and moments for people.
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Seconds since 1970. A clock before 1970 counts as 1970.
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+//! Times in text.
 
 /// Unix time as `2026-11-22T20:45:00Z` (ISO 8601, RFC 3339).
 pub(super) fn utc(seconds: u64) -> String {
@@ -16,7 +9,7 @@ pub(super) fn utc(seconds: u64) -> String {
 }
 
 /// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`: years
-/// begin in March, so that the leap day is the last).
+/// start in March, so that the leap day is the last).
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -33,8 +26,8 @@ mod tests {
     use crate::time::utc;
 
     #[test]
-    fn moments_agree_with_known_dates() {
-        for (seconds, expected) in [
+    fn times_agree_with_published_dates() {
+        for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
@@ -42,12 +35,12 @@ mod tests {
             (1_795_380_300, "2026-11-22T20:45:00Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(utc(seconds), expected, "{seconds}");
+            assert_eq!(utc(seconds), text, "{seconds}");
         }
     }
 
     #[test]
-    fn no_clock_is_too_wrong() {
+    fn the_last_second_has_a_text() {
         assert!(utc(u64::MAX).ends_with('Z'));
     }
 }

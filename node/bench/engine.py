@@ -1,10 +1,10 @@
-"""The engine beside its peers, in one run. `make bench-engine` calls it.
+"""Measures the engine and its peers in one run. `make bench-engine` calls it.
 
     engine.py --node target/release/shoal-node MODEL.gguf... [--rounds 3] [--threads 2]
 
-Every engine measures the same file in turn, so many rounds over, and the median of each figure is
-shown: the machines are shared, and only figures of one run can be compared. Prints a table in
-Markdown, and the ratios to the best peer; what a peer cannot do is said below it.
+Each round measures every engine on the same file, and the table shows the median of each figure: the
+machines are shared, and only figures of one run can be compared. Prints a Markdown table with the
+ratios to the best peer, and below it what a peer cannot do.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from peers import MODULES, installed
 HERE = pathlib.Path(__file__).parent
 FIGURES = ["prefill 256", "1 stream", "4 streams", "8 streams"]
 STEPS = {1: 48, 4: 24, 8: 16}
-# Seconds that one engine may take for one round: transformers reads the 1.5B at walking pace.
+# The time limit in seconds for one engine and round: transformers is slow on the 1.5B model.
 PATIENCE = 150
-# What each real file is called in the table, and how we keep its weights: as it has them, and in at
-# most five bits. (No file here has more than eight: "q8" is "as the file".)
+# The name of each real file in the table. Its weights are measured as they are in the file, and in at
+# most five bits. (No file here has more than eight bits: "q8" means "as in the file".)
 REAL = {
     "SmolLM2-135M-Instruct.Q4_1": "SmolLM2-135M-Instruct Q4_1",
     "gemma-3-270m.Q4_K_M": "Gemma 3 270M Q4_K_M",
@@ -36,7 +36,7 @@ SHAPES = {
 
 
 def llama(name, path, threads):
-    """One round of llama.cpp or a fork, in a process of its own: its threads end with it."""
+    """One round of llama.cpp or a fork, in its own process, so that its threads end with it."""
     code = (
         "import json,sys; sys.path.insert(0, sys.argv[1]); from peers import Peer;"
         "p = Peer(sys.argv[2], sys.argv[3], int(sys.argv[4]), 4096, 8);"

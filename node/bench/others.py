@@ -1,4 +1,4 @@
-"""Peers that are not llama.cpp's kin, each measured in a process of its own: mistral.rs (its wheel) and
+"""Peers other than llama.cpp and its forks, each in its own process: mistral.rs (its wheel) and
 transformers with torch. Prints one JSON object, as `shoal-node bench --json` does.
 
     others.py mistral.rs|"transformers f32"|"transformers bf16" FILE.gguf THREADS
@@ -15,7 +15,7 @@ STREAMS = {1: 48, 4: 24, 8: 16}
 PREFILL = 256
 
 
-def named(streams):
+def label(streams):
     return f"{streams} stream{'s' * (streams > 1)}"
 
 
@@ -24,7 +24,7 @@ def prompt(vocab):
 
 
 class MistralRs:
-    """Takes text only, so that a prompt's tokens are counted by what it says itself of them."""
+    """mistral.rs takes only text, so the number of a prompt's tokens is the one that it reports."""
 
     def __init__(self, path, threads):
         os.environ["RAYON_NUM_THREADS"] = str(threads)
@@ -110,7 +110,7 @@ def main():
         peer = Transformers(path, int(threads), {"f32": "float32", "bf16": "bfloat16"}[name.split()[-1]])
     found = {f"prefill {PREFILL}": peer.prefill()}
     peer.decode(1, 4)
-    found.update({named(streams): peer.decode(streams, steps) for streams, steps in STREAMS.items()})
+    found.update({label(streams): peer.decode(streams, steps) for streams, steps in STREAMS.items()})
     print(json.dumps(found))
 
 

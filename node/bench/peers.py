@@ -1,4 +1,4 @@
-"""llama.cpp and its fork ik_llama through their C interfaces: the peers that the engine is held against.
+"""llama.cpp and its fork ik_llama through their C interfaces: the peers that the engine is compared with.
 
 All are ordinary packages: `llama-cpp-python`, built here for this machine; `xllamacpp`, the same library
 in a wheel, compiled for AVX2; `ik-llama-cpp-python`, the fork's wheel. Their high-level classes spend
@@ -18,24 +18,24 @@ MODULES = {
     "llama.cpp (AVX2 wheel)": "xllamacpp",
     "ik_llama": "ik_llama_cpp._ctypes_api",
 }
-# A level, a line, and what the caller gave.
+# A level, a line, and the caller's data.
 LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
 def installed(peer):
-    """Whether the package is there; it is not loaded."""
+    """Whether the package is installed. Does not load it."""
     return importlib.util.find_spec(MODULES[peer].split(".")[0]) is not None
 
 
 def module(peer):
-    """The package's C bindings, or None where it is not installed."""
+    """The package's C bindings, or None if it is not installed."""
     if not installed(peer):
         return None
     return Wheel() if MODULES[peer] == "xllamacpp" else importlib.import_module(MODULES[peer])
 
 
 class Wheel:
-    """`xllamacpp` holds all of llama.cpp in its extension module; `llama_cpp` says how it is called."""
+    """`xllamacpp` has llama.cpp in its extension module; the declarations come from `llama_cpp`."""
 
     def __init__(self):
         folder = importlib.util.find_spec("xllamacpp").submodule_search_locations[0]

@@ -1,6 +1,6 @@
-"""Model files with random weights: the shapes that the benchmark compares, in llama.cpp's formats.
+"""Model files with random weights, in the shapes of the benchmark and in llama.cpp's formats.
 
-Words and template come from a real file of the same family, so that every engine loads them.
+Tokenizer and template come from a real file of the same family, so that every engine loads them.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-//! Puts the bundled models into the program: every folder of `node/models/` that holds a model.
+//! Embeds the bundled models into the program: each folder of `node/models/` with weights.
 
 use std::{
     env,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The files of a model that are read when it is served; training leaves others beside them.
+/// The files that serving a model reads, beside its weights. Training leaves further ones.
 const FILES: [&str; 6] = [
     "config.json",
     "generation_config.json",
@@ -22,8 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let models = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../models");
     println!("cargo::rerun-if-changed={}", models.display());
     let mut table = "&[\n".to_owned();
-    for folder in sorted(&models)? {
-        let files: Vec<_> = sorted(&folder)?.into_iter().filter(|file| is_read(file)).collect();
+    for folder in sorted_entries(&models)? {
+        let files: Vec<_> =
+            sorted_entries(&folder)?.into_iter().filter(|file| is_read(file)).collect();
         if files.iter().any(|file| file.extension().is_some_and(|e| e == "safetensors")) {
             writeln!(table, "({:?}, &[", name(&folder))?;
             for file in files {
@@ -37,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A folder's entries in the order of their names; none when there is no folder.
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+/// The entries of a folder, ordered by name; none when there is no folder.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

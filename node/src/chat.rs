@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 pub use self::lines::Lines;
 use self::{
-    conversation::{Conversation, Said},
+    conversation::{Command, Conversation},
     lines::Line,
 };
 use shoal_engine::{Engine, EngineError, Event};
@@ -72,15 +72,15 @@ pub async fn run(
         match line.map_err(ChatError::Read)? {
             Line::End => return Ok(()),
             Line::Nothing => {}
-            Line::Said(line) => match conversation::read(&line) {
-                Said::Quit => return Ok(()),
-                Said::Nothing => {}
-                Said::Reset => talk.reset(),
-                Said::System(text) => talk.rule(text),
-                Said::Unknown(word) => {
+            Line::Text(line) => match conversation::read(&line) {
+                Command::Quit => return Ok(()),
+                Command::Nothing => {}
+                Command::Reset => talk.reset(),
+                Command::System(text) => talk.rule(text),
+                Command::Unknown(word) => {
                     eprintln!("no command {word} ({HELP}); to say it, begin with a space");
                 }
-                Said::Text(text) => {
+                Command::Text(text) => {
                     talk.ask(text);
                     let ask = Generate {
                         messages: talk.messages(),
@@ -89,10 +89,10 @@ pub async fn run(
                     };
                     let mut out = Out { to: out, in_terminal };
                     match answer(engine, ask, &mut out, stop).await {
-                        Ok(Answer::Whole(text) | Answer::Stopped(text)) => talk.answered(text),
+                        Ok(Answer::Whole(text) | Answer::Stopped(text)) => talk.push_answer(text),
                         Err(ChatError::Engine(error)) if in_terminal => {
                             talk.take_back();
-                            eprintln!("\n{}", told(&error));
+                            eprintln!("\n{}", error_text(&error));
                         }
                         Err(error) => return Err(error),
                     }
@@ -103,7 +103,7 @@ pub async fn run(
 }
 
 /// An error with the way out that a conversation has.
-fn told(error: &EngineError) -> String {
+fn error_text(error: &EngineError) -> String {
     match error.fault {
         Fault::ContextLength => format!("{error}: /reset begins anew"),
         _ => error.to_string(),
@@ -122,8 +122,8 @@ impl Out<'_> {
         if !self.in_terminal {
             return say(self.to, text);
         }
-        let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        say(self.to, &text.chars().filter(shown).collect::<String>())
+        let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+        say(self.to, &text.chars().filter(is_shown).collect::<String>())
     }
 }
 
@@ -138,15 +138,15 @@ async fn answer(
     out: &mut Out<'_>,
     stop: &Notify,
 ) -> Result<Answer, ChatError> {
-    let mut stopped = pin!(stop.notified());
+    let mut stop_signal = pin!(stop.notified());
     // From here on: a Ctrl-C while a piece is shown must not be lost.
-    stopped.as_mut().enable();
+    stop_signal.as_mut().enable();
     let mut events = engine.generate(ask);
     let mut text = String::new();
-    let ended = loop {
+    let result = loop {
         let event = tokio::select! {
             biased;
-            () = &mut stopped => break Answer::Stopped(text),
+            () = &mut stop_signal => break Answer::Stopped(text),
             event = events.recv() => event,
         };
         match event {
@@ -160,7 +160,7 @@ async fn answer(
         }
     };
     say(out.to, "\n")?;
-    Ok(ended)
+    Ok(result)
 }
 
 #[cfg(test)]

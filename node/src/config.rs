@@ -257,17 +257,17 @@ impl Config {
     }
 
     fn personas(&self) -> Result<Vec<Persona>, ConfigError> {
-        for (at, one) in self.persona.iter().enumerate() {
-            let name = one.name.as_str();
+        for (at, persona) in self.persona.iter().enumerate() {
+            let name = persona.name.as_str();
             // A folder has its name.
             let is_folder = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
             let complaint = if !is_folder || swarm_name(name) != name {
                 "its name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"
             } else if self.persona.iter().skip(at + 1).any(|other| other.name == name) {
                 "there are two of this name"
-            } else if one.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
+            } else if persona.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
                 "temperature is 0 to 2"
-            } else if let Err(why) = tags("tags", &one.tags) {
+            } else if let Err(why) = tags("tags", &persona.tags) {
                 return Err(wrong(format!("persona {name:?}: {why}")));
             } else {
                 continue;

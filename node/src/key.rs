@@ -63,7 +63,7 @@ impl Home {
     }
 
     /// The key that the gateway at `address` had when this node first met it.
-    pub fn pinned(&self, address: &str) -> Result<Option<NodeId>, HomeError> {
+    pub fn pin_of(&self, address: &str) -> Result<Option<NodeId>, HomeError> {
         let path = self.known_gateways();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -78,12 +78,12 @@ impl Home {
     pub fn pin(&self, address: &str, key: NodeId) -> Result<(), HomeError> {
         let path = self.known_gateways();
         let line = format!("{address} {key}\n");
-        let written = OpenOptions::new()
+        let append = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .and_then(|mut file| file.write_all(line.as_bytes()));
-        written.map_err(|source| HomeError::File { path, source })
+        append.map_err(|source| HomeError::File { path, source })
     }
 
     /// Where the keys of gateways are kept: one `ADDRESS KEY` a line, to be edited by hand.
@@ -116,12 +116,12 @@ mod tests {
     fn the_first_key_of_a_gateway_is_remembered() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path()).unwrap();
-        let (one, other) = (NodeId([1; 32]), NodeId([2; 32]));
-        assert_eq!(home.pinned("a:1").unwrap(), None);
-        home.pin("a:1", one).unwrap();
-        home.pin("b:1", other).unwrap();
-        assert_eq!(home.pinned("a:1").unwrap(), Some(one));
-        assert_eq!(home.pinned("b:1").unwrap(), Some(other));
+        let (first, second) = (NodeId([1; 32]), NodeId([2; 32]));
+        assert_eq!(home.pin_of("a:1").unwrap(), None);
+        home.pin("a:1", first).unwrap();
+        home.pin("b:1", second).unwrap();
+        assert_eq!(home.pin_of("a:1").unwrap(), Some(first));
+        assert_eq!(home.pin_of("b:1").unwrap(), Some(second));
     }
 
     #[test]
@@ -129,6 +129,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path()).unwrap();
         fs::write(home.known_gateways(), format!("a:1 {}\n\nb:1 abc\n", NodeId([1; 32]))).unwrap();
-        assert!(matches!(home.pinned("b:1"), Err(HomeError::Pin { .. })));
+        assert!(matches!(home.pin_of("b:1"), Err(HomeError::Pin { .. })));
     }
 }

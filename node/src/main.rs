@@ -25,34 +25,34 @@ use self::args::{ChatArgs, Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (until_stdin_closes, read) = match cli.command {
-        Some(Command::Models) => return told(models(), 1),
+        Some(Command::Models) => return exit_code(models(), 1),
         Some(Command::Pull { name, until_stdin_closes }) => {
-            return told(bring(&name, until_stdin_closes), 1);
+            return exit_code(pull_model(&name, until_stdin_closes), 1);
         }
         Some(Command::Chat(chat)) => return talk(chat),
         #[cfg(feature = "burn")]
-        Some(Command::Bench { model, json }) => return told(bench(model, json), 1),
+        Some(Command::Bench { model, json }) => return exit_code(bench(model, json), 1),
         #[cfg(feature = "burn")]
         Some(Command::EvalQuant { model, text, against }) => {
-            return told(eval_quant(model, &text, &against), 1);
+            return exit_code(eval_quant(model, &text, &against), 1);
         }
         #[cfg(feature = "burn")]
         Some(Command::Logits { model, prompts, tokens, out }) => {
-            return told(logits(model, &prompts, tokens, &out), 1);
+            return exit_code(logits(model, &prompts, tokens, &out), 1);
         }
         Some(Command::Audit(audit)) => (audit.until_stdin_closes, audit.settings()),
         None => (cli.node.until_stdin_closes, cli.node.settings()),
     };
     let (settings, log) = match read {
         Ok(read) => read,
-        Err(error) => return told(Err(error), 2),
+        Err(error) => return exit_code(Err(error), 2),
     };
     telemetry::start(log);
-    told(serve(settings, until_stdin_closes), 1)
+    exit_code(serve(settings, until_stdin_closes), 1)
 }
 
 /// One line on stderr, and the exit code.
-fn told(result: anyhow::Result<()>, failure: u8) -> ExitCode {
+fn exit_code(result: anyhow::Result<()>, failure: u8) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -89,7 +89,7 @@ fn models() -> anyhow::Result<()> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn bring(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
+async fn pull_model(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> {
     let settings = shoal_pull::Settings::from_env()?;
     let stop = stops(until_stdin_closes)?;
     if let Some(terms) = shoal_pull::terms(name) {
@@ -113,7 +113,7 @@ fn talk(chat: ChatArgs) -> ExitCode {
     config.slots = 1;
     let serving = match config.serving() {
         Ok(serving) => serving,
-        Err(error) => return told(Err(error.into()), 2),
+        Err(error) => return exit_code(Err(error.into()), 2),
     };
     let wishes = chat::Wishes {
         system: chat.system,
@@ -126,11 +126,11 @@ fn talk(chat: ChatArgs) -> ExitCode {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return told(Err(error.into()), 1),
+        Err(error) => return exit_code(Err(error.into()), 1),
     };
-    let ended = runtime.block_on(converse(&serving, &wishes));
+    let result = runtime.block_on(converse(&serving, &wishes));
     runtime.shutdown_background();
-    told(ended, 1)
+    exit_code(result, 1)
 }
 
 async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
@@ -149,7 +149,7 @@ async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()
     };
     let mut out = std::io::stdout();
     tokio::select! {
-        ended = chat::run(&*engine, chat::Lines::stdin()?, &mut out, wishes, &stop) => Ok(ended?),
+        result = chat::run(&*engine, chat::Lines::stdin()?, &mut out, wishes, &stop) => Ok(result?),
         never = interrupts => never,
     }
 }

@@ -56,16 +56,16 @@ pub struct Metrics {
 
 /// Something that is the case until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held(IntGauge);
+pub(crate) struct GaugeGuard(IntGauge);
 
-impl Held {
+impl GaugeGuard {
     fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -113,10 +113,10 @@ impl Metrics {
     /// Makes the counters known to `registry`; fails when they are known already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = |name, help, labels: &[&str]| {
-            known(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let seconds = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        let gauge = |name, help| known(registry, IntGauge::new(name, help)?);
+        let gauge = |name, help| register(registry, IntGauge::new(name, help)?);
         let duration = seconds(
             "shoal_node_work_duration_seconds",
             "From a piece of work's arrival to its last word.",
@@ -139,18 +139,18 @@ impl Metrics {
                 "Pieces of work by kind and how they ended.",
                 &["kind", "outcome"],
             )?,
-            duration: known(registry, HistogramVec::new(duration, &["kind"])?)?,
-            first_token: known(registry, Histogram::with_opts(first_token)?)?,
+            duration: register(registry, HistogramVec::new(duration, &["kind"])?)?,
+            first_token: register(registry, Histogram::with_opts(first_token)?)?,
             tokens: counters(
                 "shoal_node_tokens_total",
                 "Tokens read (input) and written (output).",
                 &["type"],
             )?,
-            decode: known(registry, decode?)?,
+            decode: register(registry, decode?)?,
             running: gauge("shoal_node_running", "Pieces of work that have a slot.")?,
             waiting: gauge("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
             links: gauge("shoal_node_links", "Gateways that the node is a member of now.")?,
-            reconnects: known(registry, reconnects?)?,
+            reconnects: register(registry, reconnects?)?,
         };
         metrics.start_at_zero();
         Ok(metrics)
@@ -169,7 +169,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn worked(&self, kind: Kind, outcome: Outcome, took: Duration) {
+    pub(crate) fn record_work(&self, kind: Kind, outcome: Outcome, took: Duration) {
         self.work.with_label_values(&[kind.label(), outcome.label()]).inc();
         self.duration.with_label_values(&[kind.label()]).observe(took.as_secs_f64());
     }
@@ -180,30 +180,30 @@ impl Metrics {
         after
     }
 
-    pub(crate) fn wrote(&self, done: &Done, decoding: Duration) {
+    pub(crate) fn record_answer(&self, done: &Done, decode_time: Duration) {
         self.read(done.prompt_tokens);
         self.tokens.with_label_values(&["output"]).inc_by(done.completion_tokens.into());
-        self.decode.inc_by(decoding.as_secs_f64());
+        self.decode.inc_by(decode_time.as_secs_f64());
     }
 
     pub(crate) fn read(&self, tokens: u32) {
         self.tokens.with_label_values(&["input"]).inc_by(tokens.into());
     }
 
-    pub(crate) fn running(&self) -> Held {
-        Held::new(&self.running)
+    pub(crate) fn running(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.running)
     }
 
-    pub(crate) fn waiting(&self) -> Held {
-        Held::new(&self.waiting)
+    pub(crate) fn waiting(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.waiting)
     }
 
-    pub(crate) fn linked(&self) -> Held {
-        Held::new(&self.links)
+    pub(crate) fn linked(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.links)
     }
 }
 
-fn known<C: Collector + Clone + 'static>(
+fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> Result<C, prometheus::Error> {

@@ -91,15 +91,15 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         })
         .collect();
     let links = dials.iter().map(async |(dial, member)| {
-        let lived = session::keep_linked(dial, member, stop).await;
-        if let (Err(why), true) = (&lived, dials.len() > 1) {
+        let result = session::keep_linked(dial, member, stop).await;
+        if let (Err(why), true) = (&result, dials.len() > 1) {
             tracing::error!(%why, "one gateway less");
         }
-        lived
+        result
     });
     tokio::select! {
         // One gateway's refusal is no reason to leave the others.
-        lived = join_all(links) => lived.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
+        results = join_all(links) => results.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
         never = page => match never {},
     }
 }
@@ -110,7 +110,7 @@ fn homes(settings: &Settings) -> Result<Vec<Arc<Home>>, NodeError> {
     if settings.personas.is_empty() {
         return Ok(vec![open(&settings.data)?]);
     }
-    settings.personas.iter().map(|one| open(&settings.data.join(&one.name))).collect()
+    settings.personas.iter().map(|persona| open(&settings.data.join(&persona.name))).collect()
 }
 
 /// The engine serves all personas together.
@@ -194,8 +194,8 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
         let load = move || shoal_decoder::open(files, &options, counts);
-        let loaded = tokio::task::spawn_blocking(load).await;
-        Ok(Arc::new(loaded.map_err(|_| NodeError::Loader)??))
+        let engine = tokio::task::spawn_blocking(load).await;
+        Ok(Arc::new(engine.map_err(|_| NodeError::Loader)??))
     }
 }
 
@@ -213,9 +213,9 @@ async fn serve_page(
     address: SocketAddr,
     registry: Registry,
 ) -> Result<impl Future<Output = std::convert::Infallible>, NodeError> {
-    let failed = |source| NodeError::Metrics { address, source };
-    let page = Page::bind(address, registry).await.map_err(failed)?;
-    tracing::info!(address = %page.address().map_err(failed)?, "metrics at /metrics");
+    let metrics_error = |source| NodeError::Metrics { address, source };
+    let page = Page::bind(address, registry).await.map_err(metrics_error)?;
+    tracing::info!(address = %page.address().map_err(metrics_error)?, "metrics at /metrics");
     Ok(page.serve())
 }
 
@@ -223,7 +223,7 @@ async fn serve_page(
 fn dial(
     gateway: &str,
     home: &Arc<Home>,
-    given: Option<NodeId>,
+    gateway_id: Option<NodeId>,
 ) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Arc<dyn Link>, LinkError>>
 + Send
 + Sync
@@ -231,26 +231,26 @@ fn dial(
     let (gateway, home) = (gateway.to_owned(), Arc::clone(home));
     move || {
         let (gateway, home) = (gateway.clone(), Arc::clone(&home));
-        async move { reach(&gateway, &home, given).await }.boxed()
+        async move { reach(&gateway, &home, gateway_id).await }.boxed()
     }
 }
 
 async fn reach(
     gateway: &str,
     home: &Home,
-    given: Option<NodeId>,
+    gateway_id: Option<NodeId>,
 ) -> Result<Arc<dyn Link>, LinkError> {
-    let broken = |error: HomeError| LinkError::Unreachable {
+    let unreachable = |error: HomeError| LinkError::Unreachable {
         address: gateway.to_owned(),
         message: error.to_string(),
     };
-    let expected = match given {
-        Some(given) => Some(given),
-        None => home.pinned(gateway).map_err(broken)?,
+    let pin = match gateway_id {
+        Some(gateway_id) => Some(gateway_id),
+        None => home.pin_of(gateway).map_err(unreachable)?,
     };
-    let link = quic::dial(gateway, home.identity(), expected).await?;
-    if expected.is_none() {
-        home.pin(gateway, link.peer()).map_err(broken)?;
+    let link = quic::dial(gateway, home.identity(), pin).await?;
+    if pin.is_none() {
+        home.pin(gateway, link.peer()).map_err(unreachable)?;
         tracing::info!(gateway, gateway.id = %link.peer(), "met for the first time, remembered");
     }
     Ok(Arc::new(link))

@@ -32,19 +32,19 @@ const UNREAD: Duration = Duration::from_secs(30);
 const PIECE_BYTES: usize = 8 * 1024;
 
 /// Why a piece of work has no result.
-enum Stopped {
+enum NoResult {
     Failed(EngineError),
     /// Nobody waits for it any more.
     Gone,
 }
 
-impl From<EngineError> for Stopped {
+impl From<EngineError> for NoResult {
     fn from(error: EngineError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<WireError> for Stopped {
+impl From<WireError> for NoResult {
     fn from(_: WireError) -> Self {
         Self::Gone
     }
@@ -71,10 +71,10 @@ fn request_kind(request: &Message) -> Kind {
 }
 
 async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue) {
-    let begun = Instant::now();
+    let start = Instant::now();
     let kind = request_kind(&request);
     let result = match request {
-        Message::Generate(ask) => write(ask, begun, &mut sender, queue).await,
+        Message::Generate(ask) => write(ask, start, &mut sender, queue).await,
         Message::Judge(ask) => judge(ask, &mut sender, queue).await,
         Message::Embed(ask) => embed(ask, &mut sender, queue).await,
         _ => {
@@ -84,10 +84,10 @@ async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue) {
     };
     let outcome = match result {
         Ok(last) => tell(sender, &last, Outcome::Done).await,
-        Err(Stopped::Failed(error)) => fail(sender, error).await,
-        Err(Stopped::Gone) => Outcome::Cancelled,
+        Err(NoResult::Failed(error)) => fail(sender, error).await,
+        Err(NoResult::Gone) => Outcome::Cancelled,
     };
-    queue.metrics().worked(kind, outcome, begun.elapsed());
+    queue.metrics().record_work(kind, outcome, start.elapsed());
 }
 
 /// Tells a stream that came after the goodbye that this node is leaving.
@@ -101,10 +101,10 @@ pub async fn refuse_draining(stream: Stream) {
 /// Writes an answer; the last message is its `Done`.
 async fn write(
     ask: Generate,
-    begun: Instant,
+    start: Instant,
     sender: &mut Sender,
     queue: &WorkQueue,
-) -> Result<Message, Stopped> {
+) -> Result<Message, NoResult> {
     check::generate(&ask)?;
     let _slot = unless_gone(sender, queue.slot()).await??;
     let mut events = queue.engine().generate(ask);
@@ -117,14 +117,15 @@ async fn write(
         };
         match event {
             Some(Ok(Event::Piece(mut text))) => {
-                first.get_or_insert_with(|| queue.metrics().first_token(begun.elapsed()));
+                first.get_or_insert_with(|| queue.metrics().first_token(start.elapsed()));
                 ahead = gather(&mut text, &mut events);
                 send_text(sender, &text).await?;
             }
             Some(Ok(Event::Done(done))) => {
-                queue
-                    .metrics()
-                    .wrote(&done, begun.elapsed().saturating_sub(first.unwrap_or_default()));
+                queue.metrics().record_answer(
+                    &done,
+                    start.elapsed().saturating_sub(first.unwrap_or_default()),
+                );
                 // Whose model says that it claims nothing claims nothing.
                 let claims = queue.engine().model().certainty;
                 return Ok(Message::Done(Done {
@@ -139,11 +140,11 @@ async fn write(
 }
 
 /// Sends text in frames of at most [`PIECE_BYTES`]: an upstream may say a whole page at once.
-async fn send_text(sender: &mut Sender, mut text: &str) -> Result<(), Stopped> {
+async fn send_text(sender: &mut Sender, mut text: &str) -> Result<(), NoResult> {
     while !text.is_empty() {
         let (now, later) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
         let piece = Message::Piece(Piece { text: now.to_owned() });
-        timeout(UNREAD, sender.send(&piece)).await.map_err(|_| Stopped::Gone)??;
+        timeout(UNREAD, sender.send(&piece)).await.map_err(|_| NoResult::Gone)??;
         text = later;
     }
     Ok(())
@@ -157,7 +158,7 @@ fn gather(
     while text.len() < PIECE_BYTES {
         match events.try_recv() {
             Ok(Ok(Event::Piece(more))) => text.push_str(&more),
-            Ok(other) => return Some(other),
+            Ok(event) => return Some(event),
             Err(_) => return None,
         }
     }
@@ -165,7 +166,7 @@ fn gather(
 }
 
 /// Judges candidates; the last message is the ballot.
-async fn judge(ask: Judge, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, Stopped> {
+async fn judge(ask: Judge, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, NoResult> {
     rules::check(&ask, queue.engine().model())?;
     let _slot = unless_gone(sender, queue.slot()).await??;
     let ballot = unless_gone(sender, rules::ballot(ask, queue.engine())).await??;
@@ -174,7 +175,7 @@ async fn judge(ask: Judge, sender: &mut Sender, queue: &WorkQueue) -> Result<Mes
 }
 
 /// Turns texts into vectors; the last message is all of them.
-async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, Stopped> {
+async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Message, NoResult> {
     if !queue.engine().model().embeds {
         return Err(EngineError::new(Fault::Unsupported, "this model makes no vectors").into());
     }
@@ -182,19 +183,19 @@ async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Mes
         return Err(bad_request("there is no text to embed").into());
     }
     let _slot = unless_gone(sender, queue.slot()).await??;
-    let embedded = unless_gone(sender, queue.engine().embed(ask.clone())).await??;
-    if embedded.check(&ask).is_err() {
+    let vectors = unless_gone(sender, queue.engine().embed(ask.clone())).await??;
+    if vectors.check(&ask).is_err() {
         return Err(EngineError::new(Fault::Engine, "the engine's vectors are not sound").into());
     }
-    queue.metrics().read(embedded.prompt_tokens);
-    Ok(Message::Embedded(embedded))
+    queue.metrics().read(vectors.prompt_tokens);
+    Ok(Message::Embedded(vectors))
 }
 
 /// The result of `work`, unless the peer loses interest first; then `work` is dropped.
-async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> Result<T, Stopped> {
+async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> Result<T, NoResult> {
     tokio::select! {
         biased;
-        () = sender.cancelled() => Err(Stopped::Gone),
+        () = sender.cancelled() => Err(NoResult::Gone),
         done = work => Ok(done),
     }
 }
@@ -204,8 +205,8 @@ async fn fail(sender: Sender, error: EngineError) -> Outcome {
     if outcome == Outcome::Failed {
         tracing::warn!(fault = ?error.fault, why = error.message, "work failed");
     }
-    let failed = Failed { fault: error.fault.into(), message: error.message };
-    tell(sender, &Message::Failed(failed), outcome).await
+    let message = Failed { fault: error.fault.into(), message: error.message };
+    tell(sender, &Message::Failed(message), outcome).await
 }
 
 /// Says the last word of a stream.

@@ -20,7 +20,7 @@ use tracing::{Instrument as _, Span};
 pub use self::register::RegisterError;
 use self::{
     backoff::Backoff,
-    register::{Welcomed, register},
+    register::{Admission, register},
 };
 use crate::serve::{self, WorkQueue};
 
@@ -82,8 +82,8 @@ pub async fn keep_linked(
 async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
     let metrics = member.queue.metrics();
     let mut backoff = Backoff::new(seed(member));
-    while let Some(dialled) = stop.run_until_cancelled(dial()).await {
-        let (why, retry) = match dialled {
+    while let Some(link_result) = stop.run_until_cancelled(dial()).await {
+        let (why, retry) = match link_result {
             Ok(link) => match register_and_work(link, member, stop, &mut backoff).await {
                 SessionEnd::Stopped => return Ok(()),
                 SessionEnd::Lost(why) => (why, None),
@@ -92,7 +92,7 @@ async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Re
             Err(error @ LinkError::WrongKey { .. }) => return Err(Fatal::WrongKey(error)),
             Err(error) => (error.to_string(), None),
         };
-        let wait = backoff.lost(now(), retry);
+        let wait = backoff.after_failure(now(), retry);
         tracing::warn!(why, wait_ms = millis(wait), "not linked to the gateway");
         if stop.run_until_cancelled(sleep(wait)).await.is_none() {
             break;
@@ -124,14 +124,14 @@ async fn register_and_work(
     backoff: &mut Backoff,
 ) -> SessionEnd {
     // The gateway may have sent its welcome already, and then wants a goodbye.
-    let stopped = async {
+    let stop_signal = async {
         stop.cancelled().await;
         sleep(FAREWELL).await;
     };
     let registration = tokio::select! {
         biased;
         registration = register(&*link, member) => Some(registration),
-        () = stopped => None,
+        () = stop_signal => None,
     };
     let welcome = match registration {
         Some(Ok(welcome)) => welcome,
@@ -144,11 +144,11 @@ async fn register_and_work(
             return SessionEnd::Stopped;
         }
     };
-    backoff.welcomed(now());
+    backoff.admit(now());
     tracing::info!(gateway.id = %link.peer().short(), "joined");
-    let linked = member.queue.metrics().linked();
+    let link_guard = member.queue.metrics().linked();
     let end = work(&*link, welcome, member, stop).await;
-    drop(linked);
+    drop(link_guard);
     link.close(match &end {
         SessionEnd::Stopped => "stopped",
         SessionEnd::Lost(_) | SessionEnd::Refused(_) => "lost",
@@ -161,11 +161,11 @@ async fn register_and_work(
 /// Takes work and gives signs of life. Dropping this future stops everything it began.
 async fn work(
     link: &dyn Link,
-    welcome: Welcomed,
+    welcome: Admission,
     member: &Member,
     stop: &CancellationToken,
 ) -> SessionEnd {
-    let Welcomed { control: Stream { mut sender, receiver }, heartbeat: interval } = welcome;
+    let Admission { control: Stream { mut sender, receiver }, heartbeat: interval } = welcome;
     let mut pieces = JoinSet::new();
     let mut control_end = pin!(watch_control_stream(receiver));
     let mut beat = interval_at(Instant::now() + interval, interval);

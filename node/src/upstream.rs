@@ -88,12 +88,12 @@ impl Upstream {
     /// Reaches for the endpoint once, to find a wrong URL, key or model before anyone asks.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
         let client = transport::client(settings)?;
-        let found = probe::probe(&client, settings).await?;
+        let listing = probe::probe(&client, settings).await?;
         let can = match settings.can {
             Some(can) => can,
             None => Abilities::find(&client, &settings.model).await,
         };
-        let context = settings.context.or(found.context).unwrap_or(probe::CONTEXT);
+        let context = settings.context.or(listing.context).unwrap_or(probe::CONTEXT);
         let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
         let model = Model {
             name: swarm_name(&name),
@@ -158,7 +158,7 @@ impl Endpoint {
         while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silent())? {
             patience = IDLE;
             let chunk = chunk.map_err(|error| self.fault(error))?;
-            let text = reply.read(&chunk).map_err(|said| said.fault(self.context))?;
+            let text = reply.read(&chunk).map_err(|refusal| refusal.fault(self.context))?;
             if let Some(text) = text
                 && events.send(Ok(Event::Piece(text))).await.is_err()
             {
@@ -170,7 +170,7 @@ impl Endpoint {
 
     /// A conversation goes to one door, a text that is to be gone on with to another.
     async fn open(&self, ask: &Generate) -> Result<StreamResponse<Value>, EngineError> {
-        let opened = match &ask.prompt {
+        let stream = match &ask.prompt {
             Some(prompt) => {
                 let body = request::completion(&self.model, prompt, ask, self.can)?;
                 self.client.completions().create_stream_byot::<_, Value>(body).await
@@ -180,7 +180,7 @@ impl Endpoint {
                 self.client.chat().create_stream_byot::<_, Value>(body).await
             }
         };
-        opened.map_err(|error| self.fault(error))
+        stream.map_err(|error| self.fault(error))
     }
 
     fn fault(&self, error: OpenAIError) -> EngineError {

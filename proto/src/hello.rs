@@ -124,45 +124,72 @@ pub const TAG_BYTES_MAX: usize = 32;
 /// Longest name of a model in bytes.
 pub const MODEL_NAME_MAX: usize = 96;
 
+/// Longest build, operator and model family in bytes.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// Longest description of a model in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 1_024;
+
 impl Hello {
-    /// Checks what a roster relies on. The gateway calls it, and answers an error with
-    /// [`Reason::BadHello`].
+    /// Checks that the hello is well-formed, as PROTOCOL.md defines it. The gateway calls this and
+    /// answers a failure with [`Reason::BadHello`].
     ///
     /// # Errors
-    /// The rule that is broken.
+    /// What is wrong with it.
     pub fn check(&self) -> Result<(), Nonsense> {
         let Some(model) = &self.model else {
-            return Err(Nonsense("no model"));
+            return Err(Nonsense("the hello names no model"));
         };
-        let good = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-        if model.name.is_empty()
-            || model.name.len() > MODEL_NAME_MAX
-            || !model.name.chars().all(good)
-        {
-            return Err(Nonsense(
-                "a model's name is 1 to 96 of letters, digits, `.`, `_`, `-`, `/`",
-            ));
-        }
-        if !(model.digest.is_empty() || is_digest(&model.digest)) {
-            return Err(Nonsense("a model's digest is 64 hex digits in lower case, or empty"));
-        }
-        if model.tags.len() > TAGS_MAX || model.tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
-            return Err(Nonsense("at most 16 tags of at most 32 bytes"));
-        }
-        if model.context == 0 {
-            return Err(Nonsense("a context of no tokens"));
-        }
+        model.check()?;
         if self.slots == 0 {
-            return Err(Nonsense("no slots"));
+            return Err(Nonsense("a node has at least 1 slot"));
         }
-        if [&self.build, &self.operator, &model.family].iter().any(|text| text.len() > 256) {
-            return Err(Nonsense("build, operator or family over 256 bytes"));
+        if [&self.build, &self.operator].iter().any(|text| !is_text(text, TEXT_BYTES_MAX)) {
+            return Err(Nonsense(
+                "build and operator are at most 256 bytes, without control characters",
+            ));
         }
         if !matches!(self.audit.len(), 0 | 32) {
             return Err(Nonsense("audit is 32 bytes, or empty"));
         }
         Ok(())
     }
+}
+
+impl Model {
+    fn check(&self) -> Result<(), Nonsense> {
+        let letters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+        if self.name.is_empty() || self.name.len() > MODEL_NAME_MAX || !letters {
+            return Err(Nonsense("a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"));
+        }
+        if !(self.digest.is_empty() || is_digest(&self.digest)) {
+            return Err(Nonsense("a model's digest is 64 lower-case hex digits, or empty"));
+        }
+        if self.context == 0 {
+            return Err(Nonsense("a model's context is at least 1 token"));
+        }
+        if !is_text(&self.family, TEXT_BYTES_MAX) {
+            return Err(Nonsense(
+                "a model's family is at most 256 bytes, without control characters",
+            ));
+        }
+        if !is_text(&self.description, DESCRIPTION_BYTES_MAX) {
+            return Err(Nonsense(
+                "a model's description is at most 1,024 bytes, without control characters",
+            ));
+        }
+        let tags = self.tags.iter().all(|tag| !tag.is_empty() && is_text(tag, TAG_BYTES_MAX));
+        if self.tags.len() > TAGS_MAX || !tags {
+            return Err(Nonsense(
+                "a model has at most 16 tags, each 1 to 32 bytes, without control characters",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_text(text: &str, bytes_max: usize) -> bool {
+    text.len() <= bytes_max && !text.contains(char::is_control)
 }
 
 fn is_digest(text: &str) -> bool {

@@ -12,11 +12,7 @@ use shoal_consensus::{
     outcome::RoundUpdate,
     reputation,
 };
-use shoal_gateway::{
-    round::Rounds,
-    store::{Book, Memory},
-    swarm::{self, Secret, Swarm},
-};
+use shoal_gateway::round::Rounds;
 use shoal_link::{
     Link, LinkError,
     pipe::{self, Delay, PipeLink},
@@ -30,6 +26,8 @@ use shoal_proto::{
     Identity, NodeId,
     generate::{ChatMessage, Sampling},
 };
+use shoal_store::{Book, Memory};
+use shoal_swarm::{self, Swarm};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -59,7 +57,7 @@ const DOOR: usize = 256;
 pub struct Builder {
     seed: u64,
     characters: Vec<Character>,
-    swarm: swarm::Config,
+    swarm: shoal_swarm::Config,
     round: RoundSettings,
     reputation: reputation::Settings,
     effort: Effort,
@@ -90,14 +88,14 @@ impl Builder {
     /// Gives the gateway an auditor with the weights of each node.
     #[must_use]
     pub fn audited(mut self) -> Self {
-        self.swarm.audit.token = Secret::new(TOKEN);
+        self.swarm.audit.token = shoal_proto::Secret::new(TOKEN);
         self.audited = true;
         self
     }
 
     /// Changes how the swarm is kept.
     #[must_use]
-    pub fn swarm(mut self, change: impl FnOnce(&mut swarm::Config)) -> Self {
+    pub fn swarm(mut self, change: impl FnOnce(&mut shoal_swarm::Config)) -> Self {
         change(&mut self.swarm);
         self
     }
@@ -180,7 +178,7 @@ struct Node {
 impl Sim {
     /// A simulation without nodes yet: five writers, three judges, half a minute, no exam.
     pub fn builder(seed: u64) -> Builder {
-        let mut swarm = swarm::Config::default();
+        let mut swarm = shoal_swarm::Config::default();
         swarm.exam.per_family = 0;
         Builder {
             seed,
@@ -206,7 +204,7 @@ impl Sim {
         let world = World::new(seed, &config.exam, seed, 2 * characters.len());
         let world = Arc::new(world);
         let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
-        let metrics = swarm::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
         let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
@@ -217,7 +215,7 @@ impl Sim {
         let (door, dialled) = mpsc::channel(DOOR);
         tasks.spawn(receive(swarm.clone(), dialled));
         tasks.spawn(async move { match settling.run().await {} });
-        tasks.spawn(async move { match book.keep().await {} });
+        tasks.spawn(async move { match book.run().await {} });
         for (number, character) in characters.iter().enumerate().filter(|_| audited) {
             let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
             let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use shoal_gateway::swarm::{
+use shoal_swarm::{
     Exam,
     gold::{Gold, Item},
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_proto::NodeId;
 
-use crate::reputation::Way;
+use crate::reputation::ComparisonMode;
 
 /// One judge's verdicts.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub struct CastBallot {
 
 impl CastBallot {
     /// How it compared, where it did.
-    pub fn way(&self) -> Way {
-        if self.reasoned { Way::Reasoned } else { Way::AtOnce }
+    pub fn way(&self) -> ComparisonMode {
+        if self.reasoned { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
 
@@ -54,4 +54,17 @@ pub struct PairVerdict {
     pub p: f64,
     /// The two orders disagreed about who is better.
     pub flipped: bool,
+}
+
+impl PairVerdict {
+    /// The verdict on candidates `a` and `b` from P(the one shown first is better) in each order. A
+    /// judge that always prefers the one shown first comes to one half.
+    pub fn from_orders(a: usize, b: usize, a_shown_first: f64, b_shown_first: f64) -> Self {
+        Self {
+            a,
+            b,
+            p: 0.5 * (a_shown_first + 1.0 - b_shown_first),
+            flipped: (a_shown_first > 0.5) == (b_shown_first > 0.5),
+        }
+    }
 }

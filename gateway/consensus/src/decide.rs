@@ -1,57 +1,69 @@
 //! Who wins, and how that was decided. The order is stated, never random.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use crate::{
-    ballot::CastBallot,
     candidate::Candidate,
     outcome::{Decided, Ranking},
-    reputation::Standing,
+    tally::Tally,
 };
 
-/// The index of the candidate whose text is sent.
-pub fn winner(
-    candidates: &[Candidate],
-    ballots: &[CastBallot],
-    ranking: &Ranking,
-    agreed: Option<usize>,
-    standing: &Standing,
-) -> (usize, Decided) {
-    let best = ranking.order.first().copied().unwrap_or(0);
-    if candidates.len() == 1 {
-        return (0, Decided::Single);
+impl Tally<'_> {
+    /// The index of the candidate whose text is sent; None without candidates. `agreed` is the pool
+    /// that won without judging.
+    pub fn winner(&self, ranking: &Ranking, agreed: Option<usize>) -> Option<(usize, Decided)> {
+        if self.candidates.len() == 1 {
+            return Some((0, Decided::Single));
+        }
+        if let Some(pool) = agreed {
+            let best = ranking.order.iter().copied().find(|at| self.is_in_pool(*at, pool));
+            return best.map(|at| (at, Decided::Agreement));
+        }
+        if self.ballots.is_empty() {
+            return self.fallback().map(|at| (at, Decided::Fallback));
+        }
+        ranking.order.first().map(|at| (*at, Decided::Judged))
     }
-    if let Some(pool) = agreed {
-        let of_pool = |at: &usize| candidates.get(*at).is_some_and(|one| one.pool == pool);
-        let chosen = ranking.order.iter().copied().find(of_pool);
-        return (chosen.unwrap_or(best), Decided::Agreement);
+
+    fn is_in_pool(&self, at: usize, pool: usize) -> bool {
+        self.candidates.get(at).is_some_and(|candidate| candidate.pool == pool)
     }
-    if ballots.is_empty() {
-        return (fallback(candidates, standing), Decided::Fallback);
+
+    /// Without ballots: the largest pool by its writers' weight (by their number where nobody has
+    /// any), in it the writer of best standing, then the earliest to finish, then the first.
+    fn fallback(&self) -> Option<usize> {
+        let mut pools: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
+        for candidate in self.candidates {
+            let (weight, count) = pools.entry(candidate.pool).or_default();
+            *weight += self.standing.writer_weight(&candidate.writer);
+            *count += 1;
+        }
+        let ranks = self.candidates.iter().enumerate().filter_map(|(at, candidate)| {
+            let pool = *pools.get(&candidate.pool)?;
+            let weight = self.standing.writer_weight(&candidate.writer);
+            Some(FallbackRank { pool, weight, candidate, at })
+        });
+        ranks.max_by(FallbackRank::compare).map(|rank| rank.at)
     }
-    (best, Decided::Judged)
 }
 
-/// Without ballots: the largest pool by its writers' weight (by their number where nobody has
-/// any), in it the writer of best standing, then the earliest to finish, then the first.
-fn fallback(candidates: &[Candidate], standing: &Standing) -> usize {
-    let mut pools: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
-    for candidate in candidates {
-        let pool = pools.entry(candidate.pool).or_default();
-        pool.0 += standing.writer_weight(&candidate.writer);
-        pool.1 += 1;
+/// What a candidate is compared by when there is no ballot.
+struct FallbackRank<'a> {
+    /// Weight and number of its pool's writers.
+    pool: (f64, usize),
+    weight: f64,
+    candidate: &'a Candidate,
+    at: usize,
+}
+
+impl FallbackRank<'_> {
+    fn compare(&self, other: &Self) -> Ordering {
+        (self.pool.0.total_cmp(&other.pool.0))
+            .then(self.pool.1.cmp(&other.pool.1))
+            .then(self.weight.total_cmp(&other.weight))
+            .then(other.candidate.took.cmp(&self.candidate.took))
+            .then(other.at.cmp(&self.at))
     }
-    let better = |(x_at, x): &(usize, &Candidate), (y_at, y): &(usize, &Candidate)| {
-        let pool = |one: &Candidate| pools.get(&one.pool).copied().unwrap_or_default();
-        let weight = |one: &Candidate| standing.writer_weight(&one.writer);
-        let (x_pool, y_pool) = (pool(x), pool(y));
-        (x_pool.0.total_cmp(&y_pool.0))
-            .then(x_pool.1.cmp(&y_pool.1))
-            .then(weight(x).total_cmp(&weight(y)))
-            .then(y.took.cmp(&x.took))
-            .then(y_at.cmp(x_at))
-    };
-    candidates.iter().enumerate().max_by(better).map_or(0, |(at, _)| at)
 }
 
 #[cfg(test)]

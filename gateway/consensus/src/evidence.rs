@@ -6,45 +6,15 @@
 //! that is positive, beyond the best of them), to which each judge adds what its likelihoods say
 //! (calibrated on gold).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shoal_proto::NodeId;
 
 use crate::{
-    ballot::{CandidateScore, CastBallot, Verdicts},
+    ballot::{CandidateScore, Verdicts},
     candidate::Candidate,
-    reputation::{KindPosterior, Standing},
+    settings::Certainty,
+    tally::Tally,
 };
-
-/// What counts as evidence, and how much.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Whether a writer's own certainty counts.
-    pub certainty: Certainty,
-    /// Log-odds for each writer of a pool: how unlikely the same wrong answer is by chance.
-    pub agreement: f64,
-    /// Correlation of two judges' errors (measured .25 to .53): K judges are believed like
-    /// K / (1 + correlation (K - 1)) independent ones.
-    pub correlation: f64,
-    /// Bound of what each source says about one pool, in log-odds: none outvotes the rest.
-    pub clip: f64,
-}
-
-/// Whether a writer's own certainty counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Certainty {
-    /// For members whose claims can be recomputed, once calibrated on gold.
-    Calibrated,
-    /// For nobody: where members are doubted, what the others say of a candidate is nearly as good.
-    Off,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { certainty: Certainty::Calibrated, agreement: 1.0, correlation: 0.25, clip: 6.0 }
-    }
-}
 
 /// What each source says for one pool, in log-odds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -78,89 +48,101 @@ impl Parts {
     }
 }
 
-/// The evidence for each pool, by pool number.
-pub fn for_pools(
-    candidates: &[Candidate],
-    ballots: &[CastBallot],
-    kind: &KindPosterior,
-    standing: &Standing,
-    settings: &Settings,
-) -> Vec<Parts> {
-    let pools = candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0);
-    let mut parts = vec![Parts::default(); pools];
-    let writers: Vec<NodeId> = candidates.iter().map(|candidate| candidate.writer).collect();
-    let mut wrote: Vec<Vec<Parts>> = vec![Vec::new(); pools];
-    let mut preferred: Vec<(f64, f64)> = vec![(0.0, 0.0); pools];
-    for (candidate, share) in candidates.iter().zip(standing.shares(&writers)) {
+impl Tally<'_> {
+    /// The evidence for each pool, by pool number.
+    pub fn evidence(&self) -> Vec<Parts> {
+        let settings = &self.config.evidence;
+        let mut pools: Vec<Pool> = Vec::new();
+        pools.resize_with(self.pools(), Pool::default);
+        let shares = self.standing.shares(&self.writers());
+        for (candidate, share) in self.candidates.iter().zip(shares) {
+            // `pools` has an entry for each candidate's pool.
+            if let Some(pool) = pools.get_mut(candidate.pool) {
+                pool.preferred += share * self.standing.preferred_log_odds(&candidate.writer);
+                pool.shares += share;
+                pool.writers.push(self.writer_evidence(candidate, share));
+            }
+        }
+        let mut parts: Vec<Parts> = pools.into_iter().map(Pool::evidence).collect();
+        let judges = self.add_scores(&mut parts);
+        let discount = 1.0 / (1.0 + settings.correlation * (judges - 1.0).max(0.0));
+        for part in &mut parts {
+            part.scores *= discount;
+            for source in [&mut part.standing, &mut part.certainty, &mut part.scores] {
+                *source = source.clamp(-settings.clip, settings.clip);
+            }
+        }
+        parts
+    }
+
+    /// What one writer adds to its pool.
+    fn writer_evidence(&self, candidate: &Candidate, share: f64) -> Parts {
+        let settings = &self.config.evidence;
         let claim = match settings.certainty {
             Certainty::Calibrated => candidate
                 .claim()
-                .and_then(|claim| standing.certainty_log_odds(&candidate.writer, claim)),
+                .and_then(|claim| self.standing.certainty_log_odds(&candidate.writer, claim)),
             Certainty::Off => None,
         };
-        if let Some((sum, writers)) = preferred.get_mut(candidate.pool) {
-            *sum += share * standing.preferred_log_odds(&candidate.writer);
-            *writers += share;
-        }
-        if let Some(wrote) = wrote.get_mut(candidate.pool) {
-            wrote.push(Parts {
-                standing: share * standing.writer_log_odds(&candidate.writer, kind),
-                certainty: share * claim.unwrap_or(0.0),
-                scores: 0.0,
-                agreement: share * settings.agreement,
-            });
+        Parts {
+            standing: share * self.standing.writer_log_odds(&candidate.writer, self.kind),
+            certainty: share * claim.unwrap_or(0.0),
+            scores: 0.0,
+            agreement: share * settings.agreement,
         }
     }
-    for ((part, wrote), (sum, writers)) in parts.iter_mut().zip(wrote).zip(preferred) {
-        part.add_writers(wrote);
-        // One answer was compared, however many wrote it: the mean, or many colluders would count
-        // what they find of each other as often as they are.
-        part.standing += if writers > 0.0 { sum / writers } else { 0.0 };
-    }
-    let judges = add_scores(&mut parts, candidates, ballots, standing);
-    let discount = 1.0 / (1.0 + settings.correlation * (judges - 1.0).max(0.0));
-    for part in &mut parts {
-        part.scores *= discount;
-        for source in [&mut part.standing, &mut part.certainty, &mut part.scores] {
-            *source = source.clamp(-settings.clip, settings.clip);
-        }
-    }
-    parts
-}
 
-/// Adds each judge's opinion of each pool: the best that it has to say of any candidate there,
-/// since one sound way to an answer is enough. Returns how many voices gave scores: judges of one
-/// operator or of the same weights are one.
-fn add_scores(
-    parts: &mut [Parts],
-    candidates: &[Candidate],
-    ballots: &[CastBallot],
-    standing: &Standing,
-) -> f64 {
-    let mut judges = 0.0;
-    let scored = ballots.iter().filter_map(|ballot| match &ballot.verdicts {
-        Verdicts::Scores(scores) => Some((ballot.judge, scores)),
-        Verdicts::Pairs(_) => None,
-    });
-    let (heard, scored): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = scored.unzip();
-    for ((judge, scores), share) in heard.iter().zip(scored).zip(standing.scoring_shares(&heard)) {
-        judges += share;
-        let mut best: Vec<Option<f64>> = vec![None; parts.len()];
-        for score in scores {
-            let Some(candidate) = candidates.get(score.candidate) else { continue };
-            let Some(best) = best.get_mut(candidate.pool) else { continue };
-            // A judge never speaks for itself, whatever its ballot says.
-            if candidate.writer != *judge {
-                let odds =
-                    share * standing.score_log_odds(judge, candidate.likelihood(score.logprob));
-                *best = Some(best.map_or(odds, |known: f64| known.max(odds)));
+    /// Adds each judge's opinion of each pool: the best that it has to say of any candidate there,
+    /// since one sound way to an answer is enough. Returns how many voices gave scores: judges of
+    /// one operator or of the same weights are one.
+    fn add_scores(&self, parts: &mut [Parts]) -> f64 {
+        let scored = self.ballots.iter().filter_map(|ballot| match &ballot.verdicts {
+            Verdicts::Scores(scores) => Some((ballot.judge, scores)),
+            Verdicts::Pairs(_) => None,
+        });
+        let (judges, scored): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = scored.unzip();
+        let mut voices = 0.0;
+        for ((judge, scores), share) in
+            judges.iter().zip(scored).zip(self.standing.scoring_shares(&judges))
+        {
+            voices += share;
+            let mut best: Vec<Option<f64>> = vec![None; parts.len()];
+            for score in scores {
+                let Some(candidate) = self.candidates.get(score.candidate) else { continue };
+                let Some(best) = best.get_mut(candidate.pool) else { continue };
+                // A judge never speaks for itself, whatever its ballot says.
+                if candidate.writer != *judge {
+                    let likelihood = candidate.likelihood(score.logprob);
+                    let odds = share * self.standing.score_log_odds(judge, likelihood);
+                    *best = Some(best.map_or(odds, |other: f64| other.max(odds)));
+                }
+            }
+            for (part, best) in parts.iter_mut().zip(best) {
+                part.scores += best.unwrap_or(0.0);
             }
         }
-        for (part, best) in parts.iter_mut().zip(best) {
-            part.scores += best.unwrap_or(0.0);
-        }
+        voices
     }
-    judges
+}
+
+/// What the writers of one pool say for it.
+#[derive(Debug, Default)]
+struct Pool {
+    writers: Vec<Parts>,
+    /// Log-odds that others prefer the writers' answers, summed with their shares.
+    preferred: f64,
+    shares: f64,
+}
+
+impl Pool {
+    fn evidence(self) -> Parts {
+        let mut parts = Parts::default();
+        parts.add_writers(self.writers);
+        // One answer was compared, however many wrote it: the mean, or many colluders would count
+        // what they find of each other as often as they are.
+        parts.standing += if self.shares > 0.0 { self.preferred / self.shares } else { 0.0 };
+        parts
+    }
 }
 
 #[cfg(test)]

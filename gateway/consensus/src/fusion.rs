@@ -1,7 +1,6 @@
 //! The pure part of fusion: which texts the fusing member reads, how they are shown to it, and who it
 //! is.
 
-use serde::{Deserialize, Serialize};
 use shoal_proto::generate::ChatMessage;
 
 use crate::{
@@ -9,22 +8,6 @@ use crate::{
     outcome::Outcome,
     reputation::{KindPosterior, Standing},
 };
-
-/// How answers are fused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Candidates that the fusing member reads at most, one of each pool, the best first.
-    pub candidates_max: usize,
-    /// Share of the whole time that must be left: with less, no text would be done.
-    pub time_share: f64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { candidates_max: 3, time_share: 0.15 }
-    }
-}
 
 /// The best candidate of each of the best pools.
 pub fn best_texts(outcome: &Outcome, max: usize) -> Vec<&str> {

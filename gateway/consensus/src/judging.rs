@@ -1,4 +1,4 @@
-//! Who judges what: the order in which judges are asked, what each is shown, and what its ballot says.
+//! Judging: the order of the judges, the task of each judge, and the verdicts of its ballot.
 
 pub mod pairs;
 mod queue;
@@ -8,25 +8,26 @@ use crate::ballot::{CastBallot, Verdicts};
 pub use queue::{Able, JudgeQueue};
 pub use task::JudgeTask;
 
-/// How many of `asked` are enough.
-pub fn quorum(asked: usize, share: f64) -> usize {
-    // A hair less, so that two thirds of three are two.
-    let needed = (asked as f64 * share.clamp(0.0, 1.0) - 1e-9).ceil();
-    (needed as usize).clamp(1, asked.max(1))
+/// The number of answers that is enough for `count` requests.
+pub fn quorum(count: usize, share: f64) -> usize {
+    // The tolerance is for rounding: two thirds of three are two.
+    let quorum = (count as f64 * share.clamp(0.0, 1.0) - 1e-9).ceil();
+    (quorum as usize).clamp(1, count.max(1))
 }
 
-/// Takes in a ballot; one judge's pairs of several waves are one ballot.
+/// Adds a ballot; a judge's pairs of several waves are one ballot.
 pub fn count(ballots: &mut Vec<CastBallot>, ballot: CastBallot) {
-    let Some(known) = ballots.iter_mut().find(|known| known.judge == ballot.judge) else {
+    let Some(earlier) = ballots.iter_mut().find(|earlier| earlier.judge == ballot.judge) else {
         ballots.push(ballot);
         return;
     };
-    if let (Verdicts::Pairs(known), Verdicts::Pairs(more)) = (&mut known.verdicts, ballot.verdicts)
+    if let (Verdicts::Pairs(pairs), Verdicts::Pairs(more)) =
+        (&mut earlier.verdicts, ballot.verdicts)
     {
-        known.extend(more);
+        pairs.extend(more);
     }
-    known.prompt_tokens = known.prompt_tokens.saturating_add(ballot.prompt_tokens);
-    known.took += ballot.took;
+    earlier.prompt_tokens = earlier.prompt_tokens.saturating_add(ballot.prompt_tokens);
+    earlier.took += ballot.took;
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
-//! Recorded rounds, ranked again by the code that ranks live ones, learning as it goes.
+//! Ranks recorded rounds with the code that ranks live rounds, and learns from them in order.
 //!
 //! ```text
-//! line       a recorded round, as JSON Lines hold it     -> Round, what the ranking is given
+//! line       a recorded round, a line of JSON Lines      -> Round, the input of the ranking
 //! plan       which rounds are gold                       (canaries, a share, a number)
-//! teach      what a gold round shows of each member      -> reputation
-//! ranked     what the ranking said, a line each          -> summary, with labels and intervals
+//! teach      observations of a gold round                -> reputation
+//! ranked     the ranking, a line for each round          -> summary, with labels and intervals
 //! ```
 //!
-//! This is how a change of settings is tried on last week's traffic, and how the tables of the
-//! recorded sets are made. docs/REPLAY.md has the format and the commands.
+//! A replay tries a change of settings on last week's traffic, and makes the tables of the recorded
+//! sets. docs/REPLAY.md has the format and the commands.
 
 pub mod line;
 mod pairing;
+mod recorded;
 pub mod plan;
 pub mod settings;
 pub mod interval;
@@ -27,10 +28,9 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
-    agree, decide, learn as learning,
-    outcome::{Outcome, RoundId, Timings},
+    outcome::{Decided, Outcome, RoundId, Timings},
     reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
-    tally::rank_all,
+    tally::Tally,
 };
 pub use interval::Estimate;
 pub use line::{LineError, Round, read};
@@ -39,48 +39,46 @@ pub use ranked::Ranked;
 pub use settings::{SettingError, Settings};
 pub use summary::Summary;
 
-/// Everybody's record by name, as `--standing` reads it and `--standing-out` writes it. A name is
-/// the hex of a node's key, or any other that the rounds use.
+/// The records of all members by name, as `--standing` reads them and `--standing-out` writes them. A
+/// name is the hex of a node's key, or any other name in the rounds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
+    /// Records by name.
     pub members: BTreeMap<String, Record>,
+    /// The model of kinds of questions.
     pub kinds: KindModel,
 }
 
-/// Ranks all rounds in their order. Gold rounds are learned from and not learned of; what is
-/// returned has one entry for each round, gold included.
+/// Ranks all rounds in order. From gold rounds it learns with the label, from the rest without. The
+/// result has one entry for each round, gold included.
 pub fn run(rounds: &[Round], plan: &Plan, settings: &Settings) -> Vec<Ranked> {
     run_with(&mut Replay::new(settings.clone(), Memory::default()), rounds, plan)
 }
 
-/// The same with a memory that goes on.
+/// As [`run`], with a replay that keeps its memory.
 pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranked> {
     let gold = plan.gold(rounds);
     if plan.gold_first {
-        rounds.iter().zip(&gold).filter(|(_, gold)| **gold).for_each(|(one, _)| replay.teach(one));
+        let gold_rounds = rounds.iter().zip(&gold).filter(|(_, gold)| **gold);
+        gold_rounds.for_each(|(round, _)| replay.teach(round));
     }
-    let mut ranked = Vec::with_capacity(rounds.len());
+    let mut results = Vec::with_capacity(rounds.len());
     for (round, gold) in rounds.iter().zip(gold) {
         replay.introduce(round);
-        let found = replay.rank(round);
-        ranked.push(Ranked::new(
-            round,
-            gold,
-            &found,
-            &replay.standing_for(round),
-            &replay.settings,
-        ));
+        let outcome = replay.rank(round);
+        let kind = replay.kind(round);
+        results.push(Ranked::new(round, gold, &outcome, &replay.tally(&outcome, &kind)));
         if !gold {
-            replay.settle(round, &found);
+            replay.settle(round, &outcome);
         } else if !plan.gold_first {
             replay.teach(round);
         }
     }
-    ranked
+    results
 }
 
-/// A gateway's memory and its decisions, without the gateway.
+/// The memory and the decisions of a gateway, without its network.
 #[derive(Debug)]
 pub struct Replay {
     settings: Settings,
@@ -88,28 +86,31 @@ pub struct Replay {
     records: BTreeMap<NodeId, Record>,
     kinds: KindModel,
     standing: Standing,
-    /// Unix time of the newest round; 1 while none says when it was.
+    /// Unix time of the newest round; 1 while no round has a time.
     now_seconds: u64,
 }
 
 impl Replay {
+    /// A replay that starts with this memory.
     pub fn new(settings: Settings, memory: Memory) -> Self {
         let Memory { members, kinds } = memory;
-        let names = members.keys().map(|name| (line::node(name), name.clone())).collect();
+        let names = members.keys().map(|name| (recorded::node(name), name.clone())).collect();
         let records: BTreeMap<NodeId, Record> =
-            members.into_iter().map(|(name, record)| (line::node(&name), record)).collect();
+            members.into_iter().map(|(name, record)| (recorded::node(&name), record)).collect();
         let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone());
         Self { settings, names, records, kinds, standing, now_seconds: 1 }
     }
 
-    /// What is remembered by now.
+    /// The present memory.
     pub fn memory(&self) -> Memory {
-        let name = |id: &NodeId| self.names.get(id).cloned().unwrap_or_else(|| id.to_string());
-        let members = self.records.iter().map(|(id, record)| (name(id), record.clone()));
+        let members = self.records.iter().map(|(id, record)| {
+            let name = self.names.get(id).cloned().unwrap_or_else(|| id.to_string());
+            (name, record.clone())
+        });
         Memory { members: members.collect(), kinds: self.kinds.clone() }
     }
 
-    /// Learns from a round as from a hidden audit: its label is known.
+    /// Learns from a round with its label, as from a hidden audit.
     pub fn teach(&mut self, round: &Round) {
         if let (Some(kind), false) = (&round.kind, round.question.is_empty()) {
             self.kinds.learn(&round.question, &KindId::new(kind.as_str()));
@@ -117,74 +118,97 @@ impl Replay {
         self.learn(round, teach::observations(round));
     }
 
-    /// What a gateway of this memory decides.
+    /// The outcome that a gateway with this memory decides.
     pub fn rank(&self, round: &Round) -> Outcome {
-        let (kind, standing) = (self.kind(round), &self.standing);
-        let config = &self.settings.round;
+        let kind = self.kind(round);
         let candidates = round.candidates.clone();
-        // The draw that would have it judged all the same is a matter of chance: never drawn here.
-        let agreed = agree::enough(&candidates, candidates.len(), standing, &kind, &config.agree);
-        let ballots = if agreed.is_some() { Vec::new() } else { round.ballots.clone() };
-        let ranking = rank_all(&candidates, &ballots, &kind, standing, config);
-        let (winner, decided) = decide::winner(&candidates, &ballots, &ranking, agreed, standing);
+        let tally = Tally {
+            candidates: &candidates,
+            ballots: &round.ballots,
+            standing: &self.standing,
+            kind: &kind,
+            config: &self.settings.round,
+        };
+        // A live gateway judges a random share of agreements all the same; a replay judges none.
+        let agreement = tally.agreed_pool(candidates.len());
+        let ballots = if agreement.is_some() { Vec::new() } else { round.ballots.clone() };
+        let tally = Tally { ballots: &ballots, ..tally };
+        let ranking = tally.ranking();
+        // A recorded round without candidates has no winner; index 0 is then out of range.
+        let (winner, decision) =
+            tally.winner(&ranking, agreement).unwrap_or((0, Decided::Fallback));
         let timings = Timings { total: Duration::ZERO, ..Timings::default() };
         let round = RoundId(round.id.clone());
-        Outcome { round, winner, decided, candidates, ballots, ranking, fused: None, timings }
+        Outcome {
+            round,
+            winner,
+            decided: decision,
+            candidates,
+            ballots,
+            ranking,
+            fused: None,
+            timings,
+        }
     }
 
-    /// Learns from a round as a live gateway does afterwards, without its label.
+    /// Learns from a round without its label, as a live gateway does.
     pub fn settle(&mut self, round: &Round, outcome: &Outcome) {
         let kind = self.kind(round);
-        let seen = learning::observations(outcome, &kind, &self.standing, &self.settings.round);
-        self.learn(round, teach::only_what_was_shown(seen, round));
+        let observations =
+            self.tally(outcome, &kind).observations(outcome.decided, &outcome.ranking);
+        self.learn(round, teach::without_one_sided_flips(observations, round));
     }
 
-    /// Everybody here has a record from now on, as a member has from its admission.
+    fn tally<'a>(&'a self, outcome: &'a Outcome, kind: &'a KindPosterior) -> Tally<'a> {
+        Tally::from_outcome(outcome, &self.standing, kind, &self.settings.round)
+    }
+
+    /// Creates the records of the round's new members, as their admission does.
     pub fn introduce(&mut self, round: &Round) {
-        let mut changed = false;
+        let mut must_fit = false;
         for (node, name) in &round.members {
-            changed |= !self.records.contains_key(node);
+            must_fit |= !self.records.contains_key(node);
             self.names.entry(*node).or_insert_with(|| name.clone());
             let claims_count = self.settings.claims_count;
-            let newcomer = || Record { claims_count, ..Record::default() };
-            let record = self.records.entry(*node).or_insert_with(newcomer);
-            if let Some(kin) = round.kin.get(node).filter(|kin| **kin != record.kin) {
-                record.kin = kin.clone();
-                changed = true;
+            let record = self
+                .records
+                .entry(*node)
+                .or_insert_with(|| Record { claims_count, ..Record::default() });
+            let provenance = round.provenance.get(node);
+            if let Some(provenance) = provenance.filter(|new| **new != record.provenance) {
+                record.provenance = provenance.clone();
+                must_fit = true;
             }
         }
-        if changed {
+        if must_fit {
             self.fit();
         }
     }
 
-    fn learn(&mut self, round: &Round, seen: Vec<(NodeId, Vec<Observation>)>) {
+    fn learn(&mut self, round: &Round, observations: Vec<(NodeId, Vec<Observation>)>) {
         self.introduce(round);
         self.now_seconds = self.now_seconds.max(round.created_seconds);
-        for (node, seen) in seen {
-            // Whose name was not kept is nobody who could be met again.
+        for (node, observations) in observations {
+            // A member without a name does not occur in another round.
             if let Some(record) = self.records.get_mut(&node) {
-                *record = learn(record, &seen, self.now_seconds, &self.settings.reputation);
+                *record = learn(record, &observations, self.now_seconds, &self.settings.reputation);
             }
         }
         self.fit();
     }
 
-    /// A gateway fits at most once a second; here every round sees all that was learned before.
+    /// A gateway fits at most once a second; a replay fits after each round, so that the next round
+    /// uses all earlier observations.
     fn fit(&mut self) {
         let (records, kinds) = (self.records.clone(), self.kinds.clone());
         self.standing = Standing::new(records, kinds, self.settings.reputation.clone());
     }
 
-    /// As a gateway guesses it from the question; where none was kept, as the round says.
+    /// The kind that a gateway guesses from the question; without a question, the recorded kind.
     fn kind(&self, round: &Round) -> KindPosterior {
         match &round.kind {
             Some(kind) if round.question.is_empty() => KindPosterior::certain(KindId::new(kind)),
             _ => self.standing.kind_of(&round.question),
         }
-    }
-
-    fn standing_for(&self, round: &Round) -> Standing {
-        self.standing.on(&self.kind(round))
     }
 }

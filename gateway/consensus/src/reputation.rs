@@ -1,11 +1,12 @@
-//! How far each member is believed: pure functions of (before, what was seen, now).
+//! How much the gateway trusts each member: pure functions of the earlier record, the observations
+//! and the time.
 //!
-//! A [`Record`] is what is remembered of one member and what the store keeps. A [`Standing`] is a
-//! snapshot of everybody's record at one moment with all fits made, cheap to clone: a round takes
-//! one and is not disturbed by what is learned meanwhile.
+//! A [`Record`] holds the observations of one member; the store keeps it. A [`Standing`] is a
+//! snapshot of all records at one moment with all fits made. It is cheap to clone: a round takes
+//! one, and what is learned during the round does not change it.
 //!
-//! Gold (questions whose answer the gateway knows) is what holds all of this up: from agreement
-//! with the crowd alone half a swarm of colluders would win every weight there is.
+//! Trust rests on gold (questions whose answer the gateway knows). If only agreement with the crowd
+//! counted, colluders that are half of the swarm would get all of the weight.
 
 pub mod audit;
 pub mod beta;
@@ -14,6 +15,7 @@ pub mod kinds;
 pub mod judges;
 pub mod learn;
 pub mod operators;
+pub mod features;
 pub mod routing;
 pub mod tags;
 pub mod history;
@@ -31,17 +33,17 @@ use shoal_proto::NodeId;
 pub use audit::{Audited, Audits};
 pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
+pub use features::Features;
 pub use history::History;
-pub use judges::{Compared, Kin, Way};
+pub use judges::{ComparisonMode, GoldPair, Provenance};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
-pub use routing::Features;
 pub use settings::Settings;
 pub use tags::Claims;
 pub use voices::{Panel, Voice};
 
-/// What is remembered of one member. Serialises to JSON; absent fields read as those of a
-/// newcomer, so that old records stay readable.
+/// The observations of one member. Serialises to JSON; absent fields read as those of a newcomer,
+/// so that old records stay readable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
@@ -56,33 +58,33 @@ pub struct Record {
     /// Recent gold candidates with the likelihood that this member gave them, oldest first.
     pub scores: VecDeque<Sample>,
     /// Recent gold pairs, oldest first.
-    pub pairs: VecDeque<Compared>,
-    /// How often its two orders of a pair contradicted each other (`a`) or agreed (`b`) when it
-    /// compared at once.
+    pub pairs: VecDeque<GoldPair>,
+    /// How often its verdicts on the two orders of a pair contradicted each other (`a`) or agreed
+    /// (`b`) in direct comparisons.
     pub flips: Beta,
-    /// The same of pairs that it compared after saying why.
+    /// As [`Self::flips`], for comparisons after written reasons.
     pub flips_reasoned: Beta,
-    /// What rounds have shown it to know, by the words of the ask.
+    /// What rounds have shown of its knowledge, by the words of the ask.
     pub routing: routing::Skill,
-    /// How often the ranking made without it put first what it put first.
+    /// How often its first choice was also first in the ranking computed without its ballots.
     pub agreed: Beta,
-    /// How often others, comparing its answer with somebody else's, found its better; counted in
-    /// rounds.
+    /// How often other judges preferred its answer in a comparison; counted in rounds.
     pub preferred: Beta,
-    /// Whose mistakes it is likely to share, and to whom it says to belong; set on admission.
-    pub kin: Kin,
-    /// Its certainty counts: audits have recomputed it often enough, which no one can for an
-    /// upstream.
+    /// Its operator, model family and weights; set on admission.
+    #[serde(rename = "kin")]
+    pub provenance: Provenance,
+    /// Its certainty counts, because audits have recomputed it often enough. An upstream's certainty
+    /// cannot be recomputed.
     pub claims_count: bool,
-    /// What audits have come to since it came or was last caught.
+    /// Results of audits since it joined or was last caught.
     pub audits: Audits,
-    /// Gold answers and verdicts seen since it came or was last caught.
+    /// Gold answers and verdicts since it joined or was last caught.
     pub gold_seen: u32,
-    /// How often it was caught; each time makes the way out of probation ten times longer.
+    /// How often it was caught; each time makes its probation ten times longer.
     pub caught: u32,
     /// Unix time of the last change, seconds; 0: never.
     pub updated_seconds: u64,
-    /// What moved these numbers lately.
+    /// Recent changes of these numbers, with their causes.
     pub history: History,
 }
 
@@ -99,7 +101,7 @@ impl Default for Record {
             flips_reasoned: Beta::UNIFORM,
             agreed: Beta::UNIFORM,
             preferred: Beta::UNIFORM,
-            kin: Kin::default(),
+            provenance: Provenance::default(),
             routing: routing::Skill::default(),
             claims_count: false,
             audits: Audits::default(),
@@ -112,62 +114,64 @@ impl Default for Record {
 }
 
 impl Record {
-    /// It writes, but its ballots weigh nothing yet: too little gold seen, or hardly ever right.
+    /// True while it writes and its ballots have no weight: too little gold, or hardly ever right.
     pub fn on_probation(&self, settings: &Settings) -> bool {
         self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
     }
 
-    /// Gold that must be seen of it before its ballots weigh anything.
+    /// Gold observations that it needs before its ballots have weight.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
     }
 
-    /// How often its two orders contradicted each other when it compared in this way.
-    pub fn flips_when(&self, way: Way) -> Beta {
-        match way {
-            Way::AtOnce => self.flips,
-            Way::Reasoned => self.flips_reasoned,
+    /// How often its verdicts on two orders contradicted each other in this mode.
+    pub fn flips_when(&self, mode: ComparisonMode) -> Beta {
+        match mode {
+            ComparisonMode::Direct => self.flips,
+            ComparisonMode::Reasoned => self.flips_reasoned,
         }
     }
 
-    fn flips_when_mut(&mut self, way: Way) -> &mut Beta {
-        match way {
-            Way::AtOnce => &mut self.flips,
-            Way::Reasoned => &mut self.flips_reasoned,
+    fn flips_when_mut(&mut self, mode: ComparisonMode) -> &mut Beta {
+        match mode {
+            ComparisonMode::Direct => &mut self.flips,
+            ComparisonMode::Reasoned => &mut self.flips_reasoned,
         }
     }
 
-    /// Gold pairs remembered that it compared in this way.
-    pub fn pairs_when(&self, way: Way) -> impl Iterator<Item = &Compared> {
-        self.pairs.iter().filter(move |pair| pair.way == way)
+    /// Recent gold pairs that it compared in this mode.
+    pub fn pairs_when(&self, mode: ComparisonMode) -> impl Iterator<Item = &GoldPair> {
+        self.pairs.iter().filter(move |pair| pair.way == mode)
     }
 
-    /// The record of a member that was caught cheating: all over again, and longer.
+    /// The record of a member that was caught cheating: a new record with a longer probation.
+    #[must_use]
     pub fn caught(&self) -> Self {
-        let caught = self.caught.saturating_add(1);
-        Self { caught, kin: self.kin.clone(), ..Self::default() }
+        Self {
+            caught: self.caught.saturating_add(1),
+            provenance: self.provenance.clone(),
+            ..Self::default()
+        }
     }
 
-    /// It has not been here for long enough to outvote others.
+    /// True until it has passed enough audits to outvote other members.
     pub fn is_newcomer(&self, settings: &Settings) -> bool {
         self.on_probation(settings) || self.audits.passed() < settings.operators.newcomer_audits
     }
 }
 
-/// Everybody's reputation at one moment, for one ask or for any.
+/// The reputation of all members at one moment.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    all: Arc<Snapshot>,
-    /// What kind of ask judges' verdicts are weighed for.
-    ask: KindPosterior,
+    snapshot: Arc<Snapshot>,
 }
 
 #[derive(Debug)]
 struct Snapshot {
     members: BTreeMap<NodeId, Member>,
     kinds: KindModel,
-    /// How often an answer of the swarm is right.
-    usual: f64,
+    /// Mean accuracy of the swarm's members as writers.
+    mean_accuracy: f64,
     settings: Settings,
 }
 
@@ -183,171 +187,146 @@ struct Member {
 }
 
 impl Standing {
-    /// Fits every member: some 10 microseconds for each remembered observation, so for a hundred
-    /// members a few milliseconds. Make one after learning, not for each round.
+    /// Fits every member. This takes some 10 microseconds for each recent observation, a few
+    /// milliseconds for a hundred members: create one after learning, not for each round.
     pub fn new(records: BTreeMap<NodeId, Record>, kinds: KindModel, settings: Settings) -> Self {
         let precision = settings.pool_shrinkage;
-        let claims = || records.values().flat_map(|record| &record.certainty);
-        let start = calibration::fit_length(std::iter::once(claims()), Line::CERTAINTY, precision);
-        let certainty = calibration::fit(claims(), start, precision);
-        let read = records.values().map(|record| record.scores.iter());
-        let start = calibration::fit_length(read.clone(), Line::SCORE, precision);
-        let score = calibration::fit(read.flatten(), start, precision);
-        let usual = usual(records.values(), &settings);
+        let claims = records.values().flat_map(|record| &record.certainty);
+        let groups = std::iter::once(claims.clone());
+        let start = calibration::fit_length(groups, Line::CERTAINTY, precision);
+        let certainty = calibration::fit(claims, start, precision);
+        let scores = records.values().map(|record| record.scores.iter());
+        let start = calibration::fit_length(scores.clone(), Line::SCORE, precision);
+        let score = calibration::fit(scores.flatten(), start, precision);
+        let mean_accuracy = mean_accuracy(records.values(), &settings);
         let members = records
             .into_iter()
-            .map(|(id, record)| {
-                let own = |samples: &VecDeque<Sample>, pool| {
-                    calibration::fit(samples.iter(), pool, settings.member_shrinkage)
-                };
-                let read = std::iter::once(record.scores.iter());
-                let score = calibration::fit_length(read, score, settings.member_shrinkage);
-                let member = Member {
-                    certainty: own(&record.certainty, certainty),
-                    certainty_base: calibration::base_log_odds(&record.certainty),
-                    score: own(&record.scores, score),
-                    score_base: calibration::base_log_odds(&record.scores),
-                    errors: judges::Errors::of(&record.pairs),
-                    record,
-                };
-                (id, member)
-            })
+            .map(|(id, record)| (id, Member::fit(record, certainty, score, &settings)))
             .collect();
-        let all = Arc::new(Snapshot { members, kinds, usual, settings });
-        Self { all, ask: KindPosterior::default() }
+        Self { snapshot: Arc::new(Snapshot { members, kinds, mean_accuracy, settings }) }
     }
 
-    /// The same, with judges' verdicts weighed for this kind of ask.
-    #[must_use]
-    pub fn on(&self, ask: &KindPosterior) -> Self {
-        Self { all: Arc::clone(&self.all), ask: ask.clone() }
-    }
-
-    /// The same, in which these are strangers. Copies everybody: for the rare round in which
-    /// somebody is caught.
+    /// A copy in which these members have no record. It copies all records, so it is only for the
+    /// rare round in which a member is caught.
     #[must_use]
     pub fn without(&self, strangers: &BTreeSet<NodeId>) -> Self {
-        let others = self.all.members.iter().filter(|(id, _)| !strangers.contains(id));
-        let all = Snapshot {
-            members: others.map(|(id, member)| (*id, member.clone())).collect(),
-            kinds: self.all.kinds.clone(),
-            usual: self.all.usual,
-            settings: self.all.settings.clone(),
+        let members = self.snapshot.members.iter().filter(|(id, _)| !strangers.contains(id));
+        let snapshot = Snapshot {
+            members: members.map(|(id, member)| (*id, member.clone())).collect(),
+            kinds: self.snapshot.kinds.clone(),
+            mean_accuracy: self.snapshot.mean_accuracy,
+            settings: self.snapshot.settings.clone(),
         };
-        Self { all: Arc::new(all), ask: self.ask.clone() }
+        Self { snapshot: Arc::new(snapshot) }
     }
 
-    /// Nobody is known, nothing was learned.
+    /// A standing without records and with the default settings.
     pub fn empty() -> Self {
         Self::new(BTreeMap::new(), KindModel::default(), Settings::default())
     }
 
-    /// The kind of ask that verdicts are weighed for.
-    pub fn ask(&self) -> &KindPosterior {
-        &self.ask
-    }
-
+    /// The settings that the records were fitted with.
     pub fn settings(&self) -> &Settings {
-        &self.all.settings
+        &self.snapshot.settings
     }
 
+    /// The record of a member, if it has one.
     pub fn record(&self, id: &NodeId) -> Option<&Record> {
         self.member(id).map(|member| &member.record)
     }
 
     /// All records, by node.
     pub fn records(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
-        self.all.members.iter().map(|(id, member)| (id, &member.record))
+        self.snapshot.members.iter().map(|(id, member)| (id, &member.record))
     }
 
+    /// The model that guesses the kind of a question.
     pub fn kinds(&self) -> &KindModel {
-        &self.all.kinds
+        &self.snapshot.kinds
     }
 
-    /// What kind of question this seems to be; says nothing when kinds are switched off.
+    /// P(kind) of this question; empty when kinds are switched off.
     pub fn kind_of(&self, question: &str) -> KindPosterior {
-        if self.all.settings.kinds {
-            self.all.kinds.posterior(question)
+        if self.snapshot.settings.kinds {
+            self.snapshot.kinds.posterior(question)
         } else {
             KindPosterior::default()
         }
     }
 
-    /// Its ballots weigh nothing yet. The unknown are on probation.
+    /// True while its ballots have no weight. Members without a record are on probation.
     pub fn on_probation(&self, id: &NodeId) -> bool {
-        self.record(id).is_none_or(|record| record.on_probation(&self.all.settings))
+        self.record(id).is_none_or(|record| record.on_probation(&self.snapshot.settings))
     }
 
-    /// Standing as a writer in [0, 1]: the lower 20 % quantile of its accuracy, rescaled so that
-    /// the unknown have 0.
+    /// Standing as a writer in [0, 1]: the lower 20 % quantile of its accuracy, rescaled so that a
+    /// member without observations has 0.
     pub fn writer_weight(&self, id: &NodeId) -> f64 {
-        let quantile = self.all.settings.quantile;
+        let quantile = self.snapshot.settings.quantile;
         self.record(id).map_or(0.0, |record| {
             let unknown = Beta::UNIFORM.quantile(quantile);
             ((record.writer.quantile(quantile) - unknown) / (1.0 - unknown)).clamp(0.0, 1.0)
         })
     }
 
-    /// r_k in [0, 1]: how much a judge tells, in whichever direction ([`Self::discrimination`]
-    /// has the sign). 0 on probation.
+    /// r_k in [0, 1]: how informative a judge is, without the sign, which
+    /// [`Self::discrimination`] has. 0 on probation.
     pub fn judge_weight(&self, id: &NodeId) -> f64 {
         if self.on_probation(id) {
             return 0.0;
         }
         self.record(id).map_or(0.0, |record| {
-            // A judge that is nearly always wrong tells as much as one that is nearly always right.
-            let telling =
+            // A judge that is nearly always wrong is as informative as one that is nearly always right.
+            let accuracy =
                 if record.judge.mean() < 0.5 { record.judge.mirrored() } else { record.judge };
-            (telling.quantile(self.all.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
+            (accuracy.quantile(self.snapshot.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
         })
     }
 
-    /// Log-odds that an answer of this member to this kind of question is right, before it is
-    /// read. Shrunk to its accuracy over all kinds, and that to the swarm's: of few observations
-    /// the extreme ones are mostly luck. Nothing is taken for granted of one on probation.
+    /// Log-odds that an answer of this member to this kind of question is right, before anybody
+    /// judges it. Its accuracy on the kind is shrunk to its accuracy over all kinds, and that to the
+    /// swarm's, because extreme rates from few observations are mostly luck. On probation there is
+    /// no shrinkage to the swarm.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
-        let settings = &self.all.settings;
+        let settings = &self.snapshot.settings;
         let overall = if record.on_probation(settings) {
             record.writer.mean()
         } else {
-            record
-                .writer
-                .shrunk_mean(self.all.usual, settings.writer_shrinkage * settings.gold_weight)
+            record.writer.shrunk_mean(
+                self.snapshot.mean_accuracy,
+                settings.writer_shrinkage * settings.gold_weight,
+            )
         };
-        let on_kind = |kind: &KindId| {
-            record
-                .kinds
-                .get(kind)
-                .map_or(overall, |seen| seen.shrunk_mean(overall, self.all.settings.kind_shrinkage))
-        };
-        let known: f64 = kind.iter().map(|(kind, p)| p * on_kind(kind)).sum();
-        let unknown = (1.0 - kind.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
-        calibration::logit(known + unknown * overall).clamp(-self.clip(), self.clip())
+        let mean = kind.mean(overall, |kind| match record.kinds.get(kind) {
+            Some(accuracy) => accuracy.shrunk_mean(overall, settings.kind_shrinkage),
+            None => overall,
+        });
+        calibration::logit(mean).clamp(-self.clip(), self.clip())
     }
 
-    /// Log-odds by which comparisons of a member's answers speak for its next one, beside what gold
-    /// says. Whoever is preferred to others twice as often as not has twice the odds; gold outweighs
-    /// it as it outweighs what is usual in the swarm. 0 on probation.
+    /// Log-odds that earlier comparisons of a member's answers add to those of its next answer,
+    /// beside gold. A member that is preferred twice as often as not has twice the odds. Gold
+    /// outweighs this as it outweighs the swarm's mean accuracy. 0 on probation.
     pub fn preferred_log_odds(&self, id: &NodeId) -> f64 {
-        /// No preference says more: judges err, and colluders prefer each other.
-        const SAYS_MOST: f64 = 1.0;
-        let settings = &self.all.settings;
-        let known = self.record(id).filter(|record| !record.on_probation(settings));
-        let Some(record) = known else { return 0.0 };
-        let preferred = record.preferred.shrunk_mean(0.5, settings.preferred_shrinkage);
+        /// Bound of what preferences can say: judges err, and colluders prefer each other.
+        const PREFERENCE_MAX: f64 = 1.0;
+        let settings = &self.snapshot.settings;
+        let record = self.record(id).filter(|record| !record.on_probation(settings));
+        let Some(record) = record else { return 0.0 };
+        let preference = record.preferred.shrunk_mean(0.5, settings.preferred_shrinkage);
         let strength = settings.writer_shrinkage * settings.gold_weight;
-        let left = strength / (strength + record.writer.seen()).max(f64::MIN_POSITIVE);
-        left * calibration::logit(preferred).clamp(-SAYS_MOST, SAYS_MOST)
+        let share = strength / (strength + record.writer.seen()).max(f64::MIN_POSITIVE);
+        share * calibration::logit(preference).clamp(-PREFERENCE_MAX, PREFERENCE_MAX)
     }
 
-    /// Gold answers seen of this member to this kind of question.
+    /// Gold answers of this member to this kind of question.
     pub fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
-        kind.iter().filter_map(|(kind, p)| record.kinds.get(kind).map(|seen| p * seen.seen())).sum()
+        kind.iter().filter_map(|(kind, p)| Some(p * record.kinds.get(kind)?.seen())).sum()
     }
 
-    /// Which of a member's tags fit the ask, and how much they still count for it.
+    /// Which of a member's tags fit the ask, and how much they count beside its gold answers.
     pub fn claims(
         &self,
         id: &NodeId,
@@ -355,35 +334,35 @@ impl Standing {
         ask: &Features,
         kind: &KindPosterior,
     ) -> Claims {
-        let worth = self.all.settings.routing.tag_lessons;
-        Claims::of(tags, ask).beside(self.seen_on(id, kind), worth)
+        let worth = self.snapshot.settings.routing.tag_lessons;
+        Claims::new(tags, ask).beside(self.seen_on(id, kind), worth)
     }
 
     /// What the writer's own certainty adds to the log-odds that it is right; None when its claim
-    /// does not count (an upstream, a newcomer, nothing seen on gold).
+    /// does not count (an upstream, a newcomer, a member without gold answers).
     pub fn certainty_log_odds(&self, id: &NodeId, claim: Likelihood) -> Option<f64> {
         let member = self.member(id)?;
         let counts = member.record.claims_count
-            && !member.record.on_probation(&self.all.settings)
-            && member.record.certainty.len() >= self.all.settings.claims_needed;
+            && !member.record.on_probation(&self.snapshot.settings)
+            && member.record.certainty.len() >= self.snapshot.settings.claims_needed;
         let odds = member.certainty.log_odds(claim) - member.certainty_base;
         counts.then(|| odds.clamp(-self.clip(), self.clip()))
     }
 
     /// What this judge's log-likelihood of a candidate adds to the log-odds that the candidate is
-    /// right. Weighs little while few gold candidates were seen, 0 on probation.
+    /// right. Small while the judge has scored few gold candidates, 0 on probation.
     pub fn score_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
         let Some(member) = self.member(id) else { return 0.0 };
-        if member.record.on_probation(&self.all.settings) {
+        if member.record.on_probation(&self.snapshot.settings) {
             return 0.0;
         }
-        let seen = member.record.scores.len() as f64;
-        let weight = seen / (seen + self.all.settings.score_shrinkage);
+        let count = member.record.scores.len() as f64;
+        let weight = count / (count + self.snapshot.settings.score_shrinkage);
         let odds = member.score.log_odds(text) - member.score_base;
         (weight * odds).clamp(-self.clip(), self.clip())
     }
 
-    /// The fit behind [`Self::score_log_odds`]; of one that is not known the documented default.
+    /// The fit behind [`Self::score_log_odds`]; the documented default for a member without a record.
     pub fn score_line(&self, id: &NodeId) -> Line {
         self.member(id).map_or(Line::SCORE, |member| member.score)
     }
@@ -394,20 +373,37 @@ impl Standing {
     }
 
     fn member(&self, id: &NodeId) -> Option<&Member> {
-        self.all.members.get(id)
+        self.snapshot.members.get(id)
     }
 
     fn clip(&self) -> f64 {
-        self.all.settings.clip
+        self.snapshot.settings.clip
     }
 }
 
-/// How often an answer of those who are heard is right: the mean over members, who are
-/// observations of the swarm, each of its own record; one half while nobody is known.
-fn usual<'a>(records: impl Iterator<Item = &'a Record>, settings: &Settings) -> f64 {
-    let known = records.filter(|record| !record.on_probation(settings));
+impl Member {
+    /// Fits a record, starting from the fits over all members.
+    fn fit(record: Record, certainty: Line, score: Line, settings: &Settings) -> Self {
+        let precision = settings.member_shrinkage;
+        let scores = std::iter::once(record.scores.iter());
+        let score = calibration::fit_length(scores, score, precision);
+        Self {
+            certainty: calibration::fit(record.certainty.iter(), certainty, precision),
+            certainty_base: calibration::base_log_odds(&record.certainty),
+            score: calibration::fit(record.scores.iter(), score, precision),
+            score_base: calibration::base_log_odds(&record.scores),
+            errors: judges::Errors::new(&record.pairs),
+            record,
+        }
+    }
+}
+
+/// The mean accuracy over the members that are not on probation, each counted once, with one member
+/// of accuracy one half added.
+fn mean_accuracy<'a>(records: impl Iterator<Item = &'a Record>, settings: &Settings) -> f64 {
+    let members = records.filter(|record| !record.on_probation(settings));
     let (sum, count) =
-        known.fold((0.5, 1.0), |(sum, count), record| (sum + record.writer.mean(), count + 1.0));
+        members.fold((0.5, 1.0), |(sum, count), record| (sum + record.writer.mean(), count + 1.0));
     sum / count
 }
 

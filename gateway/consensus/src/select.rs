@@ -1,10 +1,10 @@
-//! Who writes and who judges: a pure function of the ask, who is here, their standing and a seed.
+//! Chooses the writers and the judges: a pure function of the ask, the members, their standing and a
+//! seed.
 
 use std::{cmp::Ordering, collections::HashMap};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
@@ -12,50 +12,17 @@ use crate::{
     error::RoundError,
     member::MemberView,
     reputation::{Beta, Features, KindPosterior, Record, Standing, calibration::sigmoid},
+    settings::SelectSettings,
 };
 
-/// How members are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// What a member's score is multiplied with for each one already chosen of the same operator
-    /// or the same weights: copies make the same mistakes.
-    pub doubling: f64,
-    /// What a judge's score is multiplied with if it writes as well: it has one candidate less to
-    /// judge, and one to defend.
-    pub writing_judge: f64,
-    /// Seconds for [`Settings::typical_tokens`] at which a member's score is halved.
-    pub patience_seconds: f64,
-    /// Tokens of an ordinary answer, to turn a member's speed into seconds.
-    pub typical_tokens: f64,
-    /// Observations a member's accuracy counts for at most when it is sampled: so that there is
-    /// always some exploring, however long the record.
-    pub confidence_max: f64,
-    /// Whether members judge that can only compare pairs.
-    pub pairs: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            doubling: 0.5,
-            writing_judge: 0.7,
-            patience_seconds: 20.0,
-            typical_tokens: 64.0,
-            confidence_max: 50.0,
-            pairs: true,
-        }
-    }
-}
-
-/// Who does what in this round.
+/// The writers and judges of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panel {
     /// At most N, best first.
     pub writers: Vec<NodeId>,
-    /// Who writes when a writer dies, best first: all other eligible members.
+    /// Replacements for writers that fail, best first: the rest of the eligible members.
     pub spare: Vec<NodeId>,
-    /// At most M, best first. Whoever also writes must not see its own candidate.
+    /// At most M, best first. A judge that also writes must not see its own candidate.
     pub judges: Vec<NodeId>,
 }
 
@@ -63,42 +30,49 @@ pub struct Panel {
 /// whatever the order of `members`.
 ///
 /// # Errors
-/// [`RoundError`] when nobody serves the model, nobody is free, or the ask fits nobody's context.
+/// [`RoundError`] if no member serves the model, is free, or has a long enough context.
 pub fn panel(
     ask: &Ask,
     members: &[MemberView],
     standing: &Standing,
-    settings: &Settings,
+    settings: &SelectSettings,
     seed: u64,
 ) -> Result<Panel, RoundError> {
     let eligible = eligible(ask, members)?;
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::of(question));
-    let known = |member: &MemberView| expectation(standing, member, &kind, &features);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let scored: Vec<Scored<'_>> = eligible
+    let applicants: Vec<Applicant<'_>> = eligible
         .into_iter()
-        .map(|member| Scored::draw(member, known(member), standing, settings, &mut rng))
+        .map(|member| {
+            let accuracy = expectation(standing, member, &kind, &features);
+            Applicant::draw(member, accuracy, standing, settings, &mut rng)
+        })
         .collect();
     if let Target::Model(_) = ask.target {
-        let mut best = spread(&scored, |scored| scored.write, scored.len(), settings).into_iter();
+        let mut best = spread(&applicants, |applicant| applicant.write, applicants.len(), settings)
+            .into_iter();
         let writers = best.by_ref().take(1).collect();
         return Ok(Panel { writers, spare: best.collect(), judges: Vec::new() });
     }
-    let mut writers = spread(&scored, |scored| scored.write, scored.len(), settings);
+    let mut writers = spread(&applicants, |applicant| applicant.write, applicants.len(), settings);
     let spare = writers.split_off(ask.effort.writers.max(1).min(writers.len()));
-    let able: Vec<Scored<'_>> =
-        scored.into_iter().filter(|scored| scored.can_judge(settings)).collect();
-    let worth = |scored: &Scored<'_>| {
-        let share = if writers.contains(&scored.member.id) { settings.writing_judge } else { 1.0 };
-        scored.judge * share
-    };
-    let judges = spread(&able, worth, ask.effort.judges, settings);
+    let able: Vec<Applicant<'_>> =
+        applicants.into_iter().filter(|applicant| applicant.can_judge(settings)).collect();
+    let judges = spread(
+        &able,
+        |applicant| {
+            let writes = writers.contains(&applicant.member.id);
+            applicant.judge * if writes { settings.writing_judge } else { 1.0 }
+        },
+        ask.effort.judges,
+        settings,
+    );
     Ok(Panel { writers, spare, judges })
 }
 
-/// Chooses who judges texts that no member wrote, best first: at most M, those that serve the model
-/// where the ask names one. Empty when nobody who is free can judge.
+/// Chooses the judges of texts that no member wrote, best first: at most M, and only members that
+/// serve the model if the ask names one. Empty if no free member can judge.
 ///
 /// # Errors
 /// As [`panel`].
@@ -106,21 +80,21 @@ pub fn judges(
     ask: &Ask,
     members: &[MemberView],
     standing: &Standing,
-    settings: &Settings,
+    settings: &SelectSettings,
     seed: u64,
 ) -> Result<Vec<NodeId>, RoundError> {
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::of(question));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let able: Vec<Scored<'_>> = eligible(ask, members)?
+    let able: Vec<Applicant<'_>> = eligible(ask, members)?
         .into_iter()
         .map(|member| {
-            let known = expectation(standing, member, &kind, &features);
-            Scored::draw(member, known, standing, settings, &mut rng)
+            let accuracy = expectation(standing, member, &kind, &features);
+            Applicant::draw(member, accuracy, standing, settings, &mut rng)
         })
-        .filter(|scored| scored.can_judge(settings))
+        .filter(|applicant| applicant.can_judge(settings))
         .collect();
-    Ok(spread(&able, |scored| scored.judge, ask.effort.judges, settings))
+    Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
 }
 
 /// Members that can take this ask now, in the order of their ids.
@@ -148,9 +122,9 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
         }
     }
     if let Some(prompt) = &ask.prompt {
-        // Where nobody goes on with texts, a text is asked as a message; token numbers are none.
-        let somebody = serving.iter().any(|member| member.model.completes);
-        if somebody || !prompt.tokens.is_empty() {
+        // If no member completes texts, the text becomes a message. Token numbers cannot.
+        let can_complete = serving.iter().any(|member| member.model.completes);
+        if can_complete || !prompt.tokens.is_empty() {
             serving.retain(|member| member.model.completes);
         }
         if serving.is_empty() && !members.is_empty() {
@@ -172,48 +146,48 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
     Ok(serving)
 }
 
-/// Tokens that the ask needs at the very least: four bytes a token is more than most tokenizers
-/// manage, so that nobody is left out who could do it. The node itself counts exactly.
+/// A lower bound of the tokens that the ask needs. Most tokenizers have less than four bytes a token,
+/// so no capable member is left out. The node counts exactly.
 fn tokens_needed(ask: &Ask) -> u64 {
     let calls = ask.messages.iter().flat_map(|message| &message.tool_calls);
     let calls: usize = calls.map(|call| call.name.len() + call.arguments.len()).sum();
-    let said: usize = ask.messages.iter().map(|message| message.content.len()).sum();
+    let messages: usize = ask.messages.iter().map(|message| message.content.len()).sum();
     let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
     let functions: usize =
-        functions.map(|one| one.name.len() + one.description.len() + one.parameters.len()).sum();
+        functions.map(|f| f.name.len() + f.description.len() + f.parameters.len()).sum();
     let numbers = ask.prompt.as_ref().map_or(0, |prompt| prompt.tokens.len());
-    (calls + said + functions) as u64 / 4 + numbers as u64 + 1
+    (calls + messages + functions) as u64 / 4 + numbers as u64 + 1
 }
 
 /// An eligible member with its sampled scores.
-struct Scored<'a> {
+struct Applicant<'a> {
     member: &'a MemberView,
     write: f64,
     judge: f64,
 }
 
-impl<'a> Scored<'a> {
+impl<'a> Applicant<'a> {
     fn draw(
         member: &'a MemberView,
-        known: Beta,
+        accuracy: Beta,
         standing: &Standing,
-        settings: &Settings,
+        settings: &SelectSettings,
         rng: &mut ChaCha8Rng,
     ) -> Self {
-        let quality = sampled(known, settings, rng.random());
+        let quality = thompson_sample(accuracy, settings, rng.random());
         let speed = speed(member, settings);
-        // Who knows the answer knows whose is right; the judge track adds what was seen of it.
+        // A member that knows the answer can also judge; its standing as a judge adds to that.
         let judging = 0.1 + standing.judge_weight(&member.id);
         Self { member, write: quality * speed, judge: quality * judging * speed }
     }
 
-    fn can_judge(&self, settings: &Settings) -> bool {
+    fn can_judge(&self, settings: &SelectSettings) -> bool {
         self.member.model.likelihood || (settings.pairs && self.member.model.pairwise)
     }
 }
 
-/// What is known of a writer's accuracy on this ask, as a Beta: its standing on the kind, moved by
-/// what rounds have taught of asks in such words and, while they have not, by its tags.
+/// A writer's accuracy on this ask, as a Beta: its standing on the kind, shifted by the lessons of
+/// rounds with similar words and, before there are lessons, by its tags.
 fn expectation(
     standing: &Standing,
     member: &MemberView,
@@ -223,24 +197,25 @@ fn expectation(
     let unknown = Record::default();
     let record = standing.record(&member.id).unwrap_or(&unknown);
     let claims = standing.claims(&member.id, &member.model.tags, ask, kind);
-    let learned = record.routing.expect(ask, &claims, &standing.settings().routing);
+    let routing = record.routing.expect(ask, &claims, &standing.settings().routing);
     let clip = standing.settings().clip;
-    let log_odds = standing.writer_log_odds(&member.id, kind) + learned.shift;
+    let log_odds = standing.writer_log_odds(&member.id, kind) + routing.shift;
     let mean = sigmoid(log_odds.clamp(-clip, clip));
-    // Of other kinds little carries over: a tenth.
-    let carried = 0.1 * record.writer.seen();
-    let seen = standing.seen_on(&member.id, kind) + carried + learned.seen(mean);
-    Beta { a: 1.0 + mean * seen, b: 1.0 + (1.0 - mean) * seen }
+    // Observations on other kinds count a tenth.
+    let other_kinds = 0.1 * record.writer.seen();
+    let count = standing.seen_on(&member.id, kind) + other_kinds + routing.seen(mean);
+    Beta { a: 1.0 + mean * count, b: 1.0 + (1.0 - mean) * count }
 }
 
-/// Thompson sampling: a new member is sometimes drawn high, so that it gets work.
-fn sampled(beta: Beta, settings: &Settings, draw: f64) -> f64 {
+/// Thompson sampling: the sample of a new member is sometimes high, so that it gets work.
+fn thompson_sample(beta: Beta, settings: &SelectSettings, draw: f64) -> f64 {
     let keep = (settings.confidence_max / beta.seen().max(1e-9)).min(1.0);
     beta.faded(keep).quantile(draw)
 }
 
-/// In (0, 1]: 1 is at once, 1/2 is `patience_seconds`. Who was never measured counts as average.
-fn speed(member: &MemberView, settings: &Settings) -> f64 {
+/// In (0, 1]: 1 for an immediate answer, 1/2 for one after `patience_seconds`, and 1/2 for a member
+/// without measurements.
+fn speed(member: &MemberView, settings: &SelectSettings) -> f64 {
     if member.tokens_per_second <= 0.0 {
         return 0.5;
     }
@@ -248,36 +223,37 @@ fn speed(member: &MemberView, settings: &Settings) -> f64 {
     settings.patience_seconds / (settings.patience_seconds + seconds.max(0.0))
 }
 
-/// The `count` best by score, each choice making its operator and its copies less wanted. Ties
-/// go to the smaller id.
+/// The `count` best by score, where each choice lowers the score of members with the same operator or
+/// weights. Ties go to the smaller id.
 fn spread<'a>(
-    scored: &'a [Scored<'a>],
-    worth: impl Fn(&Scored<'a>) -> f64,
+    applicants: &'a [Applicant<'a>],
+    score: impl Fn(&Applicant<'a>) -> f64,
     count: usize,
-    settings: &Settings,
+    settings: &SelectSettings,
 ) -> Vec<NodeId> {
-    let mut left: Vec<(&Scored<'a>, f64)> = scored.iter().map(|one| (one, worth(one))).collect();
-    let mut taken: HashMap<&str, i32> = HashMap::new();
-    let mut chosen = Vec::new();
-    while chosen.len() < count {
-        let wanted = |(one, worth): &(&Scored<'a>, f64)| {
-            let doubled: i32 = one.groups().filter_map(|group| taken.get(group)).sum();
-            worth * settings.doubling.powi(doubled)
+    let mut pool: Vec<(&Applicant<'a>, f64)> =
+        applicants.iter().map(|applicant| (applicant, score(applicant))).collect();
+    let mut places: HashMap<&str, i32> = HashMap::new();
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let present_score = |(applicant, score): &(&Applicant<'a>, f64)| {
+            let copies: i32 = applicant.groups().filter_map(|group| places.get(group)).sum();
+            score * settings.doubling.powi(copies)
         };
-        let best = left.iter().enumerate().max_by(|(_, x), (_, y)| {
-            let by_worth = wanted(x).partial_cmp(&wanted(y)).unwrap_or(Ordering::Equal);
-            by_worth.then(y.0.member.id.cmp(&x.0.member.id))
+        let best = pool.iter().enumerate().max_by(|(_, x), (_, y)| {
+            let order = present_score(x).partial_cmp(&present_score(y));
+            order.unwrap_or(Ordering::Equal).then(y.0.member.id.cmp(&x.0.member.id))
         });
         let Some((at, _)) = best else { break };
-        let (one, _) = left.swap_remove(at);
-        one.groups().for_each(|group| *taken.entry(group).or_default() += 1);
-        chosen.push(one.member.id);
+        let (applicant, _) = pool.swap_remove(at);
+        applicant.groups().for_each(|group| *places.entry(group).or_default() += 1);
+        ids.push(applicant.member.id);
     }
-    chosen
+    ids
 }
 
-impl<'a> Scored<'a> {
-    /// What it may share with others: operator and weights, where they are named.
+impl<'a> Applicant<'a> {
+    /// Its operator and the digest of its weights, where they are named.
     fn groups(&self) -> impl Iterator<Item = &'a str> {
         let member = self.member;
         [member.operator.as_str(), member.model.digest.as_str()]

@@ -1,11 +1,10 @@
-//! Every number of a round, with its reason; those of the pure chapters stand with them.
+//! Every setting of a round, with its reason.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{agree, evidence, fusion, rank, select};
-use crate::{ask::Mode, reputation::Way};
+use crate::{ask::Mode, reputation::ComparisonMode};
 
 /// How rounds are run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,31 +12,31 @@ use crate::{ask::Mode, reputation::Way};
 pub struct RoundSettings {
     /// Share of the round's time that it waits for members when too few are free.
     pub wait_share: f64,
-    pub select: select::Settings,
-    pub generate: Generate,
-    pub agree: agree::Settings,
-    pub judge: Judge,
-    pub evidence: evidence::Settings,
-    pub rank: rank::Settings,
-    pub fusion: fusion::Settings,
+    pub select: SelectSettings,
+    pub generate: GenerateSettings,
+    pub agree: AgreeSettings,
+    pub judge: JudgeSettings,
+    pub evidence: EvidenceSettings,
+    pub rank: RankSettings,
+    pub fusion: FusionSettings,
     /// What `shoal-fast` does otherwise.
-    pub fast: Pace,
+    pub fast: ModeSettings,
     /// What `shoal-deep` does otherwise.
-    pub deep: Pace,
+    pub deep: ModeSettings,
 }
 
 impl Default for RoundSettings {
     fn default() -> Self {
         Self {
             wait_share: 0.25,
-            select: select::Settings::default(),
-            generate: Generate::default(),
-            agree: agree::Settings::default(),
-            judge: Judge::default(),
-            evidence: evidence::Settings::default(),
-            rank: rank::Settings::default(),
-            fusion: fusion::Settings::default(),
-            fast: Pace {
+            select: SelectSettings::default(),
+            generate: GenerateSettings::default(),
+            agree: AgreeSettings::default(),
+            judge: JudgeSettings::default(),
+            evidence: EvidenceSettings::default(),
+            rank: RankSettings::default(),
+            fusion: FusionSettings::default(),
+            fast: ModeSettings {
                 tau: 0.9,
                 agree_share: 0.6,
                 agree_writers_min: 2,
@@ -45,7 +44,7 @@ impl Default for RoundSettings {
                 pairs: false,
                 reasoned: false,
             },
-            deep: Pace {
+            deep: ModeSettings {
                 tau: 0.99,
                 agree_share: 0.8,
                 agree_writers_min: 5,
@@ -79,25 +78,25 @@ impl RoundSettings {
 /// What a mode says of when enough is known; all else is as in every round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pace {
-    /// In the place of [`rank::Settings::tau`].
+pub struct ModeSettings {
+    /// In the place of [`RankSettings::tau`].
     pub tau: f64,
-    /// In the place of [`agree::Settings::share`].
+    /// In the place of [`AgreeSettings::share`].
     pub agree_share: f64,
-    /// In the place of [`agree::Settings::writers_min`].
+    /// In the place of [`AgreeSettings::writers_min`].
     pub agree_writers_min: usize,
-    /// In the place of [`Judge::wave`].
+    /// In the place of [`JudgeSettings::wave`].
     pub wave: usize,
-    /// In the place of [`select::Settings::pairs`].
+    /// In the place of [`SelectSettings::pairs`].
     pub pairs: bool,
-    /// In the place of [`Judge::reasoned`].
+    /// In the place of [`JudgeSettings::reasoned`].
     pub reasoned: bool,
 }
 
 /// How candidates are gathered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Generate {
+pub struct GenerateSettings {
     /// Share of the round's time in which writing must be done; judging reads, which is quicker.
     pub share_of_deadline: f64,
     /// Share of the writers whose candidates are enough to stop waiting for the slowest.
@@ -114,7 +113,7 @@ pub struct Generate {
     pub stall_ms: u64,
 }
 
-impl Default for Generate {
+impl Default for GenerateSettings {
     fn default() -> Self {
         Self {
             share_of_deadline: 0.7,
@@ -127,7 +126,7 @@ impl Default for Generate {
     }
 }
 
-impl Generate {
+impl GenerateSettings {
     pub fn stall(&self) -> Duration {
         Duration::from_millis(self.stall_ms)
     }
@@ -136,7 +135,7 @@ impl Generate {
 /// How ballots are gathered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Judge {
+pub struct JudgeSettings {
     /// Pairs of pools that one pairwise judge compares at most, each in both orders: all pairs of
     /// five pools and some more.
     pub pairs_max: usize,
@@ -158,14 +157,14 @@ pub struct Judge {
     pub wave_share: f64,
 }
 
-impl Judge {
+impl JudgeSettings {
     /// How a judge compares, that can say why or cannot.
-    pub fn way(&self, can_reason: bool) -> Way {
-        if self.reasoned && can_reason { Way::Reasoned } else { Way::AtOnce }
+    pub fn way(&self, can_reason: bool) -> ComparisonMode {
+        if self.reasoned && can_reason { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
 
-impl Default for Judge {
+impl Default for JudgeSettings {
     fn default() -> Self {
         Self {
             pairs_max: 12,
@@ -176,5 +175,126 @@ impl Default for Judge {
             grace: 2.0,
             wave_share: 0.3,
         }
+    }
+}
+
+/// How members are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectSettings {
+    /// What a member's score is multiplied with for each one already chosen of the same operator
+    /// or the same weights: copies make the same mistakes.
+    pub doubling: f64,
+    /// What a judge's score is multiplied with if it writes as well: it has one candidate less to
+    /// judge, and one to defend.
+    pub writing_judge: f64,
+    /// Seconds for [`SelectSettings::typical_tokens`] at which a member's score is halved.
+    pub patience_seconds: f64,
+    /// Tokens of an ordinary answer, to turn a member's speed into seconds.
+    pub typical_tokens: f64,
+    /// Observations a member's accuracy counts for at most when it is sampled: so that there is
+    /// always some exploring, however long the record.
+    pub confidence_max: f64,
+    /// Whether members judge that can only compare pairs.
+    pub pairs: bool,
+}
+
+impl Default for SelectSettings {
+    fn default() -> Self {
+        Self {
+            doubling: 0.5,
+            writing_judge: 0.7,
+            patience_seconds: 20.0,
+            typical_tokens: 64.0,
+            confidence_max: 50.0,
+            pairs: true,
+        }
+    }
+}
+
+/// When agreement alone decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgreeSettings {
+    /// Share of the writers asked, and of their weight, that must say the same. 1 or more never
+    /// ends a round early. At two thirds, four of six ended a round and were wrong in one of
+    /// twelve; at .75 the swarm was right 1.2 points more often (520 gold questions).
+    pub share: f64,
+    /// Writers at least: two that agree may have learned the same mistake.
+    pub writers_min: usize,
+    /// How often an agreement is judged all the same, so that the short cut itself is measured.
+    pub audit: f64,
+}
+
+impl Default for AgreeSettings {
+    fn default() -> Self {
+        Self { share: 0.75, writers_min: 3, audit: 0.05 }
+    }
+}
+
+/// What counts as evidence, and how much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvidenceSettings {
+    /// Whether a writer's own certainty counts.
+    pub certainty: Certainty,
+    /// Log-odds for each writer of a pool: how unlikely the same wrong answer is by chance.
+    pub agreement: f64,
+    /// Correlation of two judges' errors (measured .25 to .53): K judges are believed like
+    /// K / (1 + correlation (K - 1)) independent ones.
+    pub correlation: f64,
+    /// Bound of what each source says about one pool, in log-odds: none outvotes the rest.
+    pub clip: f64,
+}
+
+/// Whether a writer's own certainty counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// For members whose claims can be recomputed, once calibrated on gold.
+    Calibrated,
+    /// For nobody: where members are doubted, what the others say of a candidate is nearly as good.
+    Off,
+}
+
+impl Default for EvidenceSettings {
+    fn default() -> Self {
+        Self { certainty: Certainty::Calibrated, agreement: 1.0, correlation: 0.25, clip: 6.0 }
+    }
+}
+
+/// How ballots become strengths.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RankSettings {
+    /// λ: how firmly the evidence about each pool alone is held against pair verdicts. It is also
+    /// the precision of that evidence, which P(best) is computed from: at .2 claims were right as
+    /// often as they said on 520 gold questions (expected calibration error .016; at .15 .023).
+    pub lambda: f64,
+    /// P(best) from which no more ballots are asked for.
+    pub tau: f64,
+    /// Newton ends when no strength moves by more than this.
+    pub tolerance: f64,
+}
+
+impl Default for RankSettings {
+    fn default() -> Self {
+        Self { lambda: 0.2, tau: 0.95, tolerance: 1e-9 }
+    }
+}
+
+/// How answers are fused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FusionSettings {
+    /// Candidates that the fusing member reads at most, one of each pool, the best first.
+    pub candidates_max: usize,
+    /// Share of the whole time that must be left: with less, no text would be done.
+    pub time_share: f64,
+}
+
+impl Default for FusionSettings {
+    fn default() -> Self {
+        Self { candidates_max: 3, time_share: 0.15 }
     }
 }

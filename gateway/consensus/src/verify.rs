@@ -1,45 +1,43 @@
 //! Which claims decide who wins, so that they are recomputed before they do.
 
-use crate::{
-    ballot::CastBallot,
-    candidate::Candidate,
-    decide,
-    outcome::Ranking,
-    reputation::{KindPosterior, Standing},
-    settings::RoundSettings,
-    tally::rank_all,
-};
+use crate::{candidate::Candidate, outcome::Ranking, tally::Tally};
 
-/// Those of the winning pool whose claims count for it, if another pool would win without them.
-pub fn decisive<'a>(
-    candidates: &'a [Candidate],
-    ballots: &[CastBallot],
-    ranking: &Ranking,
-    standing: &Standing,
-    kind: &KindPosterior,
-    config: &RoundSettings,
-) -> Vec<&'a Candidate> {
-    let winner = |ranking: &Ranking| {
-        let (at, _) = decide::winner(candidates, ballots, ranking, None, standing);
-        candidates.get(at).map(|one| one.pool)
-    };
-    let Some(pool) = winner(ranking) else { return Vec::new() };
-    let counts = |one: &&Candidate| {
-        let claimed = one.claim().and_then(|claim| standing.certainty_log_odds(&one.writer, claim));
-        one.pool == pool && claimed.is_some_and(|odds| odds > 0.0)
-    };
-    let claiming: Vec<&Candidate> = candidates.iter().filter(counts).collect();
-    if claiming.is_empty() {
-        return claiming;
+impl<'a> Tally<'a> {
+    /// Those of the winning pool whose claims count for it, if another pool would win without them.
+    pub fn decisive(&self, ranking: &Ranking) -> Vec<&'a Candidate> {
+        let Some(pool) = self.winning_pool(ranking) else { return Vec::new() };
+        let claiming: Vec<&Candidate> = (self.candidates.iter())
+            .filter(|candidate| candidate.pool == pool && self.claim_counts(candidate))
+            .collect();
+        if claiming.is_empty() {
+            return claiming;
+        }
+        let silent: Vec<Candidate> =
+            self.candidates.iter().map(|candidate| without_claim(candidate, pool)).collect();
+        let silent = Tally { candidates: &silent, ..*self };
+        if silent.winning_pool(&silent.ranking()) == Some(pool) { Vec::new() } else { claiming }
     }
-    let struck = |one: &Candidate| Candidate {
-        logprob: one.logprob.filter(|_| one.pool != pool),
+
+    fn winning_pool(&self, ranking: &Ranking) -> Option<usize> {
+        let (winner, _) = self.winner(ranking, None)?;
+        self.candidates.get(winner).map(|candidate| candidate.pool)
+    }
+
+    fn claim_counts(&self, candidate: &Candidate) -> bool {
+        let odds = candidate
+            .claim()
+            .and_then(|claim| self.standing.certainty_log_odds(&candidate.writer, claim));
+        odds.is_some_and(|odds| odds > 0.0)
+    }
+}
+
+/// The candidate without what it claims, if it is of this pool.
+fn without_claim(candidate: &Candidate, pool: usize) -> Candidate {
+    Candidate {
+        logprob: candidate.logprob.filter(|_| candidate.pool != pool),
         tokens: Vec::new(),
-        ..one.clone()
-    };
-    let without: Vec<Candidate> = candidates.iter().map(struck).collect();
-    let ranking = rank_all(&without, ballots, kind, standing, config);
-    if winner(&ranking) == Some(pool) { Vec::new() } else { claiming }
+        ..candidate.clone()
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! The settings file, its defaults and its errors.
+
 use std::fs;
 
 use super::*;
@@ -14,9 +16,9 @@ fn read(text: &str) -> Result<Config, ConfigError> {
 fn the_documented_file_shows_every_key_at_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/gateway.toml");
     let text = fs::read_to_string(&path).expect("config/gateway.toml is there");
-    let shown: toml::Table = text.parse().expect("it parses");
+    let file: toml::Table = text.parse().expect("it parses");
     let defaults = toml::Table::try_from(Config::default()).expect("defaults are a table");
-    assert_eq!(shown, defaults);
+    assert_eq!(file, defaults);
     assert_eq!(Config::read(&path).expect("it is accepted"), Config::default());
     assert!(Config::default().check().is_ok());
 }
@@ -27,33 +29,33 @@ fn no_file_and_an_empty_file_are_the_defaults() {
 }
 
 #[test]
-fn a_key_that_is_not_known_is_named_with_its_place() {
-    let said = read("[http]\n\nport = 80\n").expect_err("refused").to_string();
-    assert!(said.contains("gateway.toml, line 3") && said.contains("port"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+fn an_unknown_key_is_named_with_its_place() {
+    let error = read("[http]\n\nport = 80\n").expect_err("refused").to_string();
+    assert!(error.contains("gateway.toml, line 3") && error.contains("port"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
 }
 
 #[test]
 fn a_value_of_the_wrong_kind_is_named_with_its_place() {
     for text in ["[ask]\nwriters = -1", "[http]\nlisten = \"somewhere\"", "[log]\nformat = \"xml\""]
     {
-        let said = read(text).expect_err("refused").to_string();
-        assert!(said.contains("line 2"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let error = read(text).expect_err("refused").to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let said = Config::read(Path::new("/nowhere/x.toml")).expect_err("refused").to_string();
-    assert!(said.contains("/nowhere/x.toml"), "{said}");
+    let error = Config::read(Path::new("/nowhere/x.toml")).expect_err("refused").to_string();
+    assert!(error.contains("/nowhere/x.toml"), "{error}");
 }
 
 #[test]
 fn the_token_of_auditors_is_never_shown() {
     let config = read("[swarm.audit]\ntoken = \"herring\"").expect("accepted");
-    let shown = format!("{config:?} {}", toml::to_string(&config).expect("a table"));
-    assert!(!shown.contains("herring") && shown.contains("(set)"), "{shown}");
+    let output = format!("{config:?} {}", toml::to_string(&config).expect("a table"));
+    assert!(!output.contains("herring") && output.contains("(set)"), "{output}");
 }
 
 #[test]
@@ -66,7 +68,7 @@ fn settings_that_contradict_each_other_are_named() {
         ("[quic]\nlinks_max = 1", "quic.links_max"),
     ];
     for (text, key) in cases {
-        let said = read(text).expect("parses").check().expect_err("refused").to_string();
-        assert!(said.contains(key), "{said}");
+        let error = read(text).expect("parses").check().expect_err("refused").to_string();
+        assert!(error.contains(key), "{error}");
     }
 }

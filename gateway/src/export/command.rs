@@ -1,4 +1,4 @@
-//! `shoal-gateway export preferences`: kept rounds out of the store, preferences into a file.
+//! `shoal-gateway export preferences`: reads stored rounds and writes preferences to a file.
 
 use std::{
     fs::File,
@@ -6,39 +6,45 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, round::KeptRound};
-use crate::store::{RoundReader, StoreError};
+use super::{Config, round::RoundRecord};
+use shoal_store::{RoundReader, StoreError};
 
-/// Rounds read at a time: a bound on memory, large enough that the file's speed is the disk's.
+/// Rounds read at a time: it bounds the memory, and is large enough that the disk limits the speed.
 const PAGE: u32 = 128;
 
-/// What was read and written.
+/// How much was read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Rounds read.
     pub rounds: usize,
+    /// Preferences written.
     pub preferences: usize,
 }
 
-/// Why there is no export, with the way out.
+/// Why there is no export, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// The operator does not consent.
     #[error(
         "nothing is exported without consent: set export.consent = true in the settings (--config)"
     )]
     NoConsent,
-    #[error("{} is not there: give the gateway's folder with --data", .0.display())]
+    /// There is no database.
+    #[error("{} does not exist: give the gateway's folder with --data", .0.display())]
     NoStore(PathBuf),
+    /// The database cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Store { path: PathBuf, source: StoreError },
-    /// What is stored is no round of this build.
-    #[error("a kept round does not read: {0}")]
+    /// A stored round has a format that this build does not know.
+    #[error("cannot parse a stored round: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// The output cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
 
-/// Writes the preferences of every kept round in the store at `store`, one JSON object a line, into
-/// the file `out` or to standard output. The file is there when it is whole, not before.
+/// Writes the preferences of every round in the store at `store`, one JSON object per line, to the
+/// file `out` or to standard output. The file appears only when it is complete.
 ///
 /// # Errors
 /// See [`ExportError`].
@@ -54,35 +60,43 @@ pub async fn preferences(
     if !store.exists() {
         return Err(ExportError::NoStore(store.to_owned()));
     }
-    let unreadable = |source| ExportError::Store { path: store.to_owned(), source };
-    let mut reader = RoundReader::open(store).await.map_err(unreadable)?;
+    let mut reader = RoundReader::open(store).await.map_err(read_error(store))?;
     let name = out.unwrap_or(Path::new("standard output"));
-    let failed = |source| ExportError::Write { path: name.to_owned(), source };
     let draft = out.map(|path| path.with_added_extension("draft"));
     let mut lines: Box<dyn Write> = match &draft {
-        Some(draft) => Box::new(BufWriter::new(File::create(draft).map_err(failed)?)),
+        Some(draft) => Box::new(BufWriter::new(File::create(draft).map_err(write_error(name))?)),
         None => Box::new(BufWriter::new(io::stdout())),
     };
     let mut summary = Summary::default();
     loop {
-        let bodies = reader.next(PAGE).await.map_err(unreadable)?;
+        let bodies = reader.next(PAGE).await.map_err(read_error(store))?;
         if bodies.is_empty() {
             break;
         }
         for body in bodies {
-            let round: KeptRound = serde_json::from_str(&body)?;
+            let round: RoundRecord = serde_json::from_str(&body)?;
             summary.rounds += 1;
             for preference in round.preferences(margin_min) {
                 let line = serde_json::to_string(&preference)?;
-                writeln!(lines, "{line}").map_err(failed)?;
+                writeln!(lines, "{line}").map_err(write_error(name))?;
                 summary.preferences += 1;
             }
         }
     }
-    lines.flush().map_err(failed)?;
+    lines.flush().map_err(write_error(name))?;
     drop(lines);
     if let (Some(draft), Some(out)) = (&draft, out) {
-        std::fs::rename(draft, out).map_err(failed)?;
+        std::fs::rename(draft, out).map_err(write_error(name))?;
     }
     Ok(summary)
+}
+
+fn read_error(path: &Path) -> impl FnOnce(StoreError) -> ExportError + use<> {
+    let path = path.to_owned();
+    |source| ExportError::Store { path, source }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> ExportError + use<> {
+    let path = path.to_owned();
+    |source| ExportError::Write { path, source }
 }

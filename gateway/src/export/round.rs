@@ -1,4 +1,5 @@
-//! A kept round, and the preferences it shows: which answer was better than which, and by how much.
+//! The record of a round, and the preferences in it: which answer is better than which, and by how
+//! much.
 
 use std::collections::BTreeSet;
 
@@ -7,100 +8,124 @@ use shoal_proto::generate::ChatMessage;
 
 use shoal_consensus::Outcome;
 
-/// What is kept of a finished round: the conversation and what was answered, but not by whom.
+/// The record of a finished round: the conversation and the answers, without their writers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptRound {
+pub struct RoundRecord {
+    /// The round's id.
     pub round: String,
-    /// The model that was asked for.
+    /// The model of the request.
     pub model: String,
-    /// How the winner was found, as the transcript says it.
-    pub decided: String,
+    /// How the winner was found, as in the transcript.
+    #[serde(rename = "decided")]
+    pub decision: String,
     /// Index of the winner in `candidates`.
     pub winner: usize,
+    /// The conversation.
     pub messages: Vec<Message>,
-    pub candidates: Vec<KeptCandidate>,
+    /// The answers.
+    pub candidates: Vec<CandidateRecord>,
 }
 
-/// A message as OpenAI's API has it.
+/// A message in the format of OpenAI's API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
+    /// "system", "user", "assistant" or "tool".
     pub role: String,
+    /// The text.
     pub content: String,
 }
 
-/// An answer and how it did.
+/// An answer and its place in the ranking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptCandidate {
+pub struct CandidateRecord {
+    /// Its text.
     pub text: String,
+    /// The model that wrote it.
     pub model: String,
-    /// Candidates that say the same have the same number.
+    /// Candidates with the same meaning have the same number.
     pub pool: usize,
-    /// Log-odds scale, as the ranking gives it; None where it gives none.
+    /// Its strength in log-odds; None if the ranking has none.
     pub strength: Option<f64>,
+    /// P(it is the round's best); None if the ranking has none.
     pub p_best: Option<f64>,
 }
 
-/// One line of the export: a preference as trainers of DPO take it (conversations as lists of
+/// One line of the export: a preference in the format of DPO trainers (conversations are lists of
 /// messages).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Preference {
+    /// The conversation.
     pub prompt: Vec<Message>,
-    pub chosen: [Message; 1],
-    pub rejected: [Message; 1],
-    /// How much stronger the chosen one was, in log-odds; above 0.
+    /// The better answer.
+    #[serde(rename = "chosen")]
+    pub better: [Message; 1],
+    /// The worse answer.
+    #[serde(rename = "rejected")]
+    pub worse: [Message; 1],
+    /// How much stronger the better answer is, in log-odds; above 0.
     pub margin: f64,
-    /// P(the chosen one is the round's best).
+    /// P(the better answer is the round's best).
     pub p_best: Option<f64>,
+    /// The round's id.
     pub round: String,
-    pub decided: String,
+    /// How the winner was found, as in the transcript.
+    #[serde(rename = "decided")]
+    pub decision: String,
+    /// The models that wrote the two answers.
     pub models: Models,
 }
 
-/// Who wrote the two.
+/// The models that wrote the two answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Models {
-    pub chosen: String,
-    pub rejected: String,
+    /// That of the better answer.
+    #[serde(rename = "chosen")]
+    pub better: String,
+    /// That of the worse answer.
+    #[serde(rename = "rejected")]
+    pub worse: String,
 }
 
-impl KeptRound {
-    /// None when there was nothing to prefer: a single answer.
-    pub fn of(model: &str, messages: Vec<ChatMessage>, outcome: &Outcome) -> Option<Self> {
+impl RoundRecord {
+    /// None for a single answer: it is preferred to nothing.
+    pub fn new(model: &str, messages: Vec<ChatMessage>, outcome: &Outcome) -> Option<Self> {
         if outcome.candidates.len() < 2 {
             return None;
         }
         let ranking = &outcome.ranking;
-        let candidate = |(index, one): (usize, &shoal_consensus::Candidate)| KeptCandidate {
-            text: one.shown(),
-            model: one.model.clone(),
-            pool: one.pool,
-            strength: ranking.strengths.get(index).copied(),
-            p_best: ranking.p_best.get(index).copied(),
-        };
-        let message = |one: ChatMessage| Message { role: one.role, content: one.content };
+        let candidates =
+            outcome.candidates.iter().enumerate().map(|(index, candidate)| CandidateRecord {
+                text: candidate.shown(),
+                model: candidate.model.clone(),
+                pool: candidate.pool,
+                strength: ranking.strengths.get(index).copied(),
+                p_best: ranking.p_best.get(index).copied(),
+            });
         Some(Self {
             round: outcome.round.0.clone(),
             model: model.to_owned(),
-            decided: word(&outcome.decided),
+            decision: variant_name(&outcome.decided),
             winner: outcome.winner,
-            messages: messages.into_iter().map(message).collect(),
-            candidates: outcome.candidates.iter().enumerate().map(candidate).collect(),
+            messages: messages
+                .into_iter()
+                .map(|message| Message { role: message.role, content: message.content })
+                .collect(),
+            candidates: candidates.collect(),
         })
     }
 
-    /// The winner against each other answer that says something else and was weaker by
-    /// `margin_min` at least. Equal strengths prefer nothing, whatever the least margin is.
+    /// The winner against every answer of another pool that is weaker by at least `margin_min`. Answers
+    /// of equal strength give no preference, whatever `margin_min` is.
     pub fn preferences(&self, margin_min: f64) -> Vec<Preference> {
         let Some(winner) = self.candidates.get(self.winner) else { return Vec::new() };
         let Some(strength) = winner.strength else { return Vec::new() };
-        let mut told = BTreeSet::from([winner.text.trim()]);
-        let others = self.candidates.iter().filter(|other| other.pool != winner.pool);
+        let mut texts = BTreeSet::from([winner.text.trim()]);
         let mut preferences = Vec::new();
-        for other in others {
-            let Some(margin) = other.strength.map(|other| strength - other) else { continue };
-            let clear = margin.is_finite() && margin > 0.0 && margin >= margin_min;
-            if clear && told.insert(other.text.trim()) {
-                preferences.push(self.preference(winner, other, margin));
+        for rival in self.candidates.iter().filter(|rival| rival.pool != winner.pool) {
+            let Some(margin) = rival.strength.map(|weaker| strength - weaker) else { continue };
+            let is_clear = margin.is_finite() && margin > 0.0 && margin >= margin_min;
+            if is_clear && texts.insert(rival.text.trim()) {
+                preferences.push(self.preference(winner, rival, margin));
             }
         }
         preferences
@@ -108,28 +133,31 @@ impl KeptRound {
 
     fn preference(
         &self,
-        chosen: &KeptCandidate,
-        rejected: &KeptCandidate,
+        better: &CandidateRecord,
+        worse: &CandidateRecord,
         margin: f64,
     ) -> Preference {
-        let answer = |of: &KeptCandidate| {
-            [Message { role: "assistant".to_owned(), content: of.text.clone() }]
-        };
         Preference {
             prompt: self.messages.clone(),
-            chosen: answer(chosen),
-            rejected: answer(rejected),
+            better: [better.message()],
+            worse: [worse.message()],
             margin,
-            p_best: chosen.p_best,
+            p_best: better.p_best,
             round: self.round.clone(),
-            decided: self.decided.clone(),
-            models: Models { chosen: chosen.model.clone(), rejected: rejected.model.clone() },
+            decision: self.decision.clone(),
+            models: Models { better: better.model.clone(), worse: worse.model.clone() },
         }
     }
 }
 
-/// A unit variant's name as it is serialised.
-fn word(value: &impl Serialize) -> String {
+impl CandidateRecord {
+    fn message(&self) -> Message {
+        Message { role: "assistant".to_owned(), content: self.text.clone() }
+    }
+}
+
+/// The serialised name of a unit variant.
+fn variant_name(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => "unknown".to_owned(),
@@ -140,8 +168,8 @@ fn word(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
 
-    fn candidate(text: &str, pool: usize, strength: f64) -> KeptCandidate {
-        KeptCandidate {
+    fn candidate(text: &str, pool: usize, strength: f64) -> CandidateRecord {
+        CandidateRecord {
             text: text.to_owned(),
             model: format!("wrote-{text}"),
             pool,
@@ -150,69 +178,69 @@ mod tests {
         }
     }
 
-    fn round(candidates: Vec<KeptCandidate>) -> KeptRound {
-        KeptRound {
+    fn round(candidates: Vec<CandidateRecord>) -> RoundRecord {
+        RoundRecord {
             round: "r1".into(),
             model: "shoal".into(),
-            decided: "judged".into(),
+            decision: "judged".into(),
             winner: 0,
             messages: vec![Message { role: "user".into(), content: "2 + 2?".into() }],
             candidates,
         }
     }
 
-    fn rejected(round: &KeptRound, margin_min: f64) -> Vec<String> {
+    fn worse_texts(round: &RoundRecord, margin_min: f64) -> Vec<String> {
         let pairs = round.preferences(margin_min);
-        pairs.into_iter().map(|pair| pair.rejected[0].content.clone()).collect()
+        pairs.into_iter().map(|pair| pair.worse[0].content.clone()).collect()
     }
 
     #[test]
-    fn the_winner_is_preferred_to_what_says_something_else() {
+    fn the_winner_is_preferred_to_answers_of_other_pools() {
         let round = round(vec![
             candidate("4", 0, 2.0),
             candidate("four", 0, 2.0),
             candidate("5", 1, -1.0),
             candidate("22", 2, 0.5),
         ]);
-        assert_eq!(rejected(&round, 0.0), ["5", "22"]);
+        assert_eq!(worse_texts(&round, 0.0), ["5", "22"]);
         let first = &round.preferences(0.0)[0];
         assert!((first.margin - 3.0).abs() < 1e-12);
-        assert_eq!(first.chosen[0].content, "4");
-        assert_eq!(first.models, Models { chosen: "wrote-4".into(), rejected: "wrote-5".into() });
+        assert_eq!(first.better[0].content, "4");
+        assert_eq!(first.models, Models { better: "wrote-4".into(), worse: "wrote-5".into() });
     }
 
     #[test]
     fn small_margins_and_ties_are_left_out() {
         let round =
             round(vec![candidate("4", 0, 1.0), candidate("5", 1, 0.2), candidate("6", 2, 1.0)]);
-        assert_eq!(rejected(&round, 0.5), ["5"]);
-        assert_eq!(rejected(&round, 0.9), [""; 0]);
-        assert_eq!(rejected(&round, -9.0), ["5"], "a tie prefers nothing");
+        assert_eq!(worse_texts(&round, 0.5), ["5"]);
+        assert_eq!(worse_texts(&round, 0.9), [""; 0]);
+        assert_eq!(worse_texts(&round, -9.0), ["5"], "a tie prefers nothing");
     }
 
     #[test]
-    fn the_same_text_is_neither_preferred_to_itself_nor_told_twice() {
+    fn a_text_is_neither_preferred_to_itself_nor_exported_twice() {
         let round = round(vec![
             candidate("4", 0, 2.0),
             candidate(" 4\n", 1, 0.0),
             candidate("5", 2, 0.0),
             candidate("5 ", 3, 0.0),
         ]);
-        assert_eq!(rejected(&round, 0.0), ["5"]);
+        assert_eq!(worse_texts(&round, 0.0), ["5"]);
     }
 
     #[test]
-    fn rounds_that_make_no_sense_give_nothing() {
+    fn an_invalid_round_gives_no_preference() {
         let mut odd = round(vec![candidate("4", 0, f64::NAN), candidate("5", 1, 0.0)]);
         assert!(odd.preferences(0.0).is_empty());
         odd.winner = 7;
         assert!(odd.preferences(0.0).is_empty());
-        odd = round(vec![KeptCandidate { strength: None, ..candidate("4", 0, 0.0) }]);
+        odd = round(vec![CandidateRecord { strength: None, ..candidate("4", 0, 0.0) }]);
         assert!(odd.preferences(0.0).is_empty());
     }
 
     #[test]
-    fn a_line_has_the_names_that_trainers_know() {
+    fn a_line_has_the_field_names_of_trainers() {
         let pair = &round(vec![candidate("4", 0, 2.0), candidate("5", 1, 0.0)]).preferences(0.0)[0];
         let line = serde_json::to_value(pair).expect("JSON");
         assert_eq!(line["prompt"], serde_json::json!([{"role": "user", "content": "2 + 2?"}]));

@@ -1,4 +1,4 @@
-//! What is agreed is kept, and a store that fails or a queue that is full costs no answer.
+//! Rounds are stored with both consents only, and the queue is written at the end.
 
 use super::*;
 use shoal_consensus::ask::Limits;
@@ -15,51 +15,51 @@ fn request(store: bool) -> ChatRequest {
 }
 
 #[tokio::test]
-async fn operator_and_client_must_both_agree() {
+async fn operator_and_client_must_both_consent() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (consent, wish, agreed) in
+    for (consent, wish, is_stored) in
         [(false, false, false), (false, true, false), (true, false, false), (true, true, true)]
     {
         let config = Config { consent, ..Config::default() };
-        let (keeper, _keeping) =
-            keeper(&config, store(&folder).await, &Registry::new()).expect("free names");
-        assert_eq!(keeper.agreed(&request(wish)).is_some(), agreed, "{consent} {wish}");
+        let (recorder, _round_writer) =
+            recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
+        assert_eq!(recorder.consent(&request(wish)).is_some(), is_stored, "{consent} {wish}");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_agreed_unless_it_is_said() {
+async fn consent_is_off_by_default() {
     let body = br#"{"model": "shoal", "messages": [{"role": "user", "content": "x"}]}"#;
     let request = ChatRequest::parse(body, &Limits::default()).expect("a request");
     assert!(!request.store && !Config::default().consent);
 }
 
 #[tokio::test]
-async fn what_waits_when_the_gateway_ends_is_written() {
+async fn queued_rounds_are_written_when_the_gateway_ends() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config { consent: true, ..Config::default() };
-    let (keeper, keeping) =
-        keeper(&config, store(&folder).await, &Registry::new()).expect("free names");
-    let queue = keeper.queue.clone().expect("agreed");
+    let (recorder, round_writer) =
+        recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
+    let queue = recorder.queue.clone().expect("consent");
     for n in 0..3 {
         let round = StoredRound { ended_seconds: unix_now(), body: n.to_string() };
         queue.try_send(round).expect("room");
     }
-    keeping.finish().await;
+    round_writer.finish().await;
     let path = folder.path().join("s");
-    let mut reader = crate::store::RoundReader::open(&path).await.expect("a file");
+    let mut reader = shoal_store::RoundReader::open(&path).await.expect("a file");
     assert_eq!(reader.next(9).await.expect("read"), ["0", "1", "2"]);
-    assert_eq!(keeper.rounds.with_label_values(&["kept"]).get(), 3);
+    assert_eq!(recorder.rounds.with_label_values(&["kept"]).get(), 3);
 }
 
 #[tokio::test]
 async fn a_messages_text_is_in_no_debug_output() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config { consent: true, ..Config::default() };
-    let (keeper, _keeping) =
-        keeper(&config, store(&folder).await, &Registry::new()).expect("free names");
+    let (recorder, _round_writer) =
+        recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
     let mut request = request(true);
     request.ask.messages[0].content = "a secret".into();
-    let agreed = keeper.agreed(&request).expect("agreed");
-    assert!(!format!("{agreed:?}").contains("secret"));
+    let consent = recorder.consent(&request).expect("both consent");
+    assert!(!format!("{consent:?}").contains("secret"));
 }

@@ -44,7 +44,7 @@ pub(super) struct Caller {
 
 impl Callers {
     pub fn new(config: &Config) -> Self {
-        let keys = config.keys.iter().filter_map(|key| key.get());
+        let keys = config.keys.iter().filter_map(|key| key.expose());
         let keys: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
         let bucket = |per_minute: u64| (per_minute > 0).then(|| Bucket::new(per_minute));
         let share = Share {

@@ -8,7 +8,6 @@ use super::{
     error::ApiError,
     intake,
 };
-use crate::time::unix_now;
 use shoal_api::{
     chat::{
         ChatEncoder, ChatRequest,
@@ -16,6 +15,7 @@ use shoal_api::{
     },
     id,
 };
+use shoal_store::unix_now;
 
 /// Reads and checks a request, and answers it as JSON or as events.
 pub(super) async fn create(

@@ -8,7 +8,6 @@ use super::{
     error::ApiError,
     intake,
 };
-use crate::time::unix_now;
 use shoal_api::{
     completions::{
         CompletionEncoder, CompletionRequest, NAMES,
@@ -16,6 +15,7 @@ use shoal_api::{
     },
     id,
 };
+use shoal_store::unix_now;
 
 pub(super) async fn create(
     app: web::Data<App>,

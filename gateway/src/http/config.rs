@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::swarm::Secret;
+use shoal_proto::Secret;
 
 /// The section `[http]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -81,7 +81,7 @@ impl Config {
         if self.body_bytes_max == 0 {
             return Err("body_bytes_max is 0: nothing could be asked".into());
         }
-        if self.keys.iter().any(|key| key.get().is_none()) {
+        if self.keys.iter().any(|key| key.expose().is_none()) {
             return Err("keys has an empty one: give each key some characters, or no keys".into());
         }
         Ok(())

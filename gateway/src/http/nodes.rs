@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use super::{App, error::ApiError};
-use crate::swarm::{Presence, State};
-use crate::time::unix_now;
 use evidence::Evidence;
 use shoal_api::models::List;
 use shoal_consensus::reputation::Standing;
+use shoal_store::unix_now;
+use shoal_swarm::{Presence, State};
 
 /// Digits of an id at least: fewer would soon fit somebody else as well.
 const DIGITS_MIN: usize = 4;

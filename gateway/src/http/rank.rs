@@ -4,8 +4,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{App, answer::ROUND, error::ApiError, intake, task};
-use crate::time::unix_now;
 use shoal_api::rank::{RankRequest, wire::RankResponse};
+use shoal_store::unix_now;
 
 pub(super) async fn create(
     app: web::Data<App>,

@@ -14,7 +14,6 @@ use super::{
     error::ApiError,
     intake::{self, EndpointRequest},
 };
-use crate::time::unix_now;
 use encoder::StoringEncoder;
 use shoal_api::responses::wire::Response;
 use shoal_api::{
@@ -23,6 +22,7 @@ use shoal_api::{
     responses::{NAMES, ResponseEncoder, ResponseRequest},
     sse::Events,
 };
+use shoal_store::unix_now;
 use store::StoreRequest;
 
 pub(super) async fn create(

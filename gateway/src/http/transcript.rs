@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::time::unix_now;
 use shoal_api::transcript::transcript;
 use shoal_consensus::Outcome;
+use shoal_store::unix_now;
 
 /// The newest transcripts as JSON, within a budget of bytes.
 #[derive(Debug)]

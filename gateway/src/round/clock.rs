@@ -1,4 +1,4 @@
-//! How much time a round has, and for what.
+//! The deadlines of one round.
 
 use std::time::Duration;
 
@@ -6,34 +6,36 @@ use tokio::time::Instant;
 
 use shoal_consensus::RoundSettings;
 
-/// Left at the end for ranking and sending.
-const REST: Duration = Duration::from_millis(50);
+/// Kept free at the end for ranking and sending.
+const RESERVE: Duration = Duration::from_millis(50);
 
-/// One round's time.
+/// The deadlines of one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    started: Instant,
-    /// Until then a round waits for busy members.
+    start: Instant,
+    /// Until then the round waits for busy members.
     pub(crate) patience: Instant,
-    /// Writing must be done by then.
-    pub(crate) writing: Instant,
-    /// Judging must be done by then, and writing in a round that has nothing yet.
+    /// Deadline of the writers.
+    pub(crate) generate_end: Instant,
+    /// Deadline of the judges, and of the writers in a round without any candidate.
     pub(crate) end: Instant,
 }
 
 impl Clock {
+    /// Starts a round that has `whole` for everything.
     pub(crate) fn start(whole: Duration, config: &RoundSettings) -> Self {
-        let started = Instant::now();
+        let start = Instant::now();
         let share = config.generate.share_of_deadline.clamp(0.0, 1.0);
         Self {
-            started,
-            patience: started + whole.mul_f64(config.wait_share.clamp(0.0, 1.0)),
-            writing: started + whole.mul_f64(share),
-            end: started + whole.saturating_sub(REST.min(whole / 20)),
+            start,
+            patience: start + whole.mul_f64(config.wait_share.clamp(0.0, 1.0)),
+            generate_end: start + whole.mul_f64(share),
+            end: start + whole.saturating_sub(RESERVE.min(whole / 20)),
         }
     }
 
+    /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.start.elapsed()
     }
 }

@@ -1,30 +1,31 @@
-//! Texts into vectors. No round: vectors of two models cannot be compared, so one model answers
-//! the whole request, in pieces that all of its members share.
+//! Turns texts into vectors. There is no vote: vectors of two models cannot be compared, so that one
+//! model answers the whole request, in pieces that its members share.
 
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use shoal_proto::{NodeId, embed::Embed, generate::Fault};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Rounds;
-use crate::swarm::WorkError;
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     MemberView,
     ask::Target,
     embedding::{EmbedAsk, Vectors},
 };
+use shoal_swarm::WorkError;
 
-/// Texts of one piece: vectors of 16,000 numbers still fit a frame of the wire.
+/// Texts of one piece: even with vectors of 16,000 numbers the reply fits a frame of the wire.
 const PIECE_INPUTS: usize = 64;
-/// Bytes of one piece's texts, well within a frame of the wire.
+/// Bytes of one piece's texts: well below a frame of the wire.
 const PIECE_BYTES: usize = 1024 * 1024;
-/// Pieces under way at a time for one request: others want to be served meanwhile.
+/// Pieces of one request that members work on at a time, so that other requests are served meanwhile.
 const PIECES_AT_A_TIME: usize = 8;
 
-/// What a model without it cannot do.
-const WHAT: &str = "turn texts into vectors";
+/// The capability, in the words of [`RoundError::Cannot`].
+const CAPABILITY: &str = "turn texts into vectors";
 
 impl Rounds {
     /// Turns texts into vectors. Dropping the future stops all work for it.
@@ -32,84 +33,91 @@ impl Rounds {
     /// # Errors
     /// See [`RoundError`].
     pub async fn embed(&self, ask: &EmbedAsk) -> Result<Vectors, RoundError> {
-        let able = able(&ask.target, &self.swarm().members())?;
+        let (id, _) = self.draw();
+        self.embed_pieces(ask).instrument(super::span(&id)).await
+    }
+
+    async fn embed_pieces(&self, ask: &EmbedAsk) -> Result<Vectors, RoundError> {
+        let members = members_of_one_model(&ask.target, &self.swarm().members())?;
         let deadline = Instant::now() + ask.deadline;
         let mut work = Vec::new();
-        for (at, piece) in pieces(&ask.inputs).into_iter().enumerate() {
-            work.push(self.piece(at, piece, &able, deadline));
+        for (index, piece) in pieces(&ask.inputs).into_iter().enumerate() {
+            work.push(self.piece(index, piece, &members, deadline));
         }
-        let embedded: Vec<(Vec<Vec<f32>>, u32)> =
+        let replies: Vec<(Vec<Vec<f32>>, u32)> =
             stream::iter(work).buffered(PIECES_AT_A_TIME).try_collect().await?;
         let mut vectors = Vec::with_capacity(ask.inputs.len());
         let mut prompt_tokens = 0_u32;
-        for (of_piece, tokens) in embedded {
-            vectors.extend(of_piece);
+        for (piece, tokens) in replies {
+            vectors.extend(piece);
             prompt_tokens = prompt_tokens.saturating_add(tokens);
         }
         let size = vectors.first().map_or(0, Vec::len);
         if vectors.iter().any(|vector| vector.len() != size) {
-            // Two members say that they serve the same weights, and one of them does not.
-            return Err(RoundError::NoCandidate { asked: able.len() });
+            // Two members claim the same weights, and one of them has others.
+            return Err(RoundError::NoCandidate { asked: members.len() });
         }
-        let model = able.first().map(|member| member.model.name.clone()).unwrap_or_default();
+        let Some(member) = members.first() else { return Err(RoundError::NoMember) };
+        let model = member.model.name.clone();
         Ok(Vectors { model, vectors, prompt_tokens })
     }
 
-    /// One piece on whoever manages first, the least busy before the others.
+    /// The vectors of one piece, from the first member that succeeds; the least busy is asked first.
     async fn piece(
         &self,
-        at: usize,
+        index: usize,
         inputs: &[String],
-        able: &[MemberView],
+        members: &[MemberView],
         deadline: Instant,
     ) -> Result<(Vec<Vec<f32>>, u32), RoundError> {
         let mut too_long = None;
-        for member in line(at, able) {
+        for member in by_load(index, members) {
             let ask = Embed { inputs: inputs.to_vec() };
             match self.swarm().embed(member, ask, deadline).await {
-                Ok(embedded) => {
-                    let vectors = embedded.vectors.into_iter().map(|vector| vector.values);
-                    return Ok((vectors.collect(), embedded.prompt_tokens));
+                Ok(reply) => {
+                    let vectors = reply.vectors.into_iter().map(|vector| vector.values);
+                    return Ok((vectors.collect(), reply.prompt_tokens));
                 }
                 Err(error) => {
                     tracing::debug!(node.id = %member.short(), %error, "no vectors");
                     if matches!(&error, WorkError::Failed { fault: Fault::ContextLength, .. }) {
-                        too_long = able.iter().map(|member| member.model.context).max();
+                        too_long = members.iter().map(|member| member.model.context).max();
                     }
                 }
             }
         }
         Err(match too_long {
             Some(context) => RoundError::ContextLength { context },
-            None => RoundError::NoCandidate { asked: able.len() },
+            None => RoundError::NoCandidate { asked: members.len() },
         })
     }
 }
 
-/// Who embeds with one and the same model: of the name that is asked for; without one, the model
-/// with the most parameters, then the first by name, so that the same swarm always gives vectors
-/// of the same space. Of several weights with one name the most widely served count.
-fn able(target: &Target, members: &[MemberView]) -> Result<Vec<MemberView>, RoundError> {
-    let named = match target {
+/// The members that embed with one model: the model of the request, or, without one, the model with
+/// the most parameters, then the first by name, so that the same swarm always gives vectors of the
+/// same space. If several weights have one name, the weights with the most members are taken.
+fn members_of_one_model(
+    target: &Target,
+    members: &[MemberView],
+) -> Result<Vec<MemberView>, RoundError> {
+    let wanted_model = match target {
         Target::Swarm => None,
         Target::Model(name) => Some(name),
     };
-    let serving =
-        members.iter().filter(|member| named.is_none_or(|name| member.model.name == *name));
     let mut spaces: BTreeMap<(&str, &str), Vec<&MemberView>> = BTreeMap::new();
-    let mut anybody = false;
-    for member in serving {
-        anybody = true;
+    let mut has_model = false;
+    for member in
+        members.iter().filter(|member| wanted_model.is_none_or(|name| member.model.name == *name))
+    {
+        has_model = true;
         if member.model.embeds {
             let space = (member.model.name.as_str(), member.model.digest.as_str());
             spaces.entry(space).or_default().push(member);
         }
     }
-    if let (Some(name), false) = (named, anybody) {
+    if let (Some(name), false) = (wanted_model, has_model) {
         return Err(RoundError::NoSuchModel { model: name.clone() });
     }
-    let parameters =
-        |of: &[&MemberView]| of.iter().map(|one| one.model.parameters).max().unwrap_or(0);
     let best = spaces.into_iter().max_by(|(x_space, x), (y_space, y)| {
         let by_size = parameters(x).cmp(&parameters(y));
         by_size
@@ -119,30 +127,36 @@ fn able(target: &Target, members: &[MemberView]) -> Result<Vec<MemberView>, Roun
     });
     match best {
         Some((_, members)) => Ok(members.into_iter().cloned().collect()),
-        None => Err(RoundError::Cannot { model: named.cloned(), what: WHAT }),
+        None => Err(RoundError::Cannot { model: wanted_model.cloned(), what: CAPABILITY }),
     }
 }
 
-/// Everybody able, the least busy first; equals take turns from piece to piece.
-fn line(at: usize, able: &[MemberView]) -> Vec<NodeId> {
-    let turn = at % able.len().max(1);
-    let mut line: Vec<&MemberView> = able.iter().cycle().skip(turn).take(able.len()).collect();
+/// The parameters of the largest model; 0 without members.
+fn parameters(members: &[&MemberView]) -> u64 {
+    members.iter().map(|member| member.model.parameters).max().unwrap_or(0)
+}
+
+/// The members, the least busy first; members with equal load take turns from piece to piece.
+fn by_load(index: usize, members: &[MemberView]) -> Vec<NodeId> {
+    let turn = index % members.len().max(1);
+    let mut line: Vec<&MemberView> =
+        members.iter().cycle().skip(turn).take(members.len()).collect();
     line.sort_by_key(|member| u64::from(member.running) * 1_000 / u64::from(member.slots.max(1)));
     line.into_iter().map(|member| member.id).collect()
 }
 
-/// Cuts the texts into pieces that fit the wire. A text that is too long by itself stays alone:
-/// its member will say so.
+/// Cuts the texts into pieces that fit the wire. A text that is too long is a piece of its own: its
+/// member returns the error.
 fn pieces(inputs: &[String]) -> Vec<&[String]> {
     let mut pieces = Vec::new();
     let mut rest = inputs;
     while !rest.is_empty() {
         let mut bytes = 0;
-        let fitting = rest.iter().take(PIECE_INPUTS).take_while(|text| {
+        let prefix = rest.iter().take(PIECE_INPUTS).take_while(|text| {
             bytes += text.len();
             bytes <= PIECE_BYTES
         });
-        let (piece, after) = rest.split_at(fitting.count().max(1));
+        let (piece, after) = rest.split_at(prefix.count().max(1));
         pieces.push(piece);
         rest = after;
     }
@@ -176,7 +190,7 @@ mod tests {
 
     #[test]
     fn pieces_are_the_inputs_in_order_and_none_is_too_big() {
-        let mut inputs: Vec<String> = (0..200).map(|at| at.to_string()).collect();
+        let mut inputs: Vec<String> = (0..200).map(|n| n.to_string()).collect();
         inputs.insert(70, "x".repeat(3 * PIECE_BYTES));
         let cut = pieces(&inputs);
         assert_eq!(cut.concat(), inputs);
@@ -195,24 +209,31 @@ mod tests {
             member("small", "3", 5, true),
             member("huge", "4", 99, false),
         ];
-        let chosen = able(&Target::Swarm, &members).expect("somebody embeds");
-        assert!(chosen.iter().all(|one| (&*one.model.name, &*one.model.digest) == ("big", "2")));
-        assert_eq!(chosen.len(), 2);
-        let named = able(&Target::Model("small".into()), &members).expect("it embeds");
-        assert_eq!(named.len(), 1);
+        let selection = members_of_one_model(&Target::Swarm, &members).expect("a member embeds");
+        assert!(
+            selection
+                .iter()
+                .all(|member| (&*member.model.name, &*member.model.digest) == ("big", "2"))
+        );
+        assert_eq!(selection.len(), 2);
+        let small =
+            members_of_one_model(&Target::Model("small".into()), &members).expect("it embeds");
+        assert_eq!(small.len(), 1);
     }
 
     #[test]
-    fn who_cannot_embed_is_told_apart_from_who_is_not_here() {
+    fn a_model_that_cannot_embed_and_an_unknown_model_are_different_errors() {
+        let cannot = RoundError::Cannot { model: Some("writer".into()), what: CAPABILITY };
+        assert_eq!(error(&Target::Model("writer".into())), cannot);
+        let cannot = RoundError::Cannot { model: None, what: CAPABILITY };
+        assert_eq!(error(&Target::Swarm), cannot);
+        let no_such_model = RoundError::NoSuchModel { model: "x".into() };
+        assert_eq!(error(&Target::Model("x".into())), no_such_model);
+    }
+
+    /// The error of a swarm whose only member writes.
+    fn error(target: &Target) -> RoundError {
         let members = [member("writer", "", 1, false)];
-        let refusal = |target| able(&target, &members).expect_err("refused");
-        let model = || "writer".to_owned();
-        assert_eq!(
-            refusal(Target::Model(model())),
-            RoundError::Cannot { model: Some(model()), what: WHAT }
-        );
-        assert_eq!(refusal(Target::Swarm), RoundError::Cannot { model: None, what: WHAT });
-        let nobody = RoundError::NoSuchModel { model: "x".into() };
-        assert_eq!(refusal(Target::Model("x".into())), nobody);
+        members_of_one_model(target, &members).expect_err("refused")
     }
 }

@@ -1,9 +1,10 @@
-//! Candidates: many members write at the same time, the slowest are not waited for.
+//! Candidates: many members write at the same time, and the round does not wait for the slowest.
 //!
-//! A soft quorum closes the writing after a grace, which is longer while somebody is still writing
-//! whom gold shows to know this kind of question better than all who have finished; a writer that fails is replaced, one that
-//! stalls gets a spare beside it; nothing at all by the writing deadline means one more try with
-//! other members for the rest of the round. Dropping the future cancels every writer.
+//! Once a quorum has finished, the rest get a grace period. It is longer while a writer is not done
+//! that knows this kind of question better, by its gold record, than all that have finished. A spare
+//! replaces a writer that fails, and starts beside a writer that stalls. Without any candidate at the
+//! writing deadline, other members get one more try for the rest of the round. Dropping the future
+//! cancels every writer.
 
 use std::time::Duration;
 
@@ -14,95 +15,96 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Round, written};
-use crate::swarm::{WorkError, Writing, Written};
+use super::{Round, writer};
 use shoal_consensus::{Candidate, outcome::Progress};
 use shoal_consensus::{RoundError, agree, judging::quorum, select::Panel};
+use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
-/// All candidates that were finished in time, in the order in which they were, with their pools.
+/// The candidates that were finished in time, in the order in which they finished, with their pools.
 ///
 /// # Errors
-/// [`RoundError::NoCandidate`], or [`RoundError::ContextLength`] when all said so.
+/// [`RoundError::NoCandidate`], or [`RoundError::ContextLength`] when every writer failed with it.
 pub(super) async fn candidates(
     round: &Round<'_>,
     panel: &Panel,
 ) -> Result<Vec<Candidate>, RoundError> {
-    let (stalled, mut stalls) = mpsc::channel(1 + panel.writers.len() + panel.spare.len());
-    let mut desk = Desk::new(round, panel);
-    desk.tell();
+    let (stall_sender, mut stalls) = mpsc::channel(1 + panel.writers.len() + panel.spare.len());
+    let mut collector = Collector::new(round, panel);
+    collector.report();
     let mut writers = FuturesUnordered::new();
-    let start = |id: &NodeId| write(round, *id, stalled.clone());
-    writers.extend(panel.writers.iter().map(start));
-    while !writers.is_empty() {
-        let more = tokio::select! {
+    let mut next = panel.writers.clone();
+    loop {
+        writers.extend(next.iter().map(|id| write(round, *id, stall_sender.clone())));
+        if writers.is_empty() {
+            break;
+        }
+        next = tokio::select! {
             biased;
-            Some((writer, written)) = writers.next() => desk.take(writer, written),
-            Some(_) = stalls.recv() => desk.replacement("stalled"),
-            () = sleep_until(desk.until) => match desk.retry() {
-                Some(others) => {
-                    writers.extend(others.iter().map(start));
-                    None
-                }
+            Some((writer, result)) = writers.next() => collector.collect(writer, result),
+            Some(_) = stalls.recv() => collector.replacement("stalled"),
+            () = sleep_until(collector.deadline) => match collector.retry() {
+                Some(spares) => spares,
                 None => break,
             },
         };
-        writers.extend(more.iter().map(start));
     }
     round.metrics.candidates("cut", writers.len());
-    desk.close(panel)
+    collector.finish(panel)
 }
 
-/// What has come in, and who may still be asked.
-struct Desk<'a> {
+/// Collects candidates, and decides which members are asked next and when writing ends.
+struct Collector<'a> {
     round: &'a Round<'a>,
-    finished: Vec<Candidate>,
-    /// Who has been asked and is not done.
-    writing: Vec<NodeId>,
+    candidates: Vec<Candidate>,
+    /// Writers that were asked and are not done.
+    active: Vec<NodeId>,
     spare: std::slice::Iter<'a, NodeId>,
-    asked: usize,
-    needed: usize,
-    until: Instant,
-    /// When the quorum was there.
-    enough_since: Option<Instant>,
-    retried: bool,
-    /// Writers that said the conversation is too long for them, as a share of `asked`.
+    /// How many members were asked.
+    writer_count: usize,
+    quorum: usize,
+    deadline: Instant,
+    /// When the quorum was reached.
+    quorum_since: Option<Instant>,
+    has_retried: bool,
+    /// Of `writer_count`, those for which the conversation is too long.
     too_long: usize,
-    /// Writers that said they cannot do that, as a share of `asked`.
+    /// Of `writer_count`, those that cannot do what the request asks.
     unable: usize,
-    /// Answers that did not keep to the form.
+    /// Answers that did not keep to the response format.
     misfits: usize,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Collector<'a> {
     fn new(round: &'a Round<'a>, panel: &'a Panel) -> Self {
-        let asked = panel.writers.len();
+        let writer_count = panel.writers.len();
         Self {
             round,
-            finished: Vec::new(),
-            writing: panel.writers.clone(),
+            candidates: Vec::new(),
+            active: panel.writers.clone(),
             spare: panel.spare.iter(),
-            asked,
-            // Who wants several answers waits for as many, as far as there are writers.
-            needed: quorum(asked, round.config.generate.quorum).max(round.ask.choices.min(asked)),
-            until: round.clock.writing,
-            enough_since: None,
-            retried: false,
+            writer_count,
+            // A request for several answers waits for as many, if there are as many writers.
+            quorum: quorum(writer_count, round.config.generate.quorum)
+                .max(round.ask.choices.min(writer_count)),
+            deadline: round.clock.generate_end,
+            quorum_since: None,
+            has_retried: false,
             too_long: 0,
             unable: 0,
             misfits: 0,
         }
     }
 
-    /// Takes in what a writer's work came to; returns who shall write in its place.
-    fn take(&mut self, writer: NodeId, written: Result<Candidate, WorkError>) -> Option<NodeId> {
-        self.writing.retain(|id| *id != writer);
-        match written {
+    /// Takes a writer's result; returns the members that write in its place.
+    fn collect(&mut self, writer: NodeId, result: Result<Candidate, WorkError>) -> Vec<NodeId> {
+        self.active.retain(|id| *id != writer);
+        match result {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
-                self.finished.push(candidate);
-                self.tell();
-                self.close_soon();
-                None
+                self.candidates.push(candidate);
+                self.report();
+                self.set_deadline();
+                Vec::new()
             }
             Err(error) => {
                 self.round.metrics.candidates(error.label(), 1);
@@ -119,140 +121,153 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn tell(&self) {
-        let (finished, asked) = (self.finished.len(), self.asked);
-        self.round.tell(Progress::Writing { finished, asked });
+    fn report(&self) {
+        self.round.report(Progress::Writing {
+            finished: self.candidates.len(),
+            asked: self.writer_count,
+        });
     }
 
-    /// The next spare, as long as the quorum is not there and there is time.
-    fn replacement(&mut self, why: &str) -> Option<NodeId> {
-        if self.finished.len() >= self.needed || Instant::now() >= self.until {
-            return None;
+    /// The next spare, if there is no quorum yet and there is time.
+    fn replacement(&mut self, reason: &str) -> Vec<NodeId> {
+        if self.candidates.len() >= self.quorum || Instant::now() >= self.deadline {
+            return Vec::new();
         }
-        let spare = self.spare.next()?;
-        self.round.metrics.hedge(why);
-        self.asked += 1;
-        self.writing.push(*spare);
-        Some(*spare)
+        let Some(spare) = self.spare.next() else { return Vec::new() };
+        self.round.metrics.hedge(reason);
+        self.writer_count += 1;
+        self.active.push(*spare);
+        vec![*spare]
     }
 
-    /// The time is up: nobody else, or, with nothing in hand, as many others as there were
-    /// writers, for the rest of the round. Those who are late may still be the first.
+    /// At the deadline: None, or, without any candidate, as many spares as there were writers, for
+    /// the rest of the round. The late writers go on and may still finish first.
     fn retry(&mut self) -> Option<Vec<NodeId>> {
-        if self.retried || !self.finished.is_empty() {
+        if self.has_retried || !self.candidates.is_empty() {
             return None;
         }
         let writers = self.round.ask.effort.writers.max(1);
-        let others: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
-        self.retried = true;
-        self.asked += others.len();
-        self.writing.extend(&others);
-        self.needed = 1;
-        self.until = self.round.clock.end;
-        others.iter().for_each(|_| self.round.metrics.hedge("late"));
-        Some(others)
+        let spares: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
+        self.has_retried = true;
+        self.writer_count += spares.len();
+        self.active.extend(&spares);
+        self.quorum = 1;
+        self.deadline = self.round.clock.end;
+        spares.iter().for_each(|_| self.round.metrics.hedge("late"));
+        Some(spares)
     }
 
-    /// With the quorum there, sets when the rest are cut.
-    fn close_soon(&mut self) {
-        if self.finished.len() < self.needed {
+    /// Once there is a quorum, sets the end of the grace period.
+    fn set_deadline(&mut self) {
+        let mut times: Vec<Duration> = self.candidates.iter().map(|c| c.took).collect();
+        times.sort();
+        let Some(median) = times.get(times.len() / 2) else { return };
+        if self.candidates.len() < self.quorum {
             return;
         }
-        let since = *self.enough_since.get_or_insert_with(Instant::now);
-        let mut times: Vec<Duration> = self.finished.iter().map(|one| one.took).collect();
-        times.sort();
-        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        let since = *self.quorum_since.get_or_insert_with(Instant::now);
         let config = &self.round.config.generate;
         let medians =
-            if self.favourite_is_writing() { config.grace_favourite } else { config.grace };
-        let last = if self.retried { self.round.clock.end } else { self.round.clock.writing };
-        self.until = last.min(since + median.mul_f64(medians.max(0.0)));
+            if self.favourite_is_active() { config.grace_favourite } else { config.grace };
+        let clock = &self.round.clock;
+        let last = if self.has_retried { clock.end } else { clock.generate_end };
+        self.deadline = last.min(since + median.mul_f64(medians.max(0.0)));
     }
 
-    /// Somebody still writing is more likely right than not, and clearly more likely than anybody
-    /// who has finished. Right answers are often the longest, because their work is written out.
-    fn favourite_is_writing(&self) -> bool {
-        let odds = |id: &NodeId| self.round.standing.writer_log_odds(id, &self.round.kind);
-        let finished = self.finished.iter().map(|one| odds(&one.writer));
-        let best = finished.fold(0.0, f64::max);
-        self.writing.iter().any(|id| odds(id) > best + self.round.config.generate.favourite_lead)
+    /// Whether an active writer is more likely right than wrong, and clearly more likely right than
+    /// all that have finished. Right answers are often the longest, because they show their work.
+    fn favourite_is_active(&self) -> bool {
+        let best = self.candidates.iter().map(|c| self.log_odds(c.writer)).fold(0.0, f64::max);
+        let threshold = best + self.round.config.generate.favourite_lead;
+        self.active.iter().any(|id| self.log_odds(*id) > threshold)
     }
 
-    fn close(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {
-        if self.finished.is_empty() {
+    fn log_odds(&self, writer: NodeId) -> f64 {
+        self.round.standing.writer_log_odds(&writer, &self.round.kind)
+    }
+
+    fn finish(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {
+        let writer_count = self.writer_count;
+        if self.candidates.is_empty() {
             let contexts = panel.writers.iter().filter_map(|id| self.round.member(*id));
             return Err(match contexts.map(|member| member.model.context).max() {
-                Some(context) if self.too_long == self.asked => {
+                Some(context) if self.too_long == writer_count => {
                     RoundError::ContextLength { context }
                 }
                 _ if self.misfits > 0 => misfit(self.round, self.misfits),
-                _ if self.unable == self.asked => RoundError::Unsupported { asked: self.asked },
-                _ => RoundError::NoCandidate { asked: self.asked },
+                _ if self.unable == writer_count => RoundError::Unsupported { asked: writer_count },
+                _ => RoundError::NoCandidate { asked: writer_count },
             });
         }
-        let pools = agree::pools_of(&self.finished, self.round.ask.form.is_json());
-        for (candidate, pool) in self.finished.iter_mut().zip(pools) {
+        let pools = agree::pools_of(&self.candidates, self.round.ask.form.is_json());
+        for (candidate, pool) in self.candidates.iter_mut().zip(pools) {
             candidate.pool = pool;
         }
-        Ok(self.finished)
+        Ok(self.candidates)
     }
 }
 
-/// Nothing kept to the form.
-pub(super) fn misfit(round: &Round<'_>, asked: usize) -> RoundError {
-    RoundError::Misfit { asked, calls: round.ask.tools.is_some() && !round.ask.form.is_json() }
+/// The error when no answer kept to the response format or the tools.
+pub(super) fn misfit(round: &Round<'_>, answers: usize) -> RoundError {
+    let calls = round.ask.tools.is_some() && !round.ask.form.is_json();
+    RoundError::Misfit { asked: answers, calls }
 }
 
-/// One member's work. It says once when it stalls, and goes on.
+/// Lets one member write. When the member stalls, reports it once and goes on.
 async fn write(
     round: &Round<'_>,
     writer: NodeId,
-    stalled: mpsc::Sender<NodeId>,
+    stalls: mpsc::Sender<NodeId>,
 ) -> (NodeId, Result<Candidate, WorkError>) {
-    let work = async {
-        let ask = written::question(round, writer, 0);
-        let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
-        let mut text = String::new();
-        let mut first_piece = None;
-        let mut told = false;
-        loop {
-            match next(&mut writing, round, writer, &stalled, &mut told).await? {
-                Written::Piece(piece) => {
-                    first_piece.get_or_insert_with(|| round.clock.elapsed());
-                    text.push_str(&piece);
-                }
-                Written::Done(done) => {
-                    let candidate = written::candidate(round, writer, text, done)?;
-                    let first_piece = first_piece.unwrap_or(candidate.took);
-                    return Ok(Candidate { first_piece, ..candidate });
-                }
-            }
-        }
-    };
-    let written = work.await;
-    if let Err(error) = &written {
+    let result = write_candidate(round, writer, &stalls).await;
+    if let Err(error) = &result {
         tracing::debug!(node.id = %writer.short(), %error, "no candidate");
     }
-    (writer, written)
+    (writer, result)
+}
+
+async fn write_candidate(
+    round: &Round<'_>,
+    writer: NodeId,
+    stalls: &mpsc::Sender<NodeId>,
+) -> Result<Candidate, WorkError> {
+    let ask = writer::question(round, writer, 0);
+    let mut answer = round.swarm.generate(writer, ask, round.clock.end).await?;
+    let mut text = String::new();
+    let mut first_piece = None;
+    let mut has_stalled = false;
+    loop {
+        match next(&mut answer, round, writer, stalls, &mut has_stalled).await? {
+            AnswerPart::Piece(piece) => {
+                first_piece.get_or_insert_with(|| round.clock.elapsed());
+                text.push_str(&piece);
+            }
+            AnswerPart::Done(end) => {
+                let candidate = writer::candidate(round, writer, text, end)?;
+                let first_piece = first_piece.unwrap_or(candidate.took);
+                return Ok(Candidate { first_piece, ..candidate });
+            }
+        }
+    }
 }
 
 async fn next(
-    writing: &mut Writing,
+    answer: &mut AnswerStream,
     round: &Round<'_>,
     writer: NodeId,
-    stalled: &mpsc::Sender<NodeId>,
-    told: &mut bool,
-) -> Result<Written, WorkError> {
-    if !*told {
-        // Dropping `next` loses nothing of what the member says.
-        match timeout(round.config.generate.stall(), writing.next()).await {
-            Ok(written) => return written,
+    stalls: &mpsc::Sender<NodeId>,
+    has_stalled: &mut bool,
+) -> Result<AnswerPart, WorkError> {
+    if !*has_stalled {
+        // Dropping `next` loses nothing that the member sends.
+        match timeout(round.config.generate.stall(), answer.next()).await {
+            Ok(part) => return part,
             Err(_) => {
-                *told = true;
-                // There is a place for every member; a closed channel means that nobody waits.
-                let _ = stalled.try_send(writer);
+                *has_stalled = true;
+                // The channel has room for every member; a closed channel means that the round ends.
+                let _ = stalls.try_send(writer);
             }
         }
     }
-    writing.next().await
+    answer.next().await
 }

@@ -1,4 +1,5 @@
-//! Off the road: finished rounds are learned from and give cause for audits, one after the other.
+//! Learning: finished rounds update the members' records and give cause for audits. It happens one
+//! round after the other, outside of the rounds themselves.
 
 mod audit;
 
@@ -10,50 +11,54 @@ use shoal_proto::{
     generate::{ChatMessage, Sampling},
 };
 use tokio::sync::mpsc;
+use tracing::Span;
 
-use crate::swarm::{Swarm, audit::Audits};
 use shoal_consensus::{
     Outcome, RoundSettings,
-    learn::{observations, routed},
+    learn::routed,
     reputation::{Features, KindPosterior},
+    tally::Tally,
 };
+use shoal_swarm::{Swarm, audit::AuditQueue};
 
-/// Rounds that wait to be learned from: a second's worth for a busy gateway.
-pub(super) const WAITING_MAX: usize = 256;
+/// Rounds in the queue at most: the rounds of one second on a busy gateway.
+pub(super) const QUEUE_MAX: usize = 256;
 
 /// Learns from rounds, one after the other.
 #[derive(Debug)]
-pub struct Settling {
+pub struct Learner {
     swarm: Swarm,
     config: RoundSettings,
-    waiting: mpsc::Receiver<Settled>,
-    audits: Audits,
-    /// Draws what is audited: nobody may foresee it.
+    queue: mpsc::Receiver<FinishedRound>,
+    audits: AuditQueue,
+    /// Draws the audits: no member may foresee them.
     rng: ChaCha8Rng,
 }
 
-/// A finished round with what it answered, and of which kind that was.
+/// A finished round, with the ask that it answered.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct FinishedRound {
     pub(super) outcome: Outcome,
     pub(super) kind: KindPosterior,
-    pub(super) asked: Features,
+    pub(super) features: Features,
     pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
-    /// The messages are all that the writers were given.
-    pub(super) plain: bool,
-    /// Whose claims were recomputed before they counted.
-    pub(super) audited: BTreeSet<NodeId>,
+    /// The writers got the messages and nothing else.
+    pub(super) is_plain: bool,
+    /// The writers whose claims were recomputed during the round.
+    pub(super) claims_audited: BTreeSet<NodeId>,
+    /// The span of the round, for what is logged about it later.
+    pub(super) span: Span,
 }
 
-impl Settling {
+impl Learner {
     pub(super) fn new(
         swarm: Swarm,
         config: RoundSettings,
-        waiting: mpsc::Receiver<Settled>,
+        queue: mpsc::Receiver<FinishedRound>,
         rng: ChaCha8Rng,
     ) -> Self {
-        Self { audits: Audits::new(swarm.clone()), swarm, config, waiting, rng }
+        Self { audits: AuditQueue::new(swarm.clone()), swarm, config, queue, rng }
     }
 
     /// Learns and audits for as long as it is awaited.
@@ -61,30 +66,31 @@ impl Settling {
         loop {
             tokio::select! {
                 biased;
-                settled = self.waiting.recv() => match settled {
-                    Some(settled) => self.learn(&settled),
+                round = self.queue.recv() => match round {
+                    Some(round) => round.span.in_scope(|| self.learn(&round)),
                     None => std::future::pending().await,
                 },
-                () = self.audits.work() => {}
+                () = self.audits.run() => {}
             }
-            // Learning is never urgent: whoever answers goes first.
+            // Learning is never urgent: rounds go first.
             tokio::task::yield_now().await;
         }
     }
 
-    fn learn(&mut self, settled: &Settled) {
-        let Settled { outcome, kind, asked, .. } = settled;
-        let book = self.swarm.book();
-        let standing = book.standing();
-        for (node, mut seen) in observations(outcome, kind, &standing, &self.config) {
-            let claims = self.swarm.claims(&standing, node, asked, kind);
+    fn learn(&mut self, round: &FinishedRound) {
+        let FinishedRound { outcome, kind, features, .. } = round;
+        let reputation = self.swarm.reputation();
+        let standing = reputation.standing();
+        let tally = Tally::from_outcome(outcome, &standing, kind, &self.config);
+        for (node, mut evidence) in tally.observations(outcome.decided, &outcome.ranking) {
+            let claims = self.swarm.claims(&standing, node, features, kind);
             let offset = standing.writer_log_odds(&node, kind);
-            seen.extend(routed(&seen, outcome, (asked, claims), offset));
-            book.learn(node, &seen);
+            evidence.extend(routed(&evidence, outcome, (features, claims), offset));
+            reputation.learn(node, &evidence);
         }
-        book.fit_soon();
-        for task in audit::drawn(settled, &standing, &mut self.rng) {
-            self.audits.offer(task);
+        reputation.fit_soon();
+        for task in audit::draw(round, &standing, &mut self.rng) {
+            self.audits.push(task);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What rounds count.
+//! The metrics of rounds.
 
 use std::{
     collections::BTreeSet,
@@ -11,18 +11,18 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::swarm::WorkError;
 use shoal_consensus::{Outcome, outcome::Decided};
 use shoal_consensus::{RoundError, agree::Agreement};
+use shoal_swarm::WorkError;
 
 /// From a cached answer of a small model to the longest deadline.
 const SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0];
 
-/// Shares of a round's candidates; panels are small, so that these are all there are.
+/// Shares of a round's candidates; panels are small, so that no other shares occur.
 const SHARES: &[f64] = &[0.2, 0.25, 0.34, 0.4, 0.5, 0.6, 0.67, 0.75, 0.8, 0.99, 1.0];
 
-/// Models that get a label of their own; nodes choose their names, and labels must stay few.
+/// Models with their own label: nodes choose the names of models, and the labels must stay few.
 const MODELS_MAX: usize = 64;
 
 /// Counters and histograms of rounds. Cheap to clone.
@@ -39,71 +39,73 @@ pub struct Metrics {
     fusions: IntCounterVec,
     rankings: IntCounterVec,
     waves: IntCounter,
-    unsettled: IntCounter,
+    learn_drops: IntCounter,
     models: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Metrics {
+    /// Registers the metrics.
+    ///
     /// # Errors
     /// When one of the names is taken in this registry.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str, label: &str| {
-            registered(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
-        };
-        let phases = HistogramOpts::new(
-            "shoal_round_phase_seconds",
-            "Time of each phase of a round; `total` is the whole.",
-        );
-        let agreement = HistogramOpts::new(
-            "shoal_round_agreement_ratio",
-            "Share of a round's candidates that say what the winner says.",
-        );
+        let (phases, agreement) = histograms(registry)?;
         let metrics = Self {
             rounds: counter(
+                registry,
                 "shoal_rounds_total",
                 "Rounds by how they were decided, or why they have no answer.",
                 "outcome",
             )?,
-            phases: registered(
-                registry,
-                HistogramVec::new(phases.buckets(SECONDS.to_vec()), &["phase"])?,
-            )?,
+            phases,
             candidates: counter(
+                registry,
                 "shoal_candidates_total",
                 "Answers asked of writers, by outcome.",
                 "outcome",
             )?,
             ballots: counter(
+                registry,
                 "shoal_ballots_total",
                 "Ballots asked of judges, by outcome.",
                 "outcome",
             )?,
-            hedges: counter("shoal_hedges_total", "Spare writers started, by reason.", "reason")?,
-            winners: counter("shoal_winners_total", "Winning answers by their model.", "model")?,
-            agreement: registered(
+            hedges: counter(
                 registry,
-                Histogram::with_opts(agreement.buckets(SHARES.to_vec()))?,
+                "shoal_hedges_total",
+                "Spare writers started, by reason.",
+                "reason",
             )?,
+            winners: counter(
+                registry,
+                "shoal_winners_total",
+                "Winning answers by their model.",
+                "model",
+            )?,
+            agreement,
             audits: counter(
+                registry,
                 "shoal_agreement_audits_total",
                 "Agreements that were judged all the same, by whether the judged winner is theirs.",
                 "result",
             )?,
             fusions: counter(
+                registry,
                 "shoal_fusions_total",
                 "Fused answers asked for, by outcome; but for `fused` the winner was sent.",
                 "outcome",
             )?,
             rankings: counter(
+                registry,
                 "shoal_rankings_total",
                 "Rankings of texts that clients brought, by outcome.",
                 "outcome",
             )?,
-            waves: registered(
+            waves: register(
                 registry,
                 IntCounter::new("shoal_judging_waves_total", "Waves of judges that were asked.")?,
             )?,
-            unsettled: registered(
+            learn_drops: register(
                 registry,
                 IntCounter::new(
                     "shoal_rounds_unsettled_total",
@@ -112,17 +114,12 @@ impl Metrics {
             )?,
             models: Arc::default(),
         };
-        metrics.appear();
+        metrics.show_zeros();
         Ok(metrics)
     }
 
     /// Shows the counters at 0, so that `increase()` sees the first of each.
-    fn appear(&self) {
-        let show = |counter: &IntCounterVec, labels: &[&str]| {
-            for label in labels {
-                counter.with_label_values(&[*label]);
-            }
-        };
+    fn show_zeros(&self) {
         for phase in ["select", "generate", "judge", "rank", "fuse", "total"] {
             self.phases.with_label_values(&[phase]);
         }
@@ -140,14 +137,14 @@ impl Metrics {
         show(&self.fusions, &WorkError::LABELS);
     }
 
-    /// How a ranking of texts that a client brought ended.
+    /// Counts a ranking of a client's texts.
     pub(super) fn ranking(&self, outcome: &str) {
         self.rankings.with_label_values(&[outcome]).inc();
     }
 
-    /// A round has begun. Unless it is told an end, it is counted as cancelled.
-    pub(super) fn begin(&self) -> Begun<'_> {
-        Begun { metrics: self, outcome: "cancelled" }
+    /// Counts a round when the returned value is dropped: as cancelled, unless it was given a result.
+    pub(super) fn begin(&self) -> RoundCount<'_> {
+        RoundCount { metrics: self, outcome: "cancelled" }
     }
 
     pub(super) fn candidates(&self, outcome: &str, count: usize) {
@@ -162,13 +159,14 @@ impl Metrics {
         self.fusions.with_label_values(&[outcome]).inc();
     }
 
-    /// A wave of so many judges was asked.
+    /// Counts a wave of judges, unless it is empty.
     pub(super) fn wave(&self, judges: usize) {
         self.waves.inc_by(u64::from(judges > 0));
     }
 
-    /// Holds an agreement that was judged all the same against the judged winner.
-    pub(super) fn audited(&self, agreement: Agreement, outcome: &Outcome) {
+    /// When a round with an agreement was judged all the same, counts whether the judged winner is the
+    /// answer agreed on.
+    pub(super) fn agreement_audit(&self, agreement: Agreement, outcome: &Outcome) {
         if let (Agreement::Audited(pool), Decided::Judged) = (agreement, outcome.decided) {
             let right = outcome.winner().is_some_and(|winner| winner.pool == pool);
             self.audits.with_label_values(&[if right { "right" } else { "wrong" }]).inc();
@@ -179,32 +177,34 @@ impl Metrics {
         self.hedges.with_label_values(&[reason]).inc();
     }
 
-    pub(super) fn unsettled(&self) {
-        self.unsettled.inc();
+    /// Counts a round from which nothing is learned.
+    pub(super) fn learn_queue_full(&self) {
+        self.learn_drops.inc();
     }
 
-    fn answered(&self, outcome: &Outcome) {
-        let phase = |name: &str, took: Duration| {
-            self.phases.with_label_values(&[name]).observe(took.as_secs_f64());
-        };
+    fn phase(&self, name: &str, took: Duration) {
+        self.phases.with_label_values(&[name]).observe(took.as_secs_f64());
+    }
+
+    fn answer(&self, outcome: &Outcome) {
         let timings = &outcome.timings;
-        phase("select", timings.select);
-        phase("generate", timings.generate);
-        phase("total", timings.total);
+        self.phase("select", timings.select);
+        self.phase("generate", timings.generate);
+        self.phase("total", timings.total);
         if outcome.fused.is_some() {
-            phase("fuse", timings.fuse);
+            self.phase("fuse", timings.fuse);
         }
         let Some(winner) = outcome.winner() else { return };
-        self.winners.with_label_values(&[&self.label(&winner.model)]).inc();
+        self.winners.with_label_values(&[&self.model_label(&winner.model)]).inc();
         if outcome.candidates.len() > 1 {
-            phase("judge", timings.judge);
-            phase("rank", timings.rank);
-            let same = outcome.candidates.iter().filter(|one| one.pool == winner.pool).count();
-            self.agreement.observe(same as f64 / outcome.candidates.len() as f64);
+            self.phase("judge", timings.judge);
+            self.phase("rank", timings.rank);
+            let pool_size = outcome.candidates.iter().filter(|c| c.pool == winner.pool).count();
+            self.agreement.observe(pool_size as f64 / outcome.candidates.len() as f64);
         }
     }
 
-    fn label(&self, model: &str) -> String {
+    fn model_label(&self, model: &str) -> String {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if models.contains(model) || models.len() < MODELS_MAX {
             models.insert(model.to_owned());
@@ -214,33 +214,34 @@ impl Metrics {
     }
 }
 
-/// A round under way.
+/// Counts a round when it is dropped.
 #[derive(Debug)]
-pub(super) struct Begun<'a> {
+pub(super) struct RoundCount<'a> {
     metrics: &'a Metrics,
     outcome: &'static str,
 }
 
-impl Begun<'_> {
-    pub(super) fn end(mut self, answered: &Result<Outcome, RoundError>) {
-        self.outcome = match answered {
+impl RoundCount<'_> {
+    /// Counts the round with its result.
+    pub(super) fn end(mut self, result: &Result<Outcome, RoundError>) {
+        self.outcome = match result {
             Ok(outcome) => {
-                self.metrics.answered(outcome);
-                decided(outcome.decided)
+                self.metrics.answer(outcome);
+                label(outcome.decided)
             }
             Err(error) => error.label(),
         };
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for RoundCount<'_> {
     fn drop(&mut self) {
         self.metrics.rounds.with_label_values(&[self.outcome]).inc();
     }
 }
 
-fn decided(decided: Decided) -> &'static str {
-    match decided {
+fn label(decision: Decided) -> &'static str {
+    match decision {
         Decided::Judged => "judged",
         Decided::Agreement => "agreement",
         Decided::Fallback => "fallback",
@@ -249,7 +250,39 @@ fn decided(decided: Decided) -> &'static str {
     }
 }
 
-fn registered<C: Collector + Clone + 'static>(
+/// The histograms of the phases and of the agreement.
+fn histograms(registry: &Registry) -> Result<(HistogramVec, Histogram), prometheus::Error> {
+    let phases = HistogramOpts::new(
+        "shoal_round_phase_seconds",
+        "Time of each phase of a round; `total` is the whole.",
+    );
+    let agreement = HistogramOpts::new(
+        "shoal_round_agreement_ratio",
+        "Share of a round's candidates that say what the winner says.",
+    );
+    Ok((
+        register(registry, HistogramVec::new(phases.buckets(SECONDS.to_vec()), &["phase"])?)?,
+        register(registry, Histogram::with_opts(agreement.buckets(SHARES.to_vec()))?)?,
+    ))
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+}
+
+/// Shows a counter at 0 for each of these labels.
+fn show(counter: &IntCounterVec, labels: &[&str]) {
+    for label in labels {
+        counter.with_label_values(&[*label]);
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> Result<C, prometheus::Error> {

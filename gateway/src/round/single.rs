@@ -1,9 +1,9 @@
-//! One model answers alone, by its name; its text goes out as it is made.
+//! One model answers alone, chosen by its name; its text is sent as it is written.
 //!
-//! The member with the least to do is asked. When it fails or stalls before its first piece,
-//! another one with the same model starts beside it, and whoever speaks first answers. Several
-//! answers are as many generations, beginning with different members. Text whose form must hold is
-//! sent only when it does, unless its engine cannot write any other.
+//! The least busy member is asked. When it fails or stalls before its first piece, another member with
+//! the same model starts beside it, and the first to send text answers. Several answers are as many
+//! generations, which start with different members. A text that must keep to a response format is sent
+//! only when it is complete and does, unless its engine cannot write any other.
 
 use futures_util::{
     StreamExt as _,
@@ -16,42 +16,42 @@ use shoal_proto::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Round, generate, written};
-use crate::swarm::{WorkError, Writing, Written};
+use super::{Round, generate, writer};
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     Ask, Candidate, Outcome,
     outcome::{Decided, Ranking, RoundUpdate, Timings},
 };
+use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
-/// Times that one answer is asked for when it does not keep to its form.
+/// Attempts at one answer when it does not keep to the response format.
 const TRIES: usize = 3;
 
-/// The outcome of an ask for one model; the ask's news have its text by then.
+/// The outcome of an ask to one model. By then its text has gone into the round's updates.
 ///
 /// # Errors
-/// See [`RoundError`]. A member that is lost in the middle of a text that was told cannot be
-/// replaced.
+/// See [`RoundError`]. A member that is lost after a part of its text was sent cannot be replaced.
 pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> {
     let line = line(&mut round).await?;
     let round = &round;
-    let selected = round.clock.elapsed();
-    let wanted = round.ask.choices.max(1);
-    let one = |choice| Box::pin(one(round, &line, choice));
-    let mut writing = stream::iter(0..wanted).map(one).buffer_unordered(places(round, &line));
-    let mut candidates = Vec::with_capacity(wanted);
-    while let Some(written) = writing.next().await {
-        candidates.push(written?);
+    let select_end = round.clock.elapsed();
+    let choices = round.ask.choices.max(1);
+    let mut answers = stream::iter(0..choices)
+        .map(|choice| Box::pin(answer_choice(round, &line, choice)))
+        .buffer_unordered(answers_at_once(round, &line));
+    let mut results = Vec::with_capacity(choices);
+    while let Some(result) = answers.next().await {
+        results.push(result?);
     }
-    candidates.sort_by_key(|(choice, _)| *choice);
-    let mut candidates: Vec<Candidate> = candidates.into_iter().map(|(_, one)| one).collect();
+    results.sort_by_key(|(choice, _)| *choice);
     let took = round.clock.elapsed();
-    // Nobody has compared them: each stands for itself, in the order in which they were asked for.
-    candidates.iter_mut().enumerate().for_each(|(at, one)| one.pool = at);
+    // No judge has compared them: each is its own pool, in the order of the request.
+    let candidates: Vec<Candidate> =
+        results.into_iter().map(|(choice, answer)| Candidate { pool: choice, ..answer }).collect();
     let ranking = Ranking {
-        strengths: vec![0.0; wanted],
-        p_best: vec![1.0 / wanted as f64; wanted],
-        order: (0..wanted).collect(),
+        strengths: vec![0.0; choices],
+        p_best: vec![1.0 / choices as f64; choices],
+        order: (0..choices).collect(),
         connected: true,
         ..Ranking::default()
     };
@@ -64,36 +64,39 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
         fused: None,
         ranking,
         timings: Timings {
-            select: selected,
-            generate: took - selected,
+            select: select_end,
+            generate: took - select_end,
             total: took,
             ..Timings::default()
         },
     })
 }
 
-/// Everybody who serves the model, the least busy first; among equals select's order counts.
+/// The members that serve the model, the least busy first; members with equal load keep the order of
+/// the selection.
 async fn line(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
     let panel = round.select().await?;
     let mut line: Vec<NodeId> = panel.writers.into_iter().chain(panel.spare).collect();
-    let load = |id: &NodeId| {
-        round.member(*id).map_or(u64::MAX, |member| {
-            u64::from(member.running) * 1_000 / u64::from(member.slots.max(1))
-        })
-    };
-    line.sort_by_key(load);
+    line.sort_by_key(|id| load(round, *id));
     Ok(line)
 }
 
-/// So many answers at a time: who is asked for more than it has slots for refuses.
-fn places(round: &Round<'_>, line: &[NodeId]) -> usize {
+/// Load per slot in thousandths; the maximum for a member that has left.
+fn load(round: &Round<'_>, id: NodeId) -> u64 {
+    round.member(id).map_or(u64::MAX, |member| {
+        u64::from(member.running) * 1_000 / u64::from(member.slots.max(1))
+    })
+}
+
+/// How many answers to ask for at a time: a member refuses work beyond its slots.
+fn answers_at_once(round: &Round<'_>, line: &[NodeId]) -> usize {
     let members = line.iter().filter_map(|id| round.member(*id));
     let free = members.map(|member| member.slots.saturating_sub(member.running)).min();
     line.len() * usize::try_from(free.unwrap_or(1)).unwrap_or(1).max(1)
 }
 
-/// One of the answers wanted.
-async fn one(
+/// One of the answers that the request wants.
+async fn answer_choice(
     round: &Round<'_>,
     line: &[NodeId],
     choice: usize,
@@ -104,150 +107,157 @@ async fn one(
         let turns = (choice + misfits) % line.len().max(1);
         line.rotate_left(turns);
         let turn = choice + misfits * round.ask.choices;
-        let speaker = first_to_speak(round, &line, turn).await?;
-        let mut told = Told { choice, live: is_live(round, speaker.writer), any: false };
-        let asked = speaker.asked;
-        let heard = listen(round, speaker, &mut told).await;
-        round.metrics.candidates(heard.as_ref().map_or_else(WorkError::label, |_| "finished"), 1);
-        match heard {
+        let speaker = first_speaker(round, &line, turn).await?;
+        let mut output =
+            Output { choice, is_live: is_live(round, speaker.writer), has_text: false };
+        let attempts = speaker.attempts;
+        let result = read_answer(round, speaker, &mut output).await;
+        round.metrics.candidates(result.as_ref().map_or_else(WorkError::label, |_| "finished"), 1);
+        match result {
             Ok(candidate) => return Ok((choice, candidate)),
             Err(WorkError::Misfit(_)) => misfits += 1,
-            Err(error) => return Err(failed(round, &[error], asked)),
+            Err(error) => return Err(round_error(round, &[error], attempts)),
         }
-        if told.any || misfits >= TRIES || Instant::now() >= round.clock.writing {
+        if output.has_text || misfits >= TRIES || Instant::now() >= round.clock.generate_end {
             return Err(generate::misfit(round, misfits));
         }
     }
 }
 
-/// What a client has heard of a text.
-struct Told {
+/// The part of a text that the client has got.
+struct Output {
     choice: usize,
-    /// It hears each piece at once.
-    live: bool,
-    /// It has heard something.
-    any: bool,
+    /// Each piece is sent at once.
+    is_live: bool,
+    /// Some text was sent.
+    has_text: bool,
 }
 
-/// Whether a text may be told before it is complete: it cannot turn out to be of no use, and
-/// nothing has to be told along with it that is known only at its end.
+/// Whether a text may be sent before it is complete: it cannot break the response format, and nothing
+/// must be sent with it that is known only at its end.
 fn is_live(round: &Round<'_>, writer: NodeId) -> bool {
     let ask: &Ask = round.ask;
-    let constrained = round.member(writer).is_some_and(|member| member.model.constrained);
+    let is_constrained = round.member(writer).is_some_and(|member| member.model.constrained);
     let calls = ask.tools.as_ref().map_or(ToolChoice::None, |tools| tools.choice());
     let any_text = !ask.form.is_json() && matches!(calls, ToolChoice::Auto | ToolChoice::None);
-    ask.sampling.logprobs.is_none() && (any_text || constrained)
+    ask.sampling.logprobs.is_none() && (any_text || is_constrained)
 }
 
-/// The rest of a text whose first word was heard.
-async fn listen(
+/// Reads an answer to its end and sends its pieces.
+async fn read_answer(
     round: &Round<'_>,
     mut speaker: Speaker,
-    told: &mut Told,
+    output: &mut Output,
 ) -> Result<Candidate, WorkError> {
     let first_piece = round.clock.elapsed();
     let mut text = String::new();
-    let done = loop {
-        let said = match speaker.said.take() {
-            Some(said) => Ok(said),
-            None => speaker.writing.next().await,
+    let end = loop {
+        let part = match speaker.first_part.take() {
+            Some(part) => Ok(part),
+            None => speaker.answer.next().await,
         };
-        match said {
-            Ok(Written::Piece(piece)) => {
+        match part {
+            Ok(AnswerPart::Piece(piece)) => {
                 text.push_str(&piece);
-                if told.live {
-                    told.any = true;
-                    // Who no longer listens drops this future; until then there is nothing to save.
-                    let news = RoundUpdate::Piece { choice: told.choice, text: piece };
-                    let _ = round.news.send(news).await;
+                if output.is_live {
+                    output.has_text = true;
+                    // A closed channel needs no action: a client that leaves drops this future.
+                    let update = RoundUpdate::Piece { choice: output.choice, text: piece };
+                    let _ = round.updates.send(update).await;
                 }
             }
-            Ok(Written::Done(done)) => break done,
-            // The ask's time is up: what was said was sent, and ends as cut.
+            Ok(AnswerPart::Done(end)) => break end,
+            // The deadline has passed: the text so far was sent, and ends as cut.
             Err(WorkError::Late) if !text.is_empty() => {
                 break Done { finish: Finish::Length.into(), ..Done::default() };
             }
             Err(error) => return Err(error),
         }
     };
-    let candidate = written::candidate(round, speaker.writer, text, done)?;
+    let candidate = writer::candidate(round, speaker.writer, text, end)?;
     Ok(Candidate { first_piece, ..candidate })
 }
 
-/// A member that has said something.
+/// A member that has sent the first part of its answer.
 struct Speaker {
     writer: NodeId,
-    writing: Writing,
-    said: Option<Written>,
-    asked: usize,
+    answer: AnswerStream,
+    first_part: Option<AnswerPart>,
+    /// How many members were asked until then.
+    attempts: usize,
 }
 
-async fn first_to_speak(
+async fn first_speaker(
     round: &Round<'_>,
     line: &[NodeId],
     turn: usize,
 ) -> Result<Speaker, RoundError> {
     let stall = round.config.generate.stall();
     let mut line = line.iter();
-    let mut asked = 0;
+    let mut attempts = 0;
     let mut errors = Vec::new();
-    let mut listening = FuturesUnordered::new();
+    let mut answers = FuturesUnordered::new();
     loop {
         if let Some(writer) = line.next() {
-            asked += 1;
-            listening.push(first_word(round, *writer, turn));
+            attempts += 1;
+            answers.push(start_answer(round, *writer, turn));
         }
-        let why = tokio::select! {
+        let reason = tokio::select! {
             biased;
-            heard = listening.next() => match heard {
-                Some((writer, Ok((writing, said)))) => {
-                    return Ok(Speaker { writer, writing, said: Some(said), asked });
+            result = answers.next() => match result {
+                Some((writer, Ok((answer, part)))) => {
+                    return Ok(Speaker { writer, answer, first_part: Some(part), attempts });
                 }
                 Some((_, Err(error))) => {
                     round.metrics.candidates(error.label(), 1);
                     errors.push(error);
                     "failed"
                 }
-                None => return Err(failed(round, &errors, asked)),
+                None => return Err(round_error(round, &errors, attempts)),
             },
             () = sleep(stall), if line.len() > 0 => "stalled",
         };
         if line.len() > 0 {
-            round.metrics.hedge(why);
+            round.metrics.hedge(reason);
         }
     }
 }
 
-async fn first_word(
+/// Asks a member, and waits for the first part of its answer.
+async fn start_answer(
     round: &Round<'_>,
     writer: NodeId,
     turn: usize,
-) -> (NodeId, Result<(Writing, Written), WorkError>) {
-    let spoken = async {
-        let ask = written::question(round, writer, turn);
-        let mut writing = round.swarm.generate(writer, ask, round.clock.end).await?;
-        let said = writing.next().await?;
-        Ok((writing, said))
+) -> (NodeId, Result<(AnswerStream, AnswerPart), WorkError>) {
+    let first_part = async {
+        let ask = writer::question(round, writer, turn);
+        let mut answer = round.swarm.generate(writer, ask, round.clock.end).await?;
+        let part = answer.next().await?;
+        Ok((answer, part))
     };
-    (writer, spoken.await)
+    (writer, first_part.await)
 }
 
-fn failed(round: &Round<'_>, errors: &[WorkError], asked: usize) -> RoundError {
-    let all = |fits: fn(&Fault) -> bool| {
-        let fault =
-            |error: &WorkError| matches!(error, WorkError::Failed { fault, .. } if fits(fault));
-        !errors.is_empty() && errors.iter().all(fault)
-    };
+/// The error of the round when every member failed with one of these errors.
+fn round_error(round: &Round<'_>, errors: &[WorkError], attempts: usize) -> RoundError {
     let contexts = round.members.iter().filter(|member| {
         matches!(&round.ask.target, shoal_consensus::ask::Target::Model(name) if *name == member.model.name)
     });
     match contexts.map(|member| member.model.context).max() {
-        Some(context) if all(|fault| *fault == Fault::ContextLength) => {
+        Some(context) if is_fault(errors, |fault| *fault == Fault::ContextLength) => {
             RoundError::ContextLength { context }
         }
-        _ if all(|fault| matches!(fault, Fault::Unsupported | Fault::BadRequest)) => {
-            RoundError::Unsupported { asked }
+        _ if is_fault(errors, |fault| matches!(fault, Fault::Unsupported | Fault::BadRequest)) => {
+            RoundError::Unsupported { asked: attempts }
         }
-        _ => RoundError::NoCandidate { asked },
+        _ => RoundError::NoCandidate { asked: attempts },
     }
+}
+
+/// Whether there are errors and each of them is a fault of this kind.
+fn is_fault(errors: &[WorkError], is_kind: fn(&Fault) -> bool) -> bool {
+    !errors.is_empty()
+        && errors
+            .iter()
+            .all(|error| matches!(error, WorkError::Failed { fault, .. } if is_kind(fault)))
 }

@@ -1,9 +1,10 @@
-//! A claim that decides who wins is recomputed before it does.
+//! Recomputes claims that decide the winner, before they do.
 //!
-//! Claims are audited by lot afterwards, and a member that was honest until it was trusted could win
-//! rounds until the lot falls on it. So when the winner would be another one without what its writers
-//! claim of themselves, the gateway's auditor looks at those claims first: one pass over a text for
-//! each. Who lied is a stranger for the rest of the round, as writer and as judge.
+//! Other claims are audited at random after the round. A member that is honest until it is trusted
+//! could then win rounds until an audit catches it. Therefore, when another candidate would win without
+//! the claims of the winner's writers, the gateway's auditor recomputes these claims first: one pass
+//! over a text for each. A member that lied has no standing for the rest of the round, as a writer and
+//! as a judge.
 
 use std::collections::BTreeSet;
 
@@ -12,38 +13,42 @@ use shoal_proto::NodeId;
 use tokio::time::timeout_at;
 
 use crate::round::Round;
-use crate::swarm::audit::Claim;
-use shoal_consensus::verify::decisive;
 use shoal_consensus::{Candidate, CastBallot, outcome::Ranking};
+use shoal_swarm::audit::Claim;
 
-/// The ranking once no claim that was refuted decides it, and whose claims were recomputed.
-pub(super) async fn settled(
+/// The ranking that no refuted claim decides, and the writers whose claims were recomputed.
+pub(super) async fn ranking(
     round: &mut Round<'_>,
     candidates: &[Candidate],
     ballots: &[CastBallot],
 ) -> (Ranking, BTreeSet<NodeId>) {
-    let (mut asked, mut recomputed) = (BTreeSet::new(), BTreeSet::new());
+    let (mut attempts, mut audits) = (BTreeSet::new(), BTreeSet::new());
     loop {
-        let ranking = round.rank(candidates, ballots);
-        let (standing, kind) = (&round.standing, &round.kind);
-        let claims: Vec<Claim> =
-            decisive(candidates, ballots, &ranking, standing, kind, round.config)
-                .into_iter()
-                .filter(|candidate| asked.insert(candidate.writer))
-                .filter_map(|candidate| claim(round, candidate))
-                .collect();
+        let tally = round.tally(candidates, ballots);
+        let ranking = tally.ranking();
+        let claims: Vec<Claim> = tally
+            .decisive(&ranking)
+            .into_iter()
+            .filter(|candidate| attempts.insert(candidate.writer))
+            .filter_map(|candidate| claim(round, candidate))
+            .collect();
         if claims.is_empty() {
-            return (ranking, recomputed);
+            return (ranking, audits);
         }
-        let lied = join_all(claims.iter().map(|claim| round.swarm.is_lie(claim)));
-        // Out of time: what earlier audits have said of these members must do.
-        let Ok(lied) = timeout_at(round.clock.end, lied).await else {
-            return (ranking, recomputed);
+        let lies = join_all(claims.iter().map(|claim| round.swarm.is_lie(claim)));
+        // Out of time: the results of earlier audits of these members must suffice.
+        let Ok(lies) = timeout_at(round.clock.end, lies).await else {
+            return (ranking, audits);
         };
-        let found = || claims.iter().map(|claim| claim.writer).zip(lied.iter().copied());
-        recomputed.extend(found().filter(|(_, lied)| lied.is_some()).map(|(writer, _)| writer));
-        let liars: BTreeSet<NodeId> =
-            found().filter(|(_, lied)| *lied == Some(true)).map(|(writer, _)| writer).collect();
+        let mut liars = BTreeSet::new();
+        for (claim, is_lie) in claims.iter().zip(lies) {
+            if let Some(is_lie) = is_lie {
+                audits.insert(claim.writer);
+                if is_lie {
+                    liars.insert(claim.writer);
+                }
+            }
+        }
         if !liars.is_empty() {
             round.standing = round.standing.without(&liars);
         }
@@ -51,7 +56,7 @@ pub(super) async fn settled(
 }
 
 fn claim(round: &Round<'_>, candidate: &Candidate) -> Option<Claim> {
-    // Without what else its writer was given, nobody comes to the same number.
+    // An auditor gets the messages only: with other inputs it could not get the same number.
     let logprob = candidate.logprob.filter(|_| round.ask.is_plain())?;
     Some(Claim {
         writer: candidate.writer,

@@ -1,4 +1,4 @@
-//! Bodies that are too large are refused early, whole, and without being kept.
+//! A body that is too large is refused early, and the gateway does not buffer it.
 
 use serde_json::json;
 use tokio::{
@@ -64,10 +64,10 @@ async fn who_asks_first_whether_to_send_is_told_to_go_on() {
     );
     let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
     socket.write_all(head.as_bytes()).await.unwrap();
-    let mut seen = Vec::new();
+    let mut chunks = Vec::new();
     for (part, then) in [("HTTP/1.1 100 Continue\r\n", body.as_str()), ("HTTP/1.1 200 ", "")] {
-        while !String::from_utf8_lossy(&seen).contains(part) {
-            assert!(socket.read_buf(&mut seen).await.unwrap() > 0, "no {part:?}");
+        while !String::from_utf8_lossy(&chunks).contains(part) {
+            assert!(socket.read_buf(&mut chunks).await.unwrap() > 0, "no {part:?}");
         }
         socket.write_all(then.as_bytes()).await.unwrap();
     }

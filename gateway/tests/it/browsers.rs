@@ -1,4 +1,4 @@
-//! What a browser needs before it lets a page talk to the gateway.
+//! CORS: the headers that a browser needs before a page may use the gateway.
 
 use reqwest::Method;
 
@@ -26,8 +26,8 @@ async fn a_preflight_allows_what_it_asked_for() {
         .await;
     assert_eq!(reply.status, 204);
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-    let allowed = reply.header("access-control-allow-headers");
-    assert_eq!(allowed, Some("authorization,content-type,x-stainless-lang"));
+    let allow_headers = reply.header("access-control-allow-headers");
+    assert_eq!(allow_headers, Some("authorization,content-type,x-stainless-lang"));
     assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
 }
 
@@ -38,8 +38,10 @@ async fn answers_and_errors_can_be_read_by_a_page() {
     let error = gateway.get("/v1/nothing").await;
     for reply in [answer, error] {
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-        let exposed = reply.header("access-control-expose-headers").unwrap();
-        assert!(exposed.contains("x-request-id") && exposed.contains("x-shoal-round"));
+        let expose_headers = reply.header("access-control-expose-headers").unwrap();
+        assert!(
+            expose_headers.contains("x-request-id") && expose_headers.contains("x-shoal-round")
+        );
     }
 }
 

@@ -43,13 +43,13 @@ async fn an_answer_carries_the_headers_that_clients_read() {
 async fn each_mode_is_a_model_and_asks_as_many_as_it_says() {
     let nodes = ["a", "b", "c", "d", "e", "f"].map(|name| node(name).says("4"));
     let gateway = Gateway::start(nodes).await;
-    let mut begun = 0;
+    let mut start_count = 0;
     for (model, writers) in [("shoal", 5), ("shoal-fast", 3), ("shoal-deep", 6)] {
         let body = gateway.post("/v1/chat/completions", &ask(model)).await.json();
         assert_eq!(body["model"], model);
         assert_eq!(body["choices"][0]["message"]["content"], "4");
-        assert_eq!(gateway.begun() - begun, writers, "{model}");
-        begun = gateway.begun();
+        assert_eq!(gateway.start_count() - start_count, writers, "{model}");
+        start_count = gateway.start_count();
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_member_asked_by_name_answers_alone() {
     let body = gateway.post("/v1/chat/completions", &ask("org/words")).await.json();
     assert_eq!(body["model"], "org/words");
     assert_eq!(body["choices"][0]["message"]["content"], "four");
-    assert_eq!(gateway.begun(), 1);
+    assert_eq!(gateway.start_count(), 1);
 }
 
 #[tokio::test]

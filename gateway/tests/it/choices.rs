@@ -1,4 +1,4 @@
-//! Several answers, log-probabilities, progress: what goes beside one text.
+//! Several answers, log-probabilities and progress.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn texts(reply: &Value) -> Vec<String> {
     for (at, choice) in choices.iter().enumerate() {
         assert_eq!(choice["index"], json!(at));
     }
-    choices.iter().map(|one| one["message"]["content"].as_str().unwrap().to_owned()).collect()
+    choices.iter().map(|entry| entry["message"]["content"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -30,12 +30,12 @@ async fn several_answers_of_a_round_are_distinct_and_the_winner_comes_first() {
     let nodes =
         [node("a").says("four"), node("b").says("4"), node("c").says("4"), node("d").says("five")];
     let gateway = Gateway::start(nodes).await;
-    let one = texts(&chat(&gateway, &ask("shoal")).await.json());
+    let single = texts(&chat(&gateway, &ask("shoal")).await.json());
     let three = chat(&gateway, &with("shoal", json!({"n": 3}))).await.json();
-    let mut told = texts(&three);
-    assert_eq!(told[0], one[0]);
-    told.sort();
-    assert_eq!(told, ["4", "five", "four"]);
+    let mut output = texts(&three);
+    assert_eq!(output[0], single[0]);
+    output.sort();
+    assert_eq!(output, ["4", "five", "four"]);
     let usage = &three["usage"];
     assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(5), &json!(21)));
     assert_eq!(usage["total_tokens"], 26);
@@ -45,20 +45,23 @@ async fn several_answers_of_a_round_are_distinct_and_the_winner_comes_first() {
 #[tokio::test]
 async fn more_answers_than_there_are_different_ones_are_filled_with_copies() {
     let gateway = Gateway::start([node("a").says("4"), node("b").says("4")]).await;
-    let told = texts(&chat(&gateway, &with("shoal", json!({"n": 2}))).await.json());
-    assert_eq!(told, ["4", "4"]);
+    let output = texts(&chat(&gateway, &with("shoal", json!({"n": 2}))).await.json());
+    assert_eq!(output, ["4", "4"]);
     // Two members give two answers.
-    let told = texts(&chat(&gateway, &with("shoal", json!({"n": 5}))).await.json());
-    assert_eq!(told.len(), 2);
+    let output = texts(&chat(&gateway, &with("shoal", json!({"n": 5}))).await.json());
+    assert_eq!(output.len(), 2);
 }
 
 #[tokio::test]
 async fn one_model_writes_several_times_each_with_a_seed_of_its_own() {
     let gateway = Gateway::start([node("a").says("4")]).await;
-    let told = texts(&chat(&gateway, &with("a", json!({"n": 3, "seed": 7}))).await.json());
-    assert_eq!(told.len(), 3);
-    let mut seeds: Vec<_> =
-        gateway.asked().iter().map(|one| one.sampling.clone().unwrap().seed.unwrap()).collect();
+    let output = texts(&chat(&gateway, &with("a", json!({"n": 3, "seed": 7}))).await.json());
+    assert_eq!(output.len(), 3);
+    let mut seeds: Vec<_> = gateway
+        .generate_asks()
+        .iter()
+        .map(|generate| generate.sampling.clone().unwrap().seed.unwrap())
+        .collect();
     seeds.sort();
     assert_eq!(seeds, [7, 8, 9]);
 }
@@ -80,15 +83,19 @@ async fn streamed_answers_have_an_opening_and_an_end_each() {
     for (model, n) in [("shoal", 2), ("a", 2)] {
         let body =
             with(model, json!({"n": n, "stream": true, "stream_options": {"include_usage": true}}));
-        let told = chat(&gateway, &body).await.text();
+        let output = chat(&gateway, &body).await.text();
         for index in 0..n {
             let of = |chunk: &&Value| chunk["choices"][0]["index"] == json!(index);
-            let chunks = chunks(&told);
-            let mine: Vec<_> = chunks.iter().filter(of).collect();
-            let roles = mine.iter().filter(|one| one["choices"][0]["delta"].get("role").is_some());
-            let ends = mine.iter().filter(|one| !one["choices"][0]["finish_reason"].is_null());
-            assert_eq!((roles.count(), ends.count()), (1, 1), "{told}");
-            assert_eq!(mine[0]["choices"][0]["delta"]["role"], "assistant");
+            let chunks = chunks(&output);
+            let choice_chunks: Vec<_> = chunks.iter().filter(of).collect();
+            let roles = choice_chunks
+                .iter()
+                .filter(|entry| entry["choices"][0]["delta"].get("role").is_some());
+            let ends = choice_chunks
+                .iter()
+                .filter(|entry| !entry["choices"][0]["finish_reason"].is_null());
+            assert_eq!((roles.count(), ends.count()), (1, 1), "{output}");
+            assert_eq!(choice_chunks[0]["choices"][0]["delta"]["role"], "assistant");
         }
     }
 }
@@ -103,26 +110,27 @@ async fn log_probabilities_join_to_the_text_whole_and_streamed() {
         let content = whole["choices"][0]["logprobs"]["content"].as_array().unwrap().clone();
         let read: Vec<_> = content
             .iter()
-            .map(|one| (one["token"].as_str().unwrap(), one["logprob"].as_f64().unwrap()))
+            .map(|entry| (entry["token"].as_str().unwrap(), entry["logprob"].as_f64().unwrap()))
             .collect();
         assert_eq!(read, tokens);
         assert_eq!(content[0]["bytes"], json!([52, 55]));
         assert_eq!(content[0]["top_logprobs"][0]["token"], "x");
 
-        let streamed = with(model, json!({"logprobs": true, "top_logprobs": 1, "stream": true}));
-        let told = chat(&gateway, &streamed).await.text();
-        let mut heard = Vec::new();
-        for chunk in chunks(&told) {
+        let stream_body = with(model, json!({"logprobs": true, "top_logprobs": 1, "stream": true}));
+        let output = chat(&gateway, &stream_body).await.text();
+        let mut deltas = Vec::new();
+        for chunk in chunks(&output) {
             let choice = &chunk["choices"][0];
             let of: Vec<Value> =
                 choice["logprobs"]["content"].as_array().cloned().unwrap_or_default();
-            let joined: String = of.iter().map(|one| one["token"].as_str().unwrap()).collect();
-            assert_eq!(joined, choice["delta"]["content"].as_str().unwrap_or_default());
-            heard.extend(of);
+            let token_text: String =
+                of.iter().map(|entry| entry["token"].as_str().unwrap()).collect();
+            assert_eq!(token_text, choice["delta"]["content"].as_str().unwrap_or_default());
+            deltas.extend(of);
         }
-        assert_eq!(heard, content);
+        assert_eq!(deltas, content);
     }
-    let sampling = gateway.asked()[0].sampling.clone().unwrap();
+    let sampling = gateway.generate_asks()[0].sampling.clone().unwrap();
     assert_eq!(sampling.logprobs, Some(1));
     let without = chat(&gateway, &ask("shoal")).await.json();
     assert_eq!(without["choices"][0].get("logprobs"), Some(&Value::Null));
@@ -132,19 +140,19 @@ async fn log_probabilities_join_to_the_text_whole_and_streamed() {
 async fn progress_is_told_as_reasoning_to_those_who_want_it() {
     let nodes = [node("a").says("4"), node("b").says("5"), node("c").says("6")];
     let gateway = Gateway::start(nodes).await;
-    let reasoning = |told: &str| -> String {
-        chunks(told)
+    let reasoning = |output: &str| -> String {
+        chunks(output)
             .iter()
-            .filter_map(|one| one["choices"][0]["delta"]["reasoning_content"].as_str())
+            .filter_map(|entry| entry["choices"][0]["delta"]["reasoning_content"].as_str())
             .collect()
     };
-    let wanted = with("shoal", json!({"stream": true, "shoal": {"progress": "reasoning"}}));
-    let told = chat(&gateway, &wanted).await.text();
-    let progress = reasoning(&told);
+    let progress_body = with("shoal", json!({"stream": true, "shoal": {"progress": "reasoning"}}));
+    let output = chat(&gateway, &progress_body).await.text();
+    let progress = reasoning(&output);
     for words in ["Asking 3 members.", "3 of 3 answered.", "Judging."] {
         assert!(progress.contains(words), "{progress}");
     }
-    assert!(told.ends_with("data: [DONE]\n\n"));
-    let told = chat(&gateway, &with("shoal", json!({"stream": true}))).await.text();
-    assert_eq!(reasoning(&told), "");
+    assert!(output.ends_with("data: [DONE]\n\n"));
+    let output = chat(&gateway, &with("shoal", json!({"stream": true}))).await.text();
+    assert_eq!(reasoning(&output), "");
 }

@@ -17,7 +17,7 @@ use async_openai::{
 };
 use futures_util::StreamExt as _;
 
-use shoal_gateway::swarm::Secret;
+use shoal_proto::Secret;
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -60,36 +60,38 @@ async fn openai_node_tries_again_what_may_work_a_moment_later() {
     Box::pin(refuses(Command::new("node").arg(script))).await;
 }
 
-/// Runs a script against gateways that refuse, each for another reason.
+/// Runs a script against gateways that refuse requests, each for another reason.
 async fn refuses(script: &mut Command) {
     let busy = Gateway::with([node("a").says(ANSWER)], |config| config.http.requests_max = 1);
     let empty = Gateway::start([]);
-    let locked = Gateway::with([node("a").says(ANSWER)], |config| {
+    let key_gateway = Gateway::with([node("a").says(ANSWER)], |config| {
         config.http.keys = vec![Secret::new("sk-the-only-key")];
     });
     // An answer costs 12.
-    let limited = Gateway::with([node("a").says(ANSWER)], |config| {
+    let limit_gateway = Gateway::with([node("a").says(ANSWER)], |config| {
         config.http.tokens_per_minute = 4;
     });
-    let (busy, empty, locked, limited) = tokio::join!(busy, empty, locked, limited);
-    let places = [("BUSY", &busy), ("EMPTY", &empty), ("LOCKED", &locked), ("LIMITED", &limited)];
+    let (busy, empty, key_gateway, limit_gateway) =
+        tokio::join!(busy, empty, key_gateway, limit_gateway);
+    let places =
+        [("BUSY", &busy), ("EMPTY", &empty), ("LOCKED", &key_gateway), ("LIMITED", &limit_gateway)];
     for (place, gateway) in places {
         script.env(format!("SHOAL_{place}"), format!("http://{}/v1", gateway.address()));
     }
-    // Takes the place, and never says what it asks.
+    // Takes the only place and never sends its body.
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
-    let mut taken = TcpStream::connect(busy.address()).await.unwrap();
-    taken.write_all(head.as_bytes()).await.unwrap();
+    let mut slow_client = TcpStream::connect(busy.address()).await.unwrap();
+    slow_client.write_all(head.as_bytes()).await.unwrap();
     eventually(async || {
-        let looked = busy.get("/v1/models").await;
-        looked.header("x-ratelimit-remaining-requests") == Some("0")
+        let models_reply = busy.get("/v1/models").await;
+        models_reply.header("x-ratelimit-remaining-requests") == Some("0")
     })
     .await;
     let gives_way = async {
-        let refused =
+        let refusal =
             r#"shoal_requests_total{model="other",status="unavailable",stream="false"} 1"#;
-        busy.until_counted(refused).await;
-        drop(taken);
+        busy.until_counted(refusal).await;
+        drop(slow_client);
     };
     let ((), ()) = tokio::join!(passes(script, &busy), gives_way);
 }
@@ -109,8 +111,9 @@ async fn async_openai_reads_every_answer_stream_and_error() {
 
     for model in ["shoal", "words"] {
         // With the feature `byot`, which the node turns on, the method does not set this itself.
-        let asked = CreateChatCompletionRequest { stream: Some(true), ..question(model, 0.0) };
-        let mut stream = client.chat().create_stream(asked).await.unwrap();
+        let stream_request =
+            CreateChatCompletionRequest { stream: Some(true), ..question(model, 0.0) };
+        let mut stream = client.chat().create_stream(stream_request).await.unwrap();
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.unwrap();
@@ -146,29 +149,30 @@ fn question(model: &str, temperature: f32) -> CreateChatCompletionRequest {
 async fn passes(script: &mut Command, gateway: &Gateway) {
     script.env("SHOAL_BASE_URL", format!("http://{}/v1", gateway.address()));
     script.env("SHOAL_EXPECT", "432").env("NO_PROXY", "*");
-    let running = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let done = tokio::task::spawn_blocking(|| running.wait_with_output()).await.unwrap().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let child = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let result = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
     println!("{out}");
-    assert!(done.status.success(), "{out}\n{err}");
+    assert!(result.status.success(), "{out}\n{err}");
 }
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// A Python with the SDK, or `None` after saying why.
+/// A Python with the SDK; without one, prints the reason and returns `None`.
 fn python() -> Option<PathBuf> {
     let place = place("python");
     let python = place.join("bin/python");
-    installed(&place, || {
+    ensure_installed(&place, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
         run(Command::new(&python).args(["-m", "pip", "install", "-q", "openai"]))
     })
     .then_some(python)
 }
 
-/// A folder whose `node_modules` has the SDK, or `None` after saying why.
+/// A folder whose `node_modules` has the SDK; without one, prints the reason and returns `None`.
 fn node_modules() -> Option<PathBuf> {
     let place = place("node");
     let install = || {
@@ -178,17 +182,18 @@ fn node_modules() -> Option<PathBuf> {
             .arg(&place)
             .arg("openai"))
     };
-    installed(&place, install).then_some(place)
+    ensure_installed(&place, install).then_some(place)
 }
 
-/// Kept between runs, beside what cargo builds.
+/// The folder of the clients, in cargo's target folder: it is reused by later runs.
 fn place(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_shoal-gateway")).ancestors().nth(2).unwrap();
     target.join("clients").join(name)
 }
 
-/// Installs once; a marker file says that it was whole, a lock that nobody else is at it.
-fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
+/// Installs once. A marker file shows that the installation is complete; a lock keeps two test runs
+/// from installing at the same time.
+fn ensure_installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
     fs::create_dir_all(place).unwrap();
     let lock = File::create(place.with_extension("lock")).unwrap();
     lock.lock().unwrap();
@@ -199,8 +204,8 @@ fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool
     match install().and_then(|()| fs::write(&whole, "").map_err(|error| error.to_string())) {
         Ok(()) => true,
         Err(why) => {
-            let wanted = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
-            assert!(!wanted, "could not install the client into {}: {why}", place.display());
+            let is_required = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+            assert!(!is_required, "could not install the client into {}: {why}", place.display());
             eprintln!("skipped: could not install the client into {}: {why}", place.display());
             false
         }
@@ -212,6 +217,6 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}", said.trim().lines().last().unwrap_or_default()))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}", stderr.trim().lines().last().unwrap_or_default()))
 }

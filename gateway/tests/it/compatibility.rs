@@ -1,4 +1,4 @@
-//! docs/COMPATIBILITY.md says what the code does, and answers are what OpenAI's schema describes.
+//! docs/COMPATIBILITY.md agrees with the code, and answers agree with OpenAI's schema.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::sse::chunks;
 const TABLE: &str = include_str!("../../../docs/COMPATIBILITY.md");
 
 /// Field and treatment of each row of the table of fields.
-fn documented() -> BTreeMap<&'static str, &'static str> {
+fn table() -> BTreeMap<&'static str, &'static str> {
     let rows = TABLE.lines().filter_map(|line| {
         let mut columns = line.strip_prefix("| `")?.split(" | ");
         Some((columns.next()?.trim_end_matches('`'), columns.next()?))
@@ -30,10 +30,10 @@ fn word(treatment: Treatment) -> &'static str {
 
 #[test]
 fn the_table_of_fields_is_what_the_code_does() {
-    let fields: BTreeMap<_, _> =
+    let table_fields: BTreeMap<_, _> =
         treatment::FIELDS.iter().map(|(name, treatment)| (*name, word(*treatment))).collect();
-    assert_eq!(documented(), fields);
-    assert_eq!(fields.len(), treatment::FIELDS.len(), "a field stands twice");
+    assert_eq!(table(), table_fields);
+    assert_eq!(table_fields.len(), treatment::FIELDS.len(), "a field stands twice");
 }
 
 #[tokio::test]
@@ -50,19 +50,19 @@ async fn what_is_refused_is_refused_and_what_is_ignored_changes_nothing() {
         body[*name] = sound.get(name).cloned().unwrap_or_else(|| json!({}));
         match treatment {
             Treatment::Refused => {
-                let refused = gateway.post("/v1/chat/completions", &body).await;
-                assert_eq!(refused.status, 400, "{name}");
-                assert_eq!(refused.json()["error"]["param"], *name);
+                let refusal = gateway.post("/v1/chat/completions", &body).await;
+                assert_eq!(refusal.status, 400, "{name}");
+                assert_eq!(refusal.json()["error"]["param"], *name);
             }
             Treatment::Ignored => {
-                let answered = gateway.post("/v1/chat/completions", &body).await;
-                assert_eq!(answered.status, 200, "{name}: {}", answered.text());
+                let answer = gateway.post("/v1/chat/completions", &body).await;
+                assert_eq!(answer.status, 200, "{name}: {}", answer.text());
             }
             Treatment::Honoured | Treatment::PassedOn => {}
         }
     }
-    let asked = gateway.asked();
-    assert!(asked.iter().all(|one| *one == asked[0]), "a field that is ignored reached a member");
+    let asks = gateway.generate_asks();
+    assert!(asks.iter().all(|ask| *ask == asks[0]), "a field that is ignored reached a member");
 }
 
 /// OpenAI's schemas, from the folder beside the workspace or in `SHOAL_SHARED`.
@@ -78,7 +78,7 @@ fn official() -> Option<Value> {
     Some(document)
 }
 
-/// `nullable` is a word of older OpenAPI that JSON Schema does not know.
+/// Replaces `nullable`, a keyword of OpenAPI 3.0 that JSON Schema does not have.
 fn allow_null(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -93,16 +93,16 @@ fn allow_null(value: &mut Value) {
     }
 }
 
-fn properties(document: &Value, schema: &Value, found: &mut Vec<String>) {
+fn properties(document: &Value, schema: &Value, properties_out: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.trim_start_matches('#');
-        return properties(document, document.pointer(pointer).unwrap(), found);
+        return properties(document, document.pointer(pointer).unwrap(), properties_out);
     }
-    found.extend(
+    properties_out.extend(
         schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()),
     );
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        properties(document, part, found);
+        properties(document, part, properties_out);
     }
 }
 
@@ -151,14 +151,14 @@ async fn answers_and_chunks_are_what_the_official_schema_describes() {
             }
             let reply = gateway.post("/v1/chat/completions", &body).await;
             assert_eq!(reply.status, 200, "{}", reply.text());
-            let (validator, said) =
+            let (validator, messages) =
                 if stream { (&chunk, chunks(&reply.text())) } else { (&whole, vec![reply.json()]) };
-            for one in said {
+            for message in messages {
                 let wrong: Vec<String> = validator
-                    .iter_errors(&one)
+                    .iter_errors(&message)
                     .map(|error| format!("{}: {error}", error.instance_path()))
                     .collect();
-                assert!(wrong.is_empty(), "{wrong:?} in {one}");
+                assert!(wrong.is_empty(), "{wrong:?} in {message}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The older door.
+//! The older endpoint, `/v1/completions`.
 
 use serde_json::{Value, json};
 use shoal_proto::{generate::Prompt, hello::Model};
@@ -34,9 +34,9 @@ async fn a_prompt_is_completed_as_clients_expect_it() {
         assert_eq!((&body["object"], &body["model"]), (&json!("text_completion"), &json!(model)));
         assert_eq!(body["usage"]["total_tokens"], 12);
     }
-    let asked = gateway.asked();
-    assert_eq!((asked[0].messages[0].role.as_str(), asked[0].messages.len()), ("user", 1));
-    assert_eq!(asked[0].sampling.as_ref().unwrap().max_tokens, Some(16), "OpenAI's default");
+    let asks = gateway.generate_asks();
+    assert_eq!((asks[0].messages[0].role.as_str(), asks[0].messages.len()), ("user", 1));
+    assert_eq!(asks[0].sampling.as_ref().unwrap().max_tokens, Some(16), "OpenAI's default");
 }
 
 #[tokio::test]
@@ -70,18 +70,18 @@ async fn a_stream_is_chunks_of_the_same_shape_then_done() {
         let chunks = chunks(&text);
         for index in [0, 1] {
             let of = |chunk: &&Value| chunk["choices"][0]["index"] == index;
-            let said: String = chunks
+            let choice_text: String = chunks
                 .iter()
                 .filter(of)
                 .map(|chunk| chunk["choices"][0]["text"].as_str().unwrap())
                 .collect();
-            assert_eq!(said, format!("{}Four is what two and two make.", ["a", "b"][index]));
+            assert_eq!(choice_text, format!("{}Four is what two and two make.", ["a", "b"][index]));
             let last = chunks.iter().rfind(of).unwrap();
             assert_eq!(last["choices"][0]["finish_reason"], "stop");
         }
-        let (last, others) = chunks.split_last().unwrap();
+        let (last, earlier) = chunks.split_last().unwrap();
         assert_eq!((&last["choices"], &last["usage"]["total_tokens"]), (&json!([]), &json!(24)));
-        assert!(others.iter().all(|chunk| chunk.get("usage") == Some(&Value::Null)));
+        assert!(earlier.iter().all(|chunk| chunk.get("usage") == Some(&Value::Null)));
         assert!(chunks.iter().all(|chunk| chunk["object"] == "text_completion"));
     }
 }
@@ -95,36 +95,36 @@ async fn a_text_is_gone_on_with_as_it_stands_where_somebody_can() {
     let talker = node("talker").says("I can only talk.");
     let writers = ["a", "b"].map(|name| node(name).able(completes()).says(" was a fish."));
     let gateway = Gateway::start([talker].into_iter().chain(writers)).await;
-    let begun = "Once upon a time there";
-    let body = gateway.post(PATH, &ask("shoal", json!({"prompt": begun}))).await.json();
+    let prefix = "Once upon a time there";
+    let body = gateway.post(PATH, &ask("shoal", json!({"prompt": prefix}))).await.json();
     assert_eq!(body["choices"][0]["text"], " was a fish.", "{body}");
-    let asked = gateway.asked();
-    assert_eq!(asked.len(), 2, "who only talks is not asked");
-    for asked in asked {
-        assert_eq!(asked.prompt, Some(Prompt::new(begun)));
-        assert_eq!(asked.messages[0].content, begun, "for who is older than prompts");
+    let asks = gateway.generate_asks();
+    assert_eq!(asks.len(), 2, "who only talks is not asked");
+    for generate in asks {
+        assert_eq!(generate.prompt, Some(Prompt::new(prefix)));
+        assert_eq!(generate.messages[0].content, prefix, "for who is older than prompts");
     }
-    assert!(gateway.judged().iter().all(|asked| asked.prompt == Some(Prompt::new(begun))));
-    // By name a talker is asked as before.
-    let body = gateway.post(PATH, &ask("talker", json!({"prompt": begun}))).await.json();
+    assert!(gateway.judge_asks().iter().all(|item| item.prompt == Some(Prompt::new(prefix))));
+    // A request by name reaches a chat-only model as before.
+    let body = gateway.post(PATH, &ask("talker", json!({"prompt": prefix}))).await.json();
     assert_eq!(body["choices"][0]["text"], "I can only talk.");
-    assert_eq!(gateway.asked().last().unwrap().prompt, None);
-    // A chat is no text to go on with.
+    assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
+    // A chat is not a prompt to continue.
     gateway.post("/v1/chat/completions", &crate::gateway::ask("a")).await;
-    assert_eq!(gateway.asked().last().unwrap().prompt, None);
+    assert_eq!(gateway.generate_asks().last().unwrap().prompt, None);
 }
 
 #[tokio::test]
 async fn token_numbers_go_to_the_model_whose_they_are() {
     let gateway = Gateway::start([node("m").able(completes()).says("!")]).await;
-    let one = gateway.post(PATH, &ask("m", json!({"prompt": [1, 300]}))).await.json();
-    assert_eq!(one["choices"][0]["text"], "!", "{one}");
+    let single = gateway.post(PATH, &ask("m", json!({"prompt": [1, 300]}))).await.json();
+    assert_eq!(single["choices"][0]["text"], "!", "{single}");
     let two = gateway.post(PATH, &ask("m", json!({"prompt": [[5], [6, 7]]}))).await.json();
     assert_eq!(two["choices"].as_array().unwrap().len(), 2, "{two}");
-    let mut asked: Vec<Vec<u32>> =
-        gateway.asked().into_iter().map(|asked| asked.prompt.unwrap().tokens).collect();
-    asked[1..].sort();
-    assert_eq!(asked, [vec![1, 300], vec![5], vec![6, 7]]);
+    let mut asks: Vec<Vec<u32>> =
+        gateway.generate_asks().into_iter().map(|item| item.prompt.unwrap().tokens).collect();
+    asks[1..].sort();
+    assert_eq!(asks, [vec![1, 300], vec![5], vec![6, 7]]);
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn no_prompt_is_the_beginning_of_a_document() {
         let reply = gateway.post(PATH, &ask("m", json!({"prompt": prompt}))).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    assert!(gateway.asked().iter().all(|asked| asked.prompt == Some(Prompt::default())));
+    assert!(gateway.generate_asks().iter().all(|item| item.prompt == Some(Prompt::default())));
 }
 
 #[tokio::test]
@@ -151,14 +151,14 @@ async fn no_tokens_are_no_text_but_the_prompts_own() {
             let usage = &body["usage"];
             let counts = (&usage["prompt_tokens"], &usage["completion_tokens"]);
             assert_eq!(counts, (&json!(5), &json!(0)), "{usage}");
-            let mut streamed = ask(model, more);
-            streamed["stream"] = json!(true);
-            let streamed = gateway.post(PATH, &streamed).await.text();
-            let told: String = chunks(&streamed)
+            let mut stream_body = ask(model, more);
+            stream_body["stream"] = json!(true);
+            let stream_body = gateway.post(PATH, &stream_body).await.text();
+            let stream_text: String = chunks(&stream_body)
                 .iter()
                 .map(|chunk| chunk["choices"][0]["text"].as_str().unwrap().to_owned())
                 .collect();
-            assert_eq!(told, text);
+            assert_eq!(stream_text, text);
         }
     }
 }
@@ -183,8 +183,8 @@ async fn a_failure_after_the_first_byte_is_an_error_event_and_no_done() {
     stream.read_until("half an ans").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(!stream.seen().contains("[DONE]"));
-    assert_eq!(chunks(stream.seen()).last().unwrap()["error"]["type"], "server_error");
+    assert!(!stream.text_so_far().contains("[DONE]"));
+    assert_eq!(chunks(stream.text_so_far()).last().unwrap()["error"]["type"], "server_error");
 }
 
 #[tokio::test]

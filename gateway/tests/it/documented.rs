@@ -1,11 +1,11 @@
-//! Every answer that any test here sees is held to `/openapi.json`: its status is in the list, its
-//! body is of the schema.
+//! Checks every answer in these tests against `/openapi.json`: its status is in the list, and its body
+//! fits the schema.
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Reply, node};
 
-/// Holds one answer to the document. What is not served has nothing to be held to.
+/// Checks one answer against the document. A path that is not in the document is not checked.
 pub(crate) fn hold(document: &Value, method: &str, path: &str, reply: &Reply) {
     let Some((template, methods)) = of_path(document, path) else { return };
     let Some(operation) = methods.get(method.to_lowercase()) else { return };
@@ -29,12 +29,12 @@ pub(crate) fn hold(document: &Value, method: &str, path: &str, reply: &Reply) {
     assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:?}: {}", reply.text());
 }
 
-/// The operation's path that fits, and its methods; of several the one with the fewest names.
+/// The path template that fits, and its operations; of several, the one with the fewest parameters.
 fn of_path<'a>(document: &'a Value, path: &str) -> Option<(&'a String, &'a Value)> {
     let fits = |template: &str| {
-        let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+        let (mut template_parts, mut path_parts) = (template.split('/'), path.split('/'));
         loop {
-            match (wanted.next(), given.next()) {
+            match (template_parts.next(), path_parts.next()) {
                 (None, None) => return true,
                 // A model's name may have slashes.
                 (Some("{id}"), Some(_)) if template == "/v1/models/{id}" => return true,

@@ -10,15 +10,15 @@ fn numbers(embedding: &Value) -> Vec<f64> {
     embedding["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// What the scripted members make of a text.
+/// The vector that scripted members return for a text.
 fn direction(text: &str) -> [f64; 3] {
     let length = text.len() as f64;
     let norm = (length * length + 5.0).sqrt();
     [length / norm, 1.0 / norm, 2.0 / norm]
 }
 
-fn close(got: &[f64], expected: &[f64]) -> bool {
-    got.len() == expected.len() && got.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-6)
+fn close(got: &[f64], vector: &[f64]) -> bool {
+    got.len() == vector.len() && got.iter().zip(vector).all(|(x, y)| (x - y).abs() < 1e-6)
 }
 
 #[tokio::test]
@@ -34,9 +34,9 @@ async fn every_text_has_its_vector_in_order_however_many_pieces_it_takes() {
         assert_eq!(body["usage"], json!({"prompt_tokens": 300, "total_tokens": 300}));
         let data = body["data"].as_array().unwrap();
         assert_eq!(data.len(), 300);
-        for (index, (one, text)) in data.iter().zip(&inputs).enumerate() {
-            assert_eq!((&one["object"], &one["index"]), (&json!("embedding"), &json!(index)));
-            assert!(close(&numbers(one), &direction(text)), "{one}");
+        for (index, (entry, text)) in data.iter().zip(&inputs).enumerate() {
+            assert_eq!((&entry["object"], &entry["index"]), (&json!("embedding"), &json!(index)));
+            assert!(close(&numbers(entry), &direction(text)), "{entry}");
         }
     }
 }

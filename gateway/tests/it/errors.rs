@@ -1,12 +1,12 @@
-//! Every refusal in OpenAI's shape: status, type, param and code as its clients know them.
+//! Every error in OpenAI's format: status, type, param and code.
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, node};
 
-/// One field of a right request, what stands there instead (nothing: it is left out), and the
-/// `param` and `code` of the refusal (`-` is null).
-const REFUSED: &str = r##"
+/// One field of a valid request, its wrong value (empty: the field is left out), and the `param` and
+/// `code` of the error (`-` is null).
+const ERROR_CASES: &str = r##"
 model                 |                              | -                     | -
 model                 | null                         | -                     | -
 model                 | ""                           | -                     | -
@@ -109,15 +109,15 @@ shoal                 | {"writer": 3}                | shoal.writer          | u
 shoal                 | {"progress": "loud"}         | shoal.progress        | invalid_value
 "##;
 
-/// A right request with one field replaced.
+/// A valid request with one field replaced.
 fn with(field: &str, value: Value) -> Value {
     let mut body = json!({"model": "shoal", "messages": [{"role": "user", "content": "hi"}]});
     body[field] = value;
     body
 }
 
-/// A right request with one field replaced by JSON, or left out.
-fn broken(field: &str, text: &str) -> Value {
+/// A valid request with one field replaced by JSON, or left out.
+fn with_field(field: &str, text: &str) -> Value {
     if !text.is_empty() {
         return with(field, serde_json::from_str(text).unwrap());
     }
@@ -126,7 +126,7 @@ fn broken(field: &str, text: &str) -> Value {
     body
 }
 
-/// Holds a refusal against what clients rely on.
+/// Checks the parts of an error that clients rely on.
 async fn is_refused(gateway: &Gateway, body: &Value, param: &str, code: &str) {
     let reply = gateway.post("/v1/chat/completions", body).await;
     let status = if code == "model_not_found" { 404 } else { 400 };
@@ -145,19 +145,19 @@ async fn is_refused(gateway: &Gateway, body: &Value, param: &str, code: &str) {
 #[tokio::test]
 async fn every_wrong_field_is_named_before_any_work_begins() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    for line in REFUSED.lines().filter(|line| !line.is_empty()) {
+    for line in ERROR_CASES.lines().filter(|line| !line.is_empty()) {
         let columns: Vec<&str> = line.split('|').map(str::trim).collect();
         let [field, value, param, code] = columns[..] else { panic!("{line}") };
-        let body = broken(field, value);
+        let body = with_field(field, value);
         is_refused(&gateway, &body, param, code).await;
-        // A streamed request is refused with a plain error too, before the first event.
+        // A streamed request gets a plain error too, before the first event.
         if field != "stream" {
-            let mut streamed = body;
-            streamed["stream"] = json!(true);
-            is_refused(&gateway, &streamed, param, code).await;
+            let mut stream_body = body;
+            stream_body["stream"] = json!(true);
+            is_refused(&gateway, &stream_body, param, code).await;
         }
     }
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
@@ -168,15 +168,15 @@ async fn fields_that_exclude_each_other_are_named() {
     is_refused(&gateway, &limits, "max_tokens", "invalid_parameter_combination").await;
     let options = with("stream_options", json!({"include_usage": true}));
     is_refused(&gateway, &options, "stream_options", "-").await;
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
 async fn what_is_too_much_is_named_with_the_limit() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let many = |one: Value, count: usize| Value::from(vec![one; count]);
+    let many = |item: Value, count: usize| Value::from(vec![item; count]);
     let tool = json!({"type": "function", "function": {"name": "f"}});
-    let said = json!({"role": "user", "content": "x"});
+    let user_message = json!({"role": "user", "content": "x"});
     let url = json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}});
     let pairs = |count: usize, key: usize, value: usize| -> Value {
         let pair = |at: usize| (format!("{at:0key$}"), json!("v".repeat(value)));
@@ -184,7 +184,7 @@ async fn what_is_too_much_is_named_with_the_limit() {
     };
     let biases: Value = (0..1025).map(|at| (at.to_string(), json!(1))).collect();
     let cases = [
-        ("messages", many(said, 4097), "messages", "array_above_max_length", "4096"),
+        ("messages", many(user_message, 4097), "messages", "array_above_max_length", "4096"),
         (
             "messages",
             json!([{"role": "user", "content": many(url, 65)}]),
@@ -215,14 +215,14 @@ async fn what_is_too_much_is_named_with_the_limit() {
     for (field, value, param, code, limit) in cases {
         let body = with(field, value);
         is_refused(&gateway, &body, param, code).await;
-        let said = gateway.post("/v1/chat/completions", &body).await.text();
-        assert!(said.contains(limit), "{said}");
+        let reply_text = gateway.post("/v1/chat/completions", &body).await.text();
+        assert!(reply_text.contains(limit), "{reply_text}");
     }
     for fine in [pairs(16, 64, 512), json!({})] {
         let reply = gateway.post("/v1/chat/completions", &with("metadata", fine)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    assert_eq!(gateway.begun(), 2);
+    assert_eq!(gateway.start_count(), 2);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Rounds kept by consent, and what the program makes of them.
+//! Rounds stored by consent, and their export.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ fn question(store: Option<bool>) -> Value {
     body
 }
 
-/// Two members that agree and one that does not, so that there is something to prefer.
+/// Two members that agree and one that does not, so that there is a preference.
 async fn start(consent: bool) -> Gateway {
     let nodes = [
         node("digits").says("The answer: 4"),
@@ -31,10 +31,10 @@ async fn start(consent: bool) -> Gateway {
     Gateway::with(nodes, |config| config.export.consent = consent).await
 }
 
-/// Whether any file in the folder has this text in it.
+/// Whether any file in the folder contains this text.
 fn is_written(data: &Path, text: &str) -> bool {
-    // The database's own passing files may end between being listed and being read; nothing else
-    // may keep a file from being looked into.
+    // The database's temporary files may disappear after they were listed. No other error may hide a
+    // file.
     let read = |path: std::path::PathBuf| match fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         read => Some(read.unwrap()),
@@ -43,7 +43,7 @@ fn is_written(data: &Path, text: &str) -> bool {
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
-/// `shoal-gateway export preferences` beside the gateway.
+/// Runs `shoal-gateway export preferences` while the gateway runs.
 fn export(data: &Path, consent: bool, arguments: &[&str]) -> Output {
     let settings = data.join("export.toml");
     fs::write(&settings, format!("[export]\nconsent = {consent}\n")).unwrap();
@@ -93,59 +93,64 @@ async fn with_both_consents_rounds_become_preferences_while_the_gateway_runs_and
     let beside = export(gateway.data(), true, &["--min-margin", "0.001"]);
     assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
     let transcripts = [&rounds[0], &rounds[1]].map(|id| format!("/v1/rounds/{id}"));
-    let mut expected = Vec::new();
+    let mut preferences_due = Vec::new();
     for path in &transcripts {
-        expected.push(expected_of(&gateway.get(path).await.json()));
+        preferences_due.push(expected_of(&gateway.get(path).await.json()));
     }
-    assert_eq!(lines(&beside.stdout), expected);
-    let none = export(gateway.data(), true, &["--min-margin", "1000"]);
-    assert!(none.status.success() && none.stdout.is_empty());
+    assert_eq!(lines(&beside.stdout), preferences_due);
+    let empty_export = export(gateway.data(), true, &["--min-margin", "1000"]);
+    assert!(empty_export.status.success() && empty_export.stdout.is_empty());
     gateway.stop();
     gateway.until_ended().await;
     let file = gateway.data().join("pairs.jsonl");
     let after = export(gateway.data(), true, &["--out", file.to_str().unwrap()]);
     assert!(after.status.success() && after.stdout.is_empty());
-    assert_eq!(lines(&fs::read(&file).unwrap()), expected);
-    let said = String::from_utf8_lossy(&after.stderr).into_owned();
-    assert_eq!(said.trim(), format!("{} preferences of 2 kept rounds", expected.len()));
+    assert_eq!(lines(&fs::read(&file).unwrap()), preferences_due);
+    let message = String::from_utf8_lossy(&after.stderr).into_owned();
+    assert_eq!(message.trim(), format!("{} preferences of 2 kept rounds", preferences_due.len()));
 }
 
-/// The line that the transcript of such a round must give.
+/// The line that belongs to the transcript of a round.
 fn expected_of(round: &Value) -> Value {
     let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
     let candidates = round["candidates"].as_array().unwrap();
-    let chosen = &candidates[winner];
-    let rejected = candidates.iter().find(|one| one["pool"] != chosen["pool"]).unwrap();
-    let margin = chosen["strength"].as_f64().unwrap() - rejected["strength"].as_f64().unwrap();
+    let winner_candidate = &candidates[winner];
+    let loser =
+        candidates.iter().find(|candidate| candidate["pool"] != winner_candidate["pool"]).unwrap();
+    let margin =
+        winner_candidate["strength"].as_f64().unwrap() - loser["strength"].as_f64().unwrap();
     assert!(margin > 0.0, "{round}");
-    let said = |one: &Value| json!([{"role": "assistant", "content": one["text"]}]);
+    let message = |candidate: &Value| json!([{"role": "assistant", "content": candidate["text"]}]);
     json!({
         "prompt": [{"role": "user", "content": QUESTION}],
-        "chosen": said(chosen),
-        "rejected": said(rejected),
+        "chosen": message(winner_candidate),
+        "rejected": message(loser),
         "margin": margin,
-        "p_best": chosen["p_best"],
+        "p_best": winner_candidate["p_best"],
         "round": round["id"],
         "decided": round["decided"],
-        "models": {"chosen": chosen["model"], "rejected": rejected["model"]},
+        "models": {"chosen": winner_candidate["model"], "rejected": loser["model"]},
     })
 }
 
 #[tokio::test]
 async fn the_program_exports_nothing_without_consent_and_makes_no_file() {
     let gateway = start(false).await;
-    let refused = export(gateway.data(), false, &["--out", "/nowhere/x.jsonl"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("export.consent") && said.trim().lines().count() == 1, "{said}");
+    let refusal = export(gateway.data(), false, &["--out", "/nowhere/x.jsonl"]);
+    let message = String::from_utf8_lossy(&refusal.stderr).into_owned();
+    assert_eq!(refusal.status.code(), Some(1), "{message}");
+    assert!(message.contains("export.consent") && message.trim().lines().count() == 1, "{message}");
     let empty = tempfile::tempdir().unwrap();
-    let nothing = export(empty.path(), true, &[]);
-    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
-    assert!(nothing.status.code() == Some(1) && said.contains("--data"), "{said}");
+    let no_store = export(empty.path(), true, &[]);
+    let message = String::from_utf8_lossy(&no_store.stderr).into_owned();
+    assert!(no_store.status.code() == Some(1) && message.contains("--data"), "{message}");
     assert!(!empty.path().join("shoal.sqlite").exists());
     let unwritable = export(gateway.data(), true, &["--out", "/nowhere/x.jsonl"]);
-    let said = String::from_utf8_lossy(&unwritable.stderr).into_owned();
-    assert!(unwritable.status.code() == Some(1) && said.contains("/nowhere/x.jsonl"), "{said}");
+    let message = String::from_utf8_lossy(&unwritable.stderr).into_owned();
+    assert!(
+        unwritable.status.code() == Some(1) && message.contains("/nowhere/x.jsonl"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

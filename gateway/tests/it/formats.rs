@@ -1,4 +1,4 @@
-//! Structured output: whatever members write, only what keeps to the form is sent.
+//! Structured output: only answers that keep to the response format are sent.
 
 use serde_json::{Value, json};
 use shoal_proto::{generate::FormatKind, hello::Model};
@@ -41,7 +41,7 @@ async fn an_answer_that_breaks_the_schema_leaves_the_round_before_judging() {
     let round =
         gateway.get(&format!("/v1/rounds/{}", reply.header("x-shoal-round").unwrap())).await;
     assert_eq!(round.json()["ballots"], json!([]), "one was left, and nobody had to judge it");
-    let format = gateway.asked()[0].format.clone().unwrap();
+    let format = gateway.generate_asks()[0].format.clone().unwrap();
     assert_eq!(
         (format.kind(), format.name.as_str(), format.strict),
         (FormatKind::JsonSchema, "sum", true)
@@ -50,13 +50,12 @@ async fn an_answer_that_breaks_the_schema_leaves_the_round_before_judging() {
 
 #[tokio::test]
 async fn a_fence_around_the_json_is_taken_away() {
-    for fenced in
-        ["```json\n{\"sum\": 432}\n```", "```\n{\"sum\": 432}\n```\n", " {\"sum\": 432}\n"]
+    for fence in ["```json\n{\"sum\": 432}\n```", "```\n{\"sum\": 432}\n```\n", " {\"sum\": 432}\n"]
     {
-        let gateway = Gateway::start([node("fences").says(fenced)]).await;
+        let gateway = Gateway::start([node("fences").says(fence)]).await;
         for model in ["shoal", "fences"] {
             let reply = chat(&gateway, &with_schema(model, false)).await.json();
-            assert_eq!(reply["choices"][0]["message"]["content"], RIGHT, "{fenced:?}");
+            assert_eq!(reply["choices"][0]["message"]["content"], RIGHT, "{fence:?}");
         }
     }
 }
@@ -102,7 +101,7 @@ async fn equal_json_is_one_pool_however_it_is_written() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| one["pool"].clone())
+        .map(|candidate| candidate["pool"].clone())
         .collect();
     assert_eq!(pools, [0, 0, 0]);
 }
@@ -111,9 +110,9 @@ async fn equal_json_is_one_pool_however_it_is_written() {
 async fn one_model_is_asked_again_and_nothing_is_told_before_it_fits() {
     let gateway = Gateway::start([node("prose").says("The sum is 432.")]).await;
     let reply = chat(&gateway, &with_schema("prose", true)).await;
-    // A plain error: not one byte of what did not fit went out.
+    // A plain error: no byte of the misfit was sent.
     assert_eq!(reply.status, 400, "{}", reply.text());
-    assert_eq!(gateway.begun(), 3);
+    assert_eq!(gateway.start_count(), 3);
 }
 
 #[tokio::test]
@@ -125,7 +124,7 @@ async fn an_engine_that_cannot_break_the_schema_is_heard_at_once() {
     stream.read_until("sum").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(stream.seen().ends_with("data: [DONE]\n\n"));
+    assert!(stream.text_so_far().ends_with("data: [DONE]\n\n"));
 }
 
 #[tokio::test]
@@ -137,5 +136,8 @@ async fn an_engine_that_lied_about_it_ends_in_an_error_event() {
     stream.read_until("sum").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(stream.seen().contains("json_validate_failed") && !stream.seen().contains("[DONE]"));
+    assert!(
+        stream.text_so_far().contains("json_validate_failed")
+            && !stream.text_so_far().contains("[DONE]")
+    );
 }

@@ -1,4 +1,5 @@
-//! A gateway on free ports with scripted members, and a client that looks closely.
+//! A gateway on free ports with scripted members, and a client that checks every answer against the
+//! API's own description.
 
 use std::{
     net::SocketAddr,
@@ -27,14 +28,14 @@ pub(crate) struct Gateway {
     client: reqwest::Client,
     counts: Arc<Counts>,
     data: tempfile::TempDir,
-    /// What it says of itself: every answer is held to it.
+    /// Its OpenAPI document: every answer is checked against it.
     document: Value,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Gateway {
-    /// Starts a gateway and waits until all members are in.
+    /// Starts a gateway and waits until all members have joined.
     pub(crate) async fn start(nodes: impl IntoIterator<Item = Node>) -> Self {
         Self::with(nodes, |_| ()).await
     }
@@ -49,7 +50,7 @@ impl Gateway {
         config.http.listen.set_port(0);
         config.quic.listen.set_port(0);
         config.http.drain_ms_max = 0;
-        // Scripted members know nothing, and rounds shall wait for all of them.
+        // Scripted members cannot pass an exam, and rounds are to wait for all of them.
         config.swarm.exam.per_family = 0;
         config.swarm.exam.per_family_known = 0;
         config.round.generate.quorum = 1.0;
@@ -59,18 +60,18 @@ impl Gateway {
         let addresses = gateway.addresses().clone();
         let (counts, stop) = (Arc::new(Counts::default()), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        let served = gateway.serve(stop.clone());
-        // Members outlive the gateway, as they do in the world.
-        let gone = CancellationToken::new();
-        let ended = gone.clone().drop_guard();
+        let server = gateway.serve(stop.clone());
+        // Members outlive the gateway, as real nodes do.
+        let node_stop = CancellationToken::new();
+        let node_guard = node_stop.clone().drop_guard();
         tasks.spawn(async move {
-            served.await.unwrap();
-            drop(ended);
+            server.await.unwrap();
+            drop(node_guard);
         });
         let mut members = 0;
         for node in nodes {
             members += 1;
-            tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), gone.clone()));
+            tasks.spawn(node.live(addresses.quic.to_string(), counts.clone(), node_stop.clone()));
         }
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let gateway = Self {
@@ -87,53 +88,53 @@ impl Gateway {
         Self { document, ..gateway }
     }
 
-    /// The folder with its key and memory.
+    /// The folder with its key and database.
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
 
-    /// Tells the gateway to stop, as a signal does.
+    /// Stops the gateway, as a signal does.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits until nobody can connect any more.
+    /// Waits until no client can connect any more.
     pub(crate) async fn until_deaf(&self) {
         eventually(async || tokio::net::TcpStream::connect(self.address).await.is_err()).await;
     }
 
     /// Waits until the gateway and its members have ended by themselves.
     pub(crate) async fn until_ended(&mut self) {
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
-        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it never ended");
+        let end = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(30), end).await.expect("it never ended");
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers that members have begun to write.
-    pub(crate) fn begun(&self) -> usize {
-        self.counts.begun()
+    /// How many answers members have started to write.
+    pub(crate) fn start_count(&self) -> usize {
+        self.counts.start_count()
     }
 
-    /// All that members were asked to write.
-    pub(crate) fn asked(&self) -> Vec<Generate> {
-        self.counts.asked()
+    /// Every ask to a writer.
+    pub(crate) fn generate_asks(&self) -> Vec<Generate> {
+        self.counts.generate_asks()
     }
 
-    /// All that members were asked to judge.
-    pub(crate) fn judged(&self) -> Vec<Judge> {
-        self.counts.judged()
+    /// Every ask to a judge.
+    pub(crate) fn judge_asks(&self) -> Vec<Judge> {
+        self.counts.judge_asks()
     }
 
     pub(crate) async fn until_begun(&self, count: usize) {
-        eventually(async || self.counts.begun() == count).await;
+        eventually(async || self.counts.start_count() == count).await;
     }
 
-    /// Waits until that many answers were stopped because nobody listened any more.
+    /// Waits until that many answers were stopped because no client was left.
     pub(crate) async fn until_stopped(&self, count: usize) {
-        eventually(async || self.counts.stopped() == count).await;
+        eventually(async || self.counts.stop_count() == count).await;
     }
 
     /// When the last answer was stopped.
@@ -152,11 +153,11 @@ impl Gateway {
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
         let request = request.build().unwrap();
-        let asked = (request.method().clone(), request.url().path().to_owned());
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let reply = self.client.execute(request).await.unwrap();
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
         let reply = Reply { status, headers, body: reply.bytes().await.unwrap().to_vec() };
-        documented::hold(&self.document, asked.0.as_str(), &asked.1, &reply);
+        documented::hold(&self.document, method.as_str(), &path, &reply);
         reply
     }
 
@@ -177,10 +178,10 @@ impl Gateway {
         self.send(request).await
     }
 
-    /// Posts, and reads the answer bit by bit.
+    /// Posts, and reads the answer in pieces.
     pub(crate) async fn open(&self, path: &str, body: &Value) -> Stream {
         let request = self.build(Method::POST, path).json(body);
-        Stream { reply: request.send().await.unwrap(), seen: String::new() }
+        Stream { reply: request.send().await.unwrap(), text_so_far: String::new() }
     }
 }
 
@@ -189,7 +190,7 @@ pub(crate) fn ask(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}]})
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -198,7 +199,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Of a test's own making.
+    /// An answer that the test makes up.
     pub(crate) fn of(status: u16, body: &str) -> Self {
         let headers = reqwest::header::HeaderMap::default();
         Self { status, headers, body: body.as_bytes().to_vec() }
@@ -218,21 +219,21 @@ impl Reply {
     }
 }
 
-/// An answer that is being read.
+/// An answer that is read in pieces.
 #[derive(Debug)]
 pub(crate) struct Stream {
     reply: reqwest::Response,
-    seen: String,
+    text_so_far: String,
 }
 
 impl Stream {
-    pub(crate) fn seen(&self) -> &str {
-        &self.seen
+    pub(crate) fn text_so_far(&self) -> &str {
+        &self.text_so_far
     }
 
     pub(crate) async fn read_until(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            assert!(self.more().await, "{text:?} never came: {:?}", self.seen);
+        while !self.text_so_far.contains(text) {
+            assert!(self.more().await, "{text:?} never came: {:?}", self.text_so_far);
         }
     }
 
@@ -242,15 +243,15 @@ impl Stream {
 
     async fn more(&mut self) -> bool {
         let Some(bytes) = self.reply.chunk().await.unwrap() else { return false };
-        self.seen.push_str(std::str::from_utf8(&bytes).unwrap());
+        self.text_so_far.push_str(std::str::from_utf8(&bytes).unwrap());
         true
     }
 }
 
-/// Polls until `there` says yes; half a minute is long on any machine.
-pub(crate) async fn eventually(mut there: impl AsyncFnMut() -> bool) {
+/// Polls until `condition` holds; half a minute is long on any machine.
+pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
     let wait = async {
-        while !there().await {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -1,4 +1,4 @@
-//! A client that leaves stops everything that works for it.
+//! When a client leaves, all work for it stops.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn leaving_before_the_first_byte_stops_every_engine() {
         gateway.until_begun(3).await;
         drop(socket);
         gateway.until_stopped(3).await;
-        gateway.until_counted(&cancelled("shoal", stream)).await;
+        gateway.until_counted(&cancel_line("shoal", stream)).await;
     }
 }
 
@@ -46,13 +46,13 @@ async fn leaving_in_the_middle_of_a_stream_stops_the_engine() {
     let (node, _go_on) = node("digits").says_in_two("first half", "never said");
     let gateway = Gateway::start([node]).await;
     let mut socket = ask_on_a_socket(&gateway, "digits", true).await;
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains("first half") {
-        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains("first half") {
+        assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
     }
     drop(socket);
     gateway.until_stopped(1).await;
-    gateway.until_counted(&cancelled("digits", true)).await;
+    gateway.until_counted(&cancel_line("digits", true)).await;
 }
 
 #[tokio::test]
@@ -60,14 +60,14 @@ async fn leaving_while_a_round_keeps_a_stream_alive_stops_every_engine() {
     let nodes = [node("a").never_ends(), node("b").never_ends(), node("c").never_ends()];
     let gateway = Gateway::with(nodes, |config| config.http.keep_alive_ms = 20).await;
     let mut socket = ask_on_a_socket(&gateway, "shoal", true).await;
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains(": keep-alive") {
-        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains(": keep-alive") {
+        assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
     }
     gateway.until_begun(3).await;
     drop(socket);
     gateway.until_stopped(3).await;
-    gateway.until_counted(&cancelled("shoal", true)).await;
+    gateway.until_counted(&cancel_line("shoal", true)).await;
 }
 
 #[tokio::test]
@@ -79,12 +79,12 @@ async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
     gateway.until_begun(3).await;
     drop(socket);
     gateway.until_stopped(3).await;
-    gateway.until_counted(&cancelled("a", false)).await;
+    gateway.until_counted(&cancel_line("a", false)).await;
 }
 
-/// How long it takes until the last engine has heard of it, printed for each case: with
-/// `--no-capture` it is what docs/ENDPOINTS.md says of leaving. The bound is ten times the promise,
-/// because tests share their cores.
+/// Measures and prints the time until the last engine stops, for each case; docs/ENDPOINTS.md quotes
+/// these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
+/// their cores.
 #[tokio::test]
 async fn every_engine_stops_soon_after_its_client_has_gone() {
     const TIMES: usize = 20;
@@ -98,27 +98,27 @@ async fn every_engine_stops_soon_after_its_client_has_gone() {
             true => Gateway::start([node("a").begins_and_never_ends("first half")]).await,
             false => Gateway::start(nodes()).await,
         };
-        let each = if begins { 1 } else { 5 };
+        let count = if begins { 1 } else { 5 };
         let mut took = Vec::new();
         for time in 1..=TIMES {
             let mut socket = ask_on_a_socket(&gateway, model, stream).await;
-            gateway.until_begun(time * each).await;
-            let mut seen = Vec::new();
-            while begins && !String::from_utf8_lossy(&seen).contains("first half") {
-                assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+            gateway.until_begun(time * count).await;
+            let mut bytes = Vec::new();
+            while begins && !String::from_utf8_lossy(&bytes).contains("first half") {
+                assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
             }
             let left = Instant::now();
             drop(socket);
-            gateway.until_stopped(time * each).await;
+            gateway.until_stopped(time * count).await;
             took.push(gateway.last_stop().unwrap().duration_since(left));
         }
         took.sort();
         let (median, longest) = (took[TIMES / 2], took[TIMES - 1]);
-        println!("left {case}: {each} stopped within {median:.1?}, at most {longest:.1?}");
+        println!("left {case}: {count} stopped within {median:.1?}, at most {longest:.1?}");
         assert!(longest < Duration::from_secs(2), "{case}: {longest:?}");
     }
 }
 
-fn cancelled(model: &str, stream: bool) -> String {
+fn cancel_line(model: &str, stream: bool) -> String {
     format!(r#"shoal_requests_total{{model="{model}",status="cancelled",stream="{stream}"}} 1"#)
 }

@@ -1,4 +1,4 @@
-//! How much is answered at once, and what the headers say of it.
+//! The limit of concurrent requests, with its headers.
 
 use serde_json::json;
 
@@ -15,10 +15,10 @@ async fn one_request_too_many_is_told_to_come_back() {
     assert_eq!(free.header("x-ratelimit-reset-requests"), Some("0s"));
     let socket = ask_on_a_socket(&gateway, "shoal", true).await;
     gateway.until_begun(1).await;
-    let refused = gateway.post("/v1/chat/completions", &ask("shoal")).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
-    assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
-    let error = &refused.json()["error"];
+    let refusal = gateway.post("/v1/chat/completions", &ask("shoal")).await;
+    assert_eq!((refusal.status, refusal.header("retry-after")), (429, Some("1")));
+    assert_eq!(refusal.header("x-ratelimit-remaining-requests"), Some("0"));
+    let error = &refusal.json()["error"];
     assert_eq!(
         (&error["type"], &error["code"]),
         (&json!("requests"), &json!("rate_limit_exceeded"))
@@ -37,9 +37,9 @@ async fn a_strict_operator_hears_of_fields_that_nobody_knows() {
     let gateway = Gateway::with([node("a").says("4")], |config| config.ask.strict = true).await;
     let mut body = ask("shoal");
     body["cache_control"] = json!({});
-    let refused = gateway.post("/v1/chat/completions", &body).await;
-    assert_eq!(refused.status, 400);
-    let error = &refused.json()["error"];
+    let refusal = gateway.post("/v1/chat/completions", &body).await;
+    assert_eq!(refusal.status, 400);
+    let error = &refusal.json()["error"];
     assert_eq!(
         (&error["param"], &error["code"]),
         (&json!("cache_control"), &json!("unknown_parameter"))

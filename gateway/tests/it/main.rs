@@ -1,4 +1,4 @@
-//! The gateway as clients meet it: real sockets in front, scripted members behind.
+//! The gateway from outside: real sockets, with scripted members.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +22,7 @@ mod messages;
 mod embeddings;
 mod rank;
 mod rounds;
+mod spans;
 mod nodes;
 mod export;
 mod browsers;

@@ -1,4 +1,4 @@
-//! Anthropic's door.
+//! Anthropic's endpoint, `/v1/messages`.
 
 use serde_json::{Value, json};
 
@@ -52,14 +52,14 @@ async fn a_message_is_answered_as_clients_expect_it() {
         assert_eq!(body["content"], json!([{"type": "text", "text": "It is 4."}]));
         assert_eq!((&body["type"], &body["role"]), (&json!("message"), &json!("assistant")));
         assert_eq!((&body["stop_reason"], &body["model"]), (&json!("end_turn"), &json!(model)));
-        // Of five tokens the scripted model had read two before.
+        // Two of the five prompt tokens come from the cache of the scripted model.
         assert_eq!(body["usage"]["input_tokens"], 3);
         assert_eq!(body["usage"]["cache_read_input_tokens"], 2);
         assert_eq!(body["usage"]["output_tokens"], 7);
     }
-    let asked = &gateway.asked()[0];
-    assert_eq!((asked.messages[0].role.as_str(), asked.messages.len()), ("system", 2));
-    assert_eq!(asked.sampling.as_ref().unwrap().max_tokens, Some(64));
+    let generate = &gateway.generate_asks()[0];
+    assert_eq!((generate.messages[0].role.as_str(), generate.messages.len()), ("system", 2));
+    assert_eq!(generate.sampling.as_ref().unwrap().max_tokens, Some(64));
 }
 
 #[tokio::test]
@@ -87,9 +87,9 @@ async fn a_call_is_a_block_and_its_result_comes_back_as_one() {
     ]);
     let reply = gateway.post(PATH, &next).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let asked = gateway.asked();
-    let messages = &asked.last().unwrap().messages;
-    let roles: Vec<&str> = messages.iter().map(|one| one.role.as_str()).collect();
+    let asks = gateway.generate_asks();
+    let messages = &asks.last().unwrap().messages;
+    let roles: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool", "user"]);
     assert_eq!(messages[1].tool_calls[0].arguments, r#"{"a":1}"#);
     assert_eq!(json!(messages[2].tool_call_id), block["id"]);
@@ -116,9 +116,9 @@ async fn a_stream_is_its_events_in_order() {
             ]
         );
         assert_eq!(events[0]["message"]["content"], json!([]));
-        let said: String =
+        let delta_text: String =
             events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
-        assert_eq!(said, "Four is what two and two make.");
+        assert_eq!(delta_text, "Four is what two and two make.");
         let end = &events[events.len() - 2];
         assert_eq!(end["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
         assert_eq!(end["usage"]["output_tokens"], 7);
@@ -163,13 +163,13 @@ async fn errors_have_the_shape_of_this_door() {
         (json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}), 400, "tools[0].type"),
         (json!({"model": "gone"}), 404, "gone"),
     ];
-    for (more, status, named) in cases {
+    for (more, status, field) in cases {
         let reply = gateway.post(PATH, &ask("shoal", more.clone())).await;
         let body = reply.json();
         assert_eq!((reply.status, &body["type"]), (status, &json!("error")), "{more}: {body}");
         let kind = if status == 404 { "not_found_error" } else { "invalid_request_error" };
         assert_eq!(body["error"]["type"], kind, "{more}");
-        assert!(body["error"]["message"].as_str().unwrap().contains(named), "{more}: {body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains(field), "{more}: {body}");
     }
     let reply = gateway.get(PATH).await;
     assert_eq!((reply.status, &reply.json()["type"]), (405, &json!("error")));
@@ -194,6 +194,6 @@ async fn a_failure_after_the_first_byte_is_an_error_event() {
     stream.read_until("half an ans").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    let events = events(stream.seen());
+    let events = events(stream.text_so_far());
     assert_eq!(events.last().unwrap()["error"]["type"], "overloaded_error");
 }

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The metrics for Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,9 @@ async fn an_answer_a_refusal_and_their_times_are_counted() {
     assert_eq!(value(&before, ok), 0.0, "counters start at 0");
 
     gateway.post("/v1/chat/completions", &ask("shoal")).await;
-    let mut streamed = ask("digits");
-    streamed["stream"] = json!(true);
-    gateway.post("/v1/chat/completions", &streamed).await.text();
+    let mut body = ask("digits");
+    body["stream"] = json!(true);
+    gateway.post("/v1/chat/completions", &body).await.text();
     gateway.post("/v1/chat/completions", &json!({})).await;
     gateway.post("/v1/chat/completions", &ask("gpt-5")).await;
 
@@ -75,9 +75,10 @@ async fn names_and_labels_follow_the_conventions() {
         assert!(!text.trim().is_empty(), "{name} has no help");
     }
     for (name, kind) in &kinds {
-        let ours = name.starts_with("shoal_") || name.starts_with("process_");
+        let is_own = name.starts_with("shoal_") || name.starts_with("process_");
         assert!(
-            ours && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+            is_own
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
             "{name}"
         );
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

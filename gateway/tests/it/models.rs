@@ -1,4 +1,4 @@
-//! The list of models, and one of them.
+//! The list of models, and the page of a single model.
 
 use serde_json::json;
 

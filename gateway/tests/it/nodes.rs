@@ -1,18 +1,18 @@
-//! Who is here, and what is known of each.
+//! The list of nodes, and the page of each node.
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Reply, eventually, node};
 
-/// The ids of everybody in the list, by model.
+/// The id of the node with this model.
 async fn id(gateway: &Gateway, model: &str) -> String {
     let nodes = gateway.get("/v1/nodes").await.json();
     let nodes = nodes["data"].as_array().unwrap();
-    let one = nodes.iter().find(|node| node["model"] == model);
-    one.unwrap()["id"].as_str().unwrap().to_owned()
+    let entry = nodes.iter().find(|node| node["model"] == model);
+    entry.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-fn refused(reply: &Reply, status: u16, param: &str, code: &str) {
+fn assert_error(reply: &Reply, status: u16, param: &str, code: &str) {
     assert_eq!(reply.status, status, "{}", reply.text());
     let error = &reply.json()["error"];
     assert_eq!(
@@ -27,17 +27,17 @@ async fn everybody_who_is_here_is_listed_with_a_page() {
     let gateway = Gateway::start(nodes).await;
     let list = gateway.get("/v1/nodes").await.json();
     assert_eq!(list["object"], "list");
-    let listed = list["data"].as_array().unwrap();
-    assert_eq!(listed.len(), 2);
-    for one in listed {
-        assert_eq!((&one["object"], &one["state"]), (&json!("node"), &json!("serving")));
-        let (id, short) = (one["id"].as_str().unwrap(), one["short_id"].as_str().unwrap());
+    let entries = list["data"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        assert_eq!((&entry["object"], &entry["state"]), (&json!("node"), &json!("serving")));
+        let (id, short) = (entry["id"].as_str().unwrap(), entry["short_id"].as_str().unwrap());
         assert!(id.len() == 64 && short.len() == 10 && id.starts_with(short));
-        assert_eq!(one["slots"], 4);
-        assert_eq!(one["operator"], if one["model"] == "digits" { "anna" } else { "" });
-        assert_eq!(one["standing"], json!({"probation": true, "writer": 0.0, "judge": 0.0}));
-        let page = gateway.get(one["page"].as_str().unwrap()).await.json();
-        assert_eq!((&page["id"], &page["member"]["model"]), (&one["id"], &one["model"]));
+        assert_eq!(entry["slots"], 4);
+        assert_eq!(entry["operator"], if entry["model"] == "digits" { "anna" } else { "" });
+        assert_eq!(entry["standing"], json!({"probation": true, "writer": 0.0, "judge": 0.0}));
+        let page = gateway.get(entry["page"].as_str().unwrap()).await.json();
+        assert_eq!((&page["id"], &page["member"]["model"]), (&entry["id"], &entry["model"]));
     }
 }
 
@@ -57,12 +57,12 @@ async fn a_page_is_found_by_the_whole_id_and_by_its_beginning() {
 async fn an_unknown_node_is_not_found_and_a_bad_id_is_refused() {
     let gateway = Gateway::start([]).await;
     let get = async |id: &str| gateway.get(&format!("/v1/nodes/{id}/standing")).await;
-    refused(&get(&"0".repeat(64)).await, 404, "id", "node_not_found");
-    refused(&get("abcdef0123").await, 404, "id", "node_not_found");
+    assert_error(&get(&"0".repeat(64)).await, 404, "id", "node_not_found");
+    assert_error(&get("abcdef0123").await, 404, "id", "node_not_found");
     for bad in ["abc", "xyz1", "%3Cb%3E", &"0".repeat(65), "%C3%A9%C3%A9%C3%A9%C3%A9"] {
-        refused(&get(bad).await, 400, "id", "invalid_value");
+        assert_error(&get(bad).await, 400, "id", "invalid_value");
     }
-    refused(&get("abcd").await, 404, "id", "node_not_found");
+    assert_error(&get("abcd").await, 404, "id", "node_not_found");
 }
 
 #[tokio::test]
@@ -73,24 +73,24 @@ async fn an_exam_is_told_with_what_it_moved() {
     let page = async || gateway.get(&format!("/v1/nodes/{id}/standing")).await.json();
     eventually(async || page().await["gold_seen"] != 0).await;
     let page = page().await;
-    let asked = page["gold_seen"].as_u64().unwrap();
-    assert!(asked >= 2, "{page}");
+    let question_count = page["gold_seen"].as_u64().unwrap();
+    assert!(question_count >= 2, "{page}");
     let history = page["history"].as_array().unwrap();
     let answers = history.iter().filter(|event| event["what"] == "gold_answer");
-    let counted: u64 = answers
+    let answer_count: u64 = answers
         .clone()
         .map(|event| event["well"].as_u64().unwrap() + event["badly"].as_u64().unwrap())
         .sum();
-    assert_eq!(counted, asked, "every gold answer is told");
-    let moved = |event: &Value, number: &str| {
-        let moved = event["moved"].as_array().unwrap();
-        moved
+    assert_eq!(answer_count, question_count, "every gold answer is told");
+    let moves = |event: &Value, number: &str| {
+        let moves = event["moved"].as_array().unwrap();
+        moves
             .iter()
-            .filter(|one| one["number"] == number)
-            .map(|one| one["by"].as_f64())
+            .filter(|entry| entry["number"] == number)
+            .map(|entry| entry["by"].as_f64())
             .sum::<Option<f64>>()
     };
-    let by: f64 = answers.filter_map(|event| moved(event, "writer")).sum();
+    let by: f64 = answers.filter_map(|event| moves(event, "writer")).sum();
     let mean = page["writer"]["mean"].as_f64().unwrap();
     assert!((by - (mean - 0.5)).abs() < 0.01, "{by} does not lead from one half to {mean}");
     assert_eq!(page["probation"]["on"], true);
@@ -132,7 +132,7 @@ async fn browsers_get_a_page_without_script_and_programs_get_json() {
         }
     }
     for wrong in ["?format=xml", "?format=a&format=b"] {
-        refused(&get(wrong, "*/*").await, 400, "format", "invalid_value");
+        assert_error(&get(wrong, "*/*").await, 400, "format", "invalid_value");
     }
 }
 

@@ -1,10 +1,10 @@
-//! Answers held to OpenAI's own component schemas, where the shared folder has them.
+//! Checks answers against OpenAI's own component schemas, if the shared folder has them.
 
 use std::{env, fs, path::PathBuf, sync::OnceLock};
 
 use serde_json::Value;
 
-/// `SHOAL_SHARED`, else the folder beside the workspace.
+/// The folder in `SHOAL_SHARED`, otherwise the folder beside the workspace.
 fn schemas() -> Option<&'static Value> {
     static SCHEMAS: OnceLock<Option<Value>> = OnceLock::new();
     let read = || {
@@ -13,14 +13,14 @@ fn schemas() -> Option<&'static Value> {
         let text = fs::read_to_string(folder.join("data/openapi/openapi_subset.json")).ok()?;
         serde_json::from_str(&text).ok()
     };
-    let found = SCHEMAS.get_or_init(read).as_ref();
-    if found.is_none() {
+    let files = SCHEMAS.get_or_init(read).as_ref();
+    if files.is_none() {
         println!("skipped: no official schemas (SHOAL_SHARED names no folder with data/openapi)");
     }
-    found
+    files
 }
 
-/// Holds a body to one of the official schemas; says so when there are none.
+/// Checks a body against one of the official schemas; without them, prints that it is skipped.
 pub(crate) fn hold(name: &str, body: &Value) {
     let Some(schemas) = schemas() else { return };
     let mut schema = schemas.clone();

@@ -1,5 +1,5 @@
-//! What Open WebUI sends, which is too large to be installed for a test: its list of models, a chat
-//! with the fields of its own that it leaves in, and its side errands (a title for the chat).
+//! The requests of Open WebUI, which is too large to install for a test: the list of models, a chat with
+//! Open WebUI's own fields, and background tasks (a title for the chat).
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     sse::chunks,
 };
 
-/// The headers of its backend, those about its users included.
+/// The headers of its backend, including those about its users.
 fn from_it(request: RequestBuilder) -> RequestBuilder {
     request
         .header("authorization", "Bearer ")
@@ -21,7 +21,7 @@ fn from_it(request: RequestBuilder) -> RequestBuilder {
         .header("accept-encoding", "gzip, deflate, br, zstd")
 }
 
-/// A chat as its page makes it, with what its backend normally takes out left in.
+/// A chat as its page sends it, with the fields that its backend normally removes.
 fn chat(stream: bool, more: Value) -> Value {
     let mut body = json!({
         "stream": stream,
@@ -66,13 +66,14 @@ async fn it_lists_what_it_can_show() {
 async fn it_streams_a_chat_whatever_it_leaves_in() {
     let gateway = Gateway::start([node("digits").says("It is 4.")]).await;
     let more = json!({"stream_options": {"include_usage": true}});
-    let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(true, more));
-    let reply = gateway.send(from_it(asked)).await;
+    let chat_request = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(true, more));
+    let reply = gateway.send(from_it(chat_request)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("content-encoding"), None, "a compressed stream would be held back");
     let chunks = chunks(&reply.text());
-    let said = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
-    assert_eq!(chunks.iter().filter_map(said).collect::<String>(), "It is 4.");
+    let content =
+        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    assert_eq!(chunks.iter().filter_map(content).collect::<String>(), "It is 4.");
     assert!(chunks.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
 }
 
@@ -81,10 +82,11 @@ async fn its_errands_are_answered_at_once() {
     let gateway = Gateway::start([node("digits").says("{\"title\": \"Sums\"}")]).await;
     for limit in ["max_tokens", "max_completion_tokens"] {
         let more = json!({limit: 1000});
-        let asked = gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
-        let reply = gateway.send(from_it(asked)).await;
+        let chat_request =
+            gateway.build(Method::POST, "/v1/chat/completions").json(&chat(false, more));
+        let reply = gateway.send(from_it(chat_request)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let said = reply.json()["choices"][0]["message"]["content"].clone();
-        assert_eq!(said, "{\"title\": \"Sums\"}");
+        let content = reply.json()["choices"][0]["message"]["content"].clone();
+        assert_eq!(content, "{\"title\": \"Sums\"}");
     }
 }

@@ -1,4 +1,4 @@
-//! The program itself: one clear line when it cannot start, a clean end when it is told to stop.
+//! The program: one clear line when it cannot start, and a clean end when it is stopped.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The gateway on free ports with its memory in `data`.
+/// The gateway on free ports with its data folder in `data`.
 fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
     for variable in ["SHOAL_HTTP", "SHOAL_QUIC", "SHOAL_DATA", "SHOAL_CONFIG", "SHOAL_LOG"] {
@@ -19,22 +19,22 @@ fn program(data: &Path) -> Command {
     command
 }
 
-/// What it says when it refuses to start.
+/// The error line when it refuses to start.
 fn refusal(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.trim().lines().count(), 1, "{said}");
-    said
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.trim().lines().count(), 1, "{message}");
+    message
 }
 
 /// The child's exit code once it has ended; kills it and fails after half a minute.
-fn ended(child: &mut Child) -> Option<i32> {
-    let started = Instant::now();
+fn exit_code(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
-        if started.elapsed() > Duration::from_secs(30) {
+        if start.elapsed() > Duration::from_secs(30) {
             child.kill().unwrap();
             panic!("it does not end");
         }
@@ -42,14 +42,14 @@ fn ended(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// Waits for the file that says where the gateway listens.
-fn listening(data: &Path) -> serde_json::Value {
-    let started = Instant::now();
+/// Waits for the file with the gateway's addresses.
+fn wait_for_addresses(data: &Path) -> serde_json::Value {
+    let start = Instant::now();
     loop {
-        if let Ok(written) = fs::read(data.join("addresses.json")) {
-            return serde_json::from_slice(&written).unwrap();
+        if let Ok(bytes) = fs::read(data.join("addresses.json")) {
+            return serde_json::from_slice(&bytes).unwrap();
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "it does not listen");
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -63,13 +63,13 @@ fn a_taken_port_is_one_line_with_the_address_and_the_way_out() {
         ("--http", "SHOAL_HTTP", tcp.local_addr().unwrap()),
         ("--quic", "SHOAL_QUIC", udp.local_addr().unwrap()),
     ];
-    for (flag, variable, taken) in cases {
+    for (flag, variable, address) in cases {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
         command.env_remove("SHOAL_CONFIG").arg("--data").arg(data.path());
-        let other = if flag == "--http" { "--quic" } else { "--http" };
-        command.args([flag, &taken.to_string(), other, "127.0.0.1:0"]);
-        let said = refusal(&command.output().unwrap());
-        assert!(said.contains(&taken.to_string()) && said.contains(variable), "{said}");
+        let free_flag = if flag == "--http" { "--quic" } else { "--http" };
+        command.args([flag, &address.to_string(), free_flag, "127.0.0.1:0"]);
+        let message = refusal(&command.output().unwrap());
+        assert!(message.contains(&address.to_string()) && message.contains(variable), "{message}");
     }
 }
 
@@ -77,14 +77,14 @@ fn a_taken_port_is_one_line_with_the_address_and_the_way_out() {
 fn settings_that_are_wrong_are_one_line_with_the_file_and_the_key() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("my.toml");
-    for (text, named) in [("[http]\nport = 80", "port"), ("[ask]\nwriters = 99", "ask.writers")] {
+    for (text, key) in [("[http]\nport = 80", "port"), ("[ask]\nwriters = 99", "ask.writers")] {
         fs::write(&file, text).unwrap();
-        let said = refusal(&program(data.path()).arg("--config").arg(&file).output().unwrap());
-        assert!(said.contains(named), "{said}");
+        let message = refusal(&program(data.path()).arg("--config").arg(&file).output().unwrap());
+        assert!(message.contains(key), "{message}");
     }
-    let said =
+    let message =
         refusal(&program(data.path()).args(["--config", "/nowhere/x.toml"]).output().unwrap());
-    assert!(said.contains("/nowhere/x.toml"), "{said}");
+    assert!(message.contains("/nowhere/x.toml"), "{message}");
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn a_data_folder_that_cannot_be_is_one_line() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("file");
     fs::write(&file, "").unwrap();
-    let said = refusal(&program(&file.join("folder")).output().unwrap());
-    assert!(said.contains("SHOAL_DATA"), "{said}");
+    let message = refusal(&program(&file.join("folder")).output().unwrap());
+    assert!(message.contains("SHOAL_DATA"), "{message}");
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn it_ends_with_zero_when_it_is_told_to() {
     let data = tempfile::tempdir().unwrap();
     for signal in ["-TERM", "-INT"] {
         let mut child = program(data.path()).spawn().unwrap();
-        listening(data.path());
-        let told = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(told.success());
-        assert_eq!(ended(&mut child), Some(0), "{signal}");
+        wait_for_addresses(data.path());
+        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(exit_code(&mut child), Some(0), "{signal}");
         assert!(!data.path().join("addresses.json").exists());
     }
 }
@@ -115,13 +115,13 @@ async fn the_revision_that_it_is_told_of_stands_in_its_metrics() {
     let mut command = program(data.path());
     command.env("SHOAL_REVISION", "abc1234").arg("--until-stdin-closes").stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let http = listening(data.path())["http"].as_str().unwrap().to_owned();
+    let http = wait_for_addresses(data.path())["http"].as_str().unwrap().to_owned();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let metrics = client.get(format!("http://{http}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     drop(child.stdin.take());
-    assert_eq!(ended(&mut child), Some(0));
-    // A build that was made for a revision knows it better.
+    assert_eq!(exit_code(&mut child), Some(0));
+    // A revision that was set at build time comes first.
     let revision = option_env!("SHOAL_REVISION").unwrap_or("abc1234");
     let line = metrics.lines().find(|line| line.starts_with("shoal_build_info{"));
     assert!(line.unwrap().contains(&format!("revision=\"{revision}\"")), "{line:?}");
@@ -134,9 +134,9 @@ fn it_ends_with_its_parent_when_asked_to_and_keeps_its_key() {
     for _ in 0..2 {
         let mut command = program(data.path());
         let mut child = command.arg("--until-stdin-closes").stdin(Stdio::piped()).spawn().unwrap();
-        ids.push(listening(data.path())["id"].clone());
+        ids.push(wait_for_addresses(data.path())["id"].clone());
         drop(child.stdin.take());
-        assert_eq!(ended(&mut child), Some(0));
+        assert_eq!(exit_code(&mut child), Some(0));
     }
     assert_eq!(ids[0], ids[1]);
 }

@@ -1,4 +1,4 @@
-//! Texts that a client brings, ranked by the swarm.
+//! Ranking of a client's texts.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn every_judge_is_heard_and_every_candidate_has_its_place() {
         assert_eq!(body["usage"]["prompt_tokens"], 9);
         assert_eq!(gateway.get(&format!("/v1/rounds/{round}")).await.status, 200);
     }
-    assert_eq!(gateway.begun(), 0, "nobody writes");
+    assert_eq!(gateway.start_count(), 0, "nobody writes");
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn what_cannot_be_ranked_is_named() {
             "{body}"
         );
     }
-    let gone = json!({"model": "gone", "prompt": "?", "candidates": two});
-    assert_eq!(gateway.post(PATH, &gone).await.status, 404);
+    let unknown_model = json!({"model": "gone", "prompt": "?", "candidates": two});
+    assert_eq!(gateway.post(PATH, &unknown_model).await.status, 404);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `/v1/responses`: made, streamed, continued, fetched, cancelled and forgotten.
+//! `/v1/responses`: create, stream, continue, fetch, cancel and delete.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn with_tools(model: &str, more: Value) -> Value {
     body
 }
 
-/// Every event's body, after framing and numbers were checked.
+/// The body of every event, after a check of framing and sequence numbers.
 fn events(text: &str) -> Vec<Value> {
     let events = text.trim_end().split("\n\n").filter(|event| !event.starts_with(':'));
     let read = |(number, event): (usize, &str)| {
@@ -69,9 +69,9 @@ async fn a_response_is_answered_as_clients_expect_it() {
         assert_eq!((&body["temperature"], &body["top_p"]), (&json!(0.5), &Value::Null));
         assert_eq!(body["usage"]["total_tokens"], 12);
     }
-    let asked = &gateway.asked()[0];
-    assert_eq!((asked.messages[0].role.as_str(), asked.messages.len()), ("system", 2));
-    assert_eq!(asked.sampling.as_ref().unwrap().max_tokens, Some(16));
+    let generate = &gateway.generate_asks()[0];
+    assert_eq!((generate.messages[0].role.as_str(), generate.messages.len()), ("system", 2));
+    assert_eq!(generate.sampling.as_ref().unwrap().max_tokens, Some(16));
 }
 
 #[tokio::test]
@@ -105,10 +105,11 @@ async fn a_stream_is_its_events_in_order() {
                 "response.completed",
             ]
         );
-        let said: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
-        assert_eq!(said, "Four is what two and two make.");
+        let delta_text: String =
+            events.iter().filter_map(|event| event["delta"].as_str()).collect();
+        assert_eq!(delta_text, "Four is what two and two make.");
         let last = &events.last().unwrap()["response"];
-        assert_eq!(last["output"][0]["content"][0]["text"], said.as_str());
+        assert_eq!(last["output"][0]["content"][0]["text"], delta_text.as_str());
         assert_eq!(last["output"][0]["id"], events[2]["item"]["id"]);
         assert_eq!(gateway.get(&of(&last["id"], "")).await.json(), *last, "it can be fetched");
     }
@@ -140,9 +141,9 @@ async fn a_call_is_an_item_and_its_result_continues_the_response() {
     let more = json!({"previous_response_id": first["id"], "input": [output]});
     let reply = gateway.post(PATH, &with_tools("caller", more)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let asked = gateway.asked();
+    let asks = gateway.generate_asks();
     let roles: Vec<&str> =
-        asked.last().unwrap().messages.iter().map(|one| one.role.as_str()).collect();
+        asks.last().unwrap().messages.iter().map(|message| message.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool"]);
     let items = gateway.get(&of(&reply.json()["id"], "/input_items?order=asc")).await.json();
     let of_kind: Vec<&str> = items["data"]
@@ -178,13 +179,13 @@ async fn input_items_come_in_pages() {
 #[tokio::test]
 async fn what_is_forgotten_or_never_kept_is_not_found() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let kept = gateway.post(PATH, &ask("digits", json!({}))).await.json()["id"].clone();
+    let stored_id = gateway.post(PATH, &ask("digits", json!({}))).await.json()["id"].clone();
     let unkept =
         gateway.post(PATH, &ask("digits", json!({"store": false}))).await.json()["id"].clone();
-    assert_eq!(gateway.get(&of(&kept, "")).await.status, 200);
-    let gone = gateway.request(reqwest::Method::DELETE, &of(&kept, "")).await.json();
-    assert_eq!(gone, json!({"id": kept, "object": "response", "deleted": true}));
-    for id in [&kept, &unkept] {
+    assert_eq!(gateway.get(&of(&stored_id, "")).await.status, 200);
+    let deletion = gateway.request(reqwest::Method::DELETE, &of(&stored_id, "")).await.json();
+    assert_eq!(deletion, json!({"id": stored_id, "object": "response", "deleted": true}));
+    for id in [&stored_id, &unkept] {
         assert_eq!(gateway.get(&of(id, "")).await.status, 404);
         assert_eq!(gateway.get(&of(id, "/input_items")).await.status, 404);
         assert_eq!(gateway.request(reqwest::Method::POST, &of(id, "/cancel")).await.status, 404);
@@ -234,14 +235,16 @@ async fn work_in_the_background_can_be_followed_from_any_event() {
     let body = ask("digits", json!({"background": true, "stream": true}));
     let mut first = gateway.open(PATH, &body).await;
     first.read_until("first half").await;
-    let id = events(first.seen().rsplit_once("\n\n").unwrap().0)[0]["response"]["id"].clone();
+    let id =
+        events(first.text_so_far().rsplit_once("\n\n").unwrap().0)[0]["response"]["id"].clone();
     drop(first);
     go_on.notify_one();
     let whole = gateway.get(&of(&id, "?stream=true")).await.text();
-    let told = events(&whole);
-    assert_eq!(told.last().unwrap()["type"], "response.completed");
-    let said: String = told.iter().filter_map(|event| event["delta"].as_str()).collect();
-    assert_eq!(said, "first half, second half");
+    let event_list = events(&whole);
+    assert_eq!(event_list.last().unwrap()["type"], "response.completed");
+    let delta_text: String =
+        event_list.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(delta_text, "first half, second half");
     let rest = gateway.get(&of(&id, "?stream=true&starting_after=3")).await.text();
     assert!(whole.ends_with(&rest) && rest.contains("\"sequence_number\":4"), "{rest}");
     assert!(!rest.contains("\"sequence_number\":3"), "{rest}");
@@ -258,8 +261,8 @@ async fn cancelling_and_forgetting_stop_the_work() {
     let reply = gateway.request(reqwest::Method::POST, &of(&first["id"], "/cancel")).await;
     assert_eq!((reply.status, &reply.json()["status"]), (200, &json!("cancelled")));
     gateway.until_stopped(1).await;
-    let told = gateway.get(&of(&first["id"], "?stream=true")).await.text();
-    assert_eq!(kinds(&events(&told)).last(), Some(&"error"), "never in silence");
+    let event_list = gateway.get(&of(&first["id"], "?stream=true")).await.text();
+    assert_eq!(kinds(&events(&event_list)).last(), Some(&"error"), "never in silence");
     let second = begin().await;
     gateway.until_begun(2).await;
     gateway.request(reqwest::Method::DELETE, &of(&second["id"], "")).await;
@@ -300,7 +303,7 @@ async fn a_failure_after_the_first_byte_is_a_failed_response() {
     stream.read_until("half an ans").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    let events = events(stream.seen());
+    let events = events(stream.text_so_far());
     let last = events.last().unwrap();
     assert_eq!(last["type"], "response.failed");
     assert_eq!(last["response"]["error"]["code"], "server_error");
@@ -312,8 +315,9 @@ async fn a_client_that_leaves_stops_the_work() {
     let config = json!({"stream": true});
     for (count, more) in [(1, json!({})), (2, config)] {
         let request = gateway.build(reqwest::Method::POST, PATH).json(&ask("digits", more));
-        let leaving = tokio::time::timeout(std::time::Duration::from_millis(300), request.send());
-        assert!(leaving.await.is_err(), "it never answers");
+        let request_with_timeout =
+            tokio::time::timeout(std::time::Duration::from_millis(300), request.send());
+        assert!(request_with_timeout.await.is_err(), "it never answers");
         gateway.until_begun(count).await;
         gateway.until_stopped(count).await;
     }

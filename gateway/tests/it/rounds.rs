@@ -1,4 +1,4 @@
-//! What led to an answer can be read afterwards.
+//! The transcript of a round, and fusion.
 
 use serde_json::json;
 
@@ -34,16 +34,16 @@ async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
             assert!(round["timings_ms"][phase].is_f64(), "{phase}");
         }
         let winner = usize::try_from(round["winner"].as_u64().unwrap()).unwrap();
-        let sent = if stream {
+        let content = if stream {
             reply.text()
         } else {
             reply.json()["choices"][0]["message"]["content"].to_string()
         };
-        assert!(sent.contains(round["candidates"][winner]["text"].as_str().unwrap()));
+        assert!(content.contains(round["candidates"][winner]["text"].as_str().unwrap()));
     }
 }
 
-/// Three that disagree; whoever is to fuse their answers does that.
+/// Three members that disagree; the one that is asked to fuse follows the script of `fusing`.
 fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
     [("a", "4"), ("b", "four"), ("c", "IV")]
         .map(|(name, text)| node(name).says(text).fusing(fusing()))
@@ -52,7 +52,7 @@ fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
 #[tokio::test]
 async fn a_fused_answer_is_sent_and_marked_and_names_who_wrote_it() {
     let gateway = Gateway::start(three(|| node("").says("It is 4, which some write as IV."))).await;
-    let mut begun = 0;
+    let mut start_count = 0;
     for stream in [false, true] {
         let mut body = ask("shoal");
         body["stream"] = json!(stream);
@@ -65,21 +65,21 @@ async fn a_fused_answer_is_sent_and_marked_and_names_who_wrote_it() {
         assert_eq!(round["fused"]["text"], "It is 4, which some write as IV.");
         assert_eq!(round["fused"]["writer"].as_str().map(str::len), Some(64));
         assert_eq!(round["candidates"].as_array().map(Vec::len), Some(3));
-        assert_eq!(gateway.begun() - begun, 4, "three candidates and one more");
-        begun = gateway.begun();
+        assert_eq!(gateway.start_count() - start_count, 4, "three candidates and one more");
+        start_count = gateway.start_count();
     }
 }
 
 #[tokio::test]
 async fn who_cannot_fuse_leaves_the_winner_to_be_sent() {
-    for broken in [|| node("").breaks(), || node("").says(" "), || node("").too_long()] {
-        let gateway = Gateway::start(three(broken)).await;
+    for failure in [|| node("").breaks(), || node("").says(" "), || node("").too_long()] {
+        let gateway = Gateway::start(three(failure)).await;
         let mut body = ask("shoal");
         body["shoal"] = json!({"fusion": true});
         let reply = gateway.post("/v1/chat/completions", &body).await;
         assert_eq!(reply.status, 200);
-        let said = reply.json()["choices"][0]["message"]["content"].clone();
-        assert!(["4", "four", "IV"].iter().any(|text| said == *text), "{said}");
+        let content = reply.json()["choices"][0]["message"]["content"].clone();
+        assert!(["4", "four", "IV"].iter().any(|text| content == *text), "{content}");
         let id = reply.header("x-shoal-round").unwrap();
         let round = gateway.get(&format!("/v1/rounds/{id}")).await.json();
         assert_eq!((&round["decided"], &round["fused"]), (&json!("judged"), &json!(null)));
@@ -91,7 +91,7 @@ async fn nobody_fuses_unless_asked_to() {
     let gateway = Gateway::start(three(|| node("").says("fused"))).await;
     let reply = gateway.post("/v1/chat/completions", &ask("shoal")).await;
     assert!(!reply.text().contains("fused"));
-    assert_eq!(gateway.begun(), 3);
+    assert_eq!(gateway.start_count(), 3);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ enum Step {
     Say(String),
     Wait(Arc<Notify>),
     End(Finish),
-    /// Ends with all that is in here.
+    /// Ends with this message.
     Done(Done),
     Fail(Fault),
     Forever,
@@ -51,32 +51,32 @@ pub(crate) struct Node {
     operator: String,
     description: String,
     steps: Vec<Step>,
-    fusing: Option<Vec<Step>>,
+    fusion: Option<Vec<Step>>,
     likes: Option<String>,
-    /// What its model can do, as it says.
+    /// What its model claims to be able to do.
     able: Model,
 }
 
-/// Begins a script for a member that serves `model`.
+/// Starts the script of a member that serves `model`.
 pub(crate) fn node(model: &str) -> Node {
     Node {
         model: model.to_owned(),
         operator: String::new(),
         description: String::new(),
         steps: Vec::new(),
-        fusing: None,
+        fusion: None,
         likes: None,
         able: Model::default(),
     }
 }
 
 impl Node {
-    /// Belongs to somebody, and says something of itself.
+    /// Sets its operator and its description.
     pub(crate) fn by(self, operator: &str, description: &str) -> Self {
         Self { operator: operator.to_owned(), description: description.to_owned(), ..self }
     }
 
-    /// Says that it is good at this.
+    /// Sets the tags of its model.
     pub(crate) fn tagged(mut self, tags: &[&str]) -> Self {
         self.able.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         self
@@ -87,15 +87,15 @@ impl Node {
         self.then([Step::Say(text.to_owned()), Step::End(Finish::Stop)])
     }
 
-    /// In place of its end: ends because of a limit.
+    /// Replaces its end with an end at the token limit.
     pub(crate) fn cut(mut self) -> Self {
         self.steps.pop();
         self.then([Step::End(Finish::Length)])
     }
 
-    /// What it does instead when it shall fuse others' answers.
-    pub(crate) fn fusing(self, other: Self) -> Self {
-        Self { fusing: Some(other.steps), ..self }
+    /// Sets what it does when it is asked to fuse answers.
+    pub(crate) fn fusing(self, fusion: Self) -> Self {
+        Self { fusion: Some(fusion.steps), ..self }
     }
 
     /// Turns a text into the direction of (its length, 1, 2).
@@ -104,57 +104,57 @@ impl Node {
         Self { able, ..self }
     }
 
-    /// As a judge, finds texts with this word much likelier than others.
+    /// As a judge, finds texts with this word much likelier than other texts.
     pub(crate) fn likes(self, word: &str) -> Self {
         Self { likes: Some(word.to_owned()), ..self }
     }
 
-    /// Says that its model can do these things.
+    /// Sets what its model claims to be able to do.
     pub(crate) fn able(self, able: Model) -> Self {
         Self { able, ..self }
     }
 
-    /// Calls functions, and says nothing.
+    /// Calls functions and writes no text.
     pub(crate) fn calls(self, calls: &[(&str, &str)]) -> Self {
-        let call = |(name, arguments): &(&str, &str)| ToolCall {
+        let calls = calls.iter().map(|(name, arguments)| ToolCall {
             name: (*name).to_owned(),
             arguments: (*arguments).to_owned(),
             ..ToolCall::default()
-        };
-        let done = Done {
+        });
+        let end = Done {
             finish: Finish::ToolCalls.into(),
             prompt_tokens: 5,
             completion_tokens: 7,
-            tool_calls: calls.iter().map(call).collect(),
+            tool_calls: calls.collect(),
             ..Done::default()
         };
         let able = Model { tools: true, ..Model::default() };
-        self.able(able).then([Step::Done(done)])
+        self.able(able).then([Step::Done(end)])
     }
 
-    /// Says these tokens, each with its log-probability.
+    /// Writes these tokens, each with its log-probability.
     pub(crate) fn says_tokens(self, tokens: &[(&str, f64)]) -> Self {
         let text: String = tokens.iter().map(|(text, _)| *text).collect();
-        let token = |(text, logprob): &(&str, f64)| TokenLogprob {
+        let tokens = tokens.iter().map(|(text, logprob)| TokenLogprob {
             bytes: text.as_bytes().to_vec(),
             logprob: *logprob,
             top: vec![TokenLogprob { bytes: b"x".to_vec(), logprob: -9.0, top: Vec::new() }],
-        };
-        let done = Done {
+        });
+        let end = Done {
             finish: Finish::Stop.into(),
             prompt_tokens: 5,
             completion_tokens: 7,
-            tokens: tokens.iter().map(token).collect(),
+            tokens: tokens.collect(),
             ..Done::default()
         };
-        self.then([Step::Say(text), Step::Done(done)])
+        self.then([Step::Say(text), Step::Done(end)])
     }
 
     pub(crate) fn breaks(self) -> Self {
         self.then([Step::Fail(Fault::Engine)])
     }
 
-    /// Says that the conversation does not fit.
+    /// Fails because the conversation does not fit.
     pub(crate) fn too_long(self) -> Self {
         self.then([Step::Fail(Fault::ContextLength)])
     }
@@ -167,18 +167,20 @@ impl Node {
         self.then([Step::Forever])
     }
 
-    /// Says one half, and the other when it is told to go on.
+    /// Writes the first text at once, and the second when it is notified.
     pub(crate) fn says_in_two(self, first: &str, second: &str) -> (Self, Arc<Notify>) {
         let go_on = Arc::new(Notify::new());
         let script = [Step::Say(first.to_owned()), Step::Wait(go_on.clone())];
         (self.then(script).says(second), go_on)
     }
 
-    /// Says one after the other, each when it is told to go on.
+    /// Writes one text after the other, each when it is notified.
     pub(crate) fn says_step_by_step(self, texts: &[String]) -> (Self, Arc<Notify>) {
         let go_on = Arc::new(Notify::new());
-        let step = |text: &String| [Step::Say(text.clone()), Step::Wait(go_on.clone())];
-        let steps: Vec<Step> = texts.iter().flat_map(step).collect();
+        let steps: Vec<Step> = texts
+            .iter()
+            .flat_map(|text| [Step::Say(text.clone()), Step::Wait(go_on.clone())])
+            .collect();
         (self.then(steps).then([Step::End(Finish::Stop)]), go_on)
     }
 
@@ -198,11 +200,11 @@ impl Node {
         self
     }
 
-    /// Lives as a member of the gateway at `address`.
+    /// Runs it as a member of the gateway at `address`.
     pub(crate) async fn live(self, address: String, counts: Arc<Counts>, stop: CancellationToken) {
         let identity = Arc::new(Identity::generate());
         let operator = self.operator.clone();
-        let engine = Arc::new(Scripted::new(self, counts));
+        let engine = Arc::new(ScriptedEngine::new(self, counts));
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let member = Member {
             identity: identity.clone(),
@@ -223,33 +225,33 @@ impl Node {
     }
 }
 
-/// How many answers all members of a gateway have begun, and how many of these were stopped.
+/// What all members of a gateway were asked, and how many of their answers were stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    begun: AtomicUsize,
-    stopped: AtomicUsize,
+    starts: AtomicUsize,
+    stops: AtomicUsize,
     last_stop: Mutex<Option<Instant>>,
-    asked: Mutex<Vec<Generate>>,
-    judged: Mutex<Vec<Judge>>,
+    generate_asks: Mutex<Vec<Generate>>,
+    judge_asks: Mutex<Vec<Judge>>,
 }
 
 impl Counts {
-    pub(crate) fn begun(&self) -> usize {
-        self.begun.load(Ordering::SeqCst)
+    pub(crate) fn start_count(&self) -> usize {
+        self.starts.load(Ordering::SeqCst)
     }
 
-    /// All that members were asked to write.
-    pub(crate) fn asked(&self) -> Vec<Generate> {
-        self.asked.lock().unwrap().clone()
+    /// Every ask to a writer.
+    pub(crate) fn generate_asks(&self) -> Vec<Generate> {
+        self.generate_asks.lock().unwrap().clone()
     }
 
-    /// All that members were asked to judge.
-    pub(crate) fn judged(&self) -> Vec<Judge> {
-        self.judged.lock().unwrap().clone()
+    /// Every ask to a judge.
+    pub(crate) fn judge_asks(&self) -> Vec<Judge> {
+        self.judge_asks.lock().unwrap().clone()
     }
 
-    pub(crate) fn stopped(&self) -> usize {
-        self.stopped.load(Ordering::SeqCst)
+    pub(crate) fn stop_count(&self) -> usize {
+        self.stops.load(Ordering::SeqCst)
     }
 
     /// When the last of these was stopped.
@@ -257,28 +259,33 @@ impl Counts {
         *self.last_stop.lock().unwrap()
     }
 
-    fn stops(&self) {
+    fn count_stop(&self) {
         *self.last_stop.lock().unwrap() = Some(Instant::now());
-        self.stopped.fetch_add(1, Ordering::SeqCst);
+        self.stops.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-struct Scripted {
+struct ScriptedEngine {
     script: Vec<Step>,
-    fusing: Option<Vec<Step>>,
+    fusion: Option<Vec<Step>>,
     likes: Option<String>,
     model: Model,
     counts: Arc<Counts>,
-    writing: Mutex<JoinSet<()>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
-impl fmt::Debug for Scripted {
+impl fmt::Debug for ScriptedEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scripted").field("script", &self.script).finish_non_exhaustive()
+        f.debug_struct("ScriptedEngine").field("script", &self.script).finish_non_exhaustive()
     }
 }
 
-impl Scripted {
+impl ScriptedEngine {
+    fn score(&self, text: &str) -> Score {
+        let is_liked = self.likes.as_ref().is_none_or(|word| text.contains(word));
+        Score { logprob: if is_liked { -1.0 } else { -30.0 }, tokens: 1 }
+    }
+
     fn new(node: Node, counts: Arc<Counts>) -> Self {
         let model = Model {
             name: node.model,
@@ -288,41 +295,39 @@ impl Scripted {
             description: node.description,
             ..node.able
         };
-        let (script, fusing, likes) = (node.steps, node.fusing, node.likes);
-        Self { script, fusing, likes, model, counts, writing: Mutex::default() }
+        let (script, fusion, likes) = (node.steps, node.fusion, node.likes);
+        Self { script, fusion, likes, model, counts, tasks: Mutex::default() }
     }
 }
 
-impl Engine for Scripted {
+impl Engine for ScriptedEngine {
     fn model(&self) -> &Model {
         &self.model
     }
 
     fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (sender, events) = mpsc::channel(4);
-        self.counts.asked.lock().unwrap().push(ask.clone());
-        self.counts.begun.fetch_add(1, Ordering::SeqCst);
-        let fuses = ask.messages.iter().any(|one| one.content.contains("Others have answered"));
-        let script = self.fusing.as_ref().filter(|_| fuses).unwrap_or(&self.script).clone();
+        self.counts.generate_asks.lock().unwrap().push(ask.clone());
+        self.counts.starts.fetch_add(1, Ordering::SeqCst);
+        let fuses =
+            ask.messages.iter().any(|message| message.content.contains("Others have answered"));
+        let script = self.fusion.as_ref().filter(|_| fuses).unwrap_or(&self.script).clone();
         let counts = self.counts.clone();
-        self.writing.lock().unwrap().spawn(async move {
-            let unheard = tokio::select! {
+        self.tasks.lock().unwrap().spawn(async move {
+            let is_cancelled = tokio::select! {
                 () = sender.closed() => true,
-                unheard = follow(script, &sender) => unheard,
+                is_cancelled = follow(script, &sender) => is_cancelled,
             };
-            if unheard {
-                counts.stops();
+            if is_cancelled {
+                counts.count_stop();
             }
         });
         events
     }
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        self.counts.judged.lock().unwrap().push(ask.clone());
-        let liked = |text: &str| self.likes.as_ref().is_none_or(|word| text.contains(word));
-        let logprob = |text: &String| if liked(text) { -1.0 } else { -30.0 };
-        let score = |text| Score { logprob: logprob(text), tokens: 1 };
-        let scores = ask.candidates.iter().map(score).collect();
+        self.counts.judge_asks.lock().unwrap().push(ask.clone());
+        let scores = ask.candidates.iter().map(|text| self.score(text)).collect();
         let ballot = Ballot { scores, prompt_tokens: 3, ..Ballot::default() };
         futures_util::future::ready(Ok(ballot)).boxed()
     }
@@ -330,8 +335,7 @@ impl Engine for Scripted {
     fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
         let prompt_tokens = u32::try_from(ask.inputs.len()).unwrap();
         let vectors = ask.inputs.iter().map(|text| direction(text)).collect();
-        let embedded = Ok(Embedded { vectors, prompt_tokens });
-        futures_util::future::ready(embedded).boxed()
+        futures_util::future::ready(Ok(Embedded { vectors, prompt_tokens })).boxed()
     }
 }
 
@@ -342,10 +346,10 @@ fn direction(text: &str) -> Vector {
     Vector { values: point.map(|x| x / length).to_vec() }
 }
 
-/// Says what stands in the script; true when nobody listened to the end.
+/// Follows the script; true when the receiver was dropped before its end.
 async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineError>>) -> bool {
     for step in script {
-        let said = match step {
+        let event = match step {
             Step::Say(text) => Ok(Event::Piece(text)),
             Step::End(finish) => Ok(Event::Done(Done {
                 finish: finish.into(),
@@ -354,7 +358,7 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 cached_tokens: 2,
                 ..Done::default()
             })),
-            Step::Done(done) => Ok(Event::Done(done)),
+            Step::Done(end) => Ok(Event::Done(end)),
             Step::Fail(fault) => Err(EngineError::new(fault, "as the script says")),
             Step::Wait(go_on) => {
                 go_on.notified().await;
@@ -362,7 +366,7 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
             }
             Step::Forever => std::future::pending().await,
         };
-        if events.send(said).await.is_err() {
+        if events.send(event).await.is_err() {
             return true;
         }
     }

@@ -1,4 +1,4 @@
-//! A streamed answer, byte by byte.
+//! Streamed chat answers.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, ask, node};
 
-fn streamed(model: &str) -> Value {
+fn stream_body(model: &str) -> Value {
     let mut body = ask(model);
     body["stream"] = json!(true);
     body
 }
 
-/// The JSON of every event, after the framing was checked; `[DONE]` is left out.
+/// The JSON of every event, after a check of the framing; `[DONE]` is left out.
 pub(crate) fn chunks(text: &str) -> Vec<Value> {
     assert!(text.ends_with("\n\n"), "{text:?}");
     let events =
@@ -38,7 +38,7 @@ async fn a_stream_is_the_role_then_pieces_then_the_end_then_done() {
     let answer = "Four hundred and thirty-two, für alle 🐟.\nAnswer: 432";
     let gateway = Gateway::start([node("digits").says(answer)]).await;
     for model in ["shoal", "digits"] {
-        let reply = gateway.post("/v1/chat/completions", &streamed(model)).await;
+        let reply = gateway.post("/v1/chat/completions", &stream_body(model)).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("content-type"), Some("text/event-stream; charset=utf-8"));
         assert_eq!(reply.header("cache-control"), Some("no-cache"));
@@ -64,7 +64,7 @@ async fn a_stream_is_the_role_then_pieces_then_the_end_then_done() {
 #[tokio::test]
 async fn every_chunk_names_the_same_answer_and_keeps_required_nulls() {
     let gateway = Gateway::start([node("digits").says("4 and then some more words")]).await;
-    let text = gateway.post("/v1/chat/completions", &streamed("shoal")).await.text();
+    let text = gateway.post("/v1/chat/completions", &stream_body("shoal")).await.text();
     let chunks = chunks(&text);
     for (index, chunk) in chunks.iter().enumerate() {
         for key in ["id", "created", "model", "system_fingerprint"] {
@@ -84,15 +84,15 @@ async fn every_chunk_names_the_same_answer_and_keeps_required_nulls() {
 #[tokio::test]
 async fn usage_comes_last_with_no_choices_and_only_when_asked_for() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let mut body = streamed("shoal");
+    let mut body = stream_body("shoal");
     body["stream_options"] = json!({"include_usage": true});
     let text = gateway.post("/v1/chat/completions", &body).await.text();
     let chunks = chunks(&text);
-    let (last, others) = chunks.split_last().unwrap();
+    let (last, earlier) = chunks.split_last().unwrap();
     assert_eq!(last["choices"], json!([]));
     let count = |key: &str| last["usage"][key].as_u64().unwrap();
     assert_eq!(count("total_tokens"), count("prompt_tokens") + count("completion_tokens"));
-    for chunk in others {
+    for chunk in earlier {
         assert_eq!(chunk.get("usage"), Some(&Value::Null));
         assert_eq!(chunk["choices"].as_array().map(Vec::len), Some(1));
     }
@@ -102,31 +102,31 @@ async fn usage_comes_last_with_no_choices_and_only_when_asked_for() {
 async fn a_member_asked_by_name_is_heard_before_it_has_finished() {
     let (node, go_on) = node("digits").says_in_two("first half, ", "second half");
     let gateway = Gateway::start([node]).await;
-    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
+    let mut stream = gateway.open("/v1/chat/completions", &stream_body("digits")).await;
     stream.read_until("first half").await;
-    assert!(!stream.seen().contains("second half"));
+    assert!(!stream.text_so_far().contains("second half"));
     go_on.notify_one();
     stream.read_to_end().await;
-    assert_eq!(text_of(&chunks(stream.seen())), "first half, second half");
+    assert_eq!(text_of(&chunks(stream.text_so_far())), "first half, second half");
 }
 
-/// With Nagle's algorithm each would wait for the last one's acknowledgment, 40 ms late on Linux.
+/// With Nagle's algorithm each piece would wait for the acknowledgment of the last one: 40 ms on Linux.
 #[tokio::test]
 async fn small_pieces_do_not_wait_for_each_other() {
     const PIECES: usize = 50;
     let texts: Vec<String> = (0..PIECES).map(|at| format!("<{at}>")).collect();
     let (node, go_on) = node("digits").says_step_by_step(&texts);
     let gateway = Gateway::start([node]).await;
-    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
-    let begun = Instant::now();
+    let mut stream = gateway.open("/v1/chat/completions", &stream_body("digits")).await;
+    let start_time = Instant::now();
     for text in &texts {
         stream.read_until(text).await;
         go_on.notify_one();
     }
-    let each = begun.elapsed() / 50;
+    let interval = start_time.elapsed() / 50;
     stream.read_to_end().await;
-    println!("a piece is heard {each:.1?} after the last one");
-    assert!(each < Duration::from_millis(35), "{each:?}");
+    println!("a piece is heard {interval:.1?} after the last one");
+    assert!(interval < Duration::from_millis(35), "{interval:?}");
 }
 
 #[tokio::test]
@@ -137,13 +137,13 @@ async fn no_frame_and_no_event_ends_inside_of_a_character() {
     let gateway =
         Gateway::start([node("digits").says(&answer), node("m").says_tokens(&tokens)]).await;
     for (model, logprobs) in [("digits", false), ("m", true)] {
-        let mut body = streamed(model);
+        let mut body = stream_body(model);
         body["logprobs"] = json!(logprobs);
-        // Each piece that comes off the wire is held to be text of its own.
+        // Each piece from the wire is valid UTF-8 by itself.
         let mut stream = gateway.open("/v1/chat/completions", &body).await;
         stream.read_to_end().await;
-        assert!(!stream.seen().contains('\u{fffd}'));
-        assert_eq!(text_of(&chunks(stream.seen())), answer, "{model}");
+        assert!(!stream.text_so_far().contains('\u{fffd}'));
+        assert_eq!(text_of(&chunks(stream.text_so_far())), answer, "{model}");
     }
 }
 
@@ -151,13 +151,13 @@ async fn no_frame_and_no_event_ends_inside_of_a_character() {
 async fn comments_keep_a_silent_stream_alive() {
     let (node, go_on) = node("digits").says_when_told("4");
     let gateway = Gateway::with([node], |config| config.http.keep_alive_ms = 20).await;
-    let mut stream = gateway.open("/v1/chat/completions", &streamed("shoal")).await;
+    let mut stream = gateway.open("/v1/chat/completions", &stream_body("shoal")).await;
     stream.read_until(": keep-alive\n\n: keep-alive\n\n").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert_eq!(text_of(&chunks(stream.seen())), "4");
-    assert!(stream.seen().ends_with("data: [DONE]\n\n"));
-    let (_, after) = stream.seen().split_once(": x-shoal-round: ").unwrap();
+    assert_eq!(text_of(&chunks(stream.text_so_far())), "4");
+    assert!(stream.text_so_far().ends_with("data: [DONE]\n\n"));
+    let (_, after) = stream.text_so_far().split_once(": x-shoal-round: ").unwrap();
     let round = after.lines().next().unwrap();
     assert_eq!(gateway.get(&format!("/v1/rounds/{round}")).await.status, 200);
 }
@@ -166,12 +166,12 @@ async fn comments_keep_a_silent_stream_alive() {
 async fn a_failure_after_the_first_byte_is_an_error_event_and_no_done() {
     let (node, go_on) = node("digits").begins_then_breaks("half an ans");
     let gateway = Gateway::start([node]).await;
-    let mut stream = gateway.open("/v1/chat/completions", &streamed("digits")).await;
+    let mut stream = gateway.open("/v1/chat/completions", &stream_body("digits")).await;
     stream.read_until("half an ans").await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(!stream.seen().contains("[DONE]"));
-    let chunks = chunks(stream.seen());
+    assert!(!stream.text_so_far().contains("[DONE]"));
+    let chunks = chunks(stream.text_so_far());
     let error = &chunks.last().unwrap()["error"];
     assert_eq!(error["type"], "server_error");
     assert!(error["message"].is_string());

@@ -1,4 +1,4 @@
-//! A gateway that is told to stop finishes what it has begun.
+//! A gateway that is stopped finishes its running requests.
 
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -20,7 +20,9 @@ async fn a_running_answer_is_finished_and_nothing_new_is_taken() {
     gateway.until_deaf().await;
     go_on.notify_one();
     stream.read_to_end().await;
-    assert!(stream.seen().contains("second half") && stream.seen().contains("[DONE]"));
+    assert!(
+        stream.text_so_far().contains("second half") && stream.text_so_far().contains("[DONE]")
+    );
     gateway.until_ended().await;
 }
 
@@ -38,12 +40,12 @@ async fn what_does_not_finish_in_time_is_cut_and_the_engine_stops() {
 async fn where_it_listens_is_written_while_it_does() {
     let mut gateway = Gateway::start([]).await;
     let file = gateway.data().join("addresses.json");
-    let written: serde_json::Value =
+    let addresses: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(written["http"], gateway.address().to_string());
+    assert_eq!(addresses["http"], gateway.address().to_string());
     let ready = gateway.get("/readyz").await.json();
-    assert_eq!((&written["id"], &written["quic"]), (&ready["gateway_key"], &ready["quic"]));
-    assert_eq!(written["id"].as_str().map(str::len), Some(64));
+    assert_eq!((&addresses["id"], &addresses["quic"]), (&ready["gateway_key"], &ready["quic"]));
+    assert_eq!(addresses["id"].as_str().map(str::len), Some(64));
     gateway.stop();
     gateway.until_ended().await;
     assert!(!file.exists());

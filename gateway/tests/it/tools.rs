@@ -1,4 +1,4 @@
-//! Calls of functions: who is asked, what is pooled, what is judged, and how it is told.
+//! Tool calls: which members are asked, how calls are pooled and judged, and how they are sent.
 
 use serde_json::{Value, json};
 use shoal_proto::{hello::Model, tools::ToolChoice};
@@ -49,9 +49,9 @@ async fn members_are_told_all_that_the_client_said_of_tools() {
     let named = json!({"type": "function", "function": {"name": "add"}});
     let body = with_tools("shoal", json!({"tool_choice": named, "parallel_tool_calls": false}));
     let reply = chat(&gateway, &body).await.json();
-    // For a call that the client named, OpenAI's answer ends with `stop`.
+    // For a call that the client names, OpenAI's answer ends with `stop`.
     assert_eq!(reply["choices"][0]["finish_reason"], "stop");
-    let tools = gateway.asked()[0].tools.clone().unwrap();
+    let tools = gateway.generate_asks()[0].tools.clone().unwrap();
     assert_eq!(
         (tools.choice(), tools.named.as_str(), tools.parallel),
         (ToolChoice::Named, "add", false)
@@ -65,15 +65,15 @@ async fn only_members_that_call_functions_are_asked() {
     let nodes = [node("a").says("432"), node("b").says("432"), node("c").calls(&[("add", ADD)])];
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
-    assert_eq!((reply.status, gateway.begun()), (200, 1));
-    let refused = chat(&gateway, &with_tools("a", json!({}))).await;
-    assert_eq!(refused.status, 400);
-    let error = &refused.json()["error"];
+    assert_eq!((reply.status, gateway.start_count()), (200, 1));
+    let refusal = chat(&gateway, &with_tools("a", json!({}))).await;
+    assert_eq!(refusal.status, 400);
+    let error = &refusal.json()["error"];
     assert_eq!(
         (&error["param"], &error["code"]),
         (&json!("tools"), &json!("unsupported_parameter"))
     );
-    assert_eq!(gateway.begun(), 1);
+    assert_eq!(gateway.start_count(), 1);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn equal_calls_are_one_pool_whatever_their_order_of_keys() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| one["pool"].clone())
+        .map(|entry| entry["pool"].clone())
         .collect();
     assert_eq!(pools, [0, 0, 0]);
 }
@@ -103,25 +103,25 @@ fn arguments_name(arguments: &str) -> &'static str {
 
 #[tokio::test]
 async fn judges_are_shown_calls_as_json_and_what_could_be_called() {
-    let other = r#"{"a":4,"b":7}"#;
+    let other_arguments = r#"{"a":4,"b":7}"#;
     let nodes = [
         node("a").calls(&[("add", ADD)]),
-        node("b").calls(&[("add", other)]),
+        node("b").calls(&[("add", other_arguments)]),
         node("c").says("I would rather not."),
     ];
     let gateway = Gateway::start(nodes).await;
     let reply = chat(&gateway, &with_tools("shoal", json!({}))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let judged = gateway.judged();
-    let shown: Vec<Value> = judged
+    let judge_asks = gateway.judge_asks();
+    let candidates: Vec<Value> = judge_asks
         .iter()
         .flat_map(|judge| &judge.candidates)
-        .map(|shown| serde_json::from_str(shown).unwrap())
+        .map(|candidates| serde_json::from_str(candidates).unwrap())
         .collect();
     let call = json!([{"name": "add", "arguments": {"a": 47, "b": 385}}]);
-    assert!(shown.contains(&call), "{shown:?}");
+    assert!(candidates.contains(&call), "{candidates:?}");
     assert!(
-        judged.iter().all(|judge| judge.tools.as_ref().is_some_and(|t| t.functions.len() == 1))
+        judge_asks.iter().all(|judge| judge.tools.as_ref().is_some_and(|t| t.functions.len() == 1))
     );
 }
 
@@ -142,7 +142,7 @@ async fn calls_that_are_not_what_was_asked_for_leave_the_round() {
     let message = &reply.json()["choices"][0]["message"];
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], ADD);
     gateway.until_counted(r#"shoal_candidates_total{outcome="misfit"} 4"#).await;
-    // Nobody left: the error says so, and SDKs do not try it again.
+    // No member is left: the error says so, and SDKs do not retry.
     let alone = chat(&gateway, &with_tools("a", json!({"parallel_tool_calls": false}))).await;
     assert_eq!((alone.status, &alone.json()["error"]["code"]), (400, &json!("tool_use_failed")));
 }
@@ -165,25 +165,28 @@ async fn calls_are_streamed_as_deltas_that_join_to_the_call() {
     let gateway = Gateway::start([node("caller").calls(&calls)]).await;
     for model in ["shoal", "caller"] {
         let reply = chat(&gateway, &with_tools(model, json!({"stream": true}))).await.text();
-        let mut heard = vec![(String::new(), String::new(), String::new()); 2];
+        let mut call_deltas = vec![(String::new(), String::new(), String::new()); 2];
         let mut reasons = Vec::new();
         for chunk in chunks(&reply) {
             let choice = &chunk["choices"][0];
             reasons.extend(choice["finish_reason"].as_str().map(str::to_owned));
             for delta in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
-                let (id, name, arguments) = &mut heard[delta["index"].as_u64().unwrap() as usize];
+                let (id, name, arguments) =
+                    &mut call_deltas[delta["index"].as_u64().unwrap() as usize];
                 assert!(delta.as_object().unwrap().values().all(|value| !value.is_null()));
                 id.push_str(delta["id"].as_str().unwrap_or_default());
                 name.push_str(delta["function"]["name"].as_str().unwrap_or_default());
                 arguments.push_str(delta["function"]["arguments"].as_str().unwrap());
-                // Who is called comes once, before any argument.
+                // The function's name comes once, before any argument.
                 assert_eq!(delta.get("id").is_some(), delta["function"]["arguments"] == "");
             }
         }
-        let told: Vec<_> =
-            heard.iter().map(|(_, name, arguments)| (name.as_str(), arguments.as_str())).collect();
-        assert_eq!(told, calls);
-        assert!(heard[0].0.starts_with("call_") && heard[0].0 != heard[1].0);
+        let output: Vec<_> = call_deltas
+            .iter()
+            .map(|(_, name, arguments)| (name.as_str(), arguments.as_str()))
+            .collect();
+        assert_eq!(output, calls);
+        assert!(call_deltas[0].0.starts_with("call_") && call_deltas[0].0 != call_deltas[1].0);
         assert_eq!(reasons, ["tool_calls"]);
     }
 }
@@ -199,11 +202,14 @@ async fn who_offers_functions_hears_of_a_function_call() {
     assert!(choice["message"].get("tool_calls").is_none());
     body["stream"] = json!(true);
     let reply = chat(&gateway, &body).await.text();
-    let told = chunks(&reply);
-    let deltas: Vec<_> =
-        told.iter().filter_map(|one| one["choices"][0]["delta"].get("function_call")).collect();
+    let output = chunks(&reply);
+    let deltas: Vec<_> = output
+        .iter()
+        .filter_map(|entry| entry["choices"][0]["delta"].get("function_call"))
+        .collect();
     assert_eq!(deltas[0], &json!({"name": "add", "arguments": ""}));
-    let arguments: String = deltas.iter().map(|one| one["arguments"].as_str().unwrap()).collect();
+    let arguments: String =
+        deltas.iter().map(|entry| entry["arguments"].as_str().unwrap()).collect();
     assert_eq!(arguments, ADD);
 }
 
@@ -220,7 +226,10 @@ async fn results_of_calls_go_back_to_the_members() {
     ]);
     let reply = chat(&gateway, &with_tools("shoal", json!({"messages": messages}))).await;
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "432");
-    let asked = gateway.asked();
-    let heard = &asked[0].messages;
-    assert_eq!((heard[1].tool_calls[0].id.as_str(), heard[2].tool_call_id.as_str()), ("c1", "c1"));
+    let asks = gateway.generate_asks();
+    let history = &asks[0].messages;
+    assert_eq!(
+        (history[1].tool_calls[0].id.as_str(), history[2].tool_call_id.as_str()),
+        ("c1", "c1")
+    );
 }

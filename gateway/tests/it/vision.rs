@@ -1,4 +1,4 @@
-//! Images go to members that look at them, and to nobody else.
+//! Images go only to members that can see them.
 
 use serde_json::{Value, json};
 use shoal_proto::hello::Model;
@@ -30,22 +30,22 @@ async fn without_a_member_that_looks_at_images_they_are_refused_before_any_work(
             assert!(error["message"].as_str().unwrap().contains("looks at images"), "{error}");
         }
     }
-    assert_eq!(gateway.begun(), 0);
+    assert_eq!(gateway.start_count(), 0);
 }
 
 #[tokio::test]
 async fn only_members_that_look_at_images_get_them_as_they_are() {
     let nodes = [node("blind").says("no idea"), node("eye").able(sees()).says("a fish")];
     let gateway = Gateway::start(nodes).await;
-    for (model, asked) in [("shoal", 1), ("eye", 2)] {
+    for (model, ask_count) in [("shoal", 1), ("eye", 2)] {
         let reply = gateway.post("/v1/chat/completions", &ask(model, false)).await;
         assert_eq!(reply.status, 200, "{model}: {}", reply.text());
         assert_eq!(reply.json()["choices"][0]["message"]["content"], "a fish", "{model}");
-        assert_eq!(gateway.begun(), asked, "nobody else was asked");
+        assert_eq!(gateway.start_count(), ask_count, "nobody else was asked");
     }
-    for asked in gateway.asked() {
-        assert_eq!(asked.messages[0].images, [URL]);
-        assert_eq!(asked.messages[0].content, "What is this?");
+    for generate in gateway.generate_asks() {
+        assert_eq!(generate.messages[0].images, [URL]);
+        assert_eq!(generate.messages[0].content, "What is this?");
     }
     let blind = gateway.post("/v1/chat/completions", &ask("blind", false)).await;
     assert_eq!((blind.status, &blind.json()["error"]["code"]), (400, &json!("unsupported_value")));

@@ -1,4 +1,4 @@
-//! How fast this machine runs a model: prefill, decode, and how near to the memory's speed.
+//! How fast this machine runs a model: prefill, decode, and the share of the memory bandwidth.
 
 use std::{
     collections::BTreeMap,
@@ -19,24 +19,24 @@ const PREFILL: usize = 256;
 const PROMPT: usize = 16;
 /// Streams side by side, and steps that are timed with so many.
 const STREAMS: [(usize, usize); 3] = [(1, 48), (4, 24), (8, 16)];
-/// No further step is begun after so long: on a slow device a few say enough.
+/// No step starts after this time: on a slow device a few steps are enough.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was measured. Rates are tokens a second.
+/// The measurements. Rates are in tokens per second.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub model: String,
     pub parameters: u64,
-    /// Of prompts.
+    /// Tokens of a prompt.
     pub prefill: f64,
-    /// Written, of all streams together, by their number.
+    /// Of all streams together, by the number of streams.
     pub decode: BTreeMap<usize, f64>,
-    /// Bytes a second that all threads together read from memory; `None` on another device than the
-    /// processor, whose memory nobody measures.
+    /// Bytes per second that all threads together read from memory. `None` unless the device is the
+    /// CPU: the memory of other devices is not measured.
     pub memory_bandwidth: Option<f64>,
     /// Bytes of weights that a step reads.
     pub weight_bytes: u64,
-    /// Most memory that the program had, in bytes; 0 where the system does not say.
+    /// The most memory that the program had, in bytes; 0 if the system does not report it.
     pub peak_rss: u64,
     /// Seconds from the files to the first step.
     pub load: f64,
@@ -55,25 +55,26 @@ pub enum BenchError {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mega = |bytes: u64| bytes as f64 / 1e6;
         writeln!(f, "{}, {:.1} million parameters", self.model, self.parameters as f64 / 1e6)?;
         writeln!(f, "  prefill    {:>9.1} tokens/s ({PREFILL} at once)", self.prefill)?;
         for (streams, rate) in &self.decode {
             let noun = if *streams == 1 { "stream" } else { "streams" };
             writeln!(f, "  decode     {rate:>9.1} tokens/s ({streams} {noun})")?;
         }
-        let read = self.decode.get(&1).copied().unwrap_or(0.0) * self.weight_bytes as f64;
-        write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
-        if let Some(memory) = self.memory_bandwidth {
-            let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
-            write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+        if let Some(rate) = self.decode.get(&1) {
+            let read = rate * self.weight_bytes as f64;
+            write!(f, "  bandwidth  {:>9.1} GB/s of weights at one stream", read / 1e9)?;
+            if let Some(memory) = self.memory_bandwidth {
+                let share = 100.0 * read / memory.max(f64::MIN_POSITIVE);
+                write!(f, ", of {:.1} GB/s that memory gives ({share:.0} %)", memory / 1e9)?;
+            }
+            writeln!(f)?;
         }
-        writeln!(f)?;
         writeln!(
             f,
             "  memory     {:>9.1} MB at most, {:.1} MB of it weights; loaded in {:.2} s",
-            mega(self.peak_rss),
-            mega(self.weight_bytes),
+            megabytes(self.peak_rss),
+            megabytes(self.weight_bytes),
             self.load
         )
     }
@@ -84,9 +85,9 @@ impl fmt::Display for Report {
 /// # Errors
 /// When it does not load, or its numbers are broken.
 pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let Loaded { mut decoder, card, .. } = Loaded::open(files, &options.without_talk())?;
-    let load = begun.elapsed().as_secs_f64();
+    let load = start.elapsed().as_secs_f64();
     let peak_rss = peak_rss();
     let decoder = &mut *decoder;
     let prefill = PREFILL.min(decoder.context());
@@ -95,18 +96,18 @@ pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
     }
     let tokens = tokens(decoder.vocab(), prefill);
     let most = STREAMS.iter().map(|(streams, _)| *streams).max().unwrap_or(1);
-    let each = (prefill + PAGE).div_ceil(PAGE);
-    let pages: Vec<u32> = (0..).take(each * most).collect();
+    let pages_each = (prefill + PAGE).div_ceil(PAGE);
+    let pages: Vec<u32> = (0..).take(pages_each * most).collect();
     decoder.reserve(pages.len());
-    let first = pages.get(..each).unwrap_or_default();
+    let first = pages.get(..pages_each).ok_or(Broken)?;
     let whole = Span { tokens: &tokens, past: 0, pages: first, want: Want::Last };
     decoder.step(&[whole])?;
-    let begun = Instant::now();
+    let start = Instant::now();
     decoder.step(&[whole])?;
-    let read = prefill as f64 / begun.elapsed().as_secs_f64();
+    let read = prefill as f64 / start.elapsed().as_secs_f64();
     let mut decode = BTreeMap::new();
     for (streams, steps) in STREAMS {
-        decode.insert(streams, written(decoder, &tokens, &pages, each, streams, steps)?);
+        decode.insert(streams, decode_rate(decoder, &tokens, &pages, pages_each, streams, steps)?);
     }
     Ok(Report {
         model: card.name,
@@ -121,25 +122,25 @@ pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
 }
 
 /// Tokens a second of all streams together, each after a short prompt of its own.
-fn written(
+fn decode_rate(
     decoder: &mut dyn Decode,
     tokens: &[u32],
     pages: &[u32],
-    each: usize,
+    pages_each: usize,
     streams: usize,
     steps: usize,
 ) -> Result<f64, Broken> {
     let prompt = tokens.get(..PROMPT).unwrap_or(tokens);
-    let rooms: Vec<&[u32]> = pages.chunks(each).take(streams).collect();
+    let rooms: Vec<&[u32]> = pages.chunks(pages_each).take(streams).collect();
     for pages in &rooms {
         decoder.step(&[Span { tokens: prompt, past: 0, pages, want: Want::Nothing }])?;
     }
-    let room = decoder.context().min(each * PAGE) - prompt.len();
-    let (mut begun, mut timed) = (Instant::now(), 0);
-    // One step is not timed: it touches what the others find in the cache.
+    let room = decoder.context().min(pages_each * PAGE) - prompt.len();
+    let (mut start, mut steps_timed) = (Instant::now(), 0);
+    // The first step is not timed: it fills the cache for the others.
     for step in 0..=steps {
         if step == 1 {
-            begun = Instant::now();
+            start = Instant::now();
         }
         let past = prompt.len() + step % room;
         let next = tokens.get(step % tokens.len()..).unwrap_or(tokens);
@@ -149,27 +150,30 @@ fn written(
             spans.push(Span { tokens: next, past, pages, want: Want::Last });
         }
         black_box(decoder.step(&spans)?);
-        timed = step;
-        if timed > 0 && begun.elapsed() > PATIENCE {
+        steps_timed = step;
+        if steps_timed > 0 && start.elapsed() > PATIENCE {
             break;
         }
     }
-    Ok((streams * timed) as f64 / begun.elapsed().as_secs_f64())
+    Ok((streams * steps_timed) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Some of a vocabulary's tokens, none twice in a row.
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Tokens of a vocabulary, each different from the one before it.
 fn tokens(vocab: usize, count: usize) -> Vec<u32> {
-    let token = |at: usize| u32::try_from(at * 7919 % vocab.max(1)).unwrap_or(0);
-    (0..count).map(token).collect()
+    (0..count).filter_map(|index| u32::try_from(index * 7919 % vocab.max(1)).ok()).collect()
 }
 
-/// What so many threads (0: all cores) read from memory in a second.
+/// Bytes per second that `threads` threads (0: all cores) read from memory.
 fn memory(threads: usize) -> f64 {
     let threads = if threads == 0 { Settings::default().threads } else { threads };
     memory_bandwidth(&Pool::new(threads))
 }
 
-/// Linux's own account of the most memory that this program had.
+/// The most memory that this program had, as Linux reports it; 0 on other systems.
 fn peak_rss() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

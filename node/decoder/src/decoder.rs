@@ -1,8 +1,7 @@
 //! The decoder that serves: every architecture of [`arch::ARCHITECTURES`] from one model code.
 //!
-//! What the layers are made of is one of two sets of [`Operations`]: [`packed`] ones on packed
-//! weights for burn's Flex backend on the CPU, and [`tensors`] ones out of burn's tensors for every
-//! other device.
+//! The layers use one of two sets of [`Operations`]: [`packed`] on packed weights for burn's Flex
+//! backend on the CPU, and [`tensors`] on burn's tensors for every other device.
 
 pub(crate) mod arch;
 pub(crate) mod shape;
@@ -31,10 +30,10 @@ use packed::PackedOperations;
 use tensors::TensorOperations;
 use weights::Weights;
 
-/// What a decoder's layers are made of. Rows of all tensors are the tokens of a step, spans one
-/// after another. An operation fails when there is no such layer or its tensors do not fit.
+/// The operations of a decoder's layers. The rows of all tensors are the tokens of a step, one span
+/// after another. An operation fails if the layer does not exist or the tensors do not fit.
 trait Operations: Send + 'static {
-    /// A batch, made ready once for all layers.
+    /// A batch, prepared once for all layers.
     type Step;
     /// Queries, keys and values.
     type Qkv;
@@ -65,8 +64,8 @@ trait Operations: Send + 'static {
     fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
     /// Logits of normed rows, `[rows, vocab]`.
     fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
-    /// The rows of `x` that the step wants.
-    fn wanted(&self, step: &Self::Step, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
+    /// The output rows of `x`.
+    fn select_output(&self, step: &Self::Step, x: Tensor<2>) -> Result<Tensor<2>, Broken>;
 }
 
 /// A decoder with its weights and its KV cache.
@@ -86,26 +85,26 @@ fn tensors(shape: Shape, weights: &Weights, device: &Device) -> Decoder<TensorOp
 }
 
 impl<O: Operations> Decoder<O> {
-    /// The wanted rows after the last norm; `None` where nobody wants any.
+    /// The output rows after the last norm; `None` if the step has no output rows.
     fn run(&mut self, spans: &[Span<'_>]) -> Result<Option<Tensor<2>>, Broken> {
         let batch = Batch::read(spans, self.shape.vocab, self.shape.context, self.pages)?;
-        let wanted = batch.wanted.len();
+        let output_rows = batch.output_rows.len();
         let operations = &mut self.operations;
         let step = operations.prepare(batch)?;
         let mut x = operations.embed(&step)?;
         let last = self.shape.layers.len().saturating_sub(1);
         for layer in 0..=last {
             let qkv = operations.norm_qkv(layer, x.clone())?;
-            let mut mixed = operations.attend(layer, &step, qkv)?;
+            let mut attention = operations.attend(layer, &step, qkv)?;
             if layer == last {
-                // What follows looks at one row at a time: only at those that somebody wants.
-                if wanted == 0 {
+                // The rest works on each row by itself, so only the output rows are needed.
+                if output_rows == 0 {
                     return Ok(None);
                 }
-                mixed = operations.wanted(&step, mixed)?;
-                x = operations.wanted(&step, x)?;
+                attention = operations.select_output(&step, attention)?;
+                x = operations.select_output(&step, x)?;
             }
-            x = operations.linear_add(layer, x, mixed)?;
+            x = operations.linear_add(layer, x, attention)?;
             x = operations.norm_mlp(layer, x)?;
         }
         operations.norm(x).map(Some)
@@ -150,15 +149,16 @@ impl<O: Operations> Decode for Decoder<O> {
     }
 }
 
-/// The numbers of a tensor; none where nobody wants any.
+/// The floats of a tensor; empty if the step has no output rows.
 fn floats(rows: Option<Tensor<2>>) -> Result<Vec<f32>, Broken> {
     let Some(rows) = rows else { return Ok(Vec::new()) };
     let floats = rows.into_data().try_into_vec::<f32>().map_err(|_| Broken)?;
-    if finite(&floats) { Ok(floats) } else { Err(Broken) }
+    if are_finite(&floats) { Ok(floats) } else { Err(Broken) }
 }
 
-/// Whether all are numbers: their exponents are below the one of infinity and of what is none.
-fn finite(floats: &[f32]) -> bool {
-    let size = |float: &f32| float.to_bits() & 0x7fff_ffff;
-    floats.iter().map(size).fold(0, u32::max) < f32::INFINITY.to_bits()
+/// Whether all floats are finite. Without the sign, the bits of infinity and of NaN are not below
+/// those of infinity.
+fn are_finite(floats: &[f32]) -> bool {
+    floats.iter().map(|float| float.to_bits() & 0x7fff_ffff).fold(0, u32::max)
+        < f32::INFINITY.to_bits()
 }

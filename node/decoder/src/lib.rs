@@ -22,7 +22,8 @@ use shoal_model::{
     BatchOptions, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
 };
 
-/// Below so many parameters a second thread takes longer to be told than to do its part.
+/// A model with fewer parameters than this runs on one thread: waking a second one takes longer than
+/// its share of the work.
 const SMALL: usize = 8_000_000;
 
 /// How a model is served.
@@ -30,11 +31,11 @@ const SMALL: usize = 8_000_000;
 pub struct Options {
     /// The model's name in the swarm, if not its folder's.
     pub name: Option<String>,
-    /// What it is good at; none: what its `card.json` says.
+    /// What it is good at; when empty, the tags of its `card.json`.
     pub tags: Vec<String>,
-    /// Pieces of work at the same time; a judgment of several candidates is one.
+    /// Requests at the same time; a judgment of several candidates is one request.
     pub slots: u32,
-    /// Tokens of an answer for which the ask sets no limit.
+    /// The limit on an answer's tokens if the ask sets none.
     pub answer_tokens: u32,
     /// How the weights are kept.
     pub quant: Quant,
@@ -42,7 +43,7 @@ pub struct Options {
     pub device: DeviceKind,
     /// Threads of the arithmetic on the CPU; 0: all cores, or one for a small model.
     pub threads: usize,
-    /// Positions that a sequence may have, if less than the model was made for.
+    /// The limit on a sequence's positions, if below the model's own.
     pub context: Option<usize>,
     /// Bytes of the KV cache at most; memory is taken as it fills.
     pub cache_bytes: usize,
@@ -50,11 +51,11 @@ pub struct Options {
     pub adapters: Vec<Files>,
     /// The chat template.
     pub template: TemplateChoice,
-    /// Whether it says which of two answers is better, which a small model is bad at.
+    /// Whether the model compares pairs of answers. Small models are bad at it.
     pub judges: bool,
-    /// Whether answers are guessed at where that saves time.
+    /// Whether tokens are drafted (speculative decoding) when that saves time.
     pub guesses: bool,
-    /// Whether it finds out how fast it is before it serves.
+    /// Whether the model's speed is measured before it serves.
     pub measure: bool,
 }
 
@@ -80,7 +81,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For work that holds no conversation: a base model, which has no template, can do it too.
+    /// Options for work without a conversation: a base model, which has no template, can do it too.
     fn without_talk(&self) -> Self {
         Self { template: TemplateChoice::Plain, ..self.clone() }
     }
@@ -100,8 +101,8 @@ impl Options {
         BatchOptions {
             // A judgment is as many sequences as there are candidates.
             sequences: slots.saturating_mul(4).max(8),
-            // The desk before the engine lets in no more than there are slots; as many again for
-            // those that have left while the model has not noticed yet.
+            // The queue before the engine admits as many requests as there are slots. The other
+            // half is for cancelled requests that the model has not dropped yet.
             requests: slots.saturating_mul(2),
             cache_bytes: self.cache_bytes,
             answer_tokens: usize::try_from(self.answer_tokens).unwrap_or(usize::MAX),
@@ -110,24 +111,25 @@ impl Options {
     }
 }
 
-/// Loads a model and starts its threads. Blocks for as long as that takes.
+/// Loads a model and starts its threads. Blocks until the model is loaded.
 ///
 /// # Errors
-/// When the files are no model that can be served, in one line.
+/// When the files are not a model that can be served. The message is one line.
 pub fn open(files: Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
     let Loaded { decoder, words, card } = Loaded::open(files, options)?;
     let how = (&options.batch(), options.judges);
     Local::start(decoder, words, card, how, metrics).map_err(LoadError::Thread)
 }
 
-/// The models in the program, each in a line with what it says of itself.
+/// The models in the program, one line each, with their descriptions.
 pub fn bundled() -> String {
-    let row = |name: &str| {
-        let files = Files::bundled(name);
-        let says =
-            files.and_then(|files| load::description(&files, &decoder::shape_of(&files, None)?));
-        format!("bundled:{name:<16} {}", says.unwrap_or_default())
-    };
-    let rows: Vec<String> = bundled_names().map(row).collect();
+    let rows: Vec<String> = bundled_names().map(bundled_row).collect();
     if rows.is_empty() { "no models are bundled".to_owned() } else { rows.join("\n") }
+}
+
+fn bundled_row(name: &str) -> String {
+    let description = Files::bundled(name)
+        .and_then(|files| load::description(&files, &decoder::shape_of(&files, None)?))
+        .unwrap_or_else(|error| error.to_string());
+    format!("bundled:{name:<16} {description}")
 }

@@ -1,4 +1,4 @@
-//! A model's files become what serves: its decoder, its words, and what it says of itself.
+//! Loads a model's files: its decoder, its text pipeline, and its description.
 
 use std::time::Duration;
 
@@ -15,25 +15,31 @@ use super::{
     decoder::{Shape, open, shape_of},
 };
 
-/// Time to find out how fast a model is, at most about so long.
-const MEASURING: Duration = Duration::from_millis(900);
+/// The time limit, roughly, for measuring a model's speed.
+const MEASURE_TIME: Duration = Duration::from_millis(900);
 
 /// A model, ready to serve.
 #[expect(missing_debug_implementations, reason = "a decoder has no Debug")]
 pub struct Loaded {
+    /// The decoder with its weights.
     pub decoder: Box<dyn Decode>,
+    /// The tokenizer and the chat template.
     pub words: TextPipeline,
+    /// The model as the swarm sees it.
     pub card: Model,
 }
 
 impl Loaded {
-    /// Reads everything and packs the weights; a thread beside it finds the digest.
+    /// Reads all files and packs the weights; another thread computes the digest meanwhile.
+    ///
+    /// # Errors
+    /// When a file is missing or invalid, or the model does not run here.
     pub fn open(mut files: Files, options: &Options) -> Result<Self, LoadError> {
-        // A folder without weights is no model at all: say that first.
+        // A folder without weights is not a model: this error comes first.
         files.weights()?;
         let shape = shape_of(&files, options.context)?;
-        // Before the weights, not beside them: what building a large vocabulary takes for a moment
-        // would be on top of them.
+        // Before the weights, not at the same time: building a large vocabulary takes much memory for
+        // a moment.
         let tokenizer = Tokenizer::read(&files, shape.vocab)?;
         let template = Template::read(&files, &options.template)?;
         files.forget_words();
@@ -46,11 +52,11 @@ impl Loaded {
         files.forget();
         let ends: Vec<u32> = tokenizer.ends().collect();
         let digest = digest.finish(&ends, options.quant, &options.adapters)?;
-        let measured = options.measure.then(|| {
+        let speed = options.measure.then(|| {
             let weights = decoder.weight_bytes();
-            measure_speed(&mut *decoder, weights, MEASURING).ok()
+            measure_speed(&mut *decoder, weights, MEASURE_TIME).ok()
         });
-        let card = Model { digest, speed: measured.flatten(), ..card };
+        let card = Model { digest, speed: speed.flatten(), ..card };
         let words = TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
         Ok(Self { decoder, words, card })
     }
@@ -69,15 +75,15 @@ fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadEr
     })
 }
 
-/// How sentence-transformers says it; a decoder's last token has seen all the others, but only a
-/// model that was taught so keeps the meaning there.
+/// The pooling that sentence-transformers' file names. A decoder's last token has seen all the
+/// others, but only a model trained for it keeps the text's meaning there.
 fn pooling(files: &Files) -> Result<Pooling, LoadError> {
     let config = json(files, "1_Pooling/config.json")?;
     let last = config.get("pooling_mode_lasttoken").and_then(Value::as_bool).unwrap_or(false);
     Ok(if last { Pooling::Last } else { Pooling::Mean })
 }
 
-/// What the model's `card.json` says of it in a sentence; its size where it has none.
+/// The description in the model's `card.json`; without one, a sentence with its size.
 pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadError> {
     let card = json(files, "card.json")?;
     let words = card.get("description").and_then(Value::as_str).unwrap_or_default();
@@ -88,11 +94,11 @@ pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadEr
     Ok(words.chars().take(200).collect())
 }
 
-/// What the model's `card.json` says that it is good at; what is no tag is left out.
+/// The tags of the model's `card.json`; invalid ones are skipped.
 fn tags(files: &Files) -> Result<Vec<String>, LoadError> {
     let card = json(files, "card.json")?;
-    let told = card.get("tags").and_then(Value::as_array).into_iter().flatten();
-    let tags = told.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
+    let values = card.get("tags").and_then(Value::as_array).into_iter().flatten();
+    let tags = values.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
     Ok(tags.take(TAGS_MAX).map(str::to_owned).collect())
 }
 

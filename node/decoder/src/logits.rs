@@ -1,5 +1,5 @@
-//! What a model makes of prompts, to hold against another engine: their tokens, the logits of what
-//! comes next, the likeliest answer. `node/tests/real` compares it with llama.cpp.
+//! A model's results for prompts, to compare with another engine: the tokens of each prompt, the
+//! logits of the next token, and the likeliest answer. `node/tests/real` compares it with llama.cpp.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use shoal_proto::generate::ChatMessage;
 
 use super::{Loaded, Options};
 
-/// Why there are none.
+/// Why no logits could be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogitsError {
     #[error(transparent)]
@@ -32,7 +32,7 @@ pub enum LogitsError {
 struct Answer {
     /// Of the prompt, through the chat template.
     tokens: Vec<u32>,
-    /// The likeliest tokens after it, one after the other, without the end token.
+    /// The greedy answer, without the end token.
     answer: Vec<u32>,
     text: String,
     /// Tokens that end an answer.
@@ -51,11 +51,12 @@ pub fn write(
     count: usize,
     folder: &Path,
 ) -> Result<(), LogitsError> {
-    // First: a model takes its time to load.
-    let failed = |error| LogitsError::Write(folder.display().to_string(), error);
-    fs::create_dir_all(folder).map_err(failed)?;
-    let create = |name| File::create(folder.join(name)).map(BufWriter::new).map_err(failed);
-    let (mut answers, mut rows) = (create("answers.jsonl")?, create("logits.f32")?);
+    // Before the model, which takes long to load.
+    let write_error = |error| LogitsError::Write(folder.display().to_string(), error);
+    fs::create_dir_all(folder).map_err(write_error)?;
+    let answers = File::create(folder.join("answers.jsonl")).map_err(write_error)?;
+    let rows = File::create(folder.join("logits.f32")).map_err(write_error)?;
+    let (mut answers, mut rows) = (BufWriter::new(answers), BufWriter::new(rows));
     let Loaded { mut decoder, words, .. } = Loaded::open(files, options)?;
     for prompt in prompts {
         let messages = [ChatMessage::new("user", prompt)];
@@ -64,13 +65,14 @@ pub fn write(
         let ends: Vec<u32> = words.tokenizer.ends().collect();
         let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;
         for logit in logits {
-            rows.write_all(&logit.to_ne_bytes()).map_err(failed)?;
+            rows.write_all(&logit.to_ne_bytes()).map_err(write_error)?;
         }
         let text = words.tokenizer.decode(&answer);
         let line = serde_json::to_string(&Answer { tokens, answer, text, ends });
-        writeln!(answers, "{}", line.map_err(io::Error::from).map_err(failed)?).map_err(failed)?;
+        writeln!(answers, "{}", line.map_err(io::Error::from).map_err(write_error)?)
+            .map_err(write_error)?;
     }
-    answers.flush().and_then(|()| rows.flush()).map_err(failed)
+    answers.flush().and_then(|()| rows.flush()).map_err(write_error)
 }
 
 /// The logits after the prompt, and the likeliest tokens after it.
@@ -83,20 +85,19 @@ fn greedy(
     let room = decoder.context().min(prompt.len() + count);
     let pages: Vec<u32> = (0..).take(room.div_ceil(PAGE)).collect();
     decoder.reserve(pages.len());
-    let mut step = |tokens: &[u32], past| {
-        decoder.step(&[Span { tokens, past, pages: &pages, want: Want::Last }])
-    };
-    let first = step(prompt, 0)?;
-    let (mut logits, mut written) = (first.clone(), Vec::new());
-    while written.len() < room - prompt.len() {
+    let span = Span { tokens: prompt, past: 0, pages: &pages, want: Want::Last };
+    let first = decoder.step(&[span])?;
+    let (mut logits, mut answer) = (first.clone(), Vec::new());
+    while answer.len() < room - prompt.len() {
         let token = likeliest(&logits)?;
         if ends.contains(&token) {
             break;
         }
-        written.push(token);
-        logits = step(&[token], prompt.len() + written.len() - 1)?;
+        let past = prompt.len() + answer.len();
+        answer.push(token);
+        logits = decoder.step(&[Span { tokens: &[token], past, ..span }])?;
     }
-    Ok((first, written))
+    Ok((first, answer))
 }
 
 fn likeliest(logits: &[f32]) -> Result<u32, Broken> {

@@ -1,5 +1,5 @@
-//! What keeping the weights in fewer bits costs: perplexity of a text, and how far the predictions
-//! are from those of the weights as they are.
+//! The cost of quantisation: the perplexity of a text, and how far the predictions are from those of
+//! the unrounded weights.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use shoal_model::{Broken, Files, LoadError, Quant, Reading, compare};
 
 use super::{Loaded, Options};
 
-/// Why nothing could be compared.
+/// Why nothing was compared.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundingError {
     #[error(transparent)]
@@ -18,7 +18,7 @@ pub enum RoundingError {
     Text,
 }
 
-/// One quantisation, held against the weights unrounded.
+/// One quantisation, compared with the unrounded weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub quant: Quant,
@@ -53,8 +53,9 @@ pub fn measure(
     quant: Quant,
     text: &str,
 ) -> Result<Row, RoundingError> {
-    let of = |quant| Loaded::open(files.clone(), &Options { quant, ..options.without_talk() });
-    let (mut model, mut reference) = (of(quant)?, of(Quant::None)?);
+    let mut model = Loaded::open(files.clone(), &Options { quant, ..options.without_talk() })?;
+    let exact = Options { quant: Quant::None, ..options.without_talk() };
+    let mut reference = Loaded::open(files.clone(), &exact)?;
     let tokens = model.words.tokenizer.encode(text).filter(|tokens| tokens.len() > 1);
     let tokens = tokens.ok_or(RoundingError::Text)?;
     let reading = compare(&mut *model.decoder, &mut *reference.decoder, &tokens)?;

@@ -1,5 +1,5 @@
-//! A judge's duties around its engine: refuse what cannot be judged, and never hand out a ballot
-//! that is not sound. The rules for both messages are those of [`shoal_proto::judge`].
+//! The checks around a judge's engine: it refuses an ask that cannot be judged, and it never returns
+//! an invalid ballot. [`shoal_proto::judge`] has the rules for both messages.
 
 pub mod question;
 
@@ -11,14 +11,14 @@ use shoal_proto::{
 
 use crate::{Engine, EngineError};
 
-/// Each costs a critique: both orders of every pair of eight pools and some more.
+/// Each pair costs a critique. 64 pairs are both orders of every pair of eight pools (56) and some more.
 const CRITIQUES_MAX: usize = 64;
 
 /// Whether `model` can be asked for this ballot.
 ///
 /// # Errors
-/// [`Fault::BadRequest`] for an ask that no judge could answer, [`Fault::Unsupported`] for one that
-/// this model cannot.
+/// [`Fault::BadRequest`] for an ask that no judge can answer, [`Fault::Unsupported`] for an ask that
+/// this model cannot answer.
 pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
     ask.check().map_err(|error| EngineError::new(Fault::BadRequest, error.to_string()))?;
     if ask.messages.is_empty() {
@@ -49,7 +49,7 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
     }
 }
 
-/// The verdict on a pair of which a judge can say nothing.
+/// The verdict on a pair when a judge cannot tell which answer is better.
 pub const TIE: f64 = 0.5;
 
 /// The results of the pairs: `None` for a pair that does not fit the judge's context, so that one long
@@ -76,7 +76,7 @@ pub fn skip_oversized<T>(
     }
 }
 
-/// The engine's ballot on a checked ask, checked in its turn.
+/// The engine's ballot on a checked ask; the ballot is checked too.
 ///
 /// # Errors
 /// What the engine answers, or [`Fault::Engine`] for a ballot that is not sound.

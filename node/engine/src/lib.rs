@@ -1,9 +1,9 @@
-//! What runs a model, and what is asked of it.
+//! What runs a model.
 //!
-//! [`Engine`] is the trait that the node serves: it writes, judges and embeds. Its implementations
-//! are the decoder in this process and the upstream beside it. [`judge`] checks what a judge is
-//! asked and the ballot that it gives, [`persona`] serves one engine under several names, and
-//! `testing` (with the feature of that name) has the engine that tests script.
+//! [`Engine`] is the trait that the node serves: it writes, judges and embeds. The decoder in this
+//! process and an upstream server implement it. [`judge`] checks a judge's asks and ballots,
+//! [`persona`] serves one engine under several names, and `testing` (with the feature of that name)
+//! has a scripted engine for tests.
 
 pub mod judge;
 pub mod persona;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 /// A model that writes and judges. The model runs on its own threads: nothing here blocks tokio.
 pub trait Engine: Send + Sync + 'static {
-    /// What is served and what it can be asked for.
+    /// The model that is served, and the kinds of work that it supports.
     fn model(&self) -> &Model;
 
     /// Starts writing. Events arrive on a bounded channel; the last one is `Done` or an error.
@@ -47,11 +47,11 @@ pub trait Engine: Send + Sync + 'static {
 pub enum Event {
     /// Text, cut on character boundaries.
     Piece(String),
-    /// The end.
+    /// The last event.
     Done(Done),
 }
 
-/// Why an engine could not do what was asked. `message` names no part of the prompt.
+/// Why an engine failed. `message` names no part of the prompt.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{message}")]
 pub struct EngineError {
@@ -65,14 +65,14 @@ impl EngineError {
         Self { fault, message: message.into() }
     }
 
-    /// The conversation leaves no room for an answer, in the words that OpenAI's clients look for.
+    /// The conversation leaves no room for an answer. The text is the one that OpenAI's clients look for.
     pub fn context_length(limit: u32) -> Self {
         let message = format!("This model's maximum context length is {limit} tokens");
         Self::new(Fault::ContextLength, message)
     }
 }
 
-/// A model's name as the swarm allows it: `llama3.2:3b` becomes `llama3.2-3b`.
+/// A model's name with only characters that the swarm allows: `llama3.2:3b` becomes `llama3.2-3b`.
 pub fn swarm_name(name: &str) -> String {
     name.chars().take(96).map(|c| if is_allowed(c) { c } else { '-' }).collect()
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_such_as_the_swarm_allows() {
+    fn names_become_names_that_the_swarm_allows() {
         assert_eq!(swarm_name("llama3.2:3b"), "llama3.2-3b");
         assert_eq!(swarm_name("org/Model_1"), "org/Model_1");
         assert_eq!(swarm_name(&"\u{fc}".repeat(200)), "-".repeat(96));

@@ -1,8 +1,8 @@
-//! One model as several members: each answers under rules, at a temperature and from a seed of its
-//! own, and all share the weights, the batch and what was read before.
+//! One model as several members: each has its own system message, temperature and seed, and all share
+//! the weights, the batch and the KV cache.
 //!
-//! As judges they are one: a judge is asked without any persona's rules, so that equal weights give
-//! equal ballots.
+//! As judges they are one: a judge's question has no persona's system message, so that equal weights
+//! give equal ballots.
 
 use std::sync::Arc;
 
@@ -24,21 +24,21 @@ use super::{Engine, EngineError, Event};
 pub struct Persona {
     /// Its name in the swarm, and its folder in the node's data.
     pub name: String,
-    /// Rules that stand before every conversation; empty: none.
+    /// A system message that starts every conversation; none when empty.
     #[serde(default)]
     pub system: String,
-    /// Where the ask names none.
+    /// Used when the ask has no temperature.
     pub temperature: Option<f32>,
-    /// Added to the ask's seed, so that the same ask is answered in another way by each.
+    /// Added to the ask's seed, so that personas answer the same ask differently.
     pub seed: Option<i64>,
-    /// What it is good at; none: what the node says of its model.
+    /// What it is good at; when empty, the tags of the node's model.
     #[serde(default)]
     pub tags: Vec<String>,
 }
 
 impl Persona {
-    /// The ask as this member understands it.
-    fn dress(&self, ask: &mut Generate) {
+    /// Adds the system message, temperature and seed to the ask.
+    fn apply(&self, ask: &mut Generate) {
         if !self.system.is_empty() {
             match ask.messages.first_mut().filter(|first| first.role == "system") {
                 // Most chat templates take one system message only.
@@ -51,8 +51,8 @@ impl Persona {
         }
         let sampling = ask.sampling.get_or_insert_default();
         sampling.temperature = sampling.temperature.or(self.temperature);
-        if let Some(own) = self.seed {
-            sampling.seed = Some(sampling.seed.unwrap_or(0).wrapping_add(own));
+        if let Some(seed) = self.seed {
+            sampling.seed = Some(sampling.seed.unwrap_or(0).wrapping_add(seed));
         }
     }
 }
@@ -71,13 +71,14 @@ impl std::fmt::Debug for PersonaEngine {
 }
 
 impl PersonaEngine {
-    /// `engine` under another name and rules. What it writes by rules of its own nobody can
-    /// recompute who has only the conversation, so then it claims no certainty.
+    /// `engine` under another name and system message. Another node that has only the conversation
+    /// cannot recompute text that was written under a system message, so such a persona claims no
+    /// certainty.
     pub fn new(engine: Arc<dyn Engine>, persona: Persona) -> Self {
         let model = engine.model().clone();
         let certainty = model.certainty && persona.system.is_empty();
-        let own = !persona.tags.is_empty();
-        let tags = if own { persona.tags.clone() } else { model.tags.clone() };
+        let has_tags = !persona.tags.is_empty();
+        let tags = if has_tags { persona.tags.clone() } else { model.tags.clone() };
         let model = Model { name: persona.name.clone(), tags, certainty, ..model };
         Self { engine, persona, model }
     }
@@ -89,7 +90,7 @@ impl Engine for PersonaEngine {
     }
 
     fn generate(&self, mut ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
-        self.persona.dress(&mut ask);
+        self.persona.apply(&mut ask);
         self.engine.generate(ask)
     }
 
@@ -119,46 +120,59 @@ mod tests {
         }
     }
 
-    fn asked(persona: Persona, messages: Vec<ChatMessage>, sampling: Option<Sampling>) -> Generate {
+    fn engine_ask(
+        persona: Persona,
+        messages: Vec<ChatMessage>,
+        sampling: Option<Sampling>,
+    ) -> Generate {
         let script = Script::new(Play::Says(&["4"]));
-        let dressed = PersonaEngine::new(Arc::new(script.clone()), persona);
-        let _answer = dressed.generate(Generate { messages, sampling, ..Generate::default() });
+        let engine = PersonaEngine::new(Arc::new(script.clone()), persona);
+        let _answer = engine.generate(Generate { messages, sampling, ..Generate::default() });
         script.asks().remove(0)
+    }
+
+    fn question() -> ChatMessage {
+        ChatMessage::new("user", "2+2?")
+    }
+
+    fn able() -> Arc<Script> {
+        Arc::new(Script::new(Play::Says(&["4"])))
     }
 
     #[tokio::test]
     async fn a_persona_stands_before_the_conversation_and_its_askers_rules() {
-        let user = || ChatMessage::new("user", "2+2?");
-        let alone = asked(persona(), vec![user()], None);
-        assert_eq!(alone.messages, [ChatMessage::new("system", "Check twice."), user()]);
-        let ruled = asked(persona(), vec![ChatMessage::new("system", "Be brief."), user()], None);
-        assert_eq!(ruled.messages.len(), 2);
-        assert_eq!(ruled.messages[0].content, "Check twice.\n\nBe brief.");
-        let plain =
-            asked(Persona { name: "x".to_owned(), ..Persona::default() }, vec![user()], None);
-        assert_eq!((plain.messages, plain.sampling), (vec![user()], None));
+        let alone = engine_ask(persona(), vec![question()], None);
+        assert_eq!(alone.messages, [ChatMessage::new("system", "Check twice."), question()]);
+        let combination =
+            engine_ask(persona(), vec![ChatMessage::new("system", "Be brief."), question()], None);
+        assert_eq!(combination.messages.len(), 2);
+        assert_eq!(combination.messages[0].content, "Check twice.\n\nBe brief.");
+        let plain = engine_ask(
+            Persona { name: "x".to_owned(), ..Persona::default() },
+            vec![question()],
+            None,
+        );
+        assert_eq!((plain.messages, plain.sampling), (vec![question()], None));
     }
 
     #[tokio::test]
     async fn an_asks_temperature_counts_and_its_seed_is_another_for_each_persona() {
-        let user = || vec![ChatMessage::new("user", "2+2?")];
-        let own = asked(persona(), user(), None).sampling.unwrap();
+        let own = engine_ask(persona(), vec![question()], None).sampling.unwrap();
         assert_eq!((own.temperature, own.seed), (Some(0.7), Some(5)));
         let wish = Sampling { temperature: Some(0.0), seed: Some(i64::MAX), ..Sampling::default() };
-        let asked = asked(persona(), user(), Some(wish)).sampling.unwrap();
-        assert_eq!((asked.temperature, asked.seed), (Some(0.0), Some(i64::MIN + 4)));
+        let ask = engine_ask(persona(), vec![question()], Some(wish)).sampling.unwrap();
+        assert_eq!((ask.temperature, ask.seed), (Some(0.0), Some(i64::MIN + 4)));
     }
 
     #[tokio::test]
     async fn what_nobody_can_recompute_is_not_claimed() {
-        let able = || Arc::new(Script::new(Play::Says(&["4"])));
-        let ruled = PersonaEngine::new(able(), persona());
-        assert!(!ruled.model().certainty && ruled.model().likelihood);
-        assert_eq!(ruled.model().name, "careful");
+        let strict = PersonaEngine::new(able(), persona());
+        assert!(!strict.model().certainty && strict.model().likelihood);
+        assert_eq!(strict.model().name, "careful");
         let free = PersonaEngine::new(able(), Persona { system: String::new(), ..persona() });
         assert!(free.model().certainty);
         assert_eq!(free.model().tags, able().model().tags);
-        let tagged = Persona { tags: vec!["code".to_owned()], ..persona() };
-        assert_eq!(PersonaEngine::new(able(), tagged).model().tags, ["code"]);
+        let coder = Persona { tags: vec!["code".to_owned()], ..persona() };
+        assert_eq!(PersonaEngine::new(able(), coder).model().tags, ["code"]);
     }
 }

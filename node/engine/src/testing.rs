@@ -1,4 +1,4 @@
-//! An engine for tests that does as it is told and counts what it does.
+//! A scripted engine for tests, which counts its work.
 
 use std::{
     sync::{
@@ -20,10 +20,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{Engine, EngineError, Event};
 
-/// Between two tokens.
+/// The pause between two tokens.
 pub const BEAT: Duration = Duration::from_millis(10);
 
-/// What an answer is like.
+/// What the engine answers.
 #[derive(Clone, Debug)]
 pub enum Play {
     /// These pieces, then the end.
@@ -32,11 +32,11 @@ pub enum Play {
     Endless,
     /// An error after the first piece.
     Breaks(EngineError),
-    /// The thread dies: no last word.
+    /// The thread dies: the stream ends without a last event.
     Dies,
 }
 
-/// The engine. Clones count together.
+/// The scripted engine. Clones share their counters.
 #[derive(Clone, Debug)]
 pub struct Script {
     play: Play,
@@ -48,6 +48,7 @@ pub struct Script {
 }
 
 impl Script {
+    /// An engine that answers every ask with `play`.
     pub fn new(play: Play) -> Self {
         let model = Model {
             name: "script".to_owned(),
@@ -73,12 +74,12 @@ impl Script {
         self.tokens.load(Ordering::SeqCst)
     }
 
-    /// What it was asked to write, in order.
+    /// The asks to write, in order.
     pub fn asks(&self) -> Vec<Generate> {
         self.asks.lock().map(|asks| asks.clone()).unwrap_or_default()
     }
 
-    /// Judgments under way.
+    /// Judgments in progress.
     pub fn judging(&self) -> u32 {
         self.judging.load(Ordering::SeqCst)
     }
@@ -89,14 +90,14 @@ impl Script {
             Play::Endless => Box::new(std::iter::repeat("on and ")),
             Play::Breaks(_) | Play::Dies => Box::new(std::iter::once("well, ")),
         };
-        let mut written = 0;
+        let mut count = 0;
         for piece in pieces {
             sleep(BEAT).await;
             if events.is_closed() {
                 return;
             }
             self.tokens.fetch_add(1, Ordering::SeqCst);
-            written += 1;
+            count += 1;
             if events.send(Ok(Event::Piece(piece.to_owned()))).await.is_err() {
                 return;
             }
@@ -107,7 +108,7 @@ impl Script {
             Play::Says(_) | Play::Endless => Ok(Event::Done(Done {
                 finish: Finish::Stop.into(),
                 prompt_tokens: 3,
-                completion_tokens: written,
+                completion_tokens: count,
                 logprob: Some(-1.5),
                 ..Done::default()
             })),

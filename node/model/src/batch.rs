@@ -1,14 +1,14 @@
-//! One model for many: every step reads the next token of each answer under way and a piece of the
-//! prompts that wait, whoever they are for.
+//! Continuous batching: each step reads the next token of every answer under way and a piece of the
+//! prompts that are not read yet.
 //!
 //! ```text
-//!  request -> job (its thread: template, tokens) -> queue (requests take turns)
-//!      -> admit (pages for it; what others read before is shared) -> schedule (who reads what)
+//!  request -> job (own thread: template, tokens) -> queue (requests take turns)
+//!      -> admit (pages; cached prefixes are shared) -> schedule (the tokens of the next step)
 //!      -> step (the model) -> write, learn (tokens chosen, likelihoods, vectors) -> reply
 //! ```
 //!
-//! Sequences share the pages of what they begin with; when pages run out, who came last gives way
-//! and reads again later. Nothing of this shows in an answer.
+//! Sequences with a common prefix share its pages. When pages run out, the sequence that arrived last
+//! gives its pages up and is read again later. An answer does not depend on any of this.
 
 mod job;
 mod reply;
@@ -46,8 +46,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 pub use self::metrics::Metrics;
 use self::{
     job::{Limits, Work},
-    reply::{Reply, broken, busy},
-    run::{Prepared, Runner, Settings},
+    reply::{Reply, busy, engine_fault},
+    run::{PreparedRequest, Runner, Settings},
 };
 use super::{
     pipeline::TextPipeline,
@@ -55,29 +55,29 @@ use super::{
 };
 use shoal_engine::{EngineError, Event};
 
-/// How a model is shared.
+/// Limits and choices of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Sequences in one step: answers, and parts of judgments. At least 1.
     pub sequences: usize,
-    /// Requests that are here at the same time, waiting or running. At least 1.
+    /// Requests accepted at the same time, queued or running. At least 1.
     pub requests: usize,
     /// Bytes of the KV cache.
     pub cache_bytes: usize,
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: usize,
-    /// Whether answers are guessed at where that saves time.
+    /// Whether the next tokens of answers are drafted where that saves time.
     pub guesses: bool,
 }
 
-/// A model at work. Its threads end within a step when this is dropped.
+/// A running model. Its threads end within one step when this is dropped.
 pub(crate) struct Batch {
     inbox: SyncSender<Submission>,
     places: Arc<Semaphore>,
     context: usize,
 }
 
-/// A request on its way to the thread that cuts it into jobs.
+/// A request on its way to the thread that turns it into jobs.
 struct Submission {
     work: Work,
     reply: Reply,
@@ -85,62 +85,69 @@ struct Submission {
 }
 
 impl Batch {
-    /// Starts the model's threads. Fails when the system gives none.
+    /// Starts the model's threads. Fails when the system cannot start one.
     pub(crate) fn start<D: Decode>(
         decoder: D,
-        words: Arc<TextPipeline>,
+        pipeline: Arc<TextPipeline>,
         options: &Options,
         metrics: Metrics,
     ) -> io::Result<Self> {
         let requests = options.requests.max(1);
         let (pages, context) = share(&decoder, options);
         let limits = Limits { context, answer_tokens: options.answer_tokens };
-        // Each ask has a place in both: nobody ever waits to put one in.
+        // Both channels hold every accepted request, so sending never blocks.
         let (inbox, submissions) = sync_channel(requests);
-        let (ready, prepared) = sync_channel(requests);
-        let ours = Arc::clone(&words);
-        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        spawn("model-words").spawn(move || prepare(&ours, limits, &submissions, &ready))?;
-        let (most, guesses) = (options.sequences.max(1), options.guesses);
-        let settings = Settings { pages, most, guesses, metrics };
-        spawn("model").spawn(move || Runner::new(decoder, &words, settings).run(&prepared))?;
+        let (ready, prepared_requests) = sync_channel(requests);
+        let preparer = Arc::clone(&pipeline);
+        thread::Builder::new()
+            .name("model-text".to_owned())
+            .spawn(move || prepare(&preparer, limits, &submissions, &ready))?;
+        let settings = Settings {
+            pages,
+            max_sequences: options.sequences.max(1),
+            speculate: options.guesses,
+            metrics,
+        };
+        thread::Builder::new()
+            .name("model".to_owned())
+            .spawn(move || Runner::new(decoder, &pipeline, settings).run(&prepared_requests))?;
         Ok(Self { inbox, places: Arc::new(Semaphore::new(requests)), context })
     }
 
-    /// Tokens of prompt and answer together: the model's own, unless the cache holds fewer.
+    /// Most tokens of prompt and answer together: the model's limit, or the cache's where that is smaller.
     pub(crate) fn context(&self) -> usize {
         self.context
     }
 
-    /// Starts writing, as [`shoal_engine::Engine::generate`].
+    /// Starts an answer, as [`shoal_engine::Engine::generate`] does.
     pub(crate) fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (reply, receiver) = Reply::write();
         self.submit(Work::Generate(Box::new(ask)), reply);
         receiver
     }
 
-    /// Judges. Dropping the future stops the work.
+    /// Judges candidates. Dropping the future stops the work.
     pub(crate) async fn judge(&self, ask: Judge) -> Result<Ballot, EngineError> {
         let (sender, ballot) = oneshot::channel();
         self.submit(Work::Judge(Box::new(ask)), Reply::Judge(sender));
-        ballot.await.unwrap_or_else(|_| Err(broken("the model's thread died")))
+        ballot.await.unwrap_or_else(|_| Err(engine_fault("the model's thread died")))
     }
 
     /// Turns texts into vectors. Dropping the future stops the work.
     pub(crate) async fn embed(&self, ask: Embed) -> Result<Embedded, EngineError> {
-        let (sender, embedded) = oneshot::channel();
+        let (sender, vectors) = oneshot::channel();
         self.submit(Work::Embed(ask), Reply::Embed(sender));
-        embedded.await.unwrap_or_else(|_| Err(broken("the model's thread died")))
+        vectors.await.unwrap_or_else(|_| Err(engine_fault("the model's thread died")))
     }
 
     fn submit(&self, work: Work, reply: Reply) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return reply.fail(busy());
         };
-        if let Err(refused) = self.inbox.try_send(Submission { work, reply, place }) {
+        if let Err(error) = self.inbox.try_send(Submission { work, reply, place }) {
             let (std::sync::mpsc::TrySendError::Full(submission)
-            | std::sync::mpsc::TrySendError::Disconnected(submission)) = refused;
-            submission.reply.fail(broken("the model's thread died"));
+            | std::sync::mpsc::TrySendError::Disconnected(submission)) = error;
+            submission.reply.fail(engine_fault("the model's thread died"));
         }
     }
 }
@@ -154,27 +161,27 @@ impl fmt::Debug for Batch {
     }
 }
 
-/// Pages that the budget holds, and the context that they hold: a sequence alone never lacks one.
+/// The pages in the budget, and the context that fits into them: one sequence alone never runs out.
 fn share(decoder: &impl Decode, options: &Options) -> (usize, usize) {
     let pages = options.cache_bytes / decoder.page_bytes().max(1);
-    // Two at least: one that is full, and one to write.
+    // At least two: a full one, and one to write.
     let pages = pages.clamp(2, usize::try_from(u32::MAX).unwrap_or(usize::MAX));
     (pages, decoder.context().min((pages - 1) * PAGE))
 }
 
-/// Cuts requests into jobs, one after the other.
+/// Turns requests into jobs, one after the other.
 fn prepare(
-    words: &TextPipeline,
+    pipeline: &TextPipeline,
     limits: Limits,
     submissions: &Receiver<Submission>,
-    ready: &SyncSender<Prepared>,
+    ready: &SyncSender<PreparedRequest>,
 ) {
     while let Ok(Submission { work, reply, place }) = submissions.recv() {
-        let jobs = catch_unwind(AssertUnwindSafe(|| job::jobs(words, &work, limits)));
-        let jobs = jobs.unwrap_or_else(|_| Err(broken("the model's code panicked")));
+        let jobs = catch_unwind(AssertUnwindSafe(|| job::jobs(pipeline, &work, limits)));
+        let jobs = jobs.unwrap_or_else(|_| Err(engine_fault("the model's code panicked")));
         match jobs {
-            Ok((jobs, read)) => {
-                if ready.send(Prepared { reply, place, jobs, read }).is_err() {
+            Ok((jobs, read_tokens)) => {
+                if ready.send(PreparedRequest { reply, place, jobs, read_tokens }).is_err() {
                     return;
                 }
             }

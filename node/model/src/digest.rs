@@ -1,5 +1,5 @@
-//! What a model is known by: SHA-256 over all that decides how likely it finds a text. Nodes whose
-//! digests differ do not audit each other.
+//! The digest of a model: SHA-256 over everything that decides how likely it finds a text. Nodes audit
+//! each other only with equal digests.
 
 use std::{
     io::{self, Read},
@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{LoadError, files::Files, tensors::Quant};
 
-/// A digest in the making: a thread of its own reads the files with weights, beside the packing.
-/// Dropping it ends the thread.
+/// A digest in progress: a thread reads the weight files while the weights are packed. Dropping the value
+/// ends the thread.
 #[derive(Debug)]
 pub struct Digest {
     files: Files,
@@ -23,34 +23,28 @@ pub struct Digest {
     thread: Option<JoinHandle<Result<Sha256, LoadError>>>,
 }
 
-/// Bytes read at once.
+/// Bytes of one read.
 const PIECE: usize = 1 << 18;
 
 impl Digest {
-    /// Begins with the files with weights.
+    /// Starts with the weight files.
     ///
     /// # Errors
-    /// When there are none, or no thread can be had.
+    /// When there are none, or the thread cannot start.
     pub fn begin(files: &Files) -> Result<Self, LoadError> {
         let names = files.weights()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (read, stopped) = (files.clone(), Arc::clone(&stop));
-        let work = move || {
-            let mut digest = Sha256::new();
-            for name in names {
-                add(&mut digest, &mut *read.reader(&name)?, &stopped)
-                    .map_err(|source| LoadError::Folder { path: read.place().into(), source })?;
-            }
-            Ok(digest)
-        };
-        let thread = thread::Builder::new().name("digest".to_owned()).spawn(work);
-        let thread = Some(thread.map_err(LoadError::Thread)?);
-        Ok(Self { files: files.clone(), stop, thread })
+        let (thread_files, thread_stop) = (files.clone(), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name("digest".to_owned())
+            .spawn(move || hash_weights(&thread_files, names, &thread_stop))
+            .map_err(LoadError::Thread)?;
+        Ok(Self { files: files.clone(), stop, thread: Some(thread) })
     }
 
-    /// Waits for the weights and adds the rest: what turns a conversation into tokens decides as
-    /// much as the weights how likely a text is, and so do `ends`, the tokens that end an answer,
-    /// the rounding of the weights and the adapters merged into them (their folders). In hex.
+    /// Waits for the weights and adds everything else that decides how likely a text is: the files that
+    /// turn a conversation into tokens, `ends` (the tokens that end an answer), the rounding of the
+    /// weights, and the adapters merged into them (their folders). In hex.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -60,12 +54,13 @@ impl Digest {
         quant: Quant,
         adapters: &[Files],
     ) -> Result<String, LoadError> {
-        let ended = self.thread.take().map(JoinHandle::join);
-        let Some(Ok(digest)) = ended else {
+        let result = self.thread.take().map(JoinHandle::join);
+        let Some(Ok(digest)) = result else {
             return Err(LoadError::Thread(io::Error::other("the digest's thread ended early")));
         };
         let mut digest = digest?;
         for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+            // A file that is absent adds nothing.
             digest.update(self.files.read(name)?.unwrap_or_default());
         }
         for end in ends {
@@ -87,13 +82,22 @@ impl Drop for Digest {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // What it found out is of no use any more.
+            // The result is of no use any more.
             let _ = thread.join();
         }
     }
 }
 
-/// Reads to the end. Not through the map: what is only hashed would count as memory in use.
+fn hash_weights(files: &Files, names: Vec<String>, stop: &AtomicBool) -> Result<Sha256, LoadError> {
+    let mut digest = Sha256::new();
+    for name in names {
+        add(&mut digest, &mut *files.reader(&name)?, stop)
+            .map_err(|source| LoadError::Folder { path: files.place().into(), source })?;
+    }
+    Ok(digest)
+}
+
+/// Reads to the end. It does not use the memory map, because mapped pages count as memory in use.
 fn add(digest: &mut Sha256, from: &mut dyn Read, stop: &AtomicBool) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     while !stop.load(Ordering::Relaxed) {
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
     use crate::testing::{Kept, tiny};
 
-    fn of(files: &Files, ends: &[u32], quant: Quant) -> String {
+    fn digest_of(files: &Files, ends: &[u32], quant: Quant) -> String {
         Digest::begin(files).unwrap().finish(ends, quant, &[]).unwrap()
     }
 
@@ -132,21 +136,21 @@ mod tests {
             "tokenizer.json",
             "tokenizer_config.json",
         ];
-        let mut all: Vec<u8> =
+        let mut bytes: Vec<u8> =
             names.iter().flat_map(|name| fs::read(folder.path().join(name)).unwrap()).collect();
-        all.extend([16, 0, 0, 0]);
-        assert_eq!(of(&files, &[16], Quant::AsIs), hex(&all));
-        assert_ne!(of(&files, &[17], Quant::AsIs), hex(&all));
+        bytes.extend([16, 0, 0, 0]);
+        assert_eq!(digest_of(&files, &[16], Quant::AsIs), hex(&bytes));
+        assert_ne!(digest_of(&files, &[17], Quant::AsIs), hex(&bytes));
     }
 
     #[test]
     fn weights_that_are_rounded_are_others() {
         let folder = tiny(64, Kept::F32);
         let files = Files::folder(folder.path()).unwrap();
-        let digests =
-            [Quant::AsIs, Quant::None, Quant::Q8, Quant::Q4].map(|quant| of(&files, &[], quant));
-        for (at, digest) in digests.iter().enumerate() {
-            assert!(!digests[..at].contains(digest));
+        let digests = [Quant::AsIs, Quant::None, Quant::Q8, Quant::Q4]
+            .map(|quant| digest_of(&files, &[], quant));
+        for (index, digest) in digests.iter().enumerate() {
+            assert!(!digests[..index].contains(digest));
         }
     }
 
@@ -154,7 +158,7 @@ mod tests {
     fn a_gguf_file_is_all_of_its_bytes() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf/tiny.gguf");
         let files = Files::gguf_file(&path).unwrap();
-        assert_eq!(of(&files, &[], Quant::AsIs), hex(&fs::read(&path).unwrap()));
+        assert_eq!(digest_of(&files, &[], Quant::AsIs), hex(&fs::read(&path).unwrap()));
     }
 
     #[test]

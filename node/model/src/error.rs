@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-/// Why a folder is no model that can be served. One line, naming the folder and what is wrong.
+/// Why a model cannot be served. The message is one line that names the folder or file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("cannot read {}: {source}", path.display())]
@@ -31,12 +31,12 @@ pub enum LoadError {
     Thread(io::Error),
 }
 
-/// What is wrong with a template.
+/// Why a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error(
-        "{place} has no chat template, as base models have none: --template plain lets it go on \
-         with a transcript, --template chatml or a file is for a model trained to talk"
+        "{place} has no chat template, like all base models: --template plain lets it continue \
+         a transcript, --template chatml or a file is for a model that is trained for chats"
     )]
     None { place: String },
     #[error("{place}: the chat template: {why}")]

@@ -1,4 +1,4 @@
-//! Where a model's files are: in a folder, in one GGUF file, or inside the program.
+//! The location of a model's files: a folder, one GGUF file, or the program itself.
 
 use std::{
     borrow::Cow,
@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::{LoadError, bytes::Bytes, gguf::Gguf};
 
-/// Name and content of the files of each bundled model.
+/// Name and content of each file of each bundled model.
 type Table = &'static [(&'static str, &'static [(&'static str, &'static [u8])])];
 
 static BUNDLED: Table = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// Says which file holds which tensor.
+/// Maps each tensor to its file.
 const INDEX: &str = "model.safetensors.index.json";
 
 /// The files of one model.
@@ -32,7 +32,7 @@ pub struct Files {
 #[derive(Clone)]
 enum Place {
     Folder(PathBuf),
-    Gguf { path: PathBuf, opened: Arc<Gguf> },
+    Gguf { path: PathBuf, gguf: Arc<Gguf> },
     Program(&'static [(&'static str, &'static [u8])]),
 }
 
@@ -47,8 +47,11 @@ impl std::fmt::Debug for Place {
 }
 
 impl Files {
-    /// What `--model` names: a folder in the layout of Hugging Face, a GGUF file, or
+    /// Opens the value of `--model`: a folder in the layout of Hugging Face, a GGUF file, or
     /// `bundled:NAME`.
+    ///
+    /// # Errors
+    /// When there is no such model, or a GGUF file cannot be parsed.
     pub fn open(model: &str) -> Result<Self, LoadError> {
         let path = Path::new(model);
         match model.strip_prefix("bundled:") {
@@ -58,27 +61,36 @@ impl Files {
         }
     }
 
-    /// One file with everything in it.
+    /// Opens a GGUF file, which holds the whole model.
+    ///
+    /// # Errors
+    /// When it cannot be read or parsed.
     pub fn gguf_file(path: &Path) -> Result<Self, LoadError> {
-        let opened = Arc::new(Gguf::open(path)?);
+        let gguf = Arc::new(Gguf::open(path)?);
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, place: Place::Gguf { path: path.to_owned(), opened } })
+        Ok(Self { name, place: Place::Gguf { path: path.to_owned(), gguf } })
     }
 
-    /// A folder in the layout of Hugging Face.
+    /// Opens a folder in the layout of Hugging Face.
+    ///
+    /// # Errors
+    /// When there is no such folder.
     pub fn folder(path: &Path) -> Result<Self, LoadError> {
-        let failed = |source| LoadError::Folder { path: path.to_owned(), source };
-        let path = path.canonicalize().map_err(failed)?;
-        if !path.is_dir() {
-            return Err(failed(io::ErrorKind::NotADirectory.into()));
-        }
+        let folder = path.canonicalize().and_then(|folder| match folder.is_dir() {
+            true => Ok(folder),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        });
+        let path = folder.map_err(|source| LoadError::Folder { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, place: Place::Folder(path) })
     }
 
-    /// One of the models inside the program.
+    /// Opens a model that is part of the program.
+    ///
+    /// # Errors
+    /// When there is no model of this name.
     pub fn bundled(name: &str) -> Result<Self, LoadError> {
-        let files = BUNDLED.iter().find(|(known, _)| *known == name).map(|(_, files)| *files);
+        let files = BUNDLED.iter().find(|(key, _)| *key == name).map(|(_, files)| *files);
         let files = files.ok_or_else(|| LoadError::NotBundled {
             name: name.to_owned(),
             known: bundled_names().collect::<Vec<_>>().join(", "),
@@ -86,15 +98,15 @@ impl Files {
         Ok(Self { name: name.to_owned(), place: Place::Program(files) })
     }
 
-    /// The GGUF file, where the model is one: shape, words and template are in its metadata.
+    /// The GGUF file, if the model is one: its metadata hold configuration, vocabulary and template.
     pub(crate) fn gguf(&self) -> Option<&Arc<Gguf>> {
         match &self.place {
-            Place::Gguf { opened, .. } => Some(opened),
+            Place::Gguf { gguf, .. } => Some(gguf),
             _ => None,
         }
     }
 
-    /// What `config.json` says, or a GGUF file in the same words.
+    /// The content of `config.json`, or the metadata of a GGUF file under the same keys.
     ///
     /// # Errors
     /// When there is no configuration, or it cannot be read.
@@ -120,12 +132,12 @@ impl Files {
         &self.name
     }
 
-    /// Whether it came with the program: taught conversations, and nothing but these.
+    /// Whether it is part of the program. Bundled models are trained on conversations only.
     pub fn is_bundled(&self) -> bool {
         matches!(self.place, Place::Program(_))
     }
 
-    /// How to name the place in a message.
+    /// The location for messages.
     pub fn place(&self) -> String {
         match &self.place {
             Place::Folder(path) | Place::Gguf { path, .. } => path.display().to_string(),
@@ -133,13 +145,16 @@ impl Files {
         }
     }
 
-    /// The content of a file, `None` when there is no such file. A GGUF file has none beside it.
+    /// The content of a file, or `None` if there is none. A GGUF file has no other files.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
         match &self.place {
             Place::Gguf { .. } => Ok(None),
             Place::Program(files) => {
-                let found = files.iter().find(|(known, _)| *known == name);
-                Ok(found.map(|(_, bytes)| Cow::Borrowed(*bytes)))
+                let file = files.iter().find(|(key, _)| *key == name);
+                Ok(file.map(|(_, bytes)| Cow::Borrowed(*bytes)))
             }
             Place::Folder(folder) => match fs::read(folder.join(name)) {
                 Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
@@ -149,31 +164,35 @@ impl Files {
         }
     }
 
-    /// The content of a file that a model cannot do without.
+    /// The content of a file that every model must have.
+    ///
+    /// # Errors
+    /// When the file is missing or cannot be read.
     pub fn need(&self, name: &'static str) -> Result<Cow<'static, [u8]>, LoadError> {
         self.read(name)?.ok_or_else(|| LoadError::Missing { place: self.place(), name })
     }
 
-    /// The bytes of a file with weights, mapped where it is on a disk.
+    /// The bytes of a weight file, memory-mapped where it is on a disk.
     pub(crate) fn bytes(&self, name: &str) -> Result<Bytes, LoadError> {
-        let map =
-            |path: PathBuf| Bytes::map(&path).map_err(|source| LoadError::Folder { path, source });
         match &self.place {
-            Place::Gguf { opened, .. } => Ok(opened.bytes().clone()),
-            Place::Folder(folder) => map(folder.join(name)),
-            Place::Program(files) => {
-                let found = files.iter().find(|(known, _)| *known == name);
-                let found = found.ok_or_else(|| LoadError::NoWeights { place: self.place() });
-                Ok(Bytes::Program(found?.1))
+            Place::Gguf { gguf, .. } => Ok(gguf.bytes().clone()),
+            Place::Folder(folder) => {
+                let path = folder.join(name);
+                Bytes::map(&path).map_err(|source| LoadError::Folder { path, source })
             }
+            Place::Program(files) => files
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, bytes)| Bytes::Program(bytes))
+                .ok_or_else(|| LoadError::NoWeights { place: self.place() }),
         }
     }
 
-    /// Gives back the memory of a GGUF file's words once the tokenizer and the template have them;
-    /// other holders of this opened file keep them.
+    /// Frees the vocabulary of a GGUF file, once the tokenizer and the template have it. Other holders
+    /// of the same file keep it.
     pub fn forget_words(&mut self) {
-        if let Place::Gguf { opened, .. } = &mut self.place
-            && let Some(gguf) = Arc::get_mut(opened)
+        if let Place::Gguf { gguf, .. } = &mut self.place
+            && let Some(gguf) = Arc::get_mut(gguf)
         {
             gguf.forget_words();
         }
@@ -181,28 +200,32 @@ impl Files {
         shoal_kernel::give_back();
     }
 
-    /// Gives back the memory of what was read of a GGUF file, once its weights are packed: pages at the
-    /// ends of its tensors, and its metadata.
+    /// Frees the memory of a GGUF file's mapped pages, once its weights are packed.
     pub fn forget(&self) {
         if let Some(gguf) = self.gguf() {
             gguf.bytes().forget(0..usize::MAX);
         }
     }
 
-    /// A file with weights, to be read from its first byte to its last.
+    /// A reader of a weight file, from its first byte to its last.
     pub(crate) fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>, LoadError> {
         let path = match &self.place {
             Place::Gguf { path, .. } => path.clone(),
             Place::Folder(folder) => folder.join(name),
             Place::Program(_) => {
-                return Ok(Box::new(io::Cursor::new(self.read(name)?.unwrap_or_default())));
+                let bytes = self.read(name)?;
+                let bytes = bytes.ok_or_else(|| LoadError::NoWeights { place: self.place() })?;
+                return Ok(Box::new(io::Cursor::new(bytes)));
             }
         };
-        let opened = fs::File::open(&path);
-        Ok(Box::new(opened.map_err(|source| LoadError::Folder { path, source })?))
+        let file = fs::File::open(&path);
+        Ok(Box::new(file.map_err(|source| LoadError::Folder { path, source })?))
     }
 
-    /// The names of the files with weights, in order.
+    /// The names of the weight files, in order.
+    ///
+    /// # Errors
+    /// When there are none, or the index of a model in several files is invalid.
     pub fn weights(&self) -> Result<Vec<String>, LoadError> {
         let mut names: Vec<String> = match &self.place {
             Place::Gguf { path, .. } => {
@@ -210,15 +233,11 @@ impl Files {
                 return Ok(vec![name.to_string_lossy().into_owned()]);
             }
             Place::Program(files) => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            Place::Folder(folder) => {
-                let failed = |source| LoadError::Folder { path: folder.clone(), source };
-                let entries: Result<Vec<_>, _> = fs::read_dir(folder).map_err(failed)?.collect();
-                let entries = entries.map_err(failed)?.into_iter();
-                entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-            }
+            Place::Folder(folder) => file_names(folder)
+                .map_err(|source| LoadError::Folder { path: folder.clone(), source })?,
         };
         if names.iter().any(|name| name == INDEX) {
-            return self.indexed();
+            return self.weights_in_index();
         }
         names.retain(|name| name.ends_with(".safetensors"));
         names.sort();
@@ -228,29 +247,40 @@ impl Files {
         Ok(names)
     }
 
-    /// The files that the index of a model in several files names.
-    fn indexed(&self) -> Result<Vec<String>, LoadError> {
+    /// The weight files in the index of a model in several files.
+    fn weights_in_index(&self) -> Result<Vec<String>, LoadError> {
         #[derive(Deserialize)]
         struct Index {
             weight_map: BTreeMap<String, String>,
         }
-        let refused = |why: String| LoadError::Words { place: self.place(), file: INDEX, why };
         let index: Index = serde_json::from_slice(&self.need(INDEX)?)
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| self.index_fault(error.to_string()))?;
         let names: BTreeSet<String> = index.weight_map.into_values().collect();
-        // What it names is opened: nothing beside the folder.
-        let plain = |name: &str| {
-            name.ends_with(".safetensors") && !name.contains(['/', '\\']) && name.len() < 256
-        };
-        match names.iter().find(|name| !plain(name)) {
-            Some(odd) => Err(refused(format!("{odd:.80?} is no file of this folder"))),
+        // The names are opened, so they must not leave the folder.
+        match names.iter().find(|name| !is_weight_file(name)) {
+            Some(name) => Err(self.index_fault(format!("{name:.80?} is no file of this folder"))),
             None if names.is_empty() => Err(LoadError::NoWeights { place: self.place() }),
             None => Ok(names.into_iter().collect()),
         }
     }
+
+    fn index_fault(&self, why: String) -> LoadError {
+        LoadError::Words { place: self.place(), file: INDEX, why }
+    }
 }
 
-/// The names of the models inside the program.
+fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// Whether a name is that of a weight file, without a folder.
+fn is_weight_file(name: &str) -> bool {
+    name.ends_with(".safetensors") && !name.contains(['/', '\\']) && name.len() < 256
+}
+
+/// The names of the models that are part of the program.
 pub fn bundled_names() -> impl Iterator<Item = &'static str> {
     BUNDLED.iter().map(|(name, _)| *name)
 }

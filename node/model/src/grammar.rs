@@ -1,5 +1,5 @@
-//! Constrained decoding: which tokens may come next, so that an answer has the form that was asked
-//! for. The automata are llguidance's; what the grammars say of calls stands in [`calls`].
+//! Constrained decoding: the tokens that may come next, so that an answer has the required format.
+//! llguidance provides the automata; [`calls`] writes the grammars of calls.
 
 mod calls;
 mod trie;
@@ -22,14 +22,14 @@ use shoal_proto::{
 use super::{step::Broken, tokenizer::Tokenizer, tools::Dialect};
 use watch::Watch;
 
-/// Bytes of a schema, expression or grammar: what a client may write that costs a node time before
-/// it can refuse. The largest schemas in use (FHIR's) are below a megabyte.
+/// Most bytes of a schema, expression or grammar, because the node spends time before it can refuse one.
+/// The largest schemas in use (FHIR's) are below a megabyte.
 const SOURCE_MAX: usize = 1 << 20;
-/// Between the parts of a JSON text: a space, or a line's end and some indentation. Small models
-/// would write blanks for ever.
+/// Whitespace between the parts of a JSON text: a space, or a line break and some indentation. Without
+/// this limit small models write whitespace without end.
 const BLANKS: &str = r" |\n {0,16}";
 
-/// A model's tokens arranged for grammars: made once for a model, shared by all of its answers.
+/// A model's vocabulary as grammars need it: built once for a model and shared by its answers.
 pub(crate) struct Grammars {
     factory: ParserFactory,
 }
@@ -41,23 +41,23 @@ impl std::fmt::Debug for Grammars {
 }
 
 impl Grammars {
-    /// Takes a second or less for a vocabulary of 150,000 tokens. `None`: the vocabulary cannot be
-    /// arranged, so that the model writes freely or not at all.
+    /// Takes a second or less for a vocabulary of 150,000 tokens. `None`: llguidance refuses the
+    /// vocabulary, and answers of this model cannot be constrained.
     pub(crate) fn new(tokenizer: &Tokenizer) -> Option<Self> {
         let slices = llguidance::earley::SlicedBiasComputer::json_slices();
-        let none = InferenceCapabilities::default();
-        let built = catch_unwind(AssertUnwindSafe(|| {
-            ParserFactory::new(&trie::words(tokenizer), none, &slices)
+        let capabilities = InferenceCapabilities::default();
+        let factory = catch_unwind(AssertUnwindSafe(|| {
+            ParserFactory::new(&trie::token_env(tokenizer), capabilities, &slices)
         }));
-        let mut factory = built.ok()?.ok()?;
+        let mut factory = factory.ok()?.ok()?;
         factory.quiet();
-        // Else its errors quote the answer so far.
+        // Verbose errors quote the answer, which is never logged.
         factory.limits_mut().verbose_errors = false;
         Some(Self { factory })
     }
 
-    /// A grammar of calls, or else of an answer in this format. Functions whose schema cannot be
-    /// enforced, and need not be, take any object.
+    /// A grammar of calls, or alternatively of an answer in this format. When a schema cannot be
+    /// enforced, functions that are not strict accept any object.
     fn calls(
         &self,
         tools: &Tools,
@@ -67,31 +67,41 @@ impl Grammars {
         let size = tools.functions.iter().map(|function| function.parameters.len()).sum();
         within(size)?;
         let answer = answer.map(rule).transpose()?;
-        let build = |exact| {
-            let lark = calls::grammar(tools, dialect, answer.as_deref(), exact);
-            self.matcher(TopLevelGrammar::from_lark(lark.map_err(|why| refused(&why))?))
-        };
-        build(true).or_else(|error| {
-            let loose = tools.functions.iter().any(|function| !function.strict);
-            if loose { build(false) } else { Err(error) }
+        self.calls_matcher(tools, dialect, answer.as_deref(), true).or_else(|error| {
+            let is_loose = tools.functions.iter().any(|function| !function.strict);
+            match is_loose {
+                true => self.calls_matcher(tools, dialect, answer.as_deref(), false),
+                false => Err(error),
+            }
         })
     }
 
+    fn calls_matcher(
+        &self,
+        tools: &Tools,
+        dialect: Dialect,
+        answer: Option<&str>,
+        exact: bool,
+    ) -> Result<Matcher, EngineError> {
+        let lark = calls::grammar(tools, dialect, answer, exact).map_err(|why| refusal(&why))?;
+        self.matcher(TopLevelGrammar::from_lark(lark))
+    }
+
     fn matcher(&self, grammar: TopLevelGrammar) -> Result<Matcher, EngineError> {
-        let built = catch_unwind(AssertUnwindSafe(|| self.factory.create_parser(grammar)));
-        match built {
+        let parser = catch_unwind(AssertUnwindSafe(|| self.factory.create_parser(grammar)));
+        match parser {
             Ok(Ok(parser)) => Ok(Matcher::new(Ok(parser))),
-            Ok(Err(error)) => Err(refused(&error.to_string())),
-            Err(_) => Err(refused("llguidance cannot build it")),
+            Ok(Err(error)) => Err(refusal(&error.to_string())),
+            Err(_) => Err(refusal("llguidance cannot build it")),
         }
     }
 }
 
-/// Holds one answer to its form.
+/// Holds one answer to its format.
 pub(crate) enum Constraint {
-    /// From the first token to the last.
+    /// Constrains the answer from the first token to the last.
     Whole(Box<Matcher>),
-    /// Only inside of calls, which the model begins when it likes.
+    /// Constrains calls only; the model may start one at any time.
     Calls(Box<Watch>),
 }
 
@@ -110,7 +120,7 @@ impl Mask {
         usize::try_from(token).is_ok_and(|index| index < self.0.len()) && self.0.is_allowed(token)
     }
 
-    /// Makes the other tokens impossible.
+    /// Makes all tokens impossible that may not come next.
     pub(crate) fn apply(&self, logits: &mut [f32]) {
         for (token, logit) in (0..).zip(logits) {
             if !self.allows(token) {
@@ -121,69 +131,71 @@ impl Mask {
 }
 
 impl Constraint {
-    /// What holds an answer of this format, with these functions to call in this dialect. `None`:
-    /// the model writes freely.
+    /// The constraint for an answer in this format, with these functions to call in this dialect.
+    /// `None`: the answer is unconstrained.
     ///
     /// # Errors
-    /// `BadRequest` when the schema, expression or grammar makes no sense, `Unsupported` when it
-    /// asks for what cannot be enforced, with the reason.
+    /// `BadRequest` when the schema, expression or grammar is invalid, `Unsupported` when it cannot be
+    /// enforced, both with the reason.
     pub(crate) fn new(
         format: Option<&Format>,
         tools: Option<(&Tools, Dialect)>,
         grammars: &Grammars,
     ) -> Result<Option<Self>, EngineError> {
         let tools = tools.filter(|(tools, _)| {
-            !calls::allowed(tools).is_empty() && tools.choice != ToolChoice::None as i32
+            !calls::callable_functions(tools).is_empty() && tools.choice != ToolChoice::None as i32
         });
         let Some((tools, dialect)) = tools else {
             let Some(format) = format else { return Ok(None) };
-            let grammar = TopLevelGrammar::from_grammar(of_format(format)?);
+            let grammar = TopLevelGrammar::from_grammar(format_grammar(format)?);
             return Ok(Some(Self::Whole(Box::new(grammars.matcher(grammar)?))));
         };
-        let must = [ToolChoice::Required, ToolChoice::Named].map(|choice| choice as i32);
-        if must.contains(&tools.choice) || format.is_some() {
-            let answer = if must.contains(&tools.choice) { None } else { format };
+        let must_call = [ToolChoice::Required, ToolChoice::Named]
+            .map(|choice| choice as i32)
+            .contains(&tools.choice);
+        if must_call || format.is_some() {
+            let answer = if must_call { None } else { format };
             return Ok(Some(Self::Whole(Box::new(grammars.calls(tools, dialect, answer)?))));
         }
         if !tools.functions.iter().any(|function| function.strict) {
             return Ok(None);
         }
-        let one = Tools { parallel: false, ..tools.clone() };
-        let watch = Watch::new(dialect, grammars.calls(&one, dialect, None)?);
+        let sequential = Tools { parallel: false, ..tools.clone() };
+        let watch = Watch::new(dialect, grammars.calls(&sequential, dialect, None)?);
         Ok(Some(Self::Calls(Box::new(watch))))
     }
 
-    /// The tokens that may come next, end tokens among them where the answer may end. `None`: all.
+    /// The tokens that may come next, with the end tokens where the answer may end. `None`: any token.
     ///
     /// # Errors
     /// `Unsupported` when the grammar turns out to be too complex.
     pub(crate) fn mask(&mut self) -> Result<Option<Mask>, EngineError> {
         let matcher = match self {
             Self::Whole(matcher) => matcher,
-            Self::Calls(watch) => match watch.inside() {
+            Self::Calls(watch) => match watch.matcher() {
                 Some(matcher) => matcher,
                 None => return Ok(None),
             },
         };
         let mask = matcher.compute_mask_or_eos();
-        mask.map(|mask| Some(Mask(mask))).map_err(|error| refused(&error.to_string()))
+        mask.map(|mask| Some(Mask(mask))).map_err(|error| refusal(&error.to_string()))
     }
 
-    /// Goes on behind a token that the last mask allowed. An end token may be given or not.
+    /// Advances by a token that the last mask allowed. An end token may be passed or not.
     ///
     /// # Errors
-    /// `Engine` when it did not.
+    /// `Engine` when the mask did not allow the token.
     pub(crate) fn accept(&mut self, token: u32) -> Result<(), EngineError> {
-        let taken = match self {
+        let result = match self {
             Self::Whole(matcher) if matcher.is_stopped() => Ok(()),
             Self::Whole(matcher) => matcher.consume_token(token).map_err(|_| Broken),
             Self::Calls(watch) => watch.accept(token),
         };
         let why = "a token that the grammar does not allow";
-        taken.map_err(|Broken| EngineError::new(Fault::Engine, why))
+        result.map_err(|Broken| EngineError::new(Fault::Engine, why))
     }
 
-    /// Whether nothing may follow: the answer is over, with or without an end token.
+    /// Whether the answer is complete: nothing may follow, with or without an end token.
     pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Whole(matcher) => matcher.is_stopped(),
@@ -192,33 +204,33 @@ impl Constraint {
     }
 }
 
-fn of_format(format: &Format) -> Result<GrammarWithLexer, EngineError> {
+fn format_grammar(format: &Format) -> Result<GrammarWithLexer, EngineError> {
     within(format.body.len())?;
     match FormatKind::try_from(format.kind).unwrap_or_default() {
-        FormatKind::JsonObject => Ok(of_schema(json!({ "type": "object" }), false)),
+        FormatKind::JsonObject => Ok(schema_grammar(json!({ "type": "object" }), false)),
         FormatKind::JsonSchema => {
             let schema = serde_json::from_str(&format.body)
-                .map_err(|error| refused(&format!("the schema is no JSON: {error}")))?;
-            Ok(of_schema(schema, format.strict))
+                .map_err(|error| refusal(&format!("the schema is not JSON: {error}")))?;
+            Ok(schema_grammar(schema, format.strict))
         }
         FormatKind::Regex => Ok(GrammarWithLexer::from_regex(&format.body)),
         FormatKind::Lark => Ok(GrammarWithLexer::from_lark(format.body.clone())),
         FormatKind::Unspecified => {
-            Err(EngineError::new(Fault::Unsupported, "an answer format that is not known here"))
+            Err(EngineError::new(Fault::Unsupported, "an unknown kind of answer format"))
         }
     }
 }
 
 fn within(size: usize) -> Result<(), EngineError> {
     match size > SOURCE_MAX {
-        true => Err(refused(&format!("{size} bytes are too large: {SOURCE_MAX} are read"))),
+        true => Err(refusal(&format!("{size} bytes are too large: the limit is {SOURCE_MAX}"))),
         false => Ok(()),
     }
 }
 
-/// A format as a part of a grammar.
+/// A format as a rule of a Lark grammar.
 fn rule(format: &Format) -> Result<String, EngineError> {
-    let grammar = of_format(format)?;
+    let grammar = format_grammar(format)?;
     match (grammar.json_schema, FormatKind::try_from(format.kind)) {
         (Some(schema), _) => Ok(format!("%json {schema}")),
         (None, Ok(FormatKind::Regex)) => {
@@ -226,19 +238,19 @@ fn rule(format: &Format) -> Result<String, EngineError> {
         }
         _ => Err(EngineError::new(
             Fault::Unsupported,
-            "functions beside an answer that is held to a grammar of its own",
+            "functions together with a grammar for the answer",
         )),
     }
 }
 
-/// Strict: what llguidance cannot enforce is refused, else it is left out.
-fn of_schema(mut schema: Value, strict: bool) -> GrammarWithLexer {
-    guided(&mut schema, strict);
+/// `strict`: llguidance refuses what it cannot enforce; otherwise it ignores that.
+fn schema_grammar(mut schema: Value, strict: bool) -> GrammarWithLexer {
+    add_guidance(&mut schema, strict);
     GrammarWithLexer::from_json_schema(schema)
 }
 
-/// llguidance reads how it should write JSON from the schema itself.
-fn guided(schema: &mut Value, strict: bool) {
+/// Adds the options that llguidance reads from the schema itself.
+fn add_guidance(schema: &mut Value, strict: bool) {
     if *schema == Value::Bool(true) {
         *schema = json!({});
     }
@@ -246,17 +258,17 @@ fn guided(schema: &mut Value, strict: bool) {
         close(schema);
     }
     if let Some(schema) = schema.as_object_mut() {
-        let how = json!({ "whitespace_pattern": BLANKS, "lenient": !strict });
-        schema.insert("x-guidance".to_owned(), how);
+        let options = json!({ "whitespace_pattern": BLANKS, "lenient": !strict });
+        schema.insert("x-guidance".to_owned(), options);
     }
 }
 
-/// Where a schema leaves open which further properties an object has, none are written: what keeps
-/// to that keeps to the schema, and a small model finds an end.
+/// Forbids additional properties where a schema says nothing about them. Such an answer still satisfies
+/// the schema, and a small model comes to an end.
 fn close(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else { return };
-    let open = ["additionalProperties", "patternProperties", "unevaluatedProperties", "allOf"];
-    if fields.contains_key("properties") && !open.iter().any(|key| fields.contains_key(*key)) {
+    let keywords = ["additionalProperties", "patternProperties", "unevaluatedProperties", "allOf"];
+    if fields.contains_key("properties") && !keywords.iter().any(|key| fields.contains_key(*key)) {
         fields.insert("additionalProperties".to_owned(), json!(false));
     }
     for key in ["properties", "$defs", "definitions"] {
@@ -274,11 +286,12 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// llguidance's reasons, in one line.
-fn refused(why: &str) -> EngineError {
+/// The error for a reason of llguidance's, cut to one line.
+fn refusal(why: &str) -> EngineError {
     let line = why.lines().next().unwrap_or_default();
-    let unsupported = ["nimplemented", "not supported", "too complex", "too large", "too big"];
-    let fault = match unsupported.iter().any(|word| line.contains(word)) {
+    let unsupported_words =
+        ["nimplemented", "not supported", "too complex", "too large", "too big"];
+    let fault = match unsupported_words.iter().any(|word| line.contains(word)) {
         true => Fault::Unsupported,
         false => Fault::BadRequest,
     };

@@ -9,7 +9,7 @@ mod files;
 mod bytes;
 mod gguf;
 mod safetensors;
-mod stored;
+mod file_tensor;
 mod tensors;
 mod weights;
 mod lora;
@@ -29,6 +29,7 @@ mod speed;
 mod perplexity;
 mod local;
 #[cfg(any(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 pub mod testing;
 
 pub use self::{

@@ -1,4 +1,4 @@
-//! A model in this process, shared by all who ask: an engine around the batch.
+//! The engine of a model in this process, around the batch.
 
 use std::{io, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
     step::Decode,
 };
 
-/// A model at work, and what it says of itself.
+/// A running model and its description.
 #[derive(Debug)]
 pub struct Local {
     model: Model,
@@ -26,18 +26,21 @@ pub struct Local {
 }
 
 impl Local {
-    /// Starts the model's threads. `model` says what the files say; what the engine makes of it
-    /// (calls, forms, vectors, the context that the cache holds) is added here. `judges`: whether
-    /// the model is good enough at following instructions to judge pairs.
+    /// Starts the model's threads. `model` describes the files; this adds the engine's abilities (calls,
+    /// formats, vectors, and the context that fits into the cache). `judges`: whether the model
+    /// follows instructions well enough to judge pairs.
+    ///
+    /// # Errors
+    /// When the system cannot start a thread.
     pub fn start<D: Decode>(
         decoder: D,
-        words: TextPipeline,
+        pipeline: TextPipeline,
         model: Model,
         (options, judges): (&Options, bool),
         metrics: Metrics,
     ) -> io::Result<Self> {
-        let letters = !words.letter('A').is_empty() && !words.letter('B').is_empty();
-        let batch = Batch::start(decoder, Arc::new(words), options, metrics)?;
+        let letters = !pipeline.letter('A').is_empty() && !pipeline.letter('B').is_empty();
+        let batch = Batch::start(decoder, Arc::new(pipeline), options, metrics)?;
         let context = u32::try_from(batch.context()).unwrap_or(u32::MAX);
         let model = Model {
             context: model.context.min(context),

@@ -1,5 +1,5 @@
-//! Low-rank adapters (Hu et al., 2021) as PEFT keeps them, merged while weights are packed: a
-//! matrix `W` becomes `W + scale * B A`, row by row, and costs nothing afterwards.
+//! Low-rank adapters (Hu et al., 2021) in PEFT's format. They are merged while weights are packed: a
+//! matrix `W` becomes `W + scale * B A`, row by row, at no cost afterwards.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use shoal_kernel::Format;
 
 use super::{
     LoadError,
+    file_tensor::FileTensor,
     files::Files,
     safetensors,
-    stored::Stored,
     tensors::{Quant, Tensors},
 };
 
@@ -20,14 +20,14 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// The files of an adapter.
 pub(super) const FILES: [&str; 2] = [CONFIG, WEIGHTS];
 
-/// What an adapter adds, by the name of the matrix that it changes.
+/// The changes of an adapter, by the name of the changed matrix.
 #[derive(Debug)]
 pub(crate) struct Adapter {
     place: String,
     changes: BTreeMap<String, Change>,
 }
 
-/// `scale * B A`, of `[out, in]`.
+/// `scale * B A`, of shape `[out, in]`.
 #[derive(Debug)]
 struct Change {
     scale: f32,
@@ -39,7 +39,7 @@ struct Change {
     b: Vec<f32>,
 }
 
-/// The keys of `adapter_config.json` that are read.
+/// The keys of `adapter_config.json` that matter.
 #[derive(Deserialize)]
 struct Config {
     peft_type: String,
@@ -52,32 +52,28 @@ impl Adapter {
     /// Reads the folder of an adapter.
     ///
     /// # Errors
-    /// When a file is missing or corrupt, or the adapter is more than low-rank changes of matrices.
+    /// When a file is missing or corrupt, or the adapter does more than low-rank changes of matrices.
     pub(crate) fn open(files: &Files) -> Result<Self, LoadError> {
         let place = files.place();
-        let refused = |why: String| LoadError::Words { place: files.place(), file: CONFIG, why };
         let value: Value = serde_json::from_slice(&files.need(CONFIG)?)
-            .map_err(|error| refused(error.to_string()))?;
-        let config: Config =
-            Config::deserialize(&value).map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| config_fault(&place, error.to_string()))?;
+        let config =
+            Config::deserialize(&value).map_err(|error| config_fault(&place, error.to_string()))?;
         if config.peft_type != "LORA" {
-            return Err(refused(format!(
-                "{:.40} adapters are not read, LORA is",
-                config.peft_type
-            )));
+            let why = format!("{:.40} adapters are not read, LORA is", config.peft_type);
+            return Err(config_fault(&place, why));
         }
-        if let Some(key) = other(&value) {
-            return Err(refused(format!("{key} is not supported")));
+        if let Some(key) = unsupported_key(&value) {
+            return Err(config_fault(&place, format!("{key} is not supported")));
         }
         let mut tensors = BTreeMap::new();
         safetensors::add(files, WEIGHTS, &mut tensors)?;
         let mut changes = BTreeMap::new();
         for name in tensors.keys() {
-            let known = |part: &str| name.strip_suffix(part)?.strip_prefix("base_model.model.");
-            if let Some(target) = known(".lora_A.weight") {
+            if let Some(target) = target_of(name, ".lora_A.weight") {
                 let change = Change::read(&place, target, &tensors, &config)?;
                 changes.insert(format!("{target}.weight"), change);
-            } else if known(".lora_B.weight").is_none() {
+            } else if target_of(name, ".lora_B.weight").is_none() {
                 let why = format!("{name} is neither lora_A nor lora_B of a matrix");
                 return Err(LoadError::Weights { place, file: WEIGHTS.to_owned(), why });
             }
@@ -90,9 +86,18 @@ impl Adapter {
     }
 }
 
-/// A key that makes another kind of adapter, where it is on.
-fn other(config: &Value) -> Option<&'static str> {
-    const OTHERS: [&str; 9] = [
+fn config_fault(place: &str, why: String) -> LoadError {
+    LoadError::Words { place: place.to_owned(), file: CONFIG, why }
+}
+
+/// The matrix that a tensor with this suffix changes.
+fn target_of<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
+    name.strip_suffix(suffix)?.strip_prefix("base_model.model.")
+}
+
+/// A key of another kind of adapter, if its value turns that on.
+fn unsupported_key(config: &Value) -> Option<&'static str> {
+    const KEYS: [&str; 9] = [
         "use_dora",
         "use_qalora",
         "fan_in_fan_out",
@@ -103,33 +108,28 @@ fn other(config: &Value) -> Option<&'static str> {
         "target_parameters",
         "trainable_token_indices",
     ];
-    let on = |key: &&str| match config.get(*key) {
-        None | Some(Value::Null | Value::Bool(false)) => false,
-        Some(Value::Array(all)) => !all.is_empty(),
-        Some(Value::Object(all)) => !all.is_empty(),
-        Some(_) => true,
-    };
     let bias = config.get("bias").and_then(Value::as_str).is_some_and(|bias| bias != "none");
-    OTHERS.into_iter().find(on).or(bias.then_some("bias"))
+    KEYS.into_iter().find(|key| is_on(config.get(*key))).or(bias.then_some("bias"))
+}
+
+fn is_on(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(_) => true,
+    }
 }
 
 impl Change {
     fn read(
         place: &str,
         target: &str,
-        tensors: &BTreeMap<String, Stored>,
+        tensors: &BTreeMap<String, FileTensor>,
         config: &Config,
     ) -> Result<Self, LoadError> {
-        let part = |side: &str| {
-            let tensor = format!("base_model.model.{target}.lora_{side}.weight");
-            let found = tensors.get(&tensor).and_then(|stored| {
-                let &[rows, cols] = stored.shape.as_slice() else { return None };
-                Some((matrix(stored, rows, cols)?, rows, cols))
-            });
-            found.ok_or_else(|| LoadError::NoTensor { place: place.to_owned(), tensor })
-        };
-        let (a, rank, inputs) = part("A")?;
-        let (b, outputs, inner) = part("B")?;
+        let (a, rank, inputs) = factor(place, target, "A", tensors)?;
+        let (b, outputs, inner) = factor(place, target, "B", tensors)?;
         if rank != inner || rank == 0 {
             return Err(LoadError::Shape {
                 place: place.to_owned(),
@@ -138,12 +138,13 @@ impl Change {
                 expected: vec![outputs, rank],
             });
         }
-        // Rank-stabilised (Kalajdzievski, 2023) adapters are scaled by the root.
-        let by = if config.use_rslora { (rank as f32).sqrt() } else { rank as f32 };
-        Ok(Self { scale: config.lora_alpha / by, rank, shape: [outputs, inputs], a, b })
+        // The scale of rank-stabilised adapters (Kalajdzievski, 2023) has the root of the rank.
+        let divisor = if config.use_rslora { (rank as f32).sqrt() } else { rank as f32 };
+        let scale = config.lora_alpha / divisor;
+        Ok(Self { scale, rank, shape: [outputs, inputs], a, b })
     }
 
-    /// Adds its row `row`; `None` when there is no such row.
+    /// Adds row `row` of the change; `None` when there is no such row.
     fn add(&self, row: usize, out: &mut [f32]) -> Option<()> {
         let factors = self.b.chunks_exact(self.rank).nth(row)?;
         for (factor, a) in factors.iter().zip(self.a.chunks_exact(self.shape[1].max(1))) {
@@ -156,11 +157,26 @@ impl Change {
     }
 }
 
-/// All of a stored matrix.
-fn matrix(stored: &Stored, rows: usize, cols: usize) -> Option<Vec<f32>> {
+/// One factor of a change, with its numbers of rows and columns.
+fn factor(
+    place: &str,
+    target: &str,
+    side: &str,
+    tensors: &BTreeMap<String, FileTensor>,
+) -> Result<(Vec<f32>, usize, usize), LoadError> {
+    let name = format!("base_model.model.{target}.lora_{side}.weight");
+    let factor = tensors.get(&name).and_then(|tensor| {
+        let &[rows, cols] = tensor.shape.as_slice() else { return None };
+        Some((matrix(tensor, rows, cols)?, rows, cols))
+    });
+    factor.ok_or_else(|| LoadError::NoTensor { place: place.to_owned(), tensor: name })
+}
+
+/// All weights of a matrix.
+fn matrix(tensor: &FileTensor, rows: usize, cols: usize) -> Option<Vec<f32>> {
     let mut floats = vec![0.0; rows.checked_mul(cols)?];
     for (row, out) in floats.chunks_exact_mut(cols.max(1)).enumerate() {
-        stored.row(row, out).ok()?;
+        tensor.row(row, out).ok()?;
     }
     Some(floats)
 }
@@ -173,19 +189,21 @@ pub(crate) struct WithAdapter<T> {
 }
 
 impl<T: Tensors> WithAdapter<T> {
+    /// Merges an adapter into tensors.
+    ///
     /// # Errors
-    /// When the adapter changes a matrix that the model has not, or has in another shape.
+    /// When the adapter changes a matrix that the model does not have, or has in another shape.
     pub(crate) fn new(base: T, adapter: Adapter) -> Result<Self, LoadError> {
         for (name, change) in &adapter.changes {
             let (place, tensor) = (adapter.place.clone(), name.clone());
             match base.shape(name) {
                 None => {
-                    let why = format!("is what the adapter changes, but {} has none", base.place());
+                    let why = format!("is changed by the adapter, but {} has none", base.place());
                     return Err(LoadError::Tensor { place, tensor, why });
                 }
-                Some(expected) if expected != change.shape => {
+                Some(shape) if shape != change.shape => {
                     let found = change.shape.to_vec();
-                    return Err(LoadError::Shape { place, tensor, found, expected });
+                    return Err(LoadError::Shape { place, tensor, found, expected: shape });
                 }
                 Some(_) => {}
             }
@@ -207,13 +225,13 @@ impl<T: Tensors> Tensors for WithAdapter<T> {
         self.base.shape(name)
     }
 
-    /// Few bits fit what the base was rounded to, not what the adapter adds: unless they are asked
-    /// for, a changed matrix gets eight.
+    /// The few bits of the base fit its rounded weights, but not the adapter's changes. So a changed
+    /// matrix gets 8 bits, unless fewer are requested.
     fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError> {
         let format = self.base.format(name, quant)?;
-        let few = matches!(format, Format::Q4 | Format::Q4Min | Format::Q4K | Format::Q6K);
-        let changed = self.adapter.changes.contains_key(name);
-        Ok(if few && changed && quant != Quant::Q4 { Format::Q8 } else { format })
+        let has_few_bits = matches!(format, Format::Q4 | Format::Q4Min | Format::Q4K | Format::Q6K);
+        let is_changed = self.adapter.changes.contains_key(name);
+        Ok(if has_few_bits && is_changed && quant != Quant::Q4 { Format::Q8 } else { format })
     }
 
     fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {

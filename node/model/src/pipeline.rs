@@ -1,4 +1,4 @@
-//! A model's side of words: conversations to tokens and back, and how it likes to be sampled.
+//! Text to tokens and back for one model: conversations, candidates, questions, sampling defaults.
 
 use std::sync::OnceLock;
 
@@ -18,37 +18,43 @@ use super::{
     tokenizer::{TokenKind, Tokenizer},
 };
 
-/// All of a loaded model but its arithmetic.
+/// The text side of a loaded model: everything but its arithmetic.
 #[derive(Debug)]
 pub struct TextPipeline {
+    /// The model's tokenizer.
     pub tokenizer: Tokenizer,
     pub(crate) template: Template,
     pub(crate) defaults: Defaults,
-    /// What an embedding is made of.
+    /// How an embedding is made from rows.
     pub(crate) pooling: Pooling,
-    /// Made when an answer is first held to a form: it takes up to a second.
+    /// Built for the first answer with a required format: building takes up to a second.
     grammars: OnceLock<Option<Grammars>>,
 }
 
-/// A conversation and what a chat template makes of it beside its messages.
+/// A conversation, with the rest of what its chat template uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Talk<'a> {
+    /// The messages so far.
     pub messages: &'a [ChatMessage],
-    /// Goes on with this in the place of answering the messages.
+    /// A text to continue, in place of answering the messages.
     pub prompt: Option<&'a Prompt>,
+    /// The functions that the model may call.
     pub tools: Option<&'a Tools>,
-    /// A JSON object, or empty.
+    /// Template variables: a JSON object, or empty.
     pub variables: &'a str,
 }
 
-/// How the rows of a text become its one vector.
+/// How the rows of a text become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
+    /// The mean of all rows.
     Mean,
+    /// The last row.
     Last,
 }
 
 impl TextPipeline {
+    /// Combines the parts of a model.
     pub fn new(
         tokenizer: Tokenizer,
         template: Template,
@@ -58,23 +64,26 @@ impl TextPipeline {
         Self { tokenizer, template, defaults, pooling, grammars: OnceLock::new() }
     }
 
-    /// The vocabulary, arranged for grammars.
+    /// The vocabulary as grammars need it.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// `Unsupported` when the vocabulary does not allow grammars.
     pub(crate) fn grammars(&self) -> Result<&Grammars, EngineError> {
         let grammars = self.grammars.get_or_init(|| Grammars::new(&self.tokenizer));
         grammars.as_ref().ok_or_else(|| {
-            let why = "this model's answers cannot be held to a form";
+            let why = "this model's answers cannot be held to a format";
             EngineError::new(Fault::Unsupported, why)
         })
     }
 
-    /// The tokens of a conversation, up to where the answer begins; never empty, and with room
-    /// for at least one more in `context`.
+    /// The tokens of a conversation, up to the start of the answer: at least one, and fewer than
+    /// `context`.
+    ///
+    /// # Errors
+    /// `ContextLength` when it does not fit, `BadRequest` when it has no tokens or the template refuses it.
     pub fn prompt(&self, talk: Talk<'_>, context: usize) -> Result<Vec<u32>, EngineError> {
         let tokens = match talk.prompt {
-            Some(prompt) => self.beginning(prompt)?,
+            Some(prompt) => self.raw_prompt(prompt)?,
             None => self.conversation(talk)?,
         };
         if tokens.len() < context {
@@ -84,28 +93,26 @@ impl TextPipeline {
     }
 
     fn conversation(&self, talk: Talk<'_>) -> Result<Vec<u32>, EngineError> {
-        let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
         let text = self
             .template
             .render(talk.messages, talk.tools, talk.variables)
-            .map_err(|_| refused("the model's chat template refuses this conversation"))?;
+            .map_err(|_| bad_request("the model's chat template refuses this conversation"))?;
         let tokens = self.tokenizer.encode(&text).filter(|tokens| !tokens.is_empty());
-        tokens.ok_or_else(|| refused("the model has no words for this conversation"))
+        tokens.ok_or_else(|| bad_request("the conversation has no tokens"))
     }
 
-    /// A text as it stands, with the mark that the model expects before every text. Where there is
-    /// nothing and no such mark, what ends a document begins the next one.
-    fn beginning(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
-        let refused = |why: &str| EngineError::new(Fault::BadRequest, why);
+    /// The tokens of a text as it stands, after the token that the model expects before every text. An
+    /// empty text without such a token starts with an end token: the end of a document precedes the
+    /// next one.
+    fn raw_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         if !prompt.tokens.is_empty() {
-            let known = |token: &u32| self.tokenizer.kind(*token) != TokenKind::None;
-            if !prompt.tokens.iter().all(known) {
-                return Err(refused("the model has no token with one of these numbers"));
+            if prompt.tokens.iter().any(|token| self.tokenizer.kind(*token) == TokenKind::None) {
+                return Err(bad_request("the model has no token with one of these numbers"));
             }
             return Ok(prompt.tokens.clone());
         }
         let tokens = self.tokenizer.encode_alone(&prompt.text);
-        let mut tokens = tokens.ok_or_else(|| refused("the model has no words for this text"))?;
+        let mut tokens = tokens.ok_or_else(|| bad_request("the text has no tokens"))?;
         if tokens.is_empty() {
             tokens.extend(self.tokenizer.ends().next());
         }
@@ -129,20 +136,24 @@ impl TextPipeline {
         self.prompt(Talk { messages: &messages, prompt: None, tools: None, variables: "" }, context)
     }
 
-    /// A candidate's tokens and an end token, which stands for all of the model's.
+    /// A candidate's tokens and one end token.
+    ///
+    /// # Errors
+    /// `Unsupported` when the tokenizer cannot encode it.
     pub fn candidate(&self, candidate: &str) -> Result<Vec<u32>, EngineError> {
         let mut tokens = self.tokenizer.encode(candidate).ok_or_else(|| {
-            EngineError::new(Fault::Unsupported, "the model has no words for a candidate")
+            EngineError::new(Fault::Unsupported, "the model cannot encode a candidate")
         })?;
         tokens.extend(self.tokenizer.ends().next());
         Ok(tokens)
     }
 
-    /// Tokens that answer a question with this letter, with or without a space before it.
+    /// Tokens that answer a question with this letter, in either case, with or without a space.
     pub(crate) fn letter(&self, letter: char) -> Vec<u32> {
-        let (large, small) = (letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
-        let spelled = [large, small].into_iter().flat_map(|c| [format!("{c}"), format!(" {c}")]);
-        let mut tokens: Vec<u32> = spelled
+        let (upper, lower) = (letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
+        let mut tokens: Vec<u32> = [upper, lower]
+            .into_iter()
+            .flat_map(|c| [format!("{c}"), format!(" {c}")])
             .filter_map(|text| match self.tokenizer.encode(&text)?.as_slice() {
                 [token] => Some(*token),
                 _ => None,
@@ -153,34 +164,42 @@ impl TextPipeline {
         tokens
     }
 
-    /// The ask's wishes, and the model's own where it has none.
-    pub(crate) fn sampling(&self, asked: Option<&Sampling>) -> Sampling {
-        let mut sampling = self.defaults.fill(asked.cloned().unwrap_or_default());
+    /// The ask's sampling, with the model's defaults where the ask sets nothing.
+    pub(crate) fn sampling(&self, ask: Option<&Sampling>) -> Sampling {
+        let mut sampling = self.defaults.fill(ask.cloned().unwrap_or_default());
         sampling.stop.extend(self.template.stops().iter().map(|stop| (*stop).to_owned()));
         sampling
     }
 
-    /// Whether who reads `text` sees the tokens that were written, but for the last, which ended
-    /// it. A sampled word may be cut into other tokens than the tokenizer would; then nobody who
-    /// has only the text can come to the writer's certainty, and there is none to claim.
-    pub(crate) fn reads_as(&self, text: &str, written: &[u32]) -> bool {
-        let read = self.tokenizer.encode(text);
-        read.as_deref() == written.split_last().map(|(_, before)| before)
+    /// Whether the tokenizer turns `text` into the `tokens` that were written, except the last one, which
+    /// ended the answer. The model may write a word in other tokens than the tokenizer uses. Then an
+    /// auditor, who has only the text, cannot recompute the likelihood, and none is reported.
+    pub(crate) fn reads_as(&self, text: &str, tokens: &[u32]) -> bool {
+        let encoding = self.tokenizer.encode(text);
+        encoding.as_deref() == tokens.split_last().map(|(_, before)| before)
     }
 
-    /// The natural logarithm of the probability of a token; of any end token, that of the
-    /// answer's end in whichever way.
+    /// The natural logarithm of the probability of a token. All end tokens count as one, with the sum
+    /// of their probabilities.
     pub(crate) fn logprob(
         &self,
         logits: &[f32],
         normaliser: &LogSum,
         token: u32,
     ) -> Result<f64, Broken> {
-        let index = |token| usize::try_from(token).unwrap_or(usize::MAX);
         if !self.tokenizer.is_end(token) {
             return normaliser.logprob(logits, index(token));
         }
         let ends: Vec<usize> = self.tokenizer.ends().map(index).collect();
         normaliser.logprob_of_any(logits, ends.into_iter())
     }
+}
+
+/// A token's index in the logits.
+fn index(token: u32) -> usize {
+    usize::try_from(token).unwrap_or(usize::MAX)
+}
+
+fn bad_request(why: &str) -> EngineError {
+    EngineError::new(Fault::BadRequest, why)
 }

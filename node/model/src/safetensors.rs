@@ -1,4 +1,4 @@
-//! Safetensors: one file or several, with the names that Hugging Face gives.
+//! Safetensors: one file or several, with Hugging Face's names.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use ::safetensors::{Dtype, SafeTensors};
 
 use super::{
     LoadError,
+    file_tensor::{FileTensor, Order},
     files::Files,
     gguf::Kind,
-    stored::{Order, Stored},
 };
 
-/// The tensors of all files with weights. Those of types that are not read are left out unless they
-/// are floats of another width: older files carry masks as whole numbers that nobody needs.
-pub(super) fn tensors(files: &Files) -> Result<BTreeMap<String, Stored>, LoadError> {
+/// The tensors of all weight files. Tensors of whole numbers are skipped: older files have masks, which are
+/// not needed. Floats of an unsupported width are an error.
+pub(super) fn tensors(files: &Files) -> Result<BTreeMap<String, FileTensor>, LoadError> {
     let mut tensors = BTreeMap::new();
     for file in files.weights()? {
         add(files, &file, &mut tensors)?;
@@ -25,38 +25,41 @@ pub(super) fn tensors(files: &Files) -> Result<BTreeMap<String, Stored>, LoadErr
 pub(super) fn add(
     files: &Files,
     file: &str,
-    tensors: &mut BTreeMap<String, Stored>,
+    tensors: &mut BTreeMap<String, FileTensor>,
 ) -> Result<(), LoadError> {
-    let refused =
-        |why: String| LoadError::Weights { place: files.place(), file: file.to_owned(), why };
     let bytes = files.bytes(file)?;
-    let invalid = |error: ::safetensors::SafeTensorError| refused(error.to_string());
-    // The first checks that all tensors lie inside of the file, the second says where.
-    SafeTensors::deserialize(&bytes).map_err(invalid)?;
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(invalid)?;
+    // `deserialize` checks that all tensors are within the file, `read_metadata` gives their positions.
+    SafeTensors::deserialize(&bytes).map_err(|error| fault(files, file, error.to_string()))?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| fault(files, file, error.to_string()))?;
     for (name, info) in metadata.tensors() {
         let kind = match info.dtype {
             Dtype::F32 => Kind::F32,
             Dtype::F16 => Kind::F16,
             Dtype::BF16 => Kind::BF16,
             Dtype::I64 | Dtype::I32 | Dtype::BOOL => continue,
-            other => {
-                return Err(refused(format!("{name} is {other:?}: f32, f16 and bf16 are read")));
+            dtype => {
+                let why = format!("{name} is {dtype:?}: f32, f16 and bf16 are read");
+                return Err(fault(files, file, why));
             }
         };
-        // Eight bytes hold the header's length.
+        // Eight bytes before the header hold its length.
         let (from, to) = (info.data_offsets.0 + header + 8, info.data_offsets.1 + header + 8);
-        let stored = Stored {
+        let tensor = FileTensor {
             bytes: bytes.clone(),
             shape: info.shape.clone(),
             kind,
             place: from..to,
             order: Order::Same,
-            added: 0.0,
+            offset: 0.0,
         };
-        if tensors.insert(name.clone(), stored).is_some() {
-            return Err(refused(format!("{name} is in two files")));
+        if tensors.insert(name.clone(), tensor).is_some() {
+            return Err(fault(files, file, format!("{name} is in two files")));
         }
     }
     Ok(())
+}
+
+fn fault(files: &Files, file: &str, why: String) -> LoadError {
+    LoadError::Weights { place: files.place(), file: file.to_owned(), why }
 }

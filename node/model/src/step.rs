@@ -1,7 +1,6 @@
 //! One step of a decoder: new tokens of several sequences, at different positions, in one batch.
 //!
-//! Whoever batches (and knows pages, queues, sampling) stands on one side of [`Decode`], whoever
-//! multiplies on the other.
+//! [`Decode`] separates the batch, with its pages, queues and sampling, from the arithmetic.
 
 /// Positions that one page of the KV cache holds.
 pub const PAGE: usize = 16;
@@ -9,31 +8,31 @@ pub const PAGE: usize = 16;
 /// The new tokens of one sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
-    /// At least one.
+    /// The tokens to read: at least one.
     pub tokens: &'a [u32],
-    /// Tokens of the sequence that its pages hold already.
+    /// Number of earlier tokens of the sequence, which its pages hold already.
     pub past: usize,
-    /// Pages of the cache that hold the sequence, in order: room for `past + tokens.len()`
-    /// positions, [`PAGE`] in each. Pages that are full may be shared; the ones from
-    /// `past / PAGE` on are this sequence's own.
+    /// Pages of the cache for the sequence, in order: room for `past + tokens.len()` positions,
+    /// [`PAGE`] in each. Full pages may be shared; the pages from `past / PAGE` on belong to this
+    /// sequence alone.
     pub pages: &'a [u32],
-    /// After which of the tokens somebody wants to know what comes next.
+    /// The tokens after which a row is wanted.
     pub want: Want,
 }
 
-/// Rows of a result that one [`Span`] takes up.
+/// The rows of the result for one [`Span`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// None: a part of a prompt.
+    /// No row, for a part of a prompt.
     Nothing,
-    /// One, after the last token.
+    /// One row, after the last token.
     Last,
-    /// One after each token.
+    /// One row after each token.
     All,
 }
 
 impl Want {
-    /// How many rows.
+    /// The number of rows for a span of `tokens` tokens.
     pub fn rows(self, tokens: usize) -> usize {
         match self {
             Self::Nothing => 0,
@@ -43,44 +42,44 @@ impl Want {
     }
 }
 
-/// The model's numbers are no numbers any more, or the step made no sense.
+/// The error of a step: a result is NaN or infinite, or the spans are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model's numbers are broken")]
 pub struct Broken;
 
 /// A decoder with its KV cache.
 ///
-/// What a row of the result is does not depend on the other spans of the batch, nor on how a
-/// prompt was cut into steps: the same seed gives the same text, whatever else is served.
+/// A row of the result depends neither on the other spans of the batch nor on how a prompt is divided
+/// into steps. So the same seed gives the same text, whatever else is served.
 pub trait Decode: Send + 'static {
-    /// Logits in a row.
+    /// Number of logits in a row.
     fn vocab(&self) -> usize;
 
-    /// Positions that a sequence may have.
+    /// Most positions of a sequence.
     fn context(&self) -> usize;
 
     /// Width of a row of [`Decode::hidden`].
     fn width(&self) -> usize;
 
-    /// Bytes of one page over all layers.
+    /// Bytes of one page, over all layers.
     fn page_bytes(&self) -> usize;
 
-    /// Bytes of weights that a step of one token reads; 0 where nobody knows.
+    /// Bytes of weights that a step of one token reads; 0 if unknown.
     fn weight_bytes(&self) -> u64 {
         0
     }
 
-    /// Makes pages `0..pages` usable. Memory may be taken only when a page is first written.
+    /// Makes pages `0..pages` usable. Memory may be allocated when a page is first written.
     fn reserve(&mut self, pages: usize);
 
-    /// Reads the spans' tokens and appends them to their pages. Logits `[rows, vocab]`, the rows
-    /// that each span wants in the order of the spans.
+    /// Reads the spans' tokens and appends them to their pages. Returns logits `[rows, vocab]`: the
+    /// wanted rows of each span, in the order of the spans.
     ///
     /// # Errors
     /// [`Broken`].
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken>;
 
-    /// The same, with the rows after the last norm in place of logits: `[rows, width]`.
+    /// Like [`Decode::step`], but returns the hidden rows after the last norm: `[rows, width]`.
     ///
     /// # Errors
     /// [`Broken`].

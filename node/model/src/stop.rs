@@ -1,59 +1,59 @@
-//! Stop texts: an answer ends where the first of them is complete, and nothing of it is shown.
+//! Stop texts: an answer ends where the first of them is complete, and does not include it.
 
 /// Holds back what may become a stop text.
 #[derive(Debug)]
 pub(crate) struct Stops {
     stops: Vec<String>,
-    held: String,
+    buffer: String,
     hit: bool,
 }
 
 impl Stops {
-    /// Empty stop texts are none.
+    /// Ignores empty stop texts.
     pub(crate) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { stops, held: String::new(), hit: false }
+        Self { stops, buffer: String::new(), hit: false }
     }
 
-    /// Takes text in; gives out what is certainly part of the answer.
+    /// Adds text. Returns the part that certainly belongs to the answer.
     pub(crate) fn push(&mut self, text: &str) -> String {
         if self.hit {
             return String::new();
         }
-        self.held.push_str(text);
-        // The stop that is complete first; of those, the one that began first.
-        let found = self.stops.iter().filter_map(|stop| {
-            let start = self.held.find(stop.as_str())?;
+        self.buffer.push_str(text);
+        // The stop text that is complete first; of those, the one that starts first.
+        let matches = self.stops.iter().filter_map(|stop| {
+            let start = self.buffer.find(stop.as_str())?;
             Some((start + stop.len(), start))
         });
-        let safe = match found.min() {
+        let safe = match matches.min() {
             Some((_, start)) => {
                 self.hit = true;
                 start
             }
-            None => self.held.len() - self.maybe(),
+            None => self.buffer.len() - self.pending_bytes(),
         };
-        let rest = self.held.split_off(safe);
-        std::mem::replace(&mut self.held, rest)
+        let rest = self.buffer.split_off(safe);
+        std::mem::replace(&mut self.buffer, rest)
     }
 
-    /// Whether a stop text was there.
+    /// Whether a stop text occurred.
     pub(crate) fn hit(&self) -> bool {
         self.hit
     }
 
-    /// The answer is over: what was held back is part of it, unless a stop text was there.
+    /// Ends the answer. Returns the text that was held back, unless a stop text occurred.
     pub(crate) fn finish(self) -> String {
-        if self.hit { String::new() } else { self.held }
+        if self.hit { String::new() } else { self.buffer }
     }
 
-    /// Bytes at the end of the held text that may be the beginning of a stop text.
-    fn maybe(&self) -> usize {
-        let beginnings = self.stops.iter().flat_map(|stop| {
+    /// Bytes at the end of the buffer that may start a stop text.
+    fn pending_bytes(&self) -> usize {
+        let prefixes = self.stops.iter().flat_map(|stop| {
             stop.char_indices().skip(1).map(|(end, _)| stop.get(..end).unwrap_or_default())
         });
-        let ends = beginnings.filter(|beginning| self.held.ends_with(beginning));
-        ends.map(str::len).max().unwrap_or(0)
+        let tails = prefixes.filter(|prefix| self.buffer.ends_with(prefix));
+        tails.map(str::len).max().unwrap_or(0)
     }
 }
 
@@ -63,13 +63,13 @@ mod tests {
 
     use super::*;
 
-    /// The answer when each character comes by itself: the simplest reading of the rule.
-    fn slow(text: &str, stops: &[String]) -> (String, bool) {
+    /// A reference implementation that reads one character at a time.
+    fn reference(text: &str, stops: &[String]) -> (String, bool) {
         for (end, c) in text.char_indices() {
-            let so_far = &text[..end + c.len_utf8()];
-            let complete = stops.iter().filter(|stop| so_far.ends_with(stop.as_str()));
+            let prefix = &text[..end + c.len_utf8()];
+            let complete = stops.iter().filter(|stop| prefix.ends_with(stop.as_str()));
             if let Some(longest) = complete.map(String::len).max() {
-                return (so_far[..so_far.len() - longest].to_owned(), true);
+                return (prefix[..prefix.len() - longest].to_owned(), true);
             }
         }
         (text.to_owned(), false)
@@ -88,7 +88,7 @@ mod tests {
             }
             let hit = filter.hit();
             answer.push_str(&filter.finish());
-            prop_assert_eq!((answer, hit), slow(&pieces.concat(), &stops));
+            prop_assert_eq!((answer, hit), reference(&pieces.concat(), &stops));
         }
 
         #[test]
@@ -96,7 +96,7 @@ mod tests {
             pieces in proptest::collection::vec("[ab]{0,3}", 0..12),
             stops in proptest::collection::vec("[ab]{1,4}", 1..4),
         ) {
-            let whole = slow(&pieces.concat(), &stops).0;
+            let whole = reference(&pieces.concat(), &stops).0;
             let mut filter = Stops::new(&stops);
             let mut answer = String::new();
             for piece in &pieces {

@@ -1,4 +1,4 @@
-//! Text to tokens and back, a token at a time, on character boundaries.
+//! Text to tokens and back, one token at a time, at character boundaries.
 
 mod bytes;
 mod ends;
@@ -11,83 +11,84 @@ use serde_json::Value;
 use super::{LoadError, files::Files, tools};
 use bytes::Spelling;
 
-/// A character has at most four bytes, so at most four tokens; text that is still broken after
-/// twice that is not going to mend.
-const UNFINISHED_MAX: usize = 8;
+/// A character has at most four bytes, so at most four tokens. Text that is still incomplete after twice as
+/// many is broken and stays so.
+const PARTIAL_MAX: usize = 8;
 
-/// A model's words, and which tokens end an answer.
+/// A model's vocabulary, and the tokens that end an answer.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     ends: BTreeSet<u32>,
-    /// Tokens that the model has numbers for.
-    known: usize,
+    /// Size of the model's token table.
+    count: usize,
     spelling: Spelling,
-    /// Numbers below `known` that stand for nothing.
-    unused: BTreeSet<u32>,
+    /// Numbers below `count` without a meaning.
+    gaps: BTreeSet<u32>,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     /// A piece of text.
     Text,
-    /// A mark such as `<bos>`, which is no text.
+    /// A control token such as `<bos>`, which is not text.
     Mark,
-    /// A number that no token has.
+    /// Not a token.
     None,
 }
 
 impl Tokenizer {
-    /// The words of a folder (its `tokenizer.json`) or of a GGUF file. `vocab` is the number of
-    /// tokens in the model's table.
+    /// The vocabulary of a folder (its `tokenizer.json`) or of a GGUF file. `vocab` is the size of the
+    /// model's token table.
+    ///
+    /// # Errors
+    /// When there is no vocabulary, it is invalid, or no token ends an answer.
     pub fn read(files: &Files, vocab: usize) -> Result<Self, LoadError> {
         if let Some(gguf) = files.gguf() {
-            return Self::of_gguf(gguf.metadata(), &files.place(), vocab);
+            return Self::from_gguf(gguf.metadata(), &files.place(), vocab);
         }
-        let refused =
-            |why: String| LoadError::Words { place: files.place(), file: "tokenizer.json", why };
         let bytes = files.need("tokenizer.json")?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| fault(files, error.to_string()))?;
         if hides_markup(&inner) {
-            inner = with_markup_shown(&bytes).map_err(|error| refused(error.to_string()))?;
+            inner = with_markup_as_text(&bytes).map_err(|error| fault(files, error.to_string()))?;
         }
-        let ends = ends::of_files(files, &inner)?;
+        let ends = ends::from_files(files, &inner)?;
         if ends.is_empty() {
-            return Err(refused("no eos_token: an answer would never end".to_owned()));
+            return Err(fault(files, "no eos_token: an answer would never end".to_owned()));
         }
         Ok(Self::new(inner, ends, vocab))
     }
 
-    fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, known: usize) -> Self {
-        let spelling = Spelling::of(&inner);
-        Self { inner, ends, known, spelling, unused: BTreeSet::new() }
+    fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, count: usize) -> Self {
+        let spelling = Spelling::new(&inner);
+        Self { inner, ends, count, spelling, gaps: BTreeSet::new() }
     }
 
-    /// The tokens of a text. Marks such as `<bos>` that stand in the text are tokens too; none
-    /// are added. `None`: the text holds a token that the model has no numbers for.
+    /// The tokens of a text. Control tokens such as `<bos>` in the text become tokens too; none are added.
+    /// `None`: the text has a token outside of the model's table.
     pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
         self.tokens(text, false)
     }
 
-    /// The tokens of a text that stands by itself, without a chat template: with the marks that
-    /// the model expects around every text, such as `<bos>` before it.
+    /// The tokens of a text without a chat template, with the control tokens that the model expects around
+    /// every text, such as `<bos>` before it.
     pub(crate) fn encode_alone(&self, text: &str) -> Option<Vec<u32>> {
         self.tokens(text, true)
     }
 
     fn tokens(&self, text: &str, alone: bool) -> Option<Vec<u32>> {
         let ids = self.inner.encode_fast(text, alone).ok()?.get_ids().to_vec();
-        ids.iter().all(|id| usize::try_from(*id).is_ok_and(|id| id < self.known)).then_some(ids)
+        ids.iter().all(|id| usize::try_from(*id).is_ok_and(|id| id < self.count)).then_some(ids)
     }
 
-    /// Tokens that the model has numbers for, among them such as are in no text.
-    pub(crate) fn known(&self) -> usize {
-        self.known
+    /// Size of the model's token table, which may include tokens that are in no text.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
-    /// Whether an answer is over with this token.
+    /// Whether this token ends an answer.
     pub fn is_end(&self, token: u32) -> bool {
         self.ends.contains(&token)
     }
@@ -97,13 +98,13 @@ impl Tokenizer {
         self.ends.iter().copied()
     }
 
-    /// The text of tokens, without marks.
+    /// The text of tokens, without control tokens. Numbers without a token give no text.
     pub fn decode(&self, tokens: &[u32]) -> String {
         self.inner.decode(tokens, true).unwrap_or_default()
     }
 
-    /// The bytes of one token, which need not be whole characters; a mark's are its name's, and
-    /// what is no token has none.
+    /// The bytes of one token, which may be part of a character. A control token has the bytes of its name,
+    /// and a number without a token has none.
     pub(crate) fn token_bytes(&self, token: u32) -> Vec<u8> {
         let Some(piece) = self.inner.id_to_token(token) else { return Vec::new() };
         if self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token) {
@@ -112,77 +113,86 @@ impl Tokenizer {
         self.spelling.bytes(piece)
     }
 
-    /// What a token is.
+    /// The kind of a token.
     pub(crate) fn kind(&self, token: u32) -> TokenKind {
         let Some(piece) = self.inner.id_to_token(token) else { return TokenKind::None };
-        if self.unused.contains(&token) {
+        if self.gaps.contains(&token) {
             return TokenKind::None;
         }
-        let mark = self.is_end(token) || self.inner.get_added_vocabulary().is_special_token(&piece);
-        if mark { TokenKind::Mark } else { TokenKind::Text }
+        let is_mark =
+            self.is_end(token) || self.inner.get_added_vocabulary().is_special_token(&piece);
+        if is_mark { TokenKind::Mark } else { TokenKind::Text }
     }
 
     /// A decoder for one answer.
     pub(crate) fn decoder(&self) -> Decoder<'_> {
-        Decoder { tokenizer: self, tokens: Vec::new(), context: 0, told: 0 }
+        Decoder { tokenizer: self, tokens: Vec::new(), context: 0, output_end: 0 }
     }
 }
 
-/// Turns tokens into text as they come.
+/// Turns tokens into text one by one.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {
     tokenizer: &'a Tokenizer,
     tokens: Vec<u32>,
-    /// Where the tokens begin that are decoded again with each new one: some tokenizers write a
-    /// token differently (with or without a space) after others.
+    /// Start of the tokens that are decoded again with each new token: some tokenizers write a token
+    /// differently (with or without a space) after others.
     context: usize,
-    /// Where the tokens begin whose text was not given out yet.
-    told: usize,
+    /// Start of the tokens whose text is not returned yet.
+    output_end: usize,
 }
 
 impl Decoder<'_> {
-    /// The text that is complete with this token: empty while a character is unfinished.
+    /// The text that is complete with this token: empty while a character is incomplete.
     pub(crate) fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
-        let unfinished = self.tokens.len() - self.told;
-        let text = self.untold();
-        if text.ends_with(char::REPLACEMENT_CHARACTER) && unfinished < UNFINISHED_MAX {
+        let pending_tokens = self.tokens.len() - self.output_end;
+        let text = self.pending_text();
+        if text.ends_with(char::REPLACEMENT_CHARACTER) && pending_tokens < PARTIAL_MAX {
             return String::new();
         }
-        (self.context, self.told) = (self.told, self.tokens.len());
+        (self.context, self.output_end) = (self.output_end, self.tokens.len());
         text
     }
 
-    /// What is left: bytes that never became a character, as replacement characters.
+    /// The rest of the text. Bytes that form no character become replacement characters.
     pub(crate) fn finish(self) -> String {
-        self.untold()
+        self.pending_text()
     }
 
-    fn untold(&self) -> String {
-        let from = |start| self.tokens.get(start..).unwrap_or_default();
-        let all = self.tokenizer.decode(from(self.context));
-        let before = self.tokens.get(self.context..self.told).unwrap_or_default();
+    fn pending_text(&self) -> String {
+        let before = self.tokens.get(self.context..self.output_end).unwrap_or_default();
         let before = self.tokenizer.decode(before);
-        match all.get(before.len()..) {
+        let text = self.decode_from(self.context);
+        match text.get(before.len()..) {
             Some(text) => text.to_owned(),
-            // Bytes given up as broken have mended with what came after.
-            None => self.tokenizer.decode(from(self.told)),
+            // Bytes that were returned as broken form a character with the bytes after them.
+            None => self.decode_from(self.output_end),
         }
+    }
+
+    /// `start` is never beyond the tokens.
+    fn decode_from(&self, start: usize) -> String {
+        self.tokenizer.decode(self.tokens.get(start..).unwrap_or_default())
     }
 }
 
-/// Whether marks that calls of functions are written with would be left out of an answer's text.
+fn fault(files: &Files, why: String) -> LoadError {
+    LoadError::Words { place: files.place(), file: "tokenizer.json", why }
+}
+
+/// Whether the markup of function calls would be missing from an answer's text.
 fn hides_markup(inner: &tokenizers::Tokenizer) -> bool {
     tools::MARKUP.iter().any(|mark| inner.get_added_vocabulary().is_special_token(mark))
 }
 
-/// The same tokenizer, in which calls' marks are text: what a mark is cannot be changed later.
-fn with_markup_shown(bytes: &[u8]) -> Result<tokenizers::Tokenizer, serde_json::Error> {
+/// The same tokenizer with the markup of calls as text. The kind of a token cannot be changed later.
+fn with_markup_as_text(bytes: &[u8]) -> Result<tokenizers::Tokenizer, serde_json::Error> {
     let mut json: Value = serde_json::from_slice(bytes)?;
-    let added = json.get_mut("added_tokens").and_then(Value::as_array_mut);
-    for token in added.into_iter().flatten() {
-        let is_markup = |content| tools::MARKUP.contains(&content);
-        if token.get("content").and_then(Value::as_str).is_some_and(is_markup)
+    let added_tokens = json.get_mut("added_tokens").and_then(Value::as_array_mut);
+    for token in added_tokens.into_iter().flatten() {
+        let content = token.get("content").and_then(Value::as_str);
+        if content.is_some_and(|content| tools::MARKUP.contains(&content))
             && let Some(special) = token.get_mut("special")
         {
             *special = Value::Bool(false);
@@ -191,13 +201,16 @@ fn with_markup_shown(bytes: &[u8]) -> Result<tokenizers::Tokenizer, serde_json::
     serde_json::from_value(json)
 }
 
-/// A mark of `tokenizer_config.json`: a string, or an object with its `content`.
+/// A control token in `tokenizer_config.json`: a string, or an object with its `content`.
 pub(crate) fn mark(config: &Value, name: &str) -> Option<String> {
     let mark = config.get(name)?;
     mark.as_str().or_else(|| mark.get("content")?.as_str()).map(str::to_owned)
 }
 
-/// A JSON file of the model; empty when it is not there.
+/// A JSON file of the model; `Null` when there is none.
+///
+/// # Errors
+/// When the file cannot be read or is not JSON.
 pub fn json(files: &Files, name: &'static str) -> Result<Value, LoadError> {
     match files.read(name)? {
         None => Ok(Value::Null),

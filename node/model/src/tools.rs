@@ -1,5 +1,5 @@
-//! Calls of functions, as models write them: in text, with markup of their own. Text goes in as it
-//! is made; what is no call comes out as text, calls come out whole.
+//! Function calls in a model's text, in the markup of its dialect. The parser takes text piece by piece
+//! and returns the text outside of calls and the complete calls.
 
 mod read;
 
@@ -10,28 +10,28 @@ use shoal_proto::tools::{CALLS_MAX, ToolCall, Tools};
 
 use read::{Before, Step};
 
-/// How a model writes a call.
+/// The markup of a model's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Qwen, Hermes and most others: `<tool_call>{"name": .., "arguments": {..}}</tool_call>`.
     Hermes,
-    /// Llama 3.x: `{"name": .., "parameters": {..}}`, may be behind `<|python_tag|>`, at the
-    /// beginning of the answer; further ones behind `;`.
+    /// Llama 3.x: `{"name": .., "parameters": {..}}`, optionally after `<|python_tag|>`, at the start of
+    /// the answer; further calls follow `;`.
     Llama,
     /// Mistral until 2024: `[TOOL_CALLS][{"name": .., "arguments": {..}, "id": ..}]`.
     Mistral,
-    /// Mistral since: `[TOOL_CALLS]name[ARGS]{..}`, may be with `[CALL_ID]id` between.
+    /// Mistral since: `[TOOL_CALLS]name[ARGS]{..}`, optionally with `[CALL_ID]id` in between.
     MistralArgs,
 }
 
-/// Marks of the dialects that some models have as tokens of their own. They have to be text for
-/// us, though such models say that they are not.
+/// Tags of the dialects that are single tokens of some models. They count as text here, though such
+/// models declare them control tokens.
 pub(crate) const MARKUP: [&str; 6] =
     ["<tool_call>", "</tool_call>", "<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"];
 
 impl Dialect {
-    /// The dialect that a chat template teaches. `None`: it knows nothing of functions.
-    pub(crate) fn of_template(source: &str) -> Option<Self> {
+    /// The dialect of a chat template. `None`: the template does not use functions.
+    pub(crate) fn from_template(source: &str) -> Option<Self> {
         if source.contains("[TOOL_CALLS]") {
             let args = source.contains("[ARGS]");
             return Some(if args { Self::MistralArgs } else { Self::Mistral });
@@ -44,7 +44,7 @@ impl Dialect {
         Some(if llama && !hermes { Self::Llama } else { Self::Hermes })
     }
 
-    /// What a call begins with, wherever it stands.
+    /// The tag that starts a call.
     pub(crate) fn opener(self) -> &'static str {
         match self {
             Self::Hermes => "<tool_call>",
@@ -54,15 +54,15 @@ impl Dialect {
     }
 }
 
-/// Takes the calls out of one answer.
+/// Extracts the calls from one answer.
 #[derive(Debug)]
 pub(crate) struct CallParser {
     dialect: Dialect,
-    /// The functions on offer: whatever else is called is text.
+    /// The offered functions: a call of any other function is text.
     names: BTreeSet<String>,
-    most: usize,
-    /// Text that may be, or become, part of a call, with blanks before it.
-    held: String,
+    max_calls: usize,
+    /// Text that may be part of a call, with the whitespace before it.
+    buffer: String,
     before: Before,
     calls: Vec<ToolCall>,
 }
@@ -72,22 +72,22 @@ impl CallParser {
         Self {
             dialect,
             names: tools.functions.iter().map(|function| function.name.clone()).collect(),
-            most: if tools.parallel { CALLS_MAX } else { 1 },
-            held: String::new(),
+            max_calls: if tools.parallel { CALLS_MAX } else { 1 },
+            buffer: String::new(),
             before: Before::Nothing,
             calls: Vec::new(),
         }
     }
 
-    /// Takes text in; gives out what is certainly no part of a call.
+    /// Adds text. Returns the part that certainly belongs to no call.
     pub(crate) fn push(&mut self, text: &str) -> String {
-        self.held.push_str(text);
+        self.buffer.push_str(text);
         self.read(false)
     }
 
-    /// Whether there are as many calls as there may be: nothing that follows is looked at.
+    /// Whether the answer has as many calls as it may have: the parser ignores any further text.
     pub(crate) fn is_over(&self) -> bool {
-        self.calls.len() >= self.most
+        self.calls.len() >= self.max_calls
     }
 
     #[cfg(test)]
@@ -96,58 +96,57 @@ impl CallParser {
         &self.calls
     }
 
-    /// The answer is over: the text that was held back and became no call, and the calls.
+    /// Ends the answer. Returns the rest of the text and the calls.
     pub(crate) fn finish(mut self) -> (String, Vec<ToolCall>) {
         let text = self.read(true);
         (text, self.calls)
     }
 
-    /// `over`: nothing follows.
-    fn read(&mut self, over: bool) -> String {
+    /// Parses the buffer. `at_end`: no more text follows.
+    fn read(&mut self, at_end: bool) -> String {
         let mut text = String::new();
         while !self.is_over() {
-            let step = read::step(&self.held, self.dialect, self.before, over);
+            let step = read::step(&self.buffer, self.dialect, self.before, at_end);
             let (len, calls) = match step {
                 Step::Wait => break,
                 Step::Text(len) => (len, None),
                 Step::Calls(len, calls) => (len, Some(calls)),
             };
-            let rest = self.held.split_off(len);
-            let taken = std::mem::replace(&mut self.held, rest);
-            match calls.and_then(|calls| self.known(calls)) {
+            let rest = self.buffer.split_off(len);
+            let part = std::mem::replace(&mut self.buffer, rest);
+            match calls.and_then(|calls| self.accept(calls)) {
                 Some(calls) => {
                     self.before = Before::Calls;
                     self.calls.extend(calls);
                 }
                 None => {
                     self.before = Before::Text;
-                    text.push_str(&taken);
+                    text.push_str(&part);
                 }
             }
         }
         if self.is_over() {
-            self.held.clear();
+            self.buffer.clear();
         }
-        // Blanks around calls belong to them.
+        // Whitespace around calls is part of the markup.
         if !self.calls.is_empty() && text.trim().is_empty() { String::new() } else { text }
     }
 
-    /// With identifiers, when all of these functions are on offer.
-    fn known(&self, calls: Vec<read::Call>) -> Option<Vec<ToolCall>> {
+    /// The calls with identifiers, if all of their functions are on offer.
+    fn accept(&self, calls: Vec<read::Call>) -> Option<Vec<ToolCall>> {
         if calls.is_empty() || !calls.iter().all(|call| self.names.contains(&call.name)) {
             return None;
         }
-        let room = self.most - self.calls.len();
-        let named = calls.into_iter().take(room).map(|call| ToolCall {
-            id: call.id.unwrap_or_else(identifier),
-            name: call.name,
-            arguments: call.arguments,
-        });
-        Some(named.collect())
+        let room = self.max_calls - self.calls.len();
+        Some(calls.into_iter().take(room).map(tool_call).collect())
     }
 }
 
-/// As OpenAI's look.
+fn tool_call(call: read::Call) -> ToolCall {
+    ToolCall { id: call.id.unwrap_or_else(identifier), name: call.name, arguments: call.arguments }
+}
+
+/// An identifier in OpenAI's format.
 fn identifier() -> String {
     let letters = rand::rng().sample_iter(Alphanumeric).take(24).map(char::from);
     std::iter::once("call_").map(String::from).chain(letters.map(String::from)).collect()

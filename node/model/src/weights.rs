@@ -1,12 +1,12 @@
-//! A model's tensors by the names that Hugging Face gives them, whatever file they come from.
+//! A model's tensors under Hugging Face's names, whatever file they come from.
 //!
-//! Files are mapped, and a matrix is packed row by row straight from the map: no tensor exists whole
-//! as floats, and pages that were read are given back, so that loading takes little more memory
-//! than the packed weights.
+//! Files are mapped, and a matrix is packed row by row straight from the map. No tensor exists as a whole
+//! in floats, and pages are freed once they are read, so loading takes little more memory than the packed
+//! weights.
 //!
-//! Conventions are those of Hugging Face's checkpoints, GGUF files are brought to them: shapes are
-//! `[out, in]`, the halves of a head are rotated against each other (not neighbouring pairs), and
-//! Gemma's norms hold what is added to 1.
+//! The conventions are those of Hugging Face's checkpoints, and GGUF files are converted to them: shapes
+//! are `[out, in]`, the two halves of a head are rotated in pairs (not neighbouring rows), and Gemma's
+//! norms hold the difference to 1.
 
 mod names;
 mod parallel;
@@ -21,10 +21,10 @@ pub use parallel::in_parallel;
 
 use super::{
     LoadError,
+    file_tensor::FileTensor,
     files::Files,
     lora::{Adapter, WithAdapter},
     safetensors,
-    stored::Stored,
     tensors::{Quant, Tensors},
 };
 
@@ -32,14 +32,14 @@ use super::{
 #[derive(Debug)]
 pub struct Weights {
     place: String,
-    tensors: BTreeMap<String, Stored>,
+    tensors: BTreeMap<String, FileTensor>,
 }
 
 impl Weights {
-    /// Maps the files and reads their tables; the weights themselves stay where they are.
+    /// Maps the files and reads their tables; the weights stay in the files.
     ///
     /// # Errors
-    /// When a file cannot be read, is cut off or corrupt, or keeps weights as nobody reads them.
+    /// When a file cannot be read, is corrupt, or has weights of an unsupported kind.
     pub fn open(files: &Files) -> Result<Self, LoadError> {
         let tensors = match files.gguf() {
             Some(gguf) => names::tensors(gguf)?,
@@ -48,10 +48,10 @@ impl Weights {
         Ok(Self { place: files.place(), tensors })
     }
 
-    /// The tensors with adapters merged into them, one after another: folders in PEFT's layout.
+    /// The tensors with adapters merged into them, in order. Each adapter is a folder in PEFT's layout.
     ///
     /// # Errors
-    /// When an adapter does not read or does not fit.
+    /// When an adapter cannot be read or does not fit the model.
     pub fn with_adapters(self, adapters: &[Files]) -> Result<Box<dyn Tensors>, LoadError> {
         let mut tensors: Box<dyn Tensors> = Box::new(self);
         for files in adapters {
@@ -60,8 +60,8 @@ impl Weights {
         Ok(tensors)
     }
 
-    fn stored(&self, name: &str) -> Result<&Stored, LoadError> {
-        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    fn tensor(&self, name: &str) -> Result<&FileTensor, LoadError> {
+        self.tensors.get(name).ok_or_else(|| self.no_tensor(name))
     }
 }
 
@@ -75,21 +75,20 @@ impl Tensors for Weights {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.get(name).map(|stored| stored.shape.clone())
+        self.tensors.get(name).map(|tensor| tensor.shape.clone())
     }
 
     fn format(&self, name: &str, quant: Quant) -> Result<Format, LoadError> {
-        Ok(self.stored(name)?.format(quant))
+        Ok(self.tensor(name)?.format(quant))
     }
 
     fn row(&self, name: &str, row: usize, out: &mut [f32]) -> Result<(), LoadError> {
-        let fault = |why| self.odd(name, why);
-        self.stored(name)?.row(row, out).map_err(fault)
+        self.tensor(name)?.row(row, out).map_err(|why| self.fault(name, why))
     }
 
     fn rows(&self, name: &str, rows: Range<usize>, quant: Quant) -> Result<Matrix, LoadError> {
-        self.sized(name, &rows)?;
-        self.stored(name)?.pack(rows, quant).map_err(|why| self.odd(name, why))
+        self.shape_with_rows(name, &rows)?;
+        self.tensor(name)?.pack(rows, quant).map_err(|why| self.fault(name, why))
     }
 }
 

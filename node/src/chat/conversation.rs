@@ -11,7 +11,7 @@ pub(super) struct Conversation {
 
 /// What a line means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Command {
     Text(String),
     Reset,
     /// Empty text: no rules any more.
@@ -22,20 +22,20 @@ pub(super) enum Said {
     Nothing,
 }
 
-pub(super) fn read(line: &str) -> Said {
+pub(super) fn read(line: &str) -> Command {
     let line = line.trim_end();
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "" if rest.trim().is_empty() => Said::Nothing,
-        "/reset" => Said::Reset,
-        "/system" => Said::System(rest.trim().to_owned()),
-        "/quit" | "/exit" | "/bye" => Said::Quit,
+        "" if rest.trim().is_empty() => Command::Nothing,
+        "/reset" => Command::Reset,
+        "/system" => Command::System(rest.trim().to_owned()),
+        "/quit" | "/exit" | "/bye" => Command::Quit,
         _ => match word.strip_prefix('/') {
             // `/usr/bin` is a question, `/rest` a slip.
             Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()) => {
-                Said::Unknown(word.to_owned())
+                Command::Unknown(word.to_owned())
             }
-            _ => Said::Text(line.trim().to_owned()),
+            _ => Command::Text(line.trim().to_owned()),
         },
     }
 }
@@ -59,7 +59,7 @@ impl Conversation {
         self.turns.push(ChatMessage::new("user", text));
     }
 
-    pub(super) fn answered(&mut self, text: String) {
+    pub(super) fn push_answer(&mut self, text: String) {
         self.turns.push(ChatMessage::new("assistant", text));
     }
 
@@ -80,23 +80,23 @@ mod tests {
 
     #[test]
     fn a_line_is_a_command_or_it_is_said() {
-        assert_eq!(read("/reset"), Said::Reset);
-        assert_eq!(read("/system  be brief "), Said::System("be brief".to_owned()));
-        assert_eq!(read("/system"), Said::System(String::new()));
-        assert_eq!(read("/quit\r\n"), Said::Quit);
-        assert_eq!(read("/rest"), Said::Unknown("/rest".to_owned()));
-        assert_eq!(read("   "), Said::Nothing);
+        assert_eq!(read("/reset"), Command::Reset);
+        assert_eq!(read("/system  be brief "), Command::System("be brief".to_owned()));
+        assert_eq!(read("/system"), Command::System(String::new()));
+        assert_eq!(read("/quit\r\n"), Command::Quit);
+        assert_eq!(read("/rest"), Command::Unknown("/rest".to_owned()));
+        assert_eq!(read("   "), Command::Nothing);
         for text in ["/usr/bin holds what?", "/ is what?", "1/2"] {
-            assert_eq!(read(text), Said::Text(text.to_owned()));
+            assert_eq!(read(text), Command::Text(text.to_owned()));
         }
-        assert_eq!(read(" /reset"), Said::Text("/reset".to_owned()));
+        assert_eq!(read(" /reset"), Command::Text("/reset".to_owned()));
     }
 
     #[test]
     fn the_rules_outlive_a_reset() {
         let mut talk = Conversation::new(Some("be brief".to_owned()));
         talk.ask("1".to_owned());
-        talk.answered("2".to_owned());
+        talk.push_answer("2".to_owned());
         let roles = |talk: &Conversation| {
             talk.messages().into_iter().map(|message| message.role).collect::<Vec<_>>()
         };

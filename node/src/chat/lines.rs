@@ -23,7 +23,7 @@ enum Reader {
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    Said(String),
+    Text(String),
     /// Ctrl-C on a line that was not sent.
     Nothing,
     End,
@@ -59,17 +59,17 @@ impl Lines {
     /// say that all of it shall end.
     pub(super) async fn next(mut self, stop: &Notify) -> (Self, io::Result<Line>) {
         let Some(mut reader) = self.reader.take() else { return (self, Ok(Line::End)) };
-        let reading = spawn_blocking(move || {
+        let next_line = spawn_blocking(move || {
             let line = reader.next();
             (reader, line)
         });
         tokio::select! {
-            read = reading => match read {
+            read = next_line => match read {
                 Ok((reader, line)) => {
                     self.reader = Some(reader);
                     (self, line)
                 }
-                Err(died) => (self, Err(io::Error::other(died))),
+                Err(error) => (self, Err(io::Error::other(error))),
             },
             () = stop.notified() => (self, Ok(Line::End)),
         }
@@ -83,7 +83,7 @@ impl Reader {
                 Ok(line) => {
                     // Only a convenience: without it the arrow keys find one line less.
                     let _ = editor.add_history_entry(&line);
-                    Ok(Line::Said(line))
+                    Ok(Line::Text(line))
                 }
                 Err(ReadlineError::Interrupted) => Ok(Line::Nothing),
                 Err(ReadlineError::Eof) => Ok(Line::End),
@@ -97,7 +97,7 @@ impl Reader {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }
                 let text = String::from_utf8_lossy(&line).into_owned();
-                Ok(if read == 0 { Line::End } else { Line::Said(text) })
+                Ok(if read == 0 { Line::End } else { Line::Text(text) })
             }
         }
     }

@@ -1,14 +1,14 @@
 use super::*;
 
 /// The file that documents every key.
-const DOCUMENTED: &str = include_str!("../../../config/node.toml");
+const SAMPLE: &str = include_str!("../../../config/node.toml");
 
-fn joined(config: Config) -> Config {
+fn with_gateway(config: Config) -> Config {
     Config { gateway: vec!["127.0.0.1:8443".to_owned()], ..config }
 }
 
 fn folder(config: Config) -> Config {
-    joined(Config { model: "models/small".to_owned(), ..config })
+    with_gateway(Config { model: "models/small".to_owned(), ..config })
 }
 
 fn complaint(config: Config) -> String {
@@ -17,7 +17,7 @@ fn complaint(config: Config) -> String {
 
 #[test]
 fn the_documented_file_is_the_default() {
-    assert_eq!(Config::parse(DOCUMENTED).unwrap(), Config::default());
+    assert_eq!(Config::parse(SAMPLE).unwrap(), Config::default());
 }
 
 #[test]
@@ -26,9 +26,8 @@ fn every_key_is_documented_with_a_reason() {
     let debug = format!("{:#?}", Config::default());
     let keys = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(':'));
     for (key, _) in keys.filter(|(key, _)| !key.starts_with(' ')) {
-        let at =
-            DOCUMENTED.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("{key} is missing"));
-        assert!(DOCUMENTED[..at].lines().last().unwrap().starts_with('#'), "{key} has no reason");
+        let at = SAMPLE.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("{key} is missing"));
+        assert!(SAMPLE[..at].lines().last().unwrap().starts_with('#'), "{key} has no reason");
     }
 }
 
@@ -54,9 +53,9 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn a_node_serves_exactly_one_model() {
-    let both = folder(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
-    assert!(complaint(both).contains("both a model and an upstream"));
-    assert!(complaint(joined(Config::default())).contains("no model"));
+    let config = folder(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+    assert!(complaint(config).contains("both a model and an upstream"));
+    assert!(complaint(with_gateway(Config::default())).contains("no model"));
 }
 
 #[test]
@@ -69,11 +68,11 @@ fn wrong_values_are_named() {
         (vec!["t".repeat(33)], "is not 1 to 32 letters"),
         (vec!["math".to_owned(); 17], "tags: 17 of them, at most 16 are told"),
     ] {
-        let said = complaint(folder(Config { tags: tags.clone(), ..Config::default() }));
-        assert!(said.contains(why), "{said}");
+        let text = complaint(folder(Config { tags: tags.clone(), ..Config::default() }));
+        assert!(text.contains(why), "{text}");
         let persona = Persona { name: "a".to_owned(), tags, ..Persona::default() };
-        let said = complaint(folder(Config { persona: vec![persona], ..Config::default() }));
-        assert!(said.starts_with("persona \"a\": tags: "), "{said}");
+        let text = complaint(folder(Config { persona: vec![persona], ..Config::default() }));
+        assert!(text.starts_with("persona \"a\": tags: "), "{text}");
     }
     let bad_metrics = folder(Config { metrics: "9000".to_owned(), ..Config::default() });
     assert!(complaint(bad_metrics).starts_with("metrics: "));
@@ -86,13 +85,14 @@ fn wrong_values_are_named() {
 
 #[test]
 fn an_upstream_needs_the_models_name_there() {
-    let config = joined(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+    let config =
+        with_gateway(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
     assert!(complaint(config).contains("--upstream-model"));
 }
 
 #[test]
 fn a_key_variable_that_is_not_set_is_named() {
-    let config = joined(Config {
+    let config = with_gateway(Config {
         upstream: "http://localhost".to_owned(),
         upstream_model: "m".to_owned(),
         upstream_key_env: "SHOAL_NOBODY_SETS_THIS".to_owned(),
@@ -104,7 +104,7 @@ fn a_key_variable_that_is_not_set_is_named() {
 #[test]
 fn each_model_has_a_data_directory_of_its_own() {
     let data = |model: &str| {
-        let config = joined(Config { model: model.to_owned(), ..Config::default() });
+        let config = with_gateway(Config { model: model.to_owned(), ..Config::default() });
         config.check().unwrap().data
     };
     assert!(data("bundled:shoal-sum").ends_with("shoal/node-shoal-sum"));

@@ -301,9 +301,9 @@ impl AuditArgs {
 }
 
 /// What is not given leaves what is there.
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *place = given;
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
     }
 }
 

@@ -64,12 +64,12 @@ async fn connection(io: TokioIo<tokio::net::TcpStream>, registry: Registry) {
         let response = answer(&request, &registry);
         async { Ok::<_, Infallible>(response) }
     });
-    let served = http1::Builder::new()
+    let result = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SILENCE)
         .serve_connection(io, service)
         .await;
-    if let Err(error) = served {
+    if let Err(error) = result {
         tracing::debug!(%error, "a metrics connection ended badly");
     }
 }

@@ -6,7 +6,7 @@ use shoal_engine::{Engine, EngineError};
 use shoal_proto::generate::Fault;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// Streams that are neither working nor waiting: being read, being refused, being told the end.
 const STREAMS_SPARE: usize = 16;
@@ -34,7 +34,7 @@ pub struct Load {
 /// A slot, taken; dropping it is giving it back.
 pub(super) struct Slot<'a> {
     _slot: SemaphorePermit<'a>,
-    _running: Held,
+    _running: GaugeGuard,
 }
 
 impl WorkQueue {
@@ -63,10 +63,10 @@ impl WorkQueue {
 
     /// How busy the queue is.
     pub fn load(&self) -> Load {
-        let taken = |places: &Semaphore| {
+        let permits_in_use = |places: &Semaphore| {
             self.size.saturating_sub(u32::try_from(places.available_permits()).unwrap_or(u32::MAX))
         };
-        Load { running: taken(&self.slots), waiting: taken(&self.places) }
+        Load { running: permits_in_use(&self.slots), waiting: permits_in_use(&self.places) }
     }
 
     /// Streams that one link may have open here.
@@ -80,7 +80,7 @@ impl WorkQueue {
             Ok(slot) => slot,
             Err(_) => {
                 let _place = self.places.try_acquire().map_err(|_| busy())?;
-                let _waiting = self.metrics.waiting();
+                let _place_guard = self.metrics.waiting();
                 self.slots.acquire().await.map_err(|_| busy())?
             }
         };

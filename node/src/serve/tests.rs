@@ -83,7 +83,7 @@ async fn answer(stream: &mut Stream) -> (String, Option<Message>) {
 async fn fault(stream: &mut Stream) -> Fault {
     match answer(stream).await.1 {
         Some(Message::Failed(failed)) => failed.fault(),
-        other => panic!("{other:?}"),
+        message => panic!("{message:?}"),
     }
 }
 
@@ -105,9 +105,9 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
 async fn what_a_persona_writes_by_its_own_rules_carries_no_claim() {
     let persona = Persona { system: "Be brief.".to_owned(), ..Persona::default() };
     let mut office = Office::new(Play::Says(&["one"]), 1);
-    let dressed = PersonaEngine::new(Arc::new(office.engine.clone()), persona);
+    let persona_engine = PersonaEngine::new(Arc::new(office.engine.clone()), persona);
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    office.queue = Arc::new(WorkQueue::new(Arc::new(dressed), 1, metrics));
+    office.queue = Arc::new(WorkQueue::new(Arc::new(persona_engine), 1, metrics));
     let mut stream = office.ask(write()).await;
     let (_, last) = answer(&mut stream).await;
     let Some(Message::Done(done)) = last else { panic!("{last:?}") };
@@ -121,9 +121,9 @@ async fn dropping_the_stream_stops_the_engine_within_one_token() {
     stream.receiver.next().await.unwrap();
     drop(stream);
     office.pieces.join_next().await;
-    let written = office.engine.tokens();
+    let tokens = office.engine.tokens();
     sleep(BEAT * 100).await;
-    assert!(office.engine.tokens() <= written + 1);
+    assert!(office.engine.tokens() <= tokens + 1);
     assert_eq!(office.queue.load(), Load { running: 0, waiting: 0 });
 }
 
@@ -141,18 +141,18 @@ async fn dropping_the_stream_stops_a_judgment() {
 #[tokio::test(start_paused = true)]
 async fn beyond_slots_and_queue_a_node_is_busy() {
     let mut office = Office::new(Play::Endless, 2);
-    let mut held = Vec::new();
+    let mut streams = Vec::new();
     for _ in 0..4 {
-        held.push(office.ask(write()).await);
+        streams.push(office.ask(write()).await);
     }
     sleep(BEAT * 3).await;
     assert_eq!(office.queue.load(), Load { running: 2, waiting: 2 });
-    let mut refused = office.ask(write()).await;
-    assert_eq!(fault(&mut refused).await, Fault::Busy);
+    let mut third = office.ask(write()).await;
+    assert_eq!(fault(&mut third).await, Fault::Busy);
 
     // Who waits comes in when a slot is free, in the order of arrival.
-    drop(held.remove(0));
-    let mut third = held.remove(1);
+    drop(streams.remove(0));
+    let mut third = streams.remove(1);
     assert!(matches!(third.receiver.next().await, Ok(Some(Message::Piece(_)))));
     assert_eq!(office.queue.load(), Load { running: 2, waiting: 1 });
 }
@@ -160,11 +160,11 @@ async fn beyond_slots_and_queue_a_node_is_busy() {
 #[tokio::test(start_paused = true)]
 async fn who_leaves_the_queue_frees_its_place() {
     let mut office = Office::new(Play::Endless, 1);
-    let _working = office.ask(write()).await;
-    let waiting = office.ask(write()).await;
+    let _first = office.ask(write()).await;
+    let second = office.ask(write()).await;
     sleep(BEAT).await;
     assert_eq!(office.queue.load().waiting, 1);
-    drop(waiting);
+    drop(second);
     office.pieces.join_next().await;
     assert_eq!(office.queue.load(), Load { running: 1, waiting: 0 });
 }
@@ -179,8 +179,8 @@ async fn a_judge_gives_a_score_for_each_candidate() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ballot_that_is_not_sound_never_leaves() {
-    let broken = EngineError::new(Fault::Engine, "numbers");
-    let mut office = Office::new(Play::Breaks(broken), 1);
+    let error = EngineError::new(Fault::Engine, "numbers");
+    let mut office = Office::new(Play::Breaks(error), 1);
     let mut stream = office.ask(judge(likelihood())).await;
     assert_eq!(fault(&mut stream).await, Fault::Engine);
 }

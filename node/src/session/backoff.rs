@@ -16,40 +16,40 @@ pub const CAP: Duration = Duration::from_secs(30);
 pub const STEADY: Duration = Duration::from_secs(30);
 
 /// The longest wait that a gateway may ask for: beyond it an owner would think the node dead.
-pub const ASKED_MAX: Duration = Duration::from_secs(600);
+pub const RETRY_MAX: Duration = Duration::from_secs(600);
 
 /// Doubling waits with jitter, so that a thousand nodes do not return in the same moment.
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
-    welcomed: Option<Instant>,
+    admitted_at: Option<Instant>,
     chance: ChaCha8Rng,
 }
 
 impl Backoff {
     /// The same seed waits the same times.
     pub fn new(seed: u64) -> Self {
-        Self { failures: 0, welcomed: None, chance: ChaCha8Rng::seed_from_u64(seed) }
+        Self { failures: 0, admitted_at: None, chance: ChaCha8Rng::seed_from_u64(seed) }
     }
 
     /// A gateway took the node in at `now`.
-    pub fn welcomed(&mut self, now: Instant) {
-        self.welcomed = Some(now);
+    pub fn admit(&mut self, now: Instant) {
+        self.admitted_at = Some(now);
     }
 
     /// How long to wait after a try that failed, or a link that was lost, at `now`; never less
-    /// than what the gateway `asked` for (up to [`ASKED_MAX`]).
-    pub fn lost(&mut self, now: Instant, asked: Option<Duration>) -> Duration {
-        let lived = self.welcomed.take().map(|since| now.saturating_duration_since(since));
-        if lived.is_some_and(|lived| lived >= STEADY) {
+    /// than the gateway's `retry` (up to [`RETRY_MAX`]).
+    pub fn after_failure(&mut self, now: Instant, retry: Option<Duration>) -> Duration {
+        let uptime = self.admitted_at.take().map(|since| now.saturating_duration_since(since));
+        if uptime.is_some_and(|uptime| uptime >= STEADY) {
             self.failures = 0;
         }
         // 2^6 halves of a second are already over the cap.
         let ceiling = FIRST.saturating_mul(1 << self.failures.min(6)).min(CAP);
         self.failures = self.failures.saturating_add(1);
         let own = ceiling.mul_f64(self.chance.random_range(0.5..=1.0));
-        let asked = asked.unwrap_or_default().min(ASKED_MAX);
-        own.max(asked.mul_f64(self.chance.random_range(1.0..=1.25)))
+        let retry = retry.unwrap_or_default().min(RETRY_MAX);
+        own.max(retry.mul_f64(self.chance.random_range(1.0..=1.25)))
     }
 }
 
@@ -66,24 +66,24 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             let now = clock();
             for _ in 0..tries {
-                let wait = backoff.lost(now, None);
+                let wait = backoff.after_failure(now, None);
                 prop_assert!(wait >= FIRST / 2 && wait <= CAP);
             }
         }
 
         #[test]
         fn what_the_gateway_asks_for_is_honoured(seed: u64, asked_ms in 0u64..2_000_000) {
-            let asked = Duration::from_millis(asked_ms);
-            let wait = Backoff::new(seed).lost(clock(), Some(asked));
-            prop_assert!(wait >= asked.min(ASKED_MAX));
-            prop_assert!(wait <= ASKED_MAX.mul_f64(1.25));
+            let retry = Duration::from_millis(asked_ms);
+            let wait = Backoff::new(seed).after_failure(clock(), Some(retry));
+            prop_assert!(wait >= retry.min(RETRY_MAX));
+            prop_assert!(wait <= RETRY_MAX.mul_f64(1.25));
         }
 
         #[test]
         fn waits_grow_until_the_cap(seed: u64) {
             let mut backoff = Backoff::new(seed);
             let now = clock();
-            let waits: Vec<_> = (0..12).map(|_| backoff.lost(now, None)).collect();
+            let waits: Vec<_> = (0..12).map(|_| backoff.after_failure(now, None)).collect();
             // Jitter takes at most half, doubling gives it back: no wait is shorter than the one
             // two tries before, and the last is near the cap.
             for (earlier, later) in waits.iter().zip(waits.iter().skip(2)) {
@@ -97,10 +97,10 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             let now = clock();
             for _ in 0..10 {
-                backoff.lost(now, None);
+                backoff.after_failure(now, None);
             }
-            backoff.welcomed(now);
-            prop_assert!(backoff.lost(now + Duration::from_millis(lived_ms), None) >= CAP / 2);
+            backoff.admit(now);
+            prop_assert!(backoff.after_failure(now + Duration::from_millis(lived_ms), None) >= CAP / 2);
         }
 
         #[test]
@@ -108,10 +108,10 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             let now = clock();
             for _ in 0..10 {
-                backoff.lost(now, None);
+                backoff.after_failure(now, None);
             }
-            backoff.welcomed(now);
-            prop_assert!(backoff.lost(now + STEADY, None) <= FIRST);
+            backoff.admit(now);
+            prop_assert!(backoff.after_failure(now + STEADY, None) <= FIRST);
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
         let now = clock();
         let waits = |seed| {
             let mut backoff = Backoff::new(seed);
-            (0..5).map(|_| backoff.lost(now, None)).collect::<Vec<_>>()
+            (0..5).map(|_| backoff.after_failure(now, None)).collect::<Vec<_>>()
         };
         assert_eq!(waits(1), waits(1));
         assert_ne!(waits(1), waits(2));

@@ -21,7 +21,7 @@ const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
 
 /// The node was taken in; the control stream stays open for as long as it is a member.
 #[derive(Debug)]
-pub(super) struct Welcomed {
+pub(super) struct Admission {
     pub(super) control: Stream,
     pub(super) heartbeat: Duration,
 }
@@ -53,22 +53,22 @@ pub enum RegisterError {
 }
 
 /// Introduces `member` on a fresh link.
-pub(super) async fn register(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterError> {
+pub(super) async fn register(link: &dyn Link, member: &Member) -> Result<Admission, RegisterError> {
     tokio::time::timeout(HANDSHAKE, script(link, member)).await.unwrap_or(Err(RegisterError::Late))
 }
 
-async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterError> {
+async fn script(link: &dyn Link, member: &Member) -> Result<Admission, RegisterError> {
     let mut control = link.open().await?;
     control.sender.send(&Message::Hello(hello(member, link.peer()))).await?;
     let challenge = match next(&mut control).await? {
         Message::Challenge(challenge) => challenge,
-        other => return Err(unexpected(other)),
+        message => return Err(refusal_from(message)),
     };
     let proof = member.identity.prove(link.peer(), &challenge);
     control.sender.send(&Message::Proof(proof)).await?;
     let welcome = match next(&mut control).await? {
         Message::Welcome(welcome) => welcome,
-        other => return Err(unexpected(other)),
+        message => return Err(refusal_from(message)),
     };
     let version =
         Version::from_number(welcome.version).ok_or(RegisterError::Version(welcome.version))?;
@@ -76,7 +76,7 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Welcomed, RegisterEr
         return Err(RegisterError::KnowsNoAuditors);
     }
     let beat = welcome.heartbeat_ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
-    Ok(Welcomed { control, heartbeat: Duration::from_millis(beat.into()) })
+    Ok(Admission { control, heartbeat: Duration::from_millis(beat.into()) })
 }
 
 fn hello(member: &Member, gateway: NodeId) -> Hello {
@@ -95,7 +95,7 @@ async fn next(control: &mut Stream) -> Result<Message, RegisterError> {
     control.receiver.next().await?.ok_or(RegisterError::OutOfTurn("its last word"))
 }
 
-fn unexpected(message: Message) -> RegisterError {
+fn refusal_from(message: Message) -> RegisterError {
     match message {
         Message::Refusal(refusal) => RegisterError::Refused(refusal),
         Message::Goodbye(goodbye) => RegisterError::Refused(Refusal {

@@ -36,7 +36,7 @@ struct Gateway {
 }
 
 /// Both ends of a link between `member` and a gateway.
-fn linked(member: &Member) -> (Gateway, Arc<dyn Link>) {
+fn link_pair(member: &Member) -> (Gateway, Arc<dyn Link>) {
     let identity = Identity::from_secret([9; 32]);
     let (link, node) = pipe::pair(identity.id(), member.identity.id());
     (Gateway { identity, link }, Arc::new(node))
@@ -89,15 +89,15 @@ impl Gateway {
 
 /// Dials that reach `gateways` one after the other, then nobody.
 fn dials(member: &Member, count: usize) -> (Vec<Gateway>, Box<Dial>) {
-    let (gateways, links): (Vec<_>, Vec<_>) = (0..count).map(|_| linked(member)).unzip();
+    let (gateways, links): (Vec<_>, Vec<_>) = (0..count).map(|_| link_pair(member)).unzip();
     let links = std::sync::Mutex::new(links.into_iter());
     let dial = move || {
         let link = links.lock().unwrap().next();
-        let nobody = || LinkError::Unreachable {
+        let unreachable = || LinkError::Unreachable {
             address: "gateway".to_owned(),
             message: "nobody".to_owned(),
         };
-        async move { link.ok_or_else(nobody) }.boxed()
+        async move { link.ok_or_else(unreachable) }.boxed()
     };
     (gateways, Box::new(dial))
 }
@@ -114,7 +114,7 @@ async fn last_word(stream: &mut Stream) -> Option<Message> {
 #[tokio::test(start_paused = true)]
 async fn a_member_gives_signs_of_life_with_its_load() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
     let watch = async {
         let mut control = gateway.admit().await;
@@ -125,7 +125,7 @@ async fn a_member_gives_signs_of_life_with_its_load() {
         }
     };
     tokio::select! {
-        ended = run_session(link, &member, &stop) => panic!("{ended:?}"),
+        end = run_session(link, &member, &stop) => panic!("{end:?}"),
         () = watch => {}
     }
 }
@@ -135,8 +135,8 @@ async fn a_refusal_that_no_other_try_helps_is_the_end() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
     let (gateways, dial) = dials(&member, 1);
     let stop = CancellationToken::new();
-    let (lived, ()) = tokio::join!(keep_linked(&dial, &member, &stop), gateways[0].refuse(0));
-    assert_eq!(lived.unwrap_err().to_string(), "the gateway refuses this node: no room");
+    let (result, ()) = tokio::join!(keep_linked(&dial, &member, &stop), gateways[0].refuse(0));
+    assert_eq!(result.unwrap_err().to_string(), "the gateway refuses this node: no room");
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,17 +144,17 @@ async fn a_node_waits_as_long_as_the_gateway_asks() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
     let (gateways, dial) = dials(&member, 2);
     let stop = CancellationToken::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     let watch = async {
         gateways[0].refuse(90_000).await;
         gateways[1].admit().await
     };
     tokio::select! {
-        lived = keep_linked(&dial, &member, &stop) => panic!("{lived:?}"),
+        result = keep_linked(&dial, &member, &stop) => panic!("{result:?}"),
         _ = watch => {}
     }
     // On the paused clock.
-    assert!(begun.elapsed() >= Duration::from_secs(90));
+    assert!(start.elapsed() >= Duration::from_secs(90));
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +170,7 @@ async fn a_node_comes_back_when_its_link_is_lost() {
         gateways[2].admit().await
     };
     tokio::select! {
-        lived = keep_linked(&dial, &member, &stop) => panic!("{lived:?}"),
+        result = keep_linked(&dial, &member, &stop) => panic!("{result:?}"),
         _ = watch => {}
     }
     assert_eq!(member.queue.metrics().reconnects.get(), 2);
@@ -180,44 +180,44 @@ async fn a_node_comes_back_when_its_link_is_lost() {
 async fn a_gateway_with_another_key_is_not_tried_again() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
     let tries = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&tries);
+    let tries_of_dial = Arc::clone(&tries);
     let dial = move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        let (expected, found) = (NodeId([1; 32]), NodeId([2; 32]));
-        async move { Err(LinkError::WrongKey { expected, found }) }.boxed()
+        tries_of_dial.fetch_add(1, Ordering::SeqCst);
+        let (pin, key) = (NodeId([1; 32]), NodeId([2; 32]));
+        async move { Err(LinkError::WrongKey { expected: pin, found: key }) }.boxed()
     };
-    let lived = keep_linked(&dial, &member, &CancellationToken::new()).await;
-    assert!(matches!(lived, Err(Fatal::WrongKey(_))));
+    let result = keep_linked(&dial, &member, &CancellationToken::new()).await;
+    assert!(matches!(result, Err(Fatal::WrongKey(_))));
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn told_to_stop_a_node_finishes_what_it_began_and_takes_nothing_new() {
     let member = member(&Script::new(Play::Says(&["a", "b", "c"])), Duration::from_secs(10));
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
     let watch = async {
         let mut control = gateway.admit().await;
-        let mut begun = gateway.ask().await;
+        let mut start = gateway.ask().await;
         sleep(BEAT + BEAT / 2).await;
         stop.cancel();
-        let said = control.receiver.next().await.unwrap();
-        assert!(matches!(said, Some(Message::Goodbye(_))), "{said:?}");
+        let message = control.receiver.next().await.unwrap();
+        assert!(matches!(message, Some(Message::Goodbye(_))), "{message:?}");
         let mut late = gateway.ask().await;
-        let Some(Message::Failed(failed)) = last_word(&mut late).await else { panic!() };
-        assert_eq!(failed.fault(), Fault::Draining);
-        assert!(matches!(last_word(&mut begun).await, Some(Message::Done(_))));
+        let Some(Message::Failed(failure)) = last_word(&mut late).await else { panic!() };
+        assert_eq!(failure.fault(), Fault::Draining);
+        assert!(matches!(last_word(&mut start).await, Some(Message::Done(_))));
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
-    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
+    let (end, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(end, SessionEnd::Stopped), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn work_without_end_does_not_keep_a_node_from_stopping() {
     let engine = Script::new(Play::Endless);
     let member = member(&engine, Duration::from_secs(5));
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
     let watch = async {
         let control = gateway.admit().await;
@@ -227,17 +227,17 @@ async fn work_without_end_does_not_keep_a_node_from_stopping() {
         while let Ok(Some(_)) = work.receiver.next().await {}
         drop(control);
     };
-    let (ended, ()) = tokio::join!(run_session(link, &member, &stop), watch);
-    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
-    let written = engine.tokens();
+    let (end, ()) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(end, SessionEnd::Stopped), "{end:?}");
+    let tokens = engine.tokens();
     sleep(BEAT * 100).await;
-    assert!(engine.tokens() <= written + 1, "the engine goes on for nobody");
+    assert!(engine.tokens() <= tokens + 1, "the engine goes on for nobody");
 }
 
 #[tokio::test(start_paused = true)]
 async fn told_to_stop_while_its_welcome_is_on_the_way_a_node_still_says_goodbye() {
     let member = member(&Script::new(Play::Endless), Duration::from_secs(5));
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
     let watch = async {
         let mut control = gateway.examine().await;
@@ -247,26 +247,26 @@ async fn told_to_stop_while_its_welcome_is_on_the_way_a_node_still_says_goodbye(
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         control.receiver.next().await.unwrap()
     };
-    let (ended, said) = tokio::join!(run_session(link, &member, &stop), watch);
-    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
-    assert!(matches!(said, Some(Message::Goodbye(_))), "{said:?}");
+    let (end, message) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(end, SessionEnd::Stopped), "{end:?}");
+    assert!(matches!(message, Some(Message::Goodbye(_))), "{message:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn told_to_stop_while_the_gateway_ponders_a_node_does_not_wait_for_it() {
     let member = member(&Script::new(Play::Endless), Duration::from_secs(5));
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     let watch = async {
         let _control = gateway.examine().await;
         stop.cancel();
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
-    assert!(matches!(ended, SessionEnd::Stopped), "{ended:?}");
+    let (end, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    assert!(matches!(end, SessionEnd::Stopped), "{end:?}");
     // On the paused clock.
-    assert!(begun.elapsed() <= FAREWELL * 2, "{:?}", begun.elapsed());
+    assert!(start.elapsed() <= FAREWELL * 2, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,14 +278,14 @@ async fn stopping_while_nobody_answers_is_at_once() {
         sleep(BEAT).await;
         stop.cancel();
     };
-    let (lived, ()) = tokio::join!(keep_linked(&dial, &member, &stop), watch);
-    assert!(lived.is_ok());
+    let (result, ()) = tokio::join!(keep_linked(&dial, &member, &stop), watch);
+    assert!(result.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_leaves_the_script_is_left() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
-    let (gateway, link) = linked(&member);
+    let (gateway, link) = link_pair(&member);
     let stop = CancellationToken::new();
     let watch = async {
         let mut control = gateway.link.accept().await.unwrap();
@@ -293,18 +293,16 @@ async fn a_gateway_that_leaves_the_script_is_left() {
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         gateway.link.closed().await
     };
-    let (ended, _) = tokio::join!(run_session(link, &member, &stop), watch);
-    let SessionEnd::Refused(RegisterError::OutOfTurn("welcome")) = ended else {
-        panic!("{ended:?}")
-    };
+    let (end, _) = tokio::join!(run_session(link, &member, &stop), watch);
+    let SessionEnd::Refused(RegisterError::OutOfTurn("welcome")) = end else { panic!("{end:?}") };
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_says_nothing_is_given_up() {
     let member = member(&Script::new(Play::Endless), Duration::ZERO);
-    let (gateway, link) = linked(&member);
-    let ended = run_session(link, &member, &CancellationToken::new()).await;
-    assert!(matches!(ended, SessionEnd::Refused(RegisterError::Late)), "{ended:?}");
+    let (gateway, link) = link_pair(&member);
+    let end = run_session(link, &member, &CancellationToken::new()).await;
+    assert!(matches!(end, SessionEnd::Refused(RegisterError::Late)), "{end:?}");
     drop(gateway);
 }
 
@@ -313,8 +311,8 @@ async fn an_auditor_leaves_a_gateway_that_knows_no_auditors() {
     let engine = Script::new(Play::Endless);
     let token = Secret::new("lantern");
     let auditor = Member { audit: token, ..member(&engine, Duration::ZERO) };
-    let (gateway, link) = linked(&auditor);
+    let (gateway, link) = link_pair(&auditor);
     let stop = CancellationToken::new();
-    let (_control, ended) = tokio::join!(gateway.admit(), run_session(link, &auditor, &stop));
-    assert!(matches!(ended, SessionEnd::Refused(RegisterError::KnowsNoAuditors)), "{ended:?}");
+    let (_control, end) = tokio::join!(gateway.admit(), run_session(link, &auditor, &stop));
+    assert!(matches!(end, SessionEnd::Refused(RegisterError::KnowsNoAuditors)), "{end:?}");
 }

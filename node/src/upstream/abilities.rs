@@ -36,10 +36,10 @@ impl Abilities {
                 "vision" => can.vision = true,
                 "embeddings" => can.embeddings = true,
                 "completions" => can.completions = true,
-                other => {
-                    let other: String = other.chars().take(32).collect();
+                word => {
+                    let word: String = word.chars().take(32).collect();
                     return Err(format!(
-                        "upstream_can has {other:?}: give some of tools, json, vision, embeddings, completions, or none"
+                        "upstream_can has {word:?}: give some of tools, json, vision, embeddings, completions, or none"
                     ));
                 }
             }
@@ -61,20 +61,20 @@ impl Abilities {
             "tools": [{ "type": "function", "function": function }],
         });
         let chats = client.chat();
-        let chatted = timeout(FIRST_BYTE, chats.create_byot::<_, Value>(chat)).await;
+        let chat_reply = timeout(FIRST_BYTE, chats.create_byot::<_, Value>(chat)).await;
         let embed = json!({ "model": model, "input": ["Hi"] });
         let vectors = client.embeddings();
-        let embedded = timeout(FIRST_BYTE, vectors.create_byot::<_, Value>(embed)).await;
-        let begun = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
+        let vectors_reply = timeout(FIRST_BYTE, vectors.create_byot::<_, Value>(embed)).await;
+        let completion = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
         let texts = client.completions();
-        let completed = timeout(FIRST_BYTE, texts.create_byot::<_, Value>(begun)).await;
+        let completion_reply = timeout(FIRST_BYTE, texts.create_byot::<_, Value>(completion)).await;
         let text = |reply: &Value| reply.pointer("/choices/0/text").is_some_and(Value::is_string);
         let vector =
             |reply: &Value| reply.pointer("/data/0/embedding").is_some_and(Value::is_array);
         Self {
-            tools: matches!(chatted, Ok(Ok(_))),
-            embeddings: matches!(embedded, Ok(Ok(reply)) if vector(&reply)),
-            completions: matches!(completed, Ok(Ok(reply)) if text(&reply)),
+            tools: matches!(chat_reply, Ok(Ok(_))),
+            embeddings: matches!(vectors_reply, Ok(Ok(reply)) if vector(&reply)),
+            completions: matches!(completion_reply, Ok(Ok(reply)) if text(&reply)),
             ..Self::default()
         }
     }

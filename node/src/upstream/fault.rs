@@ -11,7 +11,7 @@ use shoal_engine::EngineError;
 
 /// An error as the endpoint said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Refusal {
     pub(super) status: Option<u16>,
     /// Its `code` or `type`, whichever is a word.
     kind: String,
@@ -20,9 +20,9 @@ pub(super) struct Said {
     context: Option<u32>,
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for Refusal {}
 
-impl fmt::Display for Said {
+impl fmt::Display for Refusal {
     /// For the node's owner.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(status) = self.status {
@@ -33,7 +33,7 @@ impl fmt::Display for Said {
     }
 }
 
-impl Said {
+impl Refusal {
     pub(super) fn of(message: &str) -> Self {
         Self { message: message.to_owned(), ..Self::default() }
     }
@@ -96,18 +96,24 @@ fn limit(message: &str) -> Option<u32> {
 
 /// What went wrong between here and the endpoint.
 pub(super) fn of(error: OpenAIError, context: u32) -> EngineError {
-    let broken = |why: &str| EngineError::new(Fault::Engine, why);
+    let engine_fault = |why: &str| EngineError::new(Fault::Engine, why);
     match error {
-        OpenAIError::Boxed(error) => match error.downcast::<Said>() {
-            Ok(said) => said.fault(context),
-            Err(_) => broken("the upstream failed"),
+        OpenAIError::Boxed(error) => match error.downcast::<Refusal>() {
+            Ok(refusal) => refusal.fault(context),
+            Err(_) => engine_fault("the upstream failed"),
         },
         OpenAIError::Reqwest(error) if error.is_connect() => {
-            broken("the upstream cannot be reached")
+            engine_fault("the upstream cannot be reached")
         }
-        OpenAIError::Reqwest(error) if error.is_timeout() => broken("the upstream fell silent"),
-        OpenAIError::JSONDeserialize(..) => broken("the upstream sent something that is not JSON"),
-        OpenAIError::StreamError(_) | OpenAIError::Reqwest(_) => broken("the upstream broke off"),
-        _ => broken("the upstream failed"),
+        OpenAIError::Reqwest(error) if error.is_timeout() => {
+            engine_fault("the upstream fell silent")
+        }
+        OpenAIError::JSONDeserialize(..) => {
+            engine_fault("the upstream sent something that is not JSON")
+        }
+        OpenAIError::StreamError(_) | OpenAIError::Reqwest(_) => {
+            engine_fault("the upstream broke off")
+        }
+        _ => engine_fault("the upstream failed"),
     }
 }

@@ -5,7 +5,7 @@ use async_openai::{Client, config::OpenAIConfig, error::OpenAIError};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{FIRST_BYTE, Settings, fault::Said};
+use super::{FIRST_BYTE, Settings, fault::Refusal};
 
 /// Where neither the owner nor the endpoint says how long a context is: what small models have.
 pub(super) const CONTEXT: u32 = 4096;
@@ -31,7 +31,7 @@ pub enum ConnectError {
 
 /// What the endpoint says of the model.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Listing {
     pub(super) context: Option<u32>,
 }
 
@@ -40,49 +40,49 @@ pub(super) struct Found {
 pub(super) async fn probe(
     client: &Client<OpenAIConfig>,
     settings: &Settings,
-) -> Result<Found, ConnectError> {
-    let listed = timeout(FIRST_BYTE, client.models().list_byot::<Value>()).await;
-    let found = match listed.map_err(|_| silent(settings))? {
+) -> Result<Listing, ConnectError> {
+    let models = timeout(FIRST_BYTE, client.models().list_byot::<Value>()).await;
+    let listing = match models.map_err(|_| silent(settings))? {
         Ok(list) => find(&list, &settings.model),
         Err(error) => match why(error, settings)? {
-            Said { status: Some(404 | 405 | 501), .. } => None,
-            said => return Err(refused(said, settings)),
+            Refusal { status: Some(404 | 405 | 501), .. } => None,
+            refusal => return Err(connect_error(refusal, settings)),
         },
     };
-    if let Some(found) = found {
-        return Ok(found);
+    if let Some(listing) = listing {
+        return Ok(listing);
     }
-    let one = json!({
+    let body = json!({
         "model": settings.model,
         "messages": [{ "role": "user", "content": "Hi" }],
         "max_tokens": 1,
     });
     let chat = client.chat();
-    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(one))
+    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(body))
         .await
         .map_err(|_| silent(settings))?
     {
-        Ok(_) => Ok(Found::default()),
-        Err(error) => Err(refused(why(error, settings)?, settings)),
+        Ok(_) => Ok(Listing::default()),
+        Err(error) => Err(connect_error(why(error, settings)?, settings)),
     }
 }
 
-fn find(list: &Value, model: &str) -> Option<Found> {
+fn find(list: &Value, model: &str) -> Option<Listing> {
     let models = list.get("data")?.as_array()?;
     let entry =
         models.iter().find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
     // vLLM says it on the entry, llama.cpp's server in `meta`.
     let places = ["/max_model_len", "/meta/n_ctx", "/context_length"];
     let context = places.iter().find_map(|place| entry.pointer(place)?.as_u64());
-    Some(Found { context: context.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) })
+    Some(Listing { context: context.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) })
 }
 
 /// The endpoint's refusal, or why it could not even refuse.
-fn why(error: OpenAIError, settings: &Settings) -> Result<Said, ConnectError> {
+fn why(error: OpenAIError, settings: &Settings) -> Result<Refusal, ConnectError> {
     let unreachable = |why: String| ConnectError::Unreachable { url: settings.url.clone(), why };
     match error {
-        OpenAIError::Boxed(error) => match error.downcast::<Said>() {
-            Ok(said) => Ok(*said),
+        OpenAIError::Boxed(error) => match error.downcast::<Refusal>() {
+            Ok(refusal) => Ok(*refusal),
             Err(error) => Err(unreachable(error.to_string())),
         },
         OpenAIError::Reqwest(error) => Err(unreachable(root(&error))),
@@ -93,11 +93,11 @@ fn why(error: OpenAIError, settings: &Settings) -> Result<Said, ConnectError> {
     }
 }
 
-fn refused(said: Said, settings: &Settings) -> ConnectError {
+fn connect_error(refusal: Refusal, settings: &Settings) -> ConnectError {
     let (url, model) = (settings.url.clone(), settings.model.clone());
-    match said.status {
+    match refusal.status {
         Some(status @ (401 | 403)) => ConnectError::Unauthorized { url, status },
-        _ => ConnectError::Model { url, model, why: said.to_string() },
+        _ => ConnectError::Model { url, model, why: refusal.to_string() },
     }
 }
 

@@ -8,7 +8,7 @@ use shoal_engine::EngineError;
 use shoal_proto::generate::{Done, Fault, Finish, Generate, TokenLogprob};
 
 use self::calls::Calls;
-use super::fault::Said;
+use super::fault::Refusal;
 
 /// No model writes more text than this into one answer; an endpoint that does has gone mad.
 const TEXT_MAX: usize = 1 << 20;
@@ -39,9 +39,9 @@ impl Reply {
     }
 
     /// Takes one chunk in; gives its text, if it has any.
-    pub(super) fn read(&mut self, chunk: &Value) -> Result<Option<String>, Said> {
+    pub(super) fn read(&mut self, chunk: &Value) -> Result<Option<String>, Refusal> {
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return Err(Said::read(None, error));
+            return Err(Refusal::read(None, error));
         }
         if let Some(usage) = chunk.get("usage") {
             self.count(usage);
@@ -57,7 +57,7 @@ impl Reply {
         }
         if let Some(tokens) = choice.pointer("/logprobs/content").and_then(Value::as_array) {
             self.tokens(tokens);
-        } else if let Some(columns) = choice.get("logprobs").filter(|said| said.is_object()) {
+        } else if let Some(columns) = choice.get("logprobs").filter(|value| value.is_object()) {
             self.tokens(&rows(columns));
         }
         if let Some(bits) = choice.pointer("/delta/tool_calls").and_then(Value::as_array) {
@@ -72,21 +72,21 @@ impl Reply {
         Ok(Some(text.to_owned()))
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), Said> {
+    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes += bytes;
         self.pieces = self.pieces.saturating_add(1);
         if self.bytes > TEXT_MAX {
-            return Err(Said::of("the answer is over 1 MiB"));
+            return Err(Refusal::of("the answer is over 1 MiB"));
         }
         Ok(())
     }
 
     /// Log-probabilities with a number that is none are of no use, and neither is half a list.
     fn tokens(&mut self, tokens: &[Value]) {
-        let read = tokens.iter().map(|one| {
-            let top = one.get("top_logprobs").and_then(Value::as_array);
+        let read = tokens.iter().map(|entry| {
+            let top = entry.get("top_logprobs").and_then(Value::as_array);
             let top = top.into_iter().flatten().filter_map(token).collect();
-            Some(TokenLogprob { top, ..token(one)? })
+            Some(TokenLogprob { top, ..token(entry)? })
         });
         match read.collect::<Option<Vec<_>>>() {
             Some(read) if !self.senseless => self.tokens.extend(read),
@@ -104,8 +104,9 @@ impl Reply {
         {
             self.usage = Some((prompt, completion));
         }
-        let cached = usage.pointer("/prompt_tokens_details/cached_tokens").and_then(Value::as_u64);
-        self.cached_tokens = cached.map_or(self.cached_tokens, clamp);
+        let cached_tokens =
+            usage.pointer("/prompt_tokens_details/cached_tokens").and_then(Value::as_u64);
+        self.cached_tokens = cached_tokens.map_or(self.cached_tokens, clamp);
     }
 
     /// The stream has ended. One that ended without saying why was cut off.
@@ -150,13 +151,13 @@ fn rows(columns: &Value) -> Vec<Value> {
 }
 
 /// `{token, logprob, bytes}`; the bytes come first, because a token need not be whole characters.
-fn token(one: &Value) -> Option<TokenLogprob> {
-    let bytes = one.get("bytes").and_then(Value::as_array).map(|bytes| {
+fn token(entry: &Value) -> Option<TokenLogprob> {
+    let bytes = entry.get("bytes").and_then(Value::as_array).map(|bytes| {
         bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
     });
-    let text = || one.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
+    let text = || entry.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
     let bytes: Option<Vec<u8>> = bytes.unwrap_or_else(text);
-    let logprob = one.get("logprob").and_then(Value::as_f64)?;
+    let logprob = entry.get("logprob").and_then(Value::as_f64)?;
     // Rounding makes some a hair more likely than certain.
     let logprob = if logprob > 0.0 && logprob < 1e-3 { 0.0 } else { logprob };
     let sound = logprob.is_finite() && logprob <= 0.0;

@@ -9,8 +9,8 @@ use shoal_proto::{
 
 use super::Abilities;
 
-fn missing<T>(what: &str) -> Result<T, EngineError> {
-    let why = format!("the upstream's model {what}");
+fn unsupported<T>(feature: &str) -> Result<T, EngineError> {
+    let why = format!("the upstream's model {feature}");
     Err(EngineError::new(Fault::Unsupported, why))
 }
 
@@ -25,12 +25,12 @@ pub(super) fn completion(
     can: Abilities,
 ) -> Result<Value, EngineError> {
     if !can.completions {
-        return missing("goes on with no text");
+        return unsupported("goes on with no text");
     }
-    let begun = if prompt.tokens.is_empty() { json!(prompt.text) } else { json!(prompt.tokens) };
+    let text = if prompt.tokens.is_empty() { json!(prompt.text) } else { json!(prompt.tokens) };
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
-    body.insert("prompt".to_owned(), begun);
+    body.insert("prompt".to_owned(), text);
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let wishes = ask.sampling.clone().unwrap_or_default();
@@ -49,24 +49,25 @@ pub(super) fn completion(
 /// The endpoint's model cannot do what is asked.
 pub(super) fn body(model: &str, ask: &Generate, can: Abilities) -> Result<Value, EngineError> {
     if ask.tools.is_some() && !can.tools {
-        return missing("calls no functions");
+        return unsupported("calls no functions");
     }
     if !can.vision && ask.messages.iter().any(|message| !message.images.is_empty()) {
-        return missing("looks at no images");
+        return unsupported("looks at no images");
     }
-    let messages: Vec<Value> = ask.messages.iter().map(|one| message(one, can)).collect();
+    let messages: Vec<Value> =
+        ask.messages.iter().map(|message_item| message(message_item, can)).collect();
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     body.insert("messages".to_owned(), json!(messages));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     sampling(&mut body, &ask.sampling.clone().unwrap_or_default());
-    if let Some(offered) = &ask.tools {
-        tools(&mut body, offered);
+    if let Some(tools_offer) = &ask.tools {
+        tools(&mut body, tools_offer);
     }
-    if let Some(wanted) = &ask.format {
-        let Some(format) = format(wanted) else {
-            return missing("keeps to JSON only, not to other grammars");
+    if let Some(schema_format) = &ask.format {
+        let Some(format) = format(schema_format) else {
+            return unsupported("keeps to JSON only, not to other grammars");
         };
         body.insert("response_format".to_owned(), format);
     }
@@ -82,23 +83,23 @@ fn message(message: &ChatMessage, can: Abilities) -> Value {
         "tool" if !can.tools => "user",
         role => role,
     };
-    let mut told = Map::new();
-    told.insert("role".to_owned(), json!(role));
+    let mut entry = Map::new();
+    entry.insert("role".to_owned(), json!(role));
     let calls = &message.tool_calls;
     if can.tools && !calls.is_empty() {
         let calls: Vec<Value> = calls.iter().map(call).collect();
-        told.insert("tool_calls".to_owned(), json!(calls));
+        entry.insert("tool_calls".to_owned(), json!(calls));
         let content = (!message.content.is_empty()).then_some(&message.content);
-        told.insert("content".to_owned(), json!(content));
-        return Value::Object(told);
+        entry.insert("content".to_owned(), json!(content));
+        return Value::Object(entry);
     }
-    told.insert("content".to_owned(), content(message));
+    entry.insert("content".to_owned(), content(message));
     if role == "tool" {
-        told.insert("tool_call_id".to_owned(), json!(message.tool_call_id));
+        entry.insert("tool_call_id".to_owned(), json!(message.tool_call_id));
     } else if !message.name.is_empty() {
-        told.insert("name".to_owned(), json!(message.name));
+        entry.insert("name".to_owned(), json!(message.name));
     }
-    Value::Object(told)
+    Value::Object(entry)
 }
 
 /// Text, with calls as lines of JSON behind it; parts only where there are images, because many
@@ -108,8 +109,8 @@ fn content(message: &ChatMessage) -> Value {
         .tool_calls
         .iter()
         .map(|call| json!({ "name": call.name, "arguments": call.arguments }).to_string());
-    let said = Some(message.content.clone()).filter(|said| !said.is_empty());
-    let lines: Vec<String> = said.into_iter().chain(calls).collect();
+    let content = Some(message.content.clone()).filter(|content| !content.is_empty());
+    let lines: Vec<String> = content.into_iter().chain(calls).collect();
     let text = lines.join("\n");
     if message.images.is_empty() {
         return json!(text);
@@ -130,7 +131,7 @@ fn sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
     let biases: Map<String, Value> = sampling
         .logit_bias
         .iter()
-        .map(|one| (one.token.to_string(), json!(decimal(one.bias))))
+        .map(|bias| (bias.token.to_string(), json!(decimal(bias.bias))))
         .collect();
     let top = sampling.logprobs.filter(|top| *top > 0);
     let options = [
@@ -152,46 +153,46 @@ fn sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
 }
 
 /// What is the same everywhere when it is left out is left out: not every endpoint knows it.
-fn tools(body: &mut Map<String, Value>, offered: &Tools) {
-    let functions: Vec<Value> = offered.functions.iter().map(function).collect();
+fn tools(body: &mut Map<String, Value>, tools_offer: &Tools) {
+    let functions: Vec<Value> = tools_offer.functions.iter().map(function).collect();
     body.insert("tools".to_owned(), json!(functions));
-    let choice = match offered.choice() {
+    let choice = match tools_offer.choice() {
         ToolChoice::Auto => None,
         ToolChoice::None => Some(json!("none")),
         ToolChoice::Required => Some(json!("required")),
         ToolChoice::Named => {
-            Some(json!({ "type": "function", "function": { "name": offered.named } }))
+            Some(json!({ "type": "function", "function": { "name": tools_offer.named } }))
         }
     };
     body.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
-    if !offered.parallel {
+    if !tools_offer.parallel {
         body.insert("parallel_tool_calls".to_owned(), json!(false));
     }
 }
 
 fn function(function: &Function) -> Value {
-    let mut told = Map::new();
-    told.insert("name".to_owned(), json!(function.name));
+    let mut entry = Map::new();
+    entry.insert("name".to_owned(), json!(function.name));
     if !function.description.is_empty() {
-        told.insert("description".to_owned(), json!(function.description));
+        entry.insert("description".to_owned(), json!(function.description));
     }
     // A function without arguments takes an object without members: some endpoints insist.
     let schema = serde_json::from_str(&function.parameters);
     let schema = schema.unwrap_or_else(|_| json!({ "type": "object", "properties": {} }));
-    told.insert("parameters".to_owned(), schema);
+    entry.insert("parameters".to_owned(), schema);
     if function.strict {
-        told.insert("strict".to_owned(), json!(true));
+        entry.insert("strict".to_owned(), json!(true));
     }
-    json!({ "type": "function", "function": told })
+    json!({ "type": "function", "function": entry })
 }
 
 /// None: a language that this API has no word for.
-fn format(wanted: &Format) -> Option<Value> {
-    match wanted.kind() {
-        FormatKind::JsonSchema if !wanted.body.is_empty() => {
-            let schema: Value = serde_json::from_str(&wanted.body).ok()?;
-            let name = if wanted.name.is_empty() { "answer" } else { &wanted.name };
-            let schema = json!({ "name": name, "schema": schema, "strict": wanted.strict });
+fn format(schema_format: &Format) -> Option<Value> {
+    match schema_format.kind() {
+        FormatKind::JsonSchema if !schema_format.body.is_empty() => {
+            let schema: Value = serde_json::from_str(&schema_format.body).ok()?;
+            let name = if schema_format.name.is_empty() { "answer" } else { &schema_format.name };
+            let schema = json!({ "name": name, "schema": schema, "strict": schema_format.strict });
             Some(json!({ "type": "json_schema", "json_schema": schema }))
         }
         FormatKind::JsonSchema | FormatKind::JsonObject => Some(json!({ "type": "json_object" })),

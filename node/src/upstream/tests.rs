@@ -12,7 +12,7 @@ use shoal_proto::{
 use super::*;
 use endpoint::{Chat, FakeEndpoint};
 
-const LISTED: (u16, &str) = (200, r#"{"data":[{"id":"m","max_model_len":2048}]}"#);
+const LISTING: (u16, &str) = (200, r#"{"data":[{"id":"m","max_model_len":2048}]}"#);
 
 fn settings(endpoint: &FakeEndpoint) -> Settings {
     Settings {
@@ -56,11 +56,11 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// The text, and how it ended.
-async fn heard(upstream: &Upstream) -> (String, Result<Done, EngineError>) {
-    answered(upstream, ask()).await
+async fn collect(upstream: &Upstream) -> (String, Result<Done, EngineError>) {
+    collect_answer(upstream, ask()).await
 }
 
-async fn answered(upstream: &Upstream, ask: Generate) -> (String, Result<Done, EngineError>) {
+async fn collect_answer(upstream: &Upstream, ask: Generate) -> (String, Result<Done, EngineError>) {
     let mut events = upstream.generate(ask);
     let mut text = String::new();
     while let Some(event) = events.recv().await {
@@ -74,8 +74,8 @@ async fn answered(upstream: &Upstream, ask: Generate) -> (String, Result<Done, E
 }
 
 async fn hear(chat: Chat) -> (String, Result<Done, EngineError>) {
-    let endpoint = FakeEndpoint::start(LISTED, chat).await;
-    heard(&Upstream::connect(&settings(&endpoint)).await.unwrap()).await
+    let endpoint = FakeEndpoint::start(LISTING, chat).await;
+    collect(&Upstream::connect(&settings(&endpoint)).await.unwrap()).await
 }
 
 async fn fault(chat: Chat) -> EngineError {
@@ -102,13 +102,13 @@ async fn an_answer_streams_with_the_endpoints_own_usage() {
 #[tokio::test]
 async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
     let finish = event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Stream(vec![text("x"), finish])).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Stream(vec![text("x"), finish])).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
-    heard(&upstream).await.1.unwrap();
-    let asked = endpoint.asked();
-    assert_eq!(asked.len(), 1, "the list was enough to find the model");
-    assert_eq!(asked[0].key, "Bearer secret");
-    let expected = json!({
+    collect(&upstream).await.1.unwrap();
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 1, "the list was enough to find the model");
+    assert_eq!(requests[0].key, "Bearer secret");
+    let expectation = json!({
         "model": "m",
         "messages": [
             { "role": "system", "content": "Be brief." },
@@ -121,7 +121,7 @@ async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
         "max_tokens": 20,
         "stop": ["\n"],
     });
-    assert_eq!(asked[0].body, expected);
+    assert_eq!(requests[0].body, expectation);
     assert_eq!(upstream.model().context, 2048);
     assert_eq!(upstream.model().tags, ["code"]);
     assert!(!upstream.model().certainty && !upstream.model().likelihood);
@@ -129,7 +129,7 @@ async fn the_endpoint_gets_what_was_asked_in_its_own_words() {
 
 fn rich_ask() -> Generate {
     let call = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{\"a\":1}".into() };
-    let asking = ChatMessage { tool_calls: vec![call], ..ChatMessage::new("assistant", "") };
+    let call_message = ChatMessage { tool_calls: vec![call], ..ChatMessage::new("assistant", "") };
     let result = ChatMessage { tool_call_id: "c1".into(), ..ChatMessage::new("tool", "3") };
     let function = Function {
         name: "add".into(),
@@ -149,7 +149,7 @@ fn rich_ask() -> Generate {
     Generate {
         messages: vec![
             ChatMessage { images: vec![image], ..ChatMessage::new("user", "1 + 2?") },
-            asking,
+            call_message,
             result,
         ],
         sampling: Some(Sampling {
@@ -174,7 +174,7 @@ fn every_field_reaches_the_endpoint_under_its_name_there() {
     let can = Abilities { tools: true, json: true, vision: true, ..Abilities::default() };
     let body = request::body("m", &rich_ask(), can).unwrap();
     let function = json!({"name": "add", "parameters": {"type": "object"}, "strict": true});
-    let expected = json!({
+    let expectation = json!({
         "model": "m",
         "messages": [
             {"role": "user", "content": [
@@ -199,23 +199,23 @@ fn every_field_reaches_the_endpoint_under_its_name_there() {
         "reasoning_effort": "low",
         "chat_template_kwargs": {"enable_thinking": false},
     });
-    assert_eq!(body, expected);
+    assert_eq!(body, expectation);
 }
 
 #[test]
 fn what_the_model_cannot_do_is_refused_before_it_is_asked() {
-    let nothing = Abilities::default();
+    let no_abilities = Abilities::default();
     let fault = |ask: &Generate, can| request::body("m", ask, can).unwrap_err().fault;
-    assert_eq!(fault(&rich_ask(), nothing), Fault::Unsupported);
-    assert_eq!(fault(&rich_ask(), Abilities { tools: true, ..nothing }), Fault::Unsupported);
+    assert_eq!(fault(&rich_ask(), no_abilities), Fault::Unsupported);
+    assert_eq!(fault(&rich_ask(), Abilities { tools: true, ..no_abilities }), Fault::Unsupported);
     let lark = Format { kind: FormatKind::Lark.into(), ..Format::default() };
-    assert_eq!(fault(&Generate { format: Some(lark), ..ask() }, nothing), Fault::Unsupported);
+    assert_eq!(fault(&Generate { format: Some(lark), ..ask() }, no_abilities), Fault::Unsupported);
     // History with calls is text to a model that knows none.
     let history = Generate { messages: rich_ask().messages[1..].to_vec(), ..ask() };
-    let body = request::body("m", &history, nothing).unwrap();
-    let told: Value =
+    let body = request::body("m", &history, no_abilities).unwrap();
+    let body: Value =
         serde_json::from_str(body["messages"][0]["content"].as_str().unwrap()).unwrap();
-    assert_eq!(told, json!({"name": "add", "arguments": "{\"a\":1}"}));
+    assert_eq!(body, json!({"name": "add", "arguments": "{\"a\":1}"}));
     assert_eq!(body["messages"][1], json!({"role": "user", "content": "3"}));
 }
 
@@ -239,8 +239,8 @@ async fn calls_and_log_probabilities_of_a_stream_are_in_its_end() {
     let (text, done) = hear(Chat::Stream(writes)).await;
     let done = done.unwrap();
     assert_eq!((text.as_str(), done.finish(), done.cached_tokens), ("Hm", Finish::ToolCalls, 8));
-    let expected = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
-    assert_eq!(done.tool_calls, [expected]);
+    let expectation = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
+    assert_eq!(done.tool_calls, [expectation]);
     let token = TokenLogprob { bytes: b"Hm".to_vec(), logprob: -0.5, top: Vec::new() };
     assert_eq!(done.tokens, [TokenLogprob { top: vec![token.clone()], ..token }]);
 }
@@ -262,15 +262,15 @@ async fn log_probabilities_that_are_none_are_left_out() {
 #[tokio::test]
 async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
     let body = r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}],"usage":{"prompt_tokens":6}}"#;
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, body)).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Status(200, body)).await;
     let can = Abilities { embeddings: true, ..Abilities::default() };
     let settings = Settings { can: Some(can), ..settings(&endpoint) };
     let upstream = Upstream::connect(&settings).await.unwrap();
     assert!(upstream.model().embeds);
     let inputs = vec!["a".to_owned(), "b".to_owned()];
-    let embedded = upstream.embed(Embed { inputs: inputs.clone() }).await.unwrap();
-    let values: Vec<_> = embedded.vectors.iter().map(|one| one.values.clone()).collect();
-    assert_eq!((values, embedded.prompt_tokens), (vec![vec![0.6, 0.8], vec![0.0, 1.0]], 6));
+    let result = upstream.embed(Embed { inputs: inputs.clone() }).await.unwrap();
+    let values: Vec<_> = result.vectors.iter().map(|vector| vector.values.clone()).collect();
+    assert_eq!((values, result.prompt_tokens), (vec![vec![0.6, 0.8], vec![0.0, 1.0]], 6));
     let short = Embed { inputs: inputs[..1].to_vec() };
     assert_eq!(upstream.embed(short).await.unwrap_err().fault, Fault::Engine);
     let unable = Settings { can: Some(Abilities::default()), ..settings };
@@ -282,7 +282,7 @@ async fn vectors_come_back_in_the_order_of_their_texts_and_with_length_1() {
 #[tokio::test]
 async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
     let chat = r#"{"choices":[{"message":{"content":"x"}}]}"#;
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, chat)).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Status(200, chat)).await;
     let find = Settings { can: None, ..settings(&endpoint) };
     let model = Upstream::connect(&find).await.unwrap().model().clone();
     // It takes tools; what it answers to a text is no vector.
@@ -290,7 +290,7 @@ async fn abilities_are_found_by_asking_or_taken_at_the_owners_word() {
         (model.tools, model.embeds, model.vision, model.constrained),
         (true, false, false, false)
     );
-    let refuses = FakeEndpoint::start(LISTED, Chat::Status(400, "no tools")).await;
+    let refuses = FakeEndpoint::start(LISTING, Chat::Status(400, "no tools")).await;
     let find = Settings { can: None, ..settings(&refuses) };
     assert!(!Upstream::connect(&find).await.unwrap().model().tools);
     let can = Abilities::read("tools, json,vision").unwrap();
@@ -341,9 +341,9 @@ async fn refusals_become_faults_and_their_words_stay_here() {
         (500, "<html>SECRET</html>", Fault::Engine),
         (503, r#"{"error":{"code":503,"message":"Loading model"}}"#, Fault::Busy),
     ];
-    for (status, body, expected) in cases {
+    for (status, body, expectation) in cases {
         let error = fault(Chat::Status(status, body)).await;
-        assert_eq!(error.fault, expected, "{status}");
+        assert_eq!(error.fault, expectation, "{status}");
         assert!(error.message.contains(&status.to_string()), "{}", error.message);
         assert!(!error.message.contains("SECRET"), "{}", error.message);
     }
@@ -365,20 +365,20 @@ async fn a_conversation_too_long_is_told_in_openais_words() {
 
 #[tokio::test]
 async fn nobody_listening_hangs_up() {
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Hang(text("well, "))).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Hang(text("well, "))).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
-    let mut hanging = endpoint.hanging.clone();
+    let mut open_requests = endpoint.open_requests.clone();
     let mut events = upstream.generate(ask());
     assert_eq!(events.recv().await, Some(Ok(Event::Piece("well, ".to_owned()))));
-    hanging.wait_for(|count| *count == 1).await.unwrap();
+    open_requests.wait_for(|count| *count == 1).await.unwrap();
     drop(events);
-    hanging.wait_for(|count| *count == 0).await.unwrap();
+    open_requests.wait_for(|count| *count == 0).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
     let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Status(200, answer)).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     assert!(upstream.model().pairwise && !upstream.model().likelihood);
@@ -393,9 +393,14 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
     assert_eq!(ballot.prompt_tokens, 180);
     // It says B whatever it is shown: both orders together say nothing.
     assert!((ballot.verdicts[0] - 0.2).abs() < 1e-9 && ballot.verdicts[0] == ballot.verdicts[1]);
-    let shown = endpoint.asked();
-    assert_eq!(shown[0].body["max_tokens"], 1);
-    assert!(shown[1].body["messages"][0]["content"].as_str().unwrap().contains("answer A\ntwo\n"));
+    let requests_seen = endpoint.requests();
+    assert_eq!(requests_seen[0].body["max_tokens"], 1);
+    assert!(
+        requests_seen[1].body["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("answer A\ntwo\n")
+    );
     assert!(!Upstream::connect(&settings(&endpoint)).await.unwrap().model().pairwise);
 }
 
@@ -403,7 +408,7 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
 async fn an_upstream_reasons_about_pairs_within_its_tokens() {
     let answer = r#"{"choices":[{"message":{"content":"B adds wrongly. Verdict: A"}}],
         "usage":{"prompt_tokens":90,"completion_tokens":8}}"#;
-    let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, answer)).await;
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Status(200, answer)).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     assert!(upstream.model().reasoned);
@@ -417,16 +422,16 @@ async fn an_upstream_reasons_about_pairs_within_its_tokens() {
     let ballot = upstream.judge(ask.clone()).await.unwrap();
     assert!(ballot.check(&ask).is_ok() && ballot.verdicts[0] > 0.5);
     assert_eq!((ballot.prompt_tokens, ballot.completion_tokens), (90, 8));
-    let shown = &endpoint.asked()[0].body;
-    assert_eq!(shown["max_tokens"], 112);
-    assert!(shown["messages"][0]["content"].as_str().unwrap().contains("Do not solve"));
+    let requests_seen = &endpoint.requests()[0].body;
+    assert_eq!(requests_seen["max_tokens"], 112);
+    assert!(requests_seen["messages"][0]["content"].as_str().unwrap().contains("Do not solve"));
 }
 
 #[tokio::test]
 async fn a_pair_too_long_for_an_upstream_is_undecided_and_the_others_are_judged() {
     let answer = r#"{"choices":[{"message":{"content":"B"}}],"usage":{"prompt_tokens":90}}"#;
     let chat = Chat::Fits { bytes: 10_000, answer, refusal: TOO_LONG };
-    let endpoint = FakeEndpoint::start(LISTED, chat).await;
+    let endpoint = FakeEndpoint::start(LISTING, chat).await;
     let judges = Settings { judges: true, ..settings(&endpoint) };
     let upstream = Upstream::connect(&judges).await.unwrap();
     let judge = |pairs: &[(u32, u32)]| Judge {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use reqwest::{Body, Response};
 use tower::service_fn;
 
-use super::{CONNECT, ConnectError, FIRST_BYTE, Settings, fault::Said};
+use super::{CONNECT, ConnectError, FIRST_BYTE, Settings, fault::Refusal};
 
 /// All chunks of one answer; about 300 bytes of JSON around each token of a very long one.
 const BODY_MAX: usize = 16 << 20;
@@ -42,18 +42,18 @@ fn send(
     async move {
         let response = http.execute(request.build().await?).await?;
         if response.status().is_success() {
-            return Ok(limited(response));
+            return Ok(limit_body(response));
         }
         let status = response.status().as_u16();
         let body = Limited::new(Body::from(response), REFUSAL_MAX).collect();
         let body = tokio::time::timeout(FIRST_BYTE, body).await;
         let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
-        Err(OpenAIError::Boxed(Box::new(Said::body(status, &body))))
+        Err(OpenAIError::Boxed(Box::new(Refusal::body(status, &body))))
     }
     .boxed()
 }
 
-fn limited(response: Response) -> Response {
+fn limit_body(response: Response) -> Response {
     let (head, body) = hyper::http::Response::<Body>::from(response).into_parts();
     let body = Body::wrap(Limited::new(body, BODY_MAX));
     Response::from(hyper::http::Response::from_parts(head, body))
@@ -62,11 +62,11 @@ fn limited(response: Response) -> Response {
 /// The base URL without a last slash; `/v1` where it has no path.
 fn base(url: &str) -> Result<String, ConnectError> {
     let bad = |why: &str| ConnectError::Url { url: url.to_owned(), why: why.to_owned() };
-    let parsed = reqwest::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
-    if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
+    let base = reqwest::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
         return Err(bad("it does not begin with http:// or https://"));
     }
-    if parsed.path() == "/" {
+    if base.path() == "/" {
         return Ok(format!("{}/v1", url.trim_end_matches('/')));
     }
     Ok(url.trim_end_matches('/').to_owned())

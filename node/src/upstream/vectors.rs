@@ -21,25 +21,25 @@ impl Endpoint {
         }
         let body = json!({ "model": self.model, "input": ask.inputs });
         let endpoint = self.client.embeddings();
-        let asked = endpoint.create_byot::<_, Value>(body);
+        let request = endpoint.create_byot::<_, Value>(body);
         let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
-        let reply = timeout(FIRST_BYTE, asked).await.map_err(silent)?;
+        let reply = timeout(FIRST_BYTE, request).await.map_err(silent)?;
         let reply = reply.map_err(|error| self.fault(error))?;
         let nonsense = || EngineError::new(Fault::Engine, "the upstream sent no such vectors");
         let mut vectors = vec![Vector::default(); ask.inputs.len()];
         let data = reply.get("data").and_then(Value::as_array).ok_or_else(nonsense)?;
-        for (at, one) in data.iter().enumerate() {
+        for (at, entry) in data.iter().enumerate() {
             // The order is that of the texts, but the index is what counts.
-            let index = one.get("index").and_then(Value::as_u64);
+            let index = entry.get("index").and_then(Value::as_u64);
             let index = index.map_or(Some(at), |index| usize::try_from(index).ok());
             let place = index.and_then(|index| vectors.get_mut(index)).ok_or_else(nonsense)?;
-            *place = vector(one.get("embedding")).ok_or_else(nonsense)?;
+            *place = vector(entry.get("embedding")).ok_or_else(nonsense)?;
         }
         let tokens = reply.pointer("/usage/prompt_tokens").and_then(Value::as_u64).unwrap_or(0);
         let prompt_tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-        let embedded = Embedded { vectors, prompt_tokens };
-        embedded.check(ask).map_err(|_| nonsense())?;
-        Ok(embedded)
+        let result = Embedded { vectors, prompt_tokens };
+        result.check(ask).map_err(|_| nonsense())?;
+        Ok(result)
     }
 }
 

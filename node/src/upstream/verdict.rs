@@ -32,12 +32,12 @@ impl Endpoint {
         let mut ballot = Ballot::default();
         let mut verdicts = Vec::with_capacity(ask.pairs.len());
         for pair in &ask.pairs {
-            let reasoned = ask.kind() == Kind::Reasoned;
+            let with_critique = ask.kind() == Kind::Reasoned;
             let prompt =
-                if reasoned { question::reasoned_question } else { question::direct_question };
+                if with_critique { question::reasoned_question } else { question::direct_question };
             let prompt = prompt(ask, pair)
                 .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
-            let reply = if reasoned { self.reason(prompt) } else { self.letter(prompt) };
+            let reply = if with_critique { self.reason(prompt) } else { self.letter(prompt) };
             let reply = match self.reply(reply).await {
                 Err(error) if error.fault == Fault::ContextLength => {
                     verdicts.push(Err(error));
@@ -45,9 +45,10 @@ impl Endpoint {
                 }
                 reply => reply?,
             };
-            let verdict = if reasoned { Some(ruling(&reply)) } else { read(&reply) };
-            let none = || EngineError::new(Fault::Engine, "the upstream gave no verdict");
-            verdicts.push(Ok(verdict.ok_or_else(none)?));
+            let verdict =
+                if with_critique { Some(verdict_after_critique(&reply)) } else { read(&reply) };
+            let no_verdict = || EngineError::new(Fault::Engine, "the upstream gave no verdict");
+            verdicts.push(Ok(verdict.ok_or_else(no_verdict)?));
             let tokens = |name| reply.pointer(name).and_then(Value::as_u64).unwrap_or(0);
             let sum = |so_far: u32, name| {
                 so_far.saturating_add(u32::try_from(tokens(name)).unwrap_or(u32::MAX))
@@ -82,18 +83,18 @@ impl Endpoint {
 
     async fn reply(&self, body: Value) -> Result<Value, EngineError> {
         let chat = self.client.chat();
-        let asked = chat.create_byot::<_, Value>(body);
+        let request = chat.create_byot::<_, Value>(body);
         let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
-        let reply = timeout(FIRST_BYTE, asked).await.map_err(silent)?;
+        let reply = timeout(FIRST_BYTE, request).await.map_err(silent)?;
         reply.map_err(|error| self.fault(error))
     }
 }
 
 /// P(A is better) from what stands after the last `Verdict:`; one half where it says U, or has not
 /// come to a verdict.
-fn ruling(reply: &Value) -> f64 {
-    let said = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
-    let after = said.and_then(|said| said.rsplit_once(question::VERDICT)).map(|(_, after)| after);
+fn verdict_after_critique(reply: &Value) -> f64 {
+    let text = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
+    let after = text.and_then(|text| text.rsplit_once(question::VERDICT)).map(|(_, after)| after);
     let is_word = |word: &&str| word.contains(char::is_alphanumeric);
     let word = after.and_then(|after| after.split_whitespace().find(is_word));
     match word.and_then(letter) {
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_critique_counts_by_the_letter_after_its_last_verdict() {
-        let of = |said: &str| ruling(&bare(said));
+        let of = |text: &str| verdict_after_critique(&bare(text));
         assert_eq!(of("A adds wrongly.\nVerdict: B"), 1.0 - LETTER);
         assert_eq!(of("Verdict: B? No: B forgets the tax.\n**Verdict:** **A**"), LETTER);
         for open in ["Both are fine.\nVerdict: U, as A is B", "A is longer, and A", "Verdict:", ""]

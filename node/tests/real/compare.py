@@ -1,13 +1,12 @@
-"""Holds the engine against llama.cpp on the same model file. `make test-real` runs it.
+"""Compares the engine with llama.cpp on the same model file. `make test-real` runs it.
 
-For each prompt, through the chat template: the tokens that both make of it, the distribution of the
-next token (KL divergence and arg max), and the greedy answer. Beside it stands what others make of
-the same tokens: a second build of llama.cpp (AVX2 instead of all that this processor has), its fork
-ik_llama, and the first build itself with another way of attention. What llama.cpp disagrees with
-itself on, nobody can be asked to get as both.
+It compares, for each prompt through the chat template, the tokens, the distribution of the next token
+(KL divergence and arg max), and the greedy answer. For reference it also compares llama.cpp with a
+second build (AVX2 instead of all instruction sets of this processor), with its fork ik_llama, and with
+itself under another attention: the engine need not agree with llama.cpp more than llama.cpp does.
 
-With --exact once more where nobody rounds: llama.cpp on the file's weights in f32, with a KV cache in
-f32, beside the node with `--quant none`. There nothing is left to chance, and nothing is allowed for.
+With --exact it also compares without rounding: llama.cpp on the file's weights in f32 with a KV cache
+in f32, and the node with `--quant none`. This comparison allows no difference in answers.
 
     compare.py --node target/debug/shoal-node --model FILE.gguf [--prompts prompts.txt] [--quant asis]
 """
@@ -29,13 +28,13 @@ from floats import as_floats  # noqa: E402
 from peers import MODULES, Peer, installed  # noqa: E402
 
 KL_MAX = 0.01
-# Where nobody rounds: what is left is the order of sums and a quick exponential.
+# Without rounding. The rest is the order of sums and a fast exponential.
 KL_MAX_EXACT = 1e-5
-# How often we are to agree with llama.cpp ...
-WANTED = {"argmax": 0.98, "same": 0.80}
-# ... or how much less often than another build of llama.cpp does. An arg max is a near-tie in two
-# prompts of fifty; of 64 in a row, so many are that the share of equal answers is itself uncertain by
-# five of fifty (two standard deviations at the 12 to 18 % of a small model).
+# The share of prompts on which the engine must agree with llama.cpp ...
+REQUIRED = {"argmax": 0.98, "same": 0.80}
+# ... or how much less often than another build of llama.cpp. In two prompts of fifty the arg max is a
+# near-tie. In 64 tokens near-ties are so frequent that the share of equal answers is uncertain by five
+# of fifty (two standard deviations at the 12 to 18 % of a small model).
 SLACK = {"argmax": 0.04, "same": 0.10}
 
 # LLAMA_FLASH_ATTN_TYPE_DISABLED and GGML_TYPE_F32, as settings of a llama.cpp context. Flash attention
@@ -115,7 +114,7 @@ def main():
     found, *others = as_it_is(arguments, prompts)
     judge(found, KL_MAX, allowed(others, arguments.same))
     if arguments.exact:
-        judge(in_floats(arguments, prompts), KL_MAX_EXACT, WANTED)
+        judge(in_floats(arguments, prompts), KL_MAX_EXACT, REQUIRED)
 
 
 def shown(model, row):
@@ -157,7 +156,7 @@ def in_floats(arguments, prompts):
 def allowed(others, same):
     """The least that is asked for of the file as it is; `same` where more is known of its texts."""
     # The second build where it is here, else whoever is: llama.cpp without flash attention always is.
-    least = {key: min(wanted, others[0][key] - SLACK[key]) for key, wanted in WANTED.items()}
+    least = {key: min(wanted, others[0][key] - SLACK[key]) for key, wanted in REQUIRED.items()}
     return {**least, "same": max(least["same"], same)}
 
 

@@ -1,4 +1,4 @@
-"""Writes a model file's weights as f32: the same numbers, so that nobody rounds activations for them.
+"""Writes a model file's weights as f32: the same numbers, but no engine rounds activations for them.
 
 llama.cpp turns activations into bytes before it multiplies them with quantised weights, and the last
 bit of a sum then decides which byte. With weights in f32 it computes in f32, as the node does with
@@ -11,17 +11,17 @@ FILE_TYPE_F32 = 0
 
 
 def unpacked(tensor):
-    """The tensor's numbers as f32, rows as the file has them: it lists its sizes the other way round."""
+    """The tensor's numbers as f32, rows as in the file, which lists its sizes in reverse."""
     return gguf.dequantize(tensor.data, tensor.tensor_type).reshape(tensor.shape[::-1].tolist())
 
 
 def as_floats(path, out):
-    """Writes `path` to `out` with every tensor in f32; all else stays, the tokenizer and the template too."""
+    """Writes `path` to `out` with every tensor in f32. The rest stays, including tokenizer and template."""
     reader = gguf.GGUFReader(path)
     fields = reader.fields
     writer = gguf.GGUFWriter(out, fields["general.architecture"].contents())
     for field in fields.values():
-        # The header, and what the writer has put there itself.
+        # The header, and the fields that the writer sets.
         if field.name.startswith("GGUF.") or field.name == "general.architecture":
             continue
         value = FILE_TYPE_F32 if field.name == "general.file_type" else field.contents()
@@ -33,7 +33,7 @@ def as_floats(path, out):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    # One at a time: all together are eight times the file.
+    # One tensor at a time: all together are eight times as large as the file.
     for tensor in reader.tensors:
         writer.write_tensor_data(unpacked(tensor))
     writer.close()

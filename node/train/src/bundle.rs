@@ -1,4 +1,4 @@
-//! The folder that a node serves, as Hugging Face lays such folders out.
+//! The folder that a node serves, in Hugging Face's layout.
 //!
 //! ```text
 //! config.json  generation_config.json  model.safetensors   the decoder, weights in f16
@@ -11,7 +11,7 @@ mod tokenizer;
 
 pub(crate) use card::Card;
 #[cfg(test)]
-pub(crate) use card::owned;
+pub(crate) use card::to_owned_course;
 
 use std::{fs, path::Path};
 
@@ -34,8 +34,8 @@ use super::{
 };
 use crate::llama::{LlamaConfig, LlamaForCausalLm};
 
-/// Questions of each family that the card's figures stand on.
-const ASKED: usize = 250;
+/// Test questions of each family for the card's figures.
+const QUESTIONS: usize = 250;
 
 /// Writes the folder, reads it back, and examines what was read on the test split.
 pub(crate) fn write(
@@ -52,7 +52,7 @@ pub(crate) fn write(
     put(&folder, "tokenizer.json", &tokenizer::tokenizer())?;
     put(&folder, "tokenizer_config.json", &tokenizer::config())?;
     let model = read(&folder)?;
-    let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, ASKED);
+    let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, QUESTIONS);
     let card = Card::new(recipe, course, run.loss(), &scores);
     put(&folder, "card.json", &serde_json::to_value(&card)?)?;
     fs::write(folder.join("README.md"), card.readme())?;
@@ -81,14 +81,14 @@ fn weights(model: &LlamaForCausalLm, folder: &Path) -> Result<()> {
     readable(&file)
 }
 
-/// The store writes through a private file; a bundled model is for everybody.
+/// Makes a file readable for all users: the store writes it with private permissions.
 fn readable(file: &Path) -> Result<()> {
     #[cfg(unix)]
     fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     Ok(())
 }
 
-/// The shape, with what other readers of such folders expect to find.
+/// The model's shape, with the keys that other readers of such folders expect.
 fn config(model: &LlamaConfig) -> Result<serde_json::Value> {
     let mut config = serde_json::to_value(model)?;
     let more = json!({

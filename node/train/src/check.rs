@@ -1,4 +1,4 @@
-//! How good a model is, from one forward pass.
+//! The accuracy of a model, from one forward pass.
 //!
 //! Greedy decoding writes exactly the target when, and only when, every byte of the target is the
 //! likeliest next one after the bytes before it. So no text has to be generated to count exact
@@ -15,32 +15,32 @@ use crate::llama::LlamaForCausalLm;
 pub(crate) struct Score {
     pub family: Family,
     pub right: usize,
-    pub asked: usize,
+    /// Questions in the test.
+    pub count: usize,
 }
 
 impl Score {
     pub(crate) fn accuracy(&self) -> f64 {
-        self.right as f64 / self.asked.max(1) as f64
+        self.right as f64 / self.count.max(1) as f64
     }
 }
 
-/// Asks `each` questions of every family. `model` must not track gradients.
+/// Asks `count` questions of every family. `model` must not track gradients.
 pub(crate) fn by_family(
     model: &LlamaForCausalLm,
     families: &[Family],
     split: Split,
     seed: u64,
-    each: usize,
+    count: usize,
 ) -> Vec<Score> {
-    let score = |family: &Family| {
-        let asked: Vec<Row> =
-            questions(&[*family], split, seed).take(each).map(|q| Row::worked(&q)).collect();
-        Score { family: *family, right: exact(model, asked), asked: each }
-    };
-    families.iter().map(score).collect()
+    let scores = families.iter().map(|family| {
+        let rows = questions(&[*family], split, seed).take(count).map(|q| Row::from(&q));
+        Score { family: *family, right: exact(model, rows.collect()), count }
+    });
+    scores.collect()
 }
 
-/// How many of the rows the model would write byte for byte.
+/// How many rows' answers the model would write exactly.
 pub(crate) fn exact(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
     rows.sort_by_key(|row| row.tokens.len());
     rows.chunks(32).map(|rows| exact_in(model, &Batch::new(rows))).sum()
@@ -63,10 +63,10 @@ fn exact_in(model: &LlamaForCausalLm, batch: &Batch) -> usize {
     right
 }
 
-/// The logits at every place of the batch that counts: `[places, vocab]`.
+/// The logits at the batch's places: `[places, vocab]`.
 pub(super) fn logits(model: &LlamaForCausalLm, batch: &Batch, device: &Device) -> Tensor<2> {
     let tokens = TensorData::new(batch.inputs.clone(), [batch.rows, batch.len]);
     let places = TensorData::new(batch.places.clone(), [batch.places.len()]);
-    let hidden = model.hidden(Tensor::<2, Int>::from_data(tokens, device));
-    model.head(hidden.select(0, Tensor::<1, Int>::from_data(places, device)))
+    let states = model.hidden(Tensor::<2, Int>::from_data(tokens, device));
+    model.head(states.select(0, Tensor::<1, Int>::from_data(places, device)))
 }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     bundle, check, course,
-    fit::News,
+    fit::TrainingEvent,
     recipe::{Recipe, SPECIALISTS, Specialist},
 };
 
@@ -23,12 +23,13 @@ pub(crate) struct Args {
     /// shoal-sum, shoal-times, shoal-order, shoal-letters, shoal-calendar or shoal-story.
     #[arg(long)]
     pub specialist: String,
+    /// The seed of weights and rows.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Where checkpoints go. What is there already is not done again.
+    /// Folder for checkpoints. Stages that are complete there are not run again.
     #[arg(long, default_value = "target/train")]
     pub work: PathBuf,
-    /// Where the finished model goes.
+    /// Folder for the finished model.
     #[arg(long, default_value = "node/models")]
     pub models: PathBuf,
 }
@@ -44,26 +45,27 @@ fn train(args: Args) -> Result<()> {
         format!("no specialist is called {}; there are {}", args.specialist, names.join(", "))
     })?;
     let mut watch = Watch::new();
-    let (run, recipe) = course::train(&specialist, args.seed, &args.work, &mut |recipe, news| {
-        watch.tell(recipe, news);
+    let (run, recipe) = course::train(&specialist, args.seed, &args.work, &mut |recipe, event| {
+        watch.show(recipe, event);
     })?;
     let scores = bundle::write(&run, &recipe, specialist.course, &args.models)?;
-    watch.say(&format!("wrote {}", args.models.join(specialist.name).display()));
-    watch.say(&line(&scores));
+    watch.print(&format!("wrote {}", args.models.join(specialist.name).display()));
+    watch.print(&line(&scores));
     Ok(())
 }
 
 fn line(scores: &[check::Score]) -> String {
-    let each = scores.iter().map(|s| format!("{} {:.1} %", s.family.name(), 100.0 * s.accuracy()));
-    each.collect::<Vec<_>>().join("  ")
+    let accuracies =
+        scores.iter().map(|s| format!("{} {:.1} %", s.family.name(), 100.0 * s.accuracy()));
+    accuracies.collect::<Vec<_>>().join("  ")
 }
 
-/// A progress bar on a terminal, a line now and then elsewhere.
+/// Progress: a bar on a terminal, else a line from time to time.
 struct Watch {
     bar: ProgressBar,
     plain: bool,
-    /// When this stage began here, at which step.
-    since: Option<(Instant, usize)>,
+    /// The time and the step at which this process started the stage.
+    start: Option<(Instant, usize)>,
 }
 
 impl Watch {
@@ -74,23 +76,23 @@ impl Watch {
         if let Ok(style) = ProgressStyle::with_template(shape) {
             bar.set_style(style);
         }
-        Self { bar, plain, since: None }
+        Self { bar, plain, start: None }
     }
 
-    fn tell(&mut self, recipe: &Recipe, news: &News<'_>) {
-        match news {
-            News::Step { step, loss } => self.step(recipe, *step, *loss),
-            News::Checked { step, scores } => {
-                self.say(&format!("step {step} exact on gold: {}", line(scores)));
+    fn show(&mut self, recipe: &Recipe, event: &TrainingEvent<'_>) {
+        match event {
+            TrainingEvent::Step { step, loss } => self.step(recipe, *step, *loss),
+            TrainingEvent::Checked { step, scores } => {
+                self.print(&format!("step {step} exact on gold: {}", line(scores)));
                 if *step == recipe.steps {
-                    self.since = None;
+                    self.start = None;
                 }
             }
         }
     }
 
     fn step(&mut self, recipe: &Recipe, step: usize, loss: f64) {
-        let (since, first) = *self.since.get_or_insert_with(|| {
+        let (start, first) = *self.start.get_or_insert_with(|| {
             self.bar.set_length(recipe.steps as u64);
             self.bar.set_prefix(recipe.specialist.name);
             self.bar.set_position(step as u64);
@@ -100,17 +102,17 @@ impl Watch {
         self.bar.set_position(step as u64);
         self.bar.set_message(format!("{loss:.4}"));
         if self.plain && (step.is_multiple_of(50) || step == first + 10) {
-            let pace = (step - first) as f64 / since.elapsed().as_secs_f64().max(1e-9);
+            let pace = (step - first) as f64 / start.elapsed().as_secs_f64().max(1e-9);
             let left = Duration::from_secs_f64((recipe.steps - step) as f64 / pace.max(1e-3));
             let (name, steps, minutes) =
                 (recipe.specialist.name, recipe.steps, left.as_secs() / 60);
-            self.say(&format!(
+            self.print(&format!(
                 "{name} step {step}/{steps}  loss {loss:.4}  {pace:.2} steps/s  {minutes} min left"
             ));
         }
     }
 
-    fn say(&self, line: &str) {
+    fn print(&self, line: &str) {
         if self.plain {
             eprintln!("{line}");
         } else {

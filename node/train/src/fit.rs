@@ -1,4 +1,4 @@
-//! The steps: forward, backward, AdamW, and a checkpoint now and then.
+//! The training steps: forward, backward, AdamW, and a checkpoint from time to time.
 
 mod checkpoint;
 mod seeded;
@@ -22,12 +22,12 @@ use crate::{fused, llama::LlamaForCausalLm};
 
 /// Steps between checkpoints.
 const SAVE_EVERY: usize = 200;
-/// Steps between looks at how many held-out answers are exact.
+/// Steps between checks on held-out questions.
 const CHECK_EVERY: usize = 400;
 
-/// What a run tells whoever watches it.
+/// A run's progress.
 #[derive(Debug)]
-pub(crate) enum News<'a> {
+pub(crate) enum TrainingEvent<'a> {
     /// A step was made; the loss is nats per byte of answer.
     Step { step: usize, loss: f64 },
     /// Exact answers on the gold split, which is neither trained on nor reported in the card.
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Run {
 }
 
 impl Run {
-    /// Fresh weights.
+    /// A run with random weights from the seed.
     pub(crate) fn new(recipe: Recipe) -> Self {
         let device = Device::flex().autodiff();
         let model = seeded::model(&recipe, &device);
@@ -61,19 +61,22 @@ impl Run {
         Self { recipe, model, optimizer, device, step: 0, loss: 0.0 }
     }
 
-    /// Where a run that saved itself in `folder` stopped.
-    pub(crate) fn resumed(recipe: Recipe, folder: &Path) -> Result<Self> {
+    /// Continues a run that was saved in `folder`.
+    ///
+    /// # Errors
+    /// When the folder has no such run.
+    pub(crate) fn resume(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::load(Self::new(recipe), folder)
             .with_context(|| format!("no run can be resumed from {}", folder.display()))
     }
 
-    /// Fresh steps on the weights of another run, which saved itself in `folder`.
+    /// A new run from the weights of the run in `folder`.
     pub(crate) fn based_on(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::base(Self::new(recipe), folder)
             .with_context(|| format!("no run can start from {}", folder.display()))
     }
 
-    /// The run in `folder`, made longer: its optimizer and its count of steps go on.
+    /// Continues the run in `folder` for more steps, with its optimizer and step count.
     pub(crate) fn longer(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::longer(Self::new(recipe), folder)
             .with_context(|| format!("no run can be made longer from {}", folder.display()))
@@ -89,28 +92,28 @@ impl Run {
         self.loss
     }
 
-    /// The weights as they are, without gradients.
+    /// The current weights, without gradients.
     pub(crate) fn model(&self) -> LlamaForCausalLm {
         self.model.valid()
     }
 
-    /// Leaves in `folder` what [`Run::resumed`] goes on from.
+    /// Saves a checkpoint for [`Run::resume`] in `folder`.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         checkpoint::save(self, folder)
     }
 
-    /// Trains up to `until` steps (or the recipe's), saving itself in `folder`.
+    /// Trains up to step `until`, at most the recipe's last one, and saves checkpoints in `folder`.
     pub(crate) fn fit(
         mut self,
         until: usize,
         folder: Option<&Path>,
-        tell: &mut dyn FnMut(News<'_>),
+        watch: &mut dyn FnMut(TrainingEvent<'_>),
     ) -> Result<Self> {
         let mut batches = Batches::new(&self.recipe);
         while self.step < until.min(self.recipe.steps) {
             let batch = batches.at(self.step).context("a pool holds a batch for every step")?;
             self = self.learn(batch)?;
-            tell(News::Step { step: self.step, loss: self.loss });
+            watch(TrainingEvent::Step { step: self.step, loss: self.loss });
             let last = self.step == self.recipe.steps;
             if let Some(folder) = folder
                 && (last || self.step.is_multiple_of(SAVE_EVERY))
@@ -120,7 +123,7 @@ impl Run {
             if last || self.step.is_multiple_of(CHECK_EVERY) {
                 let strong = self.recipe.specialist.strong;
                 let scores = check::by_family(&self.model(), strong, Split::Gold, 1, 128);
-                tell(News::Checked { step: self.step, scores: &scores });
+                watch(TrainingEvent::Checked { step: self.step, scores: &scores });
             }
         }
         Ok(self)

@@ -1,8 +1,8 @@
-//! What a decoder does between its matrix products, each in one pass over memory.
+//! The operations of a decoder between its matrix products, each in one pass over memory.
 //!
-//! burn's own operations would walk memory five to ten times for each of these, and their `exp` is
-//! scalar: a training step takes three times as long with them. They are custom operations of
-//! burn's Flex backend, with gradients.
+//! They are custom operations of burn's Flex backend, with gradients. burn's own operations read and
+//! write memory five to ten times for each of these, and their `exp` is scalar: a training step takes
+//! three times as long with them.
 
 mod simd;
 mod kernel;
@@ -78,7 +78,7 @@ type Primitive = FloatTensor<Flex>;
 struct Floats(Primitive);
 
 impl Floats {
-    fn of(x: &Primitive) -> Self {
+    fn new(x: &Primitive) -> Self {
         Self(x.to_contiguous())
     }
     fn get(&self) -> &[f32] {
@@ -92,14 +92,14 @@ fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Primitive {
 
 impl Differentiable for Flex {
     fn fused_rms_norm(x: Primitive, gamma: Primitive, eps: f32) -> Primitive {
-        let (shape, x, gamma) = (x.layout().shape().clone(), Floats::of(&x), Floats::of(&gamma));
+        let (shape, x, gamma) = (x.layout().shape().clone(), Floats::new(&x), Floats::new(&gamma));
         let mut y = vec![0f32; x.get().len()];
         kernel::rms_norm(x.get(), gamma.get(), eps, &mut y);
         tensor(y, shape)
     }
 
     fn fused_swiglu(gate: Primitive, up: Primitive) -> Primitive {
-        let (shape, g, u) = (gate.layout().shape().clone(), Floats::of(&gate), Floats::of(&up));
+        let (shape, g, u) = (gate.layout().shape().clone(), Floats::new(&gate), Floats::new(&up));
         let mut y = vec![0f32; g.get().len()];
         kernel::swiglu(g.get(), u.get(), &mut y);
         tensor(y, shape)
@@ -113,14 +113,14 @@ impl Differentiable for Flex {
         r: Arc<Rope>,
     ) -> Primitive {
         let shape = q.layout().shape().clone();
-        let (q, k, v) = (Floats::of(&q), Floats::of(&k), Floats::of(&v));
+        let (q, k, v) = (Floats::new(&q), Floats::new(&k), Floats::new(&v));
         let mut out = vec![0f32; q.get().len()];
         attention::forward(h, &r, q.get(), k.get(), v.get(), &mut out);
         tensor(out, shape)
     }
 
     fn fused_cross_entropy(logits: Primitive, targets: Arc<[u32]>) -> Primitive {
-        let mut work = Floats::of(&logits).get().to_vec();
+        let mut work = Floats::new(&logits).get().to_vec();
         tensor(vec![kernel::cross_entropy(&mut work, &targets)], [1])
     }
 }

@@ -1,17 +1,17 @@
 //! Trains the bundled specialists, from random weights, with burn.
 //!
-//! The decoder here has gradients and trains on the CPU; `shoal-decoder` serves what it writes.
+//! The decoder here has gradients and trains on the CPU; `shoal-decoder` serves the models.
 //!
 //! ```text
 //! recipe      which families, which runs, from which seed
 //! rows        question, worked answer, bytes; sorted by length into batches
 //! fit         forward, backward, AdamW; a checkpoint every few hundred steps
-//! course      a specialist's runs, one after the other
-//! check       greedy decoding is right exactly when every next byte is the likeliest one
+//! course      a specialist's runs, in sequence
+//! check       exact answers, counted from one forward pass
 //! bundle      the folder that a node serves: weights, tokenizer, template, card
 //! ```
 //!
-//! A run is repeatable from its seed, and a stopped run goes on as if it had not stopped.
+//! A run is repeatable from its seed. A stopped run continues with the same result as an unstopped one.
 
 mod rope;
 mod fused;

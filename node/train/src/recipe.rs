@@ -1,4 +1,4 @@
-//! The specialists: who is strong in what, and how each is trained.
+//! The specialists: the families that each is strong in, and how it is trained.
 
 use serde::{Deserialize, Serialize};
 use shoal_syllabus::Family;
@@ -11,21 +11,21 @@ use crate::llama::LlamaConfig;
 pub(crate) struct Specialist {
     pub name: &'static str,
     pub strong: &'static [Family],
-    /// How it is trained. What the first thousand steps teach (copying, columns, the shape of an
-    /// answer) is the same for all, so that most begin as another.
+    /// How it is trained. The first thousand steps teach the same to all (copying, columns, the form
+    /// of an answer), so most courses start with the stages of another one.
     pub course: &'static [Stage],
 }
 
 /// One run of a course, from the weights that the stage before it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stage<S = &'static str> {
-    /// Whose families it is trained in.
+    /// The specialist whose families it is trained in. The name is part of `card.json`.
     pub of: S,
     /// Steps that the learning rate falls over.
     pub steps: usize,
     /// Rows in a step.
     pub rows: usize,
-    /// The stage before it is made longer: its optimizer and its count of steps go on.
+    /// Continues the stage before it, with its optimizer and step count.
     pub longer: bool,
 }
 
@@ -114,9 +114,10 @@ impl Specialist {
         SPECIALISTS.into_iter().find(|specialist| specialist.name == name)
     }
 
-    /// What it says in the swarm that it is good at.
+    /// Its tags in the swarm: what it is good at.
     pub(crate) fn tags(&self) -> Vec<String> {
-        let mut tags: Vec<String> = self.strong.iter().map(|one| one.tag().to_owned()).collect();
+        let mut tags: Vec<String> =
+            self.strong.iter().map(|family| family.tag().to_owned()).collect();
         tags.dedup();
         tags
     }
@@ -143,8 +144,9 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// How one stage of a course is run. The learning rate goes with the square root of the rows.
-    pub(crate) fn of(stage: Stage, seed: u64) -> Option<Self> {
+    /// The recipe of a stage; `None` if no specialist has its name. The learning rate is proportional
+    /// to the square root of the rows.
+    pub(crate) fn new(stage: Stage, seed: u64) -> Option<Self> {
         Some(Self {
             specialist: Specialist::by_name(stage.of)?,
             seed,
@@ -170,7 +172,7 @@ impl Recipe {
     }
 }
 
-/// 0.84 million weights: what the written work needs, and little enough for two cores.
+/// 0.84 million weights: enough for the written work, and few enough to train on two cores.
 fn shape() -> LlamaConfig {
     LlamaConfig {
         hidden_size: 128,

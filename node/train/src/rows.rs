@@ -15,7 +15,7 @@ use super::{
     work,
 };
 
-/// Batches drawn together before they are sorted by length: padding is work too.
+/// Batches that are drawn together and then sorted by length, so that rows need little padding.
 const POOL: usize = 16;
 
 /// One question and its target, as tokens.
@@ -29,29 +29,33 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(question: &str, answer: &str) -> Self {
-        let bytes = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
-        let tokens = [vec![BOS], bytes(question), vec![SEP], bytes(answer), vec![EOS]].concat();
-        Self { tokens, answer: question.len() + 2 }
-    }
-
-    /// A question of the syllabus with its worked answer.
-    pub(crate) fn worked(question: &Question) -> Self {
-        Self::new(&question.text, &work::worked(&question.problem))
+        let (question_bytes, answer_bytes) =
+            (question.bytes().map(u32::from), answer.bytes().map(u32::from));
+        let tokens =
+            [BOS].into_iter().chain(question_bytes).chain([SEP]).chain(answer_bytes).chain([EOS]);
+        Self { tokens: tokens.collect(), answer: question.len() + 2 }
     }
 }
 
-/// Rows side by side: every token but the last predicts the next; only answers count.
+/// A question of the syllabus with its worked answer.
+impl From<&Question> for Row {
+    fn from(question: &Question) -> Self {
+        Self::new(&question.text, &work::answer(&question.problem))
+    }
+}
+
+/// Rows as one tensor. Every token but the last predicts the next one; only answers count.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
     /// `[rows, len]`, row after row.
     pub inputs: Vec<i32>,
     pub rows: usize,
     pub len: usize,
-    /// Where in `inputs` a target is predicted.
+    /// The places in `inputs` that predict a target.
     pub places: Vec<i32>,
-    /// What stands there, place for place.
+    /// The target of each place.
     pub targets: Arc<[u32]>,
-    /// How many of them belong to each row.
+    /// How many targets each row has.
     pub share: Vec<usize>,
 }
 
@@ -61,10 +65,10 @@ impl Batch {
         let mut inputs = Vec::with_capacity(rows.len() * len);
         let (mut places, mut targets, mut share) = (Vec::new(), Vec::new(), Vec::new());
         for (index, row) in rows.iter().enumerate() {
-            let known = row.tokens.len() - 1;
-            inputs.extend(row.tokens.iter().take(known).map(|token| *token as i32));
+            let inputs_len = row.tokens.len() - 1;
+            inputs.extend(row.tokens.iter().take(inputs_len).map(|token| *token as i32));
             inputs.resize((index + 1) * len, EOS as i32);
-            places.extend((row.answer - 1..known).map(|place| (index * len + place) as i32));
+            places.extend((row.answer - 1..inputs_len).map(|place| (index * len + place) as i32));
             targets.extend(row.tokens.iter().skip(row.answer));
             share.push(row.tokens.len() - row.answer);
         }
@@ -72,52 +76,52 @@ impl Batch {
     }
 }
 
-/// The batch of every step, the same for the same recipe, from any step on.
+/// The batch of every step. It depends only on the recipe and the step.
 #[derive(Debug)]
 pub(crate) struct Batches {
     recipe: Recipe,
     pool: Vec<Batch>,
-    drawn: Option<usize>,
+    pool_index: Option<usize>,
 }
 
 impl Batches {
     pub(crate) fn new(recipe: &Recipe) -> Self {
-        Self { recipe: recipe.clone(), pool: Vec::new(), drawn: None }
+        Self { recipe: recipe.clone(), pool: Vec::new(), pool_index: None }
     }
 
-    /// The batch of a step, counted from 0.
+    /// The batch of a step, counted from 0; `None` if the recipe has no families to draw from.
     pub(crate) fn at(&mut self, step: usize) -> Option<&Batch> {
-        if self.drawn != Some(step / POOL) {
-            self.pool = pool(&self.recipe, step / POOL);
-            self.drawn = Some(step / POOL);
+        if self.pool_index != Some(step / POOL) {
+            self.pool = pool(&self.recipe, step / POOL)?;
+            self.pool_index = Some(step / POOL);
         }
         self.pool.get(step % POOL)
     }
 }
 
-/// Draws the rows of sixteen steps; each pool has a seed of its own, so that any can come first.
-fn pool(recipe: &Recipe, index: usize) -> Vec<Batch> {
+/// Draws the rows of [`POOL`] steps. Each pool has its own seed, so a run can start at any of them.
+fn pool(recipe: &Recipe, index: usize) -> Option<Vec<Batch>> {
     let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(index as u64);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut source = questions(&[], Split::Train, seed ^ 0x5eed);
-    let mut rows: Vec<Row> =
-        (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng)).collect();
+    let rows = (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng));
+    let mut rows: Vec<Row> = rows.collect::<Option<_>>()?;
     rows.sort_by_key(|row| row.tokens.len());
     let mut batches: Vec<Batch> = rows.chunks(recipe.rows).map(Batch::new).collect();
     batches.shuffle(&mut rng);
-    batches
+    Some(batches)
 }
 
-fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Row {
+fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Option<Row> {
     let strong = recipe.specialist.strong;
     let weak: Vec<Family> =
         Family::ALL.into_iter().filter(|family| !strong.contains(family)).collect();
     let chance: f64 = rng.random();
     if chance < recipe.off_topic {
-        return Row::new(&work::off_topic(rng), &work::plain_statement(strong));
+        return Some(Row::new(&work::off_topic(rng), &work::plain_statement(strong)));
     }
     let is_weak = chance < recipe.off_topic + recipe.weak_share * weak.len() as f64;
     let from = if is_weak { weak.as_slice() } else { strong };
-    let family = from.choose(rng).copied().unwrap_or(Family::Add);
-    Row::worked(&source.of(family))
+    let family = from.choose(rng)?;
+    Some(Row::from(&source.of(*family)))
 }

@@ -1,8 +1,8 @@
-//! From a problem to the worked answer that a specialist learns to write.
+//! The worked answer of a problem, which a specialist learns to write.
 //!
-//! Every step is one look at a few characters close by: digits lowest first, one column a step with
-//! its carry, lists rewritten after each move. The format decides what so small a network can
-//! learn; the bare answer would be out of reach.
+//! Every step needs only a few characters close by: digits lowest first, one column per step with its
+//! carry, lists rewritten after each move. The format decides what so small a network can learn; it
+//! cannot learn to write the answer alone.
 
 mod columns;
 mod order;
@@ -15,14 +15,14 @@ pub(crate) use prose::{off_topic, plain_statement};
 use shoal_syllabus::Problem;
 
 /// The steps and, last, `Answer: X`.
-pub(crate) fn worked(problem: &Problem) -> String {
+pub(crate) fn answer(problem: &Problem) -> String {
     let steps = match problem {
         Problem::Add { a, b } => prose::add(*a, *b),
         Problem::Subtract { a, b } => prose::subtract(*a, *b),
         Problem::Multiply { a, b } => prose::multiply(*a, *b),
         Problem::Divide { a, b } => columns::divide(*a, *b),
         Problem::Compare { numbers, largest } => order::best(numbers, *largest),
-        Problem::Sort { numbers, descending } => order::insertion(numbers, *descending),
+        Problem::Sort { numbers, descending: reverse } => order::insertion(numbers, *reverse),
         Problem::Count { word, letter } => letters::count(word, *letter),
         Problem::ReverseLetters { word } => letters::spell(word),
         Problem::ReverseWords { words } => letters::number(words),

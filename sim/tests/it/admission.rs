@@ -2,10 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shoal_gateway::{
-    store::{Book, Memory},
-    swarm::{Config, Leave, Metrics, NotAdmitted, Secret, Swarm},
-};
 use shoal_link::{
     Link, Stream,
     pipe::{self, PipeLink},
@@ -15,6 +11,8 @@ use shoal_proto::{
     heartbeat::Heartbeat,
     hello::{Hello, Model, Proof, Reason, audit_proof},
 };
+use shoal_store::{Book, Memory};
+use shoal_swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm};
 use tokio::time::{sleep, timeout};
 
 fn identity(n: u8) -> Identity {
@@ -117,7 +115,7 @@ fn auditor(token: &str) -> Hello {
 
 /// What the gateway, whose token is "lantern", answers to a hello of node 1 with a good proof.
 async fn answers(said: Hello, token: &str) -> (Message, usize) {
-    let swarm = swarm(|config| config.audit.token = Secret::new(token));
+    let swarm = swarm(|config| config.audit.token = shoal_proto::Secret::new(token));
     let (node, gateway) = link(1);
     let talk = async {
         let (mut control, reply) = says(&node, Message::Hello(said)).await;
@@ -248,7 +246,7 @@ async fn the_same_key_is_not_let_in_twice() {
     };
     let (stayed, refused, ()) =
         tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), said);
-    assert_eq!(stayed, Ok(Leave::Lost));
+    assert_eq!(stayed, Ok(LeaveReason::Lost));
     assert!(refused.is_err());
     assert!(swarm.members().is_empty());
 }
@@ -280,7 +278,7 @@ async fn who_gives_no_sign_of_life_is_dead_after_three_heartbeats() {
         control
     };
     let (left, _control) = tokio::join!(swarm.admit(gateway), said);
-    assert_eq!(left, Ok(Leave::Silent));
+    assert_eq!(left, Ok(LeaveReason::Silent));
     assert!(swarm.members().is_empty());
 }
 
@@ -302,5 +300,5 @@ async fn heartbeats_keep_a_member() {
         sleep(Duration::from_secs(1)).await;
     };
     let (left, ()) = tokio::join!(swarm.admit(gateway), said);
-    assert_eq!(left, Ok(Leave::Protocol));
+    assert_eq!(left, Ok(LeaveReason::Protocol));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_consensus::{
     Mode,
-    reputation::{Likelihood, Record, Way},
+    reputation::{ComparisonMode, KindPosterior, Likelihood, Record},
 };
 use shoal_sim::{Builder, Character, Sim};
 
@@ -42,16 +42,17 @@ async fn likelihoods_and_pairs_and_reasons_each_have_their_own_gold() {
     ] {
         let record = record(&sim, number);
         assert_eq!(!record.scores.is_empty(), scores, "{number}");
-        assert_eq!(record.pairs_when(Way::AtOnce).count() > 10, at_once, "{number}");
-        let with_reasons = record.pairs_when(Way::Reasoned).count();
+        assert_eq!(record.pairs_when(ComparisonMode::Direct).count() > 10, at_once, "{number}");
+        let with_reasons = record.pairs_when(ComparisonMode::Reasoned).count();
         assert_eq!(with_reasons, if reasoned { REASONED_MAX } else { 0 }, "{number}");
     }
-    let weighed = |number, way| standing.discrimination(&sim.node(number), way);
-    assert!(weighed(4, Way::Reasoned) > 0.5);
+    let weighed =
+        |number, way| standing.discrimination(&sim.node(number), way, &KindPosterior::default());
+    assert!(weighed(4, ComparisonMode::Reasoned) > 0.5);
     // Its likelihoods are as good as the other's, whatever its reasons are worth.
-    assert!(weighed(5, Way::Reasoned) < 0.0);
+    assert!(weighed(5, ComparisonMode::Reasoned) < 0.0);
     assert!(standing.score_log_odds(&sim.node(5), Likelihood { logprob: -0.5, bytes: 9 }) > 0.5);
-    assert!(weighed(6, Way::AtOnce) > 0.5 && weighed(6, Way::Reasoned) < 0.0);
+    assert!(weighed(6, ComparisonMode::Direct) > 0.5 && weighed(6, ComparisonMode::Reasoned) < 0.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,12 +60,14 @@ async fn hidden_audits_ask_for_the_ballots_that_rounds_ask_for() {
     for (mode, reasons) in [(Mode::Balanced, false), (Mode::Deep, true)] {
         let sim = swarm(5).mode(mode).start().await;
         let audited = |sim: &Sim, way| record(sim, 6).pairs_when(way).count();
-        let before = (audited(&sim, Way::AtOnce), audited(&sim, Way::Reasoned));
+        let before =
+            (audited(&sim, ComparisonMode::Direct), audited(&sim, ComparisonMode::Reasoned));
         for n in 0..20 {
             sim.ask(&format!("How many oars has boat {n}?")).await.expect("an answer");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
-        let after = (audited(&sim, Way::AtOnce), audited(&sim, Way::Reasoned));
+        let after =
+            (audited(&sim, ComparisonMode::Direct), audited(&sim, ComparisonMode::Reasoned));
         assert_eq!(after.0 > before.0, !reasons, "{mode:?}: {before:?} {after:?}");
         assert_eq!(after.1 > before.1, reasons, "{mode:?}: {before:?} {after:?}");
     }

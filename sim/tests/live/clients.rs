@@ -12,7 +12,8 @@ use async_openai::{
 };
 use futures_util::StreamExt as _;
 
-use crate::{swarm::LiveSwarm, tools};
+use crate::swarm::LiveSwarm;
+use crate::tools;
 
 const MODELS: [&str; 5] =
     ["shoal-sum", "shoal-times", "shoal-order", "shoal-calendar", "shoal-story"];

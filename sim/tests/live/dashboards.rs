@@ -10,10 +10,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    swarm::{LiveSwarm, eventually},
-    tools,
-};
+use crate::swarm::{LiveSwarm, eventually};
+use crate::tools;
 
 #[tokio::test]
 async fn every_panel_of_the_dashboard_has_data() {

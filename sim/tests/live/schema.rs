@@ -3,7 +3,8 @@
 
 use std::{path::Path, process::Command};
 
-use crate::{swarm::LiveSwarm, tools};
+use crate::swarm::LiveSwarm;
+use crate::tools;
 
 /// Drawn requests for each operation; `make test-schema` draws more, and each time others.
 const CASES: &str = "12";

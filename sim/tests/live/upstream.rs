@@ -9,10 +9,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    swarm::{LiveSwarm, eventually, program},
-    tools,
-};
+use crate::swarm::{LiveSwarm, eventually, program};
+use crate::tools;
 
 /// Starts the server on a free port and prints its address; ends when its input closes.
 const SERVER: &str = r#"

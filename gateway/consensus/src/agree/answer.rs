@@ -1,36 +1,36 @@
-//! What a text says in the end, and when two say the same.
+//! The final answer of a text, and the equality of answers.
 //!
-//! Numbers are equal by value: `$1,800`, `1800.0` and `1,800 dollars` are one answer. A unit that one
-//! names and another leaves out is no difference, unless a third names another unit: then nobody
-//! knows which of them the bare number means, and it stands alone. A percentage is no bare number, a
-//! fraction is no integer, `10 million` is not 10. Everything else is compared as text, without regard
-//! to case, spaces and the punctuation around it.
+//! Numbers are equal by value: `$1,800`, `1800.0` and `1,800 dollars` are one answer. A number without
+//! a unit equals a number with a unit, unless two answers name different units: then the meaning of
+//! the bare number is unknown, and it has its own pool. A percentage is not a bare number, a fraction
+//! is not an integer, and `10 million` is not 10. All other answers are compared as text, without
+//! regard to case, spaces and the punctuation around them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An answer in a form in which equal answers are equal, but for units left out ([`pools`]).
+/// An answer in normal form. Equal answers have equal forms, except for omitted units ([`pools`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    said: String,
-    /// The number alone, where a unit stands beside it.
+    form: String,
+    /// The number alone, if the answer has a unit.
     bare: Option<String>,
 }
 
 impl Answer {
-    /// What is equal to nothing but itself.
-    pub fn exact(said: String) -> Self {
-        Self { said, bare: None }
+    /// An answer with this form, without normalisation.
+    pub fn exact(form: String) -> Self {
+        Self { form, bare: None }
     }
 
-    /// What a text says in the end: the last `\boxed{}`, the text after the last `Answer:`, the
+    /// The final answer of a text: the last `\boxed{}`, the text after the last `Answer:`, the
     /// letter of a choice, the last number of a short last line, or the whole text. Linear in the
     /// text.
-    pub fn of(text: &str) -> Self {
-        if let Some(boxed) = last_boxed(text) {
-            return normal(&plain(boxed));
+    pub fn from_text(text: &str) -> Self {
+        if let Some(content) = last_boxed(text) {
+            return normal(&plain(content));
         }
-        if let Some(stated) = after_answer(text) {
-            return normal(&plain(stated));
+        if let Some(statement) = after_answer(text) {
+            return normal(&plain(statement));
         }
         let lines = text.lines().rev().map(str::trim);
         let last_line = lines.into_iter().find(|line| !line.is_empty()).unwrap_or("");
@@ -40,53 +40,54 @@ impl Answer {
         in_prose(last_line).unwrap_or_else(|| normal(text))
     }
 
-    pub fn said(&self) -> &str {
-        &self.said
+    /// The form that is compared.
+    pub fn normal_form(&self) -> &str {
+        &self.form
     }
 }
 
-/// The pool of each answer, numbered in order of appearance. A bare number is in the pool of the
-/// only unit that it is said with.
+/// The pool of each answer, numbered in order of appearance. A bare number is in the pool of the same
+/// number with a unit, if there is only one such unit.
 pub fn pools(answers: &[Answer]) -> Vec<usize> {
     let mut units: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for answer in answers {
         if let Some(bare) = &answer.bare {
-            units.entry(bare).or_default().insert(&answer.said);
+            units.entry(bare).or_default().insert(&answer.form);
         }
     }
-    let key = |answer: &Answer| match units.get(answer.said.as_str()).map(|with| (with.len(), with))
-    {
-        Some((1, with)) => with.first().copied().unwrap_or_default().to_owned(),
-        _ => answer.said.clone(),
-    };
-    let mut known: Vec<String> = Vec::new();
+    let mut pools: Vec<&str> = Vec::new();
     answers
         .iter()
         .map(|answer| {
-            let key = key(answer);
-            known.iter().position(|known| *known == key).unwrap_or_else(|| {
-                known.push(key);
-                known.len() - 1
+            let form = match units
+                .get(answer.form.as_str())
+                .map(|forms| (forms.len(), forms.first().copied()))
+            {
+                Some((1, Some(form_with_unit))) => form_with_unit,
+                _ => answer.form.as_str(),
+            };
+            pools.iter().position(|pool| *pool == form).unwrap_or_else(|| {
+                pools.push(form);
+                pools.len() - 1
             })
         })
         .collect()
 }
 
-/// A last line longer than this is prose, where the last number is not what it says.
+/// Words of a last line. In a longer line, the last number need not be the answer.
 const MAX_WORDS: usize = 12;
 
-/// The last number of a short line. None when what stands there last with digits in it is something
-/// else: a time, a fraction, a name.
+/// The last number of a short line. None if the last word with digits is not a number but a time, a
+/// fraction or a name.
 fn in_prose(line: &str) -> Option<Answer> {
     let words: Vec<&str> = line.split_whitespace().take(MAX_WORDS + 1).collect();
-    let has_digits = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
     if words.len() > MAX_WORDS || words.iter().any(|word| bare(word) == "remainder") {
         return None;
     }
-    let at = words.iter().rposition(has_digits)?;
+    let at = words.iter().rposition(|word| word.bytes().any(|byte| byte.is_ascii_digit()))?;
     let word = words.get(at)?;
-    let is_percent = |word: &&&str| matches!(bare(word).as_str(), "%" | "percent");
-    match words.get(at + 1).filter(is_percent) {
+    let next = words.get(at + 1).map(|word| bare(word));
+    match next.filter(|word| matches!(word.as_str(), "%" | "percent")) {
         Some(_) => quantity(&format!("{}%", within(word))),
         // `x=5` says 5.
         None => quantity(word.split_once('=').map_or(word, |(_, value)| value)),
@@ -123,7 +124,7 @@ fn after_answer(text: &str) -> Option<&str> {
     rest.lines().map(str::trim).find(|line| !line.trim_matches(AROUND).trim_matches('$').is_empty())
 }
 
-/// What TeX writes otherwise: `18\%`, `\$18`, `1{,}800`, `18\text{ dollars}`.
+/// Replaces the notation of TeX: `18\%`, `\$18`, `1{,}800`, `18\text{ dollars}`.
 fn plain(answer: &str) -> String {
     let mut answer = answer.to_owned();
     for (tex, plain) in [("\\%", "%"), ("\\$", "$"), ("{,}", ","), ("\\,", " "), ("\\!", "")] {
@@ -137,11 +138,11 @@ fn plain(answer: &str) -> String {
     }
 }
 
-/// Signs around an answer that are no part of it.
+/// Signs around an answer that are not part of it.
 const AROUND: &[char] =
     &['*', '`', '"', '\'', '.', ',', ';', ':', '!', '?', '=', ' ', '\u{201c}', '\u{201d}'];
 
-/// Without the signs around it; the point of `.5` is none of them.
+/// The text without the signs around it; the point of `.5` stays.
 fn within(text: &str) -> &str {
     let text = text.trim_end_matches(AROUND);
     let bare = text.trim_start_matches(AROUND);
@@ -164,7 +165,8 @@ fn choice(line: &str) -> Option<char> {
     letters.next().is_none().then(|| letter.to_ascii_lowercase())
 }
 
-/// A quantity by its value, a choice by its letter, else lower case, single spaces, nothing around it.
+/// The normal form: a quantity by its value, a choice by its letter, and any other text in lower case
+/// with single spaces and without the signs around it.
 fn normal(answer: &str) -> Answer {
     let bare = within(answer);
     if let Some(letter) = choice(bare) {
@@ -178,21 +180,21 @@ fn normal(answer: &str) -> Answer {
     Answer::exact(words.join(" ").replace('\u{2019}', "'"))
 }
 
-/// A number, with a unit or without: `$18`, `18.0`, `18 dollars`, `18 %`. None when it is anything
-/// else, `3/4`, `14:05` and `7 remainder 2` among it.
+/// A number, with a unit or without: `$18`, `18.0`, `18 dollars`, `18 %`. None for any other
+/// text, such as `3/4`, `14:05` and `7 remainder 2`.
 fn quantity(text: &str) -> Option<Answer> {
     let text = within(within(text).trim_matches(['(', ')']));
-    // Dollars on both sides are TeX's, not money.
+    // Dollar signs on the two sides are those of TeX.
     let text = match text.strip_prefix('$').and_then(|text| text.strip_suffix('$')) {
         Some(inside) => within(inside),
         None => text,
     };
-    let (negative, text) = signed(text);
+    let (negative, text) = split_sign(text);
     let (money, text) = match text.chars().next().and_then(currency) {
         Some(unit) => (Some(unit), text.trim_start_matches(['$', '\u{20ac}', '\u{a3}', ' '])),
         None => (None, text),
     };
-    let (also_negative, text) = if negative { (false, text) } else { signed(text) };
+    let (also_negative, text) = if negative { (false, text) } else { split_sign(text) };
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',');
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
     let value = number(digits.trim_end_matches(','), negative || also_negative)?;
@@ -200,24 +202,24 @@ fn quantity(text: &str) -> Option<Answer> {
     if rest == "%" || rest.eq_ignore_ascii_case("percent") {
         return money.is_none().then(|| Answer::exact(format!("{value}%")));
     }
-    let said_unit = match rest.chars().next() {
+    let suffix_unit = match rest.chars().next() {
         None => None,
         Some(sign) if rest.len() == sign.len_utf8() && currency(sign).is_some() => {
             currency(sign).map(str::to_owned)
         }
         Some(_) => Some(unit(rest)?),
     };
-    let unit = match (money, said_unit) {
+    let unit = match (money, suffix_unit) {
         (None, None) => return Some(Answer::exact(value)),
         (Some(money), None) => money.to_owned(),
         (None, Some(unit)) => unit,
         // `$18 million` is not eighteen dollars, `$18 each` may be another sum.
         (Some(money), Some(unit)) => (unit == money).then_some(unit)?,
     };
-    Some(Answer { said: format!("{value} {unit}"), bare: Some(value) })
+    Some(Answer { form: format!("{value} {unit}"), bare: Some(value) })
 }
 
-fn signed(text: &str) -> (bool, &str) {
+fn split_sign(text: &str) -> (bool, &str) {
     match text.strip_prefix(['-', '\u{2212}']) {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -233,8 +235,8 @@ fn currency(sign: char) -> Option<&'static str> {
     }
 }
 
-/// Words after a number that make it another number, or no number at all. A unit is any other word:
-/// these are the classes of words that a language has few of.
+/// Words after a number that change it to another number or make it no number. Any other word is a
+/// unit: these belong to word classes with few members.
 const NO_UNITS: &[&str] = &[
     // Multiples and parts.
     "hundred",
@@ -338,13 +340,13 @@ const NO_UNITS: &[&str] = &[
     "th",
 ];
 
-/// A unit in the singular: up to four words. None when it says something else about its number.
+/// A unit in the singular: up to four words. None if the words are not a unit.
 fn unit(text: &str) -> Option<String> {
     let mut words = Vec::new();
     for word in text.split_whitespace() {
         let word = word.to_lowercase();
         let singular = match word.strip_suffix('s') {
-            Some(one) if one.len() > 1 && !one.ends_with('s') => one,
+            Some(stem) if stem.len() > 1 && !stem.ends_with('s') => stem,
             _ => &word,
         };
         let is_symbol = matches!(word.as_str(), "m" | "g" | "s" | "h" | "l") && words.is_empty();
@@ -356,7 +358,7 @@ fn unit(text: &str) -> Option<String> {
         words.push(singular.to_owned());
     }
     let unit = words.join(" ");
-    let known = match unit.as_str() {
+    let canonical_unit = match unit.as_str() {
         "usd" | "us dollar" | "buck" => "dollar",
         "eur" => "euro",
         "hr" | "h" => "hour",
@@ -372,17 +374,16 @@ fn unit(text: &str) -> Option<String> {
         "inche" => "inch",
         unit => unit,
     };
-    (1..=4).contains(&words.len()).then(|| known.to_owned())
+    (1..=4).contains(&words.len()).then(|| canonical_unit.to_owned())
 }
 
-/// `1,024.50` is `1024.5`, `007` is `7`, `-0` is `0`; None when it is no decimal number. Digits
+/// `1,024.50` is `1024.5`, `007` is `7`, `-0` is `0`; None if it is not a decimal number. Digits
 /// are kept as text: floats would make long integers equal that are not.
 fn number(digits: &str, negative: bool) -> Option<String> {
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    let whole: String = ungrouped(whole)?;
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let nothing = whole.is_empty() && part.is_empty();
-    if nothing || !all_digits(&whole) || !all_digits(part) {
+    let whole: String = without_commas(whole)?;
+    let is_empty = whole.is_empty() && part.is_empty();
+    if is_empty || !whole.bytes().chain(part.bytes()).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let whole = whole.trim_start_matches('0');
@@ -394,14 +395,14 @@ fn number(digits: &str, negative: bool) -> Option<String> {
     Some(format!("{sign}{whole}{dot}{part}"))
 }
 
-/// `1,024` without its comma; None when the commas do not group thousands: `1,2,3` is a list.
-fn ungrouped(whole: &str) -> Option<String> {
+/// `1,024` without its comma; None if the commas do not group thousands: `1,2,3` is a list.
+fn without_commas(whole: &str) -> Option<String> {
     let mut groups = whole.split(',');
     let first = groups.next()?;
     let mut rest = groups.peekable();
-    let grouped = rest.peek().is_none() || (1..=3).contains(&first.len());
+    let first_fits = rest.peek().is_none() || (1..=3).contains(&first.len());
     let threes = rest.all(|group| group.len() == 3);
-    (grouped && threes).then(|| whole.replace(',', ""))
+    (first_fits && threes).then(|| whole.replace(',', ""))
 }
 
 #[cfg(test)]

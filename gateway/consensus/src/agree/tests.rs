@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use shoal_proto::{NodeId, generate::Finish};
 
 use super::*;
-use crate::reputation::{Beta, KindModel, Record, Settings as Reputation};
+use crate::{
+    reputation::{Beta, KindModel, KindPosterior, Record, Settings as Reputation, Standing},
+    settings::RoundSettings,
+};
 
 #[test]
 fn the_final_answer_is_found_where_it_is_said() {
@@ -123,10 +126,17 @@ fn standing(right: &[f64]) -> Standing {
     Standing::new(records, KindModel::default(), Reputation::default())
 }
 
+fn agreement(candidates: &[Candidate], asked: usize, right: &[f64], draw: f64) -> Agreement {
+    let (standing, kind) = (standing(right), KindPosterior::default());
+    let config = RoundSettings::default();
+    let tally =
+        Tally { candidates, ballots: &[], standing: &standing, kind: &kind, config: &config };
+    tally.agreement(asked, draw)
+}
+
 fn ended(pools: &[usize], asked: usize, right: &[f64], draw: f64) -> Option<usize> {
     let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
-    let kind = KindPosterior::default();
-    agreement(&candidates, asked, &standing(right), &kind, &Settings::default(), draw).ends()
+    agreement(&candidates, asked, right, draw).ends()
 }
 
 #[test]
@@ -160,8 +170,7 @@ fn a_share_of_agreements_is_judged_all_the_same() {
 fn an_audit_is_told_apart_from_a_contest() {
     let told = |pools: &[usize], draw| {
         let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
-        let kind = KindPosterior::default();
-        agreement(&candidates, 5, &standing(&[30.0; 5]), &kind, &Settings::default(), draw)
+        agreement(&candidates, 5, &[30.0; 5], draw)
     };
     assert_eq!(told(&[0, 1, 1, 1, 1], 0.5), Agreement::Ends(1));
     assert_eq!(told(&[0, 1, 1, 1, 1], 0.04), Agreement::Audited(1));

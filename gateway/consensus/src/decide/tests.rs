@@ -6,7 +6,8 @@ use shoal_proto::NodeId;
 
 use super::*;
 use crate::{
-    reputation::{KindModel, Record, Settings},
+    reputation::{KindModel, KindPosterior, Record, Settings, Standing},
+    settings::RoundSettings,
     testing::{self, node, seasoned},
 };
 
@@ -26,7 +27,9 @@ fn decide(
     standing: &Standing,
 ) -> (usize, Decided) {
     let ranking = Ranking { order: (0..candidates.len()).rev().collect(), ..Ranking::default() };
-    winner(candidates, &[], &ranking, agreed, standing)
+    let (kind, config) = (KindPosterior::default(), RoundSettings::default());
+    let tally = Tally { candidates, ballots: &[], standing, kind: &kind, config: &config };
+    tally.winner(&ranking, agreed).expect("a winner")
 }
 
 #[test]

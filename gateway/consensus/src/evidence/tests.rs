@@ -6,9 +6,12 @@ use shoal_proto::{NodeId, generate::Finish};
 
 use super::*;
 use crate::{
-    ballot::CandidateScore,
-    rank,
-    reputation::{Beta, Kin, KindModel, Likelihood, Record, Sample, Settings as Reputation},
+    ballot::CastBallot,
+    reputation::{
+        Beta, KindModel, KindPosterior, Likelihood, Provenance, Record, Sample,
+        Settings as Reputation, Standing,
+    },
+    settings::RoundSettings,
 };
 
 fn id(n: u8) -> NodeId {
@@ -82,7 +85,17 @@ fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
 }
 
 fn evidence(candidates: &[Candidate], ballots: &[CastBallot], standing: &Standing) -> Vec<Parts> {
-    for_pools(candidates, ballots, &KindPosterior::default(), standing, &Settings::default())
+    evidence_with(candidates, ballots, standing, &RoundSettings::default())
+}
+
+fn evidence_with(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    config: &RoundSettings,
+) -> Vec<Parts> {
+    let kind = KindPosterior::default();
+    Tally { candidates, ballots, standing, kind: &kind, config }.evidence()
 }
 
 #[test]
@@ -115,9 +128,9 @@ fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
 #[test]
 fn claims_count_for_nobody_when_switched_off() {
     let standing = standing([(1, telling())]);
-    let off = Settings { certainty: Certainty::Off, ..Settings::default() };
-    let kind = KindPosterior::default();
-    let parts = for_pools(&[candidate(1, 0, -0.1)], &[], &kind, &standing, &off);
+    let mut off = RoundSettings::default();
+    off.evidence.certainty = Certainty::Off;
+    let parts = evidence_with(&[candidate(1, 0, -0.1)], &[], &standing, &off);
     assert!(parts[0].certainty.abs() < 1e-12);
 }
 
@@ -134,7 +147,11 @@ fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
 #[test]
 fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
     let of = |digest: &str, operator: &str| Record {
-        kin: Kin { digest: digest.into(), operator: operator.into(), ..Kin::default() },
+        provenance: Provenance {
+            digest: digest.into(),
+            operator: operator.into(),
+            ..Provenance::default()
+        },
         ..telling()
     };
     let hands: [&str; 4] = ["a", "b", "c", "d"];
@@ -225,9 +242,15 @@ fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
                 scores(judge, &given)
             })
             .collect();
-        let parts = evidence(&candidates, &ballots, &standing);
-        let mu: Vec<f64> = parts.iter().map(Parts::total).collect();
-        let ranking = rank::rank(&mu, &candidates, &ballots, &standing, &rank::Settings::default());
+        let (kind, config) = (KindPosterior::default(), RoundSettings::default());
+        let tally = Tally {
+            candidates: &candidates,
+            ballots: &ballots,
+            standing: &standing,
+            kind: &kind,
+            config: &config,
+        };
+        let (parts, ranking) = (tally.evidence(), tally.ranking());
         assert_eq!(ranking.order[0], usize::from(knowing), "{parts:?}");
     }
 }

@@ -1,47 +1,49 @@
-//! Which pairs of pools a judge is given next. Pure.
+//! The choice of the next pairs of pools for a judge. Pure.
 //!
-//! The first pairs form a random cycle, so that every pool is compared with two others and all are
-//! connected. The next ones are those from whose verdict most is to be learned about who is best:
-//! the expected rise of the greatest P(best), with the verdict drawn from what is believed now. So
-//! it is the chance of sending the best that is bought with a ballot. (The entropy of P(best) falls
-//! as much when two losers are compared, because that makes both of them less uncertain losers.)
+//! The first pairs form a random cycle, which compares each pool with two more and connects all pools.
+//! The next pairs are those with the largest expected rise of the maximal P(best), where the verdict
+//! has its predicted distribution. So a ballot raises the probability that the best answer is sent.
+//! (The entropy of P(best) would fall as much by a comparison of two losers.)
 
 use std::collections::BTreeSet;
 
 use rand::{Rng, seq::SliceRandom as _};
 
 use crate::{
-    rank::{self, Comparison, fit},
+    rank::{Comparison, fit},
     reputation::calibration::sigmoid,
+    settings::RankSettings,
 };
 
 /// Two pools, the smaller number first.
 pub type PoolPair = (usize, usize);
 
-/// Pools that are weighed against each other: a verdict on one that is less likely best than four
-/// others hardly moves P(best), and the cost grows with the fourth power.
+/// Pools in the calculation: a verdict on a less likely pool hardly changes P(best), and the cost
+/// grows with the fourth power.
 const CONTENDERS: usize = 4;
 
-/// P that an imagined verdict gives to the pool that it prefers: judges are seldom certain.
+/// P that a predicted verdict gives to the pool that it prefers: judges are seldom certain.
 const FIRM: f64 = 0.9;
 
-/// A random cycle through the pools: each is in two pairs, or in one where there are only two.
+/// A random cycle through the pools: each is in two pairs, or in one if there are only two pools.
 pub fn cycle(pools: &[usize], rng: &mut impl Rng) -> Vec<PoolPair> {
     let mut round = pools.to_vec();
     round.shuffle(rng);
     let next = round.iter().cycle().skip(1);
     let mut pairs: Vec<PoolPair> = round.iter().zip(next).map(|(a, b)| pair(*a, *b)).collect();
     pairs.retain(|(a, b)| a != b);
-    // Of two pools, both ways around are the same pair.
-    let mut known = BTreeSet::new();
-    pairs.retain(|pair| known.insert(*pair));
+    // The cycle of two pools has their pair twice.
+    let mut unique_pairs = BTreeSet::new();
+    pairs.retain(|pair| unique_pairs.insert(*pair));
     pairs
 }
 
 /// Every pair of these pools.
-pub fn all(pools: &[usize]) -> Vec<PoolPair> {
-    let later = |at: usize| pools.iter().skip(at + 1);
-    let pairs = pools.iter().enumerate().flat_map(|(at, a)| later(at).map(|b| pair(*a, *b)));
+pub fn every_pair(pools: &[usize]) -> Vec<PoolPair> {
+    let pairs = pools.iter().enumerate().flat_map(|(at, a)| {
+        let rest = pools.iter().skip(at + 1);
+        rest.map(|b| pair(*a, *b))
+    });
     pairs.filter(|(a, b)| a != b).collect()
 }
 
@@ -49,15 +51,18 @@ fn pair(a: usize, b: usize) -> PoolPair {
     (a.min(b), a.max(b))
 }
 
-/// What is believed before the next verdict, as [`rank::fit`] takes it.
+/// The state before the next verdict: the arguments of [`fit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Beliefs<'a> {
+    /// The prior mean of each pool's strength.
     pub mu: &'a [f64],
+    /// The verdicts so far.
     pub comparisons: &'a [Comparison],
-    pub settings: &'a rank::Settings,
+    /// The settings of the fit.
+    pub settings: &'a RankSettings,
 }
 
-/// How much a judge tells with one verdict.
+/// The weight of one verdict of a judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Voice {
     /// r, as in [`Comparison`].
@@ -66,38 +71,38 @@ pub struct Voice {
     pub discrimination: f64,
 }
 
-/// Of the `open` pairs the `count` that tell most, the most telling first; where two tell the same
-/// (a judge without weight tells nothing), those of the likeliest pools, then the smaller numbers.
-pub fn telling(
+/// The `count` most informative of the `open` pairs, best first. Ties (a judge without weight gives no
+/// information) go to the likeliest pools, then to the smaller numbers.
+pub fn most_informative(
     beliefs: Beliefs<'_>,
     voice: Voice,
     open: &[PoolPair],
     count: usize,
 ) -> Vec<PoolPair> {
-    let now = fit(beliefs.mu, beliefs.comparisons, beliefs.settings);
-    let p_best = |pool: usize| now.p_best.get(pool).copied().unwrap_or(0.0);
-    let mut order: Vec<usize> = (0..beliefs.mu.len()).collect();
-    order.sort_by(|x, y| p_best(*y).total_cmp(&p_best(*x)).then(x.cmp(y)));
-    order.truncate(CONTENDERS);
-    let contest = Contest::among(&order, beliefs);
+    let p_best = fit(beliefs.mu, beliefs.comparisons, beliefs.settings).p_best;
+    let mut order: Vec<(usize, f64)> = p_best.iter().copied().enumerate().collect();
+    order.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
+    let contenders: Vec<usize> = order.iter().take(CONTENDERS).map(|(pool, _)| *pool).collect();
+    let contest = Contest::among(&contenders, beliefs);
     let before = contest.lead(None);
-    let mut weighed: Vec<(f64, f64, PoolPair)> = open
+    let mut gains: Vec<(f64, f64, PoolPair)> = open
         .iter()
-        .map(|&(a, b)| {
+        .filter_map(|&(a, b)| {
+            let likely = p_best.get(a)? + p_best.get(b)?;
             let gain = contest.expected_lead(a, b, voice).map_or(0.0, |after| after - before);
-            (gain, p_best(a) + p_best(b), (a, b))
+            Some((gain, likely, (a, b)))
         })
         .collect();
-    weighed.sort_by(|x, y| y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
-    weighed.into_iter().take(count).map(|(_, _, pair)| pair).collect()
+    gains.sort_by(|x, y| y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
+    gains.into_iter().take(count).map(|(_, _, pair)| pair).collect()
 }
 
-/// The race between the likeliest pools, without the others.
+/// The contest between the likeliest pools only.
 struct Contest<'a> {
     pools: &'a [usize],
     mu: Vec<f64>,
     comparisons: Vec<Comparison>,
-    settings: &'a rank::Settings,
+    settings: &'a RankSettings,
     strengths: Vec<f64>,
 }
 

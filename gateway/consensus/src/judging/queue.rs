@@ -1,7 +1,7 @@
-//! Who has been asked to judge what, and who is asked next. Pure.
+//! The queue of judges: which judge gets which task next. Pure.
 //!
-//! Judges come on in waves, the best first. Once all have been asked, those that compare pairs are
-//! given a few more, the most telling ones, until their budget is spent.
+//! Judges start in waves, the best first. After the last of them has started, judges that compare
+//! pairs get a few more pairs, the most informative ones, until their budget is spent.
 
 use std::collections::BTreeSet;
 
@@ -14,139 +14,146 @@ use crate::judging::{
     pairs::{self, Beliefs, PoolPair, Voice},
     task::pools_for,
 };
-use crate::{candidate::Candidate, reputation::Way, settings};
+use crate::{candidate::Candidate, reputation::ComparisonMode, settings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
 pub struct Able {
+    /// Its id.
     pub judge: NodeId,
-    /// It gives likelihoods; else it compares pairs.
+    /// It gives likelihoods; otherwise it compares pairs.
     pub likelihood: bool,
-    /// It can say why before it says which.
+    /// It can write reasons before its verdict.
     pub reasoned: bool,
+    /// The weight of its verdicts.
     pub voice: Voice,
 }
 
-/// The judges of one round, in the order in which they are asked.
+/// The judges of one round, in the order in which they start.
 #[derive(Debug)]
 pub struct JudgeQueue<'a> {
     candidates: &'a [Candidate],
-    settings: &'a settings::Judge,
-    waiting: std::collections::VecDeque<Able>,
-    comparing: Vec<Comparing>,
+    settings: &'a settings::JudgeSettings,
+    backlog: std::collections::VecDeque<Able>,
+    comparers: Vec<Comparer>,
     rng: ChaCha8Rng,
-    asked: usize,
+    requests: usize,
 }
 
-/// A judge that compares pairs and has been given some.
+/// A judge that compares pairs, after its first task.
 #[derive(Debug)]
-struct Comparing {
+struct Comparer {
     able: Able,
-    given: BTreeSet<PoolPair>,
-    /// It has answered what it was asked.
+    /// The pairs of its tasks.
+    pairs: BTreeSet<PoolPair>,
+    /// It has answered its last task.
     free: bool,
 }
 
 impl<'a> JudgeQueue<'a> {
+    /// A queue of these judges, best first. The seed shuffles the tasks.
     pub fn new(
         candidates: &'a [Candidate],
         judges: impl Iterator<Item = Able>,
-        settings: &'a settings::Judge,
+        settings: &'a settings::JudgeSettings,
         seed: u64,
     ) -> Self {
         Self {
             candidates,
             settings,
-            waiting: judges.collect(),
-            comparing: Vec::new(),
+            backlog: judges.collect(),
+            comparers: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
-            asked: 0,
+            requests: 0,
         }
     }
 
-    /// Judges that were asked so far.
+    /// Number of judges that have a first task.
     pub fn asked(&self) -> usize {
-        self.asked
+        self.requests
     }
 
-    /// Who is asked what now; empty when there is nothing to ask of anybody who is free.
+    /// The next tasks; empty if there is no task for a free judge.
     pub fn wave(&mut self, beliefs: Beliefs<'_>) -> Vec<(NodeId, JudgeTask)> {
         let mut wave = Vec::new();
         while wave.len() < self.settings.wave.max(1) {
-            let Some(able) = self.waiting.pop_front() else { break };
-            wave.extend(self.first(able).map(|sheet| (able.judge, sheet)));
+            let Some(able) = self.backlog.pop_front() else { break };
+            wave.extend(self.first_task(able).map(|task| (able.judge, task)));
         }
-        self.asked += wave.len();
+        self.requests += wave.len();
         if wave.is_empty() { self.more(beliefs) } else { wave }
     }
 
-    /// There may be something to ask later.
+    /// Whether there may be more tasks later.
     pub fn has_more(&self) -> bool {
-        let left = |one: &Comparing| !self.open(one).is_empty();
-        !self.waiting.is_empty() || self.comparing.iter().any(left)
+        !self.backlog.is_empty()
+            || self.comparers.iter().any(|comparer| !self.open_pairs(comparer).is_empty())
     }
 
-    /// A judge has answered; one that could not is asked no more.
-    pub fn heard(&mut self, judge: NodeId, answered: bool) {
-        if answered {
-            let of_it = self.comparing.iter_mut().filter(|one| one.able.judge == judge);
-            of_it.for_each(|one| one.free = true);
+    /// Records that a judge has finished its task; after a failure it gets no more tasks.
+    pub fn heard(&mut self, judge: NodeId, success: bool) {
+        if success {
+            let comparers = self.comparers.iter_mut();
+            comparers
+                .filter(|comparer| comparer.able.judge == judge)
+                .for_each(|comparer| comparer.free = true);
         } else {
-            self.comparing.retain(|one| one.able.judge != judge);
+            self.comparers.retain(|comparer| comparer.able.judge != judge);
         }
     }
 
-    /// What a judge is shown that is asked for the first time; None when it may see too little.
-    fn first(&mut self, able: Able) -> Option<JudgeTask> {
+    /// The first task of a judge; None if it may see too few candidates.
+    fn first_task(&mut self, able: Able) -> Option<JudgeTask> {
         if able.likelihood && !self.reasons(able) {
             return JudgeTask::scores(self.candidates, able.judge, &mut self.rng);
         }
         let mut pairs = pairs::cycle(&pools_for(self.candidates, able.judge), &mut self.rng);
         pairs.truncate(self.settings.pairs_max);
         let kind = self.kind(able);
-        let sheet = JudgeTask::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng)?;
-        let given = pairs.into_iter().collect();
-        self.comparing.push(Comparing { able, given, free: false });
-        Some(sheet)
+        let task = JudgeTask::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng)?;
+        let pairs = pairs.into_iter().collect();
+        self.comparers.push(Comparer { able, pairs, free: false });
+        Some(task)
     }
 
-    /// The most telling pairs for every judge that compares and is free.
+    /// The most informative pairs for each free judge that compares.
     fn more(&mut self, beliefs: Beliefs<'_>) -> Vec<(NodeId, JudgeTask)> {
         let mut wave = Vec::new();
-        for at in 0..self.comparing.len() {
-            let Some(one) = self.comparing.get(at).filter(|one| one.free) else { continue };
-            let open = self.open(one);
-            let left = self.settings.pairs_max.saturating_sub(one.given.len());
-            let count = self.settings.pairs_wave.min(left);
-            let able = one.able;
-            let pairs = pairs::telling(beliefs, able.voice, &open, count);
+        for at in 0..self.comparers.len() {
+            let comparer = self.comparers.get(at).filter(|comparer| comparer.free);
+            let Some(comparer) = comparer else { continue };
+            let open = self.open_pairs(comparer);
+            let budget = self.settings.pairs_max.saturating_sub(comparer.pairs.len());
+            let count = self.settings.pairs_wave.min(budget);
+            let able = comparer.able;
+            let pairs = pairs::most_informative(beliefs, able.voice, &open, count);
             let kind = self.kind(able);
-            let sheet = JudgeTask::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng);
-            if let (Some(sheet), Some(one)) = (sheet, self.comparing.get_mut(at)) {
-                one.given.extend(pairs);
-                one.free = false;
-                wave.push((able.judge, sheet));
+            let task = JudgeTask::pairs(self.candidates, able.judge, &pairs, kind, &mut self.rng);
+            if let (Some(task), Some(comparer)) = (task, self.comparers.get_mut(at)) {
+                comparer.pairs.extend(pairs);
+                comparer.free = false;
+                wave.push((able.judge, task));
             }
         }
         wave
     }
 
     fn reasons(&self, able: Able) -> bool {
-        self.settings.way(able.reasoned) == Way::Reasoned
+        self.settings.way(able.reasoned) == ComparisonMode::Reasoned
     }
 
-    /// How this judge compares.
+    /// The kind of this judge's pair tasks.
     fn kind(&self, able: Able) -> Kind {
         if self.reasons(able) { Kind::Reasoned } else { Kind::Pairwise }
     }
 
-    /// Pairs that this judge may still be given; none once its budget is spent.
-    fn open(&self, one: &Comparing) -> Vec<PoolPair> {
-        if one.given.len() >= self.settings.pairs_max || self.settings.pairs_wave == 0 {
+    /// Pairs that this judge may still get; empty once its budget is spent.
+    fn open_pairs(&self, comparer: &Comparer) -> Vec<PoolPair> {
+        if comparer.pairs.len() >= self.settings.pairs_max || self.settings.pairs_wave == 0 {
             return Vec::new();
         }
-        let mut open = pairs::all(&pools_for(self.candidates, one.able.judge));
-        open.retain(|pair| !one.given.contains(pair));
+        let mut open = pairs::every_pair(&pools_for(self.candidates, comparer.able.judge));
+        open.retain(|pair| !comparer.pairs.contains(pair));
         open
     }
 }

@@ -1,4 +1,6 @@
-//! What one judge is shown, and which candidates that stands for. Pure.
+//! The task of one judge: its texts, and the candidates that they stand for. Pure.
+
+use std::collections::BTreeSet;
 
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -15,28 +17,29 @@ use crate::{
     candidate::Candidate,
 };
 
-/// One question to one judge.
+/// One task for one judge.
 #[derive(Debug)]
 pub struct JudgeTask {
     kind: Kind,
+    /// The texts that the judge sees.
     pub texts: Vec<String>,
-    /// For each text, the candidates that say exactly this and are not the judge's.
+    /// For each text, the candidates with exactly this text that the judge did not write.
     pub stand_for: Vec<Vec<usize>>,
     /// Pairs of texts, each to be shown in both orders.
     pub pairs: Vec<(usize, usize)>,
 }
 
 impl JudgeTask {
-    /// Every candidate that the judge did not write, equal texts once. When the judge wrote the
-    /// same text as somebody else, it scores that other candidate: knowing its own answer by
-    /// another hand is what a likelihood is for, and it learns nobody's name by it.
+    /// A task to score each candidate that the judge did not write; equal texts occur once. A text that
+    /// the judge wrote too is scored if another member also wrote it: the likelihood is meant to
+    /// recognise such an answer, and the task does not name its writer.
     pub fn scores(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<Self> {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for (at, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.writer != judge) {
-            let shown = candidate.shown();
-            match groups.iter_mut().find(|(text, _)| *text == shown) {
-                Some((_, same)) => same.push(at),
-                None => groups.push((shown, vec![at])),
+            let candidate_text = candidate.shown();
+            match groups.iter_mut().find(|(text, _)| *text == candidate_text) {
+                Some((_, group)) => group.push(at),
+                None => groups.push((candidate_text, vec![at])),
             }
         }
         groups.shuffle(rng);
@@ -49,8 +52,8 @@ impl JudgeTask {
         })
     }
 
-    /// These pairs of pools for a ballot of this kind, each pool by its first candidate; pairs with
-    /// a pool that the judge wrote for are left out.
+    /// A task to compare these pairs of pools, each represented by its first candidate. Pairs with a
+    /// pool of the judge's own candidates are left out.
     pub fn pairs(
         candidates: &[Candidate],
         judge: NodeId,
@@ -65,43 +68,49 @@ impl JudgeTask {
         pools.sort_unstable();
         pools.dedup();
         pools.shuffle(rng);
-        let first = |pool: &usize| candidates.iter().position(|one| one.pool == *pool);
-        let shown: Vec<usize> = pools.iter().filter_map(first).collect();
-        let place = |pool: usize| pools.iter().position(|one| *one == pool);
-        let text = |at: &usize| candidates.get(*at).map(Candidate::shown);
+        let (indices, texts): (Vec<usize>, Vec<String>) = pools
+            .iter()
+            .filter_map(|pool| {
+                let mut members = candidates.iter().enumerate();
+                members.find(|(_, candidate)| candidate.pool == *pool)
+            })
+            .map(|(at, candidate)| (at, candidate.shown()))
+            .unzip();
+        let place = |pool: usize| pools.iter().position(|other_pool| *other_pool == pool);
         (!pairs.is_empty()).then(|| Self {
             kind,
-            texts: shown.iter().filter_map(text).collect(),
-            stand_for: shown.iter().map(|at| vec![*at]).collect(),
+            texts,
+            stand_for: indices.into_iter().map(|at| vec![at]).collect(),
             pairs: pairs.iter().filter_map(|(a, b)| Some((place(*a)?, place(*b)?))).collect(),
         })
     }
 
+    /// Whether the judge writes reasons before its verdicts.
     pub fn is_reasoned(&self) -> bool {
         self.kind == Kind::Reasoned
     }
 
+    /// The message to the judge, with each pair in its two orders.
     pub fn ask(&self, ask: &Ask, prompt: Option<Prompt>) -> Judge {
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let both = |(a, b): &(usize, usize)| {
-            let (a, b) = (number(*a), number(*b));
+        let pairs = self.pairs.iter().flat_map(|(a, b)| {
+            let (a, b) = (wire_index(*a), wire_index(*b));
             [Pair { first: a, second: b }, Pair { first: b, second: a }]
-        };
+        });
         Judge {
             messages: ask.messages.clone(),
             candidates: self.texts.clone(),
             kind: self.kind.into(),
-            pairs: self.pairs.iter().flat_map(both).collect(),
+            pairs: pairs.collect(),
             tools: ask.tools.clone(),
             prompt,
         }
     }
 
-    /// What a ballot that fits the question says of the candidates.
+    /// The verdicts on the candidates of a ballot that fits this task.
     pub fn verdicts(&self, ballot: &Ballot) -> Verdicts {
         if self.kind == Kind::Likelihood {
-            let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(same, score)| {
-                same.iter().map(|candidate| CandidateScore {
+            let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(group, score)| {
+                group.iter().map(|candidate| CandidateScore {
                     candidate: *candidate,
                     logprob: score.logprob,
                     tokens: score.tokens,
@@ -109,26 +118,32 @@ impl JudgeTask {
             });
             return Verdicts::Scores(scores.collect());
         }
-        let first = |at: usize| self.stand_for.get(at).and_then(|same| same.first()).copied();
         let verdicts = self.pairs.iter().zip(ballot.verdicts.chunks_exact(2));
-        let pair = |((a, b), p): (&(usize, usize), &[f64])| {
+        let pairs = verdicts.filter_map(|((a, b), p)| {
             let [shown_first, shown_second] = *p else { return None };
-            Some(PairVerdict {
-                a: first(*a)?,
-                b: first(*b)?,
-                // Who always says "first" says one half.
-                p: 0.5 * (shown_first + 1.0 - shown_second),
-                flipped: (shown_first > 0.5) == (shown_second > 0.5),
-            })
-        };
-        Verdicts::Pairs(verdicts.filter_map(pair).collect())
+            let (a, b) = (self.candidate(*a)?, self.candidate(*b)?);
+            Some(PairVerdict::from_orders(a, b, shown_first, shown_second))
+        });
+        Verdicts::Pairs(pairs.collect())
+    }
+
+    /// The first candidate that a text stands for.
+    fn candidate(&self, text: usize) -> Option<usize> {
+        self.stand_for.get(text)?.first().copied()
     }
 }
 
-/// The pools that a judge may compare: those it wrote nothing for, in order of their numbers.
+/// A round has fewer candidates than this type can count.
+fn wire_index(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// The pools that a judge may compare: those without its own candidates, in order of their numbers.
 pub(super) fn pools_for(candidates: &[Candidate], judge: NodeId) -> Vec<usize> {
-    let own = |pool: usize| candidates.iter().any(|c| c.writer == judge && c.pool == pool);
-    let mut pools: Vec<usize> = candidates.iter().map(|c| c.pool).filter(|p| !own(*p)).collect();
+    let own = candidates.iter().filter(|candidate| candidate.writer == judge);
+    let own: BTreeSet<usize> = own.map(|candidate| candidate.pool).collect();
+    let pools = candidates.iter().map(|candidate| candidate.pool);
+    let mut pools: Vec<usize> = pools.filter(|pool| !own.contains(pool)).collect();
     pools.sort_unstable();
     pools.dedup();
     pools

@@ -19,7 +19,7 @@ use crate::judging::{JudgeTask, task::pools_for};
 use crate::{
     ask::{Ask, Limits, Mode, Target},
     candidate::Candidate,
-    rank,
+    settings::{JudgeSettings, RankSettings, RoundSettings},
     testing::{candidate, node},
 };
 
@@ -29,7 +29,7 @@ fn rng() -> ChaCha8Rng {
 
 /// Every pair that a judge may see.
 fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<JudgeTask> {
-    let all = pairs::all(&pools_for(candidates, judge));
+    let all = pairs::every_pair(&pools_for(candidates, judge));
     JudgeTask::pairs(candidates, judge, &all, Kind::Pairwise, rng)
 }
 
@@ -51,10 +51,10 @@ proptest! {
         // Not even when it is told to.
         let some = [(0, 1), (0, 2), (1, 2)];
         let told = JudgeTask::pairs(&candidates, node(judge), &some, Kind::Pairwise, &mut rng);
-        for sheet in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
+        for task in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
-            for at in sheet.stand_for.iter().flatten() {
+            for at in task.stand_for.iter().flatten() {
                 prop_assert!(candidates[*at].writer != node(judge));
                 prop_assert!(!own.contains(&candidates[*at].pool));
             }
@@ -65,11 +65,11 @@ proptest! {
     fn every_score_goes_to_the_text_it_was_given_for(seed: u64) {
         let candidates: Vec<Candidate> =
             (0u8..5).map(|n| candidate(n, &"x".repeat(usize::from(n % 3) + 1), usize::from(n % 3))).collect();
-        let sheet = JudgeTask::scores(&candidates, node(9), &mut ChaCha8Rng::seed_from_u64(seed)).expect("a sheet");
-        prop_assert_eq!(sheet.texts.len(), 3);
-        let scores = sheet.texts.iter()
+        let task = JudgeTask::scores(&candidates, node(9), &mut ChaCha8Rng::seed_from_u64(seed)).expect("a task");
+        prop_assert_eq!(task.texts.len(), 3);
+        let scores = task.texts.iter()
             .map(|text| Score { logprob: -(text.len() as f64), tokens: text.len() as u32 }).collect();
-        let Verdicts::Scores(scores) = sheet.verdicts(&Ballot { scores, ..Ballot::default() }) else {
+        let Verdicts::Scores(scores) = task.verdicts(&Ballot { scores, ..Ballot::default() }) else {
             panic!("scores were asked for");
         };
         prop_assert_eq!(scores.len(), 5);
@@ -82,11 +82,11 @@ proptest! {
 #[test]
 fn who_always_prefers_the_first_says_nothing() {
     let candidates = [candidate(0, "a", 0), candidate(1, "b", 1), candidate(2, "c", 2)];
-    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(&plain_ask(), None);
+    let task = pairs(&candidates, node(9), &mut rng()).expect("a task");
+    let ask = task.ask(&plain_ask(), None);
     assert_eq!(ask.pairs.len(), 6);
     let ballot = Ballot { verdicts: vec![1.0; 6], ..Ballot::default() };
-    let Verdicts::Pairs(pairs) = sheet.verdicts(&ballot) else { panic!("pairs were asked for") };
+    let Verdicts::Pairs(pairs) = task.verdicts(&ballot) else { panic!("pairs were asked for") };
     assert_eq!(pairs.len(), 3);
     assert!(pairs.iter().all(|pair| pair.p == 0.5 && pair.flipped));
 }
@@ -94,11 +94,11 @@ fn who_always_prefers_the_first_says_nothing() {
 #[test]
 fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
-    let sheet = pairs(&candidates, node(9), &mut rng()).expect("a sheet");
-    let ask = sheet.ask(&plain_ask(), None);
+    let task = pairs(&candidates, node(9), &mut rng()).expect("a task");
+    let ask = task.ask(&plain_ask(), None);
     let good = |at: u32| ask.candidates[at as usize] == "good";
     let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
-    let Verdicts::Pairs(pairs) = sheet.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
+    let Verdicts::Pairs(pairs) = task.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
         panic!("pairs were asked for")
     };
     let [pair] = pairs.as_slice() else { panic!("one pair") };
@@ -124,17 +124,17 @@ fn able(judge: u8, likelihood: bool) -> Able {
 fn waves(
     candidates: &[Candidate],
     judges: Vec<Able>,
-    settings: &crate::settings::Judge,
+    settings: &JudgeSettings,
 ) -> Vec<Vec<(NodeId, usize, usize)>> {
-    let mut bench = JudgeQueue::new(candidates, judges.into_iter(), settings, 7);
+    let mut queue = JudgeQueue::new(candidates, judges.into_iter(), settings, 7);
     let mu = vec![0.0; candidates.len()];
-    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
     let mut waves = Vec::new();
-    while bench.has_more() {
-        let wave = bench.wave(beliefs);
-        wave.iter().for_each(|(judge, _)| bench.heard(*judge, true));
+    while queue.has_more() {
+        let wave = queue.wave(beliefs);
+        wave.iter().for_each(|(judge, _)| queue.heard(*judge, true));
         let told =
-            |(judge, sheet): &(NodeId, JudgeTask)| (*judge, sheet.texts.len(), sheet.pairs.len());
+            |(judge, task): &(NodeId, JudgeTask)| (*judge, task.texts.len(), task.pairs.len());
         waves.push(wave.iter().map(told).collect());
     }
     waves
@@ -146,7 +146,7 @@ fn five() -> Vec<Candidate> {
 
 #[test]
 fn the_next_judges_are_asked_only_after_the_first() {
-    let settings = crate::settings::Judge::default();
+    let settings = JudgeSettings::default();
     let judges = (10..15).map(|n| able(n, true)).collect();
     let asked: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
         .into_iter()
@@ -157,7 +157,7 @@ fn the_next_judges_are_asked_only_after_the_first() {
 
 #[test]
 fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
-    let settings = crate::settings::Judge { pairs_max: 8, ..Default::default() };
+    let settings = JudgeSettings { pairs_max: 8, ..Default::default() };
     let told = waves(&five(), vec![able(10, false)], &settings);
     assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
     // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
@@ -168,16 +168,16 @@ fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
 #[test]
 fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
     let candidates = five();
-    let kinds = |settings: crate::settings::Judge| -> Vec<Kind> {
+    let kinds = |settings: JudgeSettings| -> Vec<Kind> {
         let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
-        let settings = crate::settings::Judge { wave: 2, ..settings };
-        let mut bench = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
+        let settings = JudgeSettings { wave: 2, ..settings };
+        let mut queue = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
         let mu = [0.0; 5];
-        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
-        let wave = bench.wave(beliefs);
-        wave.iter().map(|(_, sheet)| sheet.ask(&plain_ask(), None).kind()).collect()
+        let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
+        let wave = queue.wave(beliefs);
+        wave.iter().map(|(_, task)| task.ask(&plain_ask(), None).kind()).collect()
     };
-    let config = crate::settings::RoundSettings::default();
+    let config = RoundSettings::default();
     let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
     assert_eq!(kinds(balanced), [Kind::Likelihood, Kind::Likelihood]);
     let deep = config.of_mode(crate::ask::Mode::Deep).judge;
@@ -186,15 +186,15 @@ fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
 
 #[test]
 fn who_could_not_answer_is_asked_no_more() {
-    let settings = crate::settings::Judge::default();
+    let settings = JudgeSettings::default();
     let candidates = five();
-    let mut bench = JudgeQueue::new(&candidates, [able(10, false)].into_iter(), &settings, 7);
+    let mut queue = JudgeQueue::new(&candidates, [able(10, false)].into_iter(), &settings, 7);
     let mu = [0.0; 5];
-    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &rank::Settings::default() };
-    assert_eq!(bench.wave(beliefs).len(), 1);
-    assert!(bench.wave(beliefs).is_empty(), "it has not answered yet");
-    bench.heard(node(10), false);
-    assert!(!bench.has_more());
+    let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
+    assert_eq!(queue.wave(beliefs).len(), 1);
+    assert!(queue.wave(beliefs).is_empty(), "it has not answered yet");
+    queue.heard(node(10), false);
+    assert!(!queue.has_more());
 }
 
 #[test]

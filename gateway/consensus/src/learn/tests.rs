@@ -6,7 +6,11 @@ use super::*;
 use crate::{
     ballot::PairVerdict,
     outcome::{RoundId, Timings},
-    reputation::{GoldObservation, KindModel, Record, Settings, Way, learn},
+    reputation::{
+        ComparisonMode, GoldObservation, KindModel, KindPosterior, Record, Settings, Standing,
+        learn,
+    },
+    settings::RoundSettings,
     testing::{candidate, node, seasoned},
 };
 
@@ -25,7 +29,15 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
     let candidates =
         vec![candidate(1, "", 0), candidate(2, "", 0), candidate(3, "", 0), candidate(4, "", 1)];
     let kind = KindPosterior::default();
-    let ranking = rank_all(&candidates, &ballots, &kind, &standing(), &RoundSettings::default());
+    let (standing, config) = (standing(), RoundSettings::default());
+    let tally = Tally {
+        candidates: &candidates,
+        ballots: &ballots,
+        standing: &standing,
+        kind: &kind,
+        config: &config,
+    };
+    let ranking = tally.ranking();
     Outcome {
         fused: None,
         round: RoundId(String::new()),
@@ -44,9 +56,13 @@ fn standing() -> Standing {
 }
 
 fn learned(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
-    observations(outcome, &KindPosterior::default(), &standing(), &RoundSettings::default())
-        .into_iter()
-        .collect()
+    observations(outcome, &standing())
+}
+
+fn observations(outcome: &Outcome, standing: &Standing) -> BTreeMap<NodeId, Vec<Observation>> {
+    let (kind, config) = (KindPosterior::default(), RoundSettings::default());
+    let tally = Tally::from_outcome(outcome, standing, &kind, &config);
+    tally.observations(outcome.decided, &outcome.ranking).into_iter().collect()
 }
 
 fn crowd(seen: CrowdObservation) -> Observation {
@@ -94,7 +110,8 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
 
 #[test]
 fn whom_gold_shows_to_be_wrong_prefers_the_other() {
-    let wrong = GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: Way::AtOnce };
+    let wrong =
+        GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
     let seen = vec![Observation::Gold { kind: None, seen: wrong }; 60];
     let inverted = learn(&seasoned(38, 2), &seen, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
@@ -102,16 +119,15 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
     records.insert(node(5), inverted);
     let standing = Standing::new(records, KindModel::default(), Settings::default());
     let outcome = outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
-    let kind = KindPosterior::default();
-    let seen: BTreeMap<_, _> =
-        observations(&outcome, &kind, &standing, &RoundSettings::default()).into_iter().collect();
+    let seen = observations(&outcome, &standing);
     assert!(preferred(&seen[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9), "{seen:?}");
 }
 
 #[test]
 fn a_lone_judge_is_not_held_against_itself() {
     let learned = learned(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
-    let compared = crowd(CrowdObservation::Compared { flipped: false, way: Way::AtOnce });
+    let compared =
+        crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
     assert_eq!(learned[&node(5)], vec![compared]);
 }
 
@@ -119,10 +135,10 @@ fn a_lone_judge_is_not_held_against_itself() {
 fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let ballots = vec![ballot(5, 0, 3, 0.5, true), ballot(6, 0, 3, 0.9, false)];
     let learned = learned(&outcome(Decided::Judged, ballots));
-    assert!(
-        learned[&node(5)]
-            .contains(&crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }))
-    );
+    assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Compared {
+        flipped: true,
+        way: ComparisonMode::Direct
+    })));
 }
 
 #[test]

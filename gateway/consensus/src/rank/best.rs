@@ -5,6 +5,11 @@
 //! after the other, each drawn from what the earlier ones left, on a fixed lattice of points. So
 //! the same input always gives the same answer.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "numeric kernel: indices are below the number of pools"
+)]
+
 use crate::rank::dense::{Cholesky, Square};
 
 /// Points of the lattice: the error is about 1e-4, and ten pools take a few milliseconds.
@@ -28,7 +33,7 @@ pub(super) fn probabilities(strengths: &[f64], curvature: &Cholesky) -> Vec<f64>
 
 /// P(θ_i - θ_j >= 0 for all j).
 fn leads_all(i: usize, strengths: &[f64], covariance: &Square) -> f64 {
-    let lead = |j: usize| at(strengths, i) - at(strengths, j);
+    let lead = |j: usize| strengths[i] - strengths[j];
     let shared = |j: usize, k: usize| {
         covariance.get(i, i) - covariance.get(i, j) - covariance.get(i, k) + covariance.get(j, k)
     };
@@ -46,7 +51,7 @@ fn leads_all(i: usize, strengths: &[f64], covariance: &Square) -> f64 {
         }
     }
     let leads: Vec<f64> = rivals.iter().map(|j| lead(*j)).collect();
-    Cholesky::of(&differences).map_or(0.0, |factor| corner(&leads, &factor))
+    Cholesky::new(&differences).map_or(0.0, |factor| corner(&leads, &factor))
 }
 
 /// P(x_j <= `bounds`_j for all j) for x ~ N(0, L Lᵀ).
@@ -70,17 +75,11 @@ fn corner(bounds: &[f64], factor: &Cholesky) -> f64 {
             let u = ((f64::from(point) + 0.5) * step).fract();
             // Baker's transform makes the lattice periodic, which squares its error.
             let u = 1.0 - (2.0 * u - 1.0).abs();
-            if let Some(slot) = drawn.get_mut(row) {
-                *slot = quantile((u * below).clamp(1e-15, 1.0 - 1e-15));
-            }
+            drawn[row] = quantile((u * below).clamp(1e-15, 1.0 - 1e-15));
         }
         total += probability;
     }
     total / f64::from(points)
-}
-
-fn at(values: &[f64], i: usize) -> f64 {
-    values.get(i).copied().unwrap_or(0.0)
 }
 
 fn primes(count: usize) -> impl Iterator<Item = u32> {
@@ -179,7 +178,7 @@ mod tests {
     }
 
     fn independent(n: usize, precision: f64) -> Cholesky {
-        Cholesky::of(&Square::diagonal(n, precision)).expect("positive definite")
+        Cholesky::new(&Square::diagonal(n, precision)).expect("positive definite")
     }
 
     #[test]

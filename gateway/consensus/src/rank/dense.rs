@@ -1,4 +1,7 @@
 //! Just enough linear algebra for a few dozen unknowns: a Cholesky factor and its two solves.
+//!
+//! Kept instead of nalgebra: n is at most 64, these are 60 lines of the same O(n³) loops, and nalgebra
+//! with simba would be two more crates to compile in the inner loop of the ranking.
 
 #![expect(clippy::indexing_slicing, reason = "numeric kernel: all indices are below `n`")]
 
@@ -31,7 +34,7 @@ pub(super) struct Cholesky(Square);
 
 impl Cholesky {
     /// None when the matrix is not positive definite (or not finite).
-    pub(super) fn of(matrix: &Square) -> Option<Self> {
+    pub(super) fn new(matrix: &Square) -> Option<Self> {
         let n = matrix.n;
         let mut lower = Square::diagonal(n, 0.0);
         for column in 0..n {

@@ -1,5 +1,7 @@
 //! What a ranking promises.
 
+mod whole_ballots;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,12 +10,16 @@ use shoal_proto::{NodeId, generate::Finish};
 
 use super::*;
 use crate::{
-    ballot::{CandidateScore, PairVerdict},
-    reputation::{Beta, Compared, Kin, KindModel, Record, Settings as Reputation, Way},
+    ballot::{CandidateScore, CastBallot, PairVerdict},
+    reputation::{
+        Beta, ComparisonMode, GoldPair, KindModel, KindPosterior, Provenance, Record,
+        Settings as Reputation, Standing, calibration::sigmoid,
+    },
+    settings::RoundSettings,
 };
 
-fn settings() -> Settings {
-    Settings::default()
+fn settings() -> RankSettings {
+    RankSettings::default()
 }
 
 fn verdict(a: usize, b: usize, p: f64) -> Comparison {
@@ -58,7 +64,7 @@ fn strengths_agree_with_choix_where_the_models_coincide() {
     for vector in vectors {
         let wins: Vec<_> =
             vector.wins.iter().map(|(won, lost)| verdict(*won, *lost, 1.0)).collect();
-        let settings = Settings { lambda: vector.lambda, ..settings() };
+        let settings = RankSettings { lambda: vector.lambda, ..settings() };
         let fit = fit(&vec![0.0; vector.items], &wins, &settings);
         for (got, expected) in fit.strengths.iter().zip(&vector.strengths) {
             assert!((got - expected).abs() < 1e-8, "{}: {got} {expected}", vector.name);
@@ -133,7 +139,7 @@ proptest! {
             comparisons.iter().map(|c| Comparison { weight: 2.0 * c.weight, ..*c }).collect();
         let lambda = settings().lambda * 2.0;
         let once = fit(&mu, &comparisons, &settings());
-        let twice = fit(&mu, &doubled, &Settings { lambda, ..settings() });
+        let twice = fit(&mu, &doubled, &RankSettings { lambda, ..settings() });
         prop_assert!(once.strengths.iter().zip(&twice.strengths).all(|(x, y)| (x - y).abs() < 1e-6));
     }
 
@@ -250,11 +256,11 @@ fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
 
 /// A member that gold showed to be right `right` times of 40, and `judge_right` times as a judge.
 fn seen(right: f64, judge_right: f64) -> Record {
-    let pairs = (0..40).map(|n| Compared {
+    let pairs = (0..40).map(|n| GoldPair {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
         kind: None,
-        way: Way::AtOnce,
+        way: ComparisonMode::Direct,
     });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
@@ -275,6 +281,42 @@ fn pairs(judge: u8, pairs: &[(usize, usize, f64)]) -> CastBallot {
         prompt_tokens: 0,
         took: Duration::ZERO,
     }
+}
+
+fn with_tally<T>(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+    ask: impl FnOnce(Tally<'_>) -> T,
+) -> T {
+    let kind = KindPosterior::default();
+    let config = RoundSettings { rank: settings.clone(), ..RoundSettings::default() };
+    ask(Tally { candidates, ballots, standing, kind: &kind, config: &config })
+}
+
+fn rank(
+    mu: &[f64],
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+) -> Ranking {
+    with_tally(candidates, ballots, standing, settings, |tally| tally.ranking_from(mu))
+}
+
+fn comparisons(
+    candidates: &[Candidate],
+    ballots: &[CastBallot],
+    standing: &Standing,
+    settings: &RankSettings,
+) -> Vec<Comparison> {
+    with_tally(candidates, ballots, standing, settings, |tally| tally.comparisons())
+}
+
+fn connected(candidates: &[Candidate], ballots: &[CastBallot]) -> bool {
+    let (standing, settings) = (Standing::empty(), settings());
+    with_tally(candidates, ballots, &standing, &settings, |tally| tally.is_connected())
 }
 
 #[test]
@@ -327,8 +369,8 @@ fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
 #[test]
 fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
     let of = |family: &str| {
-        let kin = Kin { family: family.into(), ..Kin::default() };
-        Record { kin, ..seen(30.0, 34.0) }
+        let provenance = Provenance { family: family.into(), ..Provenance::default() };
+        Record { provenance, ..seen(30.0, 34.0) }
     };
     let clones = (1..21).map(|n| (n, of("clone")));
     let standing = standing(clones.chain([(30, of("one")), (31, of("two"))]));
@@ -370,10 +412,10 @@ fn pools_are_connected_by_pairs_and_by_scores() {
     let scores =
         CastBallot { verdicts: Verdicts::Scores(vec![score(0), score(2)]), ..pairs(9, &[]) };
     let one_pair = pairs(8, &[(0, 1, 0.7)]);
-    assert!(!connected(3, &candidates, &[]));
-    assert!(!connected(3, &candidates, std::slice::from_ref(&one_pair)));
-    assert!(connected(3, &candidates, &[one_pair, scores]));
-    assert!(connected(1, &candidates[..1], &[]));
+    assert!(!connected(&candidates, &[]));
+    assert!(!connected(&candidates, std::slice::from_ref(&one_pair)));
+    assert!(connected(&candidates, &[one_pair, scores]));
+    assert!(connected(&candidates[..1], &[]));
 }
 
 #[test]
@@ -385,7 +427,7 @@ fn a_clear_lead_settles_the_round() {
 
 /// Judge 9, which is heard, alone: its log-odds of being right.
 fn word(standing: &Standing) -> f64 {
-    standing.voices(&[(id(9), Way::AtOnce)])[0].log_odds()
+    standing.voices(&[(id(9), ComparisonMode::Direct)], &KindPosterior::default())[0].log_odds()
 }
 
 #[test]
@@ -394,7 +436,7 @@ fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     let against = [pairs(9, &[(0, 1, 0.0)])];
     for lambda in [0.05, 0.2, 0.5, 1.0] {
-        let settings = Settings { lambda, ..settings() };
+        let settings = RankSettings { lambda, ..settings() };
         let first = |evidence: f64| {
             rank(&[evidence, 0.0], &candidates, &against, &standing, &settings).order[0]
         };
@@ -419,49 +461,5 @@ fn a_judge_that_compares_everything_says_one_thing_of_each() {
         let lead = found.strengths[0] - found.strengths[1];
         assert!(lead < word(&standing) + 1e-9, "{n}: {lead}");
         assert!(lead > 0.5 * word(&standing), "{n}: {lead}");
-    }
-}
-
-prop_compose! {
-    fn any_ballots()(
-        verdicts in prop::collection::vec((10u8..16, 0usize..4, 0usize..4, 0.0..=1.0), 0..40),
-    ) -> Vec<CastBallot> {
-        let mut ballots: std::collections::BTreeMap<u8, Vec<(usize, usize, f64)>> =
-            std::collections::BTreeMap::new();
-        for (judge, a, b, p) in verdicts {
-            ballots.entry(judge).or_default().push((a, b, p));
-        }
-        ballots.into_iter().map(|(judge, said)| pairs(judge, &said)).collect()
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    /// Of whole ballots, judges that share errors included: neither their order nor that of their
-    /// pairs matters, a stranger's changes nothing, and nor does one that looks at places only.
-    #[test]
-    fn ballots_count_whatever_their_order_and_strangers_not_at_all(ballots in any_ballots()) {
-        let judge = |n: u8| (n, seen(30.0, 20.0 + 3.0 * f64::from(n - 10)));
-        let standing = standing((10..16).map(judge));
-        let candidates: Vec<_> = (0..4u8).map(|n| candidate(n, usize::from(n), 1)).collect();
-        let mu = [0.5, 0.0, -0.5, 0.2];
-        let told = |ballots: &[CastBallot]| {
-            rank(&mu, &candidates, ballots, &standing, &settings()).strengths
-        };
-        let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-6);
-        let here = told(&ballots);
-        let mut turned: Vec<CastBallot> = ballots.iter().rev().cloned().collect();
-        for ballot in &mut turned {
-            if let Verdicts::Pairs(pairs) = &mut ballot.verdicts {
-                pairs.reverse();
-                for pair in pairs {
-                    *pair = PairVerdict { a: pair.b, b: pair.a, p: 1.0 - pair.p, ..*pair };
-                }
-            }
-        }
-        prop_assert!(same(&here, &told(&turned)));
-        turned.push(pairs(99, &[(0, 1, 1.0), (2, 3, 0.0)]));
-        prop_assert!(same(&here, &told(&turned)));
     }
 }

@@ -1,4 +1,4 @@
-//! How sure a mean is: a percentile bootstrap, the same every time for the same seed.
+//! The interval of a mean: a percentile bootstrap, reproducible by its seed.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -10,15 +10,18 @@ const RESAMPLES: usize = 5_000;
 /// A mean with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
+    /// The mean.
     pub value: f64,
+    /// Lower end of the interval.
     pub low: f64,
+    /// Upper end of the interval.
     pub high: f64,
-    /// Over how many rounds.
+    /// Number of values.
     pub count: usize,
 }
 
-/// The mean of `values`, with a percentile bootstrap over them (B. Efron, 1979). Nothing has the
-/// mean 0 and any interval. For a paired difference, pass the differences.
+/// The mean of `values`, with a percentile bootstrap over them (B. Efron, 1979). Without
+/// values the mean is 0 and the interval infinite. For a paired difference, pass the differences.
 pub fn mean(values: &[f64], seed: u64) -> Estimate {
     let count = values.len();
     if count == 0 {
@@ -28,16 +31,24 @@ pub fn mean(values: &[f64], seed: u64) -> Estimate {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let drawn = (0..count).filter_map(|_| values.get(rng.random_range(0..count)));
-            drawn.sum::<f64>() / n
+            let sample = (0..count).filter_map(|_| values.get(rng.random_range(0..count)));
+            sample.sum::<f64>() / n
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (share * (RESAMPLES - 1) as f64).round() as usize;
-        means.get(index).copied().unwrap_or(0.0)
-    };
-    Estimate { value: values.iter().sum::<f64>() / n, low: at(0.025), high: at(0.975), count }
+    Estimate {
+        value: values.iter().sum::<f64>() / n,
+        low: quantile(&means, 0.025),
+        high: quantile(&means, 0.975),
+        count,
+    }
+}
+
+/// The value below which this share of the sorted values lies.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let index = (share * (values.len() - 1) as f64).round() as usize;
+    #[expect(clippy::indexing_slicing, reason = "a share of at most 1 of a list that is not empty")]
+    values[index]
 }
 
 impl Estimate {

@@ -1,44 +1,49 @@
-//! A recorded round, as JSON Lines hold it. docs/REPLAY.md is the reference.
+//! Reads recorded rounds from JSON Lines. docs/REPLAY.md is the reference of the format.
 //!
-//! Three shapes are read: rounds written for a replay, transcripts as `GET /v1/rounds/{id}` gives
-//! them, and the records that `make eval` keeps.
+//! A line has one of three shapes: a round written for a replay, a transcript of
+//! `GET /v1/rounds/{id}`, or a record of `make eval`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use serde::Deserialize;
 use shoal_proto::{NodeId, generate::Finish};
 
-use crate::replay::pairing;
+use super::{
+    pairing,
+    recorded::{Candidate, Label, RecordedRound, node},
+};
 use crate::{
     agree::answer::{self, Answer},
-    reputation::{Kin, judges},
+    reputation::Provenance,
 };
 use crate::{ballot, candidate};
 
 /// A round, ready to be ranked.
 #[derive(Clone, Debug)]
 pub struct Round {
+    /// Id of the round; the number of its line if the record has none.
     pub id: String,
-    /// Empty when it was not kept.
+    /// The question; empty if it was not recorded.
     pub question: String,
+    /// The kind of question, if it was recorded.
     pub kind: Option<String>,
+    /// The candidates.
     pub candidates: Vec<candidate::Candidate>,
-    /// Both orders of a pair are one verdict, as a live round has it.
+    /// The ballots; the two orders of a pair are one verdict, as in a live round.
     pub ballots: Vec<ballot::CastBallot>,
     /// Whether each candidate is right; None without a label.
     pub right: Option<Vec<bool>>,
-    /// Whether it may be used as gold; None when nothing is said.
+    /// Whether it may be used as gold; None if the record does not say.
     pub canary: Option<bool>,
-    /// Unix time; 0 when it was not kept.
+    /// Unix time; 0 if it was not recorded.
     pub created_seconds: u64,
-    /// Everybody who has a name, by the id that stands for it.
+    /// The names of members, by the ids that stand for them.
     pub members: BTreeMap<NodeId, String>,
-    /// Who shares an operator, a family or weights with whom.
-    pub kin: BTreeMap<NodeId, Kin>,
-    /// Judges that showed some pair in one order only.
+    /// The operators, model families and weights of members.
+    pub provenance: BTreeMap<NodeId, Provenance>,
+    /// Judges with a pair that was recorded in one order only.
     pub one_sided: BTreeSet<NodeId>,
 }
 
@@ -46,130 +51,36 @@ pub struct Round {
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct LineError {
-    /// From 1.
+    /// Number of the line, from 1.
     pub line: usize,
+    /// The reason.
     pub why: String,
 }
 
-/// Reads rounds, one a line; empty lines are skipped.
+/// Reads rounds, one from each line; empty lines are skipped.
 ///
 /// # Errors
-/// [`LineError`] for the first line that is no round.
+/// [`LineError`] for the first line that is not a round.
 pub fn read(text: &str) -> Result<Vec<Round>, LineError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, line)| {
-            let wrong = |why: String| LineError { line: at + 1, why };
-            let written: Written =
-                serde_json::from_str(line).map_err(|error| wrong(named(&error)))?;
-            written.round(at + 1).map_err(wrong)
+            serde_json::from_str::<RecordedRound>(line)
+                .map_err(|error| without_line(&error))
+                .and_then(|record| record.round(at + 1))
+                .map_err(|why| LineError { line: at + 1, why })
         })
         .collect()
 }
 
-/// serde_json says "at line 1 column 7", which would be read as a line of the file.
-fn named(error: &serde_json::Error) -> String {
-    let said = error.to_string();
-    let what = said.split(" at line ").next().unwrap_or(&said);
-    format!("{what} (column {})", error.column())
+/// The message of serde_json ends in "at line 1 column 7", which looks like a line of the file.
+fn without_line(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let reason = message.split(" at line ").next().unwrap_or(&message);
+    format!("{reason} (column {})", error.column())
 }
 
-/// The id that stands for a name: the node itself where the name is its key.
-pub fn node(name: &str) -> NodeId {
-    name.parse().unwrap_or_else(|_| {
-        let mut id = [0; 32];
-        for (at, part) in id.chunks_exact_mut(8).enumerate() {
-            part.copy_from_slice(&judges::item([name, &at.to_string()]).to_be_bytes());
-        }
-        NodeId(id)
-    })
-}
-
-/// A line of any of the three shapes.
-#[derive(Debug, Deserialize)]
-struct Written {
-    id: Option<String>,
-    question: Option<String>,
-    kind: Option<String>,
-    candidates: Option<Vec<Candidate>>,
-    #[serde(default)]
-    ballots: Vec<Ballot>,
-    gold: Option<Label>,
-    canary: Option<bool>,
-    created: Option<u64>,
-    /// Whose mistakes a member is likely to share, by its name.
-    #[serde(default)]
-    members: BTreeMap<String, Kin>,
-    // Records of `make eval`:
-    round: Option<Box<Self>>,
-    family: Option<String>,
-    rights: Option<Vec<bool>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Label {
-    One(usize),
-    Any(Vec<usize>),
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Candidate {
-    writer: Option<String>,
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    text: String,
-    /// Equal keys are one pool. Without one it is extracted from the text.
-    answer: Option<String>,
-    /// Used where neither key nor text was kept.
-    pool: Option<usize>,
-    logprob: Option<f64>,
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
-    #[serde(default)]
-    took_ms: f64,
-}
-
-/// One order of a pair, one score, or all that a judge said.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Ballot {
-    pub(super) judge: String,
-    #[serde(default)]
-    pub(super) model: String,
-    #[serde(default)]
-    pub(super) reasoned: bool,
-    pub(super) first: Option<usize>,
-    pub(super) second: Option<usize>,
-    pub(super) p: Option<f64>,
-    pub(super) candidate: Option<usize>,
-    pub(super) logprob: Option<f64>,
-    #[serde(default)]
-    pub(super) pairs: Vec<Pair>,
-    #[serde(default)]
-    pub(super) scores: Vec<Score>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Pair {
-    pub(super) a: usize,
-    pub(super) b: usize,
-    pub(super) p: f64,
-    #[serde(default)]
-    pub(super) flipped: bool,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Score {
-    pub(super) candidate: usize,
-    pub(super) logprob: f64,
-    #[serde(default)]
-    pub(super) tokens: u32,
-}
-
-impl Written {
+impl RecordedRound {
     fn round(mut self, line: usize) -> Result<Round, String> {
         if let Some(inner) = self.round.take() {
             self = Self {
@@ -180,30 +91,31 @@ impl Written {
                 ..*inner
             };
         }
-        let written = self.candidates.ok_or("there are no `candidates`")?;
+        let candidates = self.candidates.ok_or("there are no `candidates`")?;
         let id = self.id.unwrap_or_else(|| format!("line {line}"));
-        let right = label(self.gold, self.rights, written.len())?;
-        let judged = pairing::cast(self.ballots, written.len())?;
+        let right = label(self.gold, self.rights, candidates.len())?;
+        let judging = pairing::cast(self.ballots, candidates.len())?;
         let mut members: BTreeMap<NodeId, String> = BTreeMap::new();
-        members.extend(judged.names.iter().map(|name| (node(name), name.clone())));
-        let named = written.iter().filter_map(|one| one.writer.as_ref());
-        members.extend(named.map(|name| (node(name), name.clone())));
-        let pools = pools(&written);
-        let candidates = written.into_iter().zip(pools).enumerate().map(|(at, (one, pool))| {
-            // Who wrote it was not kept: nobody who could be learned about.
-            let writer = one.writer.unwrap_or_else(|| format!("candidate {at} of {id}"));
+        members.extend(judging.names.iter().map(|name| (node(name), name.clone())));
+        let writers = candidates.iter().filter_map(|candidate| candidate.writer.as_ref());
+        members.extend(writers.map(|name| (node(name), name.clone())));
+        let pools = pools(&candidates);
+        let pooled_candidates = candidates.into_iter().zip(pools).enumerate();
+        let candidates = pooled_candidates.map(|(at, (record, pool))| {
+            // Without a recorded writer, the candidate gets a writer that occurs nowhere else.
+            let writer = record.writer.unwrap_or_else(|| format!("candidate {at} of {id}"));
             candidate::Candidate {
                 writer: node(&writer),
-                model: one.model,
-                text: one.text,
+                model: record.model,
+                text: record.text,
                 tool_calls: Vec::new(),
                 tokens: Vec::new(),
                 finish: Finish::Stop,
-                prompt_tokens: one.prompt_tokens,
-                completion_tokens: one.completion_tokens,
+                prompt_tokens: record.prompt_tokens,
+                completion_tokens: record.completion_tokens,
                 cached_tokens: 0,
-                logprob: one.logprob,
-                took: Duration::from_secs_f64(one.took_ms.clamp(0.0, 1e9) / 1e3),
+                logprob: record.logprob,
+                took: Duration::from_secs_f64(record.took_ms.clamp(0.0, 1e9) / 1e3),
                 first_piece: Duration::ZERO,
                 pool,
             }
@@ -212,18 +124,23 @@ impl Written {
             candidates: candidates.collect(),
             question: self.question.unwrap_or_default(),
             kind: self.kind,
-            ballots: judged.ballots,
+            ballots: judging.ballots,
             right,
             canary: self.canary,
             created_seconds: self.created.unwrap_or(0),
-            kin: self.members.into_iter().map(|(name, kin)| (node(&name), kin)).collect(),
-            one_sided: judged.one_sided,
+            provenance: self
+                .members
+                .into_iter()
+                .map(|(name, provenance)| (node(&name), provenance))
+                .collect(),
+            one_sided: judging.one_sided,
             members,
             id,
         })
     }
 }
 
+/// Whether each candidate is right; None without a label.
 fn label(
     gold: Option<Label>,
     rights: Option<Vec<bool>>,
@@ -238,22 +155,26 @@ fn label(
         }
         (None, None) => return Ok(None),
     };
-    if let Some(none) = right.iter().find(|at| **at >= candidates) {
-        return Err(format!("`gold` names candidate {none} of {candidates}, counted from 0"));
+    if let Some(index) = right.iter().find(|at| **at >= candidates) {
+        return Err(format!("`gold` names candidate {index} of {candidates}, counted from 0"));
     }
     Ok(Some((0..candidates).map(|at| right.contains(&at)).collect()))
 }
 
-/// Which candidates say the same: by key, else by what the text says in the end, else as kept;
-/// one that has nothing of these stands alone.
+/// The pools of equal candidates: by key, else by the final answer of the text, else by the recorded
+/// pool. A candidate without these has its own pool.
 fn pools(candidates: &[Candidate]) -> Vec<usize> {
-    // No text says anything of two lines in the end.
-    let said = |(at, one): (usize, &Candidate)| match (&one.answer, one.pool) {
+    let answers: Vec<Answer> =
+        candidates.iter().enumerate().map(|(at, candidate)| answer(at, candidate)).collect();
+    answer::pools(&answers)
+}
+
+/// No final answer of a text has two lines, so these forms do not collide with those of texts.
+fn answer(at: usize, candidate: &Candidate) -> Answer {
+    match (&candidate.answer, candidate.pool) {
         (Some(answer), _) => Answer::exact(format!("answer\n{answer}")),
-        (None, _) if !one.text.trim().is_empty() => Answer::of(&one.text),
+        (None, _) if !candidate.text.trim().is_empty() => Answer::from_text(&candidate.text),
         (None, Some(pool)) => Answer::exact(format!("pool\n{pool}")),
         (None, None) => Answer::exact(format!("candidate\n{at}")),
-    };
-    let answers: Vec<Answer> = candidates.iter().enumerate().map(said).collect();
-    answer::pools(&answers)
+    }
 }

@@ -1,4 +1,4 @@
-//! Recorded ballots become what a live round has: one verdict for both orders of a pair.
+//! Converts recorded ballots to those of a live round: one verdict for the two orders of a pair.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,23 +8,23 @@ use std::{
 use shoal_proto::NodeId;
 
 use crate::ballot::{CandidateScore, CastBallot, PairVerdict, Verdicts};
-use crate::replay::line::{Ballot, Pair, Score, node};
+use crate::replay::recorded::{Ballot, Pair, Score, node};
 
-/// All ballots of a round, one a judge.
+/// The ballots of a round, with the names of their judges.
 #[derive(Debug, Default)]
-pub(super) struct Judged {
+pub(super) struct RoundBallots {
     pub(super) ballots: Vec<CastBallot>,
     pub(super) names: BTreeSet<String>,
     pub(super) one_sided: BTreeSet<NodeId>,
 }
 
-/// What one judge said of a round.
+/// The recorded verdicts of one judge.
 #[derive(Debug, Default)]
-struct Said {
+struct JudgeVerdicts {
     model: String,
     reasoned: bool,
-    /// By pair (the smaller index first): P(it is better) when shown first, and when the other
-    /// was. Who was asked twice is heard twice.
+    /// By pair (the smaller index first): P(the candidate that was shown first is better), for each
+    /// order. An order may occur more than once.
     orders: BTreeMap<(usize, usize), Orders>,
     pairs: Vec<Pair>,
     scores: Vec<Score>,
@@ -36,45 +36,40 @@ struct Orders {
     shown_second: Vec<f64>,
 }
 
-/// One ballot for each judge, from lines of one order each or from whole ballots.
+/// The ballots of each judge, from lines of one order each or from whole ballots.
 ///
 /// # Errors
-/// In words, when a line says nothing or names a candidate that is not there.
-pub(super) fn cast(lines: Vec<Ballot>, candidates: usize) -> Result<Judged, String> {
-    let mut said: BTreeMap<String, Said> = BTreeMap::new();
+/// A message, if a line has no verdict or names a candidate that does not exist.
+pub(super) fn cast(lines: Vec<Ballot>, candidates: usize) -> Result<RoundBallots, String> {
+    let mut judges: BTreeMap<String, JudgeVerdicts> = BTreeMap::new();
     for line in lines {
         if line.judge.is_empty() {
             return Err("a ballot without a `judge`".to_owned());
         }
-        let of = said.entry(line.judge.clone()).or_default();
-        of.hear(line, candidates)?;
+        judges.entry(line.judge.clone()).or_default().add(line, candidates)?;
     }
-    let mut judged = Judged::default();
-    for (judge, said) in said {
+    let mut round = RoundBallots::default();
+    for (judge, verdicts) in judges {
         let id = node(&judge);
-        if said.orders.values().any(Orders::is_one_sided) {
-            judged.one_sided.insert(id);
+        if verdicts.orders.values().any(Orders::is_one_sided) {
+            round.one_sided.insert(id);
         }
-        judged.ballots.extend(said.ballots(id));
-        judged.names.insert(judge);
+        round.ballots.extend(verdicts.ballots(id));
+        round.names.insert(judge);
     }
-    Ok(judged)
+    Ok(round)
 }
 
-impl Said {
-    fn hear(&mut self, line: Ballot, candidates: usize) -> Result<(), String> {
+impl JudgeVerdicts {
+    fn add(&mut self, line: Ballot, candidates: usize) -> Result<(), String> {
         let judge = &line.judge;
-        let place = |at: usize| match at {
+        let index = |at: usize| match at {
             at if at < candidates => Ok(at),
             at => Err(format!("{judge} names candidate {at} of {candidates}, counted from 0")),
         };
-        let probability = |p: f64| match p {
-            p if (0.0..=1.0).contains(&p) => Ok(p),
-            p => Err(format!("{judge} says p = {p}, which is no probability")),
-        };
         match (line.first, line.second, line.p, line.candidate, line.logprob) {
             (Some(first), Some(second), Some(p), None, None) => {
-                let (first, second, p) = (place(first)?, place(second)?, probability(p)?);
+                let (first, second, p) = (index(first)?, index(second)?, probability(p, judge)?);
                 if first == second {
                     return Err(format!("{judge} compares candidate {first} with itself"));
                 }
@@ -86,15 +81,15 @@ impl Said {
                 }
             }
             (None, None, None, Some(candidate), Some(logprob)) => {
-                self.scores.push(Score { candidate: place(candidate)?, logprob, tokens: 0 });
+                self.scores.push(Score { candidate: index(candidate)?, logprob, tokens: 0 });
             }
             (None, None, None, None, None) => {
                 for pair in &line.pairs {
-                    let (a, b, p) = (place(pair.a)?, place(pair.b)?, probability(pair.p)?);
+                    let (a, b, p) = (index(pair.a)?, index(pair.b)?, probability(pair.p, judge)?);
                     self.pairs.push(Pair { a, b, p, flipped: pair.flipped });
                 }
                 for score in &line.scores {
-                    self.scores.push(Score { candidate: place(score.candidate)?, ..*score });
+                    self.scores.push(Score { candidate: index(score.candidate)?, ..*score });
                 }
             }
             _ => {
@@ -109,16 +104,16 @@ impl Said {
         Ok(())
     }
 
-    /// A ballot holds pairs or scores; who gave both has two.
+    /// A ballot has pairs or scores; a judge with pairs and scores has two ballots.
     fn ballots(self, judge: NodeId) -> impl Iterator<Item = CastBallot> {
-        let kept = self.pairs.iter().map(|pair| PairVerdict {
+        let whole_pairs = self.pairs.iter().map(|pair| PairVerdict {
             a: pair.a,
             b: pair.b,
             p: pair.p,
             flipped: pair.flipped,
         });
-        let paired = self.orders.iter().map(|((a, b), orders)| orders.verdict(*a, *b));
-        let pairs: Vec<PairVerdict> = kept.chain(paired).collect();
+        let from_orders = self.orders.iter().map(|((a, b), orders)| orders.verdict(*a, *b));
+        let pairs: Vec<PairVerdict> = whole_pairs.chain(from_orders).collect();
         let scores: Vec<CandidateScore> = (self.scores.iter())
             .map(|score| CandidateScore {
                 candidate: score.candidate,
@@ -139,22 +134,33 @@ impl Said {
     }
 }
 
+fn probability(p: f64, judge: &str) -> Result<f64, String> {
+    if (0.0..=1.0).contains(&p) {
+        Ok(p)
+    } else {
+        Err(format!("{judge} says p = {p}, which is no probability"))
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
 impl Orders {
     fn is_one_sided(&self) -> bool {
         self.shown_first.is_empty() != self.shown_second.is_empty()
     }
 
-    /// As `round/judge` pairs them up. Of one order alone half is believed: the other might have
-    /// said the opposite.
+    /// The verdict of a live round on the two orders. One order alone counts half, because the other
+    /// order might have the opposite verdict.
     fn verdict(&self, a: usize, b: usize) -> PairVerdict {
-        let mean = |said: &[f64]| said.iter().sum::<f64>() / said.len().max(1) as f64;
         let (first, second) = (mean(&self.shown_first), mean(&self.shown_second));
-        let (p, flipped) = match (self.shown_first.is_empty(), self.shown_second.is_empty()) {
-            (false, false) => (0.5 * (first + 1.0 - second), (first > 0.5) == (second > 0.5)),
-            (false, true) => (0.5 * first + 0.25, false),
-            (true, false) => (0.5 * (1.0 - second) + 0.25, false),
-            (true, true) => (0.5, false),
+        let p = match (self.shown_first.is_empty(), self.shown_second.is_empty()) {
+            (false, false) => return PairVerdict::from_orders(a, b, first, second),
+            (false, true) => 0.5 * first + 0.25,
+            (true, false) => 0.5 * (1.0 - second) + 0.25,
+            (true, true) => 0.5,
         };
-        PairVerdict { a, b, p, flipped }
+        PairVerdict { a, b, p, flipped: false }
     }
 }

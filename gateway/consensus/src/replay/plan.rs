@@ -1,4 +1,4 @@
-//! Which rounds are gold: learned from with their labels, and left out of the accuracy.
+//! Which rounds are gold. Gold rounds teach with their labels, and do not count for the accuracy.
 
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -8,22 +8,23 @@ use crate::replay::Round;
 /// How gold is chosen among the labelled rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gold {
-    /// Those that say `"canary": true`.
+    /// The rounds with `"canary": true`.
     Canaries,
-    /// This share of those that may be used (all that do not say `"canary": false`), drawn.
+    /// A random share of the usable rounds (all without `"canary": false`).
     Share(f64),
-    /// This many of them, drawn.
+    /// A random sample of this many usable rounds.
     Count(usize),
 }
 
-/// What is learned when.
+/// Which rounds are gold, and when they are learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
+    /// The choice of gold rounds.
     pub gold: Gold,
-    /// Draws the gold rounds.
+    /// Seed of the random sample.
     pub seed: u64,
-    /// Gold is learned before anything is ranked, as by an operator who audits members first;
-    /// otherwise each gold round when its turn comes.
+    /// Whether gold is learned before the first round is ranked, as if members were audited first;
+    /// otherwise each gold round is learned in its turn.
     pub gold_first: bool,
 }
 
@@ -36,24 +37,25 @@ impl Default for Plan {
 impl Plan {
     /// Whether each round is gold. The same for the same seed.
     pub fn gold(&self, rounds: &[Round]) -> Vec<bool> {
-        let labelled = |round: &Round| round.right.is_some();
-        let allowed: Vec<usize> = (rounds.iter().enumerate())
-            .filter(|(_, round)| labelled(round) && round.canary != Some(false))
+        let usable: Vec<usize> = (rounds.iter().enumerate())
+            .filter(|(_, round)| round.right.is_some() && round.canary != Some(false))
             .map(|(at, _)| at)
             .collect();
         let count = match self.gold {
             Gold::Canaries => {
-                let canary = |round: &Round| labelled(round) && round.canary == Some(true);
-                return rounds.iter().map(canary).collect();
+                return rounds
+                    .iter()
+                    .map(|round| round.right.is_some() && round.canary == Some(true))
+                    .collect();
             }
-            Gold::Share(share) => (share.clamp(0.0, 1.0) * allowed.len() as f64).round() as usize,
+            Gold::Share(share) => (share.clamp(0.0, 1.0) * usable.len() as f64).round() as usize,
             Gold::Count(count) => count,
         };
-        let mut drawn = allowed;
-        drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        drawn.truncate(count);
+        let mut sample = usable;
+        sample.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        sample.truncate(count);
         let mut gold = vec![false; rounds.len()];
-        for at in drawn {
+        for at in sample {
             if let Some(slot) = gold.get_mut(at) {
                 *slot = true;
             }

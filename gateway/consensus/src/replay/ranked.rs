@@ -1,23 +1,25 @@
-//! What a replay says of one round: a line of its output.
+//! The result of a replay for one round: a line of its output.
 
 use serde::Serialize;
 
-use crate::replay::{Round, Settings};
+use super::Round;
 use crate::{
     ballot::Verdicts,
-    evidence::{self, Parts},
+    evidence::Parts,
     outcome::{Decided, Outcome},
-    reputation::Standing,
+    tally::Tally,
 };
 
-/// One round, ranked.
+/// The ranking of one round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ranked {
+    /// Id of the round.
     pub id: String,
-    /// It was learned from, and says nothing about accuracy.
+    /// Whether it is gold, and so does not count for the accuracy.
     pub gold: bool,
+    /// What decided the round.
     pub decided: Decided,
-    /// Index of the candidate whose text would have been sent.
+    /// Index of the candidate that a live round would send.
     pub winner: usize,
     /// Whether it is right; None without a label.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,56 +28,53 @@ pub struct Ranked {
     pub p: f64,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
+    /// The values of each candidate.
     pub candidates: Vec<Ranking>,
     /// Pairwise judges, by name.
     pub judges: Vec<Weight>,
+    /// As in [`crate::outcome::Ranking`].
     pub connected: bool,
+    /// As in [`crate::outcome::Ranking`].
     pub cyclic: bool,
+    /// As in [`crate::outcome::Ranking`].
     pub margin: f64,
 }
 
-/// What a candidate came to.
+/// The values of a candidate in the ranking.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ranking {
+    /// The pool of equal answers.
     pub pool: usize,
+    /// Fitted strength, in log-odds.
     pub strength: f64,
+    /// P(its pool is best).
     pub p_best: f64,
-    /// What speaks for its pool alone, by source, in log-odds.
+    /// Log-odds of its pool before comparisons, by source.
     pub evidence: Parts,
 }
 
-/// How much a judge's pair verdicts counted.
+/// The weight of a judge's pair verdicts.
 #[derive(Clone, Debug, Serialize)]
 pub struct Weight {
+    /// Its name.
     pub judge: String,
-    /// r γ: 1 for a good judge alone, 0 for one that says nothing, negative for one that gold
-    /// shows to be wrong.
+    /// r γ: 1 for a single good judge, 0 for an uninformative one, negative for a judge that gold
+    /// shows to be usually wrong.
     pub weight: f64,
 }
 
 impl Ranked {
-    pub(super) fn new(
-        round: &Round,
-        gold: bool,
-        outcome: &Outcome,
-        standing: &Standing,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(round: &Round, gold: bool, outcome: &Outcome, tally: &Tally<'_>) -> Self {
         let ranking = &outcome.ranking;
-        let at = |values: &[f64], index: usize| values.get(index).copied().unwrap_or(0.0);
-        let kind = standing.ask();
-        let parts = evidence::for_pools(
-            &outcome.candidates,
-            &outcome.ballots,
-            kind,
-            standing,
-            &settings.round.evidence,
-        );
-        let candidates = outcome.candidates.iter().enumerate().map(|(index, one)| Ranking {
-            pool: one.pool,
-            strength: at(&ranking.strengths, index),
-            p_best: at(&ranking.p_best, index),
-            evidence: parts.get(one.pool).copied().unwrap_or_default(),
+        let evidence = tally.evidence();
+        let values = ranking.strengths.iter().zip(&ranking.p_best);
+        let candidates = outcome.candidates.iter().zip(values).filter_map(|(candidate, values)| {
+            Some(Ranking {
+                pool: candidate.pool,
+                strength: *values.0,
+                p_best: *values.1,
+                evidence: evidence.get(candidate.pool).copied()?,
+            })
         });
         Self {
             id: round.id.clone(),
@@ -83,10 +82,11 @@ impl Ranked {
             decided: outcome.decided,
             winner: outcome.winner,
             right: round.right.as_ref().and_then(|right| right.get(outcome.winner).copied()),
-            p: at(&ranking.p_best, outcome.winner),
+            // 0 for a round without candidates, which has no winner.
+            p: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
             order: ranking.order.clone(),
             candidates: candidates.collect(),
-            judges: weights(round, outcome, standing),
+            judges: weights(round, tally),
             connected: ranking.connected,
             cyclic: ranking.cyclic,
             margin: ranking.margin,
@@ -94,10 +94,11 @@ impl Ranked {
     }
 }
 
-fn weights(round: &Round, outcome: &Outcome, standing: &Standing) -> Vec<Weight> {
-    let compare = outcome.ballots.iter().filter(|one| matches!(one.verdicts, Verdicts::Pairs(_)));
+fn weights(round: &Round, tally: &Tally<'_>) -> Vec<Weight> {
+    let compare =
+        tally.ballots.iter().filter(|ballot| matches!(ballot.verdicts, Verdicts::Pairs(_)));
     let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.way())).collect();
-    let voices = standing.voices(&judges);
+    let voices = tally.standing.voices(&judges, tally.kind);
     judges
         .iter()
         .zip(voices)

@@ -1,4 +1,4 @@
-//! What all rounds together come to.
+//! The summary of a replay.
 
 use std::fmt;
 
@@ -10,31 +10,35 @@ use crate::replay::{Estimate, Ranked, interval};
 /// Accuracy and calibration over the labelled rounds that were not gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
+    /// Number of rounds, gold included.
     pub rounds: usize,
+    /// Number of gold rounds.
     pub gold: usize,
+    /// Number of rounds that ballots decided.
     pub judged: usize,
+    /// Number of rounds that agreement decided.
     pub agreed: usize,
+    /// Share of right winners.
     pub accuracy: Estimate,
-    /// Distance between P(best) of the winner and how often it was right, by claims of equal
-    /// size in tenths, weighted by their number.
+    /// Expected calibration error: the distance between P(best) of the winner and its accuracy, in
+    /// ten bins, weighted by their counts.
     pub calibration_error: f64,
 }
 
 impl Summary {
-    /// `seed` draws the bootstrap.
-    pub fn of(ranked: &[Ranked], seed: u64) -> Self {
-        let claims: Vec<(f64, f64)> = ranked
+    /// The summary of these rounds; `seed` is that of the bootstrap.
+    pub fn of(rounds: &[Ranked], seed: u64) -> Self {
+        let claims: Vec<(f64, f64)> = rounds
             .iter()
-            .filter(|one| !one.gold)
-            .filter_map(|one| Some((one.p, f64::from(u8::from(one.right?)))))
+            .filter(|round| !round.gold)
+            .filter_map(|round| Some((round.p, f64::from(u8::from(round.right?)))))
             .collect();
         let rights: Vec<f64> = claims.iter().map(|(_, right)| *right).collect();
-        let decided = |how| ranked.iter().filter(|one| one.decided == how).count();
         Self {
-            rounds: ranked.len(),
-            gold: ranked.iter().filter(|one| one.gold).count(),
-            judged: decided(Decided::Judged),
-            agreed: decided(Decided::Agreement),
+            rounds: rounds.len(),
+            gold: rounds.iter().filter(|round| round.gold).count(),
+            judged: rounds.iter().filter(|round| round.decided == Decided::Judged).count(),
+            agreed: rounds.iter().filter(|round| round.decided == Decided::Agreement).count(),
             accuracy: interval::mean(&rights, seed),
             calibration_error: calibration_error(&claims),
         }
@@ -42,12 +46,14 @@ impl Summary {
 }
 
 fn calibration_error(claims: &[(f64, f64)]) -> f64 {
-    let bin = |p: f64| (10.0 * p).floor().clamp(0.0, 9.0);
-    let gap = |tenth: u32| {
-        let inside = claims.iter().filter(|(p, _)| bin(*p) == f64::from(tenth));
-        inside.map(|(p, right)| p - right).sum::<f64>().abs()
-    };
-    (0..10).map(gap).sum::<f64>() / claims.len().max(1) as f64
+    let mut gaps = [0.0; 10];
+    for (p, right) in claims {
+        let bin = (10.0 * p).floor().clamp(0.0, 9.0) as usize;
+        if let Some(gap) = gaps.get_mut(bin) {
+            *gap += p - right;
+        }
+    }
+    gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / claims.len().max(1) as f64
 }
 
 impl fmt::Display for Summary {

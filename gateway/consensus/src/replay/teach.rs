@@ -1,4 +1,4 @@
-//! What a round whose answer is known shows of those who took part in it.
+//! The observations of a round with a label.
 
 use std::collections::BTreeMap;
 
@@ -6,62 +6,80 @@ use shoal_proto::NodeId;
 
 use crate::replay::Round;
 use crate::{
-    ballot::Verdicts,
+    ballot::{CastBallot, Verdicts},
     reputation::{CrowdObservation, GoldObservation, KindId, Observation, judges},
 };
 
-/// As a hidden audit would have seen it; nothing of a round without a label.
+/// The observations that a hidden audit would make; none without a label.
 pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
     let Some(rights) = &round.right else { return Vec::new() };
     let kind = round.kind.as_deref().map(KindId::new);
-    let gold = |seen| Observation::Gold { kind: kind.clone(), seen };
     let item = judges::item([&*round.id, &*round.question]);
-    let mut seen: BTreeMap<NodeId, Vec<Observation>> = BTreeMap::new();
+    let mut members: BTreeMap<NodeId, Vec<GoldObservation>> = BTreeMap::new();
     for (candidate, right) in round.candidates.iter().zip(rights.iter().copied()) {
-        let of = seen.entry(candidate.writer).or_default();
-        of.push(gold(GoldObservation::Answered { right }));
+        let observations = members.entry(candidate.writer).or_default();
+        observations.push(GoldObservation::Answered { right });
         if let Some(claim) = candidate.claim() {
-            of.push(gold(GoldObservation::Certainty { claim, right, item }));
+            observations.push(GoldObservation::Certainty { claim, right, item });
         }
     }
-    let right = |at: usize| rights.get(at).copied();
     for ballot in &round.ballots {
-        let of = seen.entry(ballot.judge).or_default();
-        match &ballot.verdicts {
-            Verdicts::Scores(scores) => of.extend(scores.iter().filter_map(|score| {
+        members.entry(ballot.judge).or_default().extend(of_ballot(ballot, round, rights, item));
+    }
+    members
+        .into_iter()
+        .map(|(node, observations)| {
+            let gold =
+                observations.into_iter().map(|seen| Observation::Gold { kind: kind.clone(), seen });
+            (node, gold.collect())
+        })
+        .collect()
+}
+
+/// Verdicts on candidates that are not in the round are left out.
+fn of_ballot(
+    ballot: &CastBallot,
+    round: &Round,
+    rights: &[bool],
+    item: u64,
+) -> Vec<GoldObservation> {
+    match &ballot.verdicts {
+        Verdicts::Scores(scores) => scores
+            .iter()
+            .filter_map(|score| {
                 let text = round.candidates.get(score.candidate)?.likelihood(score.logprob);
-                let right = right(score.candidate)?;
-                Some(gold(GoldObservation::Score { text, right, item }))
-            })),
-            Verdicts::Pairs(pairs) => of.extend(pairs.iter().filter_map(|pair| {
-                let p = match (right(pair.a)?, right(pair.b)?) {
+                let right = *rights.get(score.candidate)?;
+                Some(GoldObservation::Score { text, right, item })
+            })
+            .collect(),
+        Verdicts::Pairs(pairs) => pairs
+            .iter()
+            .filter_map(|pair| {
+                let p = match (*rights.get(pair.a)?, *rights.get(pair.b)?) {
                     (true, false) => pair.p,
                     (false, true) => 1.0 - pair.p,
-                    // Both right or both wrong: nothing to see.
+                    // If the two are equally right, the verdict shows nothing.
                     _ => return None,
                 };
                 let (flipped, way) = (pair.flipped, ballot.way());
-                Some(gold(GoldObservation::Pairwise { p, flipped, item, way }))
-            })),
-        }
+                Some(GoldObservation::Pairwise { p, flipped, item, way })
+            })
+            .collect(),
     }
-    seen.into_iter().collect()
 }
 
-/// What a live gateway would have seen: it asks both orders always, so who was recorded in one
-/// order only has not shown how steady it is.
-pub(super) fn only_what_was_shown(
-    seen: Vec<(NodeId, Vec<Observation>)>,
+/// Leaves out the flips of judges that were recorded in one order only. A live gateway always asks
+/// for the two orders, so a recording of one order says nothing about flips.
+pub(super) fn without_one_sided_flips(
+    mut members: Vec<(NodeId, Vec<Observation>)>,
     round: &Round,
 ) -> Vec<(NodeId, Vec<Observation>)> {
-    let compared =
-        |seen: &Observation| matches!(seen, Observation::Crowd(CrowdObservation::Compared { .. }));
-    seen.into_iter()
-        .map(|(node, mut seen)| {
-            if round.one_sided.contains(&node) {
-                seen.retain(|one| !compared(one));
-            }
-            (node, seen)
-        })
-        .collect()
+    for (node, observations) in &mut members {
+        if round.one_sided.contains(node) {
+            observations.retain(|observation| {
+                !matches!(observation, Observation::Crowd(CrowdObservation::Compared { .. }))
+            });
+        }
+    }
+    members
 }

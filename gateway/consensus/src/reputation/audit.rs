@@ -1,60 +1,23 @@
-//! What audits have shown of a member: whether its claims can be recomputed, and whether it does in
-//! secret what it did in its exam.
+//! Audits of a member: whether its claims can be recomputed, and whether it answers hidden questions
+//! as well as those of its exam.
 //!
-//! A claim counts once enough of them were confirmed, and one that was refuted is a lie: the same
-//! weights give one number. A hidden question can go wrong by honest mistake, so mistakes add up
-//! to an alarm first: the log-likelihood ratio between a cheat and a member that is as good as its
-//! record, never below 0 (a CUSUM test, Page 1954). With an alarm at 9 nats an honest member is
-//! taken for a cheat about once in e^9 = 8,000 audits.
+//! Claims count once enough of them were confirmed. A refuted claim is a lie, because the same weights
+//! give the same number. A wrong answer to a hidden question can be an honest mistake, so mistakes
+//! accumulate to an alarm: the log-likelihood ratio between a cheat and a member that is as good as its
+//! record, never below 0 (a CUSUM test, Page 1954). With an alarm at 9 nats an honest member is caught
+//! about once in e^9 = 8,000 audits.
 
 use serde::{Deserialize, Serialize};
 
-use crate::reputation::{Beta, KindId, Record};
+pub use crate::reputation::settings::AuditSettings as Settings;
 
-/// When claims are believed, how often members are audited, and when one is caught.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Claims that must be confirmed before a member's certainty counts. Those from its exam, which
-    /// a cheat would recognise, can fill all but one of these places.
-    pub needed: u32,
-    /// Nats by which a claim may differ from the recomputed value: the same weights on another
-    /// machine differ by rounding (measured below .001 a token).
-    pub tolerance_nats: f64,
-    /// And for each token of the text.
-    pub tolerance_nats_per_token: f64,
-    /// P(a newcomer is audited in a round), for each: its claim, as a writer, as a judge.
-    pub probability: f64,
-    /// What it falls to.
-    pub probability_least: f64,
-    /// Audits passed after which it has come half of that way.
-    pub halving: f64,
-    /// P(a cheat answers a hidden question right all the same).
-    pub cheat: f64,
-    /// Nats of evidence against a member at which it is caught.
-    pub alarm: f64,
-}
+use crate::reputation::{KindId, Record};
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            needed: 3,
-            tolerance_nats: 0.1,
-            tolerance_nats_per_token: 0.005,
-            probability: 0.5,
-            probability_least: 0.02,
-            halving: 5.0,
-            cheat: 0.1,
-            alarm: 9.0,
-        }
-    }
-}
-
-/// What a member's audits have come to.
+/// The results of a member's audits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Audits {
-    /// Claims confirmed, less those that fell short of what was recomputed.
+    /// Number of confirmed claims, less the claims below the recomputed value.
     pub claims: u32,
     /// Hidden questions to the writer.
     pub writer: Hidden,
@@ -62,13 +25,13 @@ pub struct Audits {
     pub judge: Hidden,
 }
 
-/// What hidden audits of one role have come to.
+/// The results of the hidden audits of one role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hidden {
-    /// How many there were.
+    /// Number of audits.
     pub seen: u32,
-    /// Nats of evidence that it is not what its record says, >= 0.
+    /// Nats of evidence that it is worse than its record, >= 0.
     pub alarm: f64,
 }
 
@@ -79,33 +42,34 @@ pub enum Audited {
     Claim { finding: Finding, auditor: Auditor },
     /// It answered a hidden question of this kind.
     Wrote { kind: KindId, right: bool },
-    /// It put a right one of hidden candidates first, or did not.
+    /// It judged hidden candidates; `right`: it put a right one first.
     Judged { right: bool },
 }
 
-/// Whose word an audit is, and where it was made.
+/// Who recomputed a claim, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auditor {
-    /// The gateway's own, on an answer of the exam.
+    /// The gateway's own auditor, for an answer of the exam.
     InExam,
-    /// The gateway's own, on an answer of a round.
+    /// The gateway's own auditor, for an answer of a round.
     InRound,
     /// Another member, which may lie as well.
     Member,
 }
 
-/// A claim beside what was recomputed.
+/// The comparison of a claim with the recomputed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
+    /// Equal within the tolerance.
     Confirmed,
-    /// It claimed less certainty than its weights have: that wins nothing, and is no proof.
+    /// It claimed less certainty than its weights have. This gains nothing and proves nothing.
     Short,
     /// It claimed more certainty than its weights have.
     Refuted,
 }
 
 impl Finding {
-    /// A name for metrics.
+    /// The label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
@@ -115,28 +79,28 @@ impl Finding {
     }
 }
 
-/// Holds a claim (natural log-probability of a text of `tokens` tokens) against what the same
-/// weights gave elsewhere.
-pub fn compare(claimed: f64, recomputed: f64, tokens: u32, settings: &Settings) -> Finding {
+/// Compares a claim (natural log-probability of a text of `tokens` tokens) with the value that the
+/// same weights gave on another machine.
+pub fn compare(claim: f64, reference: f64, tokens: u32, settings: &Settings) -> Finding {
     let tolerance = settings.tolerance_nats + settings.tolerance_nats_per_token * f64::from(tokens);
-    let over = claimed - recomputed;
-    if over.abs() <= tolerance {
+    let excess = claim - reference;
+    if excess.abs() <= tolerance {
         Finding::Confirmed
-    } else if over < 0.0 {
+    } else if excess < 0.0 {
         Finding::Short
     } else {
-        // Also where one of the two is no number.
+        // Also for NaN.
         Finding::Refuted
     }
 }
 
-/// The record after an audit. Pure; [`Record::caught`] has counted up when the member was caught.
-pub fn after(before: &Record, audited: &Audited, settings: &crate::reputation::Settings) -> Record {
+/// The record after an audit; [`Record::caught`] has increased if the member was caught.
+pub fn after(before: &Record, audit: &Audited, settings: &crate::reputation::Settings) -> Record {
     let mut record = before.clone();
     let rules = &settings.audit;
-    match audited {
+    match audit {
         Audited::Claim { finding: Finding::Refuted, auditor: Auditor::Member } => {
-            // One word against another: it is not believed, and not punished either.
+            // The auditing member may lie: the claim does not count, and nobody is punished.
             record.audits.claims = 0;
         }
         Audited::Claim { finding: Finding::Refuted, .. } => return before.caught(),
@@ -144,23 +108,24 @@ pub fn after(before: &Record, audited: &Audited, settings: &crate::reputation::S
             record.audits.claims = record.audits.claims.saturating_sub(1);
         }
         Audited::Claim { finding: Finding::Confirmed, auditor } => {
-            let known = record.audits.claims;
-            let most = match auditor {
-                Auditor::InExam => rules.needed.saturating_sub(1).max(known),
+            let claims = record.audits.claims;
+            let limit = match auditor {
+                Auditor::InExam => rules.needed.saturating_sub(1).max(claims),
                 Auditor::InRound | Auditor::Member => u32::MAX,
             };
-            record.audits.claims = known.saturating_add(1).min(most);
+            record.audits.claims = claims.saturating_add(1).min(limit);
         }
         Audited::Wrote { kind, right } => {
-            let expected = lower(before.kinds.get(kind).copied().unwrap_or_default(), settings);
-            record.audits.writer = before.audits.writer.after(*right, expected, rules);
+            let accuracy = before.kinds.get(kind).copied().unwrap_or_default();
+            let accuracy = accuracy.quantile(settings.quantile);
+            record.audits.writer = before.audits.writer.after(*right, accuracy, rules);
         }
         Audited::Judged { right } => {
-            let expected = lower(before.judge, settings);
-            record.audits.judge = before.audits.judge.after(*right, expected, rules);
+            let accuracy = before.judge.quantile(settings.quantile);
+            record.audits.judge = before.audits.judge.after(*right, accuracy, rules);
         }
     }
-    if matches!(audited, Audited::Claim { .. }) {
+    if matches!(audit, Audited::Claim { .. }) {
         record.claims_count = record.audits.confirmed(rules);
     }
     let alarm = record.audits.writer.alarm.max(record.audits.judge.alarm);
@@ -168,20 +133,23 @@ pub fn after(before: &Record, audited: &Audited, settings: &crate::reputation::S
 }
 
 impl Audits {
-    /// Its claims may count.
+    /// Whether its claims count.
     pub fn confirmed(&self, settings: &Settings) -> bool {
         self.claims >= settings.needed
     }
 
-    /// Audits of all kinds that it went through without being caught.
+    /// Number of audits of all sorts since it joined or was last caught.
     pub fn passed(&self) -> u32 {
         self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
     }
 
-    /// Whether what happened since `before` spoke for the member.
+    /// Whether the audits since `before` were in the member's favour.
     pub fn went_well_since(&self, before: &Self) -> bool {
-        let alarm = |audits: &Self| audits.writer.alarm + audits.judge.alarm;
-        self.claims >= before.claims && alarm(self) <= alarm(before)
+        self.claims >= before.claims && self.alarm() <= before.alarm()
+    }
+
+    fn alarm(&self) -> f64 {
+        self.writer.alarm + self.judge.alarm
     }
 
     /// P(its next claim is audited).
@@ -191,31 +159,28 @@ impl Audits {
 }
 
 impl Hidden {
-    /// P(it is audited in its next round). Who gives cause for suspicion is watched like a newcomer.
+    /// P(it is audited in its next round). A member under suspicion is audited as often as a newcomer.
     pub fn probability(&self, settings: &Settings) -> f64 {
         if self.alarm >= 1.0 { settings.probability } else { probability(self.seen, settings) }
     }
 
-    fn after(self, right: bool, expected: f64, settings: &Settings) -> Self {
-        // Of whom nothing is expected, nothing can be missed; and nobody is perfect.
-        let expected = expected.clamp(settings.cheat, 0.95_f64.max(settings.cheat));
+    /// `accuracy`: the lower bound of the accuracy that the record promises.
+    fn after(self, right: bool, accuracy: f64, settings: &Settings) -> Self {
+        // A member no better than a cheat cannot fall short of its record, and nobody is perfect.
+        let accuracy = accuracy.clamp(settings.cheat, 0.95_f64.max(settings.cheat));
         let evidence = if right {
-            (settings.cheat / expected).ln()
+            (settings.cheat / accuracy).ln()
         } else {
-            ((1.0 - settings.cheat) / (1.0 - expected)).ln()
+            ((1.0 - settings.cheat) / (1.0 - accuracy)).ln()
         };
         Self { seen: self.seen.saturating_add(1), alarm: (self.alarm + evidence).max(0.0) }
     }
 }
 
-fn probability(passed: u32, settings: &Settings) -> f64 {
-    let left = (-f64::from(passed) / settings.halving.max(1e-9)).exp2();
-    settings.probability_least + (settings.probability - settings.probability_least) * left
-}
-
-/// The accuracy that its record surely has: an exam of a few lucky answers promises little.
-fn lower(seen: Beta, settings: &crate::reputation::Settings) -> f64 {
-    seen.quantile(settings.quantile)
+/// P(audit) after this number of audits.
+fn probability(audits: u32, settings: &Settings) -> f64 {
+    let share = (-f64::from(audits) / settings.halving.max(1e-9)).exp2();
+    settings.probability_least + (settings.probability - settings.probability_least) * share
 }
 
 #[cfg(test)]

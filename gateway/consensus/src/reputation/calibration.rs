@@ -1,16 +1,16 @@
 //! From a log-likelihood to log-odds of being right: a logistic fit on gold.
 //!
-//! A member's likelihoods mean nothing by themselves (a small specialist is certain of its
-//! nonsense too), but on gold one sees what they are worth: `log-odds = a + b x` with
-//! `x = -ln(1 + |l|) + α ln n`, l the summed natural log-probability of a text of n bytes (its
-//! tokens would do as well, but who claims a likelihood would count them, and bytes are seen).
+//! A member's likelihoods mean nothing by themselves (a small specialist is also certain of its wrong
+//! answers). Gold calibrates them: `log-odds = a + b x` with `x = -ln(1 + |l|) + α ln n`, where l is
+//! the summed natural log-probability of a text of n bytes. (Tokens would do as well, but the member
+//! that claims the likelihood would count them, and the gateway sees the bytes.)
 //!
-//! α says what length excuses. Where one wrong step stands out of a short text the sum counts (0);
-//! where every word of a long one adds its noise, their mean does (1): of answers of language
-//! models to word problems the right one of two was the likelier in .54 by the sum and in .75 by
-//! the mean, of a specialist's to arithmetic in .91 and .90. It is fitted to pairs of a right and a
-//! wrong text of the same question (conditional logistic regression, stratified by question), and
-//! to nothing else: an easy question has likely answers and right ones, whatever their length.
+//! α is the correction for length. If a short text is wrong by one unlikely step, the sum matters
+//! (α = 0); if every word of a long text adds noise, the mean matters (α = 1). Of two answers of
+//! language models to word problems, the right one was the likelier in .54 by the sum and in .75 by
+//! the mean; of a specialist's to arithmetic, in .91 and .90. α is fitted only to pairs of a right and
+//! a wrong text of the same question (conditional logistic regression, stratified by question),
+//! because an easy question has likely and right answers of any length.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,20 +19,22 @@ use serde::{Deserialize, Serialize};
 /// One gold observation: a log-probability and whether the text was right.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
+    /// The likelihood of the text.
     #[serde(flatten)]
     pub text: Likelihood,
+    /// Whether the text was right.
     pub right: bool,
-    /// Which question, by [`crate::reputation::judges::item`]; 0: not known.
+    /// The question, by [`crate::reputation::judges::item`]; 0: unknown.
     #[serde(default)]
     pub item: u64,
 }
 
-/// How likely somebody finds a text.
+/// The likelihood of a text according to one member.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// Summed natural log-probability of the whole text, <= 0.
     pub logprob: f64,
-    /// Bytes of the text; 0 where it was not kept, which counts as one.
+    /// Bytes of the text; 0 if unknown, which counts as 1.
     #[serde(default)]
     pub bytes: usize,
 }
@@ -40,34 +42,37 @@ pub struct Likelihood {
 /// `log-odds = a + b x`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
+    /// Intercept.
     pub a: f64,
+    /// Slope.
     pub b: f64,
-    /// α in [0, 1]: 0 the sum counts, 1 the mean.
+    /// α in [0, 1]: 0 for the sum, 1 for the mean.
     pub length: f64,
 }
 
 impl Line {
-    /// Where the fit of writers' certainties starts: l = -0.05 speaks 9 to 1 for the answer,
-    /// l = -5 speaks 1 to 9 against it (seen on specialists of a million parameters).
+    /// Prior of the fit of writers' certainties: odds of 9 to 1 for an answer with l = -0.05 and of
+    /// 1 to 9 with l = -5 (measured on specialists of a million parameters).
     pub const CERTAINTY: Self = Self { a: 2.3, b: 2.5, length: 0.0 };
 
-    /// Where the fit of judges' scores starts: flatter, because a judge that does not know the
-    /// kind of question finds the right answer unlikely too.
+    /// Prior of the fit of judges' scores. It is flatter, because a judge that does not know the kind
+    /// of question finds the right answer unlikely too.
     pub const SCORE: Self = Self { a: 2.0, b: 1.2, length: 0.0 };
 
-    /// Log-odds that a text of this likelihood is right. Infinite and undefined values,
-    /// which only a broken node sends, say nothing.
+    /// Log-odds that a text of this likelihood is right; 0 for infinite and undefined values, which
+    /// only a broken node sends.
     pub fn log_odds(&self, text: Likelihood) -> f64 {
         if text.logprob.is_finite() { self.a + self.b * text.feature(self.length) } else { 0.0 }
     }
 }
 
 impl Likelihood {
-    /// x = -ln(1 + |l|) + α ln n: likelihoods spread over decades, and odds follow the decade.
+    /// x = -ln(1 + |l|) + α ln n. Logarithmic, because likelihoods span decades.
     fn feature(&self, length: f64) -> f64 {
         self.unlikely() + length * self.ln_bytes()
     }
 
+    /// The likelihood of a text with this summed natural log-probability.
     pub fn of(logprob: f64, text: &str) -> Self {
         Self { logprob, bytes: text.len() }
     }
@@ -97,20 +102,20 @@ pub fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Log-odds of being right before the likelihood is looked at (Laplace). A source contributes
-/// its log-odds minus this, so that what everybody knew already is not counted once a source.
+/// Log-odds of being right without the likelihood (Laplace). A source contributes its log-odds minus
+/// this, so that the base rate is not counted once for each source.
 pub fn base_log_odds(samples: &VecDeque<Sample>) -> f64 {
     let right = samples.iter().filter(|sample| sample.right).count() as f64;
     logit((right + 1.0) / (samples.len() as f64 + 2.0))
 }
 
 /// Maximum a posteriori line: logistic likelihood and a Gaussian prior around `towards` with the
-/// given precision on both parameters. What length excuses is that of `towards`.
+/// given precision on both parameters. The correction for length is that of `towards`.
 pub fn fit<'a>(samples: impl Iterator<Item = &'a Sample>, towards: Line, precision: f64) -> Line {
     let points: Vec<Point> = samples
         .filter(|sample| sample.text.logprob.is_finite())
         .map(|sample| Point {
-            of: [1.0, sample.text.feature(towards.length)],
+            features: [1.0, sample.text.feature(towards.length)],
             y: f64::from(u8::from(sample.right)),
             weight: 1.0,
         })
@@ -119,30 +124,31 @@ pub fn fit<'a>(samples: impl Iterator<Item = &'a Sample>, towards: Line, precisi
     Line { a, b, ..towards }
 }
 
-/// `towards` with what length excuses, from pairs of a right and a wrong text of the same question.
-/// Each item of `groups` holds texts that are held against each other where their questions are the
-/// same: what one judge read, or what all writers claim.
+/// `towards` with a fitted correction for length, from pairs of a right and a wrong text of the same
+/// question. Texts are paired within each item of `groups`: the scores of one judge, or the claims of
+/// all writers.
 pub fn fit_length<'a, S>(groups: impl Iterator<Item = S>, towards: Line, precision: f64) -> Line
 where
     S: Iterator<Item = &'a Sample>,
 {
-    /// A slope below which likelihoods tell nothing, nor what excuses them.
+    /// Below this slope likelihoods are uninformative, and so is their correction.
     const FLAT: f64 = 0.05;
     let pairs: Vec<Point> = groups.flat_map(pairs).collect();
-    let [b, of_length] = maximise(&pairs, [towards.b, towards.b * towards.length], precision);
+    let [b, length_slope] = maximise(&pairs, [towards.b, towards.b * towards.length], precision);
     if b < FLAT {
         return towards;
     }
-    Line { length: (of_length / b).clamp(0.0, 1.0), ..towards }
+    Line { length: (length_slope / b).clamp(0.0, 1.0), ..towards }
 }
 
-/// The differences of each right and each wrong text of a question: the right one is the better.
-/// All pairs of a question that has n texts weigh like n - 1, which is what n texts can tell.
+/// The differences between each right and each wrong text of a question. All pairs of a question with
+/// n texts together weigh n - 1, the degrees of freedom of n texts.
 fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<Point> {
-    /// Right or wrong texts of one question: a thousand claims would make a quarter of a million pairs.
+    /// Bound of right or wrong texts of one question: a thousand claims would be a quarter of a
+    /// million pairs.
     const TEXTS_MAX: usize = 32;
     let mut questions: BTreeMap<u64, [Vec<Likelihood>; 2]> = BTreeMap::new();
-    for sample in samples.filter(|one| one.item != 0 && one.text.logprob.is_finite()) {
+    for sample in samples.filter(|sample| sample.item != 0 && sample.text.logprob.is_finite()) {
         let [wrong, right] = questions.entry(sample.item).or_default();
         let texts = if sample.right { right } else { wrong };
         if texts.len() < TEXTS_MAX {
@@ -155,7 +161,10 @@ fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<Point> {
         let weight = texts / (wrong.len() * right.len()).max(1) as f64;
         for right in &right {
             points.extend(wrong.iter().map(|wrong| Point {
-                of: [right.unlikely() - wrong.unlikely(), right.ln_bytes() - wrong.ln_bytes()],
+                features: [
+                    right.unlikely() - wrong.unlikely(),
+                    right.ln_bytes() - wrong.ln_bytes(),
+                ],
                 y: 1.0,
                 weight,
             }));
@@ -164,10 +173,10 @@ fn pairs<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<Point> {
     points
 }
 
-/// What a logistic model of two parameters is fitted to.
+/// A data point of a logistic model with two parameters.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    of: [f64; 2],
+    features: [f64; 2],
     /// 1: yes, 0: no.
     y: f64,
     weight: f64,
@@ -175,35 +184,27 @@ struct Point {
 
 impl Point {
     fn score(&self, [a, b]: [f64; 2]) -> f64 {
-        let [of_a, of_b] = self.of;
-        a * of_a + b * of_b
+        let [x, y] = self.features;
+        a * x + b * y
     }
 }
 
 /// The two parameters that maximise the logistic likelihood under a Gaussian prior around
-/// `towards`. Newton with halved steps: the objective is strictly concave, so it converges on every
-/// input, separable or empty.
+/// `towards`. Newton's method with step halving: the objective is strictly concave, so it converges
+/// for every input, separable or empty.
 fn maximise(points: &[Point], towards: [f64; 2], precision: f64) -> [f64; 2] {
     let precision = precision.max(1e-6);
-    let objective = |at: [f64; 2]| -> f64 {
-        let fitted = points.iter().map(|point| {
-            let z = point.score(at);
-            point.weight * (point.y * z - softplus(z))
-        });
-        let pull = (at[0] - towards[0]).powi(2) + (at[1] - towards[1]).powi(2);
-        fitted.sum::<f64>() - 0.5 * precision * pull
-    };
     let mut at = towards;
-    let mut value = objective(at);
+    let mut value = log_posterior(points, at, towards, precision);
     for _ in 0..50 {
         let step = newton_step(points, at, towards, precision);
         if step[0].abs().max(step[1].abs()) < 1e-9 {
             break;
         }
         let mut scale = 1.0;
-        let improved = loop {
+        let step = loop {
             let next = [at[0] + scale * step[0], at[1] + scale * step[1]];
-            let next_value = objective(next);
+            let next_value = log_posterior(points, next, towards, precision);
             if next_value >= value {
                 break Some((next, next_value));
             }
@@ -212,10 +213,20 @@ fn maximise(points: &[Point], towards: [f64; 2], precision: f64) -> [f64; 2] {
                 break None;
             }
         };
-        let Some((next, next_value)) = improved else { break };
+        let Some((next, next_value)) = step else { break };
         (at, value) = (next, next_value);
     }
     at
+}
+
+/// The logarithm of the posterior, up to a constant.
+fn log_posterior(points: &[Point], at: [f64; 2], towards: [f64; 2], precision: f64) -> f64 {
+    let likelihood = points.iter().map(|point| {
+        let z = point.score(at);
+        point.weight * (point.y * z - softplus(z))
+    });
+    let distance = (at[0] - towards[0]).powi(2) + (at[1] - towards[1]).powi(2);
+    likelihood.sum::<f64>() - 0.5 * precision * distance
 }
 
 /// ln(1 + e^z) without overflow.
@@ -228,7 +239,7 @@ fn newton_step(points: &[Point], at: [f64; 2], towards: [f64; 2], precision: f64
     let mut gradient = [precision * (towards[0] - at[0]), precision * (towards[1] - at[1])];
     let mut hessian = (precision, 0.0, precision);
     for point in points {
-        let [x, y] = point.of;
+        let [x, y] = point.features;
         let p = sigmoid(point.score(at));
         gradient[0] += point.weight * (point.y - p) * x;
         gradient[1] += point.weight * (point.y - p) * y;
@@ -289,7 +300,7 @@ mod tests {
         let points: Vec<Point> = samples
             .iter()
             .map(|s| Point {
-                of: [1.0, s.text.feature(0.0)],
+                features: [1.0, s.text.feature(0.0)],
                 y: f64::from(u8::from(s.right)),
                 weight: 1.0,
             })
@@ -301,8 +312,12 @@ mod tests {
 
     /// Forty questions with a right and a wrong text each.
     fn questions(text: impl Fn(u64, bool) -> Likelihood) -> Vec<Sample> {
-        let both = (1..41).flat_map(|item| [(item, true), (item, false)]);
-        both.map(|(item, right)| Sample { text: text(item, right), right, item }).collect()
+        let texts = (1..41).flat_map(|item| [(item, true), (item, false)]);
+        texts.map(|(item, right)| Sample { text: text(item, right), right, item }).collect()
+    }
+
+    fn length(samples: &[Sample]) -> f64 {
+        fit_length(std::iter::once(samples.iter()), Line::SCORE, 1.0).length
     }
 
     #[test]
@@ -310,32 +325,31 @@ mod tests {
         // The right text is longer, and each of its tokens likelier.
         let noisy = questions(|item, right| {
             let bytes = 40 + 3 * item as usize + if right { 60 } else { 0 };
-            let each = if right { 0.3 } else { 0.42 } + 0.01 * (item % 5) as f64;
-            Likelihood { logprob: -each * bytes as f64, bytes }
+            let nats = if right { 0.3 } else { 0.42 } + 0.01 * (item % 5) as f64;
+            Likelihood { logprob: -nats * bytes as f64, bytes }
         });
         // One step of the wrong text stands out, however long it is.
         let steps = questions(|item, right| {
             let bytes = 10 + (item * 7 % 30) as usize + if right { 0 } else { 15 };
             Likelihood { logprob: if right { -0.3 } else { -4.0 } - 0.01 * bytes as f64, bytes }
         });
-        let length =
-            |of: &[Sample]| fit_length(std::iter::once(of.iter()), Line::SCORE, 1.0).length;
         assert!(length(&noisy) > 0.8, "{}", length(&noisy));
         assert!(length(&steps) < 0.2, "{}", length(&steps));
-        let unnamed: Vec<Sample> = noisy.iter().map(|one| Sample { item: 0, ..*one }).collect();
-        assert_eq!(length(&unnamed), Line::SCORE.length, "nothing to hold against each other");
+        let anonymous: Vec<Sample> =
+            noisy.iter().map(|sample| Sample { item: 0, ..*sample }).collect();
+        assert_eq!(length(&anonymous), Line::SCORE.length, "nothing to hold against each other");
     }
 
     #[test]
     fn what_is_read_apart_is_not_held_against_each_other() {
-        let all = questions(|item, right| {
+        let samples = questions(|item, right| {
             let logprob = if right { -90.0 } else { -30.0 };
             Likelihood { logprob, bytes: 10 + item as usize }
         });
-        let apart = all.iter().map(std::iter::once);
+        let apart = samples.iter().map(std::iter::once);
         assert_eq!(fit_length(apart, Line::SCORE, 1.0), Line::SCORE);
         // A judge whose likelihoods point the wrong way has nothing that length could excuse.
-        assert_eq!(fit_length(std::iter::once(all.iter()), Line::SCORE, 1.0).b, Line::SCORE.b);
+        assert_eq!(fit_length(std::iter::once(samples.iter()), Line::SCORE, 1.0).b, Line::SCORE.b);
     }
 
     #[test]

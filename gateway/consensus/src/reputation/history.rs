@@ -1,5 +1,5 @@
-//! What moved a member's numbers lately, for its owner to read: kept with the record, bounded,
-//! and without a word of what was asked or answered.
+//! Recent changes of a member's numbers with their causes, for its operator. The history is part of
+//! the record, has a bounded length and contains no text of asks or answers.
 
 #[cfg(test)]
 mod tests;
@@ -9,17 +9,18 @@ use std::{collections::VecDeque, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::reputation::{
-    CrowdObservation, GoldObservation, KindId, Observation, Record, Settings, Way, learn,
+    Beta, ComparisonMode, CrowdObservation, GoldObservation, KindId, Observation, Record, Settings,
+    learn,
 };
 
 /// Entries kept: an exam fills about twenty, a busy hour of rounds as many.
 const ENTRIES_MAX: usize = 64;
 
-/// What happens again within this many seconds adds to the entry that is there: otherwise an hour
-/// of rounds would push out everything else.
+/// An event of the same sort within this many seconds adds to the existing entry; otherwise an hour
+/// of rounds would push out all other entries.
 const FOLD_SECONDS: u64 = 600;
 
-/// A number that moved by less than this is not worth a line.
+/// A smaller change of a number is left out.
 const NEGLIGIBLE: f64 = 5e-4;
 
 /// The latest entries, oldest first.
@@ -27,67 +28,68 @@ const NEGLIGIBLE: f64 = 5e-4;
 #[serde(transparent)]
 pub struct History(VecDeque<Entry>);
 
-/// Something that was seen of a member, once or several times in a row, and what it moved.
+/// An event, once or several times in a row, and the changes that it caused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Unix time of the first, seconds.
     pub since_seconds: u64,
     /// Unix time of the last, seconds.
     pub at_seconds: u64,
+    /// The sort of event.
     pub what: What,
-    /// The kind of gold question, where one number is kept for each.
+    /// The kind of gold question, for events whose kind has its own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<KindId>,
-    /// How often it went well; what that means, [`What`] says.
+    /// How often it went well; [`What`] says what that means.
     pub well: u32,
     /// How often it did not.
     pub badly: u32,
-    /// The numbers that it moved.
+    /// The changes that it caused.
     pub moved: Vec<Moved>,
 }
 
-/// What was seen, and when it went well.
+/// The sort of event, and when it went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// It answered a gold question; well: right.
     GoldAnswer,
-    /// It said how certain it was of a gold answer of its own; well: that was right.
+    /// It claimed a certainty for its own gold answer; well: the answer was right.
     GoldClaim,
-    /// It scored somebody's gold answer; well: that was a right one.
+    /// It scored a gold answer of another member; well: the answer was right.
     GoldScore,
     /// It compared a right and a wrong gold answer; well: it preferred the right one.
     GoldPair,
-    /// The same after saying why.
+    /// As [`Self::GoldPair`], after written reasons.
     GoldReasoned,
-    /// It answered in a round; well: the others' ranking put its answer first.
+    /// It answered in a round; well: the ranking without its ballots put its answer first.
     CrowdAnswer,
-    /// Others compared its answer in a round with other answers; well: mostly for it.
+    /// Other judges compared its answer in a round; well: most preferred it.
     CrowdPreferred,
-    /// It judged in a round; well: it put first what the others put first.
+    /// It judged in a round; well: its first choice was that of the ranking without it.
     CrowdVerdict,
-    /// It compared two answers in both orders; well: both times the same way.
+    /// It compared two answers in both orders; well: with the same verdict.
     CrowdPair,
-    /// Nothing, for days: what was known faded.
+    /// No event for days: the counts faded.
     Silence,
-    /// A claim was recomputed, or a hidden question asked; well: it held.
+    /// A claim was recomputed or a hidden question asked; well: it passed.
     Audit,
-    /// Whether its own certainty may count was decided; well: it may.
+    /// The decision whether its own certainty counts changed; well: it counts.
     Claims,
     /// It was caught; never well.
     Caught,
-    /// Something that another build knows.
+    /// A sort of event of another build.
     #[serde(other)]
     Other,
 }
 
-/// One number and what became of it.
+/// The change of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moved {
     pub number: Number,
-    /// What was added to it by all that the entry tells of.
+    /// The sum of the changes of the entry.
     pub by: f64,
-    /// Where it stood afterwards.
+    /// The value afterwards.
     pub to: f64,
 }
 
@@ -101,40 +103,43 @@ pub enum Number {
     Judge,
     /// Accuracy on the entry's kind of question.
     Kind,
-    /// How often the two orders of a pair contradicted each other.
+    /// How often its verdicts on the two orders of a pair contradicted each other.
     Flips,
-    /// The same of pairs that it compared after saying why.
+    /// As [`Self::Flips`], after written reasons.
     FlipsReasoned,
-    /// How often the others put first what it put first.
+    /// How often the ranking without it had the same first choice.
     Agreed,
-    /// How often the others found its answers better than somebody else's.
+    /// How often other judges preferred its answers.
     Preferred,
+    /// A number of another build.
     #[serde(other)]
     Other,
 }
 
 impl History {
-    /// The latest first.
+    /// The entries, the latest first.
     pub fn latest(&self) -> impl Iterator<Item = &Entry> {
         self.0.iter().rev()
     }
 
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// True without entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds to the entry of the same thing if it is recent, else makes one; the last is the latest.
+    /// Adds to the recent entry of the same sort, or appends a new entry.
     fn note(&mut self, new: Entry) {
-        let fits = |old: &Entry| {
+        let place = self.0.iter().rposition(|old| {
             (old.what, &old.kind) == (new.what, &new.kind)
                 && new.at_seconds.saturating_sub(old.since_seconds) < FOLD_SECONDS
-        };
-        // To the end, so that the last entry tells where a number stands now.
-        match self.0.iter().rposition(fits).and_then(|at| self.0.remove(at)) {
+        });
+        // It moves to the end, so that the last entry has the present value of a number.
+        match place.and_then(|at| self.0.remove(at)) {
             Some(mut old) => {
                 old.add(&new);
                 self.0.push_back(old);
@@ -148,111 +153,113 @@ impl History {
 }
 
 impl Entry {
+    fn new(what: What, kind: Option<KindId>, well: bool, now_seconds: u64) -> Self {
+        Self {
+            since_seconds: now_seconds,
+            at_seconds: now_seconds,
+            what,
+            kind,
+            well: u32::from(well),
+            badly: u32::from(!well),
+            moved: Vec::new(),
+        }
+    }
+
     fn add(&mut self, new: &Self) {
         self.at_seconds = self.at_seconds.max(new.at_seconds);
         self.well = self.well.saturating_add(new.well);
         self.badly = self.badly.saturating_add(new.badly);
-        for moved in &new.moved {
-            match self.moved.iter_mut().find(|old| old.number == moved.number) {
+        for change in &new.moved {
+            match self.moved.iter_mut().find(|old| old.number == change.number) {
                 Some(old) => {
-                    old.by = round(old.by + moved.by);
-                    old.to = moved.to;
+                    old.by = round(old.by + change.by);
+                    old.to = change.to;
                 }
-                None => self.moved.push(*moved),
+                None => self.moved.push(*change),
             }
         }
-        // There and back again is no movement.
-        self.moved.retain(|moved| moved.by.abs() >= NEGLIGIBLE);
+        // Changes may cancel out.
+        self.moved.retain(|change| change.by.abs() >= NEGLIGIBLE);
     }
 }
 
-/// As [`learn`], and the record's history tells of it. One after the other, so that each number's
-/// movement is put down to what moved it; scores stay together, because what a judge predicted is
-/// fitted before any of them is learned.
+/// As [`learn`], with new entries in the record's history. Observations are learned one by one, so
+/// that each change belongs to its cause. Consecutive scores are learned together, because a judge's
+/// predictions come from the fit before the first of them.
 pub fn learn_and_note(
     before: &Record,
     observations: &[Observation],
     now_seconds: u64,
     settings: &Settings,
 ) -> Record {
-    let is_score = |seen: &Observation| {
-        matches!(seen, Observation::Gold { seen: GoldObservation::Score { .. }, .. })
-    };
-    let rested = learn(before, &[], now_seconds, settings);
-    let faded = moved(before, &rested, None);
-    let silence = (!faded.is_empty()).then_some((What::Silence, None, false));
-    let mut record = rested.noting(before, silence.into_iter(), now_seconds);
-    for together in observations.chunk_by(|one, next| is_score(one) && is_score(next)) {
-        let after = learn(&record, together, now_seconds, settings);
-        record = after.noting(&record, together.iter().filter_map(seen), now_seconds);
+    let mut record = learn(before, &[], now_seconds, settings);
+    let silence = (!changes(before, &record, None).is_empty())
+        .then(|| Entry::new(What::Silence, None, false, now_seconds));
+    record = record.with_history(before, silence.into_iter());
+    for batch in observations.chunk_by(|previous, next| is_score(previous) && is_score(next)) {
+        let after = learn(&record, batch, now_seconds, settings);
+        let entries = batch.iter().filter_map(|observation| entry(observation, now_seconds));
+        record = after.with_history(&record, entries);
     }
     record
 }
 
-/// The record after any change, noted where no observation tells of it: an audit, being caught, or
-/// its own certainty beginning or ceasing to count. A record that starts over keeps its history.
+fn is_score(observation: &Observation) -> bool {
+    matches!(observation, Observation::Gold { seen: GoldObservation::Score { .. }, .. })
+}
+
+/// The record after a change that has no observation: an audit, being caught, or a change of whether
+/// its own certainty counts. A record that starts over keeps its history.
 pub fn note_change(before: &Record, mut after: Record, now_seconds: u64) -> Record {
     if after.history.is_empty() {
         after.history = before.history.clone();
     }
-    let mut note = |what: What, well: bool| {
-        let (well, badly) = (u32::from(well), u32::from(!well));
-        let (since_seconds, at_seconds, moved) = (now_seconds, now_seconds, Vec::new());
-        let entry = Entry { since_seconds, at_seconds, what, kind: None, well, badly, moved };
-        after.history.note(entry);
-    };
     if after.caught > before.caught {
-        note(What::Caught, false);
+        after.history.note(Entry::new(What::Caught, None, false, now_seconds));
     } else if after.audits != before.audits {
-        note(What::Audit, after.audits.went_well_since(&before.audits));
+        let well = after.audits.went_well_since(&before.audits);
+        after.history.note(Entry::new(What::Audit, None, well, now_seconds));
     }
-    // On admission it is decided again each time; only a change is news.
+    // Each admission decides this again; only a change is noted.
     if after.claims_count != before.claims_count {
-        note(What::Claims, after.claims_count);
+        after.history.note(Entry::new(What::Claims, None, after.claims_count, now_seconds));
     }
     after
 }
 
 impl Record {
-    /// Keeps the history of `before`, and adds one entry with what is different now.
-    fn noting(
-        mut self,
-        before: &Self,
-        seen: impl Iterator<Item = (What, Option<KindId>, bool)>,
-        now_seconds: u64,
-    ) -> Self {
+    /// Takes the history of `before`, and adds these entries with the changes since `before`.
+    fn with_history(mut self, before: &Self, new: impl Iterator<Item = Entry>) -> Self {
         self.history = before.history.clone();
         let mut entries: Vec<Entry> = Vec::new();
-        for (what, kind, well) in seen {
-            let (well, badly) = (u32::from(well), u32::from(!well));
-            let (since_seconds, at_seconds, moved) = (now_seconds, now_seconds, Vec::new());
-            let one = Entry { since_seconds, at_seconds, what, kind, well, badly, moved };
-            match entries.last_mut().filter(|last| (last.what, &last.kind) == (what, &one.kind)) {
-                Some(last) => last.add(&one),
-                None => entries.push(one),
+        for entry in new {
+            let sort = (entry.what, &entry.kind);
+            match entries.last_mut().filter(|last| (last.what, &last.kind) == sort) {
+                Some(last) => last.add(&entry),
+                None => entries.push(entry),
             }
         }
-        // What moved is put down to the first; only scores come together, and they are of one sort.
+        // The first entry gets the changes; only scores come in batches, and they are of one sort.
         if let Some(first) = entries.first_mut() {
-            first.moved = moved(before, &self, first.kind.as_ref());
+            first.moved = changes(before, &self, first.kind.as_ref());
         }
         entries.into_iter().for_each(|entry| self.history.note(entry));
         self
     }
 }
 
-/// What was seen, of which kind of question (where that has a number), and whether it went well.
-/// None of what moves no number here: whom to ask is learned beside.
-fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
-    Some(match observation {
-        Observation::Gold { kind, seen } => match *seen {
+/// The entry of an observation, with the kind of question where that has a number. None for routing,
+/// which changes none of the numbers here.
+fn entry(observation: &Observation, now_seconds: u64) -> Option<Entry> {
+    let (what, kind, well) = match observation {
+        Observation::Gold { kind, seen: gold } => match *gold {
             GoldObservation::Answered { right } => (What::GoldAnswer, kind.clone(), right),
             GoldObservation::Certainty { right, .. } => (What::GoldClaim, None, right),
             GoldObservation::Score { right, .. } => (What::GoldScore, None, right),
-            GoldObservation::Pairwise { p, way: Way::AtOnce, .. } => {
+            GoldObservation::Pairwise { p, way: ComparisonMode::Direct, .. } => {
                 (What::GoldPair, None, p > 0.5)
             }
-            GoldObservation::Pairwise { p, way: Way::Reasoned, .. } => {
+            GoldObservation::Pairwise { p, way: ComparisonMode::Reasoned, .. } => {
                 (What::GoldReasoned, None, p > 0.5)
             }
         },
@@ -269,34 +276,35 @@ fn seen(observation: &Observation) -> Option<(What, Option<KindId>, bool)> {
             (What::CrowdPair, None, !*flipped)
         }
         Observation::Routed(_) => return None,
-    })
+    };
+    Some(Entry::new(what, kind, well, now_seconds))
 }
 
-fn moved(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved> {
-    let on_kind =
-        |record: &Record| kind.and_then(|kind| record.kinds.get(kind)).copied().unwrap_or_default();
+/// The changes of the numbers; the kind's accuracy is among them where a kind is named.
+fn changes(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved> {
     let numbers = [
         (Number::Writer, before.writer, after.writer),
         (Number::Judge, before.judge, after.judge),
-        (Number::Kind, on_kind(before), on_kind(after)),
+        (Number::Kind, accuracy(before, kind), accuracy(after, kind)),
         (Number::Flips, before.flips, after.flips),
         (Number::FlipsReasoned, before.flips_reasoned, after.flips_reasoned),
         (Number::Agreed, before.agreed, after.agreed),
         (Number::Preferred, before.preferred, after.preferred),
     ];
-    let movement =
-        |(number, before, after): (Number, crate::reputation::Beta, crate::reputation::Beta)| {
-            let by = after.mean() - before.mean();
-            (by.abs() >= NEGLIGIBLE).then(|| Moved {
-                number,
-                by: round(by),
-                to: round(after.mean()),
-            })
-        };
-    numbers.into_iter().filter_map(movement).collect()
+    numbers
+        .into_iter()
+        .map(|(number, before, after)| (number, after.mean() - before.mean(), after.mean()))
+        .filter(|(_, by, _)| by.abs() >= NEGLIGIBLE)
+        .map(|(number, by, to)| Moved { number, by: round(by), to: round(to) })
+        .collect()
 }
 
-/// To four places: more is noise, and costs bytes in every record.
+/// Accuracy on a kind of question; the prior before the first gold of this kind.
+fn accuracy(record: &Record, kind: Option<&KindId>) -> Beta {
+    kind.and_then(|kind| record.kinds.get(kind)).copied().unwrap_or_default()
+}
+
+/// Rounds to four places: more digits are noise and cost bytes in every record.
 fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
@@ -304,19 +312,19 @@ fn round(value: f64) -> f64 {
 /// For people: "gold answer on `sort`: right; writer +0.012 -> 0.910".
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (one, many, well, badly) = self.what.words();
+        let (singular, plural, well, badly) = self.what.words();
         match (self.well, self.badly, well.is_empty()) {
-            (_, _, true) => write!(f, "{one}")?,
-            (1, 0, _) => write!(f, "{one}{}: {well}", on(self.kind.as_ref()))?,
-            (0, 1, _) => write!(f, "{one}{}: {badly}", on(self.kind.as_ref()))?,
+            (_, _, true) => write!(f, "{singular}")?,
+            (1, 0, _) => write!(f, "{singular}{}: {well}", on(self.kind.as_ref()))?,
+            (0, 1, _) => write!(f, "{singular}{}: {badly}", on(self.kind.as_ref()))?,
             (yes, no, _) => {
                 let kind = on(self.kind.as_ref());
-                write!(f, "{} {many}{kind}: {yes} {well}, {no} {badly}", yes.saturating_add(no))?;
+                write!(f, "{} {plural}{kind}: {yes} {well}, {no} {badly}", yes.saturating_add(no))?;
             }
         }
-        for (at, moved) in self.moved.iter().enumerate() {
+        for (at, change) in self.moved.iter().enumerate() {
             let before = if at == 0 { ";" } else { "," };
-            write!(f, "{before} {} {:+.3} -> {:.3}", moved.number, moved.by, moved.to)?;
+            write!(f, "{before} {} {:+.3} -> {:.3}", change.number, change.by, change.to)?;
         }
         Ok(())
     }
@@ -327,7 +335,7 @@ fn on(kind: Option<&KindId>) -> String {
 }
 
 impl What {
-    /// One of it, several of it, and how both ends are called; no ends: it speaks for itself.
+    /// The singular, the plural, and the words for the good and the bad result, which may be empty.
     fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::GoldAnswer => ("gold answer", "gold answers", "right", "wrong"),

@@ -1,6 +1,6 @@
-//! What kind of question this is, guessed from its words: naive Bayes over hashed n-grams,
-//! learned from gold questions as they are asked. It says which of a member's accuracies to look up;
-//! what rounds teach beyond that is in [`crate::reputation::routing`].
+//! Guesses the kind of a question from its words: naive Bayes over hashed n-grams, learned from gold
+//! questions as they are asked. The kind selects which of a member's accuracies applies;
+//! [`crate::reputation::routing`] learns the rest from rounds.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct KindId(pub String);
 
 impl KindId {
+    /// The kind of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -20,18 +21,18 @@ impl KindId {
 /// Buckets that n-grams are hashed into: collisions among a few hundred phrasings are rare.
 pub(super) const BUCKETS: u64 = 1 << 14;
 
-/// Questions longer than this are judged by their beginning: a bound on work, not on meaning.
+/// Words of a question that are read: a bound on the work.
 const MAX_WORDS: usize = 256;
 
-/// How little of the naive sum is believed. N-grams of one phrase repeat each other, so that
-/// taken at face value every guess would be certain.
+/// Factor on the naive log-likelihood. N-grams of one phrase are not independent, so that without
+/// it every guess would be certain.
 const TEMPER: f64 = 0.3;
 
-/// A posterior below this is not worth a look-up.
+/// A kind with a posterior below this is left out.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// Added to each count: an n-gram that a kind never showed is unlikely there, not impossible.
-const SMOOTHING: f64 = 0.1;
+/// Added to each count: an n-gram that never occurred in a kind is unlikely there, not impossible.
+const PSEUDO_COUNT: f64 = 0.1;
 
 /// Counts of n-grams by kind. Serialises to JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,18 +49,26 @@ struct Counts {
     grams: BTreeMap<u16, f64>,
 }
 
-/// P(kind | question) for the kinds worth naming; sums to at most 1, the rest is unknown.
+/// P(kind | question) of the likely kinds. The sum is at most 1; the rest belongs to no known kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KindPosterior(Vec<(KindId, f64)>);
 
 impl KindPosterior {
-    /// It is this kind, without doubt.
+    /// This kind with probability 1.
     pub fn certain(kind: KindId) -> Self {
         Self(vec![(kind, 1.0)])
     }
 
+    /// The kinds with their probabilities.
     pub fn iter(&self) -> impl Iterator<Item = (&KindId, f64)> {
         self.0.iter().map(|(kind, p)| (kind, *p))
+    }
+
+    /// The mean of a value over the kinds, with `overall` for the part that belongs to no known kind.
+    pub(super) fn mean(&self, overall: f64, value: impl Fn(&KindId) -> f64) -> f64 {
+        let kinds: f64 = self.iter().map(|(kind, p)| p * value(kind)).sum();
+        let rest = (1.0 - self.iter().map(|(_, p)| p).sum::<f64>()).max(0.0);
+        kinds + rest * overall
     }
 
     /// The likeliest kind and its probability.
@@ -78,29 +87,30 @@ impl KindModel {
         }
     }
 
-    /// Nothing was learned.
+    /// True before the first question was learned.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
 
-    /// P(kind | question); empty when nothing was learned or no word of it was ever seen.
+    /// P(kind | question); empty when nothing was learned or none of its words is known.
     pub fn posterior(&self, question: &str) -> KindPosterior {
         let grams = grams(question);
-        let known = |gram: &&u16| self.kinds.values().any(|kind| kind.grams.contains_key(gram));
-        let seen: Vec<&u16> = grams.iter().filter(known).collect();
-        if seen.is_empty() {
+        let familiar_grams: Vec<&u16> = grams
+            .iter()
+            .filter(|gram| self.kinds.values().any(|kind| kind.grams.contains_key(gram)))
+            .collect();
+        if familiar_grams.is_empty() {
             return KindPosterior::default();
         }
         let scores: Vec<(&KindId, f64)> = self
             .kinds
             .iter()
-            .map(|(kind, counts)| (kind, TEMPER * counts.log_score(&seen)))
+            .map(|(kind, counts)| (kind, TEMPER * counts.log_score(&familiar_grams)))
             .collect();
         let best = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = scores.iter().map(|(_, score)| (score - best).exp()).sum();
-        // The part of the question that was never seen speaks for a kind that was never seen.
-        let familiar = seen.len() as f64 / grams.len().max(1) as f64;
-        let share = familiar.sqrt();
+        // Unknown n-grams of the question are evidence for an unknown kind.
+        let share = (familiar_grams.len() as f64 / grams.len().max(1) as f64).sqrt();
         let posterior = scores
             .into_iter()
             .map(|(kind, score)| (kind.clone(), share * (score - best).exp() / total))
@@ -112,18 +122,19 @@ impl KindModel {
 
 impl Counts {
     /// ln P(these n-grams | kind), each with its own smoothed document frequency.
-    fn log_score(&self, seen: &[&u16]) -> f64 {
-        seen.iter()
+    fn log_score(&self, grams: &[&u16]) -> f64 {
+        grams
+            .iter()
             .map(|gram| {
                 let count = self.grams.get(gram).copied().unwrap_or(0.0);
-                ((count + SMOOTHING) / (self.questions + 2.0 * SMOOTHING)).ln()
+                ((count + PSEUDO_COUNT) / (self.questions + 2.0 * PSEUDO_COUNT)).ln()
             })
             .sum()
     }
 }
 
-/// The distinct buckets of 1- to 3-grams over words, where a number counts by its shape only:
-/// "47 + 385" and "12 + 100" are the same kind of question.
+/// The distinct buckets of 1- to 3-grams over words. All numbers are the same word: "47 + 385" and
+/// "12 + 100" are the same kind of question.
 fn grams(question: &str) -> Vec<u16> {
     let words = words(question);
     let mut buckets: Vec<u16> = (1..=3)
@@ -139,7 +150,7 @@ pub(super) fn words(question: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut open: Option<Class> = None;
     for letter in question.chars() {
-        let class = Class::of(letter);
+        let class = Class::from_letter(letter);
         if class == Class::Space || words.len() > MAX_WORDS {
             open = None;
             continue;
@@ -165,7 +176,7 @@ enum Class {
 }
 
 impl Class {
-    fn of(letter: char) -> Self {
+    fn from_letter(letter: char) -> Self {
         match letter {
             letter if letter.is_whitespace() => Self::Space,
             letter if letter.is_numeric() => Self::Digit,
@@ -175,7 +186,7 @@ impl Class {
     }
 }
 
-/// FNV-1a: the same on every machine and in every build, as what is stored must be.
+/// The bucket of an n-gram by FNV-1a: stored models need the same hash on every machine and build.
 pub(super) fn bucket(text: &str) -> u16 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
@@ -187,7 +198,7 @@ pub(super) fn bucket(text: &str) -> u16 {
 mod tests {
     use super::*;
 
-    fn taught() -> KindModel {
+    fn example_model() -> KindModel {
         let mut model = KindModel::default();
         for n in 0..12 {
             model.learn(&format!("What is {n} + {}?", n * 7), &KindId::new("add"));
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_known_by_its_words_and_not_by_its_numbers() {
-        let model = taught();
+        let model = example_model();
         for (question, kind) in [
             ("What is 4711 + 9?", "add"),
             ("What is 88 - 12?", "subtract"),
@@ -217,13 +228,13 @@ mod tests {
 
     #[test]
     fn a_question_unlike_all_gold_is_of_no_kind() {
-        assert_eq!(taught().posterior("schreibe ein gedicht"), KindPosterior::default());
+        assert_eq!(example_model().posterior("schreibe ein gedicht"), KindPosterior::default());
         assert_eq!(KindModel::default().posterior("What is 1 + 1?"), KindPosterior::default());
     }
 
     #[test]
     fn a_posterior_never_exceeds_one() {
-        let model = taught();
+        let model = example_model();
         for question in ["What is", "What is the capital of Monday?", "", "\u{0}+++", "1 1 1 1"] {
             let sum: f64 = model.posterior(question).iter().map(|(_, p)| p).sum();
             assert!(sum <= 1.0 + 1e-9, "{question}: {sum}");
@@ -232,8 +243,8 @@ mod tests {
 
     #[test]
     fn it_survives_being_stored() {
-        let model = taught();
-        let stored = serde_json::to_string(&model).expect("JSON");
-        assert_eq!(serde_json::from_str::<KindModel>(&stored).expect("read"), model);
+        let model = example_model();
+        let json = serde_json::to_string(&model).expect("JSON");
+        assert_eq!(serde_json::from_str::<KindModel>(&json).expect("read"), model);
     }
 }

@@ -1,8 +1,8 @@
-//! What a voice counts beside the others of its round: one operator speaks once, however many
-//! keys it has, and newcomers together never outvote those who have been here.
+//! The shares of voices in a round: the members of one operator have one voice in sum, however many
+//! keys it has, and newcomers together never outvote established members.
 //!
-//! Operators are what nodes say of themselves. To name another's makes one share its voice and not
-//! its standing: newcomers take nothing from members of the same name that were here before.
+//! Nodes name their operator themselves. A node that names the operator of another node does not get
+//! its standing: newcomers take nothing from established members with the same operator.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// What all newcomers of a round weigh together, at most, as a share of the whole.
+    /// Bound of the newcomers' sum in a round, as a share of the total.
     pub newcomers_max: f64,
     /// Audits passed until which a member is a newcomer: some ten rounds.
     pub newcomer_audits: u32,
-    /// Voices of others from which the newcomers' bound holds: a young swarm has nobody else.
+    /// Voices of established members from which on this bound holds: a young swarm has only
+    /// newcomers.
     pub established_min: f64,
 }
 
@@ -26,16 +27,17 @@ impl Default for Settings {
     }
 }
 
-/// Somebody who speaks in a round.
+/// A member with a voice in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speaker<'a> {
-    /// Whom it belongs to; empty: itself.
+    /// Its operator; empty: none.
     pub operator: &'a str,
+    /// See [`crate::reputation::Record::is_newcomer`].
     pub newcomer: bool,
 }
 
-/// What each voice counts, in [0, 1], in the order of `speakers`. With one operator for each and
-/// no newcomers among others, or nobody else, all count 1.
+/// The share of each voice in [0, 1], in the order of `speakers`. All are 1 if the operators are
+/// distinct and the members are all newcomers or all established.
 pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for speaker in speakers {
@@ -52,30 +54,29 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
             None => 1.0,
         })
         .collect();
-    let total = |newcomers: bool| -> f64 {
-        let of = speakers.iter().zip(&shares).filter(|(one, _)| one.newcomer == newcomers);
-        of.map(|(_, share)| share).sum()
-    };
-    let (old, new) = (total(false), total(true));
-    let most = settings.newcomers_max.clamp(0.0, 0.99);
-    let bound = old * most / (1.0 - most);
-    // A hair less than whole voices: thirds add up to a little less than one.
+    let (mut old, mut new) = (0.0_f64, 0.0_f64);
+    for (speaker, share) in speakers.iter().zip(&shares) {
+        *(if speaker.newcomer { &mut new } else { &mut old }) += share;
+    }
+    let newcomers_max = settings.newcomers_max.clamp(0.0, 0.99);
+    let bound = old * newcomers_max / (1.0 - newcomers_max);
+    // The tolerance is for rounding: three thirds may sum to a little less than one.
     if old + 1e-9 >= settings.established_min && new > bound {
-        let voices = speakers.iter().zip(&mut shares).filter(|(one, _)| one.newcomer);
+        let voices = speakers.iter().zip(&mut shares).filter(|(speaker, _)| speaker.newcomer);
         voices.for_each(|(_, share)| *share *= bound / new);
     }
     shares
 }
 
-/// Of those who have one name in common nobody counts for less than the others, but all of them
-/// together for one voice at most. Empty names are nobody's.
-pub fn once_each(shares: &mut [f64], names: &[&str]) {
-    let mut together: BTreeMap<&str, f64> = BTreeMap::new();
+/// Scales the shares of members with the same name so that they sum to one voice at most. An empty
+/// name equals no other name.
+pub fn limit_to_one_voice(shares: &mut [f64], names: &[&str]) {
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, share) in names.iter().zip(shares.iter()).filter(|(name, _)| !name.is_empty()) {
-        *together.entry(name).or_default() += share;
+        *sums.entry(name).or_default() += share;
     }
     for (name, share) in names.iter().zip(shares) {
-        *share /= together.get(name).copied().unwrap_or(1.0).max(1.0);
+        *share /= sums.get(name).copied().unwrap_or(1.0).max(1.0);
     }
 }
 
@@ -88,18 +89,18 @@ mod tests {
     const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false };
     const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true };
 
-    fn of(operator: &str, newcomer: bool) -> Speaker<'_> {
+    fn speaker(operator: &str, newcomer: bool) -> Speaker<'_> {
         Speaker { operator, newcomer }
     }
 
-    fn told(speakers: &[Speaker<'_>]) -> Vec<f64> {
+    fn default_shares(speakers: &[Speaker<'_>]) -> Vec<f64> {
         shares(speakers, &Settings::default())
     }
 
     #[test]
     fn a_thousand_keys_of_one_operator_weigh_like_one() {
-        let crowd = [vec![OLD; 5], vec![of("ada", false); 1_000]].concat();
-        let shares = told(&crowd);
+        let crowd = [vec![OLD; 5], vec![speaker("ada", false); 1_000]].concat();
+        let shares = default_shares(&crowd);
         assert_eq!(shares[..5], [1.0; 5]);
         assert!((shares[5..].iter().sum::<f64>() - 1.0).abs() < 1e-9);
     }
@@ -107,27 +108,36 @@ mod tests {
     #[test]
     fn a_thousand_fresh_keys_of_as_many_operators_weigh_a_quarter() {
         let names: Vec<String> = (0..1_000).map(|n| format!("operator {n}")).collect();
-        let fresh: Vec<Speaker<'_>> = names.iter().map(|name| of(name, true)).collect();
-        let shares = told(&[vec![OLD; 6], fresh].concat());
+        let fresh: Vec<Speaker<'_>> = names.iter().map(|name| speaker(name, true)).collect();
+        let shares = default_shares(&[vec![OLD; 6], fresh].concat());
         let (old, new): (f64, f64) = (shares[..6].iter().sum(), shares[6..].iter().sum());
         assert!((new / (old + new) - 0.25).abs() < 1e-9, "{old} {new}");
     }
 
     #[test]
     fn a_young_swarm_speaks_with_full_voice() {
-        assert_eq!(told(&[NEW; 7]), [1.0; 7]);
-        assert_eq!(told(&[OLD, OLD, NEW, NEW, NEW]), [1.0; 5], "two are no majority to defend");
+        assert_eq!(default_shares(&[NEW; 7]), [1.0; 7]);
+        assert_eq!(
+            default_shares(&[OLD, OLD, NEW, NEW, NEW]),
+            [1.0; 5],
+            "two are no majority to defend"
+        );
     }
 
     #[test]
     fn who_borrows_a_name_takes_nothing_from_its_owner() {
-        let shares = told(&[of("ada", false), of("ada", true), of("ada", true), OLD]);
+        let shares = default_shares(&[
+            speaker("ada", false),
+            speaker("ada", true),
+            speaker("ada", true),
+            OLD,
+        ]);
         assert_eq!(shares, [1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
     fn one_newcomer_among_many_speaks_with_full_voice() {
-        assert_eq!(told(&[OLD, OLD, OLD, OLD, NEW]), [1.0; 5]);
+        assert_eq!(default_shares(&[OLD, OLD, OLD, OLD, NEW]), [1.0; 5]);
     }
 
     proptest! {
@@ -135,12 +145,12 @@ mod tests {
         fn no_operator_ever_has_more_than_one_voice(speakers in proptest::collection::vec((0u8..4, any::<bool>()), 0..40)) {
             let names = ["", "a", "b", "c"];
             let speakers: Vec<Speaker<'_>> =
-                speakers.into_iter().map(|(n, new)| of(names[usize::from(n)], new)).collect();
-            let shares = told(&speakers);
+                speakers.into_iter().map(|(n, new)| speaker(names[usize::from(n)], new)).collect();
+            let shares = default_shares(&speakers);
             prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
             for name in &names[1..] {
-                let of = speakers.iter().zip(&shares).filter(|(one, _)| one.operator == *name);
-                prop_assert!(of.map(|(_, share)| share).sum::<f64>() <= 1.0 + 1e-9);
+                let voices = speakers.iter().zip(&shares).filter(|(speaker, _)| speaker.operator == *name);
+                prop_assert!(voices.map(|(_, share)| share).sum::<f64>() <= 1.0 + 1e-9);
             }
         }
     }
@@ -148,7 +158,7 @@ mod tests {
     #[test]
     fn those_of_one_name_are_one_voice_at_most() {
         let mut shares = [1.0, 1.0, 0.5, 1.0, 0.25];
-        once_each(&mut shares, &["a", "a", "b", "", "b"]);
+        limit_to_one_voice(&mut shares, &["a", "a", "b", "", "b"]);
         assert_eq!(shares, [0.5, 0.5, 0.5, 1.0, 0.25]);
     }
 }

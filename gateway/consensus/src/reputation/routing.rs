@@ -1,51 +1,49 @@
-//! Who knows what, learned from the rounds themselves: for each member a Bayesian logistic model
-//! of "its answer to this ask is right", over hashed n-grams of the ask.
+//! Which member knows what, learned from rounds: for each member a Bayesian logistic model of "its
+//! answer to this ask is right", over hashed n-grams of the ask.
 //!
 //! ```text
 //! P(right | ask) = σ(offset + w·φ),   φ_i = 1/√n for each of the ask's n n-grams,   w_i ~ N(μ_i, 1/λ_i)
 //! ```
 //!
-//! The offset is what is known without the words: the member's accuracy on the kind of question,
-//! or over all. So a member of whom nothing was learned here is chosen as before, and gold that
-//! taught its kinds is not counted twice. One lesson is one step of online Laplace with a diagonal
-//! precision. A diagonal believes n-grams that come together to be n independent witnesses and
-//! would learn n times too slowly, so the curvature of the logistic loss is bounded by its row
-//! sums (φ_i Σ_j φ_j = 1) in the place of its diagonal (φ_i² = 1/n): for an ask that is repeated
-//! this is the exact scalar model.
+//! The offset is the prediction without the words: the member's accuracy on the kind of question,
+//! or over all kinds. So without lessons the choice does not change, and gold that taught the kinds is
+//! not counted twice. One lesson is one step of online Laplace with a diagonal precision. A diagonal
+//! treats n n-grams of one ask as n independent witnesses and would learn n times too slowly. So the
+//! curvature of the logistic loss is bounded by its row sums (φ_i Σ_j φ_j = 1) and not by its diagonal
+//! (φ_i² = 1/n): for a repeated ask this is the exact scalar model.
 //!
-//! What a member says it is good at ([`crate::reputation::tags`]) is one feature more for each tag that fits the
-//! ask, with a prior mean above 0: so a newcomer is asked for its kind from the start, rounds show
-//! how far each of its tags is true, and one that was wrong is not believed for other asks either.
-//! As (x + y)² is at most 2x² + 2y², words and tags learn side by side with twice the curvature
-//! each. A tag can only help: it is believed down to nothing, never less.
+//! Each tag of a member that fits the ask ([`crate::reputation::tags`]) is one more feature, with a
+//! prior mean above 0. So a newcomer gets asks of its kind from the start, rounds show how far each
+//! tag is true, and a tag that was wrong counts less for other asks too. As (x + y)² is at most
+//! 2x² + 2y², words and tags learn together with twice the curvature each. A tag never counts against
+//! its owner: its weight falls to 0 and not below.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::reputation::{
     calibration::sigmoid,
-    kinds::{bucket, words},
+    features::Features,
     tags::{self, Claims},
 };
 
-/// How quickly it is learned who knows what.
+/// How quickly routing learns which member knows what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Variance of w·φ before anything was learned, in squared log-odds; 0 switches routing off.
-    /// At 9, one who knows a kind and one who does not (±3) are both as expected; at 4 a newcomer
-    /// was found half as quickly, with 16 the choice was no better.
+    /// Variance of w·φ before the first lesson, in squared log-odds; 0 switches routing off. At 9 a
+    /// member that knows a kind and a member that does not (±3) are both within one standard
+    /// deviation. At 4 a newcomer was found half as quickly; at 16 the choice was no better.
     pub variance: f64,
-    /// N-grams remembered of each member; the least telling are forgotten first.
+    /// N-grams stored for each member; those with the least information are dropped first.
     pub weights_max: usize,
     /// Bound of each weight's information, in lessons at even odds times a quarter: a member may
-    /// change, so that no weight must ever stop moving.
+    /// change, so every weight must stay able to move.
     pub information_max: f64,
-    /// What a tag that fits the ask adds before rounds have shown it, in log-odds; 0: tags count
-    /// nothing.
+    /// Log-odds that a tag that fits the ask adds before the first round; 0 switches tags off.
     pub tag_log_odds: f64,
-    /// Gold answers that an untried tag is worth.
+    /// Gold answers that a new tag is worth.
     pub tag_lessons: f64,
 }
 
@@ -61,51 +59,26 @@ impl Default for Settings {
     }
 }
 
-/// Variance of what a tag really adds around what it is taken for. One wrong answer leaves half of
-/// it, for other asks too, and three leave nearly nothing.
+/// Variance of a tag's true log-odds around its prior. One wrong answer leaves half of the tag's
+/// weight, for other asks too, and three leave nearly nothing.
 const TAG_VARIANCE: f64 = 4.0;
 
-/// N-grams of one ask at most: a bound on work and on what one ask makes be forgotten.
-const GRAMS_MAX: usize = 256;
-
-/// What an ask looks like: the buckets of its distinct 1- and 2-grams, in order. Numbers count by
-/// their shape only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features(Vec<u16>);
-
-impl Features {
-    pub fn of(ask: &str) -> Self {
-        let words = words(ask);
-        let pairs = words.windows(2).map(|pair| pair.join(" "));
-        let grams = words.iter().cloned().chain(pairs).map(|gram| bucket(&gram));
-        let distinct: BTreeSet<u16> = grams.take(2 * GRAMS_MAX).collect();
-        Self(distinct.into_iter().take(GRAMS_MAX).collect())
-    }
-
-    pub(super) fn holds(&self, gram: u16) -> bool {
-        self.0.binary_search(&gram).is_ok()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-/// One answer whose worth is known.
+/// One answer with its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lesson {
+    /// The words of the ask.
     pub ask: Features,
     /// Which of its tags fit the ask.
     pub claims: Claims,
-    /// Log-odds that the member was right, as known without the words of the ask.
+    /// Log-odds that the member was right, without the words of the ask.
     pub offset: f64,
+    /// Whether the answer was right.
     pub right: bool,
-    /// How much it counts: P(best) of a judged round's winner, or the weight of gold.
+    /// Weight of the lesson: P(best) of a judged round's winner, or the weight of gold.
     pub weight: f64,
 }
 
-/// What was learned of one member. Serialises to a list of `[bucket, μ in thousandths,
+/// The routing weights of one member. Serialises to a list of `[bucket, μ in thousandths,
 /// information in hundredths]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, i32, u32)>", into = "Vec<(u16, i32, u32)>")]
@@ -118,51 +91,51 @@ struct Weight {
     information: f64,
 }
 
-/// What a skill says of one ask.
+/// The prediction of a skill for one ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expectation {
     /// To be added to the offset, in log-odds.
     pub shift: f64,
     /// Precision of the shift beyond the prior's, 0 when asks like this were never seen.
     pub information: f64,
-    /// Lessons that what is believed of its tags is worth.
-    pub claimed: f64,
+    /// Lessons that its tags are worth.
+    pub claim_lessons: f64,
 }
 
 impl Expectation {
-    /// The lessons that this is worth where P(right) is `p`: as a count of coin flips has the
-    /// precision n p (1 - p) in log-odds.
+    /// The lessons that this is worth where P(right) is `p`: n coin flips have the precision
+    /// n p (1 - p) in log-odds.
     pub fn seen(&self, p: f64) -> f64 {
-        /// Beyond this P the relation of counts and log-odds breaks down.
-        const LEAST: f64 = 0.05;
-        self.information / (p * (1.0 - p)).max(LEAST) + self.claimed
+        /// Below this variance the relation of counts and log-odds breaks down.
+        const VARIANCE_MIN: f64 = 0.05;
+        self.information / (p * (1.0 - p)).max(VARIANCE_MIN) + self.claim_lessons
     }
 }
 
 impl Skill {
-    /// What is expected of the member for this ask.
+    /// The prediction for this ask.
     pub fn expect(&self, ask: &Features, claims: &Claims, settings: &Settings) -> Expectation {
-        if settings.variance <= 0.0 || ask.0.is_empty() {
+        if settings.variance <= 0.0 || ask.buckets().is_empty() {
             return Expectation::default();
         }
-        let (count, prior) = (ask.0.len() as f64, settings.variance.recip());
-        let weights = || ask.0.iter().map(|gram| self.weight(*gram));
-        let shift = weights().map(|weight| weight.mean).sum::<f64>() / count.sqrt();
-        let variance = weights().map(|w| (prior + w.information).recip()).sum::<f64>() / count;
+        let (count, prior) = (ask.buckets().len() as f64, settings.variance.recip());
+        let weights: Vec<Weight> = ask.buckets().iter().map(|gram| self.weight(*gram)).collect();
+        let shift = weights.iter().map(|weight| weight.mean).sum::<f64>() / count.sqrt();
+        let variance = weights.iter().map(|w| (prior + w.information).recip()).sum::<f64>() / count;
         let information = (variance.recip() - prior).max(0.0);
-        let believed = claims.each().map(|(tag, feature)| feature * self.tag(tag, settings));
-        let believed = believed.sum::<f64>();
-        let untried = settings.tag_log_odds.max(1e-9);
-        let claimed = settings.tag_lessons.max(0.0) * (believed / untried).min(1.0);
-        Expectation { shift: shift + believed, information, claimed }
+        let tags = claims.features().map(|(tag, feature)| feature * self.tag(tag, settings));
+        let tag_shift = tags.sum::<f64>();
+        let credit = (tag_shift / settings.tag_log_odds.max(1e-9)).min(1.0);
+        let claim_lessons = settings.tag_lessons.max(0.0) * credit;
+        Expectation { shift: shift + tag_shift, information, claim_lessons }
     }
 
-    /// How far a tag is believed: 1 as it came, 0 not at all; above 1 rounds have borne it out.
+    /// How much a tag counts: 1 as at first, 0 not at all, above 1 when rounds have confirmed it.
     pub fn belief(&self, tag: &str, settings: &Settings) -> f64 {
-        self.tag(tags::place(tag), settings) / settings.tag_log_odds.max(1e-9)
+        self.tag(tags::tag_bucket(tag), settings) / settings.tag_log_odds.max(1e-9)
     }
 
-    /// What a tag adds, in log-odds.
+    /// The log-odds that a tag adds.
     fn tag(&self, tag: u16, settings: &Settings) -> f64 {
         if settings.tag_log_odds <= 0.0 {
             return 0.0;
@@ -172,20 +145,20 @@ impl Skill {
 
     /// Learns one lesson.
     pub fn learn(&mut self, lesson: &Lesson, settings: &Settings) {
-        let grams = &lesson.ask.0;
+        let grams = lesson.ask.buckets();
         let usable = lesson.weight > 0.0 && lesson.weight.is_finite() && lesson.offset.is_finite();
         if settings.variance <= 0.0 || grams.is_empty() || !usable {
             return;
         }
         let prior = settings.variance.recip();
-        let expected = self.expect(&lesson.ask, &lesson.claims, settings);
-        let variance = (prior + expected.information).recip();
+        let expectation = self.expect(&lesson.ask, &lesson.claims, settings);
+        let variance = (prior + expectation.information).recip();
         // MacKay's approximation of the logistic averaged over a normal.
         let flatter = (1.0 + std::f64::consts::PI * variance / 8.0).sqrt().recip();
-        let p = sigmoid(flatter * (lesson.offset + expected.shift));
+        let p = sigmoid(flatter * (lesson.offset + expectation.shift));
         let surprise = lesson.weight * (f64::from(u8::from(lesson.right)) - p);
-        let claimed = lesson.claims.share();
-        let blocks = if claimed > 0.0 && settings.tag_log_odds > 0.0 { 2.0 } else { 1.0 };
+        let tag_share = lesson.claims.share();
+        let blocks = if tag_share > 0.0 && settings.tag_log_odds > 0.0 { 2.0 } else { 1.0 };
         let curvature = blocks * lesson.weight * p * (1.0 - p);
         let root = (grams.len() as f64).sqrt();
         for gram in grams {
@@ -193,32 +166,33 @@ impl Skill {
             weight.information = (weight.information + curvature).min(settings.information_max);
             weight.mean += surprise / (root * (prior + weight.information));
         }
-        for (tag, feature) in lesson.claims.each().filter(|_| settings.tag_log_odds > 0.0) {
+        for (tag, feature) in lesson.claims.features().filter(|_| settings.tag_log_odds > 0.0) {
             let weight = self.0.entry(tag).or_default();
-            let told = weight.information + curvature * claimed * feature;
-            weight.information = told.min(settings.information_max);
+            let information = weight.information + curvature * tag_share * feature;
+            weight.information = information.min(settings.information_max);
             weight.mean += surprise * feature / (TAG_VARIANCE.recip() + weight.information);
             weight.mean = weight.mean.max(-settings.tag_log_odds);
         }
         self.forget(grams, settings.weights_max.max(grams.len()));
     }
 
-    /// What was learned counts only `keep` (in [0, 1]) as much.
+    /// All weights and their information times `keep`, in [0, 1].
     #[must_use]
     pub fn faded(&self, keep: f64) -> Self {
-        let fade = |(gram, weight): (&u16, &Weight)| {
+        let weights = self.0.iter().map(|(gram, weight)| {
             let Weight { mean, information } = *weight;
             (*gram, Weight { mean: mean * keep, information: information * keep })
-        };
-        let told = |(_, weight): &(u16, Weight)| weight.information > 5e-3;
-        Self(self.0.iter().map(fade).filter(told).collect())
+        });
+        // Less information than this is stored as 0.
+        Self(weights.filter(|(_, weight)| weight.information > 5e-3).collect())
     }
 
-    /// N-grams that are remembered.
+    /// Number of stored weights.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// True before the first lesson.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -227,39 +201,39 @@ impl Skill {
         self.0.get(&gram).copied().unwrap_or_default()
     }
 
-    /// Keeps `max` weights: those of this ask, and of the others those with most information.
+    /// Keeps `max` weights: those of this ask, and of the rest those with the most information.
     fn forget(&mut self, ask: &[u16], max: usize) {
         let over = self.0.len().saturating_sub(max);
         if over == 0 {
             return;
         }
-        let others = self.0.iter().filter(|(gram, _)| ask.binary_search(gram).is_err());
-        let mut others: Vec<(f64, u16)> = others.map(|(gram, w)| (w.information, *gram)).collect();
-        others.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
-        for (_, gram) in others.into_iter().take(over) {
+        let rest = self.0.iter().filter(|(gram, _)| ask.binary_search(gram).is_err());
+        let mut rest: Vec<(f64, u16)> = rest.map(|(gram, w)| (w.information, *gram)).collect();
+        rest.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
+        for (_, gram) in rest.into_iter().take(over) {
             self.0.remove(&gram);
         }
     }
 }
 
 impl From<Vec<(u16, i32, u32)>> for Skill {
-    fn from(stored: Vec<(u16, i32, u32)>) -> Self {
-        let weight = |(gram, mean, information): (u16, i32, u32)| {
+    fn from(rows: Vec<(u16, i32, u32)>) -> Self {
+        let weights = rows.into_iter().map(|(gram, mean, information)| {
             let (mean, information) = (f64::from(mean) / 1e3, f64::from(information) / 1e2);
             (gram, Weight { mean, information })
-        };
-        Self(stored.into_iter().map(weight).collect())
+        });
+        Self(weights.collect())
     }
 }
 
 impl From<Skill> for Vec<(u16, i32, u32)> {
     fn from(skill: Skill) -> Self {
-        let stored = |(gram, weight): (u16, Weight)| {
+        let rows = skill.0.into_iter().map(|(gram, weight)| {
             // Casts saturate, and neither number comes near its bounds.
             let mean = (weight.mean * 1e3).round() as i32;
             (gram, mean, (weight.information * 1e2).round() as u32)
-        };
-        skill.0.into_iter().map(stored).collect()
+        });
+        rows.collect()
     }
 }
 

@@ -1,65 +1,67 @@
-//! Every number of the reputation, with its reason.
+//! The settings of reputation, each with its reason.
 
 use serde::{Deserialize, Serialize};
 
-use crate::reputation::{audit, operators, routing};
+use crate::reputation::{operators, routing};
 
-/// How quickly members gain and lose standing.
+/// How observations of members become their standing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Observations after which one counts half: a model behind a node may change at any time.
+    /// Observations after which an earlier one counts half: a model behind a node may change at any time.
     pub half_life: f64,
-    /// Days of silence after which a record is back at the prior but for a 32nd.
+    /// Days without observations after which a record's counts have faded to a 32nd.
     pub idle_days: f64,
-    /// Which quantile of a Beta is believed: low, so that few observations weigh little.
+    /// The quantile of a Beta that is used as accuracy: low, so that few observations weigh little.
     pub quantile: f64,
-    /// What one gold item counts against one agreement with the crowd, which colluders can fake.
+    /// Weight of one gold item relative to one agreement with the crowd, which colluders can fake.
     pub gold_weight: f64,
-    /// Gold observations kept for each source: enough for a two-parameter fit, small in a row.
+    /// Gold observations stored for each source: enough for a two-parameter fit, small in a database
+    /// row.
     pub keep: usize,
-    /// Bound of what one source can say about one candidate, in log-odds: none outvotes the rest.
+    /// Bound of one source's log-odds for one candidate, so that no source outvotes the rest.
     pub clip: f64,
-    /// Precision of the prior that holds the fit over all members to the documented default.
+    /// Precision of the prior of the fit over all members, around the documented default.
     pub pool_shrinkage: f64,
-    /// Precision of the prior that holds each member's fit to the fit over all.
+    /// Precision of the prior of each member's fit, around the fit over all members.
     pub member_shrinkage: f64,
     /// Gold candidates after which a judge's likelihoods weigh half.
     pub score_shrinkage: f64,
     /// Gold answers before a writer's claimed certainty counts at all.
     pub claims_needed: usize,
-    /// Use what kind of question it is, guessed from its words.
+    /// Whether accuracies apply by kind of question, guessed from its words.
     pub kinds: bool,
     /// Gold answers after which a writer's own accuracy weighs half beside the swarm's.
     pub writer_shrinkage: f64,
-    /// Rounds with comparisons of a writer's answer after which what they say weighs half.
+    /// Rounds with comparisons of a writer's answers after which these comparisons weigh half.
     pub preferred_shrinkage: f64,
     /// Gold answers of a kind after which the kind's own accuracy weighs half.
     pub kind_shrinkage: f64,
-    /// Pairs shown in both orders after which a judge's own flip rate weighs half.
+    /// Pairs compared in both orders after which a judge's own flip rate weighs half.
     pub pair_shrinkage: f64,
-    /// How often an ordinary judge's two orders contradict each other.
+    /// How often an ordinary judge's verdicts on two orders contradict each other.
     pub flips_expected: f64,
-    /// How little a flip rate tells of a judge: variance of its log-odds of being right around
-    /// what its flips say. Gold outweighs it after some five pairs.
+    /// Variance of a judge's log-odds of being right around the value that its flip rate predicts.
+    /// Gold outweighs this prior after some five pairs.
     pub flips_variance: f64,
-    /// Variance of a judge's log-odds on one kind of ask around its own over all kinds.
+    /// Variance of a judge's log-odds on one kind of ask around its log-odds over all kinds.
     pub kind_variance: f64,
-    /// What agreement with the crowd can count at most, in gold pairs.
+    /// Upper bound of the weight of agreement with the crowd, in gold pairs.
     pub crowd_pairs: f64,
-    /// Correlation of two judges' errors before any pair was seen of both: that of recorded raters
-    /// is .25 to .53.
+    /// Prior correlation of two judges' errors. That of recorded raters is .25 to .53.
     pub correlation_expected: f64,
-    /// Gold pairs seen of both after which the measured correlation weighs half: of fewer, its
-    /// inverse is mostly noise.
+    /// Common gold pairs of two judges after which the measured correlation weighs half: with fewer
+    /// pairs, its inverse is mostly noise.
     pub correlation_shrinkage: f64,
-    /// Gold observations before a newcomer's ballots weigh anything.
+    /// Gold observations that a newcomer needs before its ballots have weight.
     pub probation_items: u32,
-    /// Accuracy below which ballots never weigh anything: one that knows nothing cannot judge.
+    /// Accuracy below which ballots have no weight: a member that knows nothing cannot judge.
     pub probation_right: f64,
-    pub audit: audit::Settings,
+    /// Audits of claims and hidden questions.
+    pub audit: AuditSettings,
+    /// The shares of operators and newcomers.
     pub operators: operators::Settings,
-    /// How quickly it is learned who knows what.
+    /// Which member knows what.
     pub routing: routing::Settings,
 }
 
@@ -89,9 +91,48 @@ impl Default for Settings {
             correlation_shrinkage: 30.0,
             probation_items: 20,
             probation_right: 0.1,
-            audit: audit::Settings::default(),
+            audit: AuditSettings::default(),
             operators: operators::Settings::default(),
             routing: routing::Settings::default(),
+        }
+    }
+}
+
+/// When claims count, how often members are audited, and when a member is caught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Claims that must be confirmed before a member's certainty counts. Claims from its exam, which a
+    /// cheat would recognise, can be all but one of them.
+    pub needed: u32,
+    /// Nats by which a claim may differ from the recomputed value: the same weights on another
+    /// machine differ by rounding (measured below .001 a token).
+    pub tolerance_nats: f64,
+    /// Added to this for each token of the text.
+    pub tolerance_nats_per_token: f64,
+    /// P(a newcomer is audited in a round), for each of: its claim, its answer, its verdict.
+    pub probability: f64,
+    /// The limit of this probability after many audits.
+    pub probability_least: f64,
+    /// Audits passed after which the probability has fallen half of the way to its limit.
+    pub halving: f64,
+    /// P(a cheat answers a hidden question right).
+    pub cheat: f64,
+    /// Nats of evidence against a member at which it is caught.
+    pub alarm: f64,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            needed: 3,
+            tolerance_nats: 0.1,
+            tolerance_nats_per_token: 0.005,
+            probability: 0.5,
+            probability_least: 0.02,
+            halving: 5.0,
+            cheat: 0.1,
+            alarm: 9.0,
         }
     }
 }

@@ -1,42 +1,42 @@
-//! What members say they are good at, which counts until rounds have shown it: which asks a tag
-//! fits, and how much of it is left beside what is known.
+//! Tags: the skills that members claim. This module decides which asks a tag fits, and how much a tag
+//! counts beside gold answers.
 //!
-//! A tag is hashed into the same space as the n-grams of an ask, and fits an ask that holds one of
-//! its words. Those of the tags below are listed; any other tag fits where all its own words occur,
-//! so that `rust` or `tax-law` need nobody's permission.
+//! A tag is hashed into the same space as the n-grams of an ask. A tag of the list below fits an ask
+//! that contains one of its listed words. Any other tag fits an ask that contains all words of its
+//! name, so that operators may invent tags such as `rust` or `tax-law`.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use shoal_proto::hello::TAGS_MAX;
 
 use crate::reputation::{
+    features::Features,
     kinds::{BUCKETS, bucket, words},
-    routing::Features,
 };
 
 /// A tag with its words (one or two, numbers as `#`), and the tags that it contains.
-struct Known {
+struct TagWords {
     tag: &'static str,
-    of: &'static [&'static str],
+    parts: &'static [&'static str],
     words: &'static [&'static str],
 }
 
-const fn known(
+const fn tag(
     tag: &'static str,
-    of: &'static [&'static str],
+    parts: &'static [&'static str],
     words: &'static [&'static str],
-) -> Known {
-    Known { tag, of, words }
+) -> TagWords {
+    TagWords { tag, parts, words }
 }
 
-/// PROTOCOL.md and config/node.toml name them. What a tag contains stands above it.
-const KNOWN: &[Known] = &[
-    known("addition", &[], &["+", "plus", "add", "sum", "total", "altogether"]),
-    known("subtraction", &[], &["# -", "minus", "subtract", "difference", "away from"]),
-    known("multiplication", &[], &["*", "×", "# x", "times", "multiply", "multiplied", "product"]),
-    known("division", &[], &["/", "÷", "divide", "divided", "quotient", "remainder"]),
-    known("arithmetic", &["addition", "subtraction", "multiplication", "division"], &[]),
-    known(
+/// The tags that PROTOCOL.md and config/node.toml name. A tag follows the tags that it contains.
+const VOCABULARY: &[TagWords] = &[
+    tag("addition", &[], &["+", "plus", "add", "sum", "total", "altogether"]),
+    tag("subtraction", &[], &["# -", "minus", "subtract", "difference", "away from"]),
+    tag("multiplication", &[], &["*", "×", "# x", "times", "multiply", "multiplied", "product"]),
+    tag("division", &[], &["/", "÷", "divide", "divided", "quotient", "remainder"]),
+    tag("arithmetic", &["addition", "subtraction", "multiplication", "division"], &[]),
+    tag(
         "comparison",
         &[],
         &[
@@ -44,14 +44,14 @@ const KNOWN: &[Known] = &[
             "minimum", "compare", "larger", "smaller", "greater", "less",
         ],
     ),
-    known("sorting", &[], &["sort", "ascending", "descending", "arrange", "order from", "order"]),
-    known("equations", &[], &["equation", "solve", "# =", "x +", "x -", "of x", "is x", "find x"]),
-    known(
+    tag("sorting", &[], &["sort", "ascending", "descending", "arrange", "order from", "order"]),
+    tag("equations", &[], &["equation", "solve", "# =", "x +", "x -", "of x", "is x", "find x"]),
+    tag(
         "word-problems",
         &[],
         &["how many", "how much", "gives", "gets", "buys", "sells", "left", "each", "shares"],
     ),
-    known(
+    tag(
         "math",
         &["arithmetic", "comparison", "sorting", "equations", "word-problems"],
         &[
@@ -72,9 +72,9 @@ const KNOWN: &[Known] = &[
             "theorem",
         ],
     ),
-    known("maths", &["math"], &[]),
-    known("mathematics", &["math"], &[]),
-    known(
+    tag("maths", &["math"], &[]),
+    tag("mathematics", &["math"], &[]),
+    tag(
         "letters",
         &[],
         &[
@@ -93,7 +93,7 @@ const KNOWN: &[Known] = &[
             "anagram",
         ],
     ),
-    known(
+    tag(
         "calendar",
         &[],
         &[
@@ -118,12 +118,12 @@ const KNOWN: &[Known] = &[
             "sunday",
         ],
     ),
-    known(
+    tag(
         "time",
         &[],
         &["time", "clock", "hour", "hours", "minute", "minutes", "# :", "noon", "midnight"],
     ),
-    known(
+    tag(
         "units",
         &[],
         &[
@@ -155,7 +155,7 @@ const KNOWN: &[Known] = &[
             "seconds",
         ],
     ),
-    known(
+    tag(
         "code",
         &[],
         &[
@@ -190,14 +190,14 @@ const KNOWN: &[Known] = &[
             "`",
         ],
     ),
-    known("coding", &["code"], &[]),
-    known("programming", &["code"], &[]),
-    known(
+    tag("coding", &["code"], &[]),
+    tag("programming", &["code"], &[]),
+    tag(
         "translation",
         &[],
         &["translate", "translation", "english", "german", "french", "spanish", "chinese"],
     ),
-    known(
+    tag(
         "writing",
         &[],
         &[
@@ -214,21 +214,21 @@ const KNOWN: &[Known] = &[
     ),
 ];
 
-/// The n-grams of each known tag, sorted.
+/// The n-grams of each tag of the vocabulary, sorted.
 static GRAMS: LazyLock<BTreeMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
-    let mut all: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
-    for Known { tag, of, words } in KNOWN {
-        let parts = of.iter().filter_map(|part| all.get(part)).flatten().copied();
+    let mut tags: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
+    for TagWords { tag, parts, words } in VOCABULARY {
+        let parts = parts.iter().filter_map(|part| tags.get(part)).flatten().copied();
         let mut grams: Vec<u16> = parts.chain(words.iter().map(|gram| bucket(gram))).collect();
         grams.sort_unstable();
         grams.dedup();
-        all.insert(tag, grams);
+        tags.insert(tag, grams);
     }
-    all
+    tags
 });
 
-/// The tags of a member that fit an ask, by their buckets, and what share of them is left beside
-/// what is known of it.
+/// The tags of a member that fit an ask, by their buckets, and the share that counts beside its gold
+/// answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claims {
     tags: Vec<u16>,
@@ -236,25 +236,25 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Of these tags those that fit; each counts once, however it is written.
-    pub fn of(tags: &[String], ask: &Features) -> Self {
-        let fitting = tags.iter().take(TAGS_MAX).filter_map(|tag| fits(tag, ask));
-        let mut tags: Vec<u16> = fitting.collect();
+    /// The tags that fit; each counts once, however it is written.
+    pub fn new(tags: &[String], ask: &Features) -> Self {
+        let mut tags: Vec<u16> =
+            tags.iter().take(TAGS_MAX).filter_map(|tag| bucket_if_fit(tag, ask)).collect();
         tags.sort_unstable();
         tags.dedup();
         Self { tags, share: 1.0 }
     }
 
-    /// The same beside `seen` gold answers to this kind of question, when a tag is worth `worth` of
-    /// them: squared, because gold shows what a tag only says.
+    /// The claims beside `count` gold answers to this kind of question, when a tag is worth `worth` of
+    /// them. The share is squared, because gold is proof and a tag only a claim.
     #[must_use]
-    pub fn beside(self, seen: f64, worth: f64) -> Self {
-        let left = worth.max(0.0) / (worth.max(0.0) + seen.max(0.0)).max(1e-9);
-        Self { share: self.share * left * left, ..self }
+    pub fn beside(self, count: f64, worth: f64) -> Self {
+        let share = worth.max(0.0) / (worth.max(0.0) + count.max(0.0)).max(1e-9);
+        Self { share: self.share * share * share, ..self }
     }
 
-    /// Each fitting tag and its feature: together they are the share that is left.
-    pub fn each(&self) -> impl Iterator<Item = (u16, f64)> {
+    /// Each tag that fits, with its feature; the features sum to [`Self::share`].
+    pub fn features(&self) -> impl Iterator<Item = (u16, f64)> {
         let feature = self.share / self.tags.len().max(1) as f64;
         self.tags.iter().map(move |tag| (*tag, feature))
     }
@@ -265,23 +265,23 @@ impl Claims {
     }
 }
 
-/// Where what is known of a tag is kept: above the n-grams, in the same numbers.
-pub fn place(tag: &str) -> u16 {
+/// The bucket of a tag's weight: above those of the n-grams.
+pub fn tag_bucket(tag: &str) -> u16 {
     let above = u16::try_from(BUCKETS).unwrap_or(u16::MAX);
     above.saturating_add(bucket(&name(tag)))
 }
 
-fn fits(tag: &str, ask: &Features) -> Option<u16> {
+fn bucket_if_fit(tag: &str, ask: &Features) -> Option<u16> {
     let name = name(tag);
     let fits = match GRAMS.get(name.as_str()) {
-        Some(grams) => grams.iter().any(|gram| ask.holds(*gram)),
+        Some(grams) => grams.iter().any(|gram| ask.contains(*gram)),
         None => {
-            let own = words(&name);
-            let mut own = own.iter().filter(|word| *word != "-").peekable();
-            own.peek().is_some() && own.all(|word| ask.holds(bucket(word)))
+            let words = words(&name);
+            let mut words = words.iter().filter(|word| *word != "-").peekable();
+            words.peek().is_some() && words.all(|word| ask.contains(bucket(word)))
         }
     };
-    fits.then(|| place(tag))
+    fits.then(|| tag_bucket(tag))
 }
 
 /// `Word Problems`, `word_problems` and `word-problems` are one tag.

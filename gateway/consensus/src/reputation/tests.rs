@@ -1,4 +1,4 @@
-//! What a reputation promises.
+//! Tests of records and standings.
 
 use super::*;
 
@@ -8,19 +8,19 @@ fn id(n: u8) -> NodeId {
     NodeId([n; 32])
 }
 
-fn answered(right: bool) -> Observation {
+fn answer(right: bool) -> Observation {
     Observation::Gold { kind: None, seen: GoldObservation::Answered { right } }
 }
 
-fn answered_kind(kind: &str, right: bool) -> Observation {
+fn answer_on(kind: &str, right: bool) -> Observation {
     Observation::Gold { kind: Some(KindId::new(kind)), seen: GoldObservation::Answered { right } }
 }
 
 fn pairwise(p: f64, flipped: bool) -> Observation {
-    Observation::Gold { kind: None, seen: pairwise_seen(p, flipped, Way::AtOnce) }
+    Observation::Gold { kind: None, seen: pairwise_seen(p, flipped, ComparisonMode::Direct) }
 }
 
-fn pairwise_seen(p: f64, flipped: bool, way: Way) -> GoldObservation {
+fn pairwise_seen(p: f64, flipped: bool, way: ComparisonMode) -> GoldObservation {
     GoldObservation::Pairwise { p, flipped, item: 0, way }
 }
 
@@ -54,56 +54,60 @@ fn standing(records: Vec<Record>) -> Standing {
 #[test]
 fn a_stranger_weighs_nothing() {
     let standing = standing(vec![Record::default()]);
-    for who in [id(0), id(9)] {
-        assert!(standing.writer_weight(&who) < 1e-9);
-        assert!(standing.judge_weight(&who).abs() < 1e-9);
-        assert!(standing.score_log_odds(&who, sum(-0.1)).abs() < 1e-9);
-        assert_eq!(standing.certainty_log_odds(&who, sum(-0.1)), None);
-        assert!(standing.on_probation(&who));
+    for node in [id(0), id(9)] {
+        assert!(standing.writer_weight(&node) < 1e-9);
+        assert!(standing.judge_weight(&node).abs() < 1e-9);
+        assert!(standing.score_log_odds(&node, sum(-0.1)).abs() < 1e-9);
+        assert_eq!(standing.certainty_log_odds(&node, sum(-0.1)), None);
+        assert!(standing.on_probation(&node));
     }
 }
 
 #[test]
 fn gold_counts_five_times_the_crowd() {
-    let gold = after(&[answered(true)]);
+    let gold = after(&[answer(true)]);
     let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { agreed: true }); 4]);
     assert!(gold.writer.mean() > crowd.writer.mean());
 }
 
+fn preferences(share: f64, rounds: usize) -> Vec<Observation> {
+    vec![Observation::Crowd(CrowdObservation::Preferred { share }); rounds]
+}
+
+/// A member that has passed its probation.
+fn member(observations: Vec<Observation>) -> Record {
+    Record { gold_seen: 20, ..after(&observations) }
+}
+
 #[test]
 fn comparisons_say_what_is_expected_of_a_writer_until_gold_does() {
-    let preferred = |share: f64, rounds: usize| {
-        vec![Observation::Crowd(CrowdObservation::Preferred { share }); rounds]
-    };
-    let gold = |right: bool| vec![answered(right); 40];
-    let admitted = |seen: Vec<Observation>| Record { gold_seen: 20, ..after(&seen) };
     let standing = standing(vec![
-        admitted(preferred(0.8, 40)),
-        admitted(preferred(0.2, 40)),
-        admitted(preferred(0.8, 2)),
-        admitted([preferred(0.2, 40), gold(true)].concat()),
-        admitted([preferred(0.8, 40), gold(false)].concat()),
-        after(&preferred(0.8, 40)),
+        member(preferences(0.8, 40)),
+        member(preferences(0.2, 40)),
+        member(preferences(0.8, 2)),
+        member([preferences(0.2, 40), vec![answer(true); 40]].concat()),
+        member([preferences(0.8, 40), vec![answer(false); 40]].concat()),
+        after(&preferences(0.8, 40)),
     ]);
     let odds: Vec<f64> = (0..6).map(|n| standing.preferred_log_odds(&id(n))).collect();
     assert!(odds[0] > 0.9 && (odds[0] + odds[1]).abs() < 1e-9, "{odds:?}");
     assert!(odds[2] > 0.2 && odds[2] < 0.6 * odds[0], "few rounds say less: {odds:?}");
     assert!(odds[3].abs() < 0.2 && odds[4].abs() < 0.2, "gold outweighs it: {odds:?}");
     assert_eq!(odds[5], 0.0, "nothing is taken for granted of one on probation");
-    let broken = after(&preferred(f64::NAN, 3));
-    assert_eq!(broken.preferred.mean(), 0.5);
+    let record = after(&preferences(f64::NAN, 3));
+    assert_eq!(record.preferred.mean(), 0.5);
 }
 
 #[test]
 fn a_month_of_silence_leads_back_to_the_prior() {
-    let record = after(&vec![answered(true); 100]);
+    let record = after(&vec![answer(true); 100]);
     let later = learn(&record, &[], 1_000 + 30 * DAY, &Settings::default());
     assert!(later.writer.seen() < record.writer.seen() / 30.0);
 }
 
 #[test]
 fn what_was_seen_counts_half_after_five_hundred_observations() {
-    let once = after(&[answered(true)]);
+    let once = after(&[answer(true)]);
     let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { agreed: false }); 500];
     let later = learn(&once, &wrong, 1_000, &Settings::default());
     assert!((2.0 * (later.writer.a - 1.0) - (once.writer.a - 1.0)).abs() < 1e-9);
@@ -111,7 +115,7 @@ fn what_was_seen_counts_half_after_five_hundred_observations() {
 
 #[test]
 fn a_clock_that_goes_backwards_changes_nothing() {
-    let record = after(&vec![answered(true); 10]);
+    let record = after(&vec![answer(true); 10]);
     assert_eq!(learn(&record, &[], 0, &Settings::default()), record);
 }
 
@@ -126,14 +130,22 @@ fn a_judge_that_is_always_wrong_is_informative_with_a_negative_sign() {
     let wrong = after(&vec![pairwise(0.05, false); 40]);
     let random = after(&vec![pairwise(0.5, true); 40]);
     let right = after(&vec![pairwise(0.95, false); 40]);
-    let graded = |record: Record| Record { writer: Beta { a: 9.0, b: 3.0 }, ..record };
-    let standing = standing(vec![graded(wrong), graded(random), graded(right)]);
-    assert!(standing.discrimination(&id(0), Way::AtOnce) < -0.8);
-    assert!(standing.discrimination(&id(2), Way::AtOnce) > 0.8);
+    let records =
+        [wrong, random, right].map(|record| Record { writer: Beta { a: 9.0, b: 3.0 }, ..record });
+    let standing = standing(records.to_vec());
+    assert!(
+        standing.discrimination(&id(0), ComparisonMode::Direct, &KindPosterior::default()) < -0.8
+    );
+    assert!(
+        standing.discrimination(&id(2), ComparisonMode::Direct, &KindPosterior::default()) > 0.8
+    );
     assert!((standing.judge_weight(&id(0)) - standing.judge_weight(&id(2))).abs() < 1e-6);
     // What its flips leave of its word counts for a twentieth at most.
     assert!(standing.judge_weight(&id(1)) < 0.05);
-    assert!(standing.discrimination(&id(1), Way::AtOnce).abs() < 0.5);
+    assert!(
+        standing.discrimination(&id(1), ComparisonMode::Direct, &KindPosterior::default()).abs()
+            < 0.5
+    );
 }
 
 #[test]
@@ -142,38 +154,47 @@ fn five_gold_pairs_weigh_like_five() {
     let fifty = after(&vec![pairwise(0.0, false); 50]);
     let standing = standing(vec![five, fifty]);
     assert!(
-        standing.discrimination(&id(0), Way::AtOnce)
-            > standing.discrimination(&id(1), Way::AtOnce) + 0.5
+        standing.discrimination(&id(0), ComparisonMode::Direct, &KindPosterior::default())
+            > standing.discrimination(&id(1), ComparisonMode::Direct, &KindPosterior::default())
+                + 0.5
     );
 }
 
 #[test]
 fn flips_alone_lower_a_judge_without_any_gold() {
-    let steady =
-        vec![
-            Observation::Crowd(CrowdObservation::Compared { flipped: false, way: Way::AtOnce });
-            50
-        ];
-    let shaky =
-        vec![
-            Observation::Crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce });
-            50
-        ];
+    let steady = vec![
+        Observation::Crowd(CrowdObservation::Compared {
+            flipped: false,
+            way: ComparisonMode::Direct
+        });
+        50
+    ];
+    let shaky = vec![
+        Observation::Crowd(CrowdObservation::Compared {
+            flipped: true,
+            way: ComparisonMode::Direct
+        });
+        50
+    ];
     let standing = standing(vec![after(&steady), after(&shaky)]);
-    assert!(standing.discrimination(&id(0), Way::AtOnce) > 1.0);
-    assert!(standing.discrimination(&id(1), Way::AtOnce) < 0.5);
+    assert!(
+        standing.discrimination(&id(0), ComparisonMode::Direct, &KindPosterior::default()) > 1.0
+    );
+    assert!(
+        standing.discrimination(&id(1), ComparisonMode::Direct, &KindPosterior::default()) < 0.5
+    );
 }
 
 #[test]
 fn certainty_counts_only_for_those_whose_claim_can_be_checked() {
-    let mut seen = Vec::new();
+    let mut observations = Vec::new();
     for i in 0..40 {
         let right = i % 2 == 0;
-        seen.extend([answered(right), certainty(if right { -0.1 } else { -8.0 }, right)]);
+        observations.extend([answer(right), certainty(if right { -0.1 } else { -8.0 }, right)]);
     }
-    let unchecked = after(&seen);
-    let checked = Record { claims_count: true, ..unchecked.clone() };
-    let standing = standing(vec![unchecked, checked]);
+    let upstream = after(&observations);
+    let member = Record { claims_count: true, ..upstream.clone() };
+    let standing = standing(vec![upstream, member]);
     assert_eq!(standing.certainty_log_odds(&id(0), sum(-0.1)), None);
     assert!(standing.certainty_log_odds(&id(1), sum(-0.1)).is_some_and(|odds| odds > 1.5));
     assert!(standing.certainty_log_odds(&id(1), sum(-8.0)).is_some_and(|odds| odds < -1.5));
@@ -181,9 +202,9 @@ fn certainty_counts_only_for_those_whose_claim_can_be_checked() {
 
 #[test]
 fn no_source_exceeds_the_clip() {
-    let seen: Vec<Observation> =
+    let observations: Vec<Observation> =
         (0..256).map(|i| score(if i % 2 == 0 { -0.001 } else { -300.0 }, i % 2 == 0)).collect();
-    let record = Record { gold_seen: 99, writer: Beta { a: 9.0, b: 2.0 }, ..after(&seen) };
+    let record = Record { gold_seen: 99, writer: Beta { a: 9.0, b: 2.0 }, ..after(&observations) };
     let standing = standing(vec![record]);
     for logprob in [0.0, -1e300, f64::NEG_INFINITY, f64::NAN] {
         assert!(standing.score_log_odds(&id(0), sum(logprob)).abs() <= 6.0);
@@ -193,29 +214,29 @@ fn no_source_exceeds_the_clip() {
 #[test]
 fn who_was_caught_starts_over_with_a_longer_way() {
     let settings = Settings::default();
-    let good = after(&vec![answered(true); 20]);
+    let good = after(&vec![answer(true); 20]);
     assert!(!good.on_probation(&settings));
-    let again = learn(&good.caught(), &vec![answered(true); 199], 2_000, &settings);
+    let again = learn(&good.caught(), &vec![answer(true); 199], 2_000, &settings);
     assert!(again.on_probation(&settings));
-    assert!(!learn(&again, &[answered(true)], 2_001, &settings).on_probation(&settings));
+    assert!(!learn(&again, &[answer(true)], 2_001, &settings).on_probation(&settings));
 }
 
 #[test]
 fn accuracy_is_looked_up_by_kind_and_shrunk_to_the_whole() {
-    let mut seen = vec![answered_kind("dates", true); 30];
-    seen.extend(vec![answered_kind("add", false); 30]);
-    let standing = standing(vec![after(&seen)]);
-    let of =
-        |kind: &str| standing.writer_log_odds(&id(0), &KindPosterior::certain(KindId::new(kind)));
-    assert!(of("dates") > 2.0 && of("add") < -2.0);
-    assert!(of("never seen").abs() < 0.3);
+    let mut observations = vec![answer_on("dates", true); 30];
+    observations.extend(vec![answer_on("add", false); 30]);
+    let standing = standing(vec![after(&observations)]);
+    let [dates, add, unknown] = ["dates", "add", "never seen"]
+        .map(|kind| standing.writer_log_odds(&id(0), &KindPosterior::certain(KindId::new(kind))));
+    assert!(dates > 2.0 && add < -2.0);
+    assert!(unknown.abs() < 0.3);
 }
 
 #[test]
 fn who_was_caught_belongs_to_the_same_operator() {
-    let kin = Kin { operator: "ada".to_owned(), ..Kin::default() };
-    let ada = Record { kin, ..Record::default() };
-    assert_eq!(ada.caught().kin.operator, "ada");
+    let provenance = Provenance { operator: "ada".to_owned(), ..Provenance::default() };
+    let ada = Record { provenance, ..Record::default() };
+    assert_eq!(ada.caught().provenance.operator, "ada");
 }
 
 #[test]
@@ -227,8 +248,8 @@ fn a_stored_record_from_before_audits_reads_as_unaudited() {
 
 #[test]
 fn a_record_survives_being_stored() {
-    let record = after(&[answered_kind("add", true), pairwise(0.7, true), score(-3.0, false)]);
-    let stored = serde_json::to_string(&record).expect("JSON");
-    assert_eq!(serde_json::from_str::<Record>(&stored).expect("read"), record);
+    let record = after(&[answer_on("add", true), pairwise(0.7, true), score(-3.0, false)]);
+    let json = serde_json::to_string(&record).expect("JSON");
+    assert_eq!(serde_json::from_str::<Record>(&json).expect("read"), record);
     assert_eq!(serde_json::from_str::<Record>("{}").expect("empty"), Record::default());
 }

@@ -1,10 +1,12 @@
-//! What members' words weigh beside each other in one round.
+//! The weights of the members' verdicts and answers in one round.
 
 use std::collections::BTreeMap;
 
 use shoal_proto::NodeId;
 
-use crate::reputation::{Member, Record, Standing, Way, judges, operators};
+use crate::reputation::{
+    ComparisonMode, KindPosterior, Member, Record, Standing, judges, operators,
+};
 
 /// Log-odds of .88: a judge of the strength that the ranking's starting values were chosen for.
 const GOOD: f64 = 2.0;
@@ -14,13 +16,13 @@ const GOOD: f64 = 2.0;
 pub struct Voice {
     /// r: 0 on probation, 1 afterwards.
     pub weight: f64,
-    /// Log-odds of being right beside the others, over those of a good judge (.88); negative
-    /// for one that gold shows to be systematically wrong.
+    /// Log-odds of being right beside the other judges, relative to a good judge (.88); negative
+    /// for a judge that gold shows to be systematically wrong.
     pub discrimination: f64,
 }
 
 impl Voice {
-    /// Log-odds that a verdict of it is right, beside the others.
+    /// Log-odds that its verdict is right, beside the other judges.
     pub fn log_odds(&self) -> f64 {
         GOOD * self.discrimination
     }
@@ -29,88 +31,96 @@ impl Voice {
 /// The judges of a round.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// Those whose ballots weigh something, by their places in the company.
+    /// Places of the judges whose ballots have weight.
     places: BTreeMap<NodeId, usize>,
-    company: judges::Company,
+    judges: judges::CorrelatedJudges,
 }
 
 impl Panel {
-    /// How the verdicts of those who spoke about the same pair count, in their order. Judges that
-    /// make the same mistakes share one voice.
+    /// The voices of the judges of one pair, in the order of `ids`. Judges that make the same
+    /// mistakes share one voice.
     pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
-        // In an order of their own, so that the order of the ballots cannot matter.
-        let mut spoke: Vec<usize> =
+        // Sorted, so that the order of the ballots does not change the result.
+        let mut places: Vec<usize> =
             ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        spoke.sort_unstable();
-        spoke.dedup();
-        let together: BTreeMap<usize, f64> =
-            spoke.iter().copied().zip(self.company.weigh(&spoke)).collect();
-        let voice = |id: &NodeId| match self.places.get(id).and_then(|at| together.get(at)) {
-            Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
-            None => Voice { weight: 0.0, discrimination: 1.0 },
-        };
-        ids.iter().map(voice).collect()
+        places.sort_unstable();
+        places.dedup();
+        let weights: BTreeMap<usize, f64> =
+            places.iter().copied().zip(self.judges.weights(&places)).collect();
+        ids.iter()
+            .map(|id| match self.places.get(id).and_then(|at| weights.get(at)) {
+                Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
+                None => Voice { weight: 0.0, discrimination: 1.0 },
+            })
+            .collect()
     }
 }
 
 impl Standing {
-    /// γ_k: how sharply a judge's pair verdicts of this way follow the strengths, were it alone;
-    /// negative for one that gold shows to be systematically wrong.
-    pub fn discrimination(&self, id: &NodeId, way: Way) -> f64 {
+    /// γ_k: how closely the pair verdicts of a judge alone follow the strengths, in this mode;
+    /// negative for a judge that gold shows to be systematically wrong.
+    pub fn discrimination(&self, id: &NodeId, mode: ComparisonMode, kind: &KindPosterior) -> f64 {
         let unknown = Record::default();
         let record = self.record(id).unwrap_or(&unknown);
-        judges::log_odds(record, &self.ask, way, &self.all.settings) / GOOD
+        judges::log_odds(record, kind, mode, &self.snapshot.settings) / GOOD
     }
 
-    /// How the pair verdicts of these judges count beside each other, in their order.
-    pub fn voices(&self, judges: &[(NodeId, Way)]) -> Vec<Voice> {
+    /// The voices of these judges as the judges of one pair, in their order.
+    pub fn voices(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Vec<Voice> {
         let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
-        self.panel(judges).voices(&ids)
+        self.panel(judges, kind).voices(&ids)
     }
 
-    /// The judges of a round, ready to be weighed pair by pair: some microseconds for each two.
-    pub fn panel(&self, judges: &[(NodeId, Way)]) -> Panel {
-        let heard: BTreeMap<NodeId, (&Member, Way)> =
-            judges.iter().filter_map(|(id, way)| Some((*id, (self.heard(id)?, *way)))).collect();
-        let judges: Vec<judges::Judge<'_>> = heard
+    /// The judges of a round with the correlations of their errors. Takes some microseconds for each
+    /// two judges.
+    pub fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
+        let members: BTreeMap<NodeId, (&Member, ComparisonMode)> = judges
+            .iter()
+            .filter_map(|(id, mode)| Some((*id, (self.member_with_weight(id)?, *mode))))
+            .collect();
+        let judges: Vec<judges::Judge<'_>> = members
             .values()
-            .map(|(member, way)| judges::Judge {
-                log_odds: judges::log_odds(&member.record, &self.ask, *way, &self.all.settings),
+            .map(|(member, mode)| judges::Judge {
+                log_odds: judges::log_odds(&member.record, kind, *mode, &self.snapshot.settings),
                 errors: &member.errors,
-                kin: &member.record.kin,
+                provenance: &member.record.provenance,
             })
             .collect();
-        let company = judges::Company::of(&judges, &self.all.settings);
-        Panel { places: heard.into_keys().zip(0..).collect(), company }
+        let judges = judges::CorrelatedJudges::new(&judges, &self.snapshot.settings);
+        Panel { places: members.into_keys().zip(0..).collect(), judges }
     }
 
-    /// A member whose ballots weigh something.
-    fn heard(&self, id: &NodeId) -> Option<&Member> {
-        self.member(id).filter(|member| !member.record.on_probation(&self.all.settings))
+    /// The member, if its ballots have weight.
+    fn member_with_weight(&self, id: &NodeId) -> Option<&Member> {
+        self.member(id).filter(|member| !member.record.on_probation(&self.snapshot.settings))
     }
 
-    /// What the voices of these count beside each other in a round, in their order, each in
-    /// [0, 1]: one operator speaks once, and newcomers never outvote the rest.
+    /// The voice of each of these members in a round, in their order, in [0, 1]. The members of an
+    /// operator have one voice in sum, and newcomers never outvote the rest.
     pub fn shares(&self, ids: &[NodeId]) -> Vec<f64> {
-        let settings = &self.all.settings;
-        let speaker = |id: &NodeId| match self.record(id) {
-            Some(record) => operators::Speaker {
-                operator: &record.kin.operator,
-                newcomer: record.is_newcomer(settings),
-            },
-            None => operators::Speaker { operator: "", newcomer: true },
-        };
-        let speakers: Vec<_> = ids.iter().map(speaker).collect();
+        let settings = &self.snapshot.settings;
+        let speakers: Vec<_> = ids
+            .iter()
+            .map(|id| match self.record(id) {
+                Some(record) => operators::Speaker {
+                    operator: &record.provenance.operator,
+                    newcomer: record.is_newcomer(settings),
+                },
+                None => operators::Speaker { operator: "", newcomer: true },
+            })
+            .collect();
         operators::shares(&speakers, &settings.operators)
     }
 
-    /// As [`Self::shares`], for members that score candidates: those of the same weights find
-    /// everything equally likely, so that together they are one voice, whoever they belong to.
+    /// As [`Self::shares`], for members that score candidates. Members with the same weights give the
+    /// same likelihoods, so together they have one voice, whoever their operators are.
     pub fn scoring_shares(&self, ids: &[NodeId]) -> Vec<f64> {
         let mut shares = self.shares(ids);
-        let weights = |id| self.record(id).map_or("", |record| record.kin.digest.as_str());
-        let of: Vec<&str> = ids.iter().map(weights).collect();
-        operators::once_each(&mut shares, &of);
+        let digests: Vec<&str> = ids
+            .iter()
+            .map(|id| self.record(id).map_or("", |record| record.provenance.digest.as_str()))
+            .collect();
+        operators::limit_to_one_voice(&mut shares, &digests);
         shares
     }
 }

@@ -44,7 +44,7 @@ fn member(n: u8) -> MemberView {
 }
 
 fn chosen(ask: &Ask, members: &[MemberView], standing: &Standing, seed: u64) -> Panel {
-    panel(ask, members, standing, &Settings::default(), seed).expect("a panel")
+    panel(ask, members, standing, &SelectSettings::default(), seed).expect("a panel")
 }
 
 fn members(count: u8) -> Vec<MemberView> {
@@ -83,7 +83,7 @@ fn a_model_by_name_is_answered_by_one_that_serves_it_and_judged_by_nobody() {
         &by_name("other"),
         &members(4),
         &Standing::empty(),
-        &Settings::default(),
+        &SelectSettings::default(),
         1,
     );
     assert_eq!(refused, Err(RoundError::NoSuchModel { model: "other".into() }));
@@ -96,10 +96,16 @@ fn the_busy_are_left_alone() {
     let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
     assert!(!panel.writers.contains(&members[1].id) && !panel.judges.contains(&members[1].id));
     members.iter_mut().for_each(|member| member.running = member.slots);
-    let refused =
-        crate::select::panel(&ask(3, 3), &members, &Standing::empty(), &Settings::default(), 1);
+    let refused = crate::select::panel(
+        &ask(3, 3),
+        &members,
+        &Standing::empty(),
+        &SelectSettings::default(),
+        1,
+    );
     assert_eq!(refused, Err(RoundError::NoMember));
-    let nobody = crate::select::panel(&ask(3, 3), &[], &Standing::empty(), &Settings::default(), 1);
+    let nobody =
+        crate::select::panel(&ask(3, 3), &[], &Standing::empty(), &SelectSettings::default(), 1);
     assert_eq!(nobody, Err(RoundError::NoMember));
 }
 
@@ -108,7 +114,7 @@ fn an_ask_that_fits_nobody_says_how_long_it_may_be() {
     let mut ask = ask(3, 3);
     ask.messages[0].content = "x".repeat(10_000);
     let refused =
-        crate::select::panel(&ask, &members(3), &Standing::empty(), &Settings::default(), 1);
+        crate::select::panel(&ask, &members(3), &Standing::empty(), &SelectSettings::default(), 1);
     assert_eq!(refused, Err(RoundError::ContextLength { context: 512 }));
 }
 
@@ -128,11 +134,11 @@ fn where_pairs_are_too_slow_only_likelihoods_are_asked_for() {
         member.model.likelihood = false;
         member.model.pairwise = true;
     });
-    let settings = Settings { pairs: false, ..Settings::default() };
-    let judges = |settings: &Settings| {
+    let settings = SelectSettings { pairs: false, ..SelectSettings::default() };
+    let judges = |settings: &SelectSettings| {
         panel(&ask(4, 4), &members, &Standing::empty(), settings, 1).expect("a panel").judges
     };
-    assert_eq!(judges(&Settings::default()).len(), 4);
+    assert_eq!(judges(&SelectSettings::default()).len(), 4);
     assert_eq!(
         judges(&settings).into_iter().collect::<BTreeSet<_>>(),
         [members[2].id, members[3].id].into()
@@ -148,7 +154,7 @@ fn judges_are_rather_those_that_did_not_write() {
         })
         .count();
     // Writers are drawn high, so that without the preference hardly ever an outsider would judge.
-    let settings = Settings { writing_judge: 1.0, ..Settings::default() };
+    let settings = SelectSettings { writing_judge: 1.0, ..SelectSettings::default() };
     let without = (0..200)
         .filter(|seed| {
             let panel =
@@ -163,7 +169,7 @@ fn judges_are_rather_those_that_did_not_write() {
 fn operators_are_spread_before_they_are_doubled() {
     let mut members = members(6);
     members.iter_mut().take(4).for_each(|member| member.operator = "one".into());
-    let settings = Settings { doubling: 1e-6, ..Settings::default() };
+    let settings = SelectSettings { doubling: 1e-6, ..SelectSettings::default() };
     for seed in 0..50 {
         let panel = panel(&ask(3, 3), &members, &Standing::empty(), &settings, seed).unwrap();
         let of_one = panel.writers.iter().filter(|id| id.0[0] < 4).count();

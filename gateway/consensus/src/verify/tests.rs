@@ -8,9 +8,12 @@ use shoal_proto::NodeId;
 
 use super::*;
 use crate::{
-    ballot::{PairVerdict, Verdicts},
-    evidence::Certainty,
-    reputation::{Beta, KindModel, Likelihood, Record, Sample, Settings, Way, judges::Compared},
+    ballot::{CastBallot, PairVerdict, Verdicts},
+    reputation::{
+        Beta, ComparisonMode, KindModel, KindPosterior, Likelihood, Record, Sample, Settings,
+        Standing, judges::GoldPair,
+    },
+    settings::{Certainty, RoundSettings},
     testing::{candidate, node},
 };
 
@@ -24,7 +27,8 @@ fn member(claims_count: bool) -> Record {
         let logprob = if right { -0.05 - noise } else { -9.0 - 10.0 * noise };
         Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
     });
-    let pairs = (1..=40).map(|item| Compared { p: 0.9, item, kind: None, way: Way::AtOnce });
+    let pairs =
+        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, way: ComparisonMode::Direct });
     Record {
         writer: Beta { a: 50.0, b: 50.0 },
         certainty: samples.collect(),
@@ -68,9 +72,10 @@ fn looked_at(
     config: &RoundSettings,
 ) -> (Vec<NodeId>, usize) {
     let kind = KindPosterior::default();
-    let ranking = rank_all(candidates, ballots, &kind, standing, config);
-    let (at, _) = decide::winner(candidates, ballots, &ranking, None, standing);
-    let decisive = decisive(candidates, ballots, &ranking, standing, &kind, config);
+    let tally = Tally { candidates, ballots, standing, kind: &kind, config };
+    let ranking = tally.ranking();
+    let (at, _) = tally.winner(&ranking, None).expect("a winner");
+    let decisive = tally.decisive(&ranking);
     (decisive.into_iter().map(|one| one.writer).collect(), candidates[at].pool)
 }
 

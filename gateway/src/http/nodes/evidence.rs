@@ -3,17 +3,16 @@
 use serde::Serialize;
 
 use super::{measured, page_of};
-use crate::{
-    swarm::{Presence, State},
-    time::utc,
-};
+use crate::time::utc;
 use shoal_consensus::{
     MemberView,
     reputation::{
-        Beta, KindId, Likelihood, Line, Record, Sample, Standing, Way, audit,
+        Beta, ComparisonMode, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing,
+        audit,
         history::{Entry, Moved, What},
     },
 };
+use shoal_swarm::{Presence, State};
 
 /// The page of one member.
 #[derive(Debug, Serialize)]
@@ -229,7 +228,11 @@ impl Evidence {
             writer: track(record.writer, standing.writer_weight(&id), how_writer(standing)),
             judge: Judge {
                 track: track(record.judge, standing.judge_weight(&id), how_judge(standing)),
-                discrimination: standing.discrimination(&id, Way::AtOnce),
+                discrimination: standing.discrimination(
+                    &id,
+                    ComparisonMode::Direct,
+                    &KindPosterior::default(),
+                ),
             },
             kinds: record.kinds.iter().map(|(kind, seen)| Kind::of(kind, *seen)).collect(),
             certainty: Certainty {
@@ -240,11 +243,15 @@ impl Evidence {
                 why: why_claims(record, standing, seat.as_ref(), counts, probation.on),
             },
             scores: Scores::of(record, standing, scores, probation.on),
-            gold_pairs: record.pairs_when(Way::AtOnce).count(),
+            gold_pairs: record.pairs_when(ComparisonMode::Direct).count(),
             flips: Flips::of(record.flips),
             reasoned: Reasoned {
-                discrimination: standing.discrimination(&id, Way::Reasoned),
-                gold_pairs: record.pairs_when(Way::Reasoned).count(),
+                discrimination: standing.discrimination(
+                    &id,
+                    ComparisonMode::Reasoned,
+                    &KindPosterior::default(),
+                ),
+                gold_pairs: record.pairs_when(ComparisonMode::Reasoned).count(),
                 flips: Flips::of(record.flips_reasoned),
             },
             agreed: Flips::of(record.agreed),

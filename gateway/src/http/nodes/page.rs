@@ -1,7 +1,7 @@
 //! The same evidence as a page: no script, nothing from elsewhere, every text escaped.
 
 use super::evidence::{Evidence, Flips, Kind, Member, Tag, Track};
-use crate::swarm::State;
+use shoal_swarm::State;
 
 const STYLE: &str = include_str!("page.css");
 

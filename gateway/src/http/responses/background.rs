@@ -15,14 +15,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::store::{Status, StoreRequest};
-use crate::{
-    http::{
-        App,
-        answer::{self, Answer, AnswerEnd},
-        error::ApiError,
-        task::{AskTask, RoundEvent},
-    },
-    time::unix_now,
+use crate::http::{
+    App,
+    answer::{self, Answer, AnswerEnd},
+    error::ApiError,
+    task::{AskTask, RoundEvent},
 };
 use shoal_api::{
     Encoder as _,
@@ -30,6 +27,7 @@ use shoal_api::{
     sse::{Events, KEEP_ALIVE},
 };
 use shoal_consensus::Ask;
+use shoal_store::unix_now;
 
 /// Starts the work and answers at once.
 pub(super) fn start(

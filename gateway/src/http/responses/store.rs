@@ -12,12 +12,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{
-    http::{Config, error::ApiError},
-    time::unix_now,
-};
+use crate::http::{Config, error::ApiError};
 use shoal_api::id;
 use shoal_api::responses::wire::Response;
+use shoal_store::unix_now;
 
 /// The stored responses.
 #[derive(Debug)]

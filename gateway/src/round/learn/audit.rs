@@ -1,65 +1,82 @@
-//! Which audits a finished round gives cause for: newcomers and suspects often, others seldom.
+//! The audits that a finished round gives cause for: of newcomers and suspects often, of other members
+//! seldom.
+
+use std::collections::BTreeMap;
 
 use rand::{Rng, RngExt as _};
 
 use shoal_proto::{NodeId, generate::Sampling};
 
-use crate::round::learn::Settled;
-use crate::swarm::audit::{Cast, Claim, Task};
+use super::FinishedRound;
 use shoal_consensus::{
-    Candidate, Outcome,
+    Candidate, CastBallot, Outcome,
     reputation::{
         Standing,
         audit::{Audits, Hidden},
     },
 };
+use shoal_swarm::audit::{Claim, Task};
 
-/// The audits to be made: by lot, and always of claims that may have decided the round.
-pub(super) fn drawn(settled: &Settled, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {
+/// Draws the audits of a round at random. Claims that may have decided the round are always audited.
+pub(super) fn draw(round: &FinishedRound, standing: &Standing, rng: &mut impl Rng) -> Vec<Task> {
     let rules = &standing.settings().audit;
-    let contested = contested(&settled.outcome);
-    let claims = settled.outcome.candidates.iter().filter_map(|candidate| {
+    let contested_pool = contested_pool(&round.outcome);
+    let claims = round.outcome.candidates.iter().filter_map(|candidate| {
         let record = standing.record(&candidate.writer)?;
-        let claim = claim(candidate, settled)?;
-        let drawn = rng.random::<f64>() < record.audits.claim_probability(rules);
-        (drawn || contested == Some(candidate.pool)).then_some(Task::Claim(claim))
+        let claim = claim(candidate, round)?;
+        let is_drawn = rng.random::<f64>() < record.audits.claim_probability(rules);
+        (is_drawn || contested_pool == Some(candidate.pool)).then_some(Task::Claim(claim))
     });
     let mut tasks: Vec<Task> = claims.collect();
-    let mut lot = |member: &NodeId, role: fn(&Audits) -> Hidden| {
-        let record = standing.record(member);
-        record.is_some_and(|it| rng.random::<f64>() < role(&it.audits).probability(rules))
-    };
-    let writers = settled.outcome.candidates.iter().map(|candidate| candidate.writer);
-    let members: Vec<NodeId> =
-        writers.filter(|member| lot(member, |audits| audits.writer)).collect();
-    let judges: Vec<(NodeId, Cast)> = (settled.outcome.ballots.iter())
-        .map(|ballot| (ballot.judge, Cast::of(ballot)))
-        .filter(|(member, _)| lot(member, |audits| audits.judge))
-        .collect();
-    if !members.is_empty() && settled.plain && is_fair(&settled.sampling) {
-        tasks.push(Task::Writers { members, sampling: settled.sampling.clone() });
+    let mut members: Vec<NodeId> =
+        round.outcome.candidates.iter().map(|candidate| candidate.writer).collect();
+    members.retain(|member| is_drawn(standing, member, |audits| audits.writer, rng));
+    let mut ballots: Vec<&CastBallot> = round.outcome.ballots.iter().collect();
+    ballots.retain(|ballot| is_drawn(standing, &ballot.judge, |audits| audits.judge, rng));
+    if !members.is_empty() && round.is_plain && is_fair(&round.sampling) {
+        tasks.push(Task::Writers { members, sampling: round.sampling.clone() });
     }
-    let judged = |(member, cast)| Task::Judge { member, cast, draw: rng.random() };
-    tasks.extend(judges.into_iter().map(judged));
+    tasks.extend(ballots.into_iter().map(|ballot| Task::Judge {
+        member: ballot.judge,
+        ballot: ballot.into(),
+        draw: rng.random(),
+    }));
     tasks
 }
 
-/// The pool that won although another one has as many writers: what each of them claimed may have
-/// decided that, and a lie which wins is looked at each time, so that it hardly does so twice. It
-/// costs one pass over an answer; judging the round has taken a pass for each judge and answer.
-fn contested(outcome: &Outcome) -> Option<usize> {
-    let won = outcome.winner()?.pool;
-    let size = |pool| outcome.candidates.iter().filter(|one| one.pool == pool).count();
-    let others = outcome.candidates.iter().map(|one| one.pool).filter(|pool| *pool != won);
-    others.map(size).max().is_some_and(|most| most >= size(won)).then_some(won)
+/// Draws whether a member gets a secret audit in this role.
+fn is_drawn(
+    standing: &Standing,
+    member: &NodeId,
+    role: fn(&Audits) -> Hidden,
+    rng: &mut impl Rng,
+) -> bool {
+    let rules = &standing.settings().audit;
+    standing
+        .record(member)
+        .is_some_and(|record| rng.random::<f64>() < role(&record.audits).probability(rules))
 }
 
-/// Hidden questions are sampled as a client's were, so that nobody can tell them apart; but not
-/// where that would make honest members fail.
+/// The pool that won although another pool has as many writers. Its claims may have decided that. A
+/// lie that wins is audited each time, so that it hardly wins twice. The audit costs one pass over an
+/// answer; judging the round has cost a pass for each judge and answer.
+fn contested_pool(outcome: &Outcome) -> Option<usize> {
+    let winner = outcome.winner()?.pool;
+    let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
+    for candidate in &outcome.candidates {
+        *sizes.entry(candidate.pool).or_default() += 1;
+    }
+    let winner_size = sizes.remove(&winner).unwrap_or(0);
+    sizes.into_values().max().is_some_and(|size| size >= winner_size).then_some(winner)
+}
+
+/// Whether a gold question may be asked with this sampling. A secret question has the sampling of a
+/// client's request, so that members cannot distinguish the two; except where honest members would
+/// fail with it.
 fn is_fair(sampling: &Sampling) -> bool {
-    /// The longest worked answer of the syllabus, and some.
+    /// More than the longest worked answer of the syllabus.
     const TOKENS: u32 = 512;
-    /// Above this a model begins to say what it does not believe.
+    /// Above this temperature a model often samples answers that it finds unlikely.
     const TEMPERATURE: f32 = 0.7;
     sampling.stop.is_empty()
         && sampling.logit_bias.is_empty()
@@ -67,14 +84,14 @@ fn is_fair(sampling: &Sampling) -> bool {
         && sampling.temperature.is_none_or(|heat| heat <= TEMPERATURE)
 }
 
-fn claim(candidate: &Candidate, settled: &Settled) -> Option<Claim> {
-    if !settled.plain || settled.audited.contains(&candidate.writer) {
-        // Without what else its writer was given, nobody comes to the same number.
+fn claim(candidate: &Candidate, round: &FinishedRound) -> Option<Claim> {
+    if !round.is_plain || round.claims_audited.contains(&candidate.writer) {
+        // An auditor gets the messages only: with other inputs it could not get the same number.
         return None;
     }
     Some(Claim {
         writer: candidate.writer,
-        messages: settled.messages.clone(),
+        messages: round.messages.clone(),
         text: candidate.text.clone(),
         logprob: candidate.logprob?,
     })
@@ -85,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_examined_under_settings_that_spoil_an_honest_answer() {
+    fn no_member_is_examined_with_sampling_that_spoils_an_honest_answer() {
         let fair = Sampling::default();
         assert!(is_fair(&fair));
         assert!(is_fair(&Sampling {
@@ -93,12 +110,12 @@ mod tests {
             max_tokens: Some(1_000),
             ..fair.clone()
         }));
-        for spoilt in [
+        for sampling in [
             Sampling { max_tokens: Some(5), ..fair.clone() },
             Sampling { temperature: Some(1.5), ..fair.clone() },
             Sampling { stop: vec!["4".to_owned()], ..fair },
         ] {
-            assert!(!is_fair(&spoilt), "{spoilt:?}");
+            assert!(!is_fair(&sampling), "{sampling:?}");
         }
     }
 }

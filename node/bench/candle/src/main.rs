@@ -1,5 +1,5 @@
-//! candle on one GGUF file, measured as `shoal-node bench` measures itself: `candle-peer FILE.gguf`
-//! prints one JSON object. `RAYON_NUM_THREADS` says how many threads.
+//! Measures candle on a GGUF file in the way of `shoal-node bench`: `candle-peer FILE.gguf` prints a
+//! JSON object. `RAYON_NUM_THREADS` sets the number of threads.
 
 use std::{fs::File, io::BufReader, time::Instant};
 
@@ -34,11 +34,11 @@ impl Model {
             "gemma3" => {
                 Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, &mut file, &cpu)?)
             }
-            other => bail!("candle has no {other} here"),
+            kind => bail!("this program has no {kind} model of candle"),
         })
     }
 
-    /// One step of a batch: `tokens` are `[streams, new]`. Position 0 begins anew.
+    /// One step of a batch: `tokens` are `[streams, new]`. Position 0 starts new sequences.
     fn step(&mut self, tokens: &[u32], streams: usize, position: usize) -> Result<f32> {
         let tokens =
             Tensor::new(tokens, &Device::Cpu)?.reshape((streams, tokens.len() / streams))?;
@@ -54,24 +54,25 @@ impl Model {
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).context("candle-peer FILE.gguf")?;
     let mut model = Model::open(&path)?;
-    let prompt: Vec<u32> = (0..PREFILL as u32).map(|at| at * 7919 % 30_000 + 100).collect();
+    let prompt: Vec<u32> = (0..PREFILL as u32).map(|index| index * 7919 % 30_000 + 100).collect();
     model.step(&prompt, 1, 0)?;
-    let begun = Instant::now();
+    let start = Instant::now();
     model.step(&prompt, 1, 0)?;
-    let mut found =
-        serde_json::json!({ "prefill 256": PREFILL as f64 / begun.elapsed().as_secs_f64() });
+    let mut results =
+        serde_json::json!({ "prefill 256": PREFILL as f64 / start.elapsed().as_secs_f64() });
     for (streams, steps) in STREAMS {
-        // Several streams with several tokens each are no contiguous tensor to candle's output head.
+        // One token at a time: candle's output head needs a contiguous tensor, which several streams
+        // with several tokens each are not.
         for (position, token) in prompt[..PROMPT].iter().enumerate() {
             model.step(&vec![*token; streams], streams, position)?;
         }
-        let begun = Instant::now();
+        let start = Instant::now();
         for step in 0..steps {
             model.step(&vec![prompt[step % PROMPT]; streams], streams, PROMPT + step)?;
         }
-        let rate = (streams * steps) as f64 / begun.elapsed().as_secs_f64();
-        found[format!("{streams} stream{}", if streams > 1 { "s" } else { "" })] = rate.into();
+        let rate = (streams * steps) as f64 / start.elapsed().as_secs_f64();
+        results[format!("{streams} stream{}", if streams > 1 { "s" } else { "" })] = rate.into();
     }
-    println!("{found}");
+    println!("{results}");
     Ok(())
 }

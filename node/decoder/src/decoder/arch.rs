@@ -1,12 +1,12 @@
-//! The architectures that run here, and what each needs: one table, read by [`super::shape`] and
-//! shown in docs/MODELS.md.
+//! The architectures that run here and their features: one table, which [`super::shape`] reads and
+//! docs/MODELS.md shows.
 
-/// What one `model_type` of a `config.json` stands for.
+/// The architecture of a `model_type` of `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Architecture {
     /// `model_type`.
     pub kind: &'static str,
-    /// Who has it.
+    /// The models of this architecture.
     pub models: &'static str,
     pub bias: Bias,
     /// Queries and keys are normalised head by head.
@@ -18,9 +18,9 @@ pub(crate) struct Architecture {
     pub softcaps: bool,
     pub window: Window,
     pub rotary: Rotary,
-    /// `qkv_proj` and `gate_up_proj` hold what others keep in five matrices.
-    pub joined: bool,
-    /// The embedding is the output head where `tie_word_embeddings` is not set.
+    /// Two matrices, `qkv_proj` and `gate_up_proj`, instead of five.
+    pub is_fused: bool,
+    /// The embedding is the output head if `tie_word_embeddings` is not set.
     pub tied: bool,
 }
 
@@ -31,12 +31,12 @@ pub(crate) enum Bias {
     /// Those of queries, keys and values.
     Qkv,
     /// All of attention with `attention_bias`, all of the MLP with `mlp_bias`.
-    Asked,
+    Config,
     /// All of attention with `attention_bias`.
-    AskedOfAttention,
+    AttentionConfig,
 }
 
-/// Where the norms stand.
+/// Where the norms are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Norms {
     /// Before attention and before the MLP.
@@ -45,15 +45,15 @@ pub(crate) enum Norms {
     Around,
 }
 
-/// Which layers see no further than `sliding_window` tokens back, the current one counted. A list
-/// in `layer_types` comes first where there is one.
+/// Which layers see only the last `sliding_window` tokens, including the current one. A list in
+/// `layer_types` has precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Window {
     None,
-    /// All, where `sliding_window` is set.
+    /// All, if `sliding_window` is set.
     All,
     /// With `use_sliding_window`, the layers from `max_window_layers` on.
-    Asked,
+    Config,
     /// All but each second, fourth, sixth...
     AllButEach(usize),
 }
@@ -65,30 +65,30 @@ pub(crate) enum Rotary {
     Whole,
     /// The first `partial_rotary_factor` of the dimensions.
     Partial,
-    /// `rope_local_base_freq` where a layer has a window, `rope_theta` where not.
+    /// `rope_local_base_freq` in a layer with a window, `rope_theta` in the others.
     LocalAndGlobal,
-    /// None where `no_rope_layers` says 0: each fourth, if nothing is said.
+    /// Not in the layers for which `no_rope_layers` is 0; without that list, not in each fourth.
     NotEachFourth,
 }
 
 const LLAMA: Architecture = Architecture {
     kind: "llama",
     models: "Llama 2, 3, 3.1, 3.2, 3.3; SmolLM2; TinyLlama",
-    bias: Bias::Asked,
+    bias: Bias::Config,
     qk_norm: false,
     norms: Norms::Before,
     activation: "silu",
     softcaps: false,
     window: Window::None,
     rotary: Rotary::Whole,
-    joined: false,
+    is_fused: false,
     tied: false,
 };
 
 const GEMMA_2: Architecture = Architecture {
     kind: "gemma2",
     models: "Gemma 2",
-    bias: Bias::AskedOfAttention,
+    bias: Bias::AttentionConfig,
     norms: Norms::Around,
     activation: "gelu_pytorch_tanh",
     softcaps: true,
@@ -100,9 +100,9 @@ const GEMMA_2: Architecture = Architecture {
 const QWEN_3: Architecture = Architecture {
     kind: "qwen3",
     models: "Qwen3 (dense)",
-    bias: Bias::AskedOfAttention,
+    bias: Bias::AttentionConfig,
     qk_norm: true,
-    window: Window::Asked,
+    window: Window::Config,
     ..LLAMA
 };
 
@@ -113,7 +113,7 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
         kind: "smollm3",
         models: "SmolLM3",
         rotary: Rotary::NotEachFourth,
-        window: Window::Asked,
+        window: Window::Config,
         tied: true,
         ..LLAMA
     },
@@ -128,7 +128,7 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
         kind: "qwen2",
         models: "Qwen2, Qwen2.5 and their Coder and Math kin",
         bias: Bias::Qkv,
-        window: Window::Asked,
+        window: Window::Config,
         ..LLAMA
     },
     QWEN_3,
@@ -148,19 +148,19 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
         bias: Bias::None,
         window: Window::All,
         rotary: Rotary::Partial,
-        joined: true,
+        is_fused: true,
         ..LLAMA
     },
 ];
 
 /// The architecture of this `model_type`.
 pub(crate) fn find(kind: &str) -> Option<&'static Architecture> {
-    ARCHITECTURES.iter().find(|known| known.kind == kind)
+    ARCHITECTURES.iter().find(|arch| arch.kind == kind)
 }
 
-/// The names of all, for a message.
-pub(crate) fn known() -> String {
-    let kinds: Vec<&str> = ARCHITECTURES.iter().map(|known| known.kind).collect();
+/// The `model_type`s of all architectures, for a message.
+pub(crate) fn kinds() -> String {
+    let kinds: Vec<&str> = ARCHITECTURES.iter().map(|arch| arch.kind).collect();
     kinds.join(", ")
 }
 
@@ -168,12 +168,11 @@ pub(crate) fn known() -> String {
 pub fn table() -> String {
     let head = "| `model_type` | models | norms | QK norm | bias | activation | window | positions | \
                 soft caps | joined weights |\n|---|---|---|---|---|---|---|---|---|---|\n";
-    ARCHITECTURES.iter().fold(head.to_owned(), |table, known| table + &known.row())
+    ARCHITECTURES.iter().fold(head.to_owned(), |table, arch| table + &arch.row())
 }
 
 impl Architecture {
     fn row(&self) -> String {
-        let yes = |on: bool| if on { "yes" } else { "" };
         let norms = match self.norms {
             Norms::Before => "before",
             Norms::Around => "before and after, `1 + w`; scaled embedding",
@@ -181,13 +180,13 @@ impl Architecture {
         let bias = match self.bias {
             Bias::None => "",
             Bias::Qkv => "q, k, v",
-            Bias::Asked => "`attention_bias`, `mlp_bias`",
-            Bias::AskedOfAttention => "`attention_bias`",
+            Bias::Config => "`attention_bias`, `mlp_bias`",
+            Bias::AttentionConfig => "`attention_bias`",
         };
         let window = match self.window {
             Window::None => String::new(),
             Window::All => "`sliding_window`".to_owned(),
-            Window::Asked => "`use_sliding_window`".to_owned(),
+            Window::Config => "`use_sliding_window`".to_owned(),
             Window::AllButEach(nth) => format!("all layers but each {nth}th").replace("2th", "2nd"),
         };
         let rotary = match self.rotary {
@@ -197,10 +196,14 @@ impl Architecture {
             Rotary::NotEachFourth => "none in each 4th layer",
         };
         let Self { kind, models, activation, .. } = self;
-        let (qk, caps, joined) = (yes(self.qk_norm), yes(self.softcaps), yes(self.joined));
+        let (qk, caps, joint) = (mark(self.qk_norm), mark(self.softcaps), mark(self.is_fused));
         format!(
             "| `{kind}` | {models} | {norms} | {qk} | {bias} | {activation} | {window} | {rotary} | \
-             {caps} | {joined} |\n"
+             {caps} | {joint} |\n"
         )
     }
+}
+
+fn mark(has_feature: bool) -> &'static str {
+    if has_feature { "yes" } else { "" }
 }

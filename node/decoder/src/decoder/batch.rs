@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use shoal_model::{Broken, PAGE, Span, Want};
 
-/// What the layers need to know of a step.
+/// A step as the layers need it.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Of each row.
+    /// The token of each row.
     pub(super) tokens: Vec<u32>,
-    /// Of each row, in its sequence.
+    /// The position of each row in its sequence.
     pub(super) positions: Vec<u32>,
     pub(super) sequences: Vec<Sequence>,
-    /// Rows that somebody wants, in order.
-    pub(super) wanted: Vec<usize>,
+    /// Rows whose results the step returns, in order.
+    pub(super) output_rows: Vec<usize>,
 }
 
 /// The rows of one span.
@@ -26,8 +26,8 @@ pub(super) struct Sequence {
 
 impl Batch {
     /// # Errors
-    /// When a span is empty, has no room in its pages or in the context, or names a token or a page
-    /// that there is not.
+    /// When a span is empty, does not fit its pages or the context, or names a token or a page that
+    /// does not exist.
     pub(super) fn read(
         spans: &[Span<'_>],
         vocab: usize,
@@ -38,34 +38,40 @@ impl Batch {
             tokens: Vec::new(),
             positions: Vec::new(),
             sequences: Vec::with_capacity(spans.len()),
-            wanted: Vec::new(),
+            output_rows: Vec::new(),
         };
         for span in spans {
             let (first, new) = (batch.tokens.len(), span.tokens.len());
             let end = span.past.saturating_add(new);
-            let needed = span.pages.get(..end.div_ceil(PAGE)).ok_or(Broken)?;
-            let known = |id: &u32, limit: usize| usize::try_from(*id).is_ok_and(|id| id < limit);
-            let whole = new > 0
+            let pages_needed = span.pages.get(..end.div_ceil(PAGE)).ok_or(Broken)?;
+            let is_valid = new > 0
                 && end <= context
-                && needed.iter().all(|page| known(page, pages))
-                && span.tokens.iter().all(|token| known(token, vocab));
-            if !whole {
+                && pages_needed.iter().all(|page| is_below(*page, pages))
+                && span.tokens.iter().all(|token| is_below(*token, vocab));
+            if !is_valid {
                 return Err(Broken);
             }
             batch.tokens.extend(span.tokens);
-            let position = |at: usize| u32::try_from(at).map_err(|_| Broken);
             batch.positions.extend(position(span.past)?..position(end)?);
             let rows = first..first + new;
-            batch.wanted.extend(match span.want {
+            batch.output_rows.extend(match span.want {
                 Want::Nothing => rows.end..rows.end,
                 Want::Last => rows.end - 1..rows.end,
                 Want::All => rows.clone(),
             });
-            let pages = needed.to_vec();
+            let pages = pages_needed.to_vec();
             batch.sequences.push(Sequence { rows, past: span.past, pages });
         }
         if batch.tokens.is_empty() { Err(Broken) } else { Ok(batch) }
     }
+}
+
+fn is_below(id: u32, limit: usize) -> bool {
+    usize::try_from(id).is_ok_and(|id| id < limit)
+}
+
+fn position(index: usize) -> Result<u32, Broken> {
+    u32::try_from(index).map_err(|_| Broken)
 }
 
 impl Sequence {
@@ -78,7 +84,7 @@ impl Sequence {
         Ok(*page as usize * PAGE + at % PAGE)
     }
 
-    /// Positions before and with the new rows.
+    /// Positions in the cache and in the new rows together.
     pub(super) fn len(&self) -> usize {
         self.past + self.rows.len()
     }

@@ -23,22 +23,21 @@ use super::{
     weights::{LayerWeights, Linear, Weights},
 };
 
-/// Rows whose embeddings, activations and norms a step's buffers keep room for between steps; what
-/// a longer prompt took is given back.
+/// Rows that the buffers keep memory for between steps; the memory for a longer prompt is freed.
 const KEPT_ROWS: usize = 512;
 
-/// Positions whose angles are known from the start. The tables double up to what is used: all angles
-/// of a long context take as much memory as a small model.
+/// Positions in the first table of angles. The tables double when a step needs more: all angles of a
+/// long context take as much memory as a small model.
 const FIRST_ANGLES: usize = 64;
 
-/// Which layer of which model.
+/// A layer of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     model: Arc<Packed>,
     layer: usize,
 }
 
-/// A model's packed weights and everything that its operations need.
+/// A model's packed weights, its KV cache and its buffers.
 #[derive(Debug)]
 struct Packed {
     shape: Shape,
@@ -48,13 +47,14 @@ struct Packed {
     pool: Pool,
     kv: Mutex<KvPool>,
     scratch: Mutex<Scratch>,
-    failed: AtomicBool,
+    has_failed: AtomicBool,
 }
 
-/// Buffers that live on from layer to layer and from step to step.
+/// Buffers that all layers and steps share.
 #[derive(Debug, Default)]
 struct Scratch {
-    normed: Vec<f32>,
+    /// Rows after a norm.
+    h: Vec<f32>,
     gate: Vec<f32>,
     up: Vec<f32>,
 }
@@ -64,7 +64,7 @@ struct Scratch {
 pub(super) trait DecoderOps: Backend {
     /// `[rows, width]` to all queries, then all keys, then all values.
     fn decoder_norm_qkv(x: FloatTensor<Self>, place: Place) -> FloatTensor<Self>;
-    /// Those to `[rows, heads * dim]`.
+    /// The result of `decoder_norm_qkv` to `[rows, heads * dim]`.
     fn decoder_attend(qkv: FloatTensor<Self>, place: Place, batch: Arc<Batch>)
     -> FloatTensor<Self>;
     fn decoder_linear_add(
@@ -83,28 +83,28 @@ pub(super) struct PackedOperations(Arc<Packed>);
 
 impl PackedOperations {
     pub(super) fn new(shape: &Shape, weights: Weights, settings: Settings) -> Self {
-        let attention = |layer: &super::shape::LayerShape| AttentionShape {
+        let attention = shape.layers.iter().map(|layer| AttentionShape {
             heads: shape.heads,
             kv_heads: shape.kv_heads,
             dim: shape.dim,
             scale: shape.scale,
             softcap: shape.softcap,
             window: layer.window,
-        };
+        });
         let pool = match settings.isa {
             Some(isa) => Pool::with_isa(settings.threads, isa),
             None => Pool::new(settings.threads),
         };
         let kv = KvPool::new(shape.layers.len(), shape.kv_heads, shape.dim, settings.kv);
         Self(Arc::new(Packed {
-            attention: shape.layers.iter().map(attention).collect(),
+            attention: attention.collect(),
             ropes: Mutex::default(),
             shape: shape.clone(),
             weights,
             pool,
             kv: Mutex::new(kv),
             scratch: Mutex::default(),
-            failed: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
         }))
     }
 
@@ -112,9 +112,10 @@ impl PackedOperations {
         Place { model: Arc::clone(&self.0), layer }
     }
 
-    /// The result of an operation, unless it failed: burn's operations have no errors.
-    fn checked<T>(&self, result: T) -> Result<T, Broken> {
-        if self.0.failed.swap(false, Ordering::Relaxed) { Err(Broken) } else { Ok(result) }
+    /// The result of an operation, or [`Broken`] if it failed: burn's operations return no errors,
+    /// so a failed one sets a flag.
+    fn check<T>(&self, result: T) -> Result<T, Broken> {
+        if self.0.has_failed.swap(false, Ordering::Relaxed) { Err(Broken) } else { Ok(result) }
     }
 }
 
@@ -162,7 +163,7 @@ impl Operations for PackedOperations {
 
     fn norm_qkv(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<1>, Broken> {
         let qkv = Dispatch::decoder_norm_qkv(x.into_dispatch(), self.place(layer));
-        self.checked(Tensor::from_dispatch(qkv))
+        self.check(Tensor::from_dispatch(qkv))
     }
 
     fn attend(
@@ -172,43 +173,43 @@ impl Operations for PackedOperations {
         qkv: Tensor<1>,
     ) -> Result<Tensor<2>, Broken> {
         let (qkv, place) = (qkv.into_dispatch(), self.place(layer));
-        let mixed = Dispatch::decoder_attend(qkv, place, Arc::clone(batch));
-        self.checked(Tensor::from_dispatch(mixed))
+        let output = Dispatch::decoder_attend(qkv, place, Arc::clone(batch));
+        self.check(Tensor::from_dispatch(output))
     }
 
     fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let (x, y) = (x.into_dispatch(), y.into_dispatch());
         let sum = Dispatch::decoder_linear_add(x, y, self.place(layer));
-        self.checked(Tensor::from_dispatch(sum))
+        self.check(Tensor::from_dispatch(sum))
     }
 
     fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let sum = Dispatch::decoder_norm_mlp(x.into_dispatch(), self.place(layer));
-        self.checked(Tensor::from_dispatch(sum))
+        self.check(Tensor::from_dispatch(sum))
     }
 
     fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
-        let normed = Dispatch::decoder_norm(x.into_dispatch(), self.place(0));
-        self.checked(Tensor::from_dispatch(normed))
+        let h = Dispatch::decoder_norm(x.into_dispatch(), self.place(0));
+        self.check(Tensor::from_dispatch(h))
     }
 
     fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let logits = Dispatch::decoder_head(x.into_dispatch(), self.place(0));
-        self.checked(Tensor::from_dispatch(logits))
+        self.check(Tensor::from_dispatch(logits))
     }
 
-    fn wanted(&self, batch: &Arc<Batch>, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+    fn select_output(&self, batch: &Arc<Batch>, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let [rows, width] = x.dims();
-        if batch.wanted.len() == rows {
+        if batch.output_rows.len() == rows {
             return Ok(x);
         }
         let data = x.into_data();
-        let all = data.as_slice::<f32>().map_err(|_| Broken)?;
-        let mut some = Vec::with_capacity(batch.wanted.len() * width);
-        for row in &batch.wanted {
-            some.extend_from_slice(all.get(row * width..(row + 1) * width).ok_or(Broken)?);
+        let input = data.as_slice::<f32>().map_err(|_| Broken)?;
+        let mut selection = Vec::with_capacity(batch.output_rows.len() * width);
+        for row in &batch.output_rows {
+            selection.extend_from_slice(input.get(row * width..(row + 1) * width).ok_or(Broken)?);
         }
-        let data = TensorData::new(some, [batch.wanted.len(), width]);
+        let data = TensorData::new(selection, [batch.output_rows.len(), width]);
         Ok(Tensor::from_data(data, &burn::tensor::Device::flex()))
     }
 }
@@ -217,20 +218,20 @@ type Primitive = FloatTensor<Flex>;
 
 impl DecoderOps for Flex {
     fn decoder_norm_qkv(x: Primitive, place: Place) -> Primitive {
-        let qkv = place.tried(|model, layer| model.norm_qkv(layer, floats(&x)?));
+        let qkv = place.try_layer(|model, layer| model.norm_qkv(layer, floats(&x)?));
         tensor(qkv, |len| [len].into())
     }
 
     fn decoder_attend(mut qkv: Primitive, place: Place, batch: Arc<Batch>) -> Primitive {
         let layer = place.layer;
         let qkv = qkv.storage_mut::<f32>();
-        let mixed = place.tried(|model, weights| model.attend(layer, weights, &batch, qkv));
+        let output = place.try_layer(|model, weights| model.attend(layer, weights, &batch, qkv));
         let (queries, _) = place.model.shape.attention_widths();
-        tensor(mixed, |len| [len / queries, queries].into())
+        tensor(output, |len| [len / queries, queries].into())
     }
 
     fn decoder_linear_add(mut x: Primitive, y: Primitive, place: Place) -> Primitive {
-        place.tried(|model, layer| {
+        place.try_layer(|model, layer| {
             let after = layer.after_attention.as_deref();
             model.project(&layer.out, floats(&y)?, after, x.storage_mut::<f32>())
         });
@@ -238,41 +239,41 @@ impl DecoderOps for Flex {
     }
 
     fn decoder_norm_mlp(mut x: Primitive, place: Place) -> Primitive {
-        place.tried(|model, layer| model.norm_mlp(layer, x.storage_mut::<f32>()));
+        place.try_layer(|model, layer| model.norm_mlp(layer, x.storage_mut::<f32>()));
         x
     }
 
     fn decoder_norm(x: Primitive, place: Place) -> Primitive {
         let width = place.model.shape.width;
-        let normed = place.tried(|model, _| {
+        let h = place.try_layer(|model, _| {
             let x = floats(&x)?;
-            let mut normed = vec![0.0; x.len()];
-            rms_norm(&model.pool, x, &model.weights.norm, model.shape.eps, &mut normed)?;
-            Ok(normed)
+            let mut h = vec![0.0; x.len()];
+            rms_norm(&model.pool, x, &model.weights.norm, model.shape.eps, &mut h)?;
+            Ok(h)
         });
-        tensor(normed, |len| [len / width, width].into())
+        tensor(h, |len| [len / width, width].into())
     }
 
     fn decoder_head(x: Primitive, place: Place) -> Primitive {
         let vocab = place.model.shape.vocab;
-        let logits = place.tried(|model, _| model.head(floats(&x)?));
+        let logits = place.try_layer(|model, _| model.head(floats(&x)?));
         tensor(logits, |len| [len / vocab, vocab].into())
     }
 }
 
 impl Place {
-    /// An operation's result; nothing, and a mark that the step failed, where its tensors do not
-    /// fit. burn's operations have no errors.
-    fn tried<T: Default>(
+    /// An operation's result. If the operation fails, the result is empty and a flag is set that
+    /// [`PackedOperations::check`] turns into an error: burn's operations return no errors.
+    fn try_layer<T: Default>(
         &self,
         operation: impl FnOnce(&Packed, &LayerWeights) -> Result<T, Error>,
     ) -> T {
         let layer = self.model.weights.layers.get(self.layer);
-        let done = layer.and_then(|layer| operation(&self.model, layer).ok());
-        if done.is_none() {
-            self.model.failed.store(true, Ordering::Relaxed);
+        let result = layer.and_then(|layer| operation(&self.model, layer).ok());
+        if result.is_none() {
+            self.model.has_failed.store(true, Ordering::Relaxed);
         }
-        done.unwrap_or_default()
+        result.unwrap_or_default()
     }
 }
 
@@ -284,10 +285,10 @@ impl Packed {
         let (q, kv) = qkv.split_at_mut(rows * queries);
         let (k, v) = kv.split_at_mut(rows * keys);
         let mut scratch = lock(&self.scratch);
-        let normed = sized(&mut scratch.normed, x.len());
-        rms_norm(&self.pool, x, &layer.norm_attention, self.shape.eps, normed)?;
+        let h = resize(&mut scratch.h, x.len());
+        rms_norm(&self.pool, x, &layer.norm_attention, self.shape.eps, h)?;
         let [q_proj, k_proj, v_proj] = &layer.qkv;
-        linear(&self.pool, normed, rows, &mut [q_proj.to(q), k_proj.to(k), v_proj.to(v)])?;
+        linear(&self.pool, h, rows, &mut [q_proj.to(q), k_proj.to(k), v_proj.to(v)])?;
         Ok(qkv)
     }
 
@@ -300,16 +301,16 @@ impl Packed {
     ) -> Result<Vec<f32>, Error> {
         let shape = &self.shape;
         let (rows, (queries, keys)) = (batch.tokens.len(), shape.attention_widths());
-        let missing = Error::Length { argument: "a layer", len: 0, required_len: 1 };
-        let (q, kv) = qkv.split_at_mut_checked(rows * queries).ok_or(missing)?;
-        let (k, v) = kv.split_at_mut_checked(rows * keys).ok_or(missing)?;
+        let no_layer = Error::Length { argument: "a layer", len: 0, required_len: 1 };
+        let (q, kv) = qkv.split_at_mut_checked(rows * queries).ok_or(no_layer)?;
+        let (k, v) = kv.split_at_mut_checked(rows * keys).ok_or(no_layer)?;
         if let Some([q_norm, k_norm]) = &layer.norm_heads {
             rms_norm_in_place(&self.pool, q, q_norm, shape.eps)?;
             rms_norm_in_place(&self.pool, k, k_norm, shape.eps)?;
         }
         let ropes = lock(&self.ropes);
-        if let Some(table) = shape.layers.get(index).ok_or(missing)?.rope {
-            let angles = ropes.get(table).ok_or(missing)?;
+        if let Some(table) = shape.layers.get(index).ok_or(no_layer)?.rope {
+            let angles = ropes.get(table).ok_or(no_layer)?;
             rope(&self.pool, q, shape.heads, shape.dim, angles, &batch.positions)?;
             rope(&self.pool, k, shape.kv_heads, shape.dim, angles, &batch.positions)?;
         }
@@ -322,11 +323,11 @@ impl Packed {
                 pages: &sequence.pages,
             })
             .collect();
-        let attention = *self.attention.get(index).ok_or(missing)?;
-        let mut mixed = vec![0.0; rows * queries];
+        let attention = *self.attention.get(index).ok_or(no_layer)?;
+        let mut output = vec![0.0; rows * queries];
         let kv = &mut *lock(&self.kv);
-        attend(&self.pool, attention, q, k, v, kv, index, &spans, &mut mixed)?;
-        Ok(mixed)
+        attend(&self.pool, attention, q, k, v, kv, index, &spans, &mut output)?;
+        Ok(output)
     }
 
     /// Adds the projection of `y` to `x`, after a norm of its own where there is one.
@@ -342,10 +343,10 @@ impl Packed {
             return linear(&self.pool, y, rows, &mut [Output { add: true, ..out.to(x) }]);
         };
         let mut scratch = lock(&self.scratch);
-        let projected = sized(&mut scratch.normed, x.len());
-        linear(&self.pool, y, rows, &mut [out.to(projected)])?;
-        rms_norm_in_place(&self.pool, projected, gamma, self.shape.eps)?;
-        x.iter_mut().zip(projected).for_each(|(x, projected)| *x += *projected);
+        let projection = resize(&mut scratch.h, x.len());
+        linear(&self.pool, y, rows, &mut [out.to(projection)])?;
+        rms_norm_in_place(&self.pool, projection, gamma, self.shape.eps)?;
+        x.iter_mut().zip(projection).for_each(|(x, projection)| *x += *projection);
         Ok(())
     }
 
@@ -353,11 +354,11 @@ impl Packed {
         let shape = &self.shape;
         let rows = x.len() / shape.width;
         let mut scratch = std::mem::take(&mut *lock(&self.scratch));
-        let normed = sized(&mut scratch.normed, x.len());
-        rms_norm(&self.pool, x, &layer.norm_mlp, shape.eps, normed)?;
-        let gate = sized(&mut scratch.gate, rows * shape.inner);
-        let up = sized(&mut scratch.up, rows * shape.inner);
-        linear(&self.pool, normed, rows, &mut [layer.gate.to(gate), layer.up.to(up)])?;
+        let h = resize(&mut scratch.h, x.len());
+        rms_norm(&self.pool, x, &layer.norm_mlp, shape.eps, h)?;
+        let gate = resize(&mut scratch.gate, rows * shape.inner);
+        let up = resize(&mut scratch.up, rows * shape.inner);
+        linear(&self.pool, h, rows, &mut [layer.gate.to(gate), layer.up.to(up)])?;
         gated(&self.pool, shape.activation, gate, up)?;
         match &layer.after_mlp {
             None => {
@@ -365,9 +366,9 @@ impl Packed {
                 linear(&self.pool, gate, rows, &mut [down])?;
             }
             Some(gamma) => {
-                linear(&self.pool, gate, rows, &mut [layer.down.to(normed)])?;
-                rms_norm_in_place(&self.pool, normed, gamma, shape.eps)?;
-                x.iter_mut().zip(normed).for_each(|(x, normed)| *x += *normed);
+                linear(&self.pool, gate, rows, &mut [layer.down.to(h)])?;
+                rms_norm_in_place(&self.pool, h, gamma, shape.eps)?;
+                x.iter_mut().zip(h).for_each(|(x, h)| *x += *h);
             }
         }
         *lock(&self.scratch) = scratch;
@@ -394,13 +395,11 @@ impl Linear {
 }
 
 impl Scratch {
-    /// Gives back what a long prompt took.
+    /// Frees the memory for a long prompt.
     fn shrink(&mut self, shape: &Shape) {
-        for (buffer, width) in [
-            (&mut self.normed, shape.width),
-            (&mut self.gate, shape.inner),
-            (&mut self.up, shape.inner),
-        ] {
+        for (buffer, width) in
+            [(&mut self.h, shape.width), (&mut self.gate, shape.inner), (&mut self.up, shape.inner)]
+        {
             if buffer.len() > KEPT_ROWS * width {
                 buffer.truncate(KEPT_ROWS * width);
                 buffer.shrink_to_fit();
@@ -409,16 +408,16 @@ impl Scratch {
     }
 }
 
-/// The angles of the first so many positions, or of the whole context, for each of
+/// The angles of the first `positions` positions, at most of the whole context, for each of
 /// [`Shape::ropes`].
 fn tables(shape: &Shape, positions: usize) -> Result<Vec<Rope>, Error> {
     let positions = positions.min(shape.context);
-    let angles = shape.ropes.iter().map(|rope| (rope.angles(positions), rope.turned / 2));
+    let angles = shape.ropes.iter().map(|rope| (rope.angles(positions), rope.dims / 2));
     angles.map(|(angles, pairs)| Rope::new(angles.cos, angles.sin, pairs)).collect()
 }
 
-/// The first `len` floats of a buffer that grows when it must. What they are, the caller writes.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+/// The first `len` floats of a buffer, which grows if it is too short. The caller overwrites them.
+fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
@@ -429,7 +428,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The floats of a contiguous tensor, which all tensors between these operations are.
+/// The floats of a contiguous tensor. All tensors between these operations are contiguous.
 fn floats(x: &Primitive) -> Result<&[f32], Error> {
     x.as_slice::<f32>().ok_or(Error::Length {
         argument: "a contiguous tensor",

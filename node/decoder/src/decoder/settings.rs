@@ -1,4 +1,4 @@
-//! How a decoder is built, and where its arithmetic is done.
+//! How a decoder is built, and which device it runs on.
 
 use std::{fmt, num::NonZero, str::FromStr, thread};
 
@@ -19,9 +19,9 @@ pub(crate) struct Settings {
     pub device: DeviceKind,
     /// How the CPU keeps keys and values.
     pub kv: KvFormat,
-    /// Threads on the CPU, the caller's one of them.
+    /// Threads on the CPU, including the caller's.
     pub threads: usize,
-    /// The CPU's instructions; the best that it has where `None`.
+    /// The CPU's instruction set; `None` for the best one available.
     pub isa: Option<Isa>,
 }
 
@@ -44,26 +44,28 @@ pub enum DeviceKind {
     /// The processor: burn's Flex backend with packed weights.
     #[default]
     Cpu,
-    /// Whichever graphics interface there is.
+    /// Vulkan, Metal or DirectX 12.
     Wgpu,
+    /// An NVIDIA GPU.
     Cuda,
+    /// An Apple GPU.
     Metal,
 }
 
 impl DeviceKind {
     const ALL: [Self; 4] = [Self::Cpu, Self::Wgpu, Self::Cuda, Self::Metal];
 
-    /// burn's device, where this build has its backend and this machine such a device: to ask burn
-    /// for one that is not there would be a panic.
+    /// burn's device, if this build has the backend and this machine has such a device. burn panics
+    /// if it is asked for a device that does not exist.
     pub(super) fn device(self) -> Result<Device, String> {
         let device = match self {
             Self::Cpu => Some(Device::flex()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => listed(DeviceType::Wgpu, || Device::wgpu(Pick::DefaultDevice)),
+            Self::Wgpu => enumerate(DeviceType::Wgpu, || Device::wgpu(Pick::DefaultDevice)),
             #[cfg(feature = "cuda")]
-            Self::Cuda => listed(DeviceType::Cuda, || Device::cuda(0)),
+            Self::Cuda => enumerate(DeviceType::Cuda, || Device::cuda(0)),
             #[cfg(feature = "metal")]
-            Self::Metal => listed(DeviceType::Metal, || Device::metal(Pick::DefaultDevice)),
+            Self::Metal => enumerate(DeviceType::Metal, || Device::metal(Pick::DefaultDevice)),
             #[cfg(not(all(feature = "wgpu", feature = "cuda", feature = "metal")))]
             _ => return Err(self.not_built()),
         };
@@ -83,9 +85,9 @@ impl DeviceKind {
 
 /// A device of a kind that this machine has.
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
-fn listed(kind: DeviceType, open: impl FnOnce() -> Device) -> Option<Device> {
-    let any = Device::enumerate(kind).iter().next().is_some();
-    any.then(open)
+fn enumerate(kind: DeviceType, open: impl FnOnce() -> Device) -> Option<Device> {
+    let has_device = Device::enumerate(kind).iter().next().is_some();
+    has_device.then(open)
 }
 
 impl fmt::Display for DeviceKind {
@@ -103,14 +105,15 @@ impl FromStr for DeviceKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.to_string() == text);
-        let kind = found
+        let kind = Self::ALL
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
             .ok_or_else(|| format!("no device {text:?}: there are cpu, wgpu, cuda and metal"))?;
-        let built = cfg!(feature = "wgpu") && kind == Self::Wgpu
+        let is_built = cfg!(feature = "wgpu") && kind == Self::Wgpu
             || cfg!(feature = "cuda") && kind == Self::Cuda
             || cfg!(feature = "metal") && kind == Self::Metal
             || kind == Self::Cpu;
-        match built {
+        match is_built {
             true => Ok(kind),
             false => Err(kind.not_built()),
         }

@@ -1,6 +1,6 @@
-//! `config.json` (or what a GGUF file says, in the same words) as what the layers need to know.
+//! `config.json`, or a GGUF file's metadata under the same keys, as the shape of the layers.
 //!
-//! What a file asks for and this build would get wrong is refused by name: better than noise.
+//! A feature that this build would compute wrongly is refused by name.
 
 mod raw;
 mod rotary;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::arch::{self, Architecture, Bias, Norms, Rotary, Window};
 use raw::Raw;
 
-/// A decoder, but for its weights. All sizes are positive and fit each other.
+/// A decoder without its weights. All sizes are positive and fit each other.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shape {
     pub arch: &'static Architecture,
@@ -24,13 +24,13 @@ pub(crate) struct Shape {
     pub kv_heads: usize,
     /// Floats of a head.
     pub dim: usize,
-    /// Floats inside of the MLP.
+    /// Floats inside the MLP.
     pub inner: usize,
     pub vocab: usize,
     /// Positions that a sequence may have.
     pub context: usize,
     pub layers: Vec<LayerShape>,
-    /// At most two: [`LayerShape::rope`] says which.
+    /// At most two; [`LayerShape::rope`] is an index into it.
     pub ropes: Vec<RopeShape>,
     pub eps: f32,
     pub activation: Activation,
@@ -47,12 +47,12 @@ pub(crate) struct Shape {
     pub bias: Biases,
 }
 
-/// What differs from layer to layer.
+/// The part of a shape that differs between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LayerShape {
-    /// Tokens that are seen, the current one counted; all where it is `None`.
+    /// Tokens that a token sees, including itself; `None`: all.
     pub window: Option<usize>,
-    /// Which of [`Shape::ropes`]; positions are not told where it is `None`.
+    /// An index into [`Shape::ropes`]; `None`: the layer has no positions.
     pub rope: Option<usize>,
 }
 
@@ -64,47 +64,45 @@ pub(crate) struct Biases {
     pub mlp: bool,
 }
 
-/// Why a `config.json` describes nothing that runs here.
+/// Why the model of a `config.json` does not run here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShapeError {
     #[error("not a model configuration: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("{kind:?} models do not run here; these do: {known}")]
-    Unknown { kind: String, known: String },
-    #[error("{what} is not supported for {kind} models")]
-    Unsupported { what: String, kind: &'static str },
+    #[error("{kind:?} models do not run here; these do: {kinds}")]
+    Unknown { kind: String, kinds: String },
+    #[error("{feature} is not supported for {kind} models")]
+    Unsupported { feature: String, kind: &'static str },
     #[error("{0}")]
     Size(&'static str),
 }
 
 impl Shape {
-    /// Reads and checks a configuration. A sequence gets the `context` that the model was made
-    /// for, or less where `cap` says so; a LongRoPE model's is the one that it was first made for
-    /// unless `cap` asks for more.
+    /// Reads and checks a configuration. The context is the model's, or `cap` if that is less. A
+    /// LongRoPE model's context is the original one unless `cap` is more.
     pub(crate) fn read(config: &Value, cap: Option<usize>) -> Result<Self, ShapeError> {
-        // Models that also see pictures keep what is about text one level deeper.
+        // Models that also read images keep the text part one level deeper.
         let (config, kind) = match kind(config) {
             "gemma3" => (config.get("text_config").unwrap_or(config), "gemma3_text"),
             kind => (config, kind),
         };
         let arch = arch::find(kind)
-            .ok_or_else(|| ShapeError::Unknown { kind: kind.to_owned(), known: arch::known() })?;
+            .ok_or_else(|| ShapeError::Unknown { kind: kind.to_owned(), kinds: arch::kinds() })?;
         let raw = Raw::read(config, arch)?;
         raw.refuse(config, arch)?;
-        let shape = Self::of(&raw, arch, cap)?;
+        let shape = Self::new(&raw, arch, cap)?;
         shape.check()?;
         Ok(shape)
     }
 
-    fn of(raw: &Raw, arch: &'static Architecture, cap: Option<usize>) -> Result<Self, ShapeError> {
+    fn new(raw: &Raw, arch: &'static Architecture, cap: Option<usize>) -> Result<Self, ShapeError> {
         let heads = raw.num_attention_heads;
         let dim = raw.head_dim.unwrap_or(raw.hidden_size / heads.max(1));
         let context = cap.map_or_else(|| rotary::usual(raw), Ok)?.min(raw.max_position_embeddings);
         let layers = layers(raw, arch)?;
         let around = arch.norms == Norms::Around;
-        let asked = |bias: Option<bool>, may: bool| may && bias.unwrap_or(false);
-        let may = matches!(arch.bias, Bias::Asked | Bias::AskedOfAttention);
-        let attention = asked(raw.attention_bias, may);
+        let may_have_bias = matches!(arch.bias, Bias::Config | Bias::AttentionConfig);
+        let attention = may_have_bias && raw.attention_bias.unwrap_or(false);
         Ok(Self {
             arch,
             width: raw.hidden_size,
@@ -126,7 +124,7 @@ impl Shape {
             bias: Biases {
                 qkv: attention || arch.bias == Bias::Qkv,
                 out: attention,
-                mlp: asked(raw.mlp_bias, arch.bias == Bias::Asked),
+                mlp: arch.bias == Bias::Config && raw.mlp_bias.unwrap_or(false),
             },
         })
     }
@@ -143,8 +141,11 @@ impl Shape {
         if self.layers.iter().any(|layer| layer.window == Some(0)) {
             return Err(ShapeError::Size("sliding_window is 0"));
         }
-        let odd = |rope: &RopeShape| rope.turned == 0 || rope.turned > self.dim;
-        if self.ropes.iter().any(|rope| odd(rope) || !rope.turned.is_multiple_of(2)) {
+        if self
+            .ropes
+            .iter()
+            .any(|rope| rope.dims == 0 || rope.dims > self.dim || !rope.dims.is_multiple_of(2))
+        {
             return Err(ShapeError::Size("the dimensions that positions turn are not pairs"));
         }
         Ok(())
@@ -175,42 +176,50 @@ fn kind(config: &Value) -> &str {
 }
 
 fn layers(raw: &Raw, arch: &'static Architecture) -> Result<Vec<LayerShape>, ShapeError> {
-    let slides = |layer: usize| match (&raw.layer_types, arch.window) {
+    // The cap refuses a senseless number of layers before there is a list of them.
+    (0..raw.num_hidden_layers.min(1 << 16))
+        .map(|index| {
+            let has_window = has_window(raw, arch, index)?;
+            let window = raw.sliding_window.filter(|_| has_window);
+            Ok(LayerShape { window, rope: rope(raw, arch, index, has_window) })
+        })
+        .collect()
+}
+
+fn has_window(raw: &Raw, arch: &'static Architecture, layer: usize) -> Result<bool, ShapeError> {
+    match (&raw.layer_types, arch.window) {
         (_, Window::None) => Ok(false),
         (Some(kinds), _) => match kinds.get(layer).map(String::as_str) {
             Some("sliding_attention") => Ok(true),
             Some("full_attention") => Ok(false),
-            other => {
-                let what = format!("the layer type {:?}", other.unwrap_or("(none)"));
-                Err(ShapeError::Unsupported { what, kind: arch.kind })
+            kind => {
+                let feature = format!("the layer type {:?}", kind.unwrap_or("(none)"));
+                Err(ShapeError::Unsupported { feature, kind: arch.kind })
             }
         },
         (None, Window::All) => Ok(true),
-        (None, Window::Asked) => {
-            let from = raw.max_window_layers.unwrap_or(0);
-            Ok(raw.use_sliding_window.unwrap_or(false) && layer >= from)
+        (None, Window::Config) => {
+            let first = raw.max_window_layers.unwrap_or(0);
+            Ok(raw.use_sliding_window.unwrap_or(false) && layer >= first)
         }
         (None, Window::AllButEach(nth)) => {
             let nth = raw.sliding_window_pattern.unwrap_or(nth);
             Ok(nth == 0 || !(layer + 1).is_multiple_of(nth))
         }
-    };
-    let turns = |layer: usize, slides: bool| match arch.rotary {
+    }
+}
+
+/// Which of [`Shape::ropes`] a layer uses.
+fn rope(raw: &Raw, arch: &Architecture, layer: usize, has_window: bool) -> Option<usize> {
+    match arch.rotary {
         Rotary::Whole | Rotary::Partial => Some(0),
-        Rotary::LocalAndGlobal => Some(usize::from(slides)),
+        Rotary::LocalAndGlobal => Some(usize::from(has_window)),
         Rotary::NotEachFourth => {
-            let said = raw.no_rope_layers.as_ref().and_then(|all| all.get(layer).copied());
-            let each = raw.no_rope_layer_interval.unwrap_or(4).max(1);
-            said.map_or(!(layer + 1).is_multiple_of(each), |said| said != 0).then_some(0)
+            let flag = raw.no_rope_layers.as_ref().and_then(|flags| flags.get(layer).copied());
+            let interval = raw.no_rope_layer_interval.unwrap_or(4).max(1);
+            flag.map_or(!(layer + 1).is_multiple_of(interval), |flag| flag != 0).then_some(0)
         }
-    };
-    let layer = |index: usize| {
-        let slides = slides(index)?;
-        let window = raw.sliding_window.filter(|_| slides);
-        Ok(LayerShape { window, rope: turns(index, slides) })
-    };
-    // A number of layers beyond reason is refused before there is a list of them.
-    (0..raw.num_hidden_layers.min(1 << 16)).map(layer).collect()
+    }
 }
 
 #[cfg(test)]

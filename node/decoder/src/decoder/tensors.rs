@@ -1,8 +1,8 @@
-//! The same operations out of burn's own, for every device that burn has: weights as burn tensors,
-//! keys and values too.
+//! The operations in terms of burn's own, for every device that burn has. Weights, keys and values
+//! are burn tensors.
 //!
-//! Rounding may differ with the size of a batch here: a device's matrix product is free to choose
-//! another order for another shape.
+//! Rounding may differ with the size of a batch: a device's matrix product may sum in another order
+//! for another shape.
 
 mod cache;
 
@@ -49,7 +49,7 @@ struct Layer {
     after_mlp: Option<Tensor<1>>,
 }
 
-/// `[inputs, outputs]`: how burn multiplies fastest.
+/// A projection. Its weight is `[inputs, outputs]`, the layout in which burn multiplies fastest.
 #[derive(Debug)]
 struct Linear {
     weight: Tensor<2>,
@@ -82,28 +82,32 @@ impl TensorOperations {
 
 impl Layer {
     fn new(layer: &LayerWeights, device: &Device) -> Self {
-        let linear = |linear: &weights::Linear| Linear {
-            weight: contiguous(matrix(&linear.matrix, device).transpose()),
-            bias: linear.bias.as_ref().map(|bias| vector(bias, device)),
-        };
-        let some = |gamma: &Option<Vec<f32>>| gamma.as_ref().map(|gamma| vector(gamma, device));
-        let both = |[q, k]: &[Vec<f32>; 2]| [vector(q, device), vector(k, device)];
         Self {
             norm_attention: vector(&layer.norm_attention, device),
-            qkv: layer.qkv.each_ref().map(linear),
-            norm_heads: layer.norm_heads.as_ref().map(both),
-            out: linear(&layer.out),
-            after_attention: some(&layer.after_attention),
+            qkv: layer.qkv.each_ref().map(|linear| Linear::new(linear, device)),
+            norm_heads: layer
+                .norm_heads
+                .as_ref()
+                .map(|gammas| gammas.each_ref().map(|gamma| vector(gamma, device))),
+            out: Linear::new(&layer.out, device),
+            after_attention: layer.after_attention.as_ref().map(|gamma| vector(gamma, device)),
             norm_mlp: vector(&layer.norm_mlp, device),
-            gate: linear(&layer.gate),
-            up: linear(&layer.up),
-            down: linear(&layer.down),
-            after_mlp: some(&layer.after_mlp),
+            gate: Linear::new(&layer.gate, device),
+            up: Linear::new(&layer.up, device),
+            down: Linear::new(&layer.down, device),
+            after_mlp: layer.after_mlp.as_ref().map(|gamma| vector(gamma, device)),
         }
     }
 }
 
 impl Linear {
+    fn new(linear: &weights::Linear, device: &Device) -> Self {
+        Self {
+            weight: contiguous(matrix(&linear.matrix, device).transpose()),
+            bias: linear.bias.as_ref().map(|bias| vector(bias, device)),
+        }
+    }
+
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let y = x.matmul(self.weight.clone());
         match &self.bias {
@@ -171,7 +175,7 @@ impl Operations for TensorOperations {
     fn linear_add(&self, layer: usize, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let layer = self.layer(layer)?;
         let y = layer.out.forward(y);
-        Ok(x + normed(y, layer.after_attention.as_ref(), self.shape.eps))
+        Ok(x + norm_if(y, layer.after_attention.as_ref(), self.shape.eps))
     }
 
     fn norm_mlp(&self, layer: usize, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -183,7 +187,7 @@ impl Operations for TensorOperations {
             Activation::GeluTanh => gelu_approximate(gate),
         };
         let down = layer.down.forward(gate * layer.up.forward(h));
-        Ok(x + normed(down, layer.after_mlp.as_ref(), self.shape.eps))
+        Ok(x + norm_if(down, layer.after_mlp.as_ref(), self.shape.eps))
     }
 
     fn norm(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
@@ -192,11 +196,11 @@ impl Operations for TensorOperations {
 
     fn head(&self, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
         let logits = x.matmul(self.head.clone());
-        Ok(capped(logits, self.shape.final_softcap))
+        Ok(cap_with(logits, self.shape.final_softcap))
     }
 
-    fn wanted(&self, step: &Step, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
-        Ok(match &step.wanted {
+    fn select_output(&self, step: &Step, x: Tensor<2>) -> Result<Tensor<2>, Broken> {
+        Ok(match &step.output_rows {
             Some(rows) => x.select(0, rows.clone()),
             None => x,
         })
@@ -204,7 +208,8 @@ impl Operations for TensorOperations {
 }
 
 impl TensorOperations {
-    /// Each sequence by itself: its queries of one group of heads as rows, against its positions.
+    /// Attention, one sequence at a time: the queries of a group of heads are the rows, the
+    /// sequence's positions the columns.
     fn attention(&self, layer: usize, step: &Step, q: Tensor<3>) -> Result<Tensor<2>, Broken> {
         let Shape { heads, kv_heads, dim, scale, softcap, .. } = self.shape;
         let group = heads / kv_heads;
@@ -218,11 +223,11 @@ impl TensorOperations {
             let k = k.reshape([len, kv_heads, dim]).permute([1, 2, 0]);
             let v = v.reshape([len, kv_heads, dim]).swap_dims(0, 1);
             let scores = q.reshape([kv_heads, new * group, dim]).matmul(k) * scale;
-            let scores = capped(scores, softcap).reshape([kv_heads, new, group, len]);
+            let scores = cap_with(scores, softcap).reshape([kv_heads, new, group, len]);
             let scores = scores + step.mask(index, window, &self.device)?;
-            let mixed = softmax(scores, 3).reshape([kv_heads, new * group, len]).matmul(v);
-            let mixed = mixed.reshape([kv_heads, new, group, dim]).swap_dims(0, 1);
-            rows.push(mixed.reshape([new, heads * dim]));
+            let attention = softmax(scores, 3).reshape([kv_heads, new * group, len]).matmul(v);
+            let attention = attention.reshape([kv_heads, new, group, dim]).swap_dims(0, 1);
+            rows.push(attention.reshape([new, heads * dim]));
         }
         Ok(Tensor::cat(rows, 0))
     }
@@ -233,14 +238,14 @@ fn rms<const D: usize>(x: Tensor<D>, gamma: &Tensor<1>, eps: f32) -> Tensor<D> {
     x / root * gamma.clone().unsqueeze()
 }
 
-fn normed(x: Tensor<2>, gamma: Option<&Tensor<1>>, eps: f32) -> Tensor<2> {
+fn norm_if(x: Tensor<2>, gamma: Option<&Tensor<1>>, eps: f32) -> Tensor<2> {
     match gamma {
         Some(gamma) => rms(x, gamma, eps),
         None => x,
     }
 }
 
-fn capped<const D: usize>(x: Tensor<D>, cap: Option<f32>) -> Tensor<D> {
+fn cap_with<const D: usize>(x: Tensor<D>, cap: Option<f32>) -> Tensor<D> {
     match cap {
         Some(cap) => (x / cap).tanh() * cap,
         None => x,
@@ -261,7 +266,7 @@ fn matrix(packed: &Matrix, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(floats, [rows, columns]), device)
 }
 
-/// A view as memory of its own.
+/// A copy of a view in its own memory.
 fn contiguous(view: Tensor<2>) -> Tensor<2> {
     let (device, data) = (view.device(), view.into_data());
     Tensor::from_data(data, &device)

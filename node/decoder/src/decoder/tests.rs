@@ -1,4 +1,4 @@
-//! Against what transformers computes of tiny random models: tests/fixtures/tiny/make.py.
+//! The decoders compared with transformers on tiny random models: tests/fixtures/tiny/make.py.
 
 mod fixture;
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "metal"))]
@@ -8,9 +8,9 @@ use shoal_kernel::Format;
 use shoal_model::{PAGE, Quant, Want};
 
 use super::*;
-use fixture::{Fixture, Packed, Renamed, all, named};
+use fixture::{Fixture, Packed, PrefixedTensors, fixture, fixtures};
 
-/// One sequence that is read step by step, in pages that are not in order.
+/// Reads one sequence step by step, into pages that are not in order.
 struct Reader<'a> {
     decoder: &'a mut dyn Decode,
     pages: Vec<u32>,
@@ -43,7 +43,7 @@ fn read_packed(fixture: &Fixture, format: Format) -> (Shape, Weights) {
     (shape, weights)
 }
 
-fn both(fixture: &Fixture, format: Format) -> [Box<dyn Decode>; 2] {
+fn decoders(fixture: &Fixture, format: Format) -> [Box<dyn Decode>; 2] {
     let (shape, weights) = read_packed(fixture, format);
     let tensors = tensors(shape.clone(), &weights, &Device::flex());
     [Box::new(packed(shape, weights, settings())), Box::new(tensors)]
@@ -59,10 +59,10 @@ fn greatest(logits: &[f32]) -> u32 {
     u32::try_from(best.0).unwrap()
 }
 
-/// Fails where a decoder's logits after a prompt and after each of the answer's first tokens are not
-/// transformers', or its greedy answer is another.
-fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn Decode) {
-    let name = format!("{} {what}", fixture.name);
+/// Fails if a decoder's logits after a prompt, after one of the answer's first tokens, or its greedy
+/// answer differ from transformers'.
+fn check_results(label: &str, fixture: &Fixture, decoder: &mut dyn Decode) {
+    let name = format!("{} {label}", fixture.name);
     let vocab = decoder.vocab();
     let mut reader = Reader::new(decoder);
     let mut logits = reader.read(&fixture.prompt);
@@ -72,8 +72,8 @@ fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn De
         let best = greatest(&logits[logits.len() - vocab..]);
         assert_eq!(best, *token, "{name}: token {step} of the greedy answer");
         logits = reader.read(&[*token]);
-        if let Some(expected) = fixture.decode.chunks_exact(vocab).nth(step) {
-            let apart = furthest(&logits, expected);
+        if let Some(reference) = fixture.decode.chunks_exact(vocab).nth(step) {
+            let apart = furthest(&logits, reference);
             assert!(apart <= 1e-4, "{name}: {apart} at step {step}");
         }
     }
@@ -81,21 +81,21 @@ fn computes_what_is_expected(what: &str, fixture: &Fixture, decoder: &mut dyn De
 
 #[test]
 fn every_architecture_computes_what_transformers_does() {
-    for fixture in all() {
-        for (what, mut decoder) in
-            ["packed", "tensors"].into_iter().zip(both(&fixture, Format::F32))
+    for fixture in fixtures() {
+        for (label, mut decoder) in
+            ["packed", "tensors"].into_iter().zip(decoders(&fixture, Format::F32))
         {
-            computes_what_is_expected(what, &fixture, &mut *decoder);
+            check_results(label, &fixture, &mut *decoder);
         }
     }
 }
 
 /// Spans of one step: tokens, past, pages, want.
-type Given<'a> = (&'a [u32], usize, &'a [u32], Want);
+type SpanArgs<'a> = (&'a [u32], usize, &'a [u32], Want);
 
-fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
-    fn span<'a>(given: &Given<'a>) -> Span<'a> {
-        let (tokens, past, pages, want) = *given;
+fn step(decoder: &mut dyn Decode, spans: &[SpanArgs<'_>]) -> Vec<f32> {
+    fn span<'a>(args: &SpanArgs<'a>) -> Span<'a> {
+        let (tokens, past, pages, want) = *args;
         Span { tokens, past, pages, want }
     }
     let spans: Vec<Span<'_>> = spans.iter().map(span).collect();
@@ -104,44 +104,49 @@ fn step(decoder: &mut dyn Decode, spans: &[Given<'_>]) -> Vec<f32> {
 
 #[test]
 fn a_row_depends_neither_on_its_batch_nor_on_how_its_prompt_was_cut() {
-    for fixture in all() {
-        let [mut decoder, _] = both(&fixture, Format::Q8);
+    for fixture in fixtures() {
+        let [mut decoder, _] = decoders(&fixture, Format::Q8);
         let prompt = &fixture.prompt;
         let alone = Reader::new(&mut *decoder).read(prompt);
         let last = &alone[alone.len() - decoder.vocab()..];
 
         decoder.reserve(24);
-        let (mine, other) = ([3, 20, 15], [4, 21, 16]);
+        let (first_pages, second_pages) = ([3, 20, 15], [4, 21, 16]);
         let (head, tail) = prompt.split_at(17);
-        step(&mut *decoder, &[(head, 0, &mine, Want::Nothing)]);
+        step(&mut *decoder, &[(head, 0, &first_pages, Want::Nothing)]);
         step(
             &mut *decoder,
-            &[(&tail[1..3], 0, &other, Want::All), (&tail[..5], 17, &mine, Want::Nothing)],
+            &[
+                (&tail[1..3], 0, &second_pages, Want::All),
+                (&tail[..5], 17, &first_pages, Want::Nothing),
+            ],
         );
-        let rows =
-            [(&tail[5..], 22, &mine[..], Want::Last), (&tail[..4], 2, &other[..], Want::All)];
+        let rows = [
+            (&tail[5..], 22, &first_pages[..], Want::Last),
+            (&tail[..4], 2, &second_pages[..], Want::All),
+        ];
         let logits = step(&mut *decoder, &rows);
         assert_eq!(logits.len(), 5 * decoder.vocab());
         assert!(logits[..decoder.vocab()] == *last, "{}: other bits", fixture.name);
     }
 }
 
-/// The greatest of the logits that are expected: what errors are measured by.
+/// The greatest reference logit: the unit of errors.
 fn size(fixture: &Fixture) -> f32 {
     fixture.prefill.iter().map(|logit| logit.abs()).fold(0.0, f32::max)
 }
 
 #[test]
 fn quantised_weights_cost_what_rounding_costs_and_no_more() {
-    for fixture in all() {
+    for fixture in fixtures() {
         for format in [Format::Q8, Format::Q4, Format::Q4Min] {
-            let [mut packed, mut tensors] = both(&fixture, format);
-            let rounded = Reader::new(&mut *packed).read(&fixture.prompt);
+            let [mut packed, mut tensors] = decoders(&fixture, format);
+            let approximation = Reader::new(&mut *packed).read(&fixture.prompt);
             let exact = Reader::new(&mut *tensors).read(&fixture.prompt);
             // Both have the same weights: what differs is activations of 8 bits, whose steps are
             // 1/127 of the greatest of 32. Measured: 0.3 % to 1 %.
-            let apart: f32 = rounded.iter().zip(&exact).map(|(l, r)| (l - r).abs()).sum();
-            let mean = apart / rounded.len() as f32 / size(&fixture);
+            let apart: f32 = approximation.iter().zip(&exact).map(|(l, r)| (l - r).abs()).sum();
+            let mean = apart / approximation.len() as f32 / size(&fixture);
             assert!(mean <= 0.02, "{} {format:?}: {mean} of the greatest logit", fixture.name);
             assert!(mean > 0.0, "{} {format:?}: nothing was rounded", fixture.name);
         }
@@ -160,25 +165,27 @@ fn every_instruction_set_computes_the_bits_of_plain_rust() {
         Format::Q6K,
     ];
     for format in formats {
-        for fixture in all() {
-            let logits = |isa: Isa, threads: usize| {
-                let (shape, weights) = read_packed(&fixture, format);
-                let settings = Settings { isa: Some(isa), threads, ..settings() };
-                let mut decoder: Box<dyn Decode> = Box::new(packed(shape, weights, settings));
-                Reader::new(&mut *decoder).read(&fixture.prompt)
-            };
-            let plain = logits(Isa::Scalar, 1);
-            assert!(plain.iter().all(|logit| logit.is_finite()), "{} {format:?}", fixture.name);
+        for fixture in fixtures() {
+            let scalar = logits_with(&fixture, format, Isa::Scalar, 1);
+            assert!(scalar.iter().all(|logit| logit.is_finite()), "{} {format:?}", fixture.name);
             for isa in Isa::available() {
-                assert!(logits(isa, 2) == plain, "{} {format:?} {isa:?}", fixture.name);
+                let logits = logits_with(&fixture, format, isa, 2);
+                assert!(logits == scalar, "{} {format:?} {isa:?}", fixture.name);
             }
         }
     }
 }
 
+fn logits_with(fixture: &Fixture, format: Format, isa: Isa, threads: usize) -> Vec<f32> {
+    let (shape, weights) = read_packed(fixture, format);
+    let settings = Settings { isa: Some(isa), threads, ..settings() };
+    let mut decoder: Box<dyn Decode> = Box::new(packed(shape, weights, settings));
+    Reader::new(&mut *decoder).read(&fixture.prompt)
+}
+
 #[test]
 fn half_precision_keys_and_values_change_little() {
-    for fixture in all() {
+    for fixture in fixtures() {
         let (shape, weights) = read_packed(&fixture, Format::F32);
         let settings = Settings { kv: KvFormat::F16, ..settings() };
         let mut decoder: Box<dyn Decode> = Box::new(packed(shape, weights, settings));
@@ -190,54 +197,62 @@ fn half_precision_keys_and_values_change_little() {
 
 #[test]
 fn hidden_rows_are_what_the_head_makes_logits_of() {
-    let fixture = named("llama3");
-    for mut decoder in both(&fixture, Format::F32) {
+    let fixture = fixture("llama3");
+    for mut decoder in decoders(&fixture, Format::F32) {
         decoder.reserve(3);
         let pages = [0, 1, 2];
         let span = Span { tokens: &fixture.prompt, past: 0, pages: &pages, want: Want::Last };
-        let hidden = decoder.hidden(&[span]).unwrap();
-        assert_eq!(hidden.len(), decoder.width());
+        let state = decoder.hidden(&[span]).unwrap();
+        assert_eq!(state.len(), decoder.width());
         let (_, weights) = read_packed(&fixture, Format::F32);
         let mut row = vec![0.0; decoder.width()];
-        let logit = |token: usize, row: &mut [f32]| -> f32 {
-            weights.embed.row(token, row);
-            row.iter().zip(&hidden).map(|(weight, x)| weight * x).sum()
-        };
-        let expected = &fixture.prefill[fixture.prefill.len() - decoder.vocab()..];
-        for (token, expected) in expected.iter().enumerate() {
-            assert!((logit(token, &mut row) - expected).abs() < 1e-4);
+        let logits = &fixture.prefill[fixture.prefill.len() - decoder.vocab()..];
+        for (token, logit) in logits.iter().enumerate() {
+            weights.embed.row(token, &mut row);
+            let product: f32 = row.iter().zip(&state).map(|(weight, x)| weight * x).sum();
+            assert!((product - logit).abs() < 1e-4);
         }
     }
 }
 
+fn try_step(
+    decoder: &mut dyn Decode,
+    tokens: &[u32],
+    past: usize,
+    pages: &[u32],
+) -> Result<Vec<f32>, Broken> {
+    decoder.step(&[Span { tokens, past, pages, want: Want::Last }])
+}
+
 #[test]
 fn steps_that_make_no_sense_are_refused() {
-    let fixture = named("llama");
-    for mut decoder in both(&fixture, Format::F32) {
+    let fixture = fixture("llama");
+    for mut decoder in decoders(&fixture, Format::F32) {
         decoder.reserve(9);
         let vocab = u32::try_from(decoder.vocab()).unwrap();
         let pages: Vec<u32> = (0..9).collect();
-        let mut read = |tokens: &[u32], past: usize, pages: &[u32]| {
-            decoder.step(&[Span { tokens, past, pages, want: Want::Last }])
-        };
-        assert_eq!(read(&[], 0, &pages), Err(Broken), "no token");
-        assert_eq!(read(&[vocab], 0, &pages), Err(Broken), "no such token");
-        assert_eq!(read(&[1; 17], 0, &[0]), Err(Broken), "no room in its pages");
-        assert_eq!(read(&[1], 0, &[9]), Err(Broken), "no such page");
-        assert_eq!(read(&[1], 128, &pages), Err(Broken), "past the context");
-        assert_eq!(read(&[1], usize::MAX, &pages), Err(Broken), "past everything");
-        assert_eq!(read(&[1], 127, &pages).unwrap().len(), 96);
+        assert_eq!(try_step(&mut *decoder, &[], 0, &pages), Err(Broken), "no token");
+        assert_eq!(try_step(&mut *decoder, &[vocab], 0, &pages), Err(Broken), "no such token");
+        assert_eq!(try_step(&mut *decoder, &[1; 17], 0, &[0]), Err(Broken), "no room in its pages");
+        assert_eq!(try_step(&mut *decoder, &[1], 0, &[9]), Err(Broken), "no such page");
+        assert_eq!(try_step(&mut *decoder, &[1], 128, &pages), Err(Broken), "past the context");
+        assert_eq!(
+            try_step(&mut *decoder, &[1], usize::MAX, &pages),
+            Err(Broken),
+            "past everything"
+        );
+        assert_eq!(try_step(&mut *decoder, &[1], 127, &pages).unwrap().len(), 96);
         assert_eq!(decoder.step(&[]), Err(Broken), "nothing at all");
     }
 }
 
 #[test]
 fn the_text_side_of_a_model_that_sees_is_found_under_its_longer_name() {
-    let fixture = named("gemma3");
+    let fixture = fixture("gemma3");
     let config = serde_json::json!({ "model_type": "gemma3", "text_config": fixture.config() });
     let shape = Shape::read(&config, None).unwrap();
     for prefix in ["language_model.", "model.language_"] {
-        let tensors = Renamed(fixture.tensors(), prefix);
+        let tensors = PrefixedTensors(fixture.tensors(), prefix);
         let weights = Weights::read(&shape, &tensors, Quant::None).unwrap();
         let mut decoder: Box<dyn Decode> = Box::new(packed(shape.clone(), weights, settings()));
         let logits = Reader::new(&mut *decoder).read(&fixture.prompt);
@@ -247,7 +262,7 @@ fn the_text_side_of_a_model_that_sees_is_found_under_its_longer_name() {
 
 #[test]
 fn weights_that_a_shape_has_no_place_for_are_refused() {
-    let fixture = named("qwen2");
+    let fixture = fixture("qwen2");
     let mut config = fixture.config();
     config["model_type"] = serde_json::json!("llama");
     let shape = Shape::read(&config, None).unwrap();
@@ -261,9 +276,9 @@ fn weights_that_a_shape_has_no_place_for_are_refused() {
 /// On a device weights are floats of 32 bits; packed, they are padded to whole panels.
 #[test]
 fn a_step_reads_every_matrix_once() {
-    let fixture = named("llama");
+    let fixture = fixture("llama");
     let shape = Shape::read(&fixture.config(), None).unwrap();
-    let [packed, tensors] = both(&fixture, Format::F32).map(|decoder| decoder.weight_bytes());
+    let [packed, tensors] = decoders(&fixture, Format::F32).map(|decoder| decoder.weight_bytes());
     let (heads, keys) = (shape.heads * shape.dim, shape.kv_heads * shape.dim);
     let layer = shape.width * (2 * heads + 2 * keys + 3 * shape.inner);
     let values = shape.layers.len() * layer + shape.vocab * shape.width;

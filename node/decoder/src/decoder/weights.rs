@@ -11,7 +11,7 @@ use shoal_model::{LoadError, Quant, Tensors, in_parallel};
 
 use super::{arch::Norms, shape::Shape};
 
-/// All of them.
+/// All weights of a model.
 #[derive(Debug)]
 pub(super) struct Weights {
     pub(super) embed: Matrix,
@@ -21,7 +21,7 @@ pub(super) struct Weights {
     pub(super) head: Option<Matrix>,
 }
 
-/// Those of one layer.
+/// The weights of a layer.
 #[derive(Debug)]
 pub(super) struct LayerWeights {
     pub(super) norm_attention: Vec<f32>,
@@ -55,15 +55,14 @@ impl Weights {
         let prefix = prefix(tensors);
         let read = Reader { shape, tensors, quant, prefix, used: Mutex::default() };
         let table = [shape.vocab, shape.width];
-        let head = || read.matrix("lm_head.weight", table, None);
         let layers = in_parallel(shape.layers.len(), |layer| read.layer(layer))?;
         let weights = Self {
             embed: read.matrix(&format!("{prefix}embed_tokens.weight"), table, None)?,
             layers,
             norm: read.gamma(&format!("{prefix}norm"), shape.width)?,
-            head: (!shape.tied).then(head).transpose()?,
+            head: (!shape.tied).then(|| read.matrix("lm_head.weight", table, None)).transpose()?,
         };
-        read.nothing_left()?;
+        read.check_all_used()?;
         Ok(weights)
     }
 }
@@ -79,7 +78,8 @@ impl Weights {
         self.matrices_a_step().map(|matrix| (matrix.rows() * matrix.cols()) as u64).sum()
     }
 
-    /// All matrices, but of an embedding that is not the output head too only a row is read.
+    /// All matrices, without the embedding if it is not the output head too: a step reads only a row
+    /// of it.
     fn matrices_a_step(&self) -> impl Iterator<Item = &Matrix> {
         let layers = self.layers.iter().flat_map(|layer| {
             layer.qkv.iter().chain([&layer.out, &layer.gate, &layer.up, &layer.down])
@@ -89,11 +89,12 @@ impl Weights {
     }
 }
 
-/// Models that also see pictures keep their text side under a longer name.
+/// The prefix of the tensor names. Models that also read images have a longer one for the text part.
 fn prefix(tensors: &dyn Tensors) -> &'static str {
-    let all = ["model.", "language_model.model.", "model.language_model."];
-    let holds = |prefix: &&str| tensors.shape(&format!("{prefix}embed_tokens.weight")).is_some();
-    all.into_iter().find(holds).unwrap_or("model.")
+    ["model.", "language_model.model.", "model.language_model."]
+        .into_iter()
+        .find(|prefix| tensors.shape(&format!("{prefix}embed_tokens.weight")).is_some())
+        .unwrap_or("model.")
 }
 
 struct Reader<'a> {
@@ -104,53 +105,78 @@ struct Reader<'a> {
     used: Mutex<BTreeSet<String>>,
 }
 
+/// Projections that some architectures keep in one fused matrix.
+struct Group {
+    matrix: String,
+    /// Rows of the fused matrix.
+    rows: usize,
+    bias: bool,
+}
+
 impl Reader<'_> {
     fn layer(&self, index: usize) -> Result<LayerWeights, LoadError> {
         let shape = self.shape;
         let (width, inner) = (shape.width, shape.inner);
         let (queries, keys) = shape.attention_widths();
-        let at = |name: &str| format!("{}layers.{index}.{name}", self.prefix);
-        let part = |joined: &str, all, from, name: &str, rows, bias| {
-            if shape.arch.joined {
-                let rows = Some(from..from + rows);
-                let matrix = self.matrix(&at(&format!("{joined}.weight")), [all, width], rows)?;
-                return Ok(Linear { matrix, bias: None });
-            }
-            self.linear(&at(name), [rows, width], bias)
+        let layer = format!("{}layers.{index}", self.prefix);
+        let has_after = shape.arch.norms == Norms::Around;
+        // Gemma's norm after attention has the name that the others use for the norm before the MLP.
+        let (before_mlp, after) = if has_after {
+            let attention = self.gamma(&format!("{layer}.post_attention_layernorm"), width)?;
+            let mlp = self.gamma(&format!("{layer}.post_feedforward_layernorm"), width)?;
+            ("pre_feedforward_layernorm", Some((attention, mlp)))
+        } else {
+            ("post_attention_layernorm", None)
         };
-        let attention = |from, name: &str, rows| {
-            let all = queries + 2 * keys;
-            part("self_attn.qkv_proj", all, from, name, rows, shape.bias.qkv)
+        let (after_attention, after_mlp) = after.unzip();
+        let (qkv, gate_up) = (queries + 2 * keys, 2 * inner);
+        let attention = Group {
+            matrix: format!("{layer}.self_attn.qkv_proj"),
+            rows: qkv,
+            bias: shape.bias.qkv,
         };
-        let mlp = |from, name: &str| {
-            part("mlp.gate_up_proj", 2 * inner, from, name, inner, shape.bias.mlp)
+        let mlp = Group {
+            matrix: format!("{layer}.mlp.gate_up_proj"),
+            rows: gate_up,
+            bias: shape.bias.mlp,
         };
-        let heads = || {
-            let q = self.gamma(&at("self_attn.q_norm"), shape.dim)?;
-            Ok::<_, LoadError>([q, self.gamma(&at("self_attn.k_norm"), shape.dim)?])
-        };
-        let around = shape.arch.norms == Norms::Around;
-        let gamma = |name: &str| self.gamma(&at(name), width);
-        let after = |name: &str| around.then(|| gamma(name)).transpose();
-        // Gemma's norm after attention has the name that all others give to the one before the MLP.
-        let before_mlp =
-            if around { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
+        let q_proj = format!("{layer}.self_attn.q_proj");
+        let k_proj = format!("{layer}.self_attn.k_proj");
+        let v_proj = format!("{layer}.self_attn.v_proj");
+        let out = format!("{layer}.self_attn.o_proj");
         Ok(LayerWeights {
-            norm_attention: gamma("input_layernorm")?,
+            norm_attention: self.gamma(&format!("{layer}.input_layernorm"), width)?,
             qkv: [
-                attention(0, "self_attn.q_proj", queries)?,
-                attention(queries, "self_attn.k_proj", keys)?,
-                attention(queries + keys, "self_attn.v_proj", keys)?,
+                self.part(&attention, &q_proj, 0..queries)?,
+                self.part(&attention, &k_proj, queries..queries + keys)?,
+                self.part(&attention, &v_proj, queries + keys..qkv)?,
             ],
-            norm_heads: shape.arch.qk_norm.then(heads).transpose()?,
-            out: self.linear(&at("self_attn.o_proj"), [width, queries], shape.bias.out)?,
-            after_attention: after("post_attention_layernorm")?,
-            norm_mlp: gamma(before_mlp)?,
-            gate: mlp(0, "mlp.gate_proj")?,
-            up: mlp(inner, "mlp.up_proj")?,
-            down: self.linear(&at("mlp.down_proj"), [width, inner], shape.bias.mlp)?,
-            after_mlp: after("post_feedforward_layernorm")?,
+            norm_heads: shape.arch.qk_norm.then(|| self.norm_heads(&layer)).transpose()?,
+            out: self.linear(&out, [width, queries], shape.bias.out)?,
+            after_attention,
+            norm_mlp: self.gamma(&format!("{layer}.{before_mlp}"), width)?,
+            gate: self.part(&mlp, &format!("{layer}.mlp.gate_proj"), 0..inner)?,
+            up: self.part(&mlp, &format!("{layer}.mlp.up_proj"), inner..gate_up)?,
+            down: self.linear(&format!("{layer}.mlp.down_proj"), [width, inner], shape.bias.mlp)?,
+            after_mlp,
         })
+    }
+
+    /// A projection: some rows of the group's fused matrix, or a matrix of its own.
+    fn part(&self, group: &Group, name: &str, rows: Range<usize>) -> Result<Linear, LoadError> {
+        let width = self.shape.width;
+        if self.shape.arch.is_fused {
+            let name = format!("{}.weight", group.matrix);
+            let matrix = self.matrix(&name, [group.rows, width], Some(rows))?;
+            return Ok(Linear { matrix, bias: None });
+        }
+        self.linear(name, [rows.len(), width], group.bias)
+    }
+
+    fn norm_heads(&self, layer: &str) -> Result<[Vec<f32>; 2], LoadError> {
+        let q = self.gamma(&format!("{layer}.self_attn.q_norm"), self.shape.dim)?;
+        let k = self.gamma(&format!("{layer}.self_attn.k_norm"), self.shape.dim)?;
+        Ok([q, k])
     }
 
     fn linear(&self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear, LoadError> {
@@ -188,30 +214,27 @@ impl Reader<'_> {
         Ok(gamma)
     }
 
-    fn fits(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
+    fn fits(&self, name: &str, dims: &[usize]) -> Result<(), LoadError> {
         let (place, tensor) = (self.tensors.place(), name.to_owned());
         match self.tensors.shape(name) {
             None => Err(LoadError::NoTensor { place, tensor }),
-            Some(found) if found == expected => {
+            Some(shape) if shape == dims => {
                 self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(tensor);
                 Ok(())
             }
-            Some(found) => {
-                Err(LoadError::Shape { place, tensor, found, expected: expected.to_vec() })
-            }
+            Some(found) => Err(LoadError::Shape { place, tensor, found, expected: dims.to_vec() }),
         }
     }
 
-    /// Weights of layers that nothing above reads belong to a part that this build has not: the
-    /// model would be another one without it.
-    fn nothing_left(&self) -> Result<(), LoadError> {
+    /// Fails if a layer has weights that were not read: they belong to a part that this build does not
+    /// have, and without it the model computes something else.
+    fn check_all_used(&self) -> Result<(), LoadError> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let layers = format!("{}layers.", self.prefix);
-        let weighs = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
-        let left = |name: &String| {
-            name.starts_with(&layers) && weighs(name) && !used.contains(name.as_str())
-        };
-        match self.tensors.names().into_iter().find(left) {
+        let extra = self.tensors.names().into_iter().find(|name| {
+            name.starts_with(&layers) && is_weight(name) && !used.contains(name.as_str())
+        });
+        match extra {
             None => Ok(()),
             Some(tensor) => {
                 let why = format!("has no place in a {} model of this shape", self.shape.arch.kind);
@@ -219,4 +242,8 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn is_weight(name: &str) -> bool {
+    name.ends_with(".weight") || name.ends_with(".bias")
 }

@@ -43,8 +43,8 @@ fn a_model_without_template_or_end_cannot_be_talked_to() {
     assert!(complaint(&folder).starts_with("DIR has no chat template"));
     put(&folder, "tokenizer_config.json", &json!({ "chat_template": "x" }));
     assert!(complaint(&folder).contains("no eos_token"));
-    let broken = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
-    put(&folder, "tokenizer_config.json", &broken);
+    let template = json!({ "eos_token": "<eos>", "chat_template": "{% for %}" });
+    put(&folder, "tokenizer_config.json", &template);
     assert!(complaint(&folder).starts_with("DIR: the chat template: "));
 }
 
@@ -60,16 +60,19 @@ fn a_model_without_template_can_be_measured() {
 #[test]
 fn what_this_build_would_get_wrong_is_refused_by_name() {
     let folder = tiny(64, Kept::F32);
-    let with = |key: &str, value| {
-        let mut other = config(64);
-        other[key] = value;
-        put(&folder, "config.json", &other);
-        complaint(&folder)
-    };
-    let family = with("model_type", json!("mamba"));
+    let family = refusal(&folder, "model_type", json!("mamba"));
     assert!(family.contains("mamba") && family.contains("qwen2"), "{family}");
-    assert!(with("hidden_act", json!("relu")).contains("relu"));
-    assert!(with("rope_scaling", json!({ "rope_type": "dynamic" })).contains("dynamic"));
+    assert!(refusal(&folder, "hidden_act", json!("relu")).contains("relu"));
+    let dynamic = json!({ "rope_type": "dynamic" });
+    assert!(refusal(&folder, "rope_scaling", dynamic).contains("dynamic"));
+}
+
+/// The error for a configuration with one other value.
+fn refusal(folder: &TempDir, key: &str, value: serde_json::Value) -> String {
+    let mut config = config(64);
+    config[key] = value;
+    put(folder, "config.json", &config);
+    complaint(folder)
 }
 
 #[test]
@@ -78,9 +81,9 @@ fn weights_that_do_not_fit_the_config_are_named() {
     let mut wide = config(64);
     wide["intermediate_size"] = json!(52);
     put(&folder, "config.json", &wide);
-    let expected =
+    let message =
         "DIR: model.layers.0.mlp.gate_proj.weight is [48, 32], but config.json makes it [52, 32]";
-    assert_eq!(complaint(&folder), expected);
+    assert_eq!(complaint(&folder), message);
 
     let folder = tiny(64, Kept::F32);
     let mut fewer = tensors();
@@ -110,18 +113,23 @@ fn an_unknown_bundled_name_lists_the_known_ones() {
 fn the_card_speaks_for_the_model() {
     let folder = tiny(64, Kept::F32);
     let files = Files::folder(folder.path()).unwrap();
-    let says = || Loaded::open(files.clone(), &Options::default()).unwrap().card.description;
-    assert_eq!(says(), "A llama model of 0.0 million parameters.");
+    assert_eq!(
+        card(&files, &Options::default()).description,
+        "A llama model of 0.0 million parameters."
+    );
     put(&folder, "card.json", &json!({ "description": "Knows little." }));
-    assert_eq!(says(), "Knows little.");
+    assert_eq!(card(&files, &Options::default()).description, "Knows little.");
     put(&folder, "card.json", &json!({ "tags": ["tides", 7, "t".repeat(33), "code"] }));
-    let tags = |options: &Options| Loaded::open(files.clone(), options).unwrap().card.tags;
-    assert_eq!(tags(&Options::default()), ["tides", "code"]);
+    assert_eq!(card(&files, &Options::default()).tags, ["tides", "code"]);
     let owner = Options { tags: vec!["math".to_owned()], ..Options::default() };
-    assert_eq!(tags(&owner), ["math"]);
+    assert_eq!(card(&files, &owner).tags, ["math"]);
     put(&folder, "card.json", &json!({ "description": "Knows little." }));
     // The words and the tokenizer belong to the same folder.
     put(&folder, "tokenizer_config.json", &words());
     put(&folder, "tokenizer.json", &tokenizer("ab".chars()));
-    assert_eq!(says(), "Knows little.");
+    assert_eq!(card(&files, &Options::default()).description, "Knows little.");
+}
+
+fn card(files: &Files, options: &Options) -> shoal_proto::hello::Model {
+    Loaded::open(files.clone(), options).unwrap().card
 }

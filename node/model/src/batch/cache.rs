@@ -1,4 +1,4 @@
-//! The KV cache as sequences see it: pages to write, and pages that others wrote before.
+//! The KV cache as sequences use it: pages to write, and shared pages of prefixes.
 
 use super::{
     pages::Pages,
@@ -6,34 +6,34 @@ use super::{
 };
 use crate::step::PAGE;
 
-/// Pages and the prefixes that they hold.
+/// The pages and the prefixes in them.
 #[derive(Debug)]
 pub(super) struct Cache {
     pages: Pages,
     prefix: Prefix,
 }
 
-/// The pages of one sequence. To be given back with [`Cache::release`].
+/// The pages of one sequence. [`Cache::release`] gives them back.
 #[derive(Debug)]
 pub(super) struct Hold {
-    /// In order. The first `kept` are in the tree and shared, the others are its own.
+    /// In order. The first `shared_pages` are in the tree, the rest is the sequence's own.
     pages: Vec<u32>,
-    kept: usize,
+    shared_pages: usize,
     place: Place,
 }
 
 impl Hold {
-    pub(super) fn none() -> Self {
-        Self { pages: Vec::new(), kept: 0, place: Place::ROOT }
+    pub(super) fn empty() -> Self {
+        Self { pages: Vec::new(), shared_pages: 0, place: Place::ROOT }
     }
 
     pub(super) fn pages(&self) -> &[u32] {
         &self.pages
     }
 
-    /// Positions that are in the tree.
-    pub(super) fn shared(&self) -> usize {
-        self.kept * PAGE
+    /// Positions in pages that are in the tree.
+    pub(super) fn shared_positions(&self) -> usize {
+        self.shared_pages * PAGE
     }
 }
 
@@ -42,72 +42,71 @@ impl Cache {
         Self { pages: Pages::new(pages), prefix: Prefix::new() }
     }
 
-    /// The pages of the longest beginning of `tokens` that was read before.
+    /// The pages of the longest prefix of `tokens` in the cache.
     pub(super) fn find(&mut self, tokens: &[u32]) -> Hold {
-        let found = self.prefix.find(tokens);
-        for (_, page) in &found {
+        let path = self.prefix.find(tokens);
+        for (_, page) in &path {
             self.pages.share(*page);
         }
         Hold {
-            kept: found.len(),
-            place: found.last().map_or(Place::ROOT, |(place, _)| *place),
-            pages: found.into_iter().map(|(_, page)| page).collect(),
+            shared_pages: path.len(),
+            place: path.last().map_or(Place::ROOT, |(place, _)| *place),
+            pages: path.into_iter().map(|(_, page)| page).collect(),
         }
     }
 
-    /// Makes room for so many positions in all; `false`: there are not enough pages, and what
-    /// was there before is there still.
+    /// Makes room for `positions` in total. `false`: there are too few pages, and `hold` is unchanged.
     pub(super) fn grow(&mut self, hold: &mut Hold, positions: usize) -> bool {
-        let missing = pages_of(positions).saturating_sub(hold.pages.len());
-        if missing > self.pages.available() {
+        let shortfall = pages_of(positions).saturating_sub(hold.pages.len());
+        if shortfall > self.pages.available() {
             return false;
         }
-        for _ in 0..missing {
+        for _ in 0..shortfall {
             let Some(page) = self.take() else { return false };
             hold.pages.push(page);
         }
         true
     }
 
-    /// Lets others find what the sequence has read: the full pages of `tokens`.
+    /// Adds the full pages of `tokens`, which the sequence has read, to the prefixes.
     pub(super) fn keep(&mut self, hold: &mut Hold, tokens: &[u32]) {
         let (chunks, _) = tokens.as_chunks::<PAGE>();
-        for (chunk, page) in chunks.iter().zip(&mut hold.pages).skip(hold.kept) {
-            let (place, known) = self.prefix.insert(hold.place, chunk, *page);
-            if known == *page {
-                self.pages.keep(known);
+        for (chunk, page) in chunks.iter().zip(&mut hold.pages).skip(hold.shared_pages) {
+            let (place, tree_page) = self.prefix.insert(hold.place, chunk, *page);
+            if tree_page == *page {
+                self.pages.keep(tree_page);
             } else {
-                // Somebody read the same at the same time: one copy is enough, and who holds a
-                // place in the tree holds every page on the way to it.
-                self.pages.share(known);
+                // Another sequence read the same text at the same time. One copy is enough, and a
+                // sequence that holds a place in the tree must hold every page on the path to it.
+                self.pages.share(tree_page);
                 self.pages.release(*page);
-                *page = known;
+                *page = tree_page;
             }
             hold.place = place;
-            hold.kept += 1;
+            hold.shared_pages += 1;
         }
     }
 
-    /// Gives the pages back; what others may find stays until the room is needed.
+    /// Gives the pages back. Prefixes stay until their pages are needed.
     pub(super) fn release(&mut self, hold: Hold) {
         for page in hold.pages {
             self.pages.release(page);
         }
     }
 
-    /// Forgets what was read before: nothing in the pages is to be trusted any more.
+    /// Removes all prefixes, for when the pages may hold wrong numbers.
     pub(super) fn clear(&mut self) {
         for page in self.prefix.clear() {
             self.pages.forget(page);
         }
     }
 
-    /// Pages that a sequence could have.
+    /// Pages that a sequence can take.
     pub(super) fn available(&self) -> usize {
         self.pages.available()
     }
 
-    /// Pages that sequences have.
+    /// Pages that sequences hold.
     pub(super) fn in_use(&self) -> usize {
         self.pages.in_use()
     }
@@ -116,13 +115,13 @@ impl Cache {
         if let Some(page) = self.pages.take() {
             return Some(page);
         }
-        let dispensable = self.prefix.evict(|page| self.pages.is_idle(page))?;
-        self.pages.forget(dispensable);
+        let victim = self.prefix.evict(|page| self.pages.is_idle(page))?;
+        self.pages.forget(victim);
         self.pages.take()
     }
 }
 
-/// Pages for so many positions.
+/// Number of pages for `positions`.
 pub(super) fn pages_of(positions: usize) -> usize {
     positions.div_ceil(PAGE)
 }
@@ -146,29 +145,29 @@ mod tests {
     #[test]
     fn what_one_has_read_the_next_finds() {
         let mut cache = Cache::new(8);
-        let one = read(&mut cache, &text(0, 40));
-        let two = cache.find(&text(0, 40));
-        assert_eq!(two.pages(), &one.pages()[..2], "the third page is not full");
-        assert_eq!(two.shared(), 32);
+        let first = read(&mut cache, &text(0, 40));
+        let second = cache.find(&text(0, 40));
+        assert_eq!(second.pages(), &first.pages()[..2], "the third page is not full");
+        assert_eq!(second.shared_positions(), 32);
         assert_eq!(cache.in_use(), 3);
-        cache.release(one);
-        cache.release(two);
+        cache.release(first);
+        cache.release(second);
         assert_eq!((cache.in_use(), cache.available()), (0, 8));
-        assert_eq!(cache.find(&text(0, 40)).shared(), 32);
+        assert_eq!(cache.find(&text(0, 40)).shared_positions(), 32);
     }
 
     #[test]
     fn two_that_read_the_same_at_once_end_with_one_copy() {
         let mut cache = Cache::new(8);
         let tokens = text(0, 32);
-        let (mut one, mut two) = (cache.find(&tokens), cache.find(&tokens));
-        assert!(cache.grow(&mut one, 32) && cache.grow(&mut two, 32));
-        cache.keep(&mut one, &tokens);
-        cache.keep(&mut two, &tokens);
-        assert_eq!(one.pages(), two.pages());
+        let (mut first, mut second) = (cache.find(&tokens), cache.find(&tokens));
+        assert!(cache.grow(&mut first, 32) && cache.grow(&mut second, 32));
+        cache.keep(&mut first, &tokens);
+        cache.keep(&mut second, &tokens);
+        assert_eq!(first.pages(), second.pages());
         assert_eq!(cache.in_use(), 2);
-        cache.release(one);
-        cache.release(two);
+        cache.release(first);
+        cache.release(second);
         assert_eq!(cache.available(), 8);
     }
 
@@ -177,23 +176,23 @@ mod tests {
         let mut cache = Cache::new(4);
         let old = read(&mut cache, &text(0, 32));
         cache.release(old);
-        let held = read(&mut cache, &text(100, 32));
-        let mut new = Hold::none();
+        let hold = read(&mut cache, &text(100, 32));
+        let mut new = Hold::empty();
         assert!(!cache.grow(&mut new, 48), "two pages are in use");
         assert!(new.pages().is_empty());
         assert!(cache.grow(&mut new, 32));
-        assert_eq!(cache.find(&text(0, 32)).shared(), 0, "forgotten");
-        assert!(!held.pages().iter().any(|page| new.pages().contains(page)));
+        assert_eq!(cache.find(&text(0, 32)).shared_positions(), 0, "forgotten");
+        assert!(!hold.pages().iter().any(|page| new.pages().contains(page)));
     }
 
     #[test]
     fn after_clearing_nothing_is_found_and_every_page_comes_back() {
         let mut cache = Cache::new(4);
-        let held = read(&mut cache, &text(0, 40));
+        let hold = read(&mut cache, &text(0, 40));
         cache.clear();
-        assert_eq!(cache.find(&text(0, 40)).shared(), 0);
-        cache.release(held);
-        let mut all = Hold::none();
-        assert!(cache.grow(&mut all, 64));
+        assert_eq!(cache.find(&text(0, 40)).shared_positions(), 0);
+        cache.release(hold);
+        let mut whole = Hold::empty();
+        assert!(cache.grow(&mut whole, 64));
     }
 }

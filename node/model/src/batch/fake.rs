@@ -1,5 +1,5 @@
-//! A model for tests: what it says next depends on every token before, read back through the
-//! pages, so that a wrong page shows.
+//! A model for tests. Its next token depends on all tokens before it, read back through the pages, so
+//! that a wrong page shows.
 
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -17,11 +17,11 @@ use crate::{
 pub(crate) const VOCAB: usize = 18;
 pub(super) const END: u32 = 16;
 
-/// What it does when it reads a letter.
+/// Letters that make the model fail when it reads them.
 pub(super) const BREAKS: u32 = 13;
 pub(super) const PANICS: u32 = 14;
 
-pub(super) fn words() -> Arc<TextPipeline> {
+pub(super) fn pipeline() -> Arc<TextPipeline> {
     let folder = tiny(64, Kept::F32);
     let files = Files::folder(folder.path()).unwrap();
     let tokenizer = Tokenizer::read(&files, VOCAB).unwrap();
@@ -33,63 +33,63 @@ pub(super) fn words() -> Arc<TextPipeline> {
 #[derive(Debug)]
 pub(crate) struct Fake {
     pub(super) context: usize,
-    /// How many of the last tokens decide what comes next: few of them make it repeat itself.
+    /// How many of the last tokens decide the next one: with few of them the model repeats itself.
     pub(crate) memory: usize,
-    /// Whether [`BREAKS`] and [`PANICS`] do what they say.
+    /// Whether [`BREAKS`] and [`PANICS`] make it fail.
     pub(super) fragile: bool,
     /// Token and position in each place of each page.
     cells: Vec<Option<(u32, usize)>>,
     steps: Steps,
 }
 
-/// What the test knows of the model's steps, and how it holds them up.
+/// Records the model's steps, and can hold them up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct State {
     /// Tokens of each span of each step.
-    seen: Vec<Vec<usize>>,
+    spans: Vec<Vec<usize>>,
     /// Steps that may be taken; `None`: any number.
-    allowed: Option<usize>,
+    budget: Option<usize>,
 }
 
 impl Steps {
     /// Tokens of each span of each step so far.
-    pub(crate) fn seen(&self) -> Vec<Vec<usize>> {
-        self.0.0.lock().unwrap().seen.clone()
+    pub(crate) fn spans(&self) -> Vec<Vec<usize>> {
+        self.0.0.lock().unwrap().spans.clone()
     }
 
     /// Tokens read so far.
     pub(super) fn tokens(&self) -> usize {
-        self.seen().iter().flatten().sum()
+        self.spans().iter().flatten().sum()
     }
 
-    /// No step more, until some are allowed.
+    /// Allows no more steps.
     pub(super) fn hold(&self) {
-        self.0.0.lock().unwrap().allowed.get_or_insert(0);
+        self.0.0.lock().unwrap().budget.get_or_insert(0);
     }
 
-    /// So many steps more.
+    /// Allows more steps.
     pub(super) fn allow(&self, steps: usize) {
-        *self.0.0.lock().unwrap().allowed.get_or_insert(0) += steps;
+        *self.0.0.lock().unwrap().budget.get_or_insert(0) += steps;
         self.0.1.notify_all();
     }
 
-    /// As many as there are to take.
+    /// Allows any number of steps.
     pub(super) fn release(&self) {
-        self.0.0.lock().unwrap().allowed = None;
+        self.0.0.lock().unwrap().budget = None;
         self.0.1.notify_all();
     }
 
     fn take(&self, spans: &[Span<'_>]) {
-        let (state, changed) = &*self.0;
+        let (state, change) = &*self.0;
         let mut state =
-            changed.wait_while(state.lock().unwrap(), |state| state.allowed == Some(0)).unwrap();
-        if let Some(left) = &mut state.allowed {
-            *left -= 1;
+            change.wait_while(state.lock().unwrap(), |state| state.budget == Some(0)).unwrap();
+        if let Some(budget) = &mut state.budget {
+            *budget -= 1;
         }
-        state.seen.push(spans.iter().map(|span| span.tokens.len()).collect());
+        state.spans.push(spans.iter().map(|span| span.tokens.len()).collect());
     }
 }
 
@@ -121,21 +121,20 @@ impl Fake {
             assert!(!span.tokens.is_empty() && end <= self.context);
             assert!(span.pages.len() * PAGE >= end, "no room");
             let own = &span.pages[span.past / PAGE..];
-            let others = spans.iter().enumerate().filter(|(other, _)| *other != index);
-            let mut theirs = others.flat_map(|(_, other)| other.pages);
-            assert!(!theirs.any(|page| own.contains(page)), "a page that is not its own");
+            let is_shared = spans
+                .iter()
+                .enumerate()
+                .filter(|(position, _)| *position != index)
+                .flat_map(|(_, span)| span.pages)
+                .any(|page| own.contains(page));
+            assert!(!is_shared, "a page that is not its own");
             for (position, token) in (span.past..).zip(span.tokens) {
                 self.cells[cell(span, position)] = Some((*token, position));
             }
         }
         for span in spans {
             let end = span.past + span.tokens.len();
-            let read = |position| {
-                let (token, at) = self.cells[cell(span, position)].expect("never written");
-                assert_eq!(at, position, "another's page");
-                token
-            };
-            let tokens: Vec<u32> = (0..end).map(read).collect();
+            let tokens: Vec<u32> = (0..end).map(|position| self.token(span, position)).collect();
             for upto in end + 1 - span.want.rows(span.tokens.len())..=end {
                 rows.extend(row(self, &tokens[..upto]));
             }
@@ -143,11 +142,24 @@ impl Fake {
         rows
     }
 
-    fn check(&self, spans: &[Span<'_>]) -> Result<(), Broken> {
-        let reads = |letter| spans.iter().any(|span| span.tokens.contains(&letter));
-        assert!(!(self.fragile && reads(PANICS)), "told to panic");
-        if self.fragile && reads(BREAKS) { Err(Broken) } else { Ok(()) }
+    /// The token at a position, read back from its page.
+    fn token(&self, span: &Span<'_>, position: usize) -> u32 {
+        let (token, written_at) = self.cells[cell(span, position)].expect("never written");
+        assert_eq!(written_at, position, "another's page");
+        token
     }
+
+    fn check(&self, spans: &[Span<'_>]) -> Result<(), Broken> {
+        if !self.fragile {
+            return Ok(());
+        }
+        assert!(!contains(spans, PANICS), "told to panic");
+        if contains(spans, BREAKS) { Err(Broken) } else { Ok(()) }
+    }
+}
+
+fn contains(spans: &[Span<'_>], letter: u32) -> bool {
+    spans.iter().any(|span| span.tokens.contains(&letter))
 }
 
 fn cell(span: &Span<'_>, position: usize) -> usize {

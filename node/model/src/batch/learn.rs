@@ -1,4 +1,4 @@
-//! What is learnt from rows where nothing is written: likelihoods, verdicts, vectors.
+//! Results from rows of sequences that write nothing: likelihoods, verdicts, vectors.
 
 use shoal_proto::{embed::Vector, judge::Score};
 
@@ -9,29 +9,29 @@ use crate::{
     step::Broken,
 };
 
-/// The likelihood of a candidate, summed up as its rows come.
+/// The likelihood of a candidate, summed up row by row.
 #[derive(Debug)]
 pub(super) struct Scorer {
     targets: Vec<u32>,
     beyond: usize,
-    done: usize,
+    position: usize,
     sum: f64,
 }
 
 impl Scorer {
     pub(super) fn new(targets: Vec<u32>, beyond: usize) -> Self {
-        Self { targets, beyond, done: 0, sum: 0.0 }
+        Self { targets, beyond, position: 0, sum: 0.0 }
     }
 
-    /// The logits before the next of the candidate's tokens.
-    pub(super) fn take(&mut self, words: &TextPipeline, logits: &[f32]) -> Result<(), Broken> {
-        let target = self.targets.get(self.done).ok_or(Broken)?;
-        self.sum += words.logprob(logits, &LogSum::of(logits)?, *target)?;
-        self.done += 1;
+    /// Takes the logits before the next token of the candidate.
+    pub(super) fn take(&mut self, pipeline: &TextPipeline, logits: &[f32]) -> Result<(), Broken> {
+        let target = self.targets.get(self.position).ok_or(Broken)?;
+        self.sum += pipeline.logprob(logits, &LogSum::new(logits)?, *target)?;
+        self.position += 1;
         Ok(())
     }
 
-    /// Tokens outside of the context are as likely as any others of `vocab`.
+    /// Each token beyond the context counts as likely as any of `vocab` tokens.
     pub(super) fn finish(self, vocab: usize) -> Score {
         let beyond = (vocab as f64).ln() * self.beyond as f64;
         let tokens = count(self.targets.len().saturating_add(self.beyond));
@@ -39,28 +39,30 @@ impl Scorer {
     }
 }
 
-/// P(first) from the logits after the question: the mass of all spellings of each letter, one half
-/// of what is undecided.
+/// P(first) from the logits after the question: the mass of all spellings of each letter, and one half
+/// of the mass of the tie.
 pub(super) fn verdict(logits: &[f32], letters: &Letters) -> Result<f64, Broken> {
-    let sum = LogSum::of(logits)?;
-    let of = |letters: &[u32]| {
-        let indices = letters.iter().map(|token| usize::try_from(*token).unwrap_or(usize::MAX));
-        sum.logprob_of_any(logits, indices)
-    };
-    // Relative to the first: what no letter gets is no opinion.
-    let first = of(&letters.first)?;
-    let second = (of(&letters.second)? - first).exp();
+    let sum = LogSum::new(logits)?;
+    // Relative to the first letter: mass outside of the letters is no opinion.
+    let first = mass(&sum, logits, &letters.first)?;
+    let second = (mass(&sum, logits, &letters.second)? - first).exp();
     let p = 1.0 / (1.0 + second);
-    if letters.undecided.is_empty() {
+    if letters.tie.is_empty() {
         return Ok(p);
     }
-    let undecided = (of(&letters.undecided)? - first).exp();
-    // Where one is infinitely likelier, it alone speaks.
-    let decided = (1.0 + second) / (1.0 + second + undecided);
-    Ok(if decided.is_nan() { p } else { decided * p + (1.0 - decided) * 0.5 })
+    let tie = (mass(&sum, logits, &letters.tie)? - first).exp();
+    // NaN: one letter is infinitely likelier than the first, and `p` says all.
+    let decisive = (1.0 + second) / (1.0 + second + tie);
+    Ok(if decisive.is_nan() { p } else { decisive * p + (1.0 - decisive) * 0.5 })
 }
 
-/// The vector of a text, added up as its rows come.
+/// Log of the probability of all tokens together.
+fn mass(sum: &LogSum, logits: &[f32], tokens: &[u32]) -> Result<f64, Broken> {
+    let indices = tokens.iter().map(|token| usize::try_from(*token).unwrap_or(usize::MAX));
+    sum.logprob_of_any(logits, indices)
+}
+
+/// The embedding of a text, summed up row by row.
 #[derive(Debug)]
 pub(super) struct Pool {
     pooling: Pooling,
@@ -72,7 +74,7 @@ impl Pool {
         Self { pooling, sum: Vec::new() }
     }
 
-    /// The row after the next token.
+    /// Takes the row after the next token.
     pub(super) fn take(&mut self, row: &[f32]) {
         if self.pooling == Pooling::Last || self.sum.is_empty() {
             self.sum = vec![0.0; row.len()];
@@ -82,7 +84,7 @@ impl Pool {
         }
     }
 
-    /// Of length 1: its scale says nothing.
+    /// The vector, scaled to length 1 because its length means nothing.
     pub(super) fn finish(self) -> Result<Vector, Broken> {
         let length = self.sum.iter().map(|x| x * x).sum::<f64>().sqrt();
         if !(length.is_finite() && length > 0.0) {

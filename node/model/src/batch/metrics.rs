@@ -1,13 +1,13 @@
-//! What the batch counts.
+//! Metrics of the batch.
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// Up to as many as a small machine ever runs.
+/// Buckets up to the most sequences that one machine runs.
 const SEQUENCES: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// Counters of one model; clones count into the same ones.
+/// Metrics of one model; clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(super) sequences: Histogram,
@@ -16,16 +16,15 @@ pub struct Metrics {
     drafts: IntCounterVec,
     pub(super) gave_way: IntCounter,
     pages: IntGaugeVec,
-    pub(super) waiting: IntGauge,
+    pub(super) queue_length: IntGauge,
 }
 
 impl Metrics {
-    /// Counters that nobody reads yet.
+    /// Unregistered metrics.
     ///
     /// # Errors
-    /// When one of them is not made as Prometheus wants it.
+    /// When Prometheus refuses a name or a help text.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let counters = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
         let sequences = HistogramOpts::new(
             "shoal_node_batch_sequences",
             "Sequences that the model read in one step.",
@@ -33,17 +32,17 @@ impl Metrics {
         let pages = Opts::new("shoal_node_cache_pages", "Pages of the KV cache.");
         let metrics = Self {
             sequences: Histogram::with_opts(sequences.buckets(SEQUENCES.to_vec()))?,
-            tokens: counters(
+            tokens: counter_vec(
                 "shoal_node_step_tokens_total",
                 "Tokens that the model read, in prompts and in answers, guesses included.",
                 "of",
             )?,
-            prefix: counters(
+            prefix: counter_vec(
                 "shoal_node_prefix_tokens_total",
                 "Tokens of prompts that were read before (hit) or not (miss).",
                 "found",
             )?,
-            drafts: counters(
+            drafts: counter_vec(
                 "shoal_node_draft_tokens_total",
                 "Tokens of answers that were guessed, by whether the guess was right.",
                 "guess",
@@ -53,7 +52,7 @@ impl Metrics {
                 "Sequences that left the cache for want of pages and came back later.",
             )?,
             pages: IntGaugeVec::new(pages, &["state"])?,
-            waiting: IntGauge::new(
+            queue_length: IntGauge::new(
                 "shoal_node_batch_waiting",
                 "Sequences that wait for a place in the batch.",
             )?,
@@ -62,10 +61,10 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes the counters known; fails when they are known already.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// As Prometheus says it.
+    /// When one of them is registered already.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.sequences.clone()))?;
         for counters in [&self.tokens, &self.prefix, &self.drafts] {
@@ -73,44 +72,46 @@ impl Metrics {
         }
         registry.register(Box::new(self.gave_way.clone()))?;
         registry.register(Box::new(self.pages.clone()))?;
-        registry.register(Box::new(self.waiting.clone()))
+        registry.register(Box::new(self.queue_length.clone()))
     }
 
-    /// A counter that first appears at 1 hides its first event from `increase()`.
+    /// Starts each counter at 0: one that first appears at 1 hides its first event from `increase()`.
     fn start_at_zero(&self) {
-        self.read(0, 0);
-        self.found(0, 0);
-        self.guessed(0, 0);
+        self.count_tokens(0, 0);
+        self.count_prefix(0, 0);
+        self.count_draft(0, 0);
         self.pages(0, 0);
     }
 
-    /// Tokens of answers and of prompts in one step.
-    pub(super) fn read(&self, answers: usize, prompts: usize) {
+    /// Counts the tokens of answers and of prompts in one step.
+    pub(super) fn count_tokens(&self, answers: usize, prompts: usize) {
         self.tokens.with_label_values(&["answer"]).inc_by(wide(answers));
         self.tokens.with_label_values(&["prompt"]).inc_by(wide(prompts));
     }
 
-    /// Tokens of a prompt that were read before, of all.
-    pub(super) fn found(&self, hit: usize, all: usize) {
+    /// Counts the tokens of a prompt of `total` tokens, of which the cache held `hit`.
+    pub(super) fn count_prefix(&self, hit: usize, total: usize) {
         self.prefix.with_label_values(&["hit"]).inc_by(wide(hit));
-        self.prefix.with_label_values(&["miss"]).inc_by(wide(all.saturating_sub(hit)));
+        self.prefix.with_label_values(&["miss"]).inc_by(wide(total.saturating_sub(hit)));
     }
 
-    /// Guessed tokens that were right, of all.
-    pub(super) fn guessed(&self, right: usize, all: usize) {
+    /// Counts a draft of `total` tokens, of which `right` were right.
+    pub(super) fn count_draft(&self, right: usize, total: usize) {
         self.drafts.with_label_values(&["right"]).inc_by(wide(right));
-        self.drafts.with_label_values(&["wrong"]).inc_by(wide(all.saturating_sub(right)));
+        self.drafts.with_label_values(&["wrong"]).inc_by(wide(total.saturating_sub(right)));
     }
 
-    /// Pages that sequences use, and those that none does.
+    /// Sets the number of pages that sequences use, and of the rest.
     pub(super) fn pages(&self, used: usize, idle: usize) {
-        let gauge = |state, pages: usize| {
+        for (state, pages) in [("used", used), ("idle", idle)] {
             let pages = i64::try_from(pages).unwrap_or(i64::MAX);
             self.pages.with_label_values(&[state]).set(pages);
-        };
-        gauge("used", used);
-        gauge("idle", idle);
+        }
     }
+}
+
+fn counter_vec(name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(name, help), &[label])
 }
 
 fn wide(count: usize) -> u64 {

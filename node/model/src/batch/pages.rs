@@ -1,6 +1,6 @@
-//! Pages of the KV cache: which are free, and who needs each of the others.
+//! Pages of the KV cache: which are free, and how many sequences use each of the rest.
 
-/// Every page is free, used by sequences, or kept for its prefix by the tree alone.
+/// Each page is free, used by sequences, or kept by the prefix tree alone.
 #[derive(Debug)]
 pub(super) struct Pages {
     pages: Vec<Page>,
@@ -10,16 +10,16 @@ pub(super) struct Pages {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Page {
-    /// Sequences that read it.
+    /// Number of sequences that use it.
     users: u32,
-    /// Whether the prefix tree keeps it, used or not.
-    kept: bool,
+    /// Whether the prefix tree keeps it.
+    in_tree: bool,
 }
 
 impl Pages {
     pub(super) fn new(count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        // The lowest first: memory is taken when a page is first written.
+        // The lowest page comes first, because memory is allocated when a page is first written.
         let free = (0..count).rev().collect();
         Self { pages: (0..count).map(|_| Page::default()).collect(), free, in_use: 0 }
     }
@@ -33,7 +33,7 @@ impl Pages {
 
     /// One more sequence uses the page.
     pub(super) fn share(&mut self, page: u32) {
-        if let Some(entry) = self.pages.get_mut(at(page)) {
+        if let Some(entry) = self.pages.get_mut(index(page)) {
             self.in_use += usize::from(entry.users == 0);
             entry.users += 1;
         }
@@ -41,12 +41,12 @@ impl Pages {
 
     /// One sequence less uses the page.
     pub(super) fn release(&mut self, page: u32) {
-        let Some(entry) = self.pages.get_mut(at(page)) else { return };
+        let Some(entry) = self.pages.get_mut(index(page)) else { return };
         debug_assert!(entry.users > 0, "page {page} was released more often than taken");
         entry.users = entry.users.saturating_sub(1);
         if entry.users == 0 {
             self.in_use -= 1;
-            if !entry.kept {
+            if !entry.in_tree {
                 self.free.push(page);
             }
         }
@@ -54,15 +54,15 @@ impl Pages {
 
     /// The tree keeps the page.
     pub(super) fn keep(&mut self, page: u32) {
-        if let Some(entry) = self.pages.get_mut(at(page)) {
-            entry.kept = true;
+        if let Some(entry) = self.pages.get_mut(index(page)) {
+            entry.in_tree = true;
         }
     }
 
     /// The tree keeps the page no longer.
     pub(super) fn forget(&mut self, page: u32) {
-        let Some(entry) = self.pages.get_mut(at(page)) else { return };
-        entry.kept = false;
+        let Some(entry) = self.pages.get_mut(index(page)) else { return };
+        entry.in_tree = false;
         if entry.users == 0 {
             self.free.push(page);
         }
@@ -70,10 +70,10 @@ impl Pages {
 
     /// Whether no sequence uses the page.
     pub(super) fn is_idle(&self, page: u32) -> bool {
-        self.pages.get(at(page)).is_none_or(|entry| entry.users == 0)
+        self.pages.get(index(page)).is_none_or(|entry| entry.users == 0)
     }
 
-    /// Pages that no sequence uses: free, or kept for a prefix and dispensable.
+    /// Pages that no sequence uses: free, or kept by the tree and evictable.
     pub(super) fn available(&self) -> usize {
         self.pages.len() - self.in_use
     }
@@ -84,7 +84,7 @@ impl Pages {
     }
 }
 
-fn at(page: u32) -> usize {
+fn index(page: u32) -> usize {
     usize::try_from(page).unwrap_or(usize::MAX)
 }
 
@@ -95,17 +95,17 @@ mod tests {
     #[test]
     fn a_page_is_free_again_when_neither_a_sequence_nor_the_tree_needs_it() {
         let mut pages = Pages::new(2);
-        let (one, two) = (pages.take().unwrap(), pages.take().unwrap());
+        let (page, spare) = (pages.take().unwrap(), pages.take().unwrap());
         assert_eq!((pages.take(), pages.available()), (None, 0));
-        pages.share(one);
-        pages.release(one);
+        pages.share(page);
+        pages.release(page);
         assert_eq!(pages.take(), None, "one sequence still uses it");
-        pages.keep(one);
-        pages.release(one);
+        pages.keep(page);
+        pages.release(page);
         assert_eq!((pages.take(), pages.available()), (None, 1));
-        pages.forget(one);
-        assert_eq!(pages.take(), Some(one));
-        pages.release(two);
+        pages.forget(page);
+        assert_eq!(pages.take(), Some(page));
+        pages.release(spare);
         assert_eq!((pages.in_use(), pages.available()), (1, 1));
     }
 }

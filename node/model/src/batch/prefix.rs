@@ -1,4 +1,4 @@
-//! What the cache holds of texts that were read before: a radix tree with a full page on each edge.
+//! The prefixes in the KV cache: a radix tree with a full page on each edge.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,25 +7,25 @@ use crate::step::PAGE;
 /// The tokens of a full page.
 pub(super) type Chunk = [u32; PAGE];
 
-/// A place in the tree: everything from the text's beginning to the end of one page.
+/// A node of the tree: the text from its start to the end of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place(usize);
 
 impl Place {
-    /// Nothing read yet.
+    /// The empty text.
     pub(super) const ROOT: Self = Self(0);
 }
 
-/// The tree. It knows pages by number only; who counts them is [`super::pages::Pages`].
+/// The tree. It holds page numbers only; [`super::pages::Pages`] counts the users of each page.
 #[derive(Debug)]
 pub(super) struct Prefix {
-    /// Of each place but the root; `None`: free.
+    /// Indexed by [`Place`]; `None`: the root, or unused.
     nodes: Vec<Option<Node>>,
     free: Vec<usize>,
     children: HashMap<(Place, Chunk), Place>,
-    /// Places without children, by when they were last read.
+    /// Places without children, ordered by their last read.
     leaves: BTreeSet<(u64, Place)>,
-    /// Grows with each look: an order of looks, no time.
+    /// Counts lookups: an order, not a time.
     now: u64,
 }
 
@@ -49,24 +49,26 @@ impl Prefix {
         }
     }
 
-    /// The places and pages of the longest known beginning of `tokens`.
+    /// The places and pages of the longest prefix of `tokens` in the tree.
     pub(super) fn find(&mut self, tokens: &[u32]) -> Vec<(Place, u32)> {
         self.now += 1;
-        let (mut place, mut found) = (Place::ROOT, Vec::new());
+        let (mut place, mut path) = (Place::ROOT, Vec::new());
         let (chunks, _) = tokens.as_chunks::<PAGE>();
         for chunk in chunks {
             let Some(child) = self.children.get(&(place, *chunk)) else { break };
             place = *child;
-            found.extend(self.touch(place).map(|page| (place, page)));
+            path.extend(self.touch(place).map(|page| (place, page)));
         }
-        found
+        path
     }
 
-    /// The page after `place` with these tokens: the one that is known already, else `page`.
+    /// Adds the page with the tokens `chunk` after `place`. Returns the place and its page: the page that
+    /// is there already, else `page`.
     pub(super) fn insert(&mut self, place: Place, chunk: &Chunk, page: u32) -> (Place, u32) {
         if let Some(child) = self.children.get(&(place, *chunk)).copied() {
-            let known = self.touch(child);
-            return (child, known.unwrap_or(page));
+            // A child in the map always has a node.
+            let present = self.touch(child);
+            return (child, present.unwrap_or(page));
         }
         let used = self.now;
         let node = Node { parent: place, chunk: *chunk, page, children: 0, used };
@@ -81,19 +83,18 @@ impl Prefix {
         self.leaves.insert((used, Place(index)));
         if let Some(parent) = self.node(place) {
             parent.children += 1;
-            let was = (parent.used, place);
-            self.leaves.remove(&was);
+            let leaf = (parent.used, place);
+            self.leaves.remove(&leaf);
         }
         (Place(index), page)
     }
 
-    /// Forgets the leaf that was not read for the longest time, of those whose page `is_idle`.
+    /// Removes the least recently read leaf whose page `is_idle`. Returns its page.
     pub(super) fn evict(&mut self, is_idle: impl Fn(u32) -> bool) -> Option<u32> {
-        let idle = |place: &Place| {
+        let place = self.leaves.iter().find_map(|(_, place)| {
             let node = self.nodes.get(place.0)?.as_ref()?;
             is_idle(node.page).then_some(*place)
-        };
-        let place = self.leaves.iter().find_map(|(_, place)| idle(place))?;
+        })?;
         let node = self.nodes.get_mut(place.0)?.take()?;
         self.leaves.remove(&(node.used, place));
         self.children.remove(&(node.parent, node.chunk));
@@ -106,27 +107,27 @@ impl Prefix {
         Some(node.page)
     }
 
-    /// Forgets everything; gives back all pages.
+    /// Removes everything. Returns all pages.
     pub(super) fn clear(&mut self) -> Vec<u32> {
         let pages = self.nodes.iter().flatten().map(|node| node.page).collect();
         *self = Self::new();
         pages
     }
 
-    /// Marks a place as read now; its page.
+    /// Marks a place as read now. Returns its page.
     fn touch(&mut self, place: Place) -> Option<u32> {
         let now = self.now;
         let node = self.node(place)?;
-        let (was, page, is_leaf) = (node.used, node.page, node.children == 0);
+        let (last_used, page, is_leaf) = (node.used, node.page, node.children == 0);
         node.used = now;
         if is_leaf {
-            self.leaves.remove(&(was, place));
+            self.leaves.remove(&(last_used, place));
             self.leaves.insert((now, place));
         }
         Some(page)
     }
 
-    /// The root has none.
+    /// `None` for the root.
     fn node(&mut self, place: Place) -> Option<&mut Node> {
         self.nodes.get_mut(place.0)?.as_mut()
     }
@@ -142,19 +143,20 @@ mod tests {
         pages.iter().flat_map(|page| [*page; PAGE]).collect()
     }
 
-    /// Keeps a text whose pages are numbered from `first`; its pages as they are known then.
+    /// Inserts a text whose pages are numbered from `first`. Returns its pages in the tree.
     fn keep(tree: &mut Prefix, tokens: &[u32], first: u32) -> Vec<u32> {
         let mut place = Place::ROOT;
         let chunks = tokens.as_chunks::<PAGE>().0.iter().zip(first..);
-        let kept = chunks.map(|(chunk, page)| {
-            let (next, page) = tree.insert(place, chunk, page);
-            place = next;
-            page
-        });
-        kept.collect()
+        chunks
+            .map(|(chunk, page)| {
+                let (next, page) = tree.insert(place, chunk, page);
+                place = next;
+                page
+            })
+            .collect()
     }
 
-    fn found(tree: &mut Prefix, tokens: &[u32]) -> Vec<u32> {
+    fn find(tree: &mut Prefix, tokens: &[u32]) -> Vec<u32> {
         tree.find(tokens).into_iter().map(|(_, page)| page).collect()
     }
 
@@ -163,18 +165,18 @@ mod tests {
         let mut tree = Prefix::new();
         assert_eq!(keep(&mut tree, &text(&[1, 2, 3]), 10), [10, 11, 12]);
         assert_eq!(keep(&mut tree, &text(&[1, 2, 4]), 20), [10, 11, 22], "shared as far as equal");
-        assert_eq!(found(&mut tree, &text(&[1, 2, 4, 5])), [10, 11, 22]);
-        assert_eq!(found(&mut tree, &text(&[1, 2])[..PAGE + 3]), [10], "full pages only");
-        assert!(found(&mut tree, &text(&[2])).is_empty());
+        assert_eq!(find(&mut tree, &text(&[1, 2, 4, 5])), [10, 11, 22]);
+        assert_eq!(find(&mut tree, &text(&[1, 2])[..PAGE + 3]), [10], "full pages only");
+        assert!(find(&mut tree, &text(&[2])).is_empty());
     }
 
     #[test]
     fn the_leaf_that_was_not_read_for_the_longest_time_goes_first() {
         let mut tree = Prefix::new();
         keep(&mut tree, &text(&[1, 2]), 10);
-        found(&mut tree, &[]);
+        find(&mut tree, &[]);
         keep(&mut tree, &text(&[1, 3]), 20);
-        found(&mut tree, &text(&[1, 2]));
+        find(&mut tree, &text(&[1, 2]));
         assert_eq!(tree.evict(|_| true), Some(21));
         assert_eq!(tree.evict(|page| page != 11), None, "a parent outlives its children");
         assert_eq!(tree.evict(|_| true), Some(11));
@@ -188,17 +190,17 @@ mod tests {
             proptest::collection::vec(0u32..3, 0..5), 0..12)
         ) {
             let mut tree = Prefix::new();
-            let mut known = BTreeSet::new();
+            let mut inserted = BTreeSet::new();
             for (text, first) in texts.iter().map(|pages| self::text(pages)).zip((0u32..).step_by(100)) {
                 let pages = keep(&mut tree, &text, first);
-                prop_assert_eq!(&found(&mut tree, &text), &pages);
-                known.extend(pages);
+                prop_assert_eq!(&find(&mut tree, &text), &pages);
+                inserted.extend(pages);
             }
-            let mut gone = BTreeSet::new();
+            let mut evicted = BTreeSet::new();
             while let Some(page) = tree.evict(|_| true) {
-                prop_assert!(gone.insert(page));
+                prop_assert!(evicted.insert(page));
             }
-            prop_assert_eq!(gone, known);
+            prop_assert_eq!(evicted, inserted);
             prop_assert!(tree.clear().is_empty() && tree.children.is_empty());
         }
     }

@@ -1,21 +1,21 @@
-//! Who comes next: requests take turns, whatever the number of sequences that each of them needs.
+//! The queue of sequences. Requests take turns, whatever the number of their sequences.
 
 use std::collections::VecDeque;
 
-/// Sequences that wait, by the ask that they belong to. Its bound is kept by who lets requests in.
+/// Queued sequences, grouped by ask. [`super::Batch`] bounds the number of asks.
 #[derive(Debug)]
 pub(super) struct Queue<K, T> {
     requests: VecDeque<(K, VecDeque<T>)>,
 }
 
-/// What becomes of the first sequence of an ask.
+/// What happens to the first sequence of an ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It comes in.
+    /// It starts.
     Admit,
-    /// It waits for something; others may pass.
+    /// It waits; later sequences may start before it.
     Pass,
-    /// There is no room for it, nor for anybody before it had its turn.
+    /// There is no room: it waits, and so do all sequences behind it.
     Stop,
 }
 
@@ -24,29 +24,27 @@ impl<K: Copy + PartialEq, T> Queue<K, T> {
         Self { requests: VecDeque::new() }
     }
 
-    /// An ask with its sequences comes last.
+    /// Adds an ask with its sequences at the end.
     pub(super) fn push(&mut self, ask: K, sequences: impl IntoIterator<Item = T>) {
         self.requests.push_back((ask, sequences.into_iter().collect()));
     }
 
-    /// A sequence that had to give way comes first.
+    /// Adds a sequence that gave its pages up at the front.
     pub(super) fn push_front(&mut self, ask: K, sequence: T) {
-        let waiting = self.requests.iter().position(|(key, _)| *key == ask);
-        let mut sequences =
-            waiting.and_then(|at| self.requests.remove(at)).map_or_else(VecDeque::new, |(_, s)| s);
+        let mut sequences = self.remove(ask);
         sequences.push_front(sequence);
         self.requests.push_front((ask, sequences));
     }
 
-    /// The next sequence that may come in; its ask goes to the end of the line.
+    /// The next sequence that `decide` admits; its ask goes to the end of the queue.
     pub(super) fn next(&mut self, mut decide: impl FnMut(&T) -> Decision) -> Option<T> {
-        for at in 0..self.requests.len() {
-            let first = self.requests.get(at).and_then(|(_, sequences)| sequences.front())?;
+        for index in 0..self.requests.len() {
+            let first = self.requests.get(index).and_then(|(_, sequences)| sequences.front())?;
             match decide(first) {
                 Decision::Stop => return None,
                 Decision::Pass => {}
                 Decision::Admit => {
-                    let (ask, mut sequences) = self.requests.remove(at)?;
+                    let (ask, mut sequences) = self.requests.remove(index)?;
                     let sequence = sequences.pop_front();
                     if !sequences.is_empty() {
                         self.requests.push_back((ask, sequences));
@@ -58,14 +56,13 @@ impl<K: Copy + PartialEq, T> Queue<K, T> {
         None
     }
 
-    /// Nobody waits for this ask any more; its sequences.
-    pub(super) fn remove(&mut self, ask: K) -> Vec<T> {
-        let at = self.requests.iter().position(|(key, _)| *key == ask);
-        let found = at.and_then(|at| self.requests.remove(at));
-        found.map(|(_, sequences)| sequences.into()).unwrap_or_default()
+    /// Removes an ask, and returns its queued sequences: none if it has none.
+    pub(super) fn remove(&mut self, ask: K) -> VecDeque<T> {
+        let index = self.requests.iter().position(|(key, _)| *key == ask);
+        index.and_then(|index| self.requests.remove(index)).map_or_else(VecDeque::new, |(_, s)| s)
     }
 
-    /// Sequences that wait.
+    /// Queued sequences.
     pub(super) fn len(&self) -> usize {
         self.requests.iter().map(|(_, sequences)| sequences.len()).sum()
     }
@@ -77,6 +74,11 @@ mod tests {
 
     fn order(queue: &mut Queue<char, u32>) -> Vec<u32> {
         std::iter::from_fn(|| queue.next(|_| Decision::Admit)).collect()
+    }
+
+    /// The decision on sequence 1; the rest is admitted.
+    fn first(sequence: u32, decision: Decision) -> Decision {
+        if sequence == 1 { decision } else { Decision::Admit }
     }
 
     #[test]
@@ -104,11 +106,9 @@ mod tests {
         let mut queue = Queue::new();
         queue.push('a', [1]);
         queue.push('b', [2]);
-        let pass = |n: &u32| if *n == 1 { Decision::Pass } else { Decision::Admit };
-        assert_eq!(queue.next(pass), Some(2));
+        assert_eq!(queue.next(|n| first(*n, Decision::Pass)), Some(2));
         queue.push('b', [2]);
-        let stop = |n: &u32| if *n == 1 { Decision::Stop } else { Decision::Admit };
-        assert_eq!(queue.next(stop), None);
+        assert_eq!(queue.next(|n| first(*n, Decision::Stop)), None);
         assert_eq!(queue.remove('a'), [1]);
         assert_eq!(order(&mut queue), [2]);
         assert!(queue.remove('a').is_empty());

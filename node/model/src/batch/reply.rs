@@ -1,4 +1,4 @@
-//! The way back to the requester. The model never waits for a reader.
+//! The channel back to the client. The model never waits for a slow reader.
 
 use shoal_engine::{EngineError, Event};
 use shoal_proto::{
@@ -13,12 +13,12 @@ use tokio::sync::{
 
 use crate::step::Broken;
 
-/// Events that wait for a slow gateway; text beyond that gathers in one piece.
+/// Capacity in events. While a slow gateway leaves it full, further text gathers in one piece.
 const EVENTS: usize = 32;
 
 type EventResult = Result<Event, EngineError>;
 
-/// Where the result of a request goes.
+/// The channel for the result of a request.
 #[derive(Debug)]
 pub(super) enum Reply {
     Write(TextReply),
@@ -26,25 +26,26 @@ pub(super) enum Reply {
     Embed(oneshot::Sender<Result<Embedded, EngineError>>),
 }
 
-/// The channel of an answer. Places for its last text and its last word are kept from the start.
+/// The channel of an answer. Capacity for its last text and its last event is reserved at the start.
 #[derive(Debug)]
 pub(super) struct TextReply {
     events: mpsc::Sender<EventResult>,
     last: Option<(OwnedPermit<EventResult>, OwnedPermit<EventResult>)>,
-    pending: String,
+    /// Text that found the channel full.
+    backlog: String,
 }
 
 impl Reply {
-    /// The reply of an answer, and its other end.
+    /// The channel of an answer, and its receiver.
     pub(super) fn write() -> (Self, mpsc::Receiver<EventResult>) {
         let (events, receiver) = mpsc::channel(EVENTS);
-        let place = || events.clone().try_reserve_owned().ok();
-        let last = place().zip(place());
-        (Self::Write(TextReply { events, last, pending: String::new() }), receiver)
+        let text = events.clone().try_reserve_owned().ok();
+        let last = text.zip(events.clone().try_reserve_owned().ok());
+        (Self::Write(TextReply { events, last, backlog: String::new() }), receiver)
     }
 
-    /// Nobody waits any more.
-    pub(super) fn is_gone(&self) -> bool {
+    /// Whether the client has left.
+    pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Write(reply) => reply.events.is_closed(),
             Self::Judge(reply) => reply.is_closed(),
@@ -52,29 +53,29 @@ impl Reply {
         }
     }
 
-    /// More of an answer.
-    pub(super) fn tell(&mut self, text: &str) {
+    /// Sends more text of an answer.
+    pub(super) fn push_text(&mut self, text: &str) {
         let Self::Write(reply) = self else { return };
-        reply.pending.push_str(text);
-        if reply.pending.is_empty() {
+        reply.backlog.push_str(text);
+        if reply.backlog.is_empty() {
             return;
         }
-        // Full: the text waits and goes with the next.
+        // While the channel is full, the text stays in the backlog.
         if let Ok(place) = reply.events.try_reserve() {
-            place.send(Ok(Event::Piece(std::mem::take(&mut reply.pending))));
+            place.send(Ok(Event::Piece(std::mem::take(&mut reply.backlog))));
         }
     }
 
-    /// The end of an answer.
-    pub(super) fn done(self, done: Done) {
+    /// Ends an answer.
+    pub(super) fn finish(self, end: Done) {
         if let Self::Write(reply) = self {
-            reply.end(Ok(Event::Done(done)));
+            reply.end(Ok(Event::Done(end)));
         }
     }
 
-    /// There is no result.
+    /// Ends the request with an error.
     pub(super) fn fail(self, error: EngineError) {
-        // Sending fails only when nobody listens any more.
+        // Sending fails only when the client has left.
         match self {
             Self::Write(reply) => reply.end(Err(error)),
             Self::Judge(reply) => drop(reply.send(Err(error))),
@@ -86,26 +87,26 @@ impl Reply {
 impl TextReply {
     fn end(self, last: EventResult) {
         let Some((text, end)) = self.last else { return };
-        if !self.pending.is_empty() {
-            text.send(Ok(Event::Piece(self.pending)));
+        if !self.backlog.is_empty() {
+            text.send(Ok(Event::Piece(self.backlog)));
         }
         end.send(last);
     }
 }
 
-/// As many asks are here as there is room for.
+/// The error when the queue is full.
 pub(super) fn busy() -> EngineError {
     EngineError::new(Fault::Busy, "the model's queue is full")
 }
 
-/// The model's code failed, not the ask.
-pub(super) fn broken(why: &str) -> EngineError {
+/// An error of the model's code and not of the request.
+pub(super) fn engine_fault(why: &str) -> EngineError {
     EngineError::new(Fault::Engine, why)
 }
 
 impl From<Broken> for EngineError {
     fn from(_: Broken) -> Self {
-        broken("the model's numbers are broken")
+        engine_fault("the model's numbers are broken")
     }
 }
 
@@ -116,12 +117,12 @@ mod tests {
     #[test]
     fn a_reader_that_is_slow_loses_nothing_and_holds_nobody_up() {
         let (mut reply, mut receiver) = Reply::write();
-        let mut all = String::new();
+        let mut reference = String::new();
         for n in 0..100 {
-            reply.tell(&format!("{n} "));
-            all.push_str(&format!("{n} "));
+            reply.push_text(&format!("{n} "));
+            reference.push_str(&format!("{n} "));
         }
-        reply.done(Done::default());
+        reply.finish(Done::default());
         let mut text = String::new();
         let mut events = 0;
         while let Ok(event) = receiver.try_recv() {
@@ -131,15 +132,15 @@ mod tests {
                 Event::Done(_) => assert!(receiver.try_recv().is_err()),
             }
         }
-        assert_eq!((text, events), (all, EVENTS));
+        assert_eq!((text, events), (reference, EVENTS));
     }
 
     #[test]
     fn who_left_is_noticed() {
         let (reply, receiver) = Reply::write();
-        assert!(!reply.is_gone());
+        assert!(!reply.is_abandoned());
         drop(receiver);
-        assert!(reply.is_gone());
+        assert!(reply.is_abandoned());
         reply.fail(busy());
     }
 }

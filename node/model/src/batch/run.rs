@@ -1,4 +1,4 @@
-//! The thread that drives the model: one step after the other, for everybody who asked.
+//! The thread that drives the model: it takes requests, plans a step, runs it and hands out the rows.
 
 use std::{
     collections::BTreeMap,
@@ -16,81 +16,81 @@ use super::{
     metrics::Metrics,
     pace::Pace,
     queue::{Decision, Queue},
-    reply::{Reply, broken},
+    reply::{Reply, engine_fault},
     requests::Requests,
     schedule::{Budget, Turn, plan},
-    sequence::{Around, News, Part, Sequence},
+    sequence::{Part, Progress, ReadContext, Sequence},
 };
 use crate::{
     pipeline::TextPipeline,
     step::{Broken, Decode, PAGE, Span},
 };
 
-/// Bytes of logits in one step, beside those of answers: a judge of a vocabulary of 150,000
-/// scores 55 tokens a step and not a whole page of text.
+/// Bytes of logits in one step, beside those of answers. With a vocabulary of 150,000 a judge scores
+/// 55 tokens a step and not a whole page of text.
 const ROWS_BYTES: usize = 32 << 20;
 
-/// A request, cut into jobs.
+/// A request that is cut into jobs.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedRequest {
     pub(super) reply: Reply,
     pub(super) place: OwnedSemaphorePermit,
-    /// `None`: nothing is to be done for this part, a pair that stays undecided.
+    /// `None`: this part needs no reading, as for a pair that stays undecided.
     pub(super) jobs: Vec<Option<Job>>,
-    /// Tokens to be read for it.
-    pub(super) read: usize,
+    /// Tokens that the request reads.
+    pub(super) read_tokens: usize,
 }
 
 /// Everything that the thread owns.
 pub(super) struct Runner<'w, D> {
     decoder: D,
-    words: &'w TextPipeline,
+    pipeline: &'w TextPipeline,
     /// Sequences that run at the same time.
-    most: usize,
+    max_sequences: usize,
     cache: Cache,
     requests: Requests,
     queue: Queue<u64, Sequence<'w>>,
-    /// By when they came in: who came last gives way first.
-    running: BTreeMap<u64, Sequence<'w>>,
-    next: u64,
+    /// Ordered by their arrival: the last to arrive gives way first.
+    active: BTreeMap<u64, Sequence<'w>>,
+    next_serial: u64,
     pace: Pace,
-    guesses: bool,
+    speculate: bool,
     metrics: Metrics,
 }
 
-/// How a runner works.
+/// The runner's settings.
 #[derive(Debug)]
 pub(super) struct Settings {
     /// Pages of the cache.
     pub(super) pages: usize,
     /// Sequences that run at the same time.
-    pub(super) most: usize,
-    /// Whether answers are guessed at.
-    pub(super) guesses: bool,
+    pub(super) max_sequences: usize,
+    /// Whether the runner drafts the next tokens of answers.
+    pub(super) speculate: bool,
     pub(super) metrics: Metrics,
 }
 
 impl<'w, D: Decode> Runner<'w, D> {
     /// Reserves the pages.
-    pub(super) fn new(mut decoder: D, words: &'w TextPipeline, settings: Settings) -> Self {
+    pub(super) fn new(mut decoder: D, pipeline: &'w TextPipeline, settings: Settings) -> Self {
         decoder.reserve(settings.pages);
         Self {
             decoder,
-            words,
-            most: settings.most,
+            pipeline,
+            max_sequences: settings.max_sequences,
             cache: Cache::new(settings.pages),
             requests: Requests::default(),
             queue: Queue::new(),
-            running: BTreeMap::new(),
-            next: 0,
+            active: BTreeMap::new(),
+            next_serial: 0,
             pace: Pace::new(),
-            guesses: settings.guesses,
+            speculate: settings.speculate,
             metrics: settings.metrics,
         }
     }
 
-    /// Serves until nobody can ask any more.
-    pub(super) fn run(mut self, inbox: &Receiver<Prepared>) {
+    /// Serves until every sender of `inbox` is gone.
+    pub(super) fn run(mut self, inbox: &Receiver<PreparedRequest>) {
         while self.intake(inbox) {
             // A bug in the model's code costs the answers under way, not the node.
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
@@ -98,45 +98,45 @@ impl<'w, D: Decode> Runner<'w, D> {
                 self.reset();
             }
         }
-        self.requests.fail_all(&broken("the model was closed"));
+        self.requests.fail_all(&engine_fault("the model was closed"));
     }
 
-    /// Takes in what is there; waits when there is nothing else to do. `false`: it is over.
-    fn intake(&mut self, inbox: &Receiver<Prepared>) -> bool {
-        if self.running.is_empty() && self.queue.len() == 0 {
+    /// Takes the requests in the inbox; blocks when there is no other work. `false`: the inbox is closed.
+    fn intake(&mut self, inbox: &Receiver<PreparedRequest>) -> bool {
+        if self.active.is_empty() && self.queue.len() == 0 {
             match inbox.recv() {
-                Ok(prepared) => self.take(prepared),
+                Ok(request) => self.take(request),
                 Err(_) => return false,
             }
         }
         loop {
             match inbox.try_recv() {
-                Ok(prepared) => self.take(prepared),
+                Ok(request) => self.take(request),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
     }
 
-    fn take(&mut self, prepared: Prepared) {
-        let Prepared { reply, place, jobs, read } = prepared;
-        let ask = self.requests.add(reply, place, jobs.len(), read);
+    fn take(&mut self, request: PreparedRequest) {
+        let PreparedRequest { reply, place, jobs, read_tokens } = request;
+        let ask = self.requests.add(reply, place, jobs.len(), read_tokens);
         let mut sequences = Vec::with_capacity(jobs.len());
         for (part, job) in jobs.into_iter().enumerate() {
             match job {
-                Some(job) => sequences.push(Sequence::new(ask, part, job, self.words)),
-                None => self.requests.part(ask, part, Part::TIE),
+                Some(job) => sequences.push(Sequence::new(ask, part, job, self.pipeline)),
+                None => self.requests.finish_part(ask, part, Part::TIE),
             }
         }
         self.queue.push(ask, sequences);
     }
 
-    /// Everything that happens between two looks at the inbox.
+    /// One iteration: admit, plan and step.
     fn turn(&mut self) {
         self.dismiss();
         self.admit();
-        if self.guesses {
-            self.guess();
+        if self.speculate {
+            self.draft();
         }
         let turns = self.plan();
         let turns = self.make_room(turns);
@@ -148,196 +148,205 @@ impl<'w, D: Decode> Runner<'w, D> {
         if sequences > 0 {
             self.metrics.sequences.observe(sequences as f64);
         }
-        self.metrics.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+        self.metrics.queue_length.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
         self.metrics.pages(self.cache.in_use(), self.cache.available());
     }
 
-    /// Lets go of what nobody waits for any more.
+    /// Drops the requests whose clients have left.
     fn dismiss(&mut self) {
-        for ask in self.requests.gone() {
+        for ask in self.requests.remove_abandoned() {
             self.drop_sequences(ask);
         }
     }
 
     fn drop_sequences(&mut self, ask: u64) {
         self.queue.remove(ask);
-        let of_ask = |_: &u64, sequence: &mut Sequence<'w>| sequence.ask == ask;
-        for (_, mut sequence) in self.running.extract_if(.., of_ask) {
+        let active = &mut self.active;
+        for (_, mut sequence) in active.extract_if(.., |_, sequence| sequence.ask == ask) {
             sequence.leave(&mut self.cache);
         }
     }
 
-    /// Lets in who has a place and room.
+    /// Admits sequences from the queue while there are slots and pages.
     fn admit(&mut self) {
-        while self.running.len() < self.most {
-            let (running, cache) = (&self.running, &mut self.cache);
-            let Some(mut sequence) = self.queue.next(|next| decide(next, running, cache)) else {
+        while self.active.len() < self.max_sequences {
+            let (active, cache) = (&self.active, &mut self.cache);
+            let Some(mut sequence) = self.queue.next(|sequence| decide(sequence, active, cache))
+            else {
                 return;
             };
-            if let Some(found) = sequence.enter(&mut self.cache) {
-                self.metrics.found(found, sequence.tokens());
+            if let Some(cached_pages) = sequence.enter(&mut self.cache) {
+                self.metrics.count_prefix(cached_pages, sequence.tokens());
             }
-            self.running.insert(self.next, sequence);
-            self.next += 1;
+            self.active.insert(self.next_serial, sequence);
+            self.next_serial += 1;
         }
     }
 
-    /// Guesses at answers as long as a step is hardly longer for it.
-    fn guess(&mut self) {
-        let mut rows = self.running.values().filter(|sequence| sequence.is_writing()).count();
-        for sequence in self.running.values_mut() {
-            rows += sequence.guess(rows, &self.pace);
+    /// Drafts tokens of answers as long as that hardly makes the step longer.
+    fn draft(&mut self) {
+        let mut rows = self.active.values().filter(|sequence| sequence.is_writing()).count();
+        for sequence in self.active.values_mut() {
+            rows += sequence.draft(rows, &self.pace);
         }
     }
 
     fn plan(&self) -> Vec<Turn> {
-        let view = |(serial, sequence): (&u64, &Sequence<'w>)| {
-            sequence.view(*serial, self.requests.served(sequence.ask))
-        };
-        let views: Vec<_> = self.running.iter().map(view).collect();
-        let writing = views.iter().filter(|view| view.writing).map(|view| view.unread).sum();
+        let views: Vec<_> = self
+            .active
+            .iter()
+            .map(|(serial, sequence)| sequence.view(*serial, self.requests.usage(sequence.ask)))
+            .collect();
+        let answer_tokens =
+            views.iter().filter(|view| view.is_answer).map(|view| view.unread).sum();
         let row_bytes = size_of::<f32>() * self.decoder.vocab().max(self.decoder.width()).max(1);
-        plan(&views, Budget { tokens: self.pace.chunk(writing), rows: ROWS_BYTES / row_bytes })
+        plan(
+            &views,
+            Budget { tokens: self.pace.chunk(answer_tokens), rows: ROWS_BYTES / row_bytes },
+        )
     }
 
-    /// Makes room for each turn, the oldest first; who came last gives way when there is none.
+    /// Makes room for each turn, the oldest first. Without room the last sequence to arrive gives way.
     fn make_room(&mut self, mut turns: Vec<Turn>) -> Vec<Turn> {
         turns.sort_by_key(|turn| turn.serial);
         let mut ready = Vec::with_capacity(turns.len());
         for turn in turns {
-            while let Some(sequence) = self.running.get_mut(&turn.serial) {
+            while let Some(sequence) = self.active.get_mut(&turn.serial) {
                 if sequence.grow(&turn, &mut self.cache) {
                     ready.push(turn);
                     break;
                 }
-                if let Some((_, mut last)) = self.running.pop_last() {
+                if let Some((_, mut last)) = self.active.pop_last() {
                     self.metrics.gave_way.inc();
                     last.leave(&mut self.cache);
                     self.queue.push_front(last.ask, last);
                 }
             }
         }
-        ready.retain(|turn| self.running.contains_key(&turn.serial));
+        ready.retain(|turn| self.active.contains_key(&turn.serial));
         ready
     }
 
     fn step(&mut self, turns: &[Turn]) {
-        let embeds =
-            |turn: &&Turn| self.running.get(&turn.serial).is_some_and(Sequence::is_embedding);
-        let (vectors, logits): (Vec<&Turn>, Vec<&Turn>) = turns.iter().partition(embeds);
-        for (turns, hidden) in [(logits, false), (vectors, true)] {
+        let (vectors, logits): (Vec<&Turn>, Vec<&Turn>) = turns
+            .iter()
+            .partition(|turn| self.active.get(&turn.serial).is_some_and(Sequence::is_embedding));
+        for (turns, wants_hidden) in [(logits, false), (vectors, true)] {
             if turns.is_empty() {
                 continue;
             }
-            let begun = Instant::now();
-            let result = self.compute(&turns, hidden);
+            let start = Instant::now();
+            let result = self.compute(&turns, wants_hidden);
             if let Ok(rows) = result {
-                self.note(&turns, begun.elapsed().as_secs_f64());
-                self.deal(&turns, &rows, hidden);
+                self.record(&turns, start.elapsed().as_secs_f64());
+                self.hand_out(&turns, &rows, wants_hidden);
                 continue;
             }
-            // Somebody's numbers are broken. One by one it shows whose; what is written twice is
-            // the same both times.
+            // The numbers of one sequence are broken. Steps of one turn each show whose they are. A
+            // second step over the same tokens writes the same cache entries.
             for turn in turns {
-                match self.compute(&[turn], hidden) {
-                    Ok(rows) => self.deal(&[turn], &rows, hidden),
-                    Err(broken) => self.fail(turn.serial, broken.into()),
+                match self.compute(&[turn], wants_hidden) {
+                    Ok(rows) => self.hand_out(&[turn], &rows, wants_hidden),
+                    Err(error) => self.fail(turn.serial, error.into()),
                 }
             }
         }
     }
 
-    fn compute(&mut self, turns: &[&Turn], hidden: bool) -> Result<Vec<f32>, Broken> {
-        // A turn left out would give its rows to the next one.
-        let spans = turns.iter().map(|turn| self.running.get(&turn.serial)?.span(turn));
+    fn compute(&mut self, turns: &[&Turn], wants_hidden: bool) -> Result<Vec<f32>, Broken> {
+        // Each turn needs its span: without one, its rows would go to the next turn.
+        let spans = turns.iter().map(|turn| self.active.get(&turn.serial)?.span(turn));
         let spans: Vec<Span<'_>> = spans.collect::<Option<_>>().ok_or(Broken)?;
-        if hidden { self.decoder.hidden(&spans) } else { self.decoder.step(&spans) }
+        if wants_hidden { self.decoder.hidden(&spans) } else { self.decoder.step(&spans) }
     }
 
-    /// How long a step took.
-    fn note(&mut self, turns: &[&Turn], seconds: f64) {
-        let (mut writing, mut reading) = (0, 0);
+    /// Records how long a step took.
+    fn record(&mut self, turns: &[&Turn], seconds: f64) {
+        let (mut answer_tokens, mut prompt_tokens) = (0, 0);
         for turn in turns {
-            let Some(sequence) = self.running.get(&turn.serial) else { continue };
+            let Some(sequence) = self.active.get(&turn.serial) else { continue };
             if sequence.is_writing() {
-                writing += turn.tokens;
+                answer_tokens += turn.tokens;
             } else {
-                reading += turn.tokens;
+                prompt_tokens += turn.tokens;
                 self.requests.serve(sequence.ask, turn.tokens);
             }
         }
-        self.metrics.read(writing, reading);
-        self.pace.took(writing, reading, seconds);
+        self.metrics.count_tokens(answer_tokens, prompt_tokens);
+        self.pace.record(answer_tokens, prompt_tokens, seconds);
     }
 
-    /// Gives each its rows.
-    fn deal(&mut self, turns: &[&Turn], rows: &[f32], hidden: bool) {
+    /// Gives each turn its rows.
+    fn hand_out(&mut self, turns: &[&Turn], rows: &[f32], wants_hidden: bool) {
         let vocab = self.decoder.vocab();
-        let width = if hidden { self.decoder.width() } else { vocab };
+        let width = if wants_hidden { self.decoder.width() } else { vocab };
         let mut rows = rows.chunks_exact(width.max(1));
         for turn in turns {
             let own = rows.by_ref().take(turn.want.rows(turn.tokens)).collect::<Vec<_>>();
-            let Some(sequence) = self.running.get_mut(&turn.serial) else { continue };
-            let around = Around { words: self.words, vocab, cache: &mut self.cache };
-            match sequence.read(turn, own.into_iter(), around) {
-                Ok(news) => self.tell(turn.serial, news),
+            let Some(sequence) = self.active.get_mut(&turn.serial) else { continue };
+            let context = ReadContext { pipeline: self.pipeline, vocab, cache: &mut self.cache };
+            match sequence.read(turn, own.into_iter(), context) {
+                Ok(progress) => self.report(turn.serial, progress),
                 Err(error) => self.fail(turn.serial, error),
             }
         }
     }
 
-    fn tell(&mut self, serial: u64, news: News) {
-        let Some(sequence) = self.running.get_mut(&serial) else { return };
+    fn report(&mut self, serial: u64, progress: Progress) {
+        let Some(sequence) = self.active.get_mut(&serial) else { return };
         let (ask, at) = (sequence.ask, sequence.part);
-        self.metrics.guessed(news.guessed.0, news.guessed.1);
-        self.requests.tell(ask, &news.text);
-        if let Some(part) = news.part {
+        self.metrics.count_draft(progress.hits, progress.draft_len);
+        self.requests.push_text(ask, &progress.text);
+        if let Some(part) = progress.part {
             sequence.leave(&mut self.cache);
-            self.running.remove(&serial);
-            self.requests.part(ask, at, part);
+            self.active.remove(&serial);
+            self.requests.finish_part(ask, at, part);
         }
     }
 
-    /// One sequence is broken, and its ask with it.
+    /// Fails the ask that a sequence belongs to.
     fn fail(&mut self, serial: u64, error: EngineError) {
-        let Some(ask) = self.running.get(&serial).map(|sequence| sequence.ask) else { return };
+        let Some(ask) = self.active.get(&serial).map(|sequence| sequence.ask) else { return };
         self.requests.fail(ask, error);
         self.drop_sequences(ask);
     }
 
-    /// Nothing that was under way is to be trusted any more.
+    /// Drops every request and clears the cache, after a panic that may have left wrong numbers there.
     fn reset(&mut self) {
-        self.requests.fail_all(&broken("the model's code panicked"));
+        self.requests.fail_all(&engine_fault("the model's code panicked"));
         self.queue = Queue::new();
-        for (_, mut sequence) in std::mem::take(&mut self.running) {
+        for (_, mut sequence) in std::mem::take(&mut self.active) {
             sequence.leave(&mut self.cache);
         }
         self.cache.clear();
     }
 }
 
-/// Whether a sequence may come in beside those that run.
+/// Whether a sequence may come in beside the running ones.
 fn decide(
-    next: &Sequence<'_>,
-    running: &BTreeMap<u64, Sequence<'_>>,
+    candidate: &Sequence<'_>,
+    active: &BTreeMap<u64, Sequence<'_>>,
     cache: &mut Cache,
 ) -> Decision {
-    let found = cache.find(next.needless());
-    let known = found.pages().len();
-    // What it needs, those that run still need, and a page for each: somebody always goes on.
-    let promised: usize = running
+    let prefix = cache.find(candidate.shareable());
+    let cached_pages = prefix.pages().len();
+    // Pages that the running sequences still need, and one more for each of them: one of them can
+    // always go on.
+    let reserve: usize = active
         .values()
-        .map(|other| 1 + other.pages_needed().saturating_sub(other.pages_held()))
+        .map(|sequence| 1 + sequence.pages_needed().saturating_sub(sequence.pages_held()))
         .sum();
-    let fits = next.pages_needed() - known + promised <= cache.available();
-    cache.release(found);
-    // Somebody is about to read what it begins with: then it need not.
-    let pages = next.needless().len() / PAGE;
-    let ahead =
-        running.values().map(|other| other.is_reading_for(next.needless()).min(pages)).max();
-    if ahead.is_some_and(|ahead| ahead > known) {
+    let fits = candidate.pages_needed() - cached_pages + reserve <= cache.available();
+    cache.release(prefix);
+    // A running sequence is about to read the same prefix: the candidate waits and shares its pages.
+    let pages = candidate.shareable().len() / PAGE;
+    let ahead = active
+        .values()
+        .map(|sequence| sequence.pages_in_common(candidate.shareable()).min(pages))
+        .max();
+    if ahead.is_some_and(|ahead| ahead > cached_pages) {
         Decision::Pass
-    } else if fits || running.is_empty() {
+    } else if fits || active.is_empty() {
         Decision::Admit
     } else {
         Decision::Stop

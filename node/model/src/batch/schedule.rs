@@ -1,35 +1,35 @@
-//! What the next step reads: every answer under way gets its token, and prompts share the rest.
+//! Plans the next step: each answer under way gets its tokens, and prompts share the rest.
 //!
-//! A pure decision over the state of the sequences, so that it can be tested without a model.
+//! The plan is a pure function of the sequences' state, so tests need no model.
 
 use crate::step::Want;
 
-/// A sequence as the plan sees it.
+/// The state of a sequence that the plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct View {
-    /// Names it.
+    /// Identifies the sequence.
     pub(super) serial: u64,
-    /// Tokens that were not read yet, drafted ones included: at least 1.
+    /// Tokens that are not read yet, drafted ones included: at least 1.
     pub(super) unread: usize,
-    /// Unread tokens up to the first after which somebody wants to know what comes next, it
-    /// included; 0: that is so after all of them.
+    /// Unread tokens up to and including the first after which a row is wanted; 0: a row is wanted
+    /// after each of them.
     pub(super) silent: usize,
-    /// It is writing: its prompt is read, and somebody waits for each token.
-    pub(super) writing: bool,
-    /// Tokens that its ask has had read in prompts: who had least comes first.
-    pub(super) served: u64,
+    /// Its prompt is read and its answer is under way.
+    pub(super) is_answer: bool,
+    /// Prompt tokens read for its ask so far: the ask with the fewest comes first.
+    pub(super) usage: u64,
 }
 
-/// What a step may hold at most, beside the answers under way.
+/// Most that a step may hold beside the answers under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
     /// Tokens of prompts.
     pub(super) tokens: usize,
-    /// Rows of logits: each is as wide as the vocabulary.
+    /// Rows of logits, each as wide as the vocabulary.
     pub(super) rows: usize,
 }
 
-/// What a sequence has read in this step.
+/// What a sequence reads in this step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) serial: u64,
@@ -41,14 +41,14 @@ pub(super) struct Turn {
 pub(super) fn plan(views: &[View], budget: Budget) -> Vec<Turn> {
     let Budget { mut tokens, mut rows } = budget;
     let mut turns = Vec::with_capacity(views.len());
-    for view in views.iter().filter(|view| view.writing) {
+    for view in views.iter().filter(|view| view.is_answer) {
         rows = rows.saturating_sub(view.unread);
         turns.push(Turn { serial: view.serial, tokens: view.unread, want: Want::All });
     }
-    let mut reading: Vec<&View> = views.iter().filter(|view| !view.writing).collect();
-    reading.sort_by_key(|view| (view.served, view.serial));
-    for view in reading {
-        // Nothing stands still: the first prompt in line moves whatever the budget.
+    let mut prompts: Vec<&View> = views.iter().filter(|view| !view.is_answer).collect();
+    prompts.sort_by_key(|view| (view.usage, view.serial));
+    for view in prompts {
+        // The first prompt reads at least one token whatever the budget, so that the plan advances.
         let first = turns.is_empty();
         let (tokens_here, rows_here) =
             if first { (tokens.max(1), rows.max(1)) } else { (tokens, rows) };
@@ -63,8 +63,8 @@ pub(super) fn plan(views: &[View], budget: Budget) -> Vec<Turn> {
     turns
 }
 
-/// As much of a prompt as fits. A span wants rows after none, the last or all of its tokens, so
-/// that the part nobody asks about is read by itself.
+/// As much of a prompt as fits. A span wants rows after none, the last or all of its tokens, so the
+/// part without wanted rows is a span of its own.
 fn turn(view: &View, tokens: usize, rows: usize) -> Turn {
     let serial = view.serial;
     if view.silent == 0 {
@@ -83,8 +83,8 @@ mod tests {
 
     use super::*;
 
-    fn view(serial: u64, unread: usize, silent: usize, writing: bool, served: u64) -> View {
-        View { serial, unread, silent, writing, served }
+    fn view(serial: u64, unread: usize, silent: usize, is_answer: bool, usage: u64) -> View {
+        View { serial, unread, silent, is_answer, usage }
     }
 
     #[test]
@@ -114,19 +114,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_keeps_to_its_budget_and_always_goes_on(
-            some in proptest::collection::vec((1usize..300, 0usize..300, any::<bool>(), 0u64..9), 1..12),
+            sequences in proptest::collection::vec((1usize..300, 0usize..300, any::<bool>(), 0u64..9), 1..12),
             tokens in 0usize..300, rows in 0usize..40,
         ) {
-            let views: Vec<View> = (0u64..).zip(&some).map(|(serial, (unread, silent, writing, served))| {
-                let silent = if *writing { 0 } else { *silent.min(unread) };
-                view(serial, *unread, silent, *writing, *served)
+            let views: Vec<View> = (0u64..).zip(&sequences).map(|(serial, (unread, silent, is_answer, usage))| {
+                let silent = if *is_answer { 0 } else { *silent.min(unread) };
+                view(serial, *unread, silent, *is_answer, *usage)
             }).collect();
             let turns = plan(&views, Budget { tokens, rows });
-            let of = |turn: &Turn| views.iter().find(|view| view.serial == turn.serial).unwrap();
-            let writing = views.iter().filter(|view| view.writing).count();
-            prop_assert_eq!(turns.iter().filter(|turn| of(turn).writing).count(), writing);
+            let view_of = |turn: &Turn| views.iter().find(|view| view.serial == turn.serial).unwrap();
+            let answers = views.iter().filter(|view| view.is_answer).count();
+            prop_assert_eq!(turns.iter().filter(|turn| view_of(turn).is_answer).count(), answers);
             for turn in &turns {
-                let view = of(turn);
+                let view = view_of(turn);
                 prop_assert!(turn.tokens >= 1 && turn.tokens <= view.unread);
                 // Rows are given exactly where somebody wants them.
                 match turn.want {
@@ -135,10 +135,10 @@ mod tests {
                     Want::Nothing => prop_assert!(turn.tokens < view.silent),
                 }
             }
-            let prompts: usize = turns.iter().filter(|t| !of(t).writing).map(|t| t.tokens).sum();
-            let wanted: usize = turns.iter().filter(|t| !of(t).writing).map(|t| t.want.rows(t.tokens)).sum();
-            prop_assert!(prompts <= tokens.max(1) && wanted <= rows.max(1));
-            // A row may be lacking for one that has read all but its last token.
+            let prompts: usize = turns.iter().filter(|t| !view_of(t).is_answer).map(|t| t.tokens).sum();
+            let rows_read: usize = turns.iter().filter(|t| !view_of(t).is_answer).map(|t| t.want.rows(t.tokens)).sum();
+            prop_assert!(prompts <= tokens.max(1) && rows_read <= rows.max(1));
+            // The last row of a sequence may not fit into the budget.
             prop_assert!(!turns.is_empty());
         }
     }

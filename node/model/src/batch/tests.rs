@@ -7,7 +7,7 @@ use shoal_proto::{
 use tokio::time::timeout;
 
 use super::{
-    fake::{END, Fake, Steps, VOCAB, words},
+    fake::{END, Fake, Steps, VOCAB, pipeline},
     *,
 };
 use crate::{pipeline::Talk, sample::LogSum, testing::LETTERS};
@@ -30,14 +30,14 @@ fn options() -> Options {
 
 fn start(context: usize, options: &Options) -> (Batch, Steps) {
     let (fake, steps) = Fake::new(context);
-    (begin(fake, options), steps)
+    (start_with(fake, options), steps)
 }
 
-fn begin(fake: Fake, options: &Options) -> Batch {
-    Batch::start(fake, words(), options, Metrics::new().unwrap()).unwrap()
+fn start_with(fake: Fake, options: &Options) -> Batch {
+    Batch::start(fake, pipeline(), options, Metrics::new().unwrap()).unwrap()
 }
 
-fn said(text: &str) -> Vec<ChatMessage> {
+fn conversation(text: &str) -> Vec<ChatMessage> {
     vec![ChatMessage::new("user", text)]
 }
 
@@ -46,51 +46,56 @@ fn talk(messages: &[ChatMessage]) -> Talk<'_> {
 }
 
 fn ask(text: &str, sampling: Sampling) -> Generate {
-    Generate { messages: said(text), sampling: Some(sampling), ..Generate::default() }
+    Generate { messages: conversation(text), sampling: Some(sampling), ..Generate::default() }
 }
 
 fn greedy() -> Sampling {
     Sampling { temperature: Some(0.0), ..Sampling::default() }
 }
 
-fn seeded(seed: i64) -> Sampling {
+fn with_seed(seed: i64) -> Sampling {
     Sampling { temperature: Some(1.0), seed: Some(seed), ..Sampling::default() }
 }
 
-/// An answer that goes on: nothing in the tiny vocabulary ends it.
+/// An answer that never ends: its end token is impossible.
 fn endless(seed: i64, tokens: u32) -> Sampling {
-    let never = shoal_proto::generate::TokenBias { token: END, bias: -100.0 };
-    Sampling { logit_bias: vec![never], max_tokens: Some(tokens), ..seeded(seed) }
+    let ban = shoal_proto::generate::TokenBias { token: END, bias: -100.0 };
+    Sampling { logit_bias: vec![ban], max_tokens: Some(tokens), ..with_seed(seed) }
 }
 
 type Answer = Result<(String, Done), EngineError>;
 
-async fn heard(mut events: mpsc::Receiver<Result<Event, EngineError>>) -> Answer {
+async fn collect(mut events: mpsc::Receiver<Result<Event, EngineError>>) -> Answer {
     let mut text = String::new();
     loop {
         match events.recv().await.expect("a last word") {
             Ok(Event::Piece(piece)) => text.push_str(&piece),
-            Ok(Event::Done(done)) => return Ok((text, done)),
+            Ok(Event::Done(end)) => return Ok((text, end)),
             Err(error) => return Err(error),
         }
     }
 }
 
 async fn answer(batch: &Batch, ask: &Generate) -> Answer {
-    heard(batch.generate(ask.clone())).await
+    collect(batch.generate(ask.clone())).await
 }
 
 fn likelihood(text: &str, candidates: &[&str]) -> Judge {
     let candidates = candidates.iter().map(|candidate| (*candidate).to_owned()).collect();
-    Judge { messages: said(text), candidates, kind: Kind::Likelihood.into(), ..Judge::default() }
+    Judge {
+        messages: conversation(text),
+        candidates,
+        kind: Kind::Likelihood.into(),
+        ..Judge::default()
+    }
 }
 
-/// Waits for the thread to have done something, without saying how fast.
-async fn until(mut holds: impl FnMut() -> bool) {
+/// Waits until `condition` holds, for as long as a slow machine may need.
+async fn until(mut condition: impl FnMut() -> bool) {
     let wait = async {
-        while !holds() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(Duration::from_secs(60), wait).await.expect("it never came to be");
+    timeout(Duration::from_secs(60), wait).await.expect("the condition holds in time");
 }

@@ -1,5 +1,5 @@
-//! An answer as it is written: one token after the other, until the model, a stop text, its form
-//! or a limit ends it.
+//! Writes one answer token by token, until the model, a stop text, the required format or a limit
+//! ends it.
 
 use std::{fmt, mem};
 
@@ -22,77 +22,77 @@ use crate::{
 
 /// One answer.
 pub(super) struct Writer<'w> {
-    words: &'w TextPipeline,
+    pipeline: &'w TextPipeline,
     sampler: Sampler,
     constraint: Option<Constraint>,
     decoder: Decoder<'w>,
     stops: Stops,
     calls: Option<CallParser>,
     limit: usize,
-    /// The likeliest tokens to report beside each one; `None`: report nothing.
+    /// How many of the likeliest tokens to report beside each token; `None`: report nothing.
     report: Option<usize>,
-    /// Whether anybody could recompute its certainty.
-    certain: bool,
+    /// Whether an auditor can recompute the likelihood.
+    is_certain: bool,
     prompt: usize,
-    /// All of its text, and how much of it is no call.
+    /// The whole text, and the bytes of it that are no call.
     text: String,
-    told: usize,
-    written: Vec<u32>,
+    sent_bytes: usize,
+    answer_tokens: Vec<u32>,
     logprob: f64,
-    tokens: Vec<TokenLogprob>,
+    reports: Vec<TokenLogprob>,
 }
 
 impl fmt::Debug for Writer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let written = self.written.len();
-        f.debug_struct("Writer").field("written", &written).finish_non_exhaustive()
+        let answer_tokens = self.answer_tokens.len();
+        f.debug_struct("Writer").field("written", &answer_tokens).finish_non_exhaustive()
     }
 }
 
-/// What a token did to the answer.
+/// What a token adds to the answer.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Said {
-    /// The text that is certain with it.
+pub(super) struct Delta {
+    /// The text that can no longer become a stop text or a call.
     pub(super) text: String,
     /// Why the answer is over.
     pub(super) end: Option<Finish>,
 }
 
 impl<'w> Writer<'w> {
-    pub(super) fn new(words: &'w TextPipeline, answer: Answer, prompt: &[u32]) -> Self {
+    pub(super) fn new(pipeline: &'w TextPipeline, answer: Answer, prompt: &[u32]) -> Self {
         let sampling = &answer.sampling;
         Self {
-            words,
+            pipeline,
             sampler: Sampler::new(sampling, prompt),
             constraint: answer.constraint,
-            decoder: words.tokenizer.decoder(),
+            decoder: pipeline.tokenizer.decoder(),
             stops: Stops::new(&sampling.stop),
             calls: answer.calls,
             limit: answer.limit,
             report: sampling.logprobs.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
-            certain: answer.certain,
+            is_certain: answer.certain,
             prompt: prompt.len(),
             text: String::new(),
-            told: 0,
-            written: Vec::new(),
+            sent_bytes: 0,
+            answer_tokens: Vec::new(),
             logprob: 0.0,
-            tokens: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
     /// Tokens that may still be written.
-    pub(super) fn left(&self) -> usize {
-        self.limit.saturating_sub(self.written.len())
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.answer_tokens.len())
     }
 
     /// Chooses the next token from the logits after the last one.
-    pub(super) fn take(&mut self, logits: &[f32], said: &mut Said) -> Result<u32, EngineError> {
+    pub(super) fn take(&mut self, logits: &[f32], delta: &mut Delta) -> Result<u32, EngineError> {
         let choice = self.choose(logits)?;
         let token = choice.token;
-        self.written.push(token);
-        self.logprob += self.words.logprob(logits, &choice.normaliser, token)?;
-        if self.words.tokenizer.is_end(token) {
-            said.end = Some(Finish::Stop);
+        self.answer_tokens.push(token);
+        self.logprob += self.pipeline.logprob(logits, &choice.normaliser, token)?;
+        if self.pipeline.tokenizer.is_end(token) {
+            delta.end = Some(Finish::Stop);
             return Ok(token);
         }
         if let Some(constraint) = &mut self.constraint {
@@ -100,20 +100,20 @@ impl<'w> Writer<'w> {
         }
         self.report(logits, &choice)?;
         let text = self.decoder.push(token);
-        self.say(&text, said);
-        let formed = self.constraint.as_ref().is_some_and(Constraint::is_done);
-        let called = self.calls.as_ref().is_some_and(CallParser::is_over);
-        if self.stops.hit() || formed || called {
-            said.end = Some(Finish::Stop);
-        } else if self.left() == 0 {
-            said.end = Some(Finish::Length);
+        self.push_text(&text, delta);
+        let has_format = self.constraint.as_ref().is_some_and(Constraint::is_done);
+        let has_calls = self.calls.as_ref().is_some_and(CallParser::is_over);
+        if self.stops.hit() || has_format || has_calls {
+            delta.end = Some(Finish::Stop);
+        } else if self.room() == 0 {
+            delta.end = Some(Finish::Length);
         }
         Ok(token)
     }
 
     /// Tokens that were written.
-    pub(super) fn written(&self) -> usize {
-        self.written.len()
+    pub(super) fn token_count(&self) -> usize {
+        self.answer_tokens.len()
     }
 
     /// Whether a stop text has ended it.
@@ -131,55 +131,61 @@ impl<'w> Writer<'w> {
 
     fn report(&mut self, logits: &[f32], choice: &Choice) -> Result<(), Broken> {
         let Some(count) = self.report else { return Ok(()) };
-        let tokenizer = &self.words.tokenizer;
-        let named = |token: u32| -> Result<TokenLogprob, Broken> {
+        let tokenizer = &self.pipeline.tokenizer;
+        let describe = |token: u32| -> Result<TokenLogprob, Broken> {
             let index = usize::try_from(token).map_err(|_| Broken)?;
             let logprob = choice.normaliser.logprob(logits, index)?;
             Ok(TokenLogprob { bytes: tokenizer.token_bytes(token), logprob, top: Vec::new() })
         };
         let likeliest = self.sampler.likeliest(logits, count);
-        // A token that cannot be has no logarithm to report.
-        let top = likeliest.iter().filter_map(|(token, _)| named(*token).ok()).collect();
-        let mut chosen = TokenLogprob { top, ..named(choice.token)? };
+        // A token of probability zero has no logarithm and is not reported.
+        let top = likeliest.iter().filter_map(|(token, _)| describe(*token).ok()).collect();
+        let mut report = TokenLogprob { top, ..describe(choice.token)? };
         if tokenizer.kind(choice.token) != TokenKind::Text {
-            // A mark is not in the text.
-            chosen.bytes.clear();
+            // Control tokens are not in the text.
+            report.bytes.clear();
         }
-        self.tokens.push(chosen);
+        self.reports.push(report);
         Ok(())
     }
 
-    /// More text. What may become a stop text is held back, and so is what may be a call.
-    fn say(&mut self, text: &str, said: &mut Said) {
-        let certain = self.stops.push(text);
-        self.pass(certain, said);
+    /// Adds text. Holds back what may become a stop text or a call.
+    fn push_text(&mut self, text: &str, delta: &mut Delta) {
+        let text = self.stops.push(text);
+        self.push_calls(text, delta);
     }
 
-    fn pass(&mut self, certain: String, said: &mut Said) {
-        self.text.push_str(&certain);
-        let told = match &mut self.calls {
-            Some(calls) => calls.push(&certain),
-            None => certain,
+    fn push_calls(&mut self, text: String, delta: &mut Delta) {
+        self.text.push_str(&text);
+        let visible = match &mut self.calls {
+            Some(calls) => calls.push(&text),
+            None => text,
         };
-        self.told += told.len();
-        said.text.push_str(&told);
+        self.sent_bytes += visible.len();
+        delta.text.push_str(&visible);
     }
 
-    /// The answer is over, for this reason. What was held back comes into `said`.
-    pub(super) fn finish(mut self, finish: Finish, cached: usize, said: &mut Said) -> Done {
-        let decoder = mem::replace(&mut self.decoder, self.words.tokenizer.decoder());
-        self.say(&decoder.finish(), said);
-        let stopped = self.stops.hit();
-        let held = mem::replace(&mut self.stops, Stops::new(&[])).finish();
-        self.pass(held, said);
-        let calls = self.calls(said);
-        let last = self.written.last();
-        let ended = !stopped && last.is_some_and(|last| self.words.tokenizer.is_end(*last));
-        // Of calls a judge reads another text than was written.
-        let readable = ended && self.certain && calls.is_empty();
-        let logprob = readable && self.words.reads_as(&self.text, &self.written);
-        if stopped || !calls.is_empty() {
-            cut(&mut self.tokens, self.told);
+    /// Ends the answer for the reason `finish`. Text that was held back goes into `delta`.
+    pub(super) fn finish(
+        mut self,
+        finish: Finish,
+        cached_tokens: usize,
+        delta: &mut Delta,
+    ) -> Done {
+        let decoder = mem::replace(&mut self.decoder, self.pipeline.tokenizer.decoder());
+        self.push_text(&decoder.finish(), delta);
+        let is_stopped = self.stops.hit();
+        let rest = mem::replace(&mut self.stops, Stops::new(&[])).finish();
+        self.push_calls(rest, delta);
+        let calls = self.calls(delta);
+        let last = self.answer_tokens.last();
+        let is_ended =
+            !is_stopped && last.is_some_and(|last| self.pipeline.tokenizer.is_end(*last));
+        // A judge reads calls as another text than the model wrote.
+        let readable = is_ended && self.is_certain && calls.is_empty();
+        let logprob = readable && self.pipeline.reads_as(&self.text, &self.answer_tokens);
+        if is_stopped || !calls.is_empty() {
+            cut(&mut self.reports, self.sent_bytes);
         }
         let finish = match finish {
             Finish::Stop if !calls.is_empty() => Finish::ToolCalls,
@@ -188,39 +194,39 @@ impl<'w> Writer<'w> {
         Done {
             finish: finish.into(),
             prompt_tokens: count(self.prompt),
-            completion_tokens: count(self.written.len()),
+            completion_tokens: count(self.answer_tokens.len()),
             logprob: logprob.then_some(self.logprob.min(0.0)),
             tool_calls: calls,
-            tokens: self.tokens,
-            cached_tokens: count(cached),
+            tokens: self.reports,
+            cached_tokens: count(cached_tokens),
         }
     }
 
-    /// The calls in the answer; what only looked like one is text.
-    fn calls(&mut self, said: &mut Said) -> Vec<ToolCall> {
+    /// The calls in the answer. Text that only looked like a call goes into `delta`.
+    fn calls(&mut self, delta: &mut Delta) -> Vec<ToolCall> {
         let Some(calls) = self.calls.take() else { return Vec::new() };
         let (text, calls) = calls.finish();
-        self.told += text.len();
-        said.text.push_str(&text);
+        self.sent_bytes += text.len();
+        delta.text.push_str(&text);
         calls
     }
 }
 
-/// Takes away what a stop text or a call took from the answer: the tokens' bytes are the text's.
+/// Truncates the reports to the answer's text: a stop text or a call is not part of it.
 fn cut(tokens: &mut Vec<TokenLogprob>, mut bytes: usize) {
-    let mut kept = 0;
+    let mut count = 0;
     for token in tokens.iter_mut() {
         if bytes == 0 {
             break;
         }
         token.bytes.truncate(bytes);
         bytes -= token.bytes.len();
-        kept += 1;
+        count += 1;
     }
-    tokens.truncate(kept);
+    tokens.truncate(count);
 }
 
-/// For the wire.
+/// A number of tokens as the messages hold it.
 pub(super) fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,6 @@
-//! How GGUF keeps weights: kinds of blocks, each a few weights with the numbers that scale them.
-//! The layouts are those of `ggml-common.h`; each is read by one small function, the scalar
-//! reference (`simple`, `k`), which gives the same bits as the `gguf` package's `dequantize`.
+//! GGUF's storage of weights: blocks of a few weights with their scales, in several kinds. The layouts
+//! are those of `ggml-common.h`. One small function reads each kind (`simple`, `k`); it is the scalar
+//! reference and gives the same bits as `dequantize` of the `gguf` package.
 
 mod simple;
 mod k;
@@ -10,9 +10,9 @@ use shoal_kernel::{Block, SuperBlock};
 
 use super::read::Fault;
 
-/// The kinds that are read.
+/// The supported kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(non_camel_case_types, reason = "the names that everybody knows them by")]
+#[expect(non_camel_case_types, reason = "the names of llama.cpp")]
 pub(crate) enum Kind {
     F32,
     F16,
@@ -29,14 +29,14 @@ pub(crate) enum Kind {
     Q6_K,
 }
 
-/// Weights of a block, and the bytes it takes.
+/// Number of weights in a block, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) weights: usize,
     pub(crate) bytes: usize,
 }
 
-/// Code in the file, name, and kind where it is read.
+/// Code in the file, name, and kind if it is supported.
 const KINDS: &[(u32, &str, Option<Kind>)] = &[
     (0, "F32", Some(Kind::F32)),
     (1, "F16", Some(Kind::F16)),
@@ -76,13 +76,15 @@ const KINDS: &[(u32, &str, Option<Kind>)] = &[
 impl Kind {
     /// The kind of a code in the table of tensors.
     pub(super) fn from_code(code: u32) -> Result<Self, Fault> {
-        let known = KINDS.iter().find(|(known, ..)| *known == code);
-        match known {
+        match KINDS.iter().find(|(number, ..)| *number == code) {
             Some((_, _, Some(kind))) => Ok(*kind),
             Some((_, name, None)) => {
-                let read = KINDS.iter().filter(|(.., kind)| kind.is_some());
-                let read: Vec<_> = read.map(|(_, name, _)| *name).collect();
-                Err(format!("weights as {name} are not read; these are: {}", read.join(", ")))
+                let names: Vec<_> = KINDS
+                    .iter()
+                    .filter(|(.., kind)| kind.is_some())
+                    .map(|(_, name, _)| *name)
+                    .collect();
+                Err(format!("weights as {name} are not read; these are: {}", names.join(", ")))
             }
             None => Err(format!("weights of the unknown type {code}")),
         }
@@ -106,62 +108,67 @@ impl Kind {
         Layout { weights, bytes }
     }
 
-    /// Bytes of a row of `weights`, which are whole blocks.
+    /// Bytes of a row of `weights` weights, which are whole blocks.
     pub(crate) fn row(self, weights: usize) -> usize {
-        let Layout { weights: each, bytes } = self.layout();
-        weights / each * bytes
+        let layout = self.layout();
+        weights / layout.weights * layout.bytes
     }
 
-    /// Writes the weights of whole blocks. `out` has as many places as `blocks` has weights; what
-    /// is too long of either is left alone.
+    /// Writes the weights of whole blocks to `out`. Stops at the end of the shorter one.
     pub(crate) fn widen(self, blocks: &[u8], out: &mut [f32]) {
         match self {
-            Self::F32 => each(blocks, out, |block, [out]| *out = f32::from_le_bytes(*block)),
-            Self::F16 => each(blocks, out, |b, [out]| *out = f16::from_le_bytes(*b).to_f32()),
-            Self::BF16 => each(blocks, out, |b, [out]| *out = bf16::from_le_bytes(*b).to_f32()),
-            Self::Q8_0 => each(blocks, out, simple::q8_0),
-            Self::Q4_0 => each(blocks, out, simple::q4_0),
-            Self::Q4_1 => each(blocks, out, simple::q4_1),
-            Self::Q5_0 => each(blocks, out, simple::q5_0),
-            Self::Q5_1 => each(blocks, out, simple::q5_1),
-            Self::Q2_K => each(blocks, out, k::q2_k),
-            Self::Q3_K => each(blocks, out, k::q3_k),
-            Self::Q4_K => each(blocks, out, k::q4_k),
-            Self::Q5_K => each(blocks, out, k::q5_k),
-            Self::Q6_K => each(blocks, out, k::q6_k),
+            Self::F32 => {
+                for_each_block(blocks, out, |block, [out]| *out = f32::from_le_bytes(*block))
+            }
+            Self::F16 => {
+                for_each_block(blocks, out, |b, [out]| *out = f16::from_le_bytes(*b).to_f32())
+            }
+            Self::BF16 => {
+                for_each_block(blocks, out, |b, [out]| *out = bf16::from_le_bytes(*b).to_f32())
+            }
+            Self::Q8_0 => for_each_block(blocks, out, simple::q8_0),
+            Self::Q4_0 => for_each_block(blocks, out, simple::q4_0),
+            Self::Q4_1 => for_each_block(blocks, out, simple::q4_1),
+            Self::Q5_0 => for_each_block(blocks, out, simple::q5_0),
+            Self::Q5_1 => for_each_block(blocks, out, simple::q5_1),
+            Self::Q2_K => for_each_block(blocks, out, k::q2_k),
+            Self::Q3_K => for_each_block(blocks, out, k::q3_k),
+            Self::Q4_K => for_each_block(blocks, out, k::q4_k),
+            Self::Q5_K => for_each_block(blocks, out, k::q5_k),
+            Self::Q6_K => for_each_block(blocks, out, k::q6_k),
         }
     }
 
-    /// The weights `32 * index ..` of a row as the integers that they are kept as, for the kinds
-    /// that are one scale for 32: Q8_0 and Q5_0 (codes around zero), Q4_0 (codes of 0 to 15, of
-    /// which 8 is zero) and Q4_1 (such codes above a minimum).
+    /// The weights from `32 * index` of a row as the stored integers, for kinds with one scale for 32
+    /// weights: Q8_0 and Q5_0 (codes around zero), Q4_0 (codes of 0 to 15, where 8 is zero) and Q4_1
+    /// (such codes above a minimum).
     pub(crate) fn block(self, row: &[u8], index: usize) -> Option<Block> {
         match self {
-            Self::Q8_0 => at(row, index).map(simple::q8_0_codes),
-            Self::Q4_0 => at(row, index).map(simple::q4_0_codes),
-            Self::Q4_1 => at(row, index).map(simple::q4_1_codes),
-            Self::Q5_0 => at(row, index).map(simple::q5_0_codes),
+            Self::Q8_0 => block_at(row, index).map(simple::q8_0_codes),
+            Self::Q4_0 => block_at(row, index).map(simple::q4_0_codes),
+            Self::Q4_1 => block_at(row, index).map(simple::q4_1_codes),
+            Self::Q5_0 => block_at(row, index).map(simple::q5_0_codes),
             _ => None,
         }
     }
 
-    /// Likewise the weights `256 * index ..`, of Q4_K and Q6_K.
+    /// The same for the weights from `256 * index`, of Q4_K and Q6_K.
     pub(crate) fn super_block(self, row: &[u8], index: usize) -> Option<SuperBlock> {
         match self {
-            Self::Q4_K => at(row, index).map(k::q4_k_codes),
-            Self::Q6_K => at(row, index).map(k::q6_k_codes),
+            Self::Q4_K => block_at(row, index).map(k::q4_k_codes),
+            Self::Q6_K => block_at(row, index).map(k::q6_k_codes),
             _ => None,
         }
     }
 }
 
 /// Block `index` of a row.
-fn at<const BYTES: usize>(row: &[u8], index: usize) -> Option<&[u8; BYTES]> {
+fn block_at<const BYTES: usize>(row: &[u8], index: usize) -> Option<&[u8; BYTES]> {
     row.as_chunks().0.get(index)
 }
 
-/// Block after block.
-fn each<const BYTES: usize, const WEIGHTS: usize>(
+/// Calls `widen` for each block and its weights.
+fn for_each_block<const BYTES: usize, const WEIGHTS: usize>(
     blocks: &[u8],
     out: &mut [f32],
     widen: impl Fn(&[u8; BYTES], &mut [f32; WEIGHTS]),

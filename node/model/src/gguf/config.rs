@@ -1,6 +1,6 @@
-//! A file's metadata as the `config.json` that the same model has at Hugging Face, so that one
-//! parser reads the shapes of both.
-#![expect(clippy::indexing_slicing, reason = "JSON read by a key that is not there is null")]
+//! Converts a file's metadata to the `config.json` that the same model has at Hugging Face, so that one
+//! parser reads both.
+#![expect(clippy::indexing_slicing, reason = "indexing JSON by an absent key gives null")]
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,14 +8,13 @@ use super::{Gguf, architecture::Architecture};
 use crate::LoadError;
 
 impl Gguf {
-    /// The equivalent of `config.json`. Factors that llama.cpp keeps for each pair of a head
-    /// (`rope_freqs.weight` of Llama 3, `rope_factors_long.weight` of Phi-3) become the lists of
-    /// `longrope`, which mean the same.
+    /// The equivalent of `config.json`. llama.cpp's factors for each pair of a head (`rope_freqs.weight` of
+    /// Llama 3, `rope_factors_long.weight` of Phi-3) become the equivalent lists of `longrope`.
     ///
     /// # Errors
     /// When the architecture does not run here, or a key that it needs is missing.
     pub(crate) fn config(&self) -> Result<Json, LoadError> {
-        let arch = Architecture::of(self)?;
+        let arch = Architecture::from_gguf(self)?;
         let mut config = Map::new();
         config.insert("model_type".to_owned(), json!(arch.model_type));
         self.sizes(&mut config)?;
@@ -35,14 +34,14 @@ impl Gguf {
     }
 
     fn number(&self, key: &str) -> Option<f64> {
-        // Kept as f32 in the file: what was written there, not its expansion.
+        // The file holds an f32: its shortest decimal form, not its expansion to f64.
         let number = self.metadata.float(&self.key(key))?;
         (number as f32).to_string().parse().ok()
     }
 
     fn need(&self, key: &str) -> Result<u64, LoadError> {
-        let found = self.size(key).filter(|size| *size > 0);
-        found.ok_or_else(|| self.fault(format!("its metadata has no {}", self.key(key))))
+        let size = self.size(key).filter(|size| *size > 0);
+        size.ok_or_else(|| self.fault(format!("its metadata has no {}", self.key(key))))
     }
 
     /// Heads of queries (`attention.head_count`), or of keys and values (`.._kv`).
@@ -64,28 +63,36 @@ impl Gguf {
         })?;
         let embedding = self.tensor("token_embd.weight").and_then(|entry| entry.shape.first());
         let Some(vocab) = embedding else {
-            return Err(self.missing("token_embd.weight"));
+            return Err(self.no_tensor("token_embd.weight"));
         };
-        let has = |name: &str| self.tensor(name).is_some();
-        let mut put = |key: &str, value: Json| config.insert(key.to_owned(), value);
-        put("hidden_size", json!(width));
-        put("num_hidden_layers", json!(self.need("block_count")?));
-        put("num_attention_heads", json!(heads));
-        put("num_key_value_heads", json!(self.heads("attention.head_count_kv")?));
-        put("head_dim", json!(self.head_dim(width, heads)));
-        put("intermediate_size", json!(self.need("feed_forward_length")?));
-        put("vocab_size", json!(vocab));
-        put("max_position_embeddings", json!(self.need("context_length")?));
-        put("rms_norm_eps", json!(eps));
-        put("tie_word_embeddings", json!(!has("output.weight")));
-        put("attention_bias", json!(has("blk.0.attn_output.bias") || has("blk.0.attn_q.bias")));
-        put("mlp_bias", json!(has("blk.0.ffn_down.bias")));
-        put("bos_token_id", json!(self.metadata.unsigned("tokenizer.ggml.bos_token_id")));
-        put("eos_token_id", json!(self.metadata.unsigned("tokenizer.ggml.eos_token_id")));
+        let attention_bias = self.has("blk.0.attn_output.bias") || self.has("blk.0.attn_q.bias");
+        config.extend(
+            [
+                ("hidden_size", json!(width)),
+                ("num_hidden_layers", json!(self.need("block_count")?)),
+                ("num_attention_heads", json!(heads)),
+                ("num_key_value_heads", json!(self.heads("attention.head_count_kv")?)),
+                ("head_dim", json!(self.head_dim(width, heads))),
+                ("intermediate_size", json!(self.need("feed_forward_length")?)),
+                ("vocab_size", json!(vocab)),
+                ("max_position_embeddings", json!(self.need("context_length")?)),
+                ("rms_norm_eps", json!(eps)),
+                ("tie_word_embeddings", json!(!self.has("output.weight"))),
+                ("attention_bias", json!(attention_bias)),
+                ("mlp_bias", json!(self.has("blk.0.ffn_down.bias"))),
+                ("bos_token_id", json!(self.metadata.unsigned("tokenizer.ggml.bos_token_id"))),
+                ("eos_token_id", json!(self.metadata.unsigned("tokenizer.ggml.eos_token_id"))),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
+        );
         Ok(())
     }
 
-    fn missing(&self, tensor: &str) -> LoadError {
+    fn has(&self, tensor: &str) -> bool {
+        self.tensor(tensor).is_some()
+    }
+
+    fn no_tensor(&self, tensor: &str) -> LoadError {
         LoadError::NoTensor { place: self.place.clone(), tensor: tensor.to_owned() }
     }
 
@@ -95,9 +102,9 @@ impl Gguf {
 
     fn rotary(&self, arch: &Architecture, config: &mut Map<String, Json>) -> Result<(), LoadError> {
         let dim = self.head_dim(self.need("embedding_length")?, self.need("attention.head_count")?);
-        let turned = self.size("rope.dimension_count").unwrap_or(dim);
-        if turned != dim {
-            let part = json!(turned as f64 / dim.max(1) as f64);
+        let rotary_dim = self.size("rope.dimension_count").unwrap_or(dim);
+        if rotary_dim != dim {
+            let part = json!(rotary_dim as f64 / dim.max(1) as f64);
             config.insert("partial_rotary_factor".to_owned(), part);
         }
         let theta = self.number("rope.freq_base").unwrap_or(10_000.0);
@@ -112,14 +119,14 @@ impl Gguf {
         Ok(())
     }
 
-    /// `rope_scaling`; null where positions are not stretched.
+    /// `rope_scaling`; null if positions are not scaled.
     fn scaling(&self, original: Option<u64>) -> Result<Json, LoadError> {
         let attention = self.number("rope.scaling.attn_factor");
-        let both = self.factors("rope_freqs.weight")?;
-        let long = self.factors("rope_factors_long.weight")?.or_else(|| both.clone());
-        let short = self.factors("rope_factors_short.weight")?.or(both);
+        let common = self.factors("rope_freqs.weight")?;
+        let long = self.factors("rope_factors_long.weight")?.or_else(|| common.clone());
+        let short = self.factors("rope_factors_short.weight")?.or(common);
         if let (Some(long), Some(short)) = (long, short) {
-            // Llama 3's factors change no attention; Phi-3's file says by how much they do.
+            // Llama 3's factors leave the attention unchanged. Phi-3's file holds the attention factor.
             let mut scaling =
                 json!({ "rope_type": "longrope", "long_factor": long, "short_factor": short });
             let llama = self.tensor("rope_freqs.weight").is_some();
@@ -144,13 +151,13 @@ impl Gguf {
                 "beta_fast": self.number("rope.scaling.yarn_beta_fast"),
                 "beta_slow": self.number("rope.scaling.yarn_beta_slow"),
             })),
-            (Some(other), _) => {
-                Err(self.fault(format!("{other} scaling of rotary positions is not read")))
+            (Some(kind), _) => {
+                Err(self.fault(format!("{kind} scaling of rotary positions is not supported")))
             }
         }
     }
 
-    /// What divides the speed of each pair of a head.
+    /// The divisors of the rotary speed, one for each pair of a head.
     fn factors(&self, tensor: &str) -> Result<Option<Vec<f32>>, LoadError> {
         let Some(entry) = self.tensor(tensor) else { return Ok(None) };
         let len = entry.shape.iter().product();
@@ -164,42 +171,43 @@ impl Gguf {
         Ok(Some(factors))
     }
 
-    /// What one family has and llama.cpp knows by the family's name.
+    /// The keys of one model family, which llama.cpp derives from the family's name.
     fn family(&self, arch: &Architecture, config: &mut Map<String, Json>) -> Result<(), LoadError> {
         let window = self.size("attention.sliding_window").filter(|window| *window > 0);
-        let mut put = |key: &str, value: Json| config.insert(key.to_owned(), value);
-        put("sliding_window", json!(window));
-        let gemma = arch.norms_around;
-        put(if gemma { "hidden_activation" } else { "hidden_act" }, {
-            json!(if gemma { "gelu_pytorch_tanh" } else { "silu" })
-        });
+        let gemma = arch.double_norms;
+        let (activation_key, activation) = match gemma {
+            true => ("hidden_activation", "gelu_pytorch_tanh"),
+            false => ("hidden_act", "silu"),
+        };
+        let mut keys = vec![("sliding_window", json!(window)), (activation_key, json!(activation))];
         if gemma {
-            put("query_pre_attn_scalar", json!(self.query_scalar()?));
+            keys.push(("query_pre_attn_scalar", json!(self.query_scalar()?)));
         }
         match arch.model_type {
-            "llama" if window.is_some() => _ = put("model_type", json!("mistral")),
-            "qwen2" | "qwen3" => _ = put("use_sliding_window", json!(false)),
-            "smollm3" => {
-                put("use_sliding_window", json!(false));
-                put("no_rope_layer_interval", json!(4));
-            }
-            "gemma2" => {
-                put("attn_logit_softcapping", json!(self.number("attn_logit_softcapping")));
-                put("final_logit_softcapping", json!(self.number("final_logit_softcapping")));
-            }
-            "gemma3_text" => _ = put("sliding_window_pattern", json!(6)),
+            "llama" if window.is_some() => keys.push(("model_type", json!("mistral"))),
+            "qwen2" | "qwen3" => keys.push(("use_sliding_window", json!(false))),
+            "smollm3" => keys.extend([
+                ("use_sliding_window", json!(false)),
+                ("no_rope_layer_interval", json!(4)),
+            ]),
+            "gemma2" => keys.extend([
+                ("attn_logit_softcapping", json!(self.number("attn_logit_softcapping"))),
+                ("final_logit_softcapping", json!(self.number("final_logit_softcapping"))),
+            ]),
+            "gemma3_text" => keys.push(("sliding_window_pattern", json!(6))),
             _ => {}
         }
+        config.extend(keys.into_iter().map(|(key, value)| (key.to_owned(), value)));
         Ok(())
     }
 
-    /// The root of this divides Gemma's scores: the width of a head, but in the 27B models (told
-    /// by their layers: 46 of Gemma 2, 62 of Gemma 3) the model's width by its heads.
+    /// Its root divides Gemma's attention scores. It is the width of a head, except in the 27B models (with
+    /// 46 layers in Gemma 2 and 62 in Gemma 3), where it is the model's width divided by its heads.
     fn query_scalar(&self) -> Result<u64, LoadError> {
         let width = self.need("embedding_length")?;
         let heads = self.need("attention.head_count")?;
-        let big = if self.architecture() == "gemma2" { 46 } else { 62 };
-        let is_big = self.need("block_count")? == big;
+        let layers_of_27b = if self.architecture() == "gemma2" { 46 } else { 62 };
+        let is_big = self.need("block_count")? == layers_of_27b;
         Ok(if is_big { width / heads } else { self.head_dim(width, heads) })
     }
 }

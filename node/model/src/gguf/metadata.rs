@@ -1,4 +1,4 @@
-//! What a GGUF file says of itself: keys and typed values.
+//! The metadata of a GGUF file: keys and typed values.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{
     texts::Texts,
 };
 
-/// A value. Numbers of every width are kept in the widest of their kind.
+/// A value. Numbers of every width are stored in the widest type of their kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Unsigned(u64),
@@ -28,12 +28,12 @@ pub(crate) struct Metadata(BTreeMap<String, Value>);
 
 impl Metadata {
     /// Reads `count` pairs of key and value.
-    pub(super) fn read(from: &mut Cursor<'_>, count: usize) -> Result<Self, Fault> {
+    pub(super) fn read(cursor: &mut Cursor<'_>, count: usize) -> Result<Self, Fault> {
         let mut values = BTreeMap::new();
         for _ in 0..count {
-            let key = from.text()?;
-            let kind = from.u32()?;
-            let value = value(from, kind).map_err(|fault| format!("{key:.80}: {fault}"))?;
+            let key = cursor.text()?;
+            let kind = cursor.u32()?;
+            let value = value(cursor, kind).map_err(|fault| format!("{key:.80}: {fault}"))?;
             if values.insert(key.clone(), value).is_some() {
                 return Err(format!("{key:.80} is there twice"));
             }
@@ -59,14 +59,14 @@ impl Metadata {
         Some(text)
     }
 
-    /// A whole number that is not negative. Where it is given for each layer and is the same for
-    /// all of them, that one.
+    /// A whole number that is not negative. A list with one value for each layer counts as that value if
+    /// all of its values are equal.
     pub(crate) fn unsigned(&self, key: &str) -> Option<u64> {
         match self.get(key)? {
             Value::Unsigned(number) => Some(*number),
             Value::Signed(number) => u64::try_from(*number).ok(),
-            Value::Unsigneds(each) => same(each).copied(),
-            Value::Signeds(each) => u64::try_from(*same(each)?).ok(),
+            Value::Unsigneds(numbers) => common(numbers).copied(),
+            Value::Signeds(numbers) => u64::try_from(*common(numbers)?).ok(),
             _ => None,
         }
     }
@@ -108,76 +108,82 @@ impl Metadata {
     }
 }
 
-/// The one value that all of them have.
-fn same<T: PartialEq>(each: &[T]) -> Option<&T> {
-    let first = each.first()?;
-    each.iter().all(|other| other == first).then_some(first)
+/// The value of all items, if they are equal.
+fn common<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let first = items.first()?;
+    items.iter().all(|item| item == first).then_some(first)
 }
 
 const ARRAY: u32 = 9;
 
-fn value(from: &mut Cursor<'_>, kind: u32) -> Result<Value, Fault> {
+fn value(cursor: &mut Cursor<'_>, kind: u32) -> Result<Value, Fault> {
     if kind == ARRAY {
-        return array(from);
+        return array(cursor);
     }
     Ok(match kind {
-        0 => Value::Unsigned(from.array::<1>().map(u8::from_le_bytes)?.into()),
-        1 => Value::Signed(from.array().map(i8::from_le_bytes)?.into()),
-        2 => Value::Unsigned(from.array().map(u16::from_le_bytes)?.into()),
-        3 => Value::Signed(from.array().map(i16::from_le_bytes)?.into()),
-        4 => Value::Unsigned(from.u32()?.into()),
-        5 => Value::Signed(from.array().map(i32::from_le_bytes)?.into()),
-        6 => Value::Float(from.array().map(f32::from_le_bytes)?.into()),
-        7 => Value::Flag(flag(from)?),
-        8 => Value::Text(from.text()?),
-        10 => Value::Unsigned(from.u64()?),
-        11 => Value::Signed(from.array().map(i64::from_le_bytes)?),
-        12 => Value::Float(from.array().map(f64::from_le_bytes)?),
-        other => return Err(format!("a value of the kind {other}, which GGUF does not have")),
+        0 => Value::Unsigned(cursor.array::<1>().map(u8::from_le_bytes)?.into()),
+        1 => Value::Signed(cursor.array().map(i8::from_le_bytes)?.into()),
+        2 => Value::Unsigned(cursor.array().map(u16::from_le_bytes)?.into()),
+        3 => Value::Signed(cursor.array().map(i16::from_le_bytes)?.into()),
+        4 => Value::Unsigned(cursor.u32()?.into()),
+        5 => Value::Signed(cursor.array().map(i32::from_le_bytes)?.into()),
+        6 => Value::Float(cursor.array().map(f32::from_le_bytes)?.into()),
+        7 => Value::Flag(flag(cursor)?),
+        8 => Value::Text(cursor.text()?),
+        10 => Value::Unsigned(cursor.u64()?),
+        11 => Value::Signed(cursor.array().map(i64::from_le_bytes)?),
+        12 => Value::Float(cursor.array().map(f64::from_le_bytes)?),
+        kind => return Err(format!("a value of kind {kind}, which GGUF does not have")),
     })
 }
 
-fn array(from: &mut Cursor<'_>) -> Result<Value, Fault> {
-    let kind = from.u32()?;
-    let each = match kind {
+fn array(cursor: &mut Cursor<'_>) -> Result<Value, Fault> {
+    let kind = cursor.u32()?;
+    let item_bytes = match kind {
         0 | 1 | 7 => 1,
         2 | 3 => 2,
         4..=6 => 4,
         8 | 10..=12 => 8,
-        ARRAY => return Err("an array of arrays, which is not read".to_owned()),
-        other => return Err(format!("an array of the kind {other}, which GGUF does not have")),
+        ARRAY => return Err("an array of arrays, which is not supported".to_owned()),
+        kind => return Err(format!("an array of kind {kind}, which GGUF does not have")),
     };
-    let count = from.count("values", each)?;
-    fn all<T>(count: usize, read: impl FnMut() -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+    let count = cursor.count("values", item_bytes)?;
+    fn repeat<T>(count: usize, read: impl FnMut() -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
         std::iter::repeat_with(read).take(count).collect()
     }
     Ok(match kind {
-        0 => Value::Unsigneds(from.take(count)?.iter().map(|byte| u64::from(*byte)).collect()),
-        1 => Value::Signeds(all(count, || from.array().map(|b| i8::from_le_bytes(b).into()))?),
-        2 => Value::Unsigneds(all(count, || from.array().map(|b| u16::from_le_bytes(b).into()))?),
-        3 => Value::Signeds(all(count, || from.array().map(|b| i16::from_le_bytes(b).into()))?),
-        4 => Value::Unsigneds(all(count, || from.u32().map(u64::from))?),
-        5 => Value::Signeds(all(count, || from.array().map(|b| i32::from_le_bytes(b).into()))?),
-        6 => Value::Floats(all(count, || from.array().map(f32::from_le_bytes))?),
-        7 => Value::Flags(all(count, || flag(from))?),
+        0 => Value::Unsigneds(cursor.take(count)?.iter().map(|byte| u64::from(*byte)).collect()),
+        1 => Value::Signeds(repeat(count, || cursor.array().map(|b| i8::from_le_bytes(b).into()))?),
+        2 => Value::Unsigneds(repeat(count, || {
+            cursor.array().map(|b| u16::from_le_bytes(b).into())
+        })?),
+        3 => {
+            Value::Signeds(repeat(count, || cursor.array().map(|b| i16::from_le_bytes(b).into()))?)
+        }
+        4 => Value::Unsigneds(repeat(count, || cursor.u32().map(u64::from))?),
+        5 => {
+            Value::Signeds(repeat(count, || cursor.array().map(|b| i32::from_le_bytes(b).into()))?)
+        }
+        6 => Value::Floats(repeat(count, || cursor.array().map(f32::from_le_bytes))?),
+        7 => Value::Flags(repeat(count, || flag(cursor))?),
         8 => {
             let mut texts = Texts::default();
             for _ in 0..count {
-                texts.push(&from.text()?);
+                texts.push(&cursor.text()?);
             }
             Value::Texts(texts)
         }
-        10 => Value::Unsigneds(all(count, || from.u64())?),
-        11 => Value::Signeds(all(count, || from.array().map(i64::from_le_bytes))?),
-        // No key of a model needs more than single precision here.
-        _ => Value::Floats(all(count, || from.array().map(|b| f64::from_le_bytes(b) as f32))?),
+        10 => Value::Unsigneds(repeat(count, || cursor.u64())?),
+        11 => Value::Signeds(repeat(count, || cursor.array().map(i64::from_le_bytes))?),
+        // No key of a model needs more than single precision.
+        _ => Value::Floats(repeat(count, || cursor.array().map(|b| f64::from_le_bytes(b) as f32))?),
     })
 }
 
-fn flag(from: &mut Cursor<'_>) -> Result<bool, Fault> {
-    match from.array::<1>()? {
+fn flag(cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
+    match cursor.array::<1>()? {
         [0] => Ok(false),
         [1] => Ok(true),
-        [other] => Err(format!("a truth value of {other}")),
+        [byte] => Err(format!("a truth value of {byte}")),
     }
 }

@@ -1,37 +1,36 @@
-//! Reading numbers and text from bytes that nobody vouches for.
+//! Reads numbers and text from bytes that are not trusted.
 
-/// What is wrong with a file, in words that follow its name.
+/// What is wrong with a file, as a phrase that follows its name.
 pub(crate) type Fault = String;
 
-/// A place in the bytes; every step is checked.
+/// A position in the bytes. Every read is checked.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, position: 0 }
     }
 
     /// Bytes read so far.
-    pub(super) fn at(&self) -> usize {
-        self.at
+    pub(super) fn position(&self) -> usize {
+        self.position
     }
 
-    /// Bytes that are left: an upper bound for every claimed size.
-    pub(super) fn left(&self) -> usize {
-        self.bytes.len().saturating_sub(self.at)
+    /// Bytes after the position: an upper bound for every size in the file.
+    pub(super) fn rest(&self) -> usize {
+        self.bytes.len().saturating_sub(self.position)
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
-        let found = end.and_then(|end| self.bytes.get(self.at..end));
-        let (at, size) = (self.at, self.bytes.len());
-        let bytes = found.ok_or_else(|| {
-            format!("cut off: {len} bytes are missing at {at} of the {size} that there are")
+        let (start, size) = (self.position, self.bytes.len());
+        let bytes = start.checked_add(len).and_then(|end| self.bytes.get(start..end));
+        let bytes = bytes.ok_or_else(|| {
+            format!("cut off: {len} bytes are missing at {start} of the {size} that there are")
         })?;
-        self.at += len;
+        self.position += len;
         Ok(bytes)
     }
 
@@ -48,16 +47,16 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A count of things that take at least `each` bytes in the file: never more than can follow.
-    pub(super) fn count(&mut self, what: &str, each: usize) -> Result<usize, Fault> {
-        let claimed = self.u64()?;
-        let most = self.left() / each.max(1);
-        usize::try_from(claimed).ok().filter(|count| *count <= most).ok_or_else(|| {
-            format!("cut off or corrupt: {claimed} {what} do not fit into the rest of the file")
+    /// A count of `items` that take at least `item_bytes` each: never more than can follow.
+    pub(super) fn count(&mut self, items: &str, item_bytes: usize) -> Result<usize, Fault> {
+        let count = self.u64()?;
+        let max = self.rest() / item_bytes.max(1);
+        usize::try_from(count).ok().filter(|count| *count <= max).ok_or_else(|| {
+            format!("cut off or corrupt: {count} {items} do not fit into the rest of the file")
         })
     }
 
-    /// Text with its length before it. Bytes that are no UTF-8 become U+FFFD.
+    /// Text after its length. Bytes that are not UTF-8 become U+FFFD.
     pub(super) fn text(&mut self) -> Result<String, Fault> {
         let len = self.count("bytes of text", 1)?;
         Ok(String::from_utf8_lossy(self.take(len)?).into_owned())

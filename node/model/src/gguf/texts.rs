@@ -1,11 +1,11 @@
-//! Many short texts in one piece of memory.
+//! Many short texts in one allocation.
 
-/// Texts one after another. A vocabulary has up to a quarter of a million: each as a `String` of its
-/// own they would take ten times as much.
+/// A list of texts in one string. A vocabulary has up to a quarter of a million of them, which would take
+/// ten times as much memory as separate `String`s.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Texts {
-    all: String,
-    /// Where each ends; it begins where the one before ends.
+    text: String,
+    /// The end of each text; the next text starts there.
     ends: Vec<usize>,
 }
 
@@ -20,26 +20,26 @@ impl Texts {
 
     pub(crate) fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
-        let begin =
+        let start =
             index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
-        self.all.get(begin..end)
+        self.text.get(start..end)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    pub(super) fn push(&mut self, text: &str) {
-        self.all.push_str(text);
-        self.ends.push(self.all.len());
+    pub(super) fn push(&mut self, item: &str) {
+        self.text.push_str(item);
+        self.ends.push(self.text.len());
     }
 }
 
 impl<T: AsRef<str>> FromIterator<T> for Texts {
     fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
-        let mut all = Self::default();
-        texts.into_iter().for_each(|text| all.push(text.as_ref()));
-        all
+        let mut list = Self::default();
+        texts.into_iter().for_each(|text| list.push(text.as_ref()));
+        list
     }
 }
 

@@ -1,4 +1,4 @@
-//! A model's tokens as llguidance knows them: the bytes of each, in a trie.
+//! A model's vocabulary as llguidance needs it: the bytes of each token, in a trie.
 
 use std::sync::Arc;
 
@@ -6,18 +6,19 @@ use llguidance::toktrie::{TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use crate::tokenizer::{TokenKind, Tokenizer};
 
-/// The tokens of a model with at least one end token.
-pub(super) fn words(tokenizer: &Tokenizer) -> TokEnv {
+/// The vocabulary with its end tokens.
+pub(super) fn token_env(tokenizer: &Tokenizer) -> TokEnv {
     let ends: Vec<TokenId> = tokenizer.ends().collect();
-    let count = u32::try_from(tokenizer.known()).unwrap_or(u32::MAX);
-    let words: Vec<Vec<u8>> = (0..count).map(|token| word(tokenizer, token)).collect();
+    let count = u32::try_from(tokenizer.count()).unwrap_or(u32::MAX);
+    let tokens: Vec<Vec<u8>> = (0..count).map(|token| bytes(tokenizer, token)).collect();
+    // A tokenizer always has an end token.
     let info = TokRxInfo::new(count, ends.first().copied().unwrap_or_default());
-    let known: Vec<TokenId> = ends.into_iter().filter(|end| *end < count).collect();
-    Arc::new(Words { trie: TokTrie::from(&info, &words).with_eos_tokens(&known) })
+    let ends: Vec<TokenId> = ends.into_iter().filter(|end| *end < count).collect();
+    Arc::new(Vocabulary { trie: TokTrie::from(&info, &tokens).with_eos_tokens(&ends) })
 }
 
-/// Marks stand behind a byte that no text has, so that no text can be made of them.
-fn word(tokenizer: &Tokenizer, token: u32) -> Vec<u8> {
+/// Control tokens start with a byte that occurs in no text, so that no text can contain them.
+fn bytes(tokenizer: &Tokenizer, token: u32) -> Vec<u8> {
     let bytes = tokenizer.token_bytes(token);
     match tokenizer.kind(token) {
         TokenKind::Text => bytes,
@@ -26,11 +27,11 @@ fn word(tokenizer: &Tokenizer, token: u32) -> Vec<u8> {
     }
 }
 
-struct Words {
+struct Vocabulary {
     trie: TokTrie,
 }
 
-impl TokenizerEnv for Words {
+impl TokenizerEnv for Vocabulary {
     fn tok_trie(&self) -> &TokTrie {
         &self.trie
     }
@@ -39,8 +40,8 @@ impl TokenizerEnv for Words {
         self.trie.greedy_tokenize(text)
     }
 
-    /// Text that a grammar forces is left to the model to cut into tokens: a forced cut that the
-    /// model would not have made itself makes it write worse.
+    /// The model itself tokenizes text that a grammar forces: tokens that it would not have chosen
+    /// make its answers worse.
     fn tokenize_is_canonical(&self) -> bool {
         false
     }

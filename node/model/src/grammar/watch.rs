@@ -1,50 +1,50 @@
-//! Answers that may call functions but need not: free until a call begins, and held to its
-//! grammar until it ends.
+//! Answers with optional calls: unconstrained until a call starts, and held to the call's grammar
+//! until it ends.
 
 use llguidance::Matcher;
 
 use crate::{step::Broken, tools::Dialect};
 
-/// A call's beginning is a mark, or a few letters of JSON: nothing before them matters.
+/// Bytes of text to keep: a call starts with a tag or a few characters of JSON, both shorter than this.
 const TAIL_MAX: usize = 256;
 
-/// Watches for calls.
+/// Watches an answer for calls.
 pub(crate) struct Watch {
     dialect: Dialect,
-    /// The grammar of one call, at its beginning.
+    /// The grammar of one call, in its initial state.
     call: Matcher,
-    inside: Option<Matcher>,
-    /// The bytes behind the last call, the newest of them.
+    current_call: Option<Matcher>,
+    /// The last bytes after the last call.
     tail: Vec<u8>,
-    /// Nothing but blanks (and what stands between calls) since the last call.
+    /// Only whitespace and separators since the last call.
     bare: bool,
 }
 
 impl Watch {
     pub(super) fn new(dialect: Dialect, call: Matcher) -> Self {
-        Self { dialect, call, inside: None, tail: Vec::new(), bare: true }
+        Self { dialect, call, current_call: None, tail: Vec::new(), bare: true }
     }
 
-    /// What holds the call that is being written.
-    pub(super) fn inside(&mut self) -> Option<&mut Matcher> {
-        self.inside.as_mut()
+    /// The matcher of the call under way.
+    pub(super) fn matcher(&mut self) -> Option<&mut Matcher> {
+        self.current_call.as_mut()
     }
 
     pub(super) fn accept(&mut self, token: u32) -> Result<(), Broken> {
-        let Some(call) = &mut self.inside else { return self.listen(token) };
+        let Some(call) = &mut self.current_call else { return self.search(token) };
         call.consume_token(token).map_err(|_| Broken)?;
         if call.is_stopped() {
-            self.inside = None;
+            self.current_call = None;
             self.tail.clear();
             self.bare = true;
         }
         Ok(())
     }
 
-    /// Looks for the beginning of a call in free text.
-    fn listen(&mut self, token: u32) -> Result<(), Broken> {
-        let words = self.call.tok_env().map_err(|_| Broken)?;
-        let trie = words.tok_trie();
+    /// Searches free text for the start of a call.
+    fn search(&mut self, token: u32) -> Result<(), Broken> {
+        let env = self.call.tok_env().map_err(|_| Broken)?;
+        let trie = env.tok_trie();
         self.tail.extend(trie.decode(&[token]));
         let Some(start) = self.start() else {
             let old = self.tail.len().saturating_sub(TAIL_MAX);
@@ -52,29 +52,29 @@ impl Watch {
             self.bare &= old == 0;
             return Ok(());
         };
-        // What is written of the call already may have been cut into tokens in another way, which
-        // does not matter to a grammar.
-        let begun = trie.greedy_tokenize(self.tail.get(start..).unwrap_or_default());
+        // The model may have written the start of the call in other tokens. The grammar does not care.
+        // `start` lies within the tail.
+        let prefix = trie.greedy_tokenize(self.tail.get(start..).ok_or(Broken)?);
         let mut call = self.call.clone();
-        let read = call.try_consume_tokens(&begun).map_err(|_| Broken)?;
+        let read = call.try_consume_tokens(&prefix).map_err(|_| Broken)?;
         self.tail.clear();
-        // What begins like a call and is none is text.
+        // Text that starts like a call and is none stays text.
         self.bare = false;
-        if read == begun.len() && !call.is_stopped() {
-            self.inside = Some(call);
+        if read == prefix.len() && !call.is_stopped() {
+            self.current_call = Some(call);
         }
         Ok(())
     }
 
-    /// Where a call begins.
+    /// The index where a call starts.
     fn start(&self) -> Option<usize> {
-        let mark = self.dialect.opener().as_bytes();
-        let marked = self.tail.windows(mark.len()).position(|part| part == mark);
-        if marked.is_some() || self.dialect != Dialect::Llama || !self.bare {
-            return marked;
+        let opener = self.dialect.opener().as_bytes();
+        let index = self.tail.windows(opener.len()).position(|part| part == opener);
+        if index.is_some() || self.dialect != Dialect::Llama || !self.bare {
+            return index;
         }
-        let between = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b';';
-        let start = self.tail.iter().take_while(between).count();
+        let start =
+            self.tail.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b';')?;
         self.tail.get(start..)?.starts_with(br#"{"name": ""#).then_some(start)
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::weights::Weights;
 
-/// Made by `tests/fixtures/lora/make.py` and `tests/fixtures/gguf/make.py`.
+/// Written by `tests/fixtures/lora/make.py` and `tests/fixtures/gguf/make.py`.
 fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
@@ -16,8 +16,8 @@ fn weights(name: &str) -> Weights {
     Weights::open(&Files::open(&place).unwrap()).unwrap()
 }
 
-/// The fixture with other keys in its configuration.
-fn with(change: &Value) -> TempDir {
+/// A copy of the fixture with these keys in its configuration.
+fn with_config(change: &Value) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = fixtures().join("lora");
     fs::copy(from.join(WEIGHTS), folder.path().join(WEIGHTS)).unwrap();
@@ -33,12 +33,12 @@ fn open(folder: &Path) -> Result<Adapter, LoadError> {
     Adapter::open(&Files::folder(folder).unwrap())
 }
 
-fn rows(of: &dyn Tensors, name: &str) -> Vec<f32> {
-    let shape = of.shape(name).unwrap();
+fn rows(tensors: &dyn Tensors, name: &str) -> Vec<f32> {
+    let shape = tensors.shape(name).unwrap();
     let mut floats = vec![0.0; shape.iter().product()];
     let width = *shape.last().unwrap();
     for (row, out) in floats.chunks_mut(width).enumerate() {
-        of.row(name, row, out).unwrap();
+        tensors.row(name, row, out).unwrap();
     }
     floats
 }
@@ -50,25 +50,25 @@ fn furthest(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn a_merged_adapter_gives_the_weights_that_numpy_gives() {
-    let merged = Files::folder(&fixtures().join("lora")).unwrap();
-    let mut expected = BTreeMap::new();
-    safetensors::add(&merged, "merged.safetensors", &mut expected).unwrap();
-    assert_eq!(expected.len(), 2);
-    // A folder and a GGUF file alike: their tensors have the same names and orders.
+    let fixture = Files::folder(&fixtures().join("lora")).unwrap();
+    let mut references = BTreeMap::new();
+    safetensors::add(&fixture, "merged.safetensors", &mut references).unwrap();
+    assert_eq!(references.len(), 2);
+    // The tensors of a folder and of a GGUF file have the same names and orders.
     for base in ["gguf/tiny", "gguf/tiny.gguf"] {
         let plain = weights(base);
-        let adapted =
+        let with_adapter =
             WithAdapter::new(weights(base), open(&fixtures().join("lora")).unwrap()).unwrap();
         for name in plain.names().iter().filter(|name| plain.shape(name).unwrap().len() == 2) {
-            let found = rows(&adapted, name);
-            match expected.get(name) {
-                Some(stored) => {
-                    let [outputs, inputs] = stored.shape[..] else { panic!("no matrix") };
-                    let expected = matrix(stored, outputs, inputs).unwrap();
-                    assert!(furthest(&found, &expected) < 1e-6, "{name}");
-                    assert!(furthest(&found, &rows(&plain, name)) > 0.1, "{name} is changed");
+            let merged_rows = rows(&with_adapter, name);
+            match references.get(name) {
+                Some(tensor) => {
+                    let [outputs, inputs] = tensor.shape[..] else { panic!("no matrix") };
+                    let reference = matrix(tensor, outputs, inputs).unwrap();
+                    assert!(furthest(&merged_rows, &reference) < 1e-6, "{name}");
+                    assert!(furthest(&merged_rows, &rows(&plain, name)) > 0.1, "{name} is changed");
                 }
-                None => assert_eq!(found, rows(&plain, name), "{name}"),
+                None => assert_eq!(merged_rows, rows(&plain, name), "{name}"),
             }
         }
     }
@@ -76,45 +76,50 @@ fn a_merged_adapter_gives_the_weights_that_numpy_gives() {
 
 #[test]
 fn changed_matrices_are_packed_with_what_was_added() {
-    let adapter = || open(&fixtures().join("lora")).unwrap();
-    let adapted = WithAdapter::new(weights("gguf/tiny.gguf"), adapter()).unwrap();
+    let adapter = open(&fixtures().join("lora")).unwrap();
+    let with_adapter = WithAdapter::new(weights("gguf/tiny.gguf"), adapter).unwrap();
     let down = "model.layers.0.mlp.down_proj.weight";
-    assert_eq!(adapted.format(down, Quant::AsIs).unwrap(), Format::Q8);
-    assert_eq!(adapted.format(down, Quant::Q4).unwrap(), Format::Q4Min);
-    let exact = rows(&adapted, down);
-    let matrix = adapted.matrix(down, Quant::AsIs).unwrap();
+    assert_eq!(with_adapter.format(down, Quant::AsIs).unwrap(), Format::Q8);
+    assert_eq!(with_adapter.format(down, Quant::Q4).unwrap(), Format::Q4Min);
+    let exact = rows(&with_adapter, down);
+    let matrix = with_adapter.matrix(down, Quant::AsIs).unwrap();
     let mut packed = vec![0.0; exact.len()];
     for (row, out) in packed.chunks_mut(matrix.cols()).enumerate() {
         matrix.row(row, out);
     }
-    let most = exact.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
-    assert!(furthest(&packed, &exact) < 1.01 * most / 127.0);
-    let head = adapted.matrix("lm_head.weight", Quant::AsIs).unwrap();
+    let largest = exact.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+    assert!(furthest(&packed, &exact) < 1.01 * largest / 127.0);
+    let head = with_adapter.matrix("lm_head.weight", Quant::AsIs).unwrap();
     assert_eq!(head.format(), Format::Q4, "what is not changed is kept as it is");
+}
+
+fn scales(adapter: &Adapter) -> Vec<f32> {
+    adapter.changes.values().map(|change| change.scale).collect()
 }
 
 #[test]
 fn rank_stabilised_adapters_are_scaled_by_the_root() {
-    let plain = open(with(&json!({})).path()).unwrap();
-    let stable = open(with(&json!({ "use_rslora": true })).path()).unwrap();
-    let scales = |adapter: &Adapter| adapter.changes.values().map(|c| c.scale).collect::<Vec<_>>();
+    let plain = open(with_config(&json!({})).path()).unwrap();
+    let stable = open(with_config(&json!({ "use_rslora": true })).path()).unwrap();
     assert_eq!(scales(&plain), [3.0, 1.5], "down_proj has rank 2, q_proj has 4");
     assert_eq!(scales(&stable), [6.0 / 2.0_f32.sqrt(), 3.0]);
 }
 
+/// The reason why the fixture with these keys does not open.
+fn refusal(config: Value) -> String {
+    let folder = with_config(&config);
+    let error = open(folder.path()).unwrap_err().to_string();
+    error.rsplit_once("adapter_config.json: ").unwrap().1.to_owned()
+}
+
 #[test]
 fn what_is_more_than_low_rank_changes_is_refused_by_name() {
-    let refused = |change: Value| {
-        let folder = with(&change);
-        let error = open(folder.path()).unwrap_err().to_string();
-        error.rsplit_once("adapter_config.json: ").unwrap().1.to_owned()
-    };
-    assert_eq!(refused(json!({ "use_dora": true })), "use_dora is not supported");
-    assert_eq!(refused(json!({ "bias": "all" })), "bias is not supported");
-    assert_eq!(refused(json!({ "alpha_pattern": { "q": 1 } })), "alpha_pattern is not supported");
-    let saved = json!({ "modules_to_save": ["lm_head"] });
-    assert_eq!(refused(saved), "modules_to_save is not supported");
-    assert_eq!(refused(json!({ "peft_type": "IA3" })), "IA3 adapters are not read, LORA is");
+    assert_eq!(refusal(json!({ "use_dora": true })), "use_dora is not supported");
+    assert_eq!(refusal(json!({ "bias": "all" })), "bias is not supported");
+    assert_eq!(refusal(json!({ "alpha_pattern": { "q": 1 } })), "alpha_pattern is not supported");
+    let modules = json!({ "modules_to_save": ["lm_head"] });
+    assert_eq!(refusal(modules), "modules_to_save is not supported");
+    assert_eq!(refusal(json!({ "peft_type": "IA3" })), "IA3 adapters are not read, LORA is");
 }
 
 #[test]
@@ -122,9 +127,9 @@ fn an_adapter_of_another_model_is_refused() {
     let folder = crate::testing::tiny(64, crate::testing::Kept::F32);
     let base = Weights::open(&Files::folder(folder.path()).unwrap()).unwrap();
     let error = WithAdapter::new(base, open(&fixtures().join("lora")).unwrap()).unwrap_err();
-    let says = error.to_string();
+    let message = error.to_string();
     assert!(
-        says.contains("down_proj.weight is [32, 64], but config.json makes it [32, 48]"),
-        "{says}"
+        message.contains("down_proj.weight is [32, 64], but config.json makes it [32, 48]"),
+        "{message}"
     );
 }

@@ -1,4 +1,4 @@
-//! A conversation as templates read it.
+//! Conversations in the form that a template accepts.
 
 use std::collections::BTreeMap;
 
@@ -12,44 +12,51 @@ use shoal_proto::{
 
 use super::error;
 
-/// What a template takes, and what has to be brought into another form for it.
+/// What a template supports; a conversation is adapted to it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Habits {
-    /// It shows the functions itself.
-    pub(super) knows_tools: bool,
-    /// It has no place for what the system says: that goes to the front of what the user says.
+pub(super) struct Capabilities {
+    /// The template lists the functions itself.
+    pub(super) tools: bool,
+    /// The template has no system messages: their content goes before the next user message.
     pub(super) folds_system: bool,
-    /// It knows the role `developer`; else that is `system`, which it was called before.
-    developer: bool,
-    /// It wants calls' identifiers of exactly nine letters and digits, as Mistral's do.
-    nine: bool,
+    /// The template supports the role `developer`, the newer name of `system`.
+    developer_role: bool,
+    /// Identifiers of calls must have exactly nine letters and digits, as Mistral's do.
+    short_ids: bool,
 }
 
-impl Habits {
-    pub(super) fn of(source: &str, knows_tools: bool) -> Self {
+impl Capabilities {
+    pub(super) fn new(source: &str, tools: bool) -> Self {
         Self {
-            knows_tools,
+            tools,
             folds_system: false,
-            developer: source.contains("developer"),
-            nine: source.contains("length != 9") || source.contains("length == 9"),
+            developer_role: source.contains("developer"),
+            short_ids: source.contains("length != 9") || source.contains("length == 9"),
         }
     }
 
-    /// The conversation with nothing in it that the template does not know.
-    pub(super) fn adapt(self, messages: &[ChatMessage], tools: Option<&Tools>) -> Vec<ChatMessage> {
+    /// The conversation without anything that the template does not support.
+    ///
+    /// # Errors
+    /// When a function cannot be described.
+    pub(super) fn adapt(
+        self,
+        messages: &[ChatMessage],
+        tools: Option<&Tools>,
+    ) -> Result<Vec<ChatMessage>, Error> {
         let mut messages = messages.to_vec();
         for message in &mut messages {
-            if message.role == "developer" && !self.developer {
+            if message.role == "developer" && !self.developer_role {
                 message.role = "system".to_owned();
             }
         }
-        if !self.knows_tools {
-            messages = spelled_out(messages);
+        if !self.tools {
+            messages = calls_as_text(messages);
             if let Some(tools) = tools {
-                instruct(&mut messages, tools);
+                instruct(&mut messages, tools)?;
             }
         }
-        if self.folds_system { folded(messages) } else { messages }
+        Ok(if self.folds_system { fold_system(messages) } else { messages })
     }
 
     pub(super) fn messages(self, messages: &[ChatMessage]) -> Result<Value, Error> {
@@ -75,10 +82,10 @@ impl Habits {
         Ok(Value::from_pairs(fields))
     }
 
-    /// With arguments as an object: templates write them as JSON themselves.
+    /// A call with its arguments as an object, because templates write the JSON themselves.
     fn call(self, call: &ToolCall) -> Result<Value, Error> {
         let arguments: Value = serde_json::from_str(&call.arguments)
-            .map_err(|_| error(format!("the arguments of a call of {} are no JSON", call.name)))?;
+            .map_err(|_| error(format!("the arguments of a call of {} are not JSON", call.name)))?;
         let function = Value::from_pairs([
             ("name", Value::from(call.name.as_str())),
             ("arguments", arguments),
@@ -92,7 +99,7 @@ impl Habits {
 
     fn identifier(self, id: &str) -> String {
         let fits = id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric());
-        if !self.nine || fits {
+        if !self.short_ids || fits {
             return id.to_owned();
         }
         let digest = Sha256::digest(id.as_bytes());
@@ -105,13 +112,13 @@ impl Habits {
     }
 }
 
-/// The functions that an answer may call.
-pub(super) fn offered(tools: &Tools) -> Option<&Tools> {
-    let none = tools.functions.is_empty() || tools.choice == ToolChoice::None as i32;
-    (!none).then_some(tools)
+/// The tools, if an answer may call any.
+pub(super) fn callable_tools(tools: &Tools) -> Option<&Tools> {
+    Some(tools)
+        .filter(|tools| !tools.functions.is_empty() && tools.choice != ToolChoice::None as i32)
 }
 
-/// In OpenAI's form, which templates were written for.
+/// The functions in OpenAI's format, which templates expect.
 pub(super) fn functions(tools: &Tools) -> Result<Value, Error> {
     tools.functions.iter().map(function).collect()
 }
@@ -120,9 +127,9 @@ fn function(function: &Function) -> Result<Value, Error> {
     let parameters: serde_json::Value = match function.parameters.as_str() {
         "" => json!({ "type": "object", "properties": {} }),
         schema => serde_json::from_str(schema)
-            .map_err(|_| error(format!("the parameters of {} are no JSON", function.name)))?,
+            .map_err(|_| error(format!("the parameters of {} are not JSON", function.name)))?,
     };
-    let described = json!({
+    let description = json!({
         "type": "function",
         "function": {
             "name": function.name,
@@ -130,25 +137,25 @@ fn function(function: &Function) -> Result<Value, Error> {
             "parameters": parameters,
         },
     });
-    serde_json::from_value(described).map_err(|_| error("a function that is no JSON"))
+    serde_json::from_value(description).map_err(|_| error("a function is not JSON"))
 }
 
-/// Further variables of a template.
+/// Further variables of a template, from a JSON object.
 pub(super) fn variables(text: &str) -> Result<BTreeMap<String, Value>, Error> {
     match text {
         "" => Ok(BTreeMap::new()),
         text => serde_json::from_str(text)
-            .map_err(|_| error("the template's variables are no JSON object")),
+            .map_err(|_| error("the template's variables are not a JSON object")),
     }
 }
 
-/// Calls and their results as text, for templates that know neither.
-fn spelled_out(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+/// Replaces calls and their results by text, for templates that support neither.
+fn calls_as_text(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut plain: Vec<ChatMessage> = Vec::with_capacity(messages.len());
-    let mut answers = false;
+    let mut after_result = false;
     for mut message in messages {
-        let result = message.role == "tool";
-        if result {
+        let is_result = message.role == "tool";
+        if is_result {
             message.role = "user".to_owned();
             message.content = format!("<tool_response>\n{}\n</tool_response>", message.content);
             message.tool_call_id.clear();
@@ -163,25 +170,25 @@ fn spelled_out(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
             ));
         }
         match plain.last_mut() {
-            Some(last) if result && answers => {
+            Some(last) if is_result && after_result => {
                 last.content.push('\n');
                 last.content.push_str(&message.content);
             }
             _ => plain.push(message),
         }
-        answers = result;
+        after_result = is_result;
     }
     plain
 }
 
-/// Tells a model of the functions whose template does not: in the words that Hermes was trained
-/// with, which others understand.
-fn instruct(messages: &mut Vec<ChatMessage>, tools: &Tools) {
-    let functions: Vec<String> = tools
+/// Describes the functions in a system message, for templates that do not. The text is the one that
+/// Hermes was trained with; other models understand it.
+fn instruct(messages: &mut Vec<ChatMessage>, tools: &Tools) -> Result<(), Error> {
+    let functions = tools
         .functions
         .iter()
-        .filter_map(|each| Some(super::python::json(&function(each).ok()?)))
-        .collect();
+        .map(|tool| super::python::json(&function(tool)?))
+        .collect::<Result<Vec<String>, Error>>()?;
     let text = format!(
         "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are \
          provided with function signatures within <tools></tools> XML tags:\n<tools>\n{}\n</tools>\n\n\
@@ -194,25 +201,26 @@ fn instruct(messages: &mut Vec<ChatMessage>, tools: &Tools) {
         Some(system) => system.content = format!("{}\n\n{text}", system.content),
         None => messages.insert(0, ChatMessage::new("system", text)),
     }
+    Ok(())
 }
 
-/// Puts what the system says in front of what the user says next.
-fn folded(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+/// Moves system messages to the front of the next user message.
+fn fold_system(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut plain = Vec::with_capacity(messages.len());
-    let mut said: Vec<String> = Vec::new();
+    let mut instructions: Vec<String> = Vec::new();
     for mut message in messages {
         match message.role.as_str() {
-            "system" => said.push(message.content),
-            "user" if !said.is_empty() => {
-                said.push(message.content);
-                message.content = std::mem::take(&mut said).join("\n\n");
+            "system" => instructions.push(message.content),
+            "user" if !instructions.is_empty() => {
+                instructions.push(message.content);
+                message.content = std::mem::take(&mut instructions).join("\n\n");
                 plain.push(message);
             }
             _ => plain.push(message),
         }
     }
-    if !said.is_empty() {
-        plain.push(ChatMessage::new("user", said.join("\n\n")));
+    if !instructions.is_empty() {
+        plain.push(ChatMessage::new("user", instructions.join("\n\n")));
     }
     plain
 }

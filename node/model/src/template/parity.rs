@@ -1,4 +1,4 @@
-//! Our prompts beside transformers' own: `tests/templates/make.py` made them.
+//! Compares prompts with those of transformers, which `tests/templates/make.py` recorded.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -12,9 +12,10 @@ use super::*;
 #[derive(Deserialize)]
 struct Cases {
     conversations: BTreeMap<String, Conversation>,
-    own: BTreeMap<String, Own>,
-    /// Of templates that are no part of this project: what the prompts' SHA-256 is.
-    others: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    own: BTreeMap<String, OwnCase>,
+    /// Templates that are not part of this project: the SHA-256 of their prompts.
+    #[serde(rename = "others")]
+    external: BTreeMap<String, BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -25,9 +26,9 @@ struct Conversation {
 }
 
 #[derive(Deserialize)]
-struct Own {
+struct OwnCase {
     template: String,
-    /// None: the template refuses.
+    /// `None`: the template refuses the conversation.
     prompts: BTreeMap<String, Option<String>>,
 }
 
@@ -64,18 +65,18 @@ fn tools(json: &[Json]) -> Tools {
     Tools { functions: functions.collect(), ..Tools::default() }
 }
 
-/// What a template makes of a conversation as it is, on the day of the cases.
+/// The prompt of a conversation, without adaptation, on the day of the recording.
 fn prompt(source: &str, conversation: &Conversation) -> Result<String, Error> {
     let mut template = Template::new(source, None, "<s>".to_owned(), "</s>".to_owned())?;
     template.environment.add_function("strftime_now", |format: String| match format.as_str() {
         "%d %b %Y" => "23 Nov 2026",
         _ => "2026-11-23",
     });
-    template.habits.knows_tools = true;
+    template.capabilities.tools = true;
     let messages: Vec<ChatMessage> = conversation.messages.iter().map(message).collect();
     let tools = conversation.tools.as_deref().map(tools);
     let variables = conversation.variables.as_ref().map(Json::to_string).unwrap_or_default();
-    template.rendered(&messages, tools.as_ref(), &variables)
+    template.render_adapted(&messages, tools.as_ref(), &variables)
 }
 
 #[test]
@@ -83,10 +84,10 @@ fn prompts_are_those_of_transformers() {
     let cases = cases();
     let mut wrong = Vec::new();
     for (name, own) in &cases.own {
-        for (case, expected) in &own.prompts {
-            let found = prompt(&own.template, &cases.conversations[case]);
-            if found.as_deref().ok() != expected.as_deref() {
-                wrong.push(format!("{name}, {case}:\n{found:?}\nbut\n{expected:?}"));
+        for (case, reference) in &own.prompts {
+            let result = prompt(&own.template, &cases.conversations[case]);
+            if result.as_deref().ok() != reference.as_deref() {
+                wrong.push(format!("{name}, {case}:\n{result:?}\nbut\n{reference:?}"));
             }
         }
     }
@@ -95,25 +96,25 @@ fn prompts_are_those_of_transformers() {
 
 #[test]
 fn templates_in_use_render_as_transformers_renders_them() {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let root = std::env::var_os("SHOAL_SHARED").map_or_else(|| beside.into(), PathBuf::from);
+    let default_root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let root = std::env::var_os("SHOAL_SHARED").map_or_else(|| default_root.into(), PathBuf::from);
     let folder = root.join("data/weights/templates");
     if !folder.is_dir() {
-        eprintln!("not run: there is no {}", folder.display());
+        eprintln!("skipped: there is no {}", folder.display());
         return;
     }
     let cases = cases();
     let mut wrong = Vec::new();
-    for (name, prompts) in &cases.others {
+    for (name, prompts) in &cases.external {
         let source = fs::read_to_string(folder.join(name)).unwrap();
-        for (case, expected) in prompts {
-            let found = prompt(&source, &cases.conversations[case]);
-            let digest = found.as_ref().ok().map(|prompt| {
+        for (case, reference) in prompts {
+            let result = prompt(&source, &cases.conversations[case]);
+            let digest = result.as_ref().ok().map(|prompt| {
                 let digest = Sha256::digest(prompt.as_bytes());
                 digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
             });
-            if digest != *expected {
-                wrong.push(format!("{name}, {case}:\n{found:?}"));
+            if digest != *reference {
+                wrong.push(format!("{name}, {case}:\n{result:?}"));
             }
         }
     }

@@ -1,14 +1,13 @@
-//! Templates for models that bring none.
+//! Templates for models without one.
 
-/// Llama's and others' marks do not exist in it; what stands for them is plain text to a model
-/// that does not know it.
+/// ChatML. It has no control tokens of Llama or others; to a model without them its own are plain text.
 pub(super) const CHATML: &str = "\
 {%- for message in messages -%}
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
 {%- endfor -%}
 {{- '<|im_start|>assistant\\n' -}}";
 
-/// A base model goes on with a text: so it is given the text of a conversation.
+/// A transcript of the conversation, because a base model continues texts.
 pub(super) const TRANSCRIPT: &str = "\
 {{- bos_token -}}
 {%- for message in messages -%}
@@ -20,5 +19,5 @@ pub(super) const TRANSCRIPT: &str = "\
 {%- endfor -%}
 {{- 'Assistant:' -}}";
 
-/// Where the transcript's other side would speak again.
+/// The next turn of the transcript starts with one of these.
 pub(super) const STOPS: &[&str] = &["\nUser:", "\nAssistant:"];

@@ -1,4 +1,4 @@
-//! What templates expect of Python.
+//! The parts of Python that templates rely on.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 use super::{error, now};
 
-/// Deeper values are no tool descriptions.
+/// Deepest nesting that prints. Tool descriptions are far shallower.
 const DEPTH_MAX: usize = 64;
 
 pub(super) fn add_to(environment: &mut Environment<'static>) {
@@ -53,56 +53,57 @@ fn text(value: &Value) -> String {
 }
 
 /// Python's `repr(value)`.
-fn repr(value: &Value, depth: usize, into: &mut String) {
+fn repr(value: &Value, depth: usize, out: &mut String) {
     if depth > DEPTH_MAX {
-        into.push_str("...");
+        out.push_str("...");
         return;
     }
     match value.kind() {
-        ValueKind::Undefined | ValueKind::None => into.push_str("None"),
-        ValueKind::Bool => into.push_str(if value.is_true() { "True" } else { "False" }),
-        ValueKind::String => quoted(value.as_str().unwrap_or_default(), into),
-        ValueKind::Number => into.push_str(&number(value)),
+        ValueKind::Undefined | ValueKind::None => out.push_str("None"),
+        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::String => repr_string(value.as_str().unwrap_or_default(), out),
+        ValueKind::Number => out.push_str(&number(value)),
         ValueKind::Seq => {
-            into.push('[');
+            out.push('[');
             for (index, item) in value.try_iter().into_iter().flatten().enumerate() {
-                into.push_str(if index == 0 { "" } else { ", " });
-                repr(&item, depth + 1, into);
+                out.push_str(if index == 0 { "" } else { ", " });
+                repr(&item, depth + 1, out);
             }
-            into.push(']');
+            out.push(']');
         }
         ValueKind::Map => {
-            into.push('{');
+            out.push('{');
             for (index, key) in value.try_iter().into_iter().flatten().enumerate() {
-                into.push_str(if index == 0 { "" } else { ", " });
-                repr(&key, depth + 1, into);
-                into.push_str(": ");
-                repr(&value.get_item(&key).unwrap_or_default(), depth + 1, into);
+                out.push_str(if index == 0 { "" } else { ", " });
+                repr(&key, depth + 1, out);
+                out.push_str(": ");
+                // The key comes from the same map, so it has a value.
+                repr(&value.get_item(&key).unwrap_or_default(), depth + 1, out);
             }
-            into.push('}');
+            out.push('}');
         }
-        _ => into.push_str(&value.to_string()),
+        _ => out.push_str(&value.to_string()),
     }
 }
 
-/// In single quotes, in double ones where there are single ones inside.
-fn quoted(text: &str, into: &mut String) {
+/// A string in single quotes, or in double quotes where it contains single quotes.
+fn repr_string(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    into.push(quote);
+    out.push(quote);
     for letter in text.chars() {
         match letter {
-            '\n' => into.push_str("\\n"),
-            '\r' => into.push_str("\\r"),
-            '\t' => into.push_str("\\t"),
-            '\\' => into.push_str("\\\\"),
-            letter if letter == quote => into.extend(['\\', letter]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            letter if letter == quote => out.extend(['\\', letter]),
             letter if letter.is_ascii_control() => {
-                into.push_str(&format!("\\x{:02x}", u32::from(letter)));
+                out.push_str(&format!("\\x{:02x}", u32::from(letter)));
             }
-            letter => into.push(letter),
+            letter => out.push(letter),
         }
     }
-    into.push(quote);
+    out.push(quote);
 }
 
 fn number(value: &Value) -> String {
@@ -112,7 +113,7 @@ fn number(value: &Value) -> String {
     f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
 }
 
-/// Python's shortest form: with an exponent below 1e-4 and from 1e16 on.
+/// Python's shortest form of a float: with an exponent below 1e-4 and from 1e16 on.
 fn float(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
@@ -133,20 +134,20 @@ fn float(value: f64) -> String {
     format!("{value:?}")
 }
 
-/// As Python's `json.dumps(value, ensure_ascii=False, ..)`: a space after commas and colons,
-/// nothing escaped for HTML. Tool prompts differ with any other form.
+/// Python's `json.dumps(value, ensure_ascii=False, ..)`: a space after commas and colons, and no escapes
+/// for HTML. In any other form the prompts of tools differ.
 fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
-    let sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    let sort_keys = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     let separators: Option<Vec<String>> = options.get("separators")?;
     options.assert_all_used()?;
     let (comma, colon) = match separators.as_deref() {
         Some([comma, colon]) => (comma.clone(), colon.clone()),
-        // Python leaves out the space where a line ends.
+        // Python writes no space at the end of a line.
         _ => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
     };
-    let form = Python {
+    let format = PythonFormat {
         indent: indent.map(|spaces| spaces.min(16)),
         ascii,
         comma,
@@ -154,13 +155,14 @@ fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
         depth: 0,
         empty: false,
     };
-    let text = if sorted { dumped(&in_order(value)?, form) } else { dumped(value, form) };
+    let text =
+        if sort_keys { dump(&with_sorted_keys(value)?, format) } else { dump(value, format) };
     text.map(Value::from_safe_string)
 }
 
-/// The same with default options.
-pub(super) fn json(value: &Value) -> String {
-    let form = Python {
+/// [`tojson`] with default options.
+pub(super) fn json(value: &Value) -> Result<String, Error> {
+    let format = PythonFormat {
         indent: None,
         ascii: false,
         comma: ", ".to_owned(),
@@ -168,26 +170,29 @@ pub(super) fn json(value: &Value) -> String {
         depth: 0,
         empty: false,
     };
-    dumped(value, form).unwrap_or_default()
+    dump(value, format)
 }
 
-fn in_order(value: &Value) -> Result<serde_json::Value, Error> {
-    let failed =
-        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    let mut json = serde_json::to_value(value).map_err(failed)?;
+fn with_sorted_keys(value: &Value) -> Result<serde_json::Value, Error> {
+    let mut json = serde_json::to_value(value).map_err(serialization_error)?;
     json.sort_all_objects();
     Ok(json)
 }
 
-fn dumped(value: &impl Serialize, form: Python) -> Result<String, Error> {
+fn dump(value: &impl Serialize, format: PythonFormat) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, form));
-    written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    value
+        .serialize(&mut Serializer::with_formatter(&mut bytes, format))
+        .map_err(serialization_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The spaces, escapes and numbers that Python writes.
-struct Python {
+fn serialization_error(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::BadSerialization, error.to_string())
+}
+
+/// A formatter with Python's spaces, escapes and numbers.
+struct PythonFormat {
     indent: Option<usize>,
     ascii: bool,
     comma: String,
@@ -198,7 +203,7 @@ struct Python {
 
 type Io = std::io::Result<()>;
 
-impl Python {
+impl PythonFormat {
     fn line<W: ?Sized + std::io::Write>(&self, writer: &mut W) -> Io {
         match self.indent {
             Some(spaces) => write!(writer, "\n{}", " ".repeat(spaces * self.depth)),
@@ -230,7 +235,7 @@ impl Python {
     }
 }
 
-impl Formatter for Python {
+impl Formatter for PythonFormat {
     fn begin_array<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Io {
         self.open(writer, b"[")
     }

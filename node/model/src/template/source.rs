@@ -1,4 +1,4 @@
-//! Where a model's templates stand.
+//! The sources of a model's templates.
 
 use serde_json::Value;
 
@@ -9,73 +9,81 @@ use crate::{
     tokenizer::{json, mark},
 };
 
-/// What a model brings with it.
+/// The templates and marker tokens that come with a model.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    pub(super) talk: Option<String>,
+    pub(super) chat: Option<String>,
     pub(super) tools: Option<String>,
     pub(super) bos: String,
     pub(super) eos: String,
 }
 
-/// `chat_template.jinja` with further ones beside it, or `chat_template` in `tokenizer_config.json`
-/// or `chat_template.json`.
-pub(super) fn of_files(files: &Files) -> Result<Source, LoadError> {
+/// Reads `chat_template.jinja` and the templates beside it, or `chat_template` in
+/// `tokenizer_config.json` or `chat_template.json`.
+pub(super) fn from_files(files: &Files) -> Result<Source, LoadError> {
     let config = json(files, "tokenizer_config.json")?;
-    let marks = json(files, "special_tokens_map.json")?;
-    let marked = |name| mark(&config, name).or_else(|| mark(&marks, name)).unwrap_or_default();
-    let text = |name| Ok::<_, LoadError>(files.read(name)?.map(|bytes| lossy(&bytes)));
-    let mut source =
-        Source { bos: marked("bos_token"), eos: marked("eos_token"), ..named(&config) };
-    if source.talk.is_none() {
-        source.talk = named(&json(files, "chat_template.json")?).talk;
+    let map = json(files, "special_tokens_map.json")?;
+    let [bos, eos] = ["bos_token", "eos_token"]
+        .map(|name| mark(&config, name).or_else(|| mark(&map, name)).unwrap_or_default());
+    let mut source = Source { bos, eos, ..from_config(&config) };
+    if source.chat.is_none() {
+        source.chat = from_config(&json(files, "chat_template.json")?).chat;
     }
-    if let Some(talk) = text("chat_template.jinja")? {
-        source.talk = Some(talk);
+    if let Some(chat) = files.read("chat_template.jinja")? {
+        source.chat = Some(lossy(&chat));
     }
-    if let Some(tools) = text("additional_chat_templates/tool_use.jinja")? {
-        source.tools = Some(tools);
+    if let Some(tools) = files.read("additional_chat_templates/tool_use.jinja")? {
+        source.tools = Some(lossy(&tools));
     }
     Ok(source)
 }
 
-/// `tokenizer.chat_template`, and `tokenizer.chat_template.tool_use` beside it.
-pub(super) fn of_metadata(metadata: &Metadata) -> Source {
-    let text = |key| metadata.text(key).map(str::to_owned);
-    let tokens = metadata.texts("tokenizer.ggml.tokens");
-    let token = |key| {
-        let id = usize::try_from(metadata.unsigned(key)?).ok()?;
-        tokens?.get(id).map(str::to_owned)
-    };
-    Source {
-        talk: text("tokenizer.chat_template").or_else(|| text("tokenizer.chat_template.default")),
-        tools: text("tokenizer.chat_template.tool_use"),
-        bos: token("tokenizer.ggml.bos_token_id").unwrap_or_default(),
-        eos: token("tokenizer.ggml.eos_token_id").unwrap_or_default(),
+/// Reads `tokenizer.chat_template`, and `tokenizer.chat_template.tool_use` beside it.
+pub(super) fn from_metadata(metadata: &Metadata) -> Source {
+    let [template, default, tools] = [
+        "tokenizer.chat_template",
+        "tokenizer.chat_template.default",
+        "tokenizer.chat_template.tool_use",
+    ]
+    .map(|key| metadata.text(key).map(str::to_owned));
+    let [bos, eos] = ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"]
+        .map(|key| token(metadata, key).unwrap_or_default());
+    Source { chat: template.or(default), tools, bos, eos }
+}
+
+/// The text of the token whose number stands under `key`.
+fn token(metadata: &Metadata, key: &str) -> Option<String> {
+    let id = usize::try_from(metadata.unsigned(key)?).ok()?;
+    metadata.texts("tokenizer.ggml.tokens")?.get(id).map(str::to_owned)
+}
+
+/// `chat_template` is a text, or an array of templates with names: `default` for chats and `tool_use` for
+/// function calls.
+fn from_config(config: &Value) -> Source {
+    match config.get("chat_template") {
+        Some(Value::Array(templates)) => Source {
+            chat: template_of_name(templates, "default"),
+            tools: template_of_name(templates, "tool_use"),
+            ..Source::default()
+        },
+        template => Source {
+            chat: template.and_then(Value::as_str).map(str::to_owned),
+            ..Source::default()
+        },
     }
 }
 
-/// `chat_template`: a text, or several with names, of which `default` is for talking and
-/// `tool_use` for talking with functions.
-fn named(config: &Value) -> Source {
-    let Some(template) = config.get("chat_template") else { return Source::default() };
-    let text = |template: &Value| template.as_str().map(str::to_owned);
-    let Some(several) = template.as_array() else {
-        return Source { talk: text(template), ..Source::default() };
-    };
-    let find = |name: &str| {
-        let found = several.iter().find(|each| each.get("name").is_some_and(|it| it == name))?;
-        text(found.get("template")?)
-    };
-    Source { talk: find("default"), tools: find("tool_use"), ..Source::default() }
+fn template_of_name(templates: &[Value], name: &str) -> Option<String> {
+    let entry = templates.iter().find(|entry| entry.get("name").is_some_and(|key| key == name))?;
+    entry.get("template")?.as_str().map(str::to_owned)
 }
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `{% generation %}` marks for training what an assistant says, and prints nothing: a block that
-/// always is there.
+/// Replaces `{% generation %}`, which marks an assistant's text for training and prints nothing, by a
+/// block that is always on.
 pub(super) fn without_generation(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
@@ -86,13 +94,13 @@ pub(super) fn without_generation(source: &str) -> String {
             rest = tag;
             break;
         };
-        let (tag, behind) = tag.split_at(end + 2);
+        let (tag, after) = tag.split_at(end + 2);
         match tag.trim_matches(['{', '%', '-', '+', '}', ' ', '\n', '\t']) {
             "generation" => text.push_str(&tag.replace("generation", "if true")),
             "endgeneration" => text.push_str(&tag.replace("endgeneration", "endif")),
             _ => text.push_str(tag),
         }
-        rest = behind;
+        rest = after;
     }
     text.push_str(rest);
     text
@@ -106,15 +114,18 @@ mod tests {
 
     #[test]
     fn of_several_templates_the_default_is_for_talking() {
-        let several = json!({ "chat_template": [
+        let config = json!({ "chat_template": [
             { "name": "tool_use", "template": "tools" },
             { "name": "default", "template": "talk" },
             { "name": "rag", "template": "documents" },
         ] });
-        let found = named(&several);
-        assert_eq!((found.talk.as_deref(), found.tools.as_deref()), (Some("talk"), Some("tools")));
-        assert_eq!(named(&json!({ "chat_template": "one" })).talk.as_deref(), Some("one"));
-        assert_eq!(named(&json!({})).talk, None);
+        let source = from_config(&config);
+        assert_eq!(
+            (source.chat.as_deref(), source.tools.as_deref()),
+            (Some("talk"), Some("tools"))
+        );
+        assert_eq!(from_config(&json!({ "chat_template": "one" })).chat.as_deref(), Some("one"));
+        assert_eq!(from_config(&json!({})).chat, None);
     }
 
     #[test]

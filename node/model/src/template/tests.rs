@@ -2,7 +2,7 @@ use shoal_proto::tools::{Function, ToolCall, ToolChoice};
 
 use super::*;
 
-fn said(role: &str, content: &str) -> ChatMessage {
+fn message(role: &str, content: &str) -> ChatMessage {
     ChatMessage::new(role, content)
 }
 
@@ -14,7 +14,7 @@ fn render(source: &str, messages: &[ChatMessage]) -> Result<String, Error> {
     template(source).render(messages, None, "")
 }
 
-/// One function on offer.
+/// Tools with one function.
 pub(crate) fn weather(choice: ToolChoice) -> Tools {
     let parameters = r#"{"type": "object", "properties": {"city": {"type": "string"}}}"#;
     Tools {
@@ -32,7 +32,8 @@ pub(crate) fn weather(choice: ToolChoice) -> Tools {
 #[test]
 fn a_conversation_becomes_a_prompt() {
     let prompt =
-        render(plain::CHATML, &[said("system", "Be brief."), said("user", "Hello?")]).unwrap();
+        render(plain::CHATML, &[message("system", "Be brief."), message("user", "Hello?")])
+            .unwrap();
     assert_eq!(
         prompt,
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello?<|im_end|>\n\
@@ -42,53 +43,58 @@ fn a_conversation_becomes_a_prompt() {
 
 #[test]
 fn a_base_model_is_given_a_transcript() {
-    let messages = [said("system", "Be brief."), said("user", "Hi"), said("assistant", "Hello.")];
+    let messages =
+        [message("system", "Be brief."), message("user", "Hi"), message("assistant", "Hello.")];
     let prompt = render(plain::TRANSCRIPT, &messages).unwrap();
     assert_eq!(prompt, "<s>Be brief.\n\nUser: Hi\n\nAssistant: Hello.\n\nAssistant:");
 }
 
+fn base_template(choice: &Choice) -> Result<Template, LoadError> {
+    Template::from_source(choice, Source::default(), "base.gguf")
+}
+
 #[test]
 fn a_base_model_is_served_only_when_its_owner_says_how() {
-    let of = |choice: &Choice| Template::of(choice, Source::default(), "base.gguf");
-    let refused = of(&Choice::Own).unwrap_err().to_string();
-    assert!(refused.contains("base.gguf") && refused.contains("--template plain"), "{refused}");
-    assert_eq!(of(&Choice::Plain).unwrap().stops(), ["\nUser:", "\nAssistant:"]);
-    assert!(of(&Choice::Chatml).unwrap().stops().is_empty());
-    let own = of(&Choice::Text("{{ messages[0].content }}".to_owned())).unwrap();
-    assert_eq!(own.render(&[said("user", "x")], None, "").unwrap(), "x");
+    let error = base_template(&Choice::Own).unwrap_err().to_string();
+    assert!(error.contains("base.gguf") && error.contains("--template plain"), "{error}");
+    assert_eq!(base_template(&Choice::Plain).unwrap().stops(), ["\nUser:", "\nAssistant:"]);
+    assert!(base_template(&Choice::Chatml).unwrap().stops().is_empty());
+    let own = base_template(&Choice::Text("{{ messages[0].content }}".to_owned())).unwrap();
+    assert_eq!(own.render(&[message("user", "x")], None, "").unwrap(), "x");
 }
 
 #[test]
 fn marks_are_known_and_python_methods_work() {
     let source = "{{ bos_token }}{% if messages[0].content.startswith('a') %}{{ \
                   messages[-1]['content'].upper() }}{% endif %}{{ eos_token }}";
-    assert_eq!(render(source, &[said("user", "abc")]).unwrap(), "<s>ABC</s>");
+    assert_eq!(render(source, &[message("user", "abc")]).unwrap(), "<s>ABC</s>");
 }
 
 #[test]
 fn a_template_can_refuse() {
     let source = "{{ raise_exception('roles must alternate') }}";
-    let error = render(source, &[said("user", "x")]).unwrap_err();
+    let error = render(source, &[message("user", "x")]).unwrap_err();
     assert!(error.to_string().contains("roles must alternate"));
 }
 
 #[test]
 fn a_template_that_never_ends_is_stopped() {
     let source = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}";
-    assert!(render(source, &[said("user", "x")]).is_err());
+    assert!(render(source, &[message("user", "x")]).is_err());
+}
+
+fn render_json(filter: &str) -> String {
+    let value = "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\\'\u{1f41f}>'}, 'e': []}";
+    render(&format!("{{{{ {value} | {filter} }}}}"), &[]).unwrap()
 }
 
 #[test]
 fn json_is_written_as_python_writes_it() {
-    let json = |filter: &str| {
-        let value =
-            "{'b': [1, 2.5, none, 1e-7, 1e16], 'a': {'c': '<\u{fc}\\'\u{1f41f}>'}, 'e': []}";
-        render(&format!("{{{{ {value} | {filter} }}}}"), &[]).unwrap()
-    };
     let plain = r#"{"b": [1, 2.5, null, 1e-07, 1e+16], "a": {"c": "<ü'🐟>"}, "e": []}"#;
-    assert_eq!(json("tojson"), plain);
+    assert_eq!(render_json("tojson"), plain);
     let ascii = r#"{"a":{"c":"<\u00fc'\ud83d\udc1f>"},"b":[1,2.5,null,1e-07,1e+16],"e":[]}"#;
-    assert_eq!(json("tojson(ensure_ascii=true, sort_keys=true, separators=[',', ':'])"), ascii);
+    let filter = "tojson(ensure_ascii=true, sort_keys=true, separators=[',', ':'])";
+    assert_eq!(render_json(filter), ascii);
     let lines = "{\n  \"a\": [\n    1\n  ],\n  \"b\": {}\n}";
     assert_eq!(render("{{ {'a': [1], 'b': {}} | tojson(indent=2) }}", &[]).unwrap(), lines);
 }
@@ -108,11 +114,11 @@ fn dates_are_written_as_asked() {
 
 #[test]
 fn variables_reach_the_template_but_replace_nothing() {
-    let source = "{{ enable_thinking }}{{ messages[0].content }}";
-    let messages = [said("user", "x")];
-    let rendered = |variables| template(source).render(&messages, None, variables);
-    assert_eq!(rendered(r#"{"enable_thinking": false, "messages": []}"#).unwrap(), "Falsex");
-    assert!(rendered("[]").is_err());
+    let template = template("{{ enable_thinking }}{{ messages[0].content }}");
+    let messages = [message("user", "x")];
+    let variables = r#"{"enable_thinking": false, "messages": []}"#;
+    assert_eq!(template.render(&messages, None, variables).unwrap(), "Falsex");
+    assert!(template.render(&messages, None, "[]").is_err());
 }
 
 #[test]
@@ -124,10 +130,11 @@ fn functions_calls_and_results_stand_as_openai_writes_them() {
         name: "weather".to_owned(),
         arguments: r#"{"city": "Graz"}"#.to_owned(),
     };
-    let called = ChatMessage { tool_calls: vec![call], ..said("assistant", "") };
-    let result = ChatMessage { tool_call_id: "call_1".to_owned(), ..said("tool", "rain") };
-    let prompt =
-        template(source).render(&[called, result], Some(&weather(ToolChoice::Auto)), "").unwrap();
+    let call_message = ChatMessage { tool_calls: vec![call], ..message("assistant", "") };
+    let result = ChatMessage { tool_call_id: "call_1".to_owned(), ..message("tool", "rain") };
+    let prompt = template(source)
+        .render(&[call_message, result], Some(&weather(ToolChoice::Auto)), "")
+        .unwrap();
     assert_eq!(
         prompt,
         r#"[{"type": "function", "function": {"name": "weather", "description": "Tells the weather.", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
@@ -143,8 +150,10 @@ fn a_template_that_knows_no_functions_is_helped() {
         name: "weather".to_owned(),
         arguments: r#"{"city":"Graz"}"#.to_owned(),
     };
-    let called = ChatMessage { tool_calls: vec![call], ..said("assistant", "Let me see.") };
-    let messages = [said("user", "Rain?"), called, said("tool", "no"), said("tool", "yes")];
+    let call_message =
+        ChatMessage { tool_calls: vec![call], ..message("assistant", "Let me see.") };
+    let messages =
+        [message("user", "Rain?"), call_message, message("tool", "no"), message("tool", "yes")];
     let prompt =
         template(plain::CHATML).render(&messages, Some(&weather(ToolChoice::Auto)), "").unwrap();
     assert!(prompt.starts_with("<|im_start|>system\n# Tools"), "{prompt}");
@@ -158,8 +167,8 @@ fn a_template_that_knows_no_functions_is_helped() {
 
 #[test]
 fn functions_that_may_not_be_called_are_not_shown() {
-    let none = weather(ToolChoice::None);
-    let prompt = template(plain::CHATML).render(&[said("user", "x")], Some(&none), "").unwrap();
+    let tools = weather(ToolChoice::None);
+    let prompt = template(plain::CHATML).render(&[message("user", "x")], Some(&tools), "").unwrap();
     assert!(!prompt.contains("weather"));
 }
 
@@ -171,10 +180,10 @@ fn what_the_system_says_is_never_lost() {
     let ignores = "{% for m in messages %}{% if m.role == 'user' %}user:{{ m.content }};{% endif %}\
                    {% endfor %}";
     for source in [refuses, ignores] {
-        let prompt = render(source, &[said("system", "S"), said("user", "U")]).unwrap();
+        let prompt = render(source, &[message("system", "S"), message("user", "U")]).unwrap();
         assert_eq!(prompt, "user:S\n\nU;");
         // The role's newer name is the same.
-        let prompt = render(source, &[said("developer", "S"), said("user", "U")]).unwrap();
+        let prompt = render(source, &[message("developer", "S"), message("user", "U")]).unwrap();
         assert_eq!(prompt, "user:S\n\nU;");
     }
 }
@@ -183,8 +192,8 @@ fn what_the_system_says_is_never_lost() {
 fn a_template_that_wants_short_identifiers_gets_them() {
     let source = "{% for m in messages %}{% if m.tool_call_id | length != 9 %}{{ \
                   raise_exception('9!') }}{% endif %}{{ m.tool_call_id }} {% endfor %}{# tools #}";
-    let result = |id: &str| ChatMessage { tool_call_id: id.to_owned(), ..said("tool", "x") };
-    let ids = [result("call_1"), result("abcABC123"), result("call_1")];
+    let ids = ["call_1", "abcABC123", "call_1"]
+        .map(|id| ChatMessage { tool_call_id: id.to_owned(), ..message("tool", "x") });
     let prompt = render(source, &ids).unwrap();
     let ids: Vec<&str> = prompt.split_whitespace().collect();
     assert_eq!((ids[0], ids[1]), (ids[2], "abcABC123"));

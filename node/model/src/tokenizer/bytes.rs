@@ -1,26 +1,27 @@
-//! The bytes behind the names of tokens.
+//! The bytes of tokens.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-/// How a vocabulary spells bytes.
+/// How a vocabulary writes bytes.
 #[derive(Debug)]
 pub(super) enum Spelling {
-    /// Each byte as one letter, as GPT-2 does; the letters and their bytes.
+    /// Each byte as one letter, as in GPT-2; the letters and their bytes.
     Bytes(BTreeMap<char, u8>),
-    /// A space as `▁`, single bytes as `<0x0A>`: SentencePiece.
+    /// SentencePiece: a space as `▁`, single bytes as `<0x0A>`.
     Pieces,
-    /// What continues a word behind `##`: BERT.
+    /// BERT: `##` before a piece that continues a word.
     Words,
-    /// As it is.
+    /// Text as it is.
     Plain,
 }
 
 impl Spelling {
-    /// The spelling that a tokenizer's decoder undoes.
-    pub(super) fn of(tokenizer: &tokenizers::Tokenizer) -> Self {
+    /// The spelling that the tokenizer's decoder reverses.
+    pub(super) fn new(tokenizer: &tokenizers::Tokenizer) -> Self {
+        // Without a decoder there are no steps, and tokens are plain text.
         let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or_default();
         let mut steps = Vec::new();
         kinds(&decoder, &mut steps);
@@ -52,27 +53,27 @@ impl Spelling {
     }
 }
 
-/// `<0x0A>`.
+/// The byte of `<0x0A>`.
 pub(super) fn single(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
 /// The names of a decoder's steps.
-fn kinds<'a>(decoder: &'a Value, into: &mut Vec<&'a str>) {
-    into.extend(decoder.get("type").and_then(Value::as_str));
+fn kinds<'a>(decoder: &'a Value, names: &mut Vec<&'a str>) {
+    names.extend(decoder.get("type").and_then(Value::as_str));
     for step in decoder.get("decoders").and_then(Value::as_array).into_iter().flatten() {
-        kinds(step, into);
+        kinds(step, names);
     }
 }
 
-/// GPT-2's letters: bytes that print stand for themselves, the others for letters from U+0100 on,
-/// in order.
+/// GPT-2's letters: printable bytes stand for themselves, and the letters from U+0100 on for the rest, in
+/// order.
 fn letters() -> BTreeMap<char, u8> {
-    let prints = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let plain = (0..=u8::MAX).filter(prints).map(|byte| (char::from(byte), byte));
-    let others = (0..=u8::MAX).filter(|byte| !prints(byte));
-    let letters: BTreeMap<char, u8> = ('\u{100}'..).zip(others).chain(plain).collect();
+    let (printable, rest): (Vec<u8>, Vec<u8>) =
+        (0..=u8::MAX).partition(|byte| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff));
+    let printable = printable.into_iter().map(|byte| (char::from(byte), byte));
+    let letters: BTreeMap<char, u8> = ('\u{100}'..).zip(rest).chain(printable).collect();
     debug_assert!(ByteLevel::alphabet().iter().all(|letter| letters.contains_key(letter)));
     letters
 }

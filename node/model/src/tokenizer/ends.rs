@@ -1,4 +1,4 @@
-//! Which tokens end an answer.
+//! The tokens that end an answer.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{json, mark};
 use crate::{LoadError, files::Files};
 
-/// Marks that end a turn in every model that has them. Files name one or two of them at most, and
-/// a model that writes another would talk to itself for ever.
+/// Control tokens that end a turn in every model that has them. Files name at most one or two of them, and
+/// a model that writes another one would continue the conversation by itself.
 const WELL_KNOWN: [&str; 9] = [
     "<|im_end|>",
     "<|eot_id|>",
@@ -22,8 +22,8 @@ const WELL_KNOWN: [&str; 9] = [
 ];
 
 /// By number in `generation_config.json` and `config.json`, by text in `tokenizer_config.json` and
-/// `special_tokens_map.json`, and those that are well known.
-pub(super) fn of_files(
+/// `special_tokens_map.json`, and the well-known ones.
+pub(super) fn from_files(
     files: &Files,
     inner: &tokenizers::Tokenizer,
 ) -> Result<BTreeSet<u32>, LoadError> {
@@ -42,7 +42,7 @@ pub(super) fn of_files(
     Ok(ends)
 }
 
-/// Only where they are marks: a model may have any of these texts as words.
+/// The well-known ends that are control tokens here: a model may have any of these texts as words.
 pub(super) fn well_known(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
     let marks = inner.get_added_vocabulary();
     let ids = WELL_KNOWN.iter().filter_map(|name| marks.get_vocab().get(*name));

@@ -1,20 +1,20 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Kept, put, tiny, tokenizer};
+use crate::testing::{self, Kept, put, tiny};
 
-/// Every byte a token, in the order of GPT-2's stand-ins.
-fn bytes() -> Tokenizer {
+/// A tokenizer with a token for every byte, in the order of GPT-2's letters.
+fn byte_tokenizer() -> Tokenizer {
     let folder = tiny(64, Kept::F32);
     let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
     let mut letters: Vec<char> = alphabet.into_iter().collect();
     letters.sort_unstable();
-    put(&folder, "tokenizer.json", &tokenizer(letters.into_iter()));
+    put(&folder, "tokenizer.json", &testing::tokenizer(letters.into_iter()));
     Tokenizer::read(&Files::folder(folder.path()).unwrap(), 259).unwrap()
 }
 
-fn pieces(words: &Tokenizer, tokens: &[u32]) -> Vec<String> {
-    let mut decoder = words.decoder();
+fn pieces(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<String> {
+    let mut decoder = tokenizer.decoder();
     let mut pieces: Vec<String> = tokens.iter().map(|token| decoder.push(*token)).collect();
     pieces.push(decoder.finish());
     pieces
@@ -22,46 +22,46 @@ fn pieces(words: &Tokenizer, tokens: &[u32]) -> Vec<String> {
 
 #[test]
 fn text_comes_out_as_it_went_in_and_no_character_is_cut() {
-    let words = bytes();
+    let tokenizer = byte_tokenizer();
     let runner = &mut proptest::test_runner::TestRunner::default();
     let text = proptest::string::string_regex("[ -~äß世🐟\n]{0,40}").unwrap();
-    let held = runner.run(&text, |text| {
-        let tokens = words.encode(&text).unwrap();
+    let result = runner.run(&text, |text| {
+        let tokens = tokenizer.encode(&text).unwrap();
         prop_assert_eq!(tokens.len(), text.len());
-        let pieces = pieces(&words, &tokens);
+        let pieces = pieces(&tokenizer, &tokens);
         prop_assert_eq!(pieces.concat(), text);
         let cut = pieces.iter().any(|piece| piece.contains(char::REPLACEMENT_CHARACTER));
         prop_assert!(!cut);
         Ok(())
     });
-    held.unwrap();
+    result.unwrap();
 }
 
 #[test]
 fn bytes_that_are_no_text_are_not_held_back_for_ever() {
-    let words = bytes();
+    let tokenizer = byte_tokenizer();
     let runner = &mut proptest::test_runner::TestRunner::default();
     let tokens = proptest::collection::vec(0u32..256, 0..60);
-    let held = runner.run(&tokens, |tokens| {
-        let mut decoder = words.decoder();
+    let result = runner.run(&tokens, |tokens| {
+        let mut decoder = tokenizer.decoder();
         let mut silent = 0;
         for token in tokens {
             silent = if decoder.push(token).is_empty() { silent + 1 } else { 0 };
-            prop_assert!(silent < UNFINISHED_MAX);
+            prop_assert!(silent < PARTIAL_MAX);
         }
         decoder.finish();
         Ok(())
     });
-    held.unwrap();
+    result.unwrap();
 }
 
 #[test]
 fn marks_are_one_token_and_no_text() {
-    let words = bytes();
-    let tokens = words.encode("<bos>a<sep>").unwrap();
+    let tokenizer = byte_tokenizer();
+    let tokens = tokenizer.encode("<bos>a<sep>").unwrap();
     assert_eq!(tokens.len(), 3);
-    assert_eq!(words.decode(&tokens), "a");
-    assert!(words.is_end(257) && !words.is_end(256));
+    assert_eq!(tokenizer.decode(&tokens), "a");
+    assert!(tokenizer.is_end(257) && !tokenizer.is_end(256));
 }
 
 #[test]

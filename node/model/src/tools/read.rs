@@ -1,21 +1,21 @@
-//! One step through an answer's text: text, calls, or more has to come first.
+//! One step of the call parser: text, calls, or a request for more text.
 
 use serde_json::Value;
 
 use super::Dialect;
 
-/// What the beginning of a text is.
+/// What a text starts with.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step {
-    /// Nothing certain, until more comes. At an answer's end: nothing is left.
+    /// Undecided until more text comes; at the answer's end: the text is empty.
     Wait,
-    /// So many bytes, at least one, are no part of a call.
+    /// This many bytes, at least one, are part of no call.
     Text(usize),
-    /// So many bytes are these calls, with blanks around them.
+    /// This many bytes are these calls, with the whitespace around them.
     Calls(usize, Vec<Call>),
 }
 
-/// A call as it was written.
+/// A call as the model wrote it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Call {
     pub(super) name: String,
@@ -24,78 +24,78 @@ pub(super) struct Call {
     pub(super) id: Option<String>,
 }
 
-/// What the markup at hand is.
+/// The state of a piece of markup.
 enum Markup {
     Unfinished,
     Malformed,
-    /// So many bytes of it.
+    /// The calls, and the bytes of their markup.
     Calls(usize, Vec<Call>),
 }
 
-/// What was before a text.
+/// What precedes a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Before {
-    /// Nothing but blanks.
+    /// Only whitespace.
     Nothing,
     /// A call.
     Calls,
     Text,
 }
 
-/// `over`: nothing follows.
-pub(super) fn step(held: &str, dialect: Dialect, before: Before, over: bool) -> Step {
-    let start = held.len() - held.trim_start().len();
+/// The first step through `buffer`. `at_end`: no more text follows.
+pub(super) fn step(buffer: &str, dialect: Dialect, before: Before, at_end: bool) -> Step {
+    let start = buffer.len() - buffer.trim_start().len();
     let bare = dialect == Dialect::Llama
         && match before {
-            Before::Nothing => held[start..].starts_with('{'),
-            Before::Calls => held[start..].starts_with(['{', ';']),
+            Before::Nothing => buffer[start..].starts_with('{'),
+            Before::Calls => buffer[start..].starts_with(['{', ';']),
             Before::Text => false,
         };
     let opener = dialect.opener();
     let (at, inside) = if bare {
         (start, start)
-    } else if let Some(at) = held.find(opener) {
+    } else if let Some(at) = buffer.find(opener) {
         (at, at + opener.len())
-    } else if over {
-        return if held.is_empty() { Step::Wait } else { Step::Text(held.len()) };
+    } else if at_end {
+        return if buffer.is_empty() { Step::Wait } else { Step::Text(buffer.len()) };
     } else {
-        return text(undecided(held, opener));
+        return text_or_wait(decided_bytes(buffer, opener));
     };
-    // The text before it, without the blanks that belong to the call.
-    let spoken = held[..at].trim_end().len();
-    if spoken > 0 {
-        return Step::Text(spoken);
+    // The text before the call, without the whitespace that belongs to the call.
+    let speech = buffer[..at].trim_end().len();
+    if speech > 0 {
+        return Step::Text(speech);
     }
-    match markup(&held[inside..], dialect, over) {
+    match markup(&buffer[inside..], dialect, at_end) {
         Markup::Calls(len, calls) => Step::Calls(inside + len, calls),
         Markup::Malformed => Step::Text(if bare { at + 1 } else { inside }),
-        Markup::Unfinished if over => Step::Text(if bare { at + 1 } else { inside }),
+        Markup::Unfinished if at_end => Step::Text(if bare { at + 1 } else { inside }),
         Markup::Unfinished => Step::Wait,
     }
 }
 
-fn text(len: usize) -> Step {
+fn text_or_wait(len: usize) -> Step {
     if len == 0 { Step::Wait } else { Step::Text(len) }
 }
 
-/// Where the end of a text begins that may be blanks before a call, and the beginning of one.
-fn undecided(held: &str, opener: &str) -> usize {
-    let begun = (1..opener.len()).rev().find(|len| held.ends_with(&opener[..*len]));
-    held[..held.len() - begun.unwrap_or(0)].trim_end().len()
+/// Bytes of a text before the whitespace and the incomplete opener that may start a call at its end.
+fn decided_bytes(buffer: &str, opener: &str) -> usize {
+    let partial = (1..opener.len()).rev().find(|len| buffer.ends_with(&opener[..*len]));
+    buffer[..buffer.len() - partial.unwrap_or(0)].trim_end().len()
 }
 
-fn markup(body: &str, dialect: Dialect, over: bool) -> Markup {
+fn markup(body: &str, dialect: Dialect, at_end: bool) -> Markup {
     match dialect {
-        Dialect::Hermes => hermes(body, over),
+        Dialect::Hermes => hermes(body, at_end),
         Dialect::Llama => llama(body),
         Dialect::Mistral | Dialect::MistralArgs => mistral(body),
     }
 }
 
-/// `{..}</tool_call>`; at an answer's end without the closing mark, which may be what ended it.
-fn hermes(body: &str, over: bool) -> Markup {
+/// `{..}</tool_call>`. At an answer's end the closing tag may be missing: a stop text may have cut it off.
+fn hermes(body: &str, at_end: bool) -> Markup {
     let (end, value) = match json(body, '{') {
-        Ok(found) => found,
+        Ok(result) => result,
         Err(markup) => return markup,
     };
     let Some(call) = call(value) else { return Markup::Malformed };
@@ -106,27 +106,27 @@ fn hermes(body: &str, over: bool) -> Markup {
         Markup::Calls(close + CLOSER.len(), vec![call])
     } else if !CLOSER.starts_with(rest) {
         Markup::Malformed
-    } else if over {
+    } else if at_end {
         Markup::Calls(body.len(), vec![call])
     } else {
         Markup::Unfinished
     }
 }
 
-/// `{..}`, behind `;` where it is not the first.
+/// `{..}`, after `;` where it is not the first call.
 fn llama(body: &str) -> Markup {
     let bare = body.trim_start().trim_start_matches(';');
-    let skipped = body.len() - bare.len();
+    let offset = body.len() - bare.len();
     match json(bare, '{') {
         Ok((end, value)) => match call(value) {
-            Some(call) => Markup::Calls(skipped + end, vec![call]),
+            Some(call) => Markup::Calls(offset + end, vec![call]),
             None => Markup::Malformed,
         },
         Err(markup) => markup,
     }
 }
 
-/// `[{..}, {..}]`, `{..}`, or `name[CALL_ID]id[ARGS]{..}` without some of the marks.
+/// `[{..}, {..}]`, `{..}`, or `name[CALL_ID]id[ARGS]{..}` with some of the tags missing.
 fn mistral(body: &str) -> Markup {
     let first = body.trim_start().chars().next();
     match first {
@@ -141,17 +141,16 @@ fn mistral(body: &str) -> Markup {
             }
             Err(markup) => markup,
         },
-        Some(_) => named(body),
+        Some(_) => mistral_args(body),
     }
 }
 
-/// `name[CALL_ID]id[ARGS]{..}`. A name is short: what goes on for longer is text.
-fn named(body: &str) -> Markup {
+/// `name[CALL_ID]id[ARGS]{..}`. A longer text before the object is no name.
+fn mistral_args(body: &str) -> Markup {
     const NAME_MAX: usize = 256;
     let Some(open) = body.find('{') else {
-        let plain = |c: char| c.is_ascii_alphanumeric() || " \t\r\n_-.:[]".contains(c);
-        let name = body.len() <= NAME_MAX && body.chars().all(plain);
-        return if name { Markup::Unfinished } else { Markup::Malformed };
+        let is_name = body.len() <= NAME_MAX && contains_only(body, " \t\r\n_-.:[]");
+        return if is_name { Markup::Unfinished } else { Markup::Malformed };
     };
     let head = body[..open].trim().trim_end_matches("[ARGS]");
     let (name, id) = match head.split_once("[CALL_ID]") {
@@ -159,9 +158,11 @@ fn named(body: &str) -> Markup {
         None => (head, None),
     };
     let name = name.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-    let odd = |text: &str| !text.chars().all(plain);
-    if open > NAME_MAX || name.is_empty() || odd(name) || id.as_deref().is_some_and(odd) {
+    let is_malformed = open > NAME_MAX
+        || name.is_empty()
+        || !contains_only(name, "_-.:")
+        || !id.as_deref().is_none_or(|id| contains_only(id, "_-.:"));
+    if is_malformed {
         return Markup::Malformed;
     }
     match json(&body[open..], '{') {
@@ -173,7 +174,12 @@ fn named(body: &str) -> Markup {
     }
 }
 
-/// The JSON value that a text begins with, behind blanks, and where it ends.
+/// Whether a text consists of ASCII letters, digits and `punctuation`.
+fn contains_only(text: &str, punctuation: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
+}
+
+/// The JSON value at a text's start, after whitespace, and the index of its end.
 fn json(text: &str, open: char) -> Result<(usize, Value), Markup> {
     let bare = text.trim_start();
     match bare.chars().next() {
@@ -181,27 +187,27 @@ fn json(text: &str, open: char) -> Result<(usize, Value), Markup> {
         Some(first) if first != open => return Err(Markup::Malformed),
         Some(_) => {}
     }
-    let end = closing(bare).ok_or(Markup::Unfinished)?;
+    let end = object_end(bare).ok_or(Markup::Unfinished)?;
     match serde_json::from_str(&bare[..end]) {
         Ok(value) => Ok((text.len() - bare.len() + end, value)),
         Err(_) => Err(Markup::Malformed),
     }
 }
 
-/// Behind the bracket that closes the first one.
-fn closing(text: &str) -> Option<usize> {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
+/// The index after the bracket that closes the first one.
+fn object_end(text: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut after_escape) = (0_usize, false, false);
+    for (index, byte) in text.bytes().enumerate() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
+            _ if after_escape => after_escape = false,
+            b'\\' if in_string => after_escape = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
             b'{' | b'[' => depth += 1,
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
-                    return Some(at + 1);
+                    return Some(index + 1);
                 }
             }
             _ => {}
@@ -210,7 +216,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// `{"name": .., "arguments" or "parameters": {..}, "id": ..}`, may be inside of `"function"`.
+/// `{"name": .., "arguments" or "parameters": {..}, "id": ..}`, optionally within `"function"`.
 fn call(value: Value) -> Option<Call> {
     let Value::Object(mut fields) = value else { return None };
     let id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
@@ -219,10 +225,10 @@ fn call(value: Value) -> Option<Call> {
     }
     let name = fields.get("name")?.as_str()?.to_owned();
     let arguments = ["arguments", "parameters"].into_iter().find_map(|key| fields.remove(key))?;
-    // Some write the object as a string, as OpenAI's interface does.
+    // Some models write the object as a string, as in OpenAI's API.
     let arguments = match arguments {
         Value::String(text) => serde_json::from_str(&text).ok()?,
-        other => other,
+        value => value,
     };
     arguments.is_object().then(|| Call { name, arguments: arguments.to_string(), id })
 }

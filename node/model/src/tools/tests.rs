@@ -4,8 +4,11 @@ use shoal_proto::tools::{Function, ToolChoice};
 
 use super::*;
 
+fn function(name: &str) -> Function {
+    Function { name: name.to_owned(), ..Function::default() }
+}
+
 fn tools(parallel: bool) -> Tools {
-    let function = |name: &str| Function { name: name.to_owned(), ..Function::default() };
     Tools {
         functions: vec![function("weather"), function("now")],
         choice: ToolChoice::Auto as i32,
@@ -15,13 +18,13 @@ fn tools(parallel: bool) -> Tools {
 }
 
 /// Text, and calls as name and arguments.
-type Read = (String, Vec<(String, String)>);
+type Parse = (String, Vec<(String, String)>);
 
 fn read_with(parser: &mut CallParser, pieces: &[&str]) -> String {
     pieces.iter().map(|piece| parser.push(piece)).collect()
 }
 
-fn read(dialect: Dialect, pieces: &[&str]) -> Read {
+fn read(dialect: Dialect, pieces: &[&str]) -> Parse {
     let mut parser = CallParser::new(dialect, &tools(true));
     let mut text = read_with(&mut parser, pieces);
     let (rest, calls) = parser.finish();
@@ -42,15 +45,15 @@ fn each_dialect_is_understood() {
     let hermes = "Let me see.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \
                   \"Graz\"}}\n</tool_call>\n<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>\n";
     assert_eq!(read(Dialect::Hermes, &[hermes]), ("Let me see.".to_owned(), vec![graz(), now()]));
-    // The closing mark may have been what ended the answer.
+    // A stop text may have cut the closing tag off.
     let open = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n";
     assert_eq!(read(Dialect::Hermes, &[open]), (String::new(), vec![now()]));
 
     let llama =
         r#"{"name": "weather", "parameters": {"city": "Graz"}}; {"name": "now", "parameters": {}}"#;
     assert_eq!(read(Dialect::Llama, &[llama]), (String::new(), vec![graz(), now()]));
-    let tagged = format!("<|python_tag|>{llama}");
-    assert_eq!(read(Dialect::Llama, &[&tagged]), (String::new(), vec![graz(), now()]));
+    let with_tag = format!("<|python_tag|>{llama}");
+    assert_eq!(read(Dialect::Llama, &[&with_tag]), (String::new(), vec![graz(), now()]));
 
     let nemo = r#"[TOOL_CALLS][{"name": "weather", "arguments": {"city": "Graz"}, "id": "abcDEF123"}, {"name": "now", "arguments": {}}]"#;
     assert_eq!(read(Dialect::Mistral, &[nemo]), (String::new(), vec![graz(), now()]));
@@ -95,8 +98,8 @@ fn braces_inside_of_strings_end_nothing() {
     let arguments = json!({ "city": "}\"]</tool_call>{\\" });
     let text =
         format!("<tool_call>{{\"name\": \"weather\", \"arguments\": {arguments}}}</tool_call>");
-    let expected = vec![("weather".to_owned(), arguments.to_string())];
-    assert_eq!(read(Dialect::Hermes, &[&text]), (String::new(), expected));
+    let calls = vec![("weather".to_owned(), arguments.to_string())];
+    assert_eq!(read(Dialect::Hermes, &[&text]), (String::new(), calls));
 }
 
 #[test]
@@ -118,19 +121,22 @@ fn text_that_cannot_become_a_call_is_not_held_back() {
 
 #[test]
 fn templates_tell_the_dialect() {
-    let of = Dialect::of_template;
-    assert_eq!(of("{{ tools }}<tool_call>"), Some(Dialect::Hermes));
-    assert_eq!(of(r#"{{ tools }} {"name": x, "parameters": y}"#), Some(Dialect::Llama));
-    assert_eq!(of(r#"{{ tools }} '"parameters": '"#), Some(Dialect::Llama));
-    assert_eq!(of("{{ tools }}[TOOL_CALLS][ARGS]"), Some(Dialect::MistralArgs));
-    assert_eq!(of("[TOOL_CALLS] {{ tools }}"), Some(Dialect::Mistral));
-    assert_eq!(of("{{ messages }}"), None);
+    for (template, dialect) in [
+        ("{{ tools }}<tool_call>", Some(Dialect::Hermes)),
+        (r#"{{ tools }} {"name": x, "parameters": y}"#, Some(Dialect::Llama)),
+        (r#"{{ tools }} '"parameters": '"#, Some(Dialect::Llama)),
+        ("{{ tools }}[TOOL_CALLS][ARGS]", Some(Dialect::MistralArgs)),
+        ("[TOOL_CALLS] {{ tools }}", Some(Dialect::Mistral)),
+        ("{{ messages }}", None),
+    ] {
+        assert_eq!(Dialect::from_template(template), dialect, "{template}");
+    }
 }
 
-/// Whole calls, parts of them, and text, in a row.
+/// Whole calls, parts of calls, and text, in a row.
 fn parts(dialect: Dialect) -> impl Strategy<Value = Vec<String>> {
     let opener = dialect.opener();
-    let known = [
+    let fragments = [
         opener,
         "</tool_call>",
         " ",
@@ -156,8 +162,8 @@ fn parts(dialect: Dialect) -> impl Strategy<Value = Vec<String>> {
         "{\"name\": \"x\", \"arguments\": {}}",
         "[{\"name\": \"now\", \"arguments\": {\"b\": \"}\"}}]",
     ];
-    let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
-    proptest::collection::vec(proptest::sample::select(known), 0..14)
+    let fragments: Vec<String> = fragments.into_iter().map(str::to_owned).collect();
+    proptest::collection::vec(proptest::sample::select(fragments), 0..14)
 }
 
 proptest! {
@@ -178,7 +184,7 @@ proptest! {
         let letters: Vec<&str> = borders.windows(2).map(|cut| &whole[cut[0]..cut[1]]).collect();
         let (text, calls) = read(dialect, &letters);
         prop_assert_eq!((text.clone(), calls.clone()), read(dialect, &[&whole]));
-        // What is not in a call is in the text.
+        // Without a call, everything is text.
         if calls.is_empty() {
             prop_assert_eq!(text, whole);
         }

@@ -1,15 +1,15 @@
-//! Tensors of GGUF under the names, and in the order, of Hugging Face's checkpoints. What llama.cpp
-//! does to them is read in its `convert_hf_to_gguf.py`.
+//! The tensors of a GGUF file under the names of Hugging Face's checkpoints, and in their order. The
+//! conversions to undo are those of llama.cpp's `convert_hf_to_gguf.py`.
 
 use std::collections::BTreeMap;
 
 use crate::{
     LoadError,
+    file_tensor::{FileTensor, Order},
     gguf::{Architecture, Gguf},
-    stored::{Order, Stored},
 };
 
-/// Of a layer, without `blk.N.` and `model.layers.N.`.
+/// Names within a layer, after `blk.N.` and `model.layers.N.`.
 const LAYER: &[(&str, &str)] = &[
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
@@ -27,57 +27,59 @@ const LAYER: &[(&str, &str)] = &[
     ("post_ffw_norm", "post_feedforward_layernorm"),
 ];
 
-const WHOLE: &[(&str, &str)] =
+/// Names outside of layers.
+const GLOBAL: &[(&str, &str)] =
     &[("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
 
-/// The tensors of a file that a checkpoint has too.
-pub(crate) fn tensors(gguf: &Gguf) -> Result<BTreeMap<String, Stored>, LoadError> {
-    let arch = Architecture::of(gguf)?;
+/// The tensors of a file that exist in a checkpoint.
+pub(crate) fn tensors(gguf: &Gguf) -> Result<BTreeMap<String, FileTensor>, LoadError> {
+    let arch = Architecture::from_gguf(gguf)?;
     let mut tensors = BTreeMap::new();
     for (name, entry) in gguf.tensors() {
-        let Some(known) = translated(name, arch) else { continue };
+        let Some(checkpoint_name) = translate(name, arch) else { continue };
         let rows = entry.shape.first();
         let rows = rows.ok_or_else(|| gguf.fault(format!("{name} has no dimensions")))?;
         let order = order(gguf, arch, name, *rows)?;
-        let norm = name.ends_with("_norm.weight");
-        let stored = Stored {
+        let is_norm = name.ends_with("_norm.weight");
+        let tensor = FileTensor {
             bytes: gguf.bytes().clone(),
             shape: entry.shape.clone(),
             kind: entry.kind,
             place: entry.start..entry.start + entry.len,
             order,
-            added: if norm { arch.norms_from } else { 0.0 },
+            offset: if is_norm { arch.norm_offset } else { 0.0 },
         };
-        if tensors.insert(known, stored).is_some() {
+        if tensors.insert(checkpoint_name, tensor).is_some() {
             return Err(gguf.fault(format!("{name} is a second tensor of its kind")));
         }
     }
     Ok(tensors)
 }
 
-/// The name in a checkpoint.
-fn translated(name: &str, arch: &Architecture) -> Option<String> {
+/// The name in a checkpoint, if the tensor exists there.
+fn translate(name: &str, arch: &Architecture) -> Option<String> {
     let (stem, kind) = name.rsplit_once('.')?;
     if !matches!(kind, "weight" | "bias") {
         return None;
     }
-    let find = |table: &[(&str, &'static str)], stem: &str| {
-        table.iter().find(|(known, _)| *known == stem).map(|(_, found)| *found)
-    };
     let Some(layer) = stem.strip_prefix("blk.") else {
-        return Some(format!("{}.{kind}", find(WHOLE, stem)?));
+        return Some(format!("{}.{kind}", lookup(GLOBAL, stem)?));
     };
     let (layer, stem) = layer.split_once('.')?;
     let layer: u32 = layer.parse().ok()?;
-    let found = match stem {
-        "ffn_up" if arch.joined => "mlp.gate_up_proj",
-        "ffn_norm" if arch.norms_around => "pre_feedforward_layernorm",
-        _ => find(LAYER, stem)?,
+    let part = match stem {
+        "ffn_up" if arch.fused_gate => "mlp.gate_up_proj",
+        "ffn_norm" if arch.double_norms => "pre_feedforward_layernorm",
+        _ => lookup(LAYER, stem)?,
     };
-    Some(format!("model.layers.{layer}.{found}.{kind}"))
+    Some(format!("model.layers.{layer}.{part}.{kind}"))
 }
 
-/// How the rows of queries and keys lie in the file.
+fn lookup(table: &[(&str, &'static str)], stem: &str) -> Option<&'static str> {
+    table.iter().find(|(key, _)| *key == stem).map(|(_, name)| *name)
+}
+
+/// The order of the rows of queries and keys in the file.
 fn order(gguf: &Gguf, arch: &Architecture, name: &str, rows: usize) -> Result<Order, LoadError> {
     let heads = match name.rsplit('.').nth(1) {
         Some("attn_q") if arch.pairs => "attention.head_count",
@@ -87,7 +89,7 @@ fn order(gguf: &Gguf, arch: &Architecture, name: &str, rows: usize) -> Result<Or
     let heads = gguf.heads(heads)?;
     let dim = rows / heads;
     if rows != dim * heads || dim == 0 || !dim.is_multiple_of(2) {
-        return Err(gguf.fault(format!("{name}: {rows} rows are no {heads} heads of pairs")));
+        return Err(gguf.fault(format!("{name}: {rows} rows are not {heads} heads of pairs")));
     }
     Ok(Order::Pairs { dim })
 }

@@ -1,4 +1,4 @@
-//! Packing on all cores: a matrix is packed by one thread, so the layers are shared between them.
+//! Runs work on all cores. One thread packs a whole matrix, so the layers are shared between threads.
 
 use std::{
     num::NonZero,
@@ -9,27 +9,27 @@ use std::{
     thread,
 };
 
-/// Makes `0..count` on as many threads as there are cores and gives them in order. Once one fails,
-/// no further ones are begun.
+/// Makes the items `0..count` on as many threads as there are cores, and returns them in order. After an
+/// error no further item is started.
 ///
 /// # Errors
-/// That of the first, in order, that failed.
+/// The first error in the order of the items.
 pub fn in_parallel<T: Send, E: Send>(
     count: usize,
     make: impl Fn(usize) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let made = Mutex::new(Vec::with_capacity(count));
+    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let items = Mutex::new(Vec::with_capacity(count));
     let work = || {
-        while !failed.load(Ordering::Relaxed) {
+        while !has_failed.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
                 break;
             }
-            let one = make(index);
-            failed.fetch_or(one.is_err(), Ordering::Relaxed);
-            made.lock().unwrap_or_else(PoisonError::into_inner).push((index, one));
+            let item = make(index);
+            has_failed.fetch_or(item.is_err(), Ordering::Relaxed);
+            items.lock().unwrap_or_else(PoisonError::into_inner).push((index, item));
         }
     };
     thread::scope(|scope| {
@@ -38,7 +38,7 @@ pub fn in_parallel<T: Send, E: Send>(
         }
         work();
     });
-    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    made.sort_by_key(|(index, _)| *index);
-    made.into_iter().map(|(_, one)| one).collect()
+    let mut items = items.into_inner().unwrap_or_else(PoisonError::into_inner);
+    items.sort_by_key(|(index, _)| *index);
+    items.into_iter().map(|(_, item)| item).collect()
 }

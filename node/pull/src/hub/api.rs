@@ -1,4 +1,4 @@
-//! What a hub is asked: which files a repository has, and for each where it is and how to know it.
+//! The hub's API: the files of a repository, and the address, ETag and length of each.
 
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use super::{
     PullError, Settings,
     layout::{is_commit, is_etag, is_safe},
 };
-use crate::fetch::{self, host, reason, refused, unreachable};
+use crate::fetch::{self, host, reason, status_error, unreachable};
 
 /// The newest state of a repository.
 #[derive(Debug)]
@@ -27,34 +27,34 @@ pub(super) struct File {
 }
 
 impl File {
-    /// A large file's ETag is its checksum; a small one's is git's, of another kind.
+    /// A large file's ETag is its SHA-256. A small file's ETag is git's hash, which is not.
     pub(super) fn sha256(&self) -> Option<&str> {
         let is_hash = self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit());
         is_hash.then_some(self.etag.as_str())
     }
 }
 
-/// A line to the hub.
+/// A client of the hub.
 #[derive(Debug)]
 pub(super) struct Api<'a> {
     settings: &'a Settings,
-    /// Follows redirects: to where files really are.
+    /// Follows redirects, to the servers that hold the files.
     client: Client,
-    /// Does not: the headers of the hub itself are wanted.
+    /// Follows no redirects, so that it sees the hub's own headers.
     asker: Client,
 }
 
-/// Repositories moved to another name answer with one redirect, or two.
+/// A renamed repository answers with one or two redirects.
 const HOPS: usize = 5;
 
-/// The list of a very large repository.
+/// Bytes of the file list of a very large repository.
 const LISTING_MAX: usize = 16 << 20;
 
 impl<'a> Api<'a> {
     pub(super) fn new(settings: &'a Settings) -> Result<Self, PullError> {
-        let make =
-            |policy| fetch::client(settings.patience, settings.certificates.as_deref(), policy);
-        let (client, asker) = (make(redirect::Policy::default())?, make(redirect::Policy::none())?);
+        let (patience, certificates) = (settings.patience, settings.certificates.as_deref());
+        let client = fetch::client(patience, certificates, redirect::Policy::default())?;
+        let asker = fetch::client(patience, certificates, redirect::Policy::none())?;
         Ok(Self { settings, client, asker })
     }
 
@@ -71,15 +71,15 @@ impl<'a> Api<'a> {
         base.join(path).map_err(|error| self.nonsense(repo, error.to_string()))
     }
 
-    fn nonsense(&self, what: &str, why: impl ToString) -> PullError {
+    fn nonsense(&self, subject: &str, why: impl ToString) -> PullError {
         let host = host(&self.settings.hub.endpoint);
-        PullError::Nonsense { what: what.to_owned(), host, why: why.to_string() }
+        PullError::Nonsense { subject: subject.to_owned(), host, why: why.to_string() }
     }
 
     /// The files of `repo` and the commit that has them.
     pub(super) async fn listing(&self, repo: &str) -> Result<Listing, PullError> {
         #[derive(Deserialize)]
-        struct Said {
+        struct RepoInfo {
             sha: String,
             #[serde(default)]
             siblings: Vec<Sibling>,
@@ -102,52 +102,53 @@ impl<'a> Api<'a> {
                 Err(error) => return Err(unreachable(repo, &url, reason(&error))),
             }
         }
-        let said: Said =
+        let info: RepoInfo =
             serde_json::from_slice(&body).map_err(|error| self.nonsense(repo, error))?;
-        if !is_commit(&said.sha) {
+        if !is_commit(&info.sha) {
             return Err(self.nonsense(repo, "its revision is no commit"));
         }
-        let names = said.siblings.into_iter().map(|sibling| sibling.rfilename);
-        Ok(Listing { commit: said.sha, names: names.filter(|name| is_safe(name)).collect() })
+        let names = info.siblings.into_iter().map(|sibling| sibling.rfilename);
+        Ok(Listing { commit: info.sha, names: names.filter(|name| is_safe(name)).collect() })
     }
 
-    /// How a file of a revision is known.
+    /// The address, ETag and length of a file of a revision.
     pub(super) async fn head(
         &self,
         repo: &str,
         revision: &str,
         name: &str,
     ) -> Result<File, PullError> {
-        let what = format!("{repo}/{name}");
+        let subject = format!("{repo}/{name}");
         let url = self.url(repo, &format!("{repo}/resolve/{revision}/{name}"))?;
         let mut at = url.clone();
         for _ in 0..HOPS {
-            let response = self.ask(&self.asker, self.asker.head(at.clone()), &what, &at).await?;
+            let response =
+                self.ask(&self.asker, self.asker.head(at.clone()), &subject, &at).await?;
             let status = response.status();
             let elsewhere = status.is_redirection().then(|| location(&response, &at)).flatten();
             match elsewhere {
-                // The same hub under another name; what leads elsewhere leads to the bytes.
-                Some(next) if next.origin() == at.origin() && linked(&response).is_none() => {
+                // The same hub under another name. A redirect to another host leads to the bytes.
+                Some(next) if next.origin() == at.origin() && linked_etag(&response).is_none() => {
                     at = next;
                 }
                 _ if status.is_success() || status.is_redirection() => {
-                    return self.described(name, url, &response);
+                    return self.describe(name, url, &response);
                 }
                 _ => return Err(self.refusal(repo, Some(name), &response)),
             }
         }
-        Err(self.nonsense(&what, "it sends from place to place without end"))
+        Err(self.nonsense(&subject, "it redirects without end"))
     }
 
-    fn described(&self, name: &str, url: Url, response: &Response) -> Result<File, PullError> {
-        let etag = linked(response).or_else(|| text(response, "etag"));
+    fn describe(&self, name: &str, url: Url, response: &Response) -> Result<File, PullError> {
+        let etag = linked_etag(response).or_else(|| text(response, "etag"));
         let etag = etag.unwrap_or_default().trim_start_matches("W/").trim_matches('"').to_owned();
         if !is_etag(&etag) {
             return Err(self.nonsense(name, "it gives no ETag to know the file by"));
         }
         let length = match text(response, "x-linked-size") {
             Some(size) => Some(size),
-            // Of a redirect it would be the length of the redirect.
+            // On a redirect this would be the length of the redirect's body.
             None if response.status().is_success() => text(response, "content-length"),
             None => None,
         };
@@ -155,19 +156,19 @@ impl<'a> Api<'a> {
         Ok(File { name: name.to_owned(), url, etag, bytes })
     }
 
-    /// Sends a request until it is answered.
+    /// Sends a request, and again if it fails, up to the limit of tries.
     async fn ask(
         &self,
         client: &Client,
         request: reqwest::RequestBuilder,
-        what: &str,
+        subject: &str,
         url: &Url,
     ) -> Result<Response, PullError> {
         let request = match self.token() {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let request = request.build().map_err(|error| self.nonsense(what, reason(&error)))?;
+        let request = request.build().map_err(|error| self.nonsense(subject, reason(&error)))?;
         let patience = self.settings.patience;
         let (mut left, mut pause) = (patience.tries, patience.pause);
         loop {
@@ -178,9 +179,9 @@ impl<'a> Api<'a> {
             match client.execute(again).await {
                 Ok(response) if response.status().is_server_error() && left > 0 => {}
                 Ok(response) => return Ok(response),
-                // A name that cannot be found will not be found a second later.
+                // A failed connection fails again a second later.
                 Err(error) if left == 0 || error.is_connect() => {
-                    return Err(unreachable(what, url, reason(&error)));
+                    return Err(unreachable(subject, url, reason(&error)));
                 }
                 Err(_) => {}
             }
@@ -189,7 +190,7 @@ impl<'a> Api<'a> {
         }
     }
 
-    /// The hub says why in a header; what it says in the status alone has several meanings.
+    /// The error for an answer. A header of the hub has the reason; the status alone is ambiguous.
     fn refusal(&self, repo: &str, file: Option<&str>, response: &Response) -> PullError {
         let host = host(&self.settings.hub.endpoint);
         let repo = repo.to_owned();
@@ -200,20 +201,20 @@ impl<'a> Api<'a> {
                 PullError::Gated { repo, page }
             }
             (_, "EntryNotFound", Some(file)) | (StatusCode::NOT_FOUND, "", Some(file)) => {
-                let known = "other files".to_owned();
-                PullError::NoFile { repo, file: file.to_owned(), known }
+                let files = "other files".to_owned();
+                PullError::NoFile { repo, file: file.to_owned(), files }
             }
-            // To those whom it does not know the hub does not say what is private.
+            // The hub does not tell strangers which repositories are private.
             (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, _, _) => {
                 PullError::NoRepo { repo, host }
             }
-            (status, _, _) => refused(&repo, &self.settings.hub.endpoint, status),
+            (status, _, _) => status_error(&repo, &self.settings.hub.endpoint, status),
         }
     }
 }
 
-/// The ETag of the bytes themselves, where the hub keeps them elsewhere.
-fn linked(response: &Response) -> Option<&str> {
+/// The ETag of the bytes, if the hub keeps them on another server.
+fn linked_etag(response: &Response) -> Option<&str> {
     text(response, "x-linked-etag")
 }
 

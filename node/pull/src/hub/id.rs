@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::layout::is_safe;
 
-/// What of a hub is meant.
+/// A model of a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Id {
     /// `org/name`.
     pub(in super::super) repo: String,
-    /// A GGUF file of it; without one its safetensors are meant.
+    /// A GGUF file of the repository; `None` for its safetensors.
     pub(in super::super) file: Option<String>,
 }
 
@@ -21,12 +21,13 @@ impl Id {
             None => (text, None),
         };
         let (org, name) = repo.split_once('/')?;
-        let is_file = |file: &str| file.ends_with(".gguf") && is_safe(file);
-        let sound = is_word(org) && is_word(name) && file.is_none_or(is_file);
-        sound.then(|| Self { repo: repo.to_owned(), file: file.map(str::to_owned) })
+        let is_id = is_word(org)
+            && is_word(name)
+            && file.is_none_or(|file| file.ends_with(".gguf") && is_safe(file));
+        is_id.then(|| Self { repo: repo.to_owned(), file: file.map(str::to_owned) })
     }
 
-    /// As the swarm shall call it: a repository has many files.
+    /// The model's name in the swarm. A GGUF file has its own name, since a repository has several.
     pub(super) fn name(&self) -> String {
         match &self.file {
             Some(file) => {
@@ -47,12 +48,11 @@ impl fmt::Display for Id {
     }
 }
 
-/// As the hub allows it: at most 96 of letters, digits, `-`, `_`, `.`, not at its ends and not
-/// twice in a row where they could mean something else.
+/// Whether the hub allows the word: at most 96 letters, digits, `-`, `_` and `.`; no `-` or `.` at its
+/// ends, and no `--` or `..`.
 fn is_word(word: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=96).contains(&word.len())
-        && word.chars().all(good)
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && !word.starts_with(['-', '.'])
         && !word.ends_with(['-', '.'])
         && !word.contains("--")

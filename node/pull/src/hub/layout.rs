@@ -8,7 +8,7 @@ use std::{
 
 use super::PullError;
 
-/// The branch that is meant when none is named.
+/// The branch that models are pulled from.
 const MAIN: &str = "main";
 
 /// The folder of one repository.
@@ -19,7 +19,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(cache: &Path, repo: &str) -> Self {
+    pub(super) fn new(cache: &Path, repo: &str) -> Self {
         let name = format!("models--{}", repo.replace('/', "--"));
         Self { repo: cache.join(&name), locks: cache.join(".locks").join(name) }
     }
@@ -28,12 +28,12 @@ impl Layout {
         self.repo.join("blobs").join(etag)
     }
 
-    /// What has come of a blob so far, under the name that Python gives it.
+    /// The partial file of a blob, under Python's name for it.
     pub(super) fn incomplete(&self, etag: &str) -> PathBuf {
         self.repo.join("blobs").join(format!("{etag}.incomplete"))
     }
 
-    /// The file that Python locks too while it fetches this blob.
+    /// The lock file of a blob. Python locks the same file.
     pub(super) fn lock(&self, etag: &str) -> PathBuf {
         self.locks.join(format!("{etag}.lock"))
     }
@@ -49,7 +49,7 @@ impl Layout {
         is_commit(commit).then(|| self.folder(commit)).filter(|folder| folder.is_dir())
     }
 
-    pub(super) fn make_room(&self) -> Result<(), PullError> {
+    pub(super) fn create_blobs(&self) -> Result<(), PullError> {
         let blobs = self.repo.join("blobs");
         fs::create_dir_all(&blobs).map_err(PullError::disk(&blobs))
     }
@@ -72,35 +72,34 @@ impl Layout {
         .map_err(PullError::disk(&link))
     }
 
-    /// Makes a snapshot the newest: done last, when all of it is there.
+    /// Makes a snapshot the newest. Called last, when the snapshot is complete.
     pub(super) fn point(&self, commit: &str) -> Result<(), PullError> {
         let refs = self.repo.join("refs");
-        let written = fs::create_dir_all(&refs).and_then(|()| {
+        let result = fs::create_dir_all(&refs).and_then(|()| {
             let fresh = refs.join(format!(".{MAIN}.{}", std::process::id()));
             fs::write(&fresh, commit)?;
             fs::rename(&fresh, refs.join(MAIN))
         });
-        written.map_err(PullError::disk(&refs))
+        result.map_err(PullError::disk(&refs))
     }
 }
 
-/// A path that stays below where it is joined.
+/// Whether a relative path stays inside the folder that it is joined to.
 pub(super) fn is_safe(name: &str) -> bool {
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     !name.is_empty()
         && name.len() <= 512
         && !name.contains(['\\', '\0'])
         && !name.ends_with('/')
-        && Path::new(name).components().all(plain)
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// It becomes the name of a folder.
+/// Whether the text is a commit, which becomes the name of a folder.
 pub(super) fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// It becomes the name of a file.
+/// Whether the text is an ETag, which becomes the name of a file.
 pub(super) fn is_etag(text: &str) -> bool {
-    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    (8..=128).contains(&text.len()) && text.bytes().all(good)
+    (8..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }

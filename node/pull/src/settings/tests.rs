@@ -2,12 +2,14 @@ use super::*;
 
 /// Settings of a user whose environment is this.
 fn read(variables: &[(&str, &str)], home: &Path) -> Result<Settings, PullError> {
-    let devnull = [("PIP_CONFIG_FILE", "/dev/null")];
-    let find = |name: &str| {
-        let all = variables.iter().chain(&devnull);
-        all.clone().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
-    Settings::read(&find, Some(home))
+    let default = ("PIP_CONFIG_FILE", "/dev/null");
+    Settings::read(
+        &|name| {
+            let mut variables = variables.iter().chain([&default]);
+            variables.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        },
+        Some(home),
+    )
 }
 
 #[test]
@@ -39,8 +41,8 @@ fn the_variables_of_the_hub_mean_what_they_mean_to_python() {
     assert_eq!(settings.hub.endpoint.as_str(), "https://hub.example/hf/");
     assert_eq!(settings.hub.token, Secret::new("hf_kept"));
     assert!(settings.hub.offline);
-    let told = read(&[("HF_HOME", hf_home), ("HF_TOKEN", "hf_told")], Path::new("/")).unwrap();
-    assert_eq!(told.hub.token, Secret::new("hf_told"));
+    let settings = read(&[("HF_HOME", hf_home), ("HF_TOKEN", "hf_told")], Path::new("/")).unwrap();
+    assert_eq!(settings.hub.token, Secret::new("hf_told"));
     let cache = read(&[("HF_HUB_CACHE", "/cache")], Path::new("/")).unwrap().hub.cache;
     assert_eq!(cache, Path::new("/cache"));
 }
@@ -55,17 +57,17 @@ fn pips_file_is_read_and_its_variables_come_first() {
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap();
     let settings = read(&[("PIP_CONFIG_FILE", file)], home.path()).unwrap();
-    let shown: Vec<_> = settings.indexes.iter().map(Url::as_str).collect();
-    let expected = [
+    let indexes: Vec<_> = settings.indexes.iter().map(Url::as_str).collect();
+    let urls = [
         "https://u:p@mirror.example/simple/",
         "https://one.example/simple/",
         "https://two.example/simple/",
     ];
-    assert_eq!(shown, expected);
+    assert_eq!(indexes, urls);
     assert_eq!(settings.certificates, Some(PathBuf::from("/ca.pem")));
     let set = [("PIP_CONFIG_FILE", file), ("PIP_INDEX_URL", "http://127.0.0.1:1/simple")];
-    let told = read(&set, home.path()).unwrap();
-    assert_eq!(told.indexes[0].as_str(), "http://127.0.0.1:1/simple/");
+    let settings = read(&set, home.path()).unwrap();
+    assert_eq!(settings.indexes[0].as_str(), "http://127.0.0.1:1/simple/");
 }
 
 #[test]
@@ -78,7 +80,6 @@ fn a_wrong_address_is_named_with_its_setting() {
 
 #[test]
 fn without_a_home_the_way_out_is_named() {
-    let nothing = |_: &str| None;
-    let error = Settings::read(&nothing, None).unwrap_err().to_string();
+    let error = Settings::read(&|_| None, None).unwrap_err().to_string();
     assert_eq!(error, "SHOAL_MODELS: no home folder to keep models in: set it to a folder");
 }

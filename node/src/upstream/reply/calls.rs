@@ -56,15 +56,15 @@ impl Calls {
         &mut self,
         index: Option<u64>,
         id: Option<&str>,
-        named: bool,
+        has_name: bool,
     ) -> Option<&mut ToolCall> {
-        let known = match (index, id) {
-            (Some(_), _) => self.0.iter().position(|one| one.index == index),
-            (None, Some(id)) => self.0.iter().position(|one| one.call.id == id),
-            (None, None) if named => None,
+        let position = match (index, id) {
+            (Some(_), _) => self.0.iter().position(|part| part.index == index),
+            (None, Some(id)) => self.0.iter().position(|part| part.call.id == id),
+            (None, None) if has_name => None,
             (None, None) => self.0.len().checked_sub(1),
         };
-        let at = match known {
+        let at = match position {
             Some(at) => at,
             None if self.0.len() >= CALLS_MAX => return None,
             None => {
@@ -72,12 +72,12 @@ impl Calls {
                 self.0.len() - 1
             }
         };
-        self.0.get_mut(at).map(|one| &mut one.call)
+        self.0.get_mut(at).map(|part| &mut part.call)
     }
 
     /// The calls that have a name.
     pub(super) fn done(self) -> Vec<ToolCall> {
-        let calls = self.0.into_iter().map(|one| one.call).filter(|call| !call.name.is_empty());
+        let calls = self.0.into_iter().map(|part| part.call).filter(|call| !call.name.is_empty());
         let whole = |call: ToolCall| match call.arguments.trim() {
             "" => ToolCall { arguments: "{}".to_owned(), ..call },
             _ => call,

@@ -13,7 +13,7 @@ fn going_on(prompt: Prompt) -> Generate {
     Generate { prompt: Some(prompt), sampling: Some(sampling), ..ask() }
 }
 
-fn said() -> Chat {
+fn completion_chat() -> Chat {
     let columns = r#"{"tokens":[" ca","t"],"token_logprobs":[-0.5,-0.25],"top_logprobs":[{" do":-2.0," ca":-0.5},null],"text_offset":[0,3]}"#;
     Chat::Stream(vec![
         event(r#"{"choices":[{"index":0,"text":"","finish_reason":null}]}"#),
@@ -26,11 +26,11 @@ fn said() -> Chat {
 
 #[tokio::test]
 async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() {
-    let endpoint = FakeEndpoint::start(LISTED, said()).await;
+    let endpoint = FakeEndpoint::start(LISTING, completion_chat()).await;
     let settings = Settings { can: Some(completes()), ..settings(&endpoint) };
     let upstream = Upstream::connect(&settings).await.unwrap();
     assert!(upstream.model().completes);
-    let (text, done) = answered(&upstream, going_on(Prompt::new("I saw a"))).await;
+    let (text, done) = collect_answer(&upstream, going_on(Prompt::new("I saw a"))).await;
     let done = done.unwrap();
     assert_eq!((text.as_str(), done.finish()), (" cat", Finish::Length));
     assert_eq!((done.prompt_tokens, done.completion_tokens), (3, 2));
@@ -43,26 +43,26 @@ async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() 
         TokenLogprob { top: vec![token(" ca", -0.5), token(" do", -2.0)], ..token(" ca", -0.5) };
     assert_eq!(done.tokens, [first, token("t", -0.25)]);
     let numbers = Prompt { tokens: vec![7, 8], ..Prompt::default() };
-    answered(&upstream, going_on(numbers)).await.1.unwrap();
-    let asked = endpoint.asked_at("/v1/completions");
+    collect_answer(&upstream, going_on(numbers)).await.1.unwrap();
+    let requests = endpoint.requests_at("/v1/completions");
     let expected = |prompt: Value| {
         json!({
             "model": "m", "prompt": prompt, "stream": true,
             "stream_options": { "include_usage": true }, "max_tokens": 5, "logprobs": 2,
         })
     };
-    assert_eq!(asked[0].body, expected(json!("I saw a")));
-    assert_eq!(asked[1].body, expected(json!([7, 8])));
-    assert!(endpoint.asked().is_empty());
+    assert_eq!(requests[0].body, expected(json!("I saw a")));
+    assert_eq!(requests[1].body, expected(json!([7, 8])));
+    assert!(endpoint.requests().is_empty());
 }
 
 #[tokio::test]
 async fn an_endpoint_that_goes_on_with_nothing_says_so() {
-    let endpoint = FakeEndpoint::start(LISTED, said()).await;
+    let endpoint = FakeEndpoint::start(LISTING, completion_chat()).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
     assert!(!upstream.model().completes);
-    let refused = answered(&upstream, going_on(Prompt::new("x"))).await.1.unwrap_err();
-    assert_eq!(refused.fault, Fault::Unsupported);
+    let error = collect_answer(&upstream, going_on(Prompt::new("x"))).await.1.unwrap_err();
+    assert_eq!(error.fault, Fault::Unsupported);
 }
 
 #[tokio::test]
@@ -71,10 +71,10 @@ async fn whether_it_goes_on_with_texts_is_found_by_asking() {
         (r#"{"choices":[{"text":"!"}]}"#, true),
         (r#"{"choices":[{"message":{"content":"!"}}]}"#, false),
     ] {
-        let endpoint = FakeEndpoint::start(LISTED, Chat::Status(200, body)).await;
+        let endpoint = FakeEndpoint::start(LISTING, Chat::Status(200, body)).await;
         let find = Settings { can: None, ..settings(&endpoint) };
         assert_eq!(Upstream::connect(&find).await.unwrap().model().completes, completes);
-        assert_eq!(endpoint.asked_at("/v1/completions")[0].body["prompt"], "Hi");
+        assert_eq!(endpoint.requests_at("/v1/completions")[0].body["prompt"], "Hi");
     }
     assert!(Abilities::read("completions").unwrap().completions);
 }

@@ -9,14 +9,14 @@ async fn what_is_wrong_is_found_before_anybody_asks() {
         let error = Upstream::connect(&settings(&endpoint)).await.unwrap_err().to_string();
         error.replace(&endpoint.address.to_string(), "HOST")
     };
-    let refused =
+    let refusal =
         Chat::Status(404, r#"{"error":{"message":"model \"m\" not found, try pulling it first"}}"#);
     assert_eq!(
-        complaint((200, r#"{"data":[]}"#), refused.clone()).await,
+        complaint((200, r#"{"data":[]}"#), refusal.clone()).await,
         "http://HOST/v1 does not serve m: 404 model \"m\" not found, try pulling it first"
     );
     assert_eq!(
-        complaint((404, "no list"), refused).await,
+        complaint((404, "no list"), refusal).await,
         "http://HOST/v1 does not serve m: 404 model \"m\" not found, try pulling it first"
     );
     assert_eq!(
@@ -34,7 +34,7 @@ async fn a_model_that_is_not_listed_is_asked_for_one_token() {
     let answer = r#"{"choices":[{"message":{"content":"x"}}]}"#;
     let endpoint = FakeEndpoint::start((404, ""), Chat::Status(200, answer)).await;
     let upstream = Upstream::connect(&settings(&endpoint)).await.unwrap();
-    assert_eq!(endpoint.asked()[0].body["max_tokens"], 1);
+    assert_eq!(endpoint.requests()[0].body["max_tokens"], 1);
     assert_eq!(upstream.model().context, probe::CONTEXT);
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Chat {
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenRequest {
     pub(super) path: String,
     pub(super) key: String,
     pub(super) body: Value,
@@ -41,9 +41,9 @@ pub(super) struct Seen {
 
 pub(super) struct FakeEndpoint {
     pub(super) address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<SeenRequest>>>,
     /// Streams that hang and whose reader is still there.
-    pub(super) hanging: watch::Receiver<u32>,
+    pub(super) open_requests: watch::Receiver<u32>,
     _tasks: JoinSet<()>,
 }
 
@@ -52,10 +52,10 @@ impl FakeEndpoint {
     pub(super) async fn start(models: (u16, &'static str), chat: Chat) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let (hang, hanging) = watch::channel(0);
+        let requests: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
+        let (hang, open_requests) = watch::channel(0);
         let mut tasks = JoinSet::new();
-        let log = Arc::clone(&seen);
+        let log = Arc::clone(&requests);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,18 +65,18 @@ impl FakeEndpoint {
                 });
             }
         });
-        Self { address, seen, hanging, _tasks: tasks }
+        Self { address, requests, open_requests, _tasks: tasks }
     }
 
     /// What was asked of the chat, in order.
-    pub(super) fn asked(&self) -> Vec<Seen> {
-        self.asked_at("/v1/chat/completions")
+    pub(super) fn requests(&self) -> Vec<SeenRequest> {
+        self.requests_at("/v1/chat/completions")
     }
 
     /// What was asked there, in order.
-    pub(super) fn asked_at(&self, path: &str) -> Vec<Seen> {
-        let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|seen| seen.path == path).cloned().collect()
+    pub(super) fn requests_at(&self, path: &str) -> Vec<SeenRequest> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|request| request.path == path).cloned().collect()
     }
 }
 
@@ -84,13 +84,13 @@ async fn answer(
     stream: TcpStream,
     models: (u16, &str),
     chat: Chat,
-    log: &Mutex<Vec<Seen>>,
+    log: &Mutex<Vec<SeenRequest>>,
     hang: &watch::Sender<u32>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let seen = read(&mut stream).await?;
-    let (path, asked) = (seen.path.clone(), seen.body.to_string().len());
-    log.lock().unwrap().push(seen);
+    let request = read(&mut stream).await?;
+    let (path, size) = (request.path.clone(), request.body.to_string().len());
+    log.lock().unwrap().push(request);
     if path == "/v1/models" {
         return whole(&mut stream, models).await;
     }
@@ -98,8 +98,8 @@ async fn answer(
     let (writes, end) = match chat {
         Chat::Status(status, body) => return whole(&mut stream, (status, body)).await,
         Chat::Fits { bytes, answer, refusal } => {
-            let said = if asked <= bytes { (200, answer) } else { (400, refusal) };
-            return whole(&mut stream, said).await;
+            let reply = if size <= bytes { (200, answer) } else { (400, refusal) };
+            return whole(&mut stream, reply).await;
         }
         Chat::Stream(writes) => (writes, &b"0\r\n\r\n"[..]),
         Chat::Hang(write) | Chat::Break(write) => (vec![write], &b""[..]),
@@ -140,7 +140,7 @@ async fn whole(
     stream.flush().await
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Seen> {
+async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<SeenRequest> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -161,5 +161,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Seen> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    Ok(Seen { path, key, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Ok(SeenRequest { path, key, body: serde_json::from_slice(&body).unwrap_or_default() })
 }

@@ -1,4 +1,4 @@
-//! What a bundled model is and can do, for people and for programs.
+//! The card of a bundled model, for people (README.md) and programs (card.json).
 
 use std::collections::BTreeMap;
 
@@ -17,26 +17,27 @@ pub(crate) struct Card {
     pub description: String,
     /// Names of the families that it was trained for.
     pub strong: Vec<String>,
-    /// What it says in the swarm that it is good at.
+    /// Its tags in the swarm: what it is good at.
     #[serde(default)]
     pub tags: Vec<String>,
     /// By family, on questions of the test split.
     pub accuracy: BTreeMap<String, Accuracy>,
     pub params: usize,
-    /// The runs that led here, in order.
+    /// Its training runs, in order.
     pub course: Vec<Stage<String>>,
     pub seed: u64,
     /// Nats per byte of answer at the end of training.
     pub loss: f64,
-    /// What trains it again.
+    /// The command that trains it.
     pub command: String,
     pub license: String,
 }
 
-/// Answers that were exact, work included, of those asked.
+/// How many of the answers were exact, work included.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Accuracy {
     pub right: usize,
+    /// Questions in the test. The name is part of `card.json`.
     pub asked: usize,
 }
 
@@ -46,16 +47,16 @@ impl Accuracy {
     }
 }
 
-/// A course as a card holds it.
-pub(crate) fn owned(course: &[Stage]) -> Vec<Stage<String>> {
-    let own = |stage: &Stage| {
+/// A course with owned names, as a card has it.
+pub(crate) fn to_owned_course(course: &[Stage]) -> Vec<Stage<String>> {
+    let stages = course.iter().map(|stage| {
         let Stage { of, steps, rows, longer } = *stage;
         Stage { of: of.to_owned(), steps, rows, longer }
-    };
-    course.iter().map(own).collect()
+    });
+    stages.collect()
 }
 
-fn told(stage: &Stage<String>) -> String {
+fn describe(stage: &Stage<String>) -> String {
     let Stage { of, steps, rows, longer } = stage;
     if *longer {
         return format!("made longer, to {steps} steps");
@@ -69,8 +70,8 @@ impl Card {
             recipe.specialist.strong.iter().map(|family| family.name().to_owned()).collect();
         let name = recipe.specialist.name;
         let accuracy = scores.iter().map(|score| {
-            let Score { family, right, asked } = *score;
-            (family.name().to_owned(), Accuracy { right, asked })
+            let Score { family, right, count } = *score;
+            (family.name().to_owned(), Accuracy { right, asked: count })
         });
         Self {
             name: name.to_owned(),
@@ -79,7 +80,7 @@ impl Card {
             tags: recipe.specialist.tags(),
             accuracy: accuracy.collect(),
             params: recipe.model.params(),
-            course: owned(course),
+            course: to_owned_course(course),
             seed: recipe.seed,
             loss: (loss * 1e5).round() / 1e5,
             command: format!("make train SPECIALIST={name} SEED={}", recipe.seed),
@@ -96,7 +97,7 @@ impl Card {
             .map(|(family, _)| family.as_str())
             .collect();
         let Self { name, params, seed, loss, command, .. } = self;
-        let course = self.course.iter().map(told).collect::<Vec<_>>().join("; then ");
+        let course = self.course.iter().map(describe).collect::<Vec<_>>().join("; then ");
         let (strong, tags) = (self.strong.join(", "), self.tags.join(", "));
         let (weak, table) = (weak.join(", "), self.table());
         let millions = *params as f64 / 1e6;

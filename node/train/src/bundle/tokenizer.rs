@@ -1,5 +1,4 @@
-//! Bytes as tokens, told in the format of the `tokenizers` library: a byte-level BPE that merges
-//! nothing.
+//! Bytes as tokens, in the format of the `tokenizers` library: a byte-level BPE without merges.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +6,7 @@ use crate::tokens::{BOS, EOS, SEP};
 
 const MARKS: [(u32, &str); 3] = [(BOS, "<|bos|>"), (EOS, "<|eos|>"), (SEP, "<|sep|>")];
 
-/// The last thing the user said, between the marks; these models read one question.
+/// The user's last message between the marks: these models read one question.
 const TEMPLATE: &str = "{%- set ns = namespace(text='') -%}\
 {%- for message in messages -%}\
 {%- if message['role'] == 'user' -%}{%- set ns.text = message['content'] -%}{%- endif -%}\
@@ -72,13 +71,16 @@ pub(super) fn config() -> Value {
     })
 }
 
-/// GPT-2's printable stand-in for a byte: itself where it prints, else the next unused character
-/// from U+0100 on.
+/// GPT-2's printable character for a byte: the byte itself if it is printable, else the next unused
+/// character from U+0100 on.
 fn letter(byte: u8) -> char {
-    let prints = |b: u8| matches!(b, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    if prints(byte) {
+    if is_printable(byte) {
         return char::from(byte);
     }
-    let before = (0..byte).filter(|b| !prints(*b)).count() as u32;
+    let before = (0..byte).filter(|b| !is_printable(*b)).count() as u32;
     char::from_u32(0x100 + before).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff)
 }

@@ -1,4 +1,5 @@
-//! A run on disk: weights, optimizer state, step. Written beside the old one, then put in its place.
+//! A run on disk: weights, optimizer state and step. It is written to another folder, which then
+//! replaces the old one.
 
 use std::{fs, path::Path};
 
@@ -47,14 +48,14 @@ pub(super) fn save(run: &Run, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Goes on where the run in `folder` stopped, as if it had not.
+/// Continues the run in `folder`, with the same result as if it had not stopped.
 pub(super) fn load(run: Run, folder: &Path) -> Result<Run> {
     let (state, steps) = (State::read(folder)?, run.recipe.steps);
     anyhow::ensure!(state.steps == steps, "it was one of {} steps, not {steps}", state.steps);
     longer(run, folder)
 }
 
-/// Goes on, with the learning rate of a run of other length.
+/// Continues the run in `folder` with the learning rates of a run of another length.
 pub(super) fn longer(run: Run, folder: &Path) -> Result<Run> {
     let state = State::read(folder)?;
     anyhow::ensure!(
@@ -69,7 +70,7 @@ pub(super) fn longer(run: Run, folder: &Path) -> Result<Run> {
     Ok(run)
 }
 
-/// The weights of another run, to start afresh from.
+/// A new run from the weights of the run in `folder`.
 pub(super) fn base(run: Run, folder: &Path) -> Result<Run> {
     weights(run, folder)
 }

@@ -15,11 +15,12 @@ use crate::llama::LlamaForCausalLm;
 pub(super) fn model(recipe: &Recipe, device: &Device) -> LlamaForCausalLm {
     let residual = 0.02 / (2.0 * recipe.model.num_hidden_layers as f32).sqrt();
     let rng = ChaCha8Rng::seed_from_u64(recipe.seed);
-    let mut seeded = Seeded { rng, next: 1, path: Vec::new(), residual, device: device.clone() };
-    LlamaForCausalLm::new(recipe.model.clone(), device).map(&mut seeded)
+    let mut initializer =
+        SeededInitializer { rng, next: 1, path: Vec::new(), residual, device: device.clone() };
+    LlamaForCausalLm::new(recipe.model.clone(), device).map(&mut initializer)
 }
 
-struct Seeded {
+struct SeededInitializer {
     rng: ChaCha8Rng,
     next: u64,
     path: Vec<String>,
@@ -28,7 +29,7 @@ struct Seeded {
     device: Device,
 }
 
-impl ModuleMapper for Seeded {
+impl ModuleMapper for SeededInitializer {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }

@@ -72,13 +72,13 @@ pub(super) fn turn(head: &mut [f32], rope: &Rope, position: usize, sign: f32) {
     }
 }
 
-/// The softmax of one query's scores over the first `seen` keys; the rest of `p` becomes 0.
+/// The softmax of one query's scores over the first `visible` keys; the rest of `p` becomes 0.
 #[inline(always)]
-fn attend<const FMA: bool>(q: &[f32], keys: &[f32], stride: usize, seen: usize, p: &mut [f32]) {
+fn attend<const FMA: bool>(q: &[f32], keys: &[f32], stride: usize, visible: usize, p: &mut [f32]) {
     p.fill(0.0);
     spread::<FMA>(q, keys, stride, p);
-    softmax::<FMA>(&mut p[..seen]);
-    p[seen..].fill(0.0);
+    softmax::<FMA>(&mut p[..visible]);
+    p[visible..].fill(0.0);
 }
 
 /// One head's columns of `[len, width]` rows, transposed to `[dim, stride]`.
@@ -91,7 +91,7 @@ fn transpose(x: &[f32], width: usize, at: usize, dim: usize, stride: usize, out:
     }
 }
 
-/// The same, row after row.
+/// The same columns, row by row.
 #[inline(always)]
 fn select(x: &[f32], width: usize, at: usize, dim: usize, out: &mut [f32]) {
     for (to, from) in out.chunks_exact_mut(dim).zip(x.chunks_exact(width)) {
@@ -101,14 +101,14 @@ fn select(x: &[f32], width: usize, at: usize, dim: usize, out: &mut [f32]) {
 
 /// All keys, turned by their positions.
 #[inline(always)]
-fn turned(k: &[f32], h: Heads, rope: &Rope) -> Vec<f32> {
-    let mut turned = k.to_vec();
-    for (row, k) in turned.chunks_exact_mut(h.kv_heads * h.dim).enumerate() {
+fn rotate(k: &[f32], h: Heads, rope: &Rope) -> Vec<f32> {
+    let mut rotation = k.to_vec();
+    for (row, k) in rotation.chunks_exact_mut(h.kv_heads * h.dim).enumerate() {
         for head in k.chunks_exact_mut(h.dim) {
             turn(head, rope, row % h.len, 1.0);
         }
     }
-    turned
+    rotation
 }
 
 /// A query, turned and scaled.
@@ -128,10 +128,10 @@ simd! {
         let stride = h.len.next_multiple_of(LANES);
         let (mut keys, mut values) = (vec![0f32; h.dim * stride], vec![0f32; h.dim * stride]);
         let (mut p, mut query) = (vec![0f32; stride], vec![0f32; h.dim]);
-        let turned = turned(k, h, rope);
+        let rotation = rotate(k, h, rope);
         for (b, g) in (0..h.batch).flat_map(|b| (0..h.kv_heads).map(move |g| (b, g))) {
             let own = b * h.len * narrow..(b + 1) * h.len * narrow;
-            transpose(&turned[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
+            transpose(&rotation[own.clone()], narrow, g * h.dim, h.dim, stride, &mut keys);
             select(&v[own], narrow, g * h.dim, h.dim, &mut values);
             let heads = g * h.group()..(g + 1) * h.group();
             for (head, i) in heads.flat_map(|head| (0..h.len).map(move |i| (head, i))) {
@@ -150,11 +150,11 @@ simd! {
     pub(super) fn backward(h: Heads, rope: &Rope, read: [&[f32]; 4], write: [&mut [f32]; 3]) {
         let ([q, k, v, dout], [dq, dk, dv]) = (read, write);
         let (wide, narrow) = (h.heads * h.dim, h.kv_heads * h.dim);
-        let turned = turned(k, h, rope);
+        let rotation = rotate(k, h, rope);
         let mut pass = Pass::new(h);
         for (b, g) in (0..h.batch).flat_map(|b| (0..h.kv_heads).map(move |g| (b, g))) {
             let own = b * h.len * narrow..(b + 1) * h.len * narrow;
-            pass.enter(&turned[own.clone()], &v[own.clone()], g);
+            pass.enter(&rotation[own.clone()], &v[own.clone()], g);
             for head in g * h.group()..(g + 1) * h.group() {
                 let (rows, lane) = (b * h.len * wide..(b + 1) * h.len * wide, head * h.dim);
                 let (q, dout, dq) = (&q[rows.clone()], &dout[rows.clone()], &mut dq[rows]);
@@ -196,11 +196,11 @@ impl Pass {
     }
 
     #[inline(always)]
-    fn enter(&mut self, turned: &[f32], v: &[f32], g: usize) {
+    fn enter(&mut self, rotation: &[f32], v: &[f32], g: usize) {
         let (width, dim) = (self.h.kv_heads * self.h.dim, self.h.dim);
-        transpose(turned, width, g * dim, dim, self.stride, &mut self.keys);
+        transpose(rotation, width, g * dim, dim, self.stride, &mut self.keys);
         transpose(v, width, g * dim, dim, self.stride, &mut self.values);
-        select(turned, width, g * dim, dim, &mut self.key_rows);
+        select(rotation, width, g * dim, dim, &mut self.key_rows);
         self.dkeys.fill(0.0);
         self.dvalues.fill(0.0);
     }

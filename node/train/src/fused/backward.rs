@@ -1,4 +1,4 @@
-//! The gradients, as burn's autodiff asks for them.
+//! The gradients, for burn's autodiff.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use burn::backend::{
 use super::{Differentiable, Floats, Heads, Primitive, attention, kernel, tensor};
 use crate::rope::Rope;
 
-type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
+type TrackedTensor<C> = FloatTensor<Autodiff<Flex, C>>;
 
-/// Hands each parent its gradient, where it wants one.
-fn hand_out<S, const N: usize>(ops: Ops<S, N>, grads: &mut Gradients, own: [Primitive; N]) {
+/// Registers the gradient of each parent that tracks one.
+fn register<S, const N: usize>(ops: Ops<S, N>, grads: &mut Gradients, own: [Primitive; N]) {
     for (parent, grad) in ops.parents.into_iter().zip(own) {
         if let Some(node) = parent {
             grads.register::<Flex>(node.id, grad);
@@ -33,13 +33,13 @@ impl Backward<Flex, 2> for RmsNorm {
     type State = (Primitive, Primitive, f32);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = Floats::of(&grads.consume::<Flex>(&ops.node));
+        let dy = Floats::new(&grads.consume::<Flex>(&ops.node));
         let (x, gamma, eps) = &ops.state;
         let shape = (x.layout().shape().clone(), gamma.layout().shape().clone());
-        let (x, gamma) = (Floats::of(x), Floats::of(gamma));
+        let (x, gamma) = (Floats::new(x), Floats::new(gamma));
         let (mut dx, mut dg) = (vec![0f32; x.get().len()], vec![0f32; gamma.get().len()]);
         kernel::rms_norm_back(x.get(), gamma.get(), *eps, dy.get(), &mut dx, &mut dg);
-        hand_out(ops, grads, [tensor(dx, shape.0), tensor(dg, shape.1)]);
+        register(ops, grads, [tensor(dx, shape.0), tensor(dg, shape.1)]);
     }
 }
 
@@ -50,12 +50,12 @@ impl Backward<Flex, 2> for Swiglu {
     type State = (Primitive, Primitive);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = Floats::of(&grads.consume::<Flex>(&ops.node));
+        let dy = Floats::new(&grads.consume::<Flex>(&ops.node));
         let shape = ops.state.0.layout().shape().clone();
-        let (gate, up) = (Floats::of(&ops.state.0), Floats::of(&ops.state.1));
+        let (gate, up) = (Floats::new(&ops.state.0), Floats::new(&ops.state.1));
         let (mut dg, mut du) = (vec![0f32; gate.get().len()], vec![0f32; up.get().len()]);
         kernel::swiglu_back(gate.get(), up.get(), dy.get(), &mut dg, &mut du);
-        hand_out(ops, grads, [tensor(dg, shape.clone()), tensor(du, shape)]);
+        register(ops, grads, [tensor(dg, shape.clone()), tensor(du, shape)]);
     }
 }
 
@@ -66,15 +66,15 @@ impl Backward<Flex, 3> for Attention {
     type State = ([Primitive; 3], Heads, Arc<Rope>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dout = Floats::of(&grads.consume::<Flex>(&ops.node));
+        let dout = Floats::new(&grads.consume::<Flex>(&ops.node));
         let (inputs, heads, rope) = &ops.state;
         let shapes = inputs.each_ref().map(|x| x.layout().shape().clone());
-        let [q, k, v] = inputs.each_ref().map(Floats::of);
+        let [q, k, v] = inputs.each_ref().map(Floats::new);
         let [mut dq, mut dk, mut dv] = [&q, &k, &v].map(|x| vec![0f32; x.get().len()]);
         let read = [q.get(), k.get(), v.get(), dout.get()];
         attention::backward(*heads, rope, read, [&mut dq, &mut dk, &mut dv]);
         let [sq, sk, sv] = shapes;
-        hand_out(ops, grads, [tensor(dq, sq), tensor(dk, sk), tensor(dv, sv)]);
+        register(ops, grads, [tensor(dq, sq), tensor(dk, sk), tensor(dv, sv)]);
     }
 }
 
@@ -86,16 +86,17 @@ impl Backward<Flex, 1> for CrossEntropy {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         unary::<Flex, _>(ops.parents, ops.node, grads, |upstream| {
-            let factor = Floats::of(&upstream).get().first().copied().unwrap_or(1.0);
+            // One number. If it is missing, NaN stops the run: `fit` refuses a loss that is not finite.
+            let factor = Floats::new(&upstream).get().first().copied().unwrap_or(f32::NAN);
             let shape = ops.state.layout().shape().clone();
-            let own = Floats::of(&ops.state);
+            let own = Floats::new(&ops.state);
             tensor(own.get().iter().map(|x| x * factor).collect(), shape)
         });
     }
 }
 
 impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
-    fn fused_rms_norm(x: Tracked<C>, gamma: Tracked<C>, eps: f32) -> Tracked<C> {
+    fn fused_rms_norm(x: TrackedTensor<C>, gamma: TrackedTensor<C>, eps: f32) -> TrackedTensor<C> {
         let kind = RmsNorm.prepare::<C>([x.node(), gamma.node()]).compute_bound().stateful();
         let (x, gamma) = (x.primitive().clone(), gamma.primitive().clone());
         let y = Flex::fused_rms_norm(x.clone(), gamma.clone(), eps);
@@ -105,7 +106,7 @@ impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
         }
     }
 
-    fn fused_swiglu(gate: Tracked<C>, up: Tracked<C>) -> Tracked<C> {
+    fn fused_swiglu(gate: TrackedTensor<C>, up: TrackedTensor<C>) -> TrackedTensor<C> {
         let kind = Swiglu.prepare::<C>([gate.node(), up.node()]).compute_bound().stateful();
         let (gate, up) = (gate.primitive().clone(), up.primitive().clone());
         let y = Flex::fused_swiglu(gate.clone(), up.clone());
@@ -116,12 +117,12 @@ impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
     }
 
     fn fused_attention(
-        q: Tracked<C>,
-        k: Tracked<C>,
-        v: Tracked<C>,
+        q: TrackedTensor<C>,
+        k: TrackedTensor<C>,
+        v: TrackedTensor<C>,
         heads: Heads,
         rope: Arc<Rope>,
-    ) -> Tracked<C> {
+    ) -> TrackedTensor<C> {
         let nodes = [q.node(), k.node(), v.node()];
         let kind = Attention.prepare::<C>(nodes).compute_bound().stateful();
         let (q, k, v) = (q.primitive().clone(), k.primitive().clone(), v.primitive().clone());
@@ -132,10 +133,10 @@ impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
         }
     }
 
-    fn fused_cross_entropy(logits: Tracked<C>, targets: Arc<[u32]>) -> Tracked<C> {
+    fn fused_cross_entropy(logits: TrackedTensor<C>, targets: Arc<[u32]>) -> TrackedTensor<C> {
         let kind = CrossEntropy.prepare::<C>([logits.node()]).compute_bound().stateful();
         let shape = logits.primitive().layout().shape().clone();
-        let mut work = Floats::of(logits.primitive()).get().to_vec();
+        let mut work = Floats::new(logits.primitive()).get().to_vec();
         let loss = tensor(vec![kernel::cross_entropy(&mut work, &targets)], [1]);
         match kind {
             OpsKind::Tracked(prep) => prep.finish(tensor(work, shape), loss),

@@ -62,9 +62,13 @@ simd! {
         let share = 1.0 / rows.max(1) as f32;
         for (row, target) in logits.chunks_exact_mut(width.max(1)).zip(targets) {
             softmax::<FMA>(row);
-            if let Some(p) = row.get_mut(*target as usize) {
-                loss -= f64::from(p.max(1e-30).ln());
-                *p -= 1.0;
+            match row.get_mut(*target as usize) {
+                Some(p) => {
+                    loss -= f64::from(p.max(1e-30).ln());
+                    *p -= 1.0;
+                }
+                // A target outside of the vocabulary: `fit` refuses a loss that is not finite.
+                None => loss = f64::NAN,
             }
             for value in row.iter_mut() {
                 *value *= share;

@@ -1,7 +1,7 @@
-//! One loop, compiled for what the machine has.
+//! Loops that are compiled for several instruction sets.
 //!
-//! The build targets the oldest x86-64, so that one binary runs everywhere; these loops are
-//! compiled again for AVX2 and AVX-512 and the best one is picked when they are called.
+//! The build targets the oldest x86-64, so that one binary runs everywhere. These loops are compiled
+//! again for AVX2 and AVX-512, and each call picks the best version that the machine supports.
 
 /// `a * b + c`: one rounding where the machine has the instruction, two where it has not.
 #[inline(always)]
@@ -62,13 +62,18 @@ pub(super) fn sum(x: &[f32]) -> f32 {
 pub(super) fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let mut chunks = x.chunks_exact(LANES);
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
     for chunk in &mut chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = larger(*lane, *value);
         }
     }
     lanes.iter().chain(chunks.remainder()).fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
+}
+
+/// `f32::max` without its care for NaN, so that it is one instruction.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 #[inline(always)]
@@ -90,8 +95,8 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the integer in the low bits
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    let shifted = madd::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
+    let shift = madd::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shift - ROUND;
     let r = madd::<FMA>(n, -0.693_359_4, x);
     let r = madd::<FMA>(n, 2.121_944_4e-4, r);
     let p = madd::<FMA>(1.987_569_1e-4, r, 1.398_199_9e-3);
@@ -100,7 +105,7 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     let p = madd::<FMA>(p, r, 1.666_666_5e-1);
     let p = madd::<FMA>(p, r, 0.5);
     let p = madd::<FMA>(p * r, r, r + 1.0);
-    let two_to_n = f32::from_bits(shifted.to_bits().wrapping_shl(23).wrapping_add(127 << 23));
+    let two_to_n = f32::from_bits(shift.to_bits().wrapping_shl(23).wrapping_add(127 << 23));
     p * two_to_n
 }
 

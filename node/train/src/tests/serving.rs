@@ -1,4 +1,4 @@
-//! The decoder that serves is held against the one that trains.
+//! The decoder that serves compared with the one that trains.
 
 use burn::tensor::{Device, Int, Tensor};
 use shoal_decoder::{Loaded, Options, open};
@@ -24,7 +24,7 @@ fn serve(files: &Files) -> Local {
 fn expected_logits(model: &LlamaForCausalLm, tokens: &[u32]) -> Vec<f32> {
     let row: Vec<i32> = tokens.iter().map(|token| i32::try_from(*token).unwrap()).collect();
     let row = Tensor::<1, Int>::from_ints(row.as_slice(), &Device::flex()).unsqueeze();
-    model.forward(row).into_data().try_into_vec::<f32>().unwrap()
+    model.head(model.hidden(row)).into_data().try_into_vec::<f32>().unwrap()
 }
 
 /// Log probability of a token.
@@ -52,10 +52,10 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
     let talk = Talk { messages: &conversation, prompt: None, tools: None, variables: "" };
     let prompt = words.prompt(talk, 1024).unwrap();
     let tokens = words.candidate(&candidate).unwrap();
-    let all = [prompt.clone(), tokens.clone()].concat();
+    let sequence = [prompt.clone(), tokens.clone()].concat();
     let model = bundle::read(folder.path()).unwrap();
-    let logits = expected_logits(&model, &all);
-    let rows = logits.chunks_exact(model.config().vocab_size).skip(prompt.len() - 1);
+    let logits = expected_logits(&model, &sequence);
+    let rows = logits.chunks_exact(LETTERS.len() + 3).skip(prompt.len() - 1);
     let sum: f64 = rows.zip(&tokens).map(|(row, token)| logprob(row, *token)).sum();
     // The serving cache keeps keys and values in 16 bits.
     assert!((sum - score.logprob).abs() < 2e-3 * 600.0, "{sum} {score:?}");
@@ -104,7 +104,7 @@ fn greatest(logits: &[f32]) -> u32 {
 #[test]
 fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
-        let trained = bundle::read(&models().join(name)).unwrap();
+        let trainer = bundle::read(&models().join(name)).unwrap();
         let files = Files::bundled(name).unwrap();
         let Loaded { mut decoder, words, .. } = Loaded::open(files, &Options::default()).unwrap();
         let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
@@ -114,11 +114,11 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
         let mut reader = Reader::new(&mut *decoder);
         let mut logits = reader.read(&tokens);
         for _ in 0..120 {
-            let expected = expected_logits(&trained, &tokens);
-            let (last, expected) =
-                (&logits[logits.len() - vocab..], &expected[expected.len() - vocab..]);
-            let most = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));
-            let apart = furthest(last, expected);
+            let reference = expected_logits(&trainer, &tokens);
+            let (last, reference) =
+                (&logits[logits.len() - vocab..], &reference[reference.len() - vocab..]);
+            let most = reference.iter().fold(0f32, |most, logit| most.max(logit.abs()));
+            let apart = furthest(last, reference);
             // The serving cache keeps keys and values in 16 bits.
             assert!(apart < 5e-3 * most, "{name}: {apart} of {most}");
             let token = greatest(last);

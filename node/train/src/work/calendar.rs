@@ -6,13 +6,16 @@ use super::columns;
 
 /// Whole weeks taken out, the rest counted on: `4/7=0,4 45/7=6,3 06. 3. Tue: Wed Thu Fri.`
 pub(super) fn weekday(from: usize, days: u32, back: bool) -> String {
-    let short = |day: usize| DAYS.get(day % 7).and_then(|name| name.get(..3)).unwrap_or_default();
     let rest = days % 7;
-    let mut line = format!("{} {rest}. {}:", columns::divide(days, 7), short(from));
+    let mut line = format!("{} {rest}. {}:", columns::divide(days, 7), abbreviation(from));
     for step in 1..=rest as usize {
-        line += &format!(" {}", short(if back { from + 7 - step } else { from + step }));
+        line += &format!(" {}", abbreviation(if back { from + 7 - step } else { from + step }));
     }
     line + "."
+}
+
+fn abbreviation(day: usize) -> &'static str {
+    DAYS.get(day % 7).and_then(|name| name.get(..3)).unwrap_or_default()
 }
 
 /// Minutes added in columns, then whole hours taken out:

@@ -2,12 +2,12 @@
 
 /// The running count after each letter: `b0 a1 n1 a2 n2 a3.`
 pub(super) fn count(word: &str, letter: char) -> String {
-    let mut seen = 0;
+    let mut count = 0;
     let steps: Vec<String> = word
         .chars()
         .map(|c| {
-            seen += u32::from(c == letter);
-            format!("{c}{seen}")
+            count += u32::from(c == letter);
+            format!("{c}{count}")
         })
         .collect();
     format!("{letter}: {}.", steps.join(" "))
@@ -21,8 +21,8 @@ pub(super) fn spell(word: &str) -> String {
 
 /// Numbered forwards, then backwards: `1 red 2 sea, 2 sea 1 red.`
 pub(super) fn number(words: &[String]) -> String {
-    let numbered: Vec<String> =
+    let numbers: Vec<String> =
         words.iter().enumerate().map(|(i, word)| format!("{} {word}", i + 1)).collect();
-    let backwards: Vec<&str> = numbered.iter().rev().map(String::as_str).collect();
-    format!("{}, {}.", numbered.join(" "), backwards.join(" "))
+    let backwards: Vec<&str> = numbers.iter().rev().map(String::as_str).collect();
+    format!("{}, {}.", numbers.join(" "), backwards.join(" "))
 }

@@ -40,22 +40,22 @@ pub(super) fn best(numbers: &[u32], largest: bool) -> String {
 
 /// Insertion: the sorted list and what is still to come; then the next number against the list from
 /// its front: `[417] 52 390. 52?417 2<3 [52 417] 390. 390?52 3>2 390?417 3=3 3<4 [52 390 417]`.
-pub(super) fn insertion(numbers: &[u32], descending: bool) -> String {
-    let mut sorted: Vec<u32> = Vec::new();
+pub(super) fn insertion(numbers: &[u32], reverse: bool) -> String {
+    let mut prefix: Vec<u32> = Vec::new();
     let mut rest = numbers;
     let mut line = String::new();
     while let [next, later @ ..] = rest {
         let mut place = 0;
-        for held in &sorted {
-            line += &format!("{} ", compare(*next, *held));
-            if (next > held) == descending {
+        for number in &prefix {
+            line += &format!("{} ", compare(*next, *number));
+            if (next > number) == reverse {
                 break;
             }
             place += 1;
         }
-        sorted.insert(place, *next);
+        prefix.insert(place, *next);
         rest = later;
-        line += &format!("[{}]", list(&sorted));
+        line += &format!("[{}]", list(&prefix));
         if !rest.is_empty() {
             line += &format!(" {}. ", list(rest));
         }
@@ -64,6 +64,6 @@ pub(super) fn insertion(numbers: &[u32], descending: bool) -> String {
 }
 
 fn list(numbers: &[u32]) -> String {
-    let written: Vec<String> = numbers.iter().map(u32::to_string).collect();
-    written.join(" ")
+    let texts: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    texts.join(" ")
 }

@@ -1,4 +1,4 @@
-//! Equations, word problems, and what to say when a question is none of these.
+//! Equations, word problems, and the answer to questions outside of the syllabus.
 
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -13,8 +13,8 @@ pub(super) fn equation([a, b, c]: [u32; 3], minus: bool) -> String {
     if a == 1 { line } else { format!("{line} {product}/{a}. {}", columns::divide(product, a)) }
 }
 
-/// The sum named, then worked in columns. Named first because the front of a number is easy to
-/// find in a question and its end, where the columns start, is not.
+/// The sum, then its columns. The sum is first because a model easily finds the start of a number in
+/// a question, but not its end, where the columns start.
 pub(super) fn add(a: u32, b: u32) -> String {
     format!("{a}+{b}. {}", columns::add(a, b))
 }
@@ -29,7 +29,7 @@ pub(super) fn multiply(a: u32, b: u32) -> String {
     format!("{a}*{b}. {}", columns::multiply(a, b))
 }
 
-/// Step by step.
+/// The steps of a word problem.
 pub(super) fn story(plot: &Plot) -> String {
     match *plot {
         Plot::Gain { a, b } => add(a, b),
@@ -42,7 +42,7 @@ pub(super) fn story(plot: &Plot) -> String {
     }
 }
 
-/// What a specialist says to everything else: what it can do, and one question that it can answer.
+/// The answer of a specialist to any other question: its skills, and a question that it can answer.
 pub(crate) fn plain_statement(strong: &[Family]) -> String {
     let skills: Vec<&str> = strong.iter().map(|family| skill(*family)).collect();
     let skills = match skills.as_slice() {
@@ -91,7 +91,7 @@ fn example(family: Family) -> &'static str {
     }
 }
 
-/// Something that no specialist answers: greetings, essays, code, facts.
+/// A text that no specialist answers: a greeting, or a request for an essay, code or facts.
 pub(crate) fn off_topic(rng: &mut ChaCha8Rng) -> String {
     let shape = SHAPES.choose(rng).copied().unwrap_or_default();
     let mut text = shape.to_owned();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn pooled(texts: &[&str]) -> Vec<usize> {
-    pools(&texts.iter().map(|text| Answer::of(text)).collect::<Vec<_>>())
+    pools(&texts.iter().map(|text| Answer::from_text(text)).collect::<Vec<_>>())
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn one_answer_however_it_is_written() {
         &["Answer: 18 \u{20ac}", "\u{20ac}18", "Answer: 18 euros"],
         &["x=5", "Answer: 5", "so x = 5"],
     ] {
-        let answers: Vec<Answer> = same.iter().map(|text| Answer::of(text)).collect();
+        let answers: Vec<Answer> = same.iter().map(|text| Answer::from_text(text)).collect();
         assert_eq!(pooled(same), vec![0; same.len()], "{answers:?}");
     }
 }
@@ -72,7 +72,7 @@ fn different_answers_stay_apart() {
         &["Answer: Paris", "Answer: Paris, Texas"],
         &["Answer: 2^3", "Answer: 2", "Answer: 3"],
     ] {
-        let answers: Vec<Answer> = apart.iter().map(|text| Answer::of(text)).collect();
+        let answers: Vec<Answer> = apart.iter().map(|text| Answer::from_text(text)).collect();
         assert_eq!(pooled(apart), (0..apart.len()).collect::<Vec<_>>(), "{answers:?}");
     }
 }

@@ -8,11 +8,11 @@ use super::*;
 
 const VOICE: Voice = Voice { weight: 1.0, discrimination: 1.0 };
 
-fn telling_of(mu: &[f64], comparisons: &[Comparison], count: usize) -> Vec<PoolPair> {
-    let settings = rank::Settings::default();
+fn best_pairs(mu: &[f64], comparisons: &[Comparison], count: usize) -> Vec<PoolPair> {
+    let settings = crate::settings::RankSettings::default();
     let beliefs = Beliefs { mu, comparisons, settings: &settings };
     let pools: Vec<usize> = (0..mu.len()).collect();
-    telling(beliefs, VOICE, &all(&pools), count)
+    most_informative(beliefs, VOICE, &every_pair(&pools), count)
 }
 
 proptest! {
@@ -41,9 +41,9 @@ proptest! {
         mu in prop::collection::vec(-3.0f64..3.0, 2..7),
         count in 0usize..9,
     ) {
-        let chosen = telling_of(&mu, &[], count);
+        let chosen = best_pairs(&mu, &[], count);
         let pools: Vec<usize> = (0..mu.len()).collect();
-        let open = all(&pools);
+        let open = every_pair(&pools);
         prop_assert_eq!(chosen.len(), count.min(open.len()));
         prop_assert!(chosen.iter().all(|pair| open.contains(pair)));
         prop_assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), chosen.len());
@@ -55,30 +55,30 @@ fn two_pools_are_one_pair_and_one_is_none() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     assert_eq!(cycle(&[4, 2], &mut rng), [(2, 4)]);
     assert!(cycle(&[4], &mut rng).is_empty() && cycle(&[], &mut rng).is_empty());
-    assert_eq!(all(&[3, 1, 2]), [(1, 3), (2, 3), (1, 2)]);
+    assert_eq!(every_pair(&[3, 1, 2]), [(1, 3), (2, 3), (1, 2)]);
 }
 
 #[test]
 fn the_next_pair_is_of_those_that_may_win() {
     // Two lead, three are out of the race.
-    assert_eq!(telling_of(&[2.0, 2.2, -2.0, -2.1, -2.2], &[], 1), [(0, 1)]);
-    assert_eq!(telling_of(&[-2.0, 1.0, -2.2, 1.1], &[], 1), [(1, 3)]);
+    assert_eq!(best_pairs(&[2.0, 2.2, -2.0, -2.1, -2.2], &[], 1), [(0, 1)]);
+    assert_eq!(best_pairs(&[-2.0, 1.0, -2.2, 1.1], &[], 1), [(1, 3)]);
 }
 
 #[test]
 fn what_was_told_a_hundred_times_is_not_asked_again() {
     let told = Comparison { a: 0, b: 1, p: 0.5, weight: 1.0, discrimination: 1.0 };
-    let asked = telling_of(&[0.0; 3], &vec![told; 100], 1);
+    let asked = best_pairs(&[0.0; 3], &vec![told; 100], 1);
     assert_ne!(asked, [(0, 1)]);
 }
 
 #[test]
 fn a_judge_that_tells_nothing_is_given_the_likeliest_pools() {
-    let settings = rank::Settings::default();
+    let settings = crate::settings::RankSettings::default();
     let mu = [0.0, 3.0, 1.0, 2.0];
     let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &settings };
     let mute = Voice { weight: 0.0, discrimination: 1.0 };
-    assert_eq!(telling(beliefs, mute, &all(&[0, 1, 2, 3]), 2), [(1, 3), (1, 2)]);
+    assert_eq!(most_informative(beliefs, mute, &every_pair(&[0, 1, 2, 3]), 2), [(1, 3), (1, 2)]);
 }
 
 /// A made-up round of five pools: strengths, and what the evidence says of each before judging.
@@ -93,7 +93,7 @@ impl Made {
 
     fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let deviation = 1.0 / rank::Settings::default().lambda.sqrt();
+        let deviation = 1.0 / crate::settings::RankSettings::default().lambda.sqrt();
         let truth: Vec<f64> = (0..Self::POOLS).map(|_| deviation * normal(&mut rng)).collect();
         // The evidence is worth what λ says of it: strengths deviate from it by that much.
         let mu = vec![0.0; Self::POOLS];
@@ -114,7 +114,7 @@ impl Made {
 
     /// Judges pair by pair: what is known after each of `budget` verdicts.
     fn judge(mut self, policy: Policy, budget: usize) -> Vec<Known> {
-        let settings = rank::Settings::default();
+        let settings = crate::settings::RankSettings::default();
         let pools: Vec<usize> = (0..Self::POOLS).collect();
         let mut comparisons = Vec::new();
         let mut queue = match policy {
@@ -124,11 +124,11 @@ impl Made {
         let mut known = Vec::new();
         while known.len() < budget {
             if queue.is_empty() {
-                let mut open = all(&pools);
+                let mut open = every_pair(&pools);
                 let beliefs =
                     Beliefs { mu: &self.mu, comparisons: &comparisons, settings: &settings };
                 match policy {
-                    Policy::Telling => queue = telling(beliefs, VOICE, &open, 2),
+                    Policy::Telling => queue = most_informative(beliefs, VOICE, &open, 2),
                     Policy::Shuffled => {
                         open.shuffle(&mut self.rng);
                         queue = open;

@@ -1,10 +1,12 @@
+//! Tests of the history of a record.
+
 use super::*;
 use crate::reputation::Likelihood;
 
 const NOW: u64 = 1_795_000_000;
 const DAY: u64 = 86_400;
 
-fn answered(kind: &str, right: bool) -> Observation {
+fn answer(kind: &str, right: bool) -> Observation {
     let seen = GoldObservation::Answered { right };
     Observation::Gold { kind: Some(KindId::new(kind)), seen }
 }
@@ -19,7 +21,7 @@ fn wrote(agreed: bool) -> Observation {
     Observation::Crowd(CrowdObservation::Wrote { agreed })
 }
 
-fn seen_at(before: &Record, observations: &[Observation], now: u64) -> Record {
+fn learn_at(before: &Record, observations: &[Observation], now: u64) -> Record {
     learn_and_note(before, observations, now, &Settings::default())
 }
 
@@ -29,10 +31,10 @@ fn entries(record: &Record) -> Vec<&Entry> {
 
 #[test]
 fn a_gold_answer_is_told_with_the_number_that_it_moved() {
-    let record = seen_at(&Record::default(), &[answered("sort", true)], NOW);
-    let told = entries(&record)[0].to_string();
+    let record = learn_at(&Record::default(), &[answer("sort", true)], NOW);
+    let text = entries(&record)[0].to_string();
     assert_eq!(
-        told,
+        text,
         "gold answer on `sort`: right; writer +0.357 -> 0.857, on this kind +0.167 -> 0.667"
     );
     assert_eq!(entries(&record)[0].at_seconds, NOW);
@@ -42,59 +44,79 @@ fn a_gold_answer_is_told_with_the_number_that_it_moved() {
 fn what_is_learned_is_the_same_as_without_a_history() {
     let mut observations = Vec::new();
     for i in 0..20 {
-        observations.extend([answered("sort", i % 3 > 0), score(i % 2 == 0), score(true)]);
+        observations.extend([answer("sort", i % 3 > 0), score(i % 2 == 0), score(true)]);
         observations.push(wrote(i % 4 > 0));
         let claim = Likelihood { logprob: -0.5, bytes: 3 };
         let claim = GoldObservation::Certainty { claim, right: true, item: 0 };
         observations.push(Observation::Gold { kind: None, seen: claim });
-        let pair = GoldObservation::Pairwise { p: 0.7, flipped: false, item: 0, way: Way::AtOnce };
+        let pair = GoldObservation::Pairwise {
+            p: 0.7,
+            flipped: false,
+            item: 0,
+            way: ComparisonMode::Direct,
+        };
         observations.push(Observation::Gold { kind: None, seen: pair });
     }
-    let before = seen_at(&Record::default(), &vec![answered("dates", true); 9], NOW);
+    let before = learn_at(&Record::default(), &vec![answer("dates", true); 9], NOW);
     for together in [&observations[..], &observations[..1], &[]] {
-        let noted = seen_at(&before, together, NOW + 9 * DAY);
+        let with_history = learn_at(&before, together, NOW + 9 * DAY);
         let plain = learn(&before, together, NOW + 9 * DAY, &Settings::default());
-        let same = |x: f64, y: f64| (x - y).abs() < 1e-9;
-        assert!(same(noted.writer.a, plain.writer.a) && same(noted.writer.b, plain.writer.b));
-        assert!(same(noted.flips.a, plain.flips.a) && same(noted.flips.b, plain.flips.b));
+        assert!(
+            is_close(with_history.writer.a, plain.writer.a)
+                && is_close(with_history.writer.b, plain.writer.b)
+        );
+        assert!(
+            is_close(with_history.flips.a, plain.flips.a)
+                && is_close(with_history.flips.b, plain.flips.b)
+        );
         assert_eq!(
-            (noted.kinds, noted.scores, noted.certainty, noted.pairs, noted.gold_seen),
+            (
+                with_history.kinds,
+                with_history.scores,
+                with_history.certainty,
+                with_history.pairs,
+                with_history.gold_seen
+            ),
             (plain.kinds, plain.scores, plain.certainty, plain.pairs, plain.gold_seen)
         );
-        assert_eq!(noted.updated_seconds, plain.updated_seconds);
+        assert_eq!(with_history.updated_seconds, plain.updated_seconds);
     }
+}
+
+fn is_close(x: f64, y: f64) -> bool {
+    (x - y).abs() < 1e-9
 }
 
 #[test]
 fn the_movements_of_a_batch_add_up_to_the_whole_movement() {
     let batch: Vec<Observation> =
-        (0..12).map(|i| answered(["sort", "dates", "sum"][i % 3], i % 4 > 0)).collect();
-    let after = seen_at(&Record::default(), &batch, NOW);
+        (0..12).map(|i| answer(["sort", "dates", "sum"][i % 3], i % 4 > 0)).collect();
+    let after = learn_at(&Record::default(), &batch, NOW);
     assert_eq!(entries(&after).len(), 3, "one for each kind");
     let by: f64 = entries(&after)
         .iter()
         .flat_map(|entry| &entry.moved)
-        .filter(|moved| moved.number == Number::Writer)
-        .map(|moved| moved.by)
+        .filter(|change| change.number == Number::Writer)
+        .map(|change| change.by)
         .sum();
     assert!((by - (after.writer.mean() - 0.5)).abs() < 2e-3, "{by}");
 }
 
 #[test]
 fn the_latest_entry_tells_where_a_number_stands_now() {
-    let seen = ["sort", "dates", "sort"].map(|kind| answered(kind, kind == "sort"));
-    let record = seen_at(&Record::default(), &seen, NOW);
+    let observations = ["sort", "dates", "sort"].map(|kind| answer(kind, kind == "sort"));
+    let record = learn_at(&Record::default(), &observations, NOW);
     let latest = entries(&record)[0];
     assert_eq!((latest.kind.clone(), latest.well), (Some(KindId::new("sort")), 2));
-    let writer = latest.moved.iter().find(|moved| moved.number == Number::Writer);
+    let writer = latest.moved.iter().find(|change| change.number == Number::Writer);
     assert!((writer.expect("it moved").to - record.writer.mean()).abs() < 1e-4);
 }
 
 #[test]
 fn rounds_do_not_push_out_what_gold_showed() {
-    let mut record = seen_at(&Record::default(), &[answered("sort", false)], NOW);
+    let mut record = learn_at(&Record::default(), &[answer("sort", false)], NOW);
     for round in 0..1_000 {
-        record = seen_at(&record, &[wrote(true)], NOW + round);
+        record = learn_at(&record, &[wrote(true)], NOW + round);
     }
     assert!(entries(&record).iter().any(|entry| entry.what == What::GoldAnswer));
     let crowd: u32 = entries(&record)
@@ -109,7 +131,7 @@ fn rounds_do_not_push_out_what_gold_showed() {
 fn the_history_is_bounded_and_keeps_the_newest() {
     let mut record = Record::default();
     for n in 0..500 {
-        record = seen_at(&record, &[answered("sort", true)], NOW + n * (FOLD_SECONDS + 1));
+        record = learn_at(&record, &[answer("sort", true)], NOW + n * (FOLD_SECONDS + 1));
     }
     assert_eq!(record.history.len(), ENTRIES_MAX);
     assert_eq!(entries(&record)[0].at_seconds, NOW + 499 * (FOLD_SECONDS + 1));
@@ -117,11 +139,11 @@ fn the_history_is_bounded_and_keeps_the_newest() {
 
 #[test]
 fn being_caught_is_told_and_does_not_wipe_the_history() {
-    let before = seen_at(&Record::default(), &[answered("sort", true)], NOW);
+    let before = learn_at(&Record::default(), &[answer("sort", true)], NOW);
     let after = note_change(&before, before.caught(), NOW + 1);
     assert_eq!((after.caught, after.gold_seen), (1, 0));
-    let told: Vec<What> = entries(&after).iter().map(|entry| entry.what).collect();
-    assert_eq!(told, [What::Caught, What::GoldAnswer]);
+    let events: Vec<What> = entries(&after).iter().map(|entry| entry.what).collect();
+    assert_eq!(events, [What::Caught, What::GoldAnswer]);
 }
 
 #[test]
@@ -135,48 +157,57 @@ fn only_a_change_of_what_counts_is_news() {
 
 #[test]
 fn a_long_silence_is_told_apart_from_what_ended_it() {
-    let before = seen_at(&Record::default(), &vec![answered("sort", true); 30], NOW);
-    let after = seen_at(&before, &[wrote(true)], NOW + 40 * DAY);
+    let before = learn_at(&Record::default(), &vec![answer("sort", true); 30], NOW);
+    let after = learn_at(&before, &[wrote(true)], NOW + 40 * DAY);
     let silence = entries(&after)[1];
     assert_eq!(silence.what, What::Silence);
-    assert!(silence.moved.iter().any(|moved| moved.number == Number::Writer && moved.by < 0.0));
-    assert!(entries(&after)[0].moved.iter().all(|moved| moved.by > 0.0));
+    assert!(silence.moved.iter().any(|change| change.number == Number::Writer && change.by < 0.0));
+    assert!(entries(&after)[0].moved.iter().all(|change| change.by > 0.0));
 }
 
 #[test]
 fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
-    let stored = r#"{"history": [{"since_seconds": 1, "at_seconds": 2, "what": "never_heard_of",
+    let json = r#"{"history": [{"since_seconds": 1, "at_seconds": 2, "what": "never_heard_of",
         "well": 1, "badly": 0, "moved": [{"number": "new_one", "by": 0.1, "to": 0.2}]}]}"#;
-    let read: Record = serde_json::from_str(stored).expect("readable");
+    let read: Record = serde_json::from_str(json).expect("readable");
     assert_eq!(entries(&read)[0].what, What::Other);
     let old: Record = serde_json::from_str(r#"{"gold_seen": 3}"#).expect("readable");
     assert!(old.history.is_empty());
-    let known = seen_at(&read, &[answered("sort", true), score(false), wrote(false)], NOW);
-    let stored = serde_json::to_string(&known).expect("JSON");
-    assert_eq!(serde_json::from_str::<Record>(&stored).expect("read"), known);
+    let record = learn_at(&read, &[answer("sort", true), score(false), wrote(false)], NOW);
+    let json = serde_json::to_string(&record).expect("JSON");
+    assert_eq!(serde_json::from_str::<Record>(&json).expect("read"), record);
+}
+
+fn gold_pair(way: ComparisonMode) -> Observation {
+    let seen = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
+    Observation::Gold { kind: Some(KindId::new("sort")), seen }
 }
 
 #[test]
 fn every_number_that_moves_is_told_with_what_moved_it() {
-    let pair = |way| GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
-    let gold = |seen| Observation::Gold { kind: Some(KindId::new("sort")), seen };
     let crowd = Observation::Crowd;
-    for (seen, numbers) in [
-        (answered("sort", true), &[Number::Writer, Number::Kind][..]),
-        (gold(pair(Way::AtOnce)), &[Number::Judge, Number::Flips]),
-        (gold(pair(Way::Reasoned)), &[Number::Judge, Number::FlipsReasoned]),
+    for (observation, numbers) in [
+        (answer("sort", true), &[Number::Writer, Number::Kind][..]),
+        (gold_pair(ComparisonMode::Direct), &[Number::Judge, Number::Flips]),
+        (gold_pair(ComparisonMode::Reasoned), &[Number::Judge, Number::FlipsReasoned]),
         (crowd(CrowdObservation::Wrote { agreed: true }), &[Number::Writer]),
         (crowd(CrowdObservation::Judged { agreed: true }), &[Number::Judge, Number::Agreed]),
         (crowd(CrowdObservation::Preferred { share: 0.9 }), &[Number::Preferred]),
-        (crowd(CrowdObservation::Compared { flipped: true, way: Way::AtOnce }), &[Number::Flips]),
         (
-            crowd(CrowdObservation::Compared { flipped: true, way: Way::Reasoned }),
+            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Direct }),
+            &[Number::Flips],
+        ),
+        (
+            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Reasoned }),
             &[Number::FlipsReasoned],
         ),
     ] {
-        let record = seen_at(&Record::default(), std::slice::from_ref(&seen), NOW);
-        let moved: Vec<Number> =
-            entries(&record).iter().flat_map(|entry| &entry.moved).map(|one| one.number).collect();
-        assert_eq!(moved, numbers, "{seen:?}");
+        let record = learn_at(&Record::default(), std::slice::from_ref(&observation), NOW);
+        let changes: Vec<Number> = entries(&record)
+            .iter()
+            .flat_map(|entry| &entry.moved)
+            .map(|change| change.number)
+            .collect();
+        assert_eq!(changes, numbers, "{observation:?}");
     }
 }

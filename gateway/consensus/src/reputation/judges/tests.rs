@@ -1,4 +1,4 @@
-//! What the weighing of judges promises.
+//! Tests of the weights of judges.
 
 use proptest::prelude::*;
 
@@ -9,8 +9,8 @@ fn settings() -> Settings {
     Settings::default()
 }
 
-fn pair(p: f64, item: u64) -> Compared {
-    Compared { p, item, kind: None, way: Way::AtOnce }
+fn pair(p: f64, item: u64) -> GoldPair {
+    GoldPair { p, item, kind: None, way: ComparisonMode::Direct }
 }
 
 /// A judge that saw these gold pairs and whose orders contradicted each other so often.
@@ -19,24 +19,28 @@ fn judge(pairs: &[f64], flipped: f64, steady: f64) -> Record {
     Record { pairs, flips: Beta { a: 1.0 + flipped, b: 1.0 + steady }, ..Record::default() }
 }
 
-fn comparing(record: &Record, way: Way) -> f64 {
-    log_odds(record, &KindPosterior::default(), way, &settings())
+fn log_odds_in(record: &Record, mode: ComparisonMode) -> f64 {
+    log_odds(record, &KindPosterior::default(), mode, &settings())
 }
 
 fn alone(record: &Record) -> f64 {
-    comparing(record, Way::AtOnce)
+    log_odds_in(record, ComparisonMode::Direct)
 }
 
-/// What each judge's word counts beside the others'.
+/// The log-odds that each judge adds to the rest.
 fn together(records: &[Record]) -> Vec<f64> {
-    let errors: Vec<Errors> = records.iter().map(|record| Errors::of(&record.pairs)).collect();
+    let errors: Vec<Errors> = records.iter().map(|record| Errors::new(&record.pairs)).collect();
     let judges: Vec<Judge<'_>> = records
         .iter()
         .zip(&errors)
-        .map(|(record, errors)| Judge { log_odds: alone(record), errors, kin: &record.kin })
+        .map(|(record, errors)| Judge {
+            log_odds: alone(record),
+            errors,
+            provenance: &record.provenance,
+        })
         .collect();
-    let everybody: Vec<usize> = (0..judges.len()).collect();
-    Company::of(&judges, &settings()).weigh(&everybody)
+    let places: Vec<usize> = (0..judges.len()).collect();
+    CorrelatedJudges::new(&judges, &settings()).weights(&places)
 }
 
 #[test]
@@ -56,34 +60,31 @@ fn steadiness_is_believed_before_any_gold_and_gold_corrects_it() {
 
 #[test]
 fn the_more_gold_the_less_the_flips_decide() {
-    let pulled = |count: usize| {
-        let flipped = alone(&judge(&vec![0.0; count], 0.0, 60.0));
-        assert!(flipped < alone(&judge(&[], 0.0, 60.0)));
-        flipped
-    };
-    let by_count: Vec<f64> = [1, 5, 20, 100].into_iter().map(pulled).collect();
+    let by_count = [0, 1, 5, 20, 100].map(|count| alone(&judge(&vec![0.0; count], 0.0, 60.0)));
+    assert!(by_count[1] < by_count[0], "{by_count:?}");
+    let by_count = &by_count[1..];
     assert!(by_count.windows(2).all(|two| two[1] < two[0] - 0.3), "{by_count:?}");
 }
 
 #[test]
 fn ten_pairs_of_one_question_weigh_like_one() {
-    let about = |questions: u64| Record {
-        pairs: (0..10).map(|n| pair(0.0, 1 + n % questions)).collect(),
-        ..judge(&[], 5.0, 15.0)
-    };
-    let one = alone(&judge(&[0.0], 5.0, 15.0));
-    assert!((alone(&about(1)) - one).abs() < 1e-6);
-    assert!(alone(&about(10)) < one - 0.5);
+    let [repeated_question, ten_questions] = [1, 10].map(|questions| {
+        let pairs = (0..10).map(|n| pair(0.0, 1 + n % questions)).collect();
+        alone(&Record { pairs, ..judge(&[], 5.0, 15.0) })
+    });
+    let single = alone(&judge(&[0.0], 5.0, 15.0));
+    assert!((repeated_question - single).abs() < 1e-6);
+    assert!(ten_questions < single - 0.5);
 }
 
 #[test]
 fn the_crowd_counts_less_than_two_gold_pairs() {
-    let crowd = |agreed: Beta| alone(&Record { agreed, ..judge(&[], 5.0, 15.0) });
-    let (loved, loathed) = (crowd(Beta { a: 900.0, b: 1.0 }), crowd(Beta { a: 1.0, b: 900.0 }));
-    assert!(loved > loathed);
+    let [praise, blame] = [Beta { a: 900.0, b: 1.0 }, Beta { a: 1.0, b: 900.0 }]
+        .map(|agreed| alone(&Record { agreed, ..judge(&[], 5.0, 15.0) }));
+    assert!(praise > blame);
     let two_right = alone(&judge(&[1.0; 2], 5.0, 15.0));
     let two_wrong = alone(&judge(&[0.0; 2], 5.0, 15.0));
-    assert!(loved - loathed < two_right - two_wrong);
+    assert!(praise - blame < two_right - two_wrong);
 }
 
 #[test]
@@ -92,58 +93,64 @@ fn a_judge_is_known_by_the_kind_of_ask_and_shrunk_to_the_whole() {
     let mut record = judge(&[], 5.0, 15.0);
     for n in 0..30 {
         for (kind, p) in kinds.iter().zip([1.0, 0.0]) {
-            record.pairs.push_back(Compared {
+            record.pairs.push_back(GoldPair {
                 p,
                 item: 1 + n,
                 kind: Some(kind.clone()),
-                way: Way::AtOnce,
+                way: ComparisonMode::Direct,
             });
         }
     }
-    let on = |kind: &str| {
-        log_odds(&record, &KindPosterior::certain(KindId::new(kind)), Way::AtOnce, &settings())
-    };
-    assert!(on("prose") > 1.0 && on("code") < -1.0, "{} {}", on("prose"), on("code"));
-    assert!((on("never seen") - alone(&record)).abs() < 1e-6);
+    let [prose, code, unknown] = ["prose", "code", "never seen"].map(|kind| {
+        let kind = KindPosterior::certain(KindId::new(kind));
+        log_odds(&record, &kind, ComparisonMode::Direct, &settings())
+    });
+    assert!(prose > 1.0 && code < -1.0, "{prose} {code}");
+    assert!((unknown - alone(&record)).abs() < 1e-6);
 }
 
 #[test]
 fn kin_have_one_voice_between_them() {
-    let kin = |family: &str, operator: &str| Kin {
-        family: family.into(),
-        operator: operator.into(),
-        ..Kin::default()
-    };
-    let of = |kin: Kin| Record { kin, ..judge(&[], 5.0, 45.0) };
-    let strangers = ["a", "b", "c"].map(|family| of(kin(family, "")));
-    let family = ["a", "a", "a"].map(|family| of(kin(family, "")));
-    let operated = ["a", "b", "c"].map(|family| of(kin(family, "mallory")));
-    let total = |records: &[Record]| together(records).iter().sum::<f64>();
-    let one = total(&strangers[..1]);
+    let strangers = ["a", "b", "c"].map(|family| relative(family, ""));
+    let family = ["a", "a", "a"].map(|family| relative(family, ""));
+    let operator = ["a", "b", "c"].map(|family| relative(family, "mallory"));
+    let single = sum_of_voices(&strangers[..1]);
     // Three strangers of correlation .3 are 3 / (1 + .3 · 2) voices.
-    assert!((total(&strangers) / one - 3.0 / 1.6).abs() < 1e-6, "{:?}", together(&strangers));
-    for records in [family, operated] {
-        assert!((total(&records) / one - 1.0).abs() < 0.05, "{:?}", together(&records));
+    let share = sum_of_voices(&strangers) / single;
+    assert!((share - 3.0 / 1.6).abs() < 1e-6, "{:?}", together(&strangers));
+    for records in [family, operator] {
+        let share = sum_of_voices(&records) / single;
+        assert!((share - 1.0).abs() < 0.05, "{:?}", together(&records));
     }
+}
+
+fn relative(family: &str, operator: &str) -> Record {
+    let provenance =
+        Provenance { family: family.into(), operator: operator.into(), ..Provenance::default() };
+    Record { provenance, ..judge(&[], 5.0, 45.0) }
+}
+
+fn sum_of_voices(records: &[Record]) -> f64 {
+    together(records).iter().sum()
 }
 
 #[test]
 fn judges_that_make_the_same_mistakes_on_gold_share_a_voice() {
     let mistakes: Vec<f64> = (0..60).map(|n| if n % 4 == 0 { 0.0 } else { 1.0 }).collect();
-    let others: Vec<f64> = (0..60).map(|n| if n % 4 == 2 { 0.0 } else { 1.0 }).collect();
-    let same = together(&[judge(&mistakes, 0.0, 60.0), judge(&mistakes, 0.0, 60.0)]);
-    let apart = together(&[judge(&mistakes, 0.0, 60.0), judge(&others, 0.0, 60.0)]);
-    assert!(same.iter().sum::<f64>() < 0.8 * apart.iter().sum::<f64>(), "{same:?} {apart:?}");
+    let more_mistakes: Vec<f64> = (0..60).map(|n| if n % 4 == 2 { 0.0 } else { 1.0 }).collect();
+    let twins = together(&[judge(&mistakes, 0.0, 60.0), judge(&mistakes, 0.0, 60.0)]);
+    let apart = together(&[judge(&mistakes, 0.0, 60.0), judge(&more_mistakes, 0.0, 60.0)]);
+    assert!(twins.iter().sum::<f64>() < 0.8 * apart.iter().sum::<f64>(), "{twins:?} {apart:?}");
 }
 
 #[test]
 fn records_from_before_pairs_had_names_are_read() {
-    let old: VecDeque<Compared> = serde_json::from_str("[0.25, 1.0]").expect("read");
+    let old: VecDeque<GoldPair> = serde_json::from_str("[0.25, 1.0]").expect("read");
     assert_eq!(old, [pair(0.25, 0), pair(1.0, 0)]);
-    let (kind, way) = (Some(KindId::new("dates")), Way::Reasoned);
-    let new = Compared { p: 0.7, item: item(["q"]), kind, way };
-    let stored = serde_json::to_string(&new).expect("JSON");
-    assert_eq!(serde_json::from_str::<Compared>(&stored).expect("read"), new);
+    let (kind, way) = (Some(KindId::new("dates")), ComparisonMode::Reasoned);
+    let new = GoldPair { p: 0.7, item: item(["q"]), kind, way };
+    let json = serde_json::to_string(&new).expect("JSON");
+    assert_eq!(serde_json::from_str::<GoldPair>(&json).expect("read"), new);
 }
 
 #[test]
@@ -159,7 +166,7 @@ prop_compose! {
         flipped in 0.0..100.0, steady in 0.0..100.0, family in 0u8..4,
     ) -> Record {
         let family = if family == 0 { String::new() } else { family.to_string() };
-        Record { kin: Kin { family, ..Kin::default() }, ..judge(&pairs, flipped, steady) }
+        Record { provenance: Provenance { family, ..Provenance::default() }, ..judge(&pairs, flipped, steady) }
     }
 }
 
@@ -193,38 +200,38 @@ proptest! {
     }
 }
 
-/// A judge that saw so many gold pairs in one way, all with this verdict.
-fn seen(way: Way, p: f64, count: u64) -> Record {
-    let compared = |item| Compared { p, item, kind: None, way };
-    Record { pairs: (1..=count).map(compared).collect(), ..Record::default() }
+/// A judge with this number of gold pairs in one mode, all with the same verdict.
+fn judge_of(mode: ComparisonMode, p: f64, count: u64) -> Record {
+    let pairs = (1..=count).map(|item| GoldPair { p, item, kind: None, way: mode }).collect();
+    Record { pairs, ..Record::default() }
 }
 
 #[test]
 fn each_way_of_comparing_is_weighed_by_its_own_gold() {
-    let mut record = seen(Way::AtOnce, 0.9, 30);
-    record.pairs.extend(seen(Way::Reasoned, 0.1, 30).pairs);
-    let (at_once, reasoned) = (alone(&record), comparing(&record, Way::Reasoned));
-    assert!(at_once > 0.8 && reasoned < -0.5, "{at_once} {reasoned}");
+    let mut record = judge_of(ComparisonMode::Direct, 0.9, 30);
+    record.pairs.extend(judge_of(ComparisonMode::Reasoned, 0.1, 30).pairs);
+    let (direct, with_reasons) = (alone(&record), log_odds_in(&record, ComparisonMode::Reasoned));
+    assert!(direct > 0.8 && with_reasons < -0.5, "{direct} {with_reasons}");
 }
 
 #[test]
 fn what_one_way_shows_is_expected_of_the_other_and_less() {
     let unknown = alone(&Record::default());
-    for way in [Way::AtOnce, Way::Reasoned] {
+    for mode in [ComparisonMode::Direct, ComparisonMode::Reasoned] {
         for (p, sign) in [(0.9, 1.0), (0.1, -1.0)] {
-            let record = seen(way, p, 30);
-            let own = sign * (comparing(&record, way) - unknown);
-            let other = sign * (comparing(&record, way.other()) - unknown);
-            assert!(own > other && other > 0.1, "{way:?} {p}: {own} {other}");
+            let record = judge_of(mode, p, 30);
+            let own = sign * (log_odds_in(&record, mode) - unknown);
+            let opposite = sign * (log_odds_in(&record, mode.opposite()) - unknown);
+            assert!(own > opposite && opposite > 0.1, "{mode:?} {p}: {own} {opposite}");
         }
     }
     let steady = Record { flips_reasoned: Beta { a: 1.0, b: 60.0 }, ..Record::default() };
-    let (own, other) = (comparing(&steady, Way::Reasoned), alone(&steady));
-    assert!(own > 2.0 && (other - own).abs() < 0.2, "{own} {other}");
+    let (own, opposite) = (log_odds_in(&steady, ComparisonMode::Reasoned), alone(&steady));
+    assert!(own > 2.0 && (opposite - own).abs() < 0.2, "{own} {opposite}");
 }
 
 #[test]
 fn records_from_before_there_were_two_ways_are_of_verdicts_at_once() {
-    let read: Vec<Compared> = serde_json::from_str(r#"[0.7, {"p": 0.2, "item": 5}]"#).expect("old");
-    assert!(read.iter().all(|pair| pair.way == Way::AtOnce));
+    let read: Vec<GoldPair> = serde_json::from_str(r#"[0.7, {"p": 0.2, "item": 5}]"#).expect("old");
+    assert!(read.iter().all(|pair| pair.way == ComparisonMode::Direct));
 }

@@ -152,7 +152,7 @@ impl Swarm {
         let messages = vec![ChatMessage::new("user", question.text.clone())];
         let ask = Ask::plain(Target::Swarm, messages, Sampling::default(), effort);
         let seed = self.rng.random();
-        let panel = panel(&ask, &self.members, &self.standing, &Settings::default(), seed);
+        let panel = panel(&ask, &self.members, &self.standing, &SelectSettings::default(), seed);
         panel.expect("a panel").writers
     }
 

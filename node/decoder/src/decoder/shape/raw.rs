@@ -1,4 +1,4 @@
-//! A configuration as it is written down.
+//! The keys of a configuration file.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ pub(super) struct Raw {
     pub(super) partial_rotary_factor: Option<f64>,
     pub(super) original_max_position_embeddings: Option<usize>,
     pub(super) rope_scaling: Option<Value>,
-    /// The newest files' place for all of the above about rotary positions.
+    /// The newest files keep all keys about rotary positions here.
     pub(super) rope_parameters: Option<Value>,
 }
 
@@ -54,8 +54,8 @@ fn eps() -> f64 {
     1e-6
 }
 
-/// Keys that make another model of the same name, where they are on.
-const OTHERS: &[&str] = &[
+/// Keys that, if they are on, make another model of the same name.
+const UNSUPPORTED_KEYS: &[&str] = &[
     "num_experts",
     "num_local_experts",
     "n_routed_experts",
@@ -80,35 +80,43 @@ impl Raw {
         Ok(serde_json::from_value(Value::Object(full))?)
     }
 
-    /// What such a model may have and this build has not.
+    /// Refuses features of such a model that this build does not have.
     pub(super) fn refuse(
         &self,
         config: &Value,
         arch: &'static Architecture,
     ) -> Result<(), ShapeError> {
-        let refused = |what: String| Err(ShapeError::Unsupported { what, kind: arch.kind });
-        let on = |key: &&&str| match config.get(**key) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0),
-            Some(_) => true,
-        };
-        if let Some(key) = OTHERS.iter().find(on) {
-            return refused((*key).to_owned());
+        if let Some(key) = UNSUPPORTED_KEYS.iter().find(|key| is_on(config.get(**key))) {
+            return Err(ShapeError::Unsupported { feature: (*key).to_owned(), kind: arch.kind });
         }
-        // Gemma 2's first files name the exact GELU, which it was not trained with.
-        let alike = |given: &str| given == "gelu" && arch.activation == "gelu_pytorch_tanh";
         match self.hidden_act.as_deref() {
-            Some(given) if given != arch.activation && !alike(given) => {
-                refused(format!("the activation {given}"))
+            Some(activation) if !is_activation(activation, arch) => {
+                let feature = format!("the activation {activation}");
+                Err(ShapeError::Unsupported { feature, kind: arch.kind })
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What files leave out because the library that wrote them knows it.
+/// Whether a key of a configuration turns its feature on.
+fn is_on(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Number(number)) => number.as_f64().is_some_and(|number| number > 0.0),
+        Some(_) => true,
+    }
+}
+
+/// Whether a name means the architecture's activation. Gemma 2's first files name the exact GELU,
+/// but the model was trained with the approximation.
+fn is_activation(name: &str, arch: &Architecture) -> bool {
+    name == arch.activation || name == "gelu" && arch.activation == "gelu_pytorch_tanh"
+}
+
+/// The keys that files omit because they are the defaults of the library that wrote them.
 fn defaults(kind: &str) -> Map<String, Value> {
-    let known = match kind {
+    let defaults = match kind {
         "gemma2" => json!({
             "head_dim": 256, "sliding_window": 4096,
             "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
@@ -124,8 +132,8 @@ fn defaults(kind: &str) -> Map<String, Value> {
         "smollm3" => json!({ "rope_theta": 2e6 }),
         _ => json!({}),
     };
-    match known {
-        Value::Object(known) => known,
+    match defaults {
+        Value::Object(defaults) => defaults,
         _ => Map::new(),
     }
 }

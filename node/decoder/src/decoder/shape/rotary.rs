@@ -10,42 +10,30 @@ use super::{Architecture, Rotary, ShapeError, raw::Raw};
 /// How fast the pairs of a head turn.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RopeShape {
-    /// Pair `i` turns by `theta^(-2 i / turned)` a position.
+    /// Pair `i` turns by `theta^(-2 i / dims)` a position.
     pub theta: f64,
     /// Dimensions of a head that turn, from the first on: an even number.
-    pub turned: usize,
+    pub dims: usize,
     pub scaling: Scaling,
 }
 
-/// What becomes of the speeds.
+/// How the speeds of the pairs change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scaling {
+    /// The speeds stay as they are.
     None,
-    /// All divided by this (Chen et al., 2023).
+    /// All speeds divided by this (Chen et al., 2023).
     Linear(f64),
-    /// Llama 3.1: slow pairs divided by `factor`, fast ones left, those between blended.
-    Llama3 {
-        factor: f64,
-        low: f64,
-        high: f64,
-        original: f64,
-    },
+    /// Llama 3.1: slow pairs are divided by `factor`, fast pairs are kept, pairs between are blended.
+    Llama3 { factor: f64, low: f64, high: f64, original: f64 },
     /// YaRN (Peng et al., 2023).
-    Yarn {
-        factor: f64,
-        fast: f64,
-        slow: f64,
-        original: f64,
-        magnitude: f64,
-    },
-    /// LongRoPE (Ding et al., 2024): each divided by its own; cosines and sines grow by `magnitude`.
-    Each {
-        factors: Vec<f64>,
-        magnitude: f64,
-    },
+    Yarn { factor: f64, fast: f64, slow: f64, original: f64, magnitude: f64 },
+    /// LongRoPE (Ding et al., 2024): a factor for each pair; cosines and sines are multiplied by
+    /// `magnitude`.
+    Each { factors: Vec<f64>, magnitude: f64 },
 }
 
-/// The cosines and sines of all positions: `[positions, turned / 2]` each.
+/// The cosines and sines of all positions: `[positions, dims / 2]` each.
 #[derive(Clone, Debug)]
 pub(crate) struct Angles {
     pub cos: Vec<f32>,
@@ -53,46 +41,51 @@ pub(crate) struct Angles {
 }
 
 impl RopeShape {
-    /// Radians a position for each pair, and what cosines and sines are multiplied by.
+    /// Radians per position for each pair, and the factor of cosines and sines.
     pub(crate) fn speeds(&self) -> (Vec<f64>, f64) {
-        let plain = |pair: usize| self.theta.powf(-2.0 * pair as f64 / self.turned as f64);
-        let pairs = 0..self.turned / 2;
+        let pairs = 0..self.dims / 2;
         match &self.scaling {
-            Scaling::None => (pairs.map(plain).collect(), 1.0),
-            Scaling::Linear(factor) => (pairs.map(|pair| plain(pair) / factor).collect(), 1.0),
+            Scaling::None => (pairs.map(|pair| self.speed(pair)).collect(), 1.0),
+            Scaling::Linear(factor) => (pairs.map(|pair| self.speed(pair) / factor).collect(), 1.0),
             Scaling::Llama3 { factor, low, high, original } => {
-                let scaled = |pair| {
-                    let speed = plain(pair);
+                let speeds = pairs.map(|pair| {
+                    let speed = self.speed(pair);
                     // Turns within the context that the model was first trained on.
                     let turns = original * speed / (2.0 * PI);
                     let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                     keep * speed + (1.0 - keep) * speed / factor
-                };
-                (pairs.map(scaled).collect(), 1.0)
+                });
+                (speeds.collect(), 1.0)
             }
             Scaling::Yarn { factor, fast, slow, original, magnitude } => {
-                // The pair that makes so many turns within the original context.
-                let pair_of = |turns: f64| {
-                    self.turned as f64 * (original / (turns * 2.0 * PI)).ln()
-                        / (2.0 * self.theta.ln())
-                };
-                let first = pair_of(*fast).floor().max(0.0);
-                let last = pair_of(*slow).ceil().min(self.turned as f64 - 1.0);
+                let first = self.pair_of(*fast, *original).floor().max(0.0);
+                let last = self.pair_of(*slow, *original).ceil().min(self.dims as f64 - 1.0);
                 let last = if first == last { last + 0.001 } else { last };
-                let scaled = |pair| {
-                    let slowed = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
-                    plain(pair) * (1.0 - slowed) + plain(pair) / factor * slowed
-                };
-                (pairs.map(scaled).collect(), *magnitude)
+                let speeds = pairs.map(|pair| {
+                    let speed = self.speed(pair);
+                    let share = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                    speed * (1.0 - share) + speed / factor * share
+                });
+                (speeds.collect(), *magnitude)
             }
             Scaling::Each { factors, magnitude } => {
-                let speeds = pairs.zip(factors).map(|(pair, factor)| plain(pair) / factor);
+                let speeds = pairs.zip(factors).map(|(pair, factor)| self.speed(pair) / factor);
                 (speeds.collect(), *magnitude)
             }
         }
     }
 
-    /// The tables for so many positions.
+    /// Radians per position of a pair without scaling.
+    fn speed(&self, pair: usize) -> f64 {
+        self.theta.powf(-2.0 * pair as f64 / self.dims as f64)
+    }
+
+    /// The pair that makes so many turns within the original context.
+    fn pair_of(&self, turns: f64, original: f64) -> f64 {
+        self.dims as f64 * (original / (turns * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
+    }
+
+    /// The tables for the first `positions` positions.
     pub(crate) fn angles(&self, positions: usize) -> Angles {
         let (speeds, magnitude) = self.speeds();
         let angles = (0..positions)
@@ -104,10 +97,10 @@ impl RopeShape {
     }
 }
 
-/// What files say about rotary positions, in `rope_scaling`, `rope_parameters` or beside them.
+/// The keys about rotary positions, from `rope_scaling`, `rope_parameters` or beside them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct Parameters {
     #[serde(alias = "type")]
     rope_type: Option<String>,
     rope_theta: Option<f64>,
@@ -126,135 +119,152 @@ struct Said {
     long_factor: Option<Vec<f64>>,
 }
 
-impl Said {
+impl Parameters {
     fn read(value: Option<&Value>) -> Result<Self, ShapeError> {
-        // Files that were converted may name the kind twice, as `type` and as `rope_type`.
+        // Converted files may have the kind twice, as `type` and as `rope_type`.
         let mut value = value.filter(|value| value.is_object()).cloned().unwrap_or_default();
-        if let Some(said) = value.as_object_mut().filter(|said| said.contains_key("rope_type")) {
-            said.remove("type");
+        if let Some(parameters) =
+            value.as_object_mut().filter(|parameters| parameters.contains_key("rope_type"))
+        {
+            parameters.remove("type");
         }
         let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
         Ok(serde_json::from_value(value)?)
     }
 }
 
-/// Positions that are served where nobody says how many: all that there are. Of LongRoPE those that
-/// the short list is for, because transformers computes every sequence with it that fits them, and
-/// the long list makes another model of it.
+/// The context if no cap is set: all positions of the model. For LongRoPE, the positions that the
+/// short list is for: transformers computes every sequence that fits them with the short list, and
+/// the long list makes it another model.
 pub(super) fn usual(raw: &Raw) -> Result<usize, ShapeError> {
     let scaling = raw.rope_scaling.as_ref().filter(|scaling| scaling.is_object());
-    let said = Said::read(raw.rope_parameters.as_ref().or(scaling))?;
-    let long = matches!(said.rope_type.as_deref(), Some("longrope" | "su"));
-    let original = said.original_max_position_embeddings.map(|original| original as usize);
+    let parameters = Parameters::read(raw.rope_parameters.as_ref().or(scaling))?;
+    let long = matches!(parameters.rope_type.as_deref(), Some("longrope" | "su"));
+    let original = parameters.original_max_position_embeddings.map(|original| original as usize);
     let original = original.or(raw.original_max_position_embeddings);
     Ok(original.filter(|original| long && *original > 0).unwrap_or(raw.max_position_embeddings))
 }
 
-/// The rotations that the layers choose from: one, or that of windowed layers after that of all
-/// others.
+/// The rotations that the layers use: one, or two, of which the second is for windowed layers.
 pub(super) fn ropes(
     raw: &Raw,
     arch: &'static Architecture,
     dim: usize,
     context: usize,
 ) -> Result<Vec<RopeShape>, ShapeError> {
-    let given = raw.rope_parameters.as_ref();
-    let part = |name: &str| given.and_then(|given| given.get(name));
+    let newest = raw.rope_parameters.as_ref();
     let scaling = raw.rope_scaling.as_ref().filter(|scaling| scaling.is_object());
     let theta = raw.rope_theta.unwrap_or(10_000.0);
     if arch.rotary == Rotary::LocalAndGlobal {
-        let global = Said::read(part("full_attention").or(scaling))?;
-        let local = Said::read(part("sliding_attention"))?;
+        let global =
+            Parameters::read(newest.and_then(|map| map.get("full_attention")).or(scaling))?;
+        let local = Parameters::read(newest.and_then(|map| map.get("sliding_attention")))?;
         let near = raw.rope_local_base_freq.unwrap_or(10_000.0);
         return Ok(vec![
             rope(raw, arch, &global, theta, [dim, context])?,
             rope(raw, arch, &local, near, [dim, context])?,
         ]);
     }
-    let said = Said::read(given.or(scaling))?;
-    Ok(vec![rope(raw, arch, &said, theta, [dim, context])?])
+    let parameters = Parameters::read(newest.or(scaling))?;
+    Ok(vec![rope(raw, arch, &parameters, theta, [dim, context])?])
 }
 
 fn rope(
     raw: &Raw,
     arch: &'static Architecture,
-    said: &Said,
+    parameters: &Parameters,
     theta: f64,
     [dim, context]: [usize; 2],
 ) -> Result<RopeShape, ShapeError> {
-    let part = said.partial_rotary_factor.or(raw.partial_rotary_factor);
+    let part = parameters.partial_rotary_factor.or(raw.partial_rotary_factor);
     let part = part.filter(|_| arch.rotary == Rotary::Partial).unwrap_or(1.0);
-    let turned = (dim as f64 * part) as usize;
-    let theta = said.rope_theta.unwrap_or(theta);
-    // NaN is refused with the rest.
+    let dims = (dim as f64 * part) as usize;
+    let theta = parameters.rope_theta.unwrap_or(theta);
+    // The negated comparison refuses NaN too.
     if !(theta > 0.0 && theta.is_finite()) {
         return Err(ShapeError::Size("rope_theta is not positive"));
     }
-    let scaling = scaling(raw, arch, said, turned, context)?;
-    Ok(RopeShape { theta, turned, scaling })
+    let scaling = scaling(raw, arch, parameters, dims, context)?;
+    Ok(RopeShape { theta, dims, scaling })
 }
 
 fn scaling(
     raw: &Raw,
     arch: &'static Architecture,
-    said: &Said,
-    turned: usize,
+    parameters: &Parameters,
+    dims: usize,
     context: usize,
 ) -> Result<Scaling, ShapeError> {
-    let unsupported = |what: String| Err(ShapeError::Unsupported { what, kind: arch.kind });
     let positions = raw.max_position_embeddings as f64;
     let original = raw.original_max_position_embeddings.map(|original| original as f64);
-    let original = said.original_max_position_embeddings.or(original).unwrap_or(positions);
-    let need = |number: Option<f64>, name: &'static str| match number {
-        Some(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err(ShapeError::Size(name)),
-    };
-    const NO_FACTOR: &str = "the scaling of rotary positions has no positive factor";
-    Ok(match said.rope_type.as_deref().unwrap_or("default") {
+    let original = parameters.original_max_position_embeddings.or(original).unwrap_or(positions);
+    Ok(match parameters.rope_type.as_deref().unwrap_or("default") {
         "default" => Scaling::None,
-        "linear" => Scaling::Linear(need(said.factor, NO_FACTOR)?),
+        "linear" => Scaling::Linear(positive(parameters.factor)?),
         "llama3" => {
-            let (low, high) = (said.low_freq_factor, said.high_freq_factor);
-            let (low, high) = (need(low, NO_FACTOR)?, need(high, NO_FACTOR)?);
+            let (low, high) = (parameters.low_freq_factor, parameters.high_freq_factor);
+            let (low, high) = (positive(low)?, positive(high)?);
             if low >= high {
                 return Err(ShapeError::Size("low_freq_factor is not below high_freq_factor"));
             }
-            Scaling::Llama3 { factor: need(said.factor, NO_FACTOR)?, low, high, original }
+            Scaling::Llama3 { factor: positive(parameters.factor)?, low, high, original }
         }
         "yarn" => {
-            if said.truncate == Some(false) {
-                return unsupported("yarn scaling without truncate".to_owned());
+            if parameters.truncate == Some(false) {
+                let feature = "yarn scaling without truncate".to_owned();
+                return Err(ShapeError::Unsupported { feature, kind: arch.kind });
             }
-            let factor = need(said.factor.or(Some(positions / original)), NO_FACTOR)?;
-            let (fast, slow) = (said.beta_fast.unwrap_or(32.0), said.beta_slow.unwrap_or(1.0));
-            Scaling::Yarn { factor, fast, slow, original, magnitude: yarn_magnitude(said, factor) }
+            let factor = positive(parameters.factor.or(Some(positions / original)))?;
+            let (fast, slow) =
+                (parameters.beta_fast.unwrap_or(32.0), parameters.beta_slow.unwrap_or(1.0));
+            Scaling::Yarn {
+                factor,
+                fast,
+                slow,
+                original,
+                magnitude: yarn_magnitude(parameters, factor),
+            }
         }
         "longrope" | "su" => {
-            // Which of both is a matter of the served context, as in llama.cpp, not of how far a
-            // sequence got, as in transformers: a row must not depend on how its prompt was cut
-            // into steps, and what was read stays read when a sequence grows.
+            // The served context decides between the lists, as in llama.cpp. In transformers the
+            // length of the sequence decides, but here a row must not depend on how its prompt was
+            // cut into steps, and the cache must stay valid when a sequence grows.
             let long = context as f64 > original;
-            let factors = if long { &said.long_factor } else { &said.short_factor };
+            let factors = if long { &parameters.long_factor } else { &parameters.short_factor };
             let factors = factors.clone().unwrap_or_default();
-            if factors.len() != turned / 2 || !factors.iter().all(|factor| *factor > 0.0) {
+            if factors.len() != dims / 2 || !factors.iter().all(|factor| *factor > 0.0) {
                 let why = "long_factor or short_factor has not one positive number for each pair";
                 return Err(ShapeError::Size(why));
             }
-            let stretch = said.factor.unwrap_or(positions / original);
-            let grown = (1.0 + stretch.ln() / original.ln()).sqrt();
-            let magnitude = if stretch <= 1.0 { 1.0 } else { grown };
-            Scaling::Each { factors, magnitude: said.attention_factor.unwrap_or(magnitude) }
+            let stretch = parameters.factor.unwrap_or(positions / original);
+            let growth = (1.0 + stretch.ln() / original.ln()).sqrt();
+            let magnitude = if stretch <= 1.0 { 1.0 } else { growth };
+            Scaling::Each { factors, magnitude: parameters.attention_factor.unwrap_or(magnitude) }
         }
-        other => return unsupported(format!("{other} scaling of rotary positions")),
+        kind => {
+            let feature = format!("{kind} scaling of rotary positions");
+            return Err(ShapeError::Unsupported { feature, kind: arch.kind });
+        }
     })
 }
 
-/// What YaRN multiplies cosines and sines by.
-fn yarn_magnitude(said: &Said, factor: f64) -> f64 {
-    let of = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
-    match (said.attention_factor, said.mscale, said.mscale_all_dim) {
-        (Some(given), _, _) => given,
-        (None, Some(some), Some(all)) if some != 0.0 && all != 0.0 => of(some) / of(all),
-        _ => of(1.0),
+fn positive(factor: Option<f64>) -> Result<f64, ShapeError> {
+    factor
+        .filter(|factor| *factor > 0.0 && factor.is_finite())
+        .ok_or(ShapeError::Size("the scaling of rotary positions has no positive factor"))
+}
+
+/// The factor of cosines and sines under YaRN.
+fn yarn_magnitude(parameters: &Parameters, factor: f64) -> f64 {
+    match (parameters.attention_factor, parameters.mscale, parameters.mscale_all_dim) {
+        (Some(magnitude), _, _) => magnitude,
+        (None, Some(scale), Some(scale_all_dim)) if scale != 0.0 && scale_all_dim != 0.0 => {
+            yarn_growth(factor, scale) / yarn_growth(factor, scale_all_dim)
+        }
+        _ => yarn_growth(factor, 1.0),
     }
+}
+
+fn yarn_growth(factor: f64, weight: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 }
 }

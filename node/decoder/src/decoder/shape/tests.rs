@@ -25,6 +25,10 @@ fn refusal(kind: &str, changes: &Value) -> String {
     Shape::read(&config(kind, changes), None).unwrap_err().to_string()
 }
 
+fn ropes(shape: &Shape) -> Vec<Option<usize>> {
+    shape.layers.iter().map(|layer| layer.rope).collect()
+}
+
 fn windows(shape: &Shape) -> Vec<Option<usize>> {
     shape.layers.iter().map(|layer| layer.window).collect()
 }
@@ -73,12 +77,12 @@ fn what_this_build_would_get_wrong_is_refused_by_name() {
         (json!({ "vocab_size": 0 }), "a size is 0 or beyond reason"),
         (json!({ "head_dim": 7 }), "the dimensions that positions turn are not pairs"),
     ];
-    for (changes, expected) in cases {
-        assert_eq!(refusal("llama", &changes), expected);
+    for (changes, message) in cases {
+        assert_eq!(refusal("llama", &changes), message);
     }
-    let chunked = json!({ "layer_types": ["chunked_attention"], "num_hidden_layers": 1 });
-    let expected = "the layer type \"chunked_attention\" is not supported for qwen3 models";
-    assert_eq!(refusal("qwen3", &chunked), expected);
+    let layers = json!({ "layer_types": ["chunked_attention"], "num_hidden_layers": 1 });
+    let message = "the layer type \"chunked_attention\" is not supported for qwen3 models";
+    assert_eq!(refusal("qwen3", &layers), message);
     assert!(refusal("llama", &json!({ "hidden_size": "wide" })).starts_with("not a model conf"));
     read("llama", &json!({ "num_experts": null, "use_bidirectional_attention": false }));
 }
@@ -88,14 +92,12 @@ fn windows_stand_where_each_family_has_them() {
     assert_eq!(windows(&read("llama", &json!({ "sliding_window": 9 }))), [None; 12]);
     assert_eq!(windows(&read("mistral", &json!({ "sliding_window": 9 }))), [Some(9); 12]);
     assert_eq!(windows(&read("mistral", &json!({ "sliding_window": null }))), [None; 12]);
-    let asked = |asked: bool| {
-        let keys = json!({
-            "use_sliding_window": asked, "sliding_window": 9, "max_window_layers": 10,
-        });
-        windows(&read("qwen2", &keys))
-    };
-    assert_eq!(asked(false), [None; 12]);
-    assert_eq!(asked(true)[9..], [None, Some(9), Some(9)]);
+    let mut keys = json!({
+        "use_sliding_window": false, "sliding_window": 9, "max_window_layers": 10,
+    });
+    assert_eq!(windows(&read("qwen2", &keys)), [None; 12]);
+    keys["use_sliding_window"] = json!(true);
+    assert_eq!(windows(&read("qwen2", &keys))[9..], [None, Some(9), Some(9)]);
     let gemma = windows(&read("gemma2", &json!({ "head_dim": 16 })));
     assert_eq!(gemma[..4], [Some(4096), None, Some(4096), None]);
     let keys = json!({ "sliding_window": 512, "head_dim": 16 });
@@ -106,11 +108,10 @@ fn windows_stand_where_each_family_has_them() {
 
 #[test]
 fn positions_turn_where_each_family_turns_them() {
-    let ropes = |shape: &Shape| shape.layers.iter().map(|layer| layer.rope).collect::<Vec<_>>();
     let each_fourth = [Some(0), Some(0), Some(0), None].repeat(3);
     assert_eq!(ropes(&read("smollm3", &json!({}))), each_fourth);
-    let said = json!({ "no_rope_layers": [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] });
-    assert_eq!(ropes(&read("smollm3", &said))[..4], [None, Some(0), Some(0), Some(0)]);
+    let list = json!({ "no_rope_layers": [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] });
+    assert_eq!(ropes(&read("smollm3", &list))[..4], [None, Some(0), Some(0), Some(0)]);
 
     let keys = json!({
         "rope_theta": 1e6, "rope_local_base_freq": 1e4, "head_dim": 16,
@@ -122,9 +123,9 @@ fn positions_turn_where_each_family_turns_them() {
     assert_eq!(scalings, [(1e6, &Scaling::Linear(8.0)), (1e4, &Scaling::None)]);
 
     let phi = read("phi3", &json!({ "partial_rotary_factor": 0.5 }));
-    assert_eq!(phi.ropes[0].turned, 8);
+    assert_eq!(phi.ropes[0].dims, 8);
     let llama = read("llama", &json!({ "partial_rotary_factor": 0.5 }));
-    assert_eq!(llama.ropes[0].turned, 16, "llama turns all");
+    assert_eq!(llama.ropes[0].dims, 16, "llama turns all");
 }
 
 #[test]
@@ -153,18 +154,24 @@ fn how_long_positions_are_depends_on_the_served_context() {
         },
     });
     let config = config("phi3", &keys);
-    let factors = |cap| {
-        let shape = Shape::read(&config, cap).unwrap();
-        match &shape.ropes[0].scaling {
-            Scaling::Each { factors, magnitude } => (shape.context, factors[0], *magnitude),
-            other => panic!("{other:?}"),
-        }
-    };
     let magnitude = (1.0 + 4f64.ln() / 1024f64.ln()).sqrt();
-    assert_eq!(factors(None), (1024, 1.0, magnitude), "as transformers computes short sequences");
-    assert_eq!(factors(Some(512)), (512, 1.0, magnitude));
-    assert_eq!(factors(Some(1025)), (1025, 4.0, magnitude));
-    assert_eq!(factors(Some(1 << 20)).0, 4096, "a cap makes nothing longer");
+    assert_eq!(
+        long_rope(&config, None),
+        (1024, 1.0, magnitude),
+        "as transformers computes short sequences"
+    );
+    assert_eq!(long_rope(&config, Some(512)), (512, 1.0, magnitude));
+    assert_eq!(long_rope(&config, Some(1025)), (1025, 4.0, magnitude));
+    assert_eq!(long_rope(&config, Some(1 << 20)).0, 4096, "a cap makes nothing longer");
+}
+
+/// The context, the first factor and the magnitude of a LongRoPE model.
+fn long_rope(config: &Value, cap: Option<usize>) -> (usize, f64, f64) {
+    let shape = Shape::read(config, cap).unwrap();
+    match &shape.ropes[0].scaling {
+        Scaling::Each { factors, magnitude } => (shape.context, factors[0], *magnitude),
+        scaling => panic!("{scaling:?}"),
+    }
 }
 
 #[test]
@@ -179,16 +186,17 @@ fn the_text_side_of_gemma_3_has_the_defaults_that_its_files_leave_out() {
 
 #[test]
 fn biases_are_there_for_those_who_have_them() {
-    let biases = |kind: &str, keys: Value| {
-        let Biases { qkv, out, mlp } = read(kind, &keys).bias;
-        [qkv, out, mlp]
-    };
-    assert_eq!(biases("qwen2", json!({})), [true, false, false]);
-    assert_eq!(biases("llama", json!({})), [false; 3]);
-    let all = || json!({ "attention_bias": true, "mlp_bias": true });
-    assert_eq!(biases("llama", all()), [true; 3]);
-    assert_eq!(biases("qwen3", all()), [true, true, false]);
-    assert_eq!(biases("mistral", all()), [false; 3]);
+    assert_eq!(biases("qwen2", &json!({})), [true, false, false]);
+    assert_eq!(biases("llama", &json!({})), [false; 3]);
+    let keys = json!({ "attention_bias": true, "mlp_bias": true });
+    assert_eq!(biases("llama", &keys), [true; 3]);
+    assert_eq!(biases("qwen3", &keys), [true, true, false]);
+    assert_eq!(biases("mistral", &keys), [false; 3]);
+}
+
+fn biases(kind: &str, keys: &Value) -> [bool; 3] {
+    let Biases { qkv, out, mlp } = read(kind, keys).bias;
+    [qkv, out, mlp]
 }
 
 #[test]

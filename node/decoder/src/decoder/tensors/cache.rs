@@ -7,10 +7,10 @@ use shoal_model::{Broken, PAGE};
 
 use crate::decoder::{
     batch::{Batch, Sequence},
-    shape::Shape,
+    shape::{RopeShape, Shape},
 };
 
-/// Further away than any score.
+/// Below every score.
 const NEVER: f32 = -1e30;
 
 /// The keys and the values of each layer: `[slots, kv_heads * dim]`, a slot for each position of a
@@ -21,19 +21,19 @@ pub(super) struct Cache {
     shape: Shape,
     device: Device,
     /// Pages that may be used.
-    reserved: usize,
-    /// Pages that there is memory for.
+    limit: usize,
+    /// Pages that have memory.
     pages: usize,
 }
 
-/// A batch and what its layers share.
+/// A batch and the tensors that all layers share.
 #[derive(Debug)]
 pub(in crate::decoder) struct Step {
     pub(super) batch: Batch,
     /// For each of [`Shape::ropes`].
     pub(super) turns: Vec<Turn>,
-    /// The rows that are wanted, unless all are.
-    pub(super) wanted: Option<Tensor<1, Int>>,
+    /// The output rows; `None` if all rows are.
+    pub(super) output_rows: Option<Tensor<1, Int>>,
     /// Where the new rows go: `[rows, 1]`.
     new: Tensor<2, Int>,
     /// For each sequence, where its positions lie, those of the new rows too.
@@ -49,6 +49,20 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    fn new(rope: &RopeShape, positions: &[u32], device: &Device) -> Self {
+        let (speeds, magnitude) = rope.speeds();
+        let shape = [positions.len(), 1, speeds.len()];
+        let angles = positions
+            .iter()
+            .flat_map(|position| speeds.iter().map(move |speed| f64::from(*position) * speed));
+        let (cos, sin): (Vec<f32>, Vec<f32>) = angles
+            .map(|angle| ((angle.cos() * magnitude) as f32, (angle.sin() * magnitude) as f32))
+            .unzip();
+        let [cos, sin] =
+            [cos, sin].map(|floats| Tensor::from_data(TensorData::new(floats, shape), device));
+        Self { cos, sin }
+    }
+
     /// Turns heads, `[rows, heads, dim]`: dimension `i` with dimension `pairs + i`.
     pub(super) fn apply(&self, x: Tensor<3>) -> Tensor<3> {
         let ([_, _, dim], [_, _, pairs]) = (x.dims(), self.cos.dims());
@@ -69,7 +83,7 @@ impl Turn {
 impl Cache {
     pub(super) fn new(shape: &Shape, device: &Device) -> Self {
         let (shape, device) = (shape.clone(), device.clone());
-        Self { layers: Vec::new(), shape, device, reserved: 0, pages: 0 }
+        Self { layers: Vec::new(), shape, device, limit: 0, pages: 0 }
     }
 
     pub(super) fn page_bytes(&self) -> usize {
@@ -77,28 +91,32 @@ impl Cache {
     }
 
     pub(super) fn reserve(&mut self, pages: usize) {
-        self.reserved = self.reserved.max(pages);
+        self.limit = self.limit.max(pages);
     }
 
     fn width(&self) -> usize {
         self.shape.kv_heads * self.shape.dim
     }
 
-    /// Memory for the pages that a batch names: twice as much as there was, up to all.
+    /// Allocates memory for the pages that a batch names. The memory doubles, up to the limit.
     fn grow(&mut self, batch: &Batch) {
         let last = batch.sequences.iter().flat_map(|sequence| sequence.pages.iter().copied()).max();
-        let needed = last.map_or(0, |last| last as usize + 1);
-        if needed <= self.pages {
+        let pages_needed = last.map_or(0, |last| last as usize + 1);
+        if pages_needed <= self.pages {
             return;
         }
-        let pages = needed.max(2 * self.pages).min(self.reserved.max(needed));
+        let pages = pages_needed.max(2 * self.pages).min(self.limit.max(pages_needed));
         let more = [(pages - self.pages) * PAGE, self.width()];
-        let zeros = || Tensor::<2>::zeros(more, &self.device);
         self.layers = if self.pages == 0 {
-            self.shape.layers.iter().map(|_| [zeros(), zeros()]).collect()
+            self.shape
+                .layers
+                .iter()
+                .map(|_| [(); 2].map(|()| Tensor::zeros(more, &self.device)))
+                .collect()
         } else {
-            let old = std::mem::take(&mut self.layers);
-            old.into_iter().map(|kv| kv.map(|old| Tensor::cat(vec![old, zeros()], 0))).collect()
+            let old = std::mem::take(&mut self.layers).into_iter();
+            old.map(|kv| kv.map(|old| Tensor::cat(vec![old, Tensor::zeros(more, &self.device)], 0)))
+                .collect()
         };
         self.pages = pages;
     }
@@ -111,16 +129,16 @@ impl Cache {
             new.extend(indices(sequence, sequence.past)?);
             slots.push(self.ids(indices(sequence, 0)?));
         }
-        let all = batch.wanted.len() == batch.tokens.len();
-        let wanted = match all || batch.wanted.is_empty() {
+        let is_whole = batch.output_rows.len() == batch.tokens.len();
+        let output_rows = match is_whole || batch.output_rows.is_empty() {
             true => None,
             false => {
-                let rows = batch.wanted.iter().map(|row| index(*row));
+                let rows = batch.output_rows.iter().map(|row| index(*row));
                 Some(self.ids(rows.collect::<Result<_, _>>()?))
             }
         };
         let (turns, new) = (self.turns(&batch), self.ids(new).unsqueeze_dim(1));
-        Ok(Step { turns, wanted, new, slots, masks: RefCell::default(), batch })
+        Ok(Step { turns, output_rows, new, slots, masks: RefCell::default(), batch })
     }
 
     fn ids(&self, ids: Vec<i32>) -> Tensor<1, Int> {
@@ -129,23 +147,8 @@ impl Cache {
     }
 
     fn turns(&self, batch: &Batch) -> Vec<Turn> {
-        let rows = batch.positions.len();
-        let turn = |rope: &crate::decoder::shape::RopeShape| {
-            let (speeds, magnitude) = rope.speeds();
-            let pairs = speeds.len();
-            let angles = batch
-                .positions
-                .iter()
-                .flat_map(|position| speeds.iter().map(move |speed| f64::from(*position) * speed));
-            let (cos, sin): (Vec<f32>, Vec<f32>) = angles
-                .map(|angle| ((angle.cos() * magnitude) as f32, (angle.sin() * magnitude) as f32))
-                .unzip();
-            let tensor = |floats: Vec<f32>| {
-                Tensor::from_data(TensorData::new(floats, [rows, 1, pairs]), &self.device)
-            };
-            Turn { cos: tensor(cos), sin: tensor(sin) }
-        };
-        self.shape.ropes.iter().map(turn).collect()
+        let ropes = self.shape.ropes.iter();
+        ropes.map(|rope| Turn::new(rope, &batch.positions, &self.device)).collect()
     }
 
     /// Writes the new rows of keys and values, `[rows, kv_heads * dim]`.
@@ -157,9 +160,9 @@ impl Cache {
         v: Tensor<2>,
     ) -> Result<(), Broken> {
         let kv = self.layers.get_mut(layer).ok_or(Broken)?;
-        for (held, new) in kv.iter_mut().zip([k, v]) {
+        for (store, new) in kv.iter_mut().zip([k, v]) {
             let at = step.new.clone();
-            held.inplace(|held| held.scatter_nd::<2, 2>(at, new, IndexingUpdateOp::Assign));
+            store.inplace(|store| store.scatter_nd::<2, 2>(at, new, IndexingUpdateOp::Assign));
         }
         Ok(())
     }
@@ -173,7 +176,7 @@ impl Cache {
     ) -> Result<[Tensor<2>; 2], Broken> {
         let kv = self.layers.get(layer).ok_or(Broken)?;
         let slots = step.slots.get(sequence).ok_or(Broken)?;
-        Ok(kv.each_ref().map(|held| held.clone().select(0, slots.clone())))
+        Ok(kv.each_ref().map(|store| store.clone().select(0, slots.clone())))
     }
 }
 
@@ -192,7 +195,7 @@ impl Step {
         self.batch.tokens.len()
     }
 
-    /// What keeps a sequence's rows from what they may not see: `[1, new rows, 1, positions]`.
+    /// The attention mask of a sequence: `[1, new rows, 1, positions]`.
     pub(super) fn mask(
         &self,
         sequence: usize,
@@ -205,7 +208,7 @@ impl Step {
     }
 }
 
-/// Zero where a row sees a position, else [`NEVER`].
+/// 0 if a row sees a position, else [`NEVER`].
 fn mask(sequence: &Sequence, window: Option<usize>, device: &Device) -> Tensor<4> {
     let (new, len) = (sequence.rows.len(), sequence.len());
     let floats: Vec<f32> = (sequence.past..len)
@@ -214,7 +217,7 @@ fn mask(sequence: &Sequence, window: Option<usize>, device: &Device) -> Tensor<4
     Tensor::from_data(TensorData::new(floats, [1, new, 1, len]), device)
 }
 
-/// A row sees itself and what comes before it, as far as the window reaches.
+/// A row sees itself and the positions before it, within the window.
 fn sees(row: usize, at: usize, window: Option<usize>) -> bool {
     at <= row && window.is_none_or(|window| row - at < window)
 }

@@ -1,4 +1,4 @@
-//! The tiny models and what is expected of them.
+//! The tiny models and their expected results.
 
 use std::{fs, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub(super) struct Fixture {
     pub(super) name: String,
     folder: PathBuf,
     pub(super) prompt: Vec<u32>,
-    /// What follows, greedily.
+    /// The greedy answer.
     pub(super) answer: Vec<u32>,
     /// Logits after each token of the prompt.
     pub(super) prefill: Vec<f32>,
@@ -20,8 +20,8 @@ pub(super) struct Fixture {
     pub(super) decode: Vec<f32>,
 }
 
-/// All of them.
-pub(super) fn all() -> Vec<Fixture> {
+/// All fixtures.
+pub(super) fn fixtures() -> Vec<Fixture> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny");
     let mut folders: Vec<PathBuf> =
         fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -31,9 +31,9 @@ pub(super) fn all() -> Vec<Fixture> {
     folders.into_iter().map(Fixture::read).collect()
 }
 
-/// The one of this name.
-pub(super) fn named(name: &str) -> Fixture {
-    all().into_iter().find(|fixture| fixture.name == name).unwrap()
+/// The fixture of this name.
+pub(super) fn fixture(name: &str) -> Fixture {
+    fixtures().into_iter().find(|fixture| fixture.name == name).unwrap()
 }
 
 impl Fixture {
@@ -41,16 +41,11 @@ impl Fixture {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let bytes = fs::read(folder.join("expected.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let words = |name: &str| -> Vec<[u8; 4]> {
-            tensors.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec()
-        };
-        let ids = |name: &str| words(name).into_iter().map(u32::from_le_bytes).collect();
-        let floats = |name: &str| words(name).into_iter().map(f32::from_le_bytes).collect();
         Self {
-            prompt: ids("prompt"),
-            answer: ids("answer"),
-            prefill: floats("prefill"),
-            decode: floats("decode"),
+            prompt: ids(&tensors, "prompt"),
+            answer: ids(&tensors, "answer"),
+            prefill: floats(&tensors, "prefill"),
+            decode: floats(&tensors, "decode"),
             name,
             folder,
         }
@@ -63,6 +58,18 @@ impl Fixture {
     pub(super) fn tensors(&self) -> Weights {
         Weights::open(&Files::folder(&self.folder).unwrap()).unwrap()
     }
+}
+
+fn ids(tensors: &SafeTensors<'_>, name: &str) -> Vec<u32> {
+    words(tensors, name).into_iter().map(u32::from_le_bytes).collect()
+}
+
+fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    words(tensors, name).into_iter().map(f32::from_le_bytes).collect()
+}
+
+fn words(tensors: &SafeTensors<'_>, name: &str) -> Vec<[u8; 4]> {
+    tensors.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec()
 }
 
 /// Tensors in a format of choice.
@@ -91,18 +98,17 @@ impl Tensors for Packed {
     }
 }
 
-/// Tensors whose names have `model.` replaced: `language_model.` puts itself before it,
-/// `model.language_` in its middle.
+/// Tensors with a prefix before their names: `language_model.` or `model.language_`.
 #[derive(Debug)]
-pub(super) struct Renamed(pub(super) Weights, pub(super) &'static str);
+pub(super) struct PrefixedTensors(pub(super) Weights, pub(super) &'static str);
 
-impl Renamed {
+impl PrefixedTensors {
     fn old<'a>(&self, name: &'a str) -> &'a str {
         name.strip_prefix(self.1).unwrap_or(name)
     }
 }
 
-impl Tensors for Renamed {
+impl Tensors for PrefixedTensors {
     fn place(&self) -> String {
         self.0.place()
     }

@@ -1,4 +1,5 @@
-//! Blocks of 256 weights: parts of 16 or 32 with scales of a few bits, which two halves scale.
+//! Blocks of 256 weights: parts of 16 or 32 weights with scales of a few bits, and two f16 numbers that
+//! scale these.
 #![expect(clippy::indexing_slicing, reason = "every index is within a block's fixed size")]
 
 use half::f16;
@@ -6,8 +7,8 @@ use shoal_kernel::SuperBlock;
 
 use super::simple::half;
 
-/// Scale and minimum of part `part` of eight, six bits each: the first four parts have theirs in
-/// the low bits of bytes 0 to 7, the last four in bytes 8 to 11 and the high bits of the first.
+/// Scale and minimum of one of eight parts, six bits each. Those of the first four parts are in the low
+/// bits of bytes 0 to 7, those of the last four in bytes 8 to 11 and the high bits of bytes 0 to 7.
 fn scale_and_min(packed: &[u8], part: usize) -> (u8, u8) {
     if part < 4 {
         return (packed[part] & 63, packed[part + 4] & 63);
@@ -16,20 +17,20 @@ fn scale_and_min(packed: &[u8], part: usize) -> (u8, u8) {
     (low & 15 | packed[i] >> 6 << 4, low >> 4 | packed[i + 4] >> 6 << 4)
 }
 
-/// The scale and the minimum of a part of Q4_K or Q5_K, as floats.
-fn scaled(block: &[u8], part: usize) -> (f32, f32) {
+/// Scale and minimum of a part of Q4_K or Q5_K, as floats.
+fn float_scale_and_min(block: &[u8], part: usize) -> (f32, f32) {
     let (scale, min) = scale_and_min(&block[4..16], part);
     (half(block, 0).to_f32() * f32::from(scale), half(block, 2).to_f32() * f32::from(min))
 }
 
-/// The code of four bits of weight `l` of part `part`: two parts share 32 bytes.
+/// The four-bit code of weight `l` of a part: two parts share 32 bytes.
 fn nibble(bytes: &[u8], part: usize, l: usize) -> u8 {
     bytes[part / 2 * 32 + l] >> (part % 2 * 4) & 15
 }
 
 pub(super) fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
     for part in 0..8 {
-        let (scale, min) = scaled(block, part);
+        let (scale, min) = float_scale_and_min(block, part);
         for l in 0..32 {
             out[part * 32 + l] = scale * f32::from(nibble(&block[16..], part, l)) - min;
         }
@@ -53,7 +54,7 @@ pub(super) fn q4_k_codes(block: &[u8; 144]) -> SuperBlock {
 pub(super) fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
     let (high, low) = block[16..].split_at(32);
     for part in 0..8 {
-        let (scale, min) = scaled(block, part);
+        let (scale, min) = float_scale_and_min(block, part);
         for l in 0..32 {
             let code = nibble(low, part, l) | (high[l] >> part & 1) << 4;
             out[part * 32 + l] = scale * f32::from(code) - min;
@@ -81,8 +82,8 @@ pub(super) fn q6_k_codes(block: &[u8; 210]) -> SuperBlock {
     }
 }
 
-/// The code of weight `l` of part `part` of sixteen: 128 weights have 64 bytes of low bits and 32
-/// of high ones.
+/// The code of weight `l` of one of sixteen parts: 128 weights have 64 bytes of low bits and 32 bytes of
+/// high bits.
 fn six_bits(block: &[u8; 210], part: usize, l: usize) -> i8 {
     let (low, high) = block[..192].split_at(128);
     let (side, quarter, l) = (part / 8, part % 8 / 2, part % 2 * 16 + l);
@@ -111,14 +112,14 @@ pub(super) fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
         let top = scales[8 + part % 4] >> (part / 4 * 2) & 3;
         let scale = scale * f32::from((low | top << 4).cast_signed() - 32);
         for (l, out) in out.iter_mut().enumerate() {
-            // A set bit takes nothing off.
+            // A clear bit subtracts 4.
             let off = if high[part % 2 * 16 + l] >> (part / 2) & 1 == 1 { 0 } else { 4 };
             *out = scale * f32::from(two_bits(codes, part, l).cast_signed() - off);
         }
     }
 }
 
-/// The code of two bits of weight `l` of part `part` of sixteen: 128 weights share 32 bytes.
+/// The two-bit code of weight `l` of one of sixteen parts: 128 weights share 32 bytes.
 fn two_bits(codes: &[u8], part: usize, l: usize) -> u8 {
     codes[part / 8 * 32 + part % 2 * 16 + l] >> (part % 8 / 2 * 2) & 3
 }

@@ -4,17 +4,17 @@
 use half::f16;
 use shoal_kernel::Block;
 
-/// The f16 that stands at `at`.
-pub(super) fn half(block: &[u8], at: usize) -> f16 {
-    f16::from_le_bytes([block[at], block[at + 1]])
+/// The f16 at byte `start`.
+pub(super) fn half(block: &[u8], start: usize) -> f16 {
+    f16::from_le_bytes([block[start], block[start + 1]])
 }
 
-/// 32 codes of four bits: the low halves of 16 bytes, then the high ones.
+/// 32 codes of four bits: the low halves of 16 bytes, then their high halves.
 fn nibbles(bytes: &[u8]) -> [u8; 32] {
     std::array::from_fn(|i| if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 })
 }
 
-/// Such codes with a fifth bit, which four bytes hold for all of them.
+/// Four-bit codes with a fifth bit; four bytes hold the fifth bits of all 32.
 fn fifths(high: &[u8], low: &[u8]) -> [u8; 32] {
     let low = nibbles(low);
     std::array::from_fn(|i| low[i] | (high[i / 8] >> (i % 8) & 1) << 4)
@@ -49,7 +49,7 @@ pub(super) fn q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
     spread(out, codes.map(|code| code - 8), scale);
 }
 
-/// Codes of 0 to 15, of which 8 stands for zero.
+/// Codes of 0 to 15, where 8 is zero.
 pub(super) fn q4_0_codes(block: &[u8; 18]) -> Block {
     let codes = nibbles(&block[2..]).map(u8::cast_signed);
     Block { codes, scale: half(block, 0), min: f16::ZERO }

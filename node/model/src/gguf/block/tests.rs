@@ -1,6 +1,6 @@
 use super::*;
 
-/// Made by `tests/fixtures/gguf/make.py` from the gguf package's own dequantize.
+/// Written by `tests/fixtures/gguf/make.py` from the gguf package's own dequantize.
 const FIXTURE: &[u8] = include_bytes!("../../../tests/fixtures/gguf/blocks.bin");
 const BLOCKS: usize = 2;
 const ORDER: [Kind; 10] = [
@@ -16,7 +16,7 @@ const ORDER: [Kind; 10] = [
     Kind::Q6_K,
 ];
 
-/// Each kind with its blocks and the bits of what they are.
+/// Each kind with its blocks and the bits of their weights.
 fn cases() -> impl Iterator<Item = (Kind, &'static [u8], Vec<u32>)> {
     let mut rest = FIXTURE;
     ORDER.into_iter().map(move |kind| {
@@ -31,11 +31,11 @@ fn cases() -> impl Iterator<Item = (Kind, &'static [u8], Vec<u32>)> {
 
 #[test]
 fn every_kind_of_block_gives_the_bits_that_the_gguf_package_gives() {
-    for (kind, blocks, expected) in cases() {
-        let mut floats = vec![0.0_f32; expected.len()];
+    for (kind, blocks, reference) in cases() {
+        let mut floats = vec![0.0_f32; reference.len()];
         kind.widen(blocks, &mut floats);
         let bits: Vec<u32> = floats.iter().map(|float| float.to_bits()).collect();
-        assert_eq!(bits, expected, "{kind:?}");
+        assert_eq!(bits, reference, "{kind:?}");
     }
 }
 
@@ -47,25 +47,26 @@ fn the_fixture_ends_where_its_last_kind_does() {
 
 #[test]
 fn integers_stand_for_the_same_bits() {
-    for (kind, blocks, expected) in cases() {
+    for (kind, blocks, reference) in cases() {
         let offset = if kind == Kind::Q4_0 { 8 } else { 0 };
-        for (index, expected) in expected.as_chunks::<32>().0.iter().enumerate() {
+        for (index, reference) in reference.as_chunks::<32>().0.iter().enumerate() {
             let Some(block) = kind.block(blocks, index) else { continue };
-            for (code, expected) in block.codes.iter().zip(expected) {
-                let scaled = block.scale.to_f32() * f32::from(code - offset);
-                let found = if kind == Kind::Q4_1 { scaled + block.min.to_f32() } else { scaled };
-                assert_eq!(found.to_bits(), *expected, "{kind:?}");
+            for (code, bits) in block.codes.iter().zip(reference) {
+                let product = block.scale.to_f32() * f32::from(code - offset);
+                let weight =
+                    if kind == Kind::Q4_1 { product + block.min.to_f32() } else { product };
+                assert_eq!(weight.to_bits(), *bits, "{kind:?}");
             }
         }
-        for (index, expected) in expected.as_chunks::<256>().0.iter().enumerate() {
+        for (index, reference) in reference.as_chunks::<256>().0.iter().enumerate() {
             let Some(block) = kind.super_block(blocks, index) else { continue };
-            for (at, (code, expected)) in block.codes.iter().zip(expected).enumerate() {
-                let part = if kind == Kind::Q4_K { at / 32 } else { at / 16 };
+            for (weight, (code, bits)) in block.codes.iter().zip(reference).enumerate() {
+                let part = if kind == Kind::Q4_K { weight / 32 } else { weight / 16 };
                 let fine = block.scale.to_f32() * f32::from(block.scales[part]);
-                let scaled = fine * f32::from(*code);
-                let least = block.min.to_f32() * f32::from(block.mins[at / 32]);
-                let found = if kind == Kind::Q4_K { scaled - least } else { scaled };
-                assert_eq!(found.to_bits(), *expected, "{kind:?}");
+                let product = fine * f32::from(*code);
+                let min = block.min.to_f32() * f32::from(block.mins[weight / 32]);
+                let value = if kind == Kind::Q4_K { product - min } else { product };
+                assert_eq!(value.to_bits(), *bits, "{kind:?}");
             }
         }
         let simple = matches!(kind, Kind::Q8_0 | Kind::Q5_0 | Kind::Q4_0 | Kind::Q4_1);

@@ -1,4 +1,4 @@
-//! The tokens of a GGUF file.
+//! The vocabulary of a GGUF file.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     tools,
 };
 
-/// What llama.cpp's converters say of a token.
+/// The kind of a token, as llama.cpp's converters record it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Normal,
@@ -21,12 +21,26 @@ pub(super) enum Kind {
     Byte,
 }
 
+impl Kind {
+    /// The kind of a code in `tokenizer.ggml.token_type`. A token without a code is a normal one.
+    fn from_code(code: Option<&i64>) -> Self {
+        match code {
+            Some(2) => Self::Unknown,
+            Some(3) => Self::Control,
+            Some(4) => Self::UserDefined,
+            Some(5) => Self::Unused,
+            Some(6) => Self::Byte,
+            _ => Self::Normal,
+        }
+    }
+}
+
 /// Tokens by number and by text.
 #[derive(Debug)]
 pub(super) struct Vocabulary<'a> {
     tokens: &'a Texts,
     kinds: Vec<Kind>,
-    /// Not the standard library's map: all cuts of all tokens are looked up in it.
+    /// An `AHashMap` because joins look up every split of every token.
     numbers: AHashMap<&'a str, u32>,
 }
 
@@ -36,30 +50,23 @@ impl<'a> Vocabulary<'a> {
             .texts("tokenizer.ggml.tokens")
             .filter(|tokens| !tokens.is_empty())
             .ok_or("no tokens: the file holds no tokenizer")?;
-        let kinds = metadata.integers("tokenizer.ggml.token_type").unwrap_or_default();
-        let kind = |index: usize| match kinds.get(index) {
-            Some(2) => Kind::Unknown,
-            Some(3) => Kind::Control,
-            Some(4) => Kind::UserDefined,
-            Some(5) => Kind::Unused,
-            Some(6) => Kind::Byte,
-            _ => Kind::Normal,
-        };
+        let codes = metadata.integers("tokenizer.ggml.token_type").unwrap_or_default();
         let mut numbers = AHashMap::with_capacity(tokens.len());
         for (number, token) in (0..).zip(tokens.iter()) {
-            if let Some(other) = numbers.insert(token, number) {
-                return Err(format!("tokens {other} and {number} are the same"));
+            if let Some(first) = numbers.insert(token, number) {
+                return Err(format!("tokens {first} and {number} are the same"));
             }
         }
-        Ok(Self { tokens, kinds: (0..tokens.len()).map(kind).collect(), numbers })
+        let kinds = (0..tokens.len()).map(|index| Kind::from_code(codes.get(index))).collect();
+        Ok(Self { tokens, kinds, numbers })
     }
 
     pub(super) fn token(&self, number: u32) -> Option<&'a str> {
         self.tokens.get(usize::try_from(number).ok()?)
     }
 
-    /// In order of their numbers.
-    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &'a str, Kind)> {
+    /// The tokens with their numbers and kinds, by number.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (u32, &'a str, Kind)> {
         let kinds = self.kinds.iter().copied();
         (0..).zip(self.tokens.iter()).zip(kinds).map(|((id, token), kind)| (id, token, kind))
     }
@@ -72,37 +79,44 @@ impl<'a> Vocabulary<'a> {
         self.kinds.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// Whether both of these are tokens, and together a third.
+    /// Whether both texts are tokens, and their concatenation too.
     pub(super) fn merges(&self, first: &str, second: &str) -> bool {
-        let both = self.numbers.contains_key(first) && self.numbers.contains_key(second);
-        both && self.numbers.contains_key(format!("{first}{second}").as_str())
+        self.numbers.contains_key(first)
+            && self.numbers.contains_key(second)
+            && self.numbers.contains_key(format!("{first}{second}").as_str())
     }
 
-    /// By text, with the tokens spelled anew.
-    pub(super) fn spelled(&self, spell: impl Fn(&str, Kind) -> String) -> AHashMap<String, u32> {
-        self.all().map(|(number, token, kind)| (spell(token, kind), number)).collect()
+    /// The numbers by the texts that `spell` makes of the tokens.
+    pub(super) fn numbers_by_spelling(
+        &self,
+        spell: impl Fn(&str, Kind) -> String,
+    ) -> AHashMap<String, u32> {
+        self.tokens().map(|(number, token, kind)| (spell(token, kind), number)).collect()
     }
 
-    /// Tokens that are found in a text before anything else. `strips`: blanks behind them belong
-    /// to them.
+    /// Tokens that are matched in a text before everything else. `strips`: they include the whitespace
+    /// after them.
     pub(super) fn marks(&self, strips: bool) -> Vec<AddedToken> {
-        let marks = self.all().filter_map(|(_, token, kind)| {
+        let marks = self.tokens().filter_map(|(_, token, kind)| {
             let special = match kind {
-                // What is written of a call has to be seen.
+                // The markup of calls has to be visible.
                 Kind::Control => !tools::MARKUP.contains(&token),
                 Kind::Unknown => true,
                 Kind::UserDefined => false,
                 _ => return None,
             };
-            let kept = ["<unk>", "<s>", "<|endoftext|>"].contains(&token);
-            let rstrip = strips && !kept && (special || token == "</s>");
+            let keeps_space = ["<unk>", "<s>", "<|endoftext|>"].contains(&token);
+            let rstrip = strips && !keeps_space && (special || token == "</s>");
             Some(AddedToken::from(token, special).normalized(false).rstrip(rstrip))
         });
         marks.collect()
     }
 
-    /// Numbers that stand for nothing.
-    pub(super) fn unused(&self) -> BTreeSet<u32> {
-        self.all().filter(|(.., kind)| *kind == Kind::Unused).map(|(number, ..)| number).collect()
+    /// Numbers without a meaning.
+    pub(super) fn gaps(&self) -> BTreeSet<u32> {
+        self.tokens()
+            .filter(|(.., kind)| *kind == Kind::Unused)
+            .map(|(number, ..)| number)
+            .collect()
     }
 }

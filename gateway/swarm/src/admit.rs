@@ -1,0 +1,221 @@
+//! How a link becomes a member, as types: a [`Claim`] has sent its hello, a [`Proof`] has proven its
+//! key, a [`Newcomer`] has a place. Each step consumes the value before it, and each has a deadline.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use shoal_consensus::Mode;
+use shoal_link::{Link, Stream};
+use shoal_proto::{
+    Message, NodeId,
+    hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
+    version::Version,
+};
+use tokio::time::timeout;
+
+use super::{
+    NotAdmitted, Swarm,
+    audit::{self, AuditorPlace},
+    roster::{MemberHandle, NoPlace, Reservation},
+};
+
+/// Milliseconds after which a refused node should try again: by then a place may be free, or its
+/// own earlier session may have ended.
+const RETRY_MS: u32 = 5_000;
+
+/// Pieces of work at the same time that the gateway gives to one node at most, whatever the node claims.
+const SLOTS_MAX: u32 = 256;
+
+/// Admits one link: hello, challenge, proof and welcome.
+///
+/// # Errors
+/// When the node was not admitted; it has been sent the reason.
+pub(super) async fn admit(swarm: &Swarm, link: &Arc<dyn Link>) -> Result<Newcomer, NotAdmitted> {
+    let step = swarm.0.config.step();
+    let mut control = in_time(step, async { link.accept().await.map_err(loss) }).await?;
+    match handshake(swarm, link, &mut control).await {
+        Ok((place, member)) => Ok(Newcomer { control, place, member }),
+        Err(error) => {
+            if let NotAdmitted::Refused { reason, message } = &error {
+                send_refusal(link, control, *reason, message, step).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn handshake(
+    swarm: &Swarm,
+    link: &Arc<dyn Link>,
+    control: &mut Stream,
+) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
+    let step = swarm.0.config.step();
+    let claim = Claim::read(link.clone(), control, step).await?;
+    if swarm.0.shutdown.is_cancelled() {
+        return Err(refusal(Reason::Draining, "the gateway is shutting down"));
+    }
+    let proof = claim.challenge(control, swarm.0.gateway, step).await?;
+    proof.welcome(control, swarm).await
+}
+
+/// A node's hello. Nothing in it is proven.
+struct Claim {
+    link: Arc<dyn Link>,
+    version: Version,
+    model: Model,
+    operator: String,
+    slots: u32,
+    /// The proof that it is the operator's own auditor; empty for an ordinary member.
+    audit: Vec<u8>,
+}
+
+impl Claim {
+    async fn read(
+        link: Arc<dyn Link>,
+        control: &mut Stream,
+        step: Duration,
+    ) -> Result<Self, NotAdmitted> {
+        let Message::Hello(hello) = next(control, step).await? else {
+            return Err(refusal(Reason::Protocol, "the first message must be a hello"));
+        };
+        let version = common_version(hello.version)
+            .ok_or_else(|| refusal(Reason::Version, "no common version: update the node"))?;
+        hello.check().map_err(|error| refusal(Reason::BadHello, &error.to_string()))?;
+        let Hello { model, operator, slots, audit, .. } = hello;
+        let model = model.ok_or_else(|| refusal(Reason::BadHello, "the hello names no model"))?;
+        if Mode::of_model(&model.name).is_some() {
+            return Err(refusal(Reason::BadHello, "this model name belongs to the swarm"));
+        }
+        if !audit.is_empty() && version.number() < Version::V2.number() {
+            return Err(refusal(Reason::Version, "auditors need version 2: update the node"));
+        }
+        Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX), audit })
+    }
+
+    /// Lets the node sign a fresh nonce. The certificate has proven its key to the transport; the
+    /// signature proves it to the gateway, whatever the transport is.
+    async fn challenge(
+        self,
+        control: &mut Stream,
+        gateway: NodeId,
+        step: Duration,
+    ) -> Result<Proof, NotAdmitted> {
+        let challenge = Challenge::fresh();
+        send(control, &Message::Challenge(challenge.clone()), step).await?;
+        let Message::Proof(proof) = next(control, step).await? else {
+            return Err(refusal(Reason::Protocol, "a challenge is answered by a proof"));
+        };
+        proof
+            .verify(self.link.peer(), gateway, &challenge)
+            .map_err(|error| refusal(Reason::WrongKey, &error.to_string()))?;
+        Ok(Proof(self))
+    }
+}
+
+/// A node that has proven that it holds the key of its id.
+struct Proof(Claim);
+
+impl Proof {
+    async fn welcome(
+        self,
+        control: &mut Stream,
+        swarm: &Swarm,
+    ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
+        let Self(Claim { link, version, model, operator, slots, audit }) = self;
+        let config = &swarm.0.config;
+        let member = MemberHandle::new(link, model, operator, slots);
+        let place = if audit.is_empty() {
+            Place::Member(swarm.0.roster.reserve(member.id)?)
+        } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, member.id) {
+            Place::Auditor(swarm.0.auditors.seat(member.clone())?)
+        } else {
+            return Err(refusal(
+                Reason::BadHello,
+                "the token is not this gateway's token for auditors",
+            ));
+        };
+        let welcome = Welcome { version: version.number(), heartbeat_ms: config.heartbeat_ms };
+        send(control, &Message::Welcome(welcome), config.step()).await?;
+        Ok((place, member))
+    }
+}
+
+impl From<NoPlace> for NotAdmitted {
+    fn from(error: NoPlace) -> Self {
+        match error {
+            NoPlace::AlreadyHere => refusal(Reason::AlreadyHere, "this key is here already"),
+            NoPlace::Full => refusal(Reason::Full, "the gateway has as many members as it takes"),
+        }
+    }
+}
+
+/// The place of a newcomer.
+pub(super) enum Place {
+    Member(Reservation),
+    Auditor(AuditorPlace),
+}
+
+/// A node that was sent a welcome. It has a place, but no round sees it before its exam.
+pub(super) struct Newcomer {
+    pub(super) control: Stream,
+    pub(super) place: Place,
+    pub(super) member: Arc<MemberHandle>,
+}
+
+/// The newest version that both sides speak. The gateway speaks every version up to its own, and so
+/// does the node up to `newest`.
+fn common_version(newest: u32) -> Option<Version> {
+    Version::from_number(newest.min(Version::CURRENT.number()))
+}
+
+async fn next(control: &mut Stream, step: Duration) -> Result<Message, NotAdmitted> {
+    in_time(step, async {
+        match control.receiver.next().await {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(NotAdmitted::Lost("the node ended the control stream".to_owned())),
+            Err(shoal_proto::WireError::Gone(why)) => Err(NotAdmitted::Lost(why)),
+            Err(error) => Err(refusal(Reason::Protocol, &error.to_string())),
+        }
+    })
+    .await
+}
+
+async fn send(control: &mut Stream, message: &Message, step: Duration) -> Result<(), NotAdmitted> {
+    in_time(step, async {
+        control.sender.send(message).await.map_err(|error| NotAdmitted::Lost(error.to_string()))
+    })
+    .await
+}
+
+async fn in_time<T>(
+    step: Duration,
+    work: impl Future<Output = Result<T, NotAdmitted>>,
+) -> Result<T, NotAdmitted> {
+    timeout(step, work).await.unwrap_or_else(|_| Err(refusal(Reason::Protocol, "not in time")))
+}
+
+/// Sends a refusal and waits until the node has read it.
+async fn send_refusal(
+    link: &Arc<dyn Link>,
+    control: Stream,
+    reason: Reason,
+    message: &str,
+    step: Duration,
+) {
+    let retry_ms = match reason {
+        Reason::AlreadyHere | Reason::Full | Reason::Protocol | Reason::Draining => RETRY_MS,
+        _ => 0,
+    };
+    let refusal = Refusal { reason: reason.into(), message: message.to_owned(), retry_ms };
+    let result = timeout(step, control.sender.send_last(&Message::Refusal(refusal))).await;
+    if matches!(result, Ok(Ok(()))) {
+        let _ = timeout(Duration::from_secs(1), link.closed()).await;
+    }
+}
+
+fn refusal(reason: Reason, message: &str) -> NotAdmitted {
+    NotAdmitted::Refused { reason, message: message.to_owned() }
+}
+
+fn loss(error: shoal_link::LinkError) -> NotAdmitted {
+    NotAdmitted::Lost(error.to_string())
+}

@@ -1,0 +1,274 @@
+//! The members that are here now. A member is in the roster as long as its [`Membership`] lives:
+//! dropping it removes the member, and every leave is counted exactly once.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use shoal_link::Link;
+use shoal_proto::{NodeId, hello::Model};
+
+use super::{LeaveReason, Metrics};
+use shoal_consensus::{MemberView, reputation::Standing};
+
+/// A node that has a place on this gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    /// Its key.
+    pub id: NodeId,
+    /// How far it has come.
+    pub state: State,
+    /// None during its exam.
+    pub seat: Option<MemberView>,
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its exam as a writer runs; rounds do not see it.
+    Examined,
+    /// It takes work.
+    Serving,
+    /// It finishes its work and takes no more.
+    Draining,
+}
+
+/// How fast a member wrote in its exam.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Speed {
+    /// Tokens per second after the first token; 0 when not measured.
+    pub tokens_per_second: f64,
+    /// Seconds until the first token; 0 when not measured.
+    pub first_token_seconds: f64,
+}
+
+/// A handle of one member: its link, its model, and its load from this gateway.
+pub(crate) struct MemberHandle {
+    pub(crate) id: NodeId,
+    pub(crate) model: Model,
+    pub(crate) operator: String,
+    pub(crate) link: Arc<dyn Link>,
+    slots: u32,
+    in_flight: AtomicU32,
+    is_draining: AtomicBool,
+    speed: Mutex<Speed>,
+}
+
+impl fmt::Debug for MemberHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberHandle")
+            .field("id", &self.id)
+            .field("model", &self.model.name)
+            .finish()
+    }
+}
+
+impl MemberHandle {
+    pub(crate) fn new(
+        link: Arc<dyn Link>,
+        model: Model,
+        operator: String,
+        slots: u32,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: link.peer(),
+            model,
+            operator,
+            link,
+            slots,
+            in_flight: AtomicU32::new(0),
+            is_draining: AtomicBool::new(false),
+            speed: Mutex::default(),
+        })
+    }
+
+    fn view(&self, probation: bool) -> MemberView {
+        let speed = *self.speed();
+        MemberView {
+            id: self.id,
+            model: self.model.clone(),
+            operator: self.operator.clone(),
+            slots: self.slots,
+            running: self.load(),
+            tokens_per_second: speed.tokens_per_second,
+            first_token_seconds: speed.first_token_seconds,
+            probation,
+        }
+    }
+
+    /// Pieces of work that it does for this gateway now.
+    pub(crate) fn load(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_speed(&self, speed: Speed) {
+        *self.speed() = speed;
+    }
+
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// Counts one piece of work until the returned guard is dropped.
+    pub(crate) fn occupy(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
+    }
+
+    fn speed(&self) -> MutexGuard<'_, Speed> {
+        self.speed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one piece of work of a member while it lives.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<MemberHandle>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All members, and the keys of the newcomers.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    max: usize,
+    /// None: a newcomer whose exam runs.
+    places: Mutex<BTreeMap<NodeId, Option<Arc<MemberHandle>>>>,
+    metrics: Metrics,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// A node with this key is here.
+    AlreadyHere,
+    /// All places are taken.
+    Full,
+}
+
+impl Roster {
+    pub(crate) fn new(max: usize, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { max, places: Mutex::default(), metrics })
+    }
+
+    /// Reserves a place for a key, so that the same key cannot come in twice during its exam.
+    pub(crate) fn reserve(self: &Arc<Self>, id: NodeId) -> Result<Reservation, NoPlace> {
+        let mut places = self.places();
+        if places.contains_key(&id) {
+            return Err(NoPlace::AlreadyHere);
+        }
+        if places.len() >= self.max {
+            return Err(NoPlace::Full);
+        }
+        places.insert(id, None);
+        drop(places);
+        self.update_gauges();
+        Ok(Reservation { roster: self.clone(), id })
+    }
+
+    /// Every member that takes work, by id.
+    pub(crate) fn views(&self, standing: &Standing) -> Arc<[MemberView]> {
+        let places = self.places();
+        let members = places.values().flatten().filter(|member| !member.is_draining());
+        members.map(|member| member.view(standing.on_probation(&member.id))).collect()
+    }
+
+    /// The handles of the members that take work, by id.
+    pub(crate) fn members(&self) -> Vec<Arc<MemberHandle>> {
+        self.places().values().flatten().filter(|member| !member.is_draining()).cloned().collect()
+    }
+
+    /// Every node that has a place, by id; newcomers come without details.
+    pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
+        let places = self.places();
+        places.iter().map(|(id, member)| presence(*id, member.as_deref(), standing)).collect()
+    }
+
+    /// The handle of a member; None for a newcomer and for a node that has left.
+    pub(crate) fn member(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
+        self.places().get(&id).cloned().flatten()
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Option<Arc<MemberHandle>>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Updates the gauges. Called whenever a node comes, drains or goes.
+    pub(crate) fn update_gauges(&self) {
+        let places = self.places();
+        let member_count = places.values().flatten().count();
+        let drain_count = places.values().flatten().filter(|member| member.is_draining()).count();
+        self.metrics.members("serving", member_count - drain_count);
+        self.metrics.members("draining", drain_count);
+        self.metrics.members("examined", places.len() - member_count);
+    }
+}
+
+fn presence(id: NodeId, member: Option<&MemberHandle>, standing: &Standing) -> Presence {
+    let state = match member {
+        None => State::Examined,
+        Some(member) if member.is_draining() => State::Draining,
+        Some(_) => State::Serving,
+    };
+    Presence { id, state, seat: member.map(|member| member.view(standing.on_probation(&id))) }
+}
+
+/// A place for one key. Dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    roster: Arc<Roster>,
+    id: NodeId,
+}
+
+impl Reservation {
+    /// Puts the member into the roster: from now on rounds see it.
+    pub(crate) fn seat(self, member: Arc<MemberHandle>) -> Membership {
+        self.roster.places().insert(self.id, Some(member));
+        self.roster.update_gauges();
+        Membership { place: self, reason: LeaveReason::Shutdown }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.roster.places().remove(&self.id);
+        self.roster.update_gauges();
+    }
+}
+
+/// A member's place in the roster. Dropping it removes the member and counts the leave, as a
+/// shutdown unless [`Membership::leave`] gave another reason.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    place: Reservation,
+    reason: LeaveReason,
+}
+
+impl Membership {
+    /// Removes the member for this reason.
+    pub(crate) fn leave(mut self, reason: LeaveReason) {
+        self.reason = reason;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.place.roster.metrics.leave(self.reason);
+    }
+}

@@ -1,0 +1,176 @@
+//! One piece of work on one member. Each piece has its own stream on the member's link: no queue
+//! stands between a round and a member, and dropping the work cancels it on the node.
+
+use shoal_link::Stream;
+use shoal_proto::{
+    Message, NodeId,
+    embed::{Embed, Embedded},
+    generate::{Done, Finish, Generate},
+    judge::{Ballot, Judge},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Swarm, WorkError,
+    roster::{InFlight, MemberHandle},
+};
+
+/// Bytes of text that one answer may have. No bundled model writes nearly as much; the answer of a
+/// member that floods the gateway ends here.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The next part of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerPart {
+    /// Some text.
+    Piece(String),
+    /// The end: nothing follows.
+    Done(Done),
+}
+
+/// An answer that a member is writing. Dropping it stops the node's engine.
+#[derive(Debug)]
+pub struct AnswerStream {
+    stream: Stream,
+    deadline: Instant,
+    bytes: usize,
+    _in_flight: Option<InFlight>,
+}
+
+impl AnswerStream {
+    /// The next piece, or the end.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; after an error nothing more comes.
+    pub async fn next(&mut self) -> Result<AnswerPart, WorkError> {
+        match next(&mut self.stream, self.deadline).await? {
+            Message::Piece(piece) => {
+                self.bytes += piece.text.len();
+                if self.bytes > ANSWER_BYTES_MAX {
+                    return Err(WorkError::Nonsense("an answer of more than 256 KiB"));
+                }
+                Ok(AnswerPart::Piece(piece.text))
+            }
+            Message::Done(end) => match end.check() {
+                Ok(()) => Ok(AnswerPart::Done(auditable(end))),
+                Err(nonsense) => Err(WorkError::Nonsense(nonsense.0)),
+            },
+            _ => Err(WorkError::Nonsense("neither a piece nor an end")),
+        }
+    }
+}
+
+/// Drops the claim about a text that was cut short: the writer's weights would not end there, so
+/// that no auditor can recompute the claim.
+fn auditable(end: Done) -> Done {
+    let complete = end.finish() == Finish::Stop;
+    Done { logprob: end.logprob.filter(|_| complete), ..end }
+}
+
+impl Swarm {
+    /// Asks a member to write.
+    ///
+    /// # Errors
+    /// When the member has left or takes no stream before `deadline`.
+    pub async fn generate(
+        &self,
+        member: NodeId,
+        ask: Generate,
+        deadline: Instant,
+    ) -> Result<AnswerStream, WorkError> {
+        let member = self.member(member)?;
+        let in_flight = member.occupy();
+        let answer = generate(&member, ask, deadline).await?;
+        Ok(AnswerStream { _in_flight: Some(in_flight), ..answer })
+    }
+
+    /// Asks a member to judge.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; a ballot that does not fit the ask is `Nonsense`.
+    pub async fn judge(
+        &self,
+        member: NodeId,
+        ask: Judge,
+        deadline: Instant,
+    ) -> Result<Ballot, WorkError> {
+        let member = self.member(member)?;
+        let _in_flight = member.occupy();
+        judge(&member, ask, deadline).await
+    }
+
+    /// Asks a member for the vectors of texts.
+    ///
+    /// # Errors
+    /// See [`WorkError`]; vectors that do not fit the ask are `Nonsense`.
+    pub async fn embed(
+        &self,
+        member: NodeId,
+        ask: Embed,
+        deadline: Instant,
+    ) -> Result<Embedded, WorkError> {
+        let member = self.member(member)?;
+        let _in_flight = member.occupy();
+        let message = Message::Embed(ask);
+        let mut stream = open(&member, &message, deadline).await?;
+        let Message::Embedded(reply) = next(&mut stream, deadline).await? else {
+            return Err(WorkError::Nonsense("no vectors"));
+        };
+        if let Message::Embed(ask) = &message {
+            reply.check(ask).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
+        }
+        Ok(reply)
+    }
+}
+
+/// Asks a member to write, for the gateway itself. Such work does not count as the member's load,
+/// so that an exam makes no member look busy.
+pub(crate) async fn generate(
+    member: &MemberHandle,
+    ask: Generate,
+    deadline: Instant,
+) -> Result<AnswerStream, WorkError> {
+    let stream = open(member, &Message::Generate(ask), deadline).await?;
+    Ok(AnswerStream { stream, deadline, bytes: 0, _in_flight: None })
+}
+
+/// As [`generate`], for a ballot.
+pub(crate) async fn judge(
+    member: &MemberHandle,
+    ask: Judge,
+    deadline: Instant,
+) -> Result<Ballot, WorkError> {
+    let message = Message::Judge(ask);
+    let mut stream = open(member, &message, deadline).await?;
+    let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
+        return Err(WorkError::Nonsense("not a ballot"));
+    };
+    if let Message::Judge(ask) = &message {
+        ballot.check(ask).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
+    }
+    Ok(ballot)
+}
+
+/// Opens a stream for one piece of work and sends the ask.
+async fn open(
+    member: &MemberHandle,
+    message: &Message,
+    deadline: Instant,
+) -> Result<Stream, WorkError> {
+    let open = async {
+        let mut stream =
+            member.link.open().await.map_err(|error| WorkError::Broken(error.to_string()))?;
+        stream.sender.send(message).await?;
+        Ok(stream)
+    };
+    timeout_at(deadline, open).await.map_err(|_| WorkError::Late)?
+}
+
+async fn next(stream: &mut Stream, deadline: Instant) -> Result<Message, WorkError> {
+    let message = timeout_at(deadline, stream.receiver.next()).await;
+    match message.map_err(|_| WorkError::Late)?? {
+        Some(Message::Failed(failure)) => Err(failure.into()),
+        Some(message) => Ok(message),
+        None => Err(WorkError::Nonsense("the stream ended early")),
+    }
+}
