@@ -3,13 +3,12 @@
 mod request_id;
 mod callers;
 mod rate;
-mod opening;
+mod intake;
 mod admission;
 mod body;
 mod chat;
-mod running;
-mod sse;
-mod told;
+mod task;
+mod answer;
 mod completions;
 mod messages;
 mod responses;
@@ -94,8 +93,8 @@ impl App {
         self.rounds.swarm().members().len()
     }
 
-    /// Refuses a model that no member serves. The error quotes no more of it than a model name can have.
-    fn known(&self, model: &str) -> Result<(), ApiError> {
+    /// Refuses a model that nobody here serves. The error quotes at most the longest valid name.
+    fn check_model(&self, model: &str) -> Result<(), ApiError> {
         if Mode::of_model(model).is_some() || self.models().contains_key(model) {
             return Ok(());
         }
@@ -157,7 +156,7 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/responses").route(web::post().to(responses::create)))
         .service(
             resource("/v1/responses/{id}")
-                .route(web::get().to(responses::one))
+                .route(web::get().to(responses::get))
                 .route(web::delete().to(responses::delete)),
         )
         .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))

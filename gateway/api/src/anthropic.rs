@@ -1,5 +1,6 @@
-//! `POST /v1/messages` (Anthropic's shape), brought into a chat's words.
+//! `POST /v1/messages`: Anthropic's messages, rewritten to a chat.
 
+mod encoder;
 pub mod wire;
 mod blocks;
 mod tools;
@@ -12,10 +13,11 @@ use crate::{
     error::AskError,
     fields::Fields,
 };
+pub use encoder::MessageEncoder;
 use shoal_consensus::ask::Limits;
 
-/// What chat calls what this door calls otherwise.
-pub const NAMES: endpoint::Names<'_> = &[
+/// This endpoint's names for a chat's fields.
+pub const NAMES: endpoint::FieldNames<'_> = &[
     ("messages", "messages."),
     ("max_completion_tokens", "max_tokens"),
     ("stop", "stop_sequences"),
@@ -24,7 +26,7 @@ pub const NAMES: endpoint::Names<'_> = &[
     ("user", "metadata.user_id"),
 ];
 
-/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+/// This endpoint's own fields. Other fields are ignored, or refused if the operator is strict.
 const FIELDS: [&str; 14] = [
     "messages",
     "max_tokens",
@@ -42,9 +44,10 @@ const FIELDS: [&str; 14] = [
     "cache_control",
 ];
 
-/// A request at Anthropic's door.
+/// A checked request.
 #[derive(Clone, Debug)]
 pub struct MessageRequest {
+    /// The request as a chat.
     pub chat: ChatRequest,
 }
 
@@ -58,13 +61,13 @@ impl MessageRequest {
         let request = Fields::root(&map);
         match request.string("model")? {
             Some(model) if !model.is_empty() => {}
-            _ => return Err(AskError::missing("model")),
+            _ => return Err(AskError::missing_parameter("model")),
         }
         let Some(max_tokens) = request.integer("max_tokens", 1..=i64::MAX)? else {
-            return Err(request.absent("max_tokens", "an integer"));
+            return Err(request.missing_field("max_tokens", "an integer"));
         };
         endpoint::refuse_unknown(request.names(), &FIELDS, limits)?;
-        let mut chat = shared(&map);
+        let mut chat = common_fields(&map);
         chat.insert("max_completion_tokens".into(), max_tokens.into());
         let mut messages: Vec<Value> = system(&request)?.into_iter().collect();
         messages.extend(blocks::messages(&request)?);
@@ -77,10 +80,10 @@ impl MessageRequest {
         }
         tools::read(&request, &mut chat)?;
         output(&request, &mut chat)?;
-        thinking(&request)?;
+        check_thinking(&request)?;
         for name in ["container", "mcp_servers"] {
             if request.value(name).is_some_and(|value| *value != json!([])) {
-                let why = "There is nothing behind it here.";
+                let why = "Nothing here implements it.";
                 return Err(AskError::unsupported_parameter(name, why));
             }
         }
@@ -88,10 +91,10 @@ impl MessageRequest {
     }
 }
 
-/// What means the same here as in a chat.
-fn shared(map: &Map<String, Value>) -> Map<String, Value> {
+/// A chat with the fields that mean the same here and in a chat.
+fn common_fields(map: &Map<String, Value>) -> Map<String, Value> {
     let mut chat = endpoint::chat(map);
-    // Words of OpenAI's that are none of Anthropic's, or that mean something else there.
+    // Anthropic does not have these fields of OpenAI's, or gives them another meaning.
     for name in ["store", "metadata", "user", "stop"] {
         chat.remove(name);
     }
@@ -104,29 +107,26 @@ fn system(request: &Fields<'_>) -> Result<Option<Value>, AskError> {
         None => return Ok(None),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(blocks)) => blocks::texts(blocks, "system")?,
-        Some(other) => {
-            return Err(AskError::wrong_type("system", "a string or an array of objects", other));
+        Some(value) => {
+            return Err(AskError::wrong_type("system", "a string or an array of objects", value));
         }
     };
     Ok((!text.is_empty()).then(|| json!({ "role": "system", "content": text })))
 }
 
-/// `output_config`: a JSON schema to keep to, and how hard to work.
+/// `output_config`: a JSON schema for the answer, and the effort.
 fn output(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
     let Some(config) = request.object("output_config")? else { return Ok(()) };
     if let Some(effort) = config.string("effort")? {
         chat.insert("reasoning_effort".into(), effort.into());
     }
     let Some(format) = config.object("format")? else { return Ok(()) };
-    match format.required_string("type")? {
-        "json_schema" => {}
-        other => {
-            let path = format.path("type");
-            return Err(AskError::not_one_of(&path, other, &["json_schema"]));
-        }
+    let kind = format.required_string("type")?;
+    if kind != "json_schema" {
+        return Err(AskError::not_one_of(&format.path("type"), kind, &["json_schema"]));
     }
     if format.object("schema")?.is_none() {
-        return Err(format.absent("schema", "an object"));
+        return Err(format.missing_field("schema", "an object"));
     }
     let schema = json!({ "name": "answer", "schema": format.value("schema"), "strict": true });
     let format = json!({ "type": "json_schema", "json_schema": schema });
@@ -134,13 +134,13 @@ fn output(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), Ask
     Ok(())
 }
 
-/// Accepted without effect: the members show no thoughts, and none is made up.
-fn thinking(request: &Fields<'_>) -> Result<(), AskError> {
+/// `thinking` is checked and has no effect: members do not return their thoughts.
+fn check_thinking(request: &Fields<'_>) -> Result<(), AskError> {
     const KINDS: [&str; 3] = ["enabled", "disabled", "adaptive"];
-    let Some(thinking) = request.object("thinking")? else { return Ok(()) };
-    match thinking.required_string("type")? {
-        known if KINDS.contains(&known) => Ok(()),
-        other => Err(AskError::not_one_of("thinking.type", other, &KINDS)),
+    let Some(config) = request.object("thinking")? else { return Ok(()) };
+    match config.required_string("type")? {
+        kind if KINDS.contains(&kind) => Ok(()),
+        kind => Err(AskError::not_one_of("thinking.type", kind, &KINDS)),
     }
 }
 

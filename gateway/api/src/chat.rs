@@ -1,13 +1,15 @@
-//! `POST /v1/chat/completions`, checked by hand: types alone miss ranges and cannot name paths.
+//! `POST /v1/chat/completions`. Requests are checked by hand, because types alone do not check
+//! ranges and do not name the path of a wrong field.
 //!
-//! Unknown fields are ignored, as most compatible servers do, unless the operator is strict;
-//! fields that would change the answer in a way nothing here can honour are refused by name.
+//! Unknown fields are ignored, as in most compatible servers, unless the operator is strict.
+//! Fields that would change the answer and that nothing here supports are refused by name.
 
+mod encoder;
 mod format;
-pub mod known;
 mod messages;
 mod sampling;
 mod tools;
+pub mod treatment;
 pub mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -15,29 +17,31 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value, json};
 
 use crate::{error::AskError, fields::Fields};
-use known::Treatment;
+pub use encoder::ChatEncoder;
 use shoal_consensus::{
     Ask, Mode,
     ask::{Effort, Limits, Target},
     constraint::{ResponseConstraint, SchemaError},
 };
-use tools::Offered;
+use tools::ToolRequest;
+use treatment::Treatment;
 
-/// A whole chat request: what is asked, and how the answer shall be written.
+/// A checked request: the ask, and the form of the answer.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
+    /// The conversation, and who answers it.
     pub ask: Ask,
-    /// The model's name as it was asked for; the reply repeats it.
+    /// The model's name as the client sent it. The answer repeats it.
     pub model: String,
-    /// Pieces as server-sent events instead of one JSON object.
+    /// The answer is sent as events instead of one JSON object.
     pub stream: bool,
-    /// One more chunk with the usage at the end of a stream.
+    /// A stream ends with a chunk that has the usage.
     pub include_usage: bool,
-    /// The client agrees that the round is kept (OpenAI's `store`).
+    /// The client agrees that the round is kept for training (OpenAI's `store`).
     pub store: bool,
-    /// Calls are told as the deprecated `function_call`.
+    /// Calls are sent as the deprecated `function_call`.
     pub deprecated_calls: bool,
-    /// A stream tells how far the round is, as reasoning.
+    /// A stream reports how far the round is, as reasoning.
     pub progress: bool,
 }
 
@@ -45,12 +49,12 @@ pub struct ChatRequest {
 const N_MAX: i64 = 128;
 /// Most pairs in `metadata` (OpenAI's limit).
 const METADATA_MAX: usize = 16;
-/// Characters of a pair's name and of its text, and of `safety_identifier` (OpenAI's limits).
+/// Most characters of a pair's name, of its text, and of `safety_identifier` (OpenAI's limits).
 const METADATA_KEY_MAX: usize = 64;
 const METADATA_VALUE_MAX: usize = 512;
 const IDENTIFIER_MAX: usize = 64;
-/// Words of `reasoning_effort`, and the mode that each means for the swarm.
-const REASONING: [(&str, Mode); 7] = [
+/// The words of `reasoning_effort`, with the swarm's mode for each.
+const REASONING_EFFORTS: [(&str, Mode); 7] = [
     ("none", Mode::Fast),
     ("minimal", Mode::Fast),
     ("low", Mode::Fast),
@@ -61,19 +65,19 @@ const REASONING: [(&str, Mode); 7] = [
 ];
 
 impl ChatRequest {
-    /// Checks a request's body, with what concerns the reply's form.
+    /// Checks a request's body.
     ///
     /// # Errors
-    /// The first field that is wrong, in a fixed order: JSON, model, messages, then the rest.
+    /// The first field that is wrong, in this order: JSON, model, messages, then the rest.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
-        Self::read(&object(body)?, limits)
+        Self::from_object(&object(body)?, limits)
     }
 
-    /// Checks a request that is JSON already: other endpoints put theirs into this one's words.
+    /// Checks a request whose JSON is parsed: the other endpoints rewrite their requests to a chat.
     ///
     /// # Errors
-    /// As [`Self::parse`].
-    pub fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
+    /// As for [`Self::parse`].
+    pub fn from_object(body: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
         let request = Fields::root(body);
         let model = match request.string("model")? {
             Some(model) if !model.is_empty() => model.to_owned(),
@@ -81,26 +85,23 @@ impl ChatRequest {
         };
         let mode = Mode::of_model(&model);
         let target = mode.map_or_else(|| Target::Model(model.clone()), |_| Target::Swarm);
-        let talk = messages::read(&request)?;
+        let conversation = messages::read(&request)?;
         let sampling = sampling::read(&request, &target)?;
         let stream = request.boolean("stream")?.unwrap_or(false);
         let include_usage = include_usage(&request, stream)?;
         let choices = choices(&request, limits)?;
-        let offered = tools::read(&request)?;
+        let tool_request = tools::read(&request)?;
         let format = format::read(&request)?;
         refuse_unsupported(&request)?;
         check_ignored(&request)?;
         let effort = effort(&request, mode, choices, limits)?;
         let template_variables = template_variables(&request, &target)?;
-        let (tools, deprecated_calls, schemas) = match offered {
-            Some(Offered { tools, deprecated, schemas }) => (Some(tools), deprecated, schemas),
-            None => (None, false, Vec::new()),
-        };
+        let ToolRequest { tools, deprecated_calls, schemas } = tool_request;
         let form = ResponseConstraint::new(tools.as_ref(), format.as_ref());
-        let form = Arc::new(form.map_err(|bad| bad_schema(&bad, &schemas))?);
+        let form = Arc::new(form.map_err(|error| bad_schema(&error, &schemas))?);
         let ask = Ask {
             target,
-            messages: talk.messages,
+            messages: conversation.messages,
             sampling,
             effort,
             tools,
@@ -108,7 +109,7 @@ impl ChatRequest {
             form,
             template_variables,
             choices,
-            image: talk.image,
+            image: conversation.image,
             prompt: None,
         };
         let store = request.boolean("store")?.unwrap_or(false);
@@ -120,24 +121,26 @@ impl ChatRequest {
     }
 }
 
+/// The body as a JSON object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, AskError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(AskError::not_json("expected an object")),
-        Err(error) => Err(AskError::not_json(&place(&error))),
+        Err(error) => Err(AskError::not_json(&syntax_error(&error))),
     }
 }
 
-/// The parser's category and place; its own words may repeat the body.
-fn place(error: &serde_json::Error) -> String {
+/// The category and place of the parser's error. Its own message may quote the body.
+fn syntax_error(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
-    let what = match error.classify() {
+    let category = match error.classify() {
         Category::Eof => "it ends too early",
         Category::Syntax | Category::Data | Category::Io => "it is not valid JSON",
     };
-    format!("{what}, at line {} column {}", error.line(), error.column())
+    format!("{category}, at line {} column {}", error.line(), error.column())
 }
 
+/// `stream_options.include_usage`.
 fn include_usage(request: &Fields<'_>, stream: bool) -> Result<bool, AskError> {
     let Some(options) = request.object("stream_options")? else { return Ok(false) };
     if !stream {
@@ -150,33 +153,33 @@ fn include_usage(request: &Fields<'_>, stream: bool) -> Result<bool, AskError> {
     Ok(options.boolean("include_usage")?.unwrap_or(false))
 }
 
-/// `n`: a round has as many answers as writers, so it can give no more than it may have writers.
+/// `n`. A round has as many answers as writers, so that the limit of writers is one of answers.
 fn choices(request: &Fields<'_>, limits: &Limits) -> Result<usize, AskError> {
-    let wanted = request.integer("n", 1..=N_MAX)?.unwrap_or(1);
-    let wanted = usize::try_from(wanted).unwrap_or(1);
-    if wanted > limits.writers_max {
-        let why = format!("At most {} completions a request are served.", limits.writers_max);
+    let choices = request.integer("n", 1..=N_MAX)?.unwrap_or(1);
+    let choices = usize::try_from(choices).unwrap_or(usize::MAX);
+    if choices > limits.writers_max {
+        let why = format!("At most {} completions can be requested.", limits.writers_max);
         return Err(AskError::unsupported_value("n", &why));
     }
-    Ok(wanted)
+    Ok(choices)
 }
 
-fn bad_schema(bad: &SchemaError, schemas: &[String]) -> AskError {
-    match bad.function {
-        Some(at) => {
-            let path = schemas.get(at).map_or("tools", String::as_str);
-            AskError::bad_schema(path, true, &bad.why)
+/// The error for a schema. `schemas` are the paths of the functions' schemas.
+fn bad_schema(error: &SchemaError, schemas: &[String]) -> AskError {
+    match error.function {
+        Some(index) => {
+            let path = schemas.get(index).map_or("tools", String::as_str);
+            AskError::bad_schema(path, true, &error.why)
         }
-        None => AskError::bad_schema("response_format.json_schema.schema", false, &bad.why),
+        None => AskError::bad_schema("response_format.json_schema.schema", false, &error.why),
     }
 }
 
-/// Fields that would change the answer and that nothing here honours.
+/// Refuses fields that would change the answer and that nothing here supports.
 fn refuse_unsupported(request: &Fields<'_>) -> Result<(), AskError> {
-    let refused = known::FIELDS.iter().filter(|(_, treatment)| *treatment == Treatment::Refused);
-    for (name, _) in refused {
-        if request.value(name).is_some() {
-            let why = "Nothing here does that: send the request without it.";
+    for (name, treatment) in treatment::FIELDS {
+        if *treatment == Treatment::Refused && request.value(name).is_some() {
+            let why = "Nothing here supports it: send the request without it.";
             return Err(AskError::unsupported_parameter(name, why));
         }
     }
@@ -188,14 +191,14 @@ fn refuse_unsupported(request: &Fields<'_>) -> Result<(), AskError> {
     Ok(())
 }
 
-/// Fields that are accepted without effect still have to be well-formed, so that a mistake shows
-/// up here and not on the day they gain one.
+/// Checks fields that have no effect, so that a mistake in them shows up now and not when they
+/// have one.
 fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     request.boolean("store")?;
     for text in ["user", "safety_identifier", "prompt_cache_key", "service_tier"] {
         request.string(text)?;
     }
-    short(request, "safety_identifier", IDENTIFIER_MAX)?;
+    check_length(request, "safety_identifier", IDENTIFIER_MAX)?;
     word(request, "verbosity", &["low", "medium", "high"])?;
     if let Some(metadata) = request.object("metadata")? {
         let pairs = metadata.names().count();
@@ -204,7 +207,7 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
             return Err(AskError::plain(Some("metadata"), message));
         }
         for name in metadata.names() {
-            short(&metadata, name, METADATA_VALUE_MAX)?;
+            check_length(&metadata, name, METADATA_VALUE_MAX)?;
             let length = name.chars().count();
             if length > METADATA_KEY_MAX {
                 return Err(AskError::string_too_long("metadata", METADATA_KEY_MAX, length));
@@ -214,8 +217,8 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     Ok(())
 }
 
-/// A text of at most so many characters.
-fn short(request: &Fields<'_>, name: &str, max: usize) -> Result<(), AskError> {
+/// Checks that a text has at most `max` characters.
+fn check_length(request: &Fields<'_>, name: &str, max: usize) -> Result<(), AskError> {
     match request.string(name)?.map(|text| text.chars().count()) {
         Some(length) if length > max => {
             Err(AskError::string_too_long(&request.path(name), max, length))
@@ -224,6 +227,7 @@ fn short(request: &Fields<'_>, name: &str, max: usize) -> Result<(), AskError> {
     }
 }
 
+/// A field whose value is one of these words.
 fn word<'a>(request: &Fields<'a>, name: &str, words: &[&str]) -> Result<Option<&'a str>, AskError> {
     match request.string(name)? {
         Some(word) if !words.contains(&word) => {
@@ -233,80 +237,85 @@ fn word<'a>(request: &Fields<'a>, name: &str, words: &[&str]) -> Result<Option<&
     }
 }
 
-/// Typos are found this way, and so are clients that count on what is not there.
+/// Refuses unknown fields: this finds typos, and clients that rely on a feature that is missing.
 fn refuse_unknown(request: &Fields<'_>) -> Result<(), AskError> {
-    match request.names().find(|name| known::treatment(name).is_none()) {
+    match request.names().find(|name| treatment::of_field(name).is_none()) {
         Some(unknown) => Err(AskError::unknown_parameter(unknown)),
         None => Ok(()),
     }
 }
 
-/// `chat_template_kwargs`, and for one model `reasoning_effort`, which templates know by that name.
+/// `chat_template_kwargs`, with `reasoning_effort` for a member's model: templates have a variable
+/// of that name.
 fn template_variables(request: &Fields<'_>, target: &Target) -> Result<String, AskError> {
-    let given = request.object("chat_template_kwargs")?;
+    let variables = request.object("chat_template_kwargs")?;
     let effort = request.string("reasoning_effort")?.filter(|_| *target != Target::Swarm);
-    match (given, effort) {
-        (None, None) => Ok(String::new()),
-        (Some(given), None) => Ok(given.to_json()),
-        (given, Some(effort)) => {
-            let mut all: Map<String, Value> =
-                given.and_then(|it| serde_json::from_str(&it.to_json()).ok()).unwrap_or_default();
-            all.entry("reasoning_effort").or_insert_with(|| json!(effort));
-            Ok(Value::Object(all).to_string())
-        }
-    }
+    let Some(effort) = effort else {
+        return Ok(variables.map(|variables| variables.to_json()).unwrap_or_default());
+    };
+    let mut variables = variables.map(|variables| variables.to_map()).unwrap_or_default();
+    variables.entry("reasoning_effort").or_insert_with(|| json!(effort));
+    Ok(Value::Object(variables).to_string())
 }
 
 /// `shoal: {progress: "reasoning"}`
 fn progress(request: &Fields<'_>) -> Result<bool, AskError> {
-    let Some(wish) = request.object("shoal")? else { return Ok(false) };
-    Ok(word(&wish, "progress", &["reasoning", "off"])? == Some("reasoning"))
+    let Some(shoal) = request.object("shoal")? else { return Ok(false) };
+    Ok(word(&shoal, "progress", &["reasoning", "off"])? == Some("reasoning"))
 }
 
-/// `shoal: {mode, writers, judges, deadline_ms, fusion}`: the operator's defaults for the mode,
-/// overridden within limits. A mode in the body comes before `reasoning_effort`, and that before
-/// the plain name of the swarm; a name that says its mode has said it.
+/// `shoal: {mode, writers, judges, deadline_ms, fusion}`: the operator's defaults for the mode, which
+/// the client overrides within limits.
+///
+/// `mode` in `shoal` comes first, then a model's name with a mode (`shoal-deep`), then
+/// `reasoning_effort`, then the plain name `shoal`.
 fn effort(
     request: &Fields<'_>,
-    named: Option<Mode>,
+    model_mode: Option<Mode>,
     choices: usize,
     limits: &Limits,
 ) -> Result<Effort, AskError> {
-    let reasoning = word(request, "reasoning_effort", &REASONING.map(|(word, _)| word))?;
-    let meant = REASONING.iter().find(|(word, _)| reasoning == Some(*word)).map(|(_, mode)| *mode);
-    let named = match named {
-        Some(Mode::Balanced) => meant.unwrap_or(Mode::Balanced),
-        named => named.unwrap_or_default(),
+    let word = word(request, "reasoning_effort", &REASONING_EFFORTS.map(|(word, _)| word))?;
+    let pair = REASONING_EFFORTS.iter().find(|pair| word == Some(pair.0));
+    let mode = match (model_mode, pair) {
+        (Some(Mode::Balanced), Some((_, mode))) => *mode,
+        _ => model_mode.unwrap_or_default(),
     };
-    let enough = |effort: Effort| Effort { writers: effort.writers.max(choices), ..effort };
-    let Some(wish) = request.object("shoal")? else { return Ok(enough(limits.effort(named))) };
+    let mut effort = match request.object("shoal")? {
+        Some(shoal) => shoal_effort(&shoal, mode, limits)?,
+        None => limits.effort(mode),
+    };
+    effort.writers = effort.writers.max(choices);
+    Ok(effort)
+}
+
+/// The effort for a request with the field `shoal`.
+fn shoal_effort(shoal: &Fields<'_>, mode: Mode, limits: &Limits) -> Result<Effort, AskError> {
     const KEYS: [&str; 6] = ["mode", "writers", "judges", "deadline_ms", "fusion", "progress"];
-    // Only shoal's own clients send this, so a word it does not know is a mistake worth telling.
-    if let Some(unknown) = wish.names().find(|name| !KEYS.contains(name)) {
-        return Err(AskError::unknown_parameter(&wish.path(unknown)));
+    // Only shoal's own clients send this field, so that an unknown key is a mistake.
+    if let Some(unknown) = shoal.names().find(|name| !KEYS.contains(name)) {
+        return Err(AskError::unknown_parameter(&shoal.path(unknown)));
     }
-    let defaults = limits.effort(mode(&wish)?.unwrap_or(named));
-    let count = |name, range| -> Result<Option<usize>, AskError> {
-        Ok(wish.integer(name, range)?.and_then(|value| usize::try_from(value).ok()))
-    };
-    let top = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
+    let word = word(shoal, "mode", &Mode::ALL.map(Mode::word))?;
+    let defaults = limits.effort(word.and_then(Mode::of_word).unwrap_or(mode));
     let longest = i64::try_from(limits.deadline_ms_max).unwrap_or(i64::MAX);
     let shortest = i64::try_from(limits.deadline_ms_min).unwrap_or(i64::MAX);
-    let deadline = wish.integer("deadline_ms", shortest..=longest)?;
-    Ok(enough(Effort {
-        writers: count("writers", 1..=top(limits.writers_max))?.unwrap_or(defaults.writers),
-        judges: count("judges", 0..=top(limits.judges_max))?.unwrap_or(defaults.judges),
+    let deadline = shoal.integer("deadline_ms", shortest..=longest)?;
+    Ok(Effort {
+        writers: count(shoal, "writers", 1, limits.writers_max)?.unwrap_or(defaults.writers),
+        judges: count(shoal, "judges", 0, limits.judges_max)?.unwrap_or(defaults.judges),
         deadline: deadline
             .and_then(|ms| u64::try_from(ms).ok())
             .map_or(defaults.deadline, Duration::from_millis),
-        fusion: wish.boolean("fusion")?.unwrap_or(false),
+        fusion: shoal.boolean("fusion")?.unwrap_or(false),
         ..defaults
-    }))
+    })
 }
 
-fn mode(wish: &Fields<'_>) -> Result<Option<Mode>, AskError> {
-    let word = word(wish, "mode", &Mode::ALL.map(Mode::word))?;
-    Ok(word.and_then(Mode::of_word))
+/// A number of members from `min` to `max`.
+fn count(shoal: &Fields<'_>, name: &str, min: i64, max: usize) -> Result<Option<usize>, AskError> {
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    Ok(shoal.integer(name, min..=max)?.and_then(|value| usize::try_from(value).ok()))
 }
 
 #[cfg(test)]

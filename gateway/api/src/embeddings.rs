@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`, checked by hand.
+//! `POST /v1/embeddings`.
 
 pub mod wire;
 
@@ -13,21 +13,22 @@ use shoal_consensus::{
 
 /// Most texts in one request (OpenAI's limit).
 const INPUTS_MAX: usize = 2048;
-/// Most numbers that one can ask for; no model's space has so many.
+/// Most dimensions in a request. No model has so many.
 const DIMENSIONS_MAX: i64 = 1 << 20;
 
-/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+/// This endpoint's own fields. Other fields are ignored, or refused if the operator is strict.
 const FIELDS: [&str; 3] = ["input", "dimensions", "encoding_format"];
 
-/// A whole request: what is asked, and how the vectors shall be written.
+/// A checked request: the ask, and the form of the vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbedRequest {
+    /// The texts and who embeds them.
     pub ask: EmbedAsk,
-    /// The model's name as it was asked for.
+    /// The model's name as the client sent it.
     pub model: String,
-    /// Only so many numbers of each vector, brought back to length 1.
+    /// Vectors are cut to so many numbers, and scaled to length 1 again.
     pub dimensions: Option<usize>,
-    /// Little-endian 32-bit floats in base64 in the place of numbers.
+    /// Vectors are sent as base64 of little-endian 32-bit floats, not as numbers.
     pub base64: bool,
 }
 
@@ -35,7 +36,7 @@ impl EmbedRequest {
     /// Checks a request's body.
     ///
     /// # Errors
-    /// The first field that is wrong: JSON, model, input, then the rest.
+    /// The first field that is wrong, in this order: JSON, model, input, then the rest.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
         let map = object(body)?;
         let request = Fields::root(&map);
@@ -48,8 +49,8 @@ impl EmbedRequest {
         let base64 = match request.string("encoding_format")? {
             None | Some("float") => false,
             Some("base64") => true,
-            Some(other) => {
-                return Err(AskError::not_one_of("encoding_format", other, &["float", "base64"]));
+            Some(word) => {
+                return Err(AskError::not_one_of("encoding_format", word, &["float", "base64"]));
             }
         };
         let dimensions = request.integer("dimensions", 1..=DIMENSIONS_MAX)?;
@@ -66,14 +67,14 @@ impl EmbedRequest {
     }
 }
 
-/// One text or an array of them.
+/// `input`: a text or an array of texts.
 fn inputs(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
-    const EXPECTED: &str = "a string or an array of strings";
+    const FORM: &str = "a string or an array of strings";
     let values = match request.value("input") {
-        None => return Err(request.absent("input", EXPECTED)),
+        None => return Err(request.missing_field("input", FORM)),
         Some(Value::Array(values)) => values.as_slice(),
         Some(single @ Value::String(_)) => std::slice::from_ref(single),
-        Some(other) => return Err(AskError::wrong_type("input", EXPECTED, other)),
+        Some(value) => return Err(AskError::wrong_type("input", FORM, value)),
     };
     if values.is_empty() {
         return Err(AskError::empty_array("input"));
@@ -81,7 +82,11 @@ fn inputs(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     if values.len() > INPUTS_MAX {
         return Err(AskError::array_too_long("input", INPUTS_MAX, values.len()));
     }
-    let read = |(index, value): (usize, &Value)| match value {
+    values.iter().enumerate().map(|(index, value)| input(index, value)).collect()
+}
+
+fn input(index: usize, value: &Value) -> Result<String, AskError> {
+    match value {
         Value::String(text) if text.is_empty() => {
             let message = "Invalid 'input': a text must not be empty.";
             Err(AskError::plain(Some("input"), message))
@@ -89,9 +94,8 @@ fn inputs(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Array(_) => Err(AskError::unsupported_value(
             "input",
-            "Token numbers mean something to one tokenizer only: send text.",
+            "A token number has a meaning for one tokenizer only: send text.",
         )),
-        other => Err(AskError::wrong_type(&format!("input[{index}]"), "a string", other)),
-    };
-    values.iter().enumerate().map(read).collect()
+        _ => Err(AskError::wrong_type(&format!("input[{index}]"), "a string", value)),
+    }
 }

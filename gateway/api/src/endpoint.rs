@@ -1,18 +1,19 @@
-//! Other doors than `/v1/chat/completions`: what they ask is brought into a chat's words and
-//! checked as one, so that a round is the same whatever the door. Complaints come back in the
-//! words of the door that was used.
+//! What the endpoints other than `/v1/chat/completions` have in common.
+//!
+//! Their requests are written in a chat's fields and checked as a chat, so that a round does not
+//! depend on the endpoint. Errors name the fields as the endpoint does.
 
 use serde_json::{Map, Value};
 
 use crate::{chat::ChatRequest, error::AskError};
 use shoal_consensus::ask::Limits;
 
-/// What a field of the chat is called at another door.
-pub type Names<'a> = &'a [(&'a str, &'a str)];
+/// Pairs of a chat's field and the endpoint's name for it.
+pub type FieldNames<'a> = &'a [(&'a str, &'a str)];
 
-/// Fields that mean the same at every door of OpenAI's and those that other servers added: copied
-/// as they are.
-const SAME: [&str; 17] = [
+/// Fields that mean the same at each of OpenAI's endpoints, and those that other servers added:
+/// they are copied unchanged.
+const COMMON_FIELDS: [&str; 17] = [
     "model",
     "temperature",
     "top_p",
@@ -32,56 +33,59 @@ const SAME: [&str; 17] = [
     "shoal",
 ];
 
-/// A chat with what the body shares with one.
+/// A chat with the fields of the body that a chat has too.
 pub(super) fn chat(body: &Map<String, Value>) -> Map<String, Value> {
-    let shared =
-        SAME.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
-    shared.collect()
+    let fields = COMMON_FIELDS.iter();
+    fields.filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone()))).collect()
 }
 
-/// Where the operator is strict, refuses what neither this door nor a chat's shared words know.
+/// If the operator is strict, refuses a field that is neither the endpoint's own nor a common one.
 pub(super) fn refuse_unknown<'a>(
     mut names: impl Iterator<Item = &'a str>,
-    known: &[&str],
+    own_fields: &[&str],
     limits: &Limits,
 ) -> Result<(), AskError> {
-    let unknown = |name: &&str| !known.contains(name) && !SAME.contains(name);
-    match names.find(|name| limits.strict && unknown(name)) {
-        Some(unknown) => Err(AskError::unknown_parameter(unknown)),
+    if !limits.strict {
+        return Ok(());
+    }
+    match names.find(|name| !own_fields.contains(name) && !COMMON_FIELDS.contains(name)) {
+        Some(name) => Err(AskError::unknown_parameter(name)),
         None => Ok(()),
     }
 }
 
-/// Checks a chat that stands for another request.
+/// Checks the chat that a request was rewritten to.
 pub(super) fn parse(
     chat: &Map<String, Value>,
     limits: &Limits,
-    names: Names<'_>,
+    names: FieldNames<'_>,
 ) -> Result<ChatRequest, AskError> {
-    ChatRequest::read(chat, limits).map_err(|error| error.renamed(names))
+    ChatRequest::from_object(chat, limits).map_err(|error| error.rename(names))
 }
 
 impl AskError {
-    /// The same complaint at a door where fields have other names: the first that fits counts.
-    pub fn renamed(self, names: Names<'_>) -> Self {
+    /// Replaces the name of a chat's field by the endpoint's. The first pair that fits counts.
+    pub fn rename(self, names: FieldNames<'_>) -> Self {
         let Some(param) = &self.param else { return self };
-        let fits = |chat: &str| {
-            let rest = param.strip_prefix(chat)?;
-            (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
+        let Some(name) = names.iter().find_map(|pair| endpoint_name(param, *pair)) else {
+            return self;
         };
-        let renamed = names.iter().find_map(|(chat, door)| {
-            let rest = fits(chat)?;
-            // A name with a dot at its end stands for the whole of what is below.
-            Some(if door.ends_with('.') {
-                door.trim_end_matches('.').to_owned()
-            } else {
-                format!("{door}{rest}")
-            })
-        });
-        let Some(renamed) = renamed else { return self };
-        let message = self.message.replace(&format!("'{param}'"), &format!("'{renamed}'"));
-        Self { message, param: Some(renamed), code: self.code }
+        let message = self.message.replace(&format!("'{param}'"), &format!("'{name}'"));
+        Self { message, param: Some(name), code: self.code }
     }
+}
+
+/// The endpoint's name for the path `param`; `None` if the chat's field is not its beginning.
+fn endpoint_name(param: &str, (chat, endpoint): (&str, &str)) -> Option<String> {
+    let rest = param.strip_prefix(chat)?;
+    if !rest.is_empty() && !rest.starts_with(['.', '[']) {
+        return None;
+    }
+    // A name that ends with a dot stands for everything below it.
+    Some(match endpoint.strip_suffix('.') {
+        Some(endpoint) => endpoint.to_owned(),
+        None => format!("{endpoint}{rest}"),
+    })
 }
 
 #[cfg(test)]
@@ -90,12 +94,17 @@ mod tests {
 
     #[test]
     fn a_complaint_names_the_field_that_the_client_sent() {
-        let names: Names<'_> =
+        let names: FieldNames<'_> =
             &[("messages", "input."), ("tools", "tools"), ("max_tokens", "limit")];
-        let at = |path: &str| AskError::missing(path).renamed(names);
-        assert_eq!(at("messages[0].content").param.as_deref(), Some("input"));
-        assert_eq!(at("max_tokens").message, "Missing required parameter: 'limit'.");
-        assert_eq!(at("max_tokens_more").param.as_deref(), Some("max_tokens_more"));
-        assert_eq!(at("tools[1].name").param.as_deref(), Some("tools[1].name"));
+        for (chat, endpoint) in [
+            ("messages[0].content", "input"),
+            ("max_tokens_more", "max_tokens_more"),
+            ("tools[1].name", "tools[1].name"),
+        ] {
+            let error = AskError::missing_parameter(chat).rename(names);
+            assert_eq!(error.param.as_deref(), Some(endpoint));
+        }
+        let error = AskError::missing_parameter("max_tokens").rename(names);
+        assert_eq!(error.message, "Missing required parameter: 'limit'.");
     }
 }

@@ -1,12 +1,12 @@
-//! Why a request cannot be asked, in the words, `param` and `code` that OpenAI's clients know.
+//! Why a request is refused, with the message, `param` and `code` that OpenAI's clients expect.
 
 use serde_json::Value;
 
-/// A request that the sender has to change. Every one is a 400 on HTTP.
+/// A request that the client has to change. Over HTTP it is a 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AskError {
-    /// For people: what is wrong and what would be right. Quotes at most a short piece of the input.
+    /// For people: what is wrong and what is right. It quotes at most a short piece of the request.
     pub message: String,
     /// Path of the field, like `messages[0].role`.
     pub param: Option<String>,
@@ -14,58 +14,58 @@ pub struct AskError {
     pub code: Option<&'static str>,
 }
 
-/// Longest piece of the request that a message repeats, in characters.
-const QUOTED: usize = 64;
+/// Longest piece of the request that a message quotes, in characters.
+const QUOTE_CHARS: usize = 64;
 
 impl AskError {
-    /// An error of a kind that OpenAI gives no code.
+    /// An error that OpenAI has no code for.
     pub(super) fn plain(param: Option<&str>, message: impl Into<String>) -> Self {
         Self { message: message.into(), param: param.map(str::to_owned), code: None }
     }
 
-    fn coded(code: &'static str, param: &str, message: String) -> Self {
+    fn with_code(code: &'static str, param: &str, message: String) -> Self {
         Self { message, param: Some(param.to_owned()), code: Some(code) }
     }
 
-    /// The body is no JSON, or no JSON object. `why` comes from the parser and quotes nothing.
+    /// The body is not a JSON object. `why` quotes nothing of the body.
     pub(super) fn not_json(why: &str) -> Self {
         Self::plain(None, format!("We could not parse the JSON body of your request: {why}."))
     }
 
-    pub(super) fn missing(path: &str) -> Self {
+    pub(super) fn missing_parameter(path: &str) -> Self {
         let message = format!("Missing required parameter: '{path}'.");
-        Self::coded("missing_required_parameter", path, message)
+        Self::with_code("missing_required_parameter", path, message)
     }
 
-    pub(super) fn wrong_type(path: &str, expected: &str, got: &Value) -> Self {
+    pub(super) fn wrong_type(path: &str, expectation: &str, got: &Value) -> Self {
         let got = kind(got);
         let message =
-            format!("Invalid type for '{path}': expected {expected}, but got {got} instead.");
-        Self::coded("invalid_type", path, message)
+            format!("Invalid type for '{path}': expected {expectation}, but got {got} instead.");
+        Self::with_code("invalid_type", path, message)
     }
 
-    /// Not one of a closed set of words.
-    pub(super) fn not_one_of(path: &str, got: &str, supported: &[&str]) -> Self {
-        let supported = supported.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>();
-        let (got, supported) = (quote(got), supported.join(", "));
-        let message = format!("Invalid value: '{got}'. Supported values are: {supported}.");
-        Self::coded("invalid_value", path, message)
+    /// A word that is not in a closed set.
+    pub(super) fn not_one_of(path: &str, got: &str, words: &[&str]) -> Self {
+        let words = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>();
+        let (got, words) = (quote(got), words.join(", "));
+        let message = format!("Invalid value: '{got}'. Supported values are: {words}.");
+        Self::with_code("invalid_value", path, message)
     }
 
-    /// A number outside its range. `code` says which end, and whether it is whole.
+    /// A number outside its range. `code` says beyond which end, and whether it is an integer.
     pub(super) fn out_of_range(code: RangeCode, path: &str, limit: &str, got: &str) -> Self {
         let (code, words, sign) = code.parts();
         let message = format!(
             "Invalid '{path}': {words}. Expected a value {sign} {limit}, but got {got} instead."
         );
-        Self::coded(code, path, message)
+        Self::with_code(code, path, message)
     }
 
     pub(super) fn empty_array(path: &str) -> Self {
         let message = format!(
             "Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead."
         );
-        Self::coded("empty_array", path, message)
+        Self::with_code("empty_array", path, message)
     }
 
     pub(super) fn array_too_long(path: &str, max: usize, got: usize) -> Self {
@@ -73,7 +73,7 @@ impl AskError {
             "Invalid '{path}': array too long. Expected an array with maximum length {max}, \
              but got an array with length {got} instead."
         );
-        Self::coded("array_above_max_length", path, message)
+        Self::with_code("array_above_max_length", path, message)
     }
 
     pub(super) fn string_too_long(path: &str, max: usize, got: usize) -> Self {
@@ -81,7 +81,7 @@ impl AskError {
             "Invalid '{path}': string too long. Expected a string with maximum length {max}, but \
              got a string with length {got} instead."
         );
-        Self::coded("string_above_max_length", path, message)
+        Self::with_code("string_above_max_length", path, message)
     }
 
     pub(super) fn array_too_short(path: &str, min: usize, got: usize) -> Self {
@@ -89,26 +89,26 @@ impl AskError {
             "Invalid '{path}': array too short. Expected an array with minimum length {min}, \
              but got an array with length {got} instead."
         );
-        Self::coded("array_below_min_length", path, message)
+        Self::with_code("array_below_min_length", path, message)
     }
 
-    /// A vector has fewer numbers than are wanted of it.
-    pub fn too_many_dimensions(wanted: usize, model: &str, size: usize) -> Self {
+    /// More dimensions than the model's vectors have.
+    pub fn too_many_dimensions(dimensions: usize, model: &str, size: usize) -> Self {
         let message = format!(
             "Invalid 'dimensions': integer above maximum value. Expected a value <= {size}, the \
-             size of the vectors of '{model}', but got {wanted} instead."
+             size of the vectors of '{model}', but got {dimensions} instead."
         );
-        Self::coded("integer_above_max_value", "dimensions", message)
+        Self::with_code("integer_above_max_value", "dimensions", message)
     }
 
-    /// A text in a shape that cannot be right. `expected` says which would be.
-    pub(super) fn malformed(path: &str, expected: &str) -> Self {
-        let message = format!("Invalid '{path}': expected {expected}.");
-        Self::coded("invalid_value", path, message)
+    /// A text or an object with the wrong form. `expectation` describes the right one.
+    pub(super) fn bad_form(path: &str, expectation: &str) -> Self {
+        let message = format!("Invalid '{path}': expected {expectation}.");
+        Self::with_code("invalid_value", path, message)
     }
 
-    /// A JSON Schema that is none, or none that can be held to. OpenAI has a code for a
-    /// function's only.
+    /// A JSON Schema that is invalid, or that answers cannot be constrained to. OpenAI has a code
+    /// only for the schema of a function.
     pub(super) fn bad_schema(path: &str, of_function: bool, why: &str) -> Self {
         Self {
             message: format!("Invalid schema for '{path}': {why}."),
@@ -117,32 +117,33 @@ impl AskError {
         }
     }
 
-    /// A field that nothing here can honour.
+    /// A field that nothing here supports.
     pub(super) fn unsupported_parameter(path: &str, why: &str) -> Self {
-        Self::coded(
+        Self::with_code(
             "unsupported_parameter",
             path,
             format!("Unsupported parameter: '{path}'. {why}"),
         )
     }
 
-    /// A value that OpenAI knows and nothing here can honour.
+    /// A value that OpenAI supports and nothing here does.
     pub(super) fn unsupported_value(path: &str, why: &str) -> Self {
-        Self::coded("unsupported_value", path, format!("Unsupported value: '{path}'. {why}"))
+        Self::with_code("unsupported_value", path, format!("Unsupported value: '{path}'. {why}"))
     }
 
+    /// A field that the endpoint does not have.
     pub(super) fn unknown_parameter(path: &str) -> Self {
-        Self::coded("unknown_parameter", path, format!("Unknown parameter: '{}'.", quote(path)))
+        Self::with_code("unknown_parameter", path, format!("Unknown parameter: '{}'.", quote(path)))
     }
 
     /// Two fields that exclude each other.
-    pub(super) fn combination(param: &str, other: &str) -> Self {
-        let message = format!("Setting '{param}' and '{other}' at the same time is not supported.");
-        Self::coded("invalid_parameter_combination", param, message)
+    pub(super) fn combination(param: &str, rival: &str) -> Self {
+        let message = format!("Setting '{param}' and '{rival}' at the same time is not supported.");
+        Self::with_code("invalid_parameter_combination", param, message)
     }
 }
 
-/// Which end of which kind of range.
+/// The end of the range that a number is beyond, and the kind of number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RangeCode {
     IntegerBelow,
@@ -163,7 +164,7 @@ impl RangeCode {
     }
 }
 
-/// What a value is, with its article, as OpenAI words it.
+/// The kind of a value with its article, in OpenAI's words.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -176,7 +177,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// At most [`QUOTED`] characters, so that a message never carries a whole request back.
+/// At most [`QUOTE_CHARS`] characters, so that a message never repeats a whole request.
 fn quote(text: &str) -> String {
-    text.chars().take(QUOTED).collect()
+    text.chars().take(QUOTE_CHARS).collect()
 }

@@ -1,4 +1,4 @@
-//! Random names.
+//! Random names for answers.
 
 /// 16 random bytes as 32 hex digits.
 pub fn hex() -> String {

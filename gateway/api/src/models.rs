@@ -1,17 +1,21 @@
-//! `GET /v1/models` as it stands on the wire.
+//! The answers of `GET /v1/models`.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-/// One model of `GET /v1/models`.
+/// A model that can be asked.
 #[derive(Debug, Serialize)]
 pub struct Model {
+    /// The name that requests use.
     pub id: String,
+    /// Always `model`.
     pub object: &'static str,
+    /// In Unix seconds.
     pub created: u64,
+    /// `shoal` for the swarm's modes, `member` for a member's model.
     pub owned_by: &'static str,
-    /// What its nodes say it is good at; not OpenAI's, left out where they say nothing.
+    /// What its nodes say it is good at. OpenAI has no such key, so that it is absent without tags.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
 }
@@ -24,6 +28,7 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
+    /// A list of `data`, in this order.
     pub fn of(data: Vec<T>) -> Self {
         Self { object: "list", data }
     }

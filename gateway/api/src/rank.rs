@@ -1,30 +1,35 @@
-//! `POST /v1/rank`: texts that a client brings, to be judged by the swarm.
+//! `POST /v1/rank`: the swarm judges texts that the client sends.
 
 pub mod wire;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{chat::object, endpoint, error::AskError, fields::Fields};
+use crate::{
+    chat::{ChatRequest, object},
+    endpoint,
+    error::AskError,
+    fields::{self, Fields},
+};
 use shoal_consensus::{Ask, ask::Limits};
 
-/// Fewer leave nothing to rank.
+/// Fewest candidates that can be ranked.
 const CANDIDATES_MIN: usize = 2;
-/// Most candidates; as many as the largest round has.
+/// Most candidates: as many as the largest round has.
 const CANDIDATES_MAX: usize = 16;
-/// What may stand in `shoal`: nobody writes, so there is nothing to say about writers.
-const KEYS: [&str; 3] = ["mode", "judges", "deadline_ms"];
+/// Keys of `shoal`. Nobody writes, so that the keys about writers are missing.
+const SHOAL_KEYS: [&str; 3] = ["mode", "judges", "deadline_ms"];
 
-/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+/// This endpoint's own fields. Other fields are ignored, or refused if the operator is strict.
 const FIELDS: [&str; 3] = ["prompt", "messages", "candidates"];
 
-/// A whole request.
+/// A checked request.
 #[derive(Clone, Debug)]
 pub struct RankRequest {
-    /// The conversation that the texts answer, and how hard the swarm works.
+    /// The conversation that the texts answer, and the effort of the swarm.
     pub ask: Ask,
-    /// The model's name as it was asked for.
+    /// The model's name as the client sent it.
     pub model: String,
-    /// 2 to 16.
+    /// 2 to 16 texts.
     pub candidates: Vec<String>,
 }
 
@@ -39,7 +44,7 @@ impl RankRequest {
         endpoint::refuse_unknown(request.names(), &FIELDS, limits)?;
         let mut chat = serde_json::Map::new();
         chat.insert("model".into(), request.string("model")?.unwrap_or("shoal").into());
-        let prompted = match (request.string("prompt")?, request.value("messages")) {
+        let has_prompt = match (request.string("prompt")?, request.value("messages")) {
             (Some(_), Some(_)) => return Err(AskError::combination("prompt", "messages")),
             (Some(prompt), None) => {
                 let message = json!({ "role": "user", "content": prompt });
@@ -50,28 +55,28 @@ impl RankRequest {
                 chat.insert("messages".into(), messages.clone());
                 false
             }
-            (None, None) => return Err(AskError::missing("prompt")),
+            (None, None) => return Err(AskError::missing_parameter("prompt")),
         };
         let candidates = candidates(&request)?;
-        if let Some(wish) = request.object("shoal")? {
-            if let Some(unknown) = wish.names().find(|name| !KEYS.contains(name)) {
-                return Err(AskError::unknown_parameter(&wish.path(unknown)));
+        if let Some(shoal) = request.object("shoal")? {
+            if let Some(unknown) = shoal.names().find(|name| !SHOAL_KEYS.contains(name)) {
+                return Err(AskError::unknown_parameter(&shoal.path(unknown)));
             }
-            wish.integer("judges", 1..=i64::MAX)?;
+            shoal.integer("judges", 1..=i64::MAX)?;
         }
-        chat.extend(map.get("shoal").map(|wish| ("shoal".to_owned(), wish.clone())));
-        let names: endpoint::Names<'_> = if prompted { &[("messages", "prompt.")] } else { &[] };
-        let parsed = endpoint::parse(&chat, limits, names)?;
-        let mut ask = parsed.ask;
-        // An operator may have set rounds to none; a ranking without judges is none.
+        chat.extend(map.get("shoal").map(|shoal| ("shoal".to_owned(), shoal.clone())));
+        let names: endpoint::FieldNames<'_> =
+            if has_prompt { &[("messages", "prompt.")] } else { &[] };
+        let ChatRequest { mut ask, model, .. } = endpoint::parse(&chat, limits, names)?;
+        // An operator may have configured rounds without judges, and a ranking needs one.
         ask.effort.judges = ask.effort.judges.max(1);
-        Ok(Self { ask, model: parsed.model, candidates })
+        Ok(Self { ask, model, candidates })
     }
 }
 
 fn candidates(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     let Some(values) = request.array("candidates")? else {
-        return Err(request.absent("candidates", "an array of strings"));
+        return Err(request.missing_field("candidates", "an array of strings"));
     };
     if values.len() > CANDIDATES_MAX {
         return Err(AskError::array_too_long("candidates", CANDIDATES_MAX, values.len()));
@@ -79,9 +84,5 @@ fn candidates(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     if values.len() < CANDIDATES_MIN {
         return Err(AskError::array_too_short("candidates", CANDIDATES_MIN, values.len()));
     }
-    let read = |(index, value): (usize, &Value)| match value {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(AskError::wrong_type(&format!("candidates[{index}]"), "a string", other)),
-    };
-    values.iter().enumerate().map(read).collect()
+    fields::strings(values, "candidates")
 }

@@ -1,5 +1,6 @@
-//! `POST /v1/responses`, brought into a chat's words.
+//! `POST /v1/responses`, rewritten to a chat.
 
+mod encoder;
 pub mod wire;
 mod items;
 mod tools;
@@ -12,18 +13,19 @@ use crate::{
     error::AskError,
     fields::Fields,
 };
+pub use encoder::ResponseEncoder;
 use shoal_consensus::ask::Limits;
 
-/// Fewer tokens are refused (OpenAI's limit).
+/// Lowest limit of tokens (OpenAI's limit).
 const TOKENS_MIN: i64 = 16;
 /// Most alternatives in `top_logprobs` (OpenAI's limit).
 const TOP_LOGPROBS_MAX: i64 = 20;
 
-/// Asks for the log-probabilities of the answer's tokens.
+/// The word in `include` for the log-probabilities of the answer's tokens.
 const LOGPROBS: &str = "message.output_text.logprobs";
 
-/// What chat calls what this door calls otherwise.
-pub const NAMES: endpoint::Names<'_> = &[
+/// This endpoint's names for a chat's fields.
+pub const NAMES: endpoint::FieldNames<'_> = &[
     ("messages", "input."),
     ("max_completion_tokens", "max_output_tokens"),
     ("reasoning_effort", "reasoning.effort"),
@@ -31,7 +33,7 @@ pub const NAMES: endpoint::Names<'_> = &[
     ("response_format", "text.format"),
 ];
 
-/// Fields of this door's own; others are ignored, or refused where the operator is strict.
+/// This endpoint's own fields. Other fields are ignored, or refused if the operator is strict.
 const FIELDS: [&str; 24] = [
     "input",
     "background",
@@ -59,35 +61,36 @@ const FIELDS: [&str; 24] = [
     "truncation",
 ];
 
-/// What would change the answer in a way that nothing here can honour.
-const REFUSED: [(&str, &str); 3] = [
+/// Fields that would change the answer and that nothing here supports, with the reason.
+const MISSING_FEATURES: [(&str, &str); 3] = [
     ("conversation", "Conversations are not kept: use 'previous_response_id'."),
     ("prompt", "There are no stored prompts: send 'input'."),
-    ("context_management", "What does not fit is refused, never left out."),
+    ("context_management", "A conversation that is too long is refused, never cut."),
 ];
 
-/// A request whose form is right. What it asks is known once the earlier turns are: [`Self::ask`].
+/// A request with valid fields. [`Self::ask`] adds the earlier turns.
 #[derive(Clone, Debug)]
 pub struct ResponseRequest {
-    /// The model's name as it was asked for.
+    /// The model's name as the client sent it.
     pub model: String,
-    /// What is new in this turn, as items.
+    /// The new items of this turn.
     pub input: Vec<Value>,
-    /// The response that this one follows.
+    /// Id of the response before this one.
     pub previous: Option<String>,
-    /// It can be fetched and followed later.
+    /// The response is stored, so that clients can get and follow it later.
     pub store: bool,
-    /// It is worked on without anybody waiting.
+    /// The answer is made in the background.
     pub background: bool,
+    /// The answer is sent as events.
     pub stream: bool,
-    /// What the response repeats of the request, as it shows it.
+    /// The fields of the request that the response repeats.
     pub echo: Map<String, Value>,
     chat: Map<String, Value>,
     instructions: Option<String>,
 }
 
 impl ResponseRequest {
-    /// Checks a request's body, but for what depends on earlier turns.
+    /// Checks a request's body, except for what depends on earlier turns.
     ///
     /// # Errors
     /// The first field that is wrong.
@@ -98,9 +101,8 @@ impl ResponseRequest {
             Some(model) if !model.is_empty() => model.to_owned(),
             _ => return Err(AskError::plain(None, "you must provide a model parameter")),
         };
-        for (name, why) in REFUSED {
-            let asked = request.value(name).is_some_and(|value| *value != json!([]));
-            if asked {
+        for (name, why) in MISSING_FEATURES {
+            if request.value(name).is_some_and(|value| *value != json!([])) {
                 return Err(AskError::unsupported_parameter(name, why));
             }
         }
@@ -109,12 +111,12 @@ impl ResponseRequest {
         let (store, background) = (request.boolean("store")?, request.boolean("background")?);
         let background = background.unwrap_or(false);
         if background && store == Some(false) {
-            let message = "A response in the background has to be stored: leave out 'store'.";
+            let message = "A background response must be stored: leave out 'store'.";
             return Err(AskError::plain(Some("background"), message));
         }
         let mut chat = endpoint::chat(&map);
-        // OpenAI's meaning here is that the response can be fetched; a chat's is that the round
-        // may be kept for training, which nobody agrees to by default.
+        // Here `store` means that the response can be fetched. In a chat it means consent to
+        // training, which is never the default.
         chat.remove("store");
         sampling(&request, &mut chat)?;
         let tools = tools::read(&request, &mut chat)?;
@@ -137,7 +139,7 @@ impl ResponseRequest {
         })
     }
 
-    /// What is asked, after `earlier` turns.
+    /// The request as a chat, after the items of `earlier` turns.
     ///
     /// # Errors
     /// The first field that is wrong.
@@ -153,33 +155,38 @@ impl ResponseRequest {
     }
 }
 
-/// Numbers that have another name or another limit than in a chat.
+/// Numbers with another name or another limit than in a chat.
 fn sampling(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
     if let Some(max) = request.integer("max_output_tokens", TOKENS_MIN..=i64::MAX)? {
         chat.insert("max_completion_tokens".into(), max.into());
     }
-    let included = request.array("include")?;
-    let wants = included.is_some_and(|all| all.iter().any(|one| one == LOGPROBS));
+    let include = request.array("include")?;
+    let wants_logprobs = include.is_some_and(|values| values.iter().any(|value| value == LOGPROBS));
     let top = request.integer("top_logprobs", 0..=TOP_LOGPROBS_MAX)?;
-    if wants || top.is_some_and(|top| top > 0) {
+    if wants_logprobs || top.is_some_and(|top| top > 0) {
         chat.insert("logprobs".into(), true.into());
         chat.insert("top_logprobs".into(), top.unwrap_or(0).into());
     }
-    if let Some(reasoning) = request.object("reasoning")?
-        && let Some(effort) = reasoning.string("effort")?
-    {
-        chat.insert("reasoning_effort".into(), effort.into());
-    }
+    chat.extend(effort(request)?.map(|effort| ("reasoning_effort".to_owned(), effort.into())));
     Ok(())
 }
 
-/// `text.format` as a chat's `response_format`; returns `text` as the response shows it.
+/// `reasoning.effort`.
+fn effort<'a>(request: &Fields<'a>) -> Result<Option<&'a str>, AskError> {
+    match request.object("reasoning")? {
+        Some(options) => options.string("effort"),
+        None => Ok(None),
+    }
+}
+
+/// Puts `text.format` into the chat as `response_format`. Returns `text` as the response repeats
+/// it.
 fn text(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<Value, AskError> {
     const FORMATS: [&str; 3] = ["text", "json_object", "json_schema"];
     let plain = json!({ "format": { "type": "text" } });
     let Some(text) = request.object("text")? else { return Ok(plain) };
     let Some(format) = text.object("format")? else { return Ok(plain) };
-    let shown = text.value("format").cloned().unwrap_or_default();
+    let echo = text.value("format").cloned().unwrap_or_default();
     match format.required_string("type")? {
         "text" => {}
         "json_object" => {
@@ -188,19 +195,20 @@ fn text(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<Value, As
         "json_schema" => {
             format.required_string("name")?;
             if format.object("schema")?.is_none() {
-                return Err(format.absent("schema", "an object"));
+                return Err(format.missing_field("schema", "an object"));
             }
-            let mut schema = shown.as_object().cloned().unwrap_or_default();
+            let mut schema = echo.as_object().cloned().unwrap_or_default();
             schema.remove("type");
             let format = json!({ "type": "json_schema", "json_schema": schema });
             chat.insert("response_format".into(), format);
         }
-        other => return Err(AskError::not_one_of("text.format.type", other, &FORMATS)),
+        kind => return Err(AskError::not_one_of("text.format.type", kind, &FORMATS)),
     }
-    Ok(json!({ "format": shown }))
+    Ok(json!({ "format": echo }))
 }
 
-/// What the response repeats, null where nothing was said and null is allowed.
+/// The fields that the response repeats. A field that the request does not have is null or has its
+/// default.
 fn echo(request: &Fields<'_>) -> Result<Map<String, Value>, AskError> {
     request.decimal("temperature", 0.0..=2.0)?;
     request.decimal("top_p", 0.0..=1.0)?;
@@ -216,25 +224,22 @@ fn echo(request: &Fields<'_>) -> Result<Map<String, Value>, AskError> {
         "safety_identifier",
         "prompt_cache_key",
     ];
-    let shown = |name: &str| request.value(name).cloned().unwrap_or_default();
-    let mut echo: Map<String, Value> =
-        NULLABLE.iter().map(|name| ((*name).to_owned(), shown(name))).collect();
+    let mut echo = Map::new();
+    for name in NULLABLE {
+        echo.insert(name.into(), request.value(name).cloned().unwrap_or_default());
+    }
     for name in ["safety_identifier", "prompt_cache_key"] {
         request.string(name)?;
     }
     echo.extend(request.string("user")?.map(|user| ("user".to_owned(), user.into())));
     echo.insert("top_logprobs".into(), request.value("top_logprobs").cloned().unwrap_or(0.into()));
     echo.insert("metadata".into(), request.value("metadata").cloned().unwrap_or(json!({})));
-    let effort = match request.object("reasoning")? {
-        Some(reasoning) => reasoning.string("effort")?,
-        None => None,
-    };
-    echo.insert("reasoning".into(), json!({ "effort": effort, "summary": null }));
+    echo.insert("reasoning".into(), json!({ "effort": effort(request)?, "summary": null }));
     let truncation = request.string("truncation")?.unwrap_or("disabled");
     if !["auto", "disabled"].contains(&truncation) {
         return Err(AskError::not_one_of("truncation", truncation, &["auto", "disabled"]));
     }
-    // Nothing is ever left out, whatever is asked for.
+    // A conversation is never cut, even if the client allows it.
     echo.insert("truncation".into(), "disabled".into());
     Ok(echo)
 }

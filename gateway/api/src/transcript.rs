@@ -1,4 +1,4 @@
-//! The transcript of a round: everything that led to the answer, as `GET /v1/rounds/{id}` shows it.
+//! The transcript of a round, which `GET /v1/rounds/{id}` returns: everything that led to the answer.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use shoal_consensus::{Candidate, CastBallot, Outcome, Verdicts};
 
 use crate::chat::wire::{ToolCall, finish_reason};
 
-/// The transcript of a round. `created` is in Unix seconds.
+/// The transcript of a round. `model` is the name that the client sent, `created` is in Unix
+/// seconds.
 pub fn transcript(model: &str, outcome: &Outcome, created: u64) -> Value {
-    let candidates = outcome.candidates.iter().enumerate();
     let ranking = &outcome.ranking;
     let timings = &outcome.timings;
     json!({
@@ -20,8 +20,8 @@ pub fn transcript(model: &str, outcome: &Outcome, created: u64) -> Value {
         "decided": outcome.decided,
         "winner": outcome.winner,
         "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
-        "candidates": candidates.map(|(index, one)| candidate(outcome, index, one)).collect::<Vec<_>>(),
-        "fused": outcome.fused.as_ref().map(fused),
+        "candidates": candidates(outcome),
+        "fused": outcome.fused.as_ref().map(fused_answer),
         "ballots": outcome.ballots.iter().map(ballot).collect::<Vec<_>>(),
         "ranking": {
             "order": ranking.order,
@@ -45,13 +45,18 @@ fn writer(candidate: &Candidate) -> Value {
     json!({ "node": candidate.writer.to_string(), "model": candidate.model })
 }
 
-fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
+fn candidates(outcome: &Outcome) -> Vec<Value> {
+    let candidates = outcome.candidates.iter().enumerate();
+    candidates.map(|(index, candidate)| candidate_object(outcome, index, candidate)).collect()
+}
+
+fn candidate_object(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
     json!({
         "index": index,
         "writer": candidate.writer.to_string(),
         "model": candidate.model,
         "text": candidate.text,
-        "tool_calls": candidate.tool_calls.iter().map(ToolCall::of).collect::<Vec<_>>(),
+        "tool_calls": candidate.tool_calls.iter().map(ToolCall::from).collect::<Vec<_>>(),
         "finish_reason": finish_reason(candidate.finish),
         "prompt_tokens": candidate.prompt_tokens,
         "completion_tokens": candidate.completion_tokens,
@@ -64,22 +69,23 @@ fn candidate(outcome: &Outcome, index: usize, candidate: &Candidate) -> Value {
     })
 }
 
-/// The answer that was written from the candidates, in the place of the winner's.
-fn fused(fused: &Candidate) -> Value {
+/// The answer that a member wrote from the candidates. It takes the place of the winner's text.
+fn fused_answer(candidate: &Candidate) -> Value {
     json!({
-        "writer": fused.writer.to_string(),
-        "model": fused.model,
-        "text": fused.text,
-        "finish_reason": finish_reason(fused.finish),
-        "prompt_tokens": fused.prompt_tokens,
-        "completion_tokens": fused.completion_tokens,
-        "took_ms": ms(fused.took),
-        "pool": fused.pool,
+        "writer": candidate.writer.to_string(),
+        "model": candidate.model,
+        "text": candidate.text,
+        "finish_reason": finish_reason(candidate.finish),
+        "prompt_tokens": candidate.prompt_tokens,
+        "completion_tokens": candidate.completion_tokens,
+        "took_ms": ms(candidate.took),
+        "pool": candidate.pool,
     })
 }
 
-pub fn ballot(ballot: &CastBallot) -> Value {
-    let mut shown = json!({
+/// A judge's ballot, with its verdicts by the candidates' indices.
+pub(crate) fn ballot(ballot: &CastBallot) -> Value {
+    let mut object = json!({
         "judge": ballot.judge.to_string(),
         "model": ballot.model,
         "prompt_tokens": ballot.prompt_tokens,
@@ -107,29 +113,27 @@ pub fn ballot(ballot: &CastBallot) -> Value {
                 .collect(),
         ),
     };
-    if let Some(shown) = shown.as_object_mut() {
+    if let Some(object) = object.as_object_mut() {
         if ballot.reasoned {
-            shown.insert("reasoned".into(), true.into());
+            object.insert("reasoned".into(), true.into());
         }
-        shown.insert(name.into(), verdicts.into());
+        object.insert(name.into(), verdicts.into());
     }
-    shown
+    object
 }
 
-/// What the whole swarm spent, the losers and the judges included.
+/// Tokens of the whole swarm, including those of the losers and the judges.
 fn tokens(outcome: &Outcome) -> Value {
-    let sum = |of: fn(&Candidate) -> u32| -> u64 {
-        outcome.candidates.iter().chain(&outcome.fused).map(|one| u64::from(of(one))).sum()
-    };
-    let judged: u64 = outcome.ballots.iter().map(|ballot| u64::from(ballot.prompt_tokens)).sum();
-    json!({
-        "prompt": sum(|candidate| candidate.prompt_tokens),
-        "completion": sum(|candidate| candidate.completion_tokens),
-        "judging": judged,
-    })
+    let (mut prompt, mut completion) = (0_u64, 0_u64);
+    for candidate in outcome.candidates.iter().chain(&outcome.fused) {
+        prompt += u64::from(candidate.prompt_tokens);
+        completion += u64::from(candidate.completion_tokens);
+    }
+    let judging: u64 = outcome.ballots.iter().map(|ballot| u64::from(ballot.prompt_tokens)).sum();
+    json!({ "prompt": prompt, "completion": completion, "judging": judging })
 }
 
-/// Milliseconds to three places.
+/// Milliseconds, rounded to three places.
 fn ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

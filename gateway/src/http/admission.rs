@@ -22,8 +22,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Charges the tokens of the answer to the caller.
-    pub(super) fn spends(&self, tokens: f64) {
+    /// Counts the tokens of the answer for the caller.
+    pub(super) fn spend(&self, tokens: f64) {
         self.caller.spend(tokens);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a JSON body: its type, and never more of it than the limit.
+//! Reads a JSON body: checks its type, and never reads more than the limit.
 
 use std::time::Duration;
 
@@ -9,23 +9,25 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 
-/// A body of which nothing comes for so long is given up: slow lines stall for seconds, not for this.
+/// The time without a byte after which the body is abandoned. Slow connections stall for seconds,
+/// not for so long.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The whole body, at most `max` bytes. A length that says more is refused before a byte is read;
-/// the connection then lingers and discards, so that the client sees the refusal and no reset.
+/// The whole body, at most `max` bytes. A larger `Content-Length` is refused before a byte is read.
+/// The connection then stays open and discards the body, so that the client sees the refusal and
+/// not a reset.
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     max: usize,
 ) -> Result<Bytes, ApiError> {
     check_type(request)?;
-    let announced = request
+    let length = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
-    if let Some(read) = announced.filter(|length| *length > max as u64) {
+    if let Some(read) = length.filter(|length| *length > max as u64) {
         return Err(ApiError::TooLarge { max, read });
     }
     let mut body = BytesMut::new();
@@ -42,7 +44,7 @@ pub(super) async fn read(
     Ok(body.freeze())
 }
 
-/// JSON with any parameters, or no type at all.
+/// Accepts JSON with any parameters, and a missing type.
 fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
     let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
     let text = String::from_utf8_lossy(value.as_bytes());

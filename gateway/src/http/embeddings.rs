@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{App, error::ApiError, opening, running};
+use super::{App, error::ApiError, intake, task};
 use shoal_api::embeddings::wire::List;
 use shoal_api::{AskError, embeddings::EmbedRequest};
 
@@ -11,23 +11,23 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (asked, meter) = opening::open::<EmbedRequest>(&app, &request, payload).await?;
-    match embed(&app, asked).await {
+    let (request, meter) = intake::accept::<EmbedRequest>(&app, &request, payload).await?;
+    match embed(&app, request).await {
         Ok(list) => {
-            meter.counts(list.usage.prompt_tokens, 0);
+            meter.finish(list.usage.prompt_tokens, 0);
             Ok(HttpResponse::Ok().json(list))
         }
-        Err(error) => Err(meter.refuses(error)),
+        Err(error) => Err(meter.fail(error)),
     }
 }
 
-async fn embed(app: &App, asked: EmbedRequest) -> Result<List, ApiError> {
-    let (rounds, ask) = (app.rounds.clone(), asked.ask);
-    let vectors = running::owned(app, async move { rounds.embed(&ask).await }).await;
-    let vectors = vectors.map_err(|error| error.renamed(&[("messages", "input.")]))?;
+async fn embed(app: &App, request: EmbedRequest) -> Result<List, ApiError> {
+    let (rounds, ask) = (app.rounds.clone(), request.ask);
+    let vectors = task::run_to_end(app, async move { rounds.embed(&ask).await }).await;
+    let vectors = vectors.map_err(|error| error.rename(&[("messages", "input.")]))?;
     let size = vectors.vectors.first().map_or(0, Vec::len);
-    if let Some(wanted) = asked.dimensions.filter(|wanted| *wanted > size) {
-        return Err(AskError::too_many_dimensions(wanted, &vectors.model, size).into());
+    if let Some(dimensions) = request.dimensions.filter(|dimensions| *dimensions > size) {
+        return Err(AskError::too_many_dimensions(dimensions, &vectors.model, size).into());
     }
-    Ok(List::of(vectors, asked.dimensions, asked.base64))
+    Ok(List::new(vectors, request.dimensions, request.base64))
 }

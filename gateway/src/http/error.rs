@@ -1,7 +1,7 @@
-//! Every failure as OpenAI's clients know it: the only file with a status code.
+//! Every error of the API, in one table: this is the only file with a status code.
 //!
-//! SDKs choose their exception by status alone and send 408, 409, 429 and 5xx again by themselves,
-//! so what the sender has to change is a plain 4xx, and what may work a moment later a 503.
+//! SDKs choose their exception by the status, and retry 408, 409, 429 and 5xx by themselves. A request
+//! that the client has to change is therefore another 4xx, and one that may succeed soon is a 503.
 
 use std::time::Duration;
 
@@ -9,24 +9,23 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
 };
-use serde::Serialize;
 
 use super::rate::go;
-use shoal_api::{AskError, Names};
+use shoal_api::{AskError, ErrorBody, Failure, FieldNames};
 use shoal_consensus::RoundError;
 
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The body asks for something that cannot be asked.
+    /// The body has a wrong field.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// Asked to write with a model that nobody here serves.
+    /// A request to a model that nobody here serves.
     #[error(
         "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
     )]
     NoSuchModel(String),
-    /// Asked to look at a model that nobody here serves.
+    /// A request for the description of a model that nobody here serves.
     #[error(
         "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
     )]
@@ -43,7 +42,7 @@ pub(crate) enum ApiError {
     Format(String),
     #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
     NoSuchResponse(String),
-    /// Asked to go on after a response that is not there.
+    /// A request after a response that is not stored.
     #[error(
         "Previous response with id '{0}' not found: only the newest are kept, and not across restarts. Send the earlier turns in 'input'."
     )]
@@ -72,10 +71,10 @@ pub(crate) enum ApiError {
     ContentType(String),
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
-    /// The same may work in a moment: as many requests as are taken are being answered.
+    /// The gateway answers its maximum number of requests. The same request may succeed soon.
     #[error("Rate limit reached: {max} requests are being answered. Please try again in 1s.")]
     TooMany { max: usize },
-    /// One caller's requests or tokens of this minute are used up.
+    /// The caller has used its requests or tokens of this minute.
     #[error(
         "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", what.word(), go(*wait)
     )]
@@ -84,7 +83,7 @@ pub(crate) enum ApiError {
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
     )]
     NoKey,
-    /// What may be shown of the key.
+    /// The part of the key that may be shown.
     #[error("Incorrect API key provided: {0}. The operator of this gateway gives out keys.")]
     WrongKey(String),
     /// The connection ended, or stalled, before the body did.
@@ -93,7 +92,7 @@ pub(crate) enum ApiError {
     /// The swarm has no answer.
     #[error("{}", round_message(.0))]
     Round(RoundError),
-    /// A fault of the gateway's own; what it was is in its log.
+    /// A fault of the gateway, which its log describes.
     #[error("The gateway failed while it processed the request.")]
     Internal,
 }
@@ -102,12 +101,12 @@ impl From<RoundError> for ApiError {
     fn from(error: RoundError) -> Self {
         match error {
             RoundError::NoSuchModel { model } => Self::NoSuchModel(model),
-            other => Self::Round(other),
+            error => Self::Round(error),
         }
     }
 }
 
-/// What a caller has only so much of by the minute.
+/// What is limited by the minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scarce {
     Requests,
@@ -124,200 +123,213 @@ impl Scarce {
     }
 }
 
-/// `{"error": {...}}`, all four keys always present.
-#[derive(Debug, Serialize)]
-pub(super) struct ErrorBody {
-    error: ErrorObject,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorObject {
-    message: String,
-    #[serde(rename = "type")]
+/// What is said of an error over HTTP.
+#[derive(Debug)]
+struct ErrorRow {
+    status: StatusCode,
+    /// OpenAI's `type`.
     kind: &'static str,
+    /// Path of the field at fault.
     param: Option<String>,
     code: Option<&'static str>,
+    /// For metrics, one of a closed set.
+    label: &'static str,
+    /// The time after which the same request may succeed. `None` if the client has to change it, or
+    /// if the time is unknown.
+    wait: Option<Duration>,
 }
 
-/// Characters of a wrong key that are shown, and how long it must be for that.
+impl ErrorRow {
+    /// A request that the client has to change.
+    fn invalid(param: Option<&str>, code: Option<&'static str>) -> Self {
+        let (status, param) = (StatusCode::BAD_REQUEST, param.map(str::to_owned));
+        Self { status, kind: INVALID, param, code, label: "invalid", wait: None }
+    }
+
+    /// Something that does not exist.
+    fn not_found(param: Option<&str>, code: Option<&'static str>) -> Self {
+        let status = StatusCode::NOT_FOUND;
+        Self { status, label: "not_found", ..Self::invalid(param, code) }
+    }
+
+    /// A limit of `kind` that is reached.
+    fn rate_limit(kind: &'static str, wait: Duration) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            kind,
+            param: None,
+            code: Some("rate_limit_exceeded"),
+            label: "unavailable",
+            wait: Some(wait),
+        }
+    }
+
+    /// A swarm that has no answer now.
+    fn unavailable(code: &'static str) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: SERVER,
+            param: None,
+            code: Some(code),
+            label: "unavailable",
+            wait: Some(MOMENT),
+        }
+    }
+
+    fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+}
+
+/// Characters of a wrong key that are shown, and the length from which they are.
 const KEY_SHOWN: usize = 4;
 const KEY_SHOWN_FROM: usize = 16;
 
 const INVALID: &str = "invalid_request_error";
-/// Nodes come back within seconds, answers end within seconds.
+/// Nodes reconnect within seconds, and answers end within seconds.
 const MOMENT: Duration = Duration::from_secs(1);
-/// Longest wait that openai-node takes from a header; openai-python takes twice that.
+/// Longest wait that openai-node accepts from a header. openai-python accepts twice that.
 const SDK_WAIT: Duration = Duration::from_secs(60);
 
 const SERVER: &str = "server_error";
 
 impl ApiError {
-    /// Of a longer key the end, by which its owner knows it: errors end up in logs.
+    /// Shows only the end of a long key, which is enough for its owner: errors end up in logs.
     pub(super) fn wrong_key(key: &str) -> Self {
         let length = key.chars().count();
-        let shown = if length < KEY_SHOWN_FROM { 0 } else { KEY_SHOWN };
-        let end: String = key.chars().skip(length - shown).collect();
+        let count = if length < KEY_SHOWN_FROM { 0 } else { KEY_SHOWN };
+        let end: String = key.chars().skip(length - count).collect();
         Self::WrongKey(format!("****{end}"))
     }
 
-    /// What is sent, as a whole answer or as the last event of a stream.
-    pub(super) fn body(&self) -> ErrorBody {
-        let (kind, param, code) = match self {
-            Self::Ask(error) => (INVALID, error.param.clone(), error.code),
-            Self::NoSuchModel(_) => (INVALID, None, Some("model_not_found")),
-            Self::NotAModel(_) => (INVALID, Some("model".into()), Some("model_not_found")),
-            Self::NoSuchRound(_) => (INVALID, Some("id".into()), Some("round_not_found")),
-            Self::NoSuchNode(_) => (INVALID, Some("id".into()), Some("node_not_found")),
+    /// The table of errors.
+    fn row(&self) -> ErrorRow {
+        match self {
+            Self::Ask(AskError { param, code, .. }) => ErrorRow::invalid(param.as_deref(), *code),
+            Self::NoSuchModel(_) => ErrorRow::not_found(None, Some("model_not_found")),
+            Self::NotAModel(_) => ErrorRow::not_found(Some("model"), Some("model_not_found")),
+            Self::NoSuchRound(_) => ErrorRow::not_found(Some("id"), Some("round_not_found")),
+            Self::NoSuchNode(_) => ErrorRow::not_found(Some("id"), Some("node_not_found")),
+            Self::NoSuchResponse(_) => ErrorRow::not_found(Some("response_id"), None),
+            Self::NotCounted | Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
             Self::NotANode(_) | Self::ManyNodes { .. } => {
-                (INVALID, Some("id".into()), Some("invalid_value"))
+                ErrorRow::invalid(Some("id"), Some("invalid_value"))
             }
-            Self::Format(_) => (INVALID, Some("format".into()), Some("invalid_value")),
-            Self::NoSuchResponse(_) => (INVALID, Some("response_id".into()), None),
-            Self::NotInBackground => (INVALID, Some("response_id".into()), None),
+            Self::Format(_) => ErrorRow::invalid(Some("format"), Some("invalid_value")),
+            Self::NotInBackground => ErrorRow::invalid(Some("response_id"), None),
             Self::NoPrevious(_) => {
-                let param = Some("previous_response_id".into());
-                (INVALID, param, Some("previous_response_not_found"))
+                let code = "previous_response_not_found";
+                ErrorRow::invalid(Some("previous_response_id"), Some(code))
             }
-            Self::PreviousUnfinished(_) => (INVALID, Some("previous_response_id".into()), None),
-            Self::BackgroundFull { .. } => ("requests", None, Some("rate_limit_exceeded")),
+            Self::PreviousUnfinished(_) => ErrorRow::invalid(Some("previous_response_id"), None),
             Self::Unsupported(_, param) => {
-                (INVALID, Some((*param).into()), Some("unsupported_value"))
+                ErrorRow::invalid(Some(param), Some("unsupported_value"))
             }
-            Self::NoSuchPath { .. } | Self::BodyBroken | Self::NotCounted | Self::NoKey => {
-                (INVALID, None, None)
+            Self::BodyBroken => ErrorRow::invalid(None, None),
+            Self::ContentType(_) => ErrorRow::invalid(None, Some("unsupported_content_type")),
+            Self::NoKey => ErrorRow::invalid(None, None).with_status(StatusCode::UNAUTHORIZED),
+            Self::WrongKey(_) => ErrorRow::invalid(None, Some("invalid_api_key"))
+                .with_status(StatusCode::UNAUTHORIZED),
+            Self::WrongMethod { .. } => ErrorRow::invalid(None, Some("method_not_supported"))
+                .with_status(StatusCode::METHOD_NOT_ALLOWED),
+            Self::TooLarge { .. } => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                ErrorRow { status, kind: SERVER, ..ErrorRow::invalid(None, None) }
             }
-            Self::WrongKey(_) => (INVALID, None, Some("invalid_api_key")),
-            Self::WrongMethod { .. } => (INVALID, None, Some("method_not_supported")),
-            Self::ContentType(_) => (INVALID, None, Some("unsupported_content_type")),
-            Self::TooLarge { .. } | Self::Internal => (SERVER, None, None),
-            Self::TooMany { .. } => ("requests", None, Some("rate_limit_exceeded")),
-            Self::RateLimit { what, .. } => (what.word(), None, Some("rate_limit_exceeded")),
-            Self::Round(error) => round_parts(error),
-        };
-        ErrorBody { error: ErrorObject { message: self.to_string(), kind, param, code } }
+            Self::BackgroundFull { .. } | Self::TooMany { .. } => {
+                ErrorRow::rate_limit(Scarce::Requests.word(), MOMENT)
+            }
+            Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),
+            Self::Round(error) => round_row(error),
+            Self::Internal => ErrorRow {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                kind: SERVER,
+                param: None,
+                code: None,
+                label: "failed",
+                wait: None,
+            },
+        }
     }
 
     /// A word for metrics, from a closed set.
     pub(super) fn label(&self) -> &'static str {
+        self.row().label
+    }
+
+    /// The error as the formats write it, in a whole answer or as the last event of a stream.
+    pub(super) fn failure(&self) -> Failure {
+        let ErrorRow { status, kind, param, code, label, .. } = self.row();
+        Failure {
+            message: self.to_string(),
+            kind,
+            anthropic_kind: anthropic_kind(status),
+            param,
+            code,
+            is_invalid: label == "invalid",
+        }
+    }
+
+    /// Status and headers, which are the same in every format.
+    pub(super) fn head(&self) -> HttpResponseBuilder {
+        let ErrorRow { status, wait, .. } = self.row();
+        let mut response = HttpResponse::build(status);
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(wait) = wait {
+            let ms = wait.as_nanos().div_ceil(1_000_000);
+            // The standard header has whole seconds. SDKs read the finer header first.
+            let seconds = ms.div_ceil(1_000).max(1);
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+            response.insert_header(("retry-after-ms", ms.to_string()));
+            // Both SDKs obey this header. They do not wait longer than `SDK_WAIT`, and would retry
+            // too early.
+            let retry = if wait <= SDK_WAIT { "true" } else { "false" };
+            response.insert_header(("x-should-retry", retry));
+        }
+        response
+    }
+
+    /// Replaces the name of a chat's field by the endpoint's.
+    pub(super) fn rename(self, names: FieldNames<'_>) -> Self {
         match self {
-            Self::NoSuchModel(_)
-            | Self::NotAModel(_)
-            | Self::NoSuchRound(_)
-            | Self::NoSuchNode(_)
-            | Self::NoSuchResponse(_)
-            | Self::NotCounted
-            | Self::NoSuchPath { .. } => "not_found",
-            Self::Round(error) if is_the_clients(error) => "invalid",
-            Self::Ask(_)
-            | Self::NotANode(_)
-            | Self::ManyNodes { .. }
-            | Self::Format(_)
-            | Self::WrongMethod { .. }
-            | Self::ContentType(_)
-            | Self::TooLarge { .. }
-            | Self::NoKey
-            | Self::WrongKey(_)
-            | Self::BodyBroken => "invalid",
-            Self::NoPrevious(_)
-            | Self::PreviousUnfinished(_)
-            | Self::NotInBackground
-            | Self::Unsupported(..) => "invalid",
-            Self::Round(_)
-            | Self::BackgroundFull { .. }
-            | Self::TooMany { .. }
-            | Self::RateLimit { .. } => "unavailable",
-            Self::Internal => "failed",
+            Self::Round(error) if is_invalid(&error) => {
+                let ErrorRow { param, code, .. } = round_row(&error);
+                let message = round_message(&error);
+                Self::Ask(AskError { message, param, code }.rename(names))
+            }
+            error => error,
         }
     }
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        match self {
-            Self::Ask(_)
-            | Self::NotANode(_)
-            | Self::ManyNodes { .. }
-            | Self::Format(_)
-            | Self::ContentType(_)
-            | Self::NoPrevious(_)
-            | Self::PreviousUnfinished(_)
-            | Self::NotInBackground
-            | Self::Unsupported(..)
-            | Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::BackgroundFull { .. } | Self::TooMany { .. } | Self::RateLimit { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::NoKey | Self::WrongKey(_) => StatusCode::UNAUTHORIZED,
-            Self::NoSuchModel(_)
-            | Self::NotAModel(_)
-            | Self::NoSuchRound(_)
-            | Self::NoSuchNode(_)
-            | Self::NoSuchResponse(_)
-            | Self::NotCounted
-            | Self::NoSuchPath { .. } => StatusCode::NOT_FOUND,
-            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Round(error) if is_the_clients(error) => StatusCode::BAD_REQUEST,
-            Self::Round(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.row().status
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.head().json(self.body())
+        self.head().json(ErrorBody::from(&self.failure()))
     }
 }
 
-impl ApiError {
-    /// Status and headers, the same in every shape of body.
-    pub(super) fn head(&self) -> HttpResponseBuilder {
-        let status = self.status_code();
-        let mut response = HttpResponse::build(status);
-        if status == StatusCode::UNAUTHORIZED {
-            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-        }
-        if let Some(wait) = self.wait() {
-            let ms = wait.as_nanos().div_ceil(1_000_000);
-            // Whole seconds by the book; SDKs look at the finer header first.
-            let seconds = ms.div_ceil(1_000).max(1);
-            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
-            response.insert_header(("retry-after-ms", ms.to_string()));
-            // Both SDKs do as this says. Beyond what they would wait, they would come too early.
-            let soon = if wait <= SDK_WAIT { "true" } else { "false" };
-            response.insert_header(("x-should-retry", soon));
-        }
-        response
-    }
-
-    /// After which time the same may work; None: it has to be changed, or nobody knows.
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimit { wait, .. } => Some(*wait),
-            Self::BackgroundFull { .. } | Self::TooMany { .. } => Some(MOMENT),
-            Self::Round(error) if !is_the_clients(error) => Some(MOMENT),
-            _ => None,
-        }
-    }
-
-    /// The same at a door where fields have other names than in a chat.
-    pub(super) fn renamed(self, names: Names<'_>) -> Self {
-        match self {
-            Self::Round(error) if is_the_clients(&error) => {
-                let ErrorObject { message, param, code, .. } = Self::Round(error).body().error;
-                Self::Ask(AskError { message, param, code }.renamed(names))
-            }
-            other => other,
-        }
-    }
-
-    /// The field that is at fault.
-    pub(super) fn param(&self) -> Option<String> {
-        self.body().error.param
+/// Anthropic's `type` for a status.
+fn anthropic_kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
     }
 }
 
-/// Trying the same again would not help, and SDKs try what is no 4xx three times.
-fn is_the_clients(error: &RoundError) -> bool {
+/// Whether the same request fails again. SDKs retry errors other than 4xx three times.
+fn is_invalid(error: &RoundError) -> bool {
     match error {
         RoundError::ContextLength { .. }
         | RoundError::NoTools
@@ -332,7 +344,7 @@ fn is_the_clients(error: &RoundError) -> bool {
     }
 }
 
-/// LangChain looks for the code `context_length_exceeded`, LiteLLM for this very sentence.
+/// LangChain looks for the code `context_length_exceeded`, LiteLLM for the exact sentence.
 fn round_message(error: &RoundError) -> String {
     match error {
         RoundError::ContextLength { context } => format!(
@@ -367,25 +379,29 @@ fn round_message(error: &RoundError) -> String {
     }
 }
 
-fn round_parts(error: &RoundError) -> (&'static str, Option<String>, Option<&'static str>) {
+/// The row of a round without an answer.
+fn round_row(error: &RoundError) -> ErrorRow {
     match error {
-        RoundError::NoSuchModel { .. } => (INVALID, None, Some("model_not_found")),
-        RoundError::NoMember => (SERVER, None, Some("no_member")),
-        RoundError::NoCandidate { .. } => (SERVER, None, Some("no_candidates")),
-        RoundError::NoBallot { .. } => (SERVER, None, Some("no_ballots")),
-        RoundError::Cannot { .. } => (INVALID, Some("model".into()), Some("unsupported_value")),
-        RoundError::ContextLength { .. } => {
-            (INVALID, Some("messages".into()), Some("context_length_exceeded"))
+        RoundError::NoMember => ErrorRow::unavailable("no_member"),
+        RoundError::NoCandidate { .. } => ErrorRow::unavailable("no_candidates"),
+        RoundError::NoBallot { .. } => ErrorRow::unavailable("no_ballots"),
+        // `From` makes another variant of it; the row is complete all the same.
+        RoundError::NoSuchModel { .. } => {
+            ErrorRow { kind: INVALID, ..ErrorRow::unavailable("model_not_found") }
         }
-        RoundError::NoTools => (INVALID, Some("tools".into()), Some("unsupported_parameter")),
-        RoundError::NoVision { path } => (INVALID, Some(path.clone()), Some("unsupported_value")),
-        RoundError::Unsupported { .. } => (INVALID, None, Some("unsupported_value")),
-        // As Groq names them, whose API is this one: OpenAI has no such failures.
+        RoundError::Cannot { .. } => ErrorRow::invalid(Some("model"), Some("unsupported_value")),
+        RoundError::ContextLength { .. } => {
+            ErrorRow::invalid(Some("messages"), Some("context_length_exceeded"))
+        }
+        RoundError::NoTools => ErrorRow::invalid(Some("tools"), Some("unsupported_parameter")),
+        RoundError::NoVision { path } => ErrorRow::invalid(Some(path), Some("unsupported_value")),
+        RoundError::Unsupported { .. } => ErrorRow::invalid(None, Some("unsupported_value")),
+        // Groq's codes: it has the same API, and OpenAI has no such errors.
         RoundError::Misfit { calls: false, .. } => {
-            (INVALID, Some("response_format".into()), Some("json_validate_failed"))
+            ErrorRow::invalid(Some("response_format"), Some("json_validate_failed"))
         }
         RoundError::Misfit { calls: true, .. } => {
-            (INVALID, Some("tools".into()), Some("tool_use_failed"))
+            ErrorRow::invalid(Some("tools"), Some("tool_use_failed"))
         }
     }
 }

@@ -1,59 +1,52 @@
-//! `POST /v1/messages`: the same rounds in Anthropic's shape, errors included.
+//! `POST /v1/messages`: Anthropic's format, including its errors.
 
 mod refusal;
-mod teller;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{
-    App, chat,
+    App,
+    answer::{self, AnswerEnd},
     error::ApiError,
-    opening,
-    told::{self, Telling},
+    intake,
 };
 use refusal::Refusal;
-use shoal_api::anthropic::wire::Message;
-use shoal_api::anthropic::{MessageRequest, NAMES};
-use shoal_api::chat::wire::Usage;
-use teller::Teller;
+use shoal_api::{
+    anthropic::{MessageEncoder, MessageRequest, NAMES, wire::Message},
+    chat::ChatRequest,
+};
 
 pub(super) async fn create(
     app: web::Data<App>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
-    let (MessageRequest { chat: asked }, meter) = opening::open(&app, &request, payload).await?;
-    let agreed = app.keeper.agreed(&asked);
-    let mut telling = Telling { app, model: asked.model.clone(), meter, agreed, names: NAMES };
-    if asked.stream {
-        return Ok(told::stream(telling, Teller::new(asked.model), [asked.ask]).await?);
+    let (MessageRequest { chat }, meter) = intake::accept(&app, &request, payload).await?;
+    let consent = app.keeper.agreed(&chat);
+    let ChatRequest { ask, model, stream, .. } = chat;
+    let end = AnswerEnd { model: model.clone(), meter, consent, names: NAMES };
+    if stream {
+        return Ok(answer::stream(app, end, MessageEncoder::new(model), vec![ask]).await?);
     }
-    let outcome = match telling.whole(asked.ask).await {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(telling.meter.refuses(error).into()),
-    };
-    let Some(winner) = outcome.winner() else {
-        return Err(telling.meter.refuses(ApiError::Internal).into());
-    };
-    let usage = Usage::of(winner);
-    telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
-    let mut response = HttpResponse::Ok();
-    response.insert_header((chat::ROUND, outcome.round.0.as_str()));
-    Ok(response.json(Message::whole(asked.model, winner)))
+    let response = answer::json(&app, end, vec![ask], |outcomes| {
+        let winner = outcomes.first()?.winner()?;
+        Some((winner.into(), Message::whole(model, winner)))
+    });
+    Ok(response.await?)
 }
 
-/// What is wrong before anything of a request was read.
-pub(super) fn refused(error: &ApiError) -> HttpResponse {
+/// An error from outside of this endpoint, in its format.
+pub(super) fn error_response(error: &ApiError) -> HttpResponse {
     refusal::response(error)
 }
 
-/// Each member counts with its own tokenizer, and only while it works: no number here would be
-/// true.
+/// Each member counts tokens with its own tokenizer, and only while it works, so that the gateway
+/// has no correct number.
 pub(super) async fn count_tokens() -> Result<HttpResponse, Refusal> {
     Err(ApiError::NotCounted.into())
 }
 
-/// Another method than there is.
+/// Refuses another method, in this endpoint's format.
 pub(super) async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, Refusal> {
     super::wrong_method(request).await.map_err(Refusal::from)
 }

@@ -1,4 +1,4 @@
-//! What HTTP counts: every request by its route, every chat by its model and how it went.
+//! The metrics of HTTP: requests by route, and chats by model and by how they ended.
 
 use std::{
     collections::BTreeSet,
@@ -11,23 +11,23 @@ use prometheus::{
 };
 
 use super::{admission::Place, error::ApiError};
-use shoal_api::chat::wire::Usage;
 use shoal_consensus::Mode;
 
-/// From a fast single answer to the longest deadline: a swarm's first token comes after judging.
+/// From a fast answer of one member to the longest deadline. A swarm's first token comes after the
+/// judging.
 const SECONDS: [f64; 20] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
     90.0, 120.0, 300.0,
 ];
 
-/// Model names that get a label of their own. Members name their models themselves, so without a
-/// bound one of them could fill the metrics' memory; the rest are counted as [`OTHER`].
+/// Model names with a label of their own. Members name their models themselves, so that without a
+/// bound a member could fill the metrics' memory. Further names are counted as [`OTHER`].
 const MODELS_MAX: usize = 64;
 
 /// Label of a model that is not served, or beyond [`MODELS_MAX`].
 const OTHER: &str = "other";
 
-/// How a chat can end.
+/// The ways a chat ends.
 const OUTCOMES: [&str; 6] = ["ok", "invalid", "not_found", "unavailable", "failed", "cancelled"];
 
 /// Counters of the HTTP side. Cheap to clone.
@@ -44,7 +44,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// # Errors
-    /// When one of the names is taken in this registry.
+    /// When the registry has a metric with one of these names already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name, help, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
@@ -83,13 +83,13 @@ impl Metrics {
             )?,
             models: Arc::default(),
         };
-        Mode::ALL.iter().for_each(|mode| metrics.appear(mode.model()));
-        metrics.appear(OTHER);
+        Mode::ALL.iter().for_each(|mode| metrics.create(mode.model()));
+        metrics.create(OTHER);
         Ok(metrics)
     }
 
-    /// Shows a model's counters at 0, so that `increase()` sees the first request too.
-    fn appear(&self, model: &str) {
+    /// Creates a model's counters at 0, so that `increase()` counts the first request too.
+    fn create(&self, model: &str) {
         for stream in ["false", "true"] {
             for outcome in OUTCOMES {
                 self.chats.with_label_values(&[model, stream, outcome]);
@@ -113,13 +113,13 @@ impl Metrics {
                 return OTHER.into();
             }
             models.insert(model.into());
-            self.appear(model);
+            self.create(model);
         }
         model.into()
     }
 
-    /// `route` is the pattern, never the path: paths have no end.
-    pub(super) fn answered(&self, route: &str, method: &str, code: &str) {
+    /// Counts a request. `route` is the pattern and not the path, which has no bound.
+    pub(super) fn count_request(&self, route: &str, method: &str, code: &str) {
         self.requests.with_label_values(&[route, method, code]).inc();
     }
 }
@@ -132,17 +132,17 @@ fn register<C: Collector + Clone + 'static>(
     Ok(collector)
 }
 
-/// Measures one chat. Dropped without an end, it counts a client that left.
+/// Measures one chat. Dropped without an end, it counts a client that disconnected.
 #[derive(Debug)]
 pub(super) struct Meter {
     metrics: Metrics,
-    /// Label, `other` until the model is known to be served.
+    /// The model's label: `other` until the model is checked.
     model: String,
     stream: &'static str,
-    started: Instant,
+    start: Instant,
     first_piece: bool,
     outcome: &'static str,
-    /// As long as the chat lasts.
+    /// The place that the chat has until its end.
     place: Option<Place>,
 }
 
@@ -153,67 +153,57 @@ impl Meter {
             metrics: metrics.clone(),
             model: OTHER.into(),
             stream: "false",
-            started: Instant::now(),
+            start: Instant::now(),
             first_piece: false,
             outcome: "cancelled",
             place: None,
         }
     }
 
-    /// Keeps a place until the chat has ended.
-    pub(super) fn holds(&mut self, place: Place) {
+    /// Holds a place until the chat ends.
+    pub(super) fn hold(&mut self, place: Place) {
         self.place = Some(place);
     }
 
-    /// The request could be read.
-    pub(super) fn streams(&mut self, stream: bool) {
+    /// Sets whether the answer is a stream.
+    pub(super) fn set_stream(&mut self, stream: bool) {
         self.stream = if stream { "true" } else { "false" };
     }
 
-    /// The model is served.
-    pub(super) fn serves(&mut self, model: &str) {
+    /// Sets the model, which is served here.
+    pub(super) fn set_model(&mut self, model: &str) {
         self.model = self.metrics.label(model);
     }
 
-    /// A piece of the answer goes out; the first one is measured.
+    /// Measures the time of the first piece of the answer.
     pub(super) fn piece(&mut self) {
         if !std::mem::replace(&mut self.first_piece, true) {
-            let seconds = self.started.elapsed().as_secs_f64();
-            self.labelled(&self.metrics.first_token_seconds).observe(seconds);
+            let seconds = self.start.elapsed().as_secs_f64();
+            self.histogram(&self.metrics.first_token_seconds).observe(seconds);
         }
     }
 
-    /// The same for a whole error, which is handed back.
-    pub(super) fn refuses(self, error: ApiError) -> ApiError {
-        self.fails(error.label());
+    /// Counts a chat that was refused or that failed. Returns the error.
+    pub(super) fn fail(mut self, error: ApiError) -> ApiError {
+        self.outcome = error.label();
         error
     }
 
-    /// Refused or failed; `outcome` is one of [`OUTCOMES`].
-    pub(super) fn fails(mut self, outcome: &'static str) {
-        self.outcome = outcome;
-    }
-
-    /// The whole answer went out.
-    pub(super) fn succeeds(self, usage: &Usage) {
-        self.counts(usage.prompt_tokens, usage.completion_tokens);
-    }
-
-    /// The whole answer went out, which cost so many tokens.
-    pub(super) fn counts(mut self, input: u32, output: u32) {
+    /// Counts a complete answer and its tokens.
+    pub(super) fn finish(mut self, input: u32, output: u32) {
         self.outcome = "ok";
-        self.labelled(&self.metrics.chat_seconds).observe(self.started.elapsed().as_secs_f64());
+        self.histogram(&self.metrics.chat_seconds).observe(self.start.elapsed().as_secs_f64());
         for (direction, tokens) in [("input", input), ("output", output)] {
             let labels = [self.model.as_str(), direction];
             self.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
         }
         if let Some(place) = &self.place {
-            place.spends(f64::from(input) + f64::from(output));
+            place.spend(f64::from(input) + f64::from(output));
         }
     }
 
-    fn labelled(&self, histogram: &HistogramVec) -> prometheus::Histogram {
-        histogram.with_label_values(&[self.model.as_str(), self.stream])
+    fn histogram(&self, family: &HistogramVec) -> prometheus::Histogram {
+        family.with_label_values(&[self.model.as_str(), self.stream])
     }
 }
 

@@ -1,10 +1,10 @@
-//! `POST /v1/rank`: what only a swarm has. A prompt and texts in; who is best, how sure that is,
-//! and every judge's ballot out.
+//! `POST /v1/rank`, which only a swarm has. The client sends a prompt and texts; the answer has the
+//! best text, the probability that it is the best, and every judge's ballot.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{App, chat, error::ApiError, opening, running};
-use shoal_api::rank::{RankRequest, wire::Ranked};
+use super::{App, answer::ROUND, error::ApiError, intake, task};
+use shoal_api::rank::{RankRequest, wire::RankResponse};
 use shoal_store::unix_now;
 
 pub(super) async fn create(
@@ -12,21 +12,23 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (asked, meter) = opening::open::<RankRequest>(&app, &request, payload).await?;
-    match rank(&app, asked).await {
-        Ok((round, ranked)) => {
-            meter.counts(ranked.usage.prompt_tokens, 0);
-            Ok(HttpResponse::Ok().insert_header((chat::ROUND, round)).json(ranked))
+    let (request, meter) = intake::accept::<RankRequest>(&app, &request, payload).await?;
+    match rank(&app, request).await {
+        Ok((round, body)) => {
+            meter.finish(body.usage.prompt_tokens, 0);
+            Ok(HttpResponse::Ok().insert_header((ROUND, round)).json(body))
         }
-        Err(error) => Err(meter.refuses(error)),
+        Err(error) => Err(meter.fail(error)),
     }
 }
 
-async fn rank(app: &App, asked: RankRequest) -> Result<(String, Ranked), ApiError> {
-    let RankRequest { ask, model, candidates } = asked;
+/// The round's id and the answer.
+async fn rank(app: &App, request: RankRequest) -> Result<(String, RankResponse), ApiError> {
+    let RankRequest { ask, model, candidates } = request;
     let rounds = app.rounds.clone();
     let ranking = async move { rounds.rank(&ask, candidates).await };
-    let outcome = running::owned(app, ranking).await?;
+    let outcome = task::run_to_end(app, ranking).await?;
     app.transcripts.keep(&model, &outcome);
-    Ok((outcome.round.0.clone(), Ranked::of(model, &outcome, unix_now())))
+    let body = RankResponse::new(model, &outcome, unix_now()).ok_or(ApiError::Internal)?;
+    Ok((outcome.round.0, body))
 }

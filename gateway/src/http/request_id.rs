@@ -1,6 +1,6 @@
-//! Around every request: its id, its time, what browsers need, and its count.
+//! The middleware around every request: its span with its id, its time, its headers, its count.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{
     HttpMessage as _, HttpResponse, ResponseError as _,
@@ -15,26 +15,28 @@ use actix_web::{
     web,
 };
 
-use super::{App, error::ApiError, messages};
+use tracing::Instrument as _;
+
+use super::{App, callers::Caller, error::ApiError, messages};
 use shoal_api::id;
 
-/// Names a request in the answer's header and in the log, so that a user can point at one.
+/// The request's id, which is also in its span, so that a user can report it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The same for Anthropic's clients.
+/// The same header for Anthropic's clients.
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-/// Time from the request's head to the answer's head.
+/// The time from the request's head to the answer's head.
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
-/// OpenAI's constant; some clients log it.
+/// OpenAI's constant, which some clients log.
 const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("openai-version"), HeaderValue::from_static("2020-10-01"));
 
-/// Headers of ours that a browser may read.
+/// The gateway's own headers that a browser may read.
 const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, openai-processing-ms, \
     retry-after, retry-after-ms, x-should-retry, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
-/// The outermost layer.
+/// The outermost layer. All log lines of a request are in its span.
 pub(super) async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -42,17 +44,28 @@ pub(super) async fn around(
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let (started, id) = (Instant::now(), format!("req_{}", id::hex()));
-    let (method, origin) = (request.method().clone(), app.config.cors_origin.clone());
-    let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let id = format!("req_{}", id::hex());
+    let span = tracing::info_span!("request", request.id = id);
+    answer(app, id, request, next).instrument(span).await
+}
 
-    let preflight = method == Method::OPTIONS
+/// Answers a request and adds the headers.
+async fn answer(
+    app: web::Data<App>,
+    id: String,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let start = Instant::now();
+    let method = request.method().clone();
+    let cors_headers = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let is_preflight = method == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let caller = app.callers.identify(request.headers());
     let mut response = match &caller {
-        _ if preflight => request.into_response(HttpResponse::NoContent()),
-        // Before the body is read, and before anybody hears what there is.
-        Err(error) if needs_key(request.path()) => refused(request, error),
+        _ if is_preflight => request.into_response(HttpResponse::NoContent()),
+        // A caller without a key learns nothing of the API, and its body is not read.
+        Err(error) if needs_key(request.path()) => refuse(request, error),
         caller => {
             if let Ok(caller) = caller {
                 request.extensions_mut().insert(caller.clone());
@@ -60,60 +73,63 @@ pub(super) async fn around(
             next.call(request).await?.map_into_boxed_body()
         }
     };
-
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".into());
-    let status = response.status();
-    app.metrics.answered(&route, known(&method), status.as_str());
-    let took = started.elapsed();
-    tracing::debug!(
-        request.id = id,
-        route,
-        status = status.as_u16(),
-        took_ms = took.as_millis(),
-        "answered"
-    );
-
-    let limited = caller.ok().filter(|_| route.starts_with("/v1/"));
-    let limited = limited.map(|caller| app.admission.headers(&caller));
-    let headers = response.headers_mut();
-    for (name, value) in limited.into_iter().flatten() {
-        if let Ok(name) = HeaderName::try_from(name) {
-            insert(headers, name, &value);
-        }
-    }
-    insert(headers, REQUEST_ID, &id);
-    if route.starts_with("/v1/messages") {
-        insert(headers, ANTHROPIC_REQUEST_ID, &id);
-    }
-    insert(headers, PROCESSING_MS, &took.as_millis().to_string());
-    headers.insert(VERSION.0, VERSION.1);
-    if !origin.is_empty() {
-        allow_browsers(headers, &origin, preflight.then_some(wanted).flatten());
+    let (status, time) = (response.status(), start.elapsed());
+    app.metrics.count_request(&route, method_label(&method), status.as_str());
+    tracing::debug!(route, status = status.as_u16(), took_ms = time.as_millis(), "answered");
+    add_headers(&app, response.headers_mut(), &route, &id, time, caller.ok().as_ref());
+    if !app.config.cors_origin.is_empty() {
+        let cors_headers = cors_headers.filter(|_| is_preflight);
+        allow_browsers(response.headers_mut(), &app.config.cors_origin, cors_headers);
     }
     Ok(response)
 }
 
-/// Who may ask is the API's business; who is in the swarm everybody may see, in a browser too.
+/// Adds the request's id and time, and the caller's limits.
+fn add_headers(
+    app: &App,
+    headers: &mut HeaderMap,
+    route: &str,
+    id: &str,
+    time: Duration,
+    caller: Option<&Caller>,
+) {
+    let caller = caller.filter(|_| route.starts_with("/v1/"));
+    let limits = caller.map(|caller| app.admission.headers(caller)).unwrap_or_default();
+    for (name, value) in limits {
+        if let Ok(name) = HeaderName::try_from(name) {
+            insert(headers, name, &value);
+        }
+    }
+    insert(headers, REQUEST_ID, id);
+    if route.starts_with("/v1/messages") {
+        insert(headers, ANTHROPIC_REQUEST_ID, id);
+    }
+    insert(headers, PROCESSING_MS, &time.as_millis().to_string());
+    headers.insert(VERSION.0, VERSION.1);
+}
+
+/// The API needs a key. The list of nodes is public, so that a browser can show it.
 fn needs_key(path: &str) -> bool {
     path.starts_with("/v1/") && !path.starts_with("/v1/nodes")
 }
 
-/// In the shape of the door that was knocked at.
-fn refused(request: ServiceRequest, error: &ApiError) -> ServiceResponse<BoxBody> {
+/// An error in the format of the endpoint.
+fn refuse(request: ServiceRequest, error: &ApiError) -> ServiceResponse<BoxBody> {
     let response = if request.path().starts_with("/v1/messages") {
-        messages::refused(error)
+        messages::error_response(error)
     } else {
         error.error_response()
     };
     request.into_response(response)
 }
 
-/// A browser may send any header it asks for: a wildcard would not cover `Authorization`.
-fn allow_browsers(headers: &mut HeaderMap, origin: &str, wanted: Option<HeaderValue>) {
+/// Lets a browser send any header that it asks for. A wildcard would not cover `Authorization`.
+fn allow_browsers(headers: &mut HeaderMap, origin: &str, request_headers: Option<HeaderValue>) {
     insert(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     insert(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    if let Some(wanted) = wanted {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+    if let Some(request_headers) = request_headers {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, request_headers);
         insert(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS");
         insert(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
     }
@@ -125,8 +141,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// The method as a label; a client can invent methods without end.
-fn known(method: &Method) -> &'static str {
+/// The method as a label of metrics. A client can invent any number of methods.
+fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",

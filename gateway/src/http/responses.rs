@@ -1,6 +1,6 @@
-//! `/v1/responses`: made, followed, fetched, cancelled and forgotten.
+//! `/v1/responses`: created, followed, read, cancelled and deleted.
 
-mod teller;
+mod encoder;
 pub(super) mod store;
 mod background;
 
@@ -9,103 +9,93 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    App, chat,
+    App,
+    answer::{self, AnswerEnd},
     error::ApiError,
-    opening::{self, Asked},
-    told::{self, Events, Tell, Telling},
+    intake::{self, EndpointRequest},
 };
+use encoder::StoringEncoder;
 use shoal_api::responses::wire::Response;
 use shoal_api::{
+    Encoder as _,
     chat::ChatRequest,
-    responses::{NAMES, ResponseRequest},
+    responses::{NAMES, ResponseEncoder, ResponseRequest},
+    sse::Events,
 };
 use shoal_store::unix_now;
-use store::Kept;
-use teller::Teller;
+use store::StoreRequest;
 
 pub(super) async fn create(
     app: web::Data<App>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (asked, meter) = opening::open::<Turn>(&app, &request, payload).await?;
-    let Turn { asked, chat, earlier } = asked;
-    let context = earlier.into_iter().chain(store::resources(&asked.input)).collect();
-    let response = Response::begun(&asked, unix_now());
-    let kept = asked.store.then(|| Kept::new(context, asked.background));
-    if asked.background {
-        return background::begin(app, meter, chat.ask, response, kept, asked.stream);
+    let (turn, meter) = intake::accept::<Turn>(&app, &request, payload).await?;
+    let Turn { request, chat: ChatRequest { ask, .. }, earlier } = turn;
+    let context = earlier.into_iter().chain(store::resources(&request.input)).collect();
+    let response = Response::new(&request, unix_now());
+    let store = request.store.then(|| StoreRequest::new(context, request.background));
+    let ResponseRequest { model, stream, background, .. } = request;
+    let end = AnswerEnd { model, meter, consent: None, names: NAMES };
+    if background {
+        return background::start(app, end, ask, response, store, stream);
     }
-    let telling =
-        Telling { app: app.clone(), model: asked.model, meter, agreed: None, names: NAMES };
-    let teller = Teller::new(response, kept.map(|kept| (app, kept)));
-    if asked.stream {
-        return told::stream(telling, teller, [chat.ask]).await;
+    let encoder = ResponseEncoder::new(response, unix_now);
+    let store = store.map(|request| (app.clone(), request));
+    let mut encoder = StoringEncoder { encoder, store };
+    if stream {
+        return answer::stream(app, end, encoder, vec![ask]).await;
     }
-    whole(telling, teller, chat).await
+    answer::json(&app, end, vec![ask], |outcomes| {
+        // The events build the response.
+        let usage = encoder.finish(outcomes.first()?, true, &mut Events::default())?;
+        Some((usage, encoder.encoder.response().clone()))
+    })
+    .await
 }
 
-/// A request with the turns before it, and all of them as a chat.
+/// A request with the items before it, and the chat of both.
 struct Turn {
-    asked: ResponseRequest,
+    request: ResponseRequest,
     chat: ChatRequest,
     earlier: Vec<Value>,
 }
 
-impl Asked for Turn {
-    fn read(body: &[u8], app: &App) -> Result<Self, ApiError> {
-        let asked = ResponseRequest::parse(body, &app.limits)?;
-        let earlier = match &asked.previous {
+impl EndpointRequest for Turn {
+    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+        let request = ResponseRequest::parse(body, &app.limits)?;
+        let earlier = match &request.previous {
             Some(id) => app.responses.context(id, unix_now())?,
             None => Vec::new(),
         };
-        let chat = asked.ask(&earlier, &app.limits)?;
-        Ok(Self { asked, chat, earlier })
+        let chat = request.ask(&earlier, &app.limits)?;
+        Ok(Self { request, chat, earlier })
     }
 
     fn model(&self) -> &str {
-        &self.asked.model
+        &self.request.model
     }
 
     fn streams(&self) -> bool {
-        self.asked.stream
+        self.request.stream
     }
 }
 
-/// One JSON object at the end.
-async fn whole(
-    mut telling: Telling,
-    mut teller: Teller,
-    chat: ChatRequest,
-) -> Result<HttpResponse, ApiError> {
-    let outcome = match telling.whole(chat.ask).await {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(telling.meter.refuses(error)),
-    };
-    let Some(usage) = teller.ends(&outcome, true, &mut Events::default()) else {
-        return Err(telling.meter.refuses(ApiError::Internal));
-    };
-    telling.meter.counts(usage.prompt_tokens, usage.completion_tokens);
-    let mut response = HttpResponse::Ok();
-    response.insert_header((chat::ROUND, outcome.round.0.as_str()));
-    Ok(response.json(teller.response()))
-}
-
-/// What the query of a fetch may say.
+/// The query of `GET /v1/responses/{id}`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Fetch {
+pub(super) struct GetQuery {
     stream: Option<String>,
     starting_after: Option<String>,
 }
 
-pub(super) async fn one(
+pub(super) async fn get(
     app: web::Data<App>,
     id: web::Path<String>,
-    fetch: web::Query<Fetch>,
+    query: web::Query<GetQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    if fetch.stream.as_deref() == Some("true") {
+    if query.stream.as_deref() == Some("true") {
         const AFTER: &str = "Invalid 'starting_after': give the number of an event.";
-        let from = match fetch.starting_after.as_deref().map(str::parse::<usize>) {
+        let from = match query.starting_after.as_deref().map(str::parse::<usize>) {
             None => 0,
             Some(Ok(number)) => number.saturating_add(1),
             Some(Err(_)) => return Err(ApiError::Unsupported(AFTER, "starting_after")),
@@ -120,8 +110,8 @@ pub(super) async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     app.responses.delete(&id, unix_now())?;
-    let gone = json!({ "id": id.as_str(), "object": "response", "deleted": true });
-    Ok(HttpResponse::Ok().json(gone))
+    let body = json!({ "id": id.as_str(), "object": "response", "deleted": true });
+    Ok(HttpResponse::Ok().json(body))
 }
 
 pub(super) async fn cancel(
@@ -131,22 +121,22 @@ pub(super) async fn cancel(
     Ok(HttpResponse::Ok().json(app.responses.cancel(&id, unix_now())?))
 }
 
-/// Which part of the items is wanted.
+/// The query of `GET /v1/responses/{id}/input_items`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Page {
+pub(super) struct PageQuery {
     limit: Option<String>,
     order: Option<String>,
     after: Option<String>,
 }
 
-/// Items of one page at most, and without a word about it (OpenAI's limits).
+/// Most items of one page, and the number without `limit` (OpenAI's limits).
 const PAGE_MAX: usize = 100;
 const PAGE: usize = 20;
 
 pub(super) async fn input_items(
     app: web::Data<App>,
     id: web::Path<String>,
-    page: web::Query<Page>,
+    page: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     const LIMIT: &str = "Invalid 'limit': give a number from 1 to 100.";
     let limit = match &page.limit {
@@ -165,22 +155,26 @@ pub(super) async fn input_items(
         }
     }
     if let Some(after) = &page.after {
-        let at = items.iter().position(|item| item["id"] == after.as_str());
-        let Some(at) = at else {
+        let index = items.iter().position(|item| item["id"] == after.as_str());
+        let Some(index) = index else {
             let message = "Invalid 'after': there is no such item.";
             return Err(ApiError::Unsupported(message, "after"));
         };
-        items.drain(..=at);
+        items.drain(..=index);
     }
     let has_more = items.len() > limit;
     items.truncate(limit);
-    let name = |item: Option<&Value>| item.map(|item| item["id"].clone()).unwrap_or_default();
     let list = json!({
         "object": "list",
-        "first_id": name(items.first()),
-        "last_id": name(items.last()),
+        "first_id": item_id(items.first()),
+        "last_id": item_id(items.last()),
         "has_more": has_more,
         "data": items,
     });
     Ok(HttpResponse::Ok().json(list))
+}
+
+/// The id of an item; null if there is no item.
+fn item_id(item: Option<&Value>) -> Value {
+    item.map(|item| item["id"].clone()).unwrap_or_default()
 }

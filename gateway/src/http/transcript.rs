@@ -1,4 +1,4 @@
-//! The transcript of a round: everything that led to the answer, as `GET /v1/rounds/{id}` shows it.
+//! The transcripts of rounds, which `GET /v1/rounds/{id}` returns.
 
 use std::{
     collections::VecDeque,
@@ -11,15 +11,15 @@ use shoal_api::transcript::transcript;
 use shoal_consensus::Outcome;
 use shoal_store::unix_now;
 
-/// The newest transcripts, as they are sent, within a budget of bytes.
+/// The newest transcripts as JSON, within a budget of bytes.
 #[derive(Debug)]
 pub struct Transcripts {
     bytes_max: usize,
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Entries {
     bytes: usize,
     /// Oldest first.
     rounds: VecDeque<(String, Bytes)>,
@@ -27,29 +27,29 @@ struct Kept {
 
 impl Transcripts {
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Mutex::default() }
+        Self { bytes_max, entries: Mutex::default() }
     }
 
-    /// Keeps a finished round under its id, and forgets the oldest beyond the budget.
+    /// Keeps the transcript of a round under its id, and deletes the oldest beyond the budget.
     pub(super) fn keep(&self, model: &str, outcome: &Outcome) {
         let body = Bytes::from(transcript(model, outcome, unix_now()).to_string());
-        let mut kept = self.kept();
-        kept.bytes += body.len();
-        kept.rounds.push_back((outcome.round.0.clone(), body));
-        while kept.bytes > self.bytes_max {
-            let Some((_, oldest)) = kept.rounds.pop_front() else { break };
-            kept.bytes -= oldest.len();
+        let mut entries = self.lock();
+        entries.bytes += body.len();
+        entries.rounds.push_back((outcome.round.0.clone(), body));
+        while entries.bytes > self.bytes_max {
+            let Some((_, oldest)) = entries.rounds.pop_front() else { break };
+            entries.bytes -= oldest.len();
         }
     }
 
-    /// The JSON of a round that is still kept.
+    /// The JSON of a round, if it is still kept.
     pub(super) fn find(&self, id: &str) -> Option<Bytes> {
-        let kept = self.kept();
-        // From the newest: whoever asks for a transcript has just been answered.
-        kept.rounds.iter().rev().find(|(kept, _)| kept == id).map(|(_, body)| body.clone())
+        let entries = self.lock();
+        // From the newest: clients mostly ask for the round that just answered them.
+        entries.rounds.iter().rev().find(|(round, _)| round == id).map(|(_, body)| body.clone())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

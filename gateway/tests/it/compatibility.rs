@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Value, json};
-use shoal_api::chat::known::{self, Treatment};
+use shoal_api::chat::treatment::{self, Treatment};
 
 use crate::gateway::{Gateway, ask, node};
 use crate::sse::chunks;
@@ -31,9 +31,9 @@ fn word(treatment: Treatment) -> &'static str {
 #[test]
 fn the_table_of_fields_is_what_the_code_does() {
     let table_fields: BTreeMap<_, _> =
-        known::FIELDS.iter().map(|(name, treatment)| (*name, word(*treatment))).collect();
+        treatment::FIELDS.iter().map(|(name, treatment)| (*name, word(*treatment))).collect();
     assert_eq!(table(), table_fields);
-    assert_eq!(table_fields.len(), known::FIELDS.len(), "a field stands twice");
+    assert_eq!(table_fields.len(), treatment::FIELDS.len(), "a field stands twice");
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn what_is_refused_is_refused_and_what_is_ignored_changes_nothing() {
     });
     let plain = gateway.post("/v1/chat/completions", &ask("a")).await;
     assert_eq!(plain.status, 200);
-    for (name, treatment) in known::FIELDS {
+    for (name, treatment) in treatment::FIELDS {
         let mut body = ask("a");
         body[*name] = sound.get(name).cloned().unwrap_or_else(|| json!({}));
         match treatment {
@@ -113,7 +113,7 @@ fn every_field_of_the_official_schema_is_known() {
     let schema = &document["components"]["schemas"]["CreateChatCompletionRequest"];
     properties(&document, schema, &mut names);
     assert!(names.len() > 30, "{names:?}");
-    let unknown: Vec<_> = names.iter().filter(|name| known::treatment(name).is_none()).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| treatment::of_field(name).is_none()).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 

@@ -33,8 +33,8 @@ fn thoughts_and_cache_marks_that_come_back_do_no_harm() {
         ],
     }));
     let messages = parse(&body).expect("accepted").chat.ask.messages;
-    let said: Vec<&str> = messages.iter().map(|one| one.content.as_str()).collect();
-    assert_eq!(said, ["Be brief.", "hello", "hi", "on"]);
+    let texts: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(texts, ["Be brief.", "hello", "hi", "on"]);
 }
 
 #[test]

@@ -8,11 +8,11 @@ const CHOICES: [&str; 4] = ["auto", "any", "tool", "none"];
 
 /// Puts `tools` and `tool_choice` into the chat.
 pub(super) fn read(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
-    let listed = request.array("tools")?.map(Vec::as_slice).unwrap_or_default();
-    let read = |(index, tool): (usize, &Value)| function(tool, format!("tools[{index}]"));
-    let offered = listed.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    let choice = request.object("tool_choice")?.map(|choice| chosen(&choice)).transpose()?;
-    if offered.is_empty() {
+    let tools = request.array("tools")?.map(Vec::as_slice).unwrap_or_default().iter().enumerate();
+    let functions = tools.map(|(index, tool)| function(tool, format!("tools[{index}]")));
+    let functions = functions.collect::<Result<Vec<_>, _>>()?;
+    let choice = request.object("tool_choice")?.map(|choice| tool_choice(&choice)).transpose()?;
+    if functions.is_empty() {
         return match choice {
             Some((choice, _)) if choice != "none" && choice != "auto" => {
                 let message = "'tool_choice' is only allowed when 'tools' are specified.";
@@ -21,10 +21,10 @@ pub(super) fn read(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Resul
             _ => Ok(()),
         };
     }
-    chat.insert("tools".into(), offered.into());
+    chat.insert("tools".into(), functions.into());
     if let Some((choice, parallel)) = choice {
         chat.insert("tool_choice".into(), choice);
-        chat.extend(parallel.map(|on| ("parallel_tool_calls".to_owned(), on.into())));
+        chat.extend(parallel.map(|parallel| ("parallel_tool_calls".to_owned(), parallel.into())));
     }
     Ok(())
 }
@@ -33,12 +33,12 @@ fn function(tool: &Value, path: String) -> Result<Value, AskError> {
     let tool = Fields::at(tool, path)?;
     if let Some(kind) = tool.string("type")?.filter(|kind| *kind != "custom") {
         let kind: String = kind.chars().take(64).collect();
-        let why = format!("Only tools of the client's own can be called, not '{kind}'.");
+        let why = format!("Only the client's own tools can be called, not '{kind}'.");
         return Err(AskError::unsupported_value(&tool.path("type"), &why));
     }
     let name = tool.required_string("name")?;
     if tool.object("input_schema")?.is_none() {
-        return Err(tool.absent("input_schema", "an object"));
+        return Err(tool.missing_field("input_schema", "an object"));
     }
     let mut function = Map::from_iter([
         ("name".to_owned(), name.into()),
@@ -50,9 +50,9 @@ fn function(tool: &Value, path: String) -> Result<Value, AskError> {
     Ok(json!({ "type": "function", "function": function }))
 }
 
-/// The choice as a chat has it, and whether several calls are allowed.
-fn chosen(choice: &Fields<'_>) -> Result<(Value, Option<bool>), AskError> {
-    let parallel = choice.boolean("disable_parallel_tool_use")?.map(|disabled| !disabled);
+/// The choice as a chat has it, and whether parallel calls are allowed.
+fn tool_choice(choice: &Fields<'_>) -> Result<(Value, Option<bool>), AskError> {
+    let parallel = choice.boolean("disable_parallel_tool_use")?.map(std::ops::Not::not);
     let choice = match choice.required_string("type")? {
         "auto" => "auto".into(),
         "any" => "required".into(),
@@ -61,7 +61,7 @@ fn chosen(choice: &Fields<'_>) -> Result<(Value, Option<bool>), AskError> {
             let name = choice.required_string("name")?;
             json!({ "type": "function", "function": { "name": name } })
         }
-        other => return Err(AskError::not_one_of("tool_choice.type", other, &CHOICES)),
+        kind => return Err(AskError::not_one_of("tool_choice.type", kind, &CHOICES)),
     };
     Ok((choice, parallel))
 }

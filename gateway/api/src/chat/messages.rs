@@ -1,4 +1,4 @@
-//! The conversation: every role and shape that SDKs send, brought down to what members read.
+//! The conversation: the roles and forms that SDKs send, rewritten to what members read.
 
 use serde_json::{Value, json};
 use shoal_proto::{
@@ -11,16 +11,16 @@ use crate::{error::AskError, fields::Fields};
 /// Roles as OpenAI lists them; `function` is the deprecated name of `tool`.
 const ROLES: [&str; 6] = ["system", "assistant", "user", "function", "tool", "developer"];
 
-/// Parts that OpenAI or others know and no member can read.
-const OTHER_MEDIA: [&str; 5] = ["image_url", "input_audio", "file", "video_url", "audio_url"];
+/// Parts that OpenAI or other servers support and no member can read.
+const UNREADABLE_MEDIA: [&str; 5] = ["image_url", "input_audio", "file", "video_url", "audio_url"];
 
-/// What separates text parts of one message. The spec does not say; vLLM does the same.
+/// The separator of a message's text parts. The specification has none; vLLM uses the same.
 const PART_SEPARATOR: &str = "\n";
 
-/// Images of one conversation at most; their bytes are bounded by the body's limit.
+/// Most images of one conversation. The limit of the body bounds their bytes.
 const IMAGES_MAX: usize = 64;
 
-/// A conversation as it was read.
+/// A checked conversation.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     /// Not empty.
@@ -29,10 +29,10 @@ pub(super) struct Conversation {
     pub(super) image: Option<String>,
 }
 
-/// Reads `messages`: not empty, and every tool message answers a call before it.
+/// Reads `messages`, which is not empty. Each tool message must follow a call.
 pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
     let Some(values) = request.array("messages")? else {
-        return Err(request.absent("messages", "an array"));
+        return Err(request.missing_field("messages", "an array"));
     };
     if values.is_empty() {
         return Err(AskError::empty_array("messages"));
@@ -40,36 +40,36 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
     if values.len() > MESSAGES_MAX {
         return Err(AskError::array_too_long("messages", MESSAGES_MAX, values.len()));
     }
-    let mut talk = Conversation::default();
-    let mut calls_open = false;
+    let mut conversation = Conversation::default();
+    let mut has_calls = false;
     for (index, value) in values.iter().enumerate() {
         let fields = Fields::at(value, format!("messages[{index}]"))?;
         let role = fields.required_string("role")?;
         let message = match role {
-            "system" | "developer" | "user" => spoken(&fields, &mut talk.image)?,
+            "system" | "developer" | "user" => prose(&fields, &mut conversation.image)?,
             "assistant" => assistant(&fields, index)?,
-            "function" => function_result(&fields, &talk.messages)?,
-            "tool" if calls_open => tool_result(&fields)?,
+            "function" => function_result(&fields, &conversation.messages)?,
+            "tool" if has_calls => tool_result(&fields)?,
             "tool" => return Err(orphan(index)),
-            other => return Err(AskError::not_one_of(&fields.path("role"), other, &ROLES)),
+            role => return Err(AskError::not_one_of(&fields.path("role"), role, &ROLES)),
         };
-        calls_open = match role {
+        has_calls = match role {
             "assistant" => !message.tool_calls.is_empty(),
-            "tool" => calls_open,
+            "tool" => has_calls,
             _ => false,
         };
         let role = if role == "function" { "tool" } else { role }.to_owned();
         let name = fields.string("name")?.unwrap_or_default().to_owned();
-        talk.messages.push(ChatMessage { role, name, ..message });
+        conversation.messages.push(ChatMessage { role, name, ..message });
     }
-    let images: usize = talk.messages.iter().map(|message| message.images.len()).sum();
+    let images: usize = conversation.messages.iter().map(|message| message.images.len()).sum();
     if images > IMAGES_MAX {
         return Err(AskError::array_too_long("messages", IMAGES_MAX, images));
     }
-    Ok(talk)
+    Ok(conversation)
 }
 
-/// OpenAI writes this one path with a dot before the bracket, and clients match on it.
+/// OpenAI writes this path with a dot before the bracket, and clients compare it.
 fn orphan(index: usize) -> AskError {
     AskError::plain(
         Some(&format!("messages.[{index}].role")),
@@ -77,10 +77,10 @@ fn orphan(index: usize) -> AskError {
     )
 }
 
-/// Text, and images where a user shows some.
-fn spoken(fields: &Fields<'_>, image: &mut Option<String>) -> Result<ChatMessage, AskError> {
-    let shows = fields.string("role")? == Some("user");
-    let parts = required_parts(fields, shows)?;
+/// A message of text, or of text and images from a user.
+fn prose(fields: &Fields<'_>, image: &mut Option<String>) -> Result<ChatMessage, AskError> {
+    let allows_images = fields.string("role")? == Some("user");
+    let parts = required_parts(fields, allows_images)?;
     if image.is_none() {
         image.clone_from(&parts.image);
     }
@@ -93,7 +93,7 @@ fn tool_result(fields: &Fields<'_>) -> Result<ChatMessage, AskError> {
     Ok(ChatMessage { content, tool_call_id, ..ChatMessage::default() })
 }
 
-/// The deprecated way: the result names the function, and belongs to its last call.
+/// The deprecated form: the result names the function and belongs to its last call.
 fn function_result(fields: &Fields<'_>, before: &[ChatMessage]) -> Result<ChatMessage, AskError> {
     let name = fields.string("name")?.unwrap_or_default();
     let mut calls = before.iter().rev().flat_map(|message| &message.tool_calls);
@@ -103,20 +103,20 @@ fn function_result(fields: &Fields<'_>, before: &[ChatMessage]) -> Result<ChatMe
     Ok(ChatMessage { content, tool_call_id, ..ChatMessage::default() })
 }
 
-/// An assistant's turn, as SDKs dump it: text, or a refusal, or calls in the place of text.
+/// An assistant's message as SDKs serialize it: text, a refusal, or calls in place of text.
 fn assistant(fields: &Fields<'_>, index: usize) -> Result<ChatMessage, AskError> {
     let text = parts(fields, false)?.map(|parts| parts.text());
     let refusal = fields.string("refusal")?.map(str::to_owned);
     let mut tool_calls = tool_calls(fields)?;
     if let Some(call) = fields.object("function_call")? {
-        // It has no id of its own; its place in the conversation is one.
+        // This form has no id. The message's index makes one.
         tool_calls.push(function(&call, format!("call_{index}"))?);
     }
     if text.is_none() && refusal.is_none() && tool_calls.is_empty() {
-        return Err(fields.absent("content", "a string or an array of objects"));
+        return Err(fields.missing_field("content", "a string or an array of objects"));
     }
-    let said: Vec<String> = text.into_iter().chain(refusal).collect();
-    Ok(ChatMessage { content: said.join(PART_SEPARATOR), tool_calls, ..ChatMessage::default() })
+    let texts: Vec<String> = text.into_iter().chain(refusal).collect();
+    Ok(ChatMessage { content: texts.join(PART_SEPARATOR), tool_calls, ..ChatMessage::default() })
 }
 
 fn tool_calls(fields: &Fields<'_>) -> Result<Vec<ToolCall>, AskError> {
@@ -128,26 +128,28 @@ fn tool_calls(fields: &Fields<'_>) -> Result<Vec<ToolCall>, AskError> {
     if calls.len() > shoal_proto::tools::CALLS_MAX {
         return Err(AskError::array_too_long(&path, shoal_proto::tools::CALLS_MAX, calls.len()));
     }
-    let read = |(index, call): (usize, &Value)| {
-        let call = Fields::at(call, format!("{path}[{index}]"))?;
-        let id = call.required_string("id")?.to_owned();
-        if let Some(custom) = call.object("custom")? {
-            let input = json!({ "input": custom.required_string("input")? }).to_string();
-            let name = custom.required_string("name")?.to_owned();
-            return Ok(ToolCall { id, name, arguments: input });
-        }
-        match call.object("function")? {
-            Some(named) => function(&named, id),
-            None => Err(call.absent("function", "an object")),
-        }
-    };
-    calls.iter().enumerate().map(read).collect()
+    let calls = calls.iter().enumerate();
+    calls.map(|(index, call)| tool_call(call, format!("{path}[{index}]"))).collect()
+}
+
+fn tool_call(call: &Value, path: String) -> Result<ToolCall, AskError> {
+    let call = Fields::at(call, path)?;
+    let id = call.required_string("id")?.to_owned();
+    if let Some(custom) = call.object("custom")? {
+        let input = json!({ "input": custom.required_string("input")? }).to_string();
+        let name = custom.required_string("name")?.to_owned();
+        return Ok(ToolCall { id, name, arguments: input });
+    }
+    match call.object("function")? {
+        Some(call) => function(&call, id),
+        None => Err(call.missing_field("function", "an object")),
+    }
 }
 
 fn function(call: &Fields<'_>, id: String) -> Result<ToolCall, AskError> {
     let name = call.required_string("name")?.to_owned();
     if name.is_empty() {
-        return Err(AskError::malformed(&call.path("name"), "the name of a function"));
+        return Err(AskError::bad_form(&call.path("name"), "the name of a function"));
     }
     Ok(ToolCall { id, name, arguments: call.required_string("arguments")?.to_owned() })
 }
@@ -167,12 +169,13 @@ impl Parts {
     }
 }
 
-fn required_parts(fields: &Fields<'_>, shows: bool) -> Result<Parts, AskError> {
-    parts(fields, shows)?.ok_or_else(|| fields.absent("content", "a string or an array of objects"))
+fn required_parts(fields: &Fields<'_>, allows_images: bool) -> Result<Parts, AskError> {
+    parts(fields, allows_images)?
+        .ok_or_else(|| fields.missing_field("content", "a string or an array of objects"))
 }
 
-/// `content`; `None` when absent or null. Only where the role `shows` some there may be images.
-fn parts(fields: &Fields<'_>, shows: bool) -> Result<Option<Parts>, AskError> {
+/// `content`; `None` when it is absent or null.
+fn parts(fields: &Fields<'_>, allows_images: bool) -> Result<Option<Parts>, AskError> {
     let path = fields.path("content");
     match fields.value("content") {
         None => Ok(None),
@@ -184,39 +187,40 @@ fn parts(fields: &Fields<'_>, shows: bool) -> Result<Option<Parts>, AskError> {
             let mut parts = Parts::default();
             for (index, value) in values.iter().enumerate() {
                 let value = Fields::at(value, format!("{path}[{index}]"))?;
-                part(&value, shows, &mut parts)?;
+                part(&value, allows_images, &mut parts)?;
             }
             Ok(Some(parts))
         }
-        Some(other) => Err(AskError::wrong_type(&path, "a string or an array of objects", other)),
+        Some(value) => Err(AskError::wrong_type(&path, "a string or an array of objects", value)),
     }
 }
 
-fn part(fields: &Fields<'_>, shows: bool, parts: &mut Parts) -> Result<(), AskError> {
+fn part(fields: &Fields<'_>, allows_images: bool, parts: &mut Parts) -> Result<(), AskError> {
     match fields.required_string("type")? {
-        // `input_text` and `output_text` are what /responses calls them; history crosses over.
+        // /v1/responses calls them `input_text` and `output_text`, and clients send its history here.
         "text" | "input_text" | "output_text" => {
             parts.texts.push(fields.required_string("text")?.to_owned());
         }
         "refusal" => parts.texts.push(fields.required_string("refusal")?.to_owned()),
-        "image_url" if shows => {
+        "image_url" if allows_images => {
             parts.images.push(image(fields)?);
             parts.image.get_or_insert_with(|| fields.path("type"));
         }
-        media if OTHER_MEDIA.contains(&media) => {
-            let why = format!("'{media}' content cannot be used here.");
+        media if UNREADABLE_MEDIA.contains(&media) => {
+            let why = format!("'{media}' content is not supported here.");
             return Err(AskError::unsupported_value(&fields.path("type"), &why));
         }
-        other => {
-            let known: &[&str] = if shows { &["text", "image_url"] } else { &["text", "refusal"] };
-            return Err(AskError::not_one_of(&fields.path("type"), other, known));
+        kind => {
+            let image_kinds: &[&str] = &["text", "image_url"];
+            let kinds = if allows_images { image_kinds } else { &["text", "refusal"] };
+            return Err(AskError::not_one_of(&fields.path("type"), kind, kinds));
         }
     }
     Ok(())
 }
 
-/// `{"image_url": {"url": ..., "detail": ...}}`, or the URL itself as some apps send it. Nothing
-/// here fetches it: the member's engine does, or refuses.
+/// `{"image_url": {"url": ..., "detail": ...}}`, or only the URL, as some apps send it. The gateway
+/// does not fetch it: the member's engine fetches or refuses it.
 fn image(fields: &Fields<'_>) -> Result<String, AskError> {
     let path = fields.path("image_url");
     let url = match fields.value("image_url") {
@@ -226,12 +230,12 @@ fn image(fields: &Fields<'_>) -> Result<String, AskError> {
             image.string("detail")?;
             image.required_string("url")?
         }
-        None => return Err(fields.absent("image_url", "an object")),
+        None => return Err(fields.missing_field("image_url", "an object")),
     };
     if url.starts_with("https://") || url.starts_with("data:image/") {
         return Ok(url.to_owned());
     }
-    Err(AskError::malformed(
+    Err(AskError::bad_form(
         &format!("{path}.url"),
         "a URL that begins with https:// or data:image/",
     ))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shoal_proto::{
     generate::TokenBias,
-    tools::{ToolCall, ToolChoice},
+    tools::{ToolCall, ToolChoice, Tools},
 };
 
 use crate::{chat::ChatRequest, error::AskError};
@@ -13,7 +13,7 @@ use shoal_consensus::{
     ask::{Limits, Target},
 };
 
-/// A request that is right, with `fields` merged into it; null takes a field away.
+/// A valid request with `fields` merged into it. Null removes a field.
 fn request(fields: Value) -> Value {
     let mut body =
         json!({"model": "shoal", "messages": [{"role": "user", "content": "What is 2 + 2?"}]});
@@ -28,8 +28,8 @@ fn parse(body: &Value) -> Result<ChatRequest, AskError> {
 }
 
 fn content(message: Value) -> String {
-    let parsed = parse(&json!({"model": "shoal", "messages": [message]})).expect("accepted");
-    parsed.ask.messages[0].content.clone()
+    let request = parse(&json!({"model": "shoal", "messages": [message]})).expect("accepted");
+    request.ask.messages[0].content.clone()
 }
 
 fn refusal(message: Value) -> AskError {
@@ -38,18 +38,18 @@ fn refusal(message: Value) -> AskError {
 
 #[test]
 fn a_plain_request_is_asked_with_the_operators_effort() {
-    let parsed = parse(&request(json!({}))).expect("accepted");
-    assert_eq!(parsed.ask.target, Target::Swarm);
-    assert_eq!(parsed.ask.effort, Limits::default().effort(Mode::Balanced));
-    assert_eq!((parsed.stream, parsed.include_usage), (false, false));
-    assert_eq!(parsed.ask.messages[0].role, "user");
-    assert_eq!(parsed.ask.sampling, Default::default());
+    let request = parse(&request(json!({}))).expect("accepted");
+    assert_eq!(request.ask.target, Target::Swarm);
+    assert_eq!(request.ask.effort, Limits::default().effort(Mode::Balanced));
+    assert_eq!((request.stream, request.include_usage), (false, false));
+    assert_eq!(request.ask.messages[0].role, "user");
+    assert_eq!(request.ask.sampling, Default::default());
 }
 
 #[test]
 fn a_name_other_than_the_swarms_is_one_members_model() {
-    let parsed = parse(&request(json!({"model": "digits-1"}))).expect("accepted");
-    assert_eq!(parsed.ask.target, Target::Model("digits-1".into()));
+    let request = parse(&request(json!({"model": "digits-1"}))).expect("accepted");
+    assert_eq!(request.ask.target, Target::Model("digits-1".into()));
 }
 
 #[test]
@@ -119,11 +119,11 @@ fn text_parts_are_joined_in_every_role() {
 
 #[test]
 fn an_assistants_message_comes_back_as_sdks_dump_it() {
-    let dumped = json!({
+    let message = json!({
         "role": "assistant", "content": "x", "refusal": null, "annotations": [], "audio": null,
         "function_call": null, "tool_calls": null,
     });
-    assert_eq!(content(dumped), "x");
+    assert_eq!(content(message), "x");
     assert_eq!(content(json!({"role": "assistant", "content": null, "refusal": "no"})), "no");
 }
 
@@ -138,8 +138,8 @@ fn a_tool_result_follows_its_call_and_both_stay_readable() {
         {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "5"}]},
     ]}));
     let messages = parse(&body).expect("accepted").ask.messages;
-    let expected = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{}".into() };
-    assert_eq!((messages[1].content.as_str(), &messages[1].tool_calls[..]), ("", &[expected][..]));
+    let call = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{}".into() };
+    assert_eq!((messages[1].content.as_str(), &messages[1].tool_calls[..]), ("", &[call][..]));
     assert_eq!((messages[2].role.as_str(), messages[3].content.as_str()), ("tool", "5"));
     assert_eq!(
         (messages[2].tool_call_id.as_str(), messages[3].tool_call_id.as_str()),
@@ -164,30 +164,34 @@ fn tool(name: &str) -> Value {
     json!({"type": "function", "function": {"name": name, "description": "d", "parameters": {"type": "object"}}})
 }
 
+fn tools(choice: Value, parallel: Value) -> Tools {
+    let body = json!({"tools": [tool("f"), tool("g")], "tool_choice": choice, "parallel_tool_calls": parallel});
+    parse(&request(body)).expect("accepted").ask.tools.expect("tools")
+}
+
 #[test]
 fn every_way_to_choose_among_tools_reaches_the_members() {
-    let tools = |choice: Value, parallel: Value| {
-        let body = json!({"tools": [tool("f"), tool("g")], "tool_choice": choice, "parallel_tool_calls": parallel});
-        parse(&request(body)).expect("accepted").ask.tools.expect("tools")
-    };
-    let named = json!({"type": "function", "function": {"name": "g"}});
-    for (choice, expected, name) in [
+    let function_g = json!({"type": "function", "function": {"name": "g"}});
+    for (choice, tool_choice, name) in [
         (Value::Null, ToolChoice::Auto, ""),
         (json!("auto"), ToolChoice::Auto, ""),
         (json!("none"), ToolChoice::None, ""),
         (json!("required"), ToolChoice::Required, ""),
-        (named, ToolChoice::Named, "g"),
+        (function_g, ToolChoice::Named, "g"),
     ] {
-        let read = tools(choice, Value::Null);
-        assert_eq!((read.choice(), read.named.as_str(), read.parallel), (expected, name, true));
-        assert_eq!(read.functions[1].parameters, r#"{"type":"object"}"#);
+        let choice = tools(choice, Value::Null);
+        assert_eq!(
+            (choice.choice(), choice.named.as_str(), choice.parallel),
+            (tool_choice, name, true)
+        );
+        assert_eq!(choice.functions[1].parameters, r#"{"type":"object"}"#);
     }
     assert!(!tools(Value::Null, json!(false)).parallel);
-    let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required",
+    let subset = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required",
         "tools": [{"type": "function", "function": {"name": "g"}}]}});
-    let read = tools(allowed, Value::Null);
+    let choice = tools(subset, Value::Null);
     assert_eq!(
-        (read.choice(), read.functions.len(), read.named.as_str()),
+        (choice.choice(), choice.functions.len(), choice.named.as_str()),
         (ToolChoice::Required, 1, "")
     );
     let body = request(
@@ -200,9 +204,9 @@ fn every_way_to_choose_among_tools_reaches_the_members() {
 fn functions_are_tools_of_which_one_is_called() {
     let function = json!({"name": "f", "parameters": {"type": "object"}});
     let body = request(json!({"functions": [function], "function_call": {"name": "f"}}));
-    let parsed = parse(&body).expect("accepted");
-    let tools = parsed.ask.tools.expect("tools");
-    assert!(parsed.deprecated_calls && !tools.parallel);
+    let request = parse(&body).expect("accepted");
+    let tools = request.ask.tools.expect("tools");
+    assert!(request.deprecated_calls && !tools.parallel);
     assert_eq!((tools.choice(), tools.named.as_str()), (ToolChoice::Named, "f"));
 }
 
@@ -219,13 +223,14 @@ fn images_reach_the_members_with_the_path_of_the_first() {
     );
 }
 
+fn reasoning_mode(model: &str, effort: &str) -> Mode {
+    let body = request(json!({"model": model, "reasoning_effort": effort}));
+    parse(&body).expect("accepted").ask.effort.mode
+}
+
 #[test]
 fn reasoning_effort_is_how_hard_the_swarm_works_unless_its_name_says_it() {
-    let mode = |model: &str, effort: &str| {
-        let body = request(json!({"model": model, "reasoning_effort": effort}));
-        parse(&body).expect("accepted").ask.effort.mode
-    };
-    for (effort, expected) in [
+    for (effort, mode) in [
         ("none", Mode::Fast),
         ("minimal", Mode::Fast),
         ("low", Mode::Fast),
@@ -234,9 +239,9 @@ fn reasoning_effort_is_how_hard_the_swarm_works_unless_its_name_says_it() {
         ("xhigh", Mode::Deep),
         ("max", Mode::Deep),
     ] {
-        assert_eq!(mode("shoal", effort), expected, "{effort}");
+        assert_eq!(reasoning_mode("shoal", effort), mode, "{effort}");
     }
-    assert_eq!(mode("shoal-deep", "low"), Mode::Deep);
+    assert_eq!(reasoning_mode("shoal-deep", "low"), Mode::Deep);
     let body = request(json!({"reasoning_effort": "high", "shoal": {"mode": "fast"}}));
     assert_eq!(parse(&body).expect("accepted").ask.effort.mode, Mode::Fast);
 }
@@ -280,8 +285,8 @@ fn unknown_fields_are_ignored_unless_the_operator_is_strict() {
         (error.code, error.param.as_deref()),
         (Some("unknown_parameter"), Some("temprature"))
     );
-    let known = request(json!({"temperature": 0, "top_k": 1, "shoal": {}}));
-    assert!(ChatRequest::parse(known.to_string().as_bytes(), &strict).is_ok());
+    let valid = request(json!({"temperature": 0, "top_k": 1, "shoal": {}}));
+    assert!(ChatRequest::parse(valid.to_string().as_bytes(), &strict).is_ok());
 }
 
 #[test]
@@ -299,10 +304,10 @@ fn each_of_the_swarms_names_is_a_mode_with_its_own_effort() {
         ("shoal-fast", Mode::Fast, 3),
         ("shoal-deep", Mode::Deep, 15),
     ] {
-        let parsed = parse(&request(json!({"model": model}))).expect("accepted");
-        assert_eq!((&parsed.ask.target, parsed.model.as_str()), (&Target::Swarm, model));
-        assert_eq!(parsed.ask.effort, Limits::default().effort(mode));
-        assert_eq!(parsed.ask.effort.writers, writers);
+        let request = parse(&request(json!({"model": model}))).expect("accepted");
+        assert_eq!((&request.ask.target, request.model.as_str()), (&Target::Swarm, model));
+        assert_eq!(request.ask.effort, Limits::default().effort(mode));
+        assert_eq!(request.ask.effort.writers, writers);
     }
 }
 
@@ -316,13 +321,15 @@ fn a_mode_in_the_body_comes_before_the_models_name() {
     assert!(error.message.contains("'balanced', 'fast', 'deep'"), "{}", error.message);
 }
 
+fn fusion(shoal: Value) -> Result<bool, AskError> {
+    parse(&request(json!({"shoal": shoal}))).map(|request| request.ask.effort.fusion)
+}
+
 #[test]
 fn fusion_is_for_those_who_ask_for_it() {
-    let fused =
-        |shoal: Value| parse(&request(json!({"shoal": shoal}))).map(|r| r.ask.effort.fusion);
-    assert_eq!(fused(json!({})), Ok(false));
-    assert_eq!(fused(json!({"fusion": true})), Ok(true));
-    assert!(fused(json!({"fusion": "yes"})).is_err());
+    assert_eq!(fusion(json!({})), Ok(false));
+    assert_eq!(fusion(json!({"fusion": true})), Ok(true));
+    assert!(fusion(json!({"fusion": "yes"})).is_err());
 }
 
 #[test]
@@ -370,7 +377,7 @@ proptest! {
     }
 }
 
-/// Small JSON of every kind.
+/// Small JSON values of each kind.
 pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

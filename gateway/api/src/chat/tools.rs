@@ -1,4 +1,4 @@
-//! `tools` and `tool_choice`, and their deprecated elders `functions` and `function_call`.
+//! `tools` and `tool_choice`, and the deprecated `functions` and `function_call`.
 
 use serde_json::Value;
 use shoal_proto::tools::{Function, ToolChoice, Tools};
@@ -11,30 +11,31 @@ const TOOLS_MAX: usize = 128;
 /// Longest name of a function (OpenAI's limit).
 const NAME_MAX: usize = 64;
 
-/// What may be called, and how the client wants to hear of it.
-#[derive(Debug)]
-pub(super) struct Offered {
-    pub(super) tools: Tools,
-    /// Asked for as `functions`: one call at most, told as `function_call`.
-    pub(super) deprecated: bool,
+/// The functions of a request.
+#[derive(Debug, Default)]
+pub(super) struct ToolRequest {
+    pub(super) tools: Option<Tools>,
+    /// The request has `functions`: the answer has one call at most, as `function_call`.
+    pub(super) deprecated_calls: bool,
     /// Path of each function's schema.
     pub(super) schemas: Vec<String>,
 }
 
-pub(super) fn read(request: &Fields<'_>) -> Result<Option<Offered>, AskError> {
+/// Reads the functions and the choice among them, in one of the two forms.
+pub(super) fn read(request: &Fields<'_>) -> Result<ToolRequest, AskError> {
     let parallel = request.boolean("parallel_tool_calls")?.unwrap_or(true);
-    let tools = listed(request, "tools", "tool_choice")?;
-    let functions = listed(request, "functions", "function_call")?;
+    let tools = list(request, "tools", "tool_choice")?;
+    let functions = list(request, "functions", "function_call")?;
     match (tools, functions) {
         (Some(_), Some(_)) => Err(AskError::combination("functions", "tools")),
-        (Some(list), None) => modern(request, list, parallel).map(Some),
-        (None, Some(list)) => elder(request, list).map(Some),
-        (None, None) => Ok(None),
+        (Some(list), None) => tool_list(request, list, parallel),
+        (None, Some(list)) => function_list(request, list),
+        (None, None) => Ok(ToolRequest::default()),
     }
 }
 
-/// The list, if it has anything in it: an empty one is what many apps send for none.
-fn listed<'a>(
+/// The list `name`; `None` if it is empty, which many apps send for no functions.
+fn list<'a>(
     request: &Fields<'a>,
     name: &str,
     choice: &str,
@@ -50,36 +51,39 @@ fn listed<'a>(
     Ok(list)
 }
 
-fn modern(request: &Fields<'_>, list: &[Value], parallel: bool) -> Result<Offered, AskError> {
+fn tool_list(
+    request: &Fields<'_>,
+    list: &[Value],
+    parallel: bool,
+) -> Result<ToolRequest, AskError> {
     let mut functions = Vec::with_capacity(list.len());
     let mut schemas = Vec::with_capacity(list.len());
-    for (at, tool) in list.iter().enumerate() {
-        let tool = Fields::at(tool, format!("tools[{at}]"))?;
+    for (index, tool) in list.iter().enumerate() {
+        let tool = Fields::at(tool, format!("tools[{index}]"))?;
         match tool.required_string("type")? {
             "function" => {}
             "custom" => {
-                let why = "Only functions can be called here: describe it as one.";
+                let why = "Only functions can be called here: define the tool as a function.";
                 return Err(AskError::unsupported_value(&tool.path("type"), why));
             }
-            other => return Err(AskError::not_one_of(&tool.path("type"), other, &["function"])),
+            kind => return Err(AskError::not_one_of(&tool.path("type"), kind, &["function"])),
         }
-        let described = tool.object("function")?;
-        let described = described.ok_or_else(|| tool.absent("function", "an object"))?;
-        functions.push(function(&described)?);
-        schemas.push(described.path("parameters"));
+        let definition = required_object(&tool, "function")?;
+        functions.push(function(&definition)?);
+        schemas.push(definition.path("parameters"));
     }
     let mut tools = Tools { functions, parallel, ..Tools::default() };
     choose(request, &mut tools)?;
-    Ok(Offered { tools, deprecated: false, schemas })
+    Ok(ToolRequest { tools: Some(tools), deprecated_calls: false, schemas })
 }
 
-fn elder(request: &Fields<'_>, list: &[Value]) -> Result<Offered, AskError> {
+fn function_list(request: &Fields<'_>, list: &[Value]) -> Result<ToolRequest, AskError> {
     let mut functions = Vec::with_capacity(list.len());
     let mut schemas = Vec::with_capacity(list.len());
-    for (at, described) in list.iter().enumerate() {
-        let described = Fields::at(described, format!("functions[{at}]"))?;
-        functions.push(function(&described)?);
-        schemas.push(described.path("parameters"));
+    for (index, definition) in list.iter().enumerate() {
+        let definition = Fields::at(definition, format!("functions[{index}]"))?;
+        functions.push(function(&definition)?);
+        schemas.push(definition.path("parameters"));
     }
     let mut tools = Tools { functions, ..Tools::default() };
     match request.value("function_call") {
@@ -88,78 +92,90 @@ fn elder(request: &Fields<'_>, list: &[Value]) -> Result<Offered, AskError> {
             let choice = match word.as_str() {
                 "auto" => ToolChoice::Auto,
                 "none" => ToolChoice::None,
-                other => {
-                    return Err(AskError::not_one_of("function_call", other, &["none", "auto"]));
+                word => {
+                    return Err(AskError::not_one_of("function_call", word, &["none", "auto"]));
                 }
             };
             tools.set_choice(choice);
         }
         Some(value) => {
-            let wish = Fields::at(value, "function_call".to_owned())?;
-            name_one(&mut tools, "function_call", "functions", wish.required_string("name")?)?;
+            let choice = Fields::at(value, "function_call".to_owned())?;
+            let name = choice.required_string("name")?;
+            choose_function(&mut tools, "function_call", "functions", name)?;
         }
     }
-    Ok(Offered { tools, deprecated: true, schemas })
+    Ok(ToolRequest { tools: Some(tools), deprecated_calls: true, schemas })
 }
 
-fn function(described: &Fields<'_>) -> Result<Function, AskError> {
-    let name = described.required_string("name")?;
-    let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(good) {
-        let what = format!("1 to {NAME_MAX} of letters, digits, '_' and '-'");
-        return Err(AskError::malformed(&described.path("name"), &what));
+/// The `name` of a function or a schema, of at most `max` characters.
+pub(super) fn identifier<'a>(definition: &Fields<'a>, max: usize) -> Result<&'a str, AskError> {
+    let name = definition.required_string("name")?;
+    if name.is_empty() || name.len() > max || !name.chars().all(is_name_char) {
+        let form = format!("1 to {max} of letters, digits, '_' and '-'");
+        return Err(AskError::bad_form(&definition.path("name"), &form));
     }
-    let parameters = match described.object("parameters")? {
+    Ok(name)
+}
+
+fn is_name_char(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}
+
+fn required_object<'a>(fields: &Fields<'a>, name: &str) -> Result<Fields<'a>, AskError> {
+    fields.object(name)?.ok_or_else(|| fields.missing_field(name, "an object"))
+}
+
+fn function(definition: &Fields<'_>) -> Result<Function, AskError> {
+    let name = identifier(definition, NAME_MAX)?;
+    let parameters = match definition.object("parameters")? {
         Some(schema) => schema.to_json(),
         None => String::new(),
     };
     Ok(Function {
         name: name.to_owned(),
-        description: described.string("description")?.unwrap_or_default().to_owned(),
+        description: definition.string("description")?.unwrap_or_default().to_owned(),
         parameters,
-        strict: described.boolean("strict")?.unwrap_or(false),
+        strict: definition.boolean("strict")?.unwrap_or(false),
     })
 }
 
-/// `none`, `auto`, `required`, one function, or some of them.
+/// `tool_choice`: `none`, `auto`, `required`, one function, or some of the functions.
 fn choose(request: &Fields<'_>, tools: &mut Tools) -> Result<(), AskError> {
     const PATH: &str = "tool_choice";
-    let wish = match request.value(PATH) {
+    let choice = match request.value(PATH) {
         None => return Ok(()),
         Some(Value::String(word)) => {
-            tools.set_choice(word_of(PATH, word, &["none", "auto", "required"])?);
+            tools.set_choice(choice_from_word(PATH, word, &["none", "auto", "required"])?);
             return Ok(());
         }
         Some(value) if value.is_object() => Fields::at(value, PATH.to_owned())?,
-        Some(other) => return Err(AskError::wrong_type(PATH, "a string or an object", other)),
+        Some(value) => return Err(AskError::wrong_type(PATH, "a string or an object", value)),
     };
-    match wish.required_string("type")? {
+    match choice.required_string("type")? {
         "function" => {
-            let named = wish.object("function")?;
-            let named = named.ok_or_else(|| wish.absent("function", "an object"))?;
-            name_one(tools, PATH, "tools", named.required_string("name")?)
+            let function = required_object(&choice, "function")?;
+            choose_function(tools, PATH, "tools", function.required_string("name")?)
         }
-        "allowed_tools" => {
-            let allowed = wish.object("allowed_tools")?;
-            allow(tools, &allowed.ok_or_else(|| wish.absent("allowed_tools", "an object"))?)
-        }
-        other => {
-            let known = ["function", "allowed_tools"];
-            Err(AskError::not_one_of(&wish.path("type"), other, &known))
+        "allowed_tools" => choose_subset(tools, &required_object(&choice, "allowed_tools")?),
+        kind => {
+            let kinds = ["function", "allowed_tools"];
+            Err(AskError::not_one_of(&choice.path("type"), kind, &kinds))
         }
     }
 }
 
-fn word_of(path: &str, word: &str, supported: &[&str]) -> Result<ToolChoice, AskError> {
+/// The choice for a word, which must be one of `words`.
+fn choice_from_word(path: &str, word: &str, words: &[&str]) -> Result<ToolChoice, AskError> {
     match word {
-        _ if !supported.contains(&word) => Err(AskError::not_one_of(path, word, supported)),
+        _ if !words.contains(&word) => Err(AskError::not_one_of(path, word, words)),
         "none" => Ok(ToolChoice::None),
         "required" => Ok(ToolChoice::Required),
         _ => Ok(ToolChoice::Auto),
     }
 }
 
-fn name_one(tools: &mut Tools, path: &str, list: &str, name: &str) -> Result<(), AskError> {
+/// Chooses the function that must be called. `path` is the field with its name.
+fn choose_function(tools: &mut Tools, path: &str, list: &str, name: &str) -> Result<(), AskError> {
     if !tools.functions.iter().any(|function| function.name == name) {
         let name: String = name.chars().take(NAME_MAX).collect();
         let message = format!("Tool choice '{name}' not found in '{list}' parameter.");
@@ -170,19 +186,19 @@ fn name_one(tools: &mut Tools, path: &str, list: &str, name: &str) -> Result<(),
     Ok(())
 }
 
-/// Some of the functions: the others are as if they had not been offered.
-fn allow(tools: &mut Tools, allowed: &Fields<'_>) -> Result<(), AskError> {
-    let mode = allowed.required_string("mode")?;
-    let choice = word_of(&allowed.path("mode"), mode, &["auto", "required"])?;
-    let Some(list) = allowed.array("tools")? else {
-        return Err(allowed.absent("tools", "an array"));
+/// Chooses some of the functions and removes the rest.
+fn choose_subset(tools: &mut Tools, subset: &Fields<'_>) -> Result<(), AskError> {
+    let mode = subset.required_string("mode")?;
+    let choice = choice_from_word(&subset.path("mode"), mode, &["auto", "required"])?;
+    let Some(list) = subset.array("tools")? else {
+        return Err(subset.missing_field("tools", "an array"));
     };
     let mut names = Vec::with_capacity(list.len());
-    for (at, tool) in list.iter().enumerate() {
-        let tool = Fields::at(tool, format!("{}[{at}]", allowed.path("tools")))?;
-        let named = tool.object("function")?.ok_or_else(|| tool.absent("function", "an object"))?;
-        let name = named.required_string("name")?;
-        name_one(tools, &named.path("name"), "tools", name)?;
+    for (index, tool) in list.iter().enumerate() {
+        let tool = Fields::at(tool, format!("{}[{index}]", subset.path("tools")))?;
+        let function = required_object(&tool, "function")?;
+        let name = function.required_string("name")?;
+        choose_function(tools, &function.path("name"), "tools", name)?;
         names.push(name.to_owned());
     }
     tools.named.clear();

@@ -1,17 +1,18 @@
-//! Embeddings as they stand on the wire.
+//! The answer of `POST /v1/embeddings`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use shoal_consensus::embedding::Vectors;
 
-/// The answer.
+/// The vectors of all texts, in the order of the request.
 #[derive(Debug, Serialize)]
 pub struct List {
     object: &'static str,
     data: Vec<Embedding>,
-    /// The model whose space the vectors are of, which `shoal` leaves to the swarm: vectors of
+    /// The model that made the vectors. The client needs its name if the swarm chose it: vectors of
     /// two models cannot be compared.
     model: String,
+    /// What the vectors cost.
     pub usage: Usage,
 }
 
@@ -22,7 +23,7 @@ struct Embedding {
     embedding: Numbers,
 }
 
-/// A vector in the form that was asked for.
+/// A vector in the form that the client wants.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Numbers {
@@ -30,21 +31,23 @@ enum Numbers {
     Base64(String),
 }
 
+/// Tokens of one request.
 #[derive(Debug, Serialize)]
 pub struct Usage {
+    /// Tokens of all texts.
     pub prompt_tokens: u32,
     total_tokens: u32,
 }
 
 impl List {
-    /// Encodes the outcome.
-    pub fn of(vectors: Vectors, dimensions: Option<usize>, base64: bool) -> Self {
+    /// The answer with these vectors, cut to `dimensions`.
+    pub fn new(vectors: Vectors, dimensions: Option<usize>, base64: bool) -> Self {
         let Vectors { model, vectors, prompt_tokens } = vectors;
         let data = vectors.into_iter().enumerate().map(|(index, mut vector)| {
             if let Some(count) = dimensions {
                 shorten(&mut vector, count);
             }
-            let embedding = if base64 { packed(&vector) } else { Numbers::Float(vector) };
+            let embedding = if base64 { base64_of_floats(&vector) } else { Numbers::Float(vector) };
             Embedding { object: "embedding", index, embedding }
         });
         let data = data.collect();
@@ -53,7 +56,7 @@ impl List {
     }
 }
 
-/// Keeps the first numbers and brings the vector back to length 1; a zero stays zero.
+/// Keeps the first numbers and scales the vector to length 1. A zero vector stays zero.
 fn shorten(vector: &mut Vec<f32>, count: usize) {
     vector.truncate(count);
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -62,7 +65,7 @@ fn shorten(vector: &mut Vec<f32>, count: usize) {
     }
 }
 
-fn packed(vector: &[f32]) -> Numbers {
+fn base64_of_floats(vector: &[f32]) -> Numbers {
     let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
     Numbers::Base64(STANDARD.encode(bytes))
 }
@@ -76,14 +79,14 @@ mod tests {
         let mut vector = vec![0.6, 0.0, 0.8];
         shorten(&mut vector, 2);
         assert_eq!(vector, [1.0, 0.0]);
-        let mut nothing = vec![0.0, 1.0];
-        shorten(&mut nothing, 1);
-        assert_eq!(nothing, [0.0]);
+        let mut zero = vec![0.0, 1.0];
+        shorten(&mut zero, 1);
+        assert_eq!(zero, [0.0]);
     }
 
     #[test]
     fn base64_is_of_little_endian_floats() {
         // 1.0 is 00 00 80 3f, -2.0 is 00 00 00 c0.
-        assert_eq!(packed(&[1.0, -2.0]), Numbers::Base64("AACAPwAAAMA=".into()));
+        assert_eq!(base64_of_floats(&[1.0, -2.0]), Numbers::Base64("AACAPwAAAMA=".into()));
     }
 }

@@ -1,14 +1,14 @@
-//! Rankings as they stand on the wire.
+//! The answer of `POST /v1/rank`.
 
 use serde::Serialize;
 use serde_json::Value;
-use shoal_consensus::{Outcome, outcome::Ranking};
+use shoal_consensus::Outcome;
 
 use crate::{id, transcript};
 
-/// The answer.
+/// The candidates in their order.
 #[derive(Debug, Serialize)]
-pub struct Ranked {
+pub struct RankResponse {
     id: String,
     object: &'static str,
     created: u64,
@@ -16,62 +16,63 @@ pub struct Ranked {
     /// Index of the best candidate.
     best: usize,
     /// Every candidate, best first.
-    ranking: Vec<Place>,
-    /// Every candidate was compared with every other, directly or through others.
+    ranking: Vec<RankedCandidate>,
+    /// Every pair of candidates is compared, directly or through other candidates.
     connected: bool,
-    /// The judges' majorities contradict each other in a circle.
+    /// The judges' majorities contradict each other: they form a cycle.
     cyclic: bool,
-    /// Strength of the best above the second.
+    /// Strength of the best candidate above the second.
     margin: f64,
     /// Each judge's verdicts, by the candidates' indices.
     ballots: Vec<Value>,
+    /// What the ranking cost.
     pub usage: Usage,
 }
 
 #[derive(Debug, Serialize)]
-struct Place {
-    /// Where the candidate stood in the request.
+struct RankedCandidate {
+    /// The candidate's place in the request.
     index: usize,
-    /// Log-odds: of two candidates the first is better with probability σ(difference).
+    /// Log-odds: a candidate is better than another with probability σ(difference of strengths).
     strength: f64,
-    /// Probability that no other is better. Equal candidates share it.
+    /// Probability that no candidate is better. Equal candidates share it.
     p_best: f64,
 }
 
-impl Place {
-    /// None for an index that the ranking does not have.
-    fn new(index: usize, ranking: &Ranking) -> Option<Self> {
-        let strength = *ranking.strengths.get(index)?;
-        let p_best = *ranking.p_best.get(index)?;
-        Some(Self { index, strength, p_best })
-    }
-}
-
+/// Tokens of one ranking.
 #[derive(Debug, Serialize)]
 pub struct Usage {
-    /// Tokens that all judges read.
+    /// Tokens that all judges read together.
     pub prompt_tokens: u32,
     total_tokens: u32,
 }
 
-impl Ranked {
-    /// Encodes the outcome.
-    pub fn of(model: String, outcome: &Outcome, created: u64) -> Self {
+impl RankResponse {
+    /// The answer for an outcome. `created` is in Unix seconds. `None` if a candidate in the order
+    /// has no strength.
+    pub fn new(model: String, outcome: &Outcome, created: u64) -> Option<Self> {
         let ranking = &outcome.ranking;
-        let read = outcome.ballots.iter().map(|ballot| ballot.prompt_tokens);
-        let prompt_tokens = read.fold(0_u32, u32::saturating_add);
-        Self {
+        let candidates = ranking.order.iter().map(|index| {
+            Some(RankedCandidate {
+                index: *index,
+                strength: *ranking.strengths.get(*index)?,
+                p_best: *ranking.p_best.get(*index)?,
+            })
+        });
+        let tokens = outcome.ballots.iter().map(|ballot| ballot.prompt_tokens);
+        let prompt_tokens = tokens.fold(0_u32, u32::saturating_add);
+        Some(Self {
             id: format!("rank-{}", id::hex()),
             object: "ranking",
             created,
             model,
             best: outcome.winner,
-            ranking: ranking.order.iter().filter_map(|index| Place::new(*index, ranking)).collect(),
+            ranking: candidates.collect::<Option<_>>()?,
             connected: ranking.connected,
             cyclic: ranking.cyclic,
             margin: ranking.margin,
             ballots: outcome.ballots.iter().map(transcript::ballot).collect(),
             usage: Usage { prompt_tokens, total_tokens: prompt_tokens },
-        }
+        })
     }
 }

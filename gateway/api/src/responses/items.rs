@@ -1,4 +1,4 @@
-//! Items of a response's input as messages of a chat.
+//! The items of a response's input as messages of a chat.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::{error::AskError, fields::Fields};
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
-/// Parts that OpenAI knows and no member can read.
+/// Parts that OpenAI supports and no member can read.
 const OTHER_MEDIA: [&str; 2] = ["input_file", "input_audio"];
 
-/// `input` as items: a text is a user's message. Every one is checked.
+/// `input` as items, each of which is checked. A text is a user's message.
 pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
     let items = match request.value("input") {
-        None => return Err(request.absent("input", "a string or an array")),
+        None => return Err(request.missing_field("input", "a string or an array")),
         Some(Value::String(text)) => vec![json!({
             "type": "message", "role": "user", "content": [{ "type": "input_text", "text": text }],
         })],
@@ -21,7 +21,7 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
             return Err(AskError::empty_array("input"));
         }
         Some(Value::Array(items)) => items.clone(),
-        Some(other) => return Err(AskError::wrong_type("input", "a string or an array", other)),
+        Some(value) => return Err(AskError::wrong_type("input", "a string or an array", value)),
     };
     for (index, item) in items.iter().enumerate() {
         turn(item, &format!("input[{index}]"))?;
@@ -29,37 +29,37 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
     Ok(items)
 }
 
-/// The conversation: earlier turns, then what is new.
+/// The conversation: the earlier items, then the new ones.
 ///
 /// # Errors
-/// A result without its call.
+/// When a result has no call before it.
 pub(super) fn messages(earlier: &[Value], new: &[Value]) -> Result<Vec<Value>, AskError> {
     let mut messages: Vec<Value> = Vec::new();
-    let mut called: BTreeSet<String> = BTreeSet::new();
+    let mut call_ids: BTreeSet<String> = BTreeSet::new();
     let turns = earlier.iter().map(|item| (item, "input".to_owned()));
     let new = new.iter().enumerate().map(|(index, item)| (item, format!("input[{index}]")));
     for (item, path) in turns.chain(new) {
         match turn(item, &path)? {
-            Turn::Says(message) => messages.push(message),
-            Turn::Calls { id, call } => {
-                called.insert(id);
+            Turn::Message(message) => messages.push(message),
+            Turn::Call { id, call } => {
+                call_ids.insert(id);
                 append(&mut messages, call);
             }
-            Turn::Gets { id, message } => {
-                if !called.contains(&id) {
+            Turn::Result { id, message } => {
+                if !call_ids.contains(&id) {
                     let id: String = id.chars().take(64).collect();
                     let message = format!("No tool call found for function call output {id}.");
                     return Err(AskError::plain(Some("input"), message));
                 }
                 messages.push(message);
             }
-            Turn::Nothing => {}
+            Turn::Reasoning => {}
         }
     }
     Ok(messages)
 }
 
-/// Calls of one turn stand together, after the turn's text if there is one.
+/// Adds a call to the assistant's last message, so that the calls of a turn are together.
 fn append(messages: &mut Vec<Value>, call: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == "assistant");
     if let Some(message) = last.and_then(Value::as_object_mut) {
@@ -73,44 +73,44 @@ fn append(messages: &mut Vec<Value>, call: Value) {
 
 /// What one item is in a chat.
 enum Turn {
-    Says(Value),
-    Calls {
+    Message(Value),
+    Call {
         id: String,
         call: Value,
     },
-    Gets {
+    Result {
         id: String,
         message: Value,
     },
-    /// A model's thoughts, which the next model does without.
-    Nothing,
+    /// A model's thoughts, which are not sent to the next model.
+    Reasoning,
 }
 
 fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
     const KINDS: [&str; 4] = ["message", "function_call", "function_call_output", "reasoning"];
     let item = Fields::at(item, path.to_owned())?;
     match item.string("type")?.unwrap_or("message") {
-        "message" => message(&item).map(Turn::Says),
+        "message" => message(&item).map(Turn::Message),
         "function_call" => {
             let id = item.required_string("call_id")?;
             let (name, arguments) =
                 (item.required_string("name")?, item.required_string("arguments")?);
             let function = json!({ "name": name, "arguments": arguments });
             let call = json!({ "id": id, "type": "function", "function": function });
-            Ok(Turn::Calls { id: id.to_owned(), call })
+            Ok(Turn::Call { id: id.to_owned(), call })
         }
         "function_call_output" => {
             let id = item.required_string("call_id")?.to_owned();
             let content = content(&item, "output")?;
             let message = json!({ "role": "tool", "tool_call_id": id, "content": content });
-            Ok(Turn::Gets { id, message })
+            Ok(Turn::Result { id, message })
         }
-        "reasoning" => Ok(Turn::Nothing),
+        "reasoning" => Ok(Turn::Reasoning),
         "item_reference" => Err(AskError::unsupported_value(
             &item.path("type"),
             "Send the item itself, or 'previous_response_id'.",
         )),
-        other => Err(AskError::not_one_of(&item.path("type"), other, &KINDS)),
+        kind => Err(AskError::not_one_of(&item.path("type"), kind, &KINDS)),
     }
 }
 
@@ -122,21 +122,21 @@ fn message(item: &Fields<'_>) -> Result<Value, AskError> {
     Ok(json!({ "role": role, "content": content(item, "content")? }))
 }
 
-/// A text or parts, as a chat has them.
+/// A text or parts, in a chat's form.
 fn content(item: &Fields<'_>, name: &str) -> Result<Value, AskError> {
-    const EXPECTED: &str = "a string or an array of objects";
+    const FORM: &str = "a string or an array of objects";
     let path = item.path(name);
     match item.value(name) {
-        None => Err(item.absent(name, EXPECTED)),
+        None => Err(item.missing_field(name, FORM)),
         Some(text @ Value::String(_)) => Ok(text.clone()),
-        // An answer that only called functions comes back with nothing in it.
+        // Clients send the message of an answer that has only calls with an empty content.
         Some(Value::Array(parts)) if parts.is_empty() => Ok("".into()),
         Some(Value::Array(parts)) => {
-            let read = |(index, value): (usize, &Value)| part(value, format!("{path}[{index}]"));
-            let parts = parts.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-            Ok(parts.into())
+            let parts = parts.iter().enumerate();
+            let parts = parts.map(|(index, value)| part(value, format!("{path}[{index}]")));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into())
         }
-        Some(other) => Err(AskError::wrong_type(&path, EXPECTED, other)),
+        Some(value) => Err(AskError::wrong_type(&path, FORM, value)),
     }
 }
 
@@ -150,7 +150,7 @@ fn part(value: &Value, path: String) -> Result<Value, AskError> {
         "refusal" => Ok(json!({ "type": "text", "text": part.required_string("refusal")? })),
         "input_image" => {
             let Some(url) = part.string("image_url")? else {
-                let why = "There are no stored files: send 'image_url'.";
+                let why = "No files are stored here: send 'image_url'.";
                 return Err(AskError::unsupported_value(&part.path("file_id"), why));
             };
             let mut image = json!({ "url": url });
@@ -163,6 +163,6 @@ fn part(value: &Value, path: String) -> Result<Value, AskError> {
             &part.path("type"),
             &format!("The models here cannot read '{media}' content."),
         )),
-        other => Err(AskError::not_one_of(&part.path("type"), other, &KINDS)),
+        kind => Err(AskError::not_one_of(&part.path("type"), kind, &KINDS)),
     }
 }

@@ -18,21 +18,26 @@ fn chat(body: &Value) -> Result<ChatRequest, AskError> {
         .ask(&[], &Limits::default())
 }
 
+fn call(id: &str) -> Value {
+    json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"})
+}
+
+fn result(id: &str) -> Value {
+    json!({"type": "function_call_output", "call_id": id, "output": id})
+}
+
 #[test]
 fn an_output_that_comes_back_is_the_turn_that_it_was() {
     let message = json!({
         "type": "message", "id": "m", "role": "assistant", "status": "completed",
         "content": [{"type": "output_text", "text": "adding", "annotations": [], "logprobs": []}],
     });
-    let call =
-        |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
-    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
     let body = request(json!({"input": [
         {"role": "user", "content": "add"}, message, call("a"), call("b"),
         {"type": "reasoning", "id": "r", "summary": []}, result("b"), result("a"),
     ]}));
     let messages = chat(&body).expect("accepted").ask.messages;
-    let roles: Vec<&str> = messages.iter().map(|one| one.role.as_str()).collect();
+    let roles: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
     assert_eq!(roles, ["user", "assistant", "tool", "tool"]);
     assert_eq!((messages[1].content.as_str(), messages[1].tool_calls.len()), ("adding", 2));
     assert_eq!((messages[2].tool_call_id.as_str(), messages[2].content.as_str()), ("b", "b"));
@@ -42,11 +47,11 @@ fn an_output_that_comes_back_is_the_turn_that_it_was() {
 fn earlier_turns_stand_after_the_instructions_and_before_what_is_new() {
     let body = request(json!({"instructions": "Be brief."}));
     let earlier = [json!({"role": "user", "content": "before"})];
-    let asked =
+    let request =
         ResponseRequest::parse(body.to_string().as_bytes(), &Limits::default()).expect("accepted");
-    let messages = asked.ask(&earlier, &Limits::default()).expect("accepted").ask.messages;
-    let said: Vec<&str> = messages.iter().map(|one| one.content.as_str()).collect();
-    assert_eq!(said, ["Be brief.", "before", "What is 2 + 2?"]);
+    let messages = request.ask(&earlier, &Limits::default()).expect("accepted").ask.messages;
+    let texts: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(texts, ["Be brief.", "before", "What is 2 + 2?"]);
 }
 
 #[test]
@@ -68,25 +73,30 @@ fn what_has_another_name_means_the_same() {
     assert!(ask.format.is_some_and(|format| format.name == "x"));
 }
 
+fn function(name: &str) -> Value {
+    json!({"type": "function", "name": name, "parameters": {"type": "object"}})
+}
+
 #[test]
 fn a_choice_among_some_functions_takes_the_others_away() {
-    let function =
-        |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object"}});
     let body = request(json!({
         "tools": [function("f"), function("g")],
         "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]},
     }));
     let tools = chat(&body).expect("accepted").ask.tools.expect("some");
-    let names: Vec<&str> = tools.functions.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = tools.functions.iter().map(|function| function.name.as_str()).collect();
     assert_eq!(names, ["g"]);
 }
 
-#[test]
-fn a_strict_operator_refuses_what_this_door_does_not_know() {
+fn parse_strictly(fields: Value) -> Result<ResponseRequest, AskError> {
     let limits = Limits { strict: true, ..Limits::default() };
-    let parse = |fields| ResponseRequest::parse(request(fields).to_string().as_bytes(), &limits);
-    assert!(parse(json!({"temperature": 1, "truncation": "auto"})).is_ok());
-    let error = parse(json!({"temprature": 1})).expect_err("refused");
+    ResponseRequest::parse(request(fields).to_string().as_bytes(), &limits)
+}
+
+#[test]
+fn a_strict_operator_refuses_what_this_endpoint_does_not_know() {
+    assert!(parse_strictly(json!({"temperature": 1, "truncation": "auto"})).is_ok());
+    let error = parse_strictly(json!({"temprature": 1})).expect_err("refused");
     assert_eq!(error.code, Some("unknown_parameter"));
 }
 

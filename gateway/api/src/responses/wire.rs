@@ -1,82 +1,87 @@
-//! Responses as they stand on the wire.
+//! The answers of `/v1/responses`.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use shoal_proto::tools::ToolCall;
 
-use crate::{
-    chat::wire::{self as chat, Logprobs},
-    id,
-    responses::ResponseRequest,
-};
+use crate::{chat::wire::Logprobs, id, responses::ResponseRequest};
 use shoal_consensus::Candidate;
 
-/// A response, at any point of its life.
+/// A response at any point between its start and its end.
 #[derive(Clone, Debug, Serialize)]
 pub struct Response {
+    /// `resp_` and a random name.
     pub id: String,
     object: &'static str,
     created_at: u64,
+    /// `in_progress`, `completed`, `incomplete` or `failed`.
     pub status: &'static str,
     background: bool,
-    /// Required by the schema, even as null.
+    /// In Unix seconds. The schema requires the key, even as null.
     pub completed_at: Option<u64>,
-    pub error: Option<Failure>,
+    /// Why the response failed.
+    pub error: Option<ResponseFailure>,
+    /// Why the response is incomplete.
     pub incomplete_details: Option<Incomplete>,
+    /// The name that the client sent.
     pub model: String,
+    /// The items that are complete.
     pub output: Vec<Item>,
     service_tier: &'static str,
     store: bool,
+    /// What the response cost. Absent before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// What it repeats of the request.
+    /// The fields of the request that the response repeats.
     #[serde(flatten)]
     echo: Map<String, Value>,
 }
 
 impl Response {
-    pub fn begun(asked: &ResponseRequest, now: u64) -> Self {
+    /// A response without items. `created_at` is in Unix seconds.
+    pub fn new(request: &ResponseRequest, created_at: u64) -> Self {
         Self {
             id: format!("resp_{}", id::hex()),
             object: "response",
-            created_at: now,
+            created_at,
             status: "in_progress",
-            background: asked.background,
+            background: request.background,
             completed_at: None,
             error: None,
             incomplete_details: None,
-            model: asked.model.clone(),
+            model: request.model.clone(),
             output: Vec::new(),
             service_tier: "default",
-            store: asked.store,
+            store: request.store,
             usage: None,
-            echo: asked.echo.clone(),
+            echo: request.echo.clone(),
         }
     }
 }
 
+/// Why a response failed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Failure {
-    /// From OpenAI's closed set.
+pub struct ResponseFailure {
+    /// One of OpenAI's closed set of codes.
     pub code: &'static str,
+    /// For people.
     pub message: String,
 }
 
+/// Why a response is incomplete.
 #[derive(Clone, Debug, Serialize)]
 pub struct Incomplete {
+    /// One of OpenAI's words.
     pub reason: &'static str,
 }
 
-/// A piece of output.
+/// An item of the output.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Item {
-    Message {
-        id: String,
-        status: &'static str,
-        role: &'static str,
-        content: Vec<Part>,
-    },
+    /// The answer's text.
+    Message { id: String, status: &'static str, role: &'static str, content: Vec<Part> },
+    /// A call of a function.
     FunctionCall {
         id: String,
         status: &'static str,
@@ -87,39 +92,43 @@ pub enum Item {
 }
 
 impl Item {
+    /// A message with these parts.
     pub fn message(id: String, status: &'static str, content: Vec<Part>) -> Self {
         Self::Message { id, status, role: "assistant", content }
     }
 
+    /// A call. While it is in progress, it has only the first part of its arguments.
     pub fn call(id: String, status: &'static str, call: &ToolCall, arguments: &str) -> Self {
         let (call_id, name) = (call.id.clone(), call.name.clone());
         Self::FunctionCall { id, status, call_id, name, arguments: arguments.to_owned() }
     }
 }
 
-/// The text of a message.
+/// A part of a message: its text.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The whole text.
     pub text: String,
     annotations: [(); 0],
-    /// Required by the schema, even when empty.
+    /// The schema requires the key, even as an empty array.
     pub logprobs: Value,
 }
 
 impl Part {
-    pub fn of(text: &str, logprobs: Value) -> Self {
+    /// A part with this text.
+    pub fn new(text: &str, logprobs: Value) -> Self {
         Self { kind: "output_text", text: text.to_owned(), annotations: [], logprobs }
     }
 }
 
-/// Each token with its log-probability, where that is known.
-pub fn logprobs(candidate: &Candidate) -> Value {
-    let shown = serde_json::to_value(Logprobs::of(&candidate.tokens)).unwrap_or_default();
-    shown.get("content").cloned().unwrap_or_else(|| Value::Array(Vec::new()))
+/// Each token with its log-probability. The array is empty if the candidate has none.
+pub(super) fn logprobs(candidate: &Candidate) -> Value {
+    json!(Logprobs::new(&candidate.tokens).content)
 }
 
+/// Tokens of one response.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Usage {
     input_tokens: u32,
@@ -140,8 +149,8 @@ struct OutputDetails {
     reasoning_tokens: u32,
 }
 
-impl Usage {
-    pub fn of(usage: &chat::Usage) -> Self {
+impl From<&crate::Usage> for Usage {
+    fn from(usage: &crate::Usage) -> Self {
         let cached_tokens = usage.prompt_tokens_details.cached_tokens;
         Self {
             input_tokens: usage.prompt_tokens,

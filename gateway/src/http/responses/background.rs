@@ -1,6 +1,5 @@
-//! Responses that are worked on while nobody waits. The store owns the work: forgetting or
-//! cancelling the response stops it. Whoever wants to can follow it, from the start or from any
-//! event on.
+//! Responses that are made in the background. The store owns the work: deleting or cancelling the
+//! response stops it. Clients can follow it, from the start or from any event.
 
 use std::{
     convert::Infallible,
@@ -13,142 +12,139 @@ use futures_util::stream;
 use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
-use super::{
-    store::{Course, Kept},
-    teller::Teller,
-};
+use super::store::{Status, StoreRequest};
 use crate::http::{
     App,
+    answer::{self, Answer, AnswerEnd},
     error::ApiError,
-    meter::Meter,
-    running::{Running, Said},
-    told::{self, Events, Tell as _},
+    task::{AskTask, RoundEvent},
 };
-use shoal_api::responses::NAMES;
-use shoal_api::responses::wire::Response;
-use shoal_consensus::{Ask, outcome::RoundUpdate};
+use shoal_api::{
+    Encoder as _,
+    responses::{ResponseEncoder, wire::Response},
+    sse::{Events, KEEP_ALIVE},
+};
+use shoal_consensus::Ask;
 use shoal_store::unix_now;
 
-/// Begins the work and answers at once.
-pub(super) fn begin(
+/// Starts the work and answers at once.
+pub(super) fn start(
     app: web::Data<App>,
-    meter: Meter,
+    end: AnswerEnd,
     ask: Ask,
     response: Response,
-    kept: Option<Kept>,
+    store: Option<StoreRequest>,
     stream: bool,
 ) -> Result<HttpResponse, ApiError> {
-    // Parsing refuses what shall not be stored.
-    let Some(kept) = kept else { return Err(ApiError::Internal) };
-    if let Err(error) = app.responses.begin(kept, &response) {
-        return Err(meter.refuses(error));
-    }
     let id = response.id.clone();
-    let begun = HttpResponse::Ok().json(&response);
-    let running = Running::start(&app, ask, false);
-    // The work must not keep its owner alive.
+    let body = HttpResponse::Ok().json(&response);
+    // The parser refuses a background request that is not stored.
+    let slot =
+        store.ok_or(ApiError::Internal).and_then(|store| app.responses.start(store, &response));
+    let (answer, ask) = Answer::new(end, ResponseEncoder::new(response, unix_now), vec![ask]);
+    let ask = match (slot, ask) {
+        (Ok(()), Some(ask)) => ask,
+        (Err(error), _) => return Err(answer.abandon(error)),
+        (_, None) => return Err(answer.abandon(ApiError::Internal)),
+    };
+    let task = AskTask::start(&app, ask, false);
+    // The work must not keep the app alive, because the app owns the work.
     let owner = Arc::downgrade(&app.clone().into_inner());
-    let task = AbortOnDropHandle::new(app.runtime.spawn(work(owner, meter, running, response)));
-    app.responses.own(&id, task);
-    if stream { follow(app, id, 0) } else { Ok(begun) }
+    let work = app.runtime.spawn(work(owner, answer, task).in_current_span());
+    app.responses.own(&id, AbortOnDropHandle::new(work));
+    if stream { follow(app, id, 0) } else { Ok(body) }
 }
 
-/// Tells the work's events to the store until its end.
-async fn work(owner: Weak<App>, mut meter: Meter, mut running: Running, response: Response) {
-    let mut teller = Teller::new(response, None);
-    let mut events = Events::default();
-    teller.begins(&mut events);
+/// Stores the work's events until its end.
+async fn work(owner: Weak<App>, mut answer: Answer<ResponseEncoder>, mut task: AskTask) {
+    answer.encoder.start(None, &mut answer.events);
     loop {
         let Some(app) = owner.upgrade() else { return };
-        app.responses.tell(&teller.response().id, events.take());
+        store_events(&app, &mut answer);
         let patience = app.config.keep_alive();
         drop(app);
-        match running.next(patience).await {
-            Said::Nothing | Said::RoundUpdate(RoundUpdate::Progress(_)) => {}
-            Said::RoundUpdate(RoundUpdate::Piece { choice, text }) => {
-                meter.piece();
-                teller.piece(choice, &text, &mut events);
-            }
-            Said::End(ended) => {
-                let Some(app) = owner.upgrade() else { return };
-                let ended = ended.map_err(|error| error.renamed(NAMES)).and_then(|outcome| {
-                    app.transcripts.keep(&teller.response().model, &outcome);
-                    teller.ends(&outcome, true, &mut events).ok_or(ApiError::Internal)
-                });
-                match ended {
-                    Ok(usage) => meter.counts(usage.prompt_tokens, usage.completion_tokens),
-                    Err(error) => {
-                        meter.fails(error.label());
-                        teller.fails(&error, &mut events);
-                    }
-                }
-                app.responses.tell(&teller.response().id, events.take());
-                return app.responses.finish(teller.response());
-            }
+        let event = task.next(patience).await;
+        let is_end = matches!(event, RoundEvent::End(_));
+        if matches!(event, RoundEvent::Silence) {
+            continue;
+        }
+        let Some(app) = owner.upgrade() else { return };
+        answer.push(&app, event);
+        if is_end {
+            store_events(&app, &mut answer);
+            return app.responses.finish(answer.encoder.response());
         }
     }
 }
 
-/// The events of work in the background, the given one first, until its end. Leaving stops
-/// nothing but the telling.
+fn store_events(app: &App, answer: &mut Answer<ResponseEncoder>) {
+    let events = std::iter::from_fn(|| answer.events.pop()).map(Bytes::from).collect();
+    app.responses.append(&answer.encoder.response().id, events);
+}
+
+/// Sends the events of work in the background, from the event number `from` to the end. The work
+/// goes on if the client leaves.
 pub(super) fn follow(
     app: web::Data<App>,
     id: String,
     from: usize,
 ) -> Result<HttpResponse, ApiError> {
-    let told = app.responses.follow(&id, unix_now())?;
-    let follower = Follower { app, id, from, told, ended: false };
-    Ok(told::head().streaming(stream::unfold(follower, |mut follower| async {
+    let count = app.responses.follow(&id, unix_now())?;
+    let follower = Follower { app, id, from, count, is_finished: false };
+    Ok(answer::head().streaming(stream::unfold(follower, |mut follower| async {
         let bytes = follower.next().await?;
         Some((Ok::<Bytes, Infallible>(bytes), follower))
     })))
 }
 
-/// The last event of what was stopped: silence would look like a short answer.
-fn stopped(number: usize) -> Bytes {
+/// The last event of work that is stopped: a stream that only ends looks like a short answer.
+fn stop_event(number: usize) -> Bytes {
     let mut events = Events::default();
     let body = json!({
         "type": "error", "sequence_number": number, "code": null, "param": null,
         "message": "The response was cancelled or deleted.",
     });
     events.push(Some("error"), &body);
-    Bytes::from(events.take().concat())
+    Bytes::from(events.pop().unwrap_or_default())
 }
 
+/// The body of a response that follows work in the background.
 struct Follower {
     app: web::Data<App>,
     id: String,
     /// The next event to send.
     from: usize,
-    told: watch::Receiver<usize>,
-    /// Its last event was told.
-    ended: bool,
+    /// The number of the work's events.
+    count: watch::Receiver<usize>,
+    /// The last event is sent.
+    is_finished: bool,
 }
 
 impl Follower {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            // Seen before what there is is read, so that nothing told meanwhile is missed.
-            self.told.mark_unchanged();
-            if self.ended {
+            // This comes before the events are read, so that no event in between is missed.
+            self.count.mark_unchanged();
+            if self.is_finished {
                 return None;
             }
-            let (events, course) = self.app.responses.told(&self.id, self.from, unix_now());
+            let (events, status) = self.app.responses.events(&self.id, self.from, unix_now());
             if !events.is_empty() {
                 self.from += events.len();
                 return Some(Bytes::from(events.concat()));
             }
-            match course {
-                Course::Running => {}
-                Course::Ended => return None,
-                Course::Stopped => {
-                    self.ended = true;
-                    return Some(stopped(self.from));
+            match status {
+                Status::Running => {}
+                Status::Ended => return None,
+                Status::Stopped => {
+                    self.is_finished = true;
+                    return Some(stop_event(self.from));
                 }
             }
-            if timeout(self.app.config.keep_alive(), self.told.changed()).await.is_err() {
-                return Some(told::KEEP_ALIVE);
+            if timeout(self.app.config.keep_alive(), self.count.changed()).await.is_err() {
+                return Some(Bytes::from_static(KEEP_ALIVE.as_bytes()));
             }
         }
     }

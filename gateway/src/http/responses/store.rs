@@ -1,6 +1,6 @@
-//! The newest responses, within a budget of bytes and for a limited time. They are gone when the
+//! The newest responses, within a budget of bytes and for a limited time. They are lost when the
 //! gateway stops.
-#![expect(clippy::indexing_slicing, reason = "JSON read by a key that is not there is null")]
+#![expect(clippy::indexing_slicing, reason = "JSON indexed by a missing key is null")]
 
 use std::{
     collections::VecDeque,
@@ -17,20 +17,20 @@ use shoal_api::id;
 use shoal_api::responses::wire::Response;
 use shoal_store::unix_now;
 
-/// What is kept of responses.
+/// The stored responses.
 #[derive(Debug)]
 pub struct Responses {
     bytes_max: usize,
     seconds_max: u64,
     background_max: usize,
-    shelf: Mutex<Shelf>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Entries {
     bytes: usize,
     /// Oldest first.
-    kept: VecDeque<Entry>,
+    queue: VecDeque<Entry>,
 }
 
 #[derive(Debug)]
@@ -38,16 +38,16 @@ struct Entry {
     id: String,
     created: u64,
     bytes: usize,
-    /// As it is sent.
+    /// The response as it is sent.
     response: Value,
-    /// The conversation that it answers, as items.
+    /// The items that the response answers.
     context: Vec<Value>,
     background: bool,
-    /// What was told of work in the background, so that it can be followed from any point.
+    /// The events of work in the background, so that clients can follow it from any event.
     events: Vec<Bytes>,
-    /// Says how many events there are; when it is gone, so is the response.
-    told: watch::Sender<usize>,
-    /// Work that goes on; dropping it stops it.
+    /// The number of events. It is dropped with the response.
+    count: watch::Sender<usize>,
+    /// The work, if it goes on. Dropping it stops it.
     task: Option<AbortOnDropHandle<()>>,
 }
 
@@ -57,24 +57,24 @@ impl Entry {
     }
 }
 
-/// What becomes of work in the background.
+/// The status of work in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum Status {
     Running,
-    /// It came to its end, whatever that was.
+    /// The work ended by itself, with an answer or an error.
     Ended,
-    /// It was cancelled, or is forgotten.
+    /// The response is cancelled or deleted.
     Stopped,
 }
 
-/// A response that shall be kept when it is there.
+/// What is stored with a response.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StoreRequest {
     context: Vec<Value>,
     background: bool,
 }
 
-impl Kept {
+impl StoreRequest {
     pub(super) fn new(context: Vec<Value>, background: bool) -> Self {
         Self { context, background }
     }
@@ -86,123 +86,124 @@ impl Responses {
             bytes_max: config.response_bytes_max,
             seconds_max: config.response_seconds_max,
             background_max: config.background_max,
-            shelf: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    /// Keeps a finished response, and forgets the oldest beyond the budget.
-    pub(super) fn keep(&self, kept: Kept, response: &Response) {
-        self.put(&mut self.shelf(unix_now()), kept, response);
+    /// Stores a complete response, and deletes the oldest beyond the budget.
+    pub(super) fn keep(&self, request: StoreRequest, response: &Response) {
+        self.insert(&mut self.lock(unix_now()), request, response);
     }
 
-    /// Keeps a response whose work begins now.
+    /// Stores a response whose work starts now.
     ///
     /// # Errors
-    /// When too many are worked on already.
-    pub(super) fn begin(&self, kept: Kept, response: &Response) -> Result<(), ApiError> {
-        let mut shelf = self.shelf(unix_now());
-        let running = shelf.kept.iter().filter(|entry| entry.background && entry.is_running());
-        if running.count() >= self.background_max {
+    /// When too many responses are in progress in the background.
+    pub(super) fn start(&self, request: StoreRequest, response: &Response) -> Result<(), ApiError> {
+        let mut entries = self.lock(unix_now());
+        let in_progress =
+            entries.queue.iter().filter(|entry| entry.background && entry.is_running());
+        if in_progress.count() >= self.background_max {
             return Err(ApiError::BackgroundFull { max: self.background_max });
         }
-        self.put(&mut shelf, kept, response);
+        self.insert(&mut entries, request, response);
         Ok(())
     }
 
-    fn put(&self, shelf: &mut Shelf, kept: Kept, response: &Response) {
-        let shown = json!(response);
-        let bytes = shown.to_string().len() + json!(kept.context).to_string().len();
-        shelf.bytes += bytes;
-        shelf.kept.push_back(Entry {
+    fn insert(&self, entries: &mut Entries, request: StoreRequest, response: &Response) {
+        let body = json!(response);
+        let bytes = body.to_string().len() + json!(request.context).to_string().len();
+        entries.bytes += bytes;
+        entries.queue.push_back(Entry {
             id: response.id.clone(),
             created: unix_now(),
             bytes,
-            response: shown,
-            context: kept.context,
-            background: kept.background,
+            response: body,
+            context: request.context,
+            background: request.background,
             events: Vec::new(),
-            told: watch::Sender::new(0),
+            count: watch::Sender::new(0),
             task: None,
         });
-        self.fit(shelf);
+        self.trim(entries);
     }
 
-    /// Takes over the work for a response; if that was forgotten meanwhile, the work ends.
+    /// Takes over the work for a response. If the response is deleted already, the work ends.
     pub(super) fn own(&self, id: &str, task: AbortOnDropHandle<()>) {
-        let mut shelf = self.shelf(unix_now());
-        let entry = shelf.kept.iter_mut().find(|entry| entry.id == id);
+        let mut entries = self.lock(unix_now());
+        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
         if let Some(entry) = entry.filter(|entry| entry.is_running()) {
             entry.task = Some(task);
         }
     }
 
-    /// The work for a response has ended; one that was cancelled meanwhile stays so.
+    /// Stores the response whose work has ended. A cancelled response stays cancelled.
     pub(super) fn finish(&self, response: &Response) {
-        let mut shelf = self.shelf(unix_now());
-        let entry = shelf.kept.iter_mut().find(|entry| entry.id == response.id);
+        let mut entries = self.lock(unix_now());
+        let entry = entries.queue.iter_mut().find(|entry| entry.id == response.id);
         let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
         entry.response = json!(response);
-        entry.told.send_replace(entry.events.len());
+        entry.count.send_replace(entry.events.len());
         let more = entry.response.to_string().len();
         entry.bytes += more;
-        shelf.bytes += more;
-        self.fit(&mut shelf);
+        entries.bytes += more;
+        self.trim(&mut entries);
     }
 
-    /// More was told of work in the background.
-    pub(super) fn tell(&self, id: &str, events: Vec<Bytes>) {
-        let mut shelf = self.shelf(unix_now());
-        let entry = shelf.kept.iter_mut().find(|entry| entry.id == id);
+    /// Adds events of work in the background.
+    pub(super) fn append(&self, id: &str, events: Vec<Bytes>) {
+        let mut entries = self.lock(unix_now());
+        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
         let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
         let more: usize = events.iter().map(Bytes::len).sum();
         entry.bytes += more;
         entry.events.extend(events);
-        entry.told.send_replace(entry.events.len());
-        shelf.bytes += more;
-        self.fit(&mut shelf);
+        entry.count.send_replace(entry.events.len());
+        entries.bytes += more;
+        self.trim(&mut entries);
     }
 
-    /// How far it is with work in the background.
+    /// Watches the number of events of work in the background.
     pub(super) fn follow(&self, id: &str, now: u64) -> Result<watch::Receiver<usize>, ApiError> {
-        let shelf = self.shelf(now);
-        let entry = entry(&shelf, id)?;
+        let entries = self.lock(now);
+        let entry = entry(&entries, id)?;
         if !entry.background {
             return Err(ApiError::Unsupported(
                 "Unsupported value: 'stream'. Only responses made with 'background' can be followed.",
                 "stream",
             ));
         }
-        Ok(entry.told.subscribe())
+        Ok(entry.count.subscribe())
     }
 
-    /// What was told from the given event on, and what becomes of it.
-    pub(super) fn told(&self, id: &str, from: usize, now: u64) -> (Vec<Bytes>, Course) {
-        let shelf = self.shelf(now);
-        let Ok(entry) = entry(&shelf, id) else { return (Vec::new(), Course::Stopped) };
-        let course = match entry.response["status"].as_str() {
-            Some("in_progress") => Course::Running,
-            Some("cancelled") => Course::Stopped,
-            _ => Course::Ended,
+    /// The events from the number `from`, and the status of the work.
+    pub(super) fn events(&self, id: &str, from: usize, now: u64) -> (Vec<Bytes>, Status) {
+        let entries = self.lock(now);
+        let Ok(entry) = entry(&entries, id) else { return (Vec::new(), Status::Stopped) };
+        let status = match entry.response["status"].as_str() {
+            Some("in_progress") => Status::Running,
+            Some("cancelled") => Status::Stopped,
+            _ => Status::Ended,
         };
-        (entry.events.get(from..).unwrap_or_default().to_vec(), course)
+        (entry.events.get(from..).unwrap_or_default().to_vec(), status)
     }
 
-    /// A response as it is now.
+    /// A response in its current state.
     pub(super) fn find(&self, id: &str, now: u64) -> Result<Value, ApiError> {
-        let shelf = self.shelf(now);
-        entry(&shelf, id).map(|entry| entry.response.clone())
+        let entries = self.lock(now);
+        entry(&entries, id).map(|entry| entry.response.clone())
     }
 
     /// The items that a response answers, oldest first.
     pub(super) fn input(&self, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
-        let shelf = self.shelf(now);
-        entry(&shelf, id).map(|entry| entry.context.clone())
+        let entries = self.lock(now);
+        entry(&entries, id).map(|entry| entry.context.clone())
     }
 
     /// The conversation up to the end of a response.
     pub(super) fn context(&self, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
-        let shelf = self.shelf(now);
-        let entry = entry(&shelf, id).map_err(|_| ApiError::NoPrevious(short(id)))?;
+        let entries = self.lock(now);
+        let entry = entry(&entries, id).map_err(|_| ApiError::NoPrevious(short(id)))?;
         if entry.is_running() {
             return Err(ApiError::PreviousUnfinished(short(id)));
         }
@@ -211,18 +212,18 @@ impl Responses {
     }
 
     pub(super) fn delete(&self, id: &str, now: u64) -> Result<(), ApiError> {
-        let mut shelf = self.shelf(now);
-        let at = shelf.kept.iter().position(|entry| entry.id == id);
-        let entry = at.and_then(|at| shelf.kept.remove(at));
+        let mut entries = self.lock(now);
+        let index = entries.queue.iter().position(|entry| entry.id == id);
+        let entry = index.and_then(|index| entries.queue.remove(index));
         let entry = entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))?;
-        shelf.bytes -= entry.bytes;
+        entries.bytes -= entry.bytes;
         Ok(())
     }
 
-    /// Stops the work for a response. What has ended already stays as it is.
+    /// Stops the work for a response. A response that has ended does not change.
     pub(super) fn cancel(&self, id: &str, now: u64) -> Result<Value, ApiError> {
-        let mut shelf = self.shelf(now);
-        let entry = shelf.kept.iter_mut().find(|entry| entry.id == id);
+        let mut entries = self.lock(now);
+        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
         let entry = entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))?;
         if !entry.background {
             return Err(ApiError::NotInBackground);
@@ -232,34 +233,35 @@ impl Responses {
             if let Some(response) = entry.response.as_object_mut() {
                 response.insert("status".into(), "cancelled".into());
             }
-            // Whoever follows it hears that nothing comes any more.
-            entry.told.send_replace(entry.events.len());
+            // Wakes the followers, which then see that the response is cancelled.
+            entry.count.send_replace(entry.events.len());
         }
         Ok(entry.response.clone())
     }
 
-    /// The oldest go beyond the budget, their work with them.
-    fn fit(&self, shelf: &mut Shelf) {
-        while shelf.bytes > self.bytes_max {
-            let Some(oldest) = shelf.kept.pop_front() else { break };
-            shelf.bytes -= oldest.bytes;
+    /// Deletes the oldest responses beyond the budget, which stops their work.
+    fn trim(&self, entries: &mut Entries) {
+        while entries.bytes > self.bytes_max {
+            let Some(oldest) = entries.queue.pop_front() else { break };
+            entries.bytes -= oldest.bytes;
         }
     }
 
-    /// What is kept at this moment: what is too old is forgotten first.
-    fn shelf(&self, now: u64) -> MutexGuard<'_, Shelf> {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let too_old = |entry: &Entry| entry.created.saturating_add(self.seconds_max) < now;
-        while let Some(entry) = shelf.kept.pop_front_if(|entry| too_old(entry)) {
-            shelf.bytes -= entry.bytes;
+    /// Locks the responses, after it deletes those that are too old.
+    fn lock(&self, now: u64) -> MutexGuard<'_, Entries> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(entry) =
+            entries.queue.pop_front_if(|entry| entry.created.saturating_add(self.seconds_max) < now)
+        {
+            entries.bytes -= entry.bytes;
         }
-        shelf
+        entries
     }
 }
 
-fn entry<'a>(shelf: &'a Shelf, id: &str) -> Result<&'a Entry, ApiError> {
-    // From the newest: whoever asks has most likely just been answered.
-    let entry = shelf.kept.iter().rev().find(|entry| entry.id == id);
+fn entry<'a>(entries: &'a Entries, id: &str) -> Result<&'a Entry, ApiError> {
+    // From the newest: clients mostly ask for the response that they just got.
+    let entry = entries.queue.iter().rev().find(|entry| entry.id == id);
     entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))
 }
 
@@ -267,7 +269,7 @@ fn short(id: &str) -> String {
     id.chars().take(96).collect()
 }
 
-/// Items as they are listed: each has an id, and a message's content is parts.
+/// Items in the form of a list: each has an id, and a message's content is an array of parts.
 pub(super) fn resources(items: &[Value]) -> Vec<Value> {
     items.iter().cloned().map(resource).collect()
 }
@@ -291,8 +293,8 @@ fn resource(mut item: Value) -> Value {
     if kind == "message"
         && let Some(Value::String(text)) = fields.get("content").cloned()
     {
-        let own = fields.get("role").is_some_and(|role| role == "assistant");
-        let part = if own {
+        let is_answer = fields.get("role").is_some_and(|role| role == "assistant");
+        let part = if is_answer {
             json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] })
         } else {
             json!({ "type": "input_text", "text": text })
@@ -310,39 +312,39 @@ mod tests {
 
     fn response() -> Response {
         let body = json!({ "model": "shoal", "input": "x" }).to_string();
-        Response::begun(
+        Response::new(
             &ResponseRequest::parse(body.as_bytes(), &Limits::default()).expect("accepted"),
             unix_now(),
         )
     }
 
     #[test]
-    fn what_is_too_old_is_forgotten() {
+    fn a_response_that_is_too_old_is_deleted() {
         let config = Config { response_seconds_max: 60, ..Config::default() };
-        let (kept, response) = (Responses::new(&config), response());
-        kept.keep(Kept::new(Vec::new(), false), &response);
+        let (store, response) = (Responses::new(&config), response());
+        store.keep(StoreRequest::new(Vec::new(), false), &response);
         let now = unix_now();
-        assert!(kept.find(&response.id, now).is_ok());
-        assert!(kept.find(&response.id, now + 120).is_err());
-        assert_eq!(kept.shelf(now).bytes, 0);
+        assert!(store.find(&response.id, now).is_ok());
+        assert!(store.find(&response.id, now + 120).is_err());
+        assert_eq!(store.lock(now).bytes, 0);
     }
 
     #[test]
     fn bytes_are_given_back_to_the_last_one() {
-        let kept = Responses::new(&Config::default());
+        let store = Responses::new(&Config::default());
         let response = response();
-        let background = || Kept::new(vec![json!({ "type": "message" })], true);
-        assert!(kept.begin(background(), &response).is_ok());
-        kept.finish(&response);
-        assert!(kept.shelf(unix_now()).bytes > 0);
-        assert!(kept.delete(&response.id, unix_now()).is_ok());
-        assert_eq!(kept.shelf(unix_now()).bytes, 0);
+        let request = StoreRequest::new(vec![json!({ "type": "message" })], true);
+        assert!(store.start(request, &response).is_ok());
+        store.finish(&response);
+        assert!(store.lock(unix_now()).bytes > 0);
+        assert!(store.delete(&response.id, unix_now()).is_ok());
+        assert_eq!(store.lock(unix_now()).bytes, 0);
     }
 
     #[test]
     fn an_item_is_listed_with_an_id_and_parts() {
-        let listed = resources(&[json!({ "role": "user", "content": "x" })]);
-        let item = listed.first().expect("one");
+        let items = resources(&[json!({ "role": "user", "content": "x" })]);
+        let item = items.first().expect("one");
         assert!(item["id"].as_str().is_some_and(|id| id.starts_with("msg_")));
         assert_eq!(item["content"], json!([{ "type": "input_text", "text": "x" }]));
     }

@@ -1,40 +1,40 @@
-//! Function calls, whole and as deltas.
+//! Function calls: whole and as deltas.
 
 use serde::Serialize;
 use shoal_proto::tools;
 
 /// A call in a whole answer.
 #[derive(Clone, Debug, Serialize)]
-pub struct ToolCall {
+pub(crate) struct ToolCall {
     id: String,
     #[serde(rename = "type")]
     kind: &'static str,
     function: Function,
 }
 
-impl ToolCall {
-    pub fn of(call: &tools::ToolCall) -> Self {
-        Self { id: call.id.clone(), kind: "function", function: Function::of(call) }
+impl From<&tools::ToolCall> for ToolCall {
+    fn from(call: &tools::ToolCall) -> Self {
+        Self { id: call.id.clone(), kind: "function", function: Function::from(call) }
     }
 }
 
 /// A function's name and its arguments, as text.
 #[derive(Clone, Debug, Serialize)]
-pub struct Function {
+pub(crate) struct Function {
     name: String,
     arguments: String,
 }
 
-impl Function {
-    pub fn of(call: &tools::ToolCall) -> Self {
+impl From<&tools::ToolCall> for Function {
+    fn from(call: &tools::ToolCall) -> Self {
         Self { name: call.name.clone(), arguments: call.arguments.clone() }
     }
 }
 
-/// What a chunk adds to a call: first who is called, then the arguments bit by bit. Keys that
-/// were told are left out afterwards: some clients overwrite what they have with null.
+/// What a chunk adds to a call: first the function's name, then its arguments in pieces. Keys that
+/// are sent already are left out: some clients overwrite what they have with null.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct CallDelta<'a> {
+pub(crate) struct CallDelta<'a> {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
@@ -43,30 +43,35 @@ pub struct CallDelta<'a> {
     function: FunctionDelta<'a>,
 }
 
+/// What a chunk adds to a function's name or arguments.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct FunctionDelta<'a> {
+pub(crate) struct FunctionDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     arguments: &'a str,
 }
 
 impl<'a> FunctionDelta<'a> {
-    pub fn named(call: &'a tools::ToolCall) -> Self {
+    /// The name, without arguments.
+    pub(crate) fn name(call: &'a tools::ToolCall) -> Self {
         Self { name: Some(&call.name), arguments: "" }
     }
 
-    pub fn piece(arguments: &'a str) -> Self {
+    /// More of the arguments.
+    pub(crate) fn arguments(arguments: &'a str) -> Self {
         Self { name: None, arguments }
     }
 }
 
 impl<'a> CallDelta<'a> {
-    pub fn named(index: usize, call: &'a tools::ToolCall) -> Self {
-        let function = FunctionDelta::named(call);
+    /// The name, without arguments.
+    pub(crate) fn name(index: usize, call: &'a tools::ToolCall) -> Self {
+        let function = FunctionDelta::name(call);
         Self { index, id: Some(&call.id), kind: Some("function"), function }
     }
 
-    pub fn piece(index: usize, arguments: &'a str) -> Self {
-        Self { index, id: None, kind: None, function: FunctionDelta::piece(arguments) }
+    /// More of the arguments.
+    pub(crate) fn arguments(index: usize, arguments: &'a str) -> Self {
+        Self { index, id: None, kind: None, function: FunctionDelta::arguments(arguments) }
     }
 }

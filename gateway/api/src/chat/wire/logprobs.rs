@@ -1,4 +1,4 @@
-//! Log-probabilities of an answer's tokens, whole and cut for a stream.
+//! Log-probabilities of an answer's tokens: whole, and in pieces for a stream.
 
 use serde::Serialize;
 use shoal_proto::generate::TokenLogprob;
@@ -6,14 +6,16 @@ use shoal_proto::generate::TokenLogprob;
 /// `logprobs` of a choice.
 #[derive(Clone, Debug, Serialize)]
 pub struct Logprobs {
-    content: Vec<Token>,
-    /// Required by the schema, even as null.
+    /// Each token of the answer.
+    pub(crate) content: Vec<Token>,
+    /// Always null, which the schema requires.
     refusal: Option<()>,
 }
 
+/// A token and its likeliest alternatives.
 #[derive(Clone, Debug, Serialize)]
-struct Token {
-    /// Bytes that are no whole characters show as U+FFFD; `bytes` has them as they are.
+pub(crate) struct Token {
+    /// Bytes that are not whole characters become U+FFFD here. `bytes` has them unchanged.
     token: String,
     logprob: f64,
     bytes: Vec<u8>,
@@ -28,38 +30,51 @@ struct Alternative {
 }
 
 impl Logprobs {
-    pub fn of(tokens: &[TokenLogprob]) -> Self {
-        let alternative = |one: &TokenLogprob| Alternative {
-            token: String::from_utf8_lossy(&one.bytes).into_owned(),
-            logprob: one.logprob,
-            bytes: one.bytes.clone(),
-        };
-        let token = |one: &TokenLogprob| {
-            let Alternative { token, logprob, bytes } = alternative(one);
-            Token { token, logprob, bytes, top_logprobs: one.top.iter().map(alternative).collect() }
-        };
-        Self { content: tokens.iter().map(token).collect(), refusal: None }
+    /// The log-probabilities of these tokens.
+    pub fn new(tokens: &[TokenLogprob]) -> Self {
+        Self { content: tokens.iter().map(Token::from).collect(), refusal: None }
     }
 }
 
-/// Cuts a text where its tokens end, and never inside of a character: each piece with the tokens
-/// that are its bytes. What the tokens do not account for comes last, without any.
-pub fn pieces<'a>(text: &'a str, tokens: &'a [TokenLogprob]) -> Vec<(&'a str, &'a [TokenLogprob])> {
+impl From<&TokenLogprob> for Token {
+    fn from(token: &TokenLogprob) -> Self {
+        let top_logprobs = token.top.iter().map(Alternative::from).collect();
+        let Alternative { token, logprob, bytes } = token.into();
+        Self { token, logprob, bytes, top_logprobs }
+    }
+}
+
+impl From<&TokenLogprob> for Alternative {
+    fn from(token: &TokenLogprob) -> Self {
+        Self {
+            token: String::from_utf8_lossy(&token.bytes).into_owned(),
+            logprob: token.logprob,
+            bytes: token.bytes.clone(),
+        }
+    }
+}
+
+/// Cuts a text where its tokens end, but never inside a character. Each piece has the tokens whose
+/// bytes it is. Text that the tokens do not cover comes last, without tokens.
+pub(crate) fn pieces<'a>(
+    text: &'a str,
+    tokens: &'a [TokenLogprob],
+) -> Vec<(&'a str, &'a [TokenLogprob])> {
     let mut pieces = Vec::new();
-    let (mut begun, mut end, mut first) = (0, 0, 0);
-    for (at, token) in tokens.iter().enumerate() {
+    let (mut start, mut end, mut first) = (0, 0, 0);
+    for (index, token) in tokens.iter().enumerate() {
         let rest = text.as_bytes().get(end..).unwrap_or_default();
         if !rest.starts_with(&token.bytes) {
             break;
         }
         end += token.bytes.len();
-        if end > begun && text.is_char_boundary(end) {
-            let piece = text.get(begun..end).unwrap_or_default();
-            pieces.push((piece, tokens.get(first..=at).unwrap_or_default()));
-            (begun, first) = (end, at + 1);
+        if end > start && text.is_char_boundary(end) {
+            let piece = text.get(start..end).unwrap_or_default();
+            pieces.push((piece, tokens.get(first..=index).unwrap_or_default()));
+            (start, first) = (end, index + 1);
         }
     }
-    match text.get(begun..) {
+    match text.get(start..) {
         Some(rest) if !rest.is_empty() => pieces.push((rest, &[])),
         _ => {}
     }
@@ -76,19 +91,22 @@ mod tests {
 
     fn cut(text: &str, tokens: &[&[u8]]) -> Vec<(String, usize)> {
         let tokens: Vec<_> = tokens.iter().map(|bytes| token(bytes)).collect();
-        pieces(text, &tokens).into_iter().map(|(text, of)| (text.to_owned(), of.len())).collect()
+        pieces(text, &tokens)
+            .into_iter()
+            .map(|(text, tokens)| (text.to_owned(), tokens.len()))
+            .collect()
     }
 
     #[test]
     fn a_piece_is_a_token_and_no_character_is_cut() {
         let fish = "\u{1f41f}".as_bytes();
         let tokens: [&[u8]; 4] = [b"a ", &fish[..2], &fish[2..], b"!"];
-        let expected = [("a ".into(), 1), ("\u{1f41f}".into(), 2), ("!".into(), 1)];
-        assert_eq!(cut("a \u{1f41f}!", &tokens), expected);
+        let pieces = [("a ".into(), 1), ("\u{1f41f}".into(), 2), ("!".into(), 1)];
+        assert_eq!(cut("a \u{1f41f}!", &tokens), pieces);
     }
 
     #[test]
-    fn what_the_tokens_do_not_say_is_told_all_the_same() {
+    fn text_that_the_tokens_do_not_cover_is_sent_too() {
         assert_eq!(cut("ab", &[b"a", b"c"]), [("a".into(), 1), ("b".into(), 0)]);
         assert_eq!(cut("ab", &[]), [("ab".into(), 0)]);
         assert_eq!(cut("", &[b"a"]), []);
@@ -97,15 +115,15 @@ mod tests {
     #[test]
     fn bytes_of_all_tokens_are_the_text() {
         let tokens = [token(&[0xf0, 0x9f]), token(&[0x90, 0x9f])];
-        let shown = serde_json::to_value(Logprobs::of(&tokens)).expect("JSON");
-        let bytes: Vec<u8> = shown["content"]
+        let logprobs = serde_json::to_value(Logprobs::new(&tokens)).expect("JSON");
+        let bytes: Vec<u8> = logprobs["content"]
             .as_array()
             .expect("an array")
             .iter()
-            .flat_map(|one| one["bytes"].as_array().expect("bytes").clone())
+            .flat_map(|token| token["bytes"].as_array().expect("bytes").clone())
             .map(|byte| u8::try_from(byte.as_u64().expect("a byte")).expect("a byte"))
             .collect();
         assert_eq!(String::from_utf8(bytes).expect("text"), "\u{1f41f}");
-        assert!(shown["refusal"].is_null());
+        assert!(logprobs["refusal"].is_null());
     }
 }

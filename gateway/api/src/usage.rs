@@ -1,26 +1,36 @@
-//! What an answer cost.
+//! The tokens of an answer.
+
+use std::borrow::Borrow;
 
 use serde::Serialize;
 
 use shoal_consensus::Candidate;
 
-/// Tokens of the answers that were sent, as their models count. What the whole swarm spent stands
-/// in the round's transcript.
+/// Tokens of the answers that are sent, as their models count them. The round's transcript has the
+/// tokens of the whole swarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
+    /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// Tokens of all answers.
     pub completion_tokens: u32,
+    /// The sum of the two.
     pub total_tokens: u32,
+    /// Details of the prompt's tokens.
     pub prompt_tokens_details: PromptDetails,
+    /// Details of the answers' tokens: all are 0, because no member reports them.
     pub completion_tokens_details: CompletionDetails,
 }
 
+/// Details of a prompt's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PromptDetails {
+    /// Tokens that the model read from its cache.
     pub cached_tokens: u32,
     audio_tokens: u32,
 }
 
+/// Details of the answers' tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CompletionDetails {
     reasoning_tokens: u32,
@@ -30,7 +40,7 @@ pub struct CompletionDetails {
 }
 
 impl Usage {
-    /// What several asks of one request cost together.
+    /// Adds the tokens of another ask of the same request.
     pub fn add(&mut self, more: &Self) {
         for (sum, more) in [
             (&mut self.prompt_tokens, more.prompt_tokens),
@@ -45,17 +55,14 @@ impl Usage {
         }
     }
 
-    pub fn of(candidate: &Candidate) -> Self {
-        Self::over(&[candidate])
-    }
-
-    /// Of several answers to one prompt: it counts once, as the first one's model counts it.
-    pub fn over(choices: &[&Candidate]) -> Self {
-        let first = choices.first();
-        let prompt_tokens = first.map_or(0, |one| one.prompt_tokens);
-        let completion_tokens =
-            choices.iter().fold(0, |sum: u32, one| sum.saturating_add(one.completion_tokens));
-        let cached_tokens = first.map_or(0, |one| one.cached_tokens);
+    /// The tokens of several answers to one prompt. The prompt counts once, as the model of the first
+    /// answer counts it.
+    pub fn from_choices<C: Borrow<Candidate>>(choices: &[C]) -> Self {
+        let first = choices.first().map(Borrow::borrow);
+        let prompt_tokens = first.map_or(0, |candidate| candidate.prompt_tokens);
+        let cached_tokens = first.map_or(0, |candidate| candidate.cached_tokens);
+        let completion_tokens = choices.iter().map(|choice| choice.borrow().completion_tokens);
+        let completion_tokens = completion_tokens.fold(0, u32::saturating_add);
         Self {
             prompt_tokens,
             completion_tokens,
@@ -63,5 +70,11 @@ impl Usage {
             prompt_tokens_details: PromptDetails { cached_tokens, ..PromptDetails::default() },
             completion_tokens_details: CompletionDetails::default(),
         }
+    }
+}
+
+impl From<&Candidate> for Usage {
+    fn from(candidate: &Candidate) -> Self {
+        Self::from_choices(&[candidate])
     }
 }

@@ -1,20 +1,20 @@
-//! Every field of a chat request that is known here, and what becomes of it. The table in
-//! docs/COMPATIBILITY.md says the same with reasons; a test holds them together.
+//! The fields of a chat request, with what the gateway does with each. docs/COMPATIBILITY.md has the
+//! same table with reasons, and a test compares the two.
 
-/// What becomes of a field.
+/// What the gateway does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
-    /// The gateway does what it says.
+    /// The gateway does what the field asks for.
     Honoured,
-    /// Checked and handed to the members' engines, which do it as far as they can.
+    /// The field is checked and sent to the members' engines, which do what they can.
     PassedOn,
-    /// Checked where that is cheap, and without effect.
+    /// The field has no effect. It is checked where that is cheap.
     Ignored,
-    /// A request that has it is refused: ignoring it would give another answer than was asked for.
+    /// A request with the field is refused: without it the answer would be another one.
     Refused,
 }
 
-/// Every field by its name: OpenAI's first, then those of other servers, then our own.
+/// Each field: OpenAI's first, then those of other servers, then Shoal's own.
 pub const FIELDS: &[(&str, Treatment)] = {
     use Treatment::{Honoured, Ignored, PassedOn, Refused};
     &[
@@ -63,7 +63,7 @@ pub const FIELDS: &[(&str, Treatment)] = {
     ]
 };
 
-/// What becomes of a field; None: it is unknown.
-pub fn treatment(field: &str) -> Option<Treatment> {
+/// The treatment of a field; `None` if it is unknown.
+pub fn of_field(field: &str) -> Option<Treatment> {
     FIELDS.iter().find(|(name, _)| *name == field).map(|(_, treatment)| *treatment)
 }

@@ -1,0 +1,253 @@
+//! How an endpoint answers: as one JSON object or as a stream of events. A format is an
+//! [`Encoder`]; everything else is the same for all endpoints.
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    http::header::{self, HeaderName},
+    web,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+use tracing::{Instrument as _, Span};
+
+use super::{
+    App,
+    error::ApiError,
+    meter::Meter,
+    task::{AskTask, RoundEvent},
+};
+use crate::export::Agreed;
+use shoal_api::{Encoder, FieldNames, Usage, sse::Events};
+use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
+
+/// The header with the round's id, which `GET /v1/rounds/{id}` takes.
+pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
+
+/// Asks of one request that run at a time. The swarm serves other requests in between.
+const ASKS_AT_A_TIME: usize = 4;
+
+/// What every answer leads to, in whatever form it is sent: a transcript, a round for training if
+/// the client agrees, and the metrics.
+#[derive(Debug)]
+pub(super) struct AnswerEnd {
+    /// The name that the client sent.
+    pub(super) model: String,
+    pub(super) meter: Meter,
+    /// The client and the operator agree that the round is kept for training.
+    pub(super) consent: Option<Agreed>,
+    /// The endpoint's names for a chat's fields.
+    pub(super) names: FieldNames<'static>,
+}
+
+impl AnswerEnd {
+    /// Records the outcome of one ask.
+    fn record(&mut self, app: &App, outcome: &Outcome) {
+        self.meter.piece();
+        app.transcripts.keep(&self.model, outcome);
+        if let Some(consent) = self.consent.take() {
+            consent.keep(&self.model, outcome);
+        }
+    }
+
+    /// Counts an answer that is complete.
+    fn finish(self, usage: &Usage) {
+        self.meter.finish(usage.prompt_tokens, usage.completion_tokens);
+    }
+
+    /// Counts a failure. The error names the endpoint's fields.
+    fn fail(self, error: ApiError) -> ApiError {
+        self.meter.fail(error).rename(self.names)
+    }
+}
+
+/// Answers with one JSON object when all asks have ended. `encode` returns what the answers cost
+/// and the body, or `None` if an outcome has no answer.
+///
+/// # Errors
+/// Why there is no answer. It is counted.
+pub(super) async fn json<B: Serialize>(
+    app: &App,
+    mut end: AnswerEnd,
+    asks: Vec<Ask>,
+    encode: impl FnOnce(&[Box<Outcome>]) -> Option<(Usage, B)>,
+) -> Result<HttpResponse, ApiError> {
+    let tasks = asks.into_iter().map(|ask| async { AskTask::start(app, ask, false).end().await });
+    let tasks: Vec<_> = tasks.collect();
+    let outcomes = stream::iter(tasks).buffered(ASKS_AT_A_TIME).try_collect::<Vec<_>>().await;
+    let outcomes = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Err(end.fail(error)),
+    };
+    outcomes.iter().for_each(|outcome| end.record(app, outcome));
+    let Some((usage, body)) = encode(&outcomes) else {
+        return Err(end.fail(ApiError::Internal));
+    };
+    end.finish(&usage);
+    let mut response = HttpResponse::Ok();
+    if let [outcome] = outcomes.as_slice() {
+        response.insert_header((ROUND, outcome.round.0.as_str()));
+    }
+    Ok(response.json(body))
+}
+
+/// Answers with events, one ask after the other. The head of the response waits for the first
+/// event, at most for one keep-alive interval: an error before that has its own status.
+///
+/// # Errors
+/// Why there is no answer, if that is known before the head is sent. It is counted.
+pub(super) async fn stream(
+    app: web::Data<App>,
+    end: AnswerEnd,
+    encoder: impl Encoder + 'static,
+    asks: Vec<Ask>,
+) -> Result<HttpResponse, ApiError> {
+    let patience = app.config.keep_alive();
+    let (mut answer, first) = Answer::new(end, encoder, asks);
+    let Some(ask) = first else { return Err(answer.abandon(ApiError::Internal)) };
+    let mut task = AskTask::start(&app, ask, answer.encoder.wants_progress());
+    let event = match task.next(patience).await {
+        RoundEvent::End(Err(error)) => return Err(answer.abandon(error)),
+        event => event,
+    };
+    let mut response = head();
+    let round = match &event {
+        RoundEvent::End(Ok(outcome)) => Some(&outcome.round),
+        _ => None,
+    };
+    if let Some(round) = round {
+        response.insert_header((ROUND, round.0.as_str()));
+    }
+    answer.encoder.start(round, &mut answer.events);
+    let mut body = AnswerStream { app, task: Some(task), answer, patience };
+    body.push(event);
+    let span = Span::current();
+    Ok(response.streaming(stream::unfold(body, move |mut body| {
+        let next = async move {
+            let bytes = body.next().await?;
+            Some((Ok::<Bytes, Infallible>(bytes), body))
+        };
+        next.instrument(span.clone())
+    })))
+}
+
+/// The head of a stream of events.
+pub(super) fn head() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        // Without this header, nginx and similar proxies buffer events.
+        .insert_header(("x-accel-buffering", "no"));
+    response
+}
+
+/// An answer in one format, which grows with the events of its rounds.
+pub(super) struct Answer<E> {
+    pub(super) encoder: E,
+    /// Events that are not sent yet.
+    pub(super) events: Events,
+    /// `None` when the answer has ended.
+    end: Option<AnswerEnd>,
+    /// Asks that follow the one whose events come now.
+    asks: VecDeque<Ask>,
+    /// What the answers so far cost.
+    usage: Usage,
+}
+
+impl<E: Encoder> Answer<E> {
+    /// An answer without events, and the first of its asks.
+    pub(super) fn new(end: AnswerEnd, encoder: E, asks: Vec<Ask>) -> (Self, Option<Ask>) {
+        let mut asks = VecDeque::from(asks);
+        let first = asks.pop_front();
+        let (events, usage) = (Events::default(), Usage::default());
+        (Self { encoder, events, end: Some(end), asks, usage }, first)
+    }
+
+    /// Adds an event of the current ask. Returns the next ask when this one has ended.
+    pub(super) fn push(&mut self, app: &App, event: RoundEvent) -> Option<Ask> {
+        match event {
+            RoundEvent::Silence => self.encoder.keep_alive(&mut self.events),
+            RoundEvent::Update(RoundUpdate::Piece { text, .. }) if text.is_empty() => {}
+            RoundEvent::Update(RoundUpdate::Piece { choice, text }) => {
+                if let Some(end) = &mut self.end {
+                    end.meter.piece();
+                }
+                self.encoder.text(choice, &text, &mut self.events);
+            }
+            RoundEvent::Update(RoundUpdate::Progress(progress)) => {
+                self.encoder.progress(progress, &mut self.events);
+            }
+            RoundEvent::End(Ok(outcome)) => return self.finish_ask(app, &outcome),
+            RoundEvent::End(Err(error)) => self.fail(error),
+        }
+        None
+    }
+
+    fn finish_ask(&mut self, app: &App, outcome: &Outcome) -> Option<Ask> {
+        let end = self.end.as_mut()?;
+        end.record(app, outcome);
+        let next = self.asks.pop_front();
+        let Some(usage) = self.encoder.finish(outcome, next.is_none(), &mut self.events) else {
+            self.fail(ApiError::Internal);
+            return None;
+        };
+        self.usage.add(&usage);
+        if next.is_none()
+            && let Some(end) = self.end.take()
+        {
+            end.finish(&self.usage);
+        }
+        next
+    }
+
+    /// Adds the error as the last event.
+    fn fail(&mut self, error: ApiError) {
+        self.asks.clear();
+        if let Some(end) = self.end.take() {
+            self.encoder.fail(&end.fail(error).failure(), &mut self.events);
+        }
+    }
+
+    /// Counts an error that is sent in place of the stream.
+    pub(super) fn abandon(self, error: ApiError) -> ApiError {
+        match self.end {
+            Some(end) => end.fail(error),
+            None => error,
+        }
+    }
+}
+
+/// The body of a response with events. Dropping it stops the round.
+struct AnswerStream<E> {
+    app: web::Data<App>,
+    /// The ask whose events come now; `None` after the end of the last one.
+    task: Option<AskTask>,
+    answer: Answer<E>,
+    /// The time without events after which a keep-alive is sent.
+    patience: Duration,
+}
+
+impl<E: Encoder> AnswerStream<E> {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(event) = self.answer.events.pop() {
+                return Some(Bytes::from(event));
+            }
+            let event = self.task.as_mut()?.next(self.patience).await;
+            self.push(event);
+        }
+    }
+
+    fn push(&mut self, event: RoundEvent) {
+        if matches!(event, RoundEvent::End(_)) {
+            self.task = None;
+        }
+        if let Some(ask) = self.answer.push(&self.app, event) {
+            let wants_progress = self.answer.encoder.wants_progress();
+            self.task = Some(AskTask::start(&self.app, ask, wants_progress));
+        }
+    }
+}
