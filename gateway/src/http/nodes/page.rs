@@ -319,9 +319,10 @@ fn history(evidence: &Evidence) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{http::nodes::evidence::Tag, swarm::Presence};
+    use crate::http::nodes::evidence::Tag;
     use shoal_consensus::reputation::Standing;
     use shoal_proto::NodeId;
+    use shoal_swarm::Presence;
 
     #[test]
     fn text_cannot_become_markup() {
