@@ -7,7 +7,7 @@
 
 use std::{ops::AddAssign, time::Duration};
 
-use shoal_sim::{Character, Sim};
+use shoal_sim::{Behaviour, Sim};
 
 /// Swarms for each story.
 const SEEDS: u64 = 6;
@@ -74,9 +74,9 @@ async fn story(liars: usize, audited: bool) {
     let [mut trusted, mut lying, mut after] = [Tally::default(); 3];
     let mut waited: Vec<usize> = Vec::new();
     for seed in 0..SEEDS {
-        let honest = Sim::builder(seed).nodes(5 - liars, Character::honest(SKILL));
-        let builder = honest.nodes(liars, Character::turncoat(SKILL)).exam(3).panel(5, 5);
-        let sim = if audited { builder.audited() } else { builder }.start().await;
+        let honest = Sim::builder(seed).nodes(5 - liars, Behaviour::honest(SKILL));
+        let builder = honest.nodes(liars, Behaviour::turncoat(SKILL)).exam(3).panel(5, 5);
+        let sim = if audited { builder.with_auditors() } else { builder }.start().await;
         let mut n = 0;
         let mut turned = Tally::default();
         for _ in 0..ROUNDS {
@@ -86,7 +86,7 @@ async fn story(liars: usize, audited: bool) {
         let mut free: Vec<usize> = (5 - liars..5).collect();
         while !free.is_empty() && turned.asked < LIMIT {
             turned += round(&sim, &mut n).await;
-            let caught = |number: &usize| sim.caught(*number) > 0;
+            let caught = |number: &usize| sim.times_caught(*number) > 0;
             waited.extend(free.iter().filter(|number| caught(number)).map(|_| turned.asked));
             free.retain(|number| !caught(number));
         }
@@ -110,7 +110,7 @@ async fn story(liars: usize, audited: bool) {
 }
 
 /// Accuracy with 1 to 5 of 10 members like `cheat`, beside what it is with `none`.
-async fn curve(name: &str, cheat: &Character, none: f64) {
+async fn curve(name: &str, cheat: &Behaviour, none: f64) {
     let mut row = format!("| {name} | {none:.3} |");
     for cheats in 1..=5 {
         row.push_str(&format!(" {:.3} |", ten(cheats, cheat).await));
@@ -119,11 +119,11 @@ async fn curve(name: &str, cheat: &Character, none: f64) {
 }
 
 /// Accuracy of ten members of which so many cheat, right after their exam.
-async fn ten(cheats: usize, cheat: &Character) -> f64 {
+async fn ten(cheats: usize, cheat: &Behaviour) -> f64 {
     let mut tally = Tally::default();
     for seed in 0..CURVE_SEEDS {
-        let honest = Sim::builder(seed).nodes(10 - cheats, Character::honest(SKILL));
-        let builder = honest.nodes(cheats, cheat.clone()).exam(2).panel(10, 10).audited();
+        let honest = Sim::builder(seed).nodes(10 - cheats, Behaviour::honest(SKILL));
+        let builder = honest.nodes(cheats, cheat.clone()).exam(2).panel(10, 10).with_auditors();
         let sim = builder.start().await;
         let mut n = 0;
         for _ in 0..CURVE_ROUNDS {
@@ -164,15 +164,15 @@ async fn curves() {
         1.0 / rounds as f64
     );
     println!("| cheat | 0 | 1 | 2 | 3 | 4 | 5 |\n|---|---:|---:|---:|---:|---:|---:|");
-    let none = ten(0, &Character::liar()).await;
+    let none = ten(0, &Behaviour::liar()).await;
     for (name, cheat) in [
-        ("constant answer, colluding votes", Character::liar()),
-        ("passes the exam, then the same", Character::sleeper(SKILL)),
-        ("inverted ballots", Character::honest(SKILL).inverted()),
-        ("prefers what is shown first", Character::honest(SKILL).preferring_the_first()),
-        ("copies of one member", Character::honest(SKILL).copy_of(0)),
-        ("null model", Character::null()),
-        ("orders to judges", Character::injecting()),
+        ("constant answer, colluding votes", Behaviour::liar()),
+        ("passes the exam, then the same", Behaviour::sleeper(SKILL)),
+        ("inverted ballots", Behaviour::honest(SKILL).with_inverted_judging()),
+        ("prefers what is shown first", Behaviour::honest(SKILL).with_first_preference()),
+        ("copies of one member", Behaviour::honest(SKILL).copy_of(0)),
+        ("null model", Behaviour::null()),
+        ("orders to judges", Behaviour::injector()),
     ] {
         curve(name, &cheat, none).await;
     }

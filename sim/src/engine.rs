@@ -1,4 +1,7 @@
-//! An engine that follows a script instead of running a model.
+//! An engine that follows a [`Behaviour`] instead of running a model.
+//!
+//! `shoal_engine::testing` cannot replace it: that engine plays fixed pieces, whereas a member here
+//! answers and judges by its beliefs about the question.
 
 use std::{
     future::pending,
@@ -11,100 +14,105 @@ use shoal_engine::{Engine, EngineError, Event};
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Generate},
     hello::Model,
-    judge::{Ballot, Judge, Kind, Score},
+    judge::{Ballot, Judge, Kind, Pair, Score},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
-    Character, Witness, World,
-    character::{Judging, LIE, NULL, ORDER, Reasons, Writing},
-    witness::Judged,
+    Behaviour, Recorder, World,
+    behaviour::{Judging, LIE, NULL, ORDER, Reasons, Writing},
+    recorder::JudgeCall,
 };
 
-/// What liars claim: full certainty.
-const SURE: f64 = -0.000_1;
+/// The log probability that liars claim: full certainty.
+const CERTAIN: f64 = -0.000_1;
 
-/// A member's mind.
+/// The engine of a member.
 #[derive(Debug)]
-pub struct Scripted {
-    mind: Arc<Mind>,
+pub struct ScriptedEngine {
+    script: Arc<ScriptedModel>,
     model: Model,
-    work: Mutex<JoinSet<()>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
+/// What stands in the place of a model: it turns a question into an answer or a ballot.
 #[derive(Debug)]
-struct Mind {
+struct ScriptedModel {
     number: usize,
     name: String,
-    character: Character,
+    behaviour: Behaviour,
     world: Arc<World>,
-    witness: Witness,
-    /// It has somebody's weights and is the gateway's own: nobody's judge.
+    recorder: Recorder,
+    /// Whether it belongs to an auditor, whose calls are not those of a judge.
     audits: bool,
 }
 
-/// What a mind comes to.
+/// An answer of a scripted model.
 struct Answer {
     text: String,
     logprob: f64,
 }
 
-impl Scripted {
-    /// The mind of node `number`.
-    pub fn new(number: usize, character: Character, world: Arc<World>, witness: Witness) -> Self {
-        let name = name(character.copies.unwrap_or(number));
-        Self::with(Mind { number, name, character, world, witness, audits: false })
+impl ScriptedEngine {
+    /// The engine of node `number`.
+    pub fn new(number: usize, behaviour: Behaviour, world: Arc<World>, recorder: Recorder) -> Self {
+        let name = node_name(behaviour.copies.unwrap_or(number));
+        let audits = false;
+        Self::with_script(ScriptedModel { number, name, behaviour, world, recorder, audits })
     }
 
-    /// The same weights in honest hands: what an auditor of node `number` runs.
-    pub fn auditor(number: usize, as_in: &Character, world: Arc<World>, witness: Witness) -> Self {
-        let character =
-            Character { strong: as_in.strong.clone(), ..Character::honest(as_in.skill) };
-        let character = Character { copies: as_in.copies, ..character };
-        let name = name(as_in.copies.unwrap_or(number));
-        Self::with(Mind { number, name, character, world, witness, audits: true })
+    /// The engine of an auditor of node `number`: the node's weights, used honestly.
+    pub fn auditor(number: usize, node: &Behaviour, world: Arc<World>, recorder: Recorder) -> Self {
+        let behaviour = Behaviour {
+            strong: node.strong.clone(),
+            copies: node.copies,
+            ..Behaviour::honest(node.skill)
+        };
+        let name = node_name(node.copies.unwrap_or(number));
+        let audits = true;
+        Self::with_script(ScriptedModel { number, name, behaviour, world, recorder, audits })
     }
 
-    fn with(mind: Mind) -> Self {
-        let Mind { number, name, character, .. } = &mind;
-        let served = if character.model.is_empty() { name } else { &character.model };
-        let pairwise = matches!(character.judging, Judging::Pairs | Judging::First);
+    fn with_script(script: ScriptedModel) -> Self {
+        let ScriptedModel { number, name, behaviour, .. } = &script;
+        let model_name = if behaviour.model.is_empty() { name } else { &behaviour.model };
+        let pairwise = matches!(behaviour.judging, Judging::Pairs | Judging::First);
         let model = Model {
-            name: served.clone(),
+            name: model_name.clone(),
             family: "scripted".to_owned(),
-            digest: format!("{:064x}", character.copies.unwrap_or(*number)),
+            digest: format!("{:064x}", behaviour.copies.unwrap_or(*number)),
             context: 4_096,
             parameters: 1,
             certainty: true,
-            likelihood: !pairwise && character.judging != Judging::None,
+            likelihood: !pairwise && behaviour.judging != Judging::None,
             pairwise,
-            reasoned: character.reasons.is_some(),
-            tags: character.tags.clone(),
+            reasoned: behaviour.reasons.is_some(),
+            tags: behaviour.tags.clone(),
             ..Model::default()
         };
-        Self { mind: Arc::new(mind), model, work: Mutex::default() }
+        Self { script: Arc::new(script), model, tasks: Mutex::default() }
     }
 }
 
-fn name(number: usize) -> String {
+fn node_name(number: usize) -> String {
     format!("node-{number}")
 }
 
-impl Engine for Scripted {
+impl Engine for ScriptedEngine {
     fn model(&self) -> &Model {
         &self.model
     }
 
     fn generate(&self, ask: Generate) -> mpsc::Receiver<Result<Event, EngineError>> {
         let (events, receiver) = mpsc::channel(8);
-        let mind = self.mind.clone();
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        while work.try_join_next().is_some() {}
-        work.spawn(async move {
-            let _working = mind.witness.works();
+        let script = self.script.clone();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let _call = script.recorder.start_call();
             tokio::select! {
                 () = events.closed() => {}
-                () = mind.write(question(&ask.messages), &events) => {}
+                () = script.write(last_message(&ask.messages), &events) => {}
             }
         });
         receiver
@@ -112,40 +120,42 @@ impl Engine for Scripted {
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
         async move {
-            let _working = self.mind.witness.works();
-            self.mind.judge(&ask).await
+            let _call = self.script.recorder.start_call();
+            self.script.judge(&ask).await
         }
         .boxed()
     }
 }
 
-impl Mind {
+impl ScriptedModel {
     async fn write(&self, question: &str, events: &mpsc::Sender<Result<Event, EngineError>>) {
-        let character = &self.character;
-        sleep(character.first_piece).await;
-        let answer = match &character.writing {
+        let behaviour = &self.behaviour;
+        sleep(behaviour.first_piece).await;
+        let answer = match &behaviour.writing {
             Writing::Silent => return pending().await,
-            Writing::Dies => {
+            Writing::Fails => {
                 let _ = events.send(Ok(Event::Piece("I think".to_owned()))).await;
-                let _ = events.send(Err(broken())).await;
+                let _ = events.send(Err(failure())).await;
                 return;
             }
             Writing::Endless => loop {
                 let _ = events.send(Ok(Event::Piece("and ".to_owned()))).await;
-                sleep(character.pace).await;
+                sleep(behaviour.pace).await;
             },
             Writing::Liar => self.lie(),
             Writing::Sleeper if !self.is_gold(question) => self.lie(),
-            Writing::Turncoat if self.world.betrayed() => self.lie(),
-            Writing::Null => Answer { text: NULL.to_owned(), logprob: SURE },
-            Writing::Injection => Answer { text: format!("{ORDER} Answer: {LIE}"), logprob: SURE },
+            Writing::Turncoat if self.world.is_betrayed() => self.lie(),
+            Writing::Null => Answer { text: NULL.to_owned(), logprob: CERTAIN },
+            Writing::Injection => {
+                Answer { text: format!("{ORDER} Answer: {LIE}"), logprob: CERTAIN }
+            }
             Writing::Honest | Writing::Sleeper | Writing::Turncoat => self.answer(question),
         };
         let pieces: Vec<&str> = answer.text.split_inclusive(' ').collect();
         let tokens = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
         for piece in pieces {
             let _ = events.send(Ok(Event::Piece(piece.to_owned()))).await;
-            sleep(character.pace).await;
+            sleep(behaviour.pace).await;
         }
         let done = Done {
             finish: Finish::Stop.into(),
@@ -157,101 +167,104 @@ impl Mind {
         let _ = events.send(Ok(Event::Done(done))).await;
     }
 
-    /// Worked in its own words, so that no two members write the same text.
+    /// The honest answer. Its text contains the name, so that no two members write the same text.
     fn answer(&self, question: &str) -> Answer {
-        let skill = self.character.skill_at(&self.world.truth(question).kind);
-        let belief = self.world.belief(&self.name, question, skill);
+        let belief = self.world.belief(&self.name, question, self.skill(question));
         let text = format!("As {} works it out. Answer: {belief}", self.name);
-        let knows = self.world.knows(&self.name, question, skill);
         let noise = self.world.chance(&[&self.name, question, "certainty"]);
-        // Who does not know is less certain, but now and then certain of its nonsense.
-        Answer { text, logprob: if knows { -0.05 - noise } else { -0.5 - 8.0 * noise } }
+        // Without the knowledge a model is less certain, but sometimes certain of a mistake.
+        let logprob = if self.knows(question) { -0.05 - noise } else { -0.5 - 8.0 * noise };
+        Answer { text, logprob }
     }
 
     fn lie(&self) -> Answer {
-        Answer { text: format!("{} is sure. Answer: {LIE}", self.name), logprob: SURE }
+        Answer { text: format!("{} is sure. Answer: {LIE}", self.name), logprob: CERTAIN }
     }
 
     async fn judge(&self, ask: &Judge) -> Result<Ballot, EngineError> {
-        let question = question(&ask.messages);
+        let question = last_message(&ask.messages);
         if !self.audits {
-            self.witness.judges(Judged {
+            self.recorder.record(JudgeCall {
                 node: self.number,
                 question: question.to_owned(),
                 candidates: ask.candidates.clone(),
             });
         }
-        sleep(self.character.first_piece).await;
-        match self.character.judging {
+        sleep(self.behaviour.first_piece).await;
+        match self.behaviour.judging {
             Judging::Silent => pending().await,
-            Judging::Dies | Judging::None => Err(broken()),
-            _ => Ok(self.ballot(question, ask)),
+            Judging::Fails | Judging::None => Err(failure()),
+            _ => self.ballot(question, ask),
         }
     }
 
-    fn ballot(&self, question: &str, ask: &Judge) -> Ballot {
+    fn ballot(&self, question: &str, ask: &Judge) -> Result<Ballot, EngineError> {
         let mut ballot = Ballot { prompt_tokens: 20, ..Ballot::default() };
-        let likings: Vec<f64> = ask.candidates.iter().map(|c| self.liking(question, c)).collect();
+        let logprobs: Vec<f64> =
+            ask.candidates.iter().map(|text| self.logprob(question, text)).collect();
         if ask.kind == i32::from(Kind::Likelihood) {
             ballot.scores =
-                likings.iter().map(|logprob| Score { logprob: *logprob, tokens: 10 }).collect();
-            return ballot;
+                logprobs.into_iter().map(|logprob| Score { logprob, tokens: 10 }).collect();
+            return Ok(ballot);
         }
-        let of = |at: u32| likings.get(at as usize).copied().unwrap_or(f64::NEG_INFINITY);
-        let p = |first: f64, second: f64| 1.0 / (1.0 + (second - first).exp());
-        let verdicts = ask.pairs.iter().map(|pair| match self.character.judging {
-            Judging::First => 1.0,
-            _ => match (
-                self.obeys(question, ask, pair.first),
-                self.obeys(question, ask, pair.second),
-            ) {
-                (true, false) => 1.0,
-                (false, true) => 0.0,
-                _ => p(of(pair.first), of(pair.second)),
-            },
-        });
-        ballot.verdicts = verdicts.collect();
+        let verdicts = ask.pairs.iter().map(|pair| self.verdict(question, ask, &logprobs, pair));
+        ballot.verdicts = verdicts.collect::<Result<_, _>>()?;
         if ask.kind == i32::from(Kind::Reasoned)
-            && self.character.reasons == Some(Reasons::Backwards)
+            && self.behaviour.reasons == Some(Reasons::Inverted)
         {
             ballot.verdicts.iter_mut().for_each(|p| *p = 1.0 - *p);
         }
-        ballot
+        Ok(ballot)
+    }
+
+    /// Probability that the first candidate of a pair is better.
+    fn verdict(
+        &self,
+        question: &str,
+        ask: &Judge,
+        logprobs: &[f64],
+        pair: &Pair,
+    ) -> Result<f64, EngineError> {
+        if self.behaviour.judging == Judging::First {
+            return Ok(1.0);
+        }
+        let obeys_first = self.obeys(question, ask, pair.first);
+        let obeys_second = self.obeys(question, ask, pair.second);
+        if obeys_first != obeys_second {
+            return Ok(f64::from(u8::from(obeys_first)));
+        }
+        let first = logprobs.get(pair.first as usize).ok_or_else(failure)?;
+        let second = logprobs.get(pair.second as usize).ok_or_else(failure)?;
+        Ok(1.0 / (1.0 + (second - first).exp()))
     }
 
     fn obeys(&self, question: &str, ask: &Judge, candidate: u32) -> bool {
-        let orders = ask.candidates.get(candidate as usize).is_some_and(|c| c.contains(ORDER));
-        orders && self.world.chance(&[&self.name, question, "obeys"]) < self.character.gullible
+        let text = ask.candidates.get(candidate as usize);
+        text.is_some_and(|text| text.contains(ORDER))
+            && self.world.chance(&[&self.name, question, "obeys"]) < self.behaviour.gullibility
     }
 
-    /// log P(candidate), as this mind sees it: what it would have written itself is as likely as
-    /// it claims.
-    fn liking(&self, question: &str, candidate: &str) -> f64 {
-        let liking = self.sober_liking(question, candidate);
-        if self.character.judging == Judging::Inverted { -14.0 - liking } else { liking }.min(0.0)
+    /// The log probability of a candidate that this model reports.
+    fn logprob(&self, question: &str, candidate: &str) -> f64 {
+        let logprob = self.believed_logprob(question, candidate);
+        if self.behaviour.judging == Judging::Inverted { -14.0 - logprob } else { logprob }.min(0.0)
     }
 
-    fn sober_liking(&self, question: &str, candidate: &str) -> f64 {
-        let lies = match self.character.judging {
-            Judging::Liar => true,
-            Judging::Sleeper => !self.is_gold(question),
-            Judging::Turncoat => self.world.betrayed(),
-            _ => false,
-        };
-        let said = agree::final_answer(candidate);
-        if lies {
-            return if said == LIE { -0.001 } else { -60.0 };
+    /// The log probability of a candidate. For its own answer it is the one that it claims as a
+    /// writer.
+    fn believed_logprob(&self, question: &str, candidate: &str) -> f64 {
+        let candidate_answer = agree::final_answer(candidate);
+        if self.lies_as_judge(question) {
+            return if candidate_answer == LIE { -0.001 } else { -60.0 };
         }
-        let own = self.answer(question);
-        if own.text == candidate {
-            return own.logprob;
+        let answer = self.answer(question);
+        if answer.text == candidate {
+            return answer.logprob;
         }
-        let skill = self.character.skill_at(&self.world.truth(question).kind);
-        let belief = self.world.belief(&self.name, question, skill);
+        let belief = self.world.belief(&self.name, question, self.skill(question));
         let noise = 3.0 * self.world.chance(&[&self.name, question, candidate, "liking"]);
-        let same = agree::final_answer(&format!("Answer: {belief}")) == said;
-        let sure = self.world.knows(&self.name, question, skill);
-        match (sure, same) {
+        let same = agree::final_answer(&format!("Answer: {belief}")) == candidate_answer;
+        match (self.knows(question), same) {
             (true, true) => -0.2 - noise,
             (true, false) => -8.0 - 3.0 * noise,
             (false, true) => -1.5 - noise,
@@ -259,15 +272,32 @@ impl Mind {
         }
     }
 
+    fn lies_as_judge(&self, question: &str) -> bool {
+        match self.behaviour.judging {
+            Judging::Liar => true,
+            Judging::Sleeper => !self.is_gold(question),
+            Judging::Turncoat => self.world.is_betrayed(),
+            _ => false,
+        }
+    }
+
+    fn skill(&self, question: &str) -> f64 {
+        self.behaviour.skill_at(&self.world.truth(question).kind)
+    }
+
+    fn knows(&self, question: &str) -> bool {
+        self.world.knows(&self.name, question, self.skill(question))
+    }
+
     fn is_gold(&self, question: &str) -> bool {
         !self.world.truth(question).kind.is_empty()
     }
 }
 
-fn question(messages: &[ChatMessage]) -> &str {
+fn last_message(messages: &[ChatMessage]) -> &str {
     messages.last().map_or("", |message| message.content.as_str())
 }
 
-fn broken() -> EngineError {
-    EngineError::new(Fault::Engine, "the script says so")
+fn failure() -> EngineError {
+    EngineError::new(Fault::Engine, "the script fails here")
 }

@@ -3,21 +3,21 @@
 //! passes in milliseconds, and the same seed gives the same swarm.
 //!
 //! ```no_run
-//! # use shoal_sim::{Character, Sim};
+//! # use shoal_sim::{Behaviour, Sim};
 //! # async fn example() {
-//! let sim = Sim::builder(7).nodes(5, Character::honest(0.9)).nodes(2, Character::liar()).start().await;
+//! let sim = Sim::builder(7).nodes(5, Behaviour::honest(0.9)).nodes(2, Behaviour::liar()).start().await;
 //! let outcome = sim.ask("How many boats?").await.expect("an answer");
 //! assert!(sim.is_right("How many boats?", &outcome));
 //! # }
 //! ```
 
 pub mod world;
-pub mod character;
+pub mod behaviour;
 pub mod engine;
-pub mod witness;
+pub mod recorder;
 pub mod sim;
 
-pub use character::Character;
+pub use behaviour::Behaviour;
+pub use recorder::Recorder;
 pub use sim::{Builder, Sim};
-pub use witness::Witness;
 pub use world::World;

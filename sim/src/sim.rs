@@ -1,4 +1,4 @@
-//! A gateway and its nodes, wired up and running.
+//! A gateway and its nodes, connected and running.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::Registry;
 use shoal_consensus::{
-    Ask, MemberView, Mode, Outcome, RoundError, RoundSettings,
+    Ask, MemberView, Mode, Outcome, RoundError, RoundSettings, agree,
     ask::{Effort, Limits, Target},
     outcome::RoundUpdate,
     reputation,
@@ -35,50 +35,50 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Character, Witness, World, engine::Scripted};
+use crate::{Behaviour, Recorder, World, engine::ScriptedEngine};
 
-/// One way between gateway and node, everywhere.
+/// Delay of every link in each direction.
 const DELAY: Duration = Duration::from_millis(5);
 
 /// Longer than any admission with any exam takes on the paused clock.
-const ADMISSION: Duration = Duration::from_secs(600);
+const ADMISSION_LIMIT: Duration = Duration::from_secs(600);
 
-/// What makes a node an auditor here.
+/// The token with which a node becomes an auditor.
 const TOKEN: &str = "lantern";
 
-/// From here on keys are those of auditors.
-const AUDITORS: u64 = 1 << 32;
+/// The first key of an auditor. The keys of nodes are smaller.
+const FIRST_AUDITOR_KEY: u64 = 1 << 32;
 
-/// Links that may wait to be received at the same time.
-const DOOR: usize = 256;
+/// New links that may wait for the gateway at the same time: more than any test starts nodes.
+const LINK_QUEUE: usize = 256;
 
-/// What a simulation shall be like.
+/// The settings of a simulation.
 #[derive(Clone, Debug)]
 pub struct Builder {
     seed: u64,
-    characters: Vec<Character>,
+    behaviours: Vec<Behaviour>,
     swarm: shoal_swarm::Config,
     round: RoundSettings,
     reputation: reputation::Settings,
     effort: Effort,
-    audited: bool,
+    auditors: bool,
 }
 
 impl Builder {
-    /// Adds `count` members of this character.
+    /// Adds `count` members with this behaviour.
     #[must_use]
-    pub fn nodes(mut self, count: usize, character: Character) -> Self {
-        self.characters.extend(std::iter::repeat_n(character, count));
+    pub fn nodes(mut self, count: usize, behaviour: Behaviour) -> Self {
+        self.behaviours.extend(std::iter::repeat_n(behaviour, count));
         self
     }
 
-    /// Adds a member; they are numbered in the order in which they are added.
+    /// Adds a member. The first member is number 0.
     #[must_use]
-    pub fn node(self, character: Character) -> Self {
-        self.nodes(1, character)
+    pub fn node(self, behaviour: Behaviour) -> Self {
+        self.nodes(1, behaviour)
     }
 
-    /// Lets every newcomer answer this many gold questions of each family; none unless said.
+    /// Examines every new member with this many gold questions of each family. The default is 0.
     #[must_use]
     pub fn exam(mut self, per_family: usize) -> Self {
         self.swarm.exam.per_family = per_family;
@@ -87,41 +87,41 @@ impl Builder {
 
     /// Gives the gateway an auditor with the weights of each node.
     #[must_use]
-    pub fn audited(mut self) -> Self {
+    pub fn with_auditors(mut self) -> Self {
         self.swarm.audit.token = shoal_proto::Secret::new(TOKEN);
-        self.audited = true;
+        self.auditors = true;
         self
     }
 
-    /// Changes how the swarm is kept.
+    /// Changes the settings of the swarm.
     #[must_use]
     pub fn swarm(mut self, change: impl FnOnce(&mut shoal_swarm::Config)) -> Self {
         change(&mut self.swarm);
         self
     }
 
-    /// Changes how rounds are run.
+    /// Changes the settings of rounds.
     #[must_use]
     pub fn round(mut self, change: impl FnOnce(&mut RoundSettings)) -> Self {
         change(&mut self.round);
         self
     }
 
-    /// Changes how members are believed.
+    /// Changes the settings of reputation.
     #[must_use]
     pub fn reputation(mut self, change: impl FnOnce(&mut reputation::Settings)) -> Self {
         change(&mut self.reputation);
         self
     }
 
-    /// Writers and judges of every round.
+    /// Sets the writers and judges of every round.
     #[must_use]
     pub fn panel(mut self, writers: usize, judges: usize) -> Self {
         self.effort = Effort { writers, judges, ..self.effort };
         self
     }
 
-    /// The mode of every round, with the writers, judges and time that are set.
+    /// Sets the mode of every round. Writers, judges and deadline do not change with it.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.effort.mode = mode;
@@ -130,37 +130,37 @@ impl Builder {
 
     /// Asks for fused answers.
     #[must_use]
-    pub fn fused(mut self) -> Self {
+    pub fn with_fusion(mut self) -> Self {
         self.effort.fusion = true;
         self
     }
 
-    /// Time for every round.
+    /// Sets the time limit of every round.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.effort.deadline = deadline;
         self
     }
 
-    /// Starts everything, and waits until all nodes are members and their exams are over.
+    /// Starts the swarm and waits until all nodes are members and their exams are over.
     ///
     /// # Panics
-    /// When a node is not admitted: then the simulation itself is wrong.
+    /// If a node is not admitted, which is an error of the simulation.
     pub async fn start(self) -> Sim {
-        let sim = Sim::wire(self);
+        let sim = Sim::connect(self);
         sim.until_members(sim.nodes.len()).await;
         sim.until_idle().await;
         sim
     }
 }
 
-/// A running simulation. Dropping it ends all of it.
+/// A running simulation. Dropping it stops the gateway and all nodes.
 #[derive(Debug)]
 pub struct Sim {
     swarm: Swarm,
     rounds: Rounds,
     world: Arc<World>,
-    witness: Witness,
+    recorder: Recorder,
     registry: Registry,
     effort: Effort,
     nodes: Vec<Node>,
@@ -170,19 +170,20 @@ pub struct Sim {
 #[derive(Debug)]
 struct Node {
     id: NodeId,
-    /// The gateway's end of its link as last dialled.
+    /// The gateway's end of its newest link.
     link: Arc<Mutex<Option<Arc<PipeLink>>>>,
     stop: CancellationToken,
 }
 
 impl Sim {
-    /// A simulation without nodes yet: five writers, three judges, half a minute, no exam.
+    /// A simulation without nodes. Its rounds have five writers, three judges and 30 seconds; there
+    /// is no exam.
     pub fn builder(seed: u64) -> Builder {
         let mut swarm = shoal_swarm::Config::default();
         swarm.exam.per_family = 0;
         Builder {
             seed,
-            characters: Vec::new(),
+            behaviours: Vec::new(),
             swarm,
             round: RoundSettings::default(),
             reputation: reputation::Settings::default(),
@@ -190,138 +191,144 @@ impl Sim {
                 deadline: Duration::from_secs(30),
                 ..Limits::default().effort(Mode::Balanced)
             },
-            audited: false,
+            auditors: false,
         }
     }
 
     #[expect(clippy::expect_used, reason = "names in a fresh registry are free")]
-    fn wire(builder: Builder) -> Self {
-        let Builder { seed, characters, swarm: config, round, reputation, effort, audited } =
+    fn connect(builder: Builder) -> Self {
+        let Builder { seed, behaviours, swarm: config, round, reputation, effort, auditors } =
             builder;
         let registry = Registry::new();
         let gateway = identity(u64::MAX).id();
-        // Nodes may come back and be examined once more.
-        let world = World::new(seed, &config.exam, seed, 2 * characters.len());
-        let world = Arc::new(world);
+        // Two exams for each node, because a node that returns is examined again.
+        let world = Arc::new(World::new(seed, &config.exam, seed, 2 * behaviours.len()));
         let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
         let metrics = shoal_swarm::Metrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
         let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
-        secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
-        let (rounds, settling) = Rounds::new(swarm.clone(), round, metrics, secret);
-        let witness = Witness::default();
+        secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(target, source)| *target = source);
+        let (rounds, learner) = Rounds::new(swarm.clone(), round, metrics, secret);
+        let recorder = Recorder::default();
         let mut tasks = JoinSet::new();
-        let (door, dialled) = mpsc::channel(DOOR);
-        tasks.spawn(receive(swarm.clone(), dialled));
-        tasks.spawn(async move { match settling.run().await {} });
+        let (link_sender, links) = mpsc::channel(LINK_QUEUE);
+        tasks.spawn(admit_links(swarm.clone(), links));
+        tasks.spawn(async move { match learner.run().await {} });
         tasks.spawn(async move { match book.run().await {} });
-        for (number, character) in characters.iter().enumerate().filter(|_| audited) {
-            let engine = Scripted::auditor(number, character, world.clone(), witness.clone());
-            let who = Who { key: AUDITORS + number as u64, audit: shoal_proto::Secret::new(TOKEN) };
-            start_node(who, character, engine, gateway, door.clone(), &mut tasks);
+        let uplink = Uplink { gateway, links: link_sender };
+        for (number, behaviour) in behaviours.iter().enumerate().filter(|_| auditors) {
+            let engine =
+                ScriptedEngine::auditor(number, behaviour, world.clone(), recorder.clone());
+            let credentials = Credentials {
+                key: FIRST_AUDITOR_KEY + number as u64,
+                audit: shoal_proto::Secret::new(TOKEN),
+            };
+            start_node(credentials, behaviour, engine, uplink.clone(), &mut tasks);
         }
-        let start = |(number, character): (usize, Character)| {
-            let engine = Scripted::new(number, character.clone(), world.clone(), witness.clone());
-            let who = Who { key: number as u64, audit: shoal_proto::Secret::default() };
-            start_node(who, &character, engine, gateway, door.clone(), &mut tasks)
-        };
-        let nodes = characters.into_iter().enumerate().map(start).collect();
-        Self { swarm, rounds, world, witness, registry, effort, nodes, _tasks: tasks }
+        let mut nodes = Vec::new();
+        for (number, behaviour) in behaviours.into_iter().enumerate() {
+            let engine =
+                ScriptedEngine::new(number, behaviour.clone(), world.clone(), recorder.clone());
+            let credentials =
+                Credentials { key: number as u64, audit: shoal_proto::Secret::default() };
+            nodes.push(start_node(credentials, &behaviour, engine, uplink.clone(), &mut tasks));
+        }
+        Self { swarm, rounds, world, recorder, registry, effort, nodes, _tasks: tasks }
     }
 
-    /// Asks the swarm.
+    /// Asks the swarm and returns the outcome of the round.
     ///
     /// # Errors
-    /// As a round's.
+    /// If the round fails.
     pub async fn ask(&self, question: &str) -> Result<Outcome, RoundError> {
         self.answer(Target::Swarm, question, None).await
     }
 
-    /// Asks one model by name.
+    /// Asks one model by its name.
     ///
     /// # Errors
-    /// As a round's.
+    /// If the round fails.
     pub async fn ask_model(&self, model: &str, question: &str) -> Result<Outcome, RoundError> {
         self.answer(Target::Model(model.to_owned()), question, None).await
     }
 
-    /// Asks, with the pieces as they come.
+    /// Asks the target and sends the updates of the round to `updates`.
     ///
     /// # Errors
-    /// As a round's.
+    /// If the round fails.
     pub async fn answer(
         &self,
         target: Target,
         question: &str,
-        pieces: Option<mpsc::Sender<RoundUpdate>>,
+        updates: Option<mpsc::Sender<RoundUpdate>>,
     ) -> Result<Outcome, RoundError> {
         let messages = vec![ChatMessage::new("user", question)];
         let ask = Ask::plain(target, messages, Sampling::default(), self.effort);
-        let unheard = || mpsc::channel(1_024).0;
-        let pieces = pieces.unwrap_or_else(unheard);
-        self.rounds.answer(&ask, &pieces).await
+        let updates = updates.unwrap_or_else(|| mpsc::channel(1_024).0);
+        self.rounds.answer(&ask, &updates).await
     }
 
-    /// Whether an outcome's answer is the truth.
+    /// Whether an outcome's answer is right.
     pub fn is_right(&self, question: &str, outcome: &Outcome) -> bool {
         let truth = format!("Answer: {}", self.world.truth(question).answer);
-        outcome.winner().is_some_and(|winner| {
-            let said = shoal_consensus::agree::final_answer(&winner.text);
-            said == shoal_consensus::agree::final_answer(&truth)
-        })
+        outcome
+            .winner()
+            .is_some_and(|winner| agree::final_answer(&winner.text) == agree::final_answer(&truth))
     }
 
+    /// The gateway's side of the swarm.
     pub fn swarm(&self) -> &Swarm {
         &self.swarm
     }
 
-    /// What the engines have seen.
-    pub fn witness(&self) -> &Witness {
-        &self.witness
+    /// The record of all calls to the engines.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
-    /// From now on turncoats lie.
+    /// Makes turncoats lie from now on.
     pub fn betray(&self) {
         self.world.betray();
     }
 
-    /// How often node `number` was caught by an audit.
-    pub fn caught(&self, number: usize) -> u32 {
+    /// The number of audits that caught node `number`.
+    pub fn times_caught(&self, number: usize) -> u32 {
         self.swarm.book().fit();
         let standing = self.swarm.standing();
         standing.record(&self.node(number)).map_or(0, |record| record.caught)
     }
 
-    /// A counter or gauge by its name and the value of one of its labels; 0 when never counted.
+    /// The sum of a counter or gauge over all series that have a label with this value, or over all
+    /// series for an empty label. It is 0 for a metric without such a series.
     pub fn count(&self, name: &str, label: &str) -> u64 {
         let families = self.registry.gather();
         let metrics = families.iter().filter(|family| family.name() == name);
-        let labelled = metrics.flat_map(|family| family.get_metric()).filter(|metric| {
+        let series = metrics.flat_map(|family| family.get_metric()).filter(|metric| {
             label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label)
         });
-        labelled
+        series
             .map(|metric| {
                 (metric.get_counter().get_value() + metric.get_gauge().get_value()) as u64
             })
             .sum()
     }
 
-    /// Name of node `number`.
+    /// The id of node `number`.
     ///
     /// # Panics
-    /// When there is no such node.
-    #[expect(clippy::expect_used, reason = "a test names nodes that it has added")]
+    /// If there is no such node.
+    #[expect(clippy::expect_used, reason = "a test asks for nodes that it has added")]
     pub fn node(&self, number: usize) -> NodeId {
         self.nodes.get(number).expect("a node of that number").id
     }
 
-    /// The members, as rounds see them.
+    /// The members that rounds can choose from.
     pub fn members(&self) -> Arc<[MemberView]> {
         self.swarm.members()
     }
 
-    /// Cuts a node's link as a broken cable does; the node will dial again.
+    /// Cuts a node's link as a broken cable does. The node then dials again.
     pub fn cut(&self, number: usize) {
         if let Some(node) = self.nodes.get(number)
             && let Some(link) = node.link.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
@@ -330,7 +337,7 @@ impl Sim {
         }
     }
 
-    /// Tells a node to leave politely.
+    /// Tells a node to say goodbye, finish its work and leave.
     pub fn stop(&self, number: usize) {
         if let Some(node) = self.nodes.get(number) {
             node.stop.cancel();
@@ -340,97 +347,110 @@ impl Sim {
     /// Waits until there are this many members.
     ///
     /// # Panics
-    /// When that takes longer than any admission does.
-    #[expect(clippy::expect_used, reason = "the simulation itself is wrong")]
+    /// If that takes longer than any admission.
+    #[expect(clippy::expect_used, reason = "an error of the simulation")]
     pub async fn until_members(&self, count: usize) {
-        let there = async {
+        let arrival = async {
             while self.members().len() != count {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(ADMISSION, there).await.expect("that many members");
+        timeout(ADMISSION_LIMIT, arrival).await.expect("that many members");
     }
 
-    /// Waits until no engine works and what was learned is known.
+    /// Waits until no engine works, then computes the standing from all results of rounds.
     ///
     /// # Panics
-    /// When an engine works on for ever.
-    #[expect(clippy::expect_used, reason = "the simulation itself is wrong")]
+    /// If an engine does not stop.
+    #[expect(clippy::expect_used, reason = "an error of the simulation")]
     pub async fn until_idle(&self) {
         let idle = async {
-            let mut quiet = 0;
-            while quiet < 4 {
+            // Four checks in a row, because engines are also idle between two calls of an exam.
+            let mut idle_checks = 0;
+            while idle_checks < 4 {
                 sleep(Duration::from_millis(100)).await;
-                quiet = if self.witness.working() == 0 { quiet + 1 } else { 0 };
+                idle_checks = if self.recorder.active_calls() == 0 { idle_checks + 1 } else { 0 };
             }
         };
-        timeout(ADMISSION, idle).await.expect("an end of all work");
+        timeout(ADMISSION_LIMIT, idle).await.expect("an end of all calls");
         self.swarm.book().fit();
     }
 }
 
-/// The gateway's door: every link lives its own life.
-async fn receive(swarm: Swarm, mut dialled: mpsc::Receiver<Arc<PipeLink>>) {
-    let mut lives = JoinSet::new();
+/// Accepts new links for the gateway and runs a task for each.
+async fn admit_links(swarm: Swarm, mut links: mpsc::Receiver<Arc<PipeLink>>) {
+    let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            Some(link) = dialled.recv() => {
+            Some(link) = links.recv() => {
                 let swarm = swarm.clone();
-                lives.spawn(async move { swarm.admit(link).await });
+                sessions.spawn(async move { swarm.admit(link).await });
             }
-            Some(_) = lives.join_next() => {}
+            Some(_) = sessions.join_next() => {}
             else => return,
         }
     }
 }
 
-/// A key, by its number, and whether it is an auditor's.
-struct Who {
+/// How a node proves to the gateway what it is.
+struct Credentials {
+    /// Number of its key.
     key: u64,
+    /// The token of auditors. Empty: the node is no auditor.
     audit: shoal_proto::Secret,
 }
 
-fn start_node(
-    who: Who,
-    character: &Character,
-    engine: Scripted,
+/// How a node reaches the gateway.
+#[derive(Clone)]
+struct Uplink {
     gateway: NodeId,
-    door: mpsc::Sender<Arc<PipeLink>>,
+    /// Takes the gateway's end of each new link.
+    links: mpsc::Sender<Arc<PipeLink>>,
+}
+
+fn start_node(
+    credentials: Credentials,
+    behaviour: &Behaviour,
+    engine: ScriptedEngine,
+    uplink: Uplink,
     tasks: &mut JoinSet<()>,
 ) -> Node {
-    let Who { key, audit } = who;
+    let Credentials { key, audit } = credentials;
     let identity = identity(key);
     let id = identity.id();
     let link: Arc<Mutex<Option<Arc<PipeLink>>>> = Arc::default();
-    let last = link.clone();
+    let newest_link = link.clone();
     let dial: Box<Dial> = Box::new(move || {
-        let (ours, theirs) = pipe::pair_with(id, gateway, Delay(DELAY));
-        let theirs = Arc::new(theirs);
-        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(theirs.clone());
-        let door = door.clone();
+        let (node_end, gateway_end) = pipe::pair_with(id, uplink.gateway, Delay(DELAY));
+        let gateway_end = Arc::new(gateway_end);
+        *newest_link.lock().unwrap_or_else(PoisonError::into_inner) = Some(gateway_end.clone());
+        let links = uplink.links.clone();
         Box::pin(async move {
-            door.send(theirs).await.map_err(|_| LinkError::Closed("no gateway".to_owned()))?;
-            Ok(Arc::new(ours) as Arc<dyn Link>)
+            links
+                .send(gateway_end)
+                .await
+                .map_err(|_| LinkError::Closed("no gateway".to_owned()))?;
+            Ok(Arc::new(node_end) as Arc<dyn Link>)
         })
     });
     let stop = CancellationToken::new();
-    let told = stop.clone();
-    let operator = character.operator.clone();
-    let slots = character.slots;
+    let stop_signal = stop.clone();
+    let operator = behaviour.operator.clone();
+    let slots = behaviour.slots;
     tasks.spawn(async move {
         let Ok(metrics) = node_metrics::Metrics::register(&Registry::new()) else { return };
         let queue = Arc::new(WorkQueue::new(Arc::new(engine), slots, metrics));
         let identity = Arc::new(identity);
         let member = Member { identity, operator, queue, drain: Duration::from_secs(10), audit };
-        // A fatal end shows as a member that is missing.
-        let _ = session::keep_linked(&*dial, &member, &told).await;
+        // A fatal error needs no report here: the test sees that a member is missing.
+        let _ = session::keep_linked(&*dial, &member, &stop_signal).await;
     });
     Node { id, link, stop }
 }
 
 fn identity(number: u64) -> Identity {
     let mut secret = [0x5a; 32];
-    secret.iter_mut().zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
+    secret.iter_mut().zip(number.to_le_bytes()).for_each(|(target, source)| *target = source);
     Identity::from_secret(secret)
 }

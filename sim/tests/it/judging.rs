@@ -1,11 +1,11 @@
-//! Judges see what they may see, and no more than their verdicts counts.
+//! Judges never see their own candidates, and only their verdicts count.
 
-use shoal_consensus::{Outcome, Verdicts, outcome::Decided};
-use shoal_sim::{Character, Sim};
+use shoal_consensus::{CastBallot, Outcome, Verdicts, outcome::Decided};
+use shoal_sim::{Behaviour, Sim};
 
 const QUESTION: &str = "How many gulls are there?";
 
-/// Whatever writers agree on is judged all the same.
+/// Has every round judged, even if the writers agree.
 fn always_judged(round: &mut shoal_consensus::RoundSettings) {
     round.agree.share = 2.0;
     round.rank.tau = 2.0;
@@ -13,11 +13,11 @@ fn always_judged(round: &mut shoal_consensus::RoundSettings) {
 
 #[tokio::test(start_paused = true)]
 async fn a_judge_never_sees_its_own_candidate() {
-    let mut shown = 0;
+    let mut candidates = 0;
     for seed in 0..10 {
         let sim = Sim::builder(seed)
-            .nodes(3, Character::honest(0.5))
-            .nodes(3, Character::honest(0.5).comparing())
+            .nodes(3, Behaviour::honest(0.5))
+            .nodes(3, Behaviour::honest(0.5).with_pair_judging())
             .panel(5, 6)
             .round(always_judged)
             .start()
@@ -25,21 +25,21 @@ async fn a_judge_never_sees_its_own_candidate() {
         for n in 0..5 {
             sim.ask(&format!("{QUESTION} {n}")).await.expect("an answer");
         }
-        for judged in sim.witness().judged() {
-            let own = format!("As node-{} works", judged.node);
-            assert!(judged.candidates.iter().all(|text| !text.starts_with(&own)), "{judged:?}");
-            shown += judged.candidates.len();
+        for call in sim.recorder().judge_calls() {
+            let own = format!("As node-{} works", call.node);
+            assert!(call.candidates.iter().all(|text| !text.starts_with(&own)), "{call:?}");
+            candidates += call.candidates.len();
         }
     }
-    assert!(shown > 500, "{shown}");
+    assert!(candidates > 500, "{candidates}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn partial_ballots_count() {
     let sim = Sim::builder(1)
-        .node(Character::honest(0.5))
-        .node(Character::honest(0.5).silent_as_a_judge())
-        .node(Character::honest(0.5).dying_as_a_judge())
+        .node(Behaviour::honest(0.5))
+        .node(Behaviour::honest(0.5).with_silent_judging())
+        .node(Behaviour::honest(0.5).with_failing_judging())
         .panel(3, 3)
         .round(always_judged)
         .start()
@@ -54,9 +54,9 @@ async fn partial_ballots_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_any_ballot_the_stated_fallback_decides() {
+async fn without_any_ballot_the_documented_fallback_decides() {
     let sim = Sim::builder(2)
-        .nodes(5, Character::honest(1.0).dying_as_a_judge())
+        .nodes(5, Behaviour::honest(1.0).with_failing_judging())
         .round(always_judged)
         .start()
         .await;
@@ -66,24 +66,32 @@ async fn without_any_ballot_the_stated_fallback_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_that_always_says_first_changes_nothing() {
-    let mut heard = 0;
+async fn a_judge_that_always_prefers_the_first_changes_nothing() {
+    let mut neutral_ballots = 0;
     for seed in 0..10 {
-        let with = round_beside(seed, Character::honest(0.5).preferring_the_first()).await;
-        let without = round_beside(seed, Character::honest(0.5).dying_as_a_judge()).await;
-        let first = |ballot: &&shoal_consensus::CastBallot| matches!(&ballot.verdicts, Verdicts::Pairs(pairs) if pairs.iter().all(|pair| pair.p == 0.5));
-        heard += with.ballots.iter().filter(first).count();
-        let text = |outcome: &Outcome| outcome.winner().map(|winner| winner.text.clone());
-        assert_eq!(text(&with), text(&without), "seed {seed}");
+        let with = round_beside(seed, Behaviour::honest(0.5).with_first_preference()).await;
+        let without = round_beside(seed, Behaviour::honest(0.5).with_failing_judging()).await;
+        neutral_ballots += with.ballots.iter().filter(|ballot| is_neutral(ballot)).count();
+        let text = with.winner().map(|winner| &winner.text);
+        assert_eq!(text, without.winner().map(|winner| &winner.text), "seed {seed}");
     }
-    assert!(heard >= 5, "it was hardly heard: {heard}");
+    assert!(neutral_ballots >= 5, "the judge cast only {neutral_ballots} ballots");
 }
 
-/// One round of five whose judging is honest, and one of another kind.
-async fn round_beside(seed: u64, other: Character) -> Outcome {
+/// Whether a ballot prefers neither candidate of any pair. Each pair is shown in both orders, so a
+/// judge that always prefers the first casts such ballots.
+fn is_neutral(ballot: &CastBallot) -> bool {
+    match &ballot.verdicts {
+        Verdicts::Pairs(pairs) => pairs.iter().all(|pair| pair.p == 0.5),
+        _ => false,
+    }
+}
+
+/// One round of five honest judges and one with this behaviour.
+async fn round_beside(seed: u64, behaviour: Behaviour) -> Outcome {
     let sim = Sim::builder(seed)
-        .nodes(5, Character::honest(0.5))
-        .node(other)
+        .nodes(5, Behaviour::honest(0.5))
+        .node(behaviour)
         .panel(6, 6)
         .exam(2)
         .round(always_judged)
@@ -93,16 +101,16 @@ async fn round_beside(seed: u64, other: Character) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_know_are_believed_once_their_claims_were_audited() {
+async fn members_that_know_the_answer_are_believed_once_their_claims_are_audited() {
     let mut right = 0;
     let mut by_majority = 0;
     for seed in 0..5 {
-        // Each knows a third; together they know most.
+        // Each member knows a third of the answers; together they know most of them.
         let sim = Sim::builder(seed)
-            .nodes(6, Character::honest(0.35))
+            .nodes(6, Behaviour::honest(0.35))
             .panel(6, 6)
             .exam(3)
-            .audited()
+            .with_auditors()
             .round(always_judged)
             .start()
             .await;
@@ -116,12 +124,12 @@ async fn those_who_know_are_believed_once_their_claims_were_audited() {
     assert!(right >= by_majority + 10, "{right} against {by_majority} of 100");
 }
 
-/// The same round as a majority vote decides it.
+/// The outcome of the same round under a majority vote.
 fn majority(outcome: &Outcome) -> Outcome {
-    let votes = |pool: usize| outcome.candidates.iter().filter(|one| one.pool == pool).count();
-    let winner = (0..outcome.candidates.len())
+    let pools: Vec<usize> = outcome.candidates.iter().map(|candidate| candidate.pool).collect();
+    let winner = (0..pools.len())
         .rev()
-        .max_by_key(|at| votes(outcome.candidates[*at].pool))
-        .unwrap_or(0);
+        .max_by_key(|&index| pools.iter().filter(|&&pool| pool == pools[index]).count())
+        .expect("a candidate");
     Outcome { winner, ..outcome.clone() }
 }

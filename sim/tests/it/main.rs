@@ -1,4 +1,4 @@
-//! What the swarm promises, tried on whole swarms in one process.
+//! The promises of the swarm, tested on whole swarms in one process.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -1,74 +1,80 @@
-//! What members say of themselves: who is good at something is asked for it from the start, and who
-//! only says so not for long.
+//! The tags of members: a member that is good at a subject is asked about it from the start, and a
+//! member that only claims to be good at it is soon not asked any more.
 
 use shoal_proto::NodeId;
-use shoal_sim::{Character, Sim};
+use shoal_sim::{Behaviour, Sim};
 
-/// Of no kind that the exam knows; one more specialist or impostor is the last of eight.
+/// Number of the last of eight members, which is a specialist or an impostor.
 const LAST: usize = 7;
 
-async fn swarm(seed: u64, last: Character) -> Sim {
+async fn swarm(seed: u64, last: Behaviour) -> Sim {
     Sim::builder(seed)
-        .nodes(LAST, Character::honest(0.6))
+        .nodes(LAST, Behaviour::honest(0.6))
         .node(last)
         .panel(3, 8)
         .exam(3)
-        .audited()
+        .with_auditors()
         .round(|round| round.agree.share = 1.1)
         .start()
         .await
 }
 
-/// In how many of these rounds a member writes.
-async fn writes(sim: &Sim, who: NodeId, rounds: std::ops::Range<usize>) -> usize {
-    let mut asked = 0;
+/// The number of these rounds in which a member writes.
+async fn rounds_as_writer(sim: &Sim, member: NodeId, rounds: std::ops::Range<usize>) -> usize {
+    let mut count = 0;
     for n in rounds {
         let question = format!("Name the boat that brought herrings home from trip {n}.");
         let outcome = sim.ask(&question).await.expect("an answer");
-        asked += usize::from(outcome.candidates.iter().any(|one| one.writer == who));
-        // Settling is off the road.
+        let candidates = &outcome.candidates;
+        count += usize::from(candidates.iter().any(|candidate| candidate.writer == member));
+        // The swarm learns from a round after it has answered.
         sim.until_idle().await;
     }
-    asked
+    count
 }
 
-/// Knows nothing of the exam and nearly everything outside of it.
-fn fisher() -> Character {
-    Character::specialist(&[""])
+/// Knows few answers of the exam and nearly every answer outside it.
+fn fisher() -> Behaviour {
+    Behaviour::specialist(&[""])
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_specialist_is_asked_more_often_for_what_it_says_it_knows() {
-    let (mut tagged, mut silent, mut elsewhere) = (0, 0, 0);
+async fn a_new_specialist_is_asked_more_often_about_its_tags() {
+    let (mut with_tag, mut without_tag, mut with_wrong_tag) = (0, 0, 0);
     for seed in 0..6 {
-        let last = |sim: &Sim| sim.node(LAST);
-        let sim = swarm(seed, fisher().tagged(&["herrings"])).await;
-        tagged += writes(&sim, last(&sim), 0..10).await;
+        let sim = swarm(seed, fisher().with_tags(&["herrings"])).await;
+        with_tag += rounds_as_writer(&sim, sim.node(LAST), 0..10).await;
         let sim = swarm(seed, fisher()).await;
-        silent += writes(&sim, last(&sim), 0..10).await;
-        let sim = swarm(seed, fisher().tagged(&["poems"])).await;
-        elsewhere += writes(&sim, last(&sim), 0..10).await;
+        without_tag += rounds_as_writer(&sim, sim.node(LAST), 0..10).await;
+        let sim = swarm(seed, fisher().with_tags(&["poems"])).await;
+        with_wrong_tag += rounds_as_writer(&sim, sim.node(LAST), 0..10).await;
     }
-    println!("of 60 rounds of its kind: tagged {tagged}, silent {silent}, another tag {elsewhere}");
-    // It failed the whole exam, so that only its tag speaks for it.
-    assert!(tagged >= 2 * silent && tagged >= 2 * elsewhere, "{tagged} {silent} {elsewhere}");
-    assert!(tagged >= 15, "{tagged} of 60");
+    println!(
+        "of 60 rounds: with the tag {with_tag}, without a tag {without_tag}, with a wrong tag {with_wrong_tag}"
+    );
+    // It failed the whole exam, so its tag is the only reason to ask it.
+    assert!(with_tag >= 2 * without_tag, "{with_tag} {without_tag}");
+    assert!(with_tag >= 2 * with_wrong_tag, "{with_tag} {with_wrong_tag}");
+    assert!(with_tag >= 15, "{with_tag} of 60");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_lies_in_what_it_says_it_knows_is_soon_not_asked() {
-    let (mut first, mut later, mut silent) = (0, 0, 0);
+async fn a_member_with_false_tags_is_soon_not_asked() {
+    let (mut first, mut later, mut without_tags) = (0, 0, 0);
     for seed in 0..6 {
-        let liar = Character::sleeper(0.6);
-        let sim = swarm(seed, liar.clone().tagged(&["herrings", "math", "code", "letters"])).await;
-        first += writes(&sim, sim.node(LAST), 0..10).await;
-        later += writes(&sim, sim.node(LAST), 10..30).await;
+        let liar = Behaviour::sleeper(0.6);
+        let sim =
+            swarm(seed, liar.clone().with_tags(&["herrings", "math", "code", "letters"])).await;
+        first += rounds_as_writer(&sim, sim.node(LAST), 0..10).await;
+        later += rounds_as_writer(&sim, sim.node(LAST), 10..30).await;
         let sim = swarm(seed, liar).await;
-        writes(&sim, sim.node(LAST), 0..10).await;
-        silent += writes(&sim, sim.node(LAST), 10..30).await;
+        rounds_as_writer(&sim, sim.node(LAST), 0..10).await;
+        without_tags += rounds_as_writer(&sim, sim.node(LAST), 10..30).await;
     }
-    println!("first 10 rounds {first} of 60, next 20 rounds {later} of 120, without tags {silent}");
-    // Chance alone would ask it in three of eight.
+    println!(
+        "first 10 rounds {first} of 60, next 20 rounds {later} of 120, without tags {without_tags}"
+    );
+    // A random choice would ask it in three of eight rounds.
     assert!(later * 8 < 120 * 3, "{later} of 120");
-    assert!(later <= silent + 12, "{later} with tags, {silent} without");
+    assert!(later <= without_tags + 12, "{later} with tags, {without_tags} without");
 }
