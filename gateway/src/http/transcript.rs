@@ -26,6 +26,7 @@ struct Entries {
 }
 
 impl Transcripts {
+    /// An empty store that holds at most `bytes_max` bytes of JSON.
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, entries: Mutex::default() }
     }

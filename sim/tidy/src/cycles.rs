@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
 use syn::{UseTree, visit::Visit};
 
-use crate::{Crate, docs::is_test};
+use crate::{Crate, source::is_test_only};
 
 /// A module's path inside its crate.
 type Module = Vec<String>;
@@ -193,13 +193,13 @@ impl Collector<'_> {
 
 impl<'ast> Visit<'ast> for Collector<'_> {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        if !is_test(&item.attrs) {
+        if !is_test_only(&item.attrs) {
             syn::visit::visit_item_mod(self, item);
         }
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        if !is_test(&item.attrs) {
+        if !is_test_only(&item.attrs) {
             self.expand(&item.tree, &mut Module::new());
         }
     }

@@ -2,11 +2,11 @@
 
 use syn::{Attribute, ImplItem, Item, TraitItem, Visibility, spanned::Spanned as _};
 
-use crate::File;
+use crate::{File, source::is_test_only};
 
 /// The lines of public functions, methods, types, traits and constants that have no doc comment.
 /// Fields, variants and what is only compiled for tests do not count.
-pub fn undocumented(file: &File) -> Vec<usize> {
+pub fn undocumented_lines(file: &File) -> Vec<usize> {
     let mut lines = Vec::new();
     if !file.is_test() {
         visit_items(&file.syntax.items, &mut lines);
@@ -34,7 +34,9 @@ fn visit_items(items: &[Item], lines: &mut Vec<usize>) {
                 continue;
             }
             Item::Mod(item) => {
-                if let Some((_, items)) = item.content.as_ref().filter(|_| !is_test(&item.attrs)) {
+                if let Some((_, items)) =
+                    item.content.as_ref().filter(|_| !is_test_only(&item.attrs))
+                {
                     visit_items(items, lines);
                 }
                 continue;
@@ -76,13 +78,6 @@ fn is_documented(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("doc"))
 }
 
-pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +87,6 @@ mod tests {
         let text =
             "pub fn a() {}\n/// B.\npub fn b() {}\nfn c() {}\nimpl D {\n    pub fn e() {}\n}\n";
         let file = File::parse("a.rs".into(), "src/a.rs".into(), text.to_owned()).unwrap();
-        assert_eq!(undocumented(&file), [1, 6]);
+        assert_eq!(undocumented_lines(&file), [1, 6]);
     }
 }

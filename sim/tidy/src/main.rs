@@ -35,10 +35,11 @@ fn row(package: &Crate) -> String {
     let poor: usize = names.iter().map(|names| names.poor.len()).sum();
     let closures: usize = names.iter().map(|names| names.closures.len()).sum();
     let cycle = cycles::cycles(package).iter().map(|cycle| cycle.lines).max().unwrap_or(0);
-    let undocumented: usize = package.files.iter().map(|file| docs::undocumented(file).len()).sum();
-    let per_thousand = |count: usize| count as f64 * 1000.0 / package.lines().max(1) as f64;
+    let missing_docs: usize =
+        package.files.iter().map(|file| docs::undocumented_lines(file).len()).sum();
+    let thousands = package.lines().max(1) as f64 / 1000.0;
     format!(
-        "| {} | {} | {} | {} / {} / {} | {} / {} | {cycle} | {:.1} | {:.1} | {undocumented} |",
+        "| {} | {} | {} | {} / {} / {} | {} / {} | {cycle} | {:.1} | {:.1} | {missing_docs} |",
         package.name,
         package.lines(),
         package.product_lines(),
@@ -47,8 +48,8 @@ fn row(package: &Crate) -> String {
         sizes::quantile(&mut files, 1.0),
         functions.iter().filter(|lines| **lines > 50).count(),
         functions.iter().filter(|lines| **lines > 70).count(),
-        per_thousand(poor),
-        per_thousand(closures),
+        poor as f64 / thousands,
+        closures as f64 / thousands,
     )
 }
 

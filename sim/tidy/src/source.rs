@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use syn::spanned::Spanned as _;
 
 /// All crates of the workspace.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn this() -> Result<Self> {
+    pub fn own() -> Result<Self> {
         Self::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
     }
 }
@@ -71,9 +72,9 @@ impl Crate {
         self.files.iter().map(File::lines).sum()
     }
 
-    /// Lines of the files that are part of the product.
+    /// Lines that are part of the product: without test files and without test modules in files.
     pub fn product_lines(&self) -> usize {
-        self.files.iter().filter(|file| !file.is_test()).map(File::lines).sum()
+        self.files.iter().map(File::product_lines).sum()
     }
 }
 
@@ -90,6 +91,24 @@ impl File {
     /// Lines of the file.
     pub fn lines(&self) -> usize {
         self.text.lines().count()
+    }
+
+    /// Lines of the file without its test modules; 0 for a file that is only compiled for tests.
+    pub fn product_lines(&self) -> usize {
+        if self.is_test() {
+            return 0;
+        }
+        let mut lines = self.lines();
+        for item in &self.syntax.items {
+            if let syn::Item::Mod(module) = item
+                && module.content.is_some()
+                && is_test_only(&module.attrs)
+            {
+                let span = module.span();
+                lines -= span.end().line - span.start().line + 1;
+            }
+        }
+        lines
     }
 
     /// Whether the file is only compiled for tests, examples or benchmarks.
@@ -159,6 +178,14 @@ fn read_toml(path: &Path) -> Result<toml::Table> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.parse().with_context(|| format!("{} is no TOML", path.display()))
+}
+
+/// Whether there is a `#[cfg(test)]` among the attributes.
+pub(crate) fn is_test_only(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
 }
 
 fn slashes(path: &Path) -> String {

@@ -81,6 +81,7 @@ impl StoreRequest {
 }
 
 impl Responses {
+    /// An empty store with the limits of the configuration.
     pub fn new(config: &Config) -> Self {
         Self {
             bytes_max: config.response_bytes_max,
