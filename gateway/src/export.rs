@@ -112,19 +112,11 @@ pub fn recorder(
     Ok((recorder, RoundWriter { store, bounds, queue, batch: Vec::new(), rounds }))
 }
 
-/// The earlier names, until http uses the new ones.
-pub use {Consent as Agreed, Recorder as Keeper};
-
 impl Recorder {
     /// The permit to store the round of this request; None unless operator and client consent.
     pub fn consent(&self, request: &ChatRequest) -> Option<Consent> {
         let queue = self.queue.clone().filter(|_| request.store)?;
         Some(Consent { queue, recorder: self.clone(), messages: request.ask.messages.clone() })
-    }
-
-    /// The earlier name of [`Self::consent`], until http uses the new one.
-    pub fn agreed(&self, request: &ChatRequest) -> Option<Consent> {
-        self.consent(request)
     }
 
     fn count(&self, outcome: &str) {
@@ -157,11 +149,6 @@ impl Consent {
         if self.queue.try_send(StoredRound { ended_seconds: unix_now(), body }).is_err() {
             self.recorder.count("too_many");
         }
-    }
-
-    /// The earlier name of [`Self::record`], until http uses the new one.
-    pub fn keep(self, model: &str, outcome: &Outcome) {
-        self.record(model, outcome);
     }
 }
 

@@ -212,7 +212,7 @@ fn app(
         admission: http::Admission::new(config.http.requests_max),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
         responses: Responses::new(&config.http),
-        keeper: recorder,
+        recorder,
         config: config.http,
         limits: config.ask,
         metrics: metrics.http,

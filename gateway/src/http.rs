@@ -47,7 +47,7 @@ pub use responses::store::Responses;
 use shoal_proto::hello::MODEL_NAME_MAX;
 pub use transcript::Transcripts;
 
-use crate::{export::Keeper, round::Rounds};
+use crate::{export::Recorder, round::Rounds};
 use shoal_consensus::{Mode, ask::Limits};
 
 /// Time for a refused client to read the error while its unread body is discarded.
@@ -63,7 +63,7 @@ pub struct App {
     pub transcripts: Transcripts,
     pub responses: Responses,
     /// Stores rounds for training, if operator and client consent.
-    pub keeper: Keeper,
+    pub recorder: Recorder,
     pub registry: prometheus::Registry,
     /// The runtime on which rounds run.
     pub runtime: tokio::runtime::Handle,

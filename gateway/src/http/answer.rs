@@ -19,7 +19,7 @@ use super::{
     meter::Meter,
     task::{AskTask, RoundEvent},
 };
-use crate::export::Agreed;
+use crate::export::Consent;
 use shoal_api::{Encoder, FieldNames, Usage, sse::Events};
 use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
 
@@ -37,7 +37,7 @@ pub(super) struct AnswerEnd {
     pub(super) model: String,
     pub(super) meter: Meter,
     /// The client and the operator agree that the round is kept for training.
-    pub(super) consent: Option<Agreed>,
+    pub(super) consent: Option<Consent>,
     /// The endpoint's names for a chat's fields.
     pub(super) names: FieldNames<'static>,
 }
@@ -48,7 +48,7 @@ impl AnswerEnd {
         self.meter.piece();
         app.transcripts.keep(&self.model, outcome);
         if let Some(consent) = self.consent.take() {
-            consent.keep(&self.model, outcome);
+            consent.record(&self.model, outcome);
         }
     }
 

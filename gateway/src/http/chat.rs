@@ -24,7 +24,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (chat, meter) = intake::accept::<ChatRequest>(&app, &request, payload).await?;
-    let consent = app.keeper.agreed(&chat);
+    let consent = app.recorder.consent(&chat);
     let options = ReplyOptions::from(&chat);
     let ChatRequest { ask, model, stream, .. } = chat;
     let object = if stream { "chat.completion.chunk" } else { "chat.completion" };

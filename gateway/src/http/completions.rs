@@ -25,7 +25,7 @@ pub(super) async fn create(
     let (request, meter) = intake::accept::<CompletionRequest>(&app, &request, payload).await?;
     // Several prompts are several rounds, and consent covers only the first.
     let has_one_prompt = request.prompts.len() == 1;
-    let consent = if has_one_prompt { app.keeper.agreed(&request.chat) } else { None };
+    let consent = if has_one_prompt { app.recorder.consent(&request.chat) } else { None };
     let model = request.chat.model.clone();
     let end = AnswerEnd { model: model.clone(), meter, consent, names: NAMES };
     let head = Head { id: format!("cmpl-{}", id::hex()), created: unix_now(), model };

@@ -22,7 +22,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
     let (MessageRequest { chat }, meter) = intake::accept(&app, &request, payload).await?;
-    let consent = app.keeper.agreed(&chat);
+    let consent = app.recorder.consent(&chat);
     let ChatRequest { ask, model, stream, .. } = chat;
     let end = AnswerEnd { model: model.clone(), meter, consent, names: NAMES };
     if stream {
