@@ -227,6 +227,7 @@ fn the_architecture_page_names_every_crate() {
     );
 }
 
+#[expect(clippy::unwrap_used, reason = "a test fails where the source cannot be read")]
 fn workspace() -> Workspace {
     let workspace = Workspace::own().unwrap();
     assert!(workspace.crates.len() > 5, "next to no crates were found");
