@@ -6,26 +6,27 @@ use shoal_proto::tools::ToolCall;
 
 /// Calls as [`shoal_proto::judge::Judge::tools`] describes them: `[{"name": .., "arguments": {..}}]`.
 pub fn as_json(calls: &[ToolCall]) -> String {
-    let shown = calls.iter().map(|call| {
+    let objects = calls.iter().map(|call| {
         let arguments = serde_json::from_str(&call.arguments);
         let arguments: Value = arguments.unwrap_or_else(|_| Value::from(call.arguments.clone()));
         json!({ "name": call.name, "arguments": arguments })
     });
-    Value::from_iter(shown).to_string()
+    Value::from_iter(objects).to_string()
 }
 
 /// The value with every object's keys in order and every whole number without a fraction: equal
 /// values are equal texts.
 pub fn canonical_value(value: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
+    fn sort_keys(value: &Value) -> Value {
         match value {
             Value::Object(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
                 entries.sort_by(|x, y| x.0.cmp(y.0));
-                let entries = entries.into_iter().map(|(key, value)| (key.clone(), sorted(value)));
+                let entries =
+                    entries.into_iter().map(|(key, value)| (key.clone(), sort_keys(value)));
                 Value::Object(entries.collect::<Map<_, _>>())
             }
-            Value::Array(values) => values.iter().map(sorted).collect(),
+            Value::Array(values) => values.iter().map(sort_keys).collect(),
             Value::Number(number) => match number.as_f64() {
                 // Below 2^53 every whole float is its integer.
                 Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
@@ -33,10 +34,10 @@ pub fn canonical_value(value: &Value) -> String {
                 }
                 _ => value.clone(),
             },
-            other => other.clone(),
+            leaf => leaf.clone(),
         }
     }
-    sorted(value).to_string()
+    sort_keys(value).to_string()
 }
 
 /// Calls in a form in which equal calls are equal, whatever their order and ids.
@@ -44,7 +45,7 @@ pub fn canonical(calls: &[ToolCall]) -> String {
     let one = |call: &ToolCall| {
         let arguments = serde_json::from_str::<Value>(&call.arguments);
         let arguments =
-            arguments.map_or_else(|_| call.arguments.clone(), |it| canonical_value(&it));
+            arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
         format!("{}({arguments})", call.name)
     };
     let mut calls: Vec<String> = calls.iter().map(one).collect();

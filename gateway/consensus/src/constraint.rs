@@ -134,7 +134,7 @@ impl ResponseConstraint {
         if !self.is_json() {
             return Ok(());
         }
-        let bare = unfenced(&candidate.text);
+        let bare = strip_fence(&candidate.text);
         let value: Value = serde_json::from_str(bare).map_err(|_| ConstraintViolation::Text)?;
         let fits = match &self.text {
             Text::Free => true,
@@ -168,10 +168,10 @@ impl Calls {
 }
 
 /// The text without space around it, and without a Markdown fence around all of it.
-fn unfenced(text: &str) -> &str {
+fn strip_fence(text: &str) -> &str {
     let bare = text.trim();
-    let fenced = bare.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
-    match fenced.and_then(|inside| inside.split_once('\n')) {
+    let body = bare.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    match body.and_then(|inside| inside.split_once('\n')) {
         Some((language, inside)) if language.trim().chars().all(char::is_alphanumeric) => {
             inside.trim()
         }

@@ -39,11 +39,12 @@ impl Parts {
     /// on 520 gold questions).
     fn add_writers(&mut self, mut wrote: Vec<Self>) {
         wrote.sort_by(|x, y| y.total().total_cmp(&x.total()));
-        let counted = wrote.iter().enumerate().filter(|(at, one)| *at == 0 || one.total() > 0.0);
-        for (_, one) in counted {
-            self.standing += one.standing;
-            self.certainty += one.certainty;
-            self.agreement += one.agreement;
+        let counting_parts =
+            wrote.iter().enumerate().filter(|(at, part)| *at == 0 || part.total() > 0.0);
+        for (_, part) in counting_parts {
+            self.standing += part.standing;
+            self.certainty += part.certainty;
+            self.agreement += part.agreement;
         }
     }
 }
@@ -96,14 +97,14 @@ impl Tally<'_> {
     /// since one sound way to an answer is enough. Returns how many voices gave scores: judges of
     /// one operator or of the same weights are one.
     fn add_scores(&self, parts: &mut [Parts]) -> f64 {
-        let scored = self.ballots.iter().filter_map(|ballot| match &ballot.verdicts {
+        let score_sheets = self.ballots.iter().filter_map(|ballot| match &ballot.verdicts {
             Verdicts::Scores(scores) => Some((ballot.judge, scores)),
             Verdicts::Pairs(_) => None,
         });
-        let (judges, scored): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = scored.unzip();
+        let (judges, score_sheets): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = score_sheets.unzip();
         let mut voices = 0.0;
         for ((judge, scores), share) in
-            judges.iter().zip(scored).zip(self.standing.scoring_shares(&judges))
+            judges.iter().zip(score_sheets).zip(self.standing.scoring_shares(&judges))
         {
             voices += share;
             let mut best: Vec<Option<f64>> = vec![None; parts.len()];
@@ -114,7 +115,7 @@ impl Tally<'_> {
                 if candidate.writer != *judge {
                     let likelihood = candidate.likelihood(score.logprob);
                     let odds = share * self.standing.score_log_odds(judge, likelihood);
-                    *best = Some(best.map_or(odds, |other: f64| other.max(odds)));
+                    *best = Some(best.map_or(odds, |best_odds: f64| best_odds.max(odds)));
                 }
             }
             for (part, best) in parts.iter_mut().zip(best) {

@@ -89,18 +89,18 @@ impl Tally<'_> {
         // Who cast no ballot is held against the round's own ranking: P(best) is the dear part of it.
         let clear = if own.is_some() {
             let ballots = self.without(member);
-            let others = Tally { ballots: &ballots, ..*self };
-            others.clear_winner(&others.ranking())
+            let tally = Tally { ballots: &ballots, ..*self };
+            tally.clear_winner(&tally.ranking())
         } else {
             self.clear_winner(ranking)
         };
-        let Some(winning) = clear else { return observations };
+        let Some(winning_pool) = clear else { return observations };
         if let Some(candidate) = self.candidate_of(member) {
-            let agreed = candidate.pool == winning;
+            let agreed = candidate.pool == winning_pool;
             observations.push(Observation::Crowd(CrowdObservation::Wrote { agreed }));
         }
         if let Some(first) = own.and_then(|ballot| self.first_choice(ballot)) {
-            let agreed = first == winning;
+            let agreed = first == winning_pool;
             observations.push(Observation::Crowd(CrowdObservation::Judged { agreed }));
         }
         observations
@@ -145,15 +145,15 @@ impl Tally<'_> {
 pub fn routed(
     seen: &[Observation],
     outcome: &Outcome,
-    (asked, claims): (&Features, Claims),
+    (features, claims): (&Features, Claims),
     offset: f64,
 ) -> Option<Observation> {
-    let wrote = seen.iter().find_map(|one| match one {
+    let wrote = seen.iter().find_map(|observation| match observation {
         Observation::Crowd(CrowdObservation::Wrote { agreed }) => Some(*agreed),
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
-    let lesson = |right| Lesson { ask: asked.clone(), claims, offset, right, weight };
+    let lesson = |right| Lesson { ask: features.clone(), claims, offset, right, weight };
     wrote.map(|right| Observation::Routed(lesson(right)))
 }
 

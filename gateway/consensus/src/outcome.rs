@@ -35,23 +35,23 @@ impl Outcome {
 
     /// At most `wanted` answers, best first, the winner always first. Those that say something
     /// else come before those that say the same in other words, and these before copies.
-    pub fn choices(&self, wanted: usize) -> Vec<&Candidate> {
-        let ranked = self.ranking.order.iter().filter_map(|at| self.candidates.get(*at));
-        let all: Vec<&Candidate> = self.winner().into_iter().chain(ranked).collect();
-        let mut chosen: Vec<&Candidate> = Vec::new();
+    pub fn choices(&self, count: usize) -> Vec<&Candidate> {
+        let best_first = self.ranking.order.iter().filter_map(|at| self.candidates.get(*at));
+        let answers: Vec<&Candidate> = self.winner().into_iter().chain(best_first).collect();
+        let mut choices: Vec<&Candidate> = Vec::new();
         let alike: [fn(&Candidate, &Candidate) -> bool; 3] = [
             |a, b| a.pool == b.pool,
             |a, b| a.text == b.text && a.tool_calls == b.tool_calls,
             |a, b| std::ptr::eq(a, b),
         ];
         for alike in alike {
-            for candidate in &all {
-                if chosen.len() < wanted && !chosen.iter().any(|one| alike(one, candidate)) {
-                    chosen.push(candidate);
+            for candidate in &answers {
+                if choices.len() < count && !choices.iter().any(|choice| alike(choice, candidate)) {
+                    choices.push(candidate);
                 }
             }
         }
-        chosen
+        choices
     }
 }
 

@@ -96,25 +96,25 @@ impl Tally<'_> {
                     );
                 }
                 Verdicts::Scores(scores) => {
-                    let scored: Vec<usize> =
+                    let scored_pools: Vec<usize> =
                         scores.iter().filter_map(|s| pool(s.candidate)).collect();
-                    edges.extend(scored.windows(2).filter_map(|pair| match pair {
+                    edges.extend(scored_pools.windows(2).filter_map(|pair| match pair {
                         [a, b] => Some((*a, *b)),
                         _ => None,
                     }));
                 }
             }
         }
-        let mut reached = vec![false; self.pools()];
+        let mut is_reached = vec![false; self.pools()];
         let mut frontier = vec![0];
         while let Some(at) = frontier.pop() {
-            if let Some(seen) = reached.get_mut(at).filter(|seen| !**seen) {
-                *seen = true;
+            if let Some(flag) = is_reached.get_mut(at).filter(|flag| !**flag) {
+                *flag = true;
                 frontier.extend(edges.iter().filter(|(a, _)| *a == at).map(|(_, b)| *b));
                 frontier.extend(edges.iter().filter(|(_, b)| *b == at).map(|(a, _)| *a));
             }
         }
-        reached.into_iter().all(|seen| seen)
+        is_reached.into_iter().all(|flag| flag)
     }
 }
 
@@ -155,9 +155,9 @@ fn cyclic(pools: usize, comparisons: &[Comparison]) -> bool {
 
 /// θ(best) - θ(second best), 0 with one pool.
 fn margin(strengths: &[f64]) -> f64 {
-    let mut sorted = strengths.to_vec();
-    sorted.sort_by(|x, y| y.total_cmp(x));
-    match sorted.as_slice() {
+    let mut descending = strengths.to_vec();
+    descending.sort_by(|x, y| y.total_cmp(x));
+    match descending.as_slice() {
         [first, second, ..] => first - second,
         _ => 0.0,
     }

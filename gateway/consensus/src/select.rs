@@ -99,51 +99,51 @@ pub fn judges(
 
 /// Members that can take this ask now, in the order of their ids.
 fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberView>, RoundError> {
-    let mut serving: Vec<&MemberView> = match &ask.target {
+    let mut candidates: Vec<&MemberView> = match &ask.target {
         Target::Swarm => members.iter().collect(),
         Target::Model(name) => {
-            let serving: Vec<_> = members.iter().filter(|m| m.model.name == *name).collect();
-            if serving.is_empty() {
+            let candidates: Vec<_> = members.iter().filter(|m| m.model.name == *name).collect();
+            if candidates.is_empty() {
                 return Err(RoundError::NoSuchModel { model: name.clone() });
             }
-            serving
+            candidates
         }
     };
     if ask.tools.is_some() {
-        serving.retain(|member| member.model.tools);
-        if serving.is_empty() && !members.is_empty() {
+        candidates.retain(|member| member.model.tools);
+        if candidates.is_empty() && !members.is_empty() {
             return Err(RoundError::NoTools);
         }
     }
     if let Some(path) = &ask.image {
-        serving.retain(|member| member.model.vision);
-        if serving.is_empty() && !members.is_empty() {
+        candidates.retain(|member| member.model.vision);
+        if candidates.is_empty() && !members.is_empty() {
             return Err(RoundError::NoVision { path: path.clone() });
         }
     }
     if let Some(prompt) = &ask.prompt {
         // If no member completes texts, the text becomes a message. Token numbers cannot.
-        let can_complete = serving.iter().any(|member| member.model.completes);
+        let can_complete = candidates.iter().any(|member| member.model.completes);
         if can_complete || !prompt.tokens.is_empty() {
-            serving.retain(|member| member.model.completes);
+            candidates.retain(|member| member.model.completes);
         }
-        if serving.is_empty() && !members.is_empty() {
-            let what = "go on from token numbers";
-            return Err(RoundError::Cannot { model: ask.target.name().cloned(), what });
+        if candidates.is_empty() && !members.is_empty() {
+            let capability = "go on from token numbers";
+            return Err(RoundError::Cannot { model: ask.target.name().cloned(), what: capability });
         }
     }
-    let needed = tokens_needed(ask);
-    let longest = serving.iter().map(|member| member.model.context).max();
-    serving.retain(|member| u64::from(member.model.context) >= needed);
-    if let (true, Some(context)) = (serving.is_empty(), longest) {
+    let token_count = tokens_needed(ask);
+    let longest = candidates.iter().map(|member| member.model.context).max();
+    candidates.retain(|member| u64::from(member.model.context) >= token_count);
+    if let (true, Some(context)) = (candidates.is_empty(), longest) {
         return Err(RoundError::ContextLength { context });
     }
-    serving.retain(|member| member.running < member.slots);
-    if serving.is_empty() {
+    candidates.retain(|member| member.running < member.slots);
+    if candidates.is_empty() {
         return Err(RoundError::NoMember);
     }
-    serving.sort_by_key(|member| member.id);
-    Ok(serving)
+    candidates.sort_by_key(|member| member.id);
+    Ok(candidates)
 }
 
 /// A lower bound of the tokens that the ask needs. Most tokenizers have less than four bytes a token,

@@ -32,7 +32,7 @@ pub(crate) fn candidate(writer: u8, text: &str, pool: usize) -> Candidate {
 }
 
 /// The record of a member that answered this much gold, and judges well.
-pub(crate) fn seasoned(right: usize, wrong: usize) -> Record {
+pub(crate) fn experienced(right: usize, wrong: usize) -> Record {
     let answers = [vec![true; right], vec![false; wrong]].concat();
     let seen: Vec<Observation> = answers
         .into_iter()

@@ -6,16 +6,16 @@ impl<'a> Tally<'a> {
     /// Those of the winning pool whose claims count for it, if another pool would win without them.
     pub fn decisive(&self, ranking: &Ranking) -> Vec<&'a Candidate> {
         let Some(pool) = self.winning_pool(ranking) else { return Vec::new() };
-        let claiming: Vec<&Candidate> = (self.candidates.iter())
+        let claimants: Vec<&Candidate> = (self.candidates.iter())
             .filter(|candidate| candidate.pool == pool && self.claim_counts(candidate))
             .collect();
-        if claiming.is_empty() {
-            return claiming;
+        if claimants.is_empty() {
+            return claimants;
         }
         let silent: Vec<Candidate> =
             self.candidates.iter().map(|candidate| without_claim(candidate, pool)).collect();
         let silent = Tally { candidates: &silent, ..*self };
-        if silent.winning_pool(&silent.ranking()) == Some(pool) { Vec::new() } else { claiming }
+        if silent.winning_pool(&silent.ranking()) == Some(pool) { Vec::new() } else { claimants }
     }
 
     fn winning_pool(&self, ranking: &Ranking) -> Option<usize> {

@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn the_final_answer_is_found_where_it_is_said() {
-    for (text, expected) in [
+    for (text, value) in [
         ("7+5 is 12, carry 1.\n40+80+1 = 121...\nAnswer: 432", "432"),
         ("Answer: 5\nNo, wait.\nanswer: **1,024.50**", "1024.5"),
         ("So \\boxed{\\frac{1}{2}} it is, and not \\boxed{7}.", "7"),
@@ -36,17 +36,17 @@ fn the_final_answer_is_found_where_it_is_said() {
         ("Hello,   World", "hello, world"),
         ("", ""),
     ] {
-        assert_eq!(final_answer(text), expected, "{text:?}");
+        assert_eq!(final_answer(text), value, "{text:?}");
     }
 }
 
 #[test]
 fn numbers_in_prose_do_not_make_two_essays_equal() {
-    let one =
+    let first =
         "In the year 1969 people walked on the moon, and many watched it on television in 1969";
-    let other =
+    let second =
         "The festival of the summer of love and of music took place on a farm in August of 1969";
-    assert_ne!(final_answer(one), final_answer(other));
+    assert_ne!(final_answer(first), final_answer(second));
 }
 
 #[test]
@@ -126,44 +126,44 @@ fn standing(right: &[f64]) -> Standing {
     Standing::new(records, KindModel::default(), Reputation::default())
 }
 
-fn agreement(candidates: &[Candidate], asked: usize, right: &[f64], draw: f64) -> Agreement {
+fn agreement(candidates: &[Candidate], writers: usize, right: &[f64], draw: f64) -> Agreement {
     let (standing, kind) = (standing(right), KindPosterior::default());
     let config = RoundSettings::default();
     let tally =
         Tally { candidates, ballots: &[], standing: &standing, kind: &kind, config: &config };
-    tally.agreement(asked, draw)
+    tally.agreement(writers, draw)
 }
 
-fn ended(pools: &[usize], asked: usize, right: &[f64], draw: f64) -> Option<usize> {
+fn end_pool(pools: &[usize], writers: usize, right: &[f64], draw: f64) -> Option<usize> {
     let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
-    agreement(&candidates, asked, right, draw).ends()
+    agreement(&candidates, writers, right, draw).ends()
 }
 
 #[test]
 fn enough_of_the_writers_and_of_their_weight_end_the_round() {
-    assert_eq!(ended(&[0, 1, 1, 1, 1], 5, &[30.0; 5], 0.5), Some(1));
-    assert_eq!(ended(&[0, 0, 1, 1, 1], 5, &[30.0; 5], 0.5), None);
+    assert_eq!(end_pool(&[0, 1, 1, 1, 1], 5, &[30.0; 5], 0.5), Some(1));
+    assert_eq!(end_pool(&[0, 0, 1, 1, 1], 5, &[30.0; 5], 0.5), None);
 }
 
 #[test]
 fn writers_that_did_not_answer_count_as_not_agreeing() {
-    assert_eq!(ended(&[0, 0, 0], 5, &[30.0; 3], 0.5), None);
+    assert_eq!(end_pool(&[0, 0, 0], 5, &[30.0; 3], 0.5), None);
 }
 
 #[test]
 fn many_weak_writers_do_not_outweigh_a_strong_one() {
-    assert_eq!(ended(&[0, 0, 0, 0, 1], 5, &[2.0, 2.0, 2.0, 2.0, 40.0], 0.5), None);
+    assert_eq!(end_pool(&[0, 0, 0, 0, 1], 5, &[2.0, 2.0, 2.0, 2.0, 40.0], 0.5), None);
 }
 
 #[test]
 fn strangers_cannot_end_a_round() {
-    assert_eq!(ended(&[0, 0, 0, 0, 0], 5, &[], 0.5), None);
+    assert_eq!(end_pool(&[0, 0, 0, 0, 0], 5, &[], 0.5), None);
 }
 
 #[test]
 fn a_share_of_agreements_is_judged_all_the_same() {
-    assert_eq!(ended(&[0; 5], 5, &[30.0; 5], 0.04), None);
-    assert_eq!(ended(&[0; 5], 5, &[30.0; 5], 0.05), Some(0));
+    assert_eq!(end_pool(&[0; 5], 5, &[30.0; 5], 0.04), None);
+    assert_eq!(end_pool(&[0; 5], 5, &[30.0; 5], 0.05), Some(0));
 }
 
 #[test]
@@ -180,5 +180,5 @@ fn an_audit_is_told_apart_from_a_contest() {
 
 #[test]
 fn two_writers_are_too_few_to_agree() {
-    assert_eq!(ended(&[0, 0], 2, &[30.0; 2], 0.5), None);
+    assert_eq!(end_pool(&[0, 0], 2, &[30.0; 2], 0.5), None);
 }

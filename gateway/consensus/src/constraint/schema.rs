@@ -63,8 +63,8 @@ pub(super) fn compile(schema: &Value) -> Result<Schema, String> {
     }
     let reach = reach::of(schema)?;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
-    let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
-    let validator = built.map_err(|error| {
+    let validator = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
+    let validator = validator.map_err(|error| {
         let place = error.instance_path().to_string();
         let keyword = error.kind().keyword().to_owned();
         let place = if place.is_empty() { "the schema itself".to_owned() } else { place };

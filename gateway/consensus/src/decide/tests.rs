@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     reputation::{KindModel, KindPosterior, Record, Settings, Standing},
     settings::RoundSettings,
-    testing::{self, node, seasoned},
+    testing::{self, experienced, node},
 };
 
 fn candidate(writer: u8, pool: usize, seconds: u64) -> Candidate {
@@ -45,9 +45,9 @@ fn an_agreement_sends_its_own_best_whatever_ranks_first() {
 
 #[test]
 fn without_ballots_the_pool_with_the_most_weight_wins() {
-    let known = standing(&[seasoned(40, 0), Record::default(), Record::default()]);
+    let members = standing(&[experienced(40, 0), Record::default(), Record::default()]);
     let candidates = [candidate(2, 0, 1), candidate(3, 0, 1), candidate(1, 1, 9)];
-    assert_eq!(decide(&candidates, None, &known), (2, Decided::Fallback));
+    assert_eq!(decide(&candidates, None, &members), (2, Decided::Fallback));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn where_nobody_has_weight_the_larger_pool_wins_and_in_it_the_earliest() {
 
 #[test]
 fn in_a_pool_the_best_standing_goes_before_the_earliest() {
-    let known = standing(&[seasoned(5, 15), seasoned(20, 0)]);
+    let members = standing(&[experienced(5, 15), experienced(20, 0)]);
     let candidates = [candidate(1, 0, 1), candidate(2, 0, 9)];
-    assert_eq!(decide(&candidates, None, &known), (1, Decided::Fallback));
+    assert_eq!(decide(&candidates, None, &members), (1, Decided::Fallback));
 }

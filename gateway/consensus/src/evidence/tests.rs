@@ -53,7 +53,7 @@ fn scores(judge: u8, scores: &[(usize, f64)]) -> CastBallot {
 }
 
 /// A member whose likelihoods told right from wrong on gold.
-fn telling() -> Record {
+fn informative_judge() -> Record {
     let samples = || {
         (0..100).map(|i| {
             let right = i % 2 == 0;
@@ -73,10 +73,10 @@ fn telling() -> Record {
 }
 
 /// A member whose likelihoods told nothing on gold: always certain, right half of the time.
-fn babbling() -> Record {
+fn random_judge() -> Record {
     let text = Likelihood { logprob: -0.01, bytes: 9 };
     let samples = || (0..100).map(move |i| Sample { text, right: i % 2 == 0, item: 0 });
-    Record { certainty: samples().collect(), scores: samples().collect(), ..telling() }
+    Record { certainty: samples().collect(), scores: samples().collect(), ..informative_judge() }
 }
 
 fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
@@ -100,14 +100,14 @@ fn evidence_with(
 
 #[test]
 fn who_is_certain_on_good_grounds_is_believed() {
-    let standing = standing([(1, telling()), (2, telling())]);
+    let standing = standing([(1, informative_judge()), (2, informative_judge())]);
     let parts = evidence(&[candidate(1, 0, -0.1), candidate(2, 1, -20.0)], &[], &standing);
     assert!(parts[0].total() > parts[1].total() + 4.0, "{parts:?}");
 }
 
 #[test]
 fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
-    let standing = standing([(1, babbling()), (2, telling())]);
+    let standing = standing([(1, random_judge()), (2, informative_judge())]);
     let parts = evidence(&[candidate(1, 0, 0.0), candidate(2, 1, -0.3)], &[], &standing);
     assert!(parts[0].certainty.abs() < 0.5, "{parts:?}");
     assert!(parts[1].certainty > 1.5, "{parts:?}");
@@ -116,7 +116,7 @@ fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
 #[test]
 fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
     let seldom = Record { writer: Beta { a: 5.0, b: 95.0 }, ..Record::default() };
-    let standing = standing([(1, telling()), (2, seldom.clone()), (3, seldom)]);
+    let standing = standing([(1, informative_judge()), (2, seldom.clone()), (3, seldom)]);
     let known = |n: usize| {
         let wrote: Vec<Candidate> =
             (1..).take(n).map(|writer| candidate(writer, 0, -0.1)).collect();
@@ -127,7 +127,7 @@ fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
 
 #[test]
 fn claims_count_for_nobody_when_switched_off() {
-    let standing = standing([(1, telling())]);
+    let standing = standing([(1, informative_judge())]);
     let mut off = RoundSettings::default();
     off.evidence.certainty = Certainty::Off;
     let parts = evidence_with(&[candidate(1, 0, -0.1)], &[], &standing, &off);
@@ -136,12 +136,12 @@ fn claims_count_for_nobody_when_switched_off() {
 
 #[test]
 fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
-    let standing = standing([(1, telling()), (2, telling())]);
+    let standing = standing([(1, informative_judge()), (2, informative_judge())]);
     let candidates = [candidate(1, 0, -0.1), candidate(2, 1, -0.1)];
     let own = evidence(&candidates, &[scores(1, &[(0, -0.001)])], &standing);
     assert!(own[0].scores.abs() < 1e-12);
-    let other = evidence(&candidates, &[scores(1, &[(1, -0.1)])], &standing);
-    assert!(other[1].scores > 1.0);
+    let judged = evidence(&candidates, &[scores(1, &[(1, -0.1)])], &standing);
+    assert!(judged[1].scores > 1.0);
 }
 
 #[test]
@@ -152,60 +152,61 @@ fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
             operator: operator.into(),
             ..Provenance::default()
         },
-        ..telling()
+        ..informative_judge()
     };
     let hands: [&str; 4] = ["a", "b", "c", "d"];
-    let same = standing((1..).zip(hands.map(|hand| of("same", hand))));
+    let one_hand = standing((1..).zip(hands.map(|hand| of("same", hand))));
     let own = standing((1..).zip(hands.map(|hand| of(hand, hand))));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
     let scored = |standing: &Standing, judges: u8| {
         let ballots: Vec<_> = (1..=judges).map(|n| scores(n, &[(0, -2.0), (1, -4.0)])).collect();
         evidence(&candidates, &ballots, standing)[0].scores
     };
-    assert!((scored(&same, 4) - scored(&same, 1)).abs() < 1e-9);
+    assert!((scored(&one_hand, 4) - scored(&one_hand, 1)).abs() < 1e-9);
     assert!(scored(&own, 4) > 1.5 * scored(&own, 1));
     // Nor do they make the others quieter.
     let mut members: Vec<Record> = hands.map(|hand| of("same", hand)).into();
     members.push(of("other", "e"));
-    let mixed = standing((1..).zip(members));
+    let mixture = standing((1..).zip(members));
     let told = |judges: &[u8]| {
         let ballots: Vec<_> = judges.iter().map(|n| scores(*n, &[(0, -2.0), (1, -4.0)])).collect();
-        evidence(&candidates, &ballots, &mixed)[0].scores
+        evidence(&candidates, &ballots, &mixture)[0].scores
     };
     assert!((told(&[1, 2, 3, 4, 5]) - told(&[1, 5])).abs() < 1e-9);
 }
 
 #[test]
 fn ten_copies_of_a_judge_are_not_ten_judges() {
-    let standing = standing((1..12).map(|n| (n, telling())));
+    let standing = standing((1..12).map(|n| (n, informative_judge())));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let one: Vec<_> = (1..2).map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
+    let single_ballot: Vec<_> =
+        (1..2).map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
     let ten: Vec<_> = (1..11).map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
     let lead = |ballots: &[CastBallot]| {
         let parts = evidence(&candidates, ballots, &standing);
         parts[0].scores - parts[1].scores
     };
     assert!(
-        lead(&ten) > lead(&one) && lead(&ten) < 4.0 * lead(&one),
+        lead(&ten) > lead(&single_ballot) && lead(&ten) < 4.0 * lead(&single_ballot),
         "{} {}",
         lead(&ten),
-        lead(&one)
+        lead(&single_ballot)
     );
 }
 
 #[test]
 fn a_copied_answer_is_judged_once_and_not_once_a_copy() {
-    let standing = standing([(9, telling())]);
+    let standing = standing([(9, informative_judge())]);
     let single = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let copied = [candidate(20, 0, -0.1), candidate(21, 1, -0.1), candidate(22, 1, -0.1)];
-    let one = evidence(&single, &[scores(9, &[(0, -1.0), (1, -2.0)])], &standing);
-    let two = evidence(&copied, &[scores(9, &[(0, -1.0), (1, -2.0), (2, -2.0)])], &standing);
-    assert!((one[1].scores - two[1].scores).abs() < 1e-12);
+    let copies = [candidate(20, 0, -0.1), candidate(21, 1, -0.1), candidate(22, 1, -0.1)];
+    let single_evidence = evidence(&single, &[scores(9, &[(0, -1.0), (1, -2.0)])], &standing);
+    let two = evidence(&copies, &[scores(9, &[(0, -1.0), (1, -2.0), (2, -2.0)])], &standing);
+    assert!((single_evidence[1].scores - two[1].scores).abs() < 1e-12);
 }
 
 #[test]
 fn indices_from_nowhere_and_infinities_are_harmless() {
-    let standing = standing([(1, telling()), (9, telling())]);
+    let standing = standing([(1, informative_judge()), (9, informative_judge())]);
     let ballots = [scores(9, &[(0, f64::NEG_INFINITY), (0, f64::NAN), (77, -1.0)])];
     let parts = evidence(&[candidate(1, 0, f64::NAN)], &ballots, &standing);
     assert!(parts[0].total().is_finite());
@@ -216,30 +217,30 @@ fn indices_from_nowhere_and_infinities_are_harmless() {
 /// two liars that agree on a wrong answer with full certainty: the one that knows must win.
 #[test]
 fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
-    let liar = || Record { writer: Beta { a: 2.0, b: 60.0 }, ..babbling() };
-    let members = (0..5).map(|n| (n, telling())).chain([(5, liar()), (6, liar())]);
+    let liar = || Record { writer: Beta { a: 2.0, b: 60.0 }, ..random_judge() };
+    let members = (0..5).map(|n| (n, informative_judge())).chain([(5, liar()), (6, liar())]);
     let standing = standing(members);
-    for knowing in 0..5u8 {
+    for expert in 0..5u8 {
         let mut candidates: Vec<Candidate> = (0..5)
-            .map(|n| candidate(n, n as usize, if n == knowing { -0.05 } else { -6.0 }))
+            .map(|n| candidate(n, n as usize, if n == expert { -0.05 } else { -6.0 }))
             .collect();
         candidates.extend([candidate(5, 5, 0.0), candidate(6, 5, 0.0)]);
         let ballots: Vec<_> = (0..7u8)
             .map(|judge| {
-                let given: Vec<_> = (0..7u8)
+                let ballots: Vec<_> = (0..7u8)
                     .filter(|writer| *writer != judge)
                     .map(|writer| {
                         let logprob = match (judge, writer) {
                             (5 | 6, 5 | 6) => 0.0,
                             (5 | 6, _) => -300.0,
-                            (_, writer) if writer == knowing => -4.0,
-                            (judge, _) if judge == knowing => -25.0,
+                            (_, writer) if writer == expert => -4.0,
+                            (judge, _) if judge == expert => -25.0,
                             _ => -9.0,
                         };
                         (usize::from(writer), logprob)
                     })
                     .collect();
-                scores(judge, &given)
+                scores(judge, &ballots)
             })
             .collect();
         let (kind, config) = (KindPosterior::default(), RoundSettings::default());
@@ -251,6 +252,6 @@ fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
             config: &config,
         };
         let (parts, ranking) = (tally.evidence(), tally.ranking());
-        assert_eq!(ranking.order[0], usize::from(knowing), "{parts:?}");
+        assert_eq!(ranking.order[0], usize::from(expert), "{parts:?}");
     }
 }

@@ -108,12 +108,14 @@ struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     fn among(pools: &'a [usize], beliefs: Beliefs<'a>) -> Self {
-        let place = |pool: usize| pools.iter().position(|one| *one == pool);
+        let place = |pool: usize| pools.iter().position(|number| *number == pool);
         let mu = pools.iter().filter_map(|pool| beliefs.mu.get(*pool).copied()).collect::<Vec<_>>();
         let comparisons: Vec<Comparison> = beliefs
             .comparisons
             .iter()
-            .filter_map(|one| Some(Comparison { a: place(one.a)?, b: place(one.b)?, ..*one }))
+            .filter_map(|number| {
+                Some(Comparison { a: place(number.a)?, b: place(number.b)?, ..*number })
+            })
             .collect();
         let strengths = fit(&mu, &comparisons, beliefs.settings).strengths;
         Self { pools, mu, comparisons, settings: beliefs.settings, strengths }
@@ -130,7 +132,7 @@ impl<'a> Contest<'a> {
     /// The same after a verdict on these two pools that has not been given yet; None when one of
     /// them is not in the race.
     fn expected_lead(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
-        let place = |pool: usize| self.pools.iter().position(|one| *one == pool);
+        let place = |pool: usize| self.pools.iter().position(|number| *number == pool);
         let (a, b) = (place(a)?, place(b)?);
         let lead = self.strengths.get(a)? - self.strengths.get(b)?;
         let p_first = sigmoid(voice.discrimination * lead);

@@ -29,8 +29,8 @@ fn rng() -> ChaCha8Rng {
 
 /// Every pair that a judge may see.
 fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<JudgeTask> {
-    let all = pairs::every_pair(&pools_for(candidates, judge));
-    JudgeTask::pairs(candidates, judge, &all, Kind::Pairwise, rng)
+    let pairs = pairs::every_pair(&pools_for(candidates, judge));
+    JudgeTask::pairs(candidates, judge, &pairs, Kind::Pairwise, rng)
 }
 
 proptest! {
@@ -133,9 +133,8 @@ fn waves(
     while queue.has_more() {
         let wave = queue.wave(beliefs);
         wave.iter().for_each(|(judge, _)| queue.heard(*judge, true));
-        let told =
-            |(judge, task): &(NodeId, JudgeTask)| (*judge, task.texts.len(), task.pairs.len());
-        waves.push(wave.iter().map(told).collect());
+        let sizes = wave.iter().map(|(judge, task)| (*judge, task.texts.len(), task.pairs.len()));
+        waves.push(sizes.collect());
     }
     waves
 }
@@ -148,21 +147,24 @@ fn five() -> Vec<Candidate> {
 fn the_next_judges_are_asked_only_after_the_first() {
     let settings = JudgeSettings::default();
     let judges = (10..15).map(|n| able(n, true)).collect();
-    let asked: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
+    let judges_of_waves: Vec<Vec<NodeId>> = waves(&five(), judges, &settings)
         .into_iter()
         .map(|wave| wave.into_iter().map(|(judge, ..)| judge).collect())
         .collect();
-    assert_eq!(asked, [vec![node(10), node(11)], vec![node(12), node(13)], vec![node(14)]]);
+    assert_eq!(
+        judges_of_waves,
+        [vec![node(10), node(11)], vec![node(12), node(13)], vec![node(14)]]
+    );
 }
 
 #[test]
 fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
     let settings = JudgeSettings { pairs_max: 8, ..Default::default() };
-    let told = waves(&five(), vec![able(10, false)], &settings);
-    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
+    let waves_of_ten = waves(&five(), vec![able(10, false)], &settings);
+    assert_eq!(waves_of_ten.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [5, 2, 1]);
     // One of the five is its own: four pools have six pairs, then there is nothing left to ask.
-    let told = waves(&five(), vec![able(0, false)], &settings);
-    assert_eq!(told.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [4, 2]);
+    let waves_of_ten = waves(&five(), vec![able(0, false)], &settings);
+    assert_eq!(waves_of_ten.iter().map(|wave| wave[0].2).collect::<Vec<_>>(), [4, 2]);
 }
 
 #[test]
@@ -178,8 +180,8 @@ fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
         wave.iter().map(|(_, task)| task.ask(&plain_ask(), None).kind()).collect()
     };
     let config = RoundSettings::default();
-    let balanced = config.of_mode(crate::ask::Mode::Balanced).judge;
-    assert_eq!(kinds(balanced), [Kind::Likelihood, Kind::Likelihood]);
+    let balanced_settings = config.of_mode(crate::ask::Mode::Balanced).judge;
+    assert_eq!(kinds(balanced_settings), [Kind::Likelihood, Kind::Likelihood]);
     let deep = config.of_mode(crate::ask::Mode::Deep).judge;
     assert_eq!(kinds(deep), [Kind::Likelihood, Kind::Reasoned]);
 }
@@ -215,9 +217,9 @@ fn pairs_of_several_waves_are_one_ballot() {
     let mut ballots = Vec::new();
     count(&mut ballots, ballot(0, 1));
     count(&mut ballots, ballot(1, 2));
-    let [one] = ballots.as_slice() else { panic!("one ballot") };
-    assert_eq!(one.prompt_tokens, 6);
-    assert!(matches!(&one.verdicts, Verdicts::Pairs(pairs) if pairs.len() == 2));
+    let [ballot] = ballots.as_slice() else { panic!("one ballot") };
+    assert_eq!(ballot.prompt_tokens, 6);
+    assert!(matches!(&ballot.verdicts, Verdicts::Pairs(pairs) if pairs.len() == 2));
 }
 
 #[test]

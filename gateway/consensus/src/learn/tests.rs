@@ -11,7 +11,7 @@ use crate::{
         learn,
     },
     settings::RoundSettings,
-    testing::{candidate, node, seasoned},
+    testing::{candidate, experienced, node},
 };
 
 fn ballot(judge: u8, a: usize, b: usize, p: f64, flipped: bool) -> CastBallot {
@@ -51,11 +51,11 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
 }
 
 fn standing() -> Standing {
-    let records: BTreeMap<NodeId, Record> = (1..9).map(|n| (node(n), seasoned(38, 2))).collect();
+    let records: BTreeMap<NodeId, Record> = (1..9).map(|n| (node(n), experienced(38, 2))).collect();
     Standing::new(records, KindModel::default(), Settings::default())
 }
 
-fn learned(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
+fn lessons(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
     observations(outcome, &standing())
 }
 
@@ -65,8 +65,8 @@ fn observations(outcome: &Outcome, standing: &Standing) -> BTreeMap<NodeId, Vec<
     tally.observations(outcome.decided, &outcome.ranking).into_iter().collect()
 }
 
-fn crowd(seen: CrowdObservation) -> Observation {
-    Observation::Crowd(seen)
+fn crowd(observation: CrowdObservation) -> Observation {
+    Observation::Crowd(observation)
 }
 
 #[test]
@@ -77,15 +77,15 @@ fn who_goes_against_a_clear_majority_is_seen_to() {
         ballot(8, 0, 3, 0.99, false),
         ballot(7, 0, 3, 0.3, false),
     ];
-    let learned = learned(&outcome(Decided::Judged, ballots));
-    assert!(learned[&node(1)].contains(&crowd(CrowdObservation::Wrote { agreed: true })));
-    assert!(learned[&node(4)].contains(&crowd(CrowdObservation::Wrote { agreed: false })));
-    assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Judged { agreed: true })));
-    assert!(learned[&node(7)].contains(&crowd(CrowdObservation::Judged { agreed: false })));
+    let lessons = lessons(&outcome(Decided::Judged, ballots));
+    assert!(lessons[&node(1)].contains(&crowd(CrowdObservation::Wrote { agreed: true })));
+    assert!(lessons[&node(4)].contains(&crowd(CrowdObservation::Wrote { agreed: false })));
+    assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Judged { agreed: true })));
+    assert!(lessons[&node(7)].contains(&crowd(CrowdObservation::Judged { agreed: false })));
 }
 
-fn preferred(seen: &[Observation]) -> Option<f64> {
-    seen.iter().find_map(|one| match one {
+fn preferred_share(observations: &[Observation]) -> Option<f64> {
+    observations.iter().find_map(|observation| match observation {
         Observation::Crowd(CrowdObservation::Preferred { share }) => Some(*share),
         _ => None,
     })
@@ -94,18 +94,19 @@ fn preferred(seen: &[Observation]) -> Option<f64> {
 #[test]
 fn verdicts_tell_of_the_writers_however_unclear_the_round() {
     let told = |ballots| {
-        let learned = learned(&outcome(Decided::Judged, ballots));
-        let (first, other) = (preferred(&learned[&node(1)]), preferred(&learned[&node(4)]));
-        let (Some(first), Some(other)) = (first, other) else { panic!("{learned:?}") };
-        assert_eq!(preferred(&learned[&node(2)]), Some(first), "it wrote the same");
-        assert!((first + other - 1.0).abs() < 1e-9);
+        let lessons = lessons(&outcome(Decided::Judged, ballots));
+        let (first, last) =
+            (preferred_share(&lessons[&node(1)]), preferred_share(&lessons[&node(4)]));
+        let (Some(first), Some(last)) = (first, last) else { panic!("{lessons:?}") };
+        assert_eq!(preferred_share(&lessons[&node(2)]), Some(first), "it wrote the same");
+        assert!((first + last - 1.0).abs() < 1e-9);
         first
     };
     assert!((told(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
     assert!(told(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
     // Nobody praises its own answer, and without a verdict there is nothing to tell.
-    let own = learned(&outcome(Decided::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
-    assert!(own.values().all(|seen| preferred(seen).is_none()), "{own:?}");
+    let own = lessons(&outcome(Decided::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
+    assert!(own.values().all(|seen| preferred_share(seen).is_none()), "{own:?}");
 }
 
 #[test]
@@ -113,29 +114,32 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
     let wrong =
         GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
     let seen = vec![Observation::Gold { kind: None, seen: wrong }; 60];
-    let inverted = learn(&seasoned(38, 2), &seen, 1, &Settings::default());
+    let inverted_record = learn(&experienced(38, 2), &seen, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
-        (1..9).map(|n| (node(n), seasoned(38, 2))).collect();
-    records.insert(node(5), inverted);
+        (1..9).map(|n| (node(n), experienced(38, 2))).collect();
+    records.insert(node(5), inverted_record);
     let standing = Standing::new(records, KindModel::default(), Settings::default());
     let outcome = outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
     let seen = observations(&outcome, &standing);
-    assert!(preferred(&seen[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9), "{seen:?}");
+    assert!(
+        preferred_share(&seen[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn a_lone_judge_is_not_held_against_itself() {
-    let learned = learned(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
-    let compared =
+    let lessons = lessons(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
+    let comparisons =
         crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
-    assert_eq!(learned[&node(5)], vec![compared]);
+    assert_eq!(lessons[&node(5)], vec![comparisons]);
 }
 
 #[test]
 fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let ballots = vec![ballot(5, 0, 3, 0.5, true), ballot(6, 0, 3, 0.9, false)];
-    let learned = learned(&outcome(Decided::Judged, ballots));
-    assert!(learned[&node(5)].contains(&crowd(CrowdObservation::Compared {
+    let lessons = lessons(&outcome(Decided::Judged, ballots));
+    assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Compared {
         flipped: true,
         way: ComparisonMode::Direct
     })));
@@ -143,5 +147,5 @@ fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
 
 #[test]
 fn an_agreement_teaches_nothing() {
-    assert!(learned(&outcome(Decided::Agreement, Vec::new())).is_empty());
+    assert!(lessons(&outcome(Decided::Agreement, Vec::new())).is_empty());
 }

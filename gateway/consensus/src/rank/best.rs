@@ -62,12 +62,12 @@ fn corner(bounds: &[f64], factor: &Cholesky) -> f64 {
     // One or two dimensions left to draw need no more than the first pass.
     let points = if bounds.len() < 2 { 1 } else { POINTS };
     let mut total = 0.0;
-    let mut drawn = vec![0.0; bounds.len()];
+    let mut draws = vec![0.0; bounds.len()];
     for point in 0..points {
         let mut probability = 1.0;
         for (row, (bound, step)) in bounds.iter().zip(&steps).enumerate() {
-            let given = factor.row_product(row, &drawn);
-            let below = cumulative((bound - given) / factor.pivot(row));
+            let mean = factor.row_product(row, &draws);
+            let below = cumulative((bound - mean) / factor.pivot(row));
             probability *= below;
             if probability < 1e-12 {
                 break;
@@ -75,7 +75,7 @@ fn corner(bounds: &[f64], factor: &Cholesky) -> f64 {
             let u = ((f64::from(point) + 0.5) * step).fract();
             // Baker's transform makes the lattice periodic, which squares its error.
             let u = 1.0 - (2.0 * u - 1.0).abs();
-            drawn[row] = quantile((u * below).clamp(1e-15, 1.0 - 1e-15));
+            draws[row] = quantile((u * below).clamp(1e-15, 1.0 - 1e-15));
         }
         total += probability;
     }
@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn the_normal_distribution_is_the_normal_distribution() {
         // scipy.stats.norm.cdf
-        for (x, expected) in [
+        for (x, quantile) in [
             (0.0, 0.5),
             (1.0, 0.841_344_746_068_542_9),
             (-2.5, 0.006_209_665_325_776_132),
             (3.5, 0.999_767_370_920_964_5),
             (-5.0, 2.866_515_718_791_939e-7),
         ] {
-            assert!((cumulative(x) - expected).abs() < 1e-12, "{x}: {}", cumulative(x));
+            assert!((cumulative(x) - quantile).abs() < 1e-12, "{x}: {}", cumulative(x));
         }
         for u in [1e-12, 1e-6, 0.01, 0.2, 0.5, 0.9, 0.999, 1.0 - 1e-9] {
             assert!((cumulative(quantile(u)) / u - 1.0).abs() < 1e-7, "{u}: {}", quantile(u));

@@ -92,15 +92,15 @@ fn compares(ballot: &CastBallot) -> bool {
 
 /// For each judge the share of its pairs that could be told independently of each other.
 fn independent_shares(by_pair: &BTreeMap<(usize, usize), PairVerdicts>) -> BTreeMap<NodeId, f64> {
-    let mut compared: BTreeMap<NodeId, (BTreeSet<usize>, usize)> = BTreeMap::new();
+    let mut comparisons_of_judge: BTreeMap<NodeId, (BTreeSet<usize>, usize)> = BTreeMap::new();
     for ((a, b), verdicts) in by_pair {
         for (judge, _) in &verdicts.probabilities {
-            let (pools, pairs) = compared.entry(*judge).or_default();
+            let (pools, pairs) = comparisons_of_judge.entry(*judge).or_default();
             pools.extend([*a, *b]);
             *pairs += 1;
         }
     }
-    compared
+    comparisons_of_judge
         .into_iter()
         .map(|(judge, (pools, pairs))| {
             (judge, (pools.len().saturating_sub(1) as f64 / pairs.max(1) as f64).min(1.0))

@@ -40,9 +40,9 @@ pub fn fit(mu: &[f64], comparisons: &[Comparison], settings: &RankSettings) -> F
     while steps < 200 {
         steps += 1;
         let Some(step) = problem.newton_step(&theta) else { break };
-        let Some((next, next_value, moved)) = problem.improve(&theta, value, &step) else { break };
+        let Some((next, next_value, change)) = problem.improve(&theta, value, &step) else { break };
         (theta, value) = (next, next_value);
-        if moved < settings.tolerance {
+        if change < settings.tolerance {
             break;
         }
     }
@@ -62,7 +62,7 @@ struct Problem<'a> {
 
 impl Problem<'_> {
     fn objective(&self, theta: &[f64]) -> f64 {
-        let fitted: f64 = self
+        let fit_value: f64 = self
             .comparisons
             .iter()
             .map(|c| {
@@ -71,7 +71,7 @@ impl Problem<'_> {
             })
             .sum();
         let pull: f64 = theta.iter().zip(self.mu).map(|(t, m)| (t - m).powi(2)).sum();
-        fitted - 0.5 * self.lambda * pull
+        fit_value - 0.5 * self.lambda * pull
     }
 
     /// Cholesky factor of the negative Hessian.
@@ -107,8 +107,8 @@ impl Problem<'_> {
             let next: Vec<f64> = theta.iter().zip(step).map(|(t, s)| t + scale * s).collect();
             let next_value = self.objective(&next);
             if next_value >= value - 1e-12 * value.abs() {
-                let moved = step.iter().fold(0.0_f64, |most, s| most.max((scale * s).abs()));
-                return Some((next, next_value, moved));
+                let change = step.iter().fold(0.0_f64, |most, s| most.max((scale * s).abs()));
+                return Some((next, next_value, change));
             }
             scale *= 0.5;
         }

@@ -63,11 +63,11 @@ fn strengths_agree_with_choix_where_the_models_coincide() {
     assert_eq!(vectors.len(), 5);
     for vector in vectors {
         let wins: Vec<_> =
-            vector.wins.iter().map(|(won, lost)| verdict(*won, *lost, 1.0)).collect();
+            vector.wins.iter().map(|(winner, loser)| verdict(*winner, *loser, 1.0)).collect();
         let settings = RankSettings { lambda: vector.lambda, ..settings() };
         let fit = fit(&vec![0.0; vector.items], &wins, &settings);
-        for (got, expected) in fit.strengths.iter().zip(&vector.strengths) {
-            assert!((got - expected).abs() < 1e-8, "{}: {got} {expected}", vector.name);
+        for (got, strength) in fit.strengths.iter().zip(&vector.strengths) {
+            assert!((got - strength).abs() < 1e-8, "{}: {got} {strength}", vector.name);
         }
     }
 }
@@ -255,7 +255,7 @@ fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
 }
 
 /// A member that gold showed to be right `right` times of 40, and `judge_right` times as a judge.
-fn seen(right: f64, judge_right: f64) -> Record {
+fn judge_record(right: f64, judge_right: f64) -> Record {
     let pairs = (0..40).map(|n| GoldPair {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
@@ -314,14 +314,18 @@ fn comparisons(
     with_tally(candidates, ballots, standing, settings, |tally| tally.comparisons())
 }
 
-fn connected(candidates: &[Candidate], ballots: &[CastBallot]) -> bool {
+fn is_connected(candidates: &[Candidate], ballots: &[CastBallot]) -> bool {
     let (standing, settings) = (Standing::empty(), settings());
     with_tally(candidates, ballots, &standing, &settings, |tally| tally.is_connected())
 }
 
 #[test]
 fn equals_are_ordered_by_standing_then_by_time_then_by_place() {
-    let standing = standing([(1, seen(10.0, 20.0)), (2, seen(30.0, 20.0)), (3, seen(10.0, 20.0))]);
+    let standing = standing([
+        (1, judge_record(10.0, 20.0)),
+        (2, judge_record(30.0, 20.0)),
+        (3, judge_record(10.0, 20.0)),
+    ]);
     let candidates = [candidate(1, 0, 9), candidate(2, 0, 9), candidate(3, 0, 5)];
     let ranking = rank(&[0.0], &candidates, &[], &standing, &settings());
     assert_eq!(ranking.order, [1, 2, 0]);
@@ -331,7 +335,11 @@ fn equals_are_ordered_by_standing_then_by_time_then_by_place() {
 
 #[test]
 fn a_judge_never_speaks_for_itself() {
-    let standing = standing([(1, seen(20.0, 40.0)), (2, seen(20.0, 40.0)), (3, seen(20.0, 40.0))]);
+    let standing = standing([
+        (1, judge_record(20.0, 40.0)),
+        (2, judge_record(20.0, 40.0)),
+        (3, judge_record(20.0, 40.0)),
+    ]);
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     assert!(
         comparisons(&candidates, &[pairs(1, &[(0, 1, 1.0)])], &standing, &settings()).is_empty()
@@ -352,8 +360,8 @@ fn ballots_of_strangers_weigh_nothing() {
 
 #[test]
 fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
-    let honest = (3..8).map(|n| (n, seen(30.0, 36.0)));
-    let liars = [(1, seen(20.0, 8.0)), (2, seen(20.0, 8.0))];
+    let honest = (3..8).map(|n| (n, judge_record(30.0, 36.0)));
+    let liars = [(1, judge_record(20.0, 8.0)), (2, judge_record(20.0, 8.0))];
     let standing = standing(honest.chain(liars));
     let candidates = [candidate(20, 0, 1), candidate(21, 1, 1), candidate(22, 2, 1)];
     let ballots: Vec<_> = (1..8)
@@ -370,7 +378,7 @@ fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
 fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
     let of = |family: &str| {
         let provenance = Provenance { family: family.into(), ..Provenance::default() };
-        Record { provenance, ..seen(30.0, 34.0) }
+        Record { provenance, ..judge_record(30.0, 34.0) }
     };
     let clones = (1..21).map(|n| (n, of("clone")));
     let standing = standing(clones.chain([(30, of("one")), (31, of("two"))]));
@@ -386,13 +394,13 @@ fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
 #[test]
 fn disconnected_and_cyclic_ballots_have_one_answer() {
     let apart = [verdict(0, 1, 0.9), verdict(2, 3, 0.9)];
-    let found = fit(&[0.0, 0.0, 0.5, 0.0], &apart, &settings());
-    assert!(found.strengths[0] > found.strengths[1] && found.strengths[2] > found.strengths[3]);
-    assert_eq!(winner(&found.strengths), 2);
+    let result = fit(&[0.0, 0.0, 0.5, 0.0], &apart, &settings());
+    assert!(result.strengths[0] > result.strengths[1] && result.strengths[2] > result.strengths[3]);
+    assert_eq!(winner(&result.strengths), 2);
     let round = [verdict(0, 1, 0.9), verdict(1, 2, 0.9), verdict(2, 0, 0.9)];
-    let found = fit(&[0.0; 3], &round, &settings());
-    assert!(found.strengths.iter().all(|t| t.abs() < 1e-9), "{found:?}");
-    assert!(found.p_best.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-3), "{found:?}");
+    let result = fit(&[0.0; 3], &round, &settings());
+    assert!(result.strengths.iter().all(|t| t.abs() < 1e-9), "{result:?}");
+    assert!(result.p_best.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-3), "{result:?}");
 }
 
 #[test]
@@ -412,10 +420,10 @@ fn pools_are_connected_by_pairs_and_by_scores() {
     let scores =
         CastBallot { verdicts: Verdicts::Scores(vec![score(0), score(2)]), ..pairs(9, &[]) };
     let one_pair = pairs(8, &[(0, 1, 0.7)]);
-    assert!(!connected(&candidates, &[]));
-    assert!(!connected(&candidates, std::slice::from_ref(&one_pair)));
-    assert!(connected(&candidates, &[one_pair, scores]));
-    assert!(connected(&candidates[..1], &[]));
+    assert!(!is_connected(&candidates, &[]));
+    assert!(!is_connected(&candidates, std::slice::from_ref(&one_pair)));
+    assert!(is_connected(&candidates, &[one_pair, scores]));
+    assert!(is_connected(&candidates[..1], &[]));
 }
 
 #[test]
@@ -432,7 +440,7 @@ fn word(standing: &Standing) -> f64 {
 
 #[test]
 fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
-    let standing = standing([(9, seen(30.0, 36.0))]);
+    let standing = standing([(9, judge_record(30.0, 36.0))]);
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     let against = [pairs(9, &[(0, 1, 0.0)])];
     for lambda in [0.05, 0.2, 0.5, 1.0] {
@@ -447,18 +455,19 @@ fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
 
 #[test]
 fn a_judge_that_compares_everything_says_one_thing_of_each() {
-    let standing = standing([(9, seen(30.0, 36.0))]);
+    let standing = standing([(9, judge_record(30.0, 36.0))]);
     for n in 2..8_usize {
         let candidates: Vec<_> =
             (0..n).map(|pool| candidate(u8::try_from(pool).expect("few"), pool, 1)).collect();
         // It likes the first and tells the others not apart.
-        let all = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
-        let said: Vec<_> = all.map(|(a, b)| (a, b, if a == 0 { 1.0 } else { 0.5 })).collect();
-        let told = comparisons(&candidates, &[pairs(9, &said)], &standing, &settings());
-        let weight: f64 = told.iter().map(|one| one.weight).sum();
+        let index_pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
+        let verdicts: Vec<_> =
+            index_pairs.map(|(a, b)| (a, b, if a == 0 { 1.0 } else { 0.5 })).collect();
+        let table = comparisons(&candidates, &[pairs(9, &verdicts)], &standing, &settings());
+        let weight: f64 = table.iter().map(|comparison| comparison.weight).sum();
         assert!(weight < n as f64 - 1.0 + 1e-9, "{n}: {weight}");
-        let found = fit(&vec![0.0; n], &told, &settings());
-        let lead = found.strengths[0] - found.strengths[1];
+        let result = fit(&vec![0.0; n], &table, &settings());
+        let lead = result.strengths[0] - result.strengths[1];
         assert!(lead < word(&standing) + 1e-9, "{n}: {lead}");
         assert!(lead > 0.5 * word(&standing), "{n}: {lead}");
     }

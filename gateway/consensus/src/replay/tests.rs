@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ballot::Verdicts;
 
-fn one(line: &Value) -> Round {
+fn parse_line(line: &Value) -> Round {
     read(&line.to_string()).expect("a round").remove(0)
 }
 
-fn refused(line: &Value) -> String {
+fn line_error(line: &Value) -> String {
     read(&format!("\n{line}\n")).expect_err("no round").to_string()
 }
 
@@ -29,8 +29,8 @@ fn pairs_judged(count: usize, rights: &[(&str, f64)], seed: u64) -> Vec<Round> {
     let line = |n: usize, rng: &mut ChaCha8Rng| {
         let gold = usize::from(rng.random_bool(0.5));
         let ballots = rights.iter().flat_map(|(judge, right)| {
-            let said = if rng.random_bool(*right) { gold } else { 1 - gold };
-            let p = |shown_first: usize| if said == shown_first { 1.0 } else { 0.0 };
+            let choice = if rng.random_bool(*right) { gold } else { 1 - gold };
+            let p = |shown_first: usize| if choice == shown_first { 1.0 } else { 0.0 };
             [(0, 1), (1, 0)].map(|(first, second)| {
                 json!({"judge": judge, "first": first, "second": second, "p": p(first)})
             })
@@ -38,7 +38,7 @@ fn pairs_judged(count: usize, rights: &[(&str, f64)], seed: u64) -> Vec<Round> {
         let ballots: Vec<Value> = ballots.collect();
         json!({"id": n.to_string(), "candidates": [{}, {}], "ballots": ballots, "gold": gold})
     };
-    (0..count).map(|n| one(&line(n, &mut rng))).collect()
+    (0..count).map(|n| parse_line(&line(n, &mut rng))).collect()
 }
 
 fn accuracy(rounds: &[Round], plan: Plan) -> f64 {
@@ -48,7 +48,7 @@ fn accuracy(rounds: &[Round], plan: Plan) -> f64 {
 #[test]
 fn both_orders_become_one_verdict() {
     let round = |first: f64, second: f64| {
-        one(&json!({"candidates": [{}, {}], "ballots": [
+        parse_line(&json!({"candidates": [{}, {}], "ballots": [
             {"judge": "j", "first": 0, "second": 1, "p": first},
             {"judge": "j", "first": 1, "second": 0, "p": second},
         ]}))
@@ -61,7 +61,7 @@ fn both_orders_become_one_verdict() {
 
 #[test]
 fn of_one_order_alone_half_is_believed_and_no_steadiness_is_seen_in_it() {
-    let round = one(&json!({"candidates": [{}, {}],
+    let round = parse_line(&json!({"candidates": [{}, {}],
         "ballots": [{"judge": "j", "first": 1, "second": 0, "p": 1.0}]}));
     assert_eq!(only_pair(&round), (0.25, false));
     assert_eq!(round.one_sided.len(), 1);
@@ -70,8 +70,8 @@ fn of_one_order_alone_half_is_believed_and_no_steadiness_is_seen_in_it() {
 #[test]
 fn equal_keys_are_one_pool_and_what_says_nothing_stands_alone() {
     let pools = |candidates: Value| {
-        let round = one(&json!({"candidates": candidates}));
-        round.candidates.iter().map(|one| one.pool).collect::<Vec<_>>()
+        let round = parse_line(&json!({"candidates": candidates}));
+        round.candidates.iter().map(|parse_line| parse_line.pool).collect::<Vec<_>>()
     };
     assert_eq!(pools(json!([{"answer": "7"}, {"answer": "8"}, {"answer": "7"}])), [0, 1, 0]);
     assert_eq!(pools(json!([{"text": "so \\boxed{7}"}, {"text": "Answer: 7"}])), [0, 0]);
@@ -80,7 +80,7 @@ fn equal_keys_are_one_pool_and_what_says_nothing_stands_alone() {
 
 #[test]
 fn a_transcript_is_a_round() {
-    let round = one(&json!({
+    let round = parse_line(&json!({
         "id": "00ff", "object": "round", "created": 1_700_000_000, "decided": "judged", "winner": 0,
         "candidates": [
             {"index": 0, "writer": "11".repeat(32), "model": "a", "text": "Answer: 4",
@@ -103,7 +103,7 @@ fn a_transcript_is_a_round() {
 
 #[test]
 fn a_record_of_the_evaluation_is_a_round() {
-    let round = one(&json!({
+    let round = parse_line(&json!({
         "family": "dates", "question": "When?", "answer": "1990", "right": true,
         "rights": [false, true], "alone": [],
         "round": {"id": "ab", "decided": "judged", "winner": 1, "ballots": [], "candidates": [
@@ -115,7 +115,7 @@ fn a_record_of_the_evaluation_is_a_round() {
 
 #[test]
 fn a_bad_line_is_named_with_what_is_wrong() {
-    for (line, what) in [
+    for (line, reason) in [
         (json!({"id": "x"}), "no `candidates`"),
         (json!({"candidates": [{}], "gold": 1}), "candidate 1 of 1"),
         (json!({"candidates": "none"}), "invalid type"),
@@ -139,58 +139,63 @@ fn a_bad_line_is_named_with_what_is_wrong() {
             "with itself",
         ),
     ] {
-        let said = refused(&line);
-        assert!(said.starts_with("line 2: ") && said.contains(what), "{said}");
-        assert_eq!(said.lines().count(), 1);
+        let message = line_error(&line);
+        assert!(message.starts_with("line 2: ") && message.contains(reason), "{message}");
+        assert_eq!(message.lines().count(), 1);
     }
 }
 
 #[test]
 fn gold_is_what_says_so_or_what_is_drawn_among_what_may() {
-    let round = |canary: Value| one(&json!({"candidates": [{}, {}], "gold": 0, "canary": canary}));
+    let round =
+        |canary: Value| parse_line(&json!({"candidates": [{}, {}], "gold": 0, "canary": canary}));
     let rounds: Vec<Round> = [json!(true), json!(false), Value::Null, Value::Null]
         .into_iter()
         .map(round)
-        .chain([one(&json!({"candidates": [{}]}))])
+        .chain([parse_line(&json!({"candidates": [{}]}))])
         .collect();
     let plan = |gold, seed| Plan { gold, seed, ..Plan::default() };
     assert_eq!(plan(Gold::Canaries, 0).gold(&rounds), [true, false, false, false, false]);
     assert_eq!(plan(Gold::Share(1.0), 0).gold(&rounds), [true, false, true, true, false]);
-    let drawn: Vec<_> = (0..20).map(|seed| plan(Gold::Count(1), seed).gold(&rounds)).collect();
-    assert!(drawn.iter().all(|gold| gold.iter().filter(|gold| **gold).count() == 1));
-    assert!(drawn.iter().any(|gold| *gold != drawn[0]));
-    assert_eq!(drawn[3], plan(Gold::Count(1), 3).gold(&rounds));
+    let draws: Vec<_> = (0..20).map(|seed| plan(Gold::Count(1), seed).gold(&rounds)).collect();
+    assert!(draws.iter().all(|gold| gold.iter().filter(|gold| **gold).count() == 1));
+    assert!(draws.iter().any(|gold| *gold != draws[0]));
+    assert_eq!(draws[3], plan(Gold::Count(1), 3).gold(&rounds));
 }
 
 #[test]
 fn a_judge_that_is_always_wrong_is_turned_around_by_gold() {
     let judges = [("wrong", 0.05), ("also wrong", 0.1), ("right", 0.7)];
     let rounds = pairs_judged(200, &judges, 1);
-    let none = accuracy(&rounds, Plan::default());
-    let some = accuracy(&rounds, Plan { gold: Gold::Count(20), ..Plan::default() });
-    assert!(none < 0.5 && some > 0.85, "{none} {some}");
+    let without_gold = accuracy(&rounds, Plan::default());
+    let with_gold = accuracy(&rounds, Plan { gold: Gold::Count(20), ..Plan::default() });
+    assert!(without_gold < 0.5 && with_gold > 0.85, "{without_gold} {with_gold}");
 }
 
 #[test]
 fn gold_rounds_are_not_counted_and_may_be_learned_in_their_turn() {
     let rounds = pairs_judged(60, &[("a", 0.9), ("b", 0.2), ("c", 0.3)], 2);
     let plan = Plan { gold: Gold::Share(0.25), ..Plan::default() };
-    let ranked = run(&rounds, &plan, &Settings::default());
-    let summary = Summary::of(&ranked, 0);
+    let results = run(&rounds, &plan, &Settings::default());
+    let summary = Summary::of(&results, 0);
     assert_eq!((summary.rounds, summary.gold, summary.accuracy.count), (60, 15, 45));
     let in_turn = run(&rounds, &Plan { gold_first: false, ..plan }, &Settings::default());
-    let weight = |ranked: &[Ranked]| ranked[0].judges.iter().map(|one| one.weight).sum::<f64>();
-    assert!((weight(&ranked) - weight(&in_turn)).abs() > 0.1);
+    let weight = |results: &[Ranked]| {
+        results[0].judges.iter().map(|parse_line| parse_line.weight).sum::<f64>()
+    };
+    assert!((weight(&results) - weight(&in_turn)).abs() > 0.1);
 }
 
 #[test]
 fn the_same_replay_says_the_same_whatever_the_order_of_ballots() {
     let rounds = pairs_judged(40, &[("a", 0.8), ("b", 0.6), ("c", 0.3)], 3);
-    let mut turned = rounds.clone();
-    turned.iter_mut().for_each(|round| round.ballots.reverse());
+    let mut inverted_rounds = rounds.clone();
+    inverted_rounds.iter_mut().for_each(|round| round.ballots.reverse());
     let plan = Plan { gold: Gold::Count(10), ..Plan::default() };
-    let (here, there) =
-        (run(&rounds, &plan, &Settings::default()), run(&turned, &plan, &Settings::default()));
+    let (here, there) = (
+        run(&rounds, &plan, &Settings::default()),
+        run(&inverted_rounds, &plan, &Settings::default()),
+    );
     for (x, y) in here.iter().zip(&there) {
         assert_eq!(x.order, y.order);
         assert!((x.p - y.p).abs() < 1e-9);
@@ -202,12 +207,12 @@ fn what_was_learned_can_be_kept_and_taken_up_again() {
     let rounds = pairs_judged(40, &[("a", 0.9), ("b", 0.1)], 4);
     let mut replay = Replay::new(Settings::default(), Memory::default());
     run_with(&mut replay, &rounds, &Plan { gold: Gold::Share(1.0), ..Plan::default() });
-    let kept = serde_json::to_string(&replay.memory()).expect("JSON");
-    let memory: Memory = serde_json::from_str(&kept).expect("read");
+    let json = serde_json::to_string(&replay.memory()).expect("JSON");
+    let memory: Memory = serde_json::from_str(&json).expect("read");
     assert_eq!(memory.members.keys().collect::<Vec<_>>(), ["a", "b"]);
     let again =
         run_with(&mut Replay::new(Settings::default(), memory), &rounds[..1], &Plan::default());
-    let weights: Vec<f64> = again[0].judges.iter().map(|one| one.weight).collect();
+    let weights: Vec<f64> = again[0].judges.iter().map(|parse_line| parse_line.weight).collect();
     assert!(weights[0] > 0.5 && weights[1] < -0.2, "{weights:?}");
 }
 
@@ -216,18 +221,21 @@ fn settings_are_changed_by_their_names_in_the_file() {
     let settings = Settings::default().with("round.rank.lambda=0.5").expect("a setting");
     assert!((settings.round.rank.lambda - 0.5).abs() < 1e-12);
     for wrong in ["round.rank.lambda", "round.rank.lamda=1", "reputation.keep=much"] {
-        let said = Settings::default().with(wrong).expect_err("none").to_string();
-        assert!(said.contains(wrong.split('=').next().unwrap_or("")), "{said}");
+        let message = Settings::default().with(wrong).expect_err("none").to_string();
+        assert!(message.contains(wrong.split('=').next().unwrap_or("")), "{message}");
     }
 }
 
 #[test]
 fn an_interval_holds_its_mean_and_is_the_same_every_time() {
     let values: Vec<f64> = (0..400).map(|n| f64::from(u8::from(n % 4 != 0))).collect();
-    let found = interval::mean(&values, 7);
-    assert!((found.value - 0.75).abs() < 1e-12);
+    let estimate = interval::mean(&values, 7);
+    assert!((estimate.value - 0.75).abs() < 1e-12);
     // Two standard errors of .0217 to each side.
-    assert!((found.low - 0.7075).abs() < 0.01 && (found.high - 0.7925).abs() < 0.01, "{found:?}");
-    assert_eq!(found, interval::mean(&values, 7));
+    assert!(
+        (estimate.low - 0.7075).abs() < 0.01 && (estimate.high - 0.7925).abs() < 0.01,
+        "{estimate:?}"
+    );
+    assert_eq!(estimate, interval::mean(&values, 7));
     assert!(!interval::mean(&[], 7).is_positive());
 }

@@ -43,7 +43,7 @@ fn member(n: u8) -> MemberView {
     }
 }
 
-fn chosen(ask: &Ask, members: &[MemberView], standing: &Standing, seed: u64) -> Panel {
+fn select_panel(ask: &Ask, members: &[MemberView], standing: &Standing, seed: u64) -> Panel {
     panel(ask, members, standing, &SelectSettings::default(), seed).expect("a panel")
 }
 
@@ -55,7 +55,7 @@ proptest! {
     #[test]
     fn a_panel_holds_everybody_once(count in 1u8..12, n in 1usize..16, m in 0usize..16, seed in any::<u64>()) {
         let members = members(count);
-        let panel = chosen(&ask(n, m), &members, &Standing::empty(), seed);
+        let panel = select_panel(&ask(n, m), &members, &Standing::empty(), seed);
         prop_assert_eq!(panel.writers.len(), n.min(members.len()));
         prop_assert_eq!(panel.judges.len(), m.min(members.len()));
         let once: BTreeSet<_> = panel.writers.iter().chain(&panel.spare).collect();
@@ -67,62 +67,62 @@ proptest! {
     #[test]
     fn the_order_of_the_roster_does_not_matter(count in 1u8..12, seed in any::<u64>()) {
         let mut members = members(count);
-        let one = chosen(&ask(3, 3), &members, &Standing::empty(), seed);
+        let one = select_panel(&ask(3, 3), &members, &Standing::empty(), seed);
         members.reverse();
-        prop_assert_eq!(one, chosen(&ask(3, 3), &members, &Standing::empty(), seed));
+        prop_assert_eq!(one, select_panel(&ask(3, 3), &members, &Standing::empty(), seed));
     }
 }
 
 #[test]
 fn a_model_by_name_is_answered_by_one_that_serves_it_and_judged_by_nobody() {
     let by_name = |name: &str| Ask { target: Target::Model(name.into()), ..ask(5, 3) };
-    let panel = chosen(&by_name("model-2"), &members(4), &Standing::empty(), 1);
+    let panel = select_panel(&by_name("model-2"), &members(4), &Standing::empty(), 1);
     assert_eq!(panel.writers, [NodeId([2; 32])]);
     assert!(panel.spare.is_empty() && panel.judges.is_empty());
-    let refused = crate::select::panel(
+    let error = crate::select::panel(
         &by_name("other"),
         &members(4),
         &Standing::empty(),
         &SelectSettings::default(),
         1,
     );
-    assert_eq!(refused, Err(RoundError::NoSuchModel { model: "other".into() }));
+    assert_eq!(error, Err(RoundError::NoSuchModel { model: "other".into() }));
 }
 
 #[test]
 fn the_busy_are_left_alone() {
     let mut members = members(3);
     members[1].running = members[1].slots;
-    let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
+    let panel = select_panel(&ask(3, 3), &members, &Standing::empty(), 1);
     assert!(!panel.writers.contains(&members[1].id) && !panel.judges.contains(&members[1].id));
     members.iter_mut().for_each(|member| member.running = member.slots);
-    let refused = crate::select::panel(
+    let error = crate::select::panel(
         &ask(3, 3),
         &members,
         &Standing::empty(),
         &SelectSettings::default(),
         1,
     );
-    assert_eq!(refused, Err(RoundError::NoMember));
-    let nobody =
+    assert_eq!(error, Err(RoundError::NoMember));
+    let error =
         crate::select::panel(&ask(3, 3), &[], &Standing::empty(), &SelectSettings::default(), 1);
-    assert_eq!(nobody, Err(RoundError::NoMember));
+    assert_eq!(error, Err(RoundError::NoMember));
 }
 
 #[test]
 fn an_ask_that_fits_nobody_says_how_long_it_may_be() {
     let mut ask = ask(3, 3);
     ask.messages[0].content = "x".repeat(10_000);
-    let refused =
+    let error =
         crate::select::panel(&ask, &members(3), &Standing::empty(), &SelectSettings::default(), 1);
-    assert_eq!(refused, Err(RoundError::ContextLength { context: 512 }));
+    assert_eq!(error, Err(RoundError::ContextLength { context: 512 }));
 }
 
 #[test]
 fn who_cannot_judge_is_not_asked_to() {
     let mut members = members(3);
     members[0].model.likelihood = false;
-    let panel = chosen(&ask(3, 3), &members, &Standing::empty(), 1);
+    let panel = select_panel(&ask(3, 3), &members, &Standing::empty(), 1);
     assert!(!panel.judges.contains(&members[0].id));
     assert_eq!(panel.judges.len(), 2);
 }
@@ -149,7 +149,7 @@ fn where_pairs_are_too_slow_only_likelihoods_are_asked_for() {
 fn judges_are_rather_those_that_did_not_write() {
     let outside = (0..200)
         .filter(|seed| {
-            let panel = chosen(&ask(4, 1), &members(8), &Standing::empty(), *seed);
+            let panel = select_panel(&ask(4, 1), &members(8), &Standing::empty(), *seed);
             !panel.writers.contains(&panel.judges[0])
         })
         .count();
@@ -200,11 +200,11 @@ fn the_one_that_knows_this_kind_is_asked_and_strangers_get_work_too() {
     records.insert(NodeId([0; 32]), specialist("add", "dates"));
     let standing = Standing::new(records, kinds, Reputation::default());
     let panels: Vec<_> =
-        (0..100).map(|seed| chosen(&ask(2, 0), &members(7), &standing, seed)).collect();
-    let asked =
+        (0..100).map(|seed| select_panel(&ask(2, 0), &members(7), &standing, seed)).collect();
+    let panel =
         |n: u8| panels.iter().filter(|panel| panel.writers.contains(&NodeId([n; 32]))).count();
-    assert!(asked(0) >= 98, "the specialist: {}", asked(0));
-    assert!(asked(6) >= 50, "the stranger: {}", asked(6));
+    assert!(panel(0) >= 98, "the specialist: {}", panel(0));
+    assert!(panel(6) >= 50, "the stranger: {}", panel(6));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn the_fast_are_preferred_among_equals() {
     let mut members = members(2);
     members[1].tokens_per_second = 1.0;
     let fast = (0..200).filter(|seed| {
-        chosen(&ask(1, 0), &members, &Standing::empty(), *seed).writers[0] == members[0].id
+        select_panel(&ask(1, 0), &members, &Standing::empty(), *seed).writers[0] == members[0].id
     });
     assert!(fast.count() > 150);
 }

@@ -45,7 +45,7 @@ fn standing(claims_count: bool) -> Standing {
 }
 
 /// Writers 0, 1, ... with these pools and claims.
-fn written(answers: &[(usize, Option<f64>)]) -> Vec<Candidate> {
+fn candidates_of(answers: &[(usize, Option<f64>)]) -> Vec<Candidate> {
     let one = |(n, (pool, logprob)): (u8, &(usize, Option<f64>))| Candidate {
         logprob: *logprob,
         ..candidate(n, &pool.to_string(), *pool)
@@ -76,34 +76,36 @@ fn looked_at(
     let ranking = tally.ranking();
     let (at, _) = tally.winner(&ranking, None).expect("a winner");
     let decisive = tally.decisive(&ranking);
-    (decisive.into_iter().map(|one| one.writer).collect(), candidates[at].pool)
+    (decisive.into_iter().map(|candidate| candidate.writer).collect(), candidates[at].pool)
 }
 
 /// One judge that slightly prefers the first answer to each of the others.
-fn judged(candidates: &[Candidate], p: f64) -> Vec<CastBallot> {
+fn ballots_of(candidates: &[Candidate], p: f64) -> Vec<CastBallot> {
     (1..candidates.len()).map(|b| prefers(9, 0, b, p)).collect()
 }
 
 #[test]
 fn a_claim_without_which_another_would_win_is_looked_at() {
-    let candidates = written(&[(0, None), (1, Some(SURE))]);
-    let ballots = judged(&candidates, 0.6);
-    let (found, won) = looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
-    assert_eq!((found, won), (vec![node(1)], 1));
+    let candidates = candidates_of(&[(0, None), (1, Some(SURE))]);
+    let ballots = ballots_of(&candidates, 0.6);
+    let (audits, winner) =
+        looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
+    assert_eq!((audits, winner), (vec![node(1)], 1));
 }
 
 #[test]
 fn a_claim_of_one_who_would_win_anyhow_is_not() {
-    let candidates = written(&[(0, Some(SURE)), (1, None)]);
-    let ballots = judged(&candidates, 0.9);
-    let (found, won) = looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
-    assert_eq!((found, won), (vec![], 0));
+    let candidates = candidates_of(&[(0, Some(SURE)), (1, None)]);
+    let ballots = ballots_of(&candidates, 0.9);
+    let (audits, winner) =
+        looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
+    assert_eq!((audits, winner), (vec![], 0));
 }
 
 #[test]
 fn a_claim_that_counts_for_nothing_is_not() {
-    let candidates = written(&[(0, None), (1, Some(SURE))]);
-    let ballots = judged(&candidates, 0.6);
+    let candidates = candidates_of(&[(0, None), (1, Some(SURE))]);
+    let ballots = ballots_of(&candidates, 0.6);
     let none = |standing, config| looked_at(&candidates, &ballots, &standing, &config).0;
     // Because no audit has confirmed its writers', because certainty is switched off, and because
     // nobody knows them.
@@ -116,11 +118,18 @@ fn a_claim_that_counts_for_nothing_is_not() {
 
 #[test]
 fn of_a_pool_all_that_claim_are_looked_at_and_of_the_others_nobody() {
-    let candidates =
-        written(&[(0, None), (1, Some(SURE)), (0, None), (1, Some(SURE)), (1, None), (0, None)]);
+    let candidates = candidates_of(&[
+        (0, None),
+        (1, Some(SURE)),
+        (0, None),
+        (1, Some(SURE)),
+        (1, None),
+        (0, None),
+    ]);
     let ballots = [prefers(9, 0, 1, 0.75), prefers(8, 0, 1, 0.75)];
-    let (found, won) = looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
-    assert_eq!((found, won), (vec![node(1), node(3)], 1));
+    let (audits, winner) =
+        looked_at(&candidates, &ballots, &standing(true), &RoundSettings::default());
+    assert_eq!((audits, winner), (vec![node(1), node(3)], 1));
 }
 
 proptest! {
@@ -131,7 +140,7 @@ proptest! {
         answers in prop::collection::vec((0usize..3, prop::option::of(-12.0..0.0f64)), 1..7),
         verdicts in prop::collection::vec((0usize..7, 0usize..7, 0.0..1.0f64), 0..6),
     ) {
-        let candidates = written(&answers);
+        let candidates = candidates_of(&answers);
         let ballots: Vec<CastBallot> = (verdicts.iter())
             .filter(|(a, b, _)| *a < answers.len() && *b < answers.len())
             .map(|(a, b, p)| prefers(9, *a, *b, *p))

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn pooled(texts: &[&str]) -> Vec<usize> {
+fn pools_of(texts: &[&str]) -> Vec<usize> {
     pools(&texts.iter().map(|text| Answer::from_text(text)).collect::<Vec<_>>())
 }
 
 #[test]
 fn one_answer_however_it_is_written() {
-    for same in [
+    for texts in [
         &[
             "Answer: 18 dollars",
             "$18",
@@ -42,8 +42,8 @@ fn one_answer_however_it_is_written() {
         &["Answer: 18 \u{20ac}", "\u{20ac}18", "Answer: 18 euros"],
         &["x=5", "Answer: 5", "so x = 5"],
     ] {
-        let answers: Vec<Answer> = same.iter().map(|text| Answer::from_text(text)).collect();
-        assert_eq!(pooled(same), vec![0; same.len()], "{answers:?}");
+        let answers: Vec<Answer> = texts.iter().map(|text| Answer::from_text(text)).collect();
+        assert_eq!(pools_of(texts), vec![0; texts.len()], "{answers:?}");
     }
 }
 
@@ -73,14 +73,14 @@ fn different_answers_stay_apart() {
         &["Answer: 2^3", "Answer: 2", "Answer: 3"],
     ] {
         let answers: Vec<Answer> = apart.iter().map(|text| Answer::from_text(text)).collect();
-        assert_eq!(pooled(apart), (0..apart.len()).collect::<Vec<_>>(), "{answers:?}");
+        assert_eq!(pools_of(apart), (0..apart.len()).collect::<Vec<_>>(), "{answers:?}");
     }
 }
 
 #[test]
 fn a_bare_number_stands_alone_where_two_units_could_be_meant() {
-    assert_eq!(pooled(&["18", "Answer: 18 minutes", "Answer: 18 hours", "18"]), [0, 1, 2, 0]);
-    assert_eq!(pooled(&["18", "Answer: 18 minutes", "Answer: 20 hours"]), [0, 0, 1]);
+    assert_eq!(pools_of(&["18", "Answer: 18 minutes", "Answer: 18 hours", "18"]), [0, 1, 2, 0]);
+    assert_eq!(pools_of(&["18", "Answer: 18 minutes", "Answer: 20 hours"]), [0, 0, 1]);
 }
 
 proptest! {
@@ -90,7 +90,7 @@ proptest! {
             ["18", "$18", "Answer: 18 cents", "18 %", "Answer: 18 hours", "20", "Answer: 20 hours", "3/4"];
         let there: Vec<&str> = picked.iter().map(|at| texts[*at]).collect();
         let back: Vec<&str> = there.iter().rev().copied().collect();
-        let (forth, mut turned) = (pooled(&there), pooled(&back));
+        let (forth, mut turned) = (pools_of(&there), pools_of(&back));
         turned.reverse();
         for i in 0..there.len() {
             for j in 0..there.len() {
@@ -103,6 +103,6 @@ proptest! {
     fn a_unit_makes_no_difference_and_another_number_does(a in -9_999i32..9_999, b in -9_999i32..9_999) {
         let (with, without, other) = (format!("Answer: {a} eggs"), format!("It is {a}."), format!("{b}"));
         let expected = if a == b { [0, 0, 0] } else { [0, 0, 1] };
-        prop_assert_eq!(pooled(&[&with, &without, &other]), expected);
+        prop_assert_eq!(pools_of(&[&with, &without, &other]), expected);
     }
 }

@@ -96,8 +96,8 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) -> Result<Here<'a>, String> {
         let key = std::ptr::from_ref(at);
-        if let Some(known) = self.known.get(&key) {
-            return Ok(known.clone());
+        if let Some(place) = self.known.get(&key) {
+            return Ok(place.clone());
         }
         if depth > DEPTH_MAX {
             return Err(format!("more than {DEPTH_MAX} schemas look at the same value"));
@@ -115,8 +115,8 @@ impl<'a> Walk<'a> {
             here.breadth = here.breadth.saturating_add(inner.breadth);
             here.any = here.any.saturating_add(inner.any);
             for (name, count) in inner.properties {
-                let known = here.properties.entry(name).or_default();
-                *known = known.saturating_add(count);
+                let place = here.properties.entry(name).or_default();
+                *place = place.saturating_add(count);
             }
         }
         self.open.remove(&key);
@@ -129,21 +129,21 @@ impl<'a> Walk<'a> {
     }
 
     fn in_place(&self, map: &'a Map<String, Value>) -> Result<Vec<&'a Value>, String> {
-        let mut found = Vec::new();
+        let mut children = Vec::new();
         if let Some(Value::String(reference)) = map.get("$ref") {
-            found.push(target(self.root, reference)?);
+            children.push(target(self.root, reference)?);
         }
         for keyword in IN_PLACE {
             match map.get(keyword) {
-                Some(Value::Array(schemas)) => found.extend(schemas),
+                Some(Value::Array(schemas)) => children.extend(schemas),
                 Some(Value::Object(schemas)) if keyword.starts_with("depend") => {
-                    found.extend(schemas.values());
+                    children.extend(schemas.values());
                 }
-                Some(schema) => found.push(schema),
+                Some(schema) => children.push(schema),
                 None => {}
             }
         }
-        Ok(found)
+        Ok(children)
     }
 }
 

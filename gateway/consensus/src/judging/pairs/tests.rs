@@ -67,9 +67,9 @@ fn the_next_pair_is_of_those_that_may_win() {
 
 #[test]
 fn what_was_told_a_hundred_times_is_not_asked_again() {
-    let told = Comparison { a: 0, b: 1, p: 0.5, weight: 1.0, discrimination: 1.0 };
-    let asked = best_pairs(&[0.0; 3], &vec![told; 100], 1);
-    assert_ne!(asked, [(0, 1)]);
+    let verdict = Comparison { a: 0, b: 1, p: 0.5, weight: 1.0, discrimination: 1.0 };
+    let next_pairs = best_pairs(&[0.0; 3], &vec![verdict; 100], 1);
+    assert_ne!(next_pairs, [(0, 1)]);
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn a_judge_that_tells_nothing_is_given_the_likeliest_pools() {
 }
 
 /// A made-up round of five pools: strengths, and what the evidence says of each before judging.
-struct Made {
+struct Question {
     truth: Vec<f64>,
     mu: Vec<f64>,
     rng: ChaCha8Rng,
 }
 
-impl Made {
+impl Question {
     const POOLS: usize = 5;
 
     fn new(seed: u64) -> Self {
@@ -113,7 +113,7 @@ impl Made {
     }
 
     /// Judges pair by pair: what is known after each of `budget` verdicts.
-    fn judge(mut self, policy: Policy, budget: usize) -> Vec<Known> {
+    fn judge(mut self, policy: Policy, budget: usize) -> Vec<Step> {
         let settings = crate::settings::RankSettings::default();
         let pools: Vec<usize> = (0..Self::POOLS).collect();
         let mut comparisons = Vec::new();
@@ -121,8 +121,8 @@ impl Made {
             Policy::Telling => cycle(&pools, &mut self.rng),
             Policy::Shuffled => Vec::new(),
         };
-        let mut known = Vec::new();
-        while known.len() < budget {
+        let mut steps = Vec::new();
+        while steps.len() < budget {
             if queue.is_empty() {
                 let mut open = every_pair(&pools);
                 let beliefs =
@@ -138,19 +138,19 @@ impl Made {
             let pair = queue.pop().expect("a pair");
             let verdict = self.verdict(pair);
             comparisons.push(verdict);
-            let fitted = fit(&self.mu, &comparisons, &settings);
-            known.push(Known {
-                right: Self::best(&fitted.strengths) == Self::best(&self.truth),
-                p_best: fitted.p_best.into_iter().fold(0.0, f64::max),
+            let strengths = fit(&self.mu, &comparisons, &settings);
+            steps.push(Step {
+                right: Self::best(&strengths.strengths) == Self::best(&self.truth),
+                p_best: strengths.p_best.into_iter().fold(0.0, f64::max),
                 wave_over: queue.is_empty(),
             });
         }
-        known
+        steps
     }
 }
 
 /// What is known after a verdict.
-struct Known {
+struct Step {
     right: bool,
     p_best: f64,
     wave_over: bool,
@@ -178,39 +178,41 @@ fn rounds() -> u64 {
 #[test]
 fn telling_pairs_find_the_best_with_fewer_ballots() {
     const BUDGET: usize = 30;
-    let judged = |policy| -> Vec<Vec<Known>> {
-        (0..rounds()).map(|seed| Made::new(seed).judge(policy, BUDGET)).collect()
+    let rounds_of = |policy| -> Vec<Vec<Step>> {
+        (0..rounds()).map(|seed| Question::new(seed).judge(policy, BUDGET)).collect()
     };
-    let (shuffled, telling) = (judged(Policy::Shuffled), judged(Policy::Telling));
+    let (shuffled_rounds, telling_rounds) =
+        (rounds_of(Policy::Shuffled), rounds_of(Policy::Telling));
     let share = |count: usize| count as f64 / rounds() as f64;
-    let after = |rounds: &[Vec<Known>], pairs: usize| {
-        share(rounds.iter().filter(|known| known[pairs - 1].right).count())
+    let after = |rounds: &[Vec<Step>], pairs: usize| {
+        share(rounds.iter().filter(|steps| steps[pairs - 1].right).count())
     };
     println!("| pairs spent | in random order | most telling first |\n|---|---|---|");
-    let mut gained = 0.0;
+    let mut gain = 0.0;
     for pairs in [5, 7, 9, 11, 15, 19, 25, 29] {
-        let (random, told) = (after(&shuffled, pairs), after(&telling, pairs));
-        gained += told - random;
-        println!("| {pairs} | {random:.3} | {told:.3} |");
+        let (random, informed) = (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
+        gain += informed - random;
+        println!("| {pairs} | {random:.3} | {informed:.3} |");
     }
     println!("\n| stop at P(best) | accuracy | pairs spent of at most {BUDGET} |\n|---|---|---|");
-    let stopped = |tau: f64| {
-        let ends = telling.iter().map(|known| {
-            let clear = |one: &Known| one.wave_over && one.p_best >= tau;
-            known.iter().position(clear).unwrap_or(BUDGET - 1)
+    let stop_at = |tau: f64| {
+        let ends = telling_rounds.iter().map(|steps| {
+            let clear = |step: &Step| step.wave_over && step.p_best >= tau;
+            steps.iter().position(clear).unwrap_or(BUDGET - 1)
         });
         let ends: Vec<usize> = ends.collect();
-        let right = telling.iter().zip(&ends).filter(|(known, end)| known[**end].right).count();
+        let right =
+            telling_rounds.iter().zip(&ends).filter(|(steps, end)| steps[**end].right).count();
         (share(right), share(ends.iter().map(|end| end + 1).sum()))
     };
     for tau in [0.7, 0.8, 0.9, 0.95, 0.99] {
-        let (right, pairs) = stopped(tau);
+        let (right, pairs) = stop_at(tau);
         println!("| {tau} | {right:.3} | {pairs:.1} |");
     }
-    let (all_right, all_pairs) = stopped(2.0);
+    let (all_right, all_pairs) = stop_at(2.0);
     println!("| never | {all_right:.3} | {all_pairs:.1} |");
-    assert!(gained > 0.0, "over all budgets telling pairs were no better: {gained}");
-    let (right, pairs) = stopped(0.8);
+    assert!(gain > 0.0, "over all budgets telling pairs were no better: {gain}");
+    let (right, pairs) = stop_at(0.8);
     assert!(pairs < 0.9 * all_pairs, "stopping saved next to nothing: {pairs} of {all_pairs}");
     assert!(right > all_right - 0.06, "stopping cost too much: {right} against {all_right}");
 }

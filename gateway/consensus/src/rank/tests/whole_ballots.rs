@@ -22,7 +22,7 @@ proptest! {
     /// pairs matters, a stranger's changes nothing, and nor does one that looks at places only.
     #[test]
     fn ballots_count_whatever_their_order_and_strangers_not_at_all(ballots in any_ballots()) {
-        let judge = |n: u8| (n, seen(30.0, 20.0 + 3.0 * f64::from(n - 10)));
+        let judge = |n: u8| (n, judge_record(30.0, 20.0 + 3.0 * f64::from(n - 10)));
         let standing = standing((10..16).map(judge));
         let candidates: Vec<_> = (0..4u8).map(|n| candidate(n, usize::from(n), 1)).collect();
         let mu = [0.5, 0.0, -0.5, 0.2];

@@ -7,8 +7,8 @@ const NOW: u64 = 1_795_000_000;
 const DAY: u64 = 86_400;
 
 fn answer(kind: &str, right: bool) -> Observation {
-    let seen = GoldObservation::Answered { right };
-    Observation::Gold { kind: Some(KindId::new(kind)), seen }
+    let answer = GoldObservation::Answered { right };
+    Observation::Gold { kind: Some(KindId::new(kind)), seen: answer }
 }
 
 fn score(right: bool) -> Observation {
@@ -179,8 +179,8 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
 }
 
 fn gold_pair(way: ComparisonMode) -> Observation {
-    let seen = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
-    Observation::Gold { kind: Some(KindId::new("sort")), seen }
+    let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
+    Observation::Gold { kind: Some(KindId::new("sort")), seen: comparison }
 }
 
 #[test]

@@ -26,9 +26,9 @@ const WRITERS: usize = 3;
 const KNOWS: f64 = 0.95;
 const GUESSES: f64 = 0.2;
 /// P(the judges pick a right answer when there is one).
-const JUDGED: f64 = 0.9;
+const JUDGE_ACCURACY: f64 = 0.9;
 /// P(best) that a judged round claims.
-const CLAIMED: f64 = 0.9;
+const CLAIM: f64 = 0.9;
 
 /// How writers are chosen.
 #[derive(Clone, Copy, PartialEq)]
@@ -49,7 +49,7 @@ struct Swarm {
     standing: Standing,
     members: Vec<MemberView>,
     /// Kinds that each member knows.
-    known: BTreeMap<NodeId, Vec<Family>>,
+    families: BTreeMap<NodeId, Vec<Family>>,
     settings: Reputation,
     questions: shoal_syllabus::Questions,
     rng: ChaCha8Rng,
@@ -72,7 +72,7 @@ impl Swarm {
             records: BTreeMap::new(),
             standing: Standing::empty(),
             members: Vec::new(),
-            known: BTreeMap::new(),
+            families: BTreeMap::new(),
             settings,
             questions: shoal_syllabus::questions(&[], Split::Test, seed),
             rng: ChaCha8Rng::seed_from_u64(seed),
@@ -109,7 +109,7 @@ impl Swarm {
             first_token_seconds: 0.1,
             probation: false,
         });
-        self.known.insert(node(n), knows);
+        self.families.insert(node(n), knows);
         self.records.insert(node(n), Record::default());
     }
 
@@ -125,16 +125,16 @@ impl Swarm {
         let right: Vec<bool> = writers
             .iter()
             .map(|writer| {
-                let knows = self.known.get(writer).is_some_and(|k| k.contains(&question.family));
+                let knows = self.families.get(writer).is_some_and(|k| k.contains(&question.family));
                 self.rng.random_bool(if knows { KNOWS } else { GUESSES })
             })
             .collect();
-        let picked_right = right.contains(&true) && self.rng.random_bool(JUDGED);
+        let picked_right = right.contains(&true) && self.rng.random_bool(JUDGE_ACCURACY);
         // Wrong answers differ, so that of the wrong ones at most one is picked.
         let wrong = right.iter().position(|right| !right);
         for (at, (writer, right)) in writers.iter().zip(&right).enumerate() {
-            let agreed = if picked_right { *right } else { Some(at) == wrong };
-            self.learn(*writer, question, agreed);
+            let is_agreement = if picked_right { *right } else { Some(at) == wrong };
+            self.learn(*writer, question, is_agreement);
         }
         (writers, picked_right)
     }
@@ -156,15 +156,17 @@ impl Swarm {
         panel.expect("a panel").writers
     }
 
-    fn learn(&mut self, writer: NodeId, question: &Question, agreed: bool) {
+    fn learn(&mut self, writer: NodeId, question: &Question, is_agreement: bool) {
         let offset = self.standing.writer_log_odds(&writer, &KindPosterior::default());
         let ask = Features::of(&question.text);
         let member = self.members.iter().find(|member| member.id == writer);
         let tags = member.map_or(&[][..], |member| &member.model.tags);
         let claims = self.standing.claims(&writer, tags, &ask, &KindPosterior::default());
-        let lesson = Lesson { ask, claims, offset, right: agreed, weight: CLAIMED };
-        let seen =
-            [Observation::Crowd(CrowdObservation::Wrote { agreed }), Observation::Routed(lesson)];
+        let lesson = Lesson { ask, claims, offset, right: is_agreement, weight: CLAIM };
+        let seen = [
+            Observation::Crowd(CrowdObservation::Wrote { agreed: is_agreement }),
+            Observation::Routed(lesson),
+        ];
         if let Some(record) = self.records.get_mut(&writer) {
             *record = learn(record, &seen, 1, &self.settings);
         }
@@ -189,19 +191,19 @@ impl Swarm {
     fn finding_a_newcomer(&mut self, tags: Vec<String>) -> usize {
         let kind = Family::ALL[Family::ALL.len() - 1];
         self.join(MEMBERS, vec![kind], tags);
-        let mut asked = Vec::new();
-        while asked.len() < 200 {
+        let mut requests = Vec::new();
+        while requests.len() < 200 {
             let question = self.questions.next().expect("without end");
             let (writers, _) = self.round(&question);
             if question.family == kind {
-                asked.push(writers.contains(&node(MEMBERS)));
-                let lately = asked.iter().rev().take(10).filter(|asked| **asked).count();
-                if asked.len() >= 10 && lately >= 8 {
+                requests.push(writers.contains(&node(MEMBERS)));
+                let lately = requests.iter().rev().take(10).filter(|requests| **requests).count();
+                if requests.len() >= 10 && lately >= 8 {
                     break;
                 }
             }
         }
-        asked.len()
+        requests.len()
     }
 
     /// How often a newcomer that knows nothing is asked in each of these spans of rounds.
@@ -235,7 +237,7 @@ fn swarms() -> u64 {
 }
 
 /// A swarm with 600 rounds behind it.
-fn grown(choice: Choice, seed: u64) -> Swarm {
+fn grow_swarm(choice: Choice, seed: u64) -> Swarm {
     let mut swarm = Swarm::new(choice, 100 + seed);
     swarm.accuracies(&[600]);
     swarm
@@ -252,23 +254,26 @@ fn routing_beats_uniform_selection() {
             (0..swarms()).map(|seed| Swarm::new(choice, seed).accuracies(&SPANS)).collect();
         (0..SPANS.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect::<Vec<f64>>()
     });
-    let mut begun = 0;
+    let mut start = 0;
     for (at, span) in SPANS.iter().enumerate() {
         let row = [0, 1, 2, 3].map(|choice| format!("{:.3}", table[choice][at]));
-        println!("| {begun}-{} | {} |", begun + span, row.join(" | "));
-        begun += span;
+        println!("| {start}-{} | {} |", start + span, row.join(" | "));
+        start += span;
     }
-    let [uniform, _, routed, _] = [0, 1, 2, 3].map(|choice| table[choice][SPANS.len() - 1]);
-    assert!(routed > uniform + 0.1, "{routed} against {uniform}");
-    let [_, _, routed, tagged] = [0, 1, 2, 3].map(|choice| table[choice][0]);
-    assert!(tagged > routed + 0.03, "{tagged} against {routed} to begin with");
+    let [uniform, _, routed_share, _] = [0, 1, 2, 3].map(|choice| table[choice][SPANS.len() - 1]);
+    assert!(routed_share > uniform + 0.1, "{routed_share} against {uniform}");
+    let [_, _, routed_share, tagged_share] = [0, 1, 2, 3].map(|choice| table[choice][0]);
+    assert!(
+        tagged_share > routed_share + 0.03,
+        "{tagged_share} against {routed_share} to begin with"
+    );
 }
 
 #[test]
 fn a_newcomer_is_found_and_sooner_by_its_tag() {
     let kind = Family::ALL[Family::ALL.len() - 1];
     let found = |tags: &[String]| -> Vec<usize> {
-        let one = |seed| grown(Choice::Routed, seed).finding_a_newcomer(tags.to_vec());
+        let one = |seed| grow_swarm(Choice::Routed, seed).finding_a_newcomer(tags.to_vec());
         (0..swarms()).map(one).collect()
     };
     let (silent, tagged) = (found(&[]), found(&tags(&[kind])));
@@ -284,7 +289,7 @@ fn a_newcomer_is_found_and_sooner_by_its_tag() {
 fn who_claims_everything_and_knows_nothing_is_soon_asked_no_more_than_who_claims_nothing() {
     const ASKED: [usize; 5] = [25, 25, 50, 100, 300];
     let asked = |tags: &[String]| -> Vec<f64> {
-        let one = |seed| grown(Choice::Routed, seed).asking_an_impostor(tags.to_vec(), &ASKED);
+        let one = |seed| grow_swarm(Choice::Routed, seed).asking_an_impostor(tags.to_vec(), &ASKED);
         let runs: Vec<Vec<f64>> = (0..swarms()).map(one).collect();
         (0..ASKED.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect()
     };
