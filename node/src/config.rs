@@ -263,7 +263,7 @@ impl Config {
             let is_folder = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
             let complaint = if !is_folder || swarm_name(name) != name {
                 "its name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"
-            } else if self.persona.iter().skip(at + 1).any(|other| other.name == name) {
+            } else if self.persona.iter().skip(at + 1).any(|later| later.name == name) {
                 "there are two of this name"
             } else if persona.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
                 "temperature is 0 to 2"

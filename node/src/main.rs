@@ -95,13 +95,13 @@ async fn pull_model(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> 
     if let Some(terms) = shoal_pull::terms(name) {
         eprintln!("{terms}");
     }
-    let stopped = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
-    let found = tokio::select! {
-        found = shoal_pull::pull(name, &settings) => found?,
-        _ = tokio::signal::ctrl_c() => return stopped(),
-        () = stop.cancelled() => return stopped(),
+    let interruption = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
+    let result = tokio::select! {
+        result = shoal_pull::pull(name, &settings) => result?,
+        _ = tokio::signal::ctrl_c() => return interruption(),
+        () = stop.cancelled() => return interruption(),
     };
-    let path = found.place.path().unwrap_or(std::path::Path::new(name));
+    let path = result.place.path().unwrap_or(std::path::Path::new(name));
     say(&path.display())
 }
 

@@ -180,9 +180,9 @@ impl Metrics {
         after
     }
 
-    pub(crate) fn record_answer(&self, done: &Done, decode_time: Duration) {
-        self.read(done.prompt_tokens);
-        self.tokens.with_label_values(&["output"]).inc_by(done.completion_tokens.into());
+    pub(crate) fn record_answer(&self, end: &Done, decode_time: Duration) {
+        self.read(end.prompt_tokens);
+        self.tokens.with_label_values(&["output"]).inc_by(end.completion_tokens.into());
         self.decode.inc_by(decode_time.as_secs_f64());
     }
 

@@ -121,17 +121,13 @@ async fn write(
                 ahead = gather(&mut text, &mut events);
                 send_text(sender, &text).await?;
             }
-            Some(Ok(Event::Done(done))) => {
-                queue.metrics().record_answer(
-                    &done,
-                    start.elapsed().saturating_sub(first.unwrap_or_default()),
-                );
+            Some(Ok(Event::Done(end))) => {
+                queue
+                    .metrics()
+                    .record_answer(&end, start.elapsed().saturating_sub(first.unwrap_or_default()));
                 // Whose model says that it claims nothing claims nothing.
                 let claims = queue.engine().model().certainty;
-                return Ok(Message::Done(Done {
-                    logprob: done.logprob.filter(|_| claims),
-                    ..done
-                }));
+                return Ok(Message::Done(Done { logprob: end.logprob.filter(|_| claims), ..end }));
             }
             Some(Err(error)) => return Err(error.into()),
             None => return Err(broke().into()),

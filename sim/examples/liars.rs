@@ -33,10 +33,10 @@ struct Tally {
 }
 
 impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.asked += other.asked;
-        self.right += other.right;
-        self.lies += other.lies;
+    fn add_assign(&mut self, tally: Self) {
+        self.asked += tally.asked;
+        self.right += tally.right;
+        self.lies += tally.lies;
     }
 }
 
@@ -70,48 +70,49 @@ async fn round(sim: &Sim, n: &mut usize) -> Tally {
 }
 
 /// `liars` of five turn after they were trusted.
-async fn story(liars: usize, audited: bool) {
-    let [mut trusted, mut lying, mut after] = [Tally::default(); 3];
-    let mut waited: Vec<usize> = Vec::new();
+async fn story(liars: usize, with_audits: bool) {
+    let [mut before, mut during, mut after] = [Tally::default(); 3];
+    let mut rounds_until: Vec<usize> = Vec::new();
     for seed in 0..SEEDS {
         let honest = Sim::builder(seed).nodes(5 - liars, Behaviour::honest(SKILL));
         let builder = honest.nodes(liars, Behaviour::turncoat(SKILL)).exam(3).panel(5, 5);
-        let sim = if audited { builder.with_auditors() } else { builder }.start().await;
+        let sim = if with_audits { builder.with_auditors() } else { builder }.start().await;
         let mut n = 0;
-        let mut turned = Tally::default();
+        let mut start = Tally::default();
         for _ in 0..ROUNDS {
-            trusted += round(&sim, &mut n).await;
+            before += round(&sim, &mut n).await;
         }
         sim.betray();
         let mut free: Vec<usize> = (5 - liars..5).collect();
-        while !free.is_empty() && turned.asked < LIMIT {
-            turned += round(&sim, &mut n).await;
-            let caught = |number: &usize| sim.times_caught(*number) > 0;
-            waited.extend(free.iter().filter(|number| caught(number)).map(|_| turned.asked));
-            free.retain(|number| !caught(number));
+        while !free.is_empty() && start.asked < LIMIT {
+            start += round(&sim, &mut n).await;
+            let is_caught = |number: &usize| sim.times_caught(*number) > 0;
+            rounds_until
+                .extend(free.iter().filter(|number| is_caught(number)).map(|_| start.asked));
+            free.retain(|number| !is_caught(number));
         }
-        waited.extend(free.iter().map(|_| LIMIT));
-        lying += turned;
+        rounds_until.extend(free.iter().map(|_| LIMIT));
+        during += start;
         for _ in 0..ROUNDS {
             after += round(&sim, &mut n).await;
         }
     }
-    waited.sort_unstable();
-    let median = waited.get(waited.len() / 2).copied().unwrap_or(0);
-    let most = waited.last().copied().unwrap_or(0);
+    rounds_until.sort_unstable();
+    let median = rounds_until.get(rounds_until.len() / 2).copied().unwrap_or(0);
+    let most = rounds_until.last().copied().unwrap_or(0);
     println!(
         "| {liars} of 5 | {} | {} | {} | {} | {} | {median} | {most} |",
-        if audited { "yes" } else { "no" },
-        trusted.right(),
-        lying.right(),
-        lying.lies(),
+        if with_audits { "yes" } else { "no" },
+        before.right(),
+        during.right(),
+        during.lies(),
         after.right(),
     );
 }
 
 /// Accuracy with 1 to 5 of 10 members like `cheat`, beside what it is with `none`.
-async fn curve(name: &str, cheat: &Behaviour, none: f64) {
-    let mut row = format!("| {name} | {none:.3} |");
+async fn curve(name: &str, cheat: &Behaviour, baseline: f64) {
+    let mut row = format!("| {name} | {baseline:.3} |");
     for cheats in 1..=5 {
         row.push_str(&format!(" {:.3} |", ten(cheats, cheat).await));
     }
@@ -149,9 +150,9 @@ async fn stories() {
         "| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|");
-    for audited in [true, false] {
+    for with_audits in [true, false] {
         for liars in [1, 2] {
-            story(liars, audited).await;
+            story(liars, with_audits).await;
         }
     }
 }
@@ -164,7 +165,7 @@ async fn curves() {
         1.0 / rounds as f64
     );
     println!("| cheat | 0 | 1 | 2 | 3 | 4 | 5 |\n|---|---:|---:|---:|---:|---:|---:|");
-    let none = ten(0, &Behaviour::liar()).await;
+    let baseline = ten(0, &Behaviour::liar()).await;
     for (name, cheat) in [
         ("constant answer, colluding votes", Behaviour::liar()),
         ("passes the exam, then the same", Behaviour::sleeper(SKILL)),
@@ -174,7 +175,7 @@ async fn curves() {
         ("null model", Behaviour::null()),
         ("orders to judges", Behaviour::injector()),
     ] {
-        curve(name, &cheat, none).await;
+        curve(name, &cheat, baseline).await;
     }
 }
 

@@ -157,14 +157,14 @@ impl ScriptedModel {
             let _ = events.send(Ok(Event::Piece(piece.to_owned()))).await;
             sleep(behaviour.pace).await;
         }
-        let done = Done {
+        let end = Done {
             finish: Finish::Stop.into(),
             prompt_tokens: 10,
             completion_tokens: tokens,
             logprob: Some(answer.logprob),
             ..Done::default()
         };
-        let _ = events.send(Ok(Event::Done(done))).await;
+        let _ = events.send(Ok(Event::Done(end))).await;
     }
 
     /// The honest answer. Its text contains the name, so that no two members write the same text.
@@ -263,8 +263,8 @@ impl ScriptedModel {
         }
         let belief = self.world.belief(&self.name, question, self.skill(question));
         let noise = 3.0 * self.world.chance(&[&self.name, question, candidate, "liking"]);
-        let same = agree::final_answer(&format!("Answer: {belief}")) == candidate_answer;
-        match (self.knows(question), same) {
+        let is_equal = agree::final_answer(&format!("Answer: {belief}")) == candidate_answer;
+        match (self.knows(question), is_equal) {
             (true, true) => -0.2 - noise,
             (true, false) => -8.0 - 3.0 * noise,
             (false, true) => -1.5 - noise,

@@ -82,7 +82,7 @@ async fn answer(stream: &mut Stream) -> (String, Option<Message>) {
 
 async fn fault(stream: &mut Stream) -> Fault {
     match answer(stream).await.1 {
-        Some(Message::Failed(failed)) => failed.fault(),
+        Some(Message::Failed(failure)) => failure.fault(),
         message => panic!("{message:?}"),
     }
 }
@@ -93,11 +93,8 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
     let mut stream = office.ask(write()).await;
     let (text, last) = answer(&mut stream).await;
     assert_eq!(text, "one two three");
-    let Some(Message::Done(done)) = last else { panic!("{last:?}") };
-    assert_eq!(
-        (done.finish(), done.completion_tokens, done.logprob),
-        (Finish::Stop, 3, Some(-1.5))
-    );
+    let Some(Message::Done(end)) = last else { panic!("{last:?}") };
+    assert_eq!((end.finish(), end.completion_tokens, end.logprob), (Finish::Stop, 3, Some(-1.5)));
     assert!(matches!(stream.receiver.next().await, Ok(None)), "the stream is finished");
 }
 
@@ -110,8 +107,8 @@ async fn what_a_persona_writes_by_its_own_rules_carries_no_claim() {
     office.queue = Arc::new(WorkQueue::new(Arc::new(persona_engine), 1, metrics));
     let mut stream = office.ask(write()).await;
     let (_, last) = answer(&mut stream).await;
-    let Some(Message::Done(done)) = last else { panic!("{last:?}") };
-    assert_eq!(done.logprob, None);
+    let Some(Message::Done(end)) = last else { panic!("{last:?}") };
+    assert_eq!(end.logprob, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,10 +193,10 @@ async fn what_cannot_be_judged_is_refused_before_any_work() {
             Fault::Unsupported,
         ),
     ];
-    for (ask, expected) in asks {
+    for (ask, expected_fault) in asks {
         let mut office = Office::new(Play::Endless, 1);
         let mut stream = office.ask(judge(ask)).await;
-        assert_eq!(fault(&mut stream).await, expected);
+        assert_eq!(fault(&mut stream).await, expected_fault);
         assert_eq!(office.engine.judging(), 0);
     }
 }
@@ -211,9 +208,9 @@ async fn a_broken_engine_is_told_with_its_fault() {
     let mut stream = office.ask(write()).await;
     let (text, last) = answer(&mut stream).await;
     assert_eq!(text, "well, ");
-    let Some(Message::Failed(failed)) = last else { panic!("{last:?}") };
-    assert_eq!(failed.fault(), Fault::ContextLength);
-    assert_eq!(failed.message, "This model's maximum context length is 100 tokens");
+    let Some(Message::Failed(failure)) = last else { panic!("{last:?}") };
+    assert_eq!(failure.fault(), Fault::ContextLength);
+    assert_eq!(failure.message, "This model's maximum context length is 100 tokens");
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,8 +249,8 @@ async fn texts_become_vectors_where_the_model_makes_some() {
     };
     let mut office = Office::new(Play::Says(&[]), 1);
     let mut stream = office.ask(embed(&["a", "bc"])).await;
-    let Ok(Some(Message::Embedded(embedded))) = stream.receiver.next().await else { panic!() };
-    assert_eq!(embedded.vectors.len(), 2);
+    let Ok(Some(Message::Embedded(vectors))) = stream.receiver.next().await else { panic!() };
+    assert_eq!(vectors.vectors.len(), 2);
     let mut stream = office.ask(embed(&[])).await;
     assert_eq!(fault(&mut stream).await, Fault::BadRequest);
 }

@@ -9,7 +9,7 @@ use shoal_proto::{
 
 use super::Abilities;
 
-fn unsupported<T>(feature: &str) -> Result<T, EngineError> {
+fn refuse<T>(feature: &str) -> Result<T, EngineError> {
     let why = format!("the upstream's model {feature}");
     Err(EngineError::new(Fault::Unsupported, why))
 }
@@ -25,7 +25,7 @@ pub(super) fn completion(
     can: Abilities,
 ) -> Result<Value, EngineError> {
     if !can.completions {
-        return unsupported("goes on with no text");
+        return refuse("goes on with no text");
     }
     let text = if prompt.tokens.is_empty() { json!(prompt.text) } else { json!(prompt.tokens) };
     let mut body = Map::new();
@@ -49,10 +49,10 @@ pub(super) fn completion(
 /// The endpoint's model cannot do what is asked.
 pub(super) fn body(model: &str, ask: &Generate, can: Abilities) -> Result<Value, EngineError> {
     if ask.tools.is_some() && !can.tools {
-        return unsupported("calls no functions");
+        return refuse("calls no functions");
     }
     if !can.vision && ask.messages.iter().any(|message| !message.images.is_empty()) {
-        return unsupported("looks at no images");
+        return refuse("looks at no images");
     }
     let messages: Vec<Value> =
         ask.messages.iter().map(|message_item| message(message_item, can)).collect();
@@ -67,7 +67,7 @@ pub(super) fn body(model: &str, ask: &Generate, can: Abilities) -> Result<Value,
     }
     if let Some(schema_format) = &ask.format {
         let Some(format) = format(schema_format) else {
-            return unsupported("keeps to JSON only, not to other grammars");
+            return refuse("keeps to JSON only, not to other grammars");
         };
         body.insert("response_format".to_owned(), format);
     }

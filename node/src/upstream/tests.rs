@@ -66,7 +66,7 @@ async fn collect_answer(upstream: &Upstream, ask: Generate) -> (String, Result<D
     while let Some(event) = events.recv().await {
         match event {
             Ok(Event::Piece(piece)) => text.push_str(&piece),
-            Ok(Event::Done(done)) => return (text, Ok(done)),
+            Ok(Event::Done(end)) => return (text, Ok(end)),
             Err(error) => return (text, Err(error)),
         }
     }
@@ -92,11 +92,11 @@ async fn an_answer_streams_with_the_endpoints_own_usage() {
         event(r#"{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}"#),
         event("[DONE]"),
     ];
-    let (text, done) = hear(Chat::Stream(writes)).await;
-    let done = done.unwrap();
+    let (text, end) = hear(Chat::Stream(writes)).await;
+    let end = end.unwrap();
     assert_eq!(text, "Hello.");
-    assert_eq!(done.finish(), Finish::Length);
-    assert_eq!((done.prompt_tokens, done.completion_tokens, done.logprob), (11, 7, None));
+    assert_eq!(end.finish(), Finish::Length);
+    assert_eq!((end.prompt_tokens, end.completion_tokens, end.logprob), (11, 7, None));
 }
 
 #[tokio::test]
@@ -236,13 +236,13 @@ async fn calls_and_log_probabilities_of_a_stream_are_in_its_end() {
             r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":8}}}"#,
         ),
     ];
-    let (text, done) = hear(Chat::Stream(writes)).await;
-    let done = done.unwrap();
-    assert_eq!((text.as_str(), done.finish(), done.cached_tokens), ("Hm", Finish::ToolCalls, 8));
+    let (text, end) = hear(Chat::Stream(writes)).await;
+    let end = end.unwrap();
+    assert_eq!((text.as_str(), end.finish(), end.cached_tokens), ("Hm", Finish::ToolCalls, 8));
     let expectation = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
-    assert_eq!(done.tool_calls, [expectation]);
+    assert_eq!(end.tool_calls, [expectation]);
     let token = TokenLogprob { bytes: b"Hm".to_vec(), logprob: -0.5, top: Vec::new() };
-    assert_eq!(done.tokens, [TokenLogprob { top: vec![token.clone()], ..token }]);
+    assert_eq!(end.tokens, [TokenLogprob { top: vec![token.clone()], ..token }]);
 }
 
 #[tokio::test]
@@ -311,10 +311,10 @@ async fn a_stream_cut_anywhere_gives_the_same_text() {
 #[tokio::test]
 async fn endpoints_that_do_not_count_are_counted() {
     let odd = event(r#"{"choices":[{"delta":{"role":"","content":null},"finish_reason":""}]}"#);
-    let (_, done) = hear(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
-    let done = done.unwrap();
+    let (_, end) = hear(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
+    let end = end.unwrap();
     // 20 bytes of prompt, 4 to a token; two pieces of text.
-    assert_eq!((done.finish(), done.prompt_tokens, done.completion_tokens), (Finish::Stop, 5, 2));
+    assert_eq!((end.finish(), end.prompt_tokens, end.completion_tokens), (Finish::Stop, 5, 2));
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn settings(gateway: &str, data: &Path, change: impl FnOnce(&mut Config)) -> Set
 }
 
 /// Asks the node behind `link`; the text, if it ended well.
-async fn asked(link: &QuicLink) -> Option<String> {
+async fn first_question(link: &QuicLink) -> Option<String> {
     let message = ChatMessage {
         role: "user".to_owned(),
         content: "hello".to_owned(),
@@ -94,15 +94,15 @@ async fn a_node_joins_answers_and_leaves() {
     let watch = async {
         let (link, mut control, hello) = gateway.admit().await;
         assert_eq!(hello.model.unwrap().name, "parrot");
-        assert_eq!(asked(&link).await.as_deref(), Some("Hello there"));
+        assert_eq!(first_question(&link).await.as_deref(), Some("Hello there"));
         stop.cancel();
         assert!(matches!(control.receiver.next().await, Ok(Some(Message::Goodbye(_)))));
         link.closed().await;
     };
-    let (lived, ()) = tokio::join!(node::live(settings, &stop), watch);
-    lived.unwrap();
-    let known = std::fs::read_to_string(data.path().join("known_gateways")).unwrap();
-    assert!(known.contains(&gateway.identity.id().to_string()), "{known}");
+    let (result, ()) = tokio::join!(node::live(settings, &stop), watch);
+    result.unwrap();
+    let pins = std::fs::read_to_string(data.path().join("known_gateways")).unwrap();
+    assert!(pins.contains(&gateway.identity.id().to_string()), "{pins}");
 }
 
 #[tokio::test]
@@ -115,14 +115,14 @@ async fn a_node_is_heard_when_it_leaves_however_soon_it_closes() {
         let stop = CancellationToken::new();
         let watch = async {
             let (link, mut control, _) = gateway.admit().await;
-            assert!(asked(&link).await.is_some(), "it has read the welcome");
+            assert!(first_question(&link).await.is_some(), "it has read the welcome");
             stop.cancel();
-            let said = control.receiver.next().await;
-            assert!(matches!(said, Ok(Some(Message::Goodbye(_)))), "{said:?}");
+            let message = control.receiver.next().await;
+            assert!(matches!(message, Ok(Some(Message::Goodbye(_)))), "{message:?}");
             link.closed().await;
         };
-        let (lived, ()) = tokio::join!(node::live(settings, &stop), watch);
-        lived.unwrap();
+        let (result, ()) = tokio::join!(node::live(settings, &stop), watch);
+        result.unwrap();
     }
 }
 
@@ -130,35 +130,35 @@ async fn a_node_is_heard_when_it_leaves_however_soon_it_closes() {
 async fn a_gateway_that_is_not_the_one_given_is_refused_for_good() {
     let gateway = Gateway::start();
     let data = tempfile::tempdir().unwrap();
-    let other = NodeId([5; 32]);
-    let given = |config: &mut Config| config.gateway_id = other.to_string();
-    let settings = settings(&gateway.address(), data.path(), given);
+    let wrong_id = NodeId([5; 32]);
+    let with_wrong_id = |config: &mut Config| config.gateway_id = wrong_id.to_string();
+    let settings = settings(&gateway.address(), data.path(), with_wrong_id);
     let Gateway { mut listener, .. } = gateway;
     let stop = CancellationToken::new();
-    let lived = tokio::select! {
-        lived = node::live(settings, &stop) => lived,
+    let result = tokio::select! {
+        result = node::live(settings, &stop) => result,
         () = async { while listener.accept().await.is_some() {} } => panic!("the listener ended"),
     };
-    let error = lived.unwrap_err().to_string();
-    assert!(error.contains(&other.to_string()), "{error}");
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains(&wrong_id.to_string()), "{error}");
 }
 
 #[tokio::test]
 async fn two_gateways_share_one_node() {
-    let (mut one, mut other) = (Gateway::start(), Gateway::start());
+    let (mut first, mut second) = (Gateway::start(), Gateway::start());
     let data = tempfile::tempdir().unwrap();
-    let second = other.address();
-    let settings = settings(&one.address(), data.path(), |config| config.gateway.push(second));
+    let second = second.address();
+    let settings = settings(&first.address(), data.path(), |config| config.gateway.push(second));
     let stop = CancellationToken::new();
     let watch = async {
-        let ((first, _a, _), (second, _b, _)) = tokio::join!(one.admit(), other.admit());
-        assert_eq!(asked(&first).await, asked(&second).await);
+        let ((first, _a, _), (second, _b, _)) = tokio::join!(first.admit(), second.admit());
+        assert_eq!(first_question(&first).await, first_question(&second).await);
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let both = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run_and_watch = async { tokio::join!(node::live(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
-    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), run_and_watch).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -177,12 +177,12 @@ async fn personas_are_members_of_one_operator_that_answer_by_their_own_rules() {
         names.sort();
         assert_eq!(names, ["ada", "bob"]);
         assert!(!one.operator.is_empty() && one.operator == other.operator);
-        assert_eq!(asked(&first).await, asked(&second).await);
+        assert_eq!(first_question(&first).await, first_question(&second).await);
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let both = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run_and_watch = async { tokio::join!(node::live(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
-    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), run_and_watch).await.unwrap().unwrap();
     assert!(data.path().join("ada/identity.pem").is_file());
 }

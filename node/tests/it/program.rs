@@ -15,9 +15,9 @@ fn node(arguments: &[&str]) -> Command {
 
 /// The one line on stderr, and the exit code.
 fn complaint(output: &Output) -> (String, i32) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 1, "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
     (lines[0].to_owned(), output.status.code().unwrap())
 }
 
@@ -27,8 +27,8 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
     assert!(line.starts_with("shoal-node: no model: name one with --model"), "{line}");
     assert_eq!(code, 2);
     let nameless = node(&["--model", "x", "--data", "/tmp"]).output().unwrap();
-    let expected = "shoal-node: no gateway: name one with --gateway HOST:PORT".to_owned();
-    assert_eq!(complaint(&nameless), (expected, 2));
+    let complaint_text = "shoal-node: no gateway: name one with --gateway HOST:PORT".to_owned();
+    assert_eq!(complaint(&nameless), (complaint_text, 2));
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
     let file = folder.path().join("node.toml");
     std::fs::write(&file, "gateway = [\"file\"]\nmodel = \"x\"\n").unwrap();
     let mut command = node(&["--config", file.to_str().unwrap(), "--data", "/tmp"]);
-    let refused = |command: &mut Command| complaint(&command.output().unwrap()).0;
-    assert_eq!(refused(&mut command), "shoal-node: gateway \"file\" is not HOST:PORT");
+    let complaint_of = |command: &mut Command| complaint(&command.output().unwrap()).0;
+    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"file\" is not HOST:PORT");
     command.env("SHOAL_NODE_GATEWAY", "environment");
-    assert_eq!(refused(&mut command), "shoal-node: gateway \"environment\" is not HOST:PORT");
+    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"environment\" is not HOST:PORT");
     command.args(["--gateway", "line"]);
-    assert_eq!(refused(&mut command), "shoal-node: gateway \"line\" is not HOST:PORT");
+    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"line\" is not HOST:PORT");
 }
 
 #[test]
@@ -68,8 +68,9 @@ fn a_folder_without_weights_is_one_line_and_exit_code_1() {
     let mut command = node(&["--gateway", "127.0.0.1:9", "--model", model.to_str().unwrap()]);
     let output = command.args(["--data", data.to_str().unwrap()]).output().unwrap();
     let (line, code) = complaint(&output);
-    let expected = format!("{} has no *.safetensors file", model.canonicalize().unwrap().display());
-    assert!(line.starts_with(&format!("shoal-node: {expected}")), "{line}");
+    let complaint_text =
+        format!("{} has no *.safetensors file", model.canonicalize().unwrap().display());
+    assert!(line.starts_with(&format!("shoal-node: {complaint_text}")), "{line}");
     assert_eq!(code, 1);
 }
 
@@ -84,18 +85,18 @@ fn what_a_rounding_costs_is_told_of_each() {
         let model = ["eval-quant", "--model", "bundled:shoal-sum", "--against", "none,q8,q4"];
         node(&model).args(["--text", text]).output().unwrap()
     };
-    let said = eval(text.to_str().unwrap());
-    let said = String::from_utf8(said.stdout).unwrap();
+    let rows_text = eval(text.to_str().unwrap());
+    let rows_text = String::from_utf8(rows_text.stdout).unwrap();
     let number = |line: &str, after: &str| -> f64 {
         let (_, rest) = line.split_once(after).unwrap();
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };
     let read = |line: &str| (number(line, "perplexity"), number(line, "KL"), number(line, "max"));
-    let rows: Vec<_> = said.lines().map(read).collect();
-    let [none, q8, q4] = rows[..] else { panic!("{said}") };
-    assert!(none.0 > 1.0 && (none.1, none.2) == (0.0, 100.0), "{said}");
-    assert!(0.0 < q8.1 && q8.1 < q4.1, "the fewer bits, the further away: {said}");
-    assert!(q8.1 < 0.01 && q4.1 < 0.2 && q8.2 > 98.0, "{said}");
+    let rows: Vec<_> = rows_text.lines().map(read).collect();
+    let [unrounded, q8, q4] = rows[..] else { panic!("{rows_text}") };
+    assert!(unrounded.0 > 1.0 && (unrounded.1, unrounded.2) == (0.0, 100.0), "{rows_text}");
+    assert!(0.0 < q8.1 && q8.1 < q4.1, "the fewer bits, the further away: {rows_text}");
+    assert!(q8.1 < 0.01 && q4.1 < 0.2 && q8.2 > 98.0, "{rows_text}");
     let (line, code) = complaint(&eval("/no/such/text"));
     assert!(line.starts_with("shoal-node: cannot read /no/such/text: "), "{line}");
     assert_eq!(code, 1);
@@ -104,8 +105,8 @@ fn what_a_rounding_costs_is_told_of_each() {
 #[test]
 fn an_upstream_that_is_not_there_is_one_line_and_exit_code_1() {
     let data = tempfile::tempdir().unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{closed}/v1");
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{address}/v1");
     let mut command =
         node(&["--gateway", "127.0.0.1:9", "--upstream", &url, "--upstream-model", "m"]);
     let output = command.args(["--data", data.path().to_str().unwrap()]).output().unwrap();
@@ -126,8 +127,8 @@ fn sigterm_ends_a_node_well() {
             .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(log.any(|line| line.unwrap().contains("ready to serve")), "the log ended");
-    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
     assert!(log.any(|line| line.unwrap().contains("told to stop")), "the log ended");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

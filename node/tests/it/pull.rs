@@ -40,10 +40,10 @@ fn answer(stream: TcpStream) -> std::io::Result<()> {
         _ => (404, ""),
     };
     let etag = format!("\"{:040}\"", path.len());
-    let shown = if request.starts_with("HEAD") { "" } else { body };
+    let content = if request.starts_with("HEAD") { "" } else { body };
     write!(
         &stream,
-        "HTTP/1.1 {status} Said\r\netag: {etag}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{shown}",
+        "HTTP/1.1 {status} Said\r\netag: {etag}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{content}",
         body.len()
     )
 }
@@ -120,11 +120,11 @@ fn the_models_that_can_be_pulled_are_listed_with_size_licence_and_whether_they_a
 #[test]
 fn a_model_of_the_catalogue_that_is_not_here_names_the_way_to_get_it() {
     let home = tempfile::tempdir().unwrap();
-    let asked = ["--gateway", "127.0.0.1:9", "--model", "smollm2-135m"];
-    let (_, err) = texts(&node(&asked, home.path()).output().unwrap());
-    let expected =
+    let arguments = ["--gateway", "127.0.0.1:9", "--model", "smollm2-135m"];
+    let (_, err) = texts(&node(&arguments, home.path()).output().unwrap());
+    let complaint =
         "shoal-node: smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
-    assert_eq!(err.lines().collect::<Vec<_>>(), [expected]);
+    assert_eq!(err.lines().collect::<Vec<_>>(), [complaint]);
 }
 
 #[test]

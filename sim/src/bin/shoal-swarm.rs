@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !error.is::<children::Told>() {
+            if !error.is::<children::StopSignal>() {
                 eprintln!("shoal-swarm: {error:#}");
             }
             ExitCode::FAILURE
@@ -72,14 +72,14 @@ async fn run(options: Options) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut children = Children::new(options.data.join("logs"))?;
-    let ended = tokio::select! {
-        ended = bring_up_and_watch(&options, &mut children) => ended,
+    let end = tokio::select! {
+        end = bring_up_and_watch(&options, &mut children) => end,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
     println!("\nstopping {} processes ...", children.running());
     children.stop().await;
-    ended
+    end
 }
 
 /// Ends only when a process of the swarm ends or cannot be started.
@@ -100,12 +100,12 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     let bar = ready::progress(members.len());
     let large = members.iter().filter(|member| !member.is_bundled()).count();
     let limit = ADMISSION_LIMIT + LARGE_LIMIT * u32::try_from(large).unwrap_or(u32::MAX);
-    let admitted = tokio::select! {
-        admitted = gateway.admitted(&members, &bar, limit) => admitted,
+    let admission = tokio::select! {
+        admission = gateway.admitted(&members, &bar, limit) => admission,
         failure = children.first_failure() => Err(failure),
     };
     bar.finish_and_clear();
-    admitted?;
+    admission?;
     print!("{}", ready::summary(options, &members, &gateway));
     std::io::stdout().flush()?;
     loop {
@@ -145,8 +145,8 @@ fn auditor(
     token: &str,
     gateway: &Gateway,
 ) -> Result<Program> {
-    let bundled = members.iter().filter(|member| member.is_bundled());
-    let models: Vec<&str> = bundled.map(|member| member.model.as_str()).collect();
+    let specialists = members.iter().filter(|member| member.is_bundled());
+    let models: Vec<&str> = specialists.map(|member| member.model.as_str()).collect();
     Ok(Program::beside_this_one("shoal-node", "auditor")?
         .subcommand("audit")
         .arg("--gateway", &gateway.addresses.quic)

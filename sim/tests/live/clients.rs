@@ -36,11 +36,11 @@ async fn every_client_works_with_only_its_base_url_changed() {
     let swarm = LiveSwarm::start(&MODELS);
     async_openai_gets_the_answer(&swarm).await;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/clients");
-    let mut failed = Vec::new();
+    let mut failures = Vec::new();
     for (packages, script) in PYTHON {
         let name = script.trim_end_matches(".py");
         if let Some(python) = tools::python(name, packages) {
-            failed.extend(run(Command::new(python).arg(scripts.join(script)), &swarm));
+            failures.extend(run(Command::new(python).arg(scripts.join(script)), &swarm));
         }
     }
     if let Some(modules) = tools::npm("clients", NPM) {
@@ -48,10 +48,10 @@ async fn every_client_works_with_only_its_base_url_changed() {
             // Node looks for packages beside the script.
             let copy = modules.join(script);
             std::fs::copy(scripts.join(script), &copy).unwrap();
-            failed.extend(run(Command::new("node").arg(copy), &swarm));
+            failures.extend(run(Command::new("node").arg(copy), &swarm));
         }
     }
-    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
 /// The scripts of [`PYTHON`] whose environments `real_model.py` runs in, and what it calls them.
@@ -72,22 +72,22 @@ async fn a_real_small_model_chats_sensibly_in_every_client() {
     }
     let swarm = LiveSwarm::start(&["shoal-sum", "smollm2-135m"]);
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/clients");
-    let mut failed = Vec::new();
+    let mut failures = Vec::new();
     for (environment, sdk) in SDKS {
         let packages = PYTHON.iter().find(|(_, script)| script.starts_with(environment)).unwrap().0;
         let python = tools::python(environment, packages).unwrap();
-        failed
+        failures
             .extend(run(Command::new(python).arg(scripts.join("real_model.py")).arg(sdk), &swarm));
     }
     let copy = tools::npm("clients", NPM).unwrap().join("real_model.mjs");
     std::fs::copy(scripts.join("real_model.mjs"), &copy).unwrap();
-    failed.extend(run(Command::new("node").arg(copy), &swarm));
-    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    failures.extend(run(Command::new("node").arg(copy), &swarm));
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     let client = Client::with_config(config(&swarm));
     let message = "What is the capital of France? Answer with one word.";
-    let asked =
+    let request =
         CreateChatCompletionRequest { temperature: Some(0.0), ..asked("smollm2-135m", message) };
-    let answer = client.chat().create(asked).await.unwrap();
+    let answer = client.chat().create(request).await.unwrap();
     let text = answer.choices[0].message.content.clone().unwrap();
     assert!(text.contains("Paris"), "{text}");
 }
@@ -105,8 +105,8 @@ async fn async_openai_gets_the_answer(swarm: &LiveSwarm) {
 
     for model in ["shoal", "shoal-sum"] {
         // With the feature `byot`, which the node turns on, the method does not set this itself.
-        let asked = CreateChatCompletionRequest { stream: Some(true), ..question(model) };
-        let mut stream = client.chat().create_stream(asked).await.unwrap();
+        let request = CreateChatCompletionRequest { stream: Some(true), ..question(model) };
+        let mut stream = client.chat().create_stream(request).await.unwrap();
         let mut text = String::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.unwrap();
@@ -135,12 +135,13 @@ fn asked(model: &str, message: &str) -> CreateChatCompletionRequest {
 
 /// A client script ends with 0 when all its checks hold; else what it said.
 fn run(script: &mut Command, swarm: &LiveSwarm) -> Option<String> {
-    let done = script
+    let output = script
         .env("SHOAL_BASE_URL", format!("{}/v1", swarm.base))
         .env("SHOAL_EXPECT", "432")
         .output()
         .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     eprintln!("{out}");
-    (!done.status.success()).then(|| format!("{script:?}\n{out}\n{err}"))
+    (!output.status.success()).then(|| format!("{script:?}\n{out}\n{err}"))
 }

@@ -103,7 +103,8 @@ impl Server {
         let body: Value = reply.json().await.ok()?;
         assert_ne!(body["status"], "error", "{expression}: {}", body["error"]);
         let series = body["data"]["result"].as_array()?;
-        let real = |one: &&Value| one["value"][1].as_str().is_some_and(|number| number != "NaN");
+        let real =
+            |sample: &&Value| sample["value"][1].as_str().is_some_and(|number| number != "NaN");
         Some(series.iter().filter(real).count())
     }
 }
@@ -137,11 +138,14 @@ fn panels(board: &Value) -> Vec<&Value> {
 
 fn expressions() -> Vec<(String, String)> {
     let boards = boards();
-    let all = boards.iter().flat_map(|(_, board)| panels(board));
-    all.flat_map(|panel| {
-        let title = panel["title"].as_str().unwrap().to_owned();
-        let targets = panel["targets"].as_array().unwrap().clone();
-        targets.into_iter().map(move |t| (title.clone(), t["expr"].as_str().unwrap().to_owned()))
-    })
-    .collect()
+    let panels_of_boards = boards.iter().flat_map(|(_, board)| panels(board));
+    panels_of_boards
+        .flat_map(|panel| {
+            let title = panel["title"].as_str().unwrap().to_owned();
+            let targets = panel["targets"].as_array().unwrap().clone();
+            targets
+                .into_iter()
+                .map(move |t| (title.clone(), t["expr"].as_str().unwrap().to_owned()))
+        })
+        .collect()
 }

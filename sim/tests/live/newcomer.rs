@@ -33,8 +33,8 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
     .await;
     let (status, answer) = swarm.ask("shoal", "What is 12 + 30?").await;
     assert_eq!(status, 200, "{answer}");
-    let (status, refused) = swarm.ask("shoal-letters", "What is 12 + 30?").await;
-    assert_eq!((status, &refused["error"]["code"]), (404, &"model_not_found".into()));
+    let (status, error) = swarm.ask("shoal-letters", "What is 12 + 30?").await;
+    assert_eq!((status, &error["error"]["code"]), (404, &"model_not_found".into()));
 
     assert_eq!(swarm.interrupt().code(), Some(0));
     for (pid, line) in processes {
@@ -46,7 +46,7 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
 async fn every_mode_is_what_it_says(swarm: &LiveSwarm) {
     const QUESTION: &str = "Sort 9, 71, 3 in descending order.";
     let ask = async |model: &str, shoal: Value| swarm.ask_with(model, QUESTION, shoal).await;
-    let count = |round: &Value, what: &str| round[what].as_array().unwrap().len();
+    let count = |round: &Value, key: &str| round[key].as_array().unwrap().len();
     for (model, shoal, writers) in [
         ("shoal-fast", json!({}), 3),
         ("shoal", json!({"mode": "fast"}), 3),
@@ -70,10 +70,10 @@ async fn every_mode_is_what_it_says(swarm: &LiveSwarm) {
     // Marked where a member wrote it; else the winner was sent.
     assert_eq!(round["decided"] == "fused", round["fused"].is_object(), "{round}");
     for wish in [json!({"writers": 99}), json!({"mode": "quick"}), json!({"deadline_ms": 1})] {
-        let (status, refused, _) = ask("shoal", wish.clone()).await;
-        assert_eq!((status, &refused["error"]["type"]), (400, &"invalid_request_error".into()));
+        let (status, error, _) = ask("shoal", wish.clone()).await;
+        assert_eq!((status, &error["error"]["type"]), (400, &"invalid_request_error".into()));
         let key = wish.as_object().unwrap().keys().next().unwrap();
-        assert_eq!(refused["error"]["param"], format!("shoal.{key}"), "{refused}");
+        assert_eq!(error["error"]["param"], format!("shoal.{key}"), "{error}");
     }
     let nodes = swarm.get("/v1/nodes").await;
     let mut nodes = nodes["data"].as_array().unwrap().iter();
@@ -94,15 +94,15 @@ async fn killing_the_launcher_leaves_no_orphan() {
 
 #[test]
 fn a_taken_port_is_one_clear_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     let data = tempfile::tempdir().unwrap();
     let output =
         launcher(&address, &data.path().to_string_lossy(), &["shoal-sum"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert_eq!(said.trim().lines().count(), 1, "{said}");
-    assert!(said.contains(&address) && said.contains("SHOAL_HTTP"), "{said}");
+    assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
+    assert!(stderr.contains(&address) && stderr.contains("SHOAL_HTTP"), "{stderr}");
 }
 
 #[test]
@@ -111,18 +111,21 @@ fn an_unknown_model_is_one_clear_line() {
     let output = launcher("127.0.0.1:0", &data.path().to_string_lossy(), &["shoal-nobody"])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert_eq!(said.trim().lines().count(), 1, "{said}");
-    assert!(said.contains("no model shoal-nobody") && said.contains("smollm2-135m"), "{said}");
+    assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.contains("no model shoal-nobody") && stderr.contains("smollm2-135m"),
+        "{stderr}"
+    );
 }
 
 /// Runs the printed curl line exactly as somebody would paste it.
 fn pasted_curl(output: &str) -> String {
     let from = output.find("curl -s").unwrap();
     let line: String = output[from..].lines().take(2).collect::<Vec<_>>().join("\n");
-    let done = Command::new("bash").args(["-c", &line]).output().unwrap();
-    String::from_utf8(done.stdout).unwrap()
+    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn alive(pid: u32) -> bool {

@@ -20,7 +20,7 @@ fn whatever_is_sent_the_answer_is_one_that_was_promised() {
     let Some(python) = tools::python("schemathesis", &["schemathesis"]) else { return };
     let swarm = LiveSwarm::start(&MODELS);
     let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/clients");
-    let served = [MODELS.as_slice(), &["shoal-fast"]].concat().join(",");
+    let models = [MODELS.as_slice(), &["shoal-fast"]].concat().join(",");
     let cases = std::env::var("SHOAL_TEST_SCHEMA");
     let mut program = Command::new(python.with_file_name("st"));
     program
@@ -33,16 +33,16 @@ fn whatever_is_sent_the_answer_is_one_that_was_promised() {
         } else {
             &["--generation-database", "none", "--no-color"]
         });
-    let done = program
+    let output = program
         .env("SCHEMATHESIS_HOOKS", "schema_hooks")
         .env("PYTHONPATH", hooks)
-        .env("SHOAL_MODELS", served)
+        .env("SHOAL_MODELS", models)
         .env("NO_PROXY", "*")
         // It leaves a folder with what it found.
         .current_dir(swarm.data.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&done.stdout);
-    eprintln!("{said}");
-    assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    eprintln!("{stdout}");
+    assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
 }

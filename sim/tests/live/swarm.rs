@@ -37,18 +37,18 @@ impl LiveSwarm {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (lines, printed) = mpsc::sync_channel(1_000);
+        let (lines, receiver) = mpsc::sync_channel(1_000);
         let stdout = launcher.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let _ = lines.send(line);
             }
         });
-        let started = Instant::now();
+        let start = Instant::now();
         let mut output = String::new();
         while !output.contains("Ctrl-C ends all of it") {
-            let left = START_LIMIT.saturating_sub(started.elapsed());
-            let Ok(line) = printed.recv_timeout(left) else {
+            let left = START_LIMIT.saturating_sub(start.elapsed());
+            let Ok(line) = receiver.recv_timeout(left) else {
                 let _ = launcher.kill();
                 panic!("the swarm did not come up; it printed:\n{output}");
             };
@@ -56,7 +56,7 @@ impl LiveSwarm {
             output.push('\n');
         }
         // Keeps reading, so that the launcher never waits for us.
-        std::thread::spawn(move || printed.into_iter().for_each(drop));
+        std::thread::spawn(move || receiver.into_iter().for_each(drop));
         let base = after(&output, "API ").trim_end_matches("/v1").to_owned();
         let quic = after(&output, "QUIC ");
         Self { launcher, output, base, quic, data, _turn: turn }
@@ -153,21 +153,21 @@ pub(crate) fn program(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_shoal-swarm")).with_file_name(name)
 }
 
-pub(crate) fn signal(which: &str, pid: u32) {
-    assert!(Command::new("kill").args([which, &pid.to_string()]).status().unwrap().success());
+pub(crate) fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// An examination of a slow newcomer may take two minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Polls until `there` says yes; panics with `what` when it never does.
-pub(crate) async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(event: &str, mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {event}");
 }
 
 /// The word after `label` at the start of a printed line.

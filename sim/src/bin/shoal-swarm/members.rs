@@ -65,21 +65,21 @@ fn is_here(model: &str) -> bool {
 ///
 /// # Errors
 /// When two would have the same name.
-pub(crate) fn members(named: &[String]) -> Result<Vec<Member>> {
-    let bundled = |name: &str| {
+pub(crate) fn members(names: &[String]) -> Result<Vec<Member>> {
+    let specialist = |name: &str| {
         let name = name.strip_prefix("bundled:").unwrap_or(name);
         SPECIALISTS.contains(&name).then(|| Member::bundled(name))
     };
-    let named = named.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-    let (own, others): (Vec<_>, Vec<_>) = named.partition(|name| bundled(name).is_some());
+    let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let (own, models): (Vec<_>, Vec<_>) = names.partition(|name| specialist(name).is_some());
     let own: Vec<&str> = if own.is_empty() { SPECIALISTS.to_vec() } else { own };
-    let mut members: Vec<Member> = own.into_iter().filter_map(bundled).collect();
-    members.extend(others.into_iter().map(|model| match model.strip_prefix("bundled:") {
+    let mut members: Vec<Member> = own.into_iter().filter_map(specialist).collect();
+    members.extend(models.into_iter().map(|model| match model.strip_prefix("bundled:") {
         Some(name) => Member::bundled(name),
         None => Member::named(model),
     }));
     for (at, member) in members.iter().enumerate() {
-        if members.iter().take(at).any(|other| other.name == member.name) {
+        if members.iter().take(at).any(|earlier| earlier.name == member.name) {
             bail!("two models by the name of {}: name each once", member.name);
         }
     }
@@ -108,17 +108,17 @@ mod tests {
 
     #[test]
     fn specialists_that_are_named_come_alone() {
-        let expected =
+        let default_names =
             [pair("shoal-sum", "bundled:shoal-sum"), pair("shoal-times", "bundled:shoal-times")];
-        assert_eq!(named(&["shoal-sum", "bundled:shoal-times"]), expected);
+        assert_eq!(named(&["shoal-sum", "bundled:shoal-times"]), default_names);
     }
 
     #[test]
     fn other_models_stand_beside_the_specialists() {
-        let all = named(&["smollm2-135m", "qwen2.5-coder-1.5b"]);
-        assert_eq!(all[..6], named(&[]));
+        let names = named(&["smollm2-135m", "qwen2.5-coder-1.5b"]);
+        assert_eq!(names[..6], named(&[]));
         let qwen = pair("qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b");
-        assert_eq!(all[6..], [pair("smollm2-135m", "smollm2-135m"), qwen]);
+        assert_eq!(names[6..], [pair("smollm2-135m", "smollm2-135m"), qwen]);
         let few = named(&["smollm2-135m", "shoal-sum"]);
         assert_eq!(
             few,

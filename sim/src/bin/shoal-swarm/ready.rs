@@ -39,7 +39,7 @@ impl Gateway {
     /// Waits until the gateway has written where it listens.
     pub(crate) async fn found(data: &Path, limit: Duration) -> Result<Self> {
         let file = data.join(ADDRESSES);
-        let written = async {
+        let addresses = async {
             loop {
                 let addresses =
                     std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok());
@@ -49,7 +49,7 @@ impl Gateway {
                 }
             }
         };
-        let addresses = tokio::time::timeout(limit, written)
+        let addresses = tokio::time::timeout(limit, addresses)
             .await
             .map_err(|_| anyhow!("the gateway did not start in {} s", limit.as_secs()))?;
         let client =
@@ -64,23 +64,23 @@ impl Gateway {
     /// Waits until every one of `wanted` is a member, showing who has come.
     pub(crate) async fn admitted(
         &self,
-        wanted: &[Member],
+        members: &[Member],
         bar: &ProgressBar,
         limit: Duration,
     ) -> Result<()> {
-        let mut missing: BTreeSet<&str> =
-            wanted.iter().map(|member| member.name.as_str()).collect();
+        let mut absent_names: BTreeSet<&str> =
+            members.iter().map(|member| member.name.as_str()).collect();
         let come = async {
-            while !missing.is_empty() {
+            while !absent_names.is_empty() {
                 let here = self.models().await.unwrap_or_default();
-                missing.retain(|name| !here.iter().any(|model| model == name));
-                bar.set_position((wanted.len() - missing.len()) as u64);
-                bar.set_message(missing.iter().copied().collect::<Vec<_>>().join(", "));
+                absent_names.retain(|name| !here.iter().any(|model| model == name));
+                bar.set_position((members.len() - absent_names.len()) as u64);
+                bar.set_message(absent_names.iter().copied().collect::<Vec<_>>().join(", "));
                 tokio::time::sleep(LOOK).await;
             }
         };
         let came = tokio::time::timeout(limit, come).await;
-        came.map_err(|_| anyhow!("{missing:?} not admitted in {} s", limit.as_secs()))
+        came.map_err(|_| anyhow!("{absent_names:?} not admitted in {} s", limit.as_secs()))
     }
 
     /// Names of the models that can be asked for now.
