@@ -276,8 +276,8 @@ impl GoldHistory {
         }
     }
 
-    fn push(&mut self, member: &str, kind: &KindId, seen: GoldObservation) {
-        let observation = Observation::Gold { kind: Some(kind.clone()), seen };
+    fn push(&mut self, member: &str, kind: &KindId, observation: GoldObservation) {
+        let observation = Observation::Gold { kind: Some(kind.clone()), observation };
         self.members.entry(member.to_owned()).or_default().push(observation);
     }
 }

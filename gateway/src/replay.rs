@@ -8,7 +8,7 @@ use std::{
 
 use crate::config::{Config, ConfigError};
 use shoal_consensus::replay::{
-    Gold, LineError, Memory, Plan, Ranked, Replay, SettingError, Settings, Summary, line, run_with,
+    Gold, LineError, Memory, Plan, RankedRound, Replay, SettingError, Settings, Summary, line, run_with,
 };
 
 /// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learns from each of
@@ -156,7 +156,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RankError + use<> {
     |source| RankError::File { path, source }
 }
 
-fn write(rankings: &[Ranked], mut out: impl Write) -> Result<(), RankError> {
+fn write(rankings: &[RankedRound], mut out: impl Write) -> Result<(), RankError> {
     for ranking in rankings {
         serde_json::to_writer(&mut out, ranking).map_err(io::Error::from)?;
         out.write_all(b"\n")?;

@@ -131,8 +131,8 @@ impl Rounds {
             _ => verify::ranking(&mut round, &candidates, &ballots).await,
         };
         let decision = round.tally(&candidates, &ballots).winner(&ranking, agreement.ends());
-        let asked = panel.writers.len();
-        let (winner, decision) = decision.ok_or(RoundError::NoCandidate { asked })?;
+        let members = panel.writers.len();
+        let (winner, decision) = decision.ok_or(RoundError::NoCandidate { members })?;
         let total = round.clock.elapsed();
         let timings = Timings {
             select: select_end,

@@ -122,8 +122,8 @@ impl Out<'_> {
         if !self.in_terminal {
             return say(self.to, text);
         }
-        let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        say(self.to, &text.chars().filter(is_shown).collect::<String>())
+        let visible = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+        say(self.to, &visible.collect::<String>())
     }
 }
 

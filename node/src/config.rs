@@ -284,12 +284,7 @@ impl Config {
         if self.gateway.is_empty() {
             return Err(wrong("no gateway: name one with --gateway HOST:PORT"));
         }
-        let sound = |address: &String| {
-            address.rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
-            })
-        };
-        match self.gateway.iter().find(|address| !sound(address)) {
+        match self.gateway.iter().find(|address| !is_address(address)) {
             Some(address) => Err(wrong(format!("gateway {address:?} is not HOST:PORT"))),
             None => Ok(self.gateway.clone()),
         }
@@ -347,9 +342,18 @@ fn default_data(label: &str) -> Result<PathBuf, ConfigError> {
         (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".local/share"),
         _ => return Err(wrong("no home directory: say where to keep the key with --data DIR")),
     };
-    let safe =
-        |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    Ok(base.join("shoal").join(format!("node-{}", label.chars().map(safe).collect::<String>())))
+    let label: String = label.chars().map(file_name_char).collect();
+    Ok(base.join("shoal").join(format!("node-{label}")))
+}
+
+fn file_name_char(c: char) -> char {
+    if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' }
+}
+
+fn is_address(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 fn set(value: &str) -> Option<String> {
@@ -375,17 +379,17 @@ fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {
 }
 
 fn tags(key: &str, tags: &[String]) -> Result<Vec<String>, ConfigError> {
-    let sound = |tag: &String| {
-        (1..=TAG_BYTES_MAX).contains(&tag.len())
-            && tag.chars().all(|c| c.is_alphanumeric() || c == '-')
-    };
-    match tags.iter().find(|tag| !sound(tag)) {
+    match tags.iter().find(|tag| !is_tag(tag)) {
         Some(tag) => Err(wrong(format!("{key}: {tag:?} is not 1 to 32 letters, digits or `-`"))),
         None if tags.len() > TAGS_MAX => {
             Err(wrong(format!("{key}: {} of them, at most {TAGS_MAX} are told", tags.len())))
         }
         None => Ok(tags.to_vec()),
     }
+}
+
+fn is_tag(tag: &str) -> bool {
+    (1..=TAG_BYTES_MAX).contains(&tag.len()) && tag.chars().all(|c| c.is_alphanumeric() || c == '-')
 }
 
 fn wrong(why: impl Into<String>) -> ConfigError {

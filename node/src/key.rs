@@ -39,19 +39,15 @@ pub enum HomeError {
 impl Home {
     /// Opens `path`; makes the directory and the key when they are not there.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
-        let in_file = |path: &Path| {
-            let path = path.to_owned();
-            move |source| HomeError::File { path, source }
-        };
-        fs::create_dir_all(path).map_err(in_file(path))?;
+        fs::create_dir_all(path).map_err(file_error(path))?;
         let lock_path = path.join("lock");
-        let lock = File::create(&lock_path).map_err(in_file(&lock_path))?;
+        let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(HomeError::Taken { path: path.to_owned() });
             }
-            Err(TryLockError::Error(source)) => return Err(in_file(&lock_path)(source)),
+            Err(TryLockError::Error(source)) => return Err(file_error(&lock_path)(source)),
         }
         let identity = Identity::load_or_generate(&path.join("identity.pem"))?;
         Ok(Self { path: path.to_owned(), identity, _lock: lock })
@@ -90,6 +86,11 @@ impl Home {
     pub fn known_gateways(&self) -> PathBuf {
         self.path.join("known_gateways")
     }
+}
+
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> HomeError + use<> {
+    let path = path.to_owned();
+    move |source| HomeError::File { path, source }
 }
 
 #[cfg(test)]

@@ -95,14 +95,17 @@ async fn pull_model(name: &str, until_stdin_closes: bool) -> anyhow::Result<()> 
     if let Some(terms) = shoal_pull::terms(name) {
         eprintln!("{terms}");
     }
-    let interruption = || Err(anyhow!("{name}: stopped; run it again to go on where it ended"));
-    let result = tokio::select! {
-        result = shoal_pull::pull(name, &settings) => result?,
-        _ = tokio::signal::ctrl_c() => return interruption(),
-        () = stop.cancelled() => return interruption(),
+    let model = tokio::select! {
+        model = shoal_pull::pull(name, &settings) => model?,
+        _ = tokio::signal::ctrl_c() => return Err(interruption(name)),
+        () = stop.cancelled() => return Err(interruption(name)),
     };
-    let path = result.place.path().unwrap_or(std::path::Path::new(name));
+    let path = model.place.path().unwrap_or(std::path::Path::new(name));
     say(&path.display())
+}
+
+fn interruption(name: &str) -> anyhow::Error {
+    anyhow!("{name}: stopped; run it again to go on where it ended")
 }
 
 /// Ends as soon as the conversation does: a thread that still waits for a line is left behind.
@@ -111,8 +114,8 @@ fn talk(chat: ChatArgs) -> ExitCode {
     chat.source.onto(&mut config);
     // One asker: more threads would only wait.
     config.slots = 1;
-    let serving = match config.serving() {
-        Ok(serving) => serving,
+    let service = match config.serving() {
+        Ok(service) => service,
         Err(error) => return exit_code(Err(error.into()), 2),
     };
     let wishes = chat::Wishes {
@@ -128,16 +131,16 @@ fn talk(chat: ChatArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit_code(Err(error.into()), 1),
     };
-    let result = runtime.block_on(converse(&serving, &wishes));
+    let result = runtime.block_on(converse(&service, &wishes));
     runtime.shutdown_background();
     exit_code(result, 1)
 }
 
-async fn converse(serving: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
+async fn converse(service: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let registry = prometheus::Registry::new();
     let engine = tokio::select! {
-        engine = node::open(serving, &registry) => engine?,
+        engine = node::open(service, &registry) => engine?,
         _ = interrupt.recv() => return Err(anyhow!("stopped before the model was ready")),
     };
     let stop = tokio::sync::Notify::new();

@@ -47,8 +47,8 @@ pub struct Metrics {
     first_token: Histogram,
     tokens: IntCounterVec,
     decode: Counter,
-    running: IntGauge,
-    waiting: IntGauge,
+    busy_slots: IntGauge,
+    queue_length: IntGauge,
     links: IntGauge,
     /// Tries to link after the first.
     pub(crate) reconnects: IntCounter,
@@ -115,7 +115,6 @@ impl Metrics {
         let counters = |name, help, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
-        let seconds = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let gauge = |name, help| register(registry, IntGauge::new(name, help)?);
         let duration = seconds(
             "shoal_node_work_duration_seconds",
@@ -147,8 +146,8 @@ impl Metrics {
                 &["type"],
             )?,
             decode: register(registry, decode?)?,
-            running: gauge("shoal_node_running", "Pieces of work that have a slot.")?,
-            waiting: gauge("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
+            busy_slots: gauge("shoal_node_running", "Pieces of work that have a slot.")?,
+            queue_length: gauge("shoal_node_waiting", "Pieces of work that wait for a slot.")?,
             links: gauge("shoal_node_links", "Gateways that the node is a member of now.")?,
             reconnects: register(registry, reconnects?)?,
         };
@@ -180,9 +179,9 @@ impl Metrics {
         after
     }
 
-    pub(crate) fn record_answer(&self, end: &Done, decode_time: Duration) {
-        self.read(end.prompt_tokens);
-        self.tokens.with_label_values(&["output"]).inc_by(end.completion_tokens.into());
+    pub(crate) fn record_answer(&self, usage: &Done, decode_time: Duration) {
+        self.read(usage.prompt_tokens);
+        self.tokens.with_label_values(&["output"]).inc_by(usage.completion_tokens.into());
         self.decode.inc_by(decode_time.as_secs_f64());
     }
 
@@ -190,15 +189,15 @@ impl Metrics {
         self.tokens.with_label_values(&["input"]).inc_by(tokens.into());
     }
 
-    pub(crate) fn running(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.running)
+    pub(crate) fn slot_guard(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.busy_slots)
     }
 
-    pub(crate) fn waiting(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.waiting)
+    pub(crate) fn queue_guard(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.queue_length)
     }
 
-    pub(crate) fn linked(&self) -> GaugeGuard {
+    pub(crate) fn link_guard(&self) -> GaugeGuard {
         GaugeGuard::new(&self.links)
     }
 }
@@ -209,4 +208,8 @@ fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+fn seconds(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(SECONDS.to_vec())
 }

@@ -106,18 +106,21 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
 
 /// The folder of each member's key: the node's own, or one in it for each persona.
 fn homes(settings: &Settings) -> Result<Vec<Arc<Home>>, NodeError> {
-    let open = |path: &std::path::Path| Ok(Arc::new(Home::open(path)?));
     if settings.personas.is_empty() {
-        return Ok(vec![open(&settings.data)?]);
+        return Ok(vec![open_home(&settings.data)?]);
     }
-    settings.personas.iter().map(|persona| open(&settings.data.join(&persona.name))).collect()
+    settings.personas.iter().map(|persona| open_home(&settings.data.join(&persona.name))).collect()
+}
+
+fn open_home(path: &std::path::Path) -> Result<Arc<Home>, NodeError> {
+    Ok(Arc::new(Home::open(path)?))
 }
 
 /// The engine serves all personas together.
 fn for_all(settings: &Settings) -> Serving {
     let members = u32::try_from(settings.personas.len().max(1)).unwrap_or(u32::MAX);
-    let serving = settings.serving.clone();
-    Serving { slots: serving.slots.saturating_mul(members), ..serving }
+    let service = settings.serving.clone();
+    Serving { slots: service.slots.saturating_mul(members), ..service }
 }
 
 /// The members behind one engine, each with a queue of its own.
@@ -127,9 +130,10 @@ fn members(
     engine: &Arc<dyn Engine>,
     metrics: &Metrics,
 ) -> Vec<Member> {
-    let dress =
-        |persona| Arc::new(PersonaEngine::new(Arc::clone(engine), persona)) as Arc<dyn Engine>;
-    let mut engines: Vec<Arc<dyn Engine>> = settings.personas.iter().cloned().map(dress).collect();
+    let personas = settings.personas.iter().cloned();
+    let mut engines: Vec<Arc<dyn Engine>> = personas
+        .map(|persona| Arc::new(PersonaEngine::new(Arc::clone(engine), persona)) as Arc<dyn Engine>)
+        .collect();
     if engines.is_empty() {
         engines.push(Arc::clone(engine));
     }
@@ -164,8 +168,8 @@ fn tags(owner: &[String], catalogue: &[&str]) -> Vec<String> {
 }
 
 /// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
-pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let (model, local) = match &serving.source {
+pub async fn open(service: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
+    let (model, local) = match &service.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
@@ -185,16 +189,16 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         let files = files(&model.place)?;
         let options = Options {
             // A snapshot of a hub is a folder whose name says nothing.
-            name: serving.name.clone().or(Some(swarm_name(&model.name))),
-            tags: tags(&serving.tags, shoal_pull::tags(&model.name)),
-            slots: serving.slots,
-            answer_tokens: serving.answer_tokens,
+            name: service.name.clone().or(Some(swarm_name(&model.name))),
+            tags: tags(&service.tags, shoal_pull::tags(&model.name)),
+            slots: service.slots,
+            answer_tokens: service.answer_tokens,
             ..(**local).clone()
         };
         let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
-        let load = move || shoal_decoder::open(files, &options, counts);
-        let engine = tokio::task::spawn_blocking(load).await;
+        let engine =
+            tokio::task::spawn_blocking(move || shoal_decoder::open(files, &options, counts)).await;
         Ok(Arc::new(engine.map_err(|_| NodeError::Loader)??))
     }
 }

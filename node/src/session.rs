@@ -146,7 +146,7 @@ async fn register_and_work(
     };
     backoff.admit(now());
     tracing::info!(gateway.id = %link.peer().short(), "joined");
-    let link_guard = member.queue.metrics().linked();
+    let link_guard = member.queue.metrics().link_guard();
     let end = work(&*link, welcome, member, stop).await;
     drop(link_guard);
     link.close(match &end {

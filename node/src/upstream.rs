@@ -152,10 +152,9 @@ impl Endpoint {
         events: &mpsc::Sender<Result<Event, EngineError>>,
     ) -> Result<Done, EngineError> {
         let mut reply = Reply::new(&ask);
-        let silent = || EngineError::new(Fault::Engine, "the upstream fell silent");
-        let mut chunks = timeout(FIRST_BYTE, self.open(&ask)).await.map_err(|_| silent())??;
+        let mut chunks = timeout(FIRST_BYTE, self.open(&ask)).await.map_err(|_| silence())??;
         let mut patience = FIRST_BYTE;
-        while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silent())? {
+        while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silence())? {
             patience = IDLE;
             let chunk = chunk.map_err(|error| self.fault(error))?;
             let text = reply.read(&chunk).map_err(|refusal| refusal.fault(self.context))?;
@@ -165,7 +164,7 @@ impl Endpoint {
                 break;
             }
         }
-        reply.done()
+        reply.into_done()
     }
 
     /// A conversation goes to one door, a text that is to be gone on with to another.
@@ -186,6 +185,10 @@ impl Endpoint {
     fn fault(&self, error: OpenAIError) -> EngineError {
         fault::of(error, self.context)
     }
+}
+
+fn silence() -> EngineError {
+    EngineError::new(Fault::Engine, "the upstream fell silent")
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Hello {
         };
         model.check()?;
         if self.slots == 0 {
-            return Err(Nonsense("a node has at least 1 slot"));
+            return Err(Nonsense("slots is at least 1: a node with none can take no work"));
         }
         if [&self.build, &self.operator].iter().any(|text| !is_text(text, TEXT_BYTES_MAX)) {
             return Err(Nonsense(

@@ -27,23 +27,23 @@ const SKILL: f64 = 0.7;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
-    asked: usize,
+    rounds: usize,
     right: usize,
     lies: usize,
 }
 
 impl AddAssign for Tally {
-    fn add_assign(&mut self, tally: Self) {
-        self.asked += tally.asked;
-        self.right += tally.right;
-        self.lies += tally.lies;
+    fn add_assign(&mut self, rhs: Self) {
+        self.rounds += rhs.rounds;
+        self.right += rhs.right;
+        self.lies += rhs.lies;
     }
 }
 
 impl Tally {
     /// Share right and its 95 % interval (Wilson).
     fn right(&self) -> String {
-        let (n, z) = (self.asked.max(1) as f64, 1.96_f64);
+        let (n, z) = (self.rounds.max(1) as f64, 1.96_f64);
         let p = self.right as f64 / n;
         let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
         let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / (1.0 + z * z / n);
@@ -51,7 +51,7 @@ impl Tally {
     }
 
     fn lies(&self) -> String {
-        format!("{:.3}", self.lies as f64 / self.asked.max(1) as f64)
+        format!("{:.3}", self.lies as f64 / self.rounds.max(1) as f64)
     }
 }
 
@@ -63,54 +63,58 @@ async fn round(sim: &Sim, n: &mut usize) -> Tally {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let lied = outcome.winner().is_some_and(|winner| winner.text.ends_with("666"));
     Tally {
-        asked: 1,
+        rounds: 1,
         right: usize::from(sim.is_right(&question, &outcome)),
         lies: usize::from(lied),
     }
 }
 
 /// `liars` of five turn after they were trusted.
-async fn story(liars: usize, with_audits: bool) {
-    let [mut before, mut during, mut after] = [Tally::default(); 3];
-    let mut rounds_until: Vec<usize> = Vec::new();
+async fn story(liars: usize, auditor: bool) {
+    let [mut before, mut betrayals, mut after] = [Tally::default(); 3];
+    let mut delays: Vec<usize> = Vec::new();
     for seed in 0..SEEDS {
         let honest = Sim::builder(seed).nodes(5 - liars, Behaviour::honest(SKILL));
         let builder = honest.nodes(liars, Behaviour::turncoat(SKILL)).exam(3).panel(5, 5);
-        let sim = if with_audits { builder.with_auditors() } else { builder }.start().await;
+        let sim = if auditor { builder.with_auditors() } else { builder }.start().await;
         let mut n = 0;
-        let mut start = Tally::default();
+        let mut betrayal = Tally::default();
         for _ in 0..ROUNDS {
             before += round(&sim, &mut n).await;
         }
         sim.betray();
         let mut free: Vec<usize> = (5 - liars..5).collect();
-        while !free.is_empty() && start.asked < LIMIT {
-            start += round(&sim, &mut n).await;
-            let is_caught = |number: &usize| sim.times_caught(*number) > 0;
-            rounds_until
-                .extend(free.iter().filter(|number| is_caught(number)).map(|_| start.asked));
-            free.retain(|number| !is_caught(number));
+        while !free.is_empty() && betrayal.rounds < LIMIT {
+            betrayal += round(&sim, &mut n).await;
+            delays.extend(
+                free.iter().filter(|number| is_caught(&sim, **number)).map(|_| betrayal.rounds),
+            );
+            free.retain(|number| !is_caught(&sim, *number));
         }
-        rounds_until.extend(free.iter().map(|_| LIMIT));
-        during += start;
+        delays.extend(free.iter().map(|_| LIMIT));
+        betrayals += betrayal;
         for _ in 0..ROUNDS {
             after += round(&sim, &mut n).await;
         }
     }
-    rounds_until.sort_unstable();
-    let median = rounds_until.get(rounds_until.len() / 2).copied().unwrap_or(0);
-    let most = rounds_until.last().copied().unwrap_or(0);
+    delays.sort_unstable();
+    let median = delays.get(delays.len() / 2).copied().unwrap_or(0);
+    let most = delays.last().copied().unwrap_or(0);
     println!(
         "| {liars} of 5 | {} | {} | {} | {} | {} | {median} | {most} |",
-        if with_audits { "yes" } else { "no" },
+        if auditor { "yes" } else { "no" },
         before.right(),
-        during.right(),
-        during.lies(),
+        betrayals.right(),
+        betrayals.lies(),
         after.right(),
     );
 }
 
-/// Accuracy with 1 to 5 of 10 members like `cheat`, beside what it is with `none`.
+fn is_caught(sim: &Sim, number: usize) -> bool {
+    sim.times_caught(number) > 0
+}
+
+/// Accuracy with 1 to 5 of 10 members like `cheat`, beside the `baseline` with no cheat.
 async fn curve(name: &str, cheat: &Behaviour, baseline: f64) {
     let mut row = format!("| {name} | {baseline:.3} |");
     for cheats in 1..=5 {
@@ -131,7 +135,7 @@ async fn ten(cheats: usize, cheat: &Behaviour) -> f64 {
             tally += round(&sim, &mut n).await;
         }
     }
-    tally.right as f64 / tally.asked.max(1) as f64
+    tally.right as f64 / tally.rounds.max(1) as f64
 }
 
 async fn stories() {
@@ -150,9 +154,9 @@ async fn stories() {
         "| liars | auditor | accuracy while honest | lying, not all caught | the lie won | all caught | rounds to be caught: median | most |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|");
-    for with_audits in [true, false] {
+    for auditor in [true, false] {
         for liars in [1, 2] {
-            story(liars, with_audits).await;
+            story(liars, auditor).await;
         }
     }
 }

@@ -263,8 +263,8 @@ impl ScriptedModel {
         }
         let belief = self.world.belief(&self.name, question, self.skill(question));
         let noise = 3.0 * self.world.chance(&[&self.name, question, candidate, "liking"]);
-        let is_equal = agree::final_answer(&format!("Answer: {belief}")) == candidate_answer;
-        match (self.knows(question), is_equal) {
+        let agrees = agree::final_answer(&format!("Answer: {belief}")) == candidate_answer;
+        match (self.knows(question), agrees) {
             (true, true) => -0.2 - noise,
             (true, false) => -8.0 - 3.0 * noise,
             (false, true) => -1.5 - noise,

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use shoal_consensus::{
-    outcome::Decided,
+    outcome::Decision,
     replay::{self, Memory, Replay, Settings},
 };
 
@@ -76,7 +76,7 @@ pub fn swarm(
                     winner: winner.context("a round without candidates")?,
                     right: right.unwrap_or(false),
                     p_best: outcome.ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
-                    by_agreement: outcome.decided == Decided::Agreement,
+                    by_agreement: outcome.decided == Decision::Agreement,
                 });
             }
         }

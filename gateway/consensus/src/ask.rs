@@ -124,13 +124,13 @@ mod tests {
 
     #[test]
     fn the_question_is_what_the_user_said_last() {
-        let said = |role: &str, content: &str| ChatMessage {
+        let message = |role: &str, content: &str| ChatMessage {
             role: role.into(),
             content: content.into(),
             ..ChatMessage::default()
         };
         let talk =
-            [said("system", "s"), said("user", "one"), said("assistant", "a"), said("user", "two")];
+            [message("system", "s"), message("user", "one"), message("assistant", "a"), message("user", "two")];
         assert_eq!(question(&talk), "two");
         assert_eq!(question(&talk[..1]), "s");
         assert_eq!(question(&[]), "");

@@ -42,13 +42,13 @@ pub fn canonical_value(value: &Value) -> String {
 
 /// Calls in a form in which equal calls are equal, whatever their order and ids.
 pub fn canonical(calls: &[ToolCall]) -> String {
-    let one = |call: &ToolCall| {
+    let call_object = |call: &ToolCall| {
         let arguments = serde_json::from_str::<Value>(&call.arguments);
         let arguments =
             arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
         format!("{}({arguments})", call.name)
     };
-    let mut calls: Vec<String> = calls.iter().map(one).collect();
+    let mut calls: Vec<String> = calls.iter().map(call_object).collect();
     calls.sort();
     calls.join("\n")
 }

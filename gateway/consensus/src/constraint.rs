@@ -58,13 +58,13 @@ pub struct SchemaError {
 impl ResponseConstraint {
     pub fn new(tools: Option<&Tools>, format: Option<&Format>) -> Result<Self, SchemaError> {
         let bad = |function| move |why| SchemaError { function, why };
-        let compiled = |text: &str| {
+        let compile = |text: &str| {
             let schema = serde_json::from_str(text).map_err(|_| "it is not JSON".to_owned())?;
             schema::compile(&schema)
         };
         let text = match format.map(|format| (format.kind(), format.body.as_str())) {
             Some((FormatKind::JsonSchema, body)) if !body.is_empty() => {
-                Text::Schema(Box::new(compiled(body).map_err(bad(None))?))
+                Text::Schema(Box::new(compile(body).map_err(bad(None))?))
             }
             Some((FormatKind::JsonSchema | FormatKind::JsonObject, _)) => Text::Object,
             _ => Text::Free,
@@ -73,11 +73,11 @@ impl ResponseConstraint {
         let mut functions = BTreeMap::new();
         for (at, function) in tools.functions.iter().enumerate() {
             let strict = function.strict && !function.parameters.is_empty();
-            let schema = strict.then(|| compiled(&function.parameters)).transpose();
+            let schema = strict.then(|| compile(&function.parameters)).transpose();
             functions.insert(function.name.clone(), schema.map_err(bad(Some(at)))?);
         }
-        let (named, parallel) = (tools.named.clone(), tools.parallel);
-        let calls = Calls { choice: tools.choice(), named, parallel, functions };
+        let (name, parallel) = (tools.named.clone(), tools.parallel);
+        let calls = Calls { choice: tools.choice(), named: name, parallel, functions };
         Ok(Self { text, calls: Some(calls) })
     }
 

@@ -4,25 +4,25 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use crate::{
     candidate::Candidate,
-    outcome::{Decided, Ranking},
+    outcome::{Decision, Ranking},
     tally::Tally,
 };
 
 impl Tally<'_> {
     /// The index of the candidate whose text is sent; None without candidates. `agreed` is the pool
     /// that won without judging.
-    pub fn winner(&self, ranking: &Ranking, agreed: Option<usize>) -> Option<(usize, Decided)> {
+    pub fn winner(&self, ranking: &Ranking, agreed: Option<usize>) -> Option<(usize, Decision)> {
         if self.candidates.len() == 1 {
-            return Some((0, Decided::Single));
+            return Some((0, Decision::Single));
         }
         if let Some(pool) = agreed {
             let best = ranking.order.iter().copied().find(|at| self.is_in_pool(*at, pool));
-            return best.map(|at| (at, Decided::Agreement));
+            return best.map(|at| (at, Decision::Agreement));
         }
         if self.ballots.is_empty() {
-            return self.fallback().map(|at| (at, Decided::Fallback));
+            return self.fallback().map(|at| (at, Decision::Fallback));
         }
-        ranking.order.first().map(|at| (*at, Decided::Judged))
+        ranking.order.first().map(|at| (*at, Decision::Judged))
     }
 
     fn is_in_pool(&self, at: usize, pool: usize) -> bool {
@@ -57,12 +57,12 @@ struct FallbackRank<'a> {
 }
 
 impl FallbackRank<'_> {
-    fn compare(&self, other: &Self) -> Ordering {
-        (self.pool.0.total_cmp(&other.pool.0))
-            .then(self.pool.1.cmp(&other.pool.1))
-            .then(self.weight.total_cmp(&other.weight))
-            .then(other.candidate.took.cmp(&self.candidate.took))
-            .then(other.at.cmp(&self.at))
+    fn compare(&self, rival: &Self) -> Ordering {
+        (self.pool.0.total_cmp(&rival.pool.0))
+            .then(self.pool.1.cmp(&rival.pool.1))
+            .then(self.weight.total_cmp(&rival.weight))
+            .then(rival.candidate.took.cmp(&self.candidate.took))
+            .then(rival.at.cmp(&self.at))
     }
 }
 

@@ -10,8 +10,8 @@ pub enum RoundError {
     #[error("no member can take work now")]
     NoMember,
     /// The same ask may work a moment later: members were asked, none finished in time.
-    #[error("no candidate in time: {asked} members were asked")]
-    NoCandidate { asked: usize },
+    #[error("no candidate in time: {members} members were asked")]
+    NoCandidate { members: usize },
     /// Prompt and answer do not fit any member's context.
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
@@ -22,8 +22,8 @@ pub enum RoundError {
     })]
     Cannot { model: Option<String>, what: &'static str },
     /// The same texts may be ranked a moment later: judges were asked, none answered in time.
-    #[error("no ballot in time: {asked} members were asked")]
-    NoBallot { asked: usize },
+    #[error("no ballot in time: {members} members were asked")]
+    NoBallot { members: usize },
     /// Without functions it may work: nobody who could be asked calls any.
     #[error("no member that could be asked calls functions")]
     NoTools,
@@ -31,11 +31,11 @@ pub enum RoundError {
     #[error("no member that could be asked looks at images")]
     NoVision { path: String },
     /// Whoever was asked says that it cannot do what the ask wants.
-    #[error("none of the {asked} members that were asked can do that")]
-    Unsupported { asked: usize },
+    #[error("none of the {members} members that were asked can do that")]
+    Unsupported { members: usize },
     /// Members answered, and no answer kept to the form that was asked for.
-    #[error("none of {asked} answers keeps to the form that was asked for")]
-    Misfit { asked: usize, calls: bool },
+    #[error("none of {members} answers keeps to the form that was asked for")]
+    Misfit { members: usize, calls: bool },
 }
 
 impl RoundError {

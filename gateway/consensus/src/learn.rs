@@ -11,7 +11,7 @@ use shoal_proto::NodeId;
 use crate::{
     ballot::{CastBallot, Verdicts},
     candidate::Candidate,
-    outcome::{Decided, Outcome, Ranking},
+    outcome::{Decision, Outcome, Ranking},
     reputation::{Claims, CrowdObservation, Features, Observation, routing::Lesson},
     tally::Tally,
 };
@@ -23,10 +23,10 @@ impl Tally<'_> {
     /// What a finished round shows of each of its members. `ranking` is the round's own.
     pub fn observations(
         &self,
-        decided: Decided,
+        decided: Decision,
         ranking: &Ranking,
     ) -> Vec<(NodeId, Vec<Observation>)> {
-        if decided != Decided::Judged {
+        if decided != Decision::Judged {
             // Without ballots the crowd has only agreed with itself.
             return Vec::new();
         }
@@ -96,12 +96,12 @@ impl Tally<'_> {
         };
         let Some(winning_pool) = clear else { return observations };
         if let Some(candidate) = self.candidate_of(member) {
-            let agreed = candidate.pool == winning_pool;
-            observations.push(Observation::Crowd(CrowdObservation::Wrote { agreed }));
+            let agreement = candidate.pool == winning_pool;
+            observations.push(Observation::Crowd(CrowdObservation::Wrote { agreement }));
         }
         if let Some(first) = own.and_then(|ballot| self.first_choice(ballot)) {
-            let agreed = first == winning_pool;
-            observations.push(Observation::Crowd(CrowdObservation::Judged { agreed }));
+            let agreement = first == winning_pool;
+            observations.push(Observation::Crowd(CrowdObservation::Judged { agreement }));
         }
         observations
     }
@@ -143,13 +143,13 @@ impl Tally<'_> {
 /// What a writer's answer teaches of whom to ask: whether it was the winning one, with the weight
 /// of P(best).
 pub fn routed(
-    seen: &[Observation],
+    observations: &[Observation],
     outcome: &Outcome,
     (features, claims): (&Features, Claims),
     offset: f64,
 ) -> Option<Observation> {
-    let wrote = seen.iter().find_map(|observation| match observation {
-        Observation::Crowd(CrowdObservation::Wrote { agreed }) => Some(*agreed),
+    let wrote = observations.iter().find_map(|observation| match observation {
+        Observation::Crowd(CrowdObservation::Wrote { agreement }) => Some(*agreement),
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);

@@ -16,7 +16,7 @@ pub struct Outcome {
     pub round: RoundId,
     /// Index of the winner in `candidates`.
     pub winner: usize,
-    pub decided: Decided,
+    pub decided: Decision,
     pub candidates: Vec<Candidate>,
     pub ballots: Vec<CastBallot>,
     /// Strength and P(best) of every candidate, by index.
@@ -76,7 +76,7 @@ pub enum Progress {
 /// How the winner was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Decided {
+pub enum Decision {
     /// Ballots were counted.
     Judged,
     /// Enough writers said the same.

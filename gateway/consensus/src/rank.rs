@@ -155,9 +155,9 @@ fn cyclic(pools: usize, comparisons: &[Comparison]) -> bool {
 
 /// θ(best) - θ(second best), 0 with one pool.
 fn margin(strengths: &[f64]) -> f64 {
-    let mut descending = strengths.to_vec();
-    descending.sort_by(|x, y| y.total_cmp(x));
-    match descending.as_slice() {
+    let mut order = strengths.to_vec();
+    order.sort_by(|x, y| y.total_cmp(x));
+    match order.as_slice() {
         [first, second, ..] => first - second,
         _ => 0.0,
     }

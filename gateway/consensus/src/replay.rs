@@ -28,14 +28,14 @@ use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
-    outcome::{Decided, Outcome, RoundId, Timings},
+    outcome::{Decision, Outcome, RoundId, Timings},
     reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
     tally::Tally,
 };
 pub use interval::Estimate;
 pub use line::{LineError, Round, read};
 pub use plan::{Gold, Plan};
-pub use ranked::Ranked;
+pub use ranked::RankedRound;
 pub use settings::{SettingError, Settings};
 pub use summary::Summary;
 
@@ -52,12 +52,12 @@ pub struct Memory {
 
 /// Ranks all rounds in order. From gold rounds it learns with the label, from the rest without. The
 /// result has one entry for each round, gold included.
-pub fn run(rounds: &[Round], plan: &Plan, settings: &Settings) -> Vec<Ranked> {
+pub fn run(rounds: &[Round], plan: &Plan, settings: &Settings) -> Vec<RankedRound> {
     run_with(&mut Replay::new(settings.clone(), Memory::default()), rounds, plan)
 }
 
 /// As [`run`], with a replay that keeps its memory.
-pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranked> {
+pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<RankedRound> {
     let gold = plan.gold(rounds);
     if plan.gold_first {
         let gold_rounds = rounds.iter().zip(&gold).filter(|(_, gold)| **gold);
@@ -68,7 +68,7 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
         replay.introduce(round);
         let outcome = replay.rank(round);
         let kind = replay.kind(round);
-        results.push(Ranked::new(round, gold, &outcome, &replay.tally(&outcome, &kind)));
+        results.push(RankedRound::new(round, gold, &outcome, &replay.tally(&outcome, &kind)));
         if !gold {
             replay.settle(round, &outcome);
         } else if !plan.gold_first {
@@ -136,7 +136,7 @@ impl Replay {
         let ranking = tally.ranking();
         // A recorded round without candidates has no winner; index 0 is then out of range.
         let (winner, decision) =
-            tally.winner(&ranking, agreement).unwrap_or((0, Decided::Fallback));
+            tally.winner(&ranking, agreement).unwrap_or((0, Decision::Fallback));
         let timings = Timings { total: Duration::ZERO, ..Timings::default() };
         let round = RoundId(round.id.clone());
         Outcome {

@@ -30,7 +30,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
-pub use audit::{Audited, Audits};
+pub use audit::{AuditResult, Audits};
 pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
 pub use features::Features;
@@ -278,7 +278,7 @@ impl Standing {
         self.record(id).map_or(0.0, |record| {
             // A judge that is nearly always wrong is as informative as one that is nearly always right.
             let accuracy =
-                if record.judge.mean() < 0.5 { record.judge.mirrored() } else { record.judge };
+                if record.judge.mean() < 0.5 { record.judge.mirror() } else { record.judge };
             (accuracy.quantile(self.snapshot.settings.quantile) * 2.0 - 1.0).clamp(0.0, 1.0)
         })
     }

@@ -210,7 +210,7 @@ fn expectation(
 /// Thompson sampling: the sample of a new member is sometimes high, so that it gets work.
 fn thompson_sample(beta: Beta, settings: &SelectSettings, draw: f64) -> f64 {
     let keep = (settings.confidence_max / beta.seen().max(1e-9)).min(1.0);
-    beta.faded(keep).quantile(draw)
+    beta.fade(keep).quantile(draw)
 }
 
 /// In (0, 1]: 1 for an immediate answer, 1/2 for one after `patience_seconds`, and 1/2 for a member

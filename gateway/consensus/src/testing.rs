@@ -32,12 +32,12 @@ pub(crate) fn candidate(writer: u8, text: &str, pool: usize) -> Candidate {
 }
 
 /// The record of a member that answered this much gold, and judges well.
-pub(crate) fn experienced(right: usize, wrong: usize) -> Record {
+pub(crate) fn record_of(right: usize, wrong: usize) -> Record {
     let answers = [vec![true; right], vec![false; wrong]].concat();
-    let seen: Vec<Observation> = answers
+    let observations: Vec<Observation> = answers
         .into_iter()
-        .map(|right| Observation::Gold { kind: None, seen: GoldObservation::Answered { right } })
+        .map(|right| Observation::Gold { kind: None, observation: GoldObservation::Answered { right } })
         .collect();
-    let record = learn(&Record::default(), &seen, 1, &Settings::default());
+    let record = learn(&Record::default(), &observations, 1, &Settings::default());
     Record { judge: Beta { a: 50.0, b: 5.0 }, ..record }
 }

@@ -363,12 +363,12 @@ fn round_message(error: &RoundError) -> String {
             "Unsupported value: '{path}'. No model that serves this request looks at images: \
              send it without them, or ask another model."
         ),
-        RoundError::Misfit { asked, calls: false } => format!(
-            "None of {asked} answers keeps to 'response_format'. Say in the messages which JSON \
+        RoundError::Misfit { members, calls: false } => format!(
+            "None of {members} answers keeps to 'response_format'. Say in the messages which JSON \
              you want, allow more tokens, or ask another model."
         ),
-        RoundError::Misfit { asked, calls: true } => format!(
-            "None of {asked} answers calls the functions as asked. Describe them more plainly, \
+        RoundError::Misfit { members, calls: true } => format!(
+            "None of {members} answers calls the functions as asked. Describe them more plainly, \
              allow more tokens, or ask another model."
         ),
         RoundError::NoCandidate { .. }

@@ -55,7 +55,7 @@ impl Rounds {
         let size = vectors.first().map_or(0, Vec::len);
         if vectors.iter().any(|vector| vector.len() != size) {
             // Two members claim the same weights, and one of them has others.
-            return Err(RoundError::NoCandidate { asked: members.len() });
+            return Err(RoundError::NoCandidate { members: members.len() });
         }
         let Some(member) = members.first() else { return Err(RoundError::NoMember) };
         let model = member.model.name.clone();
@@ -88,7 +88,7 @@ impl Rounds {
         }
         Err(match too_long {
             Some(context) => RoundError::ContextLength { context },
-            None => RoundError::NoCandidate { asked: members.len() },
+            None => RoundError::NoCandidate { members: members.len() },
         })
     }
 }

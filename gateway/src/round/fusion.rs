@@ -16,7 +16,7 @@ use super::{
     Round,
     writer::{candidate, question},
 };
-use shoal_consensus::{Candidate, Outcome, outcome::Decided};
+use shoal_consensus::{Candidate, Outcome, outcome::Decision};
 use shoal_consensus::{
     agree,
     fusion::{best_texts, editor, prompt},
@@ -41,7 +41,7 @@ pub(super) async fn fuse(round: &Round<'_>, outcome: &mut Outcome) {
         Ok(candidate) => {
             round.metrics.fusion("fused");
             outcome.fused = Some(candidate);
-            outcome.decided = Decided::Fused;
+            outcome.decided = Decision::Fused;
         }
         Err(label) => round.metrics.fusion(label),
     }

@@ -195,8 +195,8 @@ impl<'a> Collector<'a> {
                     RoundError::ContextLength { context }
                 }
                 _ if self.misfits > 0 => misfit(self.round, self.misfits),
-                _ if self.unable == writer_count => RoundError::Unsupported { asked: writer_count },
-                _ => RoundError::NoCandidate { asked: writer_count },
+                _ if self.unable == writer_count => RoundError::Unsupported { members: writer_count },
+                _ => RoundError::NoCandidate { members: writer_count },
             });
         }
         let pools = agree::pools_of(&self.candidates, self.round.ask.form.is_json());
@@ -210,7 +210,7 @@ impl<'a> Collector<'a> {
 /// The error when no answer kept to the response format or the tools.
 pub(super) fn misfit(round: &Round<'_>, answers: usize) -> RoundError {
     let calls = round.ask.tools.is_some() && !round.ask.form.is_json();
-    RoundError::Misfit { asked: answers, calls }
+    RoundError::Misfit { members: answers, calls }
 }
 
 /// Lets one member write. When the member stalls, reports it once and goes on.

@@ -11,7 +11,7 @@ use prometheus::{
     core::Collector,
 };
 
-use shoal_consensus::{Outcome, outcome::Decided};
+use shoal_consensus::{Outcome, outcome::Decision};
 use shoal_consensus::{RoundError, agree::Agreement};
 use shoal_swarm::WorkError;
 
@@ -167,7 +167,7 @@ impl Metrics {
     /// When a round with an agreement was judged all the same, counts whether the judged winner is the
     /// answer agreed on.
     pub(super) fn agreement_audit(&self, agreement: Agreement, outcome: &Outcome) {
-        if let (Agreement::Audited(pool), Decided::Judged) = (agreement, outcome.decided) {
+        if let (Agreement::Audited(pool), Decision::Judged) = (agreement, outcome.decided) {
             let right = outcome.winner().is_some_and(|winner| winner.pool == pool);
             self.audits.with_label_values(&[if right { "right" } else { "wrong" }]).inc();
         }
@@ -240,13 +240,13 @@ impl Drop for RoundCount<'_> {
     }
 }
 
-fn label(decision: Decided) -> &'static str {
+fn label(decision: Decision) -> &'static str {
     match decision {
-        Decided::Judged => "judged",
-        Decided::Agreement => "agreement",
-        Decided::Fallback => "fallback",
-        Decided::Single => "single",
-        Decided::Fused => "fused",
+        Decision::Judged => "judged",
+        Decision::Agreement => "agreement",
+        Decision::Fallback => "fallback",
+        Decision::Single => "single",
+        Decision::Fused => "fused",
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Round, generate, writer};
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     Ask, Candidate, Outcome,
-    outcome::{Decided, Ranking, RoundUpdate, Timings},
+    outcome::{Decision, Ranking, RoundUpdate, Timings},
 };
 use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
@@ -58,7 +58,7 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
     Ok(Outcome {
         round: round.id.clone(),
         winner: 0,
-        decided: Decided::Single,
+        decided: Decision::Single,
         candidates,
         ballots: Vec::new(),
         fused: None,
@@ -248,9 +248,9 @@ fn round_error(round: &Round<'_>, errors: &[WorkError], attempts: usize) -> Roun
             RoundError::ContextLength { context }
         }
         _ if is_fault(errors, |fault| matches!(fault, Fault::Unsupported | Fault::BadRequest)) => {
-            RoundError::Unsupported { asked: attempts }
+            RoundError::Unsupported { members: attempts }
         }
-        _ => RoundError::NoCandidate { asked: attempts },
+        _ => RoundError::NoCandidate { members: attempts },
     }
 }
 

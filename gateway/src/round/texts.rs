@@ -66,12 +66,12 @@ async fn rank_texts(round: Round<'_>, texts: Vec<String>) -> Result<Outcome, Rou
     let ballots = judge::ballots(&round, &candidates, &judges).await;
     let judge_end = round.clock.elapsed();
     if ballots.is_empty() {
-        return Err(RoundError::NoBallot { asked: judges.len() });
+        return Err(RoundError::NoBallot { members: judges.len() });
     }
     let tally = round.tally(&candidates, &ballots);
     let ranking = tally.ranking();
     let (winner, decision) =
-        tally.winner(&ranking, None).ok_or(RoundError::NoBallot { asked: judges.len() })?;
+        tally.winner(&ranking, None).ok_or(RoundError::NoBallot { members: judges.len() })?;
     let total = round.clock.elapsed();
     Ok(Outcome {
         round: round.id.clone(),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{RecordKey, Store};
 use crate::clock::unix_now;
 use shoal_consensus::reputation::{
-    Audited, KindId, KindModel, Observation, Provenance, Record, Settings, Standing, audit,
+    AuditResult, KindId, KindModel, Observation, Provenance, Record, Settings, Standing, audit,
     history::{learn_and_note, note_change},
 };
 
@@ -132,7 +132,7 @@ impl ReputationStore {
 
     /// Updates a member's record with an audit. Returns true when the audit caught it; then every
     /// round that starts from now on takes that into account.
-    pub fn learn_audit(&self, node: NodeId, audit: &Audited) -> bool {
+    pub fn learn_audit(&self, node: NodeId, audit: &AuditResult) -> bool {
         let mut is_caught = false;
         self.change(node, |record, settings| {
             let after = audit::after(record, audit, settings);

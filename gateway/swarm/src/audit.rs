@@ -22,7 +22,7 @@ use super::{
 use shoal_consensus::{
     CastBallot, Verdicts,
     reputation::{
-        Audited, ComparisonMode,
+        AuditResult, ComparisonMode,
         audit::{Auditor, Finding},
     },
 };
@@ -211,7 +211,7 @@ impl Swarm {
     }
 
     /// Learns from an audit, and logs a warning when it caught the member.
-    fn learn_audit(&self, member: NodeId, kind: &str, audit: &Audited) {
+    fn learn_audit(&self, member: NodeId, kind: &str, audit: &AuditResult) {
         if self.0.reputation.learn_audit(member, audit) {
             tracing::warn!(node.id = %member.short(), kind, "an audit caught the member: its record starts over");
         }

@@ -160,5 +160,5 @@ pub(super) fn item_key(item: &Item) -> u64 {
 
 /// An observation on a gold question, with the question's kind.
 pub(super) fn gold_observation(item: &Item, observation: GoldObservation) -> Observation {
-    Observation::Gold { kind: Some(item.kind.clone()), seen: observation }
+    Observation::Gold { kind: Some(item.kind.clone()), observation }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::gateway::{Gateway, ask, node};
@@ -13,11 +14,15 @@ use crate::gateway::{Gateway, ask, node};
 #[tokio::test]
 async fn each_line_of_a_round_has_its_id_and_each_line_of_a_session_its_node() {
     let log = Log::default();
+    // With a single dispatcher in the process, tracing asks the subscriber of whichever thread reaches
+    // a span first whether it is enabled, and keeps the result: another test's thread, which has none,
+    // would disable the span here. With a second dispatcher it asks all of them.
+    let _second_dispatcher = Dispatch::new(NoSubscriber::new());
     // The runtime of a test has one thread: rounds and sessions run on it.
     let _guard = tracing::subscriber::set_default(
         tracing_subscriber::fmt()
             .json()
-            .with_env_filter(EnvFilter::new("shoal_gateway=debug"))
+            .with_env_filter(EnvFilter::new("shoal_gateway=debug,shoal_swarm=debug"))
             .with_writer(log.clone())
             .finish(),
     );

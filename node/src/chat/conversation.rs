@@ -97,13 +97,14 @@ mod tests {
         let mut talk = Conversation::new(Some("be brief".to_owned()));
         talk.ask("1".to_owned());
         talk.push_answer("2".to_owned());
-        let roles = |talk: &Conversation| {
-            talk.messages().into_iter().map(|message| message.role).collect::<Vec<_>>()
-        };
         assert_eq!(roles(&talk), ["system", "user", "assistant"]);
         talk.reset();
         assert_eq!(roles(&talk), ["system"]);
         talk.rule(String::new());
         assert!(talk.messages().is_empty());
+    }
+
+    fn roles(talk: &Conversation) -> Vec<String> {
+        talk.messages().into_iter().map(|message| message.role).collect()
     }
 }

@@ -103,20 +103,12 @@ fn a_key_variable_that_is_not_set_is_named() {
 
 #[test]
 fn each_model_has_a_data_directory_of_its_own() {
-    let data = |model: &str| {
-        let config = with_gateway(Config { model: model.to_owned(), ..Config::default() });
-        config.check().unwrap().data
-    };
-    assert!(data("bundled:shoal-sum").ends_with("shoal/node-shoal-sum"));
-    assert!(data("some/where/else").ends_with("shoal/node-else"));
+    assert!(data_of("bundled:shoal-sum").ends_with("shoal/node-shoal-sum"));
+    assert!(data_of("some/where/else").ends_with("shoal/node-else"));
 }
 
 #[test]
 fn personas_have_names_of_their_own() {
-    let personas = |text: &str| {
-        let config = Config::parse(text).unwrap();
-        folder(config).check().map(|settings| settings.personas)
-    };
     let two = "[[persona]]\nname = \"a\"\ntemperature = 0.5\n[[persona]]\nname = \"b\"\nsystem = \"Be brief.\"\n";
     let [a, b] = <[Persona; 2]>::try_from(personas(two).unwrap()).unwrap();
     assert_eq!((a.temperature, a.seed, b.system.as_str()), (Some(0.5), None, "Be brief."));
@@ -133,4 +125,14 @@ fn personas_have_names_of_their_own() {
     }
     let (_, why) = Config::parse("[[persona]]\nname = \"a\"\nrules = \"x\"").unwrap_err();
     assert!(why.contains("`rules`"), "{why}");
+}
+
+fn personas(text: &str) -> Result<Vec<Persona>, ConfigError> {
+    let config = Config::parse(text).unwrap();
+    folder(config).check().map(|settings| settings.personas)
+}
+
+fn data_of(model: &str) -> PathBuf {
+    let config = with_gateway(Config { model: model.to_owned(), ..Config::default() });
+    config.check().unwrap().data
 }

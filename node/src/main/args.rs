@@ -284,7 +284,7 @@ impl AuditArgs {
                 self.audit_token_env
             )
         })?;
-        let of_model = |model: &String| {
+        let settings = self.model.iter().map(|model| {
             let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());
             let config = Config {
                 gateway: vec![self.gateway.clone()],
@@ -295,8 +295,8 @@ impl AuditArgs {
                 ..Config::default()
             };
             Ok(Settings { audit: Secret::new(token.clone()), ..config.check()? })
-        };
-        Ok((self.model.iter().map(of_model).collect::<anyhow::Result<_>>()?, self.log))
+        });
+        Ok((settings.collect::<anyhow::Result<_>>()?, self.log))
     }
 }
 

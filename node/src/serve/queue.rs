@@ -34,7 +34,7 @@ pub struct Load {
 /// A slot, taken; dropping it is giving it back.
 pub(super) struct Slot<'a> {
     _slot: SemaphorePermit<'a>,
-    _running: GaugeGuard,
+    _guard: GaugeGuard,
 }
 
 impl WorkQueue {
@@ -80,11 +80,11 @@ impl WorkQueue {
             Ok(slot) => slot,
             Err(_) => {
                 let _place = self.places.try_acquire().map_err(|_| busy())?;
-                let _place_guard = self.metrics.waiting();
+                let _place_guard = self.metrics.queue_guard();
                 self.slots.acquire().await.map_err(|_| busy())?
             }
         };
-        Ok(Slot { _slot: slot, _running: self.metrics.running() })
+        Ok(Slot { _slot: slot, _guard: self.metrics.slot_guard() })
     }
 }
 

@@ -184,19 +184,22 @@ async fn a_ballot_that_is_not_sound_never_leaves() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_judged_is_refused_before_any_work() {
-    let pair = |first, second| Pair { first, second };
     let asks = [
         (Judge { candidates: Vec::new(), ..likelihood() }, Fault::BadRequest),
         (Judge { kind: 0, ..likelihood() }, Fault::BadRequest),
         (
-            Judge { kind: BallotKind::Pairwise.into(), pairs: vec![pair(0, 1)], ..likelihood() },
+            Judge {
+                kind: BallotKind::Pairwise.into(),
+                pairs: vec![Pair { first: 0, second: 1 }],
+                ..likelihood()
+            },
             Fault::Unsupported,
         ),
     ];
-    for (ask, expected_fault) in asks {
+    for (ask, reason) in asks {
         let mut office = Office::new(Play::Endless, 1);
         let mut stream = office.ask(judge(ask)).await;
-        assert_eq!(fault(&mut stream).await, expected_fault);
+        assert_eq!(fault(&mut stream).await, reason);
         assert_eq!(office.engine.judging(), 0);
     }
 }
@@ -244,13 +247,14 @@ async fn a_page_at_once_arrives_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn texts_become_vectors_where_the_model_makes_some() {
-    let embed = |inputs: &[&str]| {
-        Message::Embed(Embed { inputs: inputs.iter().map(|text| (*text).to_owned()).collect() })
-    };
     let mut office = Office::new(Play::Says(&[]), 1);
-    let mut stream = office.ask(embed(&["a", "bc"])).await;
-    let Ok(Some(Message::Embedded(vectors))) = stream.receiver.next().await else { panic!() };
-    assert_eq!(vectors.vectors.len(), 2);
-    let mut stream = office.ask(embed(&[])).await;
+    let mut stream = office.ask(embed_request(&["a", "bc"])).await;
+    let Ok(Some(Message::Embedded(reply))) = stream.receiver.next().await else { panic!() };
+    assert_eq!(reply.vectors.len(), 2);
+    let mut stream = office.ask(embed_request(&[])).await;
     assert_eq!(fault(&mut stream).await, Fault::BadRequest);
+}
+
+fn embed_request(inputs: &[&str]) -> Message {
+    Message::Embed(Embed { inputs: inputs.iter().map(|text| (*text).to_owned()).collect() })
 }

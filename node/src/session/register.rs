@@ -80,14 +80,16 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Admission, RegisterE
 }
 
 fn hello(member: &Member, gateway: NodeId) -> Hello {
-    let proof = |token| audit_proof(token, gateway, member.identity.id()).to_vec();
+    let token = member.audit.expose();
     Hello {
         version: Version::CURRENT.number(),
         build: concat!("shoal-node ", env!("CARGO_PKG_VERSION")).to_owned(),
         model: Some(member.queue.engine().model().clone()),
         operator: member.operator.clone(),
         slots: member.queue.slots(),
-        audit: member.audit.expose().map(proof).unwrap_or_default(),
+        audit: token
+            .map(|token| audit_proof(token, gateway, member.identity.id()).to_vec())
+            .unwrap_or_default(),
     }
 }
 

@@ -93,13 +93,13 @@ fn dials(member: &Member, count: usize) -> (Vec<Gateway>, Box<Dial>) {
     let links = std::sync::Mutex::new(links.into_iter());
     let dial = move || {
         let link = links.lock().unwrap().next();
-        let unreachable = || LinkError::Unreachable {
-            address: "gateway".to_owned(),
-            message: "nobody".to_owned(),
-        };
-        async move { link.ok_or_else(unreachable) }.boxed()
+        async move { link.ok_or_else(no_gateway) }.boxed()
     };
     (gateways, Box::new(dial))
+}
+
+fn no_gateway() -> LinkError {
+    LinkError::Unreachable { address: "gateway".to_owned(), message: "nobody".to_owned() }
 }
 
 async fn last_word(stream: &mut Stream) -> Option<Message> {

@@ -68,14 +68,19 @@ impl Abilities {
         let completion = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
         let texts = client.completions();
         let completion_reply = timeout(FIRST_BYTE, texts.create_byot::<_, Value>(completion)).await;
-        let text = |reply: &Value| reply.pointer("/choices/0/text").is_some_and(Value::is_string);
-        let vector =
-            |reply: &Value| reply.pointer("/data/0/embedding").is_some_and(Value::is_array);
         Self {
             tools: matches!(chat_reply, Ok(Ok(_))),
-            embeddings: matches!(vectors_reply, Ok(Ok(reply)) if vector(&reply)),
-            completions: matches!(completion_reply, Ok(Ok(reply)) if text(&reply)),
+            embeddings: matches!(vectors_reply, Ok(Ok(reply)) if has_vector(&reply)),
+            completions: matches!(completion_reply, Ok(Ok(reply)) if has_text(&reply)),
             ..Self::default()
         }
     }
+}
+
+fn has_text(reply: &Value) -> bool {
+    reply.pointer("/choices/0/text").is_some_and(Value::is_string)
+}
+
+fn has_vector(reply: &Value) -> bool {
+    reply.pointer("/data/0/embedding").is_some_and(Value::is_array)
 }

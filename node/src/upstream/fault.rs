@@ -96,7 +96,6 @@ fn limit(message: &str) -> Option<u32> {
 
 /// What went wrong between here and the endpoint.
 pub(super) fn of(error: OpenAIError, context: u32) -> EngineError {
-    let engine_fault = |why: &str| EngineError::new(Fault::Engine, why);
     match error {
         OpenAIError::Boxed(error) => match error.downcast::<Refusal>() {
             Ok(refusal) => refusal.fault(context),
@@ -116,4 +115,8 @@ pub(super) fn of(error: OpenAIError, context: u32) -> EngineError {
         }
         _ => engine_fault("the upstream failed"),
     }
+}
+
+fn engine_fault(why: &str) -> EngineError {
+    EngineError::new(Fault::Engine, why)
 }

@@ -110,13 +110,14 @@ impl Reply {
     }
 
     /// The stream has ended. One that ended without saying why was cut off.
-    pub(super) fn done(self) -> Result<Done, EngineError> {
+    pub(super) fn into_done(self) -> Result<Done, EngineError> {
         let Some(finish) = self.finish else {
             return Err(EngineError::new(Fault::Engine, "the upstream broke off"));
         };
-        let estimate = || (clamp(self.prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64), self.pieces);
-        let (prompt_tokens, completion_tokens) = self.usage.unwrap_or_else(estimate);
-        let tool_calls = self.calls.done();
+        let (prompt_tokens, completion_tokens) = self.usage.unwrap_or_else(|| {
+            (clamp(self.prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64), self.pieces)
+        });
+        let tool_calls = self.calls.into_tool_calls();
         let finish = if tool_calls.is_empty() { finish } else { Finish::ToolCalls };
         Ok(Done {
             finish: finish.into(),
@@ -136,7 +137,7 @@ fn rows(columns: &Value) -> Vec<Value> {
     let column = |name| columns.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let (tokens, likely, tops) =
         (column("tokens"), column("token_logprobs"), column("top_logprobs"));
-    let row = |(at, token): (usize, &Value)| {
+    let rows = tokens.iter().enumerate().map(|(at, token)| {
         let top = tops.get(at).and_then(Value::as_object).into_iter().flatten();
         let mut top: Vec<(&String, f64)> =
             top.filter_map(|(token, likely)| Some((token, likely.as_f64()?))).collect();
@@ -146,8 +147,8 @@ fn rows(columns: &Value) -> Vec<Value> {
             .map(|(token, likely)| json!({ "token": token, "logprob": likely }))
             .collect();
         json!({ "token": token, "logprob": likely.get(at), "top_logprobs": top })
-    };
-    tokens.iter().enumerate().map(row).collect()
+    });
+    rows.collect()
 }
 
 /// `{token, logprob, bytes}`; the bytes come first, because a token need not be whole characters.
@@ -155,8 +156,9 @@ fn token(entry: &Value) -> Option<TokenLogprob> {
     let bytes = entry.get("bytes").and_then(Value::as_array).map(|bytes| {
         bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
     });
-    let text = || entry.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
-    let bytes: Option<Vec<u8>> = bytes.unwrap_or_else(text);
+    let bytes: Option<Vec<u8>> = bytes.unwrap_or_else(|| {
+        entry.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec())
+    });
     let logprob = entry.get("logprob").and_then(Value::as_f64)?;
     // Rounding makes some a hair more likely than certain.
     let logprob = if logprob > 0.0 && logprob < 1e-3 { 0.0 } else { logprob };

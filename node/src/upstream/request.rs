@@ -127,7 +127,6 @@ fn call(call: &ToolCall) -> Value {
 }
 
 fn sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
-    let number = |value: Option<f32>| value.map(|value| json!(decimal(value)));
     let biases: Map<String, Value> = sampling
         .logit_bias
         .iter()
@@ -150,6 +149,10 @@ fn sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
         ("top_logprobs", top.map(|top| json!(top))),
     ];
     body.extend(options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+}
+
+fn number(value: Option<f32>) -> Option<Value> {
+    value.map(|value| json!(decimal(value)))
 }
 
 /// What is the same everywhere when it is left out is left out: not every endpoint knows it.

@@ -28,11 +28,6 @@ fn settings(endpoint: &FakeEndpoint) -> Settings {
 }
 
 fn ask() -> Generate {
-    let message = |role: &str, content: &str| ChatMessage {
-        role: role.to_owned(),
-        content: content.to_owned(),
-        ..ChatMessage::default()
-    };
     Generate {
         messages: vec![message("developer", "Be brief."), message("user", "Hello, you!")],
         sampling: Some(Sampling {
@@ -44,6 +39,10 @@ fn ask() -> Generate {
         }),
         ..Generate::default()
     }
+}
+
+fn message(role: &str, content: &str) -> ChatMessage {
+    ChatMessage { role: role.to_owned(), content: content.to_owned(), ..ChatMessage::default() }
 }
 
 /// An event of an event stream.
@@ -205,18 +204,27 @@ fn every_field_reaches_the_endpoint_under_its_name_there() {
 #[test]
 fn what_the_model_cannot_do_is_refused_before_it_is_asked() {
     let no_abilities = Abilities::default();
-    let fault = |ask: &Generate, can| request::body("m", ask, can).unwrap_err().fault;
-    assert_eq!(fault(&rich_ask(), no_abilities), Fault::Unsupported);
-    assert_eq!(fault(&rich_ask(), Abilities { tools: true, ..no_abilities }), Fault::Unsupported);
+    assert_eq!(body_fault(&rich_ask(), no_abilities), Fault::Unsupported);
+    assert_eq!(
+        body_fault(&rich_ask(), Abilities { tools: true, ..no_abilities }),
+        Fault::Unsupported
+    );
     let lark = Format { kind: FormatKind::Lark.into(), ..Format::default() };
-    assert_eq!(fault(&Generate { format: Some(lark), ..ask() }, no_abilities), Fault::Unsupported);
+    assert_eq!(
+        body_fault(&Generate { format: Some(lark), ..ask() }, no_abilities),
+        Fault::Unsupported
+    );
     // History with calls is text to a model that knows none.
     let history = Generate { messages: rich_ask().messages[1..].to_vec(), ..ask() };
     let body = request::body("m", &history, no_abilities).unwrap();
-    let body: Value =
+    let call: Value =
         serde_json::from_str(body["messages"][0]["content"].as_str().unwrap()).unwrap();
-    assert_eq!(body, json!({"name": "add", "arguments": "{\"a\":1}"}));
+    assert_eq!(call, json!({"name": "add", "arguments": "{\"a\":1}"}));
     assert_eq!(body["messages"][1], json!({"role": "user", "content": "3"}));
+}
+
+fn body_fault(ask: &Generate, can: Abilities) -> Fault {
+    request::body("m", ask, can).unwrap_err().fault
 }
 
 #[tokio::test]

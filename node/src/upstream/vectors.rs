@@ -8,7 +8,7 @@ use shoal_proto::{
 };
 use tokio::time::timeout;
 
-use super::{Endpoint, FIRST_BYTE};
+use super::{Endpoint, FIRST_BYTE, silence};
 
 impl Endpoint {
     /// One request for all texts; the vectors come back with length 1.
@@ -22,10 +22,8 @@ impl Endpoint {
         let body = json!({ "model": self.model, "input": ask.inputs });
         let endpoint = self.client.embeddings();
         let request = endpoint.create_byot::<_, Value>(body);
-        let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
-        let reply = timeout(FIRST_BYTE, request).await.map_err(silent)?;
+        let reply = timeout(FIRST_BYTE, request).await.map_err(|_| silence())?;
         let reply = reply.map_err(|error| self.fault(error))?;
-        let nonsense = || EngineError::new(Fault::Engine, "the upstream sent no such vectors");
         let mut vectors = vec![Vector::default(); ask.inputs.len()];
         let data = reply.get("data").and_then(Value::as_array).ok_or_else(nonsense)?;
         for (at, entry) in data.iter().enumerate() {
@@ -50,4 +48,8 @@ fn vector(embedding: Option<&Value>) -> Option<Vector> {
     let length = values.iter().map(|x| x * x).sum::<f64>().sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 1.0 };
     Some(Vector { values: values.into_iter().map(|x| (x * scale) as f32).collect() })
+}
+
+fn nonsense() -> EngineError {
+    EngineError::new(Fault::Engine, "the upstream sent no such vectors")
 }

@@ -47,14 +47,12 @@ impl Endpoint {
             };
             let verdict =
                 if with_critique { Some(verdict_after_critique(&reply)) } else { read(&reply) };
-            let no_verdict = || EngineError::new(Fault::Engine, "the upstream gave no verdict");
-            verdicts.push(Ok(verdict.ok_or_else(no_verdict)?));
-            let tokens = |name| reply.pointer(name).and_then(Value::as_u64).unwrap_or(0);
-            let sum = |so_far: u32, name| {
-                so_far.saturating_add(u32::try_from(tokens(name)).unwrap_or(u32::MAX))
-            };
-            ballot.prompt_tokens = sum(ballot.prompt_tokens, "/usage/prompt_tokens");
-            ballot.completion_tokens = sum(ballot.completion_tokens, "/usage/completion_tokens");
+            verdicts.push(Ok(verdict
+                .ok_or_else(|| EngineError::new(Fault::Engine, "the upstream gave no verdict"))?));
+            let (prompt, completion) =
+                (count(&reply, "/usage/prompt_tokens"), count(&reply, "/usage/completion_tokens"));
+            ballot.prompt_tokens = ballot.prompt_tokens.saturating_add(prompt);
+            ballot.completion_tokens = ballot.completion_tokens.saturating_add(completion);
         }
         let verdicts = skip_oversized(verdicts)?.into_iter();
         ballot.verdicts = verdicts.map(|verdict| verdict.unwrap_or(TIE)).collect();
@@ -84,8 +82,7 @@ impl Endpoint {
     async fn reply(&self, body: Value) -> Result<Value, EngineError> {
         let chat = self.client.chat();
         let request = chat.create_byot::<_, Value>(body);
-        let silent = |_| EngineError::new(Fault::Engine, "the upstream fell silent");
-        let reply = timeout(FIRST_BYTE, request).await.map_err(silent)?;
+        let reply = timeout(FIRST_BYTE, request).await.map_err(|_| super::silence())?;
         reply.map_err(|error| self.fault(error))
     }
 }
@@ -95,8 +92,8 @@ impl Endpoint {
 fn verdict_after_critique(reply: &Value) -> f64 {
     let text = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
     let after = text.and_then(|text| text.rsplit_once(question::VERDICT)).map(|(_, after)| after);
-    let is_word = |word: &&str| word.contains(char::is_alphanumeric);
-    let word = after.and_then(|after| after.split_whitespace().find(is_word));
+    let mut words = after.unwrap_or_default().split_whitespace();
+    let word = words.find(|word| word.contains(char::is_alphanumeric));
     match word.and_then(letter) {
         Some('A') => LETTER,
         Some(_) => 1.0 - LETTER,
@@ -138,6 +135,11 @@ fn letter(token: &str) -> Option<char> {
     }
 }
 
+fn count(reply: &Value, pointer: &str) -> u32 {
+    let tokens = reply.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -176,13 +178,16 @@ mod tests {
 
     #[test]
     fn a_critique_counts_by_the_letter_after_its_last_verdict() {
-        let of = |text: &str| verdict_after_critique(&bare(text));
-        assert_eq!(of("A adds wrongly.\nVerdict: B"), 1.0 - LETTER);
-        assert_eq!(of("Verdict: B? No: B forgets the tax.\n**Verdict:** **A**"), LETTER);
+        assert_eq!(opinion("A adds wrongly.\nVerdict: B"), 1.0 - LETTER);
+        assert_eq!(opinion("Verdict: B? No: B forgets the tax.\n**Verdict:** **A**"), LETTER);
         for open in ["Both are fine.\nVerdict: U, as A is B", "A is longer, and A", "Verdict:", ""]
         {
-            assert_eq!(of(open), 0.5, "{open:?}");
+            assert_eq!(opinion(open), 0.5, "{open:?}");
         }
+    }
+
+    fn opinion(text: &str) -> f64 {
+        verdict_after_critique(&bare(text))
     }
 
     proptest! {

@@ -66,7 +66,7 @@ fn settings(gateway: &str, data: &Path, change: impl FnOnce(&mut Config)) -> Set
 }
 
 /// Asks the node behind `link`; the text, if it ended well.
-async fn first_question(link: &QuicLink) -> Option<String> {
+async fn answer(link: &QuicLink) -> Option<String> {
     let message = ChatMessage {
         role: "user".to_owned(),
         content: "hello".to_owned(),
@@ -94,13 +94,13 @@ async fn a_node_joins_answers_and_leaves() {
     let watch = async {
         let (link, mut control, hello) = gateway.admit().await;
         assert_eq!(hello.model.unwrap().name, "parrot");
-        assert_eq!(first_question(&link).await.as_deref(), Some("Hello there"));
+        assert_eq!(answer(&link).await.as_deref(), Some("Hello there"));
         stop.cancel();
         assert!(matches!(control.receiver.next().await, Ok(Some(Message::Goodbye(_)))));
         link.closed().await;
     };
-    let (result, ()) = tokio::join!(node::live(settings, &stop), watch);
-    result.unwrap();
+    let (outcome, ()) = tokio::join!(node::live(settings, &stop), watch);
+    outcome.unwrap();
     let pins = std::fs::read_to_string(data.path().join("known_gateways")).unwrap();
     assert!(pins.contains(&gateway.identity.id().to_string()), "{pins}");
 }
@@ -115,14 +115,14 @@ async fn a_node_is_heard_when_it_leaves_however_soon_it_closes() {
         let stop = CancellationToken::new();
         let watch = async {
             let (link, mut control, _) = gateway.admit().await;
-            assert!(first_question(&link).await.is_some(), "it has read the welcome");
+            assert!(answer(&link).await.is_some(), "it has read the welcome");
             stop.cancel();
             let message = control.receiver.next().await;
             assert!(matches!(message, Ok(Some(Message::Goodbye(_)))), "{message:?}");
             link.closed().await;
         };
-        let (result, ()) = tokio::join!(node::live(settings, &stop), watch);
-        result.unwrap();
+        let (outcome, ()) = tokio::join!(node::live(settings, &stop), watch);
+        outcome.unwrap();
     }
 }
 
@@ -131,58 +131,65 @@ async fn a_gateway_that_is_not_the_one_given_is_refused_for_good() {
     let gateway = Gateway::start();
     let data = tempfile::tempdir().unwrap();
     let wrong_id = NodeId([5; 32]);
-    let with_wrong_id = |config: &mut Config| config.gateway_id = wrong_id.to_string();
-    let settings = settings(&gateway.address(), data.path(), with_wrong_id);
+    let settings = settings(&gateway.address(), data.path(), |config| {
+        config.gateway_id = wrong_id.to_string();
+    });
     let Gateway { mut listener, .. } = gateway;
     let stop = CancellationToken::new();
-    let result = tokio::select! {
-        result = node::live(settings, &stop) => result,
+    let outcome = tokio::select! {
+        outcome = node::live(settings, &stop) => outcome,
         () = async { while listener.accept().await.is_some() {} } => panic!("the listener ended"),
     };
-    let error = result.unwrap_err().to_string();
+    let error = outcome.unwrap_err().to_string();
     assert!(error.contains(&wrong_id.to_string()), "{error}");
 }
 
 #[tokio::test]
 async fn two_gateways_share_one_node() {
-    let (mut first, mut second) = (Gateway::start(), Gateway::start());
+    let (mut first_gateway, mut second_gateway) = (Gateway::start(), Gateway::start());
     let data = tempfile::tempdir().unwrap();
-    let second = second.address();
-    let settings = settings(&first.address(), data.path(), |config| config.gateway.push(second));
+    let second = second_gateway.address();
+    let settings =
+        settings(&first_gateway.address(), data.path(), |config| config.gateway.push(second));
     let stop = CancellationToken::new();
     let watch = async {
-        let ((first, _a, _), (second, _b, _)) = tokio::join!(first.admit(), second.admit());
-        assert_eq!(first_question(&first).await, first_question(&second).await);
+        let ((first, _a, _), (second, _b, _)) =
+            tokio::join!(first_gateway.admit(), second_gateway.admit());
+        assert_eq!(answer(&first).await, answer(&second).await);
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let run_and_watch = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run = async { tokio::join!(node::live(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
-    tokio::time::timeout(Duration::from_secs(60), run_and_watch).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn personas_are_members_of_one_operator_that_answer_by_their_own_rules() {
     let mut gateway = Gateway::start();
     let data = tempfile::tempdir().unwrap();
-    let persona = |name: &str| Persona { name: name.to_owned(), ..Persona::default() };
-    let personas = |config: &mut Config| config.persona = vec![persona("ada"), persona("bob")];
-    let settings = settings(&gateway.address(), data.path(), personas);
+    let settings = settings(&gateway.address(), data.path(), |config| {
+        config.persona = vec![persona("ada"), persona("bob")];
+    });
     let stop = CancellationToken::new();
     let watch = async {
-        let (first, _a, one) = gateway.admit().await;
-        let (second, _b, other) = gateway.admit().await;
+        let (first, _a, first_hello) = gateway.admit().await;
+        let (second, _b, second_hello) = gateway.admit().await;
         assert_ne!(first.peer(), second.peer(), "each has a key of its own");
-        let mut names = [one.model.unwrap().name, other.model.unwrap().name];
+        let mut names = [first_hello.model.unwrap().name, second_hello.model.unwrap().name];
         names.sort();
         assert_eq!(names, ["ada", "bob"]);
-        assert!(!one.operator.is_empty() && one.operator == other.operator);
-        assert_eq!(first_question(&first).await, first_question(&second).await);
+        assert!(!first_hello.operator.is_empty() && first_hello.operator == second_hello.operator);
+        assert_eq!(answer(&first).await, answer(&second).await);
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let run_and_watch = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run = async { tokio::join!(node::live(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
-    tokio::time::timeout(Duration::from_secs(60), run_and_watch).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
     assert!(data.path().join("ada/identity.pem").is_file());
+}
+
+fn persona(name: &str) -> Persona {
+    Persona { name: name.to_owned(), ..Persona::default() }
 }

@@ -27,8 +27,8 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
     assert!(line.starts_with("shoal-node: no model: name one with --model"), "{line}");
     assert_eq!(code, 2);
     let nameless = node(&["--model", "x", "--data", "/tmp"]).output().unwrap();
-    let complaint_text = "shoal-node: no gateway: name one with --gateway HOST:PORT".to_owned();
-    assert_eq!(complaint(&nameless), (complaint_text, 2));
+    let line = "shoal-node: no gateway: name one with --gateway HOST:PORT".to_owned();
+    assert_eq!(complaint(&nameless), (line, 2));
 }
 
 #[test]
@@ -51,12 +51,18 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
     let file = folder.path().join("node.toml");
     std::fs::write(&file, "gateway = [\"file\"]\nmodel = \"x\"\n").unwrap();
     let mut command = node(&["--config", file.to_str().unwrap(), "--data", "/tmp"]);
-    let complaint_of = |command: &mut Command| complaint(&command.output().unwrap()).0;
-    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"file\" is not HOST:PORT");
+    assert_eq!(complaint_line(&mut command), "shoal-node: gateway \"file\" is not HOST:PORT");
     command.env("SHOAL_NODE_GATEWAY", "environment");
-    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"environment\" is not HOST:PORT");
+    assert_eq!(
+        complaint_line(&mut command),
+        "shoal-node: gateway \"environment\" is not HOST:PORT"
+    );
     command.args(["--gateway", "line"]);
-    assert_eq!(complaint_of(&mut command), "shoal-node: gateway \"line\" is not HOST:PORT");
+    assert_eq!(complaint_line(&mut command), "shoal-node: gateway \"line\" is not HOST:PORT");
+}
+
+fn complaint_line(command: &mut Command) -> String {
+    complaint(&command.output().unwrap()).0
 }
 
 #[test]
@@ -68,9 +74,8 @@ fn a_folder_without_weights_is_one_line_and_exit_code_1() {
     let mut command = node(&["--gateway", "127.0.0.1:9", "--model", model.to_str().unwrap()]);
     let output = command.args(["--data", data.to_str().unwrap()]).output().unwrap();
     let (line, code) = complaint(&output);
-    let complaint_text =
-        format!("{} has no *.safetensors file", model.canonicalize().unwrap().display());
-    assert!(line.starts_with(&format!("shoal-node: {complaint_text}")), "{line}");
+    let reason = format!("{} has no *.safetensors file", model.canonicalize().unwrap().display());
+    assert!(line.starts_with(&format!("shoal-node: {reason}")), "{line}");
     assert_eq!(code, 1);
 }
 
@@ -81,25 +86,34 @@ fn what_a_rounding_costs_is_told_of_each() {
     let text = folder.path().join("text");
     let line = "Compute 512 plus 20. 215 + 02: 2+0+0=2,0 1+2+0=3,0 5+0+0=5,0 235. Answer: 532\n";
     std::fs::write(&text, line.repeat(6)).unwrap();
-    let eval = |text: &str| {
-        let model = ["eval-quant", "--model", "bundled:shoal-sum", "--against", "none,q8,q4"];
-        node(&model).args(["--text", text]).output().unwrap()
-    };
-    let rows_text = eval(text.to_str().unwrap());
-    let rows_text = String::from_utf8(rows_text.stdout).unwrap();
-    let number = |line: &str, after: &str| -> f64 {
-        let (_, rest) = line.split_once(after).unwrap();
-        rest.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    let read = |line: &str| (number(line, "perplexity"), number(line, "KL"), number(line, "max"));
-    let rows: Vec<_> = rows_text.lines().map(read).collect();
-    let [unrounded, q8, q4] = rows[..] else { panic!("{rows_text}") };
-    assert!(unrounded.0 > 1.0 && (unrounded.1, unrounded.2) == (0.0, 100.0), "{rows_text}");
-    assert!(0.0 < q8.1 && q8.1 < q4.1, "the fewer bits, the further away: {rows_text}");
-    assert!(q8.1 < 0.01 && q4.1 < 0.2 && q8.2 > 98.0, "{rows_text}");
+    let output = eval(text.to_str().unwrap());
+    let report = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<_> = report.lines().map(figures).collect();
+    let [baseline, q8, q4] = rows[..] else { panic!("{report}") };
+    assert!(baseline.0 > 1.0 && (baseline.1, baseline.2) == (0.0, 100.0), "{report}");
+    assert!(0.0 < q8.1 && q8.1 < q4.1, "the fewer bits, the further away: {report}");
+    assert!(q8.1 < 0.01 && q4.1 < 0.2 && q8.2 > 98.0, "{report}");
     let (line, code) = complaint(&eval("/no/such/text"));
     assert!(line.starts_with("shoal-node: cannot read /no/such/text: "), "{line}");
     assert_eq!(code, 1);
+}
+
+#[cfg(feature = "burn")]
+fn eval(text: &str) -> Output {
+    let model = ["eval-quant", "--model", "bundled:shoal-sum", "--against", "none,q8,q4"];
+    node(&model).args(["--text", text]).output().unwrap()
+}
+
+/// Perplexity, divergence and agreement, as one line reports them.
+#[cfg(feature = "burn")]
+fn figures(line: &str) -> (f64, f64, f64) {
+    (number(line, "perplexity"), number(line, "KL"), number(line, "max"))
+}
+
+#[cfg(feature = "burn")]
+fn number(line: &str, after: &str) -> f64 {
+    let (_, rest) = line.split_once(after).unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 #[test]

@@ -55,8 +55,11 @@ fn node(arguments: &[&str], home: &std::path::Path) -> Command {
 }
 
 fn texts(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn a_pull_ends_when_its_parent_does() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let (_held, _) = silent.accept().unwrap();
+    let (_connection, _) = silent.accept().unwrap();
     drop(pull.stdin.take());
     let output = pull.wait_with_output().unwrap();
     let (_, err) = texts(&output);

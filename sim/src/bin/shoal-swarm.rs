@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !error.is::<children::StopSignal>() {
+            if !error.is::<children::SilentFailure>() {
                 eprintln!("shoal-swarm: {error:#}");
             }
             ExitCode::FAILURE
@@ -72,14 +72,14 @@ async fn run(options: Options) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut children = Children::new(options.data.join("logs"))?;
-    let end = tokio::select! {
-        end = bring_up_and_watch(&options, &mut children) => end,
+    let outcome = tokio::select! {
+        outcome = bring_up_and_watch(&options, &mut children) => outcome,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    println!("\nstopping {} processes ...", children.running());
+    println!("\nstopping {} processes ...", children.count());
     children.stop().await;
-    end
+    outcome
 }
 
 /// Ends only when a process of the swarm ends or cannot be started.
@@ -101,7 +101,7 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     let large = members.iter().filter(|member| !member.is_bundled()).count();
     let limit = ADMISSION_LIMIT + LARGE_LIMIT * u32::try_from(large).unwrap_or(u32::MAX);
     let admission = tokio::select! {
-        admission = gateway.admitted(&members, &bar, limit) => admission,
+        admission = gateway.wait_for_members(&members, &bar, limit) => admission,
         failure = children.first_failure() => Err(failure),
     };
     bar.finish_and_clear();
@@ -114,7 +114,7 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
         if !children.is_running("shoal-gateway") {
             bail!("the gateway is gone");
         }
-        println!("the other {} go on", children.running());
+        println!("the other {} go on", children.count());
     }
 }
 
@@ -132,7 +132,7 @@ async fn start_gateway(options: &Options, token: &str, children: &mut Children) 
     }
     children.start(program)?;
     tokio::select! {
-        found = Gateway::found(&data, START_LIMIT) => found,
+        gateway = Gateway::wait_for(&data, START_LIMIT) => gateway,
         failure = children.first_failure() => Err(failure),
     }
 }

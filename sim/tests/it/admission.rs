@@ -68,14 +68,14 @@ async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
 async fn refused_for(hello: Hello) -> Reason {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         let (_control, reply) = says(&node, Message::Hello(hello)).await;
         let Message::Refusal(refusal) = reply else { panic!("a refusal, not {reply:?}") };
         assert!(!refusal.message.is_empty());
         refusal.reason()
     };
-    let (result, reason) = tokio::join!(swarm.admit(gateway), node_side);
-    assert!(matches!(result, Err(NotAdmitted::Refused { .. })));
+    let (admission, reason) = tokio::join!(swarm.admit(gateway), talk);
+    assert!(matches!(admission, Err(NotAdmitted::Refused { .. })));
     assert!(swarm.members().is_empty());
     reason
 }
@@ -169,27 +169,27 @@ async fn an_auditor_from_before_there_were_any_is_refused() {
 async fn a_newer_node_is_spoken_to_in_our_version() {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         let newer = Hello { version: 99, ..hello() };
         let (_control, reply) = says(&node, Message::Hello(newer)).await;
         assert!(matches!(reply, Message::Challenge(_)));
         node.close("enough");
     };
-    let (result, ()) = tokio::join!(swarm.admit(gateway), node_side);
-    assert!(matches!(result, Err(NotAdmitted::Lost(_))));
+    let (admission, ()) = tokio::join!(swarm.admit(gateway), talk);
+    assert!(matches!(admission, Err(NotAdmitted::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_key_is_refused() {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         // It goes by the key of 1 and signs with that of 2.
         let (_control, reply) = joins(&node, 2).await;
         let Message::Refusal(refusal) = reply else { panic!("a refusal") };
         refusal.reason()
     };
-    let (_, reason) = tokio::join!(swarm.admit(gateway), node_side);
+    let (_, reason) = tokio::join!(swarm.admit(gateway), talk);
     assert_eq!(reason, Reason::WrongKey);
     assert!(swarm.members().is_empty());
 }
@@ -198,7 +198,7 @@ async fn a_wrong_key_is_refused() {
 async fn bytes_that_are_no_signature_are_a_wrong_key() {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         let (mut control, _challenge) = says(&node, Message::Hello(hello())).await;
         let proof = Proof { signature: vec![7; 3] };
         control.sender.send(&Message::Proof(proof)).await.expect("sent");
@@ -206,7 +206,7 @@ async fn bytes_that_are_no_signature_are_a_wrong_key() {
         let Some(Message::Refusal(refusal)) = reply else { panic!("a refusal") };
         refusal.reason()
     };
-    let (_, reason) = tokio::join!(swarm.admit(gateway), node_side);
+    let (_, reason) = tokio::join!(swarm.admit(gateway), talk);
     assert_eq!(reason, Reason::WrongKey);
 }
 
@@ -224,8 +224,8 @@ async fn speaking_out_of_turn_is_refused() {
 async fn a_link_that_says_nothing_is_not_waited_for() {
     let swarm = swarm(|_| {});
     let (_node, gateway) = link(1);
-    let result = timeout(Duration::from_secs(30), swarm.admit(gateway)).await.expect("in time");
-    assert!(matches!(result, Err(NotAdmitted::Refused { reason: Reason::Protocol, .. })));
+    let admission = timeout(Duration::from_secs(30), swarm.admit(gateway)).await.expect("in time");
+    assert!(matches!(admission, Err(NotAdmitted::Refused { reason: Reason::Protocol, .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +233,7 @@ async fn the_same_key_is_not_let_in_twice() {
     let swarm = swarm(|_| {});
     let (first, gateway_first) = link(1);
     let (second, gateway_second) = link(1);
-    let node_side = async {
+    let talk = async {
         let (_control, welcome) = joins(&first, 1).await;
         assert!(matches!(welcome, Message::Welcome(_)));
         let (_second_control, reply) = joins(&second, 1).await;
@@ -244,10 +244,10 @@ async fn the_same_key_is_not_let_in_twice() {
         assert_eq!(swarm.members().len(), 1, "the first is not disturbed");
         first.close("done");
     };
-    let (first_result, second_result, ()) =
-        tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), node_side);
-    assert_eq!(first_result, Ok(LeaveReason::Lost));
-    assert!(second_result.is_err());
+    let (first_outcome, second_outcome, ()) =
+        tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), talk);
+    assert_eq!(first_outcome, Ok(LeaveReason::Lost));
+    assert!(second_outcome.is_err());
     assert!(swarm.members().is_empty());
 }
 
@@ -256,7 +256,7 @@ async fn a_full_gateway_says_so() {
     let swarm = swarm(|config| config.members_max = 1);
     let (first, gateway_first) = link(1);
     let (second, gateway_second) = link(2);
-    let node_side = async {
+    let talk = async {
         let (_control, _welcome) = joins(&first, 1).await;
         let (_second_control, reply) = joins(&second, 2).await;
         let Message::Refusal(refusal) = reply else { panic!("a refusal") };
@@ -264,21 +264,20 @@ async fn a_full_gateway_says_so() {
         second.close("refused");
         first.close("done");
     };
-    let (_, _, ()) =
-        tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), node_side);
+    let (_, _, ()) = tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), talk);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_no_sign_of_life_is_dead_after_three_heartbeats() {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         let (control, _welcome) = joins(&node, 1).await;
         sleep(Duration::from_secs(50)).await;
         assert_eq!(swarm.members().len(), 1, "three may be missed");
         control
     };
-    let (left, _control) = tokio::join!(swarm.admit(gateway), node_side);
+    let (left, _control) = tokio::join!(swarm.admit(gateway), talk);
     assert_eq!(left, Ok(LeaveReason::Silent));
     assert!(swarm.members().is_empty());
 }
@@ -287,7 +286,7 @@ async fn who_gives_no_sign_of_life_is_dead_after_three_heartbeats() {
 async fn heartbeats_keep_a_member() {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
-    let node_side = async {
+    let talk = async {
         let (mut control, _welcome) = joins(&node, 1).await;
         for sequence in 1..20 {
             sleep(Duration::from_secs(15)).await;
@@ -300,6 +299,6 @@ async fn heartbeats_keep_a_member() {
         control.sender.send(&nonsense).await.expect("sent");
         sleep(Duration::from_secs(1)).await;
     };
-    let (left, ()) = tokio::join!(swarm.admit(gateway), node_side);
+    let (left, ()) = tokio::join!(swarm.admit(gateway), talk);
     assert_eq!(left, Ok(LeaveReason::Protocol));
 }

@@ -1,6 +1,6 @@
 //! Judges never see their own candidates, and only their verdicts count.
 
-use shoal_consensus::{CastBallot, Outcome, Verdicts, outcome::Decided};
+use shoal_consensus::{CastBallot, Outcome, Verdicts, outcome::Decision};
 use shoal_sim::{Behaviour, Sim};
 
 const QUESTION: &str = "How many gulls are there?";
@@ -45,7 +45,7 @@ async fn partial_ballots_count() {
         .start()
         .await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Judged);
+    assert_eq!(outcome.decided, Decision::Judged);
     let judges: Vec<_> = outcome.ballots.iter().map(|ballot| ballot.judge).collect();
     assert_eq!(judges, [sim.node(0)]);
     assert_eq!(sim.count("shoal_ballots_total", "counted"), 1);
@@ -61,7 +61,7 @@ async fn without_any_ballot_the_documented_fallback_decides() {
         .start()
         .await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Fallback);
+    assert_eq!(outcome.decided, Decision::Fallback);
     assert!(sim.is_right(QUESTION, &outcome));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_consensus::{Mode, outcome::Decided};
+use shoal_consensus::{Mode, outcome::Decision};
 use shoal_sim::{Behaviour, Sim};
 
 const QUESTION: &str = "How many lanterns are there?";
@@ -24,7 +24,7 @@ async fn judges_that_are_not_needed_are_not_asked() {
         .await;
     let before = sim.recorder().judge_calls().len();
     let outcome = sim.ask(QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Judged);
+    assert_eq!(outcome.decided, Decision::Judged);
     assert_eq!(outcome.ballots.len(), 2);
     assert_eq!(sim.recorder().judge_calls().len() - before, 2);
     assert_eq!(sim.count("shoal_judging_waves_total", ""), 1);
@@ -78,11 +78,11 @@ async fn pairs_come_in_several_waves_and_are_one_ballot() {
     let outcome = sim.ask(QUESTION).await.expect("an answer");
     let [ballot] = outcome.ballots.as_slice() else { panic!("{:?}", outcome.ballots) };
     let shoal_consensus::Verdicts::Pairs(pairs) = &ballot.verdicts else { panic!("pairs") };
-    let mut unordered: Vec<(usize, usize)> =
+    let mut pair_set: Vec<(usize, usize)> =
         pairs.iter().map(|pair| (pair.a.min(pair.b), pair.a.max(pair.b))).collect();
-    unordered.sort_unstable();
-    unordered.dedup();
-    assert_eq!(unordered.len(), pairs.len(), "no pair is asked twice");
+    pair_set.sort_unstable();
+    pair_set.dedup();
+    assert_eq!(pair_set.len(), pairs.len(), "no pair is asked twice");
     assert!(sim.count("shoal_judging_waves_total", "") > 1);
 }
 
@@ -110,7 +110,7 @@ async fn a_fast_round_never_waits_for_pairs() {
 
 #[tokio::test(start_paused = true)]
 async fn two_writers_that_agree_end_a_fast_round() {
-    for (mode, decision) in [(Mode::Fast, Decided::Agreement), (Mode::Balanced, Decided::Judged)] {
+    for (mode, decision) in [(Mode::Fast, Decision::Agreement), (Mode::Balanced, Decision::Judged)] {
         let sim = Sim::builder(6)
             .nodes(2, Behaviour::honest(1.0))
             .node(Behaviour::honest(0.0))
@@ -136,7 +136,7 @@ async fn an_agreement_that_is_judged_as_an_audit_is_counted() {
         .await;
     for n in 0..3 {
         let outcome = sim.ask(&format!("{QUESTION} {n}")).await.expect("an answer");
-        assert_eq!(outcome.decided, Decided::Judged);
+        assert_eq!(outcome.decided, Decision::Judged);
     }
     assert_eq!(sim.count("shoal_agreement_audits_total", "right"), 3);
     assert_eq!(sim.count("shoal_agreement_audits_total", "wrong"), 0);
@@ -151,7 +151,7 @@ async fn a_fused_answer_is_written_by_a_member_and_marked() {
         .start()
         .await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Fused);
+    assert_eq!(outcome.decided, Decision::Fused);
     let fusion = outcome.fused.as_ref().expect("a fused answer");
     assert!(sim.members().iter().any(|member| member.id == fusion.writer));
     assert_eq!(outcome.winner().map(|winner| &winner.text), Some(&fusion.text));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_consensus::{RoundError, outcome::Decided};
+use shoal_consensus::{RoundError, outcome::Decision};
 use shoal_sim::{Behaviour, Sim};
 use tokio::time::{sleep, timeout};
 
@@ -144,14 +144,14 @@ async fn no_member_alive_is_a_named_error() {
 async fn a_swarm_that_says_nothing_is_a_named_error_in_time() {
     let sim = Sim::builder(8).nodes(6, Behaviour::silent()).start().await;
     let result = timeout(Duration::from_secs(30), sim.ask(QUESTION)).await.expect("in time");
-    assert_eq!(result.map(|_| ()), Err(RoundError::NoCandidate { asked: 6 }));
+    assert_eq!(result.map(|_| ()), Err(RoundError::NoCandidate { members: 6 }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_candidate_is_sent_without_a_vote() {
     let sim = Sim::builder(9).node(Behaviour::honest(1.0)).start().await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Single);
+    assert_eq!(outcome.decided, Decision::Single);
     assert!(sim.recorder().judge_calls().is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shoal_consensus::{
     RoundError,
     ask::Target,
-    outcome::{Decided, RoundUpdate},
+    outcome::{Decision, RoundUpdate},
 };
 use shoal_sim::{Behaviour, Sim};
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ async fn a_model_asked_by_name_answers_alone() {
         .start()
         .await;
     let outcome = sim.ask_model("whale", QUESTION).await.expect("an answer");
-    assert_eq!(outcome.decided, Decided::Single);
+    assert_eq!(outcome.decided, Decision::Single);
     assert_eq!(outcome.winner().map(|winner| winner.writer), Some(sim.node(3)));
     assert_eq!(sim.recorder().total_calls(), 1);
 }
@@ -62,7 +62,7 @@ async fn another_node_with_the_model_takes_over_before_the_first_piece() {
 async fn a_node_that_fails_in_the_middle_is_a_named_error() {
     let sim = Sim::builder(3).node(Behaviour::failing().with_model("whale")).start().await;
     let result = sim.ask_model("whale", QUESTION).await.map(|_| ());
-    assert_eq!(result, Err(RoundError::NoCandidate { asked: 1 }));
+    assert_eq!(result, Err(RoundError::NoCandidate { members: 1 }));
 }
 
 #[tokio::test(start_paused = true)]

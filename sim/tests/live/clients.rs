@@ -86,7 +86,7 @@ async fn a_real_small_model_chats_sensibly_in_every_client() {
     let client = Client::with_config(config(&swarm));
     let message = "What is the capital of France? Answer with one word.";
     let request =
-        CreateChatCompletionRequest { temperature: Some(0.0), ..asked("smollm2-135m", message) };
+        CreateChatCompletionRequest { temperature: Some(0.0), ..request("smollm2-135m", message) };
     let answer = client.chat().create(request).await.unwrap();
     let text = answer.choices[0].message.content.clone().unwrap();
     assert!(text.contains("Paris"), "{text}");
@@ -121,10 +121,10 @@ fn config(swarm: &LiveSwarm) -> OpenAIConfig {
 }
 
 fn question(model: &str) -> CreateChatCompletionRequest {
-    asked(model, "What is 47 + 385?")
+    request(model, "What is 47 + 385?")
 }
 
-fn asked(model: &str, message: &str) -> CreateChatCompletionRequest {
+fn request(model: &str, message: &str) -> CreateChatCompletionRequest {
     let message = ChatCompletionRequestUserMessageArgs::default().content(message).build().unwrap();
     CreateChatCompletionRequestArgs::default()
         .model(model)

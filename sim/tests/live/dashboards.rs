@@ -103,9 +103,8 @@ impl Server {
         let body: Value = reply.json().await.ok()?;
         assert_ne!(body["status"], "error", "{expression}: {}", body["error"]);
         let series = body["data"]["result"].as_array()?;
-        let real =
-            |sample: &&Value| sample["value"][1].as_str().is_some_and(|number| number != "NaN");
-        Some(series.iter().filter(real).count())
+        let numbers = series.iter().filter_map(|point| point["value"][1].as_str());
+        Some(numbers.filter(|number| *number != "NaN").count())
     }
 }
 
@@ -123,11 +122,13 @@ fn grafana() -> PathBuf {
 fn boards() -> Vec<(String, Value)> {
     let folder = grafana().join("dashboards");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let read = |path: PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
-    };
-    files.filter(|path| path.extension().is_some_and(|e| e == "json")).map(read).collect()
+    files.filter(|path| path.extension().is_some_and(|e| e == "json")).map(read_board).collect()
+}
+
+/// A dashboard with its file's name.
+fn read_board(path: PathBuf) -> (String, Value) {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    (name, serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
 }
 
 /// All panels but rows.
@@ -138,8 +139,8 @@ fn panels(board: &Value) -> Vec<&Value> {
 
 fn expressions() -> Vec<(String, String)> {
     let boards = boards();
-    let panels_of_boards = boards.iter().flat_map(|(_, board)| panels(board));
-    panels_of_boards
+    let board_panels = boards.iter().flat_map(|(_, board)| panels(board));
+    board_panels
         .flat_map(|panel| {
             let title = panel["title"].as_str().unwrap().to_owned();
             let targets = panel["targets"].as_array().unwrap().clone();

@@ -24,8 +24,8 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
     let processes = swarm.children();
     // The gateway, its auditor, and the nodes.
     assert_eq!(processes.len(), 2 + MODELS.len(), "{processes:?}");
-    let serves_letters = |line: &str| line.contains("--model bundled:shoal-letters ");
-    let (victim, _) = processes.iter().find(|(_, line)| serves_letters(line.trim())).unwrap();
+    let letters = "--model bundled:shoal-letters ";
+    let (victim, _) = processes.iter().find(|(_, line)| line.trim().contains(letters)).unwrap();
     signal("-KILL", *victim);
     eventually("the killed node leaves the list", async || {
         !swarm.models().await.contains(&"shoal-letters".to_owned())
@@ -46,7 +46,6 @@ async fn one_command_brings_up_a_swarm_that_answers_loses_a_node_and_ends_cleanl
 async fn every_mode_is_what_it_says(swarm: &LiveSwarm) {
     const QUESTION: &str = "Sort 9, 71, 3 in descending order.";
     let ask = async |model: &str, shoal: Value| swarm.ask_with(model, QUESTION, shoal).await;
-    let count = |round: &Value, key: &str| round[key].as_array().unwrap().len();
     for (model, shoal, writers) in [
         ("shoal-fast", json!({}), 3),
         ("shoal", json!({"mode": "fast"}), 3),
@@ -79,6 +78,11 @@ async fn every_mode_is_what_it_says(swarm: &LiveSwarm) {
     let mut nodes = nodes["data"].as_array().unwrap().iter();
     let letters = nodes.find(|node| node["model"] == "shoal-letters").unwrap();
     assert_eq!(letters["tags"], json!(["letters"]));
+}
+
+/// The length of the list `key` in a round's transcript.
+fn count(round: &Value, key: &str) -> usize {
+    round[key].as_array().unwrap().len()
 }
 
 #[tokio::test]
@@ -124,8 +128,8 @@ fn an_unknown_model_is_one_clear_line() {
 fn pasted_curl(output: &str) -> String {
     let from = output.find("curl -s").unwrap();
     let line: String = output[from..].lines().take(2).collect::<Vec<_>>().join("\n");
-    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let reply = Command::new("bash").args(["-c", &line]).output().unwrap();
+    String::from_utf8(reply.stdout).unwrap()
 }
 
 fn alive(pid: u32) -> bool {

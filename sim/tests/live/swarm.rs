@@ -160,14 +160,14 @@ pub(crate) fn signal(name: &str, pid: u32) {
 /// An examination of a slow newcomer may take two minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(200);
 
-/// Polls until `there` says yes; panics with `what` when it never does.
-pub(crate) async fn eventually(event: &str, mut there: impl AsyncFnMut() -> bool) {
+/// Polls until `there` says yes; panics with `condition` when it never does.
+pub(crate) async fn eventually(condition: &str, mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {event}");
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {condition}");
 }
 
 /// The word after `label` at the start of a printed line.

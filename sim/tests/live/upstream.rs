@@ -62,9 +62,9 @@ async fn an_upstream_endpoint_is_a_member_like_any_other() {
     let (round, answer) = ask_everybody(&swarm, "What is 47 + 385?").await;
     assert!(answer.contains("432"), "{answer}");
     let candidates = round["candidates"].as_array().unwrap();
-    let answer = candidates.iter().find(|candidate| candidate["model"] == "smollm2");
-    let answer = answer.unwrap_or_else(|| panic!("smollm2 did not write: {round}"));
-    assert!(answer["logprob"].is_null(), "nobody can recompute what an upstream claims");
+    let candidate = candidates.iter().find(|candidate| candidate["model"] == "smollm2");
+    let candidate = candidate.unwrap_or_else(|| panic!("smollm2 did not write: {round}"));
+    assert!(candidate["logprob"].is_null(), "nobody can recompute what an upstream claims");
 }
 
 /// A round in which every member writes; its transcript and the answer.

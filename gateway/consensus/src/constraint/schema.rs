@@ -151,10 +151,10 @@ mod tests {
             Just(json!({"type": "string", "pattern": "^a*$"})),
         ];
         leaf.prop_recursive(5, 40, 3, |inner| {
-            let some = prop::collection::vec(inner.clone(), 1..3);
+            let children = prop::collection::vec(inner.clone(), 1..3);
             prop_oneof![
-                some.clone().prop_map(|all| json!({ "allOf": all })),
-                some.prop_map(|any| json!({ "anyOf": any, "$defs": {"a": {"not": {}}} })),
+                children.clone().prop_map(|all| json!({ "allOf": all })),
+                children.prop_map(|any| json!({ "anyOf": any, "$defs": {"a": {"not": {}}} })),
                 inner.clone().prop_map(|a| json!({ "properties": {"a": a.clone(), "b": a} })),
                 inner
                     .clone()

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     reputation::{KindModel, KindPosterior, Record, Settings, Standing},
     settings::RoundSettings,
-    testing::{self, experienced, node},
+    testing::{self, record_of, node},
 };
 
 fn candidate(writer: u8, pool: usize, seconds: u64) -> Candidate {
@@ -23,42 +23,42 @@ fn standing(records: &[Record]) -> Standing {
 
 fn decide(
     candidates: &[Candidate],
-    agreed: Option<usize>,
+    pool: Option<usize>,
     standing: &Standing,
-) -> (usize, Decided) {
+) -> (usize, Decision) {
     let ranking = Ranking { order: (0..candidates.len()).rev().collect(), ..Ranking::default() };
     let (kind, config) = (KindPosterior::default(), RoundSettings::default());
     let tally = Tally { candidates, ballots: &[], standing, kind: &kind, config: &config };
-    tally.winner(&ranking, agreed).expect("a winner")
+    tally.winner(&ranking, pool).expect("a winner")
 }
 
 #[test]
 fn one_candidate_needs_no_decision() {
-    assert_eq!(decide(&[candidate(1, 0, 1)], None, &standing(&[])), (0, Decided::Single));
+    assert_eq!(decide(&[candidate(1, 0, 1)], None, &standing(&[])), (0, Decision::Single));
 }
 
 #[test]
 fn an_agreement_sends_its_own_best_whatever_ranks_first() {
     let candidates = [candidate(1, 0, 1), candidate(2, 0, 1), candidate(3, 1, 1)];
-    assert_eq!(decide(&candidates, Some(0), &standing(&[])), (1, Decided::Agreement));
+    assert_eq!(decide(&candidates, Some(0), &standing(&[])), (1, Decision::Agreement));
 }
 
 #[test]
 fn without_ballots_the_pool_with_the_most_weight_wins() {
-    let members = standing(&[experienced(40, 0), Record::default(), Record::default()]);
+    let members = standing(&[record_of(40, 0), Record::default(), Record::default()]);
     let candidates = [candidate(2, 0, 1), candidate(3, 0, 1), candidate(1, 1, 9)];
-    assert_eq!(decide(&candidates, None, &members), (2, Decided::Fallback));
+    assert_eq!(decide(&candidates, None, &members), (2, Decision::Fallback));
 }
 
 #[test]
 fn where_nobody_has_weight_the_larger_pool_wins_and_in_it_the_earliest() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 5), candidate(3, 1, 3)];
-    assert_eq!(decide(&candidates, None, &standing(&[])), (2, Decided::Fallback));
+    assert_eq!(decide(&candidates, None, &standing(&[])), (2, Decision::Fallback));
 }
 
 #[test]
 fn in_a_pool_the_best_standing_goes_before_the_earliest() {
-    let members = standing(&[experienced(5, 15), experienced(20, 0)]);
+    let members = standing(&[record_of(5, 15), record_of(20, 0)]);
     let candidates = [candidate(1, 0, 1), candidate(2, 0, 9)];
-    assert_eq!(decide(&candidates, None, &members), (1, Decided::Fallback));
+    assert_eq!(decide(&candidates, None, &members), (1, Decision::Fallback));
 }

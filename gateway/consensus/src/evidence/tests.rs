@@ -117,12 +117,12 @@ fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
 fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
     let seldom = Record { writer: Beta { a: 5.0, b: 95.0 }, ..Record::default() };
     let standing = standing([(1, informative_judge()), (2, seldom.clone()), (3, seldom)]);
-    let known = |n: usize| {
+    let record = |n: usize| {
         let wrote: Vec<Candidate> =
             (1..).take(n).map(|writer| candidate(writer, 0, -0.1)).collect();
         evidence(&wrote, &[], &standing)[0].total()
     };
-    assert!(known(2) >= known(1) && known(3) >= known(2), "{} {} {}", known(1), known(2), known(3));
+    assert!(record(2) >= record(1) && record(3) >= record(2), "{} {} {}", record(1), record(2), record(3));
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
     let candidates = [candidate(1, 0, -0.1), candidate(2, 1, -0.1)];
     let own = evidence(&candidates, &[scores(1, &[(0, -0.001)])], &standing);
     assert!(own[0].scores.abs() < 1e-12);
-    let judged = evidence(&candidates, &[scores(1, &[(1, -0.1)])], &standing);
-    assert!(judged[1].scores > 1.0);
+    let evidence_of_judge = evidence(&candidates, &[scores(1, &[(1, -0.1)])], &standing);
+    assert!(evidence_of_judge[1].scores > 1.0);
 }
 
 #[test]
@@ -158,21 +158,21 @@ fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
     let one_hand = standing((1..).zip(hands.map(|hand| of("same", hand))));
     let own = standing((1..).zip(hands.map(|hand| of(hand, hand))));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let scored = |standing: &Standing, judges: u8| {
+    let totals = |standing: &Standing, judges: u8| {
         let ballots: Vec<_> = (1..=judges).map(|n| scores(n, &[(0, -2.0), (1, -4.0)])).collect();
         evidence(&candidates, &ballots, standing)[0].scores
     };
-    assert!((scored(&one_hand, 4) - scored(&one_hand, 1)).abs() < 1e-9);
-    assert!(scored(&own, 4) > 1.5 * scored(&own, 1));
+    assert!((totals(&one_hand, 4) - totals(&one_hand, 1)).abs() < 1e-9);
+    assert!(totals(&own, 4) > 1.5 * totals(&own, 1));
     // Nor do they make the others quieter.
     let mut members: Vec<Record> = hands.map(|hand| of("same", hand)).into();
     members.push(of("other", "e"));
     let mixture = standing((1..).zip(members));
-    let told = |judges: &[u8]| {
+    let total = |judges: &[u8]| {
         let ballots: Vec<_> = judges.iter().map(|n| scores(*n, &[(0, -2.0), (1, -4.0)])).collect();
         evidence(&candidates, &ballots, &mixture)[0].scores
     };
-    assert!((told(&[1, 2, 3, 4, 5]) - told(&[1, 5])).abs() < 1e-9);
+    assert!((total(&[1, 2, 3, 4, 5]) - total(&[1, 5])).abs() < 1e-9);
 }
 
 #[test]

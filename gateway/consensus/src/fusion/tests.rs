@@ -6,9 +6,9 @@ use shoal_proto::{NodeId, hello::Model};
 
 use super::*;
 use crate::{
-    outcome::{Decided, Ranking, RoundId, Timings},
+    outcome::{Decision, Ranking, RoundId, Timings},
     reputation::{KindModel, Settings as Reputation},
-    testing::{candidate, experienced, node},
+    testing::{candidate, record_of, node},
 };
 
 fn message(role: &str, content: &str) -> ChatMessage {
@@ -21,7 +21,7 @@ fn outcome(texts: &[(&str, usize)], order: &[usize]) -> Outcome {
     Outcome {
         round: RoundId(String::new()),
         winner: order[0],
-        decided: Decided::Judged,
+        decided: Decision::Judged,
         candidates,
         ballots: Vec::new(),
         ranking: Ranking { order: order.to_vec(), ..Ranking::default() },
@@ -60,13 +60,13 @@ fn a_conversation_without_a_question_is_told_at_its_end() {
     assert_eq!((text.len(), text[1].role.as_str()), (2, "user"));
 }
 
-fn member(n: u8, context: u32, running: u32) -> MemberView {
+fn member(n: u8, context: u32, load: u32) -> MemberView {
     MemberView {
         id: node(n),
         model: Model { context, ..Model::default() },
         operator: String::new(),
         slots: 2,
-        running,
+        running: load,
         tokens_per_second: 0.0,
         first_token_seconds: 0.0,
         probation: false,
@@ -76,18 +76,18 @@ fn member(n: u8, context: u32, running: u32) -> MemberView {
 #[test]
 fn the_best_that_is_free_and_has_room_fuses() {
     let records: BTreeMap<NodeId, _> = [
-        (node(1), experienced(20, 0)),
-        (node(2), experienced(15, 5)),
-        (node(3), experienced(10, 10)),
+        (node(1), record_of(20, 0)),
+        (node(2), record_of(15, 5)),
+        (node(3), record_of(10, 10)),
     ]
     .into();
     let standing = Standing::new(records, KindModel::default(), Reputation::default());
     let kind = KindPosterior::default();
     let talk = [message("user", &"x".repeat(400))];
-    let chosen = |members: &[MemberView]| editor(members, &talk, &standing, &kind).map(|m| m.id);
+    let editor_of = |members: &[MemberView]| editor(members, &talk, &standing, &kind).map(|m| m.id);
     let everybody_present =
         [member(1, 512, 0), member(2, 512, 0), member(3, 512, 0), member(4, 512, 0)];
-    assert_eq!(chosen(&everybody_present), Some(node(1)));
-    assert_eq!(chosen(&[member(1, 512, 2), member(2, 100, 0), member(3, 512, 1)]), Some(node(3)));
-    assert_eq!(chosen(&[member(1, 100, 0)]), None);
+    assert_eq!(editor_of(&everybody_present), Some(node(1)));
+    assert_eq!(editor_of(&[member(1, 512, 2), member(2, 100, 0), member(3, 512, 1)]), Some(node(3)));
+    assert_eq!(editor_of(&[member(1, 100, 0)]), None);
 }

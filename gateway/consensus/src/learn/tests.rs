@@ -11,21 +11,21 @@ use crate::{
         learn,
     },
     settings::RoundSettings,
-    testing::{candidate, experienced, node},
+    testing::{candidate, record_of, node},
 };
 
-fn ballot(judge: u8, a: usize, b: usize, p: f64, flipped: bool) -> CastBallot {
+fn ballot(judge: u8, a: usize, b: usize, p: f64, is_flip: bool) -> CastBallot {
     CastBallot {
         judge: node(judge),
         model: String::new(),
         reasoned: false,
-        verdicts: Verdicts::Pairs(vec![PairVerdict { a, b, p, flipped }]),
+        verdicts: Verdicts::Pairs(vec![PairVerdict { a, b, p, flipped: is_flip }]),
         prompt_tokens: 1,
         took: Duration::from_secs(1),
     }
 }
 
-fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
+fn outcome(decision: Decision, ballots: Vec<CastBallot>) -> Outcome {
     let candidates =
         vec![candidate(1, "", 0), candidate(2, "", 0), candidate(3, "", 0), candidate(4, "", 1)];
     let kind = KindPosterior::default();
@@ -42,7 +42,7 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
         fused: None,
         round: RoundId(String::new()),
         winner: 0,
-        decided,
+        decided: decision,
         candidates,
         ballots,
         ranking,
@@ -51,7 +51,7 @@ fn outcome(decided: Decided, ballots: Vec<CastBallot>) -> Outcome {
 }
 
 fn standing() -> Standing {
-    let records: BTreeMap<NodeId, Record> = (1..9).map(|n| (node(n), experienced(38, 2))).collect();
+    let records: BTreeMap<NodeId, Record> = (1..9).map(|n| (node(n), record_of(38, 2))).collect();
     Standing::new(records, KindModel::default(), Settings::default())
 }
 
@@ -77,11 +77,11 @@ fn who_goes_against_a_clear_majority_is_seen_to() {
         ballot(8, 0, 3, 0.99, false),
         ballot(7, 0, 3, 0.3, false),
     ];
-    let lessons = lessons(&outcome(Decided::Judged, ballots));
-    assert!(lessons[&node(1)].contains(&crowd(CrowdObservation::Wrote { agreed: true })));
-    assert!(lessons[&node(4)].contains(&crowd(CrowdObservation::Wrote { agreed: false })));
-    assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Judged { agreed: true })));
-    assert!(lessons[&node(7)].contains(&crowd(CrowdObservation::Judged { agreed: false })));
+    let lessons = lessons(&outcome(Decision::Judged, ballots));
+    assert!(lessons[&node(1)].contains(&crowd(CrowdObservation::Wrote { agreement: true })));
+    assert!(lessons[&node(4)].contains(&crowd(CrowdObservation::Wrote { agreement: false })));
+    assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Judged { agreement: true })));
+    assert!(lessons[&node(7)].contains(&crowd(CrowdObservation::Judged { agreement: false })));
 }
 
 fn preferred_share(observations: &[Observation]) -> Option<f64> {
@@ -93,8 +93,8 @@ fn preferred_share(observations: &[Observation]) -> Option<f64> {
 
 #[test]
 fn verdicts_tell_of_the_writers_however_unclear_the_round() {
-    let told = |ballots| {
-        let lessons = lessons(&outcome(Decided::Judged, ballots));
+    let shares = |ballots| {
+        let lessons = lessons(&outcome(Decision::Judged, ballots));
         let (first, last) =
             (preferred_share(&lessons[&node(1)]), preferred_share(&lessons[&node(4)]));
         let (Some(first), Some(last)) = (first, last) else { panic!("{lessons:?}") };
@@ -102,10 +102,10 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
         assert!((first + last - 1.0).abs() < 1e-9);
         first
     };
-    assert!((told(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
-    assert!(told(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
+    assert!((shares(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
+    assert!(shares(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
     // Nobody praises its own answer, and without a verdict there is nothing to tell.
-    let own = lessons(&outcome(Decided::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
+    let own = lessons(&outcome(Decision::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
     assert!(own.values().all(|seen| preferred_share(seen).is_none()), "{own:?}");
 }
 
@@ -113,23 +113,23 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
 fn whom_gold_shows_to_be_wrong_prefers_the_other() {
     let wrong =
         GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
-    let seen = vec![Observation::Gold { kind: None, seen: wrong }; 60];
-    let inverted_record = learn(&experienced(38, 2), &seen, 1, &Settings::default());
+    let wrong_answers = vec![Observation::Gold { kind: None, observation: wrong }; 60];
+    let inverted_record = learn(&record_of(38, 2), &wrong_answers, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
-        (1..9).map(|n| (node(n), experienced(38, 2))).collect();
+        (1..9).map(|n| (node(n), record_of(38, 2))).collect();
     records.insert(node(5), inverted_record);
     let standing = Standing::new(records, KindModel::default(), Settings::default());
-    let outcome = outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
-    let seen = observations(&outcome, &standing);
+    let outcome = outcome(Decision::Judged, vec![ballot(5, 0, 3, 0.9, false)]);
+    let wrong_answers = observations(&outcome, &standing);
     assert!(
-        preferred_share(&seen[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9),
-        "{seen:?}"
+        preferred_share(&wrong_answers[&node(4)]).is_some_and(|share| (share - 0.9).abs() < 1e-9),
+        "{wrong_answers:?}"
     );
 }
 
 #[test]
 fn a_lone_judge_is_not_held_against_itself() {
-    let lessons = lessons(&outcome(Decided::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
+    let lessons = lessons(&outcome(Decision::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
     let comparisons =
         crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
     assert_eq!(lessons[&node(5)], vec![comparisons]);
@@ -138,7 +138,7 @@ fn a_lone_judge_is_not_held_against_itself() {
 #[test]
 fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let ballots = vec![ballot(5, 0, 3, 0.5, true), ballot(6, 0, 3, 0.9, false)];
-    let lessons = lessons(&outcome(Decided::Judged, ballots));
+    let lessons = lessons(&outcome(Decision::Judged, ballots));
     assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Compared {
         flipped: true,
         way: ComparisonMode::Direct
@@ -147,5 +147,5 @@ fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
 
 #[test]
 fn an_agreement_teaches_nothing() {
-    assert!(lessons(&outcome(Decided::Agreement, Vec::new())).is_empty());
+    assert!(lessons(&outcome(Decision::Agreement, Vec::new())).is_empty());
 }

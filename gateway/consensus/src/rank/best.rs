@@ -34,10 +34,10 @@ pub(super) fn probabilities(strengths: &[f64], curvature: &Cholesky) -> Vec<f64>
 /// P(θ_i - θ_j >= 0 for all j).
 fn leads_all(i: usize, strengths: &[f64], covariance: &Square) -> f64 {
     let lead = |j: usize| strengths[i] - strengths[j];
-    let shared = |j: usize, k: usize| {
+    let covariance = |j: usize, k: usize| {
         covariance.get(i, i) - covariance.get(i, j) - covariance.get(i, k) + covariance.get(j, k)
     };
-    let deviations = |j: usize| lead(j) / shared(j, j).max(f64::MIN_POSITIVE).sqrt();
+    let deviations = |j: usize| lead(j) / covariance(j, j).max(f64::MIN_POSITIVE).sqrt();
     // The closest rival first: the rest is then nearly certain, and the error small.
     let mut rivals: Vec<usize> = (0..strengths.len()).filter(|j| *j != i).collect();
     rivals.sort_by(|x, y| deviations(*x).total_cmp(&deviations(*y)));
@@ -47,7 +47,7 @@ fn leads_all(i: usize, strengths: &[f64], covariance: &Square) -> f64 {
     let mut differences = Square::diagonal(rivals.len(), 0.0);
     for (row, j) in rivals.iter().enumerate() {
         for (column, k) in rivals.iter().enumerate() {
-            differences.add(row, column, shared(*j, *k));
+            differences.add(row, column, covariance(*j, *k));
         }
     }
     let leads: Vec<f64> = rivals.iter().map(|j| lead(*j)).collect();

@@ -6,19 +6,19 @@ use super::Round;
 use crate::{
     ballot::Verdicts,
     evidence::Parts,
-    outcome::{Decided, Outcome},
+    outcome::{Decision, Outcome},
     tally::Tally,
 };
 
 /// The ranking of one round.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ranked {
+pub struct RankedRound {
     /// Id of the round.
     pub id: String,
     /// Whether it is gold, and so does not count for the accuracy.
     pub gold: bool,
     /// What decided the round.
-    pub decided: Decided,
+    pub decided: Decision,
     /// Index of the candidate that a live round would send.
     pub winner: usize,
     /// Whether it is right; None without a label.
@@ -63,7 +63,7 @@ pub struct Weight {
     pub weight: f64,
 }
 
-impl Ranked {
+impl RankedRound {
     pub(super) fn new(round: &Round, gold: bool, outcome: &Outcome, tally: &Tally<'_>) -> Self {
         let ranking = &outcome.ranking;
         let evidence = tally.evidence();

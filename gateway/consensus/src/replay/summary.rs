@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::outcome::Decided;
-use crate::replay::{Estimate, Ranked, interval};
+use crate::outcome::Decision;
+use crate::replay::{Estimate, RankedRound, interval};
 
 /// Accuracy and calibration over the labelled rounds that were not gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of these rounds; `seed` is that of the bootstrap.
-    pub fn of(rounds: &[Ranked], seed: u64) -> Self {
+    pub fn of(rounds: &[RankedRound], seed: u64) -> Self {
         let claims: Vec<(f64, f64)> = rounds
             .iter()
             .filter(|round| !round.gold)
@@ -37,8 +37,8 @@ impl Summary {
         Self {
             rounds: rounds.len(),
             gold: rounds.iter().filter(|round| round.gold).count(),
-            judged: rounds.iter().filter(|round| round.decided == Decided::Judged).count(),
-            agreed: rounds.iter().filter(|round| round.decided == Decided::Agreement).count(),
+            judged: rounds.iter().filter(|round| round.decided == Decision::Judged).count(),
+            agreed: rounds.iter().filter(|round| round.decided == Decision::Agreement).count(),
             accuracy: interval::mean(&rights, seed),
             calibration_error: calibration_error(&claims),
         }

@@ -30,7 +30,7 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
         .into_iter()
         .map(|(node, observations)| {
             let gold =
-                observations.into_iter().map(|seen| Observation::Gold { kind: kind.clone(), seen });
+                observations.into_iter().map(|observation| Observation::Gold { kind: kind.clone(), observation });
             (node, gold.collect())
         })
         .collect()

@@ -180,7 +180,7 @@ fn gold_rounds_are_not_counted_and_may_be_learned_in_their_turn() {
     let summary = Summary::of(&results, 0);
     assert_eq!((summary.rounds, summary.gold, summary.accuracy.count), (60, 15, 45));
     let in_turn = run(&rounds, &Plan { gold_first: false, ..plan }, &Settings::default());
-    let weight = |results: &[Ranked]| {
+    let weight = |results: &[RankedRound]| {
         results[0].judges.iter().map(|parse_line| parse_line.weight).sum::<f64>()
     };
     assert!((weight(&results) - weight(&in_turn)).abs() > 0.1);

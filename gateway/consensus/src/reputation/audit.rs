@@ -20,15 +20,15 @@ pub struct Audits {
     /// Number of confirmed claims, less the claims below the recomputed value.
     pub claims: u32,
     /// Hidden questions to the writer.
-    pub writer: Hidden,
+    pub writer: HiddenAudits,
     /// Hidden candidates to the judge.
-    pub judge: Hidden,
+    pub judge: HiddenAudits,
 }
 
 /// The results of the hidden audits of one role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Hidden {
+pub struct HiddenAudits {
     /// Number of audits.
     pub seen: u32,
     /// Nats of evidence that it is worse than its record, >= 0.
@@ -37,7 +37,7 @@ pub struct Hidden {
 
 /// An audit's result.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Audited {
+pub enum AuditResult {
     /// A claim was recomputed.
     Claim { finding: Finding, auditor: Auditor },
     /// It answered a hidden question of this kind.
@@ -95,19 +95,19 @@ pub fn compare(claim: f64, reference: f64, tokens: u32, settings: &Settings) -> 
 }
 
 /// The record after an audit; [`Record::caught`] has increased if the member was caught.
-pub fn after(before: &Record, audit: &Audited, settings: &crate::reputation::Settings) -> Record {
+pub fn after(before: &Record, audit: &AuditResult, settings: &crate::reputation::Settings) -> Record {
     let mut record = before.clone();
     let rules = &settings.audit;
     match audit {
-        Audited::Claim { finding: Finding::Refuted, auditor: Auditor::Member } => {
+        AuditResult::Claim { finding: Finding::Refuted, auditor: Auditor::Member } => {
             // The auditing member may lie: the claim does not count, and nobody is punished.
             record.audits.claims = 0;
         }
-        Audited::Claim { finding: Finding::Refuted, .. } => return before.caught(),
-        Audited::Claim { finding: Finding::Short, .. } => {
+        AuditResult::Claim { finding: Finding::Refuted, .. } => return before.caught(),
+        AuditResult::Claim { finding: Finding::Short, .. } => {
             record.audits.claims = record.audits.claims.saturating_sub(1);
         }
-        Audited::Claim { finding: Finding::Confirmed, auditor } => {
+        AuditResult::Claim { finding: Finding::Confirmed, auditor } => {
             let claims = record.audits.claims;
             let limit = match auditor {
                 Auditor::InExam => rules.needed.saturating_sub(1).max(claims),
@@ -115,17 +115,17 @@ pub fn after(before: &Record, audit: &Audited, settings: &crate::reputation::Set
             };
             record.audits.claims = claims.saturating_add(1).min(limit);
         }
-        Audited::Wrote { kind, right } => {
+        AuditResult::Wrote { kind, right } => {
             let accuracy = before.kinds.get(kind).copied().unwrap_or_default();
             let accuracy = accuracy.quantile(settings.quantile);
             record.audits.writer = before.audits.writer.after(*right, accuracy, rules);
         }
-        Audited::Judged { right } => {
+        AuditResult::Judged { right } => {
             let accuracy = before.judge.quantile(settings.quantile);
             record.audits.judge = before.audits.judge.after(*right, accuracy, rules);
         }
     }
-    if matches!(audit, Audited::Claim { .. }) {
+    if matches!(audit, AuditResult::Claim { .. }) {
         record.claims_count = record.audits.confirmed(rules);
     }
     let alarm = record.audits.writer.alarm.max(record.audits.judge.alarm);
@@ -158,7 +158,7 @@ impl Audits {
     }
 }
 
-impl Hidden {
+impl HiddenAudits {
     /// P(it is audited in its next round). A member under suspicion is audited as often as a newcomer.
     pub fn probability(&self, settings: &Settings) -> f64 {
         if self.alarm >= 1.0 { settings.probability } else { probability(self.seen, settings) }

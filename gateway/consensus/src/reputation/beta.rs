@@ -34,7 +34,7 @@ impl Beta {
 
     /// Successes and failures swapped.
     #[must_use]
-    pub fn mirrored(&self) -> Self {
+    pub fn mirror(&self) -> Self {
         Self { a: self.b, b: self.a }
     }
 
@@ -50,7 +50,7 @@ impl Beta {
 
     /// The observations times `keep`, in [0, 1]; the prior stays.
     #[must_use]
-    pub fn faded(&self, keep: f64) -> Self {
+    pub fn fade(&self, keep: f64) -> Self {
         Self { a: 1.0 + (self.a - 1.0) * keep, b: 1.0 + (self.b - 1.0) * keep }
     }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn fading_returns_to_the_prior() {
-        assert_eq!(Beta { a: 90.0, b: 10.0 }.faded(0.0), Beta::UNIFORM);
+        assert_eq!(Beta { a: 90.0, b: 10.0 }.fade(0.0), Beta::UNIFORM);
     }
 
     #[test]

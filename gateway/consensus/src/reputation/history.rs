@@ -36,22 +36,22 @@ pub struct Entry {
     /// Unix time of the last, seconds.
     pub at_seconds: u64,
     /// The sort of event.
-    pub what: What,
+    pub what: EventKind,
     /// The kind of gold question, for events whose kind has its own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<KindId>,
-    /// How often it went well; [`What`] says what that means.
+    /// How often it went well; [`EventKind`] says what that means.
     pub well: u32,
     /// How often it did not.
     pub badly: u32,
     /// The changes that it caused.
-    pub moved: Vec<Moved>,
+    pub moved: Vec<NumberChange>,
 }
 
 /// The sort of event, and when it went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// It answered a gold question; well: right.
     GoldAnswer,
     /// It claimed a certainty for its own gold answer; well: the answer was right.
@@ -85,7 +85,7 @@ pub enum What {
 
 /// The change of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Moved {
+pub struct NumberChange {
     pub number: Number,
     /// The sum of the changes of the entry.
     pub by: f64,
@@ -153,11 +153,11 @@ impl History {
 }
 
 impl Entry {
-    fn new(what: What, kind: Option<KindId>, well: bool, now_seconds: u64) -> Self {
+    fn new(event: EventKind, kind: Option<KindId>, well: bool, now_seconds: u64) -> Self {
         Self {
             since_seconds: now_seconds,
             at_seconds: now_seconds,
-            what,
+            what: event,
             kind,
             well: u32::from(well),
             badly: u32::from(!well),
@@ -194,7 +194,7 @@ pub fn learn_and_note(
 ) -> Record {
     let mut record = learn(before, &[], now_seconds, settings);
     let silence = (!changes(before, &record, None).is_empty())
-        .then(|| Entry::new(What::Silence, None, false, now_seconds));
+        .then(|| Entry::new(EventKind::Silence, None, false, now_seconds));
     record = record.with_history(before, silence.into_iter());
     for batch in observations.chunk_by(|previous, next| is_score(previous) && is_score(next)) {
         let after = learn(&record, batch, now_seconds, settings);
@@ -205,7 +205,7 @@ pub fn learn_and_note(
 }
 
 fn is_score(observation: &Observation) -> bool {
-    matches!(observation, Observation::Gold { seen: GoldObservation::Score { .. }, .. })
+    matches!(observation, Observation::Gold { observation: GoldObservation::Score { .. }, .. })
 }
 
 /// The record after a change that has no observation: an audit, being caught, or a change of whether
@@ -215,14 +215,14 @@ pub fn note_change(before: &Record, mut after: Record, now_seconds: u64) -> Reco
         after.history = before.history.clone();
     }
     if after.caught > before.caught {
-        after.history.note(Entry::new(What::Caught, None, false, now_seconds));
+        after.history.note(Entry::new(EventKind::Caught, None, false, now_seconds));
     } else if after.audits != before.audits {
         let well = after.audits.went_well_since(&before.audits);
-        after.history.note(Entry::new(What::Audit, None, well, now_seconds));
+        after.history.note(Entry::new(EventKind::Audit, None, well, now_seconds));
     }
     // Each admission decides this again; only a change is noted.
     if after.claims_count != before.claims_count {
-        after.history.note(Entry::new(What::Claims, None, after.claims_count, now_seconds));
+        after.history.note(Entry::new(EventKind::Claims, None, after.claims_count, now_seconds));
     }
     after
 }
@@ -251,37 +251,37 @@ impl Record {
 /// The entry of an observation, with the kind of question where that has a number. None for routing,
 /// which changes none of the numbers here.
 fn entry(observation: &Observation, now_seconds: u64) -> Option<Entry> {
-    let (what, kind, well) = match observation {
-        Observation::Gold { kind, seen: gold } => match *gold {
-            GoldObservation::Answered { right } => (What::GoldAnswer, kind.clone(), right),
-            GoldObservation::Certainty { right, .. } => (What::GoldClaim, None, right),
-            GoldObservation::Score { right, .. } => (What::GoldScore, None, right),
+    let (event, kind, well) = match observation {
+        Observation::Gold { kind, observation: gold } => match *gold {
+            GoldObservation::Answered { right } => (EventKind::GoldAnswer, kind.clone(), right),
+            GoldObservation::Certainty { right, .. } => (EventKind::GoldClaim, None, right),
+            GoldObservation::Score { right, .. } => (EventKind::GoldScore, None, right),
             GoldObservation::Pairwise { p, way: ComparisonMode::Direct, .. } => {
-                (What::GoldPair, None, p > 0.5)
+                (EventKind::GoldPair, None, p > 0.5)
             }
             GoldObservation::Pairwise { p, way: ComparisonMode::Reasoned, .. } => {
-                (What::GoldReasoned, None, p > 0.5)
+                (EventKind::GoldReasoned, None, p > 0.5)
             }
         },
-        Observation::Crowd(CrowdObservation::Wrote { agreed }) => {
-            (What::CrowdAnswer, None, *agreed)
+        Observation::Crowd(CrowdObservation::Wrote { agreement }) => {
+            (EventKind::CrowdAnswer, None, *agreement)
         }
         Observation::Crowd(CrowdObservation::Preferred { share }) => {
-            (What::CrowdPreferred, None, *share > 0.5)
+            (EventKind::CrowdPreferred, None, *share > 0.5)
         }
-        Observation::Crowd(CrowdObservation::Judged { agreed }) => {
-            (What::CrowdVerdict, None, *agreed)
+        Observation::Crowd(CrowdObservation::Judged { agreement }) => {
+            (EventKind::CrowdVerdict, None, *agreement)
         }
         Observation::Crowd(CrowdObservation::Compared { flipped, .. }) => {
-            (What::CrowdPair, None, !*flipped)
+            (EventKind::CrowdPair, None, !*flipped)
         }
         Observation::Routed(_) => return None,
     };
-    Some(Entry::new(what, kind, well, now_seconds))
+    Some(Entry::new(event, kind, well, now_seconds))
 }
 
 /// The changes of the numbers; the kind's accuracy is among them where a kind is named.
-fn changes(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved> {
+fn changes(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<NumberChange> {
     let numbers = [
         (Number::Writer, before.writer, after.writer),
         (Number::Judge, before.judge, after.judge),
@@ -295,7 +295,7 @@ fn changes(before: &Record, after: &Record, kind: Option<&KindId>) -> Vec<Moved>
         .into_iter()
         .map(|(number, before, after)| (number, after.mean() - before.mean(), after.mean()))
         .filter(|(_, by, _)| by.abs() >= NEGLIGIBLE)
-        .map(|(number, by, to)| Moved { number, by: round(by), to: round(to) })
+        .map(|(number, by, to)| NumberChange { number, by: round(by), to: round(to) })
         .collect()
 }
 
@@ -334,7 +334,7 @@ fn on(kind: Option<&KindId>) -> String {
     kind.map(|kind| format!(" on `{}`", kind.0)).unwrap_or_default()
 }
 
-impl What {
+impl EventKind {
     /// The singular, the plural, and the words for the good and the bad result, which may be empty.
     fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {

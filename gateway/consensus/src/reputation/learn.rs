@@ -14,7 +14,7 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
     /// On a question whose answer the gateway knows; the kind is the one that the gold set names.
-    Gold { kind: Option<KindId>, seen: GoldObservation },
+    Gold { kind: Option<KindId>, observation: GoldObservation },
     /// Against the ranking computed without the member's own ballots.
     Crowd(CrowdObservation),
     /// How good its answer was, with the words of the ask.
@@ -43,9 +43,9 @@ pub enum GoldObservation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CrowdObservation {
     /// Its answer was in the pool that won without it.
-    Wrote { agreed: bool },
+    Wrote { agreement: bool },
     /// The candidate that it put first won without it.
-    Judged { agreed: bool },
+    Judged { agreement: bool },
     /// Other judges preferred its answer to other answers of the round in this share of the
     /// comparisons, in [0, 1].
     Preferred { share: f64 },
@@ -76,7 +76,7 @@ pub fn learn(
     });
     for observation in observations {
         match observation {
-            Observation::Gold { kind, seen: observation } => {
+            Observation::Gold { kind, observation } => {
                 learn_gold(&mut record, kind.as_ref(), observation, &judge_line, settings);
             }
             Observation::Crowd(observation) => learn_crowd(&mut record, *observation, settings),
@@ -97,12 +97,12 @@ fn learn_gold(
     let keep = decay(settings);
     match *observation {
         GoldObservation::Answered { right } => {
-            record.writer = record.writer.faded(keep).with(right, weight);
+            record.writer = record.writer.fade(keep).with(right, weight);
             record.gold_seen = record.gold_seen.saturating_add(1);
             if let Some(kind) = kind {
                 let on_kind = record.kinds.entry(kind.clone()).or_default();
                 // Weight 1: these counts hold gold only, so it need not outweigh the crowd.
-                *on_kind = on_kind.faded(keep).with(right, 1.0);
+                *on_kind = on_kind.fade(keep).with(right, 1.0);
             }
         }
         GoldObservation::Certainty { claim: text, right, item } => {
@@ -112,16 +112,16 @@ fn learn_gold(
             // The prediction comes from the fit without this score.
             let prediction = judge_line.log_odds(text) > calibration::base_log_odds(&record.scores);
             let balance = balance(&record.scores, right);
-            record.judge = record.judge.faded(keep).with(prediction == right, balance);
+            record.judge = record.judge.fade(keep).with(prediction == right, balance);
             remember(&mut record.scores, Sample { text, right, item }, settings.keep);
         }
         GoldObservation::Pairwise { p, flipped, item, way } => {
             let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
-            record.judge = record.judge.faded(keep);
+            record.judge = record.judge.fade(keep);
             record.judge.a += weight * p;
             record.judge.b += weight * (1.0 - p);
             let flips = record.flips_when_mut(way);
-            *flips = flips.faded(keep).with(flipped, 1.0);
+            *flips = flips.fade(keep).with(flipped, 1.0);
             record.gold_seen = record.gold_seen.saturating_add(1);
             let kind = kind.cloned();
             push(&mut record.pairs, GoldPair { p, item, kind, way }, settings.keep);
@@ -132,22 +132,22 @@ fn learn_gold(
 fn learn_crowd(record: &mut Record, observation: CrowdObservation, settings: &Settings) {
     let keep = decay(settings);
     match observation {
-        CrowdObservation::Wrote { agreed } => {
-            record.writer = record.writer.faded(keep).with(agreed, 1.0);
+        CrowdObservation::Wrote { agreement } => {
+            record.writer = record.writer.fade(keep).with(agreement, 1.0);
         }
-        CrowdObservation::Judged { agreed } => {
-            record.judge = record.judge.faded(keep).with(agreed, 1.0);
-            record.agreed = record.agreed.faded(keep).with(agreed, 1.0);
+        CrowdObservation::Judged { agreement } => {
+            record.judge = record.judge.fade(keep).with(agreement, 1.0);
+            record.agreed = record.agreed.fade(keep).with(agreement, 1.0);
         }
         CrowdObservation::Preferred { share } => {
             let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 };
-            record.preferred = record.preferred.faded(keep);
+            record.preferred = record.preferred.fade(keep);
             record.preferred.a += share;
             record.preferred.b += 1.0 - share;
         }
         CrowdObservation::Compared { flipped, way } => {
             let flips = record.flips_when_mut(way);
-            *flips = flips.faded(keep).with(flipped, 1.0);
+            *flips = flips.fade(keep).with(flipped, 1.0);
         }
     }
 }
@@ -161,10 +161,10 @@ fn fade(record: &mut Record, keep: f64) {
     let Record { writer, judge, flips, flips_reasoned, agreed, preferred, .. } = record;
     let overall = [writer, judge, flips, flips_reasoned, agreed, preferred];
     for beta in overall {
-        *beta = beta.faded(keep);
+        *beta = beta.fade(keep);
     }
-    record.routing = record.routing.faded(keep);
-    record.kinds.values_mut().for_each(|beta| *beta = beta.faded(keep));
+    record.routing = record.routing.fade(keep);
+    record.kinds.values_mut().for_each(|beta| *beta = beta.fade(keep));
 }
 
 /// The weight that makes right and wrong candidates count equally, however rare one class is: a judge

@@ -178,7 +178,7 @@ impl Skill {
 
     /// All weights and their information times `keep`, in [0, 1].
     #[must_use]
-    pub fn faded(&self, keep: f64) -> Self {
+    pub fn fade(&self, keep: f64) -> Self {
         let weights = self.0.iter().map(|(gram, weight)| {
             let Weight { mean, information } = *weight;
             (*gram, Weight { mean: mean * keep, information: information * keep })

@@ -9,19 +9,19 @@ fn id(n: u8) -> NodeId {
 }
 
 fn answer(right: bool) -> Observation {
-    Observation::Gold { kind: None, seen: GoldObservation::Answered { right } }
+    Observation::Gold { kind: None, observation: GoldObservation::Answered { right } }
 }
 
 fn answer_on(kind: &str, right: bool) -> Observation {
-    Observation::Gold { kind: Some(KindId::new(kind)), seen: GoldObservation::Answered { right } }
+    Observation::Gold { kind: Some(KindId::new(kind)), observation: GoldObservation::Answered { right } }
 }
 
-fn pairwise(p: f64, flipped: bool) -> Observation {
-    Observation::Gold { kind: None, seen: pairwise_seen(p, flipped, ComparisonMode::Direct) }
+fn pairwise(p: f64, is_flip: bool) -> Observation {
+    Observation::Gold { kind: None, observation: pairwise_seen(p, is_flip, ComparisonMode::Direct) }
 }
 
-fn pairwise_seen(p: f64, flipped: bool, way: ComparisonMode) -> GoldObservation {
-    GoldObservation::Pairwise { p, flipped, item: 0, way }
+fn pairwise_seen(p: f64, is_flip: bool, way: ComparisonMode) -> GoldObservation {
+    GoldObservation::Pairwise { p, flipped: is_flip, item: 0, way }
 }
 
 fn sum(logprob: f64) -> Likelihood {
@@ -31,14 +31,14 @@ fn sum(logprob: f64) -> Likelihood {
 fn score(logprob: f64, right: bool) -> Observation {
     Observation::Gold {
         kind: None,
-        seen: GoldObservation::Score { text: sum(logprob), right, item: 0 },
+        observation: GoldObservation::Score { text: sum(logprob), right, item: 0 },
     }
 }
 
 fn certainty(logprob: f64, right: bool) -> Observation {
     Observation::Gold {
         kind: None,
-        seen: GoldObservation::Certainty { claim: sum(logprob), right, item: 0 },
+        observation: GoldObservation::Certainty { claim: sum(logprob), right, item: 0 },
     }
 }
 
@@ -66,7 +66,7 @@ fn a_stranger_weighs_nothing() {
 #[test]
 fn gold_counts_five_times_the_crowd() {
     let gold = after(&[answer(true)]);
-    let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { agreed: true }); 4]);
+    let crowd = after(&vec![Observation::Crowd(CrowdObservation::Wrote { agreement: true }); 4]);
     assert!(gold.writer.mean() > crowd.writer.mean());
 }
 
@@ -108,7 +108,7 @@ fn a_month_of_silence_leads_back_to_the_prior() {
 #[test]
 fn what_was_seen_counts_half_after_five_hundred_observations() {
     let once = after(&[answer(true)]);
-    let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { agreed: false }); 500];
+    let wrong = vec![Observation::Crowd(CrowdObservation::Wrote { agreement: false }); 500];
     let later = learn(&once, &wrong, 1_000, &Settings::default());
     assert!((2.0 * (later.writer.a - 1.0) - (once.writer.a - 1.0)).abs() < 1e-9);
 }

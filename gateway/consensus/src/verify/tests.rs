@@ -46,11 +46,11 @@ fn standing(claims_count: bool) -> Standing {
 
 /// Writers 0, 1, ... with these pools and claims.
 fn candidates_of(answers: &[(usize, Option<f64>)]) -> Vec<Candidate> {
-    let one = |(n, (pool, logprob)): (u8, &(usize, Option<f64>))| Candidate {
+    let candidate = |(n, (pool, logprob)): (u8, &(usize, Option<f64>))| Candidate {
         logprob: *logprob,
         ..candidate(n, &pool.to_string(), *pool)
     };
-    (0..).zip(answers).map(one).collect()
+    (0..).zip(answers).map(candidate).collect()
 }
 
 fn prefers(judge: u8, a: usize, b: usize, p: f64) -> CastBallot {
@@ -106,14 +106,14 @@ fn a_claim_of_one_who_would_win_anyhow_is_not() {
 fn a_claim_that_counts_for_nothing_is_not() {
     let candidates = candidates_of(&[(0, None), (1, Some(SURE))]);
     let ballots = ballots_of(&candidates, 0.6);
-    let none = |standing, config| looked_at(&candidates, &ballots, &standing, &config).0;
+    let audits = |standing, config| looked_at(&candidates, &ballots, &standing, &config).0;
     // Because no audit has confirmed its writers', because certainty is switched off, and because
     // nobody knows them.
-    assert!(none(standing(false), RoundSettings::default()).is_empty());
+    assert!(audits(standing(false), RoundSettings::default()).is_empty());
     let mut off = RoundSettings::default();
     off.evidence.certainty = Certainty::Off;
-    assert!(none(standing(true), off).is_empty());
-    assert!(none(Standing::empty(), RoundSettings::default()).is_empty());
+    assert!(audits(standing(true), off).is_empty());
+    assert!(audits(Standing::empty(), RoundSettings::default()).is_empty());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use shoal_consensus::{
     reputation::{
         Beta, ComparisonMode, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing,
         audit,
-        history::{Entry, Moved, What},
+        history::{Entry, NumberChange, EventKind},
     },
 };
 use shoal_swarm::{Presence, State};
@@ -209,12 +209,12 @@ pub(super) struct Event {
     /// Time of the first one, where this entry stands for several in a row.
     pub(super) since: String,
     #[serde(rename = "what")]
-    occurrence: What,
+    occurrence: EventKind,
     kind: Option<KindId>,
     well: u32,
     badly: u32,
     #[serde(rename = "moved")]
-    changes: Vec<Moved>,
+    changes: Vec<NumberChange>,
     /// The event in words.
     pub(super) text: String,
 }
@@ -387,7 +387,7 @@ impl AuditSummary {
 }
 
 impl HiddenQuestions {
-    fn new(hidden: &audit::Hidden, settings: &audit::Settings) -> Self {
+    fn new(hidden: &audit::HiddenAudits, settings: &audit::Settings) -> Self {
         Self {
             count: hidden.seen,
             alarm: hidden.alarm,

@@ -12,7 +12,7 @@ use shoal_consensus::{
     Candidate, CastBallot, Outcome,
     reputation::{
         Standing,
-        audit::{Audits, Hidden},
+        audit::{Audits, HiddenAudits},
     },
 };
 use shoal_swarm::audit::{Claim, Task};
@@ -48,7 +48,7 @@ pub(super) fn draw(round: &FinishedRound, standing: &Standing, rng: &mut impl Rn
 fn is_drawn(
     standing: &Standing,
     member: &NodeId,
-    role: fn(&Audits) -> Hidden,
+    role: fn(&Audits) -> HiddenAudits,
     rng: &mut impl Rng,
 ) -> bool {
     let rules = &standing.settings().audit;

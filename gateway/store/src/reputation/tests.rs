@@ -16,7 +16,7 @@ fn reputation(store: Arc<dyn Store>) -> ReputationStore {
 
 fn right(times: usize) -> Vec<Observation> {
     let answer = GoldObservation::Answered { right: true };
-    vec![Observation::Gold { kind: None, seen: answer }; times]
+    vec![Observation::Gold { kind: None, observation: answer }; times]
 }
 
 #[tokio::test]

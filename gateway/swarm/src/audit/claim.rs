@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::{Swarm, WorkError, roster::MemberHandle, work};
 use shoal_consensus::reputation::{
-    Audited,
+    AuditResult,
     audit::{Auditor, Finding, compare},
 };
 
@@ -68,7 +68,7 @@ async fn audit(
             let rules = &standing.settings().audit;
             let finding = compare(claim.logprob, score.logprob, tokens, rules);
             metrics.audit("claim", finding.label());
-            swarm.learn_audit(writer.id, "claim", &Audited::Claim { finding, auditor });
+            swarm.learn_audit(writer.id, "claim", &AuditResult::Claim { finding, auditor });
             Some((finding, auditor))
         }
         Err(error) => {

@@ -18,7 +18,7 @@ use super::super::{
 };
 use super::BallotKind;
 use shoal_consensus::reputation::{
-    Audited, ComparisonMode, GoldObservation, Likelihood, Observation,
+    AuditResult, ComparisonMode, GoldObservation, Likelihood, Observation,
 };
 
 /// Asks these writers the same fresh question, one after the other: no client waits for it.
@@ -50,7 +50,7 @@ fn learn(
 ) {
     swarm.0.metrics.audit("writer", if right { "right" } else { "wrong" });
     let kind = item.kind.clone();
-    swarm.learn_audit(member.id, "writer", &Audited::Wrote { kind, right });
+    swarm.learn_audit(member.id, "writer", &AuditResult::Wrote { kind, right });
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
     if let Some(answer) = answer {
         swarm.0.gold.keep(item, member.id, &answer.text, right);
@@ -82,7 +82,7 @@ pub(super) async fn ask_judge(swarm: &Swarm, member: NodeId, ballot: BallotKind,
     match result {
         Ok((right, observations)) => {
             swarm.0.metrics.audit("judge", if right { "right" } else { "wrong" });
-            swarm.learn_audit(member, "judge", &Audited::Judged { right });
+            swarm.learn_audit(member, "judge", &AuditResult::Judged { right });
             swarm.0.reputation.learn(member, &observations);
         }
         Err(error) => swarm.0.metrics.audit("judge", error.label()),
@@ -146,7 +146,7 @@ async fn ask_pair(
     let observation = probe::compare(swarm, judge, (right, wrong), way).await?;
     let is_right = matches!(
         &observation,
-        Observation::Gold { seen: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5
+        Observation::Gold { observation: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5
     );
     Ok((is_right, vec![observation]))
 }

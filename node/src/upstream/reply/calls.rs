@@ -21,13 +21,6 @@ impl Calls {
     }
 
     fn bit(&mut self, bit: &Value) -> usize {
-        let word = |value: &Value, key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-        };
         let index = bit.get("index").and_then(Value::as_u64);
         let id = word(bit, "id");
         let function = bit.get("function").unwrap_or(&Value::Null);
@@ -76,13 +69,20 @@ impl Calls {
     }
 
     /// The calls that have a name.
-    pub(super) fn done(self) -> Vec<ToolCall> {
+    pub(super) fn into_tool_calls(self) -> Vec<ToolCall> {
         let calls = self.0.into_iter().map(|part| part.call).filter(|call| !call.name.is_empty());
-        let whole = |call: ToolCall| match call.arguments.trim() {
-            "" => ToolCall { arguments: "{}".to_owned(), ..call },
-            _ => call,
-        };
-        calls.map(whole).collect()
+        calls.map(with_arguments).collect()
+    }
+}
+
+fn word(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+fn with_arguments(call: ToolCall) -> ToolCall {
+    match call.arguments.trim() {
+        "" => ToolCall { arguments: "{}".to_owned(), ..call },
+        _ => call,
     }
 }
 
@@ -98,7 +98,11 @@ mod tests {
         for chunk in chunks {
             calls.read(chunk.as_array().unwrap());
         }
-        calls.done().into_iter().map(|call| (call.id, call.name, call.arguments)).collect()
+        calls
+            .into_tool_calls()
+            .into_iter()
+            .map(|call| (call.id, call.name, call.arguments))
+            .collect()
     }
 
     fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
@@ -140,7 +144,7 @@ mod tests {
             for index in indices {
                 calls.read(&[json!({"index": index, "function": {"name": "f"}})]);
             }
-            prop_assert!(calls.done().len() <= CALLS_MAX);
+            prop_assert!(calls.into_tool_calls().len() <= CALLS_MAX);
         }
     }
 }

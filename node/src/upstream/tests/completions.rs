@@ -34,25 +34,14 @@ async fn a_text_goes_to_the_endpoints_own_door_and_comes_back_with_its_tokens() 
     let end = end.unwrap();
     assert_eq!((text.as_str(), end.finish()), (" cat", Finish::Length));
     assert_eq!((end.prompt_tokens, end.completion_tokens), (3, 2));
-    let token = |text: &str, logprob| TokenLogprob {
-        bytes: text.as_bytes().to_vec(),
-        logprob,
-        top: Vec::new(),
-    };
     let first =
         TokenLogprob { top: vec![token(" ca", -0.5), token(" do", -2.0)], ..token(" ca", -0.5) };
     assert_eq!(end.tokens, [first, token("t", -0.25)]);
     let numbers = Prompt { tokens: vec![7, 8], ..Prompt::default() };
     collect_answer(&upstream, going_on(numbers)).await.1.unwrap();
     let requests = endpoint.requests_at("/v1/completions");
-    let body = |prompt: Value| {
-        json!({
-            "model": "m", "prompt": prompt, "stream": true,
-            "stream_options": { "include_usage": true }, "max_tokens": 5, "logprobs": 2,
-        })
-    };
-    assert_eq!(requests[0].body, body(json!("I saw a")));
-    assert_eq!(requests[1].body, body(json!([7, 8])));
+    assert_eq!(requests[0].body, completion_body(json!("I saw a")));
+    assert_eq!(requests[1].body, completion_body(json!([7, 8])));
     assert!(endpoint.requests().is_empty());
 }
 
@@ -77,4 +66,15 @@ async fn whether_it_goes_on_with_texts_is_found_by_asking() {
         assert_eq!(endpoint.requests_at("/v1/completions")[0].body["prompt"], "Hi");
     }
     assert!(Abilities::read("completions").unwrap().completions);
+}
+
+fn completion_body(prompt: Value) -> Value {
+    json!({
+        "model": "m", "prompt": prompt, "stream": true,
+        "stream_options": { "include_usage": true }, "max_tokens": 5, "logprobs": 2,
+    })
+}
+
+fn token(text: &str, logprob: f64) -> TokenLogprob {
+    TokenLogprob { bytes: text.as_bytes().to_vec(), logprob, top: Vec::new() }
 }

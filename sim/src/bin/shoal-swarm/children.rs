@@ -13,15 +13,15 @@ use tokio::process::{Child, Command};
 
 /// A program has failed and has said why: there is nothing to add.
 #[derive(Debug)]
-pub(crate) struct StopSignal;
+pub(crate) struct SilentFailure;
 
-impl std::fmt::Display for StopSignal {
+impl std::fmt::Display for SilentFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("it said why")
     }
 }
 
-impl std::error::Error for StopSignal {}
+impl std::error::Error for SilentFailure {}
 
 /// A node finishes what runs (at most its own drain limit) before it goes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,10 +117,10 @@ impl Children {
         // `wait` would close its standard input, which tells it to end.
         let _open = child.stdin.take();
         let status = child.wait().await.with_context(|| format!("lost {name}"))?;
-        if status.success() { Ok(()) } else { Err(StopSignal.into()) }
+        if status.success() { Ok(()) } else { Err(SilentFailure.into()) }
     }
 
-    pub(crate) fn running(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.alive.len()
     }
 
@@ -131,9 +131,9 @@ impl Children {
     /// Resolves when a process has ended, with what it said last.
     pub(crate) async fn first_failure(&mut self) -> anyhow::Error {
         loop {
-            let end =
+            let position =
                 self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
-            if let Some(at) = end {
+            if let Some(at) = position {
                 let (name, mut child) = self.alive.swap_remove(at);
                 let status = child.try_wait().ok().flatten();
                 return why(&name, status, &self.log_of(&name));
@@ -147,12 +147,12 @@ impl Children {
         for (_, child) in &mut self.alive {
             drop(child.stdin.take());
         }
-        let ends = async {
+        let exits = async {
             for (_, child) in &mut self.alive {
                 let _ = child.wait().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, ends).await.is_err() {
+        if tokio::time::timeout(PATIENCE, exits).await.is_err() {
             for (name, child) in &mut self.alive {
                 if matches!(child.try_wait(), Ok(None)) {
                     eprintln!("{name} did not end in {} s: killed", PATIENCE.as_secs());
@@ -171,14 +171,14 @@ impl Children {
 /// A program that ended by itself has said why in its last line; one that a signal ended was not
 /// asked, and whatever it said last is no reason.
 fn why(name: &str, status: Option<ExitStatus>, log: &Path) -> anyhow::Error {
-    let cause = match status {
+    let reason = match status {
         Some(status) if status.code().is_some() => {
             last_line(log).unwrap_or_else(|| "it said nothing".to_owned())
         }
         _ => format!("ended from outside; its log is {}", log.display()),
     };
     let status = status.map(|status| status.to_string()).unwrap_or_default();
-    anyhow!("{name} ended ({status}): {cause}")
+    anyhow!("{name} ended ({status}): {reason}")
 }
 
 fn last_line(log: &Path) -> Option<String> {
@@ -197,10 +197,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("alpha.log");
         fs::write(&log, "joined\nthe port is taken\n\n").expect("written");
-        let text = |raw| why("alpha", Some(ExitStatus::from_raw(raw)), &log).to_string();
-        assert!(text(1 << 8).ends_with("the port is taken"), "{}", text(1 << 8));
-        let kill_text = text(9);
-        assert!(kill_text.contains("signal: 9") && kill_text.contains("alpha.log"), "{kill_text}");
-        assert!(!kill_text.contains("taken"), "{kill_text}");
+        let failure = message(1 << 8, &log);
+        assert!(failure.ends_with("the port is taken"), "{failure}");
+        let kill = message(9, &log);
+        assert!(kill.contains("signal: 9") && kill.contains("alpha.log"), "{kill}");
+        assert!(!kill.contains("taken"), "{kill}");
+    }
+
+    fn message(status: i32, log: &Path) -> String {
+        why("alpha", Some(ExitStatus::from_raw(status)), log).to_string()
     }
 }

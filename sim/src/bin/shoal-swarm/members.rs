@@ -20,12 +20,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    fn bundled(name: &str) -> Self {
+    fn from_specialist(name: &str) -> Self {
         Self { name: name.to_owned(), model: format!("bundled:{name}") }
     }
 
     /// What its owner named: a path, a name of the catalogue, a hub's id.
-    fn named(model: &str) -> Self {
+    fn from_name(model: &str) -> Self {
         let is_id = model.matches('/').count() == 1 && !model.contains(':') && !is_here(model);
         // A folder or a file goes by its last name, and one file of a repository too.
         let last = model.rsplit(['/', ':']).find(|name| !name.is_empty()).unwrap_or(model);
@@ -66,17 +66,13 @@ fn is_here(model: &str) -> bool {
 /// # Errors
 /// When two would have the same name.
 pub(crate) fn members(names: &[String]) -> Result<Vec<Member>> {
-    let specialist = |name: &str| {
-        let name = name.strip_prefix("bundled:").unwrap_or(name);
-        SPECIALISTS.contains(&name).then(|| Member::bundled(name))
-    };
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-    let (own, models): (Vec<_>, Vec<_>) = names.partition(|name| specialist(name).is_some());
+    let (own, rest): (Vec<_>, Vec<_>) = names.partition(|name| specialist(name).is_some());
     let own: Vec<&str> = if own.is_empty() { SPECIALISTS.to_vec() } else { own };
     let mut members: Vec<Member> = own.into_iter().filter_map(specialist).collect();
-    members.extend(models.into_iter().map(|model| match model.strip_prefix("bundled:") {
-        Some(name) => Member::bundled(name),
-        None => Member::named(model),
+    members.extend(rest.into_iter().map(|model| match model.strip_prefix("bundled:") {
+        Some(name) => Member::from_specialist(name),
+        None => Member::from_name(model),
     }));
     for (at, member) in members.iter().enumerate() {
         if members.iter().take(at).any(|earlier| earlier.name == member.name) {
@@ -86,11 +82,16 @@ pub(crate) fn members(names: &[String]) -> Result<Vec<Member>> {
     Ok(members)
 }
 
+fn specialist(name: &str) -> Option<Member> {
+    let name = name.strip_prefix("bundled:").unwrap_or(name);
+    SPECIALISTS.contains(&name).then(|| Member::from_specialist(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn named(models: &[&str]) -> Vec<(String, String)> {
+    fn pairs(models: &[&str]) -> Vec<(String, String)> {
         let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
         members(&models).unwrap().into_iter().map(|member| (member.name, member.model)).collect()
     }
@@ -101,25 +102,25 @@ mod tests {
 
     #[test]
     fn nothing_named_is_all_specialists() {
-        let names: Vec<_> = named(&[]).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = pairs(&[]).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, SPECIALISTS);
-        assert_eq!(named(&[""]), named(&[]));
+        assert_eq!(pairs(&[""]), pairs(&[]));
     }
 
     #[test]
     fn specialists_that_are_named_come_alone() {
-        let default_names =
+        let specialists =
             [pair("shoal-sum", "bundled:shoal-sum"), pair("shoal-times", "bundled:shoal-times")];
-        assert_eq!(named(&["shoal-sum", "bundled:shoal-times"]), default_names);
+        assert_eq!(pairs(&["shoal-sum", "bundled:shoal-times"]), specialists);
     }
 
     #[test]
     fn other_models_stand_beside_the_specialists() {
-        let names = named(&["smollm2-135m", "qwen2.5-coder-1.5b"]);
-        assert_eq!(names[..6], named(&[]));
+        let swarm = pairs(&["smollm2-135m", "qwen2.5-coder-1.5b"]);
+        assert_eq!(swarm[..6], pairs(&[]));
         let qwen = pair("qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b");
-        assert_eq!(names[6..], [pair("smollm2-135m", "smollm2-135m"), qwen]);
-        let few = named(&["smollm2-135m", "shoal-sum"]);
+        assert_eq!(swarm[6..], [pair("smollm2-135m", "smollm2-135m"), qwen]);
+        let few = pairs(&["smollm2-135m", "shoal-sum"]);
         assert_eq!(
             few,
             [pair("shoal-sum", "bundled:shoal-sum"), pair("smollm2-135m", "smollm2-135m")]
@@ -128,12 +129,15 @@ mod tests {
 
     #[test]
     fn a_model_goes_by_the_name_that_its_node_gives_it() {
-        let name = |model: &str| Member::named(model).name;
         assert_eq!(name("org/name"), "org/name");
         assert_eq!(name("org/name:deep/model-q4.gguf"), "model-q4");
         assert_eq!(name("/models/tiny.Q8_0.gguf"), "tiny.Q8_0");
         assert_eq!(name("models/of/mine/"), "mine");
-        assert_eq!(Member::named("org/name").label(), "org-name");
+        assert_eq!(Member::from_name("org/name").label(), "org-name");
+    }
+
+    fn name(model: &str) -> String {
+        Member::from_name(model).name
     }
 
     #[test]

@@ -37,9 +37,9 @@ impl Gateway {
     }
 
     /// Waits until the gateway has written where it listens.
-    pub(crate) async fn found(data: &Path, limit: Duration) -> Result<Self> {
+    pub(crate) async fn wait_for(data: &Path, limit: Duration) -> Result<Self> {
         let file = data.join(ADDRESSES);
-        let addresses = async {
+        let poll = async {
             loop {
                 let addresses =
                     std::fs::read(&file).ok().and_then(|b| serde_json::from_slice(&b).ok());
@@ -49,7 +49,7 @@ impl Gateway {
                 }
             }
         };
-        let addresses = tokio::time::timeout(limit, addresses)
+        let addresses = tokio::time::timeout(limit, poll)
             .await
             .map_err(|_| anyhow!("the gateway did not start in {} s", limit.as_secs()))?;
         let client =
@@ -61,26 +61,26 @@ impl Gateway {
         format!("http://{}", self.addresses.http)
     }
 
-    /// Waits until every one of `wanted` is a member, showing who has come.
-    pub(crate) async fn admitted(
+    /// Waits until every one of `members` is a member, showing who has come.
+    pub(crate) async fn wait_for_members(
         &self,
         members: &[Member],
         bar: &ProgressBar,
         limit: Duration,
     ) -> Result<()> {
-        let mut absent_names: BTreeSet<&str> =
+        let mut absent: BTreeSet<&str> =
             members.iter().map(|member| member.name.as_str()).collect();
         let come = async {
-            while !absent_names.is_empty() {
+            while !absent.is_empty() {
                 let here = self.models().await.unwrap_or_default();
-                absent_names.retain(|name| !here.iter().any(|model| model == name));
-                bar.set_position((members.len() - absent_names.len()) as u64);
-                bar.set_message(absent_names.iter().copied().collect::<Vec<_>>().join(", "));
+                absent.retain(|name| !here.iter().any(|model| model == name));
+                bar.set_position((members.len() - absent.len()) as u64);
+                bar.set_message(absent.iter().copied().collect::<Vec<_>>().join(", "));
                 tokio::time::sleep(LOOK).await;
             }
         };
         let came = tokio::time::timeout(limit, come).await;
-        came.map_err(|_| anyhow!("{absent_names:?} not admitted in {} s", limit.as_secs()))
+        came.map_err(|_| anyhow!("{absent:?} not admitted in {} s", limit.as_secs()))
     }
 
     /// Names of the models that can be asked for now.

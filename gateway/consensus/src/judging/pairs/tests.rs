@@ -190,9 +190,9 @@ fn telling_pairs_find_the_best_with_fewer_ballots() {
     println!("| pairs spent | in random order | most telling first |\n|---|---|---|");
     let mut gain = 0.0;
     for pairs in [5, 7, 9, 11, 15, 19, 25, 29] {
-        let (random, informed) = (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
-        gain += informed - random;
-        println!("| {pairs} | {random:.3} | {informed:.3} |");
+        let (random, by_information) = (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
+        gain += by_information - random;
+        println!("| {pairs} | {random:.3} | {by_information:.3} |");
     }
     println!("\n| stop at P(best) | accuracy | pairs spent of at most {BUDGET} |\n|---|---|---|");
     let stop_at = |tau: f64| {

@@ -20,11 +20,11 @@ fn trusted_member() -> Record {
     }
 }
 
-fn claim(finding: Finding, auditor: Auditor) -> Audited {
-    Audited::Claim { finding, auditor }
+fn claim(finding: Finding, auditor: Auditor) -> AuditResult {
+    AuditResult::Claim { finding, auditor }
 }
 
-fn after_all(record: &Record, audits: &[Audited]) -> Record {
+fn after_all(record: &Record, audits: &[AuditResult]) -> Record {
     audits
         .iter()
         .fold(record.clone(), |record, audit| after(&record, audit, &ReputationSettings::default()))
@@ -82,18 +82,18 @@ fn rounding_is_forgiven_and_half_a_nat_is_not() {
 
 #[test]
 fn one_that_stops_knowing_what_it_knew_is_caught_within_a_few_audits() {
-    let wrong = Audited::Wrote { kind: kind(), right: false };
+    let wrong = AuditResult::Wrote { kind: kind(), right: false };
     let four = after_all(&trusted_member(), &vec![wrong.clone(); 3]);
     assert_eq!(four.caught, 0, "three mistakes happen");
     assert_eq!(after_all(&four, &vec![wrong; 3]).caught, 1);
-    let mistake = Audited::Judged { right: false };
+    let mistake = AuditResult::Judged { right: false };
     assert_eq!(after_all(&trusted_member(), &vec![mistake; 8]).caught, 1);
 }
 
 #[test]
 fn nobody_is_caught_for_what_it_never_knew() {
     let record = Record { kinds: [(kind(), Beta { a: 1.0, b: 30.0 })].into(), ..trusted_member() };
-    let wrong = Audited::Wrote { kind: kind(), right: false };
+    let wrong = AuditResult::Wrote { kind: kind(), right: false };
     assert_eq!(after_all(&record, &vec![wrong; 500]).caught, 0);
 }
 
@@ -101,8 +101,8 @@ fn nobody_is_caught_for_what_it_never_knew() {
 fn a_member_as_good_as_its_record_is_left_in_peace() {
     // Nine of ten, as its record has it, in any order that is not malicious.
     let record = Record { kinds: [(kind(), Beta { a: 91.0, b: 11.0 })].into(), ..trusted_member() };
-    let audits: Vec<Audited> =
-        (0..2_000).map(|n| Audited::Wrote { kind: kind(), right: n * 7 % 10 != 0 }).collect();
+    let audits: Vec<AuditResult> =
+        (0..2_000).map(|n| AuditResult::Wrote { kind: kind(), right: n * 7 % 10 != 0 }).collect();
     let record = after_all(&record, &audits);
     assert_eq!((record.caught, record.audits.writer.seen), (0, 2_000));
 }
@@ -110,10 +110,10 @@ fn a_member_as_good_as_its_record_is_left_in_peace() {
 #[test]
 fn audits_grow_rare_and_never_stop_and_suspicion_brings_them_back() {
     let settings = Settings::default();
-    assert!((Hidden::default().probability(&settings) - 0.5).abs() < 1e-9);
-    let calm = Hidden { seen: 60, alarm: 0.0 };
+    assert!((HiddenAudits::default().probability(&settings) - 0.5).abs() < 1e-9);
+    let calm = HiddenAudits { seen: 60, alarm: 0.0 };
     assert!((0.02..0.021).contains(&calm.probability(&settings)));
-    assert!((Hidden { alarm: 2.0, ..calm }.probability(&settings) - 0.5).abs() < 1e-9);
+    assert!((HiddenAudits { alarm: 2.0, ..calm }.probability(&settings) - 0.5).abs() < 1e-9);
     let audits = Audits { claims: 2, ..Audits::default() };
     assert!((audits.claim_probability(&settings) - 0.5).abs() < 1e-9);
 }
@@ -123,7 +123,7 @@ proptest! {
     fn an_alarm_is_a_number_that_is_not_negative(rights in proptest::collection::vec(any::<bool>(), 0..60), a in 1f64..1e6, b in 1f64..1e6) {
         let mut record = Record { kinds: [(kind(), Beta { a, b })].into(), ..Record::default() };
         for right in rights {
-            record = after(&record, &Audited::Wrote { kind: kind(), right }, &ReputationSettings::default());
+            record = after(&record, &AuditResult::Wrote { kind: kind(), right }, &ReputationSettings::default());
             prop_assert!(record.audits.writer.alarm >= 0.0 && record.audits.writer.alarm < 9.0);
         }
     }

@@ -8,17 +8,17 @@ const DAY: u64 = 86_400;
 
 fn answer(kind: &str, right: bool) -> Observation {
     let answer = GoldObservation::Answered { right };
-    Observation::Gold { kind: Some(KindId::new(kind)), seen: answer }
+    Observation::Gold { kind: Some(KindId::new(kind)), observation: answer }
 }
 
 fn score(right: bool) -> Observation {
-    let seen =
+    let observation =
         GoldObservation::Score { text: Likelihood { logprob: -1.0, bytes: 3 }, right, item: 0 };
-    Observation::Gold { kind: Some(KindId::new("sort")), seen }
+    Observation::Gold { kind: Some(KindId::new("sort")), observation }
 }
 
-fn wrote(agreed: bool) -> Observation {
-    Observation::Crowd(CrowdObservation::Wrote { agreed })
+fn wrote(agreement: bool) -> Observation {
+    Observation::Crowd(CrowdObservation::Wrote { agreement })
 }
 
 fn learn_at(before: &Record, observations: &[Observation], now: u64) -> Record {
@@ -48,14 +48,14 @@ fn what_is_learned_is_the_same_as_without_a_history() {
         observations.push(wrote(i % 4 > 0));
         let claim = Likelihood { logprob: -0.5, bytes: 3 };
         let claim = GoldObservation::Certainty { claim, right: true, item: 0 };
-        observations.push(Observation::Gold { kind: None, seen: claim });
+        observations.push(Observation::Gold { kind: None, observation: claim });
         let pair = GoldObservation::Pairwise {
             p: 0.7,
             flipped: false,
             item: 0,
             way: ComparisonMode::Direct,
         };
-        observations.push(Observation::Gold { kind: None, seen: pair });
+        observations.push(Observation::Gold { kind: None, observation: pair });
     }
     let before = learn_at(&Record::default(), &vec![answer("dates", true); 9], NOW);
     for together in [&observations[..], &observations[..1], &[]] {
@@ -118,10 +118,10 @@ fn rounds_do_not_push_out_what_gold_showed() {
     for round in 0..1_000 {
         record = learn_at(&record, &[wrote(true)], NOW + round);
     }
-    assert!(entries(&record).iter().any(|entry| entry.what == What::GoldAnswer));
+    assert!(entries(&record).iter().any(|entry| entry.what == EventKind::GoldAnswer));
     let crowd: u32 = entries(&record)
         .iter()
-        .filter(|entry| entry.what == What::CrowdAnswer)
+        .filter(|entry| entry.what == EventKind::CrowdAnswer)
         .map(|entry| entry.well)
         .sum();
     assert_eq!(crowd, 1_000);
@@ -142,8 +142,8 @@ fn being_caught_is_told_and_does_not_wipe_the_history() {
     let before = learn_at(&Record::default(), &[answer("sort", true)], NOW);
     let after = note_change(&before, before.caught(), NOW + 1);
     assert_eq!((after.caught, after.gold_seen), (1, 0));
-    let events: Vec<What> = entries(&after).iter().map(|entry| entry.what).collect();
-    assert_eq!(events, [What::Caught, What::GoldAnswer]);
+    let events: Vec<EventKind> = entries(&after).iter().map(|entry| entry.what).collect();
+    assert_eq!(events, [EventKind::Caught, EventKind::GoldAnswer]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_long_silence_is_told_apart_from_what_ended_it() {
     let before = learn_at(&Record::default(), &vec![answer("sort", true); 30], NOW);
     let after = learn_at(&before, &[wrote(true)], NOW + 40 * DAY);
     let silence = entries(&after)[1];
-    assert_eq!(silence.what, What::Silence);
+    assert_eq!(silence.what, EventKind::Silence);
     assert!(silence.moved.iter().any(|change| change.number == Number::Writer && change.by < 0.0));
     assert!(entries(&after)[0].moved.iter().all(|change| change.by > 0.0));
 }
@@ -170,7 +170,7 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
     let json = r#"{"history": [{"since_seconds": 1, "at_seconds": 2, "what": "never_heard_of",
         "well": 1, "badly": 0, "moved": [{"number": "new_one", "by": 0.1, "to": 0.2}]}]}"#;
     let read: Record = serde_json::from_str(json).expect("readable");
-    assert_eq!(entries(&read)[0].what, What::Other);
+    assert_eq!(entries(&read)[0].what, EventKind::Other);
     let old: Record = serde_json::from_str(r#"{"gold_seen": 3}"#).expect("readable");
     assert!(old.history.is_empty());
     let record = learn_at(&read, &[answer("sort", true), score(false), wrote(false)], NOW);
@@ -180,7 +180,7 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
 
 fn gold_pair(way: ComparisonMode) -> Observation {
     let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
-    Observation::Gold { kind: Some(KindId::new("sort")), seen: comparison }
+    Observation::Gold { kind: Some(KindId::new("sort")), observation: comparison }
 }
 
 #[test]
@@ -190,8 +190,8 @@ fn every_number_that_moves_is_told_with_what_moved_it() {
         (answer("sort", true), &[Number::Writer, Number::Kind][..]),
         (gold_pair(ComparisonMode::Direct), &[Number::Judge, Number::Flips]),
         (gold_pair(ComparisonMode::Reasoned), &[Number::Judge, Number::FlipsReasoned]),
-        (crowd(CrowdObservation::Wrote { agreed: true }), &[Number::Writer]),
-        (crowd(CrowdObservation::Judged { agreed: true }), &[Number::Judge, Number::Agreed]),
+        (crowd(CrowdObservation::Wrote { agreement: true }), &[Number::Writer]),
+        (crowd(CrowdObservation::Judged { agreement: true }), &[Number::Judge, Number::Agreed]),
         (crowd(CrowdObservation::Preferred { share: 0.9 }), &[Number::Preferred]),
         (
             crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Direct }),

@@ -14,9 +14,9 @@ fn pair(p: f64, item: u64) -> GoldPair {
 }
 
 /// A judge that saw these gold pairs and whose orders contradicted each other so often.
-fn judge(pairs: &[f64], flipped: f64, steady: f64) -> Record {
+fn judge(pairs: &[f64], flips: f64, steady: f64) -> Record {
     let pairs = (1..).zip(pairs).map(|(item, p)| pair(*p, item)).collect();
-    Record { pairs, flips: Beta { a: 1.0 + flipped, b: 1.0 + steady }, ..Record::default() }
+    Record { pairs, flips: Beta { a: 1.0 + flips, b: 1.0 + steady }, ..Record::default() }
 }
 
 fn log_odds_in(record: &Record, mode: ComparisonMode) -> f64 {

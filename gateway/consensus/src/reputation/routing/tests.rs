@@ -125,8 +125,8 @@ fn nonsense_teaches_nothing() {
 #[test]
 fn what_is_idle_fades_to_nothing() {
     let skill = skill(&[("sort", true)], 9);
-    assert!(shift(&skill.faded(0.5), "sort") < 0.6 * shift(&skill, "sort"));
-    assert!(skill.faded(0.0).is_empty());
+    assert!(shift(&skill.fade(0.5), "sort") < 0.6 * shift(&skill, "sort"));
+    assert!(skill.fade(0.0).is_empty());
 }
 
 const TAGS: [&str; 2] = ["math", "haskell"];
@@ -181,7 +181,7 @@ fn a_true_tag_is_borne_out_and_fades_back_to_what_it_was() {
     let skill = skill_with_tags(&[("What is 2 + 2?", true); 10]);
     let settings = Settings::default();
     assert!(skill.belief("math", &settings) > 1.05);
-    assert!((skill.faded(0.0).belief("math", &settings) - 1.0).abs() < 1e-9);
+    assert!((skill.fade(0.0).belief("math", &settings) - 1.0).abs() < 1e-9);
 }
 
 #[test]

@@ -163,12 +163,12 @@ impl Swarm {
         let tags = member.map_or(&[][..], |member| &member.model.tags);
         let claims = self.standing.claims(&writer, tags, &ask, &KindPosterior::default());
         let lesson = Lesson { ask, claims, offset, right: is_agreement, weight: CLAIM };
-        let seen = [
-            Observation::Crowd(CrowdObservation::Wrote { agreed: is_agreement }),
+        let observations = [
+            Observation::Crowd(CrowdObservation::Wrote { agreement: is_agreement }),
             Observation::Routed(lesson),
         ];
         if let Some(record) = self.records.get_mut(&writer) {
-            *record = learn(record, &seen, 1, &self.settings);
+            *record = learn(record, &observations, 1, &self.settings);
         }
     }
 
@@ -210,11 +210,11 @@ impl Swarm {
     fn asking_an_impostor(&mut self, tags: Vec<String>, spans: &[usize]) -> Vec<f64> {
         self.join(MEMBERS, Vec::new(), tags);
         let share = |span: &usize| {
-            let asked = (0..*span).filter(|_| {
+            let share = (0..*span).filter(|_| {
                 let question = self.questions.next().expect("without end");
                 self.round(&question).0.contains(&node(MEMBERS))
             });
-            asked.count() as f64 / *span as f64
+            share.count() as f64 / *span as f64
         };
         spans.iter().map(share).collect()
     }
@@ -272,16 +272,16 @@ fn routing_beats_uniform_selection() {
 #[test]
 fn a_newcomer_is_found_and_sooner_by_its_tag() {
     let kind = Family::ALL[Family::ALL.len() - 1];
-    let found = |tags: &[String]| -> Vec<usize> {
-        let one = |seed| grow_swarm(Choice::Routed, seed).finding_a_newcomer(tags.to_vec());
-        (0..swarms()).map(one).collect()
+    let rounds_until_found = |tags: &[String]| -> Vec<usize> {
+        let rounds_for = |seed| grow_swarm(Choice::Routed, seed).finding_a_newcomer(tags.to_vec());
+        (0..swarms()).map(rounds_for).collect()
     };
-    let (silent, tagged) = (found(&[]), found(&tags(&[kind])));
+    let (silent, with_tags) = (rounds_until_found(&[]), rounds_until_found(&tags(&[kind])));
     println!("rounds of its kind until a newcomer is asked in 8 of 10: {silent:?}");
-    println!("the same, with a tag: {tagged:?}");
-    let mean = |found: &[usize]| found.iter().sum::<usize>() as f64 / found.len() as f64;
+    println!("the same, with a tag: {with_tags:?}");
+    let mean = |rounds_until_found: &[usize]| rounds_until_found.iter().sum::<usize>() as f64 / rounds_until_found.len() as f64;
     assert!(mean(&silent) <= 50.0, "{silent:?}");
-    assert!(mean(&tagged) <= 15.0 && mean(&tagged) <= mean(&silent), "{tagged:?}");
+    assert!(mean(&with_tags) <= 15.0 && mean(&with_tags) <= mean(&silent), "{with_tags:?}");
 }
 
 /// It claims every kind and knows none. Prints how often it is asked, with and without tags.
