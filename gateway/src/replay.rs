@@ -8,7 +8,8 @@ use std::{
 
 use crate::config::{Config, ConfigError};
 use shoal_consensus::replay::{
-    Gold, LineError, Memory, Plan, RankedRound, Replay, SettingError, Settings, Summary, line, run_with,
+    Gold, LineError, Memory, Plan, RankedRound, Replay, SettingError, Settings, Summary, line,
+    run_with,
 };
 
 /// Ranks recorded rounds (JSON Lines, see docs/REPLAY.md) as the gateway would, learns from each of

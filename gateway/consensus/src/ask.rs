@@ -129,8 +129,12 @@ mod tests {
             content: content.into(),
             ..ChatMessage::default()
         };
-        let talk =
-            [message("system", "s"), message("user", "one"), message("assistant", "a"), message("user", "two")];
+        let talk = [
+            message("system", "s"),
+            message("user", "one"),
+            message("assistant", "a"),
+            message("user", "two"),
+        ];
         assert_eq!(question(&talk), "two");
         assert_eq!(question(&talk[..1]), "s");
         assert_eq!(question(&[]), "");

@@ -44,12 +44,12 @@ impl Candidate {
 
     /// Somebody finds it so likely: natural log, summed.
     pub fn likelihood(&self, logprob: f64) -> Likelihood {
-        Likelihood::of(logprob, &self.shown())
+        Likelihood::of(logprob, &self.display_text())
     }
 
     /// As judges and people read it: the text, and the calls as the JSON that
     /// [`shoal_proto::judge::Judge::tools`] describes.
-    pub fn shown(&self) -> String {
+    pub fn display_text(&self) -> String {
         if self.tool_calls.is_empty() {
             return self.text.clone();
         }

@@ -56,6 +56,10 @@ pub struct SchemaError {
 }
 
 impl ResponseConstraint {
+    /// The constraint of these functions and this response format.
+    ///
+    /// # Errors
+    /// A schema is not JSON or cannot be compiled.
     pub fn new(tools: Option<&Tools>, format: Option<&Format>) -> Result<Self, SchemaError> {
         let bad = |function| move |why| SchemaError { function, why };
         let compile = |text: &str| {

@@ -30,6 +30,7 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// The sum of all sources, in log-odds.
     pub fn total(&self) -> f64 {
         self.standing + self.certainty + self.scores + self.agreement
     }

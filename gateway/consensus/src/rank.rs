@@ -119,7 +119,7 @@ impl Tally<'_> {
 }
 
 /// Enough is known: more ballots would hardly change who wins.
-pub fn settled(ranking: &Ranking, settings: &RankSettings) -> bool {
+pub fn is_clear(ranking: &Ranking, settings: &RankSettings) -> bool {
     ranking.p_best.iter().any(|p| *p >= settings.tau)
 }
 

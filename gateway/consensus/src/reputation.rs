@@ -156,7 +156,7 @@ impl Record {
 
     /// True until it has passed enough audits to outvote other members.
     pub fn is_newcomer(&self, settings: &Settings) -> bool {
-        self.on_probation(settings) || self.audits.passed() < settings.operators.newcomer_audits
+        self.on_probation(settings) || self.audits.pass_count() < settings.operators.newcomer_audits
     }
 }
 
@@ -316,14 +316,14 @@ impl Standing {
         let Some(record) = record else { return 0.0 };
         let preference = record.preferred.shrunk_mean(0.5, settings.preferred_shrinkage);
         let strength = settings.writer_shrinkage * settings.gold_weight;
-        let share = strength / (strength + record.writer.seen()).max(f64::MIN_POSITIVE);
+        let share = strength / (strength + record.writer.observations()).max(f64::MIN_POSITIVE);
         share * calibration::logit(preference).clamp(-PREFERENCE_MAX, PREFERENCE_MAX)
     }
 
     /// Gold answers of this member to this kind of question.
     pub fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
-        kind.iter().filter_map(|(kind, p)| Some(p * record.kinds.get(kind)?.seen())).sum()
+        kind.iter().filter_map(|(kind, p)| Some(p * record.kinds.get(kind)?.observations())).sum()
     }
 
     /// Which of a member's tags fit the ask, and how much they count beside its gold answers.

@@ -202,14 +202,14 @@ fn expectation(
     let log_odds = standing.writer_log_odds(&member.id, kind) + routing.shift;
     let mean = sigmoid(log_odds.clamp(-clip, clip));
     // Observations on other kinds count a tenth.
-    let other_kinds = 0.1 * record.writer.seen();
-    let count = standing.seen_on(&member.id, kind) + other_kinds + routing.seen(mean);
+    let other_kinds = 0.1 * record.writer.observations();
+    let count = standing.seen_on(&member.id, kind) + other_kinds + routing.observations(mean);
     Beta { a: 1.0 + mean * count, b: 1.0 + (1.0 - mean) * count }
 }
 
 /// Thompson sampling: the sample of a new member is sometimes high, so that it gets work.
 fn thompson_sample(beta: Beta, settings: &SelectSettings, draw: f64) -> f64 {
-    let keep = (settings.confidence_max / beta.seen().max(1e-9)).min(1.0);
+    let keep = (settings.confidence_max / beta.observations().max(1e-9)).min(1.0);
     beta.fade(keep).quantile(draw)
 }
 

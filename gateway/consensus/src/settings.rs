@@ -127,6 +127,7 @@ impl Default for GenerateSettings {
 }
 
 impl GenerateSettings {
+    /// `stall_ms` as a duration.
     pub fn stall(&self) -> Duration {
         Duration::from_millis(self.stall_ms)
     }

@@ -36,7 +36,10 @@ pub(crate) fn record_of(right: usize, wrong: usize) -> Record {
     let answers = [vec![true; right], vec![false; wrong]].concat();
     let observations: Vec<Observation> = answers
         .into_iter()
-        .map(|right| Observation::Gold { kind: None, observation: GoldObservation::Answered { right } })
+        .map(|right| Observation::Gold {
+            kind: None,
+            observation: GoldObservation::Answered { right },
+        })
         .collect();
     let record = learn(&Record::default(), &observations, 1, &Settings::default());
     Record { judge: Beta { a: 50.0, b: 5.0 }, ..record }

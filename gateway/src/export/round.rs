@@ -95,7 +95,7 @@ impl RoundRecord {
         let ranking = &outcome.ranking;
         let candidates =
             outcome.candidates.iter().enumerate().map(|(index, candidate)| CandidateRecord {
-                text: candidate.shown(),
+                text: candidate.display_text(),
                 model: candidate.model.clone(),
                 pool: candidate.pool,
                 strength: ranking.strengths.get(index).copied(),

@@ -195,7 +195,9 @@ impl<'a> Collector<'a> {
                     RoundError::ContextLength { context }
                 }
                 _ if self.misfits > 0 => misfit(self.round, self.misfits),
-                _ if self.unable == writer_count => RoundError::Unsupported { members: writer_count },
+                _ if self.unable == writer_count => {
+                    RoundError::Unsupported { members: writer_count }
+                }
                 _ => RoundError::NoCandidate { members: writer_count },
             });
         }

@@ -38,7 +38,7 @@ pub(super) async fn ballots(
         let wave = next_wave(round, candidates, &ballots, &mut queue);
         round.metrics.wave(wave.len());
         if !wave.is_empty() {
-            round.report(Progress::Judging { heard: ballots.len(), asked: queue.asked() });
+            round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
         }
         tasks.extend(wave.into_iter().map(|(judge, task)| cast(round, judge, task)));
         if tasks.is_empty() {
@@ -52,11 +52,11 @@ pub(super) async fn ballots(
                 Some(result) = tasks.next() => result,
                 () = sleep_until(deadline) => break,
             };
-            queue.heard(judge, result.is_ok());
+            queue.finish(judge, result.is_ok());
             round.metrics.ballots(result.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
             if let Ok(ballot) = result {
                 count(&mut ballots, ballot);
-                round.report(Progress::Judging { heard: ballots.len(), asked: queue.asked() });
+                round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
                 deadline = deadline.min(grace_end(round, &queue, start));
             }
             let has_more = !tasks.is_empty() || queue.has_more();
@@ -128,9 +128,9 @@ fn is_clear(
     ballots: &[CastBallot],
     queue: &JudgeQueue<'_>,
 ) -> bool {
-    let quorum = quorum(queue.asked(), round.config.judge.quorum);
+    let quorum = quorum(queue.started(), round.config.judge.quorum);
     ballots.len() >= quorum
-        && rank::settled(&round.tally(candidates, ballots).ranking(), &round.config.rank)
+        && rank::is_clear(&round.tally(candidates, ballots).ranking(), &round.config.rank)
 }
 
 async fn cast(

@@ -125,7 +125,7 @@ impl ReputationStore {
     /// have confirmed it.
     pub fn let_claims_count(&self, node: NodeId, may: bool) {
         self.change(node, |record, settings| {
-            let claims_count = may && record.audits.confirmed(&settings.audit);
+            let claims_count = may && record.audits.claims_count(&settings.audit);
             Record { claims_count, ..record.clone() }
         });
     }

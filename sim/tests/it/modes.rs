@@ -110,7 +110,8 @@ async fn a_fast_round_never_waits_for_pairs() {
 
 #[tokio::test(start_paused = true)]
 async fn two_writers_that_agree_end_a_fast_round() {
-    for (mode, decision) in [(Mode::Fast, Decision::Agreement), (Mode::Balanced, Decision::Judged)] {
+    for (mode, decision) in [(Mode::Fast, Decision::Agreement), (Mode::Balanced, Decision::Judged)]
+    {
         let sim = Sim::builder(6)
             .nodes(2, Behaviour::honest(1.0))
             .node(Behaviour::honest(0.0))

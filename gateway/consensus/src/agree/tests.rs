@@ -168,14 +168,14 @@ fn a_share_of_agreements_is_judged_all_the_same() {
 
 #[test]
 fn an_audit_is_told_apart_from_a_contest() {
-    let told = |pools: &[usize], draw| {
+    let decision = |pools: &[usize], draw| {
         let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
         agreement(&candidates, 5, &[30.0; 5], draw)
     };
-    assert_eq!(told(&[0, 1, 1, 1, 1], 0.5), Agreement::Ends(1));
-    assert_eq!(told(&[0, 1, 1, 1, 1], 0.04), Agreement::Audited(1));
-    assert_eq!(told(&[0, 0, 1, 1, 1], 0.04), Agreement::TooLittle);
-    assert_eq!(told(&[0, 0, 1, 1, 1], 0.5).ends(), None);
+    assert_eq!(decision(&[0, 1, 1, 1, 1], 0.5), Agreement::Ends(1));
+    assert_eq!(decision(&[0, 1, 1, 1, 1], 0.04), Agreement::Audited(1));
+    assert_eq!(decision(&[0, 0, 1, 1, 1], 0.04), Agreement::TooLittle);
+    assert_eq!(decision(&[0, 0, 1, 1, 1], 0.5).ends(), None);
 }
 
 #[test]

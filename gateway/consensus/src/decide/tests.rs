@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     reputation::{KindModel, KindPosterior, Record, Settings, Standing},
     settings::RoundSettings,
-    testing::{self, record_of, node},
+    testing::{self, node, record_of},
 };
 
 fn candidate(writer: u8, pool: usize, seconds: u64) -> Candidate {
@@ -21,11 +21,7 @@ fn standing(records: &[Record]) -> Standing {
     Standing::new(records, KindModel::default(), Settings::default())
 }
 
-fn decide(
-    candidates: &[Candidate],
-    pool: Option<usize>,
-    standing: &Standing,
-) -> (usize, Decision) {
+fn decide(candidates: &[Candidate], pool: Option<usize>, standing: &Standing) -> (usize, Decision) {
     let ranking = Ranking { order: (0..candidates.len()).rev().collect(), ..Ranking::default() };
     let (kind, config) = (KindPosterior::default(), RoundSettings::default());
     let tally = Tally { candidates, ballots: &[], standing, kind: &kind, config: &config };

@@ -122,7 +122,13 @@ fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
             (1..).take(n).map(|writer| candidate(writer, 0, -0.1)).collect();
         evidence(&wrote, &[], &standing)[0].total()
     };
-    assert!(record(2) >= record(1) && record(3) >= record(2), "{} {} {}", record(1), record(2), record(3));
+    assert!(
+        record(2) >= record(1) && record(3) >= record(2),
+        "{} {} {}",
+        record(1),
+        record(2),
+        record(3)
+    );
 }
 
 #[test]

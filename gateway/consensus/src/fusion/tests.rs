@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     outcome::{Decision, Ranking, RoundId, Timings},
     reputation::{KindModel, Settings as Reputation},
-    testing::{candidate, record_of, node},
+    testing::{candidate, node, record_of},
 };
 
 fn message(role: &str, content: &str) -> ChatMessage {
@@ -75,12 +75,9 @@ fn member(n: u8, context: u32, load: u32) -> MemberView {
 
 #[test]
 fn the_best_that_is_free_and_has_room_fuses() {
-    let records: BTreeMap<NodeId, _> = [
-        (node(1), record_of(20, 0)),
-        (node(2), record_of(15, 5)),
-        (node(3), record_of(10, 10)),
-    ]
-    .into();
+    let records: BTreeMap<NodeId, _> =
+        [(node(1), record_of(20, 0)), (node(2), record_of(15, 5)), (node(3), record_of(10, 10))]
+            .into();
     let standing = Standing::new(records, KindModel::default(), Reputation::default());
     let kind = KindPosterior::default();
     let talk = [message("user", &"x".repeat(400))];
@@ -88,6 +85,9 @@ fn the_best_that_is_free_and_has_room_fuses() {
     let everybody_present =
         [member(1, 512, 0), member(2, 512, 0), member(3, 512, 0), member(4, 512, 0)];
     assert_eq!(editor_of(&everybody_present), Some(node(1)));
-    assert_eq!(editor_of(&[member(1, 512, 2), member(2, 100, 0), member(3, 512, 1)]), Some(node(3)));
+    assert_eq!(
+        editor_of(&[member(1, 512, 2), member(2, 100, 0), member(3, 512, 1)]),
+        Some(node(3))
+    );
     assert_eq!(editor_of(&[member(1, 100, 0)]), None);
 }

@@ -69,7 +69,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// Number of judges that have a first task.
-    pub fn asked(&self) -> usize {
+    pub fn started(&self) -> usize {
         self.requests
     }
 
@@ -91,7 +91,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// Records that a judge has finished its task; after a failure it gets no more tasks.
-    pub fn heard(&mut self, judge: NodeId, success: bool) {
+    pub fn finish(&mut self, judge: NodeId, success: bool) {
         if success {
             let comparers = self.comparers.iter_mut();
             comparers

@@ -36,7 +36,7 @@ impl JudgeTask {
     pub fn scores(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<Self> {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for (at, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.writer != judge) {
-            let candidate_text = candidate.shown();
+            let candidate_text = candidate.display_text();
             match groups.iter_mut().find(|(text, _)| *text == candidate_text) {
                 Some((_, group)) => group.push(at),
                 None => groups.push((candidate_text, vec![at])),
@@ -74,7 +74,7 @@ impl JudgeTask {
                 let mut members = candidates.iter().enumerate();
                 members.find(|(_, candidate)| candidate.pool == *pool)
             })
-            .map(|(at, candidate)| (at, candidate.shown()))
+            .map(|(at, candidate)| (at, candidate.display_text()))
             .unzip();
         let place = |pool: usize| pools.iter().position(|other_pool| *other_pool == pool);
         (!pairs.is_empty()).then(|| Self {

@@ -132,7 +132,7 @@ fn waves(
     let mut waves = Vec::new();
     while queue.has_more() {
         let wave = queue.wave(beliefs);
-        wave.iter().for_each(|(judge, _)| queue.heard(*judge, true));
+        wave.iter().for_each(|(judge, _)| queue.finish(*judge, true));
         let sizes = wave.iter().map(|(judge, task)| (*judge, task.texts.len(), task.pairs.len()));
         waves.push(sizes.collect());
     }
@@ -195,7 +195,7 @@ fn who_could_not_answer_is_asked_no_more() {
     let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &RankSettings::default() };
     assert_eq!(queue.wave(beliefs).len(), 1);
     assert!(queue.wave(beliefs).is_empty(), "it has not answered yet");
-    queue.heard(node(10), false);
+    queue.finish(node(10), false);
     assert!(!queue.has_more());
 }
 

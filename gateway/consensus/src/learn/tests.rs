@@ -11,7 +11,7 @@ use crate::{
         learn,
     },
     settings::RoundSettings,
-    testing::{candidate, record_of, node},
+    testing::{candidate, node, record_of},
 };
 
 fn ballot(judge: u8, a: usize, b: usize, p: f64, is_flip: bool) -> CastBallot {

@@ -429,8 +429,8 @@ fn pools_are_connected_by_pairs_and_by_scores() {
 #[test]
 fn a_clear_lead_settles_the_round() {
     let p = |p_best: Vec<f64>| Ranking { p_best, ..Ranking::default() };
-    assert!(settled(&p(vec![0.97, 0.03]), &settings()));
-    assert!(!settled(&p(vec![0.9, 0.1]), &settings()));
+    assert!(is_clear(&p(vec![0.97, 0.03]), &settings()));
+    assert!(!is_clear(&p(vec![0.9, 0.1]), &settings()));
 }
 
 /// Judge 9, which is heard, alone: its log-odds of being right.

@@ -29,8 +29,9 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
     members
         .into_iter()
         .map(|(node, observations)| {
-            let gold =
-                observations.into_iter().map(|observation| Observation::Gold { kind: kind.clone(), observation });
+            let gold = observations
+                .into_iter()
+                .map(|observation| Observation::Gold { kind: kind.clone(), observation });
             (node, gold.collect())
         })
         .collect()

@@ -95,7 +95,11 @@ pub fn compare(claim: f64, reference: f64, tokens: u32, settings: &Settings) -> 
 }
 
 /// The record after an audit; [`Record::caught`] has increased if the member was caught.
-pub fn after(before: &Record, audit: &AuditResult, settings: &crate::reputation::Settings) -> Record {
+pub fn after(
+    before: &Record,
+    audit: &AuditResult,
+    settings: &crate::reputation::Settings,
+) -> Record {
     let mut record = before.clone();
     let rules = &settings.audit;
     match audit {
@@ -126,7 +130,7 @@ pub fn after(before: &Record, audit: &AuditResult, settings: &crate::reputation:
         }
     }
     if matches!(audit, AuditResult::Claim { .. }) {
-        record.claims_count = record.audits.confirmed(rules);
+        record.claims_count = record.audits.claims_count(rules);
     }
     let alarm = record.audits.writer.alarm.max(record.audits.judge.alarm);
     if alarm >= rules.alarm { before.caught() } else { record }
@@ -134,12 +138,12 @@ pub fn after(before: &Record, audit: &AuditResult, settings: &crate::reputation:
 
 impl Audits {
     /// Whether its claims count.
-    pub fn confirmed(&self, settings: &Settings) -> bool {
+    pub fn claims_count(&self, settings: &Settings) -> bool {
         self.claims >= settings.needed
     }
 
     /// Number of audits of all sorts since it joined or was last caught.
-    pub fn passed(&self) -> u32 {
+    pub fn pass_count(&self) -> u32 {
         self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
     }
 

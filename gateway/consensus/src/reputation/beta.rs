@@ -23,13 +23,14 @@ impl Beta {
     }
 
     /// The number of observations beyond the prior.
-    pub fn seen(&self) -> f64 {
+    pub fn observations(&self) -> f64 {
         (self.a + self.b - 2.0).max(0.0)
     }
 
     /// The mean with `strength` additional observations of rate `towards`.
     pub fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
-        (self.a - 1.0 + strength * towards) / (self.seen() + strength).max(f64::MIN_POSITIVE)
+        (self.a - 1.0 + strength * towards)
+            / (self.observations() + strength).max(f64::MIN_POSITIVE)
     }
 
     /// Successes and failures swapped.

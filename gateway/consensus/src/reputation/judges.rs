@@ -150,7 +150,7 @@ pub(super) fn log_odds(
     /// Agreements after which the crowd counts half of its maximum.
     const CROWD_HALF: f64 = 20.0;
     let steadiness = steadiness(record, mode, settings);
-    let agreements = record.agreed.seen();
+    let agreements = record.agreed.observations();
     let crowd = settings.crowd_pairs * agreements / (agreements + CROWD_HALF);
     // Two modes differ as two kinds of ask do. So the gold of the opposite mode moves the prior by
     // the share of a judge's log-odds that the two modes have in common.

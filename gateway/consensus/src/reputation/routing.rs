@@ -105,7 +105,7 @@ pub struct Expectation {
 impl Expectation {
     /// The lessons that this is worth where P(right) is `p`: n coin flips have the precision
     /// n p (1 - p) in log-odds.
-    pub fn seen(&self, p: f64) -> f64 {
+    pub fn observations(&self, p: f64) -> f64 {
         /// Below this variance the relation of counts and log-odds breaks down.
         const VARIANCE_MIN: f64 = 0.05;
         self.information / (p * (1.0 - p)).max(VARIANCE_MIN) + self.claim_lessons

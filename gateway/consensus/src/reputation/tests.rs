@@ -13,7 +13,10 @@ fn answer(right: bool) -> Observation {
 }
 
 fn answer_on(kind: &str, right: bool) -> Observation {
-    Observation::Gold { kind: Some(KindId::new(kind)), observation: GoldObservation::Answered { right } }
+    Observation::Gold {
+        kind: Some(KindId::new(kind)),
+        observation: GoldObservation::Answered { right },
+    }
 }
 
 fn pairwise(p: f64, is_flip: bool) -> Observation {
@@ -102,7 +105,7 @@ fn comparisons_say_what_is_expected_of_a_writer_until_gold_does() {
 fn a_month_of_silence_leads_back_to_the_prior() {
     let record = after(&vec![answer(true); 100]);
     let later = learn(&record, &[], 1_000 + 30 * DAY, &Settings::default());
-    assert!(later.writer.seen() < record.writer.seen() / 30.0);
+    assert!(later.writer.observations() < record.writer.observations() / 30.0);
 }
 
 #[test]

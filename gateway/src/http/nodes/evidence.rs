@@ -9,7 +9,7 @@ use shoal_consensus::{
     reputation::{
         Beta, ComparisonMode, KindId, KindPosterior, Likelihood, Line, Record, Sample, Standing,
         audit,
-        history::{Entry, NumberChange, EventKind},
+        history::{Entry, EventKind, NumberChange},
     },
 };
 use shoal_swarm::{Presence, State};
@@ -339,7 +339,7 @@ impl Probation {
 
 impl Track {
     fn new(beta: Beta, quantile: f64, weight: f64, how: String) -> Self {
-        let (low, observations) = (beta.quantile(quantile), beta.seen());
+        let (low, observations) = (beta.quantile(quantile), beta.observations());
         Self { a: beta.a, b: beta.b, mean: beta.mean(), observations, quantile, low, weight, how }
     }
 }
@@ -368,7 +368,7 @@ impl Scores {
 
 impl From<Beta> for Frequency {
     fn from(counts: Beta) -> Self {
-        let (rate, observations) = (counts.mean(), counts.seen());
+        let (rate, observations) = (counts.mean(), counts.observations());
         Self { a: counts.a, b: counts.b, rate, observations }
     }
 }

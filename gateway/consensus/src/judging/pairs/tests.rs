@@ -174,7 +174,7 @@ fn rounds() -> u64 {
     std::env::var("SHOAL_CURVE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
 }
 
-/// Prints the first tables of docs/consensus-adaptive.md, and holds what they say.
+/// Prints the first tables of eval/results/consensus-adaptive.md, and holds what they say.
 #[test]
 fn telling_pairs_find_the_best_with_fewer_ballots() {
     const BUDGET: usize = 30;
@@ -190,7 +190,8 @@ fn telling_pairs_find_the_best_with_fewer_ballots() {
     println!("| pairs spent | in random order | most telling first |\n|---|---|---|");
     let mut gain = 0.0;
     for pairs in [5, 7, 9, 11, 15, 19, 25, 29] {
-        let (random, by_information) = (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
+        let (random, by_information) =
+            (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
         gain += by_information - random;
         println!("| {pairs} | {random:.3} | {by_information:.3} |");
     }

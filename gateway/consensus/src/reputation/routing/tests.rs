@@ -26,7 +26,7 @@ fn nothing_learned_changes_nothing() {
     let (ask, claims) = (Features::of("What is it?"), Claims::default());
     let expectation = Skill::default().expect(&ask, &claims, &Settings::default());
     assert_eq!(expectation, Expectation::default());
-    assert_eq!(expectation.seen(0.3), 0.0);
+    assert_eq!(expectation.observations(0.3), 0.0);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn more_lessons_are_believed_more() {
     let [few, many] = [few, many].map(|skill| {
         let expectation =
             skill.expect(&Features::of("sort"), &Claims::default(), &Settings::default());
-        expectation.seen(sigmoid(expectation.shift))
+        expectation.observations(sigmoid(expectation.shift))
     });
     assert!(few < 5.0 && many > 10.0, "{few} {many}");
 }

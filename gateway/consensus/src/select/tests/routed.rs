@@ -243,7 +243,7 @@ fn grow_swarm(choice: Choice, seed: u64) -> Swarm {
     swarm
 }
 
-/// Prints the table of docs/consensus-routing.md, and holds what it says.
+/// Prints the table of eval/results/consensus-routing.md, and holds what it says.
 #[test]
 fn routing_beats_uniform_selection() {
     const CHOICES: [Choice; 4] =
@@ -279,7 +279,9 @@ fn a_newcomer_is_found_and_sooner_by_its_tag() {
     let (silent, with_tags) = (rounds_until_found(&[]), rounds_until_found(&tags(&[kind])));
     println!("rounds of its kind until a newcomer is asked in 8 of 10: {silent:?}");
     println!("the same, with a tag: {with_tags:?}");
-    let mean = |rounds_until_found: &[usize]| rounds_until_found.iter().sum::<usize>() as f64 / rounds_until_found.len() as f64;
+    let mean = |rounds_until_found: &[usize]| {
+        rounds_until_found.iter().sum::<usize>() as f64 / rounds_until_found.len() as f64
+    };
     assert!(mean(&silent) <= 50.0, "{silent:?}");
     assert!(mean(&with_tags) <= 15.0 && mean(&with_tags) <= mean(&silent), "{with_tags:?}");
 }
@@ -287,14 +289,15 @@ fn a_newcomer_is_found_and_sooner_by_its_tag() {
 /// It claims every kind and knows none. Prints how often it is asked, with and without tags.
 #[test]
 fn who_claims_everything_and_knows_nothing_is_soon_asked_no_more_than_who_claims_nothing() {
-    const ASKED: [usize; 5] = [25, 25, 50, 100, 300];
-    let asked = |tags: &[String]| -> Vec<f64> {
-        let one = |seed| grow_swarm(Choice::Routed, seed).asking_an_impostor(tags.to_vec(), &ASKED);
-        let runs: Vec<Vec<f64>> = (0..swarms()).map(one).collect();
-        (0..ASKED.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect()
+    const SPAN_SIZES: [usize; 5] = [25, 25, 50, 100, 300];
+    let shares = |tags: &[String]| -> Vec<f64> {
+        let shares_of =
+            |seed| grow_swarm(Choice::Routed, seed).asking_an_impostor(tags.to_vec(), &SPAN_SIZES);
+        let runs: Vec<Vec<f64>> = (0..swarms()).map(shares_of).collect();
+        (0..SPAN_SIZES.len()).map(|at| mean(runs.iter().map(|run| run[at]))).collect()
     };
-    let (silent, claiming) = (asked(&[]), asked(&tags(&Family::ALL)));
-    println!("asked without tags {silent:.3?}, claiming every kind {claiming:.3?}");
-    let last = ASKED.len() - 1;
-    assert!(claiming[last] < 0.2 && claiming[last] < silent[last] + 0.08, "{claiming:?}");
+    let (silent, with_claims) = (shares(&[]), shares(&tags(&Family::ALL)));
+    println!("asked without tags {silent:.3?}, claiming every kind {with_claims:.3?}");
+    let last = SPAN_SIZES.len() - 1;
+    assert!(with_claims[last] < 0.2 && with_claims[last] < silent[last] + 0.08, "{with_claims:?}");
 }
