@@ -16,7 +16,6 @@ use shoal_link::quic::Limits;
 
 use crate::{export, http, telemetry};
 use shoal_consensus::{RoundSettings, ask, reputation};
-use shoal_swarm;
 
 /// The settings of the gateway.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -22,7 +22,7 @@ mod document;
 mod health;
 mod error;
 mod meter;
-pub mod config;
+pub(crate) mod config;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,14 +38,14 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-pub use admission::Admission;
-pub use callers::Callers;
-pub use config::Config;
+pub(crate) use admission::Admission;
+pub(crate) use callers::Callers;
+pub(crate) use config::Config;
 use error::ApiError;
-pub use meter::Metrics;
-pub use responses::store::Responses;
+pub(crate) use meter::Metrics;
+pub(crate) use responses::store::Responses;
 use shoal_proto::hello::MODEL_NAME_MAX;
-pub use transcript::Transcripts;
+pub(crate) use transcript::Transcripts;
 
 use crate::{export::Recorder, round::Rounds};
 use shoal_consensus::{Mode, ask::Limits};
@@ -54,7 +54,7 @@ use shoal_consensus::{Mode, ask::Limits};
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The state that the handlers share.
-pub struct App {
+pub(crate) struct App {
     pub config: Config,
     pub limits: Limits,
     pub metrics: Metrics,
@@ -116,7 +116,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
+pub(crate) fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let config = app.config.clone();
     let server = HttpServer::new(move || {
         actix_web::App::new()

@@ -4,12 +4,12 @@
 //! `export` store records and rounds, and `gateway` binds and drains all of it. The formats are in
 //! `shoal-api` and the decisions in `shoal-consensus`; this crate does the I/O.
 
-pub mod http;
+mod http;
 pub mod round;
 pub mod export;
 pub mod config;
-pub mod metrics;
+mod metrics;
 pub mod telemetry;
-pub mod time;
+mod time;
 pub mod gateway;
 pub mod replay;

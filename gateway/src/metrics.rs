@@ -3,11 +3,10 @@
 use prometheus::{IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
 
 use crate::{http, round};
-use shoal_swarm;
 
 /// The metrics of every part, and their registry.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// The registry that `/metrics` shows.
     pub registry: Registry,
     /// The build that runs.
@@ -25,7 +24,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When two parts use the same name.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let build = Build::register(&registry)?;
@@ -41,7 +40,7 @@ impl Metrics {
 
 /// The gauge that names the build that runs.
 #[derive(Clone, Debug)]
-pub struct Build(IntGaugeVec);
+pub(crate) struct Build(IntGaugeVec);
 
 impl Build {
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -56,7 +55,7 @@ impl Build {
     }
 
     /// Sets the revision, which the program knows and this library does not.
-    pub fn set_revision(&self, revision: &str) {
+    pub(crate) fn set_revision(&self, revision: &str) {
         self.0.reset();
         self.0.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
     }

@@ -9,7 +9,7 @@ use super::{callers::Caller, error::ApiError};
 
 /// The places for concurrent requests. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     places: Arc<Semaphore>,
     max: usize,
 }
@@ -30,7 +30,7 @@ impl Place {
 
 impl Admission {
     /// Admits at most `max` requests at the same time.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
         Self { places: Arc::new(Semaphore::new(max)), max }
     }

@@ -17,7 +17,7 @@ use super::{
 
 /// The callers that the gateway accepts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Callers(Arc<Registry>);
+pub(crate) struct Callers(Arc<Registry>);
 
 #[derive(Debug)]
 struct Registry {
@@ -46,7 +46,7 @@ pub(super) struct Caller {
 
 impl Callers {
     /// The callers of a configuration, each with its full quota.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let keys = config.keys.iter().filter_map(|key| key.expose());
         let keys: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
         let quota = Quota {

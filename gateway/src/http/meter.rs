@@ -32,7 +32,7 @@ const OUTCOMES: [&str; 6] = ["ok", "invalid", "not_found", "unavailable", "faile
 
 /// Counters of the HTTP side. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: IntCounterVec,
     in_flight: IntGauge,
     chats: IntCounterVec,
@@ -45,7 +45,7 @@ pub struct Metrics {
 impl Metrics {
     /// # Errors
     /// When the registry has a metric with one of these names already.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name, help, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };

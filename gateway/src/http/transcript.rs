@@ -13,7 +13,7 @@ use shoal_store::unix_now;
 
 /// The newest transcripts as JSON, within a budget of bytes.
 #[derive(Debug)]
-pub struct Transcripts {
+pub(crate) struct Transcripts {
     bytes_max: usize,
     entries: Mutex<Entries>,
 }
@@ -27,7 +27,7 @@ struct Entries {
 
 impl Transcripts {
     /// An empty store that holds at most `bytes_max` bytes of JSON.
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, entries: Mutex::default() }
     }
 

@@ -19,7 +19,7 @@ use shoal_store::unix_now;
 
 /// The stored responses.
 #[derive(Debug)]
-pub struct Responses {
+pub(crate) struct Responses {
     bytes_max: usize,
     seconds_max: u64,
     background_max: usize,
@@ -82,7 +82,7 @@ impl StoreRequest {
 
 impl Responses {
     /// An empty store with the limits of the configuration.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             bytes_max: config.response_bytes_max,
             seconds_max: config.response_seconds_max,
