@@ -151,6 +151,6 @@ mod tests {
             let count = questions.iter().filter(|q| q.family == family).count();
             assert!(count >= 40, "{}: {count}", family.name());
         }
-        assert!(questions.iter().all(|q| Split::of(&q.problem) == Split::Test));
+        assert!(questions.iter().all(|q| Split::for_problem(&q.problem) == Split::Test));
     }
 }

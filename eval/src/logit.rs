@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
 use shoal_consensus::{agree, ballot::PairVerdict};
-use shoal_proto::judge::{Kind, Pair as ShownPair};
+use shoal_proto::judge::{BallotKind, Pair as ShownPair};
 
 use crate::{
     real::{collect::ask, host::Member, nodes},
@@ -101,7 +101,7 @@ async fn compare(
 ) -> Option<(Pair, u32)> {
     let texts = [round.candidates.get(a)?.text.as_str(), round.candidates.get(b)?.text.as_str()];
     let orders = [ShownPair { first: 0, second: 1 }, ShownPair { first: 1, second: 0 }];
-    let question = ask(&record.question, &texts, &orders, Kind::Pairwise);
+    let question = ask(&record.question, &texts, &orders, BallotKind::Pairwise);
     let (ballot, _) = member.judge(question).await.ok()?;
     let [first, second] = ballot.verdicts.as_slice() else { return None };
     let PairVerdict { p, flipped: flip, .. } = PairVerdict::from_orders(a, b, *first, *second);

@@ -259,7 +259,7 @@ impl GoldHistory {
         for score in &ballot.scores {
             if let Some(right) = record.rights.get(score.candidate).copied() {
                 let text = texts.get(score.candidate).copied().unwrap_or_default();
-                let text = Likelihood::of(score.logprob, text);
+                let text = Likelihood::new(score.logprob, text);
                 self.push(&ballot.judge, kind, GoldObservation::Score { text, right, item });
             }
         }

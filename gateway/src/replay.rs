@@ -100,7 +100,7 @@ impl Options {
             let text = serde_json::to_string_pretty(&replay.memory()).map_err(io::Error::from)?;
             fs::write(path, text + "\n").map_err(at(path))?;
         }
-        Ok(Summary::of(&rankings, self.seed))
+        Ok(Summary::from_rounds(&rankings, self.seed))
     }
 
     /// Whether the ranked rounds go to standard output; then nothing else may go there.

@@ -201,7 +201,7 @@ impl Rounds {
         let finished_round = FinishedRound {
             outcome,
             kind: round.kind.clone(),
-            features: Features::of(question(&messages)),
+            features: Features::extract(question(&messages)),
             messages,
             sampling: round.ask.sampling.clone(),
             is_plain: round.ask.is_plain(),

@@ -217,7 +217,7 @@ impl Config {
             adapters: adapters.collect::<Result<_, _>>()?,
             template: self.template()?,
             judges: self.judges,
-            guesses: self.guesses,
+            speculate: self.guesses,
             measure: self.measure,
             ..Local::default()
         })

@@ -10,7 +10,7 @@ use shoal_proto::{
     NodeId,
     identity::{
         Identity, KeyError,
-        pins::{BadPin, Pins},
+        pins::{PinError, Pins},
     },
 };
 
@@ -33,7 +33,7 @@ pub enum HomeError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("{}, {source}", path.display())]
-    Pin { path: PathBuf, source: BadPin },
+    Pin { path: PathBuf, source: PinError },
 }
 
 impl Home {

@@ -200,7 +200,7 @@ fn logits(model: OneModel, prompts: &Path, tokens: usize, out: &Path) -> anyhow:
 
 #[cfg(feature = "burn")]
 #[tokio::main(flavor = "current_thread")]
-async fn find(model: &str) -> anyhow::Result<shoal_pull::Found> {
+async fn find(model: &str) -> anyhow::Result<shoal_pull::LocalModel> {
     Ok(shoal_pull::resolve(model, &shoal_pull::Settings::from_env()?).await?)
 }
 

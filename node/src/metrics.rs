@@ -98,7 +98,7 @@ impl Outcome {
     }
 
     /// Whose fault it was.
-    pub(crate) const fn of(fault: Fault) -> Self {
+    pub(crate) const fn from_fault(fault: Fault) -> Self {
         match fault {
             Fault::Busy => Self::Busy,
             Fault::ContextLength | Fault::Unsupported | Fault::BadRequest | Fault::Draining => {

@@ -197,7 +197,7 @@ async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> R
 }
 
 async fn fail(sender: Sender, error: EngineError) -> Outcome {
-    let outcome = Outcome::of(error.fault);
+    let outcome = Outcome::from_fault(error.fault);
     if outcome == Outcome::Failed {
         tracing::warn!(fault = ?error.fault, why = error.message, "work failed");
     }

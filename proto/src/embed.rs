@@ -1,6 +1,6 @@
 //! A piece of work: turn texts into vectors.
 
-use crate::invalid::Nonsense;
+use crate::invalid::InvalidMessage;
 
 /// Most texts in one piece of work.
 pub const INPUTS_MAX: usize = 256;
@@ -18,9 +18,9 @@ impl Embed {
     ///
     /// # Errors
     /// The rule that is broken.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), InvalidMessage> {
         if self.inputs.len() > INPUTS_MAX {
-            return Err(Nonsense("more than 256 texts"));
+            return Err(InvalidMessage("more than 256 texts"));
         }
         Ok(())
     }
@@ -51,16 +51,16 @@ impl Embedded {
     /// # Errors
     /// The rule that is broken: too many or too few vectors, different sizes, or numbers that are
     /// not finite.
-    pub fn check(&self, request: &Embed) -> Result<(), Nonsense> {
+    pub fn check(&self, request: &Embed) -> Result<(), InvalidMessage> {
         if self.vectors.len() != request.inputs.len() {
-            return Err(Nonsense("not one vector for each text"));
+            return Err(InvalidMessage("not one vector for each text"));
         }
         let size = self.vectors.first().map_or(0, |vector| vector.values.len());
         if self.vectors.iter().any(|vector| vector.values.len() != size || size == 0) {
-            return Err(Nonsense("vectors of different sizes, or empty ones"));
+            return Err(InvalidMessage("vectors of different sizes, or empty ones"));
         }
         if self.vectors.iter().flat_map(|vector| &vector.values).any(|x| !x.is_finite()) {
-            return Err(Nonsense("a vector with a number that is not finite"));
+            return Err(InvalidMessage("a vector with a number that is not finite"));
         }
         Ok(())
     }

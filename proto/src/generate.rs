@@ -2,7 +2,7 @@
 //! then with [`Done`] or [`Failed`].
 
 use crate::{
-    invalid::Nonsense,
+    invalid::InvalidMessage,
     tools::{self, ToolCall, Tools},
 };
 
@@ -49,9 +49,9 @@ impl Prompt {
         Self { text: text.into(), tokens: Vec::new() }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Nonsense> {
+    pub(crate) fn check(&self) -> Result<(), InvalidMessage> {
         if !self.text.is_empty() && !self.tokens.is_empty() {
-            return Err(Nonsense("a prompt of text and of tokens"));
+            return Err(InvalidMessage("a prompt of text and of tokens"));
         }
         Ok(())
     }
@@ -66,15 +66,15 @@ impl Generate {
     ///
     /// # Errors
     /// The rule that is broken.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), InvalidMessage> {
         self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)
     }
 }
 
-pub(crate) fn check_conversation(messages: &[ChatMessage]) -> Result<(), Nonsense> {
+pub(crate) fn check_conversation(messages: &[ChatMessage]) -> Result<(), InvalidMessage> {
     if messages.len() > MESSAGES_MAX {
-        return Err(Nonsense("more than 4096 messages"));
+        return Err(InvalidMessage("more than 4096 messages"));
     }
     Ok(())
 }
@@ -257,14 +257,14 @@ impl Done {
     ///
     /// # Errors
     /// The rule that is broken.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), InvalidMessage> {
         if self.logprob.is_some_and(|logprob| !is_logprob(logprob)) {
-            return Err(Nonsense("a log-probability that is not finite and <= 0"));
+            return Err(InvalidMessage("a log-probability that is not finite and <= 0"));
         }
         let mut tokens =
             self.tokens.iter().flat_map(|token| std::iter::once(token).chain(&token.top));
         if tokens.any(|token| !is_logprob(token.logprob)) {
-            return Err(Nonsense("a token's log-probability that is not finite and <= 0"));
+            return Err(InvalidMessage("a token's log-probability that is not finite and <= 0"));
         }
         tools::check_calls(&self.tool_calls)
     }

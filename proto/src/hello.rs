@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{invalid::Nonsense, node_id::NodeId};
+use crate::{invalid::InvalidMessage, node_id::NodeId};
 
 /// Node to gateway: the first message on the control stream. Describes the node.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -132,55 +132,57 @@ const DESCRIPTION_BYTES_MAX: usize = 1_024;
 
 impl Hello {
     /// Checks that the hello is well-formed, as PROTOCOL.md defines it. The gateway calls this and
-    /// answers a failure with [`Reason::BadHello`].
+    /// answers a failure with [`RefusalReason::BadHello`].
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), InvalidMessage> {
         let Some(model) = &self.model else {
-            return Err(Nonsense("the hello names no model"));
+            return Err(InvalidMessage("the hello names no model"));
         };
         model.check()?;
         if self.slots == 0 {
-            return Err(Nonsense("slots is at least 1: a node with none can take no work"));
+            return Err(InvalidMessage("slots is at least 1: a node with none can take no work"));
         }
         if [&self.build, &self.operator].iter().any(|text| !is_text(text, TEXT_BYTES_MAX)) {
-            return Err(Nonsense(
+            return Err(InvalidMessage(
                 "build and operator are at most 256 bytes, without control characters",
             ));
         }
         if !matches!(self.audit.len(), 0 | 32) {
-            return Err(Nonsense("audit is 32 bytes, or empty"));
+            return Err(InvalidMessage("audit is 32 bytes, or empty"));
         }
         Ok(())
     }
 }
 
 impl Model {
-    fn check(&self) -> Result<(), Nonsense> {
+    fn check(&self) -> Result<(), InvalidMessage> {
         let letters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
         if self.name.is_empty() || self.name.len() > MODEL_NAME_MAX || !letters {
-            return Err(Nonsense("a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"));
+            return Err(InvalidMessage(
+                "a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`",
+            ));
         }
         if !(self.digest.is_empty() || is_digest(&self.digest)) {
-            return Err(Nonsense("a model's digest is 64 lower-case hex digits, or empty"));
+            return Err(InvalidMessage("a model's digest is 64 lower-case hex digits, or empty"));
         }
         if self.context == 0 {
-            return Err(Nonsense("a model's context is at least 1 token"));
+            return Err(InvalidMessage("a model's context is at least 1 token"));
         }
         if !is_text(&self.family, TEXT_BYTES_MAX) {
-            return Err(Nonsense(
+            return Err(InvalidMessage(
                 "a model's family is at most 256 bytes, without control characters",
             ));
         }
         if !is_text(&self.description, DESCRIPTION_BYTES_MAX) {
-            return Err(Nonsense(
+            return Err(InvalidMessage(
                 "a model's description is at most 1,024 bytes, without control characters",
             ));
         }
         let tags = self.tags.iter().all(|tag| !tag.is_empty() && is_text(tag, TAG_BYTES_MAX));
         if self.tags.len() > TAGS_MAX || !tags {
-            return Err(Nonsense(
+            return Err(InvalidMessage(
                 "a model has at most 16 tags, each 1 to 32 bytes, without control characters",
             ));
         }
@@ -227,7 +229,7 @@ pub struct Welcome {
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Refusal {
     /// Why, for programs.
-    #[prost(enumeration = "Reason", tag = "1")]
+    #[prost(enumeration = "RefusalReason", tag = "1")]
     pub reason: i32,
     /// Why, for people, and what to do.
     #[prost(string, tag = "2")]
@@ -240,7 +242,7 @@ pub struct Refusal {
 /// Why a node was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub enum Reason {
+pub enum RefusalReason {
     /// Not a reason: the value of an absent field.
     Unspecified = 0,
     /// There is no common version.

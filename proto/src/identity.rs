@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 pub use file::KeyError;
 
 use crate::hello::{Challenge, Proof};
-pub use crate::node_id::{NodeId, NotANodeId};
+pub use crate::node_id::{InvalidNodeId, NodeId};
 
 /// The first bytes of the text that a node signs. They keep the signature from being valid for
 /// any other purpose.
@@ -56,11 +56,11 @@ impl fmt::Debug for Identity {
 /// The error for a signature that is not by the node's key over this gateway's challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proof is not by the key of the connection")]
-pub struct BadProof;
+pub struct InvalidProof;
 
 impl Challenge {
     /// A challenge with a new nonce: 32 bytes from the system's random numbers.
-    pub fn fresh() -> Self {
+    pub fn generate() -> Self {
         Self { nonce: rand::random::<[u8; 32]>().to_vec() }
     }
 }
@@ -69,16 +69,16 @@ impl Proof {
     /// Checks that `node` signed the `challenge` of `gateway`, which is this side.
     ///
     /// # Errors
-    /// [`BadProof`], also for weak keys and malleable signatures (the strict rules of RFC 8032).
+    /// [`InvalidProof`], also for weak keys and malleable signatures (the strict rules of RFC 8032).
     pub fn verify(
         &self,
         node: NodeId,
         gateway: NodeId,
         challenge: &Challenge,
-    ) -> Result<(), BadProof> {
-        let key = VerifyingKey::from_bytes(&node.0).map_err(|_| BadProof)?;
-        let signature = Signature::from_slice(&self.signature).map_err(|_| BadProof)?;
-        key.verify_strict(&proof_text(gateway, challenge), &signature).map_err(|_| BadProof)
+    ) -> Result<(), InvalidProof> {
+        let key = VerifyingKey::from_bytes(&node.0).map_err(|_| InvalidProof)?;
+        let signature = Signature::from_slice(&self.signature).map_err(|_| InvalidProof)?;
+        key.verify_strict(&proof_text(gateway, challenge), &signature).map_err(|_| InvalidProof)
     }
 }
 

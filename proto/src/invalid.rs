@@ -4,4 +4,4 @@
 /// content of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Nonsense(pub &'static str);
+pub struct InvalidMessage(pub &'static str);

@@ -2,7 +2,7 @@
 
 use crate::{
     generate::{ChatMessage, Prompt, check_conversation, is_logprob},
-    invalid::Nonsense,
+    invalid::InvalidMessage,
     tools::Tools,
 };
 
@@ -12,7 +12,7 @@ pub const CANDIDATES_MAX: usize = 64;
 /// Most pairs in one request: every ordered pair of [`CANDIDATES_MAX`] candidates.
 pub const PAIRS_MAX: usize = CANDIDATES_MAX * (CANDIDATES_MAX - 1);
 
-/// Most tokens of critique before the verdict of [`Kind::Reasoned`], for each pair.
+/// Most tokens of critique before the verdict of [`BallotKind::Reasoned`], for each pair.
 pub const CRITIQUE_TOKENS: u32 = 100;
 
 /// Gateway to node: judge these candidates. The answer is one [`Ballot`].
@@ -25,9 +25,9 @@ pub struct Judge {
     #[prost(string, repeated, tag = "2")]
     pub candidates: Vec<String>,
     /// The kind of ballot.
-    #[prost(enumeration = "Kind", tag = "3")]
+    #[prost(enumeration = "BallotKind", tag = "3")]
     pub kind: i32,
-    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: the candidates to compare, in the order in
+    /// For [`BallotKind::Pairwise`] and [`BallotKind::Reasoned`]: the candidates to compare, in the order in
     /// which the judge reads them.
     #[prost(message, repeated, tag = "4")]
     pub pairs: Vec<Pair>,
@@ -46,20 +46,20 @@ impl Judge {
     ///
     /// # Errors
     /// The rule that is broken.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), InvalidMessage> {
         self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)?;
         if self.candidates.len() > CANDIDATES_MAX {
-            return Err(Nonsense("more than 64 candidates"));
+            return Err(InvalidMessage("more than 64 candidates"));
         }
         if self.pairs.len() > PAIRS_MAX {
-            return Err(Nonsense("more pairs than candidates can form"));
+            return Err(InvalidMessage("more pairs than candidates can form"));
         }
         if !self.pairs.iter().flat_map(|pair| [pair.first, pair.second]).all(|i| self.has(i)) {
-            return Err(Nonsense("a pair of a candidate that is not there"));
+            return Err(InvalidMessage("a pair of a candidate that is not there"));
         }
         if self.pairs.iter().any(|pair| pair.first == pair.second) {
-            return Err(Nonsense("a pair of a candidate with itself"));
+            return Err(InvalidMessage("a pair of a candidate with itself"));
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Judge {
 /// The kinds of ballots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub enum Kind {
+pub enum BallotKind {
     /// Not a kind: the value of an absent field.
     Unspecified = 0,
     /// The log-likelihood of every candidate under the judge's own weights.
@@ -97,10 +97,10 @@ pub struct Pair {
 /// Node to gateway: the verdicts.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ballot {
-    /// For [`Kind::Likelihood`]: one score for each candidate, in order.
+    /// For [`BallotKind::Likelihood`]: one score for each candidate, in order.
     #[prost(message, repeated, tag = "1")]
     pub scores: Vec<Score>,
-    /// For [`Kind::Pairwise`] and [`Kind::Reasoned`]: one probability for each pair, in order, that
+    /// For [`BallotKind::Pairwise`] and [`BallotKind::Reasoned`]: one probability for each pair, in order, that
     /// the first candidate is better. In [0, 1]; one half is undecided.
     #[prost(double, repeated, tag = "2")]
     pub verdicts: Vec<f64>,
@@ -118,23 +118,23 @@ impl Ballot {
     ///
     /// # Errors
     /// The rule that is broken: too many or too few numbers, or a number out of its range.
-    pub fn check(&self, request: &Judge) -> Result<(), Nonsense> {
-        let (scores, verdicts) = match Kind::try_from(request.kind) {
-            Ok(Kind::Likelihood) => (request.candidates.len(), 0),
-            Ok(Kind::Pairwise | Kind::Reasoned) => (0, request.pairs.len()),
+    pub fn check(&self, request: &Judge) -> Result<(), InvalidMessage> {
+        let (scores, verdicts) = match BallotKind::try_from(request.kind) {
+            Ok(BallotKind::Likelihood) => (request.candidates.len(), 0),
+            Ok(BallotKind::Pairwise | BallotKind::Reasoned) => (0, request.pairs.len()),
             _ => (0, 0),
         };
         if self.scores.len() != scores {
-            return Err(Nonsense("not one score for each candidate"));
+            return Err(InvalidMessage("not one score for each candidate"));
         }
         if self.verdicts.len() != verdicts {
-            return Err(Nonsense("not one verdict for each pair"));
+            return Err(InvalidMessage("not one verdict for each pair"));
         }
         if !self.scores.iter().all(|score| is_logprob(score.logprob)) {
-            return Err(Nonsense("a log-probability that is not finite and <= 0"));
+            return Err(InvalidMessage("a log-probability that is not finite and <= 0"));
         }
         if !self.verdicts.iter().all(|verdict| (0.0..=1.0).contains(verdict)) {
-            return Err(Nonsense("a verdict outside of [0, 1]"));
+            return Err(InvalidMessage("a verdict outside of [0, 1]"));
         }
         Ok(())
     }

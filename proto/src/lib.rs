@@ -5,7 +5,7 @@
 //! protocol for implementations in other languages.
 //!
 //! The public names:
-//! - [`Message`] is any of the messages, [`wire::Frames`] cuts a stream of bytes into messages,
+//! - [`Message`] is any of the messages, [`wire::FrameDecoder`] cuts a stream of bytes into messages,
 //!   and [`WireError`] says what is wrong with the bytes.
 //! - [`Identity`] is a secret key, [`NodeId`] its public key, [`identity::pins::Pins`] the keys of
 //!   known gateways.

@@ -28,13 +28,13 @@ impl fmt::Debug for NodeId {
 /// The error for a text that is not 64 hex digits. Holds at most 80 characters of the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a node id is 64 hex digits, this is {0:?}")]
-pub struct NotANodeId(pub String);
+pub struct InvalidNodeId(pub String);
 
 impl FromStr for NodeId {
-    type Err = NotANodeId;
+    type Err = InvalidNodeId;
 
-    fn from_str(text: &str) -> Result<Self, NotANodeId> {
-        key_bytes(text).map(Self).ok_or_else(|| NotANodeId(text.chars().take(80).collect()))
+    fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
+        key_bytes(text).map(Self).ok_or_else(|| InvalidNodeId(text.chars().take(80).collect()))
     }
 }
 

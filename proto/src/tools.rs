@@ -1,6 +1,6 @@
 //! Functions that an answer may call, and the calls.
 
-use crate::invalid::Nonsense;
+use crate::invalid::InvalidMessage;
 
 /// Most calls in one answer.
 pub const CALLS_MAX: usize = 128;
@@ -67,12 +67,12 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
-pub(crate) fn check_calls(calls: &[ToolCall]) -> Result<(), Nonsense> {
+pub(crate) fn check_calls(calls: &[ToolCall]) -> Result<(), InvalidMessage> {
     if calls.len() > CALLS_MAX {
-        return Err(Nonsense("more than 128 calls"));
+        return Err(InvalidMessage("more than 128 calls"));
     }
     if calls.iter().any(|call| call.name.is_empty()) {
-        return Err(Nonsense("a call of a function without a name"));
+        return Err(InvalidMessage("a call of a function without a name"));
     }
     Ok(())
 }

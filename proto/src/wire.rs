@@ -1,4 +1,4 @@
-//! Frames on a stream: `length: u32 BE | tag: u8 | body: length bytes of protobuf`. Only this
+//! FrameDecoder on a stream: `length: u32 BE | tag: u8 | body: length bytes of protobuf`. Only this
 //! module encodes and decodes.
 //!
 //! A header is checked before memory is allocated for its body. An unknown tag, a message that the
@@ -7,11 +7,11 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message as _;
 
-pub use crate::invalid::Nonsense;
+pub use crate::invalid::InvalidMessage;
 use crate::{embed, generate, goodbye, heartbeat, hello, judge};
 
 /// Bytes of a frame's header: `length: u32` and `tag: u8`.
-pub const HEADER: usize = 5;
+pub const HEADER_BYTES: usize = 5;
 
 /// Tags from here on belong to work streams, smaller tags to the control stream.
 const FIRST_WORK_TAG: u8 = 16;
@@ -32,7 +32,7 @@ pub enum Side {
 
 /// The properties that all messages of one kind share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct MessageKind {
     /// The number in the frame's header.
     pub tag: u8,
     /// The name in logs, metrics and errors.
@@ -57,8 +57,8 @@ macro_rules! messages {
         }
 
         /// All kinds of messages, in the order of their tags.
-        pub const KINDS: &[Kind] =
-            &[$(Kind { tag: $tag, name: $name, says: Side::$says, limit: $limit },)*];
+        pub const KINDS: &[MessageKind] =
+            &[$(MessageKind { tag: $tag, name: $name, says: Side::$says, limit: $limit },)*];
 
         impl Message {
             /// The number in the frame's header.
@@ -115,9 +115,9 @@ impl Message {
     /// [`WireError::TooLong`] if the body is over its limit, so that the peer would reject it.
     pub fn encode(&self) -> Result<Bytes, WireError> {
         let length = self.length();
-        let kind = Kind::of(self.tag())?;
+        let kind = MessageKind::for_tag(self.tag())?;
         let prefix = kind.prefix(length)?;
-        let mut frame = BytesMut::with_capacity(HEADER + length);
+        let mut frame = BytesMut::with_capacity(HEADER_BYTES + length);
         frame.put_u32(prefix);
         frame.put_u8(kind.tag);
         self.write(&mut frame).map_err(|_| WireError::TooLong {
@@ -132,9 +132,9 @@ impl Message {
     ///
     /// # Errors
     /// [`WireError::UnknownTag`], [`WireError::TooLong`], [`WireError::Malformed`] if the body is
-    /// not such a message, [`WireError::Nonsense`] if the message breaks a rule.
+    /// not such a message, [`WireError::Invalid`] if the message breaks a rule.
     pub fn decode(tag: u8, body: &[u8]) -> Result<Self, WireError> {
-        let kind = Kind::of(tag)?;
+        let kind = MessageKind::for_tag(tag)?;
         kind.prefix(body.len())?;
         let message = Self::read(tag, body)
             .ok_or(WireError::UnknownTag(tag))?
@@ -145,17 +145,17 @@ impl Message {
             Self::Embed(embed) => embed.check(),
             _ => Ok(()),
         }
-        .map_err(|source| WireError::Nonsense { name: kind.name, source })?;
+        .map_err(|source| WireError::Invalid { name: kind.name, source })?;
         Ok(message)
     }
 }
 
-impl Kind {
+impl MessageKind {
     /// The kind with this tag.
     ///
     /// # Errors
     /// [`WireError::UnknownTag`] if there is none.
-    pub fn of(tag: u8) -> Result<&'static Self, WireError> {
+    pub fn for_tag(tag: u8) -> Result<&'static Self, WireError> {
         KINDS.iter().find(|kind| kind.tag == tag).ok_or(WireError::UnknownTag(tag))
     }
 
@@ -171,16 +171,16 @@ impl Kind {
 
 /// Cuts the bytes of a stream into messages. The bytes may arrive in pieces of any size.
 ///
-/// Holds at most one frame besides the bytes of the last [`Frames::push`]. After an error the
+/// Holds at most one frame besides the bytes of the last [`FrameDecoder::push`]. After an error the
 /// position of the next frame is unknown, and each call returns the same error.
 #[derive(Debug)]
-pub struct Frames {
+pub struct FrameDecoder {
     sender: Side,
     is_control: bool,
     bytes: BytesMut,
 }
 
-impl Frames {
+impl FrameDecoder {
     /// For a work stream on which `sender` sends.
     pub fn new(sender: Side) -> Self {
         Self { sender, is_control: false, bytes: BytesMut::new() }
@@ -202,23 +202,23 @@ impl Frames {
     /// # Errors
     /// See [`WireError`]. A bad header is an error before its body arrives.
     pub fn take(&mut self) -> Result<Option<Message>, WireError> {
-        let Some((mut header, rest)) = self.bytes.split_at_checked(HEADER) else {
+        let Some((mut header, rest)) = self.bytes.split_at_checked(HEADER_BYTES) else {
             return Ok(None);
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
-        let kind = Kind::of(header.get_u8())?;
+        let kind = MessageKind::for_tag(header.get_u8())?;
         if self.is_control && kind.tag >= FIRST_WORK_TAG {
-            return Err(WireError::OutOfPlace { name: kind.name });
+            return Err(WireError::Unexpected { name: kind.name });
         }
         if self.sender != Side::Either && kind.says != Side::Either && kind.says != self.sender {
-            return Err(WireError::OutOfPlace { name: kind.name });
+            return Err(WireError::Unexpected { name: kind.name });
         }
         kind.prefix(length)?;
         let Some(body) = rest.get(..length) else {
             return Ok(None);
         };
         let message = Message::decode(kind.tag, body)?;
-        self.bytes.advance(HEADER + length);
+        self.bytes.advance(HEADER_BYTES + length);
         if self.bytes.is_empty() {
             // Frees the buffer of a long message, which an idle stream would keep.
             self.bytes = BytesMut::new();
@@ -243,19 +243,19 @@ pub enum WireError {
     UnknownTag(u8),
     /// The peer may not send this message, or not on this stream.
     #[error("a {name} frame never comes from this side, or on this stream")]
-    OutOfPlace { name: &'static str },
+    Unexpected { name: &'static str },
     /// The body is not valid protobuf of this message.
     #[error("a {name} frame does not decode: {source}")]
     Malformed { name: &'static str, source: prost::DecodeError },
     /// The message decodes and breaks a rule.
     #[error("a {name} frame makes no sense: {source}")]
-    Nonsense { name: &'static str, source: Nonsense },
+    Invalid { name: &'static str, source: InvalidMessage },
     /// The stream ended before the end of a frame.
     #[error("the stream ended inside a frame")]
     Truncated,
     /// The stream or its link is closed.
     #[error("the stream is gone: {0}")]
-    Gone(String),
+    Closed(String),
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use shoal_engine::{Engine, EngineError, Event};
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Generate},
     hello::Model,
-    judge::{Ballot, Judge, Kind, Pair, Score},
+    judge::{Ballot, BallotKind, Judge, Pair, Score},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
@@ -202,14 +202,14 @@ impl ScriptedModel {
         let mut ballot = Ballot { prompt_tokens: 20, ..Ballot::default() };
         let logprobs: Vec<f64> =
             ask.candidates.iter().map(|text| self.logprob(question, text)).collect();
-        if ask.kind == i32::from(Kind::Likelihood) {
+        if ask.kind == i32::from(BallotKind::Likelihood) {
             ballot.scores =
                 logprobs.into_iter().map(|logprob| Score { logprob, tokens: 10 }).collect();
             return Ok(ballot);
         }
         let verdicts = ask.pairs.iter().map(|pair| self.verdict(question, ask, &logprobs, pair));
         ballot.verdicts = verdicts.collect::<Result<_, _>>()?;
-        if ask.kind == i32::from(Kind::Reasoned)
+        if ask.kind == i32::from(BallotKind::Reasoned)
             && self.behaviour.reasons == Some(Reasons::Inverted)
         {
             ballot.verdicts.iter_mut().for_each(|p| *p = 1.0 - *p);

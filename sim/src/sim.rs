@@ -26,7 +26,7 @@ use shoal_proto::{
     Identity, NodeId,
     generate::{ChatMessage, Sampling},
 };
-use shoal_store::{Book, Memory};
+use shoal_store::{Memory, ReputationStore};
 use shoal_swarm::{self, Swarm};
 use tokio::{
     sync::mpsc,
@@ -203,9 +203,10 @@ impl Sim {
         let gateway = identity(u64::MAX).id();
         // Two exams for each node, because a node that returns is examined again.
         let world = Arc::new(World::new(seed, &config.exam, seed, 2 * behaviours.len()));
-        let book = Book::new(Arc::new(Memory::default()), reputation, &registry).expect("a book");
+        let store = ReputationStore::new(Arc::new(Memory::default()), reputation, &registry)
+            .expect("the store");
         let metrics = shoal_swarm::Metrics::register(&registry).expect("metrics");
-        let swarm = Swarm::new(config, gateway, seed, book.clone(), metrics);
+        let swarm = Swarm::new(config, gateway, seed, store.clone(), metrics);
         let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
         secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(target, source)| *target = source);
@@ -215,7 +216,7 @@ impl Sim {
         let (link_sender, links) = mpsc::channel(LINK_QUEUE);
         tasks.spawn(admit_links(swarm.clone(), links));
         tasks.spawn(async move { match learner.run().await {} });
-        tasks.spawn(async move { match book.run().await {} });
+        tasks.spawn(async move { match store.run().await {} });
         let uplink = Uplink { gateway, links: link_sender };
         for (number, behaviour) in behaviours.iter().enumerate().filter(|_| auditors) {
             let engine =
@@ -294,7 +295,7 @@ impl Sim {
 
     /// The number of audits that caught node `number`.
     pub fn times_caught(&self, number: usize) -> u32 {
-        self.swarm.book().fit();
+        self.swarm.reputation().fit();
         let standing = self.swarm.standing();
         standing.record(&self.node(number)).map_or(0, |record| record.caught)
     }
@@ -373,7 +374,7 @@ impl Sim {
             }
         };
         timeout(ADMISSION_LIMIT, idle).await.expect("an end of all calls");
-        self.swarm.book().fit();
+        self.swarm.reputation().fit();
     }
 }
 
@@ -422,7 +423,7 @@ fn start_node(
     let link: Arc<Mutex<Option<Arc<PipeLink>>>> = Arc::default();
     let newest_link = link.clone();
     let dial: Box<Dial> = Box::new(move || {
-        let (node_end, gateway_end) = pipe::pair_with(id, uplink.gateway, Delay(DELAY));
+        let (node_end, gateway_end) = pipe::pair_with_delay(id, uplink.gateway, Delay(DELAY));
         let gateway_end = Arc::new(gateway_end);
         *newest_link.lock().unwrap_or_else(PoisonError::into_inner) = Some(gateway_end.clone());
         let links = uplink.links.clone();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shoal_swarm::{
-    Exam,
+    ExamConfig,
     gold::{Gold, Item},
 };
 
@@ -74,7 +74,7 @@ impl From<&Item> for Truth {
 
 impl World {
     /// A world with the truths of `exams` whole exams of a gateway with this gold.
-    pub fn new(seed: u64, exam: &Exam, gold_seed: u64, exams: usize) -> Self {
+    pub fn new(seed: u64, exam: &ExamConfig, gold_seed: u64, exams: usize) -> Self {
         let source = Gold::new(exam, gold_seed);
         let items = (0..exams).flat_map(|_| source.questions(false));
         let gold = items.map(|item| (item.question.text.clone(), Truth::from(&*item))).collect();

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use shoal_proto::judge::Kind;
+use shoal_proto::judge::BallotKind;
 
 use super::{draw_names, winner, writers};
 use crate::{
@@ -127,7 +127,7 @@ async fn rescore(
         .iter()
         .find(|member| member.model.name == ballot.model || Some(&member.model.digest) == digest)
         .with_context(|| format!("no member serves {}", ballot.model))?;
-    let question = ask(&record.question, &texts, &[], Kind::Likelihood);
+    let question = ask(&record.question, &texts, &[], BallotKind::Likelihood);
     let (reply, _) = member.judge(question).await?;
     let new_scores: BTreeMap<usize, Score> = (indices.iter().zip(&reply.scores))
         .map(|(at, score)| {

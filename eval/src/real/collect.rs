@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use shoal_consensus::agree;
 use shoal_proto::{
     generate::{ChatMessage, Generate, Sampling},
-    judge::{Ballot, Judge, Kind, Pair},
+    judge::{Ballot, BallotKind, Judge, Pair},
 };
 use tokio::time::Instant;
 
@@ -89,8 +89,9 @@ async fn ask_and_judge(swarm: &Swarm, set: Set, question: &Question) -> Result<J
         return Ok(record);
     }
     let judge = swarm.member(JUDGE)?;
-    let logit = compare(judge, question, &record.candidates, &pairs, Kind::Pairwise).await?;
-    let critique = compare(judge, question, &record.candidates, &pairs, Kind::Reasoned).await?;
+    let logit = compare(judge, question, &record.candidates, &pairs, BallotKind::Pairwise).await?;
+    let critique =
+        compare(judge, question, &record.candidates, &pairs, BallotKind::Reasoned).await?;
     (record.logit, record.critique) = (Some(logit), Some(critique));
     Ok(record)
 }
@@ -142,7 +143,7 @@ async fn score(
     let texts: Vec<&str> = general.iter().map(|(_, candidate)| candidate.text.as_str()).collect();
     let ballots = join_all(judges.map(async |judge| {
         let (ballot, duration) =
-            judge.judge(ask(&question.text, &texts, &[], Kind::Likelihood)).await?;
+            judge.judge(ask(&question.text, &texts, &[], BallotKind::Likelihood)).await?;
         let scores = general.iter().zip(&ballot.scores).map(|((index, _), score)| Score {
             candidate: *index,
             logprob: score.logprob,
@@ -212,7 +213,7 @@ async fn compare(
     question: &Question,
     candidates: &[Candidate],
     pairs: &[Pair],
-    kind: Kind,
+    kind: BallotKind,
 ) -> Result<PairBallot> {
     let texts: Vec<&str> = candidates.iter().map(|candidate| candidate.text.as_str()).collect();
     let (ballot, duration) = judge.judge(ask(&question.text, &texts, pairs, kind)).await?;
@@ -228,7 +229,7 @@ async fn compare(
 }
 
 /// A judge's question about these texts.
-pub(crate) fn ask(question: &str, texts: &[&str], pairs: &[Pair], kind: Kind) -> Judge {
+pub(crate) fn ask(question: &str, texts: &[&str], pairs: &[Pair], kind: BallotKind) -> Judge {
     Judge {
         messages: conversation(question),
         candidates: texts.iter().map(|text| (*text).to_owned()).collect(),

@@ -113,7 +113,7 @@ async fn run_session(link: Arc<dyn Link>, id: NodeId, sender: &mpsc::Sender<Memb
     let mut control = timeout(STEP, link.accept()).await??;
     let Message::Hello(hello) = next(&mut control, STEP).await? else { bail!("no hello") };
     hello.check()?;
-    let challenge = Challenge::fresh();
+    let challenge = Challenge::generate();
     control.sender.send(&Message::Challenge(challenge.clone())).await?;
     let Message::Proof(proof) = next(&mut control, STEP).await? else { bail!("no proof") };
     proof.verify(link.peer(), id, &challenge)?;

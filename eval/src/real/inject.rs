@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use shoal_proto::judge::{Judge, Kind, Pair};
+use shoal_proto::judge::{BallotKind, Judge, Pair};
 use tokio::time::Instant;
 
 use super::{
@@ -154,7 +154,7 @@ async fn judge_attack(
     let likelihood = Judge {
         messages: conversation(&record.question),
         candidates: texts.map(str::to_owned).to_vec(),
-        kind: Kind::Likelihood.into(),
+        kind: BallotKind::Likelihood.into(),
         ..Judge::default()
     };
     let (ballot, _) = judge.judge(likelihood).await?;
@@ -163,8 +163,8 @@ async fn judge_attack(
         id: record.id.clone(),
         attack,
         likelihood: [right.logprob, wrong.logprob],
-        logit: preference(judge, record, texts, Kind::Pairwise).await?,
-        critique: preference(judge, record, texts, Kind::Reasoned).await?,
+        logit: preference(judge, record, texts, BallotKind::Pairwise).await?,
+        critique: preference(judge, record, texts, BallotKind::Reasoned).await?,
     })
 }
 
@@ -173,7 +173,7 @@ async fn preference(
     judge: &Member,
     record: &JudgedQuestion,
     texts: [&str; 2],
-    kind: Kind,
+    kind: BallotKind,
 ) -> Result<[f64; 2]> {
     let pairs = [Pair { first: 1, second: 0 }, Pair { first: 0, second: 1 }];
     let (ballot, _) = judge.judge(ask(&record.question, &texts, &pairs, kind)).await?;

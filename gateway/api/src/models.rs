@@ -29,7 +29,7 @@ pub struct List<T> {
 
 impl<T> List<T> {
     /// A list of `data`, in this order.
-    pub fn of(data: Vec<T>) -> Self {
+    pub fn new(data: Vec<T>) -> Self {
         Self { object: "list", data }
     }
 }

@@ -44,7 +44,7 @@ impl Candidate {
 
     /// Somebody finds it so likely: natural log, summed.
     pub fn likelihood(&self, logprob: f64) -> Likelihood {
-        Likelihood::of(logprob, &self.display_text())
+        Likelihood::new(logprob, &self.display_text())
     }
 
     /// As judges and people read it: the text, and the calls as the JSON that

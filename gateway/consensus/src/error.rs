@@ -35,7 +35,7 @@ pub enum RoundError {
     Unsupported { members: usize },
     /// Members answered, and no answer kept to the form that was asked for.
     #[error("none of {members} answers keeps to the form that was asked for")]
-    Misfit { members: usize, calls: bool },
+    NoSuitableMember { members: usize, calls: bool },
 }
 
 impl RoundError {
@@ -51,7 +51,7 @@ impl RoundError {
             Self::NoTools => "no_tools",
             Self::NoVision { .. } => "no_vision",
             Self::Unsupported { .. } => "unsupported",
-            Self::Misfit { .. } => "misfit",
+            Self::NoSuitableMember { .. } => "misfit",
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn panel(
 ) -> Result<Panel, RoundError> {
     let eligible = eligible(ask, members)?;
     let question = question(&ask.messages);
-    let (kind, features) = (standing.kind_of(question), Features::of(question));
+    let (kind, features) = (standing.kind_of(question), Features::extract(question));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let applicants: Vec<Applicant<'_>> = eligible
         .into_iter()
@@ -84,7 +84,7 @@ pub fn judges(
     seed: u64,
 ) -> Result<Vec<NodeId>, RoundError> {
     let question = question(&ask.messages);
-    let (kind, features) = (standing.kind_of(question), Features::of(question));
+    let (kind, features) = (standing.kind_of(question), Features::extract(question));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let able: Vec<Applicant<'_>> = eligible(ask, members)?
         .into_iter()

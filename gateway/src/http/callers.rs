@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     config::Config,
-    error::{ApiError, Scarce},
+    error::{ApiError, LimitedResource},
     rate::{Bucket, go},
 };
 
@@ -93,7 +93,10 @@ impl Caller {
     /// If the requests or the tokens of this minute are used up.
     pub(super) fn take(&self) -> Result<(), ApiError> {
         self.with_quota(|quota, now| {
-            let buckets = [(Scarce::Requests, quota.requests), (Scarce::Tokens, quota.tokens)];
+            let buckets = [
+                (LimitedResource::Requests, quota.requests),
+                (LimitedResource::Tokens, quota.tokens),
+            ];
             for (resource, bucket) in buckets {
                 let Some(bucket) = bucket else { continue };
                 let wait = bucket.wait(1.0, now);

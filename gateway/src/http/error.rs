@@ -35,9 +35,9 @@ pub(crate) enum ApiError {
     #[error("No node '{0}' is here now: GET /v1/nodes lists those that are.")]
     NoSuchNode(String),
     #[error("'{0}' is no node's id: give 64 hex digits, or at least the first 4.")]
-    NotANode(String),
+    InvalidNodeId(String),
     #[error("{fitting} nodes have an id that begins with '{prefix}': give more of it.")]
-    ManyNodes { prefix: String, fitting: usize },
+    AmbiguousNode { prefix: String, fitting: usize },
     #[error("There is no format '{0}': ask for 'json' or 'html'.")]
     Format(String),
     #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
@@ -78,7 +78,7 @@ pub(crate) enum ApiError {
     #[error(
         "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", what.word(), go(*wait)
     )]
-    RateLimit { what: Scarce, limit: u64, wait: Duration },
+    RateLimit { what: LimitedResource, limit: u64, wait: Duration },
     #[error(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
     )]
@@ -108,12 +108,12 @@ impl From<RoundError> for ApiError {
 
 /// What is limited by the minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scarce {
+pub(crate) enum LimitedResource {
     Requests,
     Tokens,
 }
 
-impl Scarce {
+impl LimitedResource {
     /// OpenAI's `type` of such a refusal.
     fn word(self) -> &'static str {
         match self {
@@ -212,7 +212,7 @@ impl ApiError {
             Self::NoSuchNode(_) => ErrorRow::not_found(Some("id"), Some("node_not_found")),
             Self::NoSuchResponse(_) => ErrorRow::not_found(Some("response_id"), None),
             Self::NotCounted | Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
-            Self::NotANode(_) | Self::ManyNodes { .. } => {
+            Self::InvalidNodeId(_) | Self::AmbiguousNode { .. } => {
                 ErrorRow::invalid(Some("id"), Some("invalid_value"))
             }
             Self::Format(_) => ErrorRow::invalid(Some("format"), Some("invalid_value")),
@@ -237,7 +237,7 @@ impl ApiError {
                 ErrorRow { status, kind: SERVER, ..ErrorRow::invalid(None, None) }
             }
             Self::BackgroundFull { .. } | Self::TooMany { .. } => {
-                ErrorRow::rate_limit(Scarce::Requests.word(), MOMENT)
+                ErrorRow::rate_limit(LimitedResource::Requests.word(), MOMENT)
             }
             Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),
             Self::Round(error) => round_row(error),
@@ -335,7 +335,7 @@ fn is_invalid(error: &RoundError) -> bool {
         | RoundError::NoTools
         | RoundError::NoVision { .. }
         | RoundError::Unsupported { .. }
-        | RoundError::Misfit { .. }
+        | RoundError::NoSuitableMember { .. }
         | RoundError::Cannot { .. } => true,
         RoundError::NoSuchModel { .. }
         | RoundError::NoMember
@@ -363,11 +363,11 @@ fn round_message(error: &RoundError) -> String {
             "Unsupported value: '{path}'. No model that serves this request looks at images: \
              send it without them, or ask another model."
         ),
-        RoundError::Misfit { members, calls: false } => format!(
+        RoundError::NoSuitableMember { members, calls: false } => format!(
             "None of {members} answers keeps to 'response_format'. Say in the messages which JSON \
              you want, allow more tokens, or ask another model."
         ),
-        RoundError::Misfit { members, calls: true } => format!(
+        RoundError::NoSuitableMember { members, calls: true } => format!(
             "None of {members} answers calls the functions as asked. Describe them more plainly, \
              allow more tokens, or ask another model."
         ),
@@ -397,10 +397,10 @@ fn round_row(error: &RoundError) -> ErrorRow {
         RoundError::NoVision { path } => ErrorRow::invalid(Some(path), Some("unsupported_value")),
         RoundError::Unsupported { .. } => ErrorRow::invalid(None, Some("unsupported_value")),
         // Groq's codes: it has the same API, and OpenAI has no such errors.
-        RoundError::Misfit { calls: false, .. } => {
+        RoundError::NoSuitableMember { calls: false, .. } => {
             ErrorRow::invalid(Some("response_format"), Some("json_validate_failed"))
         }
-        RoundError::Misfit { calls: true, .. } => {
+        RoundError::NoSuitableMember { calls: true, .. } => {
             ErrorRow::invalid(Some("tools"), Some("tool_use_failed"))
         }
     }

@@ -11,7 +11,7 @@ use shoal_consensus::Mode;
 pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     let members = app.models().into_iter().map(|(name, tags)| member(&app, name, tags));
     let swarm = Mode::ALL.into_iter().map(|mode| swarm(&app, mode));
-    HttpResponse::Ok().json(List::of(swarm.chain(members).collect()))
+    HttpResponse::Ok().json(List::new(swarm.chain(members).collect()))
 }
 
 /// `id` may be percent-encoded, slashes included: the OpenAI SDKs send it in that form.

@@ -30,7 +30,7 @@ pub(super) async fn list(app: web::Data<App>) -> HttpResponse {
     let swarm = app.rounds.swarm();
     let (present, standing) = (swarm.present(), swarm.standing());
     let nodes = present.into_iter().map(|presence| NodeSummary::new(presence, &standing)).collect();
-    HttpResponse::Ok().json(List::<NodeSummary>::of(nodes))
+    HttpResponse::Ok().json(List::<NodeSummary>::new(nodes))
 }
 
 /// The query of a standing.
@@ -83,7 +83,7 @@ fn find(present: Vec<Presence>, id: &str) -> Result<Presence, ApiError> {
     let quote: String = id.chars().take(80).collect();
     let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex || !(DIGITS_MIN..=64).contains(&id.len()) {
-        return Err(ApiError::NotANode(quote));
+        return Err(ApiError::InvalidNodeId(quote));
     }
     let prefix = id.to_ascii_lowercase();
     let mut matches =
@@ -91,7 +91,7 @@ fn find(present: Vec<Presence>, id: &str) -> Result<Presence, ApiError> {
     let Some(node) = matches.next() else { return Err(ApiError::NoSuchNode(quote)) };
     match matches.count() {
         0 => Ok(node),
-        more => Err(ApiError::ManyNodes { prefix: quote, fitting: more + 1 }),
+        more => Err(ApiError::AmbiguousNode { prefix: quote, fitting: more + 1 }),
     }
 }
 
@@ -184,8 +184,8 @@ mod tests {
         assert!(matches!(find(nodes.clone(), "1234").map(|node| node.id.0[0]), Ok(0x12)));
         assert!(matches!(find(nodes.clone(), "ABCE").map(|node| node.id.0[1]), Ok(0xce)));
         let twins = present(&[[0xab, 0xcd], [0xab, 0xcd]]);
-        assert!(matches!(find(twins, "abcd"), Err(ApiError::ManyNodes { fitting: 2, .. })));
-        assert!(matches!(find(nodes, "abc"), Err(ApiError::NotANode(_))));
+        assert!(matches!(find(twins, "abcd"), Err(ApiError::AmbiguousNode { fitting: 2, .. })));
+        assert!(matches!(find(nodes, "abc"), Err(ApiError::InvalidNodeId(_))));
     }
 
     #[test]

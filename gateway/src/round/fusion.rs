@@ -88,7 +88,7 @@ async fn write(
         match answer.next().await? {
             AnswerPart::Piece(piece) => text.push_str(&piece),
             AnswerPart::Done(_) if text.trim().is_empty() => {
-                return Err(WorkError::Nonsense("an empty answer"));
+                return Err(WorkError::InvalidMessage("an empty answer"));
             }
             AnswerPart::Done(end) => return Ok((text, end)),
         }

@@ -113,7 +113,7 @@ impl<'a> Collector<'a> {
                     WorkError::Failed { fault: Fault::Unsupported | Fault::BadRequest, .. } => {
                         self.unable += 1;
                     }
-                    WorkError::Misfit(_) => self.misfits += 1,
+                    WorkError::Unsuitable(_) => self.misfits += 1,
                     _ => {}
                 }
                 self.replacement("failed")
@@ -212,7 +212,7 @@ impl<'a> Collector<'a> {
 /// The error when no answer kept to the response format or the tools.
 pub(super) fn misfit(round: &Round<'_>, answers: usize) -> RoundError {
     let calls = round.ask.tools.is_some() && !round.ask.form.is_json();
-    RoundError::Misfit { members: answers, calls }
+    RoundError::NoSuitableMember { members: answers, calls }
 }
 
 /// Lets one member write. When the member stalls, reports it once and goes on.

@@ -115,7 +115,7 @@ async fn answer_choice(
         round.metrics.candidates(result.as_ref().map_or_else(WorkError::label, |_| "finished"), 1);
         match result {
             Ok(candidate) => return Ok((choice, candidate)),
-            Err(WorkError::Misfit(_)) => misfits += 1,
+            Err(WorkError::Unsuitable(_)) => misfits += 1,
             Err(error) => return Err(round_error(round, &[error], attempts)),
         }
         if output.has_text || misfits >= TRIES || Instant::now() >= round.clock.generate_end {

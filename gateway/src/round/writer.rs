@@ -30,7 +30,7 @@ pub(super) fn question(round: &Round<'_>, writer: NodeId, turn: usize) -> Genera
 /// The candidate from a writer's answer that ends now.
 ///
 /// # Errors
-/// [`WorkError::Misfit`] when it does not keep to the response format or the tools.
+/// [`WorkError::Unsuitable`] when it does not keep to the response format or the tools.
 pub(super) fn candidate(
     round: &Round<'_>,
     writer: NodeId,
@@ -58,9 +58,11 @@ pub(super) fn candidate(
         pool: 0,
     };
     round.ask.form.hold(&mut candidate).map_err(|misfit| match misfit {
-        ConstraintViolation::Text => WorkError::Misfit("it does not keep to the response format"),
+        ConstraintViolation::Text => {
+            WorkError::Unsuitable("it does not keep to the response format")
+        }
         ConstraintViolation::Calls => {
-            WorkError::Misfit("it does not call functions as the request demands")
+            WorkError::Unsuitable("it does not call functions as the request demands")
         }
     })?;
     name_calls(round, &mut candidate);

@@ -17,8 +17,6 @@ use shoal_consensus::reputation::Record;
 pub use clock::unix_now;
 pub use memory::Memory;
 pub use reputation::ReputationStore;
-/// The earlier name, until sim uses the new one.
-pub use reputation::ReputationStore as Book;
 pub use rounds::{Bounds, RoundReader, StoredRound};
 pub use sqlite::Sqlite;
 

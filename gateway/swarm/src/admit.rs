@@ -7,7 +7,7 @@ use shoal_consensus::Mode;
 use shoal_link::{Link, Stream};
 use shoal_proto::{
     Message, NodeId,
-    hello::{Challenge, Hello, Model, Reason, Refusal, Welcome},
+    hello::{Challenge, Hello, Model, Refusal, RefusalReason, Welcome},
     version::Version,
 };
 use tokio::time::timeout;
@@ -51,7 +51,7 @@ async fn handshake(
     let step = swarm.0.config.step();
     let claim = Claim::read(link.clone(), control, step).await?;
     if swarm.0.shutdown.is_cancelled() {
-        return Err(refusal(Reason::Draining, "the gateway is shutting down"));
+        return Err(refusal(RefusalReason::Draining, "the gateway is shutting down"));
     }
     let proof = claim.challenge(control, swarm.0.gateway, step).await?;
     proof.welcome(control, swarm).await
@@ -75,18 +75,22 @@ impl Claim {
         step: Duration,
     ) -> Result<Self, NotAdmitted> {
         let Message::Hello(hello) = next(control, step).await? else {
-            return Err(refusal(Reason::Protocol, "the first message must be a hello"));
+            return Err(refusal(RefusalReason::Protocol, "the first message must be a hello"));
         };
         let version = common_version(hello.version)
-            .ok_or_else(|| refusal(Reason::Version, "no common version: update the node"))?;
-        hello.check().map_err(|error| refusal(Reason::BadHello, &error.to_string()))?;
+            .ok_or_else(|| refusal(RefusalReason::Version, "no common version: update the node"))?;
+        hello.check().map_err(|error| refusal(RefusalReason::BadHello, &error.to_string()))?;
         let Hello { model, operator, slots, audit, .. } = hello;
-        let model = model.ok_or_else(|| refusal(Reason::BadHello, "the hello names no model"))?;
+        let model =
+            model.ok_or_else(|| refusal(RefusalReason::BadHello, "the hello names no model"))?;
         if Mode::of_model(&model.name).is_some() {
-            return Err(refusal(Reason::BadHello, "this model name belongs to the swarm"));
+            return Err(refusal(RefusalReason::BadHello, "this model name belongs to the swarm"));
         }
         if !audit.is_empty() && version.number() < Version::V2.number() {
-            return Err(refusal(Reason::Version, "auditors need version 2: update the node"));
+            return Err(refusal(
+                RefusalReason::Version,
+                "auditors need version 2: update the node",
+            ));
         }
         Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX), audit })
     }
@@ -99,14 +103,14 @@ impl Claim {
         gateway: NodeId,
         step: Duration,
     ) -> Result<Proof, NotAdmitted> {
-        let challenge = Challenge::fresh();
+        let challenge = Challenge::generate();
         send(control, &Message::Challenge(challenge.clone()), step).await?;
         let Message::Proof(proof) = next(control, step).await? else {
-            return Err(refusal(Reason::Protocol, "a challenge is answered by a proof"));
+            return Err(refusal(RefusalReason::Protocol, "a challenge is answered by a proof"));
         };
         proof
             .verify(self.link.peer(), gateway, &challenge)
-            .map_err(|error| refusal(Reason::WrongKey, &error.to_string()))?;
+            .map_err(|error| refusal(RefusalReason::WrongKey, &error.to_string()))?;
         Ok(Proof(self))
     }
 }
@@ -129,7 +133,7 @@ impl Proof {
             Place::Auditor(swarm.0.auditors.seat(member.clone())?)
         } else {
             return Err(refusal(
-                Reason::BadHello,
+                RefusalReason::BadHello,
                 "the token is not this gateway's token for auditors",
             ));
         };
@@ -142,8 +146,10 @@ impl Proof {
 impl From<NoPlace> for NotAdmitted {
     fn from(error: NoPlace) -> Self {
         match error {
-            NoPlace::AlreadyHere => refusal(Reason::AlreadyHere, "this key is here already"),
-            NoPlace::Full => refusal(Reason::Full, "the gateway has as many members as it takes"),
+            NoPlace::AlreadyHere => refusal(RefusalReason::AlreadyHere, "this key is here already"),
+            NoPlace::Full => {
+                refusal(RefusalReason::Full, "the gateway has as many members as it takes")
+            }
         }
     }
 }
@@ -172,8 +178,8 @@ async fn next(control: &mut Stream, step: Duration) -> Result<Message, NotAdmitt
         match control.receiver.next().await {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(NotAdmitted::Lost("the node ended the control stream".to_owned())),
-            Err(shoal_proto::WireError::Gone(why)) => Err(NotAdmitted::Lost(why)),
-            Err(error) => Err(refusal(Reason::Protocol, &error.to_string())),
+            Err(shoal_proto::WireError::Closed(why)) => Err(NotAdmitted::Lost(why)),
+            Err(error) => Err(refusal(RefusalReason::Protocol, &error.to_string())),
         }
     })
     .await
@@ -190,19 +196,24 @@ async fn in_time<T>(
     step: Duration,
     work: impl Future<Output = Result<T, NotAdmitted>>,
 ) -> Result<T, NotAdmitted> {
-    timeout(step, work).await.unwrap_or_else(|_| Err(refusal(Reason::Protocol, "not in time")))
+    timeout(step, work)
+        .await
+        .unwrap_or_else(|_| Err(refusal(RefusalReason::Protocol, "not in time")))
 }
 
 /// Sends a refusal and waits until the node has read it.
 async fn send_refusal(
     link: &Arc<dyn Link>,
     control: Stream,
-    reason: Reason,
+    reason: RefusalReason,
     message: &str,
     step: Duration,
 ) {
     let retry_ms = match reason {
-        Reason::AlreadyHere | Reason::Full | Reason::Protocol | Reason::Draining => RETRY_MS,
+        RefusalReason::AlreadyHere
+        | RefusalReason::Full
+        | RefusalReason::Protocol
+        | RefusalReason::Draining => RETRY_MS,
         _ => 0,
     };
     let refusal = Refusal { reason: reason.into(), message: message.to_owned(), retry_ms };
@@ -212,7 +223,7 @@ async fn send_refusal(
     }
 }
 
-fn refusal(reason: Reason, message: &str) -> NotAdmitted {
+fn refusal(reason: RefusalReason, message: &str) -> NotAdmitted {
     NotAdmitted::Refused { reason, message: message.to_owned() }
 }
 

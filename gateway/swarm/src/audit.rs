@@ -109,7 +109,7 @@ pub enum Task {
         /// The judge to ask.
         member: NodeId,
         /// The kind of its ballot in the round.
-        ballot: BallotKind,
+        ballot: AuditedBallot,
         /// Decides which candidates it sees, and in which order.
         draw: u64,
     },
@@ -117,14 +117,14 @@ pub enum Task {
 
 /// A kind of ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BallotKind {
+pub enum AuditedBallot {
     /// A likelihood for each candidate.
     Scores,
     /// Comparisons of pairs.
     Pairs(ComparisonMode),
 }
 
-impl From<&CastBallot> for BallotKind {
+impl From<&CastBallot> for AuditedBallot {
     fn from(ballot: &CastBallot) -> Self {
         match ballot.verdicts {
             Verdicts::Scores(_) => Self::Scores,

@@ -3,7 +3,7 @@
 use shoal_proto::{
     WireError,
     generate::{Failed, Fault},
-    hello::Reason,
+    hello::RefusalReason,
 };
 
 /// Characters of a node's own error text that are kept: enough for one line of a log.
@@ -16,7 +16,7 @@ pub enum NotAdmitted {
     #[error("refused ({reason:?}): {message}")]
     Refused {
         /// The reason for the node's program.
-        reason: Reason,
+        reason: RefusalReason,
         /// The reason for its operator.
         message: String,
     },
@@ -31,14 +31,14 @@ impl NotAdmitted {
         match self {
             Self::Lost(_) => "lost",
             Self::Refused { reason, .. } => match reason {
-                Reason::Version => "version",
-                Reason::WrongKey => "wrong_key",
-                Reason::BadHello => "bad_hello",
-                Reason::AlreadyHere => "already_here",
-                Reason::Full => "full",
-                Reason::Protocol => "protocol",
-                Reason::Draining => "draining",
-                Reason::Unspecified => "unspecified",
+                RefusalReason::Version => "version",
+                RefusalReason::WrongKey => "wrong_key",
+                RefusalReason::BadHello => "bad_hello",
+                RefusalReason::AlreadyHere => "already_here",
+                RefusalReason::Full => "full",
+                RefusalReason::Protocol => "protocol",
+                RefusalReason::Draining => "draining",
+                RefusalReason::Unspecified => "unspecified",
             },
         }
     }
@@ -66,10 +66,10 @@ pub enum WorkError {
     Late,
     /// The node's reply breaks the protocol.
     #[error("the node's reply is invalid: {0}")]
-    Nonsense(&'static str),
+    InvalidMessage(&'static str),
     /// The answer does not keep to the response format or the tools of the request.
     #[error("the answer is not what was asked for: {0}")]
-    Misfit(&'static str),
+    Unsuitable(&'static str),
 }
 
 impl WorkError {
@@ -86,8 +86,8 @@ impl WorkError {
             Self::Failed { fault: Fault::ContextLength, .. } => "context_length",
             Self::Failed { .. } => "failed",
             Self::Late => "late",
-            Self::Nonsense(_) => "nonsense",
-            Self::Misfit(_) => "misfit",
+            Self::InvalidMessage(_) => "nonsense",
+            Self::Unsuitable(_) => "misfit",
         }
     }
 }

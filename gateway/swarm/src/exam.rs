@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration}
 use futures_util::{StreamExt as _, stream};
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::{generate::Sampling, hello::Model, judge::Kind};
+use shoal_proto::{generate::Sampling, hello::Model, judge::BallotKind};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -102,8 +102,12 @@ pub(super) async fn examine_judge(swarm: &Swarm, member: &Arc<MemberHandle>) -> 
         candidate_count.borrow_and_update();
         for kind in ballot_kinds(&member.model) {
             match kind {
-                Kind::Reasoned => exam.compare_pairs(swarm, member, ComparisonMode::Reasoned).await,
-                Kind::Pairwise => exam.compare_pairs(swarm, member, ComparisonMode::Direct).await,
+                BallotKind::Reasoned => {
+                    exam.compare_pairs(swarm, member, ComparisonMode::Reasoned).await
+                }
+                BallotKind::Pairwise => {
+                    exam.compare_pairs(swarm, member, ComparisonMode::Direct).await
+                }
                 _ => exam.score_candidates(swarm, member).await,
             }
         }
@@ -117,14 +121,14 @@ pub(super) async fn examine_judge(swarm: &Swarm, member: &Arc<MemberHandle>) -> 
 
 /// The ballots that rounds ask of a member: likelihoods if it gives them, otherwise direct pairs;
 /// and pairs with reasons, in modes that have the time, if it can give reasons.
-fn ballot_kinds(model: &Model) -> impl Iterator<Item = Kind> {
+fn ballot_kinds(model: &Model) -> impl Iterator<Item = BallotKind> {
     let first = match (model.likelihood, model.pairwise) {
-        (true, _) => Some(Kind::Likelihood),
-        (false, true) => Some(Kind::Pairwise),
+        (true, _) => Some(BallotKind::Likelihood),
+        (false, true) => Some(BallotKind::Pairwise),
         (false, false) => None,
     };
     // A member that can only judge with reasons is no judge of any round.
-    first.into_iter().chain((first.is_some() && model.reasoned).then_some(Kind::Reasoned))
+    first.into_iter().chain((first.is_some() && model.reasoned).then_some(BallotKind::Reasoned))
 }
 
 /// How far a member has been examined as a judge.
@@ -307,16 +311,16 @@ mod tests {
 
     #[test]
     fn a_judge_is_examined_in_every_way_that_rounds_ask_of_it() {
-        assert_eq!(kinds(true, false, false), [Kind::Likelihood]);
+        assert_eq!(kinds(true, false, false), [BallotKind::Likelihood]);
         // Where it gives likelihoods no round asks it for pairs without reasons.
-        assert_eq!(kinds(true, true, false), [Kind::Likelihood]);
-        assert_eq!(kinds(true, true, true), [Kind::Likelihood, Kind::Reasoned]);
-        assert_eq!(kinds(false, true, false), [Kind::Pairwise]);
-        assert_eq!(kinds(false, true, true), [Kind::Pairwise, Kind::Reasoned]);
+        assert_eq!(kinds(true, true, false), [BallotKind::Likelihood]);
+        assert_eq!(kinds(true, true, true), [BallotKind::Likelihood, BallotKind::Reasoned]);
+        assert_eq!(kinds(false, true, false), [BallotKind::Pairwise]);
+        assert_eq!(kinds(false, true, true), [BallotKind::Pairwise, BallotKind::Reasoned]);
         assert_eq!(kinds(false, false, true), []);
     }
 
-    fn kinds(likelihood: bool, pairwise: bool, reasoned: bool) -> Vec<Kind> {
+    fn kinds(likelihood: bool, pairwise: bool, reasoned: bool) -> Vec<BallotKind> {
         ballot_kinds(&Model { likelihood, pairwise, reasoned, ..Model::default() }).collect()
     }
 }

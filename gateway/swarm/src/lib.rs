@@ -30,13 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
-/// The earlier name, until sim uses the new one.
-pub use leave::LeaveReason as Leave;
 pub use metrics::Metrics;
 pub use roster::{Presence, Speed, State};
 pub use settings::{AuditConfig, Config, ExamConfig};
-/// The earlier names, until sim uses the new ones.
-pub use settings::{AuditConfig as Audit, ExamConfig as Exam};
 pub use work::{AnswerPart, AnswerStream};
 
 use audit::Auditors;
@@ -119,11 +115,6 @@ impl Swarm {
     /// The records of the members.
     pub fn reputation(&self) -> &ReputationStore {
         &self.0.reputation
-    }
-
-    /// The earlier name of [`Self::reputation`], until sim uses the new one.
-    pub fn book(&self) -> &ReputationStore {
-        self.reputation()
     }
 
     /// Says goodbye to every member and admits no new ones. Idempotent.

@@ -86,7 +86,7 @@ impl Metrics {
             "protocol",
             "draining",
             "unspecified",
-            // No link came of these: `shoal_link::quic::Rejected`.
+            // No link came of these: `shoal_link::quic::Rejection`.
             "crowded",
             "busy",
             "handshake",

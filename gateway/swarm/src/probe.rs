@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use shoal_proto::{
     generate::{Done, Fault, Generate, Sampling},
-    judge::{Ballot, Judge, Kind, Pair},
+    judge::{Ballot, BallotKind, Judge, Pair},
 };
 use tokio::time::{Instant, sleep};
 
@@ -31,7 +31,7 @@ pub(super) struct Answer {
 impl Answer {
     /// The certainty that its writer claims, if it claims any.
     pub(super) fn claim(&self) -> Option<Likelihood> {
-        self.end.logprob.map(|logprob| Likelihood::of(logprob, &self.text))
+        self.end.logprob.map(|logprob| Likelihood::new(logprob, &self.text))
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn answer(
 pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
     match answer {
         Ok(answer) => Some(item.is_right(&answer.text)),
-        Err(WorkError::Failed { .. } | WorkError::Nonsense(_) | WorkError::Misfit(_)) => {
+        Err(WorkError::Failed { .. } | WorkError::InvalidMessage(_) | WorkError::Unsuitable(_)) => {
             Some(false)
         }
         Err(WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => None,
@@ -80,9 +80,9 @@ pub(super) async fn score(
     candidate: &GoldCandidate,
 ) -> Result<Observation, WorkError> {
     let texts = vec![candidate.text.to_string()];
-    let ballot = ballot(swarm, member, &candidate.item, texts, Kind::Likelihood).await?;
-    let score = ballot.scores.first().ok_or(WorkError::Nonsense("no score"))?;
-    let text = Likelihood::of(score.logprob, &candidate.text);
+    let ballot = ballot(swarm, member, &candidate.item, texts, BallotKind::Likelihood).await?;
+    let score = ballot.scores.first().ok_or(WorkError::InvalidMessage("no score"))?;
+    let text = Likelihood::new(score.logprob, &candidate.text);
     let item = item_key(&candidate.item);
     let score = GoldObservation::Score { text, right: candidate.right, item };
     Ok(gold_observation(&candidate.item, score))
@@ -97,12 +97,12 @@ pub(super) async fn compare(
 ) -> Result<Observation, WorkError> {
     let texts = vec![right.text.to_string(), wrong.text.to_string()];
     let kind = match way {
-        ComparisonMode::Direct => Kind::Pairwise,
-        ComparisonMode::Reasoned => Kind::Reasoned,
+        ComparisonMode::Direct => BallotKind::Pairwise,
+        ComparisonMode::Reasoned => BallotKind::Reasoned,
     };
     let ballot = ballot(swarm, member, &right.item, texts, kind).await?;
     let [right_first, right_second] = *ballot.verdicts.as_slice() else {
-        return Err(WorkError::Nonsense("not two verdicts"));
+        return Err(WorkError::InvalidMessage("not two verdicts"));
     };
     let PairVerdict { p, flipped, .. } = PairVerdict::from_orders(0, 1, right_first, right_second);
     let item = item_key(&right.item);
@@ -115,12 +115,12 @@ pub(super) async fn ballot(
     member: &Arc<MemberHandle>,
     item: &Item,
     candidates: Vec<String>,
-    kind: Kind,
+    kind: BallotKind,
 ) -> Result<Ballot, WorkError> {
     wait_for_idle(member).await;
     let _slot = swarm.0.gold.judge_slots.acquire().await.map_err(|_| WorkError::Gone)?;
     let pairs = match kind {
-        Kind::Pairwise | Kind::Reasoned => {
+        BallotKind::Pairwise | BallotKind::Reasoned => {
             vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }]
         }
         _ => Vec::new(),

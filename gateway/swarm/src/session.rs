@@ -115,7 +115,7 @@ async fn watch_control_stream(
                 reason_at_end = LeaveReason::Goodbye;
             }
             Ok(Ok(Some(_))) => return LeaveReason::Protocol,
-            Ok(Ok(None) | Err(WireError::Gone(_))) => return reason_at_end,
+            Ok(Ok(None) | Err(WireError::Closed(_))) => return reason_at_end,
             Ok(Err(_)) => return LeaveReason::Protocol,
             Err(_) => return LeaveReason::Silent,
         }

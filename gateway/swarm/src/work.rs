@@ -47,15 +47,15 @@ impl AnswerStream {
             Message::Piece(piece) => {
                 self.bytes += piece.text.len();
                 if self.bytes > ANSWER_BYTES_MAX {
-                    return Err(WorkError::Nonsense("an answer of more than 256 KiB"));
+                    return Err(WorkError::InvalidMessage("an answer of more than 256 KiB"));
                 }
                 Ok(AnswerPart::Piece(piece.text))
             }
             Message::Done(end) => match end.check() {
                 Ok(()) => Ok(AnswerPart::Done(auditable(end))),
-                Err(nonsense) => Err(WorkError::Nonsense(nonsense.0)),
+                Err(nonsense) => Err(WorkError::InvalidMessage(nonsense.0)),
             },
-            _ => Err(WorkError::Nonsense("neither a piece nor an end")),
+            _ => Err(WorkError::InvalidMessage("neither a piece nor an end")),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Swarm {
     /// Asks a member to judge.
     ///
     /// # Errors
-    /// See [`WorkError`]; a ballot that does not fit the ask is `Nonsense`.
+    /// See [`WorkError`]; a ballot that does not fit the ask is `InvalidMessage`.
     pub async fn judge(
         &self,
         member: NodeId,
@@ -102,7 +102,7 @@ impl Swarm {
     /// Asks a member for the vectors of texts.
     ///
     /// # Errors
-    /// See [`WorkError`]; vectors that do not fit the ask are `Nonsense`.
+    /// See [`WorkError`]; vectors that do not fit the ask are `InvalidMessage`.
     pub async fn embed(
         &self,
         member: NodeId,
@@ -114,10 +114,10 @@ impl Swarm {
         let message = Message::Embed(ask);
         let mut stream = open(&member, &message, deadline).await?;
         let Message::Embedded(reply) = next(&mut stream, deadline).await? else {
-            return Err(WorkError::Nonsense("no vectors"));
+            return Err(WorkError::InvalidMessage("no vectors"));
         };
         if let Message::Embed(ask) = &message {
-            reply.check(ask).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
+            reply.check(ask).map_err(|nonsense| WorkError::InvalidMessage(nonsense.0))?;
         }
         Ok(reply)
     }
@@ -143,10 +143,10 @@ pub(crate) async fn judge(
     let message = Message::Judge(ask);
     let mut stream = open(member, &message, deadline).await?;
     let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
-        return Err(WorkError::Nonsense("not a ballot"));
+        return Err(WorkError::InvalidMessage("not a ballot"));
     };
     if let Message::Judge(ask) = &message {
-        ballot.check(ask).map_err(|nonsense| WorkError::Nonsense(nonsense.0))?;
+        ballot.check(ask).map_err(|nonsense| WorkError::InvalidMessage(nonsense.0))?;
     }
     Ok(ballot)
 }
@@ -171,6 +171,6 @@ async fn next(stream: &mut Stream, deadline: Instant) -> Result<Message, WorkErr
     match message.map_err(|_| WorkError::Late)?? {
         Some(Message::Failed(failure)) => Err(failure.into()),
         Some(message) => Ok(message),
-        None => Err(WorkError::Nonsense("the stream ended early")),
+        None => Err(WorkError::InvalidMessage("the stream ended early")),
     }
 }

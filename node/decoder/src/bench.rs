@@ -11,7 +11,7 @@ use serde::Serialize;
 use shoal_kernel::{Pool, memory_bandwidth};
 use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Want};
 
-use super::{DeviceKind, Loaded, Options, decoder::Settings};
+use super::{DeviceKind, LoadedModel, Options, decoder::Settings};
 
 /// Tokens of the prompt that is read in one step.
 const PREFILL: usize = 256;
@@ -86,7 +86,7 @@ impl fmt::Display for Report {
 /// When it does not load, or its numbers are broken.
 pub fn measure(files: Files, options: &Options) -> Result<Report, BenchError> {
     let start = Instant::now();
-    let Loaded { mut decoder, card, .. } = Loaded::open(files, &options.without_talk())?;
+    let LoadedModel { mut decoder, card, .. } = LoadedModel::open(files, &options.without_talk())?;
     let load = start.elapsed().as_secs_f64();
     let peak_rss = peak_rss();
     let decoder = &mut *decoder;

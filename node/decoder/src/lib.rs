@@ -16,7 +16,7 @@ mod tests;
 use self::decoder::{Settings, Shape};
 pub use self::{
     decoder::{DeviceKind, architecture_table},
-    load::Loaded,
+    load::LoadedModel,
 };
 use shoal_model::{
     BatchOptions, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
@@ -54,7 +54,7 @@ pub struct Options {
     /// Whether the model compares pairs of answers. Small models are bad at it.
     pub judges: bool,
     /// Whether tokens are drafted (speculative decoding) when that saves time.
-    pub guesses: bool,
+    pub speculate: bool,
     /// Whether the model's speed is measured before it serves.
     pub measure: bool,
 }
@@ -74,7 +74,7 @@ impl Default for Options {
             adapters: Vec::new(),
             template: TemplateChoice::default(),
             judges: false,
-            guesses: true,
+            speculate: true,
             measure: false,
         }
     }
@@ -106,7 +106,7 @@ impl Options {
             requests: slots.saturating_mul(2),
             cache_bytes: self.cache_bytes,
             answer_tokens: usize::try_from(self.answer_tokens).unwrap_or(usize::MAX),
-            guesses: self.guesses,
+            speculate: self.speculate,
         }
     }
 }
@@ -116,7 +116,7 @@ impl Options {
 /// # Errors
 /// When the files are not a model that can be served. The message is one line.
 pub fn open(files: Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
-    let Loaded { decoder, words, card } = Loaded::open(files, options)?;
+    let LoadedModel { decoder, words, card } = LoadedModel::open(files, options)?;
     let how = (&options.batch(), options.judges);
     Local::start(decoder, words, card, how, metrics).map_err(LoadError::Thread)
 }

@@ -20,7 +20,7 @@ const MEASURE_TIME: Duration = Duration::from_millis(900);
 
 /// A model, ready to serve.
 #[expect(missing_debug_implementations, reason = "a decoder has no Debug")]
-pub struct Loaded {
+pub struct LoadedModel {
     /// The decoder with its weights.
     pub decoder: Box<dyn Decode>,
     /// The tokenizer and the chat template.
@@ -29,7 +29,7 @@ pub struct Loaded {
     pub card: Model,
 }
 
-impl Loaded {
+impl LoadedModel {
     /// Reads all files and packs the weights; another thread computes the digest meanwhile.
     ///
     /// # Errors

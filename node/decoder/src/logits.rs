@@ -9,10 +9,10 @@ use std::{
 
 use serde::Serialize;
 use shoal_engine::EngineError;
-use shoal_model::{Broken, Decode, Files, LoadError, PAGE, Span, Talk, Want};
+use shoal_model::{Broken, Decode, Files, LoadError, PAGE, PromptInput, Span, Want};
 use shoal_proto::generate::ChatMessage;
 
-use super::{Loaded, Options};
+use super::{LoadedModel, Options};
 
 /// Why no logits could be written.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +57,10 @@ pub fn write(
     let answers = File::create(folder.join("answers.jsonl")).map_err(write_error)?;
     let rows = File::create(folder.join("logits.f32")).map_err(write_error)?;
     let (mut answers, mut rows) = (BufWriter::new(answers), BufWriter::new(rows));
-    let Loaded { mut decoder, words, .. } = Loaded::open(files, options)?;
+    let LoadedModel { mut decoder, words, .. } = LoadedModel::open(files, options)?;
     for prompt in prompts {
         let messages = [ChatMessage::new("user", prompt)];
-        let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
+        let talk = PromptInput { messages: &messages, prompt: None, tools: None, variables: "" };
         let tokens = words.prompt(talk, decoder.context())?;
         let ends: Vec<u32> = words.tokenizer.ends().collect();
         let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;

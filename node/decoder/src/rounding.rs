@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use shoal_model::{Broken, Files, LoadError, Quant, Reading, compare};
+use shoal_model::{Broken, Comparison, Files, LoadError, Quant, compare};
 
-use super::{Loaded, Options};
+use super::{LoadedModel, Options};
 
 /// Why nothing was compared.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub struct Row {
     pub quant: Quant,
     /// Bytes of weights.
     pub bytes: u64,
-    pub reading: Reading,
+    pub reading: Comparison,
 }
 
 impl fmt::Display for Row {
@@ -53,9 +53,9 @@ pub fn measure(
     quant: Quant,
     text: &str,
 ) -> Result<Row, RoundingError> {
-    let mut model = Loaded::open(files.clone(), &Options { quant, ..options.without_talk() })?;
+    let mut model = LoadedModel::open(files.clone(), &Options { quant, ..options.without_talk() })?;
     let exact = Options { quant: Quant::None, ..options.without_talk() };
-    let mut reference = Loaded::open(files.clone(), &exact)?;
+    let mut reference = LoadedModel::open(files.clone(), &exact)?;
     let tokens = model.words.tokenizer.encode(text).filter(|tokens| tokens.len() > 1);
     let tokens = tokens.ok_or(RoundingError::Text)?;
     let reading = compare(&mut *model.decoder, &mut *reference.decoder, &tokens)?;

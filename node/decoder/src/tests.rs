@@ -2,7 +2,7 @@ use shoal_engine::{Engine, EngineError, Event};
 use shoal_model::testing::{Kept, LETTERS, tiny};
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Generate, Sampling},
-    judge::{Ballot, Judge, Kind},
+    judge::{Ballot, BallotKind, Judge},
 };
 
 use super::*;
@@ -47,7 +47,7 @@ async fn answer(model: &Local, ask: &Generate) -> Result<(String, Done), EngineE
 
 async fn scores_of(model: &Local, text: &str, candidates: &[&str]) -> Result<Ballot, EngineError> {
     let candidates = candidates.iter().map(|candidate| (*candidate).to_owned()).collect();
-    let kind = Kind::Likelihood.into();
+    let kind = BallotKind::Likelihood.into();
     model.judge(Judge { messages: conversation(text), candidates, kind, ..Judge::default() }).await
 }
 

@@ -6,7 +6,7 @@ pub mod question;
 use shoal_proto::{
     generate::Fault,
     hello::Model,
-    judge::{Ballot, Judge, Kind},
+    judge::{Ballot, BallotKind, Judge},
 };
 
 use crate::{Engine, EngineError};
@@ -28,21 +28,21 @@ pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
         return Err(EngineError::new(Fault::BadRequest, "there is no candidate to judge"));
     }
     let (is_supported, rule) = match ask.kind() {
-        Kind::Unspecified => {
+        BallotKind::Unspecified => {
             return Err(EngineError::new(Fault::BadRequest, "the ballot's kind is not known"));
         }
-        Kind::Likelihood => (model.likelihood, "this model gives no likelihood ballots"),
-        Kind::Pairwise => (model.pairwise, "this model gives no pairwise ballots"),
-        Kind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
+        BallotKind::Likelihood => (model.likelihood, "this model gives no likelihood ballots"),
+        BallotKind::Pairwise => (model.pairwise, "this model gives no pairwise ballots"),
+        BallotKind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
     };
     if !is_supported {
         return Err(EngineError::new(Fault::Unsupported, rule));
     }
     match (ask.kind(), ask.pairs.len()) {
-        (Kind::Pairwise | Kind::Reasoned, 0) => {
+        (BallotKind::Pairwise | BallotKind::Reasoned, 0) => {
             Err(EngineError::new(Fault::BadRequest, "there is no pair to compare"))
         }
-        (Kind::Reasoned, pairs) if pairs > CRITIQUES_MAX => {
+        (BallotKind::Reasoned, pairs) if pairs > CRITIQUES_MAX => {
             Err(EngineError::new(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs"))
         }
         _ => Ok(()),

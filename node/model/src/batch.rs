@@ -67,7 +67,7 @@ pub struct Options {
     /// Tokens of an answer for which the ask sets no limit.
     pub answer_tokens: usize,
     /// Whether the next tokens of answers are drafted where that saves time.
-    pub guesses: bool,
+    pub speculate: bool,
 }
 
 /// A running model. Its threads end within one step when this is dropped.
@@ -105,7 +105,7 @@ impl Batch {
         let settings = Settings {
             pages,
             max_sequences: options.sequences.max(1),
-            speculate: options.guesses,
+            speculate: options.speculate,
             metrics,
         };
         thread::Builder::new()

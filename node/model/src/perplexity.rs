@@ -14,7 +14,7 @@ const ROWS: usize = 16;
 
 /// A model's predictions on a text, compared with a reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reading {
+pub struct Comparison {
     /// Number of predicted tokens.
     pub tokens: usize,
     /// Sum of the natural logarithms of their probabilities.
@@ -25,7 +25,7 @@ pub struct Reading {
     pub agreements: usize,
 }
 
-impl Reading {
+impl Comparison {
     /// e to the mean surprise: 1 for a model that predicts the text with certainty.
     pub fn perplexity(&self) -> f64 {
         (-self.logprob / self.tokens.max(1) as f64).exp()
@@ -51,13 +51,13 @@ pub fn compare<D: Decode + ?Sized>(
     model: &mut D,
     reference: &mut D,
     tokens: &[u32],
-) -> Result<Reading, Broken> {
+) -> Result<Comparison, Broken> {
     let vocab = model.vocab();
     let window = WINDOW.min(model.context()).min(reference.context()).max(2);
     let pages: Vec<u32> = (0..).take(window.div_ceil(PAGE)).collect();
     model.reserve(pages.len());
     reference.reserve(pages.len());
-    let mut comparison = Reading::default();
+    let mut comparison = Comparison::default();
     for text in tokens.chunks(window) {
         let (inputs, targets) = (text, text.get(1..).unwrap_or_default());
         for (past, (part, targets)) in
@@ -74,7 +74,7 @@ pub fn compare<D: Decode + ?Sized>(
     Ok(comparison)
 }
 
-impl Reading {
+impl Comparison {
     fn add(&mut self, row: &[f32], reference_row: &[f32], target: u32) -> Result<(), Broken> {
         let (sum, reference_sum) = (LogSum::new(row)?, LogSum::new(reference_row)?);
         let index = usize::try_from(target).map_err(|_| Broken)?;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use shoal_engine::{EngineError, judge::question};
 use shoal_proto::{
     generate::{ChatMessage, Fault, Prompt, Sampling},
-    judge::{Judge, Kind, Pair},
+    judge::{BallotKind, Judge, Pair},
     tools::Tools,
 };
 
@@ -33,7 +33,7 @@ pub struct TextPipeline {
 
 /// A conversation, with the rest of what its chat template uses.
 #[derive(Clone, Copy, Debug)]
-pub struct Talk<'a> {
+pub struct PromptInput<'a> {
     /// The messages so far.
     pub messages: &'a [ChatMessage],
     /// A text to continue, in place of answering the messages.
@@ -81,7 +81,7 @@ impl TextPipeline {
     ///
     /// # Errors
     /// `ContextLength` when it does not fit, `BadRequest` when it has no tokens or the template refuses it.
-    pub fn prompt(&self, talk: Talk<'_>, context: usize) -> Result<Vec<u32>, EngineError> {
+    pub fn prompt(&self, talk: PromptInput<'_>, context: usize) -> Result<Vec<u32>, EngineError> {
         let tokens = match talk.prompt {
             Some(prompt) => self.raw_prompt(prompt)?,
             None => self.conversation(talk)?,
@@ -92,7 +92,7 @@ impl TextPipeline {
         Err(EngineError::context_length(u32::try_from(context).unwrap_or(u32::MAX)))
     }
 
-    fn conversation(&self, talk: Talk<'_>) -> Result<Vec<u32>, EngineError> {
+    fn conversation(&self, talk: PromptInput<'_>) -> Result<Vec<u32>, EngineError> {
         let text = self
             .template
             .render(talk.messages, talk.tools, talk.variables)
@@ -127,13 +127,16 @@ impl TextPipeline {
         context: usize,
     ) -> Result<Vec<u32>, EngineError> {
         let question = match ask.kind() {
-            Kind::Reasoned => question::reasoned_question(ask, pair),
+            BallotKind::Reasoned => question::reasoned_question(ask, pair),
             _ => question::direct_question(ask, pair),
         };
         let question = question
             .ok_or_else(|| EngineError::new(Fault::BadRequest, "a pair names no candidate"))?;
         let messages = [ChatMessage::new("user", question)];
-        self.prompt(Talk { messages: &messages, prompt: None, tools: None, variables: "" }, context)
+        self.prompt(
+            PromptInput { messages: &messages, prompt: None, tools: None, variables: "" },
+            context,
+        )
     }
 
     /// A candidate's tokens and one end token.

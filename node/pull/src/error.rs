@@ -25,7 +25,7 @@ pub enum PullError {
     #[error("{subject}: {host} answers {status}; try again later, or another HF_ENDPOINT or index")]
     Status { subject: String, host: String, status: u16 },
     #[error("{subject}: {host} sends an invalid answer: {why}")]
-    Nonsense { subject: String, host: String, why: String },
+    InvalidMessage { subject: String, host: String, why: String },
     #[error("{repo} is gated: accept its terms at {page}, then set HF_TOKEN to a token of yours")]
     Gated { repo: String, page: String },
     #[error("no model {repo} at {host}: look at its name; if it is private, set HF_TOKEN")]

@@ -16,7 +16,7 @@ use self::{
     layout::Layout,
 };
 use super::{
-    Found, Place, PullError,
+    LocalModel, Place, PullError,
     catalogue::{Entry, OnHub},
     fetch::{self, Body, Sink},
     lock::Lock,
@@ -43,13 +43,13 @@ const FILES: [&str; 9] = [
 const INDEX: &str = "model.safetensors.index.json";
 
 /// The model in the cache, if it is complete. Asks no server.
-pub(super) fn from_cache(id: &Id, settings: &Settings) -> Option<Found> {
+pub(super) fn from_cache(id: &Id, settings: &Settings) -> Option<LocalModel> {
     let snapshot = Layout::new(&settings.hub.cache, &id.repo).snapshot()?;
     complete(id, &snapshot).then(|| model_at(id, snapshot))
 }
 
 /// Pulls the newest state of `id`. If the hub cannot be reached, the cached model is used.
-pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<Found, PullError> {
+pub(super) async fn pull(id: &Id, settings: &Settings) -> Result<LocalModel, PullError> {
     if settings.hub.offline {
         return from_cache(id, settings).ok_or_else(|| PullError::Offline { name: id.to_string() });
     }
@@ -186,7 +186,7 @@ fn shards(id: &Id, path: &Path) -> Result<Vec<String>, PullError> {
 
 fn bad_index(id: &Id, why: String) -> PullError {
     let subject = format!("{}/{INDEX}", id.repo);
-    PullError::Nonsense { subject, host: "it".to_owned(), why }
+    PullError::InvalidMessage { subject, host: "it".to_owned(), why }
 }
 
 /// Whether a snapshot is complete: Python may have fetched only a part of the model.
@@ -206,12 +206,12 @@ fn complete(id: &Id, snapshot: &Path) -> bool {
     weights && snapshot.join("config.json").is_file() && snapshot.join("tokenizer.json").is_file()
 }
 
-fn model_at(id: &Id, snapshot: PathBuf) -> Found {
+fn model_at(id: &Id, snapshot: PathBuf) -> LocalModel {
     let place = match &id.file {
         Some(file) => Place::Gguf(snapshot.join(file)),
         None => Place::Folder(snapshot),
     };
-    Found { name: id.name(), place }
+    LocalModel { name: id.name(), place }
 }
 
 /// The path of a blob, which is fetched if it is missing.

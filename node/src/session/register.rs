@@ -5,7 +5,7 @@ use std::time::Duration;
 use shoal_link::{Link, LinkError, Stream};
 use shoal_proto::{
     Message, NodeId, WireError,
-    hello::{Hello, Reason, Refusal, audit_proof},
+    hello::{Hello, Refusal, RefusalReason, audit_proof},
     version::Version,
 };
 
@@ -101,7 +101,7 @@ fn refusal_from(message: Message) -> RegisterError {
     match message {
         Message::Refusal(refusal) => RegisterError::Refused(refusal),
         Message::Goodbye(goodbye) => RegisterError::Refused(Refusal {
-            reason: Reason::Draining.into(),
+            reason: RefusalReason::Draining.into(),
             message: format!("the gateway is leaving: {}", goodbye.reason),
             // It may be back, or another one at its address, a moment later.
             retry_ms: 1_000,

@@ -10,7 +10,7 @@ use shoal_link::pipe::{self, PipeLink};
 use shoal_proto::{
     NodeId,
     generate::{ChatMessage, Fault, Generate},
-    hello::{Challenge, Reason, Welcome},
+    hello::{Challenge, RefusalReason, Welcome},
 };
 
 use super::*;
@@ -57,7 +57,7 @@ impl Gateway {
         let Ok(Some(Message::Hello(hello))) = control.receiver.next().await else { panic!() };
         assert_eq!((hello.slots, hello.operator.as_str()), (2, "somebody"));
         assert_eq!(hello.model.unwrap().name, "script");
-        let challenge = Challenge::fresh();
+        let challenge = Challenge::generate();
         control.sender.send(&Message::Challenge(challenge.clone())).await.unwrap();
         let Ok(Some(Message::Proof(proof))) = control.receiver.next().await else { panic!() };
         proof.verify(self.link.peer(), self.identity.id(), &challenge).unwrap();
@@ -68,7 +68,7 @@ impl Gateway {
         let mut control = self.link.accept().await.unwrap();
         control.receiver.next().await.unwrap();
         let message = "no room".to_owned();
-        let refusal = Refusal { reason: Reason::Full.into(), message, retry_ms };
+        let refusal = Refusal { reason: RefusalReason::Full.into(), message, retry_ms };
         control.sender.send(&Message::Refusal(refusal)).await.unwrap();
         control.sender.finish().await.unwrap();
         self.link.closed().await;

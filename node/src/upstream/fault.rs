@@ -34,7 +34,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    pub(super) fn of(message: &str) -> Self {
+    pub(super) fn new(message: &str) -> Self {
         Self { message: message.to_owned(), ..Self::default() }
     }
 
@@ -57,7 +57,7 @@ impl Refusal {
     pub(super) fn body(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(json) => Self::read(Some(status), json.get("error").unwrap_or(&json)),
-            Err(_) => Self { status: Some(status), ..Self::of(&String::from_utf8_lossy(body)) },
+            Err(_) => Self { status: Some(status), ..Self::new(&String::from_utf8_lossy(body)) },
         }
     }
 

@@ -76,7 +76,7 @@ impl Reply {
         self.bytes += bytes;
         self.pieces = self.pieces.saturating_add(1);
         if self.bytes > TEXT_MAX {
-            return Err(Refusal::of("the answer is over 1 MiB"));
+            return Err(Refusal::new("the answer is over 1 MiB"));
         }
         Ok(())
     }

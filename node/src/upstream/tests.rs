@@ -5,7 +5,7 @@ mod endpoint;
 use serde_json::json;
 use shoal_proto::{
     generate::{ChatMessage, Finish, Format, FormatKind, Sampling, TokenBias, TokenLogprob},
-    judge::{Kind, Pair},
+    judge::{BallotKind, Pair},
     tools::{Function, ToolCall, ToolChoice, Tools},
 };
 
@@ -393,7 +393,7 @@ async fn an_upstream_judges_pairs_when_its_owner_wants_it_to() {
     let ask = Judge {
         messages: ask().messages,
         candidates: vec!["one".to_owned(), "two".to_owned()],
-        kind: Kind::Pairwise.into(),
+        kind: BallotKind::Pairwise.into(),
         pairs: vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }],
         ..Judge::default()
     };
@@ -423,7 +423,7 @@ async fn an_upstream_reasons_about_pairs_within_its_tokens() {
     let ask = Judge {
         messages: ask().messages,
         candidates: vec!["one".to_owned(), "two".to_owned()],
-        kind: Kind::Reasoned.into(),
+        kind: BallotKind::Reasoned.into(),
         pairs: vec![Pair { first: 0, second: 1 }],
         ..Judge::default()
     };
@@ -445,7 +445,7 @@ async fn a_pair_too_long_for_an_upstream_is_undecided_and_the_others_are_judged(
     let judge = |pairs: &[(u32, u32)]| Judge {
         messages: ask().messages,
         candidates: vec!["one".to_owned(), "two".to_owned(), "long ".repeat(4_000)],
-        kind: Kind::Pairwise.into(),
+        kind: BallotKind::Pairwise.into(),
         pairs: pairs
             .iter()
             .map(|(first, second)| Pair { first: *first, second: *second })

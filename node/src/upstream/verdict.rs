@@ -10,7 +10,7 @@ use shoal_engine::{
 };
 use shoal_proto::{
     generate::Fault,
-    judge::{Ballot, CRITIQUE_TOKENS, Judge, Kind},
+    judge::{Ballot, BallotKind, CRITIQUE_TOKENS, Judge},
 };
 use tokio::time::timeout;
 
@@ -32,7 +32,7 @@ impl Endpoint {
         let mut ballot = Ballot::default();
         let mut verdicts = Vec::with_capacity(ask.pairs.len());
         for pair in &ask.pairs {
-            let with_critique = ask.kind() == Kind::Reasoned;
+            let with_critique = ask.kind() == BallotKind::Reasoned;
             let prompt =
                 if with_critique { question::reasoned_question } else { question::direct_question };
             let prompt = prompt(ask, pair)

@@ -43,7 +43,7 @@ impl Gateway {
         let link = self.listener.accept().await.unwrap().unwrap();
         let mut control = link.accept().await.unwrap();
         let Ok(Some(Message::Hello(hello))) = control.receiver.next().await else { panic!() };
-        let challenge = Challenge::fresh();
+        let challenge = Challenge::generate();
         control.sender.send(&Message::Challenge(challenge.clone())).await.unwrap();
         let Ok(Some(Message::Proof(proof))) = control.receiver.next().await else { panic!() };
         proof.verify(link.peer(), self.identity.id(), &challenge).unwrap();

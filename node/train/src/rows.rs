@@ -123,5 +123,5 @@ fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Option
     let is_weak = chance < recipe.off_topic + recipe.weak_share * weak.len() as f64;
     let from = if is_weak { weak.as_slice() } else { strong };
     let family = from.choose(rng)?;
-    Some(Row::from(&source.of(*family)))
+    Some(Row::from(&source.next_in_family(*family)))
 }

@@ -27,11 +27,11 @@ pub struct Delay(pub Duration);
 /// Both ends of one link without delay: the end of `a`, whose peer is `b`, and the end of `b`,
 /// whose peer is `a`.
 pub fn pair(a: NodeId, b: NodeId) -> (PipeLink, PipeLink) {
-    pair_with(a, b, Delay::default())
+    pair_with_delay(a, b, Delay::default())
 }
 
 /// As [`pair`], with a delay for each message.
-pub fn pair_with(a: NodeId, b: NodeId, delay: Delay) -> (PipeLink, PipeLink) {
+pub fn pair_with_delay(a: NodeId, b: NodeId, delay: Delay) -> (PipeLink, PipeLink) {
     let state = LinkState::default();
     let (to_b, from_a) = mpsc::channel(STREAM_BACKLOG);
     let (to_a, from_b) = mpsc::channel(STREAM_BACKLOG);

@@ -6,7 +6,7 @@ mod link;
 mod listen;
 mod dial;
 
-pub use admission::Rejected;
+pub use admission::Rejection;
 pub use dial::dial;
 pub use limits::Limits;
 pub use link::QuicLink;

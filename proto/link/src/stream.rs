@@ -58,7 +58,7 @@ impl Sender {
     /// early, the next call sends the rest of the message first.
     ///
     /// # Errors
-    /// [`WireError::TooLong`], after which the stream is still usable, or [`WireError::Gone`].
+    /// [`WireError::TooLong`], after which the stream is still usable, or [`WireError::Closed`].
     pub async fn send(&mut self, message: &Message) -> Result<(), WireError> {
         match &mut self.0 {
             SendHalf::Quic(half) => half.send(message).await,
@@ -70,7 +70,7 @@ impl Sender {
     /// received them or has dropped the stream. Dropping the future early may reset the stream.
     ///
     /// # Errors
-    /// [`WireError::Gone`] if the link closes first.
+    /// [`WireError::Closed`] if the link closes first.
     pub async fn finish(self) -> Result<(), WireError> {
         match self.0 {
             SendHalf::Quic(half) => half.finish().await,

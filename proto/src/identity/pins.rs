@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use crate::node_id::{NodeId, NotANodeId};
+use crate::node_id::{InvalidNodeId, NodeId};
 
 /// The keys of all gateways that this node has connected to. The owner decides where it is
 /// stored.
@@ -28,19 +28,19 @@ impl Pins {
 
 /// Why a line of the file cannot be read. Lines count from 1.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum BadPin {
+pub enum PinError {
     /// The line does not have two words.
     #[error("line {line} is not `address key`")]
     Words { line: usize },
     /// The second word is not a key.
     #[error("line {line}: {source}")]
-    Key { line: usize, source: NotANodeId },
+    Key { line: usize, source: InvalidNodeId },
 }
 
 impl FromStr for Pins {
-    type Err = BadPin;
+    type Err = PinError;
 
-    fn from_str(text: &str) -> Result<Self, BadPin> {
+    fn from_str(text: &str) -> Result<Self, PinError> {
         let mut pins = Self::default();
         for (line, content) in (1..).zip(text.lines()) {
             let content = content.split_once('#').map_or(content, |(content, _)| content);
@@ -48,10 +48,10 @@ impl FromStr for Pins {
             match (words.next(), words.next(), words.next()) {
                 (None, ..) => {}
                 (Some(address), Some(key), None) => {
-                    let key = key.parse().map_err(|source| BadPin::Key { line, source })?;
+                    let key = key.parse().map_err(|source| PinError::Key { line, source })?;
                     pins.meet(address, key);
                 }
-                _ => return Err(BadPin::Words { line }),
+                _ => return Err(PinError::Words { line }),
             }
         }
         Ok(pins)
@@ -91,7 +91,7 @@ mod tests {
         let key = NodeId([7; 32]);
         let text = format!("# met in May\n\na:1 {key} # ours\n");
         assert_eq!(text.parse::<Pins>().unwrap().expected("a:1"), Some(key));
-        assert_eq!("a:1\n".parse::<Pins>(), Err(BadPin::Words { line: 1 }));
+        assert_eq!("a:1\n".parse::<Pins>(), Err(PinError::Words { line: 1 }));
         let wrong = "\na:1 zz".parse::<Pins>().unwrap_err();
         assert_eq!(wrong.to_string(), "line 2: a node id is 64 hex digits, this is \"zz\"");
     }

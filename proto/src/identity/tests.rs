@@ -12,26 +12,34 @@ fn gateway() -> NodeId {
 
 #[test]
 fn a_proof_convinces_the_gateway_that_set_the_challenge() {
-    let challenge = Challenge::fresh();
+    let challenge = Challenge::generate();
     let proof = node().prove(gateway(), &challenge);
     assert_eq!(proof.verify(node().id(), gateway(), &challenge), Ok(()));
 }
 
 #[test]
 fn a_proof_is_of_no_use_anywhere_else() {
-    let challenge = Challenge::fresh();
+    let challenge = Challenge::generate();
     let proof = node().prove(gateway(), &challenge);
     let stranger = Identity::from_secret([3; 32]).id();
-    assert_eq!(proof.verify(stranger, gateway(), &challenge), Err(BadProof), "another node");
-    assert_eq!(proof.verify(node().id(), stranger, &challenge), Err(BadProof), "another gateway");
-    let second = Challenge::fresh();
-    assert_eq!(proof.verify(node().id(), gateway(), &second), Err(BadProof), "another challenge");
+    assert_eq!(proof.verify(stranger, gateway(), &challenge), Err(InvalidProof), "another node");
+    assert_eq!(
+        proof.verify(node().id(), stranger, &challenge),
+        Err(InvalidProof),
+        "another gateway"
+    );
+    let second = Challenge::generate();
+    assert_eq!(
+        proof.verify(node().id(), gateway(), &second),
+        Err(InvalidProof),
+        "another challenge"
+    );
 }
 
 #[test]
 fn no_two_challenges_are_the_same() {
-    assert_ne!(Challenge::fresh(), Challenge::fresh());
-    assert_eq!(Challenge::fresh().nonce.len(), 32);
+    assert_ne!(Challenge::generate(), Challenge::generate());
+    assert_eq!(Challenge::generate().nonce.len(), 32);
 }
 
 #[test]
@@ -41,9 +49,9 @@ fn a_key_of_small_order_proves_nothing() {
     weak[0] = 1;
     let mut signature = weak.to_vec();
     signature.extend([0; 32]);
-    let challenge = Challenge::fresh();
+    let challenge = Challenge::generate();
     let forgery = Proof { signature };
-    assert_eq!(forgery.verify(NodeId(weak), gateway(), &challenge), Err(BadProof));
+    assert_eq!(forgery.verify(NodeId(weak), gateway(), &challenge), Err(InvalidProof));
 }
 
 proptest! {
@@ -54,7 +62,7 @@ proptest! {
         nonce: Vec<u8>,
     ) {
         let verdict = Proof { signature }.verify(NodeId(id), gateway(), &Challenge { nonce });
-        prop_assert_eq!(verdict, Err(BadProof));
+        prop_assert_eq!(verdict, Err(InvalidProof));
     }
 
     #[test]
@@ -71,7 +79,7 @@ proptest! {
 #[test]
 fn a_node_id_takes_hex_digits_and_nothing_like_them() {
     let text = format!("+1{}", "0".repeat(62));
-    assert_eq!(text.parse::<NodeId>(), Err(NotANodeId(text.clone())));
+    assert_eq!(text.parse::<NodeId>(), Err(InvalidNodeId(text.clone())));
 }
 
 #[test]

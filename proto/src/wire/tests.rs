@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn what_is_encoded_decodes_to_the_same(message in message()) {
         let frame = message.encode().unwrap();
-        let (header, body) = frame.split_at(HEADER);
+        let (header, body) = frame.split_at(HEADER_BYTES);
         prop_assert_eq!(header[4], message.tag());
         prop_assert_eq!(Message::decode(header[4], body).unwrap(), message);
     }
@@ -110,7 +110,7 @@ proptest! {
     ) {
         let mut bytes = Vec::new();
         messages.iter().for_each(|message| bytes.extend(message.encode().unwrap()));
-        let mut frames = Frames::new(Side::Either);
+        let mut frames = FrameDecoder::new(Side::Either);
         let mut output = Vec::new();
         let mut rest = bytes.as_slice();
         for length in cuts.iter().cycle() {
@@ -133,7 +133,7 @@ proptest! {
         if let Ok(message) = Message::decode(tag, &body) {
             // A decoded message encodes, and the result decodes to the same message.
             let frame = message.encode().unwrap();
-            let copy = Message::decode(tag, &frame[HEADER..]).unwrap();
+            let copy = Message::decode(tag, &frame[HEADER_BYTES..]).unwrap();
             prop_assert_eq!(copy.encode().unwrap(), frame);
         }
     }
@@ -150,15 +150,15 @@ proptest! {
             frame[position] = value;
         }
         let cut = cut.index(frame.len());
-        let _ = Message::decode(frame[4], &frame[HEADER.min(cut)..cut]);
-        let mut frames = Frames::new(Side::Either);
+        let _ = Message::decode(frame[4], &frame[HEADER_BYTES.min(cut)..cut]);
+        let mut frames = FrameDecoder::new(Side::Either);
         frames.push(&frame);
         while let Ok(Some(_)) = frames.take() {}
     }
 
     #[test]
     fn any_bytes_on_a_stream_never_panic(chunks: Vec<Vec<u8>>) {
-        let mut frames = Frames::new(Side::Node);
+        let mut frames = FrameDecoder::new(Side::Node);
         for bytes in chunks {
             frames.push(&bytes);
             while let Ok(Some(_)) = frames.take() {}
@@ -172,7 +172,7 @@ fn header(length: u32, tag: u8) -> Vec<u8> {
 
 /// What a receiver of messages from `sender` returns for a header without a body.
 fn take_header(sender: Side, length: u32, tag: u8) -> Result<Option<Message>, WireError> {
-    let mut frames = Frames::new(sender);
+    let mut frames = FrameDecoder::new(sender);
     frames.push(&header(length, tag));
     frames.take()
 }
@@ -192,7 +192,7 @@ fn a_length_over_the_limit_is_refused_by_its_header_alone() {
 
 #[test]
 fn a_header_reserves_nothing_for_its_body() {
-    let mut frames = Frames::new(Side::Either);
+    let mut frames = FrameDecoder::new(Side::Either);
     frames.push(&header(4 * 1024 * 1024, 16));
     assert!(matches!(frames.take(), Ok(None)));
     assert!(frames.bytes.capacity() < 1024, "{}", frames.bytes.capacity());
@@ -200,7 +200,7 @@ fn a_header_reserves_nothing_for_its_body() {
 
 #[test]
 fn a_long_message_leaves_no_buffer_behind() {
-    let mut frames = Frames::new(Side::Either);
+    let mut frames = FrameDecoder::new(Side::Either);
     frames.push(&piece(&"x".repeat(60_000)).encode().unwrap());
     assert!(frames.take().unwrap().is_some());
     assert_eq!(frames.bytes.capacity(), 0);
@@ -220,7 +220,7 @@ fn a_gateway_never_waits_for_what_only_gateways_say() {
 #[test]
 fn a_stranger_is_never_waited_for_longer_than_a_hello() {
     for kind in KINDS.iter().filter(|kind| kind.says != Side::Gateway) {
-        let mut frames = Frames::control(Side::Node);
+        let mut frames = FrameDecoder::control(Side::Node);
         frames.push(&header(u32::try_from(kind.limit).unwrap(), kind.tag));
         assert_eq!(
             frames.take().is_ok(),
@@ -275,7 +275,7 @@ fn a_judge_is_never_asked_about_more_than_it_can_hold_or_what_is_not_there() {
         (judge_with(2, &[(0, 1); 4033]), "more pairs than candidates can form"),
     ] {
         let frame = Message::Judge(request).encode().unwrap();
-        let error = Message::decode(32, &frame[HEADER..]).unwrap_err();
+        let error = Message::decode(32, &frame[HEADER_BYTES..]).unwrap_err();
         assert_eq!(error.to_string(), format!("a judge frame makes no sense: {reason}"));
     }
     assert_eq!(judge_with(64, &[(63, 0)]).check(), Ok(()));
@@ -285,7 +285,7 @@ fn a_judge_is_never_asked_about_more_than_it_can_hold_or_what_is_not_there() {
 fn a_conversation_has_a_bounded_number_of_messages() {
     assert_eq!(generate_with(4096).check(), Ok(()));
     let frame = Message::Generate(generate_with(4097)).encode().unwrap();
-    let error = Message::decode(16, &frame[HEADER..]).unwrap_err();
+    let error = Message::decode(16, &frame[HEADER_BYTES..]).unwrap_err();
     assert_eq!(error.to_string(), "a generate frame makes no sense: more than 4096 messages");
 }
 
@@ -333,7 +333,7 @@ fn a_writers_certainty_is_a_log_probability_or_none() {
     }
 }
 
-fn check_certainty(logprob: Option<f64>) -> Result<(), Nonsense> {
+fn check_certainty(logprob: Option<f64>) -> Result<(), InvalidMessage> {
     Done { logprob, ..Done::default() }.check()
 }
 

@@ -87,7 +87,7 @@ impl Family {
     }
 
     /// The family with this [`name`](Self::name).
-    pub fn by_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 }

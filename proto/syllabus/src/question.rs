@@ -38,10 +38,10 @@ pub struct Questions {
 
 impl Questions {
     /// The next question of one family.
-    pub fn of(&mut self, family: Family) -> Question {
+    pub fn next_in_family(&mut self, family: Family) -> Question {
         let problem = loop {
             let problem = draw::problem(family, &mut self.rng);
-            if Split::of(&problem) == self.split {
+            if Split::for_problem(&problem) == self.split {
                 break problem;
             }
         };
@@ -60,7 +60,7 @@ impl Iterator for Questions {
             self.pass.shuffle(&mut self.rng);
         }
         let family = self.pass.pop()?;
-        Some(self.of(family))
+        Some(self.next_in_family(family))
     }
 }
 

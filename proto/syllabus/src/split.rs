@@ -16,7 +16,7 @@ pub enum Split {
 impl Split {
     /// The split of a problem. The FNV-1a hash of its key decides, which is the same on every
     /// machine and in every version.
-    pub fn of(problem: &Problem) -> Self {
+    pub fn for_problem(problem: &Problem) -> Self {
         let start = 0xcbf2_9ce4_8422_2325_u64;
         let hash = problem
             .key()

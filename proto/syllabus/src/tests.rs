@@ -21,8 +21,8 @@ fn splits_share_no_problem_and_no_question() {
 #[test]
 fn the_order_of_the_operands_makes_no_new_problem() {
     let sum = Problem::Add { a: 47, b: 385 };
-    assert_eq!(Split::of(&sum), Split::of(&Problem::Add { a: 385, b: 47 }));
-    assert_eq!(Split::of(&sort(&[3, 1, 2])), Split::of(&sort(&[1, 2, 3])));
+    assert_eq!(Split::for_problem(&sum), Split::for_problem(&Problem::Add { a: 385, b: 47 }));
+    assert_eq!(Split::for_problem(&sort(&[3, 1, 2])), Split::for_problem(&sort(&[1, 2, 3])));
 }
 
 fn sort(numbers: &[u32]) -> Problem {
@@ -39,7 +39,7 @@ fn the_same_seed_asks_the_same_questions_in_the_same_order() {
 fn the_split_of_a_problem_never_moves() {
     // The trained weights depend on it. If this fails, every figure in the model cards is invalid.
     let splits: Vec<Split> =
-        (0..12).map(|b| Split::of(&Problem::Add { a: 1000, b: 2000 + b })).collect();
+        (0..12).map(|b| Split::for_problem(&Problem::Add { a: 1000, b: 2000 + b })).collect();
     assert_eq!(splits, SPLITS);
 }
 
@@ -108,8 +108,8 @@ fn a_final_answer_is_one_line_without_its_full_stop() {
 
 #[test]
 fn names_lead_back_to_their_family() {
-    assert!(Family::ALL.iter().all(|family| Family::by_name(family.name()) == Some(*family)));
-    assert_eq!(Family::by_name("poetry"), None);
+    assert!(Family::ALL.iter().all(|family| Family::from_name(family.name()) == Some(*family)));
+    assert_eq!(Family::from_name("poetry"), None);
 }
 
 const SPLITS: [Split; 12] = {

@@ -13,10 +13,10 @@ use shoal_proto::{
     },
     goodbye::Goodbye,
     heartbeat::Heartbeat,
-    hello::{Challenge, Hello, Model, Proof, Reason, Refusal, Speed, Welcome, audit_proof},
-    judge::{Ballot, Judge, Kind, Pair, Score},
+    hello::{Challenge, Hello, Model, Proof, Refusal, RefusalReason, Speed, Welcome, audit_proof},
+    judge::{Ballot, BallotKind, Judge, Pair, Score},
     tools::{Function, ToolCall, ToolChoice, Tools},
-    wire::{Frames, HEADER, KINDS, Side},
+    wire::{FrameDecoder, HEADER_BYTES, KINDS, Side},
 };
 
 fn node_identity() -> Identity {
@@ -139,7 +139,7 @@ fn control_messages() -> Vec<Message> {
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
         Message::Welcome(Welcome { version: 4, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
-            reason: Reason::Full.into(),
+            reason: RefusalReason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),
             retry_ms: 30_000,
         }),
@@ -197,7 +197,7 @@ fn work_messages() -> Vec<Message> {
         Message::Judge(Judge {
             messages: conversation(),
             candidates: vec![text("Answer: 332"), text("Answer: 432"), text("Answer: 422")],
-            kind: Kind::Pairwise.into(),
+            kind: BallotKind::Pairwise.into(),
             pairs: vec![Pair { first: 1, second: 2 }, Pair { first: 2, second: 1 }],
             tools: Some(Tools { functions: vec![], ..tools() }),
             prompt: Some(Prompt::new("47 + 385 =")),
@@ -222,7 +222,7 @@ fn every_example_is_the_message_it_says_and_the_other_way_round() {
     let messages = [control_messages(), work_messages()].concat();
     assert_eq!(examples.len(), messages.len());
     for (example, message) in examples.iter().zip(&messages) {
-        let mut frames = Frames::new(Side::Either);
+        let mut frames = FrameDecoder::new(Side::Either);
         frames.push(&example.frame);
         assert_eq!(frames.take().unwrap().as_ref(), Some(message), "{}", example.name);
         assert!(frames.is_between(), "{}", example.name);
@@ -247,7 +247,7 @@ fn schema() -> DescriptorPool {
 /// Decodes the example as a node in another language would: with the `.proto` file.
 fn decode_with_proto_file(example: &Example) -> DynamicMessage {
     let kind = schema().get_message_by_name(&format!("shoal.v1.{}", example.name)).unwrap();
-    DynamicMessage::decode(kind, &example.frame[HEADER..]).unwrap()
+    DynamicMessage::decode(kind, &example.frame[HEADER_BYTES..]).unwrap()
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn the_proto_file_decodes_every_example_to_the_same_values() {
         let json = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
         assert_eq!(json, example.json, "{}", example.name);
         let bytes = prost_reflect::prost::Message::encode_to_vec(&message);
-        assert_eq!(bytes, example.frame[HEADER..], "{}", example.name);
+        assert_eq!(bytes, example.frame[HEADER_BYTES..], "{}", example.name);
     }
 }
 
@@ -293,12 +293,12 @@ type VariantName = fn(i32) -> Option<String>;
 #[test]
 fn the_enumerations_of_the_proto_file_are_those_of_the_code() {
     let names: [(&str, VariantName); 6] = [
-        ("Reason", |n| Reason::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("Reason", |n| RefusalReason::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Finish", |n| Finish::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("Fault", |n| Fault::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("ToolChoice", |n| ToolChoice::try_from(n).ok().map(|name| format!("{name:?}"))),
         ("FormatKind", |n| FormatKind::try_from(n).ok().map(|name| format!("{name:?}"))),
-        ("Kind", |n| Kind::try_from(n).ok().map(|name| format!("{name:?}"))),
+        ("Kind", |n| BallotKind::try_from(n).ok().map(|name| format!("{name:?}"))),
     ];
     let schema = schema();
     assert_eq!(schema.all_enums().count(), names.len());
@@ -348,7 +348,8 @@ fn the_proof_on_the_page_convinces_and_belongs_to_the_keys_on_the_page() {
     assert_eq!(node, Identity::from_secret([1; 32]).id());
     assert_eq!(gateway, Identity::from_secret([2; 32]).id());
     let proof = examples().into_iter().find(|example| example.name == "Proof").unwrap();
-    let Ok(Message::Proof(Proof { signature })) = Message::decode(3, &proof.frame[HEADER..]) else {
+    let Ok(Message::Proof(Proof { signature })) = Message::decode(3, &proof.frame[HEADER_BYTES..])
+    else {
         panic!("not a proof")
     };
     assert_eq!(Proof { signature }.verify(node, gateway, &challenge()), Ok(()));

@@ -9,9 +9,9 @@ use shoal_link::{
 use shoal_proto::{
     Identity, Message,
     heartbeat::Heartbeat,
-    hello::{Hello, Model, Proof, Reason, audit_proof},
+    hello::{Hello, Model, Proof, RefusalReason, audit_proof},
 };
-use shoal_store::{Book, Memory};
+use shoal_store::{Memory, ReputationStore};
 use shoal_swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm};
 use tokio::time::{sleep, timeout};
 
@@ -24,10 +24,10 @@ fn swarm(change: impl FnOnce(&mut Config)) -> Swarm {
     config.exam.per_family = 0;
     change(&mut config);
     let registry = prometheus::Registry::new();
-    let book =
-        Book::new(Arc::new(Memory::default()), Default::default(), &registry).expect("a book");
+    let store = ReputationStore::new(Arc::new(Memory::default()), Default::default(), &registry)
+        .expect("the store");
     let metrics = Metrics::register(&registry).expect("metrics");
-    Swarm::new(config, identity(0).id(), 1, book, metrics)
+    Swarm::new(config, identity(0).id(), 1, store, metrics)
 }
 
 fn hello() -> Hello {
@@ -65,7 +65,7 @@ async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
 }
 
 /// What comes of a hello that should be refused.
-async fn refused_for(hello: Hello) -> Reason {
+async fn refused_for(hello: Hello) -> RefusalReason {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);
     let talk = async {
@@ -102,9 +102,9 @@ async fn a_hello_that_makes_no_sense_is_refused_by_name() {
         with_model(|model| model.context = 0),
         with_model(|model| model.description = "\u{1b}[2J".to_owned()),
     ] {
-        assert_eq!(refused_for(bad).await, Reason::BadHello);
+        assert_eq!(refused_for(bad).await, RefusalReason::BadHello);
     }
-    assert_eq!(refused_for(Hello { version: 0, ..hello() }).await, Reason::Version);
+    assert_eq!(refused_for(Hello { version: 0, ..hello() }).await, RefusalReason::Version);
 }
 
 /// The hello of node 1 as an auditor that knows this token.
@@ -131,7 +131,7 @@ async fn answers(hello: Hello, token: &str) -> (Message, usize) {
     tokio::join!(swarm.admit(gateway), talk).1
 }
 
-fn reason(reply: &Message) -> Reason {
+fn reason(reply: &Message) -> RefusalReason {
     let Message::Refusal(refusal) = reply else { panic!("a refusal, not {reply:?}") };
     refusal.reason()
 }
@@ -155,14 +155,14 @@ async fn who_knows_another_token_or_shows_anothers_proof_is_refused() {
     ];
     for (hello, token) in wrong {
         let (reply, members) = answers(hello, token).await;
-        assert_eq!((reason(&reply), members), (Reason::BadHello, 0));
+        assert_eq!((reason(&reply), members), (RefusalReason::BadHello, 0));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_auditor_from_before_there_were_any_is_refused() {
     let old = Hello { version: 1, ..auditor("lantern") };
-    assert_eq!(reason(&answers(old, "lantern").await.0), Reason::Version);
+    assert_eq!(reason(&answers(old, "lantern").await.0), RefusalReason::Version);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn a_wrong_key_is_refused() {
         refusal.reason()
     };
     let (_, reason) = tokio::join!(swarm.admit(gateway), talk);
-    assert_eq!(reason, Reason::WrongKey);
+    assert_eq!(reason, RefusalReason::WrongKey);
     assert!(swarm.members().is_empty());
 }
 
@@ -207,7 +207,7 @@ async fn bytes_that_are_no_signature_are_a_wrong_key() {
         refusal.reason()
     };
     let (_, reason) = tokio::join!(swarm.admit(gateway), talk);
-    assert_eq!(reason, Reason::WrongKey);
+    assert_eq!(reason, RefusalReason::WrongKey);
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +217,7 @@ async fn speaking_out_of_turn_is_refused() {
     let first = Message::Heartbeat(Heartbeat::default());
     let (_, (_control, reply)) = tokio::join!(swarm.admit(gateway), says(&node, first));
     let Message::Refusal(refusal) = reply else { panic!("a refusal") };
-    assert_eq!(refusal.reason(), Reason::Protocol);
+    assert_eq!(refusal.reason(), RefusalReason::Protocol);
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +225,7 @@ async fn a_link_that_says_nothing_is_not_waited_for() {
     let swarm = swarm(|_| {});
     let (_node, gateway) = link(1);
     let admission = timeout(Duration::from_secs(30), swarm.admit(gateway)).await.expect("in time");
-    assert!(matches!(admission, Err(NotAdmitted::Refused { reason: Reason::Protocol, .. })));
+    assert!(matches!(admission, Err(NotAdmitted::Refused { reason: RefusalReason::Protocol, .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +238,7 @@ async fn the_same_key_is_not_let_in_twice() {
         assert!(matches!(welcome, Message::Welcome(_)));
         let (_second_control, reply) = joins(&second, 1).await;
         let Message::Refusal(refusal) = reply else { panic!("a refusal") };
-        assert_eq!(refusal.reason(), Reason::AlreadyHere);
+        assert_eq!(refusal.reason(), RefusalReason::AlreadyHere);
         assert!(refusal.retry_ms > 0);
         second.close("refused");
         assert_eq!(swarm.members().len(), 1, "the first is not disturbed");
@@ -260,7 +260,7 @@ async fn a_full_gateway_says_so() {
         let (_control, _welcome) = joins(&first, 1).await;
         let (_second_control, reply) = joins(&second, 2).await;
         let Message::Refusal(refusal) = reply else { panic!("a refusal") };
-        assert_eq!(refusal.reason(), Reason::Full);
+        assert_eq!(refusal.reason(), RefusalReason::Full);
         second.close("refused");
         first.close("done");
     };

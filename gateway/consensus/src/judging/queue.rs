@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use shoal_proto::{NodeId, judge::Kind};
+use shoal_proto::{NodeId, judge::BallotKind};
 
 use crate::judging::{
     JudgeTask,
@@ -143,8 +143,8 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// The kind of this judge's pair tasks.
-    fn kind(&self, able: Able) -> Kind {
-        if self.reasons(able) { Kind::Reasoned } else { Kind::Pairwise }
+    fn kind(&self, able: Able) -> BallotKind {
+        if self.reasons(able) { BallotKind::Reasoned } else { BallotKind::Pairwise }
     }
 
     /// Pairs that this judge may still get; empty once its budget is spent.

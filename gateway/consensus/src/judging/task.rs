@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use shoal_proto::{
     NodeId,
     generate::Prompt,
-    judge::{Ballot, Judge, Kind, Pair},
+    judge::{Ballot, BallotKind, Judge, Pair},
 };
 
 use crate::judging::pairs::PoolPair;
@@ -20,7 +20,7 @@ use crate::{
 /// One task for one judge.
 #[derive(Debug)]
 pub struct JudgeTask {
-    kind: Kind,
+    kind: BallotKind,
     /// The texts that the judge sees.
     pub texts: Vec<String>,
     /// For each text, the candidates with exactly this text that the judge did not write.
@@ -45,7 +45,7 @@ impl JudgeTask {
         groups.shuffle(rng);
         let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) = groups.into_iter().unzip();
         (!texts.is_empty()).then(|| Self {
-            kind: Kind::Likelihood,
+            kind: BallotKind::Likelihood,
             texts,
             stand_for,
             pairs: Vec::new(),
@@ -58,7 +58,7 @@ impl JudgeTask {
         candidates: &[Candidate],
         judge: NodeId,
         pairs: &[PoolPair],
-        kind: Kind,
+        kind: BallotKind,
         rng: &mut ChaCha8Rng,
     ) -> Option<Self> {
         let may_see = pools_for(candidates, judge);
@@ -87,7 +87,7 @@ impl JudgeTask {
 
     /// Whether the judge writes reasons before its verdicts.
     pub fn is_reasoned(&self) -> bool {
-        self.kind == Kind::Reasoned
+        self.kind == BallotKind::Reasoned
     }
 
     /// The message to the judge, with each pair in its two orders.
@@ -108,7 +108,7 @@ impl JudgeTask {
 
     /// The verdicts on the candidates of a ballot that fits this task.
     pub fn verdicts(&self, ballot: &Ballot) -> Verdicts {
-        if self.kind == Kind::Likelihood {
+        if self.kind == BallotKind::Likelihood {
             let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(group, score)| {
                 group.iter().map(|candidate| CandidateScore {
                     candidate: *candidate,

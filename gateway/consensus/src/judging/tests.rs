@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use shoal_proto::{
     NodeId,
     generate::Sampling,
-    judge::{Ballot, Kind, Score},
+    judge::{Ballot, BallotKind, Score},
 };
 
 use super::{
@@ -30,7 +30,7 @@ fn rng() -> ChaCha8Rng {
 /// Every pair that a judge may see.
 fn pairs(candidates: &[Candidate], judge: NodeId, rng: &mut ChaCha8Rng) -> Option<JudgeTask> {
     let pairs = pairs::every_pair(&pools_for(candidates, judge));
-    JudgeTask::pairs(candidates, judge, &pairs, Kind::Pairwise, rng)
+    JudgeTask::pairs(candidates, judge, &pairs, BallotKind::Pairwise, rng)
 }
 
 proptest! {
@@ -50,7 +50,7 @@ proptest! {
         prop_assert_eq!(shown, others);
         // Not even when it is told to.
         let some = [(0, 1), (0, 2), (1, 2)];
-        let told = JudgeTask::pairs(&candidates, node(judge), &some, Kind::Pairwise, &mut rng);
+        let told = JudgeTask::pairs(&candidates, node(judge), &some, BallotKind::Pairwise, &mut rng);
         for task in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
@@ -170,7 +170,7 @@ fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
 #[test]
 fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
     let candidates = five();
-    let kinds = |settings: JudgeSettings| -> Vec<Kind> {
+    let kinds = |settings: JudgeSettings| -> Vec<BallotKind> {
         let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
         let settings = JudgeSettings { wave: 2, ..settings };
         let mut queue = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
@@ -181,9 +181,9 @@ fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
     };
     let config = RoundSettings::default();
     let balanced_settings = config.of_mode(crate::ask::Mode::Balanced).judge;
-    assert_eq!(kinds(balanced_settings), [Kind::Likelihood, Kind::Likelihood]);
+    assert_eq!(kinds(balanced_settings), [BallotKind::Likelihood, BallotKind::Likelihood]);
     let deep = config.of_mode(crate::ask::Mode::Deep).judge;
-    assert_eq!(kinds(deep), [Kind::Likelihood, Kind::Reasoned]);
+    assert_eq!(kinds(deep), [BallotKind::Likelihood, BallotKind::Reasoned]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of these rounds; `seed` is that of the bootstrap.
-    pub fn of(rounds: &[RankedRound], seed: u64) -> Self {
+    pub fn from_rounds(rounds: &[RankedRound], seed: u64) -> Self {
         let claims: Vec<(f64, f64)> = rounds
             .iter()
             .filter(|round| !round.gold)

@@ -42,7 +42,7 @@ fn pairs_judged(count: usize, rights: &[(&str, f64)], seed: u64) -> Vec<Round> {
 }
 
 fn accuracy(rounds: &[Round], plan: Plan) -> f64 {
-    Summary::of(&run(rounds, &plan, &Settings::default()), 0).accuracy.value
+    Summary::from_rounds(&run(rounds, &plan, &Settings::default()), 0).accuracy.value
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn gold_rounds_are_not_counted_and_may_be_learned_in_their_turn() {
     let rounds = pairs_judged(60, &[("a", 0.9), ("b", 0.2), ("c", 0.3)], 2);
     let plan = Plan { gold: Gold::Share(0.25), ..Plan::default() };
     let results = run(&rounds, &plan, &Settings::default());
-    let summary = Summary::of(&results, 0);
+    let summary = Summary::from_rounds(&results, 0);
     assert_eq!((summary.rounds, summary.gold, summary.accuracy.count), (60, 15, 45));
     let in_turn = run(&rounds, &Plan { gold_first: false, ..plan }, &Settings::default());
     let weight = |results: &[RankedRound]| {

@@ -73,7 +73,7 @@ impl Likelihood {
     }
 
     /// The likelihood of a text with this summed natural log-probability.
-    pub fn of(logprob: f64, text: &str) -> Self {
+    pub fn new(logprob: f64, text: &str) -> Self {
         Self { logprob, bytes: text.len() }
     }
 

@@ -13,7 +13,7 @@ pub struct Features(Vec<u16>);
 
 impl Features {
     /// The features of a text.
-    pub fn of(ask: &str) -> Self {
+    pub fn extract(ask: &str) -> Self {
         let words = words(ask);
         let pairs = words.windows(2).map(|pair| pair.join(" "));
         let grams = words.iter().cloned().chain(pairs).map(|gram| bucket(&gram));

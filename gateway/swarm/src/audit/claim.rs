@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shoal_proto::{
     NodeId,
     generate::ChatMessage,
-    judge::{Judge, Kind, Score},
+    judge::{BallotKind, Judge, Score},
 };
 use tokio::time::Instant;
 
@@ -121,10 +121,10 @@ async fn recompute(
     let ask = Judge {
         messages: claim.messages.clone(),
         candidates: vec![claim.text.clone()],
-        kind: Kind::Likelihood.into(),
+        kind: BallotKind::Likelihood.into(),
         ..Judge::default()
     };
     let deadline = Instant::now() + swarm.0.config.exam.answer();
     let ballot = work::judge(auditor, ask, deadline).await?;
-    ballot.scores.first().copied().ok_or(WorkError::Nonsense("no score"))
+    ballot.scores.first().copied().ok_or(WorkError::InvalidMessage("no score"))
 }

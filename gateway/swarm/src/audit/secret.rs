@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shoal_proto::{
     NodeId,
     generate::{Fault, Sampling},
-    judge::Kind,
+    judge::BallotKind,
 };
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::super::{
     probe::{self, Answer, gold_observation, item_key},
     roster::MemberHandle,
 };
-use super::BallotKind;
+use super::AuditedBallot;
 use shoal_consensus::reputation::{
     AuditResult, ComparisonMode, GoldObservation, Likelihood, Observation,
 };
@@ -72,12 +72,12 @@ fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
 
 /// Shows a judge candidates to one gold question, as many as a round has, and asks for the kind of
 /// ballot that it cast in a round.
-pub(super) async fn ask_judge(swarm: &Swarm, member: NodeId, ballot: BallotKind, draw: u64) {
+pub(super) async fn ask_judge(swarm: &Swarm, member: NodeId, ballot: AuditedBallot, draw: u64) {
     let Some(judge) = swarm.0.roster.member(member) else { return };
     let Some(candidates) = swarm.0.gold.candidates_for(member, draw) else { return };
     let result = match ballot {
-        BallotKind::Scores => ask_scores(swarm, &judge, &candidates, draw).await,
-        BallotKind::Pairs(way) => ask_pair(swarm, &judge, &candidates, way).await,
+        AuditedBallot::Scores => ask_scores(swarm, &judge, &candidates, draw).await,
+        AuditedBallot::Pairs(way) => ask_pair(swarm, &judge, &candidates, way).await,
     };
     match result {
         Ok((right, observations)) => {
@@ -101,17 +101,17 @@ async fn ask_scores(
     draw: u64,
 ) -> Verdict {
     let [right, wrong, ..] = candidates else {
-        return Err(WorkError::Nonsense("fewer than two gold candidates"));
+        return Err(WorkError::InvalidMessage("fewer than two gold candidates"));
     };
     let mut order: Vec<&GoldCandidate> = candidates.iter().collect();
     let turn = usize::try_from(draw >> 32).unwrap_or(0) % order.len().max(1);
     order.rotate_left(turn);
     let texts = order.iter().map(|candidate| candidate.text.to_string()).collect();
-    let ballot = probe::ballot(swarm, judge, &right.item, texts, Kind::Likelihood).await?;
+    let ballot = probe::ballot(swarm, judge, &right.item, texts, BallotKind::Likelihood).await?;
     let scores: Vec<(&GoldCandidate, Likelihood)> = order
         .into_iter()
         .zip(&ballot.scores)
-        .map(|(candidate, score)| (candidate, Likelihood::of(score.logprob, &candidate.text)))
+        .map(|(candidate, score)| (candidate, Likelihood::new(score.logprob, &candidate.text)))
         .collect();
     let standing = swarm.standing();
     let line = standing.score_line(&judge.id);
@@ -141,7 +141,7 @@ async fn ask_pair(
     way: ComparisonMode,
 ) -> Verdict {
     let [right, wrong, ..] = candidates else {
-        return Err(WorkError::Nonsense("fewer than two gold candidates"));
+        return Err(WorkError::InvalidMessage("fewer than two gold candidates"));
     };
     let observation = probe::compare(swarm, judge, (right, wrong), way).await?;
     let is_right = matches!(

@@ -9,7 +9,7 @@ use crate::bench;
 
 fn complaint(folder: &TempDir) -> String {
     let files = Files::folder(folder.path()).unwrap();
-    let error = Loaded::open(files, &Options::default()).err().unwrap().to_string();
+    let error = LoadedModel::open(files, &Options::default()).err().unwrap().to_string();
     assert!(!error.contains('\n'), "one line: {error}");
     error.replace(&folder.path().canonicalize().unwrap().display().to_string(), "DIR")
 }
@@ -131,5 +131,5 @@ fn the_card_speaks_for_the_model() {
 }
 
 fn card(files: &Files, options: &Options) -> shoal_proto::hello::Model {
-    Loaded::open(files.clone(), options).unwrap().card
+    LoadedModel::open(files.clone(), options).unwrap().card
 }

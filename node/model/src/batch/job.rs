@@ -10,13 +10,13 @@ use shoal_engine::{
 use shoal_proto::{
     embed::Embed,
     generate::{Fault, Generate, Sampling},
-    judge::{CRITIQUE_TOKENS, Judge, Kind, Pair},
+    judge::{BallotKind, CRITIQUE_TOKENS, Judge, Pair},
     tools::ToolChoice,
 };
 
 use crate::{
     grammar::Constraint,
-    pipeline::{Pooling, Talk, TextPipeline},
+    pipeline::{Pooling, PromptInput, TextPipeline},
     tools::CallParser,
 };
 
@@ -108,10 +108,10 @@ pub(super) fn jobs(
 ) -> Result<(Vec<Option<Job>>, usize), EngineError> {
     let jobs = match work {
         Work::Generate(ask) => vec![Some(answer(pipeline, ask, limits)?)],
-        Work::Judge(ask) if ask.kind() == Kind::Pairwise => {
+        Work::Judge(ask) if ask.kind() == BallotKind::Pairwise => {
             skip_oversized(ask.pairs.iter().map(|pair| verdict(pipeline, ask, pair, limits)))?
         }
-        Work::Judge(ask) if ask.kind() == Kind::Reasoned => {
+        Work::Judge(ask) if ask.kind() == BallotKind::Reasoned => {
             skip_oversized(ask.pairs.iter().map(|pair| reason(pipeline, ask, pair, limits)))?
         }
         Work::Judge(ask) => return scores(pipeline, ask, limits),
@@ -136,13 +136,13 @@ fn answer(pipeline: &TextPipeline, ask: &Generate, limits: Limits) -> Result<Job
         .filter(|tools| !tools.functions.is_empty() && tools.choice() != ToolChoice::None);
     let variables = ask.template_variables.as_str();
     let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
-    let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables };
+    let talk = PromptInput { messages, prompt, tools: ask.tools.as_ref(), variables };
     let is_optional = tools.is_some_and(|tools| tools.choice() == ToolChoice::Auto);
     let tokens = match pipeline.prompt(talk, limits.context) {
         // A grammar holds the model to its calls or keeps it from any, so a short context can omit the
         // description of the functions.
         Err(error) if error.fault == Fault::ContextLength && !is_optional => {
-            pipeline.prompt(Talk { tools: None, ..talk }, limits.context)?
+            pipeline.prompt(PromptInput { tools: None, ..talk }, limits.context)?
         }
         tokens => tokens?,
     };
@@ -176,7 +176,7 @@ fn scores(
     limits: Limits,
 ) -> Result<(Vec<Option<Job>>, usize), EngineError> {
     let (messages, prompt) = (ask.messages.as_slice(), ask.prompt.as_ref());
-    let talk = Talk { messages, prompt, tools: ask.tools.as_ref(), variables: "" };
+    let talk = PromptInput { messages, prompt, tools: ask.tools.as_ref(), variables: "" };
     let prompt = pipeline.prompt(talk, limits.context)?;
     let next = prompt.len() - 1;
     let mut read = prompt.len();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use shoal_proto::{
     generate::{ChatMessage, Done, Fault, Finish, Sampling},
-    judge::{Kind, Pair},
+    judge::{BallotKind, Pair},
 };
 use tokio::time::timeout;
 
@@ -10,7 +10,7 @@ use super::{
     fake::{END, Fake, Steps, VOCAB, pipeline},
     *,
 };
-use crate::{pipeline::Talk, sample::LogSum, testing::LETTERS};
+use crate::{pipeline::PromptInput, sample::LogSum, testing::LETTERS};
 
 mod answers;
 mod forms;
@@ -24,7 +24,7 @@ fn options() -> Options {
         requests: 16,
         cache_bytes: 64 * 100,
         answer_tokens: 1000,
-        guesses: false,
+        speculate: false,
     }
 }
 
@@ -41,8 +41,8 @@ fn conversation(text: &str) -> Vec<ChatMessage> {
     vec![ChatMessage::new("user", text)]
 }
 
-fn talk(messages: &[ChatMessage]) -> Talk<'_> {
-    Talk { messages, prompt: None, tools: None, variables: "" }
+fn talk(messages: &[ChatMessage]) -> PromptInput<'_> {
+    PromptInput { messages, prompt: None, tools: None, variables: "" }
 }
 
 fn ask(text: &str, sampling: Sampling) -> Generate {
@@ -85,7 +85,7 @@ fn likelihood(text: &str, candidates: &[&str]) -> Judge {
     Judge {
         messages: conversation(text),
         candidates,
-        kind: Kind::Likelihood.into(),
+        kind: BallotKind::Likelihood.into(),
         ..Judge::default()
     }
 }

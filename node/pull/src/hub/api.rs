@@ -73,7 +73,7 @@ impl<'a> Api<'a> {
 
     fn nonsense(&self, subject: &str, why: impl ToString) -> PullError {
         let host = host(&self.settings.hub.endpoint);
-        PullError::Nonsense { subject: subject.to_owned(), host, why: why.to_string() }
+        PullError::InvalidMessage { subject: subject.to_owned(), host, why: why.to_string() }
     }
 
     /// The files of `repo` and the commit that has them.

@@ -101,7 +101,7 @@ async fn ask(
 }
 
 fn nonsense(index: &Url, package: &str, why: String) -> PullError {
-    PullError::Nonsense { subject: package.to_owned(), host: host(index), why }
+    PullError::InvalidMessage { subject: package.to_owned(), host: host(index), why }
 }
 
 async fn read(mut response: Response) -> Result<String, String> {

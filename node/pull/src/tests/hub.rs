@@ -70,7 +70,7 @@ impl Repo {
         self.server.put(format!("/bytes/{name}"), Page::new(bytes));
     }
 
-    async fn pull(&self) -> Result<Found, PullError> {
+    async fn pull(&self) -> Result<LocalModel, PullError> {
         pull("org/tiny", &self.settings).await
     }
 
@@ -84,7 +84,7 @@ impl Repo {
         self.home.path().join("hub/models--org--tiny")
     }
 
-    fn holds(&self, model: &Found) {
+    fn holds(&self, model: &LocalModel) {
         let snapshot = self.cache().join("snapshots").join(COMMIT);
         assert_eq!(model.name, "org/tiny");
         assert_eq!(model.place, Place::Folder(snapshot.clone()));

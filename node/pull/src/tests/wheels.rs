@@ -72,7 +72,7 @@ impl Shop {
         self.home.path().join("models/tiny")
     }
 
-    async fn pull(&self) -> Result<Found, PullError> {
+    async fn pull(&self) -> Result<LocalModel, PullError> {
         pull_entry(&self.entry, &self.settings).await
     }
 
@@ -83,7 +83,7 @@ impl Shop {
     }
 
     /// The model is here, right, and nothing else is left.
-    fn holds(&self, model: &Found) {
+    fn holds(&self, model: &LocalModel) {
         assert_eq!(model.place, Place::Gguf(self.folder().join("tiny.gguf")));
         assert!(std::fs::read(model.place.path().unwrap()).unwrap() == self.bytes);
         assert_eq!(self.left(), ["tiny.gguf", "tiny.gguf.lock"]);

@@ -1,15 +1,15 @@
 //! The decoder that serves compared with the one that trains.
 
 use burn::tensor::{Device, Int, Tensor};
-use shoal_decoder::{Loaded, Options, open};
+use shoal_decoder::{LoadedModel, Options, open};
 use shoal_engine::Engine;
 use shoal_model::{
-    Decode, Files, Local, Metrics, PAGE, Span, Talk, Want, bundled_names,
+    Decode, Files, Local, Metrics, PAGE, PromptInput, Span, Want, bundled_names,
     testing::{Kept, LETTERS, tiny},
 };
 use shoal_proto::{
     generate::ChatMessage,
-    judge::{Judge, Kind},
+    judge::{BallotKind, Judge},
 };
 
 use super::models;
@@ -43,13 +43,13 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
     let ask = Judge {
         messages: conversation.clone(),
         candidates: vec!["x".to_owned(), candidate.clone()],
-        kind: Kind::Likelihood.into(),
+        kind: BallotKind::Likelihood.into(),
         ..Judge::default()
     };
     let score = serve(&files).judge(ask).await.unwrap().scores[1];
 
-    let words = Loaded::open(files, &Options::default()).unwrap().words;
-    let talk = Talk { messages: &conversation, prompt: None, tools: None, variables: "" };
+    let words = LoadedModel::open(files, &Options::default()).unwrap().words;
+    let talk = PromptInput { messages: &conversation, prompt: None, tools: None, variables: "" };
     let prompt = words.prompt(talk, 1024).unwrap();
     let tokens = words.candidate(&candidate).unwrap();
     let sequence = [prompt.clone(), tokens.clone()].concat();
@@ -65,7 +65,8 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
 #[test]
 fn bundled_models_have_the_tags_of_their_specialists() {
     for name in bundled_names() {
-        let card = Loaded::open(Files::bundled(name).unwrap(), &Options::default()).unwrap().card;
+        let card =
+            LoadedModel::open(Files::bundled(name).unwrap(), &Options::default()).unwrap().card;
         assert_eq!(card.tags, Specialist::by_name(name).unwrap().tags(), "{name}");
     }
 }
@@ -106,9 +107,10 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
         let trainer = bundle::read(&models().join(name)).unwrap();
         let files = Files::bundled(name).unwrap();
-        let Loaded { mut decoder, words, .. } = Loaded::open(files, &Options::default()).unwrap();
+        let LoadedModel { mut decoder, words, .. } =
+            LoadedModel::open(files, &Options::default()).unwrap();
         let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
-        let talk = Talk { messages: &messages, prompt: None, tools: None, variables: "" };
+        let talk = PromptInput { messages: &messages, prompt: None, tools: None, variables: "" };
         let mut tokens = words.prompt(talk, decoder.context()).unwrap();
         let vocab = decoder.vocab();
         let mut reader = Reader::new(&mut *decoder);

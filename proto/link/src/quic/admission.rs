@@ -10,7 +10,7 @@ use super::Limits;
 
 /// Why a peer got no link. A rejected peer does not disturb the others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
+pub enum Rejection {
     /// The gateway has its highest number of links.
     #[error("{address}: all {links} links are in use")]
     Full { address: IpAddr, links: usize },
@@ -25,7 +25,7 @@ pub enum Rejected {
     Handshake { address: IpAddr, message: String },
 }
 
-impl Rejected {
+impl Rejection {
     /// The name for metrics: one word of a closed set.
     pub const fn label(&self) -> &'static str {
         match self {
@@ -63,15 +63,15 @@ impl Admission {
     }
 
     /// A permit for a peer at `address`, or the limit that it would exceed.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejected> {
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Rejection> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if links.total >= self.limits.links {
-            return Err(Rejected::Full { address, links: links.total });
+            return Err(Rejection::Full { address, links: links.total });
         }
         let address = block(address);
         let count = links.by_address.entry(address).or_default();
         if *count >= self.limits.links_per_address {
-            return Err(Rejected::Crowded { address, links: *count });
+            return Err(Rejection::Crowded { address, links: *count });
         }
         *count += 1;
         links.total += 1;

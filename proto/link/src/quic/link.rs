@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use shoal_proto::{
     NodeId,
     version::ALPN,
-    wire::{Frames, Side},
+    wire::{FrameDecoder, Side},
 };
 use tokio::time::timeout;
 
@@ -99,8 +99,8 @@ impl QuicLink {
     ) -> Stream {
         // The node opens the control stream, the gateway one stream for each piece of work.
         let frames = match opener {
-            Side::Node => Frames::control(self.peer_side),
-            Side::Gateway | Side::Either => Frames::new(self.peer_side),
+            Side::Node => FrameDecoder::control(self.peer_side),
+            Side::Gateway | Side::Either => FrameDecoder::new(self.peer_side),
         };
         (SendHalf::new(sender), RecvHalf::new(receiver, frames)).into()
     }

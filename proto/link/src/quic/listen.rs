@@ -13,7 +13,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     Limits,
-    admission::{Admission, Permit, Rejected},
+    admission::{Admission, Permit, Rejection},
     limits,
     link::QuicLink,
 };
@@ -37,7 +37,7 @@ pub struct Listener {
     endpoint: Endpoint,
     limits: Limits,
     admission: Arc<Admission>,
-    handshakes: JoinSet<Result<QuicLink, Rejected>>,
+    handshakes: JoinSet<Result<QuicLink, Rejection>>,
 }
 
 impl Listener {
@@ -83,7 +83,7 @@ impl Listener {
     /// The next link, or the next rejected peer. `None` when the listener is closed. Handshakes
     /// proceed only during this call, so it must be called all the time. Dropping the future loses
     /// nothing.
-    pub async fn accept(&mut self) -> Option<Result<QuicLink, Rejected>> {
+    pub async fn accept(&mut self) -> Option<Result<QuicLink, Rejection>> {
         loop {
             tokio::select! {
                 Some(result) = self.handshakes.join_next() => {
@@ -110,7 +110,7 @@ impl Listener {
     }
 
     /// Starts a handshake if the limits allow it.
-    fn start_handshake(&mut self, attempt: Incoming) -> Result<(), Rejected> {
+    fn start_handshake(&mut self, attempt: Incoming) -> Result<(), Rejection> {
         let count = self.handshakes.len();
         if count >= self.limits.retry_above && !attempt.remote_address_validated() {
             // Fails only for a validated address.
@@ -121,7 +121,7 @@ impl Listener {
         let admission = if count < self.limits.handshakes {
             self.admission.admit(address)
         } else {
-            Err(Rejected::Busy { address, handshakes: count })
+            Err(Rejection::Busy { address, handshakes: count })
         };
         match admission {
             Ok(permit) => {
@@ -140,9 +140,9 @@ async fn handshake(
     attempt: Incoming,
     permit: Permit,
     limit: Duration,
-) -> Result<QuicLink, Rejected> {
+) -> Result<QuicLink, Rejection> {
     let address = permit.address();
-    link(attempt, permit, limit).await.map_err(|message| Rejected::Handshake { address, message })
+    link(attempt, permit, limit).await.map_err(|message| Rejection::Handshake { address, message })
 }
 
 async fn link(attempt: Incoming, permit: Permit, limit: Duration) -> Result<QuicLink, String> {

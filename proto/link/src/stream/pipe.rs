@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use shoal_proto::{
     Message, WireError,
-    wire::{Frames, Side},
+    wire::{FrameDecoder, Side},
 };
 use tokio::{
     sync::mpsc,
@@ -52,7 +52,7 @@ impl LinkState {
     }
 
     fn wire_error(&self) -> WireError {
-        WireError::Gone(self.error().to_string())
+        WireError::Closed(self.error().to_string())
     }
 }
 
@@ -155,7 +155,7 @@ impl RecvHalf {
         };
         match frame {
             Some(frame) => {
-                let mut frames = Frames::new(Side::Either);
+                let mut frames = FrameDecoder::new(Side::Either);
                 frames.push(&frame);
                 frames.take()
             }
@@ -181,5 +181,5 @@ impl RecvHalf {
 }
 
 fn reset_error() -> WireError {
-    WireError::Gone("the peer dropped the stream".to_owned())
+    WireError::Closed("the peer dropped the stream".to_owned())
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use bytes::{Buf, Bytes};
 use quinn::{ReadError, VarInt, WriteError};
-use shoal_proto::{Message, WireError, wire::Frames};
+use shoal_proto::{Message, WireError, wire::FrameDecoder};
 
 use crate::close::{Code, explain};
 
@@ -35,8 +35,8 @@ impl SendHalf {
     pub(super) async fn finish(mut self) -> Result<(), WireError> {
         self.flush().await?;
         self.is_finished = true;
-        self.stream.finish().map_err(|_| WireError::Gone("it was reset".to_owned()))?;
-        self.peer_stop().await.map(|_| ()).map_err(|error| WireError::Gone(error.to_string()))
+        self.stream.finish().map_err(|_| WireError::Closed("it was reset".to_owned()))?;
+        self.peer_stop().await.map(|_| ()).map_err(|error| WireError::Closed(error.to_string()))
     }
 
     pub(super) async fn wait_for_cancel(&mut self) {
@@ -62,7 +62,7 @@ impl SendHalf {
 }
 
 fn write_error(error: WriteError) -> WireError {
-    WireError::Gone(match error {
+    WireError::Closed(match error {
         WriteError::ConnectionLost(error) => explain(&error),
         WriteError::Stopped(_) => "the peer dropped the stream".to_owned(),
         error => error.to_string(),
@@ -82,12 +82,12 @@ impl Drop for SendHalf {
 #[derive(Debug)]
 pub(crate) struct RecvHalf {
     stream: quinn::RecvStream,
-    frames: Frames,
+    frames: FrameDecoder,
     code: Code,
 }
 
 impl RecvHalf {
-    pub(crate) fn new(stream: quinn::RecvStream, frames: Frames) -> Self {
+    pub(crate) fn new(stream: quinn::RecvStream, frames: FrameDecoder) -> Self {
         Self { stream, frames, code: Code::Dropped }
     }
 
@@ -111,7 +111,7 @@ impl RecvHalf {
 }
 
 fn read_error(error: ReadError) -> WireError {
-    WireError::Gone(match error {
+    WireError::Closed(match error {
         ReadError::ConnectionLost(error) => explain(&error),
         ReadError::Reset(_) => "the peer dropped the stream".to_owned(),
         error => error.to_string(),

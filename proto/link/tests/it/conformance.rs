@@ -105,7 +105,7 @@ async fn dropping_the_stream_cancels_the_sender_on_the_other_side(ends: Ends) {
     in_time("cancelled", node_end.sender.cancelled()).await;
     in_time("cancelled again", node_end.sender.cancelled()).await;
     let result = in_time("send", node_end.sender.send(&piece("4"))).await;
-    assert!(matches!(result, Err(WireError::Gone(_))), "{result:?}");
+    assert!(matches!(result, Err(WireError::Closed(_))), "{result:?}");
     let (_gateway_end, _node_end) = work_stream(&ends).await;
 }
 
@@ -115,7 +115,7 @@ async fn dropping_an_unfinished_sender_fails_the_receiver(ends: Ends) {
     assert_eq!(in_time("piece", gateway_end.receiver.next()).await.unwrap(), Some(piece("4")));
     drop(node_end);
     let next = in_time("reset", gateway_end.receiver.next()).await;
-    assert!(matches!(next, Err(WireError::Gone(_))), "{next:?}");
+    assert!(matches!(next, Err(WireError::Closed(_))), "{next:?}");
 }
 
 async fn a_message_over_its_limit_is_refused_by_name_and_the_stream_lives(ends: Ends) {
@@ -210,11 +210,11 @@ async fn closing_the_link_ends_everything_on_the_other_side_and_says_why(ends: E
     assert!(error.to_string().contains("the gateway is leaving"), "{error}");
     in_time("cancelled", node_end.sender.cancelled()).await;
     let result = in_time("send", node_end.sender.send(&piece("4"))).await;
-    assert!(matches!(result, Err(WireError::Gone(_))), "{result:?}");
+    assert!(matches!(result, Err(WireError::Closed(_))), "{result:?}");
     let next = in_time("next", node_end.receiver.next()).await;
-    assert!(matches!(next, Err(WireError::Gone(_))), "{next:?}");
+    assert!(matches!(next, Err(WireError::Closed(_))), "{next:?}");
     let next = in_time("own next", gateway_end.receiver.next()).await;
-    assert!(matches!(next, Err(WireError::Gone(_))), "{next:?}");
+    assert!(matches!(next, Err(WireError::Closed(_))), "{next:?}");
     for end in [&ends.node, &ends.gateway] {
         let result = in_time("open", end.open()).await;
         assert!(matches!(result, Err(LinkError::Closed(_))), "{result:?}");

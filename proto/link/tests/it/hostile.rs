@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 use quinn::{Connection, TransportConfig, VarInt};
 use shoal_link::{
     Link,
-    quic::{Limits, Listener, QuicLink, Rejected, dial},
+    quic::{Limits, Listener, QuicLink, Rejection, dial},
 };
 use shoal_proto::{Message, WireError, goodbye::Goodbye};
 use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
@@ -177,7 +177,7 @@ async fn a_reset_inside_a_frame_is_an_error() {
     bad.write_all(&header(100, 7)).await.unwrap();
     let mut end = gateway.accept().await.unwrap();
     bad.reset(VarInt::from_u32(1)).unwrap();
-    assert!(matches!(end.receiver.next().await, Err(WireError::Gone(_))));
+    assert!(matches!(end.receiver.next().await, Err(WireError::Closed(_))));
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn a_handshake_that_is_never_finished_is_given_up_and_frees_its_place() {
         () = carry => unreachable!("the relay does not end"),
         link = dial(&relay, &identity, None) => panic!("{link:?}"),
         result = scene.listener.accept() => {
-            let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
+            let Some(Err(Rejection::Handshake { message, .. })) = result else { panic!("{result:?}") };
             assert_eq!(message, "the handshake took too long");
         }
     }

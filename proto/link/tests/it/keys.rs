@@ -3,7 +3,7 @@
 use quinn::TransportConfig;
 use shoal_link::{
     Link, LinkError,
-    quic::{Limits, Listener, QuicLink, Rejected, dial},
+    quic::{Limits, Listener, QuicLink, Rejection, dial},
 };
 use shoal_proto::Identity;
 
@@ -30,7 +30,7 @@ async fn connect(address: &str, listener: &mut Listener, number: u8) -> Attempt 
 /// What both sides have after an attempt to connect.
 struct Attempt {
     node: Result<QuicLink, LinkError>,
-    gateway: Result<QuicLink, Rejected>,
+    gateway: Result<QuicLink, Rejection>,
 }
 
 impl Attempt {
@@ -70,7 +70,7 @@ async fn a_peer_without_a_key_is_refused_and_disturbs_nobody() {
     let gateway = address.parse().unwrap();
     let stranger = raw::connect(gateway, None, SHOAL, TransportConfig::default());
     let (stranger, result) = tokio::join!(stranger, listener.accept());
-    let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
+    let Some(Err(Rejection::Handshake { message, .. })) = result else { panic!("{result:?}") };
     assert!(message.contains("peer sent no certificates"), "{message}");
     // The stranger's handshake completes before the gateway notices that the key is missing.
     let error = match stranger {
@@ -98,7 +98,7 @@ async fn a_node_of_another_protocol_is_refused_and_disturbs_nobody() {
     let stranger = raw::connect(gateway, Some([1; 32]), b"shoal/9", TransportConfig::default());
     let (stranger, result) = tokio::join!(stranger, listener.accept());
     assert!(stranger.is_err());
-    let Some(Err(Rejected::Handshake { message, .. })) = result else { panic!("{result:?}") };
+    let Some(Err(Rejection::Handshake { message, .. })) = result else { panic!("{result:?}") };
     assert!(message.contains("peer doesn't support any known protocol"), "{message}");
     connect(&address, &mut listener, 1).await.links();
 }

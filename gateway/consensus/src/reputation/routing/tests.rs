@@ -3,7 +3,7 @@
 use super::*;
 
 fn lesson(ask: &str, right: bool) -> Lesson {
-    let (ask, claims) = (Features::of(ask), Claims::default());
+    let (ask, claims) = (Features::extract(ask), Claims::default());
     Lesson { ask, claims, offset: 0.0, right, weight: 0.9 }
 }
 
@@ -18,12 +18,12 @@ fn skill(lessons: &[(&str, bool)], times: usize) -> Skill {
 }
 
 fn shift(skill: &Skill, ask: &str) -> f64 {
-    skill.expect(&Features::of(ask), &Claims::default(), &Settings::default()).shift
+    skill.expect(&Features::extract(ask), &Claims::default(), &Settings::default()).shift
 }
 
 #[test]
 fn nothing_learned_changes_nothing() {
-    let (ask, claims) = (Features::of("What is it?"), Claims::default());
+    let (ask, claims) = (Features::extract("What is it?"), Claims::default());
     let expectation = Skill::default().expect(&ask, &claims, &Settings::default());
     assert_eq!(expectation, Expectation::default());
     assert_eq!(expectation.observations(0.3), 0.0);
@@ -55,7 +55,7 @@ fn more_lessons_are_believed_more() {
     let (few, many) = (skill(&[("sort", true)], 2), skill(&[("sort", true)], 30));
     let [few, many] = [few, many].map(|skill| {
         let expectation =
-            skill.expect(&Features::of("sort"), &Claims::default(), &Settings::default());
+            skill.expect(&Features::extract("sort"), &Claims::default(), &Settings::default());
         expectation.observations(sigmoid(expectation.shift))
     });
     assert!(few < 5.0 && many > 10.0, "{few} {many}");
@@ -87,7 +87,7 @@ fn memory_is_bounded_and_the_newest_ask_is_in_it() {
     for n in 0..200_u32 {
         let letters = (0..10).filter_map(|k| char::from_u32(0x4e00 + 10 * n + k));
         let ask: String = letters.map(|letter| format!("{letter} ")).collect();
-        let ask = Features::of(&ask);
+        let ask = Features::extract(&ask);
         skill.learn(&Lesson { ask: ask.clone(), ..lesson("", true) }, &settings);
         assert!(skill.len() <= 50);
         assert!(skill.expect(&ask, &Claims::default(), &settings).shift > 0.1);
@@ -132,7 +132,7 @@ fn what_is_idle_fades_to_nothing() {
 const TAGS: [&str; 2] = ["math", "haskell"];
 
 fn expectation(skill: &Skill, ask: &str) -> Expectation {
-    let ask = Features::of(ask);
+    let ask = Features::extract(ask);
     skill.expect(&ask, &Claims::new(&TAGS.map(str::to_owned), &ask), &Settings::default())
 }
 
@@ -140,7 +140,7 @@ fn expectation(skill: &Skill, ask: &str) -> Expectation {
 fn skill_with_tags(lessons: &[(&str, bool)]) -> Skill {
     let mut skill = Skill::default();
     for (ask, right) in lessons {
-        let claims = Claims::new(&TAGS.map(str::to_owned), &Features::of(ask));
+        let claims = Claims::new(&TAGS.map(str::to_owned), &Features::extract(ask));
         skill.learn(&Lesson { claims, ..lesson(ask, *right) }, &Settings::default());
     }
     skill
@@ -187,7 +187,7 @@ fn a_true_tag_is_borne_out_and_fades_back_to_what_it_was() {
 #[test]
 fn tags_can_be_switched_off() {
     let settings = Settings { tag_log_odds: 0.0, ..Settings::default() };
-    let ask = Features::of("What is 2 + 2?");
+    let ask = Features::extract("What is 2 + 2?");
     let claims = Claims::new(&TAGS.map(str::to_owned), &ask);
     let expectation = Skill::default().expect(&ask, &claims, &settings);
     assert_eq!(expectation, Expectation::default());

@@ -5,7 +5,7 @@ use shoal_syllabus::{self, Family, Split};
 use super::*;
 
 fn fits(tag: &str, ask: &str) -> bool {
-    Claims::new(&[tag.to_owned()], &Features::of(ask)).share() > 0.0
+    Claims::new(&[tag.to_owned()], &Features::extract(ask)).share() > 0.0
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_tag_is_one_however_it_is_written_and_many_say_no_more_than_one() {
 /// The claims of these tags for an arithmetic ask.
 fn claims(tags: &[&str]) -> Claims {
     let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    Claims::new(&tags, &Features::of("What is 47 + 385?"))
+    Claims::new(&tags, &Features::extract("What is 47 + 385?"))
 }
 
 #[test]
@@ -72,7 +72,8 @@ fn every_known_tag_is_listed_before_what_contains_it_and_documented() {
         assert!(config.contains(tag), "config/node.toml does not name {tag}");
         assert_eq!(name(tag), *tag);
         assert!(
-            Features::of(&VOCABULARY[at].words.join(" . ")).len() >= VOCABULARY[at].words.len()
+            Features::extract(&VOCABULARY[at].words.join(" . ")).len()
+                >= VOCABULARY[at].words.len()
         );
     }
 }

@@ -158,7 +158,7 @@ impl Swarm {
 
     fn learn(&mut self, writer: NodeId, question: &Question, is_agreement: bool) {
         let offset = self.standing.writer_log_odds(&writer, &KindPosterior::default());
-        let ask = Features::of(&question.text);
+        let ask = Features::extract(&question.text);
         let member = self.members.iter().find(|member| member.id == writer);
         let tags = member.map_or(&[][..], |member| &member.model.tags);
         let claims = self.standing.claims(&writer, tags, &ask, &KindPosterior::default());

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn repeater(guesses: bool) -> (Batch, Steps) {
+fn repeater(speculate: bool) -> (Batch, Steps) {
     let (mut fake, steps) = Fake::new(600);
     // The last two tokens decide the next one: soon the text repeats itself.
     fake.memory = 2;
-    let options = Options { guesses, cache_bytes: 200 * 100, ..options() };
+    let options = Options { speculate, cache_bytes: 200 * 100, ..options() };
     (start_with(fake, &options), steps)
 }
 
