@@ -266,6 +266,9 @@ impl Done {
         if tokens.any(|token| !is_logprob(token.logprob)) {
             return Err(InvalidMessage("a token's log-probability that is not finite and <= 0"));
         }
+        if self.finish() == Finish::Abstained && !self.tool_calls.is_empty() {
+            return Err(InvalidMessage("an abstention that calls functions"));
+        }
         tools::check_calls(&self.tool_calls)
     }
 }
@@ -287,6 +290,9 @@ pub enum Finish {
     Length = 2,
     /// The answer calls functions.
     ToolCalls = 3,
+    /// The model says that it cannot answer. There is no text and there are no calls; the round goes
+    /// on without this member. From version 5; before it a node reports [`Fault::Unsupported`].
+    Abstained = 4,
 }
 
 /// Node to gateway: the work ended without a result.

@@ -96,6 +96,10 @@ pub struct Model {
     /// Gives reasoned ballots (with a critique before the verdict).
     #[prost(bool, tag = "17")]
     pub reasoned: bool,
+    /// Knows only the kinds of question that its tags name, and abstains elsewhere
+    /// ([`crate::generate::Finish::Abstained`]). False for a model that takes any question.
+    #[prost(bool, tag = "18")]
+    pub specialist: bool,
 }
 
 /// A node's measurement of itself at its start. 0 means not measured.

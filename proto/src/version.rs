@@ -7,6 +7,8 @@ pub const ALPN: &[u8] = b"shoal/1";
 /// [`Version::number`], because the newest is the first entry here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
+    /// Abstentions, and models that say they are specialists.
+    V5,
     /// Texts to continue without a chat template, reasoned ballots.
     V4,
     /// Tools, formats, log-probabilities of tokens, embeddings, capabilities of a model.
@@ -19,7 +21,7 @@ pub enum Version {
 
 impl Version {
     /// The newest version that this build speaks.
-    pub const CURRENT: Self = Self::V4;
+    pub const CURRENT: Self = Self::V5;
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {
@@ -28,6 +30,7 @@ impl Version {
             Self::V2 => 2,
             Self::V3 => 3,
             Self::V4 => 4,
+            Self::V5 => 5,
         }
     }
 
@@ -38,6 +41,7 @@ impl Version {
             2 => Some(Self::V2),
             3 => Some(Self::V3),
             4 => Some(Self::V4),
+            5 => Some(Self::V5),
             _ => None,
         }
     }

@@ -105,7 +105,7 @@ fn challenge() -> Challenge {
 fn control_messages() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
-            version: 4,
+            version: 5,
             build: text("shoal-node 0.1.0"),
             model: Some(Model {
                 name: text("shoal/arith"),
@@ -130,6 +130,7 @@ fn control_messages() -> Vec<Message> {
                 }),
                 completes: true,
                 reasoned: true,
+                specialist: true,
             }),
             operator: text("ada"),
             slots: 4,
@@ -137,7 +138,7 @@ fn control_messages() -> Vec<Message> {
         }),
         Message::Challenge(challenge()),
         Message::Proof(node_identity().prove(gateway_identity().id(), &challenge())),
-        Message::Welcome(Welcome { version: 4, heartbeat_ms: 15_000 }),
+        Message::Welcome(Welcome { version: 5, heartbeat_ms: 15_000 }),
         Message::Refusal(Refusal {
             reason: RefusalReason::Full.into(),
             message: text("all 1000 places are taken, try another gateway"),

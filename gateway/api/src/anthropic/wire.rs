@@ -99,7 +99,7 @@ pub fn stop_reason(candidate: &Candidate) -> &'static str {
     }
     match candidate.finish {
         Finish::Length => "max_tokens",
-        Finish::ToolCalls | Finish::Stop | Finish::Unspecified => "end_turn",
+        Finish::ToolCalls | Finish::Stop | Finish::Abstained | Finish::Unspecified => "end_turn",
     }
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
-        Finish::Stop | Finish::Unspecified => "stop",
+        Finish::Stop | Finish::Abstained | Finish::Unspecified => "stop",
     }
 }
 

@@ -137,7 +137,8 @@ async fn log_probabilities_are_reported_for_each_token_and_the_likeliest_beside_
 async fn a_verdict_is_a_probability_and_its_order_counts() {
     let (batch, _) = start(400, &Options { cache_bytes: 100 * 100, ..options() });
     let pairs = vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }];
-    let pairwise = Judge { pairs, kind: Kind::Pairwise.into(), ..likelihood("abc", &["a", "lok"]) };
+    let pairwise =
+        Judge { pairs, kind: BallotKind::Pairwise.into(), ..likelihood("abc", &["a", "lok"]) };
     let ballot = batch.judge(pairwise.clone()).await.unwrap();
     assert!(ballot.check(&pairwise).is_ok());
     assert_ne!(ballot.verdicts[0], ballot.verdicts[1]);
@@ -152,7 +153,7 @@ async fn a_verdict_is_a_probability_and_its_order_counts() {
 async fn a_candidate_that_does_not_fit_silences_no_judge_on_the_others() {
     let (batch, steps) = start(1000, &Options { cache_bytes: 200 * 100, ..options() });
     let long = LETTERS.repeat(80);
-    for kind in [Kind::Pairwise, Kind::Reasoned] {
+    for kind in [BallotKind::Pairwise, BallotKind::Reasoned] {
         let judge = |pairs: &[(u32, u32)]| Judge {
             pairs: pairs
                 .iter()
@@ -179,7 +180,7 @@ async fn a_verdict_follows_its_critique_which_is_no_longer_than_allowed() {
     let (batch, _) = start(1000, &Options { cache_bytes: 200 * 100, ..options() });
     let pairs = vec![Pair { first: 0, second: 1 }, Pair { first: 1, second: 0 }];
     let ask_judge =
-        Judge { pairs, kind: Kind::Reasoned.into(), ..likelihood("abc", &["a", "lok"]) };
+        Judge { pairs, kind: BallotKind::Reasoned.into(), ..likelihood("abc", &["a", "lok"]) };
     let ballot = batch.judge(ask_judge.clone()).await.unwrap();
     assert!(ballot.check(&ask_judge).is_ok());
     let (fake, _) = Fake::new(1000);
