@@ -8,6 +8,7 @@
 //! each log line of a round carries the id.
 
 pub mod generate;
+mod abstention;
 mod writer;
 pub mod judge;
 mod verify;
@@ -35,6 +36,7 @@ use tokio::{
 use tracing::{Instrument as _, Span};
 
 use clock::Clock;
+use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
 pub use metrics::Metrics;
@@ -112,51 +114,74 @@ impl Rounds {
         result
     }
 
-    /// One round: members write candidates, judge them, and the best one wins.
+    /// One round: members write candidates, judge them, and the best one wins. If the request wants
+    /// more certainty than there is, the members that have not written get a turn.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
         let panel = round.select().await?;
-        let select_end = round.clock.elapsed();
-        let candidates = generate::candidates(&round, &panel).await?;
-        let generate_end = round.clock.elapsed();
-        let agreement = round.agreement(&candidates, panel.writers.len());
+        let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
+        let mut written = generate::candidates(&round, &panel).await?;
+        timings.generate = round.clock.elapsed().saturating_sub(timings.select);
+        if written.candidates.is_empty() {
+            let outcome = abstention::outcome(&round, &written.abstained, timings)?;
+            self.learn_later(&outcome, &round, written.abstained, BTreeSet::new());
+            return Ok(outcome);
+        }
+        let (mut outcome, mut claims_audited) =
+            self.choose(&mut round, &written, &panel.judges, timings).await?;
+        if round.is_doubtful(&outcome) && round.write_more(&panel, &mut written).await {
+            timings.generate = round.clock.elapsed().saturating_sub(timings.select);
+            (outcome, claims_audited) =
+                self.choose(&mut round, &written, &panel.judges, timings).await?;
+        }
+        self.learn_later(&outcome, &round, written.abstained, claims_audited);
+        if round.is_doubtful(&outcome) {
+            let percent = 100.0 * outcome.confidence().unwrap_or(0.0);
+            return Err(RoundError::Doubtful { percent: percent.clamp(0.0, 100.0) as u8 });
+        }
+        fusion::fuse(&round, &mut outcome).await;
+        Ok(outcome)
+    }
+
+    /// Lets members judge the candidates, unless they agree, and decides which one wins. Returns also
+    /// the writers whose claims were recomputed.
+    async fn choose(
+        &self,
+        round: &mut Round<'_>,
+        written: &Written,
+        judges: &[NodeId],
+        timings: Timings,
+    ) -> Result<(Outcome, BTreeSet<NodeId>), RoundError> {
+        let start = round.clock.elapsed();
+        let candidates = &written.candidates;
+        let agreement = round.agreement(candidates, written.writer_count);
         let ballots = match agreement {
             Agreement::Ends(_) => Vec::new(),
             // A single candidate has won already.
             _ if candidates.len() < 2 => Vec::new(),
-            _ => judge::ballots(&round, &candidates, &panel.judges).await,
+            _ => judge::ballots(round, candidates, judges).await,
         };
         let judge_end = round.clock.elapsed();
         let (ranking, claims_audited) = match agreement {
-            Agreement::Ends(_) => (round.tally(&candidates, &ballots).ranking(), BTreeSet::new()),
-            _ => verify::ranking(&mut round, &candidates, &ballots).await,
+            Agreement::Ends(_) => (round.tally(candidates, &ballots).ranking(), BTreeSet::new()),
+            _ => verify::ranking(round, candidates, &ballots).await,
         };
-        let decision = round.tally(&candidates, &ballots).winner(&ranking, agreement.ends());
-        let members = panel.writers.len();
-        let (winner, decision) = decision.ok_or(RoundError::NoCandidate { members })?;
+        let decision = round.tally(candidates, &ballots).winner(&ranking, agreement.ends());
+        let members = written.writer_count;
+        let (winner, decided) = decision.ok_or(RoundError::NoCandidate { members })?;
         let total = round.clock.elapsed();
-        let timings = Timings {
-            select: select_end,
-            generate: generate_end - select_end,
-            judge: judge_end - generate_end,
-            rank: total - judge_end,
-            fuse: Duration::ZERO,
-            total,
-        };
-        let id = round.id.clone();
-        let mut outcome = Outcome {
-            round: id,
+        let (judge, rank) = (judge_end - start, total - judge_end);
+        let outcome = Outcome {
+            round: round.id.clone(),
             winner,
-            decided: decision,
-            candidates,
+            decided,
+            candidates: candidates.clone(),
             ballots,
             ranking,
             fused: None,
-            timings,
+            timings: Timings { judge, rank, total, ..timings },
         };
         self.0.metrics.agreement_audit(agreement, &outcome);
-        self.learn_later(&outcome, &round, claims_audited);
-        fusion::fuse(&round, &mut outcome).await;
-        Ok(outcome)
+        Ok((outcome, claims_audited))
     }
 
     /// Starts the clock of a round and takes a snapshot of the members and their standing.
@@ -193,7 +218,13 @@ impl Rounds {
 
     /// Queues the round for learning. Learning never delays a round: when the queue is full, the
     /// round's result is dropped and counted.
-    fn learn_later(&self, outcome: &Outcome, round: &Round<'_>, claims_audited: BTreeSet<NodeId>) {
+    fn learn_later(
+        &self,
+        outcome: &Outcome,
+        round: &Round<'_>,
+        abstained: Vec<NodeId>,
+        claims_audited: BTreeSet<NodeId>,
+    ) {
         let messages = round.ask.messages.clone();
         let mut outcome = outcome.clone();
         // Tokens have many times the size of the texts, and nothing is learned from them.
@@ -205,6 +236,7 @@ impl Rounds {
             messages,
             sampling: round.ask.sampling.clone(),
             is_plain: round.ask.is_plain(),
+            abstained,
             claims_audited,
             span: Span::current(),
         };
@@ -263,6 +295,32 @@ impl Round<'_> {
     fn panel(&self, members: &[MemberView]) -> Result<select::Panel, RoundError> {
         let settings = &self.config.select;
         select::panel(self.ask, members, &self.standing, settings, self.seed)
+    }
+
+    /// Whether the answer is less certain than the request demands.
+    fn is_doubtful(&self, outcome: &Outcome) -> bool {
+        outcome.confidence().unwrap_or(0.0) < self.ask.effort.min_confidence
+    }
+
+    /// Lets the members write that have not, as many as wrote before. Returns whether there are more
+    /// candidates now.
+    async fn write_more(&self, panel: &select::Panel, written: &mut Written) -> bool {
+        if Instant::now() >= self.clock.generate_end {
+            return false;
+        }
+        let mut writers = panel.spare.clone();
+        writers.retain(|id| {
+            !written.abstained.contains(id) && written.candidates.iter().all(|c| c.writer != *id)
+        });
+        let spare = writers.split_off(panel.writers.len().min(writers.len()));
+        if writers.is_empty() {
+            return false;
+        }
+        let wave = select::Panel { writers, spare, judges: Vec::new() };
+        let Ok(more) = generate::candidates(self, &wave).await else { return false };
+        let has_more = !more.candidates.is_empty();
+        written.add(more, self.ask.form.is_json());
+        has_more
     }
 
     /// Whether so many writers agree that judging is not needed.

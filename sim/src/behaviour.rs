@@ -31,6 +31,8 @@ pub struct Behaviour {
     pub(crate) reasons: Option<Reasons>,
     /// The subjects that it claims to be good at.
     pub(crate) tags: Vec<String>,
+    /// It abstains outside of `strong`, and says that it is a specialist.
+    pub(crate) abstains: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +115,7 @@ impl Behaviour {
             gullibility: 0.0,
             reasons: None,
             tags: Vec::new(),
+            abstains: false,
         }
     }
 
@@ -243,6 +246,12 @@ impl Behaviour {
         Self { tags: tags.iter().map(|&tag| tag.to_owned()).collect(), ..self }
     }
 
+    /// Says that it is a specialist, and abstains outside of the families in which it is strong.
+    #[must_use]
+    pub fn with_abstention(self) -> Self {
+        Self { abstains: true, ..self }
+    }
+
     /// Serves a model of this name.
     #[must_use]
     pub fn with_model(self, model: &str) -> Self {
@@ -253,6 +262,10 @@ impl Behaviour {
     #[must_use]
     pub fn with_slots(self, slots: u32) -> Self {
         Self { slots, ..self }
+    }
+
+    pub(crate) fn abstains_at(&self, kind: &str) -> bool {
+        self.abstains && !self.strong.iter().any(|strong| strong == kind)
     }
 
     pub(crate) fn skill_at(&self, kind: &str) -> f64 {

@@ -88,6 +88,7 @@ impl ScriptedEngine {
             pairwise,
             reasoned: behaviour.reasons.is_some(),
             tags: behaviour.tags.clone(),
+            specialist: behaviour.abstains,
             ..Model::default()
         };
         Self { script: Arc::new(script), model, tasks: Mutex::default() }
@@ -131,6 +132,11 @@ impl ScriptedModel {
     async fn write(&self, question: &str, events: &mpsc::Sender<Result<Event, EngineError>>) {
         let behaviour = &self.behaviour;
         sleep(behaviour.first_piece).await;
+        if behaviour.abstains_at(&self.world.truth(question).kind) {
+            let end = Done { finish: Finish::Abstained.into(), ..Done::default() };
+            let _ = events.send(Ok(Event::Done(end))).await;
+            return;
+        }
         let answer = match &behaviour.writing {
             Writing::Silent => return pending().await,
             Writing::Fails => {

@@ -264,7 +264,7 @@ fn progress(request: &Fields<'_>) -> Result<bool, AskError> {
     Ok(word(&shoal, "progress", &["reasoning", "off"])? == Some("reasoning"))
 }
 
-/// `shoal: {mode, writers, judges, deadline_ms, fusion}`: the operator's defaults for the mode, which
+/// `shoal: {mode, writers, judges, deadline_ms, fusion, min_confidence}`: the operator's defaults for the mode, which
 /// the client overrides within limits.
 ///
 /// `mode` in `shoal` comes first, then a model's name with a mode (`shoal-deep`), then
@@ -291,7 +291,8 @@ fn effort(
 
 /// The effort for a request with the field `shoal`.
 fn shoal_effort(shoal: &Fields<'_>, mode: Mode, limits: &Limits) -> Result<Effort, AskError> {
-    const KEYS: [&str; 6] = ["mode", "writers", "judges", "deadline_ms", "fusion", "progress"];
+    const KEYS: [&str; 7] =
+        ["mode", "writers", "judges", "deadline_ms", "fusion", "min_confidence", "progress"];
     // Only shoal's own clients send this field, so that an unknown key is a mistake.
     if let Some(unknown) = shoal.names().find(|name| !KEYS.contains(name)) {
         return Err(AskError::unknown_parameter(&shoal.path(unknown)));
@@ -308,6 +309,9 @@ fn shoal_effort(shoal: &Fields<'_>, mode: Mode, limits: &Limits) -> Result<Effor
             .and_then(|ms| u64::try_from(ms).ok())
             .map_or(defaults.deadline, Duration::from_millis),
         fusion: shoal.boolean("fusion")?.unwrap_or(false),
+        min_confidence: shoal
+            .decimal("min_confidence", 0.0..=1.0)?
+            .unwrap_or(defaults.min_confidence),
         ..defaults
     })
 }

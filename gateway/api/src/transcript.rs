@@ -19,6 +19,7 @@ pub fn transcript(model: &str, outcome: &Outcome, created: u64) -> Value {
         "model": model,
         "decided": outcome.decided,
         "winner": outcome.winner,
+        "confidence": outcome.confidence(),
         "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
         "candidates": candidates(outcome),
         "fused": outcome.fused.as_ref().map(fused_answer),
@@ -66,6 +67,7 @@ fn candidate_object(outcome: &Outcome, index: usize, candidate: &Candidate) -> V
         "pool": candidate.pool,
         "strength": outcome.ranking.strengths.get(index),
         "p_best": outcome.ranking.p_best.get(index),
+        "p_right": outcome.ranking.p_right.get(index),
     })
 }
 

@@ -96,7 +96,7 @@ impl Target {
 }
 
 /// How hard the swarm works, within the operator's limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
     /// Members that write: N.
     pub writers: usize,
@@ -109,6 +109,8 @@ pub struct Effort {
     /// A member writes the final answer from the best candidates, instead of the winner's being
     /// sent as it is.
     pub fusion: bool,
+    /// P(right) that the answer must have; below it the round asks more writers, and then fails. 0: any.
+    pub min_confidence: f64,
 }
 
 /// The text of the last user message, or of the last message if no user spoke. The kind of question

@@ -33,6 +33,14 @@ pub enum RoundError {
     /// Whoever was asked says that it cannot do what the ask wants.
     #[error("none of the {members} members that were asked can do that")]
     Unsupported { members: usize },
+    /// The best answer is less likely to be right than the request demands.
+    #[error(
+        "the best answer is right with a probability of {percent} %, less than 'min_confidence'"
+    )]
+    Doubtful { percent: u8 },
+    /// Every member that was asked says that it does not know this.
+    #[error("none of the {members} members that were asked knows this")]
+    Abstained { members: usize },
     /// Members answered, and no answer kept to the form that was asked for.
     #[error("none of {members} answers keeps to the form that was asked for")]
     NoSuitableMember { members: usize, calls: bool },
@@ -51,6 +59,8 @@ impl RoundError {
             Self::NoTools => "no_tools",
             Self::NoVision { .. } => "no_vision",
             Self::Unsupported { .. } => "unsupported",
+            Self::Doubtful { .. } => "doubtful",
+            Self::Abstained { .. } => "abstained",
             Self::NoSuitableMember { .. } => "misfit",
         }
     }

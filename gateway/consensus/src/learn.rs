@@ -157,5 +157,12 @@ pub fn routed(
     wrote.map(|right| Observation::Routed(lesson(right)))
 }
 
+/// What an abstention teaches of whom to ask: this member has no answer to an ask in such words. It
+/// says nothing against the answers that it does give.
+pub fn abstention((features, claims): (&Features, Claims), offset: f64) -> Observation {
+    let ask = features.clone();
+    Observation::Routed(Lesson { ask, claims, offset, right: false, weight: 1.0 })
+}
+
 #[cfg(test)]
 mod tests;

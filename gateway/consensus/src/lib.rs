@@ -1,7 +1,7 @@
 //! Which answer is best, and how far each member is believed: the decisions of a gateway, pure.
 //!
 //! Nothing here waits, reads a clock or opens a file. A round's steps are functions of what they are
-//! given: [`select`] a panel, [`agree`] on pools of equal answers, ask judges ([`judging`]),
+//! given: [`select`] a panel, decide how long to wait ([`waiting`]), [`agree`] on pools of equal answers, ask judges ([`judging`]),
 //! [`verify`] claims that decide, [`rank`] the candidates, [`learn`] from the result. The gateway runs
 //! them between its calls to members; [`replay`] runs the same functions over recorded rounds.
 
@@ -29,6 +29,7 @@ pub mod tally;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod waiting;
 
 pub use ask::{Ask, Mode};
 pub use ballot::{CastBallot, Verdicts};

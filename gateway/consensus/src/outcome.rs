@@ -33,6 +33,19 @@ impl Outcome {
         self.fused.as_ref().or_else(|| self.candidates.get(self.winner))
     }
 
+    /// P(the winning candidate is right) in [0, 1]; None where nothing is known of it: the answer of a
+    /// model that was asked by name, a fused answer that is no candidate's.
+    pub fn confidence(&self) -> Option<f64> {
+        match self.decided {
+            Decision::Abstained => Some(0.0),
+            Decision::Fused => self.fused.as_ref().and_then(|fused| {
+                let twin = self.candidates.iter().position(|c| c.pool == fused.pool)?;
+                self.ranking.p_right.get(twin).copied()
+            }),
+            _ => self.ranking.p_right.get(self.winner).copied(),
+        }
+    }
+
     /// At most `wanted` answers, best first, the winner always first. Those that say something
     /// else come before those that say the same in other words, and these before copies.
     pub fn choices(&self, count: usize) -> Vec<&Candidate> {
@@ -87,6 +100,8 @@ pub enum Decision {
     Single,
     /// A member wrote the answer from the best candidates.
     Fused,
+    /// Every member that was asked abstained; the answer says what the swarm can do.
+    Abstained,
 }
 
 /// The strength of every candidate.
@@ -96,6 +111,9 @@ pub struct Ranking {
     pub strengths: Vec<f64>,
     /// P(this candidate's pool is best), by candidate index.
     pub p_best: Vec<f64>,
+    /// P(this candidate's pool is right), by candidate index; the rest is P(none of them is). Empty if
+    /// it was not computed.
+    pub p_right: Vec<f64>,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
     /// Every pool is reachable from every other through comparisons or scores.

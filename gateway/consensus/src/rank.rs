@@ -54,6 +54,7 @@ impl Tally<'_> {
         Ranking {
             order: self.order(&strengths),
             p_best: self.by_candidate(&fit.p_best),
+            p_right: Vec::new(),
             strengths,
             connected: self.is_connected(),
             cyclic: cyclic(mu.len(), &comparisons),

@@ -1,5 +1,9 @@
 //! Chooses the writers and the judges: a pure function of the ask, the members, their standing and a
 //! seed.
+//!
+//! A generalist is asked anything, a specialist what looks like its kinds: what its tags fit, or what
+//! gold shows it to know. Where nobody is meant for an ask, everybody is asked, and who does not know
+//! abstains. A request with tools has one writer, the best at it: calls are not put to a vote.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -38,29 +42,33 @@ pub fn panel(
     settings: &SelectSettings,
     seed: u64,
 ) -> Result<Panel, RoundError> {
-    let eligible = eligible(ask, members)?;
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::extract(question));
+    let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
+    let eligible = eligible(ask, members, &purpose)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let applicants: Vec<Applicant<'_>> = eligible
         .into_iter()
-        .map(|member| {
-            let accuracy = expectation(standing, member, &kind, &features);
-            Applicant::draw(member, accuracy, standing, settings, &mut rng)
+        .map(|eligible| {
+            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
+            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
         })
         .collect();
+    let able_writers: Vec<&Applicant<'_>> =
+        applicants.iter().filter(|applicant| applicant.writes).collect();
+    let mut writers =
+        spread(&able_writers, |applicant| applicant.write, able_writers.len(), settings);
     if let Target::Model(_) = ask.target {
-        let mut best = spread(&applicants, |applicant| applicant.write, applicants.len(), settings)
-            .into_iter();
+        let mut best = writers.into_iter();
         let writers = best.by_ref().take(1).collect();
         return Ok(Panel { writers, spare: best.collect(), judges: Vec::new() });
     }
-    let mut writers = spread(&applicants, |applicant| applicant.write, applicants.len(), settings);
-    let spare = writers.split_off(ask.effort.writers.max(1).min(writers.len()));
-    let able: Vec<Applicant<'_>> =
-        applicants.into_iter().filter(|applicant| applicant.can_judge(settings)).collect();
+    let writer_count = if ask.tools.is_some() { 1 } else { ask.effort.writers.max(1) };
+    let spare = writers.split_off(writer_count.max(ask.choices).min(writers.len()));
+    let able_judges: Vec<&Applicant<'_>> =
+        applicants.iter().filter(|applicant| applicant.can_judge(settings)).collect();
     let judges = spread(
-        &able,
+        &able_judges,
         |applicant| {
             let writes = writers.contains(&applicant.member.id);
             applicant.judge * if writes { settings.writing_judge } else { 1.0 }
@@ -85,20 +93,33 @@ pub fn judges(
 ) -> Result<Vec<NodeId>, RoundError> {
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::extract(question));
+    let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let able: Vec<Applicant<'_>> = eligible(ask, members)?
+    let applicants: Vec<Applicant<'_>> = eligible(ask, members, &purpose)?
         .into_iter()
-        .map(|member| {
-            let accuracy = expectation(standing, member, &kind, &features);
-            Applicant::draw(member, accuracy, standing, settings, &mut rng)
+        .map(|eligible| {
+            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
+            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
         })
         .filter(|applicant| applicant.can_judge(settings))
         .collect();
+    let able: Vec<&Applicant<'_>> = applicants.iter().collect();
     Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
 }
 
+/// A member that can take the ask now.
+struct Eligible<'a> {
+    member: &'a MemberView,
+    /// It is meant for the ask, or nobody is. Otherwise it only judges.
+    writes: bool,
+}
+
 /// Members that can take this ask now, in the order of their ids.
-fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberView>, RoundError> {
+fn eligible<'a>(
+    ask: &Ask,
+    members: &'a [MemberView],
+    purpose: &Purpose<'_>,
+) -> Result<Vec<Eligible<'a>>, RoundError> {
     let mut candidates: Vec<&MemberView> = match &ask.target {
         Target::Swarm => members.iter().collect(),
         Target::Model(name) => {
@@ -138,12 +159,20 @@ fn eligible<'a>(ask: &Ask, members: &'a [MemberView]) -> Result<Vec<&'a MemberVi
     if let (true, Some(context)) = (candidates.is_empty(), longest) {
         return Err(RoundError::ContextLength { context });
     }
-    candidates.retain(|member| member.running < member.slots);
-    if candidates.is_empty() {
+    // Before the busy are left out: an ask waits for a member that is meant for it.
+    let is_for_swarm = ask.target == Target::Swarm;
+    let has_meant = is_for_swarm && candidates.iter().any(|member| purpose.includes(member));
+    let mut eligible: Vec<Eligible<'a>> = candidates
+        .into_iter()
+        .map(|member| Eligible { member, writes: !has_meant || purpose.includes(member) })
+        .filter(|eligible| eligible.writes || purpose.is_familiar())
+        .filter(|eligible| eligible.member.running < eligible.member.slots)
+        .collect();
+    if !eligible.iter().any(|eligible| eligible.writes) {
         return Err(RoundError::NoMember);
     }
-    candidates.sort_by_key(|member| member.id);
-    Ok(candidates)
+    eligible.sort_by_key(|eligible| eligible.member.id);
+    Ok(eligible)
 }
 
 /// A lower bound of the tokens that the ask needs. Most tokenizers have less than four bytes a token,
@@ -162,13 +191,14 @@ fn tokens_needed(ask: &Ask) -> u64 {
 /// An eligible member with its sampled scores.
 struct Applicant<'a> {
     member: &'a MemberView,
+    writes: bool,
     write: f64,
     judge: f64,
 }
 
 impl<'a> Applicant<'a> {
     fn draw(
-        member: &'a MemberView,
+        Eligible { member, writes }: Eligible<'a>,
         accuracy: Beta,
         standing: &Standing,
         settings: &SelectSettings,
@@ -178,7 +208,7 @@ impl<'a> Applicant<'a> {
         let speed = speed(member, settings);
         // A member that knows the answer can also judge; its standing as a judge adds to that.
         let judging = 0.1 + standing.judge_weight(&member.id);
-        Self { member, write: quality * speed, judge: quality * judging * speed }
+        Self { member, writes, write: quality * speed, judge: quality * judging * speed }
     }
 
     fn can_judge(&self, settings: &SelectSettings) -> bool {
@@ -186,9 +216,49 @@ impl<'a> Applicant<'a> {
     }
 }
 
+/// What an ask is about, to tell which members are meant for it.
+struct Purpose<'a> {
+    standing: &'a Standing,
+    kind: &'a KindPosterior,
+    ask: &'a Features,
+    settings: &'a SelectSettings,
+}
+
+impl Purpose<'_> {
+    /// Whether the member is meant for this ask.
+    fn includes(&self, member: &MemberView) -> bool {
+        if !member.model.specialist {
+            return true;
+        }
+        let (standing, kind) = (self.standing, self.kind);
+        let claims = standing.claims(&member.id, &member.model.tags, self.ask, kind);
+        claims.features().next().is_some() || self.known_share(member) >= self.settings.kind_share
+    }
+
+    /// Whether the ask is like gold: then a specialist can judge answers that it could not write,
+    /// because the exam has shown what its scores are worth there.
+    fn is_familiar(&self) -> bool {
+        const FAMILIAR: f64 = 0.5;
+        self.kind.iter().map(|(_, p)| p).sum::<f64>() >= FAMILIAR
+    }
+
+    /// P(the ask is of a kind that gold shows the member to know).
+    fn known_share(&self, member: &MemberView) -> f64 {
+        /// Gold answers below which a kind may be known by luck.
+        const GOLD_MIN: f64 = 2.0;
+        let Some(record) = self.standing.record(&member.id) else { return 0.0 };
+        let known_kinds = self.kind.iter().filter(|(kind, _)| {
+            record.kinds.get(kind).is_some_and(|accuracy| {
+                accuracy.observations() >= GOLD_MIN && accuracy.mean() > 0.5
+            })
+        });
+        known_kinds.map(|(_, p)| p).sum()
+    }
+}
+
 /// A writer's accuracy on this ask, as a Beta: its standing on the kind, shifted by the lessons of
 /// rounds with similar words and, before there are lessons, by its tags.
-fn expectation(
+pub fn expected_accuracy(
     standing: &Standing,
     member: &MemberView,
     kind: &KindPosterior,
@@ -226,13 +296,13 @@ fn speed(member: &MemberView, settings: &SelectSettings) -> f64 {
 /// The `count` best by score, where each choice lowers the score of members with the same operator or
 /// weights. Ties go to the smaller id.
 fn spread<'a>(
-    applicants: &'a [Applicant<'a>],
+    applicants: &[&'a Applicant<'a>],
     score: impl Fn(&Applicant<'a>) -> f64,
     count: usize,
     settings: &SelectSettings,
 ) -> Vec<NodeId> {
     let mut pool: Vec<(&Applicant<'a>, f64)> =
-        applicants.iter().map(|applicant| (applicant, score(applicant))).collect();
+        applicants.iter().map(|applicant| (*applicant, score(applicant))).collect();
     let mut places: HashMap<&str, i32> = HashMap::new();
     let mut ids = Vec::new();
     while ids.len() < count {

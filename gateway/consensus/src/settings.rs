@@ -43,6 +43,7 @@ impl Default for RoundSettings {
                 wave: 2,
                 pairs: false,
                 reasoned: false,
+                second_price: 0.1,
             },
             deep: ModeSettings {
                 tau: 0.99,
@@ -51,6 +52,7 @@ impl Default for RoundSettings {
                 wave: 4,
                 pairs: true,
                 reasoned: true,
+                second_price: 0.004,
             },
         }
     }
@@ -71,6 +73,7 @@ impl RoundSettings {
         config.judge.wave = pace.wave;
         config.select.pairs = pace.pairs;
         config.judge.reasoned = pace.reasoned;
+        config.generate.second_price = pace.second_price;
         config
     }
 }
@@ -91,6 +94,8 @@ pub struct ModeSettings {
     pub pairs: bool,
     /// In the place of [`JudgeSettings::reasoned`].
     pub reasoned: bool,
+    /// In the place of [`GenerateSettings::second_price`].
+    pub second_price: f64,
 }
 
 /// How candidates are gathered.
@@ -99,15 +104,9 @@ pub struct ModeSettings {
 pub struct GenerateSettings {
     /// Share of the round's time in which writing must be done; judging reads, which is quicker.
     pub share_of_deadline: f64,
-    /// Share of the writers whose candidates are enough to stop waiting for the slowest.
-    pub quorum: f64,
-    /// What the rest get after the quorum, in medians of the finished writers' times.
-    pub grace: f64,
-    /// The same while a favourite is among them: cutting the one that knows costs more than
-    /// waiting for it (measured: 5 of 52 weekdays and as many conversions were lost).
-    pub grace_favourite: f64,
-    /// Log-odds that make a favourite: so much likelier right than all who have finished.
-    pub favourite_lead: f64,
+    /// What a second of waiting costs, in P(right): a writer is waited for while its answer is
+    /// expected to gain more ([`crate::waiting`]).
+    pub second_price: f64,
     /// Milliseconds without a piece after which a spare member starts beside a writer. The writer
     /// may go on: on a busy machine the first piece takes as long.
     pub stall_ms: u64,
@@ -115,14 +114,7 @@ pub struct GenerateSettings {
 
 impl Default for GenerateSettings {
     fn default() -> Self {
-        Self {
-            share_of_deadline: 0.7,
-            quorum: 2.0 / 3.0,
-            grace: 0.5,
-            grace_favourite: 4.0,
-            favourite_lead: 1.0,
-            stall_ms: 5_000,
-        }
+        Self { share_of_deadline: 0.7, second_price: 0.02, stall_ms: 5_000 }
     }
 }
 
@@ -198,6 +190,9 @@ pub struct SelectSettings {
     pub confidence_max: f64,
     /// Whether members judge that can only compare pairs.
     pub pairs: bool,
+    /// P(the ask is of a kind that gold shows a specialist to know) from which it is asked, although
+    /// none of its tags fits.
+    pub kind_share: f64,
 }
 
 impl Default for SelectSettings {
@@ -209,6 +204,7 @@ impl Default for SelectSettings {
             typical_tokens: 64.0,
             confidence_max: 50.0,
             pairs: true,
+            kind_share: 0.2,
         }
     }
 }

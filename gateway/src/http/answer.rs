@@ -26,6 +26,9 @@ use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
 /// The header with the round's id, which `GET /v1/rounds/{id}` takes.
 pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
 
+/// The header with P(the answer is right), where it is known.
+const CONFIDENCE: HeaderName = HeaderName::from_static("x-shoal-confidence");
+
 /// Asks of one request that run at a time. The swarm serves other requests in between.
 const ASKS_AT_A_TIME: usize = 4;
 
@@ -89,6 +92,9 @@ pub(super) async fn json<B: Serialize>(
     let mut response = HttpResponse::Ok();
     if let [outcome] = outcomes.as_slice() {
         response.insert_header((ROUND, outcome.round.0.as_str()));
+        if let Some(confidence) = outcome.confidence() {
+            response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
+        }
     }
     Ok(response.json(body))
 }
@@ -114,7 +120,12 @@ pub(super) async fn stream(
     };
     let mut response = head();
     let round = match &event {
-        RoundEvent::End(Ok(outcome)) => Some(&outcome.round),
+        RoundEvent::End(Ok(outcome)) => {
+            if let Some(confidence) = outcome.confidence() {
+                response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
+            }
+            Some(&outcome.round)
+        }
         _ => None,
     };
     if let Some(round) = round {

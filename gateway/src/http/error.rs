@@ -335,6 +335,8 @@ fn is_invalid(error: &RoundError) -> bool {
         | RoundError::NoTools
         | RoundError::NoVision { .. }
         | RoundError::Unsupported { .. }
+        | RoundError::Doubtful { .. }
+        | RoundError::Abstained { .. }
         | RoundError::NoSuitableMember { .. }
         | RoundError::Cannot { .. } => true,
         RoundError::NoSuchModel { .. }
@@ -371,6 +373,13 @@ fn round_message(error: &RoundError) -> String {
             "None of {members} answers calls the functions as asked. Describe them more plainly, \
              allow more tokens, or ask another model."
         ),
+        RoundError::Doubtful { percent } => format!(
+            "The swarm is too unsure: its best answer is right with a probability of {percent} %, less \
+             than 'shoal.min_confidence'. Lower that, ask 'shoal-deep', or ask another model."
+        ),
+        RoundError::Abstained { .. } => format!(
+            "The swarm found no answer: {error}. Ask another model, or without 'response_format'."
+        ),
         RoundError::NoCandidate { .. }
         | RoundError::NoSuchModel { .. }
         | RoundError::Unsupported { .. } => {
@@ -396,6 +405,13 @@ fn round_row(error: &RoundError) -> ErrorRow {
         RoundError::NoTools => ErrorRow::invalid(Some("tools"), Some("unsupported_parameter")),
         RoundError::NoVision { path } => ErrorRow::invalid(Some(path), Some("unsupported_value")),
         RoundError::Unsupported { .. } => ErrorRow::invalid(None, Some("unsupported_value")),
+        RoundError::Doubtful { .. } => {
+            ErrorRow::invalid(Some("shoal.min_confidence"), Some("low_confidence"))
+                .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        RoundError::Abstained { .. } => {
+            ErrorRow::invalid(None, Some("abstained")).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
         // Groq's codes: it has the same API, and OpenAI has no such errors.
         RoundError::NoSuitableMember { calls: false, .. } => {
             ErrorRow::invalid(Some("response_format"), Some("json_validate_failed"))

@@ -31,7 +31,7 @@ const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("openai-version"), HeaderValue::from_static("2020-10-01"));
 
 /// The gateway's own headers that a browser may read.
-const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, openai-processing-ms, \
+const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
     retry-after, retry-after-ms, x-should-retry, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";

@@ -1,10 +1,10 @@
-//! Candidates: many members write at the same time, and the round does not wait for the slowest.
+//! Candidates: many members write at the same time, and waiting for each is a decision.
 //!
-//! Once a quorum has finished, the rest get a grace period. It is longer while a writer is not done
-//! that knows this kind of question better, by its gold record, than all that have finished. A spare
-//! replaces a writer that fails, and starts beside a writer that stalls. Without any candidate at the
-//! writing deadline, other members get one more try for the rest of the round. Dropping the future
-//! cancels every writer.
+//! The round waits while the answer of a writer at work is expected to gain more than the time costs
+//! ([`shoal_consensus::waiting`]); how many have finished decides nothing. A spare replaces a writer
+//! that fails or abstains, and starts beside a writer that stalls, by the same reckoning. Without any
+//! candidate at the writing deadline, other members get one more try for the rest of the round.
+//! Dropping the future cancels every writer.
 
 use std::time::Duration;
 
@@ -16,18 +16,50 @@ use tokio::{
 };
 
 use super::{Round, writer};
-use shoal_consensus::{Candidate, outcome::Progress};
-use shoal_consensus::{RoundError, agree, judging::quorum, select::Panel};
+use shoal_consensus::{
+    Candidate, MemberView, RoundError, agree,
+    ask::question,
+    outcome::Progress,
+    reputation::Features,
+    select::{Panel, expected_accuracy},
+    waiting::{ActiveWriter, courtesy, patience},
+};
 use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
-/// The candidates that were finished in time, in the order in which they finished, with their pools.
+/// What the writers came to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The candidates that were finished in time, in the order in which they finished, with their
+    /// pools. Empty if every writer abstained.
+    pub(super) candidates: Vec<Candidate>,
+    /// The writers that said that they cannot answer.
+    pub(super) abstained: Vec<NodeId>,
+    /// How many members were asked and did not abstain.
+    pub(super) writer_count: usize,
+}
+
+impl Written {
+    /// Adds what a second wave of writers came to; equal answers of both waves are one pool.
+    pub(super) fn add(&mut self, more: Self, json: bool) {
+        self.candidates.extend(more.candidates);
+        self.abstained.extend(more.abstained);
+        self.writer_count += more.writer_count;
+        set_pools(&mut self.candidates, json);
+    }
+}
+
+fn set_pools(candidates: &mut [Candidate], json: bool) {
+    let pools = agree::pools_of(&*candidates, json);
+    for (candidate, pool) in candidates.iter_mut().zip(pools) {
+        candidate.pool = pool;
+    }
+}
+
+/// Lets the panel write.
 ///
 /// # Errors
 /// [`RoundError::NoCandidate`], or [`RoundError::ContextLength`] when every writer failed with it.
-pub(super) async fn candidates(
-    round: &Round<'_>,
-    panel: &Panel,
-) -> Result<Vec<Candidate>, RoundError> {
+pub(super) async fn candidates(round: &Round<'_>, panel: &Panel) -> Result<Written, RoundError> {
     let (stall_sender, mut stalls) = mpsc::channel(1 + panel.writers.len() + panel.spare.len());
     let mut collector = Collector::new(round, panel);
     collector.report();
@@ -56,15 +88,19 @@ pub(super) async fn candidates(
 struct Collector<'a> {
     round: &'a Round<'a>,
     candidates: Vec<Candidate>,
-    /// Writers that were asked and are not done.
-    active: Vec<NodeId>,
+    /// Writers that were asked and are not done, with the time of the ask.
+    active: Vec<(NodeId, Instant)>,
+    /// Writers that said that they cannot answer.
+    abstained: Vec<NodeId>,
+    /// The words of the ask, for what each writer is expected to know.
+    features: Features,
     spare: std::slice::Iter<'a, NodeId>,
     /// How many members were asked.
     writer_count: usize,
-    quorum: usize,
+    /// Candidates that the request needs: a request for several answers waits for as many, if there
+    /// are as many writers.
+    needed: usize,
     deadline: Instant,
-    /// When the quorum was reached.
-    quorum_since: Option<Instant>,
     has_retried: bool,
     /// Of `writer_count`, those for which the conversation is too long.
     too_long: usize,
@@ -80,14 +116,13 @@ impl<'a> Collector<'a> {
         Self {
             round,
             candidates: Vec::new(),
-            active: panel.writers.clone(),
+            active: panel.writers.iter().map(|id| (*id, Instant::now())).collect(),
+            abstained: Vec::new(),
+            features: Features::extract(question(&round.ask.messages)),
             spare: panel.spare.iter(),
             writer_count,
-            // A request for several answers waits for as many, if there are as many writers.
-            quorum: quorum(writer_count, round.config.generate.quorum)
-                .max(round.ask.choices.min(writer_count)),
+            needed: round.ask.choices.clamp(1, writer_count.max(1)),
             deadline: round.clock.generate_end,
-            quorum_since: None,
             has_retried: false,
             too_long: 0,
             unable: 0,
@@ -97,14 +132,19 @@ impl<'a> Collector<'a> {
 
     /// Takes a writer's result; returns the members that write in its place.
     fn collect(&mut self, writer: NodeId, result: Result<Candidate, WorkError>) -> Vec<NodeId> {
-        self.active.retain(|id| *id != writer);
-        match result {
+        self.active.retain(|(id, _)| *id != writer);
+        let replacements = match result {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
                 self.candidates.push(candidate);
+                set_pools(&mut self.candidates, self.round.ask.form.is_json());
                 self.report();
-                self.set_deadline();
                 Vec::new()
+            }
+            Err(WorkError::Abstained) => {
+                self.round.metrics.candidates(WorkError::Abstained.label(), 1);
+                self.abstained.push(writer);
+                self.replacement("abstained")
             }
             Err(error) => {
                 self.round.metrics.candidates(error.label(), 1);
@@ -118,7 +158,9 @@ impl<'a> Collector<'a> {
                 }
                 self.replacement("failed")
             }
-        }
+        };
+        self.set_deadline();
+        replacements
     }
 
     fn report(&self) {
@@ -128,15 +170,19 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// The next spare, if there is no quorum yet and there is time.
+    /// The next spare, if its answer is worth its time.
     fn replacement(&mut self, reason: &str) -> Vec<NodeId> {
-        if self.candidates.len() >= self.quorum || Instant::now() >= self.deadline {
+        let mut rest = self.spare.clone();
+        let Some(spare) = rest.next() else { return Vec::new() };
+        let now = Instant::now();
+        if now >= self.deadline || self.patience(*spare, now, now).is_zero() {
             return Vec::new();
         }
-        let Some(spare) = self.spare.next() else { return Vec::new() };
+        self.spare = rest;
         self.round.metrics.hedge(reason);
         self.writer_count += 1;
-        self.active.push(*spare);
+        self.active.push((*spare, now));
+        self.set_deadline();
         vec![*spare]
     }
 
@@ -150,45 +196,59 @@ impl<'a> Collector<'a> {
         let spares: Vec<NodeId> = self.spare.by_ref().take(writers).copied().collect();
         self.has_retried = true;
         self.writer_count += spares.len();
-        self.active.extend(&spares);
-        self.quorum = 1;
+        self.active.extend(spares.iter().map(|id| (*id, Instant::now())));
+        self.needed = 1;
         self.deadline = self.round.clock.end;
         spares.iter().for_each(|_| self.round.metrics.hedge("late"));
         Some(spares)
     }
 
-    /// Once there is a quorum, sets the end of the grace period.
+    /// Waits for the writer that is worth it longest; for all of them while answers are missing.
     fn set_deadline(&mut self) {
-        let mut times: Vec<Duration> = self.candidates.iter().map(|c| c.took).collect();
-        times.sort();
-        let Some(median) = times.get(times.len() / 2) else { return };
-        if self.candidates.len() < self.quorum {
-            return;
-        }
-        let since = *self.quorum_since.get_or_insert_with(Instant::now);
-        let config = &self.round.config.generate;
-        let medians =
-            if self.favourite_is_active() { config.grace_favourite } else { config.grace };
         let clock = &self.round.clock;
         let last = if self.has_retried { clock.end } else { clock.generate_end };
-        self.deadline = last.min(since + median.mul_f64(medians.max(0.0)));
+        let now = Instant::now();
+        let patience = self.active.iter().map(|(id, start)| self.patience(*id, *start, now)).max();
+        // Candidates are in the order in which they finished.
+        let first_took = self.candidates.first().map_or(Duration::ZERO, |first| first.took);
+        let free = (first_took + courtesy(first_took)).saturating_sub(self.round.clock.elapsed());
+        let wait = patience.unwrap_or_default().max(free);
+        self.deadline = now.checked_add(wait).map_or(last, |end| last.min(end));
     }
 
-    /// Whether an active writer is more likely right than wrong, and clearly more likely right than
-    /// all that have finished. Right answers are often the longest, because they show their work.
-    fn favourite_is_active(&self) -> bool {
-        let best = self.candidates.iter().map(|c| self.log_odds(c.writer)).fold(0.0, f64::max);
-        let threshold = best + self.round.config.generate.favourite_lead;
-        self.active.iter().any(|id| self.log_odds(*id) > threshold)
+    /// How much longer to wait for a writer that was asked at `start`.
+    fn patience(&self, id: NodeId, start: Instant, now: Instant) -> Duration {
+        if self.candidates.len() < self.needed {
+            return Duration::MAX;
+        }
+        let Some(member) = self.round.member(id) else { return Duration::ZERO };
+        let (standing, kind) = (&self.round.standing, &self.round.kind);
+        let writer = ActiveWriter {
+            right: expected_accuracy(standing, member, kind, &self.features).mean(),
+            elapsed: now.saturating_duration_since(start),
+            usual: self.usual_time(member),
+        };
+        let current = self.round.tally(&self.candidates, &[]).best_so_far();
+        patience(current, &writer, self.round.config.generate.second_price)
     }
 
-    fn log_odds(&self, writer: NodeId) -> f64 {
-        self.round.standing.writer_log_odds(&writer, &self.round.kind)
+    /// The time of an answer of this member that is as long as those that are there; zero if its speed
+    /// was never measured.
+    fn usual_time(&self, member: &MemberView) -> Duration {
+        if member.tokens_per_second <= 0.0 {
+            return Duration::ZERO;
+        }
+        let mut lengths: Vec<u32> = self.candidates.iter().map(|c| c.completion_tokens).collect();
+        lengths.sort_unstable();
+        let median = lengths.get(lengths.len() / 2).map(|tokens| f64::from(*tokens));
+        let tokens = median.unwrap_or(self.round.config.select.typical_tokens);
+        let seconds = member.first_token_seconds + tokens / member.tokens_per_second;
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
-    fn finish(mut self, panel: &Panel) -> Result<Vec<Candidate>, RoundError> {
-        let writer_count = self.writer_count;
-        if self.candidates.is_empty() {
+    fn finish(self, panel: &Panel) -> Result<Written, RoundError> {
+        let writer_count = self.writer_count - self.abstained.len();
+        if self.candidates.is_empty() && writer_count > 0 {
             let contexts = panel.writers.iter().filter_map(|id| self.round.member(*id));
             return Err(match contexts.map(|member| member.model.context).max() {
                 Some(context) if self.too_long == writer_count => {
@@ -198,14 +258,10 @@ impl<'a> Collector<'a> {
                 _ if self.unable == writer_count => {
                     RoundError::Unsupported { members: writer_count }
                 }
-                _ => RoundError::NoCandidate { members: writer_count },
+                _ => RoundError::NoCandidate { members: self.writer_count },
             });
         }
-        let pools = agree::pools_of(&self.candidates, self.round.ask.form.is_json());
-        for (candidate, pool) in self.candidates.iter_mut().zip(pools) {
-            candidate.pool = pool;
-        }
-        Ok(self.candidates)
+        Ok(Written { candidates: self.candidates, abstained: self.abstained, writer_count })
     }
 }
 

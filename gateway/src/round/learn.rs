@@ -15,7 +15,7 @@ use tracing::Span;
 
 use shoal_consensus::{
     Outcome, RoundSettings,
-    learn::routed,
+    learn::{abstention, routed},
     reputation::{Features, KindPosterior},
     tally::Tally,
 };
@@ -45,6 +45,8 @@ pub(super) struct FinishedRound {
     pub(super) sampling: Sampling,
     /// The writers got the messages and nothing else.
     pub(super) is_plain: bool,
+    /// The writers that said that they cannot answer.
+    pub(super) abstained: Vec<NodeId>,
     /// The writers whose claims were recomputed during the round.
     pub(super) claims_audited: BTreeSet<NodeId>,
     /// The span of the round, for what is logged about it later.
@@ -87,6 +89,11 @@ impl Learner {
             let offset = standing.writer_log_odds(&node, kind);
             evidence.extend(routed(&evidence, outcome, (features, claims), offset));
             reputation.learn(node, &evidence);
+        }
+        for node in &round.abstained {
+            let claims = self.swarm.claims(&standing, *node, features, kind);
+            let offset = standing.writer_log_odds(node, kind);
+            reputation.learn(*node, &[abstention((features, claims), offset)]);
         }
         reputation.fit_soon();
         for task in audit::draw(round, &standing, &mut self.rng) {

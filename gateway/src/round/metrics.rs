@@ -247,6 +247,7 @@ fn label(decision: Decision) -> &'static str {
         Decision::Fallback => "fallback",
         Decision::Single => "single",
         Decision::Fused => "fused",
+        Decision::Abstained => "abstained",
     }
 }
 

@@ -16,7 +16,7 @@ use shoal_proto::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Round, generate, writer};
+use super::{Round, abstention, generate, writer};
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     Ask, Candidate, Outcome,
@@ -133,6 +133,18 @@ struct Output {
     has_text: bool,
 }
 
+impl Output {
+    /// Sends a piece of the text, if pieces may be sent.
+    async fn send(&mut self, round: &Round<'_>, piece: &str) {
+        if self.is_live {
+            self.has_text = true;
+            // A closed channel needs no action: a client that leaves drops this future.
+            let update = RoundUpdate::Piece { choice: self.choice, text: piece.to_owned() };
+            let _ = round.updates.send(update).await;
+        }
+    }
+}
+
 /// Whether a text may be sent before it is complete: it cannot break the response format, and nothing
 /// must be sent with it that is known only at its end.
 fn is_live(round: &Round<'_>, writer: NodeId) -> bool {
@@ -159,12 +171,12 @@ async fn read_answer(
         match part {
             Ok(AnswerPart::Piece(piece)) => {
                 text.push_str(&piece);
-                if output.is_live {
-                    output.has_text = true;
-                    // A closed channel needs no action: a client that leaves drops this future.
-                    let update = RoundUpdate::Piece { choice: output.choice, text: piece };
-                    let _ = round.updates.send(update).await;
-                }
+                output.send(round, &piece).await;
+            }
+            Ok(AnswerPart::Done(end)) if end.finish() == Finish::Abstained => {
+                text = abstention::statement(&round.members);
+                output.send(round, &text).await;
+                break Done { finish: Finish::Stop.into(), logprob: None, ..end };
             }
             Ok(AnswerPart::Done(end)) => break end,
             // The deadline has passed: the text so far was sent, and ends as cut.

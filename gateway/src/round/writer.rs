@@ -30,7 +30,8 @@ pub(super) fn question(round: &Round<'_>, writer: NodeId, turn: usize) -> Genera
 /// The candidate from a writer's answer that ends now.
 ///
 /// # Errors
-/// [`WorkError::Unsuitable`] when it does not keep to the response format or the tools.
+/// [`WorkError::Abstained`] when the member says that it cannot answer, and [`WorkError::Unsuitable`]
+/// when the answer does not keep to the response format or the tools.
 pub(super) fn candidate(
     round: &Round<'_>,
     writer: NodeId,
@@ -38,6 +39,7 @@ pub(super) fn candidate(
     end: Done,
 ) -> Result<Candidate, WorkError> {
     let finish = match end.finish() {
+        Finish::Abstained => return Err(WorkError::Abstained),
         Finish::Unspecified => Finish::Stop,
         finish => finish,
     };

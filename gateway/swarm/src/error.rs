@@ -67,6 +67,9 @@ pub enum WorkError {
     /// The node's reply breaks the protocol.
     #[error("the node's reply is invalid: {0}")]
     InvalidMessage(&'static str),
+    /// The member says that it cannot answer this. Not a failure of the member.
+    #[error("the member abstains")]
+    Abstained,
     /// The answer does not keep to the response format or the tools of the request.
     #[error("the answer is not what was asked for: {0}")]
     Unsuitable(&'static str),
@@ -74,8 +77,17 @@ pub enum WorkError {
 
 impl WorkError {
     /// Every [`label`](Self::label).
-    pub const LABELS: [&'static str; 8] =
-        ["gone", "broken", "busy", "context_length", "failed", "late", "nonsense", "misfit"];
+    pub const LABELS: [&'static str; 9] = [
+        "gone",
+        "broken",
+        "busy",
+        "context_length",
+        "failed",
+        "late",
+        "nonsense",
+        "abstained",
+        "misfit",
+    ];
 
     /// A name for metrics.
     pub fn label(&self) -> &'static str {
@@ -87,6 +99,7 @@ impl WorkError {
             Self::Failed { .. } => "failed",
             Self::Late => "late",
             Self::InvalidMessage(_) => "nonsense",
+            Self::Abstained => "abstained",
             Self::Unsuitable(_) => "misfit",
         }
     }

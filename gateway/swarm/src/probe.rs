@@ -69,7 +69,9 @@ pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<b
         Err(WorkError::Failed { .. } | WorkError::InvalidMessage(_) | WorkError::Unsuitable(_)) => {
             Some(false)
         }
-        Err(WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => None,
+        Err(WorkError::Abstained | WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => {
+            None
+        }
     }
 }
 

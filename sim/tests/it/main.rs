@@ -7,6 +7,7 @@
 )]
 
 mod round;
+mod joins;
 mod tags;
 mod judging;
 mod modes;

@@ -44,12 +44,12 @@ async fn the_best_writer_is_waited_for_longer_than_the_others() {
     let outcome = sim.ask(QUESTION).await.expect("an answer");
     assert_eq!(outcome.candidates.len(), 5);
     assert!(sim.is_right(QUESTION, &outcome));
-    // Unless the settings give the best writer no more time than the others.
+    // Unless time is dear.
     let hasty = Sim::builder(12)
         .nodes(4, weak)
         .node(slow)
         .exam(6)
-        .round(|round| round.generate.grace_favourite = round.generate.grace)
+        .round(|round| round.generate.second_price = 10.0)
         .start()
         .await;
     assert_eq!(hasty.ask(QUESTION).await.expect("an answer").candidates.len(), 4);

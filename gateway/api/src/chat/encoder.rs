@@ -149,6 +149,9 @@ impl Encoder for ChatEncoder {
         self.fingerprint = fingerprint(&choices.first()?.model);
         if !self.round_in_head {
             events.comment(&format!("x-shoal-round: {}", outcome.round.0));
+            if let Some(confidence) = outcome.confidence() {
+                events.comment(&format!("x-shoal-confidence: {confidence:.3}"));
+            }
         }
         for (choice, candidate) in choices.iter().enumerate() {
             self.rest(choice, candidate, events);

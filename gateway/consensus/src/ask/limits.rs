@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ask::{Effort, Mode};
 
 /// Defaults and bounds of [`Effort`], set by the operator.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Members that write an answer: N.
@@ -22,6 +22,8 @@ pub struct Limits {
     pub deadline_ms_min: u64,
     /// Longest deadline that one request may ask for, in milliseconds.
     pub deadline_ms_max: u64,
+    /// P(right) below which an answer is an error instead, in [0, 1]. 0: every answer is sent.
+    pub min_confidence: f64,
     /// Whether a field that is not known is refused, instead of ignored.
     pub strict: bool,
     /// The first three for [`Mode::Fast`].
@@ -49,6 +51,7 @@ impl Default for Limits {
             judges_max: 16,
             deadline_ms_min: 100,
             deadline_ms_max: 300_000,
+            min_confidence: 0.0,
             strict: false,
             fast: Size { writers: 3, judges: 2, deadline_ms: 20_000 },
             deep: Size { writers: 15, judges: 9, deadline_ms: 180_000 },
@@ -66,6 +69,7 @@ impl Limits {
             deadline: Duration::from_millis(size.deadline_ms),
             mode,
             fusion: false,
+            min_confidence: self.min_confidence,
         }
     }
 
@@ -86,6 +90,9 @@ impl Limits {
         for (mode, section) in [(Mode::Balanced, ""), (Mode::Fast, "fast."), (Mode::Deep, "deep.")]
         {
             self.check_size(self.size(mode)).map_err(|why| format!("{section}{why}"))?;
+        }
+        if !(0.0..=1.0).contains(&self.min_confidence) {
+            return Err(format!("min_confidence is {}: give 0 to 1", self.min_confidence));
         }
         Ok(())
     }

@@ -216,3 +216,67 @@ fn the_fast_are_preferred_among_equals() {
     });
     assert!(fast.count() > 150);
 }
+
+/// A specialist for addition that has no record yet.
+fn adder(n: u8) -> MemberView {
+    let mut member = member(n);
+    member.model.specialist = true;
+    member.model.tags = vec!["addition".to_owned()];
+    member
+}
+
+fn ask_about(question: &str) -> Ask {
+    let effort = Limits::default().effort(Mode::Balanced);
+    let question = ChatMessage::new("user", question);
+    Ask::plain(Target::Swarm, vec![question], Sampling::default(), effort)
+}
+
+#[test]
+fn a_specialist_is_asked_for_its_kinds_and_a_generalist_for_everything() {
+    let members = [adder(1), adder(2), member(3)];
+    let sums = select_panel(&ask_about("What is 3 + 4?"), &members, &Standing::empty(), 1);
+    assert_eq!(sums.writers.len(), 3);
+    let capital = ask_about("Name the capital of France.");
+    let panel = select_panel(&capital, &members, &Standing::empty(), 1);
+    assert_eq!(panel.writers, [members[2].id]);
+    assert!(panel.spare.is_empty(), "{panel:?}");
+    assert_eq!(panel.judges, [members[2].id], "who does not know the kind does not judge it");
+    // Where nobody is meant for it, all are asked, and may abstain.
+    let panel = select_panel(&capital, &members[..2], &Standing::empty(), 1);
+    assert_eq!(panel.writers.len(), 2);
+}
+
+#[test]
+fn a_busy_generalist_is_waited_for_and_not_replaced_by_specialists() {
+    let mut generalist = member(3);
+    generalist.running = generalist.slots;
+    let members = [adder(1), generalist];
+    let ask = ask_about("Name the capital of France.");
+    let result = panel(&ask, &members, &Standing::empty(), &SelectSettings::default(), 1);
+    assert_eq!(result, Err(RoundError::NoMember));
+}
+
+#[test]
+fn gold_makes_a_specialist_one_for_a_kind_that_it_does_not_name() {
+    let mut kinds = KindModel::default();
+    let spelling = KindId::new("spelling");
+    for word in ["stone", "river", "garden", "window"] {
+        kinds.learn(&format!("Spell {word} from its end to its start."), &spelling);
+    }
+    let right = Beta { a: 9.0, b: 1.0 };
+    let record = Record { kinds: [(spelling, right)].into(), gold_seen: 8, ..Record::default() };
+    let members = [adder(1), member(2)];
+    let standing = Standing::new([(members[0].id, record)].into(), kinds, Reputation::default());
+    let ask = ask_about("Spell candle from its end to its start.");
+    let panel = select_panel(&ask, &members, &standing, 1);
+    assert_eq!(panel.writers.len(), 2, "{panel:?}");
+}
+
+#[test]
+fn a_request_with_tools_has_one_writer_and_the_rest_replace_it() {
+    let mut members = members(4);
+    members.iter_mut().for_each(|member| member.model.tools = true);
+    let ask = Ask { tools: Some(shoal_proto::tools::Tools::default()), ..ask(5, 3) };
+    let panel = select_panel(&ask, &members, &Standing::empty(), 1);
+    assert_eq!((panel.writers.len(), panel.spare.len()), (1, 3));
+}
