@@ -26,6 +26,8 @@ pub struct RankedRound {
     pub right: Option<bool>,
     /// P(the winner's pool is best).
     pub p: f64,
+    /// P(the winner is right).
+    pub p_right: f64,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
     /// The values of each candidate.
@@ -84,6 +86,7 @@ impl RankedRound {
             right: round.right.as_ref().and_then(|right| right.get(outcome.winner).copied()),
             // 0 for a round without candidates, which has no winner.
             p: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
+            p_right: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
             order: ranking.order.clone(),
             candidates: candidates.collect(),
             judges: weights(round, tally),
