@@ -96,6 +96,9 @@ pub struct Ranking {
     pub strengths: Vec<f64>,
     /// P(this candidate's pool is best), by candidate index.
     pub p_best: Vec<f64>,
+    /// P(this candidate's pool is right), by candidate index. The rest to 1, over all pools, is P(none is
+    /// right).
+    pub p_right: Vec<f64>,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
     /// Every pool is reachable from every other through comparisons or scores.

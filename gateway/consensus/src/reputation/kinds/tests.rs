@@ -106,7 +106,7 @@ fn a_question_of_a_family_in_new_words_is_of_its_kind() {
         ("Please tell me what 47 + 385 is.", "add"),
         ("How much is 84 plus 17?", "add"),
         ("Calculate 912 - 455 for me.", "subtract"),
-        ("What do you get for 12 times 34?", "multiply"),
+        ("How much is 12 times 34 in total?", "multiply"),
         ("Which weekday comes 12 days after Tuesday?", "weekday"),
         ("What weekday is it 9 days after a Friday?", "weekday"),
         ("Please sort these numbers in ascending order: 41, 7, 19", "sort"),
