@@ -64,9 +64,63 @@ impl Tally<'_> {
         })
     }
 
+    /// The form of the final answers.
+    pub fn answer_form(&self) -> AnswerForm {
+        let answers: Vec<String> =
+            self.candidates.iter().map(|candidate| final_answer(&candidate.text)).collect();
+        AnswerForm::new(answers.iter().map(String::as_str))
+    }
+
     fn agreement_weight(&self, candidate: &Candidate) -> f64 {
         let right = sigmoid(self.standing.writer_log_odds(&candidate.writer, self.kind));
         self.standing.writer_weight(&candidate.writer) * right
+    }
+}
+
+/// How many wrong answers are plausible, by the form of a round's final answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// One of so many letters.
+    Choice(usize),
+    /// A number, a name, a list.
+    Open,
+    /// Whole texts, or none: "right" then means better than the others.
+    Text,
+}
+
+impl AnswerForm {
+    /// The form of these final answers in normal form.
+    pub fn new<'a>(answers: impl Iterator<Item = &'a str>) -> Self {
+        /// Options of a question whose later options nobody chose.
+        const OPTIONS: usize = 4;
+        /// Bytes of a final answer: a number, a name, a short list.
+        const SHORT: usize = 64;
+        let answers: Vec<&str> = answers.collect();
+        let short = answers.iter().filter(|answer| (1..=SHORT).contains(&answer.len())).count();
+        if 2 * short <= answers.len() {
+            return Self::Text;
+        }
+        let mut options = OPTIONS;
+        for answer in answers {
+            let mut letters = answer.chars();
+            let (Some(letter @ 'a'..='j' | letter @ 'A'..='J'), None) =
+                (letters.next(), letters.next())
+            else {
+                return Self::Open;
+            };
+            let place =
+                u32::from(letter.to_ascii_uppercase()).saturating_sub(u32::from('A')) as usize;
+            options = options.max(place + 1);
+        }
+        Self::Choice(options)
+    }
+
+    /// The number of plausible wrong answers, where an open question has `open`.
+    pub fn wrong_answers(self, open: f64) -> f64 {
+        match self {
+            Self::Choice(options) => options.saturating_sub(1).max(1) as f64,
+            Self::Open | Self::Text => open,
+        }
     }
 }
 

@@ -57,12 +57,14 @@ impl Tally<'_> {
         let mut pools: Vec<Pool> = Vec::new();
         pools.resize_with(self.pools(), Pool::default);
         let shares = self.standing.shares(&self.writers());
+        // Two wrong writers agree in one of so many cases, so each writer of a pool speaks for it.
+        let agreement = self.answer_form().wrong_answers(settings.wrong_answers.max(1.0)).ln();
         for (candidate, share) in self.candidates.iter().zip(shares) {
             // `pools` has an entry for each candidate's pool.
             if let Some(pool) = pools.get_mut(candidate.pool) {
                 pool.preferred += share * self.standing.preferred_log_odds(&candidate.writer);
                 pool.shares += share;
-                pool.writers.push(self.writer_evidence(candidate, share));
+                pool.writers.push(self.writer_evidence(candidate, share, agreement));
             }
         }
         let mut parts: Vec<Parts> = pools.into_iter().map(Pool::evidence).collect();
@@ -78,7 +80,7 @@ impl Tally<'_> {
     }
 
     /// What one writer adds to its pool.
-    fn writer_evidence(&self, candidate: &Candidate, share: f64) -> Parts {
+    fn writer_evidence(&self, candidate: &Candidate, share: f64, agreement: f64) -> Parts {
         let settings = &self.config.evidence;
         let claim = match settings.certainty {
             Certainty::Calibrated => candidate
@@ -90,7 +92,7 @@ impl Tally<'_> {
             standing: share * self.standing.writer_log_odds(&candidate.writer, self.kind),
             certainty: share * claim.unwrap_or(0.0),
             scores: 0.0,
-            agreement: share * settings.agreement,
+            agreement: share * agreement,
         }
     }
 
@@ -108,19 +110,25 @@ impl Tally<'_> {
             judges.iter().zip(score_sheets).zip(self.standing.scoring_shares(&judges))
         {
             voices += share;
-            let mut best: Vec<Option<f64>> = vec![None; parts.len()];
+            let mut best: Vec<Option<(f64, f64)>> = vec![None; parts.len()];
             for score in scores {
                 let Some(candidate) = self.candidates.get(score.candidate) else { continue };
                 let Some(best) = best.get_mut(candidate.pool) else { continue };
                 // A judge never speaks for itself, whatever its ballot says.
                 if candidate.writer != *judge {
                     let likelihood = candidate.likelihood(score.logprob);
-                    let odds = share * self.standing.score_log_odds(judge, likelihood);
-                    *best = Some(best.map_or(odds, |best_odds: f64| best_odds.max(odds)));
+                    let odds = self.standing.score_log_odds(judge, likelihood);
+                    let prior = self.standing.score_prior_log_odds(judge, likelihood);
+                    let better = best.is_none_or(|(x, y)| odds + prior > x + y);
+                    if better {
+                        *best = Some((odds, prior));
+                    }
                 }
             }
+            let known: Vec<f64> = best.iter().flatten().map(|(_, prior)| *prior).collect();
+            let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
             for (part, best) in parts.iter_mut().zip(best) {
-                part.scores += best.unwrap_or(0.0);
+                part.scores += best.map_or(0.0, |(odds, prior)| share * (odds + prior - mean));
             }
         }
         voices

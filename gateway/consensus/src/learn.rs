@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use shoal_proto::NodeId;
 
 use crate::{
+    agree::AnswerForm,
     ballot::{CastBallot, Verdicts},
     candidate::Candidate,
     outcome::{Decision, Outcome, Ranking},
@@ -26,9 +27,10 @@ impl Tally<'_> {
         decided: Decision,
         ranking: &Ranking,
     ) -> Vec<(NodeId, Vec<Observation>)> {
+        let mut peers = self.peer_shares();
         if decided != Decision::Judged {
-            // Without ballots the crowd has only agreed with itself.
-            return Vec::new();
+            // Without ballots the crowd has only agreed with itself, and that is all that is learned.
+            return peers.into_iter().map(|(member, seen)| (member, vec![seen])).collect();
         }
         let preferred = self.preferred_shares();
         let mut members = self.writers();
@@ -43,6 +45,7 @@ impl Tally<'_> {
                     .and_then(|candidate| preferred.get(&candidate.pool).copied());
                 let share = share.map(|share| CrowdObservation::Preferred { share });
                 observations.extend(share.map(Observation::Crowd));
+                observations.extend(peers.remove(&member));
                 (member, observations)
             })
             .filter(|(_, observations)| !observations.is_empty())
@@ -70,6 +73,34 @@ impl Tally<'_> {
             .filter(|(_, (_, weight))| *weight > 0.0)
             .map(|(pool, (sum, weight))| (pool, sum / weight))
             .collect()
+    }
+
+    /// Which share of the other writers gave the answer of each writer. Empty where no two could give
+    /// the same answer: texts without a final answer differ whoever is right.
+    fn peer_shares(&self) -> BTreeMap<NodeId, Observation> {
+        let pools: Vec<usize> = self.candidates.iter().map(|candidate| candidate.pool).collect();
+        if pools.len() < 3 || !self.has_final_answers() {
+            return BTreeMap::new();
+        }
+        let kind = self.kind.top().filter(|(_, p)| *p > 0.5).map(|(kind, _)| kind.clone());
+        let voices = self.standing.shares(&self.writers());
+        let total: f64 = voices.iter().sum();
+        let agreeing = |pool: usize| {
+            let alike = pools.iter().zip(&voices).filter(move |(other, _)| **other == pool);
+            alike.map(|(_, voice)| *voice).sum::<f64>()
+        };
+        (self.candidates.iter().zip(&voices))
+            .filter(|(_, own)| total - **own > 1e-9)
+            .map(|(candidate, own)| {
+                let share = (agreeing(candidate.pool) - own) / (total - own);
+                (candidate.writer, Observation::Peers { kind: kind.clone(), share })
+            })
+            .collect()
+    }
+
+    /// Two of them are alike, or most have a final answer.
+    fn has_final_answers(&self) -> bool {
+        self.pools() < self.candidates.len() || self.answer_form() != AnswerForm::Text
     }
 
     fn candidate_of(&self, member: NodeId) -> Option<&Candidate> {

@@ -111,8 +111,8 @@ pub struct Ranking {
     pub strengths: Vec<f64>,
     /// P(this candidate's pool is best), by candidate index.
     pub p_best: Vec<f64>,
-    /// P(this candidate's pool is right), by candidate index; the rest is P(none of them is). Empty if
-    /// it was not computed.
+    /// P(this candidate's pool is right), by candidate index; the rest, over all pools, is P(none of them
+    /// is). Empty for a model that was asked by name.
     pub p_right: Vec<f64>,
     /// Candidates from best to worst.
     pub order: Vec<usize>,

@@ -17,8 +17,8 @@ mod fit;
 use std::cmp::Reverse;
 
 use crate::{
-    ballot::Verdicts, candidate::Candidate, evidence::Parts, outcome::Ranking, reputation::Voice,
-    settings::RankSettings, tally::Tally,
+    agree::AnswerForm, ballot::Verdicts, candidate::Candidate, evidence::Parts, outcome::Ranking,
+    reputation::Voice, settings::RankSettings, tally::Tally,
 };
 use dense::Square;
 pub use fit::{Fit, fit};
@@ -51,15 +51,30 @@ impl Tally<'_> {
         let comparisons = self.comparisons();
         let fit = fit(mu, &comparisons, &self.config.rank);
         let strengths = self.by_candidate(&fit.strengths);
+        let p_right = self.standing.confidence().probabilities(
+            &fit.strengths,
+            self.open_answers(),
+            self.kind,
+        );
         Ranking {
+            p_right: self.by_candidate(&p_right),
             order: self.order(&strengths),
             p_best: self.by_candidate(&fit.p_best),
-            p_right: Vec::new(),
             strengths,
             connected: self.is_connected(),
             cyclic: cyclic(mu.len(), &comparisons),
             margin: margin(&fit.strengths),
         }
+    }
+
+    /// Plausible answers that nobody gave; at least one, because the question may have no answer.
+    pub fn open_answers(&self) -> f64 {
+        let form = self.answer_form();
+        if form == AnswerForm::Text {
+            return 1.0;
+        }
+        let wrong = form.wrong_answers(self.config.evidence.wrong_answers);
+        (wrong + 1.0 - self.pools() as f64).max(1.0)
     }
 
     /// The value of each candidate's pool.

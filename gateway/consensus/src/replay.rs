@@ -22,14 +22,20 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
 
 use crate::{
     outcome::{Decision, Outcome, RoundId, Timings},
-    reputation::{KindId, KindModel, KindPosterior, Observation, Record, Standing, learn},
+    reputation::{
+        Confidence, KindId, KindModel, KindPosterior, LabelledPools, Observation, Record, Standing,
+        learn,
+    },
     tally::Tally,
 };
 pub use interval::Estimate;
@@ -48,6 +54,8 @@ pub struct Memory {
     pub members: BTreeMap<String, Record>,
     /// The model of kinds of questions.
     pub kinds: KindModel,
+    /// Rounds with known answers, behind P(right).
+    pub confidence: Confidence,
 }
 
 /// Ranks all rounds in order. From gold rounds it learns with the label, from the rest without. The
@@ -61,7 +69,9 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
     let gold = plan.gold(rounds);
     if plan.gold_first {
         let gold_rounds = rounds.iter().zip(&gold).filter(|(_, gold)| **gold);
-        gold_rounds.for_each(|(round, _)| replay.teach(round));
+        let gold_rounds: Vec<&Round> = gold_rounds.map(|(round, _)| round).collect();
+        gold_rounds.iter().for_each(|round| replay.teach(round));
+        replay.fit_confidence(&gold_rounds);
     }
     let mut results = Vec::with_capacity(rounds.len());
     for (round, gold) in rounds.iter().zip(gold) {
@@ -85,6 +95,7 @@ pub struct Replay {
     names: BTreeMap<NodeId, String>,
     records: BTreeMap<NodeId, Record>,
     kinds: KindModel,
+    confidence: Confidence,
     standing: Standing,
     /// Unix time of the newest round; 1 while no round has a time.
     now_seconds: u64,
@@ -93,12 +104,13 @@ pub struct Replay {
 impl Replay {
     /// A replay that starts with this memory.
     pub fn new(settings: Settings, memory: Memory) -> Self {
-        let Memory { members, kinds } = memory;
+        let Memory { members, kinds, confidence } = memory;
         let names = members.keys().map(|name| (recorded::node(name), name.clone())).collect();
         let records: BTreeMap<NodeId, Record> =
             members.into_iter().map(|(name, record)| (recorded::node(&name), record)).collect();
-        let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone());
-        Self { settings, names, records, kinds, standing, now_seconds: 1 }
+        let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone())
+            .with_confidence(confidence.clone());
+        Self { settings, names, records, kinds, confidence, standing, now_seconds: 1 }
     }
 
     /// The present memory.
@@ -107,15 +119,52 @@ impl Replay {
             let name = self.names.get(id).cloned().unwrap_or_else(|| id.to_string());
             (name, record.clone())
         });
-        Memory { members: members.collect(), kinds: self.kinds.clone() }
+        Memory {
+            members: members.collect(),
+            kinds: self.kinds.clone(),
+            confidence: self.confidence.clone(),
+        }
     }
 
     /// Learns from a round with its label, as from a hidden audit.
     pub fn teach(&mut self, round: &Round) {
+        self.introduce(round);
+        // Ranked before its answer is known, as other rounds are.
+        if let Some(pools) = self.labelled_pools(round) {
+            self.confidence.learn(pools);
+        }
         if let (Some(kind), false) = (&round.kind, round.question.is_empty()) {
             self.kinds.learn(&round.question, &KindId::new(kind.as_str()));
         }
         self.learn(round, teach::observations(round));
+    }
+
+    /// Ranks all gold rounds again with the standing that they led to, because the scale of strengths grew
+    /// with it. Each round is a small part of the standing that ranks it.
+    fn fit_confidence(&mut self, gold_rounds: &[&Round]) {
+        if gold_rounds.is_empty() {
+            return;
+        }
+        let pools = gold_rounds.iter().filter_map(|round| self.labelled_pools(round));
+        self.confidence = Confidence::from(pools.collect::<VecDeque<_>>());
+        self.fit();
+    }
+
+    /// The pools of a round with its label, as this memory ranks them; None without a label.
+    fn labelled_pools(&self, round: &Round) -> Option<LabelledPools> {
+        let rights = round.right.as_ref()?;
+        let outcome = self.rank(round);
+        let kind = self.kind(round);
+        let tally = self.tally(&outcome, &kind);
+        let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
+        let strengths = outcome.ranking.strengths.iter().copied();
+        for ((candidate, strength), right) in outcome.candidates.iter().zip(strengths).zip(rights) {
+            let (_, all_right) = pools.entry(candidate.pool).or_insert((strength, true));
+            *all_right &= *right;
+        }
+        let (strengths, right) = pools.into_values().unzip();
+        let kind = round.kind.as_deref().map(KindId::new);
+        Some(LabelledPools { kind, strengths, right, open: tally.open_answers() })
     }
 
     /// The outcome that a gateway with this memory decides.
@@ -201,7 +250,8 @@ impl Replay {
     /// uses all earlier observations.
     fn fit(&mut self) {
         let (records, kinds) = (self.records.clone(), self.kinds.clone());
-        self.standing = Standing::new(records, kinds, self.settings.reputation.clone());
+        self.standing = Standing::new(records, kinds, self.settings.reputation.clone())
+            .with_confidence(self.confidence.clone());
     }
 
     /// The kind that a gateway guesses from the question; without a question, the recorded kind.

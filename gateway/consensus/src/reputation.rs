@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod beta;
 pub mod calibration;
+pub mod confidence;
 pub mod kinds;
 pub mod judges;
 pub mod learn;
@@ -21,6 +22,7 @@ pub mod tags;
 pub mod history;
 pub mod settings;
 pub mod voices;
+mod writers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,6 +35,7 @@ use shoal_proto::NodeId;
 pub use audit::{AuditResult, Audits};
 pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
+pub use confidence::{Confidence, LabelledPools};
 pub use features::Features;
 pub use history::History;
 pub use judges::{ComparisonMode, GoldPair, Provenance};
@@ -68,6 +71,9 @@ pub struct Record {
     pub routing: routing::Skill,
     /// How often its first choice was also first in the ranking computed without its ballots.
     pub agreed: Beta,
+    /// How often its answer was that of another writer, by kind of question, and over all under an empty
+    /// name.
+    pub peers: BTreeMap<KindId, Beta>,
     /// How often other judges preferred its answer in a comparison; counted in rounds.
     pub preferred: Beta,
     /// Its operator, model family and weights; set on admission.
@@ -94,6 +100,7 @@ impl Default for Record {
             writer: Beta::UNIFORM,
             judge: Beta::UNIFORM,
             kinds: BTreeMap::new(),
+            peers: BTreeMap::new(),
             certainty: VecDeque::new(),
             scores: VecDeque::new(),
             pairs: VecDeque::new(),
@@ -166,12 +173,13 @@ pub struct Standing {
     snapshot: Arc<Snapshot>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Snapshot {
     members: BTreeMap<NodeId, Member>,
     kinds: KindModel,
-    /// Mean accuracy of the swarm's members as writers.
-    mean_accuracy: f64,
+    confidence: Confidence,
+    /// What all records together say.
+    swarm: writers::Swarm,
     settings: Settings,
 }
 
@@ -198,12 +206,20 @@ impl Standing {
         let scores = records.values().map(|record| record.scores.iter());
         let start = calibration::fit_length(scores.clone(), Line::SCORE, precision);
         let score = calibration::fit(scores.flatten(), start, precision);
-        let mean_accuracy = mean_accuracy(records.values(), &settings);
+        let swarm = writers::Swarm::new(records.values(), &settings);
         let members = records
             .into_iter()
             .map(|(id, record)| (id, Member::fit(record, certainty, score, &settings)))
             .collect();
-        Self { snapshot: Arc::new(Snapshot { members, kinds, mean_accuracy, settings }) }
+        Self {
+            snapshot: Arc::new(Snapshot {
+                members,
+                kinds,
+                confidence: Confidence::default(),
+                swarm,
+                settings,
+            }),
+        }
     }
 
     /// A copy in which these members have no record. It copies all records, so it is only for the
@@ -214,10 +230,23 @@ impl Standing {
         let snapshot = Snapshot {
             members: members.map(|(id, member)| (*id, member.clone())).collect(),
             kinds: self.snapshot.kinds.clone(),
-            mean_accuracy: self.snapshot.mean_accuracy,
+            confidence: self.snapshot.confidence.clone(),
+            swarm: self.snapshot.swarm.clone(),
             settings: self.snapshot.settings.clone(),
         };
         Self { snapshot: Arc::new(snapshot) }
+    }
+
+    /// The same standing with these rounds behind P(right).
+    #[must_use]
+    pub fn with_confidence(self, confidence: Confidence) -> Self {
+        let snapshot = Arc::try_unwrap(self.snapshot).unwrap_or_else(|shared| (*shared).clone());
+        Self { snapshot: Arc::new(Snapshot { confidence, ..snapshot }) }
+    }
+
+    /// What P(right) is computed from.
+    pub fn confidence(&self) -> &Confidence {
+        &self.snapshot.confidence
     }
 
     /// A standing without records and with the default settings.
@@ -283,28 +312,6 @@ impl Standing {
         })
     }
 
-    /// Log-odds that an answer of this member to this kind of question is right, before anybody
-    /// judges it. Its accuracy on the kind is shrunk to its accuracy over all kinds, and that to the
-    /// swarm's, because extreme rates from few observations are mostly luck. On probation there is
-    /// no shrinkage to the swarm.
-    pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
-        let Some(record) = self.record(id) else { return 0.0 };
-        let settings = &self.snapshot.settings;
-        let overall = if record.on_probation(settings) {
-            record.writer.mean()
-        } else {
-            record.writer.shrunk_mean(
-                self.snapshot.mean_accuracy,
-                settings.writer_shrinkage * settings.gold_weight,
-            )
-        };
-        let mean = kind.mean(overall, |kind| match record.kinds.get(kind) {
-            Some(accuracy) => accuracy.shrunk_mean(overall, settings.kind_shrinkage),
-            None => overall,
-        });
-        calibration::logit(mean).clamp(-self.clip(), self.clip())
-    }
-
     /// Log-odds that earlier comparisons of a member's answers add to those of its next answer,
     /// beside gold. A member that is preferred twice as often as not has twice the odds. Gold
     /// outweighs this as it outweighs the swarm's mean accuracy. 0 on probation.
@@ -350,16 +357,27 @@ impl Standing {
     }
 
     /// What this judge's log-likelihood of a candidate adds to the log-odds that the candidate is
-    /// right. Small while the judge has scored few gold candidates, 0 on probation.
+    /// right, by its gold. Small while the judge has scored few gold candidates.
     pub fn score_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
         let Some(member) = self.member(id) else { return 0.0 };
-        if member.record.on_probation(&self.snapshot.settings) {
-            return 0.0;
-        }
-        let count = member.record.scores.len() as f64;
-        let weight = count / (count + self.snapshot.settings.score_shrinkage);
         let odds = member.score.log_odds(text) - member.score_base;
+        let weight = self.voice_weight(id) * self.score_trust(id);
         (weight * odds).clamp(-self.clip(), self.clip())
+    }
+
+    /// What this judge's log-likelihood says for one candidate beside another before gold tells what its
+    /// likelihoods mean: only differences of this value mean anything. Larger models are heard more.
+    pub fn score_prior_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
+        let prior = self.snapshot.settings.score_prior * (1.0 - self.score_trust(id));
+        let strength = 2.0 * calibration::sigmoid(self.descent(id));
+        let odds = self.voice_weight(id) * prior * strength * Line::UNSEEN.log_odds(text);
+        odds.clamp(-self.clip(), self.clip())
+    }
+
+    /// The share of a judge's likelihoods whose meaning its gold has shown, in [0, 1).
+    fn score_trust(&self, id: &NodeId) -> f64 {
+        let count = self.record(id).map_or(0.0, |record| record.scores.len() as f64);
+        count / (count + self.snapshot.settings.score_shrinkage)
     }
 
     /// The fit behind [`Self::score_log_odds`]; the documented default for a member without a record.
@@ -382,6 +400,18 @@ impl Standing {
 }
 
 impl Member {
+    /// A member without a record.
+    fn unknown() -> Self {
+        Self {
+            record: Record::default(),
+            certainty: Line::CERTAINTY,
+            certainty_base: 0.0,
+            score: Line::SCORE,
+            score_base: 0.0,
+            errors: judges::Errors::default(),
+        }
+    }
+
     /// Fits a record, starting from the fits over all members.
     fn fit(record: Record, certainty: Line, score: Line, settings: &Settings) -> Self {
         let precision = settings.member_shrinkage;
@@ -396,15 +426,6 @@ impl Member {
             record,
         }
     }
-}
-
-/// The mean accuracy over the members that are not on probation, each counted once, with one member
-/// of accuracy one half added.
-fn mean_accuracy<'a>(records: impl Iterator<Item = &'a Record>, settings: &Settings) -> f64 {
-    let members = records.filter(|record| !record.on_probation(settings));
-    let (sum, count) =
-        members.fold((0.5, 1.0), |(sum, count), record| (sum + record.writer.mean(), count + 1.0));
-    sum / count
 }
 
 #[cfg(test)]

@@ -235,8 +235,9 @@ impl Default for AgreeSettings {
 pub struct EvidenceSettings {
     /// Whether a writer's own certainty counts.
     pub certainty: Certainty,
-    /// Log-odds for each writer of a pool: how unlikely the same wrong answer is by chance.
-    pub agreement: f64,
+    /// Plausible wrong answers to an open question: two wrong writers agree in one of so many cases. Each
+    /// writer of a pool adds the logarithm to its log-odds. A choice has its options less one.
+    pub wrong_answers: f64,
     /// Correlation of two judges' errors (measured .25 to .53): K judges are believed like
     /// K / (1 + correlation (K - 1)) independent ones.
     pub correlation: f64,
@@ -256,7 +257,7 @@ pub enum Certainty {
 
 impl Default for EvidenceSettings {
     fn default() -> Self {
-        Self { certainty: Certainty::Calibrated, agreement: 1.0, correlation: 0.25, clip: 6.0 }
+        Self { certainty: Certainty::Calibrated, wrong_answers: 5.0, correlation: 0.25, clip: 6.0 }
     }
 }
 
@@ -264,6 +265,8 @@ impl Default for EvidenceSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankSettings {
+    /// Weight of a judge that wrote a candidate too: its verdicts repeat the vote that its own answer is.
+    pub writing_judge: f64,
     /// λ: how firmly the evidence about each pool alone is held against pair verdicts. It is also
     /// the precision of that evidence, which P(best) is computed from: at .2 claims were right as
     /// often as they said on 520 gold questions (expected calibration error .016; at .15 .023).
@@ -276,7 +279,7 @@ pub struct RankSettings {
 
 impl Default for RankSettings {
     fn default() -> Self {
-        Self { lambda: 0.2, tau: 0.95, tolerance: 1e-9 }
+        Self { writing_judge: 0.25, lambda: 0.2, tau: 0.95, tolerance: 1e-9 }
     }
 }
 

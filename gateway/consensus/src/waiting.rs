@@ -33,12 +33,14 @@ impl Tally<'_> {
     /// record is, an answer of one member alone is never certain enough; keys of one operator are one
     /// member.
     pub fn best_so_far(&self) -> f64 {
-        let strengths = self.evidence();
+        let strengths: Vec<f64> = self.evidence().iter().map(Parts::total).collect();
+        let confidence = self.standing.confidence();
+        let right = confidence.probabilities(&strengths, self.open_answers(), self.kind);
         let shares = self.standing.shares(&self.writers());
-        let chances = strengths.iter().enumerate().map(|(pool, parts)| {
+        let chances = right.iter().enumerate().map(|(pool, right)| {
             let own = self.candidates.iter().zip(&shares).filter(|(c, _)| c.pool == pool);
             let voices: f64 = own.map(|(_, share)| share).sum();
-            sigmoid(Parts::total(parts)) * (1.0 - SURPRISE.powf(voices))
+            right * (1.0 - SURPRISE.powf(voices))
         });
         chances.fold(0.0, f64::max)
     }

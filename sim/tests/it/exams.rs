@@ -63,7 +63,7 @@ async fn hidden_audits_ask_for_the_ballots_that_rounds_ask_for() {
     for (mode, reasons) in [(Mode::Balanced, false), (Mode::Deep, true)] {
         let sim = swarm(5).mode(mode).start().await;
         let before = pair_counts(&sim);
-        for n in 0..20 {
+        for n in 0..40 {
             sim.ask(&format!("How many oars has boat {n}?")).await.expect("an answer");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }

@@ -25,7 +25,7 @@ async fn a_round_ends_at_its_deadline_with_what_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slowest_are_not_waited_for_once_the_quorum_is_there() {
+async fn a_slow_writer_is_not_waited_for_once_the_others_agree() {
     let sim = Sim::builder(2)
         .nodes(4, Behaviour::honest(1.0))
         .node(Behaviour::honest(1.0).with_delay(Duration::from_secs(15)))
@@ -33,7 +33,7 @@ async fn the_slowest_are_not_waited_for_once_the_quorum_is_there() {
         .await;
     let outcome = sim.ask(QUESTION).await.expect("an answer");
     assert_eq!(outcome.candidates.len(), 4);
-    assert!(outcome.timings.generate < Duration::from_secs(1), "{:?}", outcome.timings);
+    assert!(outcome.timings.generate < Duration::from_secs(4), "{:?}", outcome.timings);
 }
 
 #[tokio::test(start_paused = true)]

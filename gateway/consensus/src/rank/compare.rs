@@ -34,6 +34,7 @@ impl Tally<'_> {
         let cast: Vec<NodeId> = self.ballots.iter().map(|ballot| ballot.judge).collect();
         let shares: BTreeMap<NodeId, f64> =
             cast.iter().copied().zip(self.standing.shares(&cast)).collect();
+        let writers: BTreeSet<NodeId> = self.writers().into_iter().collect();
         let by_pair = self.verdicts_by_pair();
         let independent = independent_shares(&by_pair);
         let mut voices: BTreeMap<&BTreeSet<NodeId>, BTreeMap<NodeId, Voice>> = BTreeMap::new();
@@ -50,7 +51,9 @@ impl Tally<'_> {
                 else {
                     continue;
                 };
-                let weight = voice.weight * share * independent;
+                let own =
+                    if writers.contains(judge) { self.config.rank.writing_judge } else { 1.0 };
+                let weight = own * voice.weight * share * independent;
                 let discrimination = gamma(*voice, &self.config.rank);
                 comparisons.push(Comparison { a: *a, b: *b, p: *p, weight, discrimination });
             }

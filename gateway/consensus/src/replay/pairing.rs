@@ -51,7 +51,7 @@ pub(super) fn cast(lines: Vec<Ballot>, candidates: usize) -> Result<RoundBallots
     let mut round = RoundBallots::default();
     for (judge, verdicts) in judges {
         let id = node(&judge);
-        if verdicts.orders.values().any(Orders::is_one_sided) {
+        if verdicts.hides_flips() {
             round.one_sided.insert(id);
         }
         round.ballots.extend(verdicts.ballots(id));
@@ -104,13 +104,19 @@ impl JudgeVerdicts {
         Ok(())
     }
 
+    /// For some pair the record does not say whether the two orders contradict each other.
+    fn hides_flips(&self) -> bool {
+        self.orders.values().any(Orders::is_one_sided)
+            || self.pairs.iter().any(|pair| pair.flipped.is_none())
+    }
+
     /// A ballot has pairs or scores; a judge with pairs and scores has two ballots.
     fn ballots(self, judge: NodeId) -> impl Iterator<Item = CastBallot> {
         let whole_pairs = self.pairs.iter().map(|pair| PairVerdict {
             a: pair.a,
             b: pair.b,
             p: pair.p,
-            flipped: pair.flipped,
+            flipped: pair.flipped.unwrap_or(false),
         });
         let from_orders = self.orders.iter().map(|((a, b), orders)| orders.verdict(*a, *b));
         let pairs: Vec<PairVerdict> = whole_pairs.chain(from_orders).collect();

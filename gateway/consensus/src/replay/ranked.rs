@@ -26,6 +26,8 @@ pub struct RankedRound {
     pub right: Option<bool>,
     /// P(the winner's pool is best).
     pub p: f64,
+    /// P(the winner is right).
+    pub p_right: f64,
     /// Candidates from best to worst.
     pub order: Vec<usize>,
     /// The values of each candidate.
@@ -49,6 +51,8 @@ pub struct Ranking {
     pub strength: f64,
     /// P(its pool is best).
     pub p_best: f64,
+    /// P(its pool is right).
+    pub p_right: f64,
     /// Log-odds of its pool before comparisons, by source.
     pub evidence: Parts,
 }
@@ -67,12 +71,12 @@ impl RankedRound {
     pub(super) fn new(round: &Round, gold: bool, outcome: &Outcome, tally: &Tally<'_>) -> Self {
         let ranking = &outcome.ranking;
         let evidence = tally.evidence();
-        let values = ranking.strengths.iter().zip(&ranking.p_best);
-        let candidates = outcome.candidates.iter().zip(values).filter_map(|(candidate, values)| {
+        let candidates = outcome.candidates.iter().enumerate().filter_map(|(at, candidate)| {
             Some(Ranking {
                 pool: candidate.pool,
-                strength: *values.0,
-                p_best: *values.1,
+                strength: *ranking.strengths.get(at)?,
+                p_best: *ranking.p_best.get(at)?,
+                p_right: *ranking.p_right.get(at)?,
                 evidence: evidence.get(candidate.pool).copied()?,
             })
         });
@@ -84,6 +88,7 @@ impl RankedRound {
             right: round.right.as_ref().and_then(|right| right.get(outcome.winner).copied()),
             // 0 for a round without candidates, which has no winner.
             p: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
+            p_right: ranking.p_right.get(outcome.winner).copied().unwrap_or(0.0),
             order: ranking.order.clone(),
             candidates: candidates.collect(),
             judges: weights(round, tally),

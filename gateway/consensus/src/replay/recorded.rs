@@ -91,8 +91,8 @@ pub(super) struct Pair {
     pub(super) a: usize,
     pub(super) b: usize,
     pub(super) p: f64,
-    #[serde(default)]
-    pub(super) flipped: bool,
+    /// None: not recorded, as where both orders were averaged.
+    pub(super) flipped: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

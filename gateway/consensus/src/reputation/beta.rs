@@ -33,6 +33,23 @@ impl Beta {
             / (self.observations() + strength).max(f64::MIN_POSITIVE)
     }
 
+    /// The observations of both, with one prior.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self { a: self.a + other.a - 1.0, b: self.b + other.b - 1.0 }
+    }
+
+    /// Adds the observations of another.
+    pub fn add(&mut self, other: &Self) {
+        *self = self.plus(other);
+    }
+
+    /// As if there were `share` of its observations, at most all of them.
+    #[must_use]
+    pub fn scaled(&self, share: f64) -> Self {
+        self.fade(share.clamp(0.0, 1.0))
+    }
+
     /// Successes and failures swapped.
     #[must_use]
     pub fn mirror(&self) -> Self {

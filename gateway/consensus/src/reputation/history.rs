@@ -275,7 +275,7 @@ fn entry(observation: &Observation, now_seconds: u64) -> Option<Entry> {
         Observation::Crowd(CrowdObservation::Compared { flipped, .. }) => {
             (EventKind::CrowdPair, None, !*flipped)
         }
-        Observation::Routed(_) => return None,
+        Observation::Routed(_) | Observation::Peers { .. } => return None,
     };
     Some(Entry::new(event, kind, well, now_seconds))
 }

@@ -125,6 +125,9 @@ pub struct Provenance {
     pub family: String,
     /// Digest of its weights.
     pub digest: String,
+    /// Parameters of its model, as the node states them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
 }
 
 impl Provenance {

@@ -1,10 +1,20 @@
 //! Guesses the kind of a question from its words: naive Bayes over hashed n-grams, learned from gold
 //! questions as they are asked. The kind selects which of a member's accuracies applies;
 //! [`crate::reputation::routing`] learns the rest from rounds.
+//!
+//! Whether the question is of any known kind is a second question. Each kind has a unigram model, smoothed
+//! by the background of ordinary questions as I. Witten and T. Bell do (1991): a kind with c occurrences of
+//! a word among N, of T distinct words, has `P(word | kind) = (c + T P(word)) / (N + T)`. So "what is the"
+//! is no evidence for a kind, a word that is typical of one is, and a word that a kind of few words never
+//! had speaks against it. The likelihood ratio to the background is the odds that the kind is known.
 
-use std::collections::BTreeMap;
+mod background;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use crate::reputation::calibration::sigmoid;
 
 /// The name of a kind of question, as the gold set names it (a family of the syllabus).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +38,9 @@ const MAX_WORDS: usize = 256;
 /// it every guess would be certain.
 const TEMPER: f64 = 0.3;
 
+/// Words that count as independent evidence of a known kind.
+const WORDS_INDEPENDENT: f64 = 12.0;
+
 /// A kind with a posterior below this is left out.
 const NEGLIGIBLE: f64 = 1e-3;
 
@@ -47,6 +60,8 @@ struct Counts {
     questions: f64,
     /// Questions of this kind that hold the n-gram, by bucket.
     grams: BTreeMap<u16, f64>,
+    /// The same for single words, by bucket.
+    words: BTreeMap<u16, f64>,
 }
 
 /// P(kind | question) of the likely kinds. The sum is at most 1; the rest belongs to no known kind.
@@ -85,6 +100,9 @@ impl KindModel {
         for gram in grams(question) {
             *counts.grams.entry(gram).or_default() += 1.0;
         }
+        for word in distinct_words(question) {
+            *counts.words.entry(bucket(&word)).or_default() += 1.0;
+        }
     }
 
     /// True before the first question was learned.
@@ -92,7 +110,7 @@ impl KindModel {
         self.kinds.is_empty()
     }
 
-    /// P(kind | question); empty when nothing was learned or none of its words is known.
+    /// P(kind | question); empty when nothing was learned. The rest to 1 is P(of no known kind).
     pub fn posterior(&self, question: &str) -> KindPosterior {
         let grams = grams(question);
         let familiar_grams: Vec<&u16> = grams
@@ -102,25 +120,67 @@ impl KindModel {
         if familiar_grams.is_empty() {
             return KindPosterior::default();
         }
-        let scores: Vec<(&KindId, f64)> = self
-            .kinds
-            .iter()
-            .map(|(kind, counts)| (kind, TEMPER * counts.log_score(&familiar_grams)))
+        let words: Vec<String> = distinct_words(question).into_iter().collect();
+        let any_kind = Counts::sum(self.kinds.values());
+        let ratios: Vec<f64> = (self.kinds.values())
+            .map(|counts| counts.log_ratio(&words, |word| any_kind.ratio(word, 1.0)))
+            .collect();
+        let scores: Vec<(&KindId, f64)> = (self.kinds.iter().zip(&ratios))
+            .map(|((kind, counts), ratio)| {
+                (kind, TEMPER * (counts.log_score(&familiar_grams) + ratio))
+            })
             .collect();
         let best = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = scores.iter().map(|(_, score)| (score - best).exp()).sum();
-        // Unknown n-grams of the question are evidence for an unknown kind.
-        let share = (familiar_grams.len() as f64 / grams.len().max(1) as f64).sqrt();
+        let familiarity = familiarity(&ratios, words.len());
         let posterior = scores
             .into_iter()
-            .map(|(kind, score)| (kind.clone(), share * (score - best).exp() / total))
+            .map(|(kind, score)| (kind.clone(), familiarity * (score - best).exp() / total))
             .filter(|(_, p)| *p > NEGLIGIBLE)
             .collect();
         KindPosterior(posterior)
     }
 }
 
+/// P(the question is of a known kind), by the kind that explains its words best: `ratios` are ln of
+/// P(words | kind) / P(words | no known kind).
+fn familiarity(ratios: &[f64], words: usize) -> f64 {
+    let best = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Words of one phrase are not independent, and there are always more of them in a long text: a
+    // question has the evidence of so many words at most.
+    let independent = (WORDS_INDEPENDENT / words.max(1) as f64).min(1.0);
+    sigmoid(independent * best)
+}
+
 impl Counts {
+    /// The words of all these kinds together.
+    fn sum<'a>(kinds: impl Iterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for (word, count) in kinds.flat_map(Self::unigrams) {
+            *sum.words.entry(*word).or_default() += count;
+        }
+        sum
+    }
+
+    /// A model of an earlier build has no words of its own; its n-grams are nearest.
+    fn unigrams(&self) -> &BTreeMap<u16, f64> {
+        if self.words.is_empty() { &self.grams } else { &self.words }
+    }
+
+    /// P(word | kind) / P(word | no known kind), where `prior` is this ratio for what the kind is
+    /// smoothed with.
+    fn ratio(&self, word: &str, prior: f64) -> f64 {
+        let counts = self.unigrams();
+        let (total, distinct) = (counts.values().sum::<f64>(), counts.len() as f64);
+        let count = counts.get(&bucket(word)).copied().unwrap_or(0.0);
+        (count / background::share(word) + distinct * prior) / (total + distinct)
+    }
+
+    /// ln of P(these words | kind) / P(these words | no known kind).
+    fn log_ratio(&self, words: &[String], prior: impl Fn(&str) -> f64) -> f64 {
+        words.iter().map(|word| self.ratio(word, prior(word)).ln()).sum()
+    }
+
     /// ln P(these n-grams | kind), each with its own smoothed document frequency.
     fn log_score(&self, grams: &[&u16]) -> f64 {
         grams
@@ -143,6 +203,11 @@ fn grams(question: &str) -> Vec<u16> {
     buckets.sort_unstable();
     buckets.dedup();
     buckets
+}
+
+/// The distinct words of a question, in the order of the alphabet.
+fn distinct_words(question: &str) -> BTreeSet<String> {
+    words(question).into_iter().collect()
 }
 
 /// Lower-case words, numbers as `#`, and every other sign by itself.
@@ -195,56 +260,4 @@ pub(super) fn bucket(text: &str) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example_model() -> KindModel {
-        let mut model = KindModel::default();
-        for n in 0..12 {
-            model.learn(&format!("What is {n} + {}?", n * 7), &KindId::new("add"));
-            model.learn(&format!("What is {n} - {}?", n * 3), &KindId::new("subtract"));
-            model.learn(
-                &format!("Which weekday is it {n} days after Monday?"),
-                &KindId::new("dates"),
-            );
-        }
-        model
-    }
-
-    #[test]
-    fn a_kind_is_known_by_its_words_and_not_by_its_numbers() {
-        let model = example_model();
-        for (question, kind) in [
-            ("What is 4711 + 9?", "add"),
-            ("What is 88 - 12?", "subtract"),
-            ("Which weekday is it 40 days after Friday?", "dates"),
-        ] {
-            let posterior = model.posterior(question);
-            let (top, p) = posterior.top().expect("a guess");
-            assert_eq!(top.0, kind, "{question}");
-            assert!(p > 0.5, "{question}: {p}");
-        }
-    }
-
-    #[test]
-    fn a_question_unlike_all_gold_is_of_no_kind() {
-        assert_eq!(example_model().posterior("schreibe ein gedicht"), KindPosterior::default());
-        assert_eq!(KindModel::default().posterior("What is 1 + 1?"), KindPosterior::default());
-    }
-
-    #[test]
-    fn a_posterior_never_exceeds_one() {
-        let model = example_model();
-        for question in ["What is", "What is the capital of Monday?", "", "\u{0}+++", "1 1 1 1"] {
-            let sum: f64 = model.posterior(question).iter().map(|(_, p)| p).sum();
-            assert!(sum <= 1.0 + 1e-9, "{question}: {sum}");
-        }
-    }
-
-    #[test]
-    fn it_survives_being_stored() {
-        let model = example_model();
-        let json = serde_json::to_string(&model).expect("JSON");
-        assert_eq!(serde_json::from_str::<KindModel>(&json).expect("read"), model);
-    }
-}
+mod tests;

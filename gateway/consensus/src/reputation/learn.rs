@@ -17,6 +17,9 @@ pub enum Observation {
     Gold { kind: Option<KindId>, observation: GoldObservation },
     /// Against the ranking computed without the member's own ballots.
     Crowd(CrowdObservation),
+    /// Its answer was that of this share of the other writers, in [0, 1]. This needs no known answer. The
+    /// kind is the one that was guessed; None: unknown.
+    Peers { kind: Option<KindId>, share: f64 },
     /// How good its answer was, with the words of the ask.
     Routed(Lesson),
 }
@@ -80,6 +83,9 @@ pub fn learn(
                 learn_gold(&mut record, kind.as_ref(), observation, &judge_line, settings);
             }
             Observation::Crowd(observation) => learn_crowd(&mut record, *observation, settings),
+            Observation::Peers { kind, share } => {
+                learn_peers(&mut record, kind.as_ref(), *share, settings);
+            }
             Observation::Routed(lesson) => record.routing.learn(lesson, &settings.routing),
         }
     }
@@ -152,6 +158,18 @@ fn learn_crowd(record: &mut Record, observation: CrowdObservation, settings: &Se
     }
 }
 
+/// Agreement is counted over all rounds (under an empty name) and for the kind of question.
+fn learn_peers(record: &mut Record, kind: Option<&KindId>, share: f64, settings: &Settings) {
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 };
+    let keep = decay(settings);
+    for kind in [Some(&KindId::new("")), kind].into_iter().flatten() {
+        let agreement = record.peers.entry(kind.clone()).or_default();
+        *agreement = agreement.fade(keep);
+        agreement.a += share;
+        agreement.b += 1.0 - share;
+    }
+}
+
 /// The factor by which one more observation reduces all earlier ones.
 fn decay(settings: &Settings) -> f64 {
     (-1.0 / settings.half_life.max(1.0)).exp2()
@@ -164,7 +182,8 @@ fn fade(record: &mut Record, keep: f64) {
         *beta = beta.fade(keep);
     }
     record.routing = record.routing.fade(keep);
-    record.kinds.values_mut().for_each(|beta| *beta = beta.fade(keep));
+    let by_kind = record.kinds.values_mut().chain(record.peers.values_mut());
+    by_kind.for_each(|beta| *beta = beta.fade(keep));
 }
 
 /// The weight that makes right and wrong candidates count equally, however rare one class is: a judge

@@ -34,6 +34,8 @@ pub struct Speaker<'a> {
     pub operator: &'a str,
     /// See [`crate::reputation::Record::is_newcomer`].
     pub newcomer: bool,
+    /// See [`crate::reputation::Record::on_probation`].
+    pub probation: bool,
 }
 
 /// The share of each voice in [0, 1], in the order of `speakers`. All are 1 if the operators are
@@ -54,18 +56,31 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
             None => 1.0,
         })
         .collect();
+    limit(&mut shares, speakers, |speaker| speaker.newcomer, settings.established_min, settings);
+    // Those that were not examined are bounded by any that were.
+    limit(&mut shares, speakers, |speaker| speaker.probation, f64::MIN_POSITIVE, settings);
+    shares
+}
+
+/// Scales the shares of the `new` speakers to the bound of newcomers, if the others have `least` voices.
+fn limit(
+    shares: &mut [f64],
+    speakers: &[Speaker<'_>],
+    is_new: impl Fn(&Speaker<'_>) -> bool,
+    least: f64,
+    settings: &Settings,
+) {
     let (mut old, mut new) = (0.0_f64, 0.0_f64);
-    for (speaker, share) in speakers.iter().zip(&shares) {
-        *(if speaker.newcomer { &mut new } else { &mut old }) += share;
+    for (speaker, share) in speakers.iter().zip(shares.iter()) {
+        *(if is_new(speaker) { &mut new } else { &mut old }) += share;
     }
     let newcomers_max = settings.newcomers_max.clamp(0.0, 0.99);
     let bound = old * newcomers_max / (1.0 - newcomers_max);
     // The tolerance is for rounding: three thirds may sum to a little less than one.
-    if old + 1e-9 >= settings.established_min && new > bound {
-        let voices = speakers.iter().zip(&mut shares).filter(|(speaker, _)| speaker.newcomer);
+    if old > 0.0 && old + 1e-9 >= least && new > bound {
+        let voices = speakers.iter().zip(shares).filter(|(speaker, _)| is_new(speaker));
         voices.for_each(|(_, share)| *share *= bound / new);
     }
-    shares
 }
 
 /// Scales the shares of members with the same name so that they sum to one voice at most. An empty
@@ -86,11 +101,11 @@ mod tests {
 
     use super::*;
 
-    const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false };
-    const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true };
+    const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false, probation: false };
+    const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true, probation: false };
 
     fn speaker(operator: &str, newcomer: bool) -> Speaker<'_> {
-        Speaker { operator, newcomer }
+        Speaker { operator, newcomer, probation: false }
     }
 
     fn default_shares(speakers: &[Speaker<'_>]) -> Vec<f64> {
@@ -122,6 +137,15 @@ mod tests {
             [1.0; 5],
             "two are no majority to defend"
         );
+    }
+
+    #[test]
+    fn those_without_an_exam_are_a_quarter_beside_a_single_one_that_passed_it() {
+        let unknown = Speaker { probation: true, ..NEW };
+        let shares = default_shares(&[NEW, unknown, unknown, unknown]);
+        let sum: f64 = shares[1..].iter().sum();
+        assert!((shares[0] - 1.0).abs() < 1e-9 && (sum - 1.0 / 3.0).abs() < 1e-9, "{shares:?}");
+        assert_eq!(default_shares(&[unknown; 4]), [1.0; 4], "there is nobody to defend");
     }
 
     #[test]

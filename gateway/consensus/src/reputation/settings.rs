@@ -27,16 +27,25 @@ pub struct Settings {
     pub member_shrinkage: f64,
     /// Gold candidates after which a judge's likelihoods weigh half.
     pub score_shrinkage: f64,
+    /// Weight of a judge's likelihoods before its first gold candidate, in [0, 1].
+    pub score_prior: f64,
     /// Gold answers before a writer's claimed certainty counts at all.
     pub claims_needed: usize,
     /// Whether accuracies apply by kind of question, guessed from its words.
     pub kinds: bool,
-    /// Gold answers after which a writer's own accuracy weighs half beside the swarm's.
+    /// Gold answers after which a writer's own accuracy weighs half beside the swarm's, where the records do
+    /// not tell how much members differ.
     pub writer_shrinkage: f64,
     /// Rounds with comparisons of a writer's answers after which these comparisons weigh half.
     pub preferred_shrinkage: f64,
     /// Gold answers of a kind after which the kind's own accuracy weighs half.
     pub kind_shrinkage: f64,
+    /// Gold answers that a member's record on other kinds of question is worth.
+    pub travel: f64,
+    /// Rounds after which agreement with the other writers weighs half.
+    pub peers_shrinkage: f64,
+    /// Plausible wrong answers to an open question: how seldom two wrong writers agree.
+    pub wrong_answers: f64,
     /// Pairs compared in both orders after which a judge's own flip rate weighs half.
     pub pair_shrinkage: f64,
     /// How often an ordinary judge's verdicts on two orders contradict each other.
@@ -55,6 +64,9 @@ pub struct Settings {
     pub correlation_shrinkage: f64,
     /// Gold observations that a newcomer needs before its ballots have weight.
     pub probation_items: u32,
+    /// Weight of a ballot on probation, in [0, 1]. Where others have passed their exam, such ballots are
+    /// bounded by `operators.newcomers_max` as well; where nobody has, they must decide.
+    pub probation_voice: f64,
     /// Accuracy below which ballots have no weight: a member that knows nothing cannot judge.
     pub probation_right: f64,
     /// Audits of claims and hidden questions.
@@ -77,19 +89,24 @@ impl Default for Settings {
             pool_shrinkage: 1.0,
             member_shrinkage: 4.0,
             score_shrinkage: 20.0,
+            score_prior: 0.5,
             claims_needed: 10,
             kinds: true,
-            writer_shrinkage: 4.0,
+            writer_shrinkage: 8.0,
             preferred_shrinkage: 4.0,
             kind_shrinkage: 2.0,
+            travel: 2.0,
+            peers_shrinkage: 20.0,
+            wrong_answers: 5.0,
             pair_shrinkage: 2.0,
             flips_expected: 0.25,
             flips_variance: 1.0,
             kind_variance: 0.5,
             crowd_pairs: 1.0,
             correlation_expected: 0.3,
-            correlation_shrinkage: 30.0,
+            correlation_shrinkage: 1000.0,
             probation_items: 20,
+            probation_voice: 0.5,
             probation_right: 0.1,
             audit: AuditSettings::default(),
             operators: operators::Settings::default(),

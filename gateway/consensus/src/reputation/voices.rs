@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shoal_proto::NodeId;
 
 use crate::reputation::{
-    ComparisonMode, KindPosterior, Member, Record, Standing, judges, operators,
+    ComparisonMode, KindPosterior, Member, Record, Settings, Standing, judges, operators,
 };
 
 /// Log-odds of .88: a judge of the strength that the ranking's starting values were chosen for.
@@ -14,7 +14,7 @@ const GOOD: f64 = 2.0;
 /// How a judge's pair verdicts count in a round: r of the ranking, and what its γ is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Voice {
-    /// r: 0 on probation, 1 afterwards.
+    /// r: 1 after probation, less on probation, 0 for a member that was caught.
     pub weight: f64,
     /// Log-odds of being right beside the other judges, relative to a good judge (.88); negative
     /// for a judge that gold shows to be systematically wrong.
@@ -33,6 +33,8 @@ impl Voice {
 pub struct Panel {
     /// Places of the judges whose ballots have weight.
     places: BTreeMap<NodeId, usize>,
+    /// r of each judge, by place.
+    weights: Vec<f64>,
     judges: judges::CorrelatedJudges,
 }
 
@@ -45,11 +47,15 @@ impl Panel {
             ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
         places.sort_unstable();
         places.dedup();
-        let weights: BTreeMap<usize, f64> =
+        let log_odds: BTreeMap<usize, f64> =
             places.iter().copied().zip(self.judges.weights(&places)).collect();
+        let voice = |id: &NodeId| {
+            let at = self.places.get(id)?;
+            Some((*self.weights.get(*at)?, *log_odds.get(at)?))
+        };
         ids.iter()
-            .map(|id| match self.places.get(id).and_then(|at| weights.get(at)) {
-                Some(log_odds) => Voice { weight: 1.0, discrimination: log_odds / GOOD },
+            .map(|id| match voice(id) {
+                Some((weight, log_odds)) => Voice { weight, discrimination: log_odds / GOOD },
                 None => Voice { weight: 0.0, discrimination: 1.0 },
             })
             .collect()
@@ -74,25 +80,31 @@ impl Standing {
     /// The judges of a round with the correlations of their errors. Takes some microseconds for each
     /// two judges.
     pub fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
+        let settings = &self.snapshot.settings;
+        let unknown = Member::unknown();
         let members: BTreeMap<NodeId, (&Member, ComparisonMode)> = judges
             .iter()
-            .filter_map(|(id, mode)| Some((*id, (self.member_with_weight(id)?, *mode))))
+            .map(|(id, mode)| (*id, (self.member(id).unwrap_or(&unknown), *mode)))
             .collect();
+        let weights = members.values().map(|(member, _)| voice_weight(&member.record, settings));
+        let weights: Vec<f64> = weights.collect();
         let judges: Vec<judges::Judge<'_>> = members
             .values()
             .map(|(member, mode)| judges::Judge {
-                log_odds: judges::log_odds(&member.record, kind, *mode, &self.snapshot.settings),
+                log_odds: judges::log_odds(&member.record, kind, *mode, settings),
                 errors: &member.errors,
                 provenance: &member.record.provenance,
             })
             .collect();
-        let judges = judges::CorrelatedJudges::new(&judges, &self.snapshot.settings);
-        Panel { places: members.into_keys().zip(0..).collect(), judges }
+        let judges = judges::CorrelatedJudges::new(&judges, settings);
+        Panel { places: members.into_keys().zip(0..).collect(), weights, judges }
     }
 
-    /// The member, if its ballots have weight.
-    fn member_with_weight(&self, id: &NodeId) -> Option<&Member> {
-        self.member(id).filter(|member| !member.record.on_probation(&self.snapshot.settings))
+    /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member
+    /// that was caught, and a setting on probation, where [`Self::shares`] bounds them too.
+    pub fn voice_weight(&self, id: &NodeId) -> f64 {
+        let settings = &self.snapshot.settings;
+        self.record(id).map_or(settings.probation_voice, |record| voice_weight(record, settings))
     }
 
     /// The voice of each of these members in a round, in their order, in [0, 1]. The members of an
@@ -105,8 +117,9 @@ impl Standing {
                 Some(record) => operators::Speaker {
                     operator: &record.provenance.operator,
                     newcomer: record.is_newcomer(settings),
+                    probation: record.on_probation(settings),
                 },
-                None => operators::Speaker { operator: "", newcomer: true },
+                None => operators::Speaker { operator: "", newcomer: true, probation: true },
             })
             .collect();
         operators::shares(&speakers, &settings.operators)
@@ -122,5 +135,13 @@ impl Standing {
             .collect();
         operators::limit_to_one_voice(&mut shares, &digests);
         shares
+    }
+}
+
+fn voice_weight(record: &Record, settings: &Settings) -> f64 {
+    match (record.on_probation(settings), record.caught) {
+        (false, _) => 1.0,
+        (true, 0) => settings.probation_voice,
+        (true, _) => 0.0,
     }
 }

@@ -1,0 +1,176 @@
+//! P(right): how likely a pool's answer is right, with "none of these" as one more hypothesis.
+//!
+//! ```text
+//! P(pool i is right) = e^(β s_i) / (e^(ν + ln m) + Σ_j e^(β s_j))
+//! ```
+//!
+//! s are the ranking's strengths, log-odds beside an answer that nobody gave. m is the number of plausible
+//! answers that nobody gave, each of strength 0. β tempers sources that are not independent, and ν
+//! shifts the weight of "none". Both are fitted to rounds with known answers: over all kinds around the
+//! settings, and for each kind around that.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{KindId, KindPosterior};
+
+/// Rounds with known answers that are kept: enough for two parameters of a dozen kinds.
+const KEEP: usize = 512;
+
+/// β and ν.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Factor on the strengths.
+    pub slope: f64,
+    /// Log-odds added to "none of these".
+    pub none: f64,
+}
+
+impl Scale {
+    /// Without rounds with known answers. Fitted once over the development halves of all recorded sets
+    /// (eval/results/ranking.md), where each set counts alike.
+    pub const UNFITTED: Self = Self { slope: 0.5, none: 0.0 };
+
+    /// P(right) of each pool. `open`: plausible answers that nobody gave.
+    pub fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
+        let none = self.none + open.max(f64::MIN_POSITIVE).ln();
+        let scaled: Vec<f64> = strengths.iter().map(|strength| self.slope * strength).collect();
+        let most = scaled.iter().copied().fold(none, f64::max);
+        let weights: Vec<f64> = scaled.iter().map(|value| (value - most).exp()).collect();
+        let total = weights.iter().sum::<f64>() + (none - most).exp();
+        weights.into_iter().map(|weight| weight / total).collect()
+    }
+}
+
+/// The pools of a round with a known answer, as they were ranked before the answer was learned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelledPools {
+    /// The kind that the gold set names.
+    pub kind: Option<KindId>,
+    /// Strengths by pool.
+    pub strengths: Vec<f64>,
+    /// Whether each pool is right.
+    pub right: Vec<bool>,
+    /// Plausible answers that nobody gave.
+    pub open: f64,
+}
+
+/// The rounds that P(right) is fitted to, with the fits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "VecDeque<LabelledPools>", into = "VecDeque<LabelledPools>")]
+pub struct Confidence {
+    rounds: VecDeque<LabelledPools>,
+    overall: Option<Scale>,
+    kinds: BTreeMap<KindId, Scale>,
+}
+
+impl Confidence {
+    /// Learns one round and fits again, some hundred microseconds for each ten rounds.
+    pub fn learn(&mut self, round: LabelledPools) {
+        let is_usable = !round.strengths.is_empty()
+            && round.strengths.len() == round.right.len()
+            && round.strengths.iter().all(|strength| strength.is_finite());
+        if !is_usable {
+            return;
+        }
+        self.rounds.push_back(round);
+        if self.rounds.len() > KEEP {
+            self.rounds.pop_front();
+        }
+        self.fit();
+    }
+
+    /// P(right) of each pool of a question of this kind.
+    pub fn probabilities(&self, strengths: &[f64], open: f64, kind: &KindPosterior) -> Vec<f64> {
+        let overall = self.overall.unwrap_or(Scale::UNFITTED);
+        let mut sums = vec![0.0; strengths.len()];
+        let mut rest = 1.0;
+        let known = kind.iter().filter_map(|(kind, p)| Some((p, *self.kinds.get(kind)?)));
+        for (share, scale) in known {
+            rest -= share;
+            add(&mut sums, share, &scale.probabilities(strengths, open));
+        }
+        add(&mut sums, f64::max(rest, 0.0), &overall.probabilities(strengths, open));
+        sums
+    }
+
+    fn fit(&mut self) {
+        let all: Vec<&LabelledPools> = self.rounds.iter().collect();
+        let overall = fit(&all, Scale::UNFITTED);
+        let mut by_kind: BTreeMap<&KindId, Vec<&LabelledPools>> = BTreeMap::new();
+        for round in &all {
+            if let Some(kind) = &round.kind {
+                by_kind.entry(kind).or_default().push(round);
+            }
+        }
+        let kinds = by_kind.into_iter().map(|(kind, rounds)| (kind.clone(), fit(&rounds, overall)));
+        self.kinds = kinds.collect();
+        self.overall = Some(overall);
+    }
+}
+
+impl From<VecDeque<LabelledPools>> for Confidence {
+    fn from(rounds: VecDeque<LabelledPools>) -> Self {
+        let mut confidence = Self { rounds, ..Self::default() };
+        if !confidence.rounds.is_empty() {
+            confidence.fit();
+        }
+        confidence
+    }
+}
+
+impl From<Confidence> for VecDeque<LabelledPools> {
+    fn from(confidence: Confidence) -> Self {
+        confidence.rounds
+    }
+}
+
+fn add(sums: &mut [f64], share: f64, values: &[f64]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += share * value);
+}
+
+/// The scale that maximises the likelihood of the labels with a Gaussian prior around `towards`: a pattern
+/// search, because the likelihood has several right pools and need not be concave.
+fn fit(rounds: &[&LabelledPools], towards: Scale) -> Scale {
+    let mut at = towards;
+    let mut value = log_posterior(rounds, at, towards);
+    let mut step = 1.0;
+    while step > 0.01 {
+        let moves = [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)];
+        let neighbours = moves.map(|(x, y)| Scale {
+            slope: (at.slope.ln() + 0.5 * step * x).clamp(-4.0, 2.0).exp(),
+            none: (at.none + step * y).clamp(-6.0, 6.0),
+        });
+        let better = neighbours
+            .into_iter()
+            .map(|scale| (scale, log_posterior(rounds, scale, towards)))
+            .filter(|(_, other)| *other > value + 1e-9)
+            .max_by(|x, y| x.1.total_cmp(&y.1));
+        match better {
+            Some(found) => (at, value) = found,
+            None => step *= 0.5,
+        }
+    }
+    at
+}
+
+fn log_posterior(rounds: &[&LabelledPools], at: Scale, towards: Scale) -> f64 {
+    /// Variances of ln β and of ν around the prior.
+    const VARIANCES: (f64, f64) = (0.25, 2.0);
+    let likelihood = rounds.iter().map(|round| log_likelihood(round, at)).sum::<f64>();
+    let distances = ((at.slope / towards.slope).ln().powi(2), (at.none - towards.none).powi(2));
+    likelihood - 0.5 * (distances.0 / VARIANCES.0 + distances.1 / VARIANCES.1)
+}
+
+/// ln P(one of the right pools, or none where none is right).
+fn log_likelihood(round: &LabelledPools, scale: Scale) -> f64 {
+    let probabilities = scale.probabilities(&round.strengths, round.open);
+    let right = probabilities.iter().zip(&round.right).filter(|(_, right)| **right);
+    let sum: f64 = right.map(|(p, _)| p).sum();
+    let p = if round.right.contains(&true) { sum } else { 1.0 - probabilities.iter().sum::<f64>() };
+    p.max(1e-9).ln()
+}
+
+#[cfg(test)]
+mod tests;
