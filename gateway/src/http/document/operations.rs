@@ -30,7 +30,7 @@ pub(super) struct Operation {
 }
 
 /// Statuses of the operations that ask the swarm.
-const ASK: &[u16] = &[200, 400, 401, 404, 413, 429, 500, 503];
+const ASK: &[u16] = &[200, 400, 401, 404, 413, 422, 429, 500, 503];
 const LOOKUP: &[u16] = &[200, 401, 404];
 const CHECKED_LOOKUP: &[u16] = &[200, 400, 401, 404];
 const LIST: &[u16] = &[200, 401];
@@ -212,6 +212,7 @@ pub(super) fn meaning(status: u16) -> &'static str {
         404 => "No such object or path.",
         413 => "The body is too large.",
         429 => "Too many requests or tokens: try again later.",
+        422 => "No member knows the answer, or it is less certain than the request demands.",
         503 => "The swarm cannot answer now: try again in a moment.",
         _ => "Internal error of the gateway.",
     }
