@@ -61,9 +61,12 @@ impl Swarm {
         let mut swarm = Self { mean_accuracy: 0.5, ..Self::default() };
         let mut sizes: Vec<f64> = Vec::new();
         let (mut sum, mut count) = (0.5, 1.0);
+        swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
+        let is_established = swarm.is_established;
+        // What members on probation state and do says nothing of those that passed their exam.
+        let records = records.filter(move |record| !is_established || !record.on_probation(settings));
         for record in records.clone() {
-            if !record.on_probation(settings) {
-                swarm.is_established = true;
+            if is_established {
                 sum += record.writer.mean();
                 count += 1.0;
             }
