@@ -58,7 +58,7 @@ impl Tally<'_> {
         pools.resize_with(self.pools(), Pool::default);
         let shares = self.standing.shares(&self.writers());
         // Two wrong writers agree in one of so many cases, so each writer of a pool speaks for it.
-        let agreement = self.answer_form().wrong_answers(settings.wrong_answers.max(1.0)).ln();
+        let agreement = self.answer_form().agreement(settings.agreement);
         for (candidate, share) in self.candidates.iter().zip(shares) {
             // `pools` has an entry for each candidate's pool.
             if let Some(pool) = pools.get_mut(candidate.pool) {

@@ -302,6 +302,7 @@ fn provenance(member: &MemberHandle) -> Provenance {
         operator: member.operator.clone(),
         family: model.family.clone(),
         digest: model.digest.clone(),
+        parameters: (model.parameters > 0).then_some(model.parameters),
     }
 }
 

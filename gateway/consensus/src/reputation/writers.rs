@@ -188,7 +188,9 @@ impl Standing {
         const COMMON: f64 = 0.5;
         let strength = self.snapshot.swarm.strength;
         let prior = self.prior(record, None);
-        let unknown = self.general_record(record).shrunk_mean(prior, strength);
+        // That members are experts on one kind or know nothing there says nothing of other kinds.
+        let cautious = strength.max(self.settings().writer_shrinkage);
+        let unknown = self.general_record(record).shrunk_mean(prior, cautious);
         let Some(kind) = kind else { return unknown };
         let lead = logit(unknown) - logit(prior);
         let prior = sigmoid(logit(self.prior(record, Some(kind))) + COMMON * lead);
