@@ -191,6 +191,8 @@ impl Standing {
         // That members are experts on one kind or know nothing there says nothing of other kinds.
         let cautious = strength.max(self.settings().writer_shrinkage);
         let unknown = self.general_record(record).shrunk_mean(prior, cautious);
+        // A kind that nobody has gold on is as good as unknown.
+        let kind = kind.filter(|kind| self.snapshot.swarm.kinds.contains_key(kind));
         let Some(kind) = kind else { return unknown };
         let lead = logit(unknown) - logit(prior);
         let prior = sigmoid(logit(self.prior(record, Some(kind))) + COMMON * lead);
@@ -217,8 +219,13 @@ impl Standing {
     fn prior(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let (settings, swarm) = (self.settings(), &self.snapshot.swarm);
         let mut level = logit(swarm.accuracy(kind, settings));
-        if record.on_probation(settings) && swarm.is_established {
-            // A newcomer does not begin with the accuracy that others have shown.
+        // Nobody begins with the accuracy that others have shown.
+        let is_examined = match kind {
+            Some(kind) => record.kinds.contains_key(kind),
+            None => record.kinds.is_empty() || record.kinds.keys().any(is_general),
+        };
+        let is_newcomer = record.on_probation(settings) && swarm.is_established;
+        if is_newcomer || !is_examined {
             level = level.min(0.0);
         }
         sigmoid(level + swarm.descent(&record.provenance, settings) + self.peers_log_odds(record, kind))
