@@ -103,11 +103,13 @@ impl AnswerForm {
         let mut options = OPTIONS;
         for answer in answers {
             let mut letters = answer.chars();
-            let (Some(letter @ 'a'..='j' | letter @ 'A'..='J'), None) = (letters.next(), letters.next())
+            let (Some(letter @ 'a'..='j' | letter @ 'A'..='J'), None) =
+                (letters.next(), letters.next())
             else {
                 return Self::Open;
             };
-            let place = u32::from(letter.to_ascii_uppercase()).saturating_sub(u32::from('A')) as usize;
+            let place =
+                u32::from(letter.to_ascii_uppercase()).saturating_sub(u32::from('A')) as usize;
             options = options.max(place + 1);
         }
         Self::Choice(options)

@@ -105,7 +105,8 @@ impl Tally<'_> {
         });
         let (judges, score_sheets): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = score_sheets.unzip();
         let shares = self.standing.scoring_shares(&judges);
-        let known = judges.iter().zip(&shares).filter(|(judge, _)| !self.standing.on_probation(judge));
+        let known =
+            judges.iter().zip(&shares).filter(|(judge, _)| !self.standing.on_probation(judge));
         let known: f64 = known.map(|(_, share)| share).sum();
         let all: f64 = shares.iter().sum();
         for ((judge, scores), share) in judges.iter().zip(score_sheets).zip(shares) {

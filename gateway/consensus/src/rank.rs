@@ -17,8 +17,8 @@ mod fit;
 use std::cmp::Reverse;
 
 use crate::{
-    agree::AnswerForm, ballot::Verdicts, candidate::Candidate, evidence::Parts, outcome::Ranking, reputation::Voice,
-    settings::RankSettings, tally::Tally,
+    agree::AnswerForm, ballot::Verdicts, candidate::Candidate, evidence::Parts, outcome::Ranking,
+    reputation::Voice, settings::RankSettings, tally::Tally,
 };
 use dense::Square;
 pub use fit::{Fit, fit};

@@ -211,7 +211,15 @@ impl Standing {
             .into_iter()
             .map(|(id, record)| (id, Member::fit(record, certainty, score, &settings)))
             .collect();
-        Self { snapshot: Arc::new(Snapshot { members, kinds, confidence: Confidence::default(), swarm, settings }) }
+        Self {
+            snapshot: Arc::new(Snapshot {
+                members,
+                kinds,
+                confidence: Confidence::default(),
+                swarm,
+                settings,
+            }),
+        }
     }
 
     /// A copy in which these members have no record. It copies all records, so it is only for the

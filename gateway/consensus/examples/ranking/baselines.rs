@@ -112,10 +112,7 @@ pub(super) fn dawid_skene(rounds: &[Round], wrong: f64) -> Scores {
         }
         accuracy = sums.into_iter().map(|(id, (yes, n))| (id, yes / n)).collect();
     }
-    rounds
-        .iter()
-        .map(|round| first(round, &by_pool(round, |id| log_odds(&accuracy, id))))
-        .collect()
+    rounds.iter().map(|round| first(round, &by_pool(round, |id| log_odds(&accuracy, id)))).collect()
 }
 
 /// The answer of the member with the best accuracy on `others`, of those in the round.

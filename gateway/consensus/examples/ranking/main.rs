@@ -121,12 +121,21 @@ fn measure(rounds: &[Round], half: u64, gold: usize, seeds: u64, settings: &Sett
 }
 
 const RULES: [&str; 8] = [
-    "swarm", "best single", "gold single", "plurality", "mean verdict", "agreement", "Dawid-Skene",
+    "swarm",
+    "best single",
+    "gold single",
+    "plurality",
+    "mean verdict",
+    "agreement",
+    "Dawid-Skene",
     "oracle",
 ];
 
 fn print_table(sets: &[(String, Rules)]) {
-    println!("| set | n | {} | swarm - best single | swarm - plurality | ECE right | ECE best |", RULES.join(" | "));
+    println!(
+        "| set | n | {} | swarm - best single | swarm - plurality | ECE right | ECE best |",
+        RULES.join(" | ")
+    );
     println!("|---|{}", "---|".repeat(RULES.len() + 5));
     let mut pooled: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let (mut claims, mut best_claims) = (Vec::new(), Vec::new());
@@ -156,7 +165,12 @@ fn resample_claims(claims: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     (0..count).filter_map(|at| claims.get(at * claims.len() / count).copied()).collect()
 }
 
-fn print_row(name: &str, values: &BTreeMap<&str, Vec<f64>>, claims: &[(f64, f64)], best: &[(f64, f64)]) {
+fn print_row(
+    name: &str,
+    values: &BTreeMap<&str, Vec<f64>>,
+    claims: &[(f64, f64)],
+    best: &[(f64, f64)],
+) {
     let mean = |rule: &str| {
         values.get(rule).map_or("".to_owned(), |v| {
             format!("{:.3}", v.iter().sum::<f64>() / v.len().max(1) as f64)

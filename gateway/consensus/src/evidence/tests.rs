@@ -285,7 +285,8 @@ fn judges_without_an_exam_take_nothing_from_one_that_passed_it() {
         ..informative_judge()
     };
     let stranger = Record { provenance: honest.provenance.clone(), ..Record::default() };
-    let standing = standing((0..10).map(|n| (n, if n == 0 { honest.clone() } else { stranger.clone() })));
+    let standing =
+        standing((0..10).map(|n| (n, if n == 0 { honest.clone() } else { stranger.clone() })));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
     let lead = |judges: u8| {
         let ballots: Vec<_> = (0..judges)
@@ -299,7 +300,8 @@ fn judges_without_an_exam_take_nothing_from_one_that_passed_it() {
 
 #[test]
 fn two_choices_alike_say_less_than_two_numbers_alike() {
-    let answer = |writer: u8, text: &str| Candidate { text: text.into(), ..candidate(writer, 0, -1.0) };
+    let answer =
+        |writer: u8, text: &str| Candidate { text: text.into(), ..candidate(writer, 0, -1.0) };
     let agreement = |text: &str| {
         evidence(&[answer(1, text), answer(2, text)], &[], &Standing::empty())[0].agreement
     };

@@ -107,7 +107,11 @@ impl RecordedRound {
             candidate::Candidate {
                 writer: node(&writer),
                 model: record.model,
-                text: if record.text.is_empty() { record.answer.unwrap_or_default() } else { record.text },
+                text: if record.text.is_empty() {
+                    record.answer.unwrap_or_default()
+                } else {
+                    record.text
+                },
                 tool_calls: Vec::new(),
                 tokens: Vec::new(),
                 finish: Finish::Stop,

@@ -168,11 +168,7 @@ fn log_likelihood(round: &LabelledPools, scale: Scale) -> f64 {
     let probabilities = scale.probabilities(&round.strengths, round.open);
     let right = probabilities.iter().zip(&round.right).filter(|(_, right)| **right);
     let sum: f64 = right.map(|(p, _)| p).sum();
-    let p = if round.right.contains(&true) {
-        sum
-    } else {
-        1.0 - probabilities.iter().sum::<f64>()
-    };
+    let p = if round.right.contains(&true) { sum } else { 1.0 - probabilities.iter().sum::<f64>() };
     p.max(1e-9).ln()
 }
 

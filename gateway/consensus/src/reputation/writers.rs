@@ -57,14 +57,18 @@ pub(super) struct Swarm {
 }
 
 impl Swarm {
-    pub(super) fn new<'a>(records: impl Iterator<Item = &'a Record> + Clone, settings: &Settings) -> Self {
+    pub(super) fn new<'a>(
+        records: impl Iterator<Item = &'a Record> + Clone,
+        settings: &Settings,
+    ) -> Self {
         let mut swarm = Self { mean_accuracy: 0.5, ..Self::default() };
         let mut sizes: Vec<f64> = Vec::new();
         let (mut sum, mut count) = (0.5, 1.0);
         swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
         let is_established = swarm.is_established;
         // What members on probation state and do says nothing of those that passed their exam.
-        let records = records.filter(move |record| !is_established || !record.on_probation(settings));
+        let records =
+            records.filter(move |record| !is_established || !record.on_probation(settings));
         for record in records.clone() {
             if is_established {
                 sum += record.writer.mean();
@@ -94,7 +98,8 @@ impl Swarm {
 
     /// What size and family say of a member beside the others, in log-odds.
     fn descent(&self, provenance: &Provenance, settings: &Settings) -> f64 {
-        let size = ln_parameters(provenance).zip(self.size).map_or(0.0, |(own, all)| SIZE * (own - all));
+        let size =
+            ln_parameters(provenance).zip(self.size).map_or(0.0, |(own, all)| SIZE * (own - all));
         let strength = 4.0 * settings.writer_shrinkage * settings.gold_weight;
         let family = self.families.get(&provenance.family).map_or(0.0, |family| {
             logit(family.shrunk_mean(self.mean_accuracy, strength)) - logit(self.mean_accuracy)
@@ -178,7 +183,8 @@ impl Standing {
 
     /// What the size and the family of a member's model say of it, in log-odds.
     pub(super) fn descent(&self, id: &NodeId) -> f64 {
-        let descent = |record: &Record| self.snapshot.swarm.descent(&record.provenance, self.settings());
+        let descent =
+            |record: &Record| self.snapshot.swarm.descent(&record.provenance, self.settings());
         self.record(id).map_or(0.0, descent)
     }
 
@@ -228,7 +234,9 @@ impl Standing {
         if is_newcomer || !is_examined {
             level = level.min(0.0);
         }
-        sigmoid(level + swarm.descent(&record.provenance, settings) + self.peers_log_odds(record, kind))
+        sigmoid(
+            level + swarm.descent(&record.provenance, settings) + self.peers_log_odds(record, kind),
+        )
     }
 
     /// How much more often than others the member gives the answer of others, as log-odds of being right.
@@ -236,7 +244,8 @@ impl Standing {
         let settings = self.settings();
         let none = KindId::new("");
         let kind = kind.filter(|kind| record.peers.contains_key(kind)).unwrap_or(&none);
-        let (Some(own), Some(all)) = (record.peers.get(kind), self.snapshot.swarm.peers.get(kind)) else {
+        let (Some(own), Some(all)) = (record.peers.get(kind), self.snapshot.swarm.peers.get(kind))
+        else {
             return 0.0;
         };
         let wrong = settings.wrong_answers;

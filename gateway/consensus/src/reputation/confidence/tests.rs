@@ -40,7 +40,8 @@ fn the_probabilities_and_none_of_these_sum_to_one() {
 #[test]
 fn an_agreement_of_two_newcomers_claims_no_certainty() {
     // Two writers of P(right) one half that agree on one of six plausible answers.
-    let p = Confidence::default().probabilities(&[2.0 * 5_f64.ln()], 5.0, &KindPosterior::default());
+    let p =
+        Confidence::default().probabilities(&[2.0 * 5_f64.ln()], 5.0, &KindPosterior::default());
     assert!((0.3..0.9).contains(&p[0]), "{p:?}");
 }
 

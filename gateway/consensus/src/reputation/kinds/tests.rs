@@ -9,10 +9,7 @@ fn example_model() -> KindModel {
     for n in 0..12 {
         model.learn(&format!("What is {n} + {}?", n * 7), &KindId::new("add"));
         model.learn(&format!("What is {n} - {}?", n * 3), &KindId::new("subtract"));
-        model.learn(
-            &format!("Which weekday is it {n} days after Monday?"),
-            &KindId::new("dates"),
-        );
+        model.learn(&format!("Which weekday is it {n} days after Monday?"), &KindId::new("dates"));
     }
     model
 }
@@ -133,4 +130,13 @@ fn other_questions_of_the_families_are_recognised() {
     }
     let share = known as f64 / (50 * Family::ALL.len()) as f64;
     assert!(share > 0.97, "{share}");
+}
+
+#[test]
+fn a_question_that_is_taken_back_was_never_learned() {
+    let (model, kind) = (example_model(), KindId::new("history"));
+    let mut with = model.clone();
+    with.learn("When did Rome fall to the Goths?", &kind);
+    assert_ne!(with, model);
+    assert_eq!(with.without("When did Rome fall to the Goths?", &kind), model);
 }

@@ -93,9 +93,10 @@ fn who_agrees_with_the_others_more_often_is_believed_more() {
 fn experts_need_less_gold_than_members_that_are_alike() {
     let kinds = ["a", "b", "c", "d"];
     let expert = |own: usize| {
-        let answers = kinds.iter().enumerate().map(|(at, kind)| {
-            if at == own { gold(kind, 10, 0) } else { gold(kind, 1, 9) }
-        });
+        let answers = kinds
+            .iter()
+            .enumerate()
+            .map(|(at, kind)| if at == own { gold(kind, 10, 0) } else { gold(kind, 1, 9) });
         record(&answers.flatten().collect::<Vec<_>>())
     };
     let experts = standing((0..4).map(expert).collect());
