@@ -115,10 +115,11 @@ impl AnswerForm {
         Self::Choice(options)
     }
 
-    /// The number of plausible wrong answers, where an open question has `open`.
-    pub fn wrong_answers(self, open: f64) -> f64 {
+    /// Log-odds that an agreement of two adds, where it adds `open` for open questions: the logarithm of
+    /// the number of plausible wrong answers.
+    pub fn agreement(self, open: f64) -> f64 {
         match self {
-            Self::Choice(options) => options.saturating_sub(1).max(1) as f64,
+            Self::Choice(options) => open.min((options.saturating_sub(1).max(1) as f64).ln()),
             Self::Open | Self::Text => open,
         }
     }

@@ -20,7 +20,7 @@ impl Tally<'_> {
             return best.map(|at| (at, Decision::Agreement));
         }
         if self.ballots.is_empty() {
-            return self.fallback().map(|at| (at, Decision::Fallback));
+            return self.fallback(ranking).map(|at| (at, Decision::Fallback));
         }
         ranking.order.first().map(|at| (*at, Decision::Judged))
     }
@@ -29,9 +29,10 @@ impl Tally<'_> {
         self.candidates.get(at).is_some_and(|candidate| candidate.pool == pool)
     }
 
-    /// Without ballots: the largest pool by its writers' weight (by their number where nobody has
-    /// any), in it the writer of best standing, then the earliest to finish, then the first.
-    fn fallback(&self) -> Option<usize> {
+    /// Without ballots: the pool that the evidence puts first; of equal ones the largest by its writers'
+    /// weight (by their number where nobody has any), in it the writer of best standing, then the earliest
+    /// to finish, then the first.
+    fn fallback(&self, ranking: &Ranking) -> Option<usize> {
         let mut pools: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
         for candidate in self.candidates {
             let (weight, count) = pools.entry(candidate.pool).or_default();
@@ -41,7 +42,8 @@ impl Tally<'_> {
         let ranks = self.candidates.iter().enumerate().filter_map(|(at, candidate)| {
             let pool = *pools.get(&candidate.pool)?;
             let weight = self.standing.writer_weight(&candidate.writer);
-            Some(FallbackRank { pool, weight, candidate, at })
+            let strength = ranking.strengths.get(at).copied().unwrap_or(0.0);
+            Some(FallbackRank { strength, pool, weight, candidate, at })
         });
         ranks.max_by(FallbackRank::compare).map(|rank| rank.at)
     }
@@ -49,6 +51,8 @@ impl Tally<'_> {
 
 /// What a candidate is compared by when there is no ballot.
 struct FallbackRank<'a> {
+    /// Log-odds of its pool by the evidence.
+    strength: f64,
     /// Weight and number of its pool's writers.
     pool: (f64, usize),
     weight: f64,
@@ -58,7 +62,8 @@ struct FallbackRank<'a> {
 
 impl FallbackRank<'_> {
     fn compare(&self, rival: &Self) -> Ordering {
-        (self.pool.0.total_cmp(&rival.pool.0))
+        (self.strength.total_cmp(&rival.strength))
+            .then(self.pool.0.total_cmp(&rival.pool.0))
             .then(self.pool.1.cmp(&rival.pool.1))
             .then(self.weight.total_cmp(&rival.weight))
             .then(rival.candidate.took.cmp(&self.candidate.took))

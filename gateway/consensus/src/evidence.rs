@@ -58,7 +58,7 @@ impl Tally<'_> {
         pools.resize_with(self.pools(), Pool::default);
         let shares = self.standing.shares(&self.writers());
         // Two wrong writers agree in one of so many cases, so each writer of a pool speaks for it.
-        let agreement = self.answer_form().wrong_answers(settings.wrong_answers.max(1.0)).ln();
+        let agreement = self.answer_form().agreement(settings.agreement);
         for (candidate, share) in self.candidates.iter().zip(shares) {
             // `pools` has an entry for each candidate's pool.
             if let Some(pool) = pools.get_mut(candidate.pool) {
@@ -68,10 +68,8 @@ impl Tally<'_> {
             }
         }
         let mut parts: Vec<Parts> = pools.into_iter().map(Pool::evidence).collect();
-        let judges = self.add_scores(&mut parts);
-        let discount = 1.0 / (1.0 + settings.correlation * (judges - 1.0).max(0.0));
+        self.add_scores(&mut parts);
         for part in &mut parts {
-            part.scores *= discount;
             for source in [&mut part.standing, &mut part.certainty, &mut part.scores] {
                 *source = source.clamp(-settings.clip, settings.clip);
             }
@@ -97,19 +95,23 @@ impl Tally<'_> {
     }
 
     /// Adds each judge's opinion of each pool: the best that it has to say of any candidate there,
-    /// since one sound way to an answer is enough. Returns how many voices gave scores: judges of
-    /// one operator or of the same weights are one.
-    fn add_scores(&self, parts: &mut [Parts]) -> f64 {
+    /// since one sound way to an answer is enough. Judges of one operator or of the same weights are one
+    /// voice, and K voices count as K / (1 + correlation (K - 1)). Voices on probation are discounted for
+    /// all voices and do not dilute the others.
+    fn add_scores(&self, parts: &mut [Parts]) {
         let score_sheets = self.ballots.iter().filter_map(|ballot| match &ballot.verdicts {
             Verdicts::Scores(scores) => Some((ballot.judge, scores)),
             Verdicts::Pairs(_) => None,
         });
         let (judges, score_sheets): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = score_sheets.unzip();
-        let mut voices = 0.0;
-        for ((judge, scores), share) in
-            judges.iter().zip(score_sheets).zip(self.standing.scoring_shares(&judges))
-        {
-            voices += share;
+        let shares = self.standing.scoring_shares(&judges);
+        let known =
+            judges.iter().zip(&shares).filter(|(judge, _)| !self.standing.on_probation(judge));
+        let known: f64 = known.map(|(_, share)| share).sum();
+        let all: f64 = shares.iter().sum();
+        for ((judge, scores), share) in judges.iter().zip(score_sheets).zip(shares) {
+            let voices = if self.standing.on_probation(judge) { all } else { known };
+            let discount = 1.0 / (1.0 + self.config.evidence.correlation * (voices - 1.0).max(0.0));
             let mut best: Vec<Option<(f64, f64)>> = vec![None; parts.len()];
             for score in scores {
                 let Some(candidate) = self.candidates.get(score.candidate) else { continue };
@@ -125,13 +127,13 @@ impl Tally<'_> {
                     }
                 }
             }
-            let known: Vec<f64> = best.iter().flatten().map(|(_, prior)| *prior).collect();
-            let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+            let priors: Vec<f64> = best.iter().flatten().map(|(_, prior)| *prior).collect();
+            let mean = priors.iter().sum::<f64>() / priors.len().max(1) as f64;
             for (part, best) in parts.iter_mut().zip(best) {
-                part.scores += best.map_or(0.0, |(odds, prior)| share * (odds + prior - mean));
+                let opinion = best.map_or(0.0, |(odds, prior)| odds + prior - mean);
+                part.scores += discount * share * opinion;
             }
         }
-        voices
     }
 }
 

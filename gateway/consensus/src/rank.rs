@@ -73,7 +73,7 @@ impl Tally<'_> {
         if form == AnswerForm::Text {
             return 1.0;
         }
-        let wrong = form.wrong_answers(self.config.evidence.wrong_answers);
+        let wrong = form.agreement(self.config.evidence.agreement).exp();
         (wrong + 1.0 - self.pools() as f64).max(1.0)
     }
 

@@ -130,7 +130,7 @@ impl Replay {
     pub fn teach(&mut self, round: &Round) {
         self.introduce(round);
         // Ranked before its answer is known, as other rounds are.
-        if let Some(pools) = self.labelled_pools(round) {
+        if let Some(pools) = self.labelled_pools(round, &self.kind(round)) {
             self.confidence.learn(pools);
         }
         if let (Some(kind), false) = (&round.kind, round.question.is_empty()) {
@@ -145,17 +145,18 @@ impl Replay {
         if gold_rounds.is_empty() {
             return;
         }
-        let pools = gold_rounds.iter().filter_map(|round| self.labelled_pools(round));
+        let pools = gold_rounds
+            .iter()
+            .filter_map(|round| self.labelled_pools(round, &self.kind_if_new(round)));
         self.confidence = Confidence::from(pools.collect::<VecDeque<_>>());
         self.fit();
     }
 
     /// The pools of a round with its label, as this memory ranks them; None without a label.
-    fn labelled_pools(&self, round: &Round) -> Option<LabelledPools> {
+    fn labelled_pools(&self, round: &Round, kind: &KindPosterior) -> Option<LabelledPools> {
         let rights = round.right.as_ref()?;
-        let outcome = self.rank(round);
-        let kind = self.kind(round);
-        let tally = self.tally(&outcome, &kind);
+        let outcome = self.rank_as(round, kind);
+        let tally = self.tally(&outcome, kind);
         let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
         let strengths = outcome.ranking.strengths.iter().copied();
         for ((candidate, strength), right) in outcome.candidates.iter().zip(strengths).zip(rights) {
@@ -169,13 +170,16 @@ impl Replay {
 
     /// The outcome that a gateway with this memory decides.
     pub fn rank(&self, round: &Round) -> Outcome {
-        let kind = self.kind(round);
+        self.rank_as(round, &self.kind(round))
+    }
+
+    fn rank_as(&self, round: &Round, kind: &KindPosterior) -> Outcome {
         let candidates = round.candidates.clone();
         let tally = Tally {
             candidates: &candidates,
             ballots: &round.ballots,
             standing: &self.standing,
-            kind: &kind,
+            kind,
             config: &self.settings.round,
         };
         // A live gateway judges a random share of agreements all the same; a replay judges none.
@@ -259,6 +263,17 @@ impl Replay {
         match &round.kind {
             Some(kind) if round.question.is_empty() => KindPosterior::certain(KindId::new(kind)),
             _ => self.standing.kind_of(&round.question),
+        }
+    }
+
+    /// The kind that would be guessed if this gold question were new.
+    fn kind_if_new(&self, round: &Round) -> KindPosterior {
+        match &round.kind {
+            Some(kind) if !round.question.is_empty() && self.settings.reputation.kinds => {
+                let kind = KindId::new(kind.as_str());
+                self.kinds.without(&round.question, &kind).posterior(&round.question)
+            }
+            _ => self.kind(round),
         }
     }
 }

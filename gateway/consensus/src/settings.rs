@@ -235,9 +235,10 @@ impl Default for AgreeSettings {
 pub struct EvidenceSettings {
     /// Whether a writer's own certainty counts.
     pub certainty: Certainty,
-    /// Plausible wrong answers to an open question: two wrong writers agree in one of so many cases. Each
-    /// writer of a pool adds the logarithm to its log-odds. A choice has its options less one.
-    pub wrong_answers: f64,
+    /// Log-odds for each writer of a pool: the logarithm of the number of plausible wrong answers to an
+    /// open question, because two wrong writers agree in one of so many cases. A choice has its options
+    /// less one. Five: recorded sets of numbers and names fit between three and eight.
+    pub agreement: f64,
     /// Correlation of two judges' errors (measured .25 to .53): K judges are believed like
     /// K / (1 + correlation (K - 1)) independent ones.
     pub correlation: f64,
@@ -257,7 +258,7 @@ pub enum Certainty {
 
 impl Default for EvidenceSettings {
     fn default() -> Self {
-        Self { certainty: Certainty::Calibrated, wrong_answers: 5.0, correlation: 0.25, clip: 6.0 }
+        Self { certainty: Certainty::Calibrated, agreement: 1.6, correlation: 0.25, clip: 6.0 }
     }
 }
 

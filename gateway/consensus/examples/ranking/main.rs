@@ -138,7 +138,9 @@ fn print_table(sets: &[(String, Rules)]) {
     );
     println!("|---|{}", "---|".repeat(RULES.len() + 5));
     let mut pooled: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut peers: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let (mut claims, mut best_claims) = (Vec::new(), Vec::new());
+    let (mut peer_claims, mut peer_best_claims) = (Vec::new(), Vec::new());
     for (name, rules) in sets {
         let values: BTreeMap<&str, Vec<f64>> = rules
             .by_rule
@@ -148,12 +150,26 @@ fn print_table(sets: &[(String, Rules)]) {
         print_row(name, &values, &rules.claims, &rules.best_claims);
         // Sets count alike in the pooled row, as 200 questions each.
         for (rule, values) in values {
-            pooled.entry(rule).or_default().extend(resample(&values, 200));
+            let values = resample(&values, 200);
+            if is_peers(name) {
+                peers.entry(rule).or_default().extend(&values);
+            }
+            pooled.entry(rule).or_default().extend(values);
+        }
+        if is_peers(name) {
+            peer_claims.extend(resample_claims(&rules.claims, 400));
+            peer_best_claims.extend(resample_claims(&rules.best_claims, 400));
         }
         claims.extend(resample_claims(&rules.claims, 400));
         best_claims.extend(resample_claims(&rules.best_claims, 400));
     }
+    print_row("**real peers alike**", &peers, &peer_claims, &peer_best_claims);
     print_row("**all sets alike**", &pooled, &claims, &best_claims);
+}
+
+/// Sets in which different real models write and judge each other.
+fn is_peers(name: &str) -> bool {
+    name.starts_with("peer-") || name == "prd"
 }
 
 /// `count` values with the mean of all: every set weighs the same in the pooled row.

@@ -261,3 +261,49 @@ fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
         assert_eq!(ranking.order[0], usize::from(expert), "{parts:?}");
     }
 }
+
+/// Two long texts of language models: the right one has the better mean, the wrong one the better sum.
+#[test]
+fn where_no_judge_has_gold_the_mean_log_probability_decides() {
+    let text = |writer: u8, pool: usize, bytes: usize| Candidate {
+        text: "x".repeat(bytes),
+        ..candidate(writer, pool, -1.0)
+    };
+    let candidates = [text(1, 0, 400), text(2, 1, 100)];
+    let parts = evidence(&candidates, &[scores(9, &[(0, -40.0), (1, -25.0)])], &Standing::empty());
+    assert!(parts[0].scores > parts[1].scores + 0.05, "{parts:?}");
+    assert!((parts[0].scores + parts[1].scores).abs() < 1e-9, "only the difference is known");
+    // Alone it says nothing.
+    let alone = evidence(&candidates[..1], &[scores(9, &[(0, -40.0)])], &Standing::empty());
+    assert!(alone[0].scores.abs() < 1e-9);
+}
+
+#[test]
+fn judges_without_an_exam_take_nothing_from_one_that_passed_it() {
+    let honest = Record {
+        provenance: Provenance { digest: "d".into(), ..Provenance::default() },
+        ..informative_judge()
+    };
+    let stranger = Record { provenance: honest.provenance.clone(), ..Record::default() };
+    let standing =
+        standing((0..10).map(|n| (n, if n == 0 { honest.clone() } else { stranger.clone() })));
+    let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
+    let lead = |judges: u8| {
+        let ballots: Vec<_> = (0..judges)
+            .map(|n| scores(n, if n == 0 { &[(0, -2.0), (1, -4.0)] } else { &[] }))
+            .collect();
+        let parts = evidence(&candidates, &ballots, &standing);
+        parts[0].scores - parts[1].scores
+    };
+    assert!((lead(10) - lead(1)).abs() < 1e-9, "{} {}", lead(10), lead(1));
+}
+
+#[test]
+fn two_choices_alike_say_less_than_two_numbers_alike() {
+    let answer =
+        |writer: u8, text: &str| Candidate { text: text.into(), ..candidate(writer, 0, -1.0) };
+    let agreement = |text: &str| {
+        evidence(&[answer(1, text), answer(2, text)], &[], &Standing::empty())[0].agreement
+    };
+    assert!(agreement("B") < agreement("Answer: 1871") - 0.5);
+}

@@ -146,6 +146,9 @@ fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
 }
 
 #[test]
-fn an_agreement_teaches_nothing() {
-    assert!(lessons(&outcome(Decision::Agreement, Vec::new())).is_empty());
+fn an_agreement_teaches_only_who_agreed() {
+    let lessons = lessons(&outcome(Decision::Agreement, Vec::new()));
+    let share = |share| vec![Observation::Peers { kind: None, share }];
+    assert_eq!(lessons[&node(1)], share(2.0 / 3.0));
+    assert_eq!(lessons[&node(4)], share(0.0));
 }

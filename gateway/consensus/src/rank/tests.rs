@@ -351,11 +351,28 @@ fn a_judge_never_speaks_for_itself() {
 }
 
 #[test]
-fn ballots_of_strangers_weigh_nothing() {
+fn where_nobody_has_a_record_ballots_decide_and_say_less() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     let ballots = [pairs(9, &[(0, 1, 1.0)])];
-    let ranking = rank(&[0.0, 0.1], &candidates, &ballots, &Standing::empty(), &settings());
-    assert_eq!(ranking.order, [1, 0]);
+    let lead = |standing: &Standing| {
+        let ranking = rank(&[0.0, 0.1], &candidates, &ballots, standing, &settings());
+        ranking.strengths[0] - ranking.strengths[1]
+    };
+    let (stranger, examined) =
+        (lead(&Standing::empty()), lead(&standing([(9, judge_record(30.0, 36.0))])));
+    assert!(stranger > 0.0 && stranger < 0.5 * examined, "{stranger} {examined}");
+}
+
+#[test]
+fn strangers_do_not_outvote_members_that_passed_their_exam() {
+    let members = (3..6).map(|n| (n, judge_record(30.0, 36.0)));
+    let standing = standing(members);
+    let candidates = [candidate(20, 0, 1), candidate(21, 1, 1)];
+    let honest = (3..6).map(|judge| pairs(judge, &[(0, 1, 0.8)]));
+    let ballots: Vec<_> =
+        honest.chain((50..90).map(|judge| pairs(judge, &[(0, 1, 0.0)]))).collect();
+    let ranking = rank(&[0.0; 2], &candidates, &ballots, &standing, &settings());
+    assert_eq!(ranking.order[0], 0, "{ranking:?}");
 }
 
 #[test]

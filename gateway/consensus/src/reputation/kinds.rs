@@ -95,13 +95,30 @@ impl KindPosterior {
 impl KindModel {
     /// Learns one gold question.
     pub fn learn(&mut self, question: &str, kind: &KindId) {
+        self.count(question, kind, 1.0);
+    }
+
+    /// The model without a question that it learned: what it would say of this question if it were new.
+    #[must_use]
+    pub fn without(&self, question: &str, kind: &KindId) -> Self {
+        let mut model = self.clone();
+        model.count(question, kind, -1.0);
+        model
+    }
+
+    fn count(&mut self, question: &str, kind: &KindId, by: f64) {
         let counts = self.kinds.entry(kind.clone()).or_default();
-        counts.questions += 1.0;
+        counts.questions += by;
         for gram in grams(question) {
-            *counts.grams.entry(gram).or_default() += 1.0;
+            *counts.grams.entry(gram).or_default() += by;
         }
         for word in distinct_words(question) {
-            *counts.words.entry(bucket(&word)).or_default() += 1.0;
+            *counts.words.entry(bucket(&word)).or_default() += by;
+        }
+        counts.grams.retain(|_, count| *count > 0.0);
+        counts.words.retain(|_, count| *count > 0.0);
+        if counts.questions <= 0.0 {
+            self.kinds.remove(kind);
         }
     }
 

@@ -38,7 +38,8 @@ pub struct Settings {
     pub writer_shrinkage: f64,
     /// Rounds with comparisons of a writer's answers after which these comparisons weigh half.
     pub preferred_shrinkage: f64,
-    /// Gold answers of a kind after which the kind's own accuracy weighs half.
+    /// Gold answers of the whole swarm on a kind after which its accuracy there weighs half beside that on
+    /// other kinds.
     pub kind_shrinkage: f64,
     /// Gold answers that a member's record on other kinds of question is worth.
     pub travel: f64,

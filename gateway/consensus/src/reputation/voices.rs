@@ -1,6 +1,6 @@
 //! The weights of the members' verdicts and answers in one round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shoal_proto::NodeId;
 
@@ -35,6 +35,8 @@ pub struct Panel {
     places: BTreeMap<NodeId, usize>,
     /// r of each judge, by place.
     weights: Vec<f64>,
+    /// Judges on probation, by place.
+    is_unknown: Vec<bool>,
     judges: judges::CorrelatedJudges,
 }
 
@@ -47,8 +49,12 @@ impl Panel {
             ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
         places.sort_unstable();
         places.dedup();
-        let log_odds: BTreeMap<usize, f64> =
+        let mut log_odds: BTreeMap<usize, f64> =
             places.iter().copied().zip(self.judges.weights(&places)).collect();
+        // A judge on probation adds to the others and takes nothing from them, whatever provenance it
+        // states.
+        places.retain(|at| !self.is_unknown.get(*at).copied().unwrap_or(true));
+        log_odds.extend(places.iter().copied().zip(self.judges.weights(&places)));
         let voice = |id: &NodeId| {
             let at = self.places.get(id)?;
             Some((*self.weights.get(*at)?, *log_odds.get(at)?))
@@ -88,6 +94,8 @@ impl Standing {
             .collect();
         let weights = members.values().map(|(member, _)| voice_weight(&member.record, settings));
         let weights: Vec<f64> = weights.collect();
+        let is_unknown = members.values().map(|(member, _)| member.record.on_probation(settings));
+        let is_unknown: Vec<bool> = is_unknown.collect();
         let judges: Vec<judges::Judge<'_>> = members
             .values()
             .map(|(member, mode)| judges::Judge {
@@ -97,7 +105,7 @@ impl Standing {
             })
             .collect();
         let judges = judges::CorrelatedJudges::new(&judges, settings);
-        Panel { places: members.into_keys().zip(0..).collect(), weights, judges }
+        Panel { places: members.into_keys().zip(0..).collect(), weights, is_unknown, judges }
     }
 
     /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member
@@ -133,6 +141,17 @@ impl Standing {
             .iter()
             .map(|id| self.record(id).map_or("", |record| record.provenance.digest.as_str()))
             .collect();
+        // A digest is stated, not shown: on probation it takes nothing from members that passed their exam.
+        let unknown: Vec<bool> = ids.iter().map(|id| self.on_probation(id)).collect();
+        let known: BTreeSet<&str> = (digests.iter().zip(&unknown))
+            .filter(|(digest, unknown)| !**unknown && !digest.is_empty())
+            .map(|(digest, _)| *digest)
+            .collect();
+        for ((share, digest), unknown) in shares.iter_mut().zip(&digests).zip(&unknown) {
+            if *unknown && known.contains(digest) {
+                *share = 0.0;
+            }
+        }
         operators::limit_to_one_voice(&mut shares, &digests);
         shares
     }

@@ -64,9 +64,13 @@ impl Swarm {
         let mut swarm = Self { mean_accuracy: 0.5, ..Self::default() };
         let mut sizes: Vec<f64> = Vec::new();
         let (mut sum, mut count) = (0.5, 1.0);
+        swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
+        let is_established = swarm.is_established;
+        // What members on probation state and do says nothing of those that passed their exam.
+        let records =
+            records.filter(move |record| !is_established || !record.on_probation(settings));
         for record in records.clone() {
-            if !record.on_probation(settings) {
-                swarm.is_established = true;
+            if is_established {
                 sum += record.writer.mean();
                 count += 1.0;
             }
@@ -190,7 +194,11 @@ impl Standing {
         const COMMON: f64 = 0.5;
         let strength = self.snapshot.swarm.strength;
         let prior = self.prior(record, None);
-        let unknown = self.general_record(record).shrunk_mean(prior, strength);
+        // That members are experts on one kind or know nothing there says nothing of other kinds.
+        let cautious = strength.max(self.settings().writer_shrinkage);
+        let unknown = self.general_record(record).shrunk_mean(prior, cautious);
+        // A kind that nobody has gold on is as good as unknown.
+        let kind = kind.filter(|kind| self.snapshot.swarm.kinds.contains_key(kind));
         let Some(kind) = kind else { return unknown };
         let lead = logit(unknown) - logit(prior);
         let prior = sigmoid(logit(self.prior(record, Some(kind))) + COMMON * lead);
@@ -217,8 +225,13 @@ impl Standing {
     fn prior(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let (settings, swarm) = (self.settings(), &self.snapshot.swarm);
         let mut level = logit(swarm.accuracy(kind, settings));
-        if record.on_probation(settings) && swarm.is_established {
-            // A newcomer does not begin with the accuracy that others have shown.
+        // Nobody begins with the accuracy that others have shown.
+        let is_examined = match kind {
+            Some(kind) => record.kinds.contains_key(kind),
+            None => record.kinds.is_empty() || record.kinds.keys().any(is_general),
+        };
+        let is_newcomer = record.on_probation(settings) && swarm.is_established;
+        if is_newcomer || !is_examined {
             level = level.min(0.0);
         }
         sigmoid(

@@ -1,4 +1,4 @@
-//! Of whole ballots: their order does not matter, and those of strangers change nothing.
+//! Of whole ballots: their order does not matter, and those of members that were caught change nothing.
 
 use super::*;
 
@@ -19,11 +19,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Of whole ballots, judges that share errors included: neither their order nor that of their
-    /// pairs matters, a stranger's changes nothing, and nor does one that looks at places only.
+    /// pairs matters, and that of a member that was caught changes nothing.
     #[test]
-    fn ballots_count_whatever_their_order_and_strangers_not_at_all(ballots in any_ballots()) {
+    fn ballots_count_whatever_their_order_and_those_of_the_caught_not_at_all(ballots in any_ballots()) {
         let judge = |n: u8| (n, judge_record(30.0, 20.0 + 3.0 * f64::from(n - 10)));
-        let standing = standing((10..16).map(judge));
+        let caught = Record { caught: 1, ..Record::default() };
+        let standing = standing((10..16).map(judge).chain([(99, caught)]));
         let candidates: Vec<_> = (0..4u8).map(|n| candidate(n, usize::from(n), 1)).collect();
         let mu = [0.5, 0.0, -0.5, 0.2];
         let told = |ballots: &[CastBallot]| {

@@ -1,1 +1,82 @@
 //! Tests of P(right).
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+fn round(kind: &str, strengths: &[f64], right: Option<usize>) -> LabelledPools {
+    LabelledPools {
+        kind: Some(KindId::new(kind)),
+        strengths: strengths.to_vec(),
+        right: (0..strengths.len()).map(|at| Some(at) == right).collect(),
+        open: 1.0,
+    }
+}
+
+/// Rounds whose labels follow `truth`.
+fn draw(truth: Scale, count: usize) -> Vec<LabelledPools> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut draw = |_| {
+        let strengths: Vec<f64> = (0..4).map(|_| rng.random_range(-4.0..4.0)).collect();
+        let mut left: f64 = rng.random();
+        let right = truth.probabilities(&strengths, 1.0).into_iter().position(|p| {
+            left -= p;
+            left < 0.0
+        });
+        round("kind", &strengths, right)
+    };
+    (0..count).map(&mut draw).collect()
+}
+
+#[test]
+fn the_probabilities_and_none_of_these_sum_to_one() {
+    let p = Scale::UNFITTED.probabilities(&[800.0, -800.0, f64::MIN_POSITIVE], 5.0);
+    assert!(p.iter().all(|p| (0.0..=1.0).contains(p)) && p.iter().sum::<f64>() <= 1.0 + 1e-12);
+    let none = 1.0 - Scale::UNFITTED.probabilities(&[-9.0, -9.0], 5.0).iter().sum::<f64>();
+    assert!(none > 0.9, "{none}");
+}
+
+#[test]
+fn an_agreement_of_two_newcomers_claims_no_certainty() {
+    // Two writers of P(right) one half that agree on one of six plausible answers.
+    let p =
+        Confidence::default().probabilities(&[2.0 * 5_f64.ln()], 5.0, &KindPosterior::default());
+    assert!((0.3..0.9).contains(&p[0]), "{p:?}");
+}
+
+#[test]
+fn a_fit_finds_the_scale_that_made_the_labels() {
+    let truth = Scale { slope: 1.2, none: 1.5 };
+    let rounds = draw(truth, 500);
+    let found = fit(&rounds.iter().collect::<Vec<_>>(), Scale::UNFITTED);
+    assert!((found.slope - truth.slope).abs() < 0.25, "{found:?}");
+    assert!((found.none - truth.none).abs() < 0.5, "{found:?}");
+}
+
+#[test]
+fn a_kind_where_all_are_wrong_does_not_lower_another() {
+    let mut confidence = Confidence::default();
+    for _ in 0..40 {
+        confidence.learn(round("easy", &[3.0, 0.0], Some(0)));
+        confidence.learn(round("hard", &[3.0, 0.0], None));
+    }
+    let p = |kind: &str| {
+        let kind = KindPosterior::certain(KindId::new(kind));
+        confidence.probabilities(&[3.0, 0.0], 1.0, &kind)[0]
+    };
+    let unknown = confidence.probabilities(&[3.0, 0.0], 1.0, &KindPosterior::default())[0];
+    assert!(p("easy") > 0.85 && p("hard") < 0.15, "{} {}", p("easy"), p("hard"));
+    assert!((0.3..0.7).contains(&unknown), "{unknown}");
+}
+
+#[test]
+fn it_survives_being_stored_and_forgets_what_is_broken() {
+    let mut confidence = Confidence::default();
+    draw(Scale::UNFITTED, 20).into_iter().for_each(|round| confidence.learn(round));
+    confidence.learn(round("kind", &[f64::NAN], Some(0)));
+    confidence.learn(round("kind", &[], None));
+    assert_eq!(confidence.rounds.len(), 20);
+    let json = serde_json::to_string(&confidence).expect("JSON");
+    assert_eq!(serde_json::from_str::<Confidence>(&json).expect("read"), confidence);
+}

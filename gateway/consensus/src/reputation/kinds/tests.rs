@@ -131,3 +131,12 @@ fn other_questions_of_the_families_are_recognised() {
     let share = known as f64 / (50 * Family::ALL.len()) as f64;
     assert!(share > 0.97, "{share}");
 }
+
+#[test]
+fn a_question_that_is_taken_back_was_never_learned() {
+    let (model, kind) = (example_model(), KindId::new("history"));
+    let mut with = model.clone();
+    with.learn("When did Rome fall to the Goths?", &kind);
+    assert_ne!(with, model);
+    assert_eq!(with.without("When did Rome fall to the Goths?", &kind), model);
+}
