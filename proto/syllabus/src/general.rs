@@ -209,8 +209,11 @@ fn wording<'a>(rng: &mut ChaCha8Rng, list: &[&'a str]) -> &'a str {
     word
 }
 
-/// A text with its first letter in upper case.
+/// A text with its first letter in upper case, unless it is an e-mail address.
 fn capitalized(text: &str) -> String {
+    if text.contains('@') && !text.contains(' ') {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -201,12 +201,18 @@ pub(crate) fn digits(text: &str) -> Vec<String> {
     numbers
 }
 
-/// `-` if the signs before a number make it negative: a minus after a value subtracts.
+/// `-` if the signs before a number make it negative: a minus after a number, a bracket or within a
+/// word is none.
 fn sign(before: &[char]) -> &'static str {
-    let Some((last, rest)) = before.split_last() else { return "" };
+    let Some(('-', rest)) = before.split_last() else { return "" };
     let value = rest.iter().rev().find(|letter| !letter.is_whitespace());
-    let is_minus = *last == '-' && !value.is_some_and(|c| c.is_alphanumeric() || *c == ')');
-    if is_minus { "-" } else { "" }
+    let is_separate = rest.last().is_none_or(|letter| letter.is_whitespace());
+    let subtracts = match value {
+        Some(letter) if letter.is_alphabetic() => !is_separate,
+        Some(letter) => letter.is_numeric() || *letter == ')',
+        None => false,
+    };
+    if subtracts { "" } else { "-" }
 }
 
 fn canonical(number: &str) -> String {

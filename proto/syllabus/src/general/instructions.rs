@@ -45,9 +45,9 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
 const SENTENCES: &[&str] = &[
     "the {0} stands between the {1} and the {2}",
     "many people like the {0} more than the {1} or the {2}",
-    "a small {0} was found near the {1} and the {2}",
+    "the small {0} was found near the {1} and the {2}",
     "my neighbor painted the {0} and sold the {1} with the {2}",
-    "every {0} needs a {1} and sometimes a {2}",
+    "every {0} needs the {1} and sometimes the {2}",
     "she looked at the {0} while he carried the {1} to the {2}",
 ];
 
