@@ -154,7 +154,7 @@ impl Gold {
         let number = self.secret_count.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed.rotate_left(32) ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03);
         // Every other one is general.
-        let is_general = self.exam.general() > 0 && number % 2 == 0;
+        let is_general = self.exam.general() > 0 && number.is_multiple_of(2);
         draw(seed, usize::from(!is_general), usize::from(is_general)).into_iter().next()
     }
 
