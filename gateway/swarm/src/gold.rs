@@ -78,8 +78,8 @@ pub struct Gold {
     common: Vec<Arc<Item>>,
     /// Questions whose candidates come from members and from `references`: the common ones, and more
     /// general ones that no member is asked.
-    contested: Vec<Arc<Item>>,
-    /// A right and a wrong text to each general question in `contested`: a lone member can be examined
+    pair_items: Vec<Arc<Item>>,
+    /// A right and a wrong text to each general question in `pair_items`: a lone member can be examined
     /// as a judge. Judges see them before members' answers.
     references: Vec<GoldCandidate>,
     lessons: Vec<Arc<Item>>,
@@ -104,9 +104,9 @@ impl Gold {
             _ => (LESSONS, LESSONS),
         };
         let common = draw(seed, exam.per_family / 2, exam.general() / 2);
-        let shown = draw(seed.rotate_left(16), 0, exam.general());
-        let contested: Vec<Arc<Item>> = common.iter().cloned().chain(shown).collect();
-        let references = references(&contested);
+        let judge_items = draw(seed.rotate_left(16), 0, exam.general());
+        let pair_items: Vec<Arc<Item>> = common.iter().cloned().chain(judge_items).collect();
+        let references = references(&pair_items);
         Self {
             common,
             lessons: draw(seed ^ u64::MAX, lessons, general_lessons),
@@ -116,7 +116,7 @@ impl Gold {
             secret_count: AtomicU64::new(0),
             candidates: Mutex::default(),
             candidate_count: watch::Sender::new(references.len() as u64),
-            contested,
+            pair_items,
             references,
             judge_slots: Semaphore::new(exam.judged_at_once.max(1)),
         }
@@ -135,8 +135,8 @@ impl Gold {
         let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         if is_known {
             let (families, general) = (self.exam.per_family, self.exam.general());
-            let known = self.exam.per_family_known;
-            return draw(seed, known.min(families), known.min(general));
+            let count = self.exam.per_family_known;
+            return draw(seed, count.min(families), count.min(general));
         }
         let fresh = draw(
             seed,
@@ -197,9 +197,9 @@ impl Gold {
     /// Candidates with a number above `number` that are not by `judge`, and the last number.
     pub(crate) fn candidates_after(&self, number: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
         let candidates = self.candidates();
-        let all = self.references.iter().chain(&*candidates);
-        let last = all.clone().last().map_or(number, |candidate| candidate.number.max(number));
-        let new = all.filter(|c| c.number > number && c.writer != Some(judge));
+        let sources = self.references.iter().chain(&*candidates);
+        let last = sources.clone().last().map_or(number, |candidate| candidate.number.max(number));
+        let new = sources.filter(|c| c.number > number && c.writer != Some(judge));
         (new.cloned().collect(), last)
     }
 
@@ -213,7 +213,7 @@ impl Gold {
     ) -> Vec<(GoldCandidate, GoldCandidate)> {
         let candidates = self.candidates();
         let mut pairs = Vec::new();
-        for (index, item) in self.contested.iter().enumerate() {
+        for (index, item) in self.pair_items.iter().enumerate() {
             if pairs.len() >= pairs_max {
                 break;
             }

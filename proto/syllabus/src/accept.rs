@@ -60,10 +60,11 @@ fn is_reverse(word: &str, answer: &str, text: &str) -> bool {
 
 /// A time on a clock of 24 or of 12 hours.
 fn is_time(question: &Question, text: &str) -> bool {
-    let given: Vec<String> = times(&question.text);
+    let operands: Vec<String> = times(&question.text);
     let mentions = |sentence: &str| -> Vec<String> {
         let times = times(sentence);
-        let new: Vec<String> = times.iter().filter(|time| !given.contains(time)).cloned().collect();
+        let new: Vec<String> =
+            times.iter().filter(|time| !operands.contains(time)).cloned().collect();
         if new.is_empty() && times.len() == 1 { times } else { new }
     };
     statement(text, &mentions, Weight::Last) == times(&question.answer).into_iter().next()

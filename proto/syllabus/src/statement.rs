@@ -142,6 +142,22 @@ pub(crate) fn plain(text: &str) -> String {
     lines.join("\n")
 }
 
+/// A line without `- `, `* ` or `1. ` at its beginning.
+pub(crate) fn without_list_mark(line: &str) -> &str {
+    let line = line.trim();
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_numbered = rest.len() < line.len() && line.len() - rest.len() < 3;
+    if let Some(item) = rest.strip_prefix(['.', ')']).filter(|item| item.starts_with(' '))
+        && is_numbered
+    {
+        return item.trim();
+    }
+    line.strip_prefix(['-', '*', '\u{2022}'])
+        .filter(|item| item.starts_with(' '))
+        .unwrap_or(line)
+        .trim()
+}
+
 /// The words of a text in lower case, without the signs around them and without a final `'s`. A comma
 /// or a point within a number stays.
 pub(crate) fn tokens(text: &str) -> Vec<String> {

@@ -117,7 +117,7 @@ const SPLITS: [Split; 12] = {
     [Train, Train, Train, Train, Train, Test, Train, Train, Gold, Test, Test, Train]
 };
 
-fn accepted(problem: Problem, text: &str, answers: &[&str], rejected: &[&str]) {
+fn assert_accepts(problem: Problem, text: &str, answers: &[&str], mistakes: &[&str]) {
     let question = Question {
         family: problem.family(),
         text: text.to_owned(),
@@ -127,14 +127,14 @@ fn accepted(problem: Problem, text: &str, answers: &[&str], rejected: &[&str]) {
     for answer in answers {
         assert!(accepts(&question, answer), "{text} {answer}");
     }
-    for answer in rejected {
+    for answer in mistakes {
         assert!(!accepts(&question, answer), "{text} {answer}");
     }
 }
 
 #[test]
 fn free_answers_with_one_number_are_accepted() {
-    accepted(
+    assert_accepts(
         Problem::Add { a: 47, b: 385 },
         "What is 47 + 385?",
         &[
@@ -157,7 +157,7 @@ fn free_answers_with_one_number_are_accepted() {
             "4320",
         ],
     );
-    accepted(
+    assert_accepts(
         Problem::Compare { numbers: vec![12, 45, 7], largest: true },
         "Which is the largest: 12, 45, 7?",
         &[
@@ -168,19 +168,19 @@ fn free_answers_with_one_number_are_accepted() {
         ],
         &["12", "12, 45", "The largest is 12.", "Of 12, 45 and 7, the largest is 12.", "45 or 12"],
     );
-    accepted(
+    assert_accepts(
         Problem::Count { word: "apple".into(), letter: 'z' },
         "How many z's are in \"apple\"?",
         &["0", "zero", "There are no z's in apple.", "The letter z does not appear in apple."],
         &["1", "There are two."],
     );
-    accepted(
+    assert_accepts(
         Problem::Equation { a: 3, b: 7, c: 46, minus: false },
         "Solve 3x + 7 = 46.",
         &["x = 13", "3x = 39\nx = 39/3 = 13", "3x = 39, so x = 13\nCheck: 3 * 13 + 7 = 46", "13"],
         &["x = 12", "3x = 39", "x = 13 or x = 12"],
     );
-    accepted(
+    assert_accepts(
         Problem::Convert { amount: 5, measure: Measure::ALL[10], back: false },
         "Convert 5 weeks to days.",
         &["35 days", "5 weeks = 35 days.", "There are 35 days in 5 weeks.", "35"],
@@ -190,7 +190,7 @@ fn free_answers_with_one_number_are_accepted() {
 
 #[test]
 fn free_answers_with_several_values_are_accepted() {
-    accepted(
+    assert_accepts(
         Problem::Divide { a: 100, b: 7 },
         "What is 100 / 7, with remainder?",
         &[
@@ -202,7 +202,7 @@ fn free_answers_with_several_values_are_accepted() {
         ],
         &["14", "14.29", "14 remainder 3", "2 remainder 14", "14 remainder 2 or 14 remainder 3"],
     );
-    accepted(
+    assert_accepts(
         Problem::Sort { numbers: vec![9, 70, 8], descending: false },
         "Sort 9, 70, 8.",
         &[
@@ -214,25 +214,25 @@ fn free_answers_with_several_values_are_accepted() {
         ],
         &["9, 70, 8", "8, 70, 9", "8, 9", "70, 9, 8"],
     );
-    accepted(
+    assert_accepts(
         Problem::ReverseWords { words: vec!["sun".into(), "tree".into(), "cup".into()] },
         "Reverse the words: sun tree cup",
         &["cup tree sun", "The reversed order is: cup, tree, sun."],
         &["sun tree cup", "cup sun tree"],
     );
-    accepted(
+    assert_accepts(
         Problem::ReverseLetters { word: "apple".into() },
         "Reverse the word apple.",
         &["elppa", "The reverse of \"apple\" is \"elppa\".", "e-l-p-p-a", "**elppa**"],
         &["apple", "elpap", "elppa or elpap", "elppa, elpap"],
     );
-    accepted(
+    assert_accepts(
         Problem::Weekday { from: 0, days: 3, back: false },
         "If today is Monday, what day is it in 3 days?",
         &["Thursday", "In 3 days from Monday it will be **Thursday**."],
         &["Friday", "Thursday or Friday", "Monday"],
     );
-    accepted(
+    assert_accepts(
         Problem::Clock { hour: 12, minute: 40, after: 85 },
         "What time is 85 minutes after 12:40?",
         &["14:05", "It is 2:05 PM.", "85 minutes after 12:40 is 14:05."],

@@ -30,11 +30,11 @@ fn is_meant_for(model: &Model, item: &Item) -> bool {
 /// ones before the others, because it is paid for and may not see the rest.
 pub(super) fn arrange(model: &Model, questions: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
     if model.specialist {
-        let (own, mut others): (Vec<_>, Vec<_>) =
+        let (own, mut rest): (Vec<_>, Vec<_>) =
             questions.into_iter().partition(|item| is_meant_for(model, item));
         let mut kinds = BTreeSet::new();
-        others.retain(|item| kinds.insert(item.kind.clone()));
-        return own.into_iter().chain(others).collect();
+        rest.retain(|item| kinds.insert(item.kind.clone()));
+        return own.into_iter().chain(rest).collect();
     }
     if is_metered(model) {
         let mut kinds: BTreeSet<KindId> = BTreeSet::new();
@@ -67,13 +67,13 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
 pub(super) struct Tally {
     kinds: BTreeMap<KindId, Beta>,
     /// Kinds on which the member abstained: it is asked no more of them.
-    abstained: BTreeSet<KindId>,
+    abstentions: BTreeSet<KindId>,
 }
 
 impl Tally {
     /// The counts of a member's record.
     pub(super) fn new(kinds: BTreeMap<KindId, Beta>) -> Self {
-        Self { kinds, abstained: BTreeSet::new() }
+        Self { kinds, abstentions: BTreeSet::new() }
     }
 
     /// Counts an answer; `None` is an abstention.
@@ -83,7 +83,7 @@ impl Tally {
                 let beta = self.kinds.entry(kind.clone()).or_insert(Beta::UNIFORM);
                 *beta = beta.with(right, 1.0);
             }
-            None => drop(self.abstained.insert(kind.clone())),
+            None => drop(self.abstentions.insert(kind.clone())),
         }
     }
 
@@ -96,7 +96,7 @@ impl Tally {
     /// Removes the question of the least certain kind. None if every kind that has questions is known
     /// to `width`.
     pub(super) fn next(&self, questions: &mut Vec<Arc<Item>>, width: f64) -> Option<Arc<Item>> {
-        questions.retain(|item| !self.abstained.contains(&item.kind));
+        questions.retain(|item| !self.abstentions.contains(&item.kind));
         let widths: BTreeMap<&KindId, f64> =
             questions.iter().map(|item| (&item.kind, self.width(&item.kind))).collect();
         let mut widest: Option<(usize, f64)> = None;

@@ -2,6 +2,7 @@
 
 use crate::statement::{
     Weight, claim, digits, is_hedged, numbers, plain, sentences, statement, tokens,
+    without_list_mark,
 };
 
 use super::rules::Rule;
@@ -89,8 +90,8 @@ impl Names {
     }
 
     pub(crate) fn is_right(&self, text: &str) -> bool {
-        let stated = statement(text, &|sentence| self.mentions(sentence), Weight::Conclusion);
-        stated.is_some() && stated == self.right.first().map(|name| name.join(" "))
+        let candidate = statement(text, &|sentence| self.mentions(sentence), Weight::Conclusion);
+        candidate.is_some() && candidate == self.right.first().map(|name| name.join(" "))
     }
 }
 
@@ -111,7 +112,7 @@ fn is_negation(word: &str) -> bool {
 pub struct Number {
     right: String,
     /// The numbers of the question: an answer in a sentence repeats them.
-    given: Vec<String>,
+    operands: Vec<String>,
 }
 
 impl Number {
@@ -119,7 +120,7 @@ impl Number {
     pub fn new(right: &str, question: &str) -> Self {
         Self {
             right: digits(right).into_iter().next().unwrap_or_default(),
-            given: digits(question),
+            operands: digits(question),
         }
     }
 
@@ -127,23 +128,23 @@ impl Number {
     /// it is the only one.
     fn mentions(&self, sentence: &str) -> Vec<String> {
         let numbers = numbers(sentence);
-        let rest = without(&numbers, &self.given);
+        let rest = without(&numbers, &self.operands);
         if rest.is_empty() && numbers.len() == 1 { numbers } else { rest }
     }
 
     pub(crate) fn is_right(&self, text: &str) -> bool {
-        let stated = statement(text, &|sentence| self.mentions(sentence), Weight::Last);
-        stated.as_ref() == Some(&self.right)
+        let candidate = statement(text, &|sentence| self.mentions(sentence), Weight::Last);
+        candidate.as_ref() == Some(&self.right)
     }
 }
 
 /// The values without the first occurrence of each of `given`.
-fn without(values: &[String], given: &[String]) -> Vec<String> {
-    let mut given = given.to_vec();
+fn without(values: &[String], operands: &[String]) -> Vec<String> {
+    let mut operands = operands.to_vec();
     let mut rest = Vec::new();
     for value in values {
-        match given.iter().position(|number| number == value) {
-            Some(at) => drop(given.remove(at)),
+        match operands.iter().position(|number| number == value) {
+            Some(at) => drop(operands.remove(at)),
             None => rest.push(value.clone()),
         }
     }
@@ -155,7 +156,7 @@ fn without(values: &[String], given: &[String]) -> Vec<String> {
 pub struct Sequence {
     right: Vec<String>,
     /// The values of the question, which an answer may repeat before its own.
-    given: Vec<String>,
+    operands: Vec<String>,
     /// Whether the values are numbers.
     is_numeric: bool,
 }
@@ -163,12 +164,12 @@ pub struct Sequence {
 impl Sequence {
     /// Numbers in order.
     pub fn numbers(right: &str, question: &str) -> Self {
-        Self { right: digits(right), given: digits(question), is_numeric: true }
+        Self { right: digits(right), operands: digits(question), is_numeric: true }
     }
 
     /// Words in order. All of them are in `given`.
-    pub fn words(right: &str, given: &str) -> Self {
-        Self { right: tokens(right), given: tokens(given), is_numeric: false }
+    pub fn words(right: &str, operands: &str) -> Self {
+        Self { right: tokens(right), operands: tokens(operands), is_numeric: false }
     }
 
     fn values(&self, text: &str) -> Vec<String> {
@@ -204,24 +205,8 @@ impl Sequence {
 
     fn fits(&self, part: &str) -> bool {
         let values = self.values(part);
-        !is_hedged(part) && (values == self.right || without(&values, &self.given) == self.right)
+        !is_hedged(part) && (values == self.right || without(&values, &self.operands) == self.right)
     }
-}
-
-/// A line without `- `, `* ` or `1. ` at its beginning.
-pub(super) fn without_list_mark(line: &str) -> &str {
-    let line = line.trim();
-    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_numbered = rest.len() < line.len() && line.len() - rest.len() < 3;
-    if let Some(item) = rest.strip_prefix(['.', ')']).filter(|item| item.starts_with(' '))
-        && is_numbered
-    {
-        return item.trim();
-    }
-    line.strip_prefix(['-', '*', '\u{2022}'])
-        .filter(|item| item.starts_with(' '))
-        .unwrap_or(line)
-        .trim()
 }
 
 /// Inside of the last `[...]` with a comma, but not an index such as `xs[1:2]`.
@@ -284,8 +269,8 @@ impl Choice {
         if bare.len() == 1 {
             return bare.eq_ignore_ascii_case(&letter(self.right));
         }
-        let stated = statement(text, &|sentence| self.mentions(sentence), Weight::Conclusion);
-        stated == Some(letter(self.right))
+        let candidate = statement(text, &|sentence| self.mentions(sentence), Weight::Conclusion);
+        candidate == Some(letter(self.right))
     }
 }
 

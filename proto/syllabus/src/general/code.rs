@@ -53,7 +53,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         }
     }
     wrong.truncate(3);
-    let asked = match &call {
+    let request = match &call {
         Some(call) => super::fill(wording(rng, CALLS), &[call]),
         None => (*pick(rng, PRINTS)).to_owned(),
     };
@@ -68,7 +68,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let (answer, wrong) = styled(rng, sentence, &right, &wrong);
     GeneralQuestion {
         kind: GeneralKind::Code,
-        messages: vec![Turn::user(format!("{asked}\n\n{code_block}"))],
+        messages: vec![Turn::user(format!("{request}\n\n{code_block}"))],
         answer,
         wrong,
         check,
@@ -110,12 +110,12 @@ fn branch(rng: &mut ChaCha8Rng) -> Program {
     let x = limit + rng.random_range(-3..=3);
     let (high, low) = (x - a, x * b);
     let value = if x > limit { high } else { low };
-    let other = if x > limit { low } else { high };
+    let alternative = if x > limit { low } else { high };
     Program {
         code: format!("def f(x):\n    if x > {limit}:\n        return x - {a}\n    return x * {b}"),
         call: Some(format!("f({x})")),
         output: Output::Number(value),
-        mistakes: numbers(&[other, value + 1, value - 2, value + 3]),
+        mistakes: numbers(&[alternative, value + 1, value - 2, value + 3]),
     }
 }
 
@@ -141,15 +141,16 @@ fn halving(rng: &mut ChaCha8Rng) -> Program {
         n /= 2;
         count += 1;
     }
-    let (printed, value, other) = if rng.random() { ("count", count, n) } else { ("n", n, count) };
+    let (variable, value, alternative) =
+        if rng.random() { ("count", count, n) } else { ("n", n, count) };
     Program {
         code: format!(
             "n = {start}\ncount = 0\nwhile n > {limit}:\n    n //= 2\n    count += 1\n\
-             print({printed})"
+             print({variable})"
         ),
         call: None,
         output: Output::Number(value),
-        mistakes: numbers(&[other, value + 1, value + 2, value * 2 + 3]),
+        mistakes: numbers(&[alternative, value + 1, value + 2, value * 2 + 3]),
     }
 }
 
@@ -167,7 +168,9 @@ fn slice(rng: &mut ChaCha8Rng) -> Program {
             part(from, to),
             [part(from, to + 1), part(from - 1, to), part(from - 1, to - 1)],
         ),
-        1 => ("s[::-1]".to_owned(), backwards, [part(0, end), part(1, end), swapped(&letters)]),
+        1 => {
+            ("s[::-1]".to_owned(), backwards, [part(0, end), part(1, end), near_reverse(&letters)])
+        }
         2 => (
             format!("s[-{to}:]"),
             part(end - to, end),
@@ -188,7 +191,7 @@ fn slice(rng: &mut ChaCha8Rng) -> Program {
 }
 
 /// The letters backwards, but for the first two.
-fn swapped(letters: &[char]) -> String {
+fn near_reverse(letters: &[char]) -> String {
     let mut letters: Vec<char> = letters.iter().rev().copied().collect();
     letters.swap(0, 1);
     letters.into_iter().collect()
@@ -200,9 +203,9 @@ fn list_value(rng: &mut ChaCha8Rng) -> Program {
     let smallest = list.iter().copied().min().unwrap_or(0);
     let limit = *pick(rng, &list);
     let above: i64 = list.iter().filter(|x| **x > limit).sum();
-    let mut sorted = list.clone();
-    sorted.sort_unstable();
-    let second = sorted.get(1).copied().unwrap_or(0);
+    let mut ascending = list.clone();
+    ascending.sort_unstable();
+    let second = ascending.get(1).copied().unwrap_or(0);
     let length = i64::try_from(list.len()).unwrap_or(0);
     let (expression, value) = match rng.random_range(0..5) {
         0 => ("sum(xs)".to_owned(), sum),
@@ -222,29 +225,29 @@ fn list_value(rng: &mut ChaCha8Rng) -> Program {
 fn list(rng: &mut ChaCha8Rng) -> Program {
     let list = values(rng);
     let limit = rng.random_range(4..=12);
-    let added = rng.random_range(21..=40);
-    let mut sorted = list.clone();
-    sorted.sort_unstable();
-    let doubled: Vec<i64> = list.iter().map(|x| x * 2).collect();
+    let addend = rng.random_range(21..=40);
+    let mut ascending = list.clone();
+    ascending.sort_unstable();
+    let doubles: Vec<i64> = list.iter().map(|x| x * 2).collect();
     let reverse: Vec<i64> = list.iter().rev().copied().collect();
     let (lines, value) = match rng.random_range(0..4) {
-        0 => ("xs.sort()\nprint(xs)".to_owned(), sorted.clone()),
-        1 => ("print([x * 2 for x in xs])".to_owned(), doubled.clone()),
+        0 => ("xs.sort()\nprint(xs)".to_owned(), ascending.clone()),
+        1 => ("print([x * 2 for x in xs])".to_owned(), doubles.clone()),
         2 => ("print(xs[::-1])".to_owned(), reverse.clone()),
         _ => {
-            let tail = list.iter().skip(1).copied().chain([added]).collect();
-            (format!("xs.append({added})\nprint(xs[1:])"), tail)
+            let tail = list.iter().skip(1).copied().chain([addend]).collect();
+            (format!("xs.append({addend})\nprint(xs[1:])"), tail)
         }
     };
     let larger: Vec<i64> = value.iter().map(|x| x + limit).collect();
-    let mut rotated = value.clone();
-    rotated.rotate_left(1);
+    let mut rotation = value.clone();
+    rotation.rotate_left(1);
     let shorter: Vec<i64> = value.iter().skip(1).copied().collect();
     Program {
         code: format!("xs = {list:?}\n{lines}"),
         call: None,
         output: Output::List(value),
-        mistakes: [rotated, larger, shorter].into_iter().map(Output::List).collect(),
+        mistakes: [rotation, larger, shorter].into_iter().map(Output::List).collect(),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         3 => buyer(rng),
         4 => upper_case(rng),
         5 => replacement(rng),
-        6 => sorting(rng),
+        6 => name_order(rng),
         _ => initials(rng),
     };
     let Task { text, right, wrong, check, sentence } = task;
@@ -37,7 +37,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     GeneralQuestion { kind: GeneralKind::Extraction, messages, answer, wrong, check, key }
 }
 
-fn owned(values: &[&str]) -> Vec<String> {
+fn strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
@@ -65,11 +65,11 @@ fn email(rng: &mut ChaCha8Rng) -> Task {
         .collect();
     let values: Vec<&str> = people.iter().copied().chain(addresses.iter().map(|a| &**a)).collect();
     let text = fill(wording(rng, TEXTS), &values);
-    let asked = rng.random_range(0..people.len());
-    let right = addresses.get(asked).cloned().unwrap_or_default();
+    let target = rng.random_range(0..people.len());
+    let right = addresses.get(target).cloned().unwrap_or_default();
     let wrong: Vec<String> =
         addresses.iter().filter(|address| **address != right).cloned().collect();
-    let name = people.get(asked).copied().unwrap_or_default();
+    let name = people.get(target).copied().unwrap_or_default();
     Task {
         check: Check::Name(Names::new(&[&right], wrong.iter().map(String::as_str), "")),
         text: fill(wording(rng, FRAMES), &[&text, name]),
@@ -124,7 +124,7 @@ fn date(rng: &mut ChaCha8Rng) -> Task {
         "Registration for the race in {0} ends on {2}. The race itself, the opening of the year, is \
          on {1}; the results come on {3}.",
     ];
-    const ASKED: &[&str] =
+    const EVENTS: &[&str] =
         &["the opening", "the end of the registration or booking", "the results"];
     const FRAMES: &[&str] = &[
         "{0}\n\nWhat is the date of {1}?",
@@ -140,16 +140,16 @@ fn date(rng: &mut ChaCha8Rng) -> Task {
     }
     let mut values = vec![town];
     values.extend(dates.iter().filter_map(|forms| forms.first().map(String::as_str)));
-    let asked = rng.random_range(0..dates.len());
-    let right = dates.get(asked).cloned().unwrap_or_default();
+    let target = rng.random_range(0..dates.len());
+    let right = dates.get(target).cloned().unwrap_or_default();
     let forms: Vec<&str> = right.iter().map(String::as_str).collect();
-    let others: Vec<&Vec<String>> = dates.iter().filter(|forms| **forms != right).collect();
-    let rivals = others.iter().flat_map(|forms| forms.iter().map(String::as_str));
+    let rest: Vec<&Vec<String>> = dates.iter().filter(|forms| **forms != right).collect();
+    let rivals = rest.iter().flat_map(|forms| forms.iter().map(String::as_str));
     let text = fill(wording(rng, TEXTS), &values);
     Task {
         check: Check::Name(Names::new(&forms, rivals, "")),
-        text: fill(wording(rng, FRAMES), &[&text, ASKED.get(asked).copied().unwrap_or_default()]),
-        wrong: others.iter().filter_map(|forms| forms.first().cloned()).collect(),
+        text: fill(wording(rng, FRAMES), &[&text, EVENTS.get(target).copied().unwrap_or_default()]),
+        wrong: rest.iter().filter_map(|forms| forms.first().cloned()).collect(),
         right: right.first().cloned().unwrap_or_default(),
         sentence: "the date is {}.",
     }
@@ -177,10 +177,10 @@ fn price(rng: &mut ChaCha8Rng) -> Task {
         "What do the {1} cost apiece? Reply with the price only.\n\nOrder {2}: {0}.",
     ];
     let (things, prices, lines) = order(rng);
-    let asked = rng.random_range(0..things.len());
-    let right = prices.get(asked).cloned().unwrap_or_default();
+    let target = rng.random_range(0..things.len());
+    let right = prices.get(target).cloned().unwrap_or_default();
     let number = rng.random_range(10_000..=99_999).to_string();
-    let thing = things.get(asked).copied().unwrap_or_default();
+    let thing = things.get(target).copied().unwrap_or_default();
     Task {
         check: Check::Number(Number::new(&right, "")),
         text: fill(wording(rng, FRAMES), &[&lines, thing, &number]),
@@ -257,15 +257,15 @@ fn replacement(rng: &mut ChaCha8Rng) -> Task {
     ];
     let (words, text) = phrase(rng);
     let [first, second, third] = words.as_slice() else { return initials(rng) };
-    let all: Vec<&str> = LIST.iter().copied().filter(|word| !text.contains(word)).collect();
-    let new = *pick(rng, &all);
+    let unused: Vec<&str> = LIST.iter().copied().filter(|word| !text.contains(word)).collect();
+    let new = *pick(rng, &unused);
     let right = text.replace(&format!(" {second}"), &format!(" {new}"));
     Task {
         text: fill(wording(rng, FRAMES), &[&text, second, new]),
         wrong: vec![
             text.clone(),
             text.replace(&format!(" {third}"), &format!(" {new}")),
-            owned(&[first, new]).join(" "),
+            strings(&[first, new]).join(" "),
         ],
         check: Check::Exact(right.clone()),
         right,
@@ -273,22 +273,22 @@ fn replacement(rng: &mut ChaCha8Rng) -> Task {
     }
 }
 
-fn sorting(rng: &mut ChaCha8Rng) -> Task {
+fn name_order(rng: &mut ChaCha8Rng) -> Task {
     const FRAMES: &[&str] = &[
         "Sort these names alphabetically: {0}",
         "Put the names into alphabetical order, separated by commas: {0}",
     ];
     let mut people = sample(rng, PEOPLE, 4);
-    let given = people.join(", ");
+    let list = people.join(", ");
     people.sort_unstable();
     let right = people.join(", ");
     people.swap(1, 2);
-    let swapped = people.join(", ");
+    let near_right = people.join(", ");
     people.swap(0, 3);
     Task {
-        text: fill(wording(rng, FRAMES), &[&given]),
-        check: Check::Sequence(Sequence::words(&right, &given)),
-        wrong: vec![swapped, people.join(", ")],
+        text: fill(wording(rng, FRAMES), &[&list]),
+        check: Check::Sequence(Sequence::words(&right, &list)),
+        wrong: vec![near_right, people.join(", ")],
         right,
         sentence: "the order is {}.",
     }
@@ -305,10 +305,10 @@ fn initials(rng: &mut ChaCha8Rng) -> Task {
     let right = letters.concat();
     let forms = [letters.concat(), letters.join("."), letters.join(" ")];
     let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
-    let mut turned = letters.clone();
-    turned.rotate_left(1);
+    let mut rotation = letters.clone();
+    rotation.rotate_left(1);
     let short = letters.get(..2).unwrap_or_default().concat();
-    let wrong: Vec<String> = [turned.concat(), short, letters.concat() + "N"]
+    let wrong: Vec<String> = [rotation.concat(), short, letters.concat() + "N"]
         .into_iter()
         .filter(|text| *text != right)
         .collect();

@@ -91,11 +91,11 @@ fn lower_case(rng: &mut ChaCha8Rng) -> Instruction {
     ];
     let topic = wording(rng, LIST);
     let right = sentence(rng, topic) + ".";
-    let missing = right.replace(topic, "thing");
+    let without_topic = right.replace(topic, "thing");
     Instruction {
         text: fill(wording(rng, FRAMES), &[topic]),
         rules: vec![Rule::LowerCase, Rule::Contains(topic.to_owned()), Rule::WordsMin(4)],
-        wrong: vec![capitalized(&right), missing, right.to_uppercase()],
+        wrong: vec![capitalized(&right), without_topic, right.to_uppercase()],
         answer: right,
     }
 }
@@ -176,26 +176,26 @@ fn order(rng: &mut ChaCha8Rng) -> Instruction {
         "Put the words into {0} order. Reply with the list only: {1}",
     ];
     let mut words = sample(rng, LIST, 4);
-    let given = words.join(", ");
+    let shuffle = words.join(", ");
     words.sort_unstable();
     let is_reverse = rng.random_bool(0.35);
-    let mut others = words.clone();
+    let mut near_order = words.clone();
     if is_reverse {
         words.reverse();
-        others.swap(0, 1);
+        near_order.swap(0, 1);
     } else {
-        others.swap(2, 3);
+        near_order.swap(2, 3);
     }
     let name = if is_reverse { "reverse alphabetical" } else { "alphabetical" };
     let mut backwards = words.clone();
     backwards.reverse();
     let list: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     Instruction {
-        text: fill(wording(rng, FRAMES), &[name, &given]),
+        text: fill(wording(rng, FRAMES), &[name, &shuffle]),
         rules: vec![Rule::List(list)],
         answer: words.join(", "),
         wrong: vec![
-            others.join(", "),
+            near_order.join(", "),
             backwards.join(", "),
             words.get(1..).unwrap_or_default().join(", "),
         ],

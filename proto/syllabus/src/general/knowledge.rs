@@ -42,7 +42,7 @@ struct Direction<'a> {
     sentence: String,
     right: &'a [&'static str],
     /// Every other answer of the table, without synonyms.
-    others: Vec<&'a [&'static str]>,
+    rivals: Vec<&'a [&'static str]>,
 }
 
 pub(super) fn tables(text: &'static str) -> Vec<Table> {
@@ -72,25 +72,25 @@ pub(super) fn tables(text: &'static str) -> Vec<Table> {
 pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let (table, fact) = draw(rng);
     let direction = direction(rng, table, fact);
-    let mut others = direction.others.clone();
-    others.shuffle(rng);
-    others.truncate(3);
+    let mut rivals = direction.rivals.clone();
+    rivals.shuffle(rng);
+    rivals.truncate(3);
     let key = format!("knowledge {} {:?}", table.name, fact.subject);
-    if rng.random() && others.len() == 3 {
-        return choice(rng, &direction, &others, key);
+    if rng.random() && rivals.len() == 3 {
+        return choice(rng, &direction, &rivals, key);
     }
     let wrong: Vec<String> =
-        others.iter().filter_map(|names| names.first().map(|name| (*name).to_owned())).collect();
+        rivals.iter().filter_map(|names| names.first().map(|name| (*name).to_owned())).collect();
     let right = direction.right.first().copied().unwrap_or_default();
     let check = match table.comparison {
         "numeric" => Check::Number(Number::new(right, &direction.question)),
         // Common words may stand in an explanation, so that only some of them are rivals.
         "common" => {
-            let rivals = others.iter().flat_map(|names| names.iter().copied());
+            let rivals = rivals.iter().flat_map(|names| names.iter().copied());
             Check::Name(Names::new(direction.right, rivals, &direction.question))
         }
         _ => {
-            let rivals = direction.others.iter().flat_map(|names| names.iter().copied());
+            let rivals = direction.rivals.iter().flat_map(|names| names.iter().copied());
             Check::Name(Names::new(direction.right, rivals, &direction.question))
         }
     };
@@ -122,31 +122,31 @@ fn direction<'a>(rng: &mut ChaCha8Rng, table: &'a Table, fact: &'a Fact) -> Dire
     } else {
         (&table.wordings, table.sentence, &fact.value)
     };
-    let mut others: Vec<&[&str]> = Vec::new();
+    let mut rivals: Vec<&[&str]> = Vec::new();
     for row in &table.rows {
         let answer = if is_reverse { &row.subject } else { &row.value };
         let is_right = answer.iter().any(|name| right.contains(name));
-        if !is_right && !others.iter().any(|other| other.first() == answer.first()) {
-            others.push(answer);
+        if !is_right && !rivals.iter().any(|rival| rival.first() == answer.first()) {
+            rivals.push(answer);
         }
     }
     Direction {
         question: fill(wording(rng, wordings), &[subject, value]),
         sentence: fill(sentence, &[subject, value]) + ".",
         right,
-        others,
+        rivals,
     }
 }
 
 fn choice(
     rng: &mut ChaCha8Rng,
     direction: &Direction<'_>,
-    others: &[&[&'static str]],
+    rivals: &[&[&'static str]],
     key: String,
 ) -> GeneralQuestion {
     let right = direction.right.first().copied().unwrap_or_default();
     let mut options: Vec<&str> =
-        others.iter().filter_map(|names| names.first().copied()).chain([right]).collect();
+        rivals.iter().filter_map(|names| names.first().copied()).chain([right]).collect();
     options.shuffle(rng);
     let index = options.iter().position(|option| *option == right).unwrap_or(0);
     let frame = *pick(rng, &["{0}) {1}", "{0}. {1}", "({0}) {1}"]);

@@ -35,24 +35,24 @@ pub(super) fn answerable(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let passage = Passage::draw(rng);
     let inquiry = *pick(rng, passage.scene.inquiries);
     let row = pick(rng, &passage.rows).clone();
-    let asked = fill_row(wording(rng, inquiry.wordings), &row);
-    let right = row.get(inquiry.asked).cloned().unwrap_or_default();
+    let text = fill_row(wording(rng, inquiry.wordings), &row);
+    let right = row.get(inquiry.column).cloned().unwrap_or_default();
     let wrong = wrong_values(rng, &passage, &inquiry, &right);
-    let check = if passage.scene.is_numeric(inquiry.asked) {
-        Check::Number(Number::new(&right, &asked))
+    let check = if passage.scene.is_numeric(inquiry.column) {
+        Check::Number(Number::new(&right, &text))
     } else {
-        let pool = passage.scene.pool(inquiry.asked).iter().copied();
+        let pool = passage.scene.pool(inquiry.column).iter().copied();
         let rivals = pool.chain(wrong.iter().map(String::as_str));
-        Check::Name(Names::new(&[&right], rivals, &asked))
+        Check::Name(Names::new(&[&right], rivals, &text))
     };
     let (answer, wrong) = styled(rng, inquiry.sentence, &right, &wrong);
     let hints = if rng.random() { UNKNOWN } else { BRIEF };
     let hint = wording(rng, hints);
     let key =
-        format!("reading {} {:?} {} {row:?}", passage.scene.name, passage.rows, inquiry.asked);
+        format!("reading {} {:?} {} {row:?}", passage.scene.name, passage.rows, inquiry.column);
     GeneralQuestion {
         kind: GeneralKind::Reading,
-        messages: vec![Turn::user(prompt(rng, &passage.text, &asked, hint))],
+        messages: vec![Turn::user(prompt(rng, &passage.text, &text, hint))],
         answer,
         wrong,
         check,
@@ -67,16 +67,16 @@ fn wrong_values(
     inquiry: &Inquiry,
     right: &str,
 ) -> Vec<String> {
-    let values = passage.rows.iter().filter_map(|row| row.get(inquiry.asked).cloned());
+    let values = passage.rows.iter().filter_map(|row| row.get(inquiry.column).cloned());
     let mut wrong: Vec<String> = values.filter(|value| value != right).collect();
     wrong.shuffle(rng);
     wrong.truncate(WRONG);
-    let pool = sample(rng, passage.scene.pool(inquiry.asked), usize::MAX);
+    let pool = sample(rng, passage.scene.pool(inquiry.column), usize::MAX);
     let strangers = pool
         .into_iter()
-        .filter(|value| *value != right && !wrong.iter().any(|other| other == value));
-    let missing = WRONG.saturating_sub(wrong.len());
-    let strangers: Vec<String> = strangers.take(missing).map(str::to_owned).collect();
+        .filter(|value| *value != right && !wrong.iter().any(|entry| entry == value));
+    let gap_count = WRONG.saturating_sub(wrong.len());
+    let strangers: Vec<String> = strangers.take(gap_count).map(str::to_owned).collect();
     wrong.extend(strangers);
     wrong
 }
@@ -94,9 +94,9 @@ pub(super) fn unanswerable(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         2 => "The text does not say.".to_owned(),
         _ => "This is not mentioned, so the answer is: unknown".to_owned(),
     };
-    let invented: Vec<String> = guesses.iter().take(2).map(|guess| (*guess).to_owned()).collect();
+    let inventions: Vec<String> = guesses.iter().take(2).map(|guess| (*guess).to_owned()).collect();
     let sentence = fill_row(gap.sentence, &row);
-    let (_, mut wrong) = styled(rng, &sentence, "", &invented);
+    let (_, mut wrong) = styled(rng, &sentence, "", &inventions);
     // A value of the passage that belongs to something else.
     wrong.extend(row.last().map(|value| format!("Answer: {value}")));
     let key = format!("gap {} {:?} {} {row:?}", passage.scene.name, passage.rows, gap.wording);

@@ -120,9 +120,9 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         let (remark, reply) = *pick(rng, BETWEEN);
         messages.extend([Turn::user(remark), Turn::assistant(reply)]);
     }
-    let asked = *pick(rng, topic.questions);
+    let request = *pick(rng, topic.questions);
     let hint = *pick(rng, &["", " Answer briefly.", " Give only the answer."]);
-    messages.push(Turn::user(format!("{asked}{hint}")));
+    messages.push(Turn::user(format!("{request}{hint}")));
     let mut wrong: Vec<String> = update.iter().map(|_| first.clone()).collect();
     while wrong.len() < 3 {
         let used: Vec<&str> = wrong.iter().chain([&right]).map(String::as_str).collect();
@@ -132,7 +132,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let check = if topic.values.is_empty() {
         Check::Number(Number::new(&right, ""))
     } else {
-        Check::Name(Names::new(&[&right], topic.values.iter().copied(), asked))
+        Check::Name(Names::new(&[&right], topic.values.iter().copied(), request))
     };
     let key = format!("recall {:?} {first} {right}", values(&facts));
     let (answer, wrong) = styled(rng, topic.sentence, &right, &wrong);

@@ -1,8 +1,6 @@
 //! Rules that a text must keep to, as instructions to a model state them.
 
-use crate::statement::tokens;
-
-use super::check::without_list_mark;
+use crate::statement::{tokens, without_list_mark};
 
 /// One property of a text that a program can check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +72,9 @@ fn json_fields(text: &str) -> Option<Vec<(String, String)>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let mut fields = Vec::new();
     while !rest.is_empty() {
-        let (key, tail) = quoted(rest)?;
+        let (key, tail) = string(rest)?;
         let tail = tail.trim_start().strip_prefix(':')?.trim_start();
-        let (value, tail) = if tail.starts_with('"') { quoted(tail)? } else { bare(tail)? };
+        let (value, tail) = if tail.starts_with('"') { string(tail)? } else { bare(tail)? };
         fields.push((key.to_owned(), value.to_owned()));
         rest = match tail.trim_start() {
             "" => "",
@@ -87,7 +85,7 @@ fn json_fields(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// The content of a string without escapes, and what follows it.
-fn quoted(text: &str) -> Option<(&str, &str)> {
+fn string(text: &str) -> Option<(&str, &str)> {
     let (content, rest) = text.strip_prefix('"')?.split_once('"')?;
     (!content.contains(['\\', '\n'])).then_some((content, rest))
 }

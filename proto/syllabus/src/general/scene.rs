@@ -27,7 +27,7 @@ pub(super) enum Column {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inquiry {
     /// The column of the answer.
-    pub(super) asked: usize,
+    pub(super) column: usize,
     pub(super) wordings: &'static [&'static str],
     /// An answer with `{}` for the value.
     pub(super) sentence: &'static str,
@@ -122,7 +122,7 @@ pub(super) fn fill_row(template: &str, row: &[String]) -> String {
     fill(template, &values)
 }
 
-/// Sentences without any fact that is asked for.
+/// Sentences without any fact that a question is about.
 const ASIDES: &[&str] = &[
     "It rained for most of the week.",
     "Nobody could remember a busier month.",
@@ -152,22 +152,22 @@ const SCENES: &[Scene] = &[
         ],
         inquiries: &[
             Inquiry {
-                asked: 0,
+                column: 0,
                 wordings: &["Who owns the {2}?", "Whose things are in the {3}?"],
                 sentence: "they belong to {}.",
             },
             Inquiry {
-                asked: 1,
+                column: 1,
                 wordings: &["How many {2} are in the {3}?", "How many {2} does {0} have?"],
                 sentence: "there are {}.",
             },
             Inquiry {
-                asked: 2,
+                column: 2,
                 wordings: &["What does {0} collect?", "What is stored in the {3}?"],
                 sentence: "the collection consists of {}.",
             },
             Inquiry {
-                asked: 3,
+                column: 3,
                 wordings: &["Where are the {2} kept?", "Where does {0} keep the {2}?"],
                 sentence: "they are in the {}.",
             },
@@ -202,22 +202,22 @@ const SCENES: &[Scene] = &[
         ],
         inquiries: &[
             Inquiry {
-                asked: 0,
+                column: 0,
                 wordings: &["Which boat goes to {1}?", "Which boat leaves at {2}?"],
                 sentence: "it is the {}.",
             },
             Inquiry {
-                asked: 1,
+                column: 1,
                 wordings: &["Where does the {0} sail to?", "What is the destination of the {0}?"],
                 sentence: "it sails to {}.",
             },
             Inquiry {
-                asked: 2,
+                column: 2,
                 wordings: &["When does the {0} leave?", "At what time does the boat to {1} leave?"],
                 sentence: "it leaves at {}.",
             },
             Inquiry {
-                asked: 3,
+                column: 3,
                 wordings: &["How many passengers does the {0} carry?"],
                 sentence: "it carries {} passengers.",
             },
@@ -260,12 +260,12 @@ const SCENES: &[Scene] = &[
         ],
         inquiries: &[
             Inquiry {
-                asked: 0,
+                column: 0,
                 wordings: &["Who is the {1}?", "Who comes from {2}?", "Who has a {3}?"],
                 sentence: "it is {}.",
             },
             Inquiry {
-                asked: 1,
+                column: 1,
                 wordings: &[
                     "What is the job of {0}?",
                     "What does the owner of the {3} do for work?",
@@ -273,12 +273,12 @@ const SCENES: &[Scene] = &[
                 sentence: "the job is {}.",
             },
             Inquiry {
-                asked: 2,
+                column: 2,
                 wordings: &["Which town does {0} come from?", "Where does the {1} come from?"],
                 sentence: "the town is {}.",
             },
             Inquiry {
-                asked: 3,
+                column: 3,
                 wordings: &["Which animal does {0} have?", "What pet does the {1} have?"],
                 sentence: "the animal is a {}.",
             },
@@ -317,22 +317,22 @@ const SCENES: &[Scene] = &[
         ],
         inquiries: &[
             Inquiry {
-                asked: 0,
+                column: 0,
                 wordings: &["Which box holds the {2}?", "What colour is the box on shelf {3}?"],
                 sentence: "it is the {} box.",
             },
             Inquiry {
-                asked: 1,
+                column: 1,
                 wordings: &["How many {2} are there?", "How many {2} does the {0} box hold?"],
                 sentence: "there are {}.",
             },
             Inquiry {
-                asked: 2,
+                column: 2,
                 wordings: &["What is in the {0} box?", "What is in the box on shelf {3}?"],
                 sentence: "the box holds {}.",
             },
             Inquiry {
-                asked: 3,
+                column: 3,
                 wordings: &["On which shelf is the {0} box?", "On which shelf are the {2}?"],
                 sentence: "it is shelf {}.",
             },
@@ -371,12 +371,12 @@ const SCENES: &[Scene] = &[
         ],
         inquiries: &[
             Inquiry {
-                asked: 0,
+                column: 0,
                 wordings: &["Who plays the {1}?", "Who plays on {2}?"],
                 sentence: "the musician is {}.",
             },
             Inquiry {
-                asked: 1,
+                column: 1,
                 wordings: &[
                     "Which instrument does {0} play?",
                     "Which instrument is played on {2}?",
@@ -384,12 +384,12 @@ const SCENES: &[Scene] = &[
                 sentence: "it is the {}.",
             },
             Inquiry {
-                asked: 2,
+                column: 2,
                 wordings: &["On which day does {0} play?", "On which day can one hear the {1}?"],
                 sentence: "the day is {}.",
             },
             Inquiry {
-                asked: 3,
+                column: 3,
                 wordings: &[
                     "How many minutes does {0} play?",
                     "How many minutes is the {1} played?",

@@ -19,12 +19,12 @@ fn prompt(question: &GeneralQuestion) -> String {
 fn reference_answers_are_right_and_the_others_wrong() {
     let mut failures = Vec::new();
     for question in [Split::Gold, Split::Train].into_iter().flat_map(|split| sample_of(split, 11)) {
-        let (asked, check) = (prompt(&question), &question.check);
+        let (text, check) = (prompt(&question), &question.check);
         if !question.grade(&question.answer) {
-            failures.push(format!("{asked}\n{}\n{check:?}", question.answer));
+            failures.push(format!("{text}\n{}\n{check:?}", question.answer));
         }
         for wrong in question.wrong.iter().filter(|wrong| question.grade(wrong)) {
-            failures.push(format!("{asked}\nwrong: {wrong}\n{check:?}"));
+            failures.push(format!("{text}\nwrong: {wrong}\n{check:?}"));
         }
     }
     failures.truncate(8);
@@ -34,11 +34,11 @@ fn reference_answers_are_right_and_the_others_wrong() {
 #[test]
 fn every_question_has_two_wrong_answers_and_a_short_prompt() {
     for question in sample_of(Split::Test, 12) {
-        let asked = prompt(&question);
+        let text = prompt(&question);
         let wrong: HashSet<&String> = question.wrong.iter().collect();
-        assert!(wrong.len() >= 2, "{asked}\n{wrong:?}");
-        assert!(asked.chars().count() < 1_500, "{asked}");
-        assert!(!asked.contains("{0}") && !asked.contains("{}"), "{asked}");
+        assert!(wrong.len() >= 2, "{text}\n{wrong:?}");
+        assert!(text.chars().count() < 1_500, "{text}");
+        assert!(!text.contains("{0}") && !text.contains("{}"), "{text}");
         let texts = question.wrong.iter().chain([&question.answer]);
         assert!(
             texts

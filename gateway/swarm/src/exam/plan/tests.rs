@@ -55,30 +55,30 @@ fn an_upstream_is_asked_every_general_kind_within_its_handful() {
 /// Asks until nothing is left to learn. `right` decides each answer by kind and number.
 fn ask_all(right: impl Fn(&KindId, usize) -> Option<bool>) -> BTreeMap<KindId, usize> {
     let (mut tally, mut questions) = (Tally::default(), whole());
-    let mut asked: BTreeMap<KindId, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<KindId, usize> = BTreeMap::new();
     while let Some(item) = tally.next(&mut questions, exam().interval_width) {
-        let number = asked.entry(item.kind.clone()).or_default();
+        let number = counts.entry(item.kind.clone()).or_default();
         *number += 1;
         tally.count(&item.kind, right(&item.kind, *number));
     }
-    asked
+    counts
 }
 
 #[test]
 fn a_kind_is_asked_until_it_is_clear_what_the_member_knows_of_it() {
-    let asked = ask_all(|_, _| Some(true));
-    assert_eq!(asked.len(), 20);
-    assert!(asked.values().all(|number| *number == 4), "{asked:?}");
+    let counts = ask_all(|_, _| Some(true));
+    assert_eq!(counts.len(), 20);
+    assert!(counts.values().all(|number| *number == 4), "{counts:?}");
     // Answers that differ leave a wide interval, up to the number of questions that there are.
-    let asked = ask_all(|_, number| Some(number % 2 == 0));
-    assert_eq!(asked.get(&KindId::new("add")), Some(&6));
+    let counts = ask_all(|_, number| Some(number % 2 == 0));
+    assert_eq!(counts.get(&KindId::new("add")), Some(&6));
 }
 
 #[test]
 fn a_member_that_abstains_on_a_kind_is_asked_no_more_of_it() {
-    let asked = ask_all(|kind, _| (kind.0 == "add").then_some(true));
-    assert_eq!(asked.get(&KindId::new("add")), Some(&4));
-    assert_eq!(asked.values().filter(|number| **number == 1).count(), 19);
+    let counts = ask_all(|kind, _| (kind.0 == "add").then_some(true));
+    assert_eq!(counts.get(&KindId::new("add")), Some(&4));
+    assert_eq!(counts.values().filter(|number| **number == 1).count(), 19);
 }
 
 #[test]
