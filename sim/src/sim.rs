@@ -181,6 +181,8 @@ impl Sim {
     pub fn builder(seed: u64) -> Builder {
         let mut swarm = shoal_swarm::Config::default();
         swarm.exam.per_family = 0;
+        // Scripted members have no answers to general questions.
+        swarm.exam.general_per_kind = 0;
         Builder {
             seed,
             behaviours: Vec::new(),

@@ -47,7 +47,8 @@ impl Secrets {
     fn find(&mut self, question: &str) -> Option<Truth> {
         while self.next < self.end + LOOKAHEAD {
             let item = self.source.secret()?;
-            self.truths.insert(item.question.text.clone(), (self.next, Truth::from(&*item)));
+            let text = item.question.last_message().to_owned();
+            self.truths.insert(text, (self.next, Truth::from(&*item)));
             self.next += 1;
         }
         let (number, truth) = self.truths.get(question)?;
@@ -61,14 +62,14 @@ impl Secrets {
 pub struct Truth {
     /// The right answer.
     pub answer: String,
-    /// A family of the syllabus. Empty: the question is no gold question.
+    /// A family or general kind of the syllabus. Empty: the question is no gold question.
     pub kind: String,
 }
 
 impl From<&Item> for Truth {
     fn from(item: &Item) -> Self {
         let question = &item.question;
-        Self { answer: question.answer.clone(), kind: question.family.name().to_owned() }
+        Self { answer: question.answer().to_owned(), kind: question.kind().to_owned() }
     }
 }
 
@@ -77,7 +78,9 @@ impl World {
     pub fn new(seed: u64, exam: &ExamConfig, gold_seed: u64, exams: usize) -> Self {
         let source = Gold::new(exam, gold_seed);
         let items = (0..exams).flat_map(|_| source.questions(false));
-        let gold = items.map(|item| (item.question.text.clone(), Truth::from(&*item))).collect();
+        let gold = items
+            .map(|item| (item.question.last_message().to_owned(), Truth::from(&*item)))
+            .collect();
         let source = Gold::new(exam, gold_seed);
         let secrets = Secrets { source, truths: HashMap::new(), next: 0, end: 0 };
         Self { seed, gold, secrets: Mutex::new(secrets), betrayal: AtomicBool::new(false) }

@@ -114,6 +114,10 @@ struct NodeSummary {
     /// Measured in its exam; null: no measurement yet.
     tokens_per_second: Option<f64>,
     first_token_seconds: Option<f64>,
+    /// Gold questions and ballots that it has finished since it came, in its exam and in audits.
+    exam_questions: u64,
+    /// Tokens that it read and wrote for them, by its own count.
+    exam_tokens: u64,
     standing: Weights,
     /// Path of the page that explains the standing.
     page: String,
@@ -129,7 +133,7 @@ struct Weights {
 
 impl NodeSummary {
     fn new(presence: Presence, standing: &Standing) -> Self {
-        let Presence { id, state, seat } = presence;
+        let Presence { id, state, seat, gold } = presence;
         let seat = seat.as_ref();
         Self {
             id: id.to_string(),
@@ -144,6 +148,8 @@ impl NodeSummary {
             running: seat.map(|seat| seat.running),
             tokens_per_second: seat.and_then(|seat| measurement(seat.tokens_per_second)),
             first_token_seconds: seat.and_then(|seat| measurement(seat.first_token_seconds)),
+            exam_questions: gold.questions,
+            exam_tokens: gold.tokens,
             standing: Weights {
                 probation: standing.on_probation(&id),
                 writer: standing.writer_weight(&id),
@@ -166,6 +172,7 @@ fn measurement(value: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shoal_swarm::GoldCost;
 
     fn present(first_bytes: &[[u8; 2]]) -> Vec<Presence> {
         first_bytes
@@ -173,7 +180,12 @@ mod tests {
             .map(|[x, y]| {
                 let mut id = [7; 32];
                 (id[0], id[1]) = (*x, *y);
-                Presence { id: NodeId(id), state: State::Examined, seat: None }
+                Presence {
+                    id: NodeId(id),
+                    state: State::Examined,
+                    seat: None,
+                    gold: GoldCost::default(),
+                }
             })
             .collect()
     }

@@ -1,17 +1,20 @@
 //! The exam: the gateway observes what a member can do before it relies on it.
 //!
-//! As a writer, a newcomer answers fresh gold questions and its speed is measured; then rounds see
-//! it. As a judge, a member scores or compares other members' answers to gold questions, in every
-//! way that rounds ask of it. That happens in the background, and again whenever there are new
-//! answers, for as long as the member is here. No member fails because it knows little: it may
-//! write, and its ballots weigh what its record says.
+//! As a writer, a newcomer answers fresh gold questions of the families and general ones, and its speed
+//! is measured; then rounds see it. An upstream, whose owner pays for each answer, and a member that is
+//! too slow join after a handful of questions; they are asked more in the background, as long as these
+//! tell something. As a judge, a member scores or compares answers to gold questions, in every way that
+//! rounds ask of it. That happens in the background, and again whenever there are new answers, for as
+//! long as the member is here. No member fails because it knows little: it may write, and its ballots
+//! weigh what its record says.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+mod judge;
+mod plan;
 
-use futures_util::{StreamExt as _, stream};
-use rand::{SeedableRng as _, seq::SliceRandom as _};
-use rand_chacha::ChaCha8Rng;
-use shoal_proto::{generate::Sampling, hello::Model, judge::BallotKind};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, future, stream};
+use shoal_proto::generate::Sampling;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -21,7 +24,8 @@ use super::{
     probe::{self, Answer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
 };
-use shoal_consensus::reputation::{ComparisonMode, GoldObservation, Provenance};
+use plan::{Tally, is_metered};
+use shoal_consensus::reputation::{GoldObservation, Observation, Provenance, Record};
 use shoal_store::RecordKey;
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
@@ -30,20 +34,27 @@ const ANSWER_TOKENS_MAX: u32 = 512;
 /// Gold answers asked of one member at the same time, at most its slots.
 const ANSWERS_AT_ONCE: usize = 4;
 
-/// Observations after which a judge's record is updated during its exam.
-const LEARN_EVERY: usize = 16;
-
-/// Failures after which a judge's exam pauses until there are new answers.
+/// Failures in a row after which the background exam of a writer ends.
 const FAILURES_MAX: usize = 5;
 
 /// A member that has passed its exam as a writer.
-pub(super) struct Graduate(Arc<MemberHandle>);
+pub(super) struct Graduate {
+    member: Arc<MemberHandle>,
+    remainder: Remainder,
+}
 
 impl Graduate {
-    /// Puts the member into the roster: from now on rounds see it.
-    pub(super) fn seat(self, place: Reservation) -> Membership {
-        place.seat(self.0)
+    /// Puts the member into the roster: from now on rounds see it. Returns what is left of its exam.
+    pub(super) fn seat(self, place: Reservation) -> (Membership, Remainder) {
+        (place.seat(self.member), self.remainder)
     }
+}
+
+/// Questions of a writer's exam for the background.
+#[derive(Default)]
+pub(super) struct Remainder {
+    questions: Vec<Arc<Item>>,
+    tally: Tally,
 }
 
 /// Examines a newcomer as a writer. A member whose record has a whole exam gets fewer questions.
@@ -54,198 +65,179 @@ pub(super) async fn examine_writer(
     let reputation = &swarm.0.reputation;
     let record = reputation.open(record_key(member)).await;
     reputation.introduce(member.id, provenance(member));
-    let exam = &swarm.0.config.exam;
-    let gold = &swarm.0.gold;
-    let is_known = exam.per_family > 0 && record.gold_seen as usize >= gold.exam_length();
-    let questions = gold.questions(is_known);
-    let question_count = questions.len();
-    let results = ask_questions(swarm, member, questions).await;
-    let speed = speed(&results);
-    let (mut observations, mut claims) = (Vec::new(), Vec::new());
-    for (item, answer) in &results {
-        let Some(right) = grade(item, answer) else { continue };
-        observations.push(gold_observation(item, GoldObservation::Answered { right }));
-        let Ok(answer) = answer else { continue };
-        gold.keep(item, member.id, &answer.text, right);
-        if let Some(claim) = answer.claim() {
-            let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
-            observations.push(gold_observation(item, certainty));
-            let (messages, text) = (item.messages(), answer.text.clone());
-            claims.push(Claim { writer: member.id, messages, text, logprob: claim.logprob });
-        }
-    }
-    for (item, answer) in &results {
-        swarm.0.metrics.exam_answer(outcome(item, answer));
-    }
-    if question_count > 0 && !results.iter().any(|(_, answer)| answer.is_ok()) {
+    let mut questions = questions(swarm, member, &record);
+    let (results, is_whole) = ask_in_stages(swarm, member, &mut questions).await;
+    if !results.is_empty() && !results.iter().any(|(_, answer)| answer.is_ok()) {
+        count_outcomes(swarm, &results);
         return Err(LeaveReason::Unfit);
     }
-    member.set_speed(speed);
-    reputation.learn(member.id, &observations);
+    member.set_speed(speed(&results));
+    let mut tally = Tally::new(record.kinds);
+    let claims = learn_results(swarm, member, &results, &mut tally);
     let may_count = may_count(swarm, member);
     reputation.let_claims_count(member.id, may_count);
     if may_count {
-        claims.truncate(swarm.0.config.audit.exam_claims);
         claim::audit_exam(swarm, member, &claims).await;
     }
     reputation.fit_soon();
     reputation.save().await;
-    Ok(Graduate(member.clone()))
+    if is_whole {
+        questions.clear();
+    }
+    Ok(Graduate { member: member.clone(), remainder: Remainder { questions, tally } })
 }
 
-/// Examines a member as a judge, for as long as the future is awaited.
-pub(super) async fn examine_judge(swarm: &Swarm, member: &Arc<MemberHandle>) -> Infallible {
-    let gold = &swarm.0.gold;
-    let mut candidate_count = gold.subscribe();
-    let mut exam = JudgeExam::new(swarm, member);
-    loop {
-        candidate_count.borrow_and_update();
-        for kind in ballot_kinds(&member.model) {
-            match kind {
-                BallotKind::Reasoned => {
-                    exam.compare_pairs(swarm, member, ComparisonMode::Reasoned).await
-                }
-                BallotKind::Pairwise => {
-                    exam.compare_pairs(swarm, member, ComparisonMode::Direct).await
-                }
-                _ => exam.score_candidates(swarm, member).await,
-            }
+/// Examines a member in the roster, for as long as the future is awaited: as a judge, and as a writer
+/// with the remainder of its exam.
+pub(super) async fn examine_member(
+    swarm: &Swarm,
+    member: &Arc<MemberHandle>,
+    remainder: Remainder,
+) -> Infallible {
+    let writer = finish_writer(swarm, member, remainder);
+    let judge = judge::examine_judge(swarm, member);
+    future::join(writer, judge).await.1
+}
+
+/// The questions of the member's exam, those to ask first at the front.
+fn questions(swarm: &Swarm, member: &MemberHandle, record: &Record) -> Vec<Arc<Item>> {
+    let exam = &swarm.0.config.exam;
+    let length = plan::length(&member.model, exam);
+    let is_known = exam.per_family > 0 && record.gold_seen as usize >= length;
+    plan::arrange(&member.model, swarm.0.gold.questions(is_known))
+}
+
+/// Asks a handful of questions, and then the others if nobody pays for them and they take little time.
+/// Removes the questions that were asked. Also returns whether this was the whole exam.
+async fn ask_in_stages(
+    swarm: &Swarm,
+    member: &Arc<MemberHandle>,
+    questions: &mut Vec<Arc<Item>>,
+) -> (Results, bool) {
+    let exam = &swarm.0.config.exam;
+    let start = Instant::now();
+    let end = start + exam.duration();
+    let handful: Vec<Arc<Item>> = questions.drain(..exam.handful.min(questions.len())).collect();
+    let handful_len = handful.len();
+    let mut results = ask_questions(swarm, member, handful, end).await;
+    if questions.is_empty() || is_metered(&member.model) {
+        return (results, questions.is_empty());
+    }
+    // A member that has not answered yet may still load its weights: its time says nothing.
+    let has_answered = results.iter().any(|(_, answer)| answer.is_ok());
+    let whole = exam_time(start.elapsed(), handful_len, questions.len());
+    if has_answered && whole > exam.cheap() {
+        tracing::info!(
+            seconds = whole.as_secs(),
+            "the whole exam would take long: the member joins after a handful of questions"
+        );
+        return (results, false);
+    }
+    results.extend(ask_questions(swarm, member, std::mem::take(questions), end).await);
+    (results, true)
+}
+
+/// The time of a whole exam, from that of its first questions.
+fn exam_time(elapsed: Duration, question_count: usize, questions_left: usize) -> Duration {
+    let whole = (question_count + questions_left) as f64 / question_count.max(1) as f64;
+    elapsed.mul_f64(whole)
+}
+
+/// Learns from the answers, keeps them for the exams of judges, and returns the first claims.
+fn learn_results(
+    swarm: &Swarm,
+    member: &MemberHandle,
+    results: &Results,
+    tally: &mut Tally,
+) -> Vec<Claim> {
+    let (mut observations, mut claims) = (Vec::new(), Vec::new());
+    for (item, answer) in results {
+        observations.extend(observe(swarm, member, item, answer));
+        if answer.as_ref().is_ok_and(Answer::is_abstention) {
+            tally.count(&item.kind, None);
         }
+        let Some(right) = grade(item, answer) else { continue };
+        tally.count(&item.kind, Some(right));
+        if let Ok(answer) = answer
+            && let Some(claim) = answer.claim()
+        {
+            let (messages, text) = (item.messages(), answer.text.clone());
+            claims.push(Claim { writer: member.id, messages, text, logprob: claim.logprob });
+        }
+    }
+    count_outcomes(swarm, results);
+    swarm.0.reputation.learn(member.id, &observations);
+    claims.truncate(swarm.0.config.audit.exam_claims);
+    claims
+}
+
+/// What an answer shows. Keeps the answer for the exams of judges.
+fn observe(
+    swarm: &Swarm,
+    member: &MemberHandle,
+    item: &Arc<Item>,
+    answer: &Result<Answer, WorkError>,
+) -> Vec<Observation> {
+    let Some(right) = grade(item, answer) else { return Vec::new() };
+    let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
+    if let Ok(answer) = answer {
+        swarm.0.gold.keep(item, member.id, &answer.text, right);
+        observations.extend(answer.claim().map(|claim| {
+            let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
+            gold_observation(item, certainty)
+        }));
+    }
+    observations
+}
+
+/// Asks the remaining questions one after the other, the least certain kind first, until each kind is
+/// known well enough. Clients' work goes first.
+async fn finish_writer(swarm: &Swarm, member: &Arc<MemberHandle>, remainder: Remainder) {
+    let exam = &swarm.0.config.exam;
+    let Remainder { mut questions, mut tally } = remainder;
+    if questions.is_empty() {
+        return;
+    }
+    let (mut question_count, mut failures) = (0, 0);
+    while question_count < exam.background_max && failures < FAILURES_MAX {
+        let Some(item) = tally.next(&mut questions, exam.interval_width) else { break };
+        probe::wait_for_idle(member).await;
+        let deadline = Instant::now() + exam.answer();
+        let answer = probe::answer(member, &item, sampling(), deadline).await;
+        question_count += 1;
+        failures = if answer.is_ok() { 0 } else { failures + 1 };
+        learn_results(swarm, member, &vec![(item, answer)], &mut tally);
         swarm.0.reputation.fit_soon();
-        swarm.0.reputation.save().await;
-        if candidate_count.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
-}
-
-/// The ballots that rounds ask of a member: likelihoods if it gives them, otherwise direct pairs;
-/// and pairs with reasons, in modes that have the time, if it can give reasons.
-fn ballot_kinds(model: &Model) -> impl Iterator<Item = BallotKind> {
-    let first = match (model.likelihood, model.pairwise) {
-        (true, _) => Some(BallotKind::Likelihood),
-        (false, true) => Some(BallotKind::Pairwise),
-        (false, false) => None,
-    };
-    // A member that can only judge with reasons is no judge of any round.
-    first.into_iter().chain((first.is_some() && model.reasoned).then_some(BallotKind::Reasoned))
-}
-
-/// How far a member has been examined as a judge.
-struct JudgeExam {
-    /// Number of the last candidate that it was shown.
-    last: u64,
-    scores_left: usize,
-    direct: PairExam,
-    with_reasons: PairExam,
-}
-
-/// The gold pairs of one kind of comparison.
-struct PairExam {
-    /// Indices of the questions that were compared.
-    questions: BTreeSet<usize>,
-    pairs_left: usize,
-}
-
-impl JudgeExam {
-    fn new(swarm: &Swarm, member: &MemberHandle) -> Self {
-        let standing = swarm.standing();
-        let (score_count, pair_count) = standing.record(&member.id).map_or((0, 0), |record| {
-            (record.scores.len(), record.pairs_when(ComparisonMode::Reasoned).count())
-        });
-        let exam = &swarm.0.config.exam;
-        Self {
-            last: 0,
-            scores_left: remainder(exam.scores_max, score_count),
-            direct: PairExam { questions: BTreeSet::new(), pairs_left: usize::MAX },
-            with_reasons: PairExam {
-                questions: BTreeSet::new(),
-                pairs_left: remainder(exam.reasoned_max, pair_count),
-            },
-        }
-    }
-
-    async fn score_candidates(&mut self, swarm: &Swarm, member: &Arc<MemberHandle>) {
-        let (mut candidates, last) = swarm.0.gold.candidates_after(self.last, member.id);
-        // Mixed, so that the rest of the exam is spread over all writers.
-        candidates.shuffle(&mut ChaCha8Rng::seed_from_u64(last));
-        candidates.truncate(self.scores_left);
-        let mut failures = 0;
-        for batch in candidates.chunks(LEARN_EVERY) {
-            let mut observations = Vec::new();
-            for candidate in batch {
-                match probe::score(swarm, member, candidate).await {
-                    Ok(observation) => observations.push(observation),
-                    Err(error) => failures += usize::from(count_failure(swarm, &error)),
-                }
-            }
-            swarm.0.metrics.exam_scores("scored", observations.len());
-            self.scores_left = self.scores_left.saturating_sub(observations.len());
-            swarm.0.reputation.learn(member.id, &observations);
-            swarm.0.reputation.fit_soon();
-            if failures >= FAILURES_MAX {
-                break;
-            }
-        }
-        self.last = last;
-    }
-
-    async fn compare_pairs(
-        &mut self,
-        swarm: &Swarm,
-        member: &Arc<MemberHandle>,
-        way: ComparisonMode,
-    ) {
-        let (exam, label) = match way {
-            ComparisonMode::Direct => (&mut self.direct, "compared"),
-            ComparisonMode::Reasoned => (&mut self.with_reasons, "reasoned"),
-        };
-        let mut failures = 0;
-        let pairs = swarm.0.gold.pairs(member.id, &mut exam.questions, exam.pairs_left);
-        for (right, wrong) in pairs {
-            match probe::compare(swarm, member, (&right, &wrong), way).await {
-                Ok(observation) => {
-                    exam.pairs_left = exam.pairs_left.saturating_sub(1);
-                    swarm.0.metrics.exam_scores(label, 1);
-                    swarm.0.reputation.learn(member.id, &[observation]);
-                }
-                Err(error) => failures += usize::from(count_failure(swarm, &error)),
-            }
-            if failures >= FAILURES_MAX {
-                break;
-            }
-        }
-    }
-}
-
-/// How many of `max` observations are still to be made. Even a member with a full record is asked
-/// for a tenth of them, enough to notice that it has changed.
-fn remainder(max: usize, record_count: usize) -> usize {
-    max.saturating_sub(record_count).max(max / 10)
-}
-
-/// Counts a failure; false when it says nothing about the judge.
-fn count_failure(swarm: &Swarm, error: &WorkError) -> bool {
-    swarm.0.metrics.exam_scores(error.label(), 1);
-    !probe::is_busy(error)
+    swarm.0.reputation.save().await;
+    let cost = member.gold_cost();
+    tracing::info!(
+        questions = cost.questions,
+        tokens = cost.tokens,
+        left_out = questions.len(),
+        "the exam as a writer is over"
+    );
 }
 
 type Results = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
+
+fn sampling() -> Sampling {
+    Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() }
+}
 
 /// Asks the questions, some at a time, and returns what there is at the exam's end.
 async fn ask_questions(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     questions: Vec<Arc<Item>>,
+    end: Instant,
 ) -> Results {
     let exam = &swarm.0.config.exam;
-    let end = Instant::now() + exam.duration();
     let at_once = ANSWERS_AT_ONCE.min(member.slots() as usize).max(1);
     let mut answers = stream::iter(questions)
         .map(|item| async move {
             let deadline = end.min(Instant::now() + exam.answer());
-            let sampling = Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() };
-            let answer = probe::answer(member, &item, sampling, deadline).await;
+            let answer = probe::answer(member, &item, sampling(), deadline).await;
             (item, answer)
         })
         .buffer_unordered(at_once);
@@ -256,8 +248,15 @@ async fn ask_questions(
     results
 }
 
+fn count_outcomes(swarm: &Swarm, results: &Results) {
+    for (item, answer) in results {
+        swarm.0.metrics.exam_answer(outcome(item, answer));
+    }
+}
+
 fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
     match answer {
+        Ok(answer) if answer.is_abstention() => "abstained",
         Ok(answer) if item.is_right(&answer.text) => "right",
         Ok(_) => "wrong",
         Err(error) => error.label(),
@@ -307,21 +306,4 @@ fn provenance(member: &MemberHandle) -> Provenance {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_judge_is_examined_in_every_way_that_rounds_ask_of_it() {
-        assert_eq!(kinds(true, false, false), [BallotKind::Likelihood]);
-        // Where it gives likelihoods no round asks it for pairs without reasons.
-        assert_eq!(kinds(true, true, false), [BallotKind::Likelihood]);
-        assert_eq!(kinds(true, true, true), [BallotKind::Likelihood, BallotKind::Reasoned]);
-        assert_eq!(kinds(false, true, false), [BallotKind::Pairwise]);
-        assert_eq!(kinds(false, true, true), [BallotKind::Pairwise, BallotKind::Reasoned]);
-        assert_eq!(kinds(false, false, true), []);
-    }
-
-    fn kinds(likelihood: bool, pairwise: bool, reasoned: bool) -> Vec<BallotKind> {
-        ballot_kinds(&Model { likelihood, pairwise, reasoned, ..Model::default() }).collect()
-    }
-}
+mod tests;

@@ -9,13 +9,14 @@ use std::{
 };
 
 use shoal_proto::{NodeId, generate::ChatMessage};
-use shoal_syllabus::{self, Family, Question, Split};
+use shoal_syllabus::{self, Exercise, Family, GeneralKind, Split};
 use tokio::sync::{Semaphore, watch};
 
 use super::ExamConfig;
 use shoal_consensus::reputation::KindId;
 
-/// Questions of each family from which the kinds of questions are learned; no member is asked them.
+/// Questions of each family and general kind from which the kinds of questions are learned; no member
+/// is asked them.
 const LESSONS: usize = 40;
 
 /// Candidates in a secret audit: as many as an ordinary round has.
@@ -28,35 +29,42 @@ const CANDIDATES_MAX: usize = 2_500;
 #[derive(Debug)]
 pub struct Item {
     /// The question with its answer.
-    pub question: Question,
+    pub question: Exercise,
     pub(crate) kind: KindId,
 }
 
 impl Item {
-    fn new(question: Question) -> Arc<Self> {
-        Arc::new(Self { kind: KindId::new(question.family.name()), question })
+    fn new(question: Exercise) -> Arc<Self> {
+        Arc::new(Self { kind: KindId::new(question.kind()), question })
     }
 
     /// The conversation that asks the question.
     pub(crate) fn messages(&self) -> Vec<ChatMessage> {
-        vec![ChatMessage {
-            role: "user".to_owned(),
-            content: self.question.text.clone(),
+        let message = |(role, content): (&str, &str)| ChatMessage {
+            role: role.to_owned(),
+            content: content.to_owned(),
             ..ChatMessage::default()
-        }]
+        };
+        self.question.messages().into_iter().map(message).collect()
     }
 
     pub(crate) fn is_right(&self, answer: &str) -> bool {
-        shoal_syllabus::grade(&self.question, answer)
+        self.question.accepts(answer)
+    }
+
+    /// A general question.
+    pub(crate) fn is_general(&self) -> bool {
+        self.question.family().is_none()
     }
 }
 
-/// A member's answer to a gold question.
+/// An answer to a gold question.
 #[derive(Clone, Debug)]
 pub(crate) struct GoldCandidate {
     number: u64,
     pub(crate) item: Arc<Item>,
-    pub(crate) writer: NodeId,
+    /// None: the text comes with the question.
+    writer: Option<NodeId>,
     pub(crate) text: Arc<str>,
     pub(crate) right: bool,
 }
@@ -68,6 +76,12 @@ pub struct Gold {
     seed: u64,
     /// Asked of every newcomer, so that right and wrong answers to one question can be compared.
     common: Vec<Arc<Item>>,
+    /// Questions whose candidates come from members and from `references`: the common ones, and more
+    /// general ones that no member is asked.
+    pair_items: Vec<Arc<Item>>,
+    /// A right and a wrong text to each general question in `pair_items`: a lone member can be examined
+    /// as a judge. Judges see them before members' answers.
+    references: Vec<GoldCandidate>,
     lessons: Vec<Arc<Item>>,
     /// Exams so far.
     exam_count: AtomicU64,
@@ -84,23 +98,33 @@ impl Gold {
     /// Draws the gold of one gateway. The same seed draws the same questions, so that simulations can
     /// look them up.
     pub fn new(exam: &ExamConfig, seed: u64) -> Self {
-        let lessons = if exam.per_family == 0 { 0 } else { LESSONS };
+        let (lessons, general_lessons) = match (exam.per_family, exam.general()) {
+            (0, _) => (0, 0),
+            (_, 0) => (LESSONS, 0),
+            _ => (LESSONS, LESSONS),
+        };
+        let common = draw(seed, exam.per_family / 2, exam.general() / 2);
+        let judge_items = draw(seed.rotate_left(16), 0, exam.general());
+        let pair_items: Vec<Arc<Item>> = common.iter().cloned().chain(judge_items).collect();
+        let references = references(&pair_items);
         Self {
-            common: draw(seed, exam.per_family / 2),
-            lessons: draw(seed ^ u64::MAX, lessons),
+            common,
+            lessons: draw(seed ^ u64::MAX, lessons, general_lessons),
             exam: exam.clone(),
             seed,
             exam_count: AtomicU64::new(0),
             secret_count: AtomicU64::new(0),
             candidates: Mutex::default(),
-            candidate_count: watch::Sender::new(0),
+            candidate_count: watch::Sender::new(references.len() as u64),
+            pair_items,
+            references,
             judge_slots: Semaphore::new(exam.judged_at_once.max(1)),
         }
     }
 
     /// Questions to learn the kinds of questions from.
     pub(crate) fn lessons(&self) -> impl Iterator<Item = (&str, &KindId)> {
-        self.lessons.iter().map(|item| (item.question.text.as_str(), &item.kind))
+        self.lessons.iter().map(|item| (item.question.last_message(), &item.kind))
     }
 
     /// The questions of one exam. Half of a newcomer's questions are the same for all newcomers; the
@@ -110,9 +134,15 @@ impl Gold {
         let number = self.exam_count.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         if is_known {
-            return draw(seed, self.exam.per_family_known.min(self.exam.per_family));
+            let (families, general) = (self.exam.per_family, self.exam.general());
+            let count = self.exam.per_family_known;
+            return draw(seed, count.min(families), count.min(general));
         }
-        let fresh = draw(seed, self.exam.per_family - self.exam.per_family / 2);
+        let fresh = draw(
+            seed,
+            self.exam.per_family - self.exam.per_family / 2,
+            self.exam.general() - self.exam.general() / 2,
+        );
         self.common.iter().cloned().chain(fresh).collect()
     }
 
@@ -123,7 +153,9 @@ impl Gold {
         }
         let number = self.secret_count.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed.rotate_left(32) ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03);
-        shoal_syllabus::questions(&[], Split::Gold, seed).next().map(Item::new)
+        // Every other one is general.
+        let is_general = self.exam.general() > 0 && number.is_multiple_of(2);
+        draw(seed, usize::from(!is_general), usize::from(is_general)).into_iter().next()
     }
 
     /// Candidates to one gold question for a secret audit of `judge`. None of them is by the judge,
@@ -131,7 +163,7 @@ impl Gold {
     pub(crate) fn candidates_for(&self, judge: NodeId, draw: u64) -> Option<Vec<GoldCandidate>> {
         let candidates = self.candidates();
         let mut by_item: BTreeMap<*const Item, Vec<&GoldCandidate>> = BTreeMap::new();
-        for candidate in candidates.iter().filter(|candidate| candidate.writer != judge) {
+        for candidate in candidates.iter().filter(|candidate| candidate.writer != Some(judge)) {
             let set = by_item.entry(Arc::as_ptr(&candidate.item)).or_default();
             if !set.iter().any(|member| member.text == candidate.text) {
                 set.push(candidate);
@@ -150,17 +182,12 @@ impl Gold {
         Some(selection.into_iter().take(AUDIT_CANDIDATES).cloned().collect())
     }
 
-    /// How many questions a whole exam has.
-    pub(crate) fn exam_length(&self) -> usize {
-        self.exam.per_family * Family::ALL.len()
-    }
-
     /// Keeps a member's answer for the exams of judges.
     pub(crate) fn keep(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
         let mut candidates = self.candidates();
         self.candidate_count.send_modify(|count| {
             *count += 1;
-            let (number, item) = (*count, item.clone());
+            let (number, item, writer) = (*count, item.clone(), Some(writer));
             candidates.push(GoldCandidate { number, item, writer, text: text.into(), right });
         });
         let over = candidates.len().saturating_sub(CANDIDATES_MAX);
@@ -170,12 +197,13 @@ impl Gold {
     /// Candidates with a number above `number` that are not by `judge`, and the last number.
     pub(crate) fn candidates_after(&self, number: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
         let candidates = self.candidates();
-        let last = candidates.last().map_or(number, |candidate| candidate.number.max(number));
-        let new = candidates.iter().filter(|c| c.number > number && c.writer != judge);
+        let sources = self.references.iter().chain(&*candidates);
+        let last = sources.clone().last().map_or(number, |candidate| candidate.number.max(number));
+        let new = sources.filter(|c| c.number > number && c.writer != Some(judge));
         (new.cloned().collect(), last)
     }
 
-    /// A right and a wrong candidate to each common question that has both, neither by `judge`, at
+    /// A right and a wrong candidate to each contested question that has both, neither by `judge`, at
     /// most `pairs_max` pairs. Skips the questions in `used`, and adds those of the returned pairs.
     pub(crate) fn pairs(
         &self,
@@ -185,15 +213,18 @@ impl Gold {
     ) -> Vec<(GoldCandidate, GoldCandidate)> {
         let candidates = self.candidates();
         let mut pairs = Vec::new();
-        for (index, item) in self.common.iter().enumerate() {
+        for (index, item) in self.pair_items.iter().enumerate() {
             if pairs.len() >= pairs_max {
                 break;
             }
             if used.contains(&index) {
                 continue;
             }
-            let mut answers =
-                candidates.iter().filter(|c| c.writer != judge && Arc::ptr_eq(&c.item, item));
+            // Members' answers are preferred: they have the mistakes that rounds will have.
+            let mut answers = candidates
+                .iter()
+                .chain(&self.references)
+                .filter(|c| c.writer != Some(judge) && Arc::ptr_eq(&c.item, item));
             let right = answers.clone().find(|answer| answer.right);
             let wrong = answers.find(|answer| !answer.right);
             if let (Some(right), Some(wrong)) = (right, wrong) {
@@ -219,10 +250,47 @@ fn is_contested(set: &[&GoldCandidate]) -> bool {
     set.iter().any(|candidate| candidate.right) && set.iter().any(|candidate| !candidate.right)
 }
 
-/// `per_family` questions of each family, in mixed order.
-fn draw(seed: u64, per_family: usize) -> Vec<Arc<Item>> {
-    shoal_syllabus::questions(&[], Split::Gold, seed)
-        .take(per_family * Family::ALL.len())
-        .map(Item::new)
+/// A right and a wrong text to each question that has them.
+fn references(items: &[Arc<Item>]) -> Vec<GoldCandidate> {
+    let texts = items.iter().filter_map(|item| {
+        let wrong = item.question.wrong().first()?;
+        Some([(item, item.question.answer(), true), (item, wrong.as_str(), false)])
+    });
+    let numbers = 1..;
+    numbers
+        .zip(texts.flatten())
+        .map(|(number, (item, text, right))| GoldCandidate {
+            number,
+            item: item.clone(),
+            writer: None,
+            text: text.into(),
+            right,
+        })
         .collect()
 }
+
+/// So many questions of each family and of each general kind, in mixed order.
+fn draw(seed: u64, per_family: usize, per_kind: usize) -> Vec<Arc<Item>> {
+    let families = shoal_syllabus::questions(&[], Split::Gold, seed)
+        .take(per_family * Family::ALL.len())
+        .map(Exercise::Family);
+    let general = shoal_syllabus::general_questions(&[], Split::Gold, seed)
+        .take(per_kind * GeneralKind::ALL.len())
+        .map(Exercise::General);
+    interleave(families.collect(), general.collect()).into_iter().map(Item::new).collect()
+}
+
+/// Both lists as one, in which every beginning has its share of both.
+fn interleave(first: Vec<Exercise>, second: Vec<Exercise>) -> Vec<Exercise> {
+    let (first_len, second_len) = (first.len(), second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut list = Vec::with_capacity(first_len + second_len);
+    while first.len() + second.len() > 0 {
+        let takes_first = first.len() * second_len >= second.len() * first_len && first.len() > 0;
+        list.extend(if takes_first || second.len() == 0 { first.next() } else { second.next() });
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests;

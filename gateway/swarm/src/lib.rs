@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
 pub use metrics::Metrics;
-pub use roster::{Presence, Speed, State};
+pub use roster::{GoldCost, Presence, Speed, State};
 pub use settings::{AuditConfig, Config, ExamConfig};
 pub use work::{AnswerPart, AnswerStream};
 

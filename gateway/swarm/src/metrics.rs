@@ -7,7 +7,7 @@ use super::{LeaveReason, WorkError};
 /// Outcomes of each kind of audit, beside the labels of [`WorkError`].
 const AUDITS: [(&str, &[&str]); 3] = [
     ("claim", &["confirmed", "short", "refuted", "nobody", "dropped"]),
-    ("writer", &["right", "wrong", "dropped"]),
+    ("writer", &["right", "wrong", "abstained", "dropped"]),
     ("judge", &["right", "wrong", "dropped"]),
 ];
 
@@ -93,7 +93,7 @@ impl Metrics {
         ];
         show(&self.admissions, &ADMISSIONS);
         show(&self.leaves, &["goodbye", "lost", "silent", "protocol", "unfit", "shutdown"]);
-        show(&self.exam_answers, &["right", "wrong"]);
+        show(&self.exam_answers, &["right", "wrong", "abstained"]);
         show(&self.exam_answers, &WorkError::LABELS);
         show(&self.exam_scores, &["scored", "compared", "reasoned"]);
         show(&self.exam_scores, &WorkError::LABELS);

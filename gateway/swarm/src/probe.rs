@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use shoal_proto::{
-    generate::{Done, Fault, Generate, Sampling},
+    generate::{Done, Fault, Finish, Generate, Sampling},
     judge::{Ballot, BallotKind, Judge, Pair},
 };
 use tokio::time::{Instant, sleep};
@@ -29,6 +29,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Whether the member says that it cannot answer.
+    pub(super) fn is_abstention(&self) -> bool {
+        self.end.finish() == Finish::Abstained
+    }
+
     /// The certainty that its writer claims, if it claims any.
     pub(super) fn claim(&self) -> Option<Likelihood> {
         self.end.logprob.map(|logprob| Likelihood::new(logprob, &self.text))
@@ -55,6 +60,8 @@ pub(super) async fn answer(
             }
             AnswerPart::Done(end) => {
                 let took = start.elapsed();
+                let tokens = u64::from(end.prompt_tokens) + u64::from(end.completion_tokens);
+                member.count_gold(tokens);
                 return Ok(Answer { text, end, took, first_piece: first_piece.unwrap_or(took) });
             }
         }
@@ -62,9 +69,11 @@ pub(super) async fn answer(
 }
 
 /// Whether the answer is right; None when it teaches nothing. A failure counts as wrong: otherwise
-/// a member would fail on purpose where it does not know the answer.
+/// a member would fail on purpose where it does not know the answer. An abstention is neither right nor
+/// wrong.
 pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
     match answer {
+        Ok(answer) if answer.is_abstention() => None,
         Ok(answer) => Some(item.is_right(&answer.text)),
         Err(WorkError::Failed { .. } | WorkError::InvalidMessage(_) | WorkError::Unsuitable(_)) => {
             Some(false)
@@ -135,7 +144,9 @@ pub(super) async fn ballot(
         ..Judge::default()
     };
     let deadline = Instant::now() + swarm.0.config.exam.answer();
-    work::judge(member, ask, deadline).await
+    let ballot = work::judge(member, ask, deadline).await?;
+    member.count_gold(u64::from(ballot.prompt_tokens) + u64::from(ballot.completion_tokens));
+    Ok(ballot)
 }
 
 /// Lets clients' work go first, but for two seconds at most: a member that is never idle is
@@ -157,7 +168,7 @@ pub(super) fn is_busy(error: &WorkError) -> bool {
 
 /// The key of a question in members' records.
 pub(super) fn item_key(item: &Item) -> u64 {
-    judges::item([&*item.question.text])
+    judges::item(item.question.messages().into_iter().map(|(_, text)| text))
 }
 
 /// An observation on a gold question, with the question's kind.

@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,18 @@ pub struct Presence {
     pub state: State,
     /// None during its exam.
     pub seat: Option<MemberView>,
+    /// What gold has cost it. Zero during its exam.
+    pub gold: GoldCost,
+}
+
+/// What a member has spent on gold since it came: in its exam, as a writer and as a judge, and in
+/// hidden audits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoldCost {
+    /// Questions and ballots.
+    pub questions: u64,
+    /// Tokens that it read and wrote, by its own count.
+    pub tokens: u64,
 }
 
 /// How far a node has come.
@@ -58,6 +70,8 @@ pub(crate) struct MemberHandle {
     in_flight: AtomicU32,
     is_draining: AtomicBool,
     speed: Mutex<Speed>,
+    gold_questions: AtomicU64,
+    gold_tokens: AtomicU64,
 }
 
 impl fmt::Debug for MemberHandle {
@@ -85,6 +99,8 @@ impl MemberHandle {
             in_flight: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
             speed: Mutex::default(),
+            gold_questions: AtomicU64::new(0),
+            gold_tokens: AtomicU64::new(0),
         })
     }
 
@@ -109,6 +125,19 @@ impl MemberHandle {
 
     pub(crate) fn set_speed(&self, speed: Speed) {
         *self.speed() = speed;
+    }
+
+    /// Counts a gold question or ballot that it finished.
+    pub(crate) fn count_gold(&self, tokens: u64) {
+        self.gold_questions.fetch_add(1, Ordering::Relaxed);
+        self.gold_tokens.fetch_add(tokens, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gold_cost(&self) -> GoldCost {
+        GoldCost {
+            questions: self.gold_questions.load(Ordering::Relaxed),
+            tokens: self.gold_tokens.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn drain(&self) {
@@ -226,7 +255,9 @@ fn presence(id: NodeId, member: Option<&MemberHandle>, standing: &Standing) -> P
         Some(member) if member.is_draining() => State::Draining,
         Some(_) => State::Serving,
     };
-    Presence { id, state, seat: member.map(|member| member.view(standing.on_probation(&id))) }
+    let gold = member.map_or_else(GoldCost::default, MemberHandle::gold_cost);
+    let seat = member.map(|member| member.view(standing.on_probation(&id)));
+    Presence { id, state, seat, gold }
 }
 
 /// A place for one key. Dropping it frees the place.

@@ -73,8 +73,8 @@ async fn run_session(swarm: &Swarm, newcomer: Newcomer) -> LeaveReason {
     reason
 }
 
-/// Examines a newcomer as a writer, puts it into the roster, and then examines it as a judge for as
-/// long as the future is awaited.
+/// Examines a newcomer as a writer, puts it into the roster, and then examines it further for as long
+/// as the future is awaited.
 async fn examine_and_seat(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
@@ -87,8 +87,9 @@ async fn examine_and_seat(
         Place::Auditor(_place) => return Ok(pending().await),
     };
     let graduate = exam::examine_writer(swarm, member).await?;
-    *membership = Some(graduate.seat(place));
-    Ok(exam::examine_judge(swarm, member).await)
+    let (seat, remainder) = graduate.seat(place);
+    *membership = Some(seat);
+    Ok(Box::pin(exam::examine_member(swarm, member, remainder)).await)
 }
 
 /// Reads heartbeats and the goodbye until the member is gone.

@@ -54,11 +54,24 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExamConfig {
-    /// Gold questions of each family of the syllabus; 0 switches the exam off. Six show
+    /// Gold questions of each family of the syllabus; 0 switches the whole exam off. Six show
     /// whether a member knows a family, and all families together suffice to fit a calibration.
     pub per_family: usize,
     /// The same for a member with a record of at least one whole exam: enough to notice a change.
     pub per_family_known: usize,
+    /// General questions of each kind; 0 leaves them out. Four right answers narrow the interval to
+    /// `interval_width`, and seven kinds cost a small model less than half a minute.
+    pub general_per_kind: usize,
+    /// Questions that every member is asked first, of mixed kinds. An upstream, and a member that would
+    /// need more than `cheap_ms` for all questions, joins after these.
+    pub handful: usize,
+    /// Milliseconds that a whole exam may take before a member joins.
+    pub cheap_ms: u64,
+    /// Questions that such a member is asked in the background, at most: its owner pays for them.
+    pub background_max: usize,
+    /// Width of the central 80 % interval of the accuracy on one kind at which the background exam asks
+    /// no more of that kind. Four answers that are all right or all wrong reach it.
+    pub interval_width: f64,
     /// Milliseconds for one answer or one ballot.
     pub answer_ms: u64,
     /// Milliseconds for a newcomer's whole exam; a question without an answer by then does not count.
@@ -80,6 +93,11 @@ impl Default for ExamConfig {
         Self {
             per_family: 6,
             per_family_known: 1,
+            general_per_kind: 4,
+            handful: 8,
+            cheap_ms: 60_000,
+            background_max: 64,
+            interval_width: 0.35,
             answer_ms: 20_000,
             whole_ms: 120_000,
             scores_max: 256,
@@ -128,5 +146,14 @@ impl ExamConfig {
 
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_millis(self.whole_ms)
+    }
+
+    pub(crate) fn cheap(&self) -> Duration {
+        Duration::from_millis(self.cheap_ms)
+    }
+
+    /// General questions of each kind; none when the exam is off.
+    pub(crate) fn general(&self) -> usize {
+        if self.per_family == 0 { 0 } else { self.general_per_kind }
     }
 }

@@ -147,10 +147,10 @@ fn distinct(rng: &mut ChaCha8Rng, count: usize, most: u32) -> Vec<u32> {
 }
 
 /// A random element of a list that is never empty.
-fn pick<'a, T>(rng: &mut ChaCha8Rng, list: &'a [T]) -> &'a T {
+pub(super) fn pick<'a, T>(rng: &mut ChaCha8Rng, list: &'a [T]) -> &'a T {
     #[expect(
         clippy::expect_used,
-        reason = "every caller passes a literal or the letters of a non-empty word"
+        reason = "every caller passes a literal, the letters of a non-empty word or the rows of a table"
     )]
     list.choose(rng).expect("a non-empty list")
 }

@@ -8,7 +8,10 @@
 //! - [`Family`] is a kind of question, and [`Split`] the use of a problem.
 //! - [`Problem`], with [`Plot`], [`Measure`] and [`DAYS`], is what is asked, without the words.
 //! - [`questions`] gives [`Questions`], an iterator of [`Question`]s.
-//! - [`grade`] checks a model's text, and [`final_answer`] finds the answer in it.
+//! - [`grade`] checks a model's text, and [`final_answer`] finds the answer in it. [`accepts`] also
+//!   takes the right answer in a sentence, as general models write it.
+//! - [`general_questions`] gives [`GeneralQuestion`]s: reading, instructions, common knowledge, code and
+//!   more, for models that claim to answer anything. [`Exercise`] is a question of either sort.
 //!
 //! ```
 //! use shoal_syllabus::{Family, Split, grade, questions};
@@ -25,10 +28,15 @@ mod words;
 mod draw;
 mod phrase;
 mod question;
+mod statement;
+pub mod general;
+mod accept;
 #[cfg(test)]
 mod tests;
 
+pub use accept::{Exercise, accepts};
 pub use family::Family;
+pub use general::{GeneralKind, GeneralQuestion, GeneralQuestions, general_questions};
 pub use problem::{DAYS, Measure, Plot, Problem};
 pub use question::{Question, Questions, final_answer, grade, questions};
 pub use split::Split;

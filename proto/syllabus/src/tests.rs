@@ -116,3 +116,151 @@ const SPLITS: [Split; 12] = {
     use Split::{Gold, Test, Train};
     [Train, Train, Train, Train, Train, Test, Train, Train, Gold, Test, Test, Train]
 };
+
+fn assert_accepts(problem: Problem, text: &str, answers: &[&str], mistakes: &[&str]) {
+    let question = Question {
+        family: problem.family(),
+        text: text.to_owned(),
+        answer: problem.answer(),
+        problem,
+    };
+    for answer in answers {
+        assert!(accepts(&question, answer), "{text} {answer}");
+    }
+    for answer in mistakes {
+        assert!(!accepts(&question, answer), "{text} {answer}");
+    }
+}
+
+#[test]
+fn free_answers_with_one_number_are_accepted() {
+    assert_accepts(
+        Problem::Add { a: 47, b: 385 },
+        "What is 47 + 385?",
+        &[
+            "432",
+            "47 + 385 = 432.",
+            "The sum of 47 and 385 is **432**.",
+            "To add them:\n7 + 5 = 12\n40 + 380 = 420\n12 + 420 = 432",
+            "\\boxed{432}",
+            "432. I added 47 and 385.",
+            "The answer is 432. Do you need anything else?",
+        ],
+        &[
+            "431",
+            "432 or 433",
+            "432, 433",
+            "431\n432",
+            "47 + 385",
+            "It is 431. It is 432.",
+            "",
+            "4320",
+        ],
+    );
+    assert_accepts(
+        Problem::Compare { numbers: vec![12, 45, 7], largest: true },
+        "Which is the largest: 12, 45, 7?",
+        &[
+            "45",
+            "The largest is 45.",
+            "Of 12, 45 and 7, the largest is 45.",
+            "45 is the largest of 12, 45, 7.",
+        ],
+        &["12", "12, 45", "The largest is 12.", "Of 12, 45 and 7, the largest is 12.", "45 or 12"],
+    );
+    assert_accepts(
+        Problem::Count { word: "apple".into(), letter: 'z' },
+        "How many z's are in \"apple\"?",
+        &["0", "zero", "There are no z's in apple.", "The letter z does not appear in apple."],
+        &["1", "There are two."],
+    );
+    assert_accepts(
+        Problem::Equation { a: 3, b: 7, c: 46, minus: false },
+        "Solve 3x + 7 = 46.",
+        &["x = 13", "3x = 39\nx = 39/3 = 13", "3x = 39, so x = 13\nCheck: 3 * 13 + 7 = 46", "13"],
+        &["x = 12", "3x = 39", "x = 13 or x = 12"],
+    );
+    assert_accepts(
+        Problem::Convert { amount: 5, measure: Measure::ALL[10], back: false },
+        "Convert 5 weeks to days.",
+        &["35 days", "5 weeks = 35 days.", "There are 35 days in 5 weeks.", "35"],
+        &["35 weeks", "36 days", "5 weeks"],
+    );
+}
+
+#[test]
+fn free_answers_with_several_values_are_accepted() {
+    assert_accepts(
+        Problem::Divide { a: 100, b: 7 },
+        "What is 100 / 7, with remainder?",
+        &[
+            "14 remainder 2",
+            "100 / 7 = 14 R 2",
+            "7 goes into 100 14 times with 2 left over.",
+            "The quotient is 14 and the remainder is 2.",
+            "The quotient is 14. The remainder is 2.",
+        ],
+        &["14", "14.29", "14 remainder 3", "2 remainder 14", "14 remainder 2 or 14 remainder 3"],
+    );
+    assert_accepts(
+        Problem::Sort { numbers: vec![9, 70, 8], descending: false },
+        "Sort 9, 70, 8.",
+        &[
+            "8, 9, 70",
+            "[8, 9, 70]",
+            "Sorted: 8, 9, 70.",
+            "1. 8\n2. 9\n3. 70",
+            "The numbers 9, 70, 8 in order are 8, 9, 70.",
+        ],
+        &["9, 70, 8", "8, 70, 9", "8, 9", "70, 9, 8"],
+    );
+    assert_accepts(
+        Problem::ReverseWords { words: vec!["sun".into(), "tree".into(), "cup".into()] },
+        "Reverse the words: sun tree cup",
+        &["cup tree sun", "The reversed order is: cup, tree, sun."],
+        &["sun tree cup", "cup sun tree"],
+    );
+    assert_accepts(
+        Problem::ReverseLetters { word: "apple".into() },
+        "Reverse the word apple.",
+        &["elppa", "The reverse of \"apple\" is \"elppa\".", "e-l-p-p-a", "**elppa**"],
+        &["apple", "elpap", "elppa or elpap", "elppa, elpap"],
+    );
+    assert_accepts(
+        Problem::Weekday { from: 0, days: 3, back: false },
+        "If today is Monday, what day is it in 3 days?",
+        &["Thursday", "In 3 days from Monday it will be **Thursday**."],
+        &["Friday", "Thursday or Friday", "Monday"],
+    );
+    assert_accepts(
+        Problem::Clock { hour: 12, minute: 40, after: 85 },
+        "What time is 85 minutes after 12:40?",
+        &["14:05", "It is 2:05 PM.", "85 minutes after 12:40 is 14:05."],
+        &["2:05 AM", "14:06", "12:40", "14:05 or 14:15"],
+    );
+}
+
+#[test]
+fn every_right_answer_is_accepted_in_four_forms_and_that_of_another_question_in_none() {
+    for question in sample(Split::Gold, 21, 13 * 60) {
+        let answer = &question.answer;
+        let forms = |answer: &str| {
+            [
+                answer.to_owned(),
+                format!("The answer is **{answer}**."),
+                format!("{}\n\n{answer}", question.text),
+                format!("Let me think.\n\nSo it is {answer}."),
+            ]
+        };
+        for form in &forms(answer) {
+            assert!(accepts(&question, form), "{}\n{form}", question.text);
+        }
+        let other = sample(Split::Gold, 22, 13 * 8)
+            .into_iter()
+            .find(|other| other.family == question.family && other.answer != *answer);
+        let wrong = other.expect("another answer").answer;
+        for form in forms(&wrong) {
+            assert!(!accepts(&question, &form), "{}\n{form}", question.text);
+        }
+    }
+}

@@ -222,7 +222,7 @@ pub(super) struct Event {
 impl Evidence {
     /// `now_seconds` is Unix time.
     pub(super) fn new(presence: Presence, standing: &Standing, now_seconds: u64) -> Self {
-        let Presence { id, state, seat } = presence;
+        let Presence { id, state, seat, .. } = presence;
         let newcomer = Record::default();
         let record = standing.record(&id).unwrap_or(&newcomer);
         let (certainty, scores) = standing.lines(&id).unwrap_or((Line::CERTAINTY, Line::SCORE));

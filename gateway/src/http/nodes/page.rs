@@ -322,11 +322,12 @@ mod tests {
     use crate::http::nodes::evidence::Tag;
     use shoal_consensus::reputation::Standing;
     use shoal_proto::NodeId;
-    use shoal_swarm::Presence;
+    use shoal_swarm::{GoldCost, Presence};
 
     #[test]
     fn text_cannot_become_markup() {
-        let presence = Presence { id: NodeId([7; 32]), state: State::Serving, seat: None };
+        let gold = GoldCost::default();
+        let presence = Presence { id: NodeId([7; 32]), state: State::Serving, seat: None, gold };
         let mut evidence = Evidence::new(presence, &Standing::empty(), 0);
         let text = "<script>'\"&</script>\u{202e}".to_owned();
         evidence.member = Some(Member {

@@ -32,7 +32,7 @@ pub(super) async fn ask_writers(swarm: &Swarm, members: Vec<NodeId>, sampling: S
             match grade(&item, &answer) {
                 Some(right) => learn(swarm, &member, &item, answer.ok(), right),
                 None => {
-                    let outcome = answer.as_ref().err().map_or("late", WorkError::label);
+                    let outcome = answer.as_ref().err().map_or("abstained", WorkError::label);
                     swarm.0.metrics.audit("writer", outcome);
                 }
             }
