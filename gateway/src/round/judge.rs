@@ -72,7 +72,7 @@ pub(super) async fn ballots(
 
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
-    let weight = round.standing.judge_weight(&judge);
+    let weight = round.standing.voice_weight(&judge);
     let way = round.config.judge.way(member.model.reasoned);
     let discrimination = round.standing.discrimination(&judge, way, &round.kind);
     let single_voice = reputation::Voice { weight, discrimination };
