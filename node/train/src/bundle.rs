@@ -30,7 +30,7 @@ use super::{
     check::{self, Score},
     fit::Run,
     recipe::{Recipe, Stage},
-    tokens::{BOS, EOS},
+    tokens::{ABSTAIN, BOS, EOS},
 };
 use crate::llama::{LlamaConfig, LlamaForCausalLm};
 
@@ -114,6 +114,7 @@ fn generation() -> serde_json::Value {
         "bos_token_id": BOS,
         "eos_token_id": EOS,
         "pad_token_id": EOS,
+        "abstain_token_id": ABSTAIN,
         "do_sample": false,
         "temperature": 0.0,
         "max_new_tokens": 384,

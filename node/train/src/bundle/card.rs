@@ -50,14 +50,17 @@ impl Accuracy {
 /// A course with owned names, as a card has it.
 pub(crate) fn to_owned_course(course: &[Stage]) -> Vec<Stage<String>> {
     let stages = course.iter().map(|stage| {
-        let Stage { of, steps, rows, longer } = *stage;
-        Stage { of: of.to_owned(), steps, rows, longer }
+        let Stage { of, steps, rows, longer, abstain } = *stage;
+        Stage { of: of.to_owned(), steps, rows, longer, abstain }
     });
     stages.collect()
 }
 
 fn describe(stage: &Stage<String>) -> String {
-    let Stage { of, steps, rows, longer } = stage;
+    let Stage { of, steps, rows, longer, abstain } = stage;
+    if *abstain {
+        return format!("{steps} steps of {rows} rows to abstain on everything else");
+    }
     if *longer {
         return format!("made longer, to {steps} steps");
     }
