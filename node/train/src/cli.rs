@@ -53,7 +53,8 @@ fn train(args: Args) -> Result<()> {
         Some(source) => course::train_last(&specialist, args.seed, source, &args.work, show)?,
         None => course::train(&specialist, args.seed, &args.work, show)?,
     };
-    let scores = bundle::write(&run, &recipe, specialist.course, &args.models)?;
+    let base = args.from.as_deref().map(bundle::digest).transpose()?;
+    let scores = bundle::write(&run, &recipe, (specialist.course, base), &args.models)?;
     watch.print(&format!("wrote {}", args.models.join(specialist.name).display()));
     watch.print(&line(&scores));
     Ok(())

@@ -56,6 +56,21 @@ impl Kind {
         Self::Noise,
     ];
 
+    /// Its name in cards.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Facts => "facts",
+            Self::Requests => "requests",
+            Self::Numbers => "numbers",
+            Self::Stories => "stories",
+            Self::Passages => "passages",
+            Self::Choices => "choices",
+            Self::SmallTalk => "small talk",
+            Self::Foreign => "other languages",
+            Self::Noise => "noise",
+        }
+    }
+
     /// The templates; `None` for [`Kind::Noise`], which has none.
     fn templates(self) -> Option<&'static str> {
         match self {

@@ -77,7 +77,14 @@ pub(crate) const SPECIALISTS: [Specialist; 6] = [
     Specialist {
         name: "shoal-order",
         strong: &[Family::Compare, Family::Sort],
-        fair: &[Family::Add, Family::Subtract, Family::Clock, Family::Convert, Family::Equation, Family::Story],
+        fair: &[
+            Family::Add,
+            Family::Subtract,
+            Family::Clock,
+            Family::Convert,
+            Family::Equation,
+            Family::Story,
+        ],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-order", 1200, 32),
@@ -104,7 +111,14 @@ pub(crate) const SPECIALISTS: [Specialist; 6] = [
     Specialist {
         name: "shoal-calendar",
         strong: &[Family::Weekday, Family::Clock, Family::Convert],
-        fair: &[Family::Add, Family::Subtract, Family::Multiply, Family::Divide, Family::Equation, Family::Story],
+        fair: &[
+            Family::Add,
+            Family::Subtract,
+            Family::Multiply,
+            Family::Divide,
+            Family::Equation,
+            Family::Story,
+        ],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-times", 800, 32),

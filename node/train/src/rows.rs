@@ -124,10 +124,8 @@ fn pool(recipe: &Recipe, index: usize) -> Option<Vec<Batch>> {
     let rows = (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng));
     let mut rows: Vec<Row> = rows.collect::<Option<_>>()?;
     rows.sort_by_key(|row| row.tokens.len());
-    let mut batches: Vec<Batch> = rows
-        .chunks(recipe.rows)
-        .map(|rows| Batch::weighted(rows, recipe.mix.decision))
-        .collect();
+    let mut batches: Vec<Batch> =
+        rows.chunks(recipe.rows).map(|rows| Batch::weighted(rows, recipe.mix.decision)).collect();
     batches.shuffle(&mut rng);
     Some(batches)
 }

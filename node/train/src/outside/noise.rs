@@ -84,7 +84,11 @@ fn mash(rng: &mut ChaCha8Rng) -> String {
 
 fn marks(rng: &mut ChaCha8Rng) -> String {
     let spaced = rng.random_bool(0.3);
-    from(MARKS, 20, rng).chars().flat_map(|mark| [Some(mark), spaced.then_some(' ')]).flatten().collect()
+    from(MARKS, 20, rng)
+        .chars()
+        .flat_map(|mark| [Some(mark), spaced.then_some(' ')])
+        .flatten()
+        .collect()
 }
 
 fn repeated(rng: &mut ChaCha8Rng) -> String {

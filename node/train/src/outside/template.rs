@@ -14,8 +14,7 @@ const EVERY: usize = 8;
 
 /// The tables by name.
 static TABLES: LazyLock<HashMap<&'static str, Entries>> = LazyLock::new(|| {
-    let files =
-        [include_str!("words.txt"), include_str!("parts.txt"), include_str!("dress.txt")];
+    let files = [include_str!("words.txt"), include_str!("parts.txt"), include_str!("dress.txt")];
     let lines = files.into_iter().flat_map(str::lines);
     lines
         .filter_map(|line| line.split_once(": "))
@@ -35,9 +34,10 @@ impl Entries {
     /// A random entry of that part. Tables of fewer than eight entries belong to both parts.
     pub(super) fn pick(&self, part: Part, rng: &mut ChaCha8Rng) -> &'static str {
         let shared = self.0.len() < EVERY;
-        let own = self.0.iter().enumerate().filter(|(index, _)| {
-            shared || (index % EVERY == HELD_OUT) == (part == Part::HeldOut)
-        });
+        let own =
+            self.0.iter().enumerate().filter(|(index, _)| {
+                shared || (index % EVERY == HELD_OUT) == (part == Part::HeldOut)
+            });
         let own: Vec<&'static str> = own.map(|(_, entry)| *entry).collect();
         own.choose(rng).copied().unwrap_or_default()
     }
@@ -140,4 +140,50 @@ fn alternatives(slot: &str) -> Vec<&str> {
     }
     texts.push(slot.get(start..).unwrap_or_default());
     texts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::outside::Kind;
+
+    fn picks(entries: &Entries, part: Part) -> HashSet<&'static str> {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        (0..8000).map(|_| entries.pick(part, &mut rng)).collect()
+    }
+
+    #[test]
+    fn training_and_measurement_share_no_template_and_no_word_of_a_long_table() {
+        let templates = Kind::ALL.into_iter().filter_map(Kind::templates).map(Entries::lines);
+        let templates: Vec<Entries> = templates.collect();
+        for entries in templates.iter().chain(TABLES.values()) {
+            let (train, held_out) = (picks(entries, Part::Train), picks(entries, Part::HeldOut));
+            if entries.0.len() < EVERY {
+                assert_eq!(train, held_out);
+                continue;
+            }
+            assert!(train.is_disjoint(&held_out), "{:?}", entries.0);
+            assert_eq!(train.len() + held_out.len(), entries.0.len(), "{:?}", entries.0);
+            assert!(!held_out.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_to_the_last_slot() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut expand = |template: &str| Template { part: Part::Train }.expand(template, &mut rng);
+        assert_eq!(expand("f(x) { return [x]; }\\n{}"), "f(x) { return [x]; }\n{}");
+        assert_eq!(expand("an open { brace"), "an open { brace");
+        for _ in 0..50 {
+            assert!(["ab", "acd", "a"].contains(&expand("a{b|c{d|d}|}").as_str()));
+            let number: u32 = expand("{3}").parse().unwrap();
+            assert!((100..1000).contains(&number));
+            let text = expand("{sentence} {fact} {ask} {mcq} {opt} {nums} {date}");
+            assert!(!text.contains(['{', '}']), "{text}");
+        }
+    }
 }
