@@ -9,8 +9,9 @@ use shoal_link::{Sender, Stream};
 use shoal_proto::{
     Message, WireError,
     embed::Embed,
-    generate::{Done, Failed, Fault, Generate, Piece},
+    generate::{Done, Failed, Fault, Finish, Generate, Piece},
     judge::Judge,
+    version::Version,
 };
 use tokio::{
     sync::mpsc,
@@ -50,15 +51,15 @@ impl From<WireError> for NoResult {
     }
 }
 
-/// Does the work that `stream` asks for. Dropping this future, or the peer dropping its end of
+/// Does the work that `stream` asks for, in words of protocol `version`. Dropping this future, or the peer dropping its end of
 /// the stream, stops the engine.
-pub async fn piece(stream: Stream, queue: &WorkQueue) {
+pub async fn piece(stream: Stream, queue: &WorkQueue, version: Version) {
     let Stream { sender, mut receiver } = stream;
     let Ok(Ok(Some(request))) = timeout(FIRST_WORD, receiver.next()).await else {
         return;
     };
     let span = tracing::info_span!("work", kind = request_kind(&request).label());
-    answer(request, sender, queue).instrument(span).await;
+    answer(request, sender, queue, version).instrument(span).await;
 }
 
 fn request_kind(request: &Message) -> Kind {
@@ -70,7 +71,7 @@ fn request_kind(request: &Message) -> Kind {
     }
 }
 
-async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue) {
+async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue, version: Version) {
     let start = Instant::now();
     let kind = request_kind(&request);
     let result = match request {
@@ -83,11 +84,20 @@ async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue) {
         }
     };
     let outcome = match result {
+        Ok(Message::Done(end)) if is_unknown_abstention(&end, version) => {
+            let why = "the model cannot answer this";
+            fail(sender, EngineError::new(Fault::Unsupported, why)).await
+        }
         Ok(last) => tell(sender, &last, Outcome::Done).await,
         Err(NoResult::Failed(error)) => fail(sender, error).await,
         Err(NoResult::Gone) => Outcome::Cancelled,
     };
     queue.metrics().record_work(kind, outcome, start.elapsed());
+}
+
+/// Whether an answer is an abstention that the peer's `version` has no word for.
+fn is_unknown_abstention(end: &Done, version: Version) -> bool {
+    end.finish() == Finish::Abstained && version.number() < Version::V5.number()
 }
 
 /// Tells a stream that came after the goodbye that this node is leaving.

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use shoal_link::{Link, LinkError, Receiver, Sender, Stream};
 use shoal_proto::{
     Message, Secret, goodbye::Goodbye, heartbeat::Heartbeat, hello::Refusal, identity::Identity,
+    version::Version,
 };
 use tokio::{
     task::JoinSet,
@@ -165,7 +166,8 @@ async fn work(
     member: &Member,
     stop: &CancellationToken,
 ) -> SessionEnd {
-    let Admission { control: Stream { mut sender, receiver }, heartbeat: interval } = welcome;
+    let Admission { control, version, heartbeat: interval } = welcome;
+    let Stream { mut sender, receiver } = control;
     let mut pieces = JoinSet::new();
     let mut control_end = pin!(watch_control_stream(receiver));
     let mut beat = interval_at(Instant::now() + interval, interval);
@@ -177,7 +179,7 @@ async fn work(
             () = stop.cancelled() => break,
             why = link.closed() => return SessionEnd::Lost(why.to_string()),
             stream = link.accept() => match stream {
-                Ok(stream) => take(stream, &mut pieces, member),
+                Ok(stream) => take(stream, &mut pieces, member, version),
                 Err(error) => return SessionEnd::Lost(error.to_string()),
             },
             Some(_) = pieces.join_next() => {}
@@ -214,11 +216,12 @@ async fn watch_control_stream(mut control: Receiver) -> String {
     }
 }
 
-fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member) {
+fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member, version: Version) {
     // Over this many the streams are dropped unread: the peer ignores every Busy it was told.
     if pieces.len() < member.queue.streams_max() {
         let queue = Arc::clone(&member.queue);
-        pieces.spawn(async move { serve::piece(stream, &queue).await }.in_current_span());
+        let work = async move { serve::piece(stream, &queue, version).await };
+        pieces.spawn(work.in_current_span());
     }
 }
 

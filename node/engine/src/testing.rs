@@ -28,6 +28,8 @@ pub const BEAT: Duration = Duration::from_millis(10);
 pub enum Play {
     /// These pieces, then the end.
     Says(&'static [&'static str]),
+    /// It abstains.
+    Abstains,
     /// Text without end.
     Endless,
     /// An error after the first piece.
@@ -87,6 +89,7 @@ impl Script {
     async fn run(self, events: mpsc::Sender<Result<Event, EngineError>>) {
         let pieces: Box<dyn Iterator<Item = &str> + Send> = match &self.play {
             Play::Says(pieces) => Box::new(pieces.iter().copied()),
+            Play::Abstains => Box::new(std::iter::empty()),
             Play::Endless => Box::new(std::iter::repeat("on and ")),
             Play::Breaks(_) | Play::Dies => Box::new(std::iter::once("well, ")),
         };
@@ -105,6 +108,12 @@ impl Script {
         let last = match &self.play {
             Play::Breaks(error) => Err(error.clone()),
             Play::Dies => return,
+            Play::Abstains => Ok(Event::Done(Done {
+                finish: Finish::Abstained.into(),
+                prompt_tokens: 3,
+                completion_tokens: 1,
+                ..Done::default()
+            })),
             Play::Says(_) | Play::Endless => Ok(Event::Done(Done {
                 finish: Finish::Stop.into(),
                 prompt_tokens: 3,

@@ -27,7 +27,8 @@ pub struct Local {
 
 impl Local {
     /// Starts the model's threads. `model` describes the files; this adds the engine's abilities (calls,
-    /// formats, vectors, and the context that fits into the cache). `judges`: whether the model
+    /// formats, vectors, and the context that fits into the cache). A model with tags that can abstain
+    /// is a specialist. `judges`: whether the model
     /// follows instructions well enough to judge pairs.
     ///
     /// # Errors
@@ -40,6 +41,7 @@ impl Local {
         metrics: Metrics,
     ) -> io::Result<Self> {
         let letters = !pipeline.letter('A').is_empty() && !pipeline.letter('B').is_empty();
+        let specialist = pipeline.tokenizer.abstention().is_some() && !model.tags.is_empty();
         let batch = Batch::start(decoder, Arc::new(pipeline), options, metrics)?;
         let context = u32::try_from(batch.context()).unwrap_or(u32::MAX);
         let model = Model {
@@ -51,6 +53,7 @@ impl Local {
             embeds: true,
             tools: true,
             constrained: true,
+            specialist,
             ..model
         };
         Ok(Self { model, batch })

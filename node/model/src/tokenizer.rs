@@ -20,6 +20,8 @@ const PARTIAL_MAX: usize = 8;
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     ends: BTreeSet<u32>,
+    /// The token by which the model says that it cannot answer. No text contains it.
+    abstention: Option<u32>,
     /// Size of the model's token table.
     count: usize,
     spelling: Spelling,
@@ -51,19 +53,21 @@ impl Tokenizer {
         let bytes = files.need("tokenizer.json")?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| fault(files, error.to_string()))?;
-        if hides_markup(&inner) {
-            inner = with_markup_as_text(&bytes).map_err(|error| fault(files, error.to_string()))?;
+        let abstention = ends::abstention(files, vocab)?;
+        if hides_markup(&inner) || abstention.is_some() {
+            inner = with_marks_as_text(&bytes, abstention)
+                .map_err(|error| fault(files, error.to_string()))?;
         }
         let ends = ends::from_files(files, &inner)?;
         if ends.is_empty() {
             return Err(fault(files, "no eos_token: an answer would never end".to_owned()));
         }
-        Ok(Self::new(inner, ends, vocab))
+        Ok(Self { abstention, ..Self::new(inner, ends, vocab) })
     }
 
     fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, count: usize) -> Self {
         let spelling = Spelling::new(&inner);
-        Self { inner, ends, count, spelling, gaps: BTreeSet::new() }
+        Self { inner, ends, abstention: None, count, spelling, gaps: BTreeSet::new() }
     }
 
     /// The tokens of a text. Control tokens such as `<bos>` in the text become tokens too; none are added.
@@ -91,6 +95,12 @@ impl Tokenizer {
     /// Whether this token ends an answer.
     pub fn is_end(&self, token: u32) -> bool {
         self.ends.contains(&token)
+    }
+
+    /// The token by which the model says that it cannot answer, if it has one
+    /// (`abstain_token_id` in `generation_config.json`). It is no part of any text.
+    pub fn abstention(&self) -> Option<u32> {
+        self.abstention
     }
 
     /// The tokens that end an answer, at least one.
@@ -186,10 +196,17 @@ fn hides_markup(inner: &tokenizers::Tokenizer) -> bool {
     tools::MARKUP.iter().any(|mark| inner.get_added_vocabulary().is_special_token(mark))
 }
 
-/// The same tokenizer with the markup of calls as text. The kind of a token cannot be changed later.
-fn with_markup_as_text(bytes: &[u8]) -> Result<tokenizers::Tokenizer, serde_json::Error> {
+/// The same tokenizer with the markup of calls as text, and without a name for the abstention: a text
+/// that contains this name is a text like any other. The kind of a token cannot be changed later.
+fn with_marks_as_text(
+    bytes: &[u8],
+    abstention: Option<u32>,
+) -> Result<tokenizers::Tokenizer, serde_json::Error> {
     let mut json: Value = serde_json::from_slice(bytes)?;
-    let added_tokens = json.get_mut("added_tokens").and_then(Value::as_array_mut);
+    let mut added_tokens = json.get_mut("added_tokens").and_then(Value::as_array_mut);
+    if let (Some(tokens), Some(abstention)) = (&mut added_tokens, abstention) {
+        tokens.retain(|token| token.get("id").and_then(ends::number) != Some(abstention));
+    }
     for token in added_tokens.into_iter().flatten() {
         let content = token.get("content").and_then(Value::as_str);
         if content.is_some_and(|content| tools::MARKUP.contains(&content))

@@ -26,6 +26,7 @@ struct Office {
     gateway: PipeLink,
     node: PipeLink,
     pieces: JoinSet<()>,
+    version: Version,
 }
 
 impl Office {
@@ -34,7 +35,7 @@ impl Office {
         let metrics = Metrics::register(&Registry::new()).unwrap();
         let queue = Arc::new(WorkQueue::new(Arc::new(engine.clone()), slots, metrics));
         let (gateway, node) = pipe::pair(NodeId([1; 32]), NodeId([2; 32]));
-        Self { engine, queue, gateway, node, pieces: JoinSet::new() }
+        Self { engine, queue, gateway, node, pieces: JoinSet::new(), version: Version::CURRENT }
     }
 
     /// Hands a piece of work in; the node is at it when this returns.
@@ -42,8 +43,8 @@ impl Office {
         let mut stream = self.gateway.open().await.unwrap();
         stream.sender.send(&message).await.unwrap();
         let work = self.node.accept().await.unwrap();
-        let queue = Arc::clone(&self.queue);
-        self.pieces.spawn(async move { piece(work, &queue).await });
+        let (queue, version) = (Arc::clone(&self.queue), self.version);
+        self.pieces.spawn(async move { piece(work, &queue, version).await });
         stream
     }
 }
@@ -96,6 +97,27 @@ async fn an_answer_arrives_in_pieces_and_ends_with_its_usage() {
     let Some(Message::Done(end)) = last else { panic!("{last:?}") };
     assert_eq!((end.finish(), end.completion_tokens, end.logprob), (Finish::Stop, 3, Some(-1.5)));
     assert!(matches!(stream.receiver.next().await, Ok(None)), "the stream is finished");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abstention_reaches_a_gateway_that_has_a_word_for_it() {
+    let mut office = Office::new(Play::Abstains, 1);
+    let mut stream = office.ask(write()).await;
+    let (text, last) = answer(&mut stream).await;
+    let Some(Message::Done(end)) = last else { panic!("{last:?}") };
+    assert_eq!((text.as_str(), end.finish(), end.logprob), ("", Finish::Abstained, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_an_older_gateway_an_abstention_is_work_that_the_model_cannot_do() {
+    for version in [Version::V4, Version::V3, Version::V2, Version::V1] {
+        let mut office = Office { version, ..Office::new(Play::Abstains, 1) };
+        let mut stream = office.ask(write()).await;
+        assert_eq!(fault(&mut stream).await, Fault::Unsupported);
+        let mut office = Office { version, ..Office::new(Play::Says(&["yes"]), 1) };
+        let mut stream = office.ask(write()).await;
+        assert_eq!(answer(&mut stream).await.0, "yes");
+    }
 }
 
 #[tokio::test(start_paused = true)]

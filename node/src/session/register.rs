@@ -23,6 +23,8 @@ const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) control: Stream,
+    /// The protocol version that the gateway chose.
+    pub(super) version: Version,
     pub(super) heartbeat: Duration,
 }
 
@@ -76,7 +78,7 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Admission, RegisterE
         return Err(RegisterError::KnowsNoAuditors);
     }
     let beat = welcome.heartbeat_ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
-    Ok(Admission { control, heartbeat: Duration::from_millis(beat.into()) })
+    Ok(Admission { control, version, heartbeat: Duration::from_millis(beat.into()) })
 }
 
 fn hello(member: &Member, gateway: NodeId) -> Hello {

@@ -9,7 +9,7 @@ use shoal_engine::testing::{BEAT, Play, Script};
 use shoal_link::pipe::{self, PipeLink};
 use shoal_proto::{
     NodeId,
-    generate::{ChatMessage, Fault, Generate},
+    generate::{ChatMessage, Fault, Finish, Generate},
     hello::{Challenge, RefusalReason, Welcome},
 };
 
@@ -45,8 +45,13 @@ fn link_pair(member: &Member) -> (Gateway, Arc<dyn Link>) {
 impl Gateway {
     /// Checks hello and proof, and welcomes.
     async fn admit(&self) -> Stream {
+        self.admit_with(1).await
+    }
+
+    /// The same, with another version of the protocol.
+    async fn admit_with(&self, version: u32) -> Stream {
         let mut control = self.examine().await;
-        let welcome = Welcome { version: 1, heartbeat_ms: HEARTBEAT_MS };
+        let welcome = Welcome { version, heartbeat_ms: HEARTBEAT_MS };
         control.sender.send(&Message::Welcome(welcome)).await.unwrap();
         control
     }
@@ -127,6 +132,31 @@ async fn a_member_gives_signs_of_life_with_its_load() {
     tokio::select! {
         end = run_session(link, &member, &stop) => panic!("{end:?}"),
         () = watch => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abstention_is_told_in_words_of_the_version_that_the_gateway_chose() {
+    let member = member(&Script::new(Play::Abstains), Duration::ZERO);
+    for version in [4, 5] {
+        let (gateway, link) = link_pair(&member);
+        let stop = CancellationToken::new();
+        let watch = async {
+            let _control = gateway.admit_with(version).await;
+            let message = last_word(&mut gateway.ask().await).await;
+            stop.cancel();
+            message
+        };
+        let (_, message) = tokio::join!(run_session(link, &member, &stop), watch);
+        match message {
+            Some(Message::Failed(failure)) => {
+                assert_eq!((failure.fault(), version), (Fault::Unsupported, 4));
+            }
+            Some(Message::Done(end)) => {
+                assert_eq!((end.finish(), version), (Finish::Abstained, 5));
+            }
+            message => panic!("{message:?}"),
+        }
     }
 }
 

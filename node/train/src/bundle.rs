@@ -9,11 +9,11 @@
 mod card;
 mod tokenizer;
 
-pub(crate) use card::Card;
 #[cfg(test)]
 pub(crate) use card::to_owned_course;
+pub(crate) use card::{Abstentions, Card};
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use burn::{
@@ -23,25 +23,35 @@ use burn::{
     },
     tensor::{DType, Device},
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use shoal_syllabus::{Family, Split};
 
 use super::{
     check::{self, Score},
     fit::Run,
+    outside::{Kind, Part, question_of_kind},
     recipe::{Recipe, Stage},
-    tokens::{BOS, EOS},
+    rows::Row,
+    tokens::{ABSTAIN, BOS, EOS},
 };
 use crate::llama::{LlamaConfig, LlamaForCausalLm};
 
 /// Test questions of each family for the card's figures.
 const QUESTIONS: usize = 250;
 
-/// Writes the folder, reads it back, and examines what was read on the test split.
+/// Held-out questions of each kind outside of the syllabus, for the card's figures.
+const OUTSIDE: usize = 100;
+
+/// Writes the folder, reads it back, and examines what was read on the test split and on held-out
+/// questions outside of the syllabus. `base`: the SHA-256 of the weights that the last stage started
+/// from, if they did not come out of the same run of the course.
 pub(crate) fn write(
     run: &Run,
     recipe: &Recipe,
-    course: &[Stage],
+    (course, base): (&[Stage], Option<String>),
     models: &Path,
 ) -> Result<Vec<Score>> {
     let folder = models.join(recipe.specialist.name);
@@ -53,10 +63,35 @@ pub(crate) fn write(
     put(&folder, "tokenizer_config.json", &tokenizer::config())?;
     let model = read(&folder)?;
     let scores = check::by_family(&model, &Family::ALL, Split::Test, recipe.seed, QUESTIONS);
-    let card = Card::new(recipe, course, run.loss(), &scores);
+    let outside = outside(&model, recipe.seed, OUTSIDE);
+    let card = Card { base, outside, ..Card::new(recipe, course, run.loss(), &scores) };
     put(&folder, "card.json", &serde_json::to_value(&card)?)?;
     fs::write(folder.join("README.md"), card.readme())?;
     Ok(scores)
+}
+
+/// The SHA-256 of the weights in such a folder, in hex.
+pub(crate) fn digest(folder: &Path) -> Result<String> {
+    let file = folder.join("model.safetensors");
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// How often a model abstains on held-out questions outside of the syllabus, by kind.
+pub(crate) fn outside(
+    model: &LlamaForCausalLm,
+    seed: u64,
+    count: usize,
+) -> BTreeMap<String, Abstentions> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let kinds = Kind::ALL.into_iter().map(|kind| {
+        let rows = (0..count)
+            .map(|_| Row::abstention(&question_of_kind(kind, Part::HeldOut, &mut rng)))
+            .collect();
+        let abstained = check::abstentions(model, rows);
+        (kind.name().to_owned(), Abstentions { abstained, asked: count })
+    });
+    kinds.collect()
 }
 
 /// Reads the decoder of such a folder, in f32.
@@ -114,6 +149,7 @@ fn generation() -> serde_json::Value {
         "bos_token_id": BOS,
         "eos_token_id": EOS,
         "pad_token_id": EOS,
+        "abstain_token_id": ABSTAIN,
         "do_sample": false,
         "temperature": 0.0,
         "max_new_tokens": 384,

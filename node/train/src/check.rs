@@ -7,7 +7,10 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use shoal_syllabus::{Family, Split, questions};
 
-use super::rows::{Batch, Row};
+use super::{
+    rows::{Batch, Row},
+    tokens::ABSTAIN,
+};
 use crate::llama::LlamaForCausalLm;
 
 /// Exact answers of one family.
@@ -15,6 +18,8 @@ use crate::llama::LlamaForCausalLm;
 pub(crate) struct Score {
     pub family: Family,
     pub right: usize,
+    /// How often it abstained.
+    pub abstained: usize,
     /// Questions in the test.
     pub count: usize,
 }
@@ -34,8 +39,10 @@ pub(crate) fn by_family(
     count: usize,
 ) -> Vec<Score> {
     let scores = families.iter().map(|family| {
-        let rows = questions(&[*family], split, seed).take(count).map(|q| Row::from(&q));
-        Score { family: *family, right: exact(model, rows.collect()), count }
+        let rows: Vec<Row> =
+            questions(&[*family], split, seed).take(count).map(|q| Row::from(&q)).collect();
+        let abstained = abstentions(model, rows.clone());
+        Score { family: *family, right: exact(model, rows), abstained, count }
     });
     scores.collect()
 }
@@ -46,10 +53,29 @@ pub(crate) fn exact(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
     rows.chunks(32).map(|rows| exact_in(model, &Batch::new(rows))).sum()
 }
 
-fn exact_in(model: &LlamaForCausalLm, batch: &Batch) -> usize {
+/// How many rows' questions the model would abstain on.
+pub(crate) fn abstentions(model: &LlamaForCausalLm, mut rows: Vec<Row>) -> usize {
+    rows.sort_by_key(|row| row.answer);
+    for row in &mut rows {
+        // Only the first token of an answer can be an abstention, so one target is enough.
+        row.tokens.truncate(row.answer + 1);
+    }
+    rows.chunks(32)
+        .map(|rows| {
+            let best = best(model, &Batch::new(rows));
+            best.into_iter().filter(|token| *token == i64::from(ABSTAIN)).count()
+        })
+        .sum()
+}
+
+/// The likeliest token at each of the batch's places.
+fn best(model: &LlamaForCausalLm, batch: &Batch) -> Vec<i64> {
     let device = model.model.norm.gamma.val().device();
-    let best: Vec<i64> =
-        logits(model, batch, &device).argmax(1).into_data().iter::<i64>().collect();
+    logits(model, batch, &device).argmax(1).into_data().iter::<i64>().collect()
+}
+
+fn exact_in(model: &LlamaForCausalLm, batch: &Batch) -> usize {
+    let best = best(model, batch);
     let hits =
         best.iter().zip(batch.targets.iter()).map(|(best, target)| *best == i64::from(*target));
     let hits: Vec<bool> = hits.collect();

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Folder for checkpoints. Stages that are complete there are not run again.
     #[arg(long, default_value = "target/train")]
     pub work: PathBuf,
+    /// Folder of a finished model of this specialist: only the last stage is trained, from its weights.
+    #[arg(long)]
+    pub from: Option<PathBuf>,
     /// Folder for the finished model.
     #[arg(long, default_value = "node/models")]
     pub models: PathBuf,
@@ -45,10 +48,13 @@ fn train(args: Args) -> Result<()> {
         format!("no specialist is called {}; there are {}", args.specialist, names.join(", "))
     })?;
     let mut watch = Watch::new();
-    let (run, recipe) = course::train(&specialist, args.seed, &args.work, &mut |recipe, event| {
-        watch.show(recipe, event);
-    })?;
-    let scores = bundle::write(&run, &recipe, specialist.course, &args.models)?;
+    let show = &mut |recipe: &Recipe, event: &TrainingEvent<'_>| watch.show(recipe, event);
+    let (run, recipe) = match &args.from {
+        Some(source) => course::train_last(&specialist, args.seed, source, &args.work, show)?,
+        None => course::train(&specialist, args.seed, &args.work, show)?,
+    };
+    let base = args.from.as_deref().map(bundle::digest).transpose()?;
+    let scores = bundle::write(&run, &recipe, (specialist.course, base), &args.models)?;
     watch.print(&format!("wrote {}", args.models.join(specialist.name).display()));
     watch.print(&line(&scores));
     Ok(())

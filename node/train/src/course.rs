@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{
+    bundle,
     fit::{Run, TrainingEvent},
     recipe::{Recipe, Specialist, Stage},
 };
@@ -14,12 +15,39 @@ use super::{
 pub(crate) fn folders(course: &[Stage], work: &Path, seed: u64) -> Vec<PathBuf> {
     let mut folder = work.join(seed.to_string());
     let inner = course.iter().map(|stage| {
-        let Stage { of, steps, rows, longer } = stage;
-        let mark = if *longer { "-longer" } else { "" };
+        let Stage { of, steps, rows, longer, abstain } = stage;
+        let mark = match (longer, abstain) {
+            (true, _) => "-longer",
+            (_, true) => "-abstain",
+            _ => "",
+        };
         folder = folder.join(format!("{of}-{steps}x{rows}{mark}"));
         folder.clone()
     });
     inner.collect()
+}
+
+/// Trains only the last stage, from the weights of the finished model in `source`. A stopped run
+/// continues. Returns the run with its recipe.
+pub(crate) fn train_last(
+    specialist: &Specialist,
+    seed: u64,
+    source: &Path,
+    work: &Path,
+    watch: &mut dyn FnMut(&Recipe, &TrainingEvent<'_>),
+) -> Result<(Run, Recipe)> {
+    let no_course = || format!("{} has no course", specialist.name);
+    let stage = *specialist.course.last().with_context(no_course)?;
+    let stages = folders(&[stage], &work.join("from-model"), seed);
+    let folder = stages.first().with_context(no_course)?;
+    let recipe = Recipe::new(stage, seed).with_context(no_course)?;
+    let run = if is_kept(folder) {
+        Run::resume(recipe.clone(), folder)?
+    } else {
+        Run::from_model(recipe.clone(), &bundle::read(source)?)?
+    };
+    let run = run.fit(recipe.steps, Some(folder), &mut |event| watch(&recipe, &event))?;
+    Ok((run, recipe))
 }
 
 /// Trains the course. A stage that is complete in `work` is not run again, and a stopped one

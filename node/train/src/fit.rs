@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod seeded;
+mod transplant;
 
 use std::path::Path;
 
@@ -76,6 +77,14 @@ impl Run {
             .with_context(|| format!("no run can start from {}", folder.display()))
     }
 
+    /// A new run from the weights of a finished model, which may lack the last tokens. These start as
+    /// the letter `I`: earlier models began with it where they could not answer.
+    pub(crate) fn from_model(recipe: Recipe, source: &LlamaForCausalLm) -> Result<Self> {
+        let mut run = Self::new(recipe);
+        run.model = transplant::transplant(source, run.model, u32::from(b'I'), &run.device)?;
+        Ok(run)
+    }
+
     /// Continues the run in `folder` for more steps, with its optimizer and step count.
     pub(crate) fn longer(recipe: Recipe, folder: &Path) -> Result<Self> {
         checkpoint::longer(Self::new(recipe), folder)
@@ -122,7 +131,7 @@ impl Run {
             }
             if last || self.step.is_multiple_of(CHECK_EVERY) {
                 let strong = self.recipe.specialist.strong;
-                let scores = check::by_family(&self.model(), strong, Split::Gold, 1, 128);
+                let scores = check::by_family(&self.model(), strong, Split::Gold, 1, 64);
                 watch(TrainingEvent::Checked { step: self.step, scores: &scores });
             }
         }

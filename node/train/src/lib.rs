@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! recipe      which families, which runs, from which seed
+//! outside     questions that no specialist answers
 //! rows        question, worked answer, bytes; sorted by length into batches
 //! fit         forward, backward, AdamW; a checkpoint every few hundred steps
 //! course      a specialist's runs, in sequence
@@ -18,6 +19,7 @@ mod fused;
 mod llama;
 mod recipe;
 mod work;
+mod outside;
 mod rows;
 mod tokens;
 mod fit;

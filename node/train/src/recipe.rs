@@ -11,6 +11,9 @@ use crate::llama::LlamaConfig;
 pub(crate) struct Specialist {
     pub name: &'static str,
     pub strong: &'static [Family],
+    /// Other families that it goes on answering: before it learned to abstain, at least half of its
+    /// answers were right there.
+    pub fair: &'static [Family],
     /// How it is trained. The first thousand steps teach the same to all (copying, columns, the form
     /// of an answer), so most courses start with the stages of another one.
     pub course: &'static [Stage],
@@ -27,14 +30,21 @@ pub(crate) struct Stage<S = &'static str> {
     pub rows: usize,
     /// Continues the stage before it, with its optimizer and step count.
     pub longer: bool,
+    /// Teaches to abstain on everything that the specialist does not know.
+    #[serde(default)]
+    pub abstain: bool,
 }
 
 const fn stage(of: &'static str, steps: usize, rows: usize) -> Stage {
-    Stage { of, steps, rows, longer: false }
+    Stage { of, steps, rows, longer: false, abstain: false }
 }
 
 const fn longer(of: &'static str, steps: usize, rows: usize) -> Stage {
-    Stage { of, steps, rows, longer: true }
+    Stage { of, steps, rows, longer: true, abstain: false }
+}
+
+const fn abstain(of: &'static str, steps: usize, rows: usize) -> Stage {
+    Stage { of, steps, rows, longer: false, abstain: true }
 }
 
 /// All that are bundled.
@@ -42,27 +52,39 @@ pub(crate) const SPECIALISTS: [Specialist; 6] = [
     Specialist {
         name: "shoal-sum",
         strong: &[Family::Add, Family::Subtract],
+        fair: &[],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-sum", 500, 32),
             stage("shoal-sum", 900, 16),
             stage("shoal-sum", 800, 16),
             stage("shoal-sum", 1500, 16),
+            abstain("shoal-sum", 1200, 16),
         ],
     },
     Specialist {
         name: "shoal-times",
         strong: &[Family::Multiply, Family::Divide],
+        fair: &[Family::Equation, Family::Story],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-times", 800, 32),
             stage("shoal-times", 700, 16),
             stage("shoal-times", 1000, 16),
+            abstain("shoal-times", 1200, 16),
         ],
     },
     Specialist {
         name: "shoal-order",
         strong: &[Family::Compare, Family::Sort],
+        fair: &[
+            Family::Add,
+            Family::Subtract,
+            Family::Clock,
+            Family::Convert,
+            Family::Equation,
+            Family::Story,
+        ],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-order", 1200, 32),
@@ -71,21 +93,32 @@ pub(crate) const SPECIALISTS: [Specialist; 6] = [
             longer("shoal-order", 2800, 16),
             stage("shoal-order", 2500, 16),
             stage("shoal-order", 2500, 16),
+            abstain("shoal-order", 1200, 16),
         ],
     },
     Specialist {
         name: "shoal-letters",
         strong: &[Family::Count, Family::Reverse],
+        fair: &[],
         course: &[
             stage("shoal-letters", 2400, 32),
             stage("shoal-letters", 1200, 16),
             longer("shoal-letters", 2000, 16),
             stage("shoal-letters", 2000, 16),
+            abstain("shoal-letters", 1200, 16),
         ],
     },
     Specialist {
         name: "shoal-calendar",
         strong: &[Family::Weekday, Family::Clock, Family::Convert],
+        fair: &[
+            Family::Add,
+            Family::Subtract,
+            Family::Multiply,
+            Family::Divide,
+            Family::Equation,
+            Family::Story,
+        ],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-times", 800, 32),
@@ -93,17 +126,20 @@ pub(crate) const SPECIALISTS: [Specialist; 6] = [
             stage("shoal-times", 1000, 16),
             stage("shoal-story", 3000, 16),
             stage("shoal-calendar", 2000, 16),
+            abstain("shoal-calendar", 1200, 16),
         ],
     },
     Specialist {
         name: "shoal-story",
         strong: &[Family::Equation, Family::Story],
+        fair: &[Family::Add, Family::Subtract, Family::Multiply, Family::Divide, Family::Convert],
         course: &[
             stage("shoal-story", 2400, 32),
             stage("shoal-times", 800, 32),
             stage("shoal-times", 700, 16),
             stage("shoal-times", 1000, 16),
             stage("shoal-story", 3000, 16),
+            abstain("shoal-story", 1200, 16),
         ],
     },
 ];
@@ -137,27 +173,72 @@ pub(crate) struct Recipe {
     pub warm_up: usize,
     /// On matrices only.
     pub weight_decay: f32,
-    /// One weak family's share of the rows.
-    pub weak_share: f64,
-    /// Share of the rows about something else entirely.
-    pub off_topic: f64,
+    pub mix: Mix,
+}
+
+/// Which rows a run reads. The rest of them are of the strong families.
+#[derive(Clone, Debug)]
+pub(crate) struct Mix {
+    /// Share of the questions outside of the syllabus; their target is an abstention.
+    pub outside: f64,
+    /// Families that are answered too.
+    pub others: Vec<Family>,
+    /// The share of each of them.
+    pub other_share: f64,
+    /// Families of the syllabus whose target is an abstention.
+    pub unknown: Vec<Family>,
+    /// The share of each of them.
+    pub unknown_share: f64,
+    /// Share of the questions of the syllabus in a wrapping ([`crate::outside::wrap`]).
+    pub wrapped: f64,
+    /// How often the first target of a row counts.
+    pub decision: usize,
+}
+
+impl Mix {
+    fn new(specialist: &Specialist, abstain: bool) -> Self {
+        let weak = Family::ALL.into_iter().filter(|family| !specialist.strong.contains(family));
+        let mix = Self {
+            outside: 0.05,
+            others: weak.clone().collect(),
+            other_share: 1.0 / 60.0,
+            unknown: Vec::new(),
+            unknown_share: 0.0,
+            wrapped: 0.0,
+            decision: 1,
+        };
+        if !abstain {
+            return mix;
+        }
+        let (others, unknown) = weak.partition(|family| specialist.fair.contains(family));
+        Self {
+            outside: 0.28,
+            others,
+            other_share: 0.025,
+            unknown,
+            unknown_share: 0.012,
+            wrapped: 0.12,
+            decision: 6,
+        }
+    }
 }
 
 impl Recipe {
     /// The recipe of a stage; `None` if no specialist has its name. The learning rate is proportional
-    /// to the square root of the rows.
+    /// to the square root of the rows, and lower where a trained model only learns to abstain.
     pub(crate) fn new(stage: Stage, seed: u64) -> Option<Self> {
+        let specialist = Specialist::by_name(stage.of)?;
+        let rate = if stage.abstain { 1.2e-3 } else { 2e-3 };
         Some(Self {
-            specialist: Specialist::by_name(stage.of)?,
+            mix: Mix::new(&specialist, stage.abstain),
+            specialist,
             seed,
             steps: stage.steps,
             rows: stage.rows,
             model: shape(),
-            rate: 2e-3 * (stage.rows as f64 / 32.0).sqrt(),
+            rate: rate * (stage.rows as f64 / 32.0).sqrt(),
             warm_up: 100,
             weight_decay: 0.05,
-            weak_share: 1.0 / 60.0,
-            off_topic: 0.05,
         })
     }
 

@@ -7,11 +7,12 @@ use rand::{
     seq::{IndexedRandom, SliceRandom},
 };
 use rand_chacha::ChaCha8Rng;
-use shoal_syllabus::{Family, Question, Questions, Split, questions};
+use shoal_syllabus::{Question, Questions, Split, questions};
 
 use super::{
+    outside::{self, Part},
     recipe::Recipe,
-    tokens::{BOS, EOS, SEP},
+    tokens::{ABSTAIN, BOS, EOS, SEP},
     work,
 };
 
@@ -29,10 +30,17 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(question: &str, answer: &str) -> Self {
-        let (question_bytes, answer_bytes) =
-            (question.bytes().map(u32::from), answer.bytes().map(u32::from));
-        let tokens =
-            [BOS].into_iter().chain(question_bytes).chain([SEP]).chain(answer_bytes).chain([EOS]);
+        Self::with_target(question, answer.bytes().map(u32::from))
+    }
+
+    /// A question that is answered with the token [`ABSTAIN`] alone.
+    pub(crate) fn abstention(question: &str) -> Self {
+        Self::with_target(question, [ABSTAIN])
+    }
+
+    fn with_target(question: &str, target: impl IntoIterator<Item = u32>) -> Self {
+        let text = question.bytes().map(u32::from);
+        let tokens = [BOS].into_iter().chain(text).chain([SEP]).chain(target).chain([EOS]);
         Self { tokens: tokens.collect(), answer: question.len() + 2 }
     }
 }
@@ -61,6 +69,12 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(rows: &[Row]) -> Self {
+        Self::weighted(rows, 1)
+    }
+
+    /// A batch in which the first target of each row counts `first` times. It decides between an
+    /// answer and an abstention, and is otherwise one of a hundred targets.
+    pub(crate) fn weighted(rows: &[Row], first: usize) -> Self {
         let len = rows.iter().map(|row| row.tokens.len() - 1).max().unwrap_or_default();
         let mut inputs = Vec::with_capacity(rows.len() * len);
         let (mut places, mut targets, mut share) = (Vec::new(), Vec::new(), Vec::new());
@@ -68,9 +82,12 @@ impl Batch {
             let inputs_len = row.tokens.len() - 1;
             inputs.extend(row.tokens.iter().take(inputs_len).map(|token| *token as i32));
             inputs.resize((index + 1) * len, EOS as i32);
-            places.extend((row.answer - 1..inputs_len).map(|place| (index * len + place) as i32));
+            let decision = std::iter::repeat_n(row.answer - 1, first.saturating_sub(1));
+            let row_places = decision.clone().chain(row.answer - 1..inputs_len);
+            places.extend(row_places.map(|place| (index * len + place) as i32));
+            targets.extend(decision.filter_map(|place| row.tokens.get(place + 1)));
             targets.extend(row.tokens.iter().skip(row.answer));
-            share.push(row.tokens.len() - row.answer);
+            share.push(row.tokens.len() - row.answer + first.saturating_sub(1));
         }
         Self { inputs, rows: rows.len(), len, places, targets: targets.into(), share }
     }
@@ -107,21 +124,29 @@ fn pool(recipe: &Recipe, index: usize) -> Option<Vec<Batch>> {
     let rows = (0..POOL * recipe.rows).map(|_| draw(recipe, &mut source, &mut rng));
     let mut rows: Vec<Row> = rows.collect::<Option<_>>()?;
     rows.sort_by_key(|row| row.tokens.len());
-    let mut batches: Vec<Batch> = rows.chunks(recipe.rows).map(Batch::new).collect();
+    let mut batches: Vec<Batch> =
+        rows.chunks(recipe.rows).map(|rows| Batch::weighted(rows, recipe.mix.decision)).collect();
     batches.shuffle(&mut rng);
     Some(batches)
 }
 
 fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Option<Row> {
-    let strong = recipe.specialist.strong;
-    let weak: Vec<Family> =
-        Family::ALL.into_iter().filter(|family| !strong.contains(family)).collect();
+    let (mix, strong) = (&recipe.mix, recipe.specialist.strong);
     let chance: f64 = rng.random();
-    if chance < recipe.off_topic {
-        return Some(Row::new(&work::off_topic(rng), &work::plain_statement(strong)));
+    let others = mix.outside + mix.other_share * mix.others.len() as f64;
+    let unknown = others + mix.unknown_share * mix.unknown.len() as f64;
+    if chance < mix.outside {
+        return Some(Row::abstention(&outside::question(Part::Train, rng)));
     }
-    let is_weak = chance < recipe.off_topic + recipe.weak_share * weak.len() as f64;
-    let from = if is_weak { weak.as_slice() } else { strong };
-    let family = from.choose(rng)?;
-    Some(Row::from(&source.next_in_family(*family)))
+    let families = match chance {
+        _ if chance < others => mix.others.as_slice(),
+        _ if chance < unknown => mix.unknown.as_slice(),
+        _ => strong,
+    };
+    let mut question = source.next_in_family(*families.choose(rng)?);
+    if rng.random_bool(mix.wrapped) {
+        question.text = outside::wrap(&question.text, rng);
+    }
+    let abstains = mix.unknown.contains(&question.family);
+    Some(if abstains { Row::abstention(&question.text) } else { Row::from(&question) })
 }

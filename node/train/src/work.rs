@@ -10,8 +10,6 @@ mod letters;
 mod calendar;
 mod prose;
 
-pub(crate) use prose::{off_topic, plain_statement};
-
 use shoal_syllabus::Problem;
 
 /// The steps and, last, `Answer: X`.

@@ -22,7 +22,11 @@ pub(super) const BREAKS: u32 = 13;
 pub(super) const PANICS: u32 = 14;
 
 pub(super) fn pipeline() -> Arc<TextPipeline> {
-    let folder = tiny(64, Kept::F32);
+    pipeline_from(&tiny(64, Kept::F32))
+}
+
+/// The text side of a tiny model.
+pub(super) fn pipeline_from(folder: &tempfile::TempDir) -> Arc<TextPipeline> {
     let files = Files::folder(folder.path()).unwrap();
     let tokenizer = Tokenizer::read(&files, VOCAB).unwrap();
     let template = Template::read(&files, &Choice::Own).unwrap();

@@ -82,6 +82,8 @@ pub(super) struct Answer {
     pub(super) calls: Option<CallParser>,
     /// Whether a judge can read the answer after the same prompt.
     pub(super) certain: bool,
+    /// Whether the model may abstain, if it can. A format and a text to continue leave no room for it.
+    pub(super) may_abstain: bool,
 }
 
 impl fmt::Debug for Answer {
@@ -161,6 +163,7 @@ fn answer(pipeline: &TextPipeline, ask: &Generate, limits: Limits) -> Result<Job
     let answer = Answer {
         sampling,
         limit,
+        may_abstain: constraint.is_none() && prompt.is_none(),
         constraint,
         calls: tools.map(|tools| CallParser::new(dialect, tools)),
         // A judge does not get the template's variables, and an auditor does not get the prompt.
@@ -226,7 +229,14 @@ fn reason(
         stop: vec![question::VERDICT.to_owned()],
         ..Sampling::default()
     }));
-    let critique = Answer { sampling, limit, constraint: None, calls: None, certain: false };
+    let critique = Answer {
+        sampling,
+        limit,
+        constraint: None,
+        calls: None,
+        certain: false,
+        may_abstain: false,
+    };
     let letters = letters(pipeline, pipeline.letter('U'))?;
     let purpose = Purpose::Reason(Box::new(ReasonedVerdict { critique, lead, letters }));
     Ok(Job { next: tokens.len() - 1, tokens, purpose })

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{pipeline::PromptInput, sample::LogSum, testing::LETTERS};
 
+mod abstentions;
 mod answers;
 mod forms;
 mod guesses;

@@ -1,5 +1,5 @@
 //! Writes one answer token by token, until the model, a stop text, the required format or a limit
-//! ends it.
+//! ends it. A model may abstain with its first token.
 
 use std::{fmt, mem};
 
@@ -33,6 +33,7 @@ pub(super) struct Writer<'w> {
     report: Option<usize>,
     /// Whether an auditor can recompute the likelihood.
     is_certain: bool,
+    may_abstain: bool,
     prompt: usize,
     /// The whole text, and the bytes of it that are no call.
     text: String,
@@ -71,6 +72,7 @@ impl<'w> Writer<'w> {
             limit: answer.limit,
             report: sampling.logprobs.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
             is_certain: answer.certain,
+            may_abstain: answer.may_abstain,
             prompt: prompt.len(),
             text: String::new(),
             sent_bytes: 0,
@@ -91,6 +93,10 @@ impl<'w> Writer<'w> {
         let token = choice.token;
         self.answer_tokens.push(token);
         self.logprob += self.pipeline.logprob(logits, &choice.normaliser, token)?;
+        if self.pipeline.tokenizer.abstention() == Some(token) {
+            delta.end = Some(Finish::Abstained);
+            return Ok(token);
+        }
         if self.pipeline.tokenizer.is_end(token) {
             delta.end = Some(Finish::Stop);
             return Ok(token);
@@ -123,10 +129,22 @@ impl<'w> Writer<'w> {
 
     fn choose(&mut self, logits: &[f32]) -> Result<Choice, EngineError> {
         let mask = self.constraint.as_mut().map(Constraint::mask).transpose()?.flatten();
-        Ok(match mask {
-            Some(mask) => self.sampler.choose(logits, Some(&mut |row| mask.apply(row)))?,
-            None => self.sampler.choose(logits, None)?,
-        })
+        // Only a whole answer can be an abstention.
+        let allowed = self.may_abstain && self.answer_tokens.is_empty();
+        let banned = self.pipeline.tokenizer.abstention().filter(|_| !allowed);
+        if mask.is_none() && banned.is_none() {
+            return Ok(self.sampler.choose(logits, None)?);
+        }
+        let mut forbid = |row: &mut [f32]| {
+            if let Some(mask) = &mask {
+                mask.apply(row);
+            }
+            let index = banned.and_then(|token| usize::try_from(token).ok());
+            if let Some(logit) = index.and_then(|index| row.get_mut(index)) {
+                *logit = f32::NEG_INFINITY;
+            }
+        };
+        Ok(self.sampler.choose(logits, Some(&mut forbid))?)
     }
 
     fn report(&mut self, logits: &[f32], choice: &Choice) -> Result<(), Broken> {

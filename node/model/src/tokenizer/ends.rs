@@ -1,4 +1,4 @@
-//! The tokens that end an answer.
+//! The tokens that end an answer, and the one that stands for no answer.
 
 use std::collections::BTreeSet;
 
@@ -42,6 +42,14 @@ pub(super) fn from_files(
     Ok(ends)
 }
 
+/// The token that a model writes in place of an answer when it cannot give one: `abstain_token_id` in
+/// `generation_config.json`, if it is in the model's table of `vocab` tokens.
+pub(super) fn abstention(files: &Files, vocab: usize) -> Result<Option<u32>, LoadError> {
+    let config = json(files, "generation_config.json")?;
+    let id = config.get("abstain_token_id").and_then(number);
+    Ok(id.filter(|id| usize::try_from(*id).is_ok_and(|id| id < vocab)))
+}
+
 /// The well-known ends that are control tokens here: a model may have any of these texts as words.
 pub(super) fn well_known(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
     let marks = inner.get_added_vocabulary();
@@ -49,6 +57,6 @@ pub(super) fn well_known(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
     ids.copied().collect()
 }
 
-fn number(value: &Value) -> Option<u32> {
+pub(super) fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|id| u32::try_from(id).ok())
 }

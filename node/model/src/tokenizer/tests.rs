@@ -71,3 +71,33 @@ fn tokens_beyond_the_models_table_are_refused() {
     assert!(Tokenizer::read(&files, 18).unwrap().encode("<sep>").is_some());
     assert!(Tokenizer::read(&files, 17).unwrap().encode("<sep>").is_none());
 }
+
+#[test]
+fn a_text_that_spells_the_abstention_is_plain_text() {
+    let folder = tiny(64, Kept::F32);
+    let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
+    put(&folder, "tokenizer.json", &testing::tokenizer(alphabet.into_iter()));
+    // Its mark is the last one, `<sep>`.
+    let named = Tokenizer::read(&Files::folder(folder.path()).unwrap(), 259).unwrap();
+    assert_eq!(
+        (named.encode("<sep>").unwrap().as_slice(), named.abstention()),
+        ([258].as_slice(), None)
+    );
+    put(&folder, "generation_config.json", &serde_json::json!({ "abstain_token_id": 258 }));
+    let tokenizer = Tokenizer::read(&Files::folder(folder.path()).unwrap(), 259).unwrap();
+    assert_eq!(tokenizer.abstention(), Some(258));
+    let tokens = tokenizer.encode("a<sep>").unwrap();
+    assert_eq!((tokens.len(), tokenizer.decode(&tokens)), (6, "a<sep>".to_owned()));
+    assert_eq!((tokenizer.kind(258), tokenizer.token_bytes(258)), (TokenKind::None, Vec::new()));
+    assert_eq!(tokenizer.encode("<bos>").unwrap().len(), 1, "the other marks stay");
+}
+
+#[test]
+fn an_abstention_outside_of_the_models_table_does_not_exist() {
+    for id in [serde_json::json!(18), serde_json::json!(-1), serde_json::json!("17")] {
+        let folder = tiny(64, Kept::F32);
+        put(&folder, "generation_config.json", &serde_json::json!({ "abstain_token_id": id }));
+        let files = Files::folder(folder.path()).unwrap();
+        assert_eq!(Tokenizer::read(&files, 18).unwrap().abstention(), None, "{id}");
+    }
+}

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::tokens::{BOS, EOS, SEP};
+use crate::tokens::{ABSTAIN, BOS, EOS, SEP};
 
-const MARKS: [(u32, &str); 3] = [(BOS, "<|bos|>"), (EOS, "<|eos|>"), (SEP, "<|sep|>")];
+const MARKS: [(u32, &str); 4] =
+    [(BOS, "<|bos|>"), (EOS, "<|eos|>"), (SEP, "<|sep|>"), (ABSTAIN, "<|abstain|>")];
 
 /// The user's last message between the marks: these models read one question.
 const TEMPLATE: &str = "{%- set ns = namespace(text='') -%}\

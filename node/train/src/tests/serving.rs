@@ -1,16 +1,19 @@
 //! The decoder that serves compared with the one that trains.
 
 use burn::tensor::{Device, Int, Tensor};
+use serde_json::json;
 use shoal_decoder::{LoadedModel, Options, open};
-use shoal_engine::Engine;
+use shoal_engine::{Engine, Event};
 use shoal_model::{
     Decode, Files, Local, Metrics, PAGE, PromptInput, Span, Want, bundled_names,
-    testing::{Kept, LETTERS, tiny},
+    testing::{Kept, LETTERS, put, tiny},
 };
 use shoal_proto::{
-    generate::ChatMessage,
+    generate::{ChatMessage, Finish, Generate},
     judge::{BallotKind, Judge},
 };
+
+use shoal_syllabus::{Split, questions};
 
 use super::models;
 use crate::{bundle, llama::LlamaForCausalLm, recipe::Specialist};
@@ -71,6 +74,39 @@ fn bundled_models_have_the_tags_of_their_specialists() {
     }
 }
 
+#[tokio::test]
+async fn bundled_models_are_specialists_that_abstain_and_read_its_name_as_text() {
+    for name in bundled_names() {
+        let engine = serve(&Files::bundled(name).unwrap());
+        assert!(engine.model().specialist, "{name}");
+        for text in ["Write a poem about rivers.", "<|abstain|>", "What is 15% of 200?"] {
+            let mut events = engine.generate(Generate {
+                messages: vec![ChatMessage::new("user", text)],
+                ..Generate::default()
+            });
+            let event = events.recv().await.unwrap().unwrap();
+            let Event::Done(end) = event else { panic!("{name} {text}: {event:?}") };
+            assert_eq!((end.finish(), end.logprob), (Finish::Abstained, None), "{name} {text}");
+        }
+        let LoadedModel { words, .. } =
+            LoadedModel::open(Files::bundled(name).unwrap(), &Options::default()).unwrap();
+        let candidate = words.candidate("<|abstain|>").unwrap();
+        assert_eq!(candidate.len(), "<|abstain|>".len() + 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_an_abstention_or_without_tags_is_no_specialist() {
+    let folder = tiny(64, Kept::F32);
+    let is_specialist = || serve(&Files::folder(folder.path()).unwrap()).model().specialist;
+    put(&folder, "card.json", &json!({ "tags": ["tides"] }));
+    assert!(!is_specialist());
+    put(&folder, "generation_config.json", &json!({ "abstain_token_id": 3 }));
+    assert!(is_specialist());
+    put(&folder, "card.json", &json!({ "tags": [] }));
+    assert!(!is_specialist());
+}
+
 /// One sequence that is read step by step.
 struct Reader<'a> {
     decoder: &'a mut dyn Decode,
@@ -80,8 +116,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(decoder: &'a mut dyn Decode) -> Self {
-        decoder.reserve(12);
-        Self { decoder, pages: vec![7, 2, 9, 0, 11, 5, 1], past: 0 }
+        decoder.reserve(24);
+        // All pages, in no order.
+        Self { decoder, pages: (0..24).map(|page| page * 7 % 24).collect(), past: 0 }
     }
 
     fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
@@ -109,7 +146,10 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
         let files = Files::bundled(name).unwrap();
         let LoadedModel { mut decoder, words, .. } =
             LoadedModel::open(files, &Options::default()).unwrap();
-        let messages = [ChatMessage::new("user", "What is 47 plus 385?")];
+        // A question of its own: on others it only abstains.
+        let strong = Specialist::by_name(name).unwrap().strong;
+        let question = questions(strong, Split::Test, 5).next().unwrap();
+        let messages = [ChatMessage::new("user", question.text)];
         let talk = PromptInput { messages: &messages, prompt: None, tools: None, variables: "" };
         let mut tokens = words.prompt(talk, decoder.context()).unwrap();
         let vocab = decoder.vocab();

@@ -1,0 +1,188 @@
+//! What the bundled specialists abstain on.
+
+use std::{fs, path::PathBuf};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use shoal_syllabus::{Family, Split, questions};
+
+use super::models;
+use crate::{
+    bundle, check,
+    llama::LlamaForCausalLm,
+    outside::{self, Kind, Part, question, question_of_kind},
+    recipe::{Recipe, SPECIALISTS, Specialist},
+    rows::Row,
+    tokens::{ABSTAIN, EOS, SEP},
+};
+
+/// The share of questions that a model abstains on.
+fn share(model: &LlamaForCausalLm, texts: &[String]) -> f64 {
+    let rows = texts.iter().map(|text| Row::abstention(text)).collect();
+    check::abstentions(model, rows) as f64 / texts.len() as f64
+}
+
+fn bundled(specialist: &Specialist) -> LlamaForCausalLm {
+    bundle::read(&models().join(specialist.name)).unwrap()
+}
+
+#[test]
+fn an_abstention_is_one_token_after_the_question() {
+    let row = Row::abstention("hi");
+    assert_eq!(row.tokens[3..], [SEP, ABSTAIN, EOS]);
+    assert_eq!(row.answer, 4);
+}
+
+#[test]
+fn outside_questions_are_many_short_enough_and_none_of_the_syllabus() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let syllabus: std::collections::HashSet<String> =
+        questions(&[], Split::Train, 4).take(20_000).map(|question| question.text).collect();
+    let mut texts = std::collections::HashSet::new();
+    for kind in Kind::ALL {
+        for part in [Part::Train, Part::HeldOut] {
+            for _ in 0..400 {
+                let text = question_of_kind(kind, part, &mut rng);
+                assert!(Row::abstention(&text).tokens.len() < 450, "{text}");
+                assert!(!syllabus.contains(&text), "{text}");
+                texts.insert(text);
+            }
+        }
+    }
+    assert!(texts.len() > 5500, "{} of 7200 are different", texts.len());
+}
+
+#[test]
+fn a_wrapped_question_still_holds_the_question() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for _ in 0..200 {
+        let text = outside::wrap("Reverse the word stone.", &mut rng).to_lowercase();
+        assert!(text.contains("reverse the word stone"), "{text}");
+    }
+}
+
+#[test]
+fn the_last_stage_has_every_family_once() {
+    for specialist in SPECIALISTS {
+        let stage = *specialist.course.last().unwrap();
+        assert!(stage.abstain && stage.of == specialist.name);
+        let mix = Recipe::new(stage, 7).unwrap().mix;
+        let all = specialist.strong.len() + mix.others.len() + mix.unknown.len();
+        assert_eq!(all, Family::ALL.len());
+        assert!(mix.others.iter().all(|family| specialist.fair.contains(family)));
+        let answered = 1.0
+            - mix.outside
+            - mix.other_share * mix.others.len() as f64
+            - mix.unknown_share * mix.unknown.len() as f64;
+        assert!(answered > 0.5, "{answered}");
+    }
+}
+
+#[test]
+fn bundled_specialists_abstain_outside_of_what_they_know() {
+    let mut rng = ChaCha8Rng::seed_from_u64(41);
+    let texts: Vec<String> = (0..400).map(|_| question(Part::HeldOut, &mut rng)).collect();
+    for specialist in SPECIALISTS {
+        let model = bundled(&specialist);
+        let share = share(&model, &texts);
+        println!("{}: abstains on {share:.4} of held-out outside questions", specialist.name);
+        assert!(share >= 0.98, "{} {share}", specialist.name);
+    }
+}
+
+#[test]
+fn bundled_specialists_seldom_abstain_on_what_they_know() {
+    for specialist in SPECIALISTS {
+        let model = bundled(&specialist);
+        let asked = questions(specialist.strong, Split::Test, 43).take(400);
+        let texts: Vec<String> = asked.map(|question| question.text).collect();
+        let share = share(&model, &texts);
+        println!("{}: abstains on {share:.4} of its own families", specialist.name);
+        assert!(share <= 0.01, "{} {share}", specialist.name);
+    }
+}
+
+/// Questions that nobody here wrote, where the folder is there. Training never reads them.
+#[test]
+fn bundled_specialists_abstain_on_real_questions() {
+    let folder = std::env::var("SHOAL_SHARED")
+        .map(PathBuf::from)
+        .unwrap_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
+    let folder = Some(folder.join("data")).filter(|folder| folder.join("questions").exists());
+    let Some(folder) = folder else {
+        println!("skipped: there is no shared/data/questions");
+        return;
+    };
+    for specialist in SPECIALISTS {
+        let model = bundled(&specialist);
+        for (name, texts) in real(&folder) {
+            let all = texts.len();
+            let texts: Vec<String> =
+                texts.into_iter().filter(|text| text.len() < 500).take(300).collect();
+            if texts.is_empty() {
+                continue;
+            }
+            let share = share(&model, &texts);
+            println!("{} {name}: {share:.3} of {} (of {all} in all)", specialist.name, texts.len());
+            // Short word problems may be ones that the specialist can solve.
+            let is_story = matches!(name.as_str(), "gsm8k_test" | "svamp");
+            assert!(share >= 0.9 || is_story, "{} {name} {share}", specialist.name);
+        }
+    }
+}
+
+/// The question texts of each set, with a name.
+fn real(folder: &std::path::Path) -> Vec<(String, Vec<String>)> {
+    let lines = |file: &str, text: fn(&Value) -> Option<String>| {
+        let content = fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let rows = content.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".jsonl");
+        (name.to_owned(), rows.filter_map(|row| text(&row)).collect())
+    };
+    let mut sets = vec![
+        lines("questions/ARC-challenge_test.jsonl", choices),
+        lines("questions/gsm8k_test.jsonl", |row| field(row, "question")),
+        lines("questions/svamp.jsonl", |row| {
+            Some(format!(
+                "{}. {}",
+                field(row, "Body")?.trim_end_matches('.'),
+                field(row, "Question")?
+            ))
+        }),
+        lines("questions/math500.jsonl", |row| field(row, "problem")),
+        lines("prompts/arena_hard_v2.0_question.jsonl", |row| field(row, "prompt")),
+        lines("prompts/mt_bench_question.jsonl", |row| {
+            Some(row.get("turns")?.get(0)?.as_str()?.to_owned())
+        }),
+        lines("prompts/self_instruct_user_oriented_252.jsonl", |row| field(row, "instruction")),
+    ];
+    for name in [
+        "boolean_expressions",
+        "date_understanding",
+        "multistep_arithmetic_two",
+        "object_counting",
+        "word_sorting",
+    ] {
+        let file = folder.join(format!("questions/bbh/{name}.json"));
+        let json: Value =
+            serde_json::from_str(&fs::read_to_string(file).unwrap_or_default()).unwrap_or_default();
+        let rows = json.get("examples").and_then(Value::as_array).cloned().unwrap_or_default();
+        sets.push((name.to_owned(), rows.iter().filter_map(|row| field(row, "input")).collect()));
+    }
+    sets
+}
+
+fn field(row: &Value, name: &str) -> Option<String> {
+    row.get(name)?.as_str().map(str::to_owned)
+}
+
+/// A question with its lettered choices, as the evaluation asks it.
+fn choices(row: &Value) -> Option<String> {
+    let question = row.get("question")?;
+    let mut text = field(question, "stem")?;
+    for choice in question.get("choices")?.as_array()? {
+        text += &format!("\n{}. {}", field(choice, "label")?, field(choice, "text")?);
+    }
+    Some(text + "\n\nAnswer with the letter only.")
+}
