@@ -18,7 +18,7 @@ use crate::{
     export::{self, Recorder, RoundWriter},
     http::{self, App, Responses, Transcripts},
     metrics::{Build, Metrics},
-    round::{Learner, Rounds},
+    round::{Calibrator, Learner, Rounds},
 };
 use shoal_store::{ReputationStore, Sqlite, StoreError, unix_now};
 use shoal_swarm::Swarm;
@@ -32,6 +32,7 @@ pub struct Gateway {
     app: Data<App>,
     swarm: Swarm,
     learner: Learner,
+    calibrator: Calibrator,
     round_writer: RoundWriter,
     http: TcpListener,
     quic: Listener,
@@ -122,10 +123,23 @@ impl Gateway {
         );
         let (rounds, learner) =
             Rounds::new(swarm.clone(), config.round.clone(), metrics.round.clone(), rand::random());
+        let calibrator =
+            Calibrator::new(rounds.clone(), config.ask.effort(shoal_consensus::Mode::Balanced));
         let build = metrics.build.clone();
         let app = Data::new(app(config, metrics, &addresses, rounds, recorder));
         write_addresses(&data, &addresses).map_err(data_error(&data))?;
-        Ok(Self { app, swarm, learner, round_writer, http, quic, addresses, data, build })
+        Ok(Self {
+            app,
+            swarm,
+            learner,
+            calibrator,
+            round_writer,
+            http,
+            quic,
+            addresses,
+            data,
+            build,
+        })
     }
 
     /// Sets the revision that the program was built from, for `shoal_build_info`.
@@ -146,7 +160,8 @@ impl Gateway {
     /// # Errors
     /// When the HTTP server cannot be started or fails.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        let Self { app, swarm, learner, mut round_writer, http, quic, addresses, data, .. } = self;
+        let Self { app, swarm, learner, calibrator, mut round_writer, .. } = self;
+        let (http, quic, addresses, data) = (self.http, self.quic, self.addresses, self.data);
         tracing::info!(http = %addresses.http, quic = %addresses.quic, id = %addresses.id, "listening");
         let server = http::serve(app, http)?;
         let handle = server.handle();
@@ -165,6 +180,7 @@ impl Gateway {
         let result = tokio::select! {
             (result, (), ()) = async { tokio::join!(http_server, drain, swarm.listen(quic)) } => result,
             never = learner.run() => match never {},
+            never = calibrator.run() => match never {},
             never = round_writer.run() => match never {},
         };
         round_writer.finish().await;

@@ -9,6 +9,7 @@
 
 pub mod generate;
 mod abstention;
+mod calibrate;
 mod writer;
 pub mod judge;
 mod verify;
@@ -35,6 +36,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
+pub use calibrate::Calibrator;
 use clock::Clock;
 use generate::Written;
 use learn::FinishedRound;
@@ -117,29 +119,35 @@ impl Rounds {
     /// One round: members write candidates, judge them, and the best one wins. If the request wants
     /// more certainty than there is, the members that have not written get a turn.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
-        let panel = round.select().await?;
-        let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
-        let mut written = generate::candidates(&round, &panel).await?;
-        timings.generate = round.clock.elapsed().saturating_sub(timings.select);
-        if written.candidates.is_empty() {
-            let outcome = abstention::outcome(&round, &written.abstained, timings)?;
-            self.learn_later(&outcome, &round, written.abstained, BTreeSet::new());
-            return Ok(outcome);
-        }
-        let (mut outcome, mut claims_audited) =
-            self.choose(&mut round, &written, &panel.judges, timings).await?;
-        if round.is_doubtful(&outcome) && round.write_more(&panel, &mut written).await {
-            timings.generate = round.clock.elapsed().saturating_sub(timings.select);
-            (outcome, claims_audited) =
-                self.choose(&mut round, &written, &panel.judges, timings).await?;
-        }
-        self.learn_later(&outcome, &round, written.abstained, claims_audited);
+        let Ranked { mut outcome, abstained, claims_audited } = self.ranked(&mut round).await?;
+        self.learn_later(&outcome, &round, abstained, claims_audited);
         if round.is_doubtful(&outcome) {
             let percent = 100.0 * outcome.confidence().unwrap_or(0.0);
             return Err(RoundError::Doubtful { percent: percent.clamp(0.0, 100.0) as u8 });
         }
         fusion::fuse(&round, &mut outcome).await;
         Ok(outcome)
+    }
+
+    /// A round up to its decision, of which nothing is learned yet.
+    async fn ranked(&self, round: &mut Round<'_>) -> Result<Ranked, RoundError> {
+        let panel = round.select().await?;
+        let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
+        let mut written = generate::candidates(round, &panel).await?;
+        timings.generate = round.clock.elapsed().saturating_sub(timings.select);
+        if written.candidates.is_empty() {
+            let outcome = abstention::outcome(round, &written.abstained, timings)?;
+            let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
+            return Ok(Ranked { outcome, abstained, claims_audited });
+        }
+        let (mut outcome, mut claims_audited) =
+            self.choose(round, &written, &panel.judges, timings).await?;
+        if round.is_doubtful(&outcome) && round.write_more(&panel, &mut written).await {
+            timings.generate = round.clock.elapsed().saturating_sub(timings.select);
+            (outcome, claims_audited) =
+                self.choose(round, &written, &panel.judges, timings).await?;
+        }
+        Ok(Ranked { outcome, abstained: written.abstained, claims_audited })
     }
 
     /// Lets members judge the candidates, unless they agree, and decides which one wins. Returns also
@@ -243,6 +251,23 @@ impl Rounds {
         if self.0.learn_queue.try_send(finished_round).is_err() {
             self.0.metrics.learn_queue_full();
         }
+    }
+}
+
+/// A round that is decided.
+struct Ranked {
+    outcome: Outcome,
+    /// The writers that said that they cannot answer.
+    abstained: Vec<NodeId>,
+    /// The writers whose claims were recomputed.
+    claims_audited: BTreeSet<NodeId>,
+}
+
+impl Inner {
+    /// The share of the time that calibration may take.
+    fn calibration_share(&self) -> f64 {
+        let [balanced_config, ..] = &self.configs;
+        balanced_config.calibration_share.clamp(0.0, 1.0)
     }
 }
 

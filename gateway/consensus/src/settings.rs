@@ -12,6 +12,8 @@ use crate::{ask::Mode, reputation::ComparisonMode};
 pub struct RoundSettings {
     /// Share of the round's time that it waits for members when too few are free.
     pub wait_share: f64,
+    /// Share of the time that rounds with gold questions may take, which P(right) is fitted to; 0: none.
+    pub calibration_share: f64,
     pub select: SelectSettings,
     pub generate: GenerateSettings,
     pub agree: AgreeSettings,
@@ -29,6 +31,7 @@ impl Default for RoundSettings {
     fn default() -> Self {
         Self {
             wait_share: 0.25,
+            calibration_share: 0.05,
             select: SelectSettings::default(),
             generate: GenerateSettings::default(),
             agree: AgreeSettings::default(),

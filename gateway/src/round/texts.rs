@@ -96,7 +96,7 @@ async fn rank_texts(round: Round<'_>, texts: Vec<String>) -> Result<Outcome, Rou
 fn without_writers(config: &RoundSettings) -> RoundSettings {
     let mut config = config.clone();
     config.evidence.certainty = Certainty::Off;
-    config.evidence.wrong_answers = 1.0;
+    config.evidence.agreement = 0.0;
     config
 }
 

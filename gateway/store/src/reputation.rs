@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{RecordKey, Store};
 use crate::clock::unix_now;
 use shoal_consensus::reputation::{
-    AuditResult, KindId, KindModel, Observation, Provenance, Record, Settings, Standing, audit,
+    AuditResult, Confidence, KindId, KindModel, LabelledPools, Observation, Provenance, Record,
+    Settings, Standing, audit,
     history::{learn_and_note, note_change},
 };
 
@@ -46,6 +47,8 @@ struct Inner {
 struct State {
     records: BTreeMap<NodeId, (RecordKey, Record)>,
     kinds: KindModel,
+    /// Gold rounds, which P(right) is fitted to.
+    confidence: Confidence,
     /// Members whose record changed since the last save.
     dirty: BTreeSet<NodeId>,
     /// Something changed since the last fit.
@@ -93,6 +96,13 @@ impl ReputationStore {
         state.needs_fit = true;
         drop(state);
         self.fit();
+    }
+
+    /// Learns the pools of a round with a known answer, which P(right) is fitted to.
+    pub fn learn_labelled(&self, pools: LabelledPools) {
+        let mut state = self.state();
+        state.confidence.learn(pools);
+        state.needs_fit = true;
     }
 
     /// Loads the record of a member that comes; a new member gets an empty one.
@@ -169,9 +179,10 @@ impl ReputationStore {
         }
         state.last_fit = Some(Instant::now());
         let records = state.records.iter().map(|(id, (_, record))| (*id, record.clone())).collect();
-        let kinds = state.kinds.clone();
+        let (kinds, confidence) = (state.kinds.clone(), state.confidence.clone());
         drop(state);
         let standing = Standing::new(records, kinds, self.0.settings.clone());
+        let standing = standing.with_confidence(confidence);
         *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 

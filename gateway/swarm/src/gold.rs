@@ -39,7 +39,7 @@ impl Item {
     }
 
     /// The conversation that asks the question.
-    pub(crate) fn messages(&self) -> Vec<ChatMessage> {
+    pub fn messages(&self) -> Vec<ChatMessage> {
         let message = |(role, content): (&str, &str)| ChatMessage {
             role: role.to_owned(),
             content: content.to_owned(),
@@ -48,11 +48,17 @@ impl Item {
         self.question.messages().into_iter().map(message).collect()
     }
 
-    pub(crate) fn is_right(&self, answer: &str) -> bool {
+    /// Whether the text answers the question rightly.
+    pub fn is_right(&self, answer: &str) -> bool {
         self.question.accepts(answer)
     }
 
     /// A general question.
+    /// The kind of question.
+    pub fn kind(&self) -> &KindId {
+        &self.kind
+    }
+
     pub(crate) fn is_general(&self) -> bool {
         self.question.family().is_none()
     }

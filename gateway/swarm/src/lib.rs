@@ -112,6 +112,11 @@ impl Swarm {
         standing.claims(&member, tags.unwrap_or_default(), ask, kind)
     }
 
+    /// A new gold question that no member has seen; None when exams are switched off.
+    pub fn gold_question(&self) -> Option<Arc<gold::Item>> {
+        self.0.gold.secret()
+    }
+
     /// The records of the members.
     pub fn reputation(&self) -> &ReputationStore {
         &self.0.reputation

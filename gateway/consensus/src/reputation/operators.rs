@@ -19,11 +19,13 @@ pub struct Settings {
     /// Voices of established members from which on this bound holds: a young swarm has only
     /// newcomers.
     pub established_min: f64,
+    /// Sum of the examined members' standing as writers from which on they bound those on probation.
+    pub competence_min: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { newcomers_max: 0.25, newcomer_audits: 5, established_min: 3.0 }
+        Self { newcomers_max: 0.25, newcomer_audits: 5, established_min: 3.0, competence_min: 0.1 }
     }
 }
 
@@ -36,6 +38,8 @@ pub struct Speaker<'a> {
     pub newcomer: bool,
     /// See [`crate::reputation::Record::on_probation`].
     pub probation: bool,
+    /// Its standing as a writer in [0, 1].
+    pub competence: f64,
 }
 
 /// The share of each voice in [0, 1], in the order of `speakers`. All are 1 if the operators are
@@ -57,8 +61,13 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
         })
         .collect();
     limit(&mut shares, speakers, |speaker| speaker.newcomer, settings.established_min, settings);
-    // Those that were not examined are bounded by any that were.
-    limit(&mut shares, speakers, |speaker| speaker.probation, f64::MIN_POSITIVE, settings);
+    // Those that were not examined are bounded by those that were, unless the exam showed that these know
+    // nothing: a weak model that is examined first must not silence a strong one.
+    let examined = speakers.iter().zip(&shares).filter(|(speaker, _)| !speaker.probation);
+    let competence: f64 = examined.map(|(speaker, share)| share * speaker.competence).sum();
+    if competence >= settings.competence_min {
+        limit(&mut shares, speakers, |speaker| speaker.probation, f64::MIN_POSITIVE, settings);
+    }
     shares
 }
 
@@ -101,11 +110,11 @@ mod tests {
 
     use super::*;
 
-    const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false, probation: false };
-    const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true, probation: false };
+    const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false, probation: false, competence: 0.5 };
+    const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true, probation: false, competence: 0.5 };
 
     fn speaker(operator: &str, newcomer: bool) -> Speaker<'_> {
-        Speaker { operator, newcomer, probation: false }
+        Speaker { operator, newcomer, probation: false, competence: 0.5 }
     }
 
     fn default_shares(speakers: &[Speaker<'_>]) -> Vec<f64> {

@@ -126,8 +126,14 @@ impl Standing {
                     operator: &record.provenance.operator,
                     newcomer: record.is_newcomer(settings),
                     probation: record.on_probation(settings),
+                    competence: self.writer_weight(id),
                 },
-                None => operators::Speaker { operator: "", newcomer: true, probation: true },
+                None => operators::Speaker {
+                    operator: "",
+                    newcomer: true,
+                    probation: true,
+                    competence: 0.0,
+                },
             })
             .collect();
         operators::shares(&speakers, &settings.operators)

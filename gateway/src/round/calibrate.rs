@@ -1,0 +1,94 @@
+//! Keeps P(right) honest: asks the swarm gold questions as whole rounds, and fits the stated probability
+//! to what was right.
+//!
+//! A member cannot tell such a round from another. It is not learned from otherwise and has no
+//! transcript. Calibration takes a small share of the time, so it costs a slow swarm no more than a
+//! quick one.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+
+use shoal_proto::generate::Sampling;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::{Round, Rounds};
+use shoal_consensus::{
+    Ask, Outcome,
+    ask::{Effort, Target},
+    reputation::LabelledPools,
+    tally::Tally,
+};
+use shoal_swarm::gold::Item;
+
+/// Rounds after which the fit moves little, and calibration goes on slowly.
+const ROUNDS_ENOUGH: usize = 200;
+/// The least time between two rounds until then.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The time between two rounds after that: members change.
+const PAUSE_LATER: Duration = Duration::from_secs(600);
+/// Enough for every worked answer of the gold questions.
+const ANSWER_TOKENS_MAX: u32 = 512;
+
+/// Calibrates one swarm.
+#[derive(Debug)]
+pub struct Calibrator {
+    rounds: Rounds,
+    effort: Effort,
+}
+
+impl Calibrator {
+    /// A calibrator whose rounds have this effort.
+    pub fn new(rounds: Rounds, effort: Effort) -> Self {
+        Self { rounds, effort }
+    }
+
+    /// Calibrates for as long as it is awaited; without gold or with a share of 0, never.
+    pub async fn run(self) -> Infallible {
+        let share = self.rounds.0.calibration_share();
+        let mut count = 0;
+        let mut pause = PAUSE;
+        while share > 0.0 {
+            sleep(pause).await;
+            let start = Instant::now();
+            count += usize::from(self.calibrate().await);
+            let least = if count < ROUNDS_ENOUGH { PAUSE } else { PAUSE_LATER };
+            pause = start.elapsed().div_f64(share).max(least);
+        }
+        std::future::pending().await
+    }
+
+    /// One round; false if it had no result.
+    async fn calibrate(&self) -> bool {
+        let swarm = self.rounds.swarm();
+        let is_idle = swarm.members().iter().all(|member| member.running == 0);
+        let Some(item) = swarm.gold_question().filter(|_| is_idle) else { return false };
+        let max_tokens = Some(ANSWER_TOKENS_MAX);
+        let sampling = Sampling { temperature: Some(0.0), max_tokens, ..Sampling::default() };
+        let ask = Ask::plain(Target::Swarm, item.messages(), sampling, self.effort);
+        // Nobody listens for updates.
+        let (updates, _) = mpsc::channel(1);
+        let mut round = self.rounds.begin(&ask, &updates);
+        let Ok(decided) = Box::pin(self.rounds.ranked(&mut round)).await else { return false };
+        let Some(pools) = labelled_pools(&round, &decided.outcome, &item) else { return false };
+        swarm.reputation().learn_labelled(pools);
+        true
+    }
+}
+
+/// The pools with their truth; None without candidates.
+fn labelled_pools(round: &Round<'_>, outcome: &Outcome, item: &Arc<Item>) -> Option<LabelledPools> {
+    if outcome.candidates.is_empty() {
+        return None;
+    }
+    let tally = Tally::from_outcome(outcome, &round.standing, &round.kind, round.config);
+    let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
+    for (candidate, strength) in outcome.candidates.iter().zip(&outcome.ranking.strengths) {
+        let (_, all_right) = pools.entry(candidate.pool).or_insert((*strength, true));
+        *all_right &= item.is_right(&candidate.text);
+    }
+    let (strengths, right) = pools.into_values().unzip();
+    let kind = Some(item.kind().clone());
+    Some(LabelledPools { kind, strengths, right, open: tally.open_answers() })
+}
