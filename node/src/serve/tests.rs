@@ -251,7 +251,9 @@ async fn a_stream_that_says_nothing_is_let_go() {
     let stream = office.gateway.open().await.unwrap();
     let work = office.node.accept().await.unwrap();
     let queue = Arc::clone(&office.queue);
-    office.pieces.spawn(async move { piece(work, &queue).await });
+    office
+        .pieces
+        .spawn(async move { piece(work, &queue, shoal_proto::version::Version::CURRENT).await });
     office.pieces.join_next().await;
     drop(stream);
     assert_eq!(office.engine.tokens(), 0);

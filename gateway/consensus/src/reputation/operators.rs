@@ -30,7 +30,7 @@ impl Default for Settings {
 }
 
 /// A member with a voice in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speaker<'a> {
     /// Its operator; empty: none.
     pub operator: &'a str,
@@ -110,8 +110,10 @@ mod tests {
 
     use super::*;
 
-    const OLD: Speaker<'_> = Speaker { operator: "", newcomer: false, probation: false, competence: 0.5 };
-    const NEW: Speaker<'_> = Speaker { operator: "", newcomer: true, probation: false, competence: 0.5 };
+    const OLD: Speaker<'_> =
+        Speaker { operator: "", newcomer: false, probation: false, competence: 0.5 };
+    const NEW: Speaker<'_> =
+        Speaker { operator: "", newcomer: true, probation: false, competence: 0.5 };
 
     fn speaker(operator: &str, newcomer: bool) -> Speaker<'_> {
         Speaker { operator, newcomer, probation: false, competence: 0.5 }
@@ -155,6 +157,9 @@ mod tests {
         let sum: f64 = shares[1..].iter().sum();
         assert!((shares[0] - 1.0).abs() < 1e-9 && (sum - 1.0 / 3.0).abs() < 1e-9, "{shares:?}");
         assert_eq!(default_shares(&[unknown; 4]), [1.0; 4], "there is nobody to defend");
+        let ignorant = Speaker { competence: 0.0, ..NEW };
+        let shares = default_shares(&[ignorant, unknown, unknown]);
+        assert_eq!(shares, [1.0; 3], "who knows nothing silences nobody");
     }
 
     #[test]
