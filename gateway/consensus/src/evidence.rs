@@ -105,12 +105,12 @@ impl Tally<'_> {
         });
         let (judges, score_sheets): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = score_sheets.unzip();
         let shares = self.standing.scoring_shares(&judges);
-        let known =
+        let priors =
             judges.iter().zip(&shares).filter(|(judge, _)| !self.standing.on_probation(judge));
-        let known: f64 = known.map(|(_, share)| share).sum();
-        let all: f64 = shares.iter().sum();
+        let priors: f64 = priors.map(|(_, share)| share).sum();
+        let voices_sum: f64 = shares.iter().sum();
         for ((judge, scores), share) in judges.iter().zip(score_sheets).zip(shares) {
-            let voices = if self.standing.on_probation(judge) { all } else { known };
+            let voices = if self.standing.on_probation(judge) { voices_sum } else { priors };
             let discount = 1.0 / (1.0 + self.config.evidence.correlation * (voices - 1.0).max(0.0));
             let mut best: Vec<Option<(f64, f64)>> = vec![None; parts.len()];
             for score in scores {

@@ -30,7 +30,10 @@ impl Tally<'_> {
         let mut peers = self.peer_shares();
         if decided != Decision::Judged {
             // Without ballots the crowd has only agreed with itself, and that is all that is learned.
-            return peers.into_iter().map(|(member, seen)| (member, vec![seen])).collect();
+            return peers
+                .into_iter()
+                .map(|(member, observation)| (member, vec![observation]))
+                .collect();
         }
         let preferred = self.preferred_shares();
         let mut members = self.writers();
@@ -85,14 +88,14 @@ impl Tally<'_> {
         let kind = self.kind.top().filter(|(_, p)| *p > 0.5).map(|(kind, _)| kind.clone());
         let voices = self.standing.shares(&self.writers());
         let total: f64 = voices.iter().sum();
-        let agreeing = |pool: usize| {
-            let alike = pools.iter().zip(&voices).filter(move |(other, _)| **other == pool);
+        let agreement_share = |pool: usize| {
+            let alike = pools.iter().zip(&voices).filter(move |(rival, _)| **rival == pool);
             alike.map(|(_, voice)| *voice).sum::<f64>()
         };
         (self.candidates.iter().zip(&voices))
             .filter(|(_, own)| total - **own > 1e-9)
             .map(|(candidate, own)| {
-                let share = (agreeing(candidate.pool) - own) / (total - own);
+                let share = (agreement_share(candidate.pool) - own) / (total - own);
                 (candidate.writer, Observation::Peers { kind: kind.clone(), share })
             })
             .collect()

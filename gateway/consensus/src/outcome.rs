@@ -64,7 +64,9 @@ impl Outcome {
                 }
             }
         }
-        choices
+        // Fewer members answered than answers are wanted: the best come again.
+        let again: Vec<&Candidate> = choices.iter().copied().cycle().take(count).collect();
+        if again.len() > choices.len() { again } else { choices }
     }
 }
 

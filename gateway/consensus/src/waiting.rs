@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn however_many_weak_answers_there_are_the_decision_is_the_same() {
         // The number of finished writers is no argument of the decision; what they are worth is.
-        let one = gain(0.3, 0.8);
-        assert!(one > gain(0.6, 0.8) && gain(0.6, 0.8) > gain(0.9, 0.8));
+        let early = gain(0.3, 0.8);
+        assert!(early > gain(0.6, 0.8) && gain(0.6, 0.8) > gain(0.9, 0.8));
         assert!(gain(0.3, 0.8) > gain(0.3, 0.5));
     }
 

@@ -165,6 +165,8 @@ async fn every_bundled_model_loads_and_answers() {
         assert_eq!(model.model().name, name);
         assert!(!model.model().description.is_empty(), "{name} says nothing of itself");
         let (text, end) = answer(&model, &ask("What is 47 plus 385?", greedy())).await.unwrap();
-        assert_eq!(end.finish(), Finish::Stop, "{name} does not end: {text}");
+        let ends = matches!(end.finish(), Finish::Stop | Finish::Abstained);
+        assert!(ends, "{name} does not end: {text}");
+        assert!(name != "shoal-sum" || end.finish() == Finish::Stop, "{name} knows sums");
     }
 }

@@ -108,9 +108,9 @@ pub(crate) fn question(part: Part, rng: &mut ChaCha8Rng) -> String {
     let sum: u32 = Kind::ALL.iter().map(|kind| kind.weight()).sum();
     let mut place = rng.random_range(0..sum);
     let kind = Kind::ALL.into_iter().find(|kind| {
-        let found = place < kind.weight();
+        let entry_index = place < kind.weight();
         place = place.saturating_sub(kind.weight());
-        found
+        entry_index
     });
     question_of_kind(kind.unwrap_or(Kind::Facts), part, rng)
 }

@@ -182,7 +182,7 @@ pub(crate) struct Mix {
     /// Share of the questions outside of the syllabus; their target is an abstention.
     pub outside: f64,
     /// Families that are answered too.
-    pub others: Vec<Family>,
+    pub weak: Vec<Family>,
     /// The share of each of them.
     pub other_share: f64,
     /// Families of the syllabus whose target is an abstention.
@@ -200,7 +200,7 @@ impl Mix {
         let weak = Family::ALL.into_iter().filter(|family| !specialist.strong.contains(family));
         let mix = Self {
             outside: 0.05,
-            others: weak.clone().collect(),
+            weak: weak.clone().collect(),
             other_share: 1.0 / 60.0,
             unknown: Vec::new(),
             unknown_share: 0.0,
@@ -210,10 +210,10 @@ impl Mix {
         if !abstain {
             return mix;
         }
-        let (others, unknown) = weak.partition(|family| specialist.fair.contains(family));
+        let (weak, unknown) = weak.partition(|family| specialist.fair.contains(family));
         Self {
             outside: 0.28,
-            others,
+            weak,
             other_share: 0.025,
             unknown,
             unknown_share: 0.012,

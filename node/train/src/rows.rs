@@ -133,13 +133,13 @@ fn pool(recipe: &Recipe, index: usize) -> Option<Vec<Batch>> {
 fn draw(recipe: &Recipe, source: &mut Questions, rng: &mut ChaCha8Rng) -> Option<Row> {
     let (mix, strong) = (&recipe.mix, recipe.specialist.strong);
     let chance: f64 = rng.random();
-    let others = mix.outside + mix.other_share * mix.others.len() as f64;
-    let unknown = others + mix.unknown_share * mix.unknown.len() as f64;
+    let weak = mix.outside + mix.other_share * mix.weak.len() as f64;
+    let unknown = weak + mix.unknown_share * mix.unknown.len() as f64;
     if chance < mix.outside {
         return Some(Row::abstention(&outside::question(Part::Train, rng)));
     }
     let families = match chance {
-        _ if chance < others => mix.others.as_slice(),
+        _ if chance < weak => mix.weak.as_slice(),
         _ if chance < unknown => mix.unknown.as_slice(),
         _ => strong,
     };

@@ -46,8 +46,8 @@ pub(super) fn plurality(rounds: &[Round]) -> Scores {
 
 /// Some candidate is right.
 pub(super) fn oracle(rounds: &[Round]) -> Scores {
-    let any = |round: &Round| pool_rights(round).iter().any(|right| *right);
-    rounds.iter().map(|round| f64::from(u8::from(any(round)))).collect()
+    let some_right = |round: &Round| pool_rights(round).iter().any(|right| *right);
+    rounds.iter().map(|round| f64::from(u8::from(some_right(round)))).collect()
 }
 
 /// The pool that judges prefer most: the mean of its verdicts, each judge but the writers.
@@ -116,9 +116,9 @@ pub(super) fn dawid_skene(rounds: &[Round], wrong: f64) -> Scores {
 }
 
 /// The answer of the member with the best accuracy on `others`, of those in the round.
-pub(super) fn best_single(rounds: &[Round], others: &[Round]) -> Scores {
+pub(super) fn best_single(rounds: &[Round], peers: &[Round]) -> Scores {
     let mut counts: BTreeMap<NodeId, (f64, f64)> = BTreeMap::new();
-    for round in others {
+    for round in peers {
         let rights = round.right.clone().unwrap_or_default();
         for (candidate, right) in round.candidates.iter().zip(rights) {
             let entry = counts.entry(candidate.writer).or_insert((1.0, 2.0));
@@ -132,9 +132,9 @@ pub(super) fn best_single(rounds: &[Round], others: &[Round]) -> Scores {
 fn single(round: &Round, rate: impl Fn(&NodeId) -> f64) -> f64 {
     let rights = round.right.clone().unwrap_or_default();
     let best = round.candidates.iter().map(|c| rate(&c.writer)).fold(0.0, f64::max);
-    let chosen: Vec<bool> = (round.candidates.iter().zip(rights))
+    let choice: Vec<bool> = (round.candidates.iter().zip(rights))
         .filter(|(candidate, _)| rate(&candidate.writer) > best - 1e-9)
         .map(|(_, right)| right)
         .collect();
-    chosen.iter().filter(|right| **right).count() as f64 / chosen.len().max(1) as f64
+    choice.iter().filter(|right| **right).count() as f64 / choice.len().max(1) as f64
 }

@@ -79,18 +79,18 @@ fn question(round: &Round) -> String {
 
 fn measure(rounds: &[Round], half: u64, gold: usize, seeds: u64, settings: &Settings) -> Rules {
     let is_in = |round: &&Round| judges::item([question(round).as_str()]) % 2 == half;
-    let (mine, others): (Vec<Round>, Vec<Round>) = (
+    let (half, other_half): (Vec<Round>, Vec<Round>) = (
         rounds.iter().filter(is_in).cloned().collect(),
         rounds.iter().filter(|round| !is_in(round)).cloned().collect(),
     );
     let mut rules = Rules::default();
     for seed in 0..seeds {
-        let mut order = mine.clone();
+        let mut order = half.clone();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         let plan = Plan { gold: Gold::Count(gold), seed, gold_first: true };
         let results = replay::run(&order, &plan, settings);
         let is_gold = plan.gold(&order);
-        let taught: Vec<Round> =
+        let memory_rounds: Vec<Round> =
             order.iter().zip(&is_gold).filter(|(_, gold)| **gold).map(|(r, _)| r.clone()).collect();
         let swarm: Vec<f64> =
             results.iter().map(|r| f64::from(u8::from(r.right == Some(true)))).collect();
@@ -102,7 +102,7 @@ fn measure(rounds: &[Round], half: u64, gold: usize, seeds: u64, settings: &Sett
         }
         let mut columns = vec![
             ("swarm", swarm),
-            ("best single", baselines::best_single(&order, &others)),
+            ("best single", baselines::best_single(&order, &other_half)),
             ("plurality", baselines::plurality(&order)),
             ("mean verdict", baselines::mean_verdict(&order)),
             ("agreement", baselines::agreement_weighted(&order)),
@@ -110,7 +110,7 @@ fn measure(rounds: &[Round], half: u64, gold: usize, seeds: u64, settings: &Sett
             ("oracle", baselines::oracle(&order)),
         ];
         if gold > 0 {
-            columns.push(("gold single", baselines::best_single(&order, &taught)));
+            columns.push(("gold single", baselines::best_single(&order, &memory_rounds)));
         }
         for (rule, values) in columns {
             let by_question = rules.by_rule.entry(rule).or_default();
@@ -142,7 +142,7 @@ fn print_table(sets: &[(String, Rules)]) {
         RULES.join(" | ")
     );
     println!("|---|{}", "---|".repeat(RULES.len() + 5));
-    let mut pooled: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut pool_mean: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut peers: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let (mut claims, mut best_claims) = (Vec::new(), Vec::new());
     let (mut peer_claims, mut peer_best_claims) = (Vec::new(), Vec::new());
@@ -159,7 +159,7 @@ fn print_table(sets: &[(String, Rules)]) {
             if is_peers(name) {
                 peers.entry(rule).or_default().extend(&values);
             }
-            pooled.entry(rule).or_default().extend(values);
+            pool_mean.entry(rule).or_default().extend(values);
         }
         if is_peers(name) {
             peer_claims.extend(resample_claims(&rules.claims, 400));
@@ -169,7 +169,7 @@ fn print_table(sets: &[(String, Rules)]) {
         best_claims.extend(resample_claims(&rules.best_claims, 400));
     }
     print_row("**real peers alike**", &peers, &peer_claims, &peer_best_claims);
-    print_row("**all sets alike**", &pooled, &claims, &best_claims);
+    print_row("**all sets alike**", &pool_mean, &claims, &best_claims);
 }
 
 /// Sets in which different real models write and judge each other.
@@ -211,10 +211,10 @@ fn print_row(
 
 /// The mean difference over the same questions, with a 95 % bootstrap interval.
 fn difference(values: &BTreeMap<&str, Vec<f64>>, rule: &str) -> String {
-    let (Some(swarm), Some(theirs)) = (values.get("swarm"), values.get(rule)) else {
+    let (Some(swarm), Some(baseline)) = (values.get("swarm"), values.get(rule)) else {
         return String::new();
     };
-    let leads: Vec<f64> = swarm.iter().zip(theirs).map(|(x, y)| x - y).collect();
+    let leads: Vec<f64> = swarm.iter().zip(baseline).map(|(x, y)| x - y).collect();
     let mut dice = ChaCha8Rng::seed_from_u64(1);
     let n = leads.len().max(1);
     let mut means: Vec<f64> = (0..1000)

@@ -358,9 +358,9 @@ fn where_nobody_has_a_record_ballots_decide_and_say_less() {
         let ranking = rank(&[0.0, 0.1], &candidates, &ballots, standing, &settings());
         ranking.strengths[0] - ranking.strengths[1]
     };
-    let (stranger, examined) =
+    let (stranger, examined_record) =
         (lead(&Standing::empty()), lead(&standing([(9, judge_record(30.0, 36.0))])));
-    assert!(stranger > 0.0 && stranger < 0.5 * examined, "{stranger} {examined}");
+    assert!(stranger > 0.0 && stranger < 0.5 * examined_record, "{stranger} {examined_record}");
 }
 
 #[test]

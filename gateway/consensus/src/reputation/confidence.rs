@@ -35,9 +35,11 @@ impl Scale {
     /// P(right) of each pool. `open`: plausible answers that nobody gave.
     pub fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
         let none = self.none + open.max(f64::MIN_POSITIVE).ln();
-        let scaled: Vec<f64> = strengths.iter().map(|strength| self.slope * strength).collect();
-        let most = scaled.iter().copied().fold(none, f64::max);
-        let weights: Vec<f64> = scaled.iter().map(|value| (value - most).exp()).collect();
+        let tempered_strengths: Vec<f64> =
+            strengths.iter().map(|strength| self.slope * strength).collect();
+        let most = tempered_strengths.iter().copied().fold(none, f64::max);
+        let weights: Vec<f64> =
+            tempered_strengths.iter().map(|value| (value - most).exp()).collect();
         let total = weights.iter().sum::<f64>() + (none - most).exp();
         weights.into_iter().map(|weight| weight / total).collect()
     }
@@ -86,8 +88,8 @@ impl Confidence {
         let overall = self.overall.unwrap_or(Scale::UNFITTED);
         let mut sums = vec![0.0; strengths.len()];
         let mut rest = 1.0;
-        let known = kind.iter().filter_map(|(kind, p)| Some((p, *self.kinds.get(kind)?)));
-        for (share, scale) in known {
+        let kind_scales = kind.iter().filter_map(|(kind, p)| Some((p, *self.kinds.get(kind)?)));
+        for (share, scale) in kind_scales {
             rest -= share;
             add(&mut sums, share, &scale.probabilities(strengths, open));
         }
@@ -96,10 +98,10 @@ impl Confidence {
     }
 
     fn fit(&mut self) {
-        let all: Vec<&LabelledPools> = self.rounds.iter().collect();
-        let overall = fit(&all, Scale::UNFITTED);
+        let labelled_rounds: Vec<&LabelledPools> = self.rounds.iter().collect();
+        let overall = fit(&labelled_rounds, Scale::UNFITTED);
         let mut by_kind: BTreeMap<&KindId, Vec<&LabelledPools>> = BTreeMap::new();
-        for round in &all {
+        for round in &labelled_rounds {
             if let Some(kind) = &round.kind {
                 by_kind.entry(kind).or_default().push(round);
             }
@@ -145,10 +147,10 @@ fn fit(rounds: &[&LabelledPools], towards: Scale) -> Scale {
         let better = neighbours
             .into_iter()
             .map(|scale| (scale, log_posterior(rounds, scale, towards)))
-            .filter(|(_, other)| *other > value + 1e-9)
+            .filter(|(_, neighbour)| *neighbour > value + 1e-9)
             .max_by(|x, y| x.1.total_cmp(&y.1));
         match better {
-            Some(found) => (at, value) = found,
+            Some(scale) => (at, value) = scale,
             None => step *= 0.5,
         }
     }

@@ -63,8 +63,8 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     limit(&mut shares, speakers, |speaker| speaker.newcomer, settings.established_min, settings);
     // Those that were not examined are bounded by those that were, unless the exam showed that these know
     // nothing: a weak model that is examined first must not silence a strong one.
-    let examined = speakers.iter().zip(&shares).filter(|(speaker, _)| !speaker.probation);
-    let competence: f64 = examined.map(|(speaker, share)| share * speaker.competence).sum();
+    let examined_voices = speakers.iter().zip(&shares).filter(|(speaker, _)| !speaker.probation);
+    let competence: f64 = examined_voices.map(|(speaker, share)| share * speaker.competence).sum();
     if competence >= settings.competence_min {
         limit(&mut shares, speakers, |speaker| speaker.probation, f64::MIN_POSITIVE, settings);
     }

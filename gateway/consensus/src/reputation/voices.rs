@@ -149,12 +149,12 @@ impl Standing {
             .collect();
         // A digest is stated, not shown: on probation it takes nothing from members that passed their exam.
         let unknown: Vec<bool> = ids.iter().map(|id| self.on_probation(id)).collect();
-        let known: BTreeSet<&str> = (digests.iter().zip(&unknown))
+        let examined_digests: BTreeSet<&str> = (digests.iter().zip(&unknown))
             .filter(|(digest, unknown)| !**unknown && !digest.is_empty())
             .map(|(digest, _)| *digest)
             .collect();
         for ((share, digest), unknown) in shares.iter_mut().zip(&digests).zip(&unknown) {
-            if *unknown && known.contains(digest) {
+            if *unknown && examined_digests.contains(digest) {
                 *share = 0.0;
             }
         }

@@ -98,8 +98,9 @@ impl Swarm {
 
     /// What size and family say of a member beside the others, in log-odds.
     fn descent(&self, provenance: &Provenance, settings: &Settings) -> f64 {
-        let size =
-            ln_parameters(provenance).zip(self.size).map_or(0.0, |(own, all)| SIZE * (own - all));
+        let size = ln_parameters(provenance)
+            .zip(self.size)
+            .map_or(0.0, |(own, crowd)| SIZE * (own - crowd));
         let strength = 4.0 * settings.writer_shrinkage * settings.gold_weight;
         let family = self.families.get(&provenance.family).map_or(0.0, |family| {
             logit(family.shrunk_mean(self.mean_accuracy, strength)) - logit(self.mean_accuracy)
@@ -128,11 +129,11 @@ fn strength<'a>(
     const PRIOR: f64 = 60.0;
     /// Between members that are nearly alike and members that know everything or nothing.
     const CORRELATIONS: (f64, f64) = (0.01, 0.5);
-    let expected = 1.0 / (settings.writer_shrinkage + 1.0);
-    let (mut excess, mut information) = (PRIOR * expected, PRIOR);
+    let expectation = 1.0 / (settings.writer_shrinkage + 1.0);
+    let (mut excess, mut information) = (PRIOR * expectation, PRIOR);
     for (kind, own) in records.flat_map(|record| &record.kinds) {
         let n = own.observations();
-        let rest = kinds.get(kind).map_or(0.0, |all| all.observations() - n);
+        let rest = kinds.get(kind).map_or(0.0, |crowd| crowd.observations() - n);
         if rest < 1.0 {
             continue;
         }
@@ -209,10 +210,10 @@ impl Standing {
     /// The gold that speaks for questions of no known kind.
     fn general_record(&self, record: &Record) -> Beta {
         let settings = self.settings();
-        let labelled = record.kinds.values().map(Beta::observations).sum::<f64>();
+        let gold_count = record.kinds.values().map(Beta::observations).sum::<f64>();
         // One gold answer counts `gold_weight` in the record of all kinds.
         let overall = record.writer.scaled(1.0 / settings.gold_weight.max(1.0));
-        if labelled < 1.0 {
+        if gold_count < 1.0 {
             // Nothing was said about kinds: all gold is alike.
             return overall;
         }
@@ -242,14 +243,15 @@ impl Standing {
     /// How much more often than others the member gives the answer of others, as log-odds of being right.
     fn peers_log_odds(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let settings = self.settings();
-        let none = KindId::new("");
-        let kind = kind.filter(|kind| record.peers.contains_key(kind)).unwrap_or(&none);
-        let (Some(own), Some(all)) = (record.peers.get(kind), self.snapshot.swarm.peers.get(kind))
+        let no_kind = KindId::new("");
+        let kind = kind.filter(|kind| record.peers.contains_key(kind)).unwrap_or(&no_kind);
+        let (Some(own), Some(crowd)) =
+            (record.peers.get(kind), self.snapshot.swarm.peers.get(kind))
         else {
             return 0.0;
         };
         let wrong = settings.wrong_answers;
-        let agreement = all.shrunk_mean(0.5, 1.0);
+        let agreement = crowd.shrunk_mean(0.5, 1.0);
         let mean = crowd_accuracy(agreement, wrong);
         let own = own.shrunk_mean(agreement, settings.peers_shrinkage);
         let odds = logit(accuracy_from_agreement(own, mean, wrong)) - logit(mean);

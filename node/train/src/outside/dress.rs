@@ -21,7 +21,7 @@ pub(super) fn outside(text: String, part: Part, rng: &mut ChaCha8Rng) -> String 
         0..=2 => text.to_lowercase(),
         3..=5 => without_end(&text),
         6 => text.to_uppercase(),
-        7 | 8 => mistyped(&text, rng),
+        7 | 8 => with_typos(&text, rng),
         9 => without_end(&text).to_lowercase(),
         _ => text,
     };
@@ -44,7 +44,7 @@ fn polite(text: String, part: Part, rng: &mut ChaCha8Rng) -> String {
 }
 
 /// One or two letters dropped, doubled or exchanged with the next.
-fn mistyped(text: &str, rng: &mut ChaCha8Rng) -> String {
+fn with_typos(text: &str, rng: &mut ChaCha8Rng) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..rng.random_range(1..=2) {
         if letters.len() < 2 {

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Part,
-    template::{Template, entry},
+    template::{Template, entry, word},
 };
 
 /// Tables whose entries make random word lists.
@@ -21,30 +21,15 @@ pub(super) fn text(part: Part, rng: &mut ChaCha8Rng) -> String {
         1 => mash(rng),
         2 => marks(rng),
         3 => list(rng, " ", |rng| word(rng)),
-        4 | 5 => list(rng, " ", |rng| known(part, rng)),
-        6 => repeated(rng),
+        4 | 5 => list(rng, " ", |rng| known_word(part, rng)),
+        6 => repetition(rng),
         7 => bytes(rng),
-        8 => list(rng, " ", mixed),
-        _ => format!("{}?", list(rng, " ", |rng| known(part, rng))),
+        8 => list(rng, " ", mixed_word),
+        _ => format!("{}?", list(rng, " ", |rng| known_word(part, rng))),
     }
 }
 
-/// A word that can be pronounced and is in no dictionary.
-pub(super) fn word(rng: &mut ChaCha8Rng) -> String {
-    let syllables = rng.random_range(1..=4);
-    let mut word = String::new();
-    for _ in 0..syllables {
-        for letters in [b"bcdfghjklmnprstvwz".as_slice(), b"aeiou"] {
-            word.extend(letters.choose(rng).copied().map(char::from));
-        }
-        if rng.random_bool(0.3) {
-            word.extend(b"nrstlkm".choose(rng).copied().map(char::from));
-        }
-    }
-    word
-}
-
-fn known(part: Part, rng: &mut ChaCha8Rng) -> String {
+fn known_word(part: Part, rng: &mut ChaCha8Rng) -> String {
     let table = WORDS.choose(rng).copied().unwrap_or_default();
     Template { part }.expand(entry(table, part, rng).unwrap_or_default(), rng)
 }
@@ -59,7 +44,7 @@ fn list(
     words.join(between)
 }
 
-fn mixed(rng: &mut ChaCha8Rng) -> String {
+fn mixed_word(rng: &mut ChaCha8Rng) -> String {
     match rng.random_range(0..3) {
         0 => rng.random_range(0..10_000).to_string(),
         1 => word(rng),
@@ -83,15 +68,15 @@ fn mash(rng: &mut ChaCha8Rng) -> String {
 }
 
 fn marks(rng: &mut ChaCha8Rng) -> String {
-    let spaced = rng.random_bool(0.3);
+    let spaced_letters = rng.random_bool(0.3);
     from(MARKS, 20, rng)
         .chars()
-        .flat_map(|mark| [Some(mark), spaced.then_some(' ')])
+        .flat_map(|mark| [Some(mark), spaced_letters.then_some(' ')])
         .flatten()
         .collect()
 }
 
-fn repeated(rng: &mut ChaCha8Rng) -> String {
+fn repetition(rng: &mut ChaCha8Rng) -> String {
     let unit = if rng.random() { word(rng) } else { from(b"a?.x0!z ", 2, rng) };
     unit.repeat(rng.random_range(1..=20))
 }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Part, noise};
+use super::Part;
 
 /// Every eighth entry of a table is held out, from this index on.
 const HELD_OUT: usize = 5;
@@ -33,11 +33,10 @@ impl Entries {
 
     /// A random entry of that part. Tables of fewer than eight entries belong to both parts.
     pub(super) fn pick(&self, part: Part, rng: &mut ChaCha8Rng) -> &'static str {
-        let shared = self.0.len() < EVERY;
-        let own =
-            self.0.iter().enumerate().filter(|(index, _)| {
-                shared || (index % EVERY == HELD_OUT) == (part == Part::HeldOut)
-            });
+        let shared_table = self.0.len() < EVERY;
+        let own = self.0.iter().enumerate().filter(|(index, _)| {
+            shared_table || (index % EVERY == HELD_OUT) == (part == Part::HeldOut)
+        });
         let own: Vec<&'static str> = own.map(|(_, entry)| *entry).collect();
         own.choose(rng).copied().unwrap_or_default()
     }
@@ -61,7 +60,7 @@ impl Template {
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             text += &before.replace("\\n", "\n");
-            let Some(end) = closing(after) else {
+            let Some(end) = end(after) else {
                 text.push('{');
                 rest = after;
                 continue;
@@ -76,8 +75,8 @@ impl Template {
     fn slot(self, slot: &str, rng: &mut ChaCha8Rng) -> String {
         let alternatives = alternatives(slot);
         if alternatives.len() > 1 {
-            let chosen = alternatives.choose(rng).copied().unwrap_or_default();
-            return self.expand(chosen, rng);
+            let choice = alternatives.choose(rng).copied().unwrap_or_default();
+            return self.expand(choice, rng);
         }
         if let Some(value) = value(slot, rng) {
             return value;
@@ -96,7 +95,7 @@ fn value(slot: &str, rng: &mut ChaCha8Rng) -> Option<String> {
             let digits = *[1, 1, 2, 2, 2, 3, 3, 4].choose(rng)?;
             Some(number(digits, rng))
         }
-        "word" => Some(noise::word(rng)),
+        "word" => Some(word(rng)),
         "letter" => Some(char::from(rng.random_range(b'a'..=b'z')).to_string()),
         _ => {
             let digits: u32 = slot.parse().ok()?;
@@ -105,13 +104,28 @@ fn value(slot: &str, rng: &mut ChaCha8Rng) -> Option<String> {
     }
 }
 
+/// A word that can be pronounced and is in no dictionary.
+pub(super) fn word(rng: &mut ChaCha8Rng) -> String {
+    let syllables = rng.random_range(1..=4);
+    let mut word = String::new();
+    for _ in 0..syllables {
+        for letters in [b"bcdfghjklmnprstvwz".as_slice(), b"aeiou"] {
+            word.extend(letters.choose(rng).copied().map(char::from));
+        }
+        if rng.random_bool(0.3) {
+            word.extend(b"nrstlkm".choose(rng).copied().map(char::from));
+        }
+    }
+    word
+}
+
 fn number(digits: u32, rng: &mut ChaCha8Rng) -> String {
     let low = if digits == 1 { 1 } else { 10u32.pow(digits - 1) };
     rng.random_range(low..10u32.pow(digits)).to_string()
 }
 
 /// Where the brace that was opened before `text` is closed.
-fn closing(text: &str) -> Option<usize> {
+fn end(text: &str) -> Option<usize> {
     let mut depth = 0;
     for (index, letter) in text.char_indices() {
         match letter {

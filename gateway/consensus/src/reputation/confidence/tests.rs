@@ -49,9 +49,9 @@ fn an_agreement_of_two_newcomers_claims_no_certainty() {
 fn a_fit_finds_the_scale_that_made_the_labels() {
     let truth = Scale { slope: 1.2, none: 1.5 };
     let rounds = draw(truth, 500);
-    let found = fit(&rounds.iter().collect::<Vec<_>>(), Scale::UNFITTED);
-    assert!((found.slope - truth.slope).abs() < 0.25, "{found:?}");
-    assert!((found.none - truth.none).abs() < 0.5, "{found:?}");
+    let scale = fit(&rounds.iter().collect::<Vec<_>>(), Scale::UNFITTED);
+    assert!((scale.slope - truth.slope).abs() < 0.25, "{scale:?}");
+    assert!((scale.none - truth.none).abs() < 0.5, "{scale:?}");
 }
 
 #[test]

@@ -121,14 +121,14 @@ fn a_question_of_a_family_in_new_words_is_of_its_kind() {
 #[test]
 fn other_questions_of_the_families_are_recognised() {
     let model = families_model();
-    let mut known = 0;
+    let mut familiar_mass = 0;
     for family in Family::ALL {
         let questions = shoal_syllabus::questions(&[family], Split::Test, 5).take(50);
         for question in questions {
-            known += usize::from(familiarity(&model, &question.text) > 0.8);
+            familiar_mass += usize::from(familiarity(&model, &question.text) > 0.8);
         }
     }
-    let share = known as f64 / (50 * Family::ALL.len()) as f64;
+    let share = familiar_mass as f64 / (50 * Family::ALL.len()) as f64;
     assert!(share > 0.97, "{share}");
 }
 

@@ -21,7 +21,7 @@ fn record(observations: &[Observation]) -> Record {
     learn(&Record::default(), observations, 1, &Settings::default())
 }
 
-fn sized(parameters: u64) -> Record {
+fn with_size(parameters: u64) -> Record {
     let provenance = Provenance { parameters: Some(parameters), ..Provenance::default() };
     Record { provenance, ..Record::default() }
 }
@@ -62,7 +62,8 @@ fn an_unknown_question_starts_from_general_gold() {
 
 #[test]
 fn where_nobody_has_a_record_the_larger_model_is_believed_a_little_more() {
-    let standing = standing(vec![sized(135_000_000), sized(500_000_000), sized(1_500_000_000)]);
+    let standing =
+        standing(vec![with_size(135_000_000), with_size(500_000_000), with_size(1_500_000_000)]);
     let odds: Vec<f64> = (0..3).map(|n| unknown(&standing, n)).collect();
     assert!(odds[0] < odds[1] && odds[1] < odds[2], "{odds:?}");
     assert!(odds[2] - odds[0] < 2.0, "{odds:?}");
@@ -72,7 +73,7 @@ fn where_nobody_has_a_record_the_larger_model_is_believed_a_little_more() {
 fn a_size_that_a_stranger_states_neither_lifts_it_over_a_record_nor_lowers_others() {
     let member = Record { gold_seen: 40, ..record(&gold("general/knowledge", 36, 4)) };
     let alone = standing(vec![member.clone()]);
-    let liars = (0..9).map(|_| sized(u64::MAX));
+    let liars = (0..9).map(|_| with_size(u64::MAX));
     let beside = standing(std::iter::once(member).chain(liars).collect());
     assert!(unknown(&beside, 1) < unknown(&beside, 0));
     assert!((unknown(&beside, 0) - unknown(&alone, 0)).abs() < 1e-9);
@@ -84,8 +85,9 @@ fn who_agrees_with_the_others_more_often_is_believed_more() {
     let standing = standing(vec![peers(0.75), peers(0.7), peers(0.1)]);
     assert!(unknown(&standing, 0) > unknown(&standing, 2) + 1.0);
     // Gold outweighs it.
-    let refuted = [vec![Observation::Peers { kind: None, share: 0.75 }; 60], gold("", 0, 60)];
-    let standing = self::standing(vec![record(&refuted.concat()), peers(0.3)]);
+    let refuted_record =
+        [vec![Observation::Peers { kind: None, share: 0.75 }; 60], gold("", 0, 60)];
+    let standing = self::standing(vec![record(&refuted_record.concat()), peers(0.3)]);
     assert!(on(&standing, 0, "") < on(&standing, 1, ""));
 }
 
@@ -117,8 +119,8 @@ fn agreement_gives_back_the_accuracy_that_made_it() {
         let crowd = mean * mean + (1.0 - mean) * (1.0 - mean) / wrong;
         assert!((crowd_accuracy(crowd, wrong) - mean).abs() < 1e-9, "{mean}");
         for own in [0.3, 0.8] {
-            let found = accuracy_from_agreement(agreement(own), mean, wrong);
-            assert!((found - own).abs() < 1e-9, "{mean} {own}: {found}");
+            let strength = accuracy_from_agreement(agreement(own), mean, wrong);
+            assert!((strength - own).abs() < 1e-9, "{mean} {own}: {strength}");
         }
     }
 }

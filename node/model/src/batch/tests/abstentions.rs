@@ -16,9 +16,10 @@ const ABSTENTION: u32 = 3;
 fn abstainer() -> Batch {
     let folder = tiny(64, Kept::F32);
     put(&folder, "generation_config.json", &serde_json::json!({ "abstain_token_id": ABSTENTION }));
-    let (fake, _) = Fake::new(128);
+    let (fake, _) = Fake::new(1_024);
     let metrics = Metrics::new().unwrap();
-    Batch::start(fake, pipeline_from(&folder), &options(), metrics).unwrap()
+    let options = Options { cache_bytes: 4_000_000, ..options() };
+    Batch::start(fake, pipeline_from(&folder), &options, metrics).unwrap()
 }
 
 /// Settings under which the model writes the token wherever it may.
@@ -51,7 +52,9 @@ async fn the_token_never_stands_inside_an_answer() {
     let batch = abstainer();
     let mut abstentions = 0;
     for seed in 0..200 {
-        let (text, end) = answer(&batch, &ask("abc", with_seed(seed))).await.unwrap();
+        let bias = TokenBias { token: ABSTENTION, bias: 4.0 };
+        let sampling = Sampling { logit_bias: vec![bias], ..with_seed(seed) };
+        let (text, end) = answer(&batch, &ask("abc", sampling)).await.unwrap();
         assert!(!text.contains('d'), "{text}");
         if end.finish() == Finish::Abstained {
             assert_eq!((text.as_str(), end.completion_tokens), ("", 1));
