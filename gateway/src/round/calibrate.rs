@@ -47,16 +47,18 @@ impl Calibrator {
     /// Calibrates for as long as it is awaited; without gold or with a share of 0, never.
     pub async fn run(self) -> Infallible {
         let share = self.rounds.0.calibration_share();
+        if share <= 0.0 {
+            return std::future::pending().await;
+        }
         let mut count = 0;
         let mut pause = PAUSE;
-        while share > 0.0 {
+        loop {
             sleep(pause).await;
             let start = Instant::now();
             count += usize::from(self.calibrate().await);
             let least = if count < ROUNDS_ENOUGH { PAUSE } else { PAUSE_LATER };
             pause = start.elapsed().div_f64(share).max(least);
         }
-        std::future::pending().await
     }
 
     /// One round; false if it had no result.

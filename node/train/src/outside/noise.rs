@@ -20,7 +20,7 @@ pub(super) fn text(part: Part, rng: &mut ChaCha8Rng) -> String {
         0 => letters(rng),
         1 => mash(rng),
         2 => marks(rng),
-        3 => list(rng, " ", |rng| word(rng)),
+        3 => list(rng, " ", word),
         4 | 5 => list(rng, " ", |rng| known_word(part, rng)),
         6 => repetition(rng),
         7 => bytes(rng),

@@ -147,7 +147,7 @@ fn bundled_specialists_abstain_on_real_questions() {
         for (name, texts) in real(&folder) {
             let outside_rows = texts.len();
             let texts: Vec<String> =
-                texts.into_iter().filter(|text| text.len() < 500).take(60).collect();
+                texts.into_iter().filter(|text| text.len() < 500).take(25).collect();
             if texts.is_empty() {
                 continue;
             }
