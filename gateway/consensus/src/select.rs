@@ -244,8 +244,8 @@ impl Purpose<'_> {
 
     /// P(the ask is of a kind that gold shows the member to know).
     fn known_share(&self, member: &MemberView) -> f64 {
-        /// Gold answers below which a kind may be known by luck.
-        const GOLD_MIN: f64 = 2.0;
+        /// Gold answers that show a kind to be known. One is enough: who does not know it abstains.
+        const GOLD_MIN: f64 = 0.5;
         let Some(record) = self.standing.record(&member.id) else { return 0.0 };
         let known_kinds = self.kind.iter().filter(|(kind, _)| {
             record.kinds.get(kind).is_some_and(|accuracy| {
