@@ -235,11 +235,12 @@ impl Purpose<'_> {
         claims.features().next().is_some() || self.known_share(member) >= self.settings.kind_share
     }
 
-    /// Whether the ask is like gold: then a specialist can judge answers that it could not write,
-    /// because the exam has shown what its scores are worth there.
+    /// Whether the ask is like gold of the narrow kinds: then a specialist can judge answers that it could
+    /// not write, because the exam has shown what its scores are worth there.
     fn is_familiar(&self) -> bool {
         const FAMILIAR: f64 = 0.5;
-        self.kind.iter().map(|(_, p)| p).sum::<f64>() >= FAMILIAR
+        let narrow = self.kind.iter().filter(|(kind, _)| !kind.is_general());
+        narrow.map(|(_, p)| p).sum::<f64>() >= FAMILIAR
     }
 
     /// P(the ask is of a kind that gold shows the member to know).

@@ -22,6 +22,11 @@ use crate::reputation::calibration::sigmoid;
 pub struct KindId(pub String);
 
 impl KindId {
+    /// Whether it is a kind of the general exam.
+    pub fn is_general(&self) -> bool {
+        self.0.starts_with("general/")
+    }
+
     /// The kind of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())

@@ -20,10 +20,6 @@ use super::{
     calibration::{logit, sigmoid},
 };
 
-/// Kinds whose names start so are of a general exam; a kind of question that nobody was examined in starts
-/// from them.
-const GENERAL: &str = "general/";
-
 /// Log-odds for a model that is e times as large as the swarm's median. Published accuracies of
 /// language models of one family rise by .4 to .6 for each factor of e.
 const SIZE: f64 = 0.4;
@@ -76,7 +72,7 @@ impl Swarm {
             }
             for (kind, accuracy) in &record.kinds {
                 swarm.kinds.entry(kind.clone()).or_default().add(accuracy);
-                if is_general(kind) {
+                if kind.is_general() {
                     swarm.general.add(accuracy);
                 }
             }
@@ -148,10 +144,6 @@ fn strength<'a>(
     1.0 / correlation - 1.0
 }
 
-fn is_general(kind: &KindId) -> bool {
-    kind.0.starts_with(GENERAL)
-}
-
 fn ln_parameters(provenance: &Provenance) -> Option<f64> {
     provenance.parameters.filter(|count| *count > 0).map(|count| (count as f64).ln())
 }
@@ -218,7 +210,7 @@ impl Standing {
             return overall;
         }
         let overall = overall.scaled(settings.travel / overall.observations().max(1e-9));
-        let general = record.kinds.iter().filter(|(kind, _)| is_general(kind));
+        let general = record.kinds.iter().filter(|(kind, _)| kind.is_general());
         general.fold(overall, |sum, (_, accuracy)| sum.plus(accuracy))
     }
 
@@ -229,7 +221,7 @@ impl Standing {
         // Nobody begins with the accuracy that others have shown.
         let is_examined = match kind {
             Some(kind) => record.kinds.contains_key(kind),
-            None => record.kinds.is_empty() || record.kinds.keys().any(is_general),
+            None => record.kinds.is_empty() || record.kinds.keys().any(KindId::is_general),
         };
         let is_newcomer = record.on_probation(settings) && swarm.is_established;
         if is_newcomer || !is_examined {
