@@ -38,8 +38,8 @@ impl Tally<'_> {
         let right = confidence.probabilities(&strengths, self.open_answers(), self.kind);
         let shares = self.standing.shares(&self.writers());
         let chances = right.iter().enumerate().map(|(pool, right)| {
-            let own = self.candidates.iter().zip(&shares).filter(|(c, _)| c.pool == pool);
-            let voices: f64 = own.map(|(_, share)| share).sum();
+            let pool_members = self.candidates.iter().zip(&shares).filter(|(c, _)| c.pool == pool);
+            let voices: f64 = pool_members.map(|(_, share)| share).sum();
             right * (1.0 - SURPRISE.powf(voices))
         });
         chances.fold(0.0, f64::max)

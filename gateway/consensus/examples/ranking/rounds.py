@@ -1,6 +1,6 @@
 """Turns the recorded answers and judgments of ../shared into rounds for `shoal-gateway rank` (docs/REPLAY.md).
 
-    python3 rounds.py /work/shared/data/judgments /tmp/rounds
+    python3 gateway/consensus/examples/ranking/rounds.py ../shared/data/judgments /tmp/rounds
 
 writes one JSON Lines file for each set. Nothing here is tuned: the rules are those of the data's README.
 """

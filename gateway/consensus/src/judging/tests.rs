@@ -50,8 +50,8 @@ proptest! {
         prop_assert_eq!(shown, others);
         // Not even when it is told to.
         let some = [(0, 1), (0, 2), (1, 2)];
-        let told = JudgeTask::pairs(&candidates, node(judge), &some, BallotKind::Pairwise, &mut rng);
-        for task in told.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
+        let pair_task = JudgeTask::pairs(&candidates, node(judge), &some, BallotKind::Pairwise, &mut rng);
+        for task in pair_task.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
             for at in task.stand_for.iter().flatten() {

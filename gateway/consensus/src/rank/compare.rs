@@ -51,9 +51,9 @@ impl Tally<'_> {
                 else {
                     continue;
                 };
-                let own =
+                let writer_discount =
                     if writers.contains(judge) { self.config.rank.writing_judge } else { 1.0 };
-                let weight = own * voice.weight * share * independent;
+                let weight = writer_discount * voice.weight * share * independent;
                 let discrimination = gamma(*voice, &self.config.rank);
                 comparisons.push(Comparison { a: *a, b: *b, p: *p, weight, discrimination });
             }

@@ -195,8 +195,8 @@ impl Standing {
         let Some(kind) = kind else { return unknown };
         let lead = logit(unknown) - logit(prior);
         let prior = sigmoid(logit(self.prior(record, Some(kind))) + COMMON * lead);
-        let own = record.kinds.get(kind).copied().unwrap_or_default();
-        own.shrunk_mean(prior, strength)
+        let kind_gold = record.kinds.get(kind).copied().unwrap_or_default();
+        kind_gold.shrunk_mean(prior, strength)
     }
 
     /// The gold that speaks for questions of no known kind.
@@ -237,7 +237,7 @@ impl Standing {
         let settings = self.settings();
         let no_kind = KindId::new("");
         let kind = kind.filter(|kind| record.peers.contains_key(kind)).unwrap_or(&no_kind);
-        let (Some(own), Some(crowd)) =
+        let (Some(agreements), Some(crowd)) =
             (record.peers.get(kind), self.snapshot.swarm.peers.get(kind))
         else {
             return 0.0;
@@ -245,8 +245,8 @@ impl Standing {
         let wrong = settings.wrong_answers;
         let agreement = crowd.shrunk_mean(0.5, 1.0);
         let mean = crowd_accuracy(agreement, wrong);
-        let own = own.shrunk_mean(agreement, settings.peers_shrinkage);
-        let odds = logit(accuracy_from_agreement(own, mean, wrong)) - logit(mean);
+        let agreement_rate = agreements.shrunk_mean(agreement, settings.peers_shrinkage);
+        let odds = logit(accuracy_from_agreement(agreement_rate, mean, wrong)) - logit(mean);
         odds.clamp(-PEERS_MAX, PEERS_MAX)
     }
 }

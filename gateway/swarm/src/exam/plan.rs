@@ -55,9 +55,10 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
     }
     if model.specialist {
         let tags = &model.tags;
-        let own = Family::ALL.iter().filter(|family| tags.iter().any(|tag| tag == family.tag()));
-        let own = own.count();
-        return exam.per_family * own + (families - own) + kinds;
+        let tagged_families =
+            Family::ALL.iter().filter(|family| tags.iter().any(|tag| tag == family.tag()));
+        let tagged_families = tagged_families.count();
+        return exam.per_family * tagged_families + (families - tagged_families) + kinds;
     }
     exam.per_family * families + exam.general() * kinds
 }

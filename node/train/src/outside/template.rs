@@ -34,11 +34,11 @@ impl Entries {
     /// A random entry of that part. Tables of fewer than eight entries belong to both parts.
     pub(super) fn pick(&self, part: Part, rng: &mut ChaCha8Rng) -> &'static str {
         let shared_table = self.0.len() < EVERY;
-        let own = self.0.iter().enumerate().filter(|(index, _)| {
+        let entries = self.0.iter().enumerate().filter(|(index, _)| {
             shared_table || (index % EVERY == HELD_OUT) == (part == Part::HeldOut)
         });
-        let own: Vec<&'static str> = own.map(|(_, entry)| *entry).collect();
-        own.choose(rng).copied().unwrap_or_default()
+        let entries: Vec<&'static str> = entries.map(|(_, entry)| *entry).collect();
+        entries.choose(rng).copied().unwrap_or_default()
     }
 }
 

@@ -242,21 +242,6 @@ fn json_is_read_and_compared_by_its_fields() {
 }
 
 #[test]
-#[ignore = "prints samples to read: cargo test -p shoal-syllabus samples -- --ignored --nocapture"]
-fn samples_to_read() {
-    for kind in GeneralKind::ALL {
-        for question in general_questions(&[kind], Split::Train, 3).take(5) {
-            let GeneralQuestion { answer, wrong, .. } = &question;
-            println!(
-                "[{}]\n{}\n  right: {answer:?}\n  wrong: {wrong:?}\n",
-                kind.name(),
-                prompt(&question)
-            );
-        }
-    }
-}
-
-#[test]
 fn common_facts_are_graded_in_every_wording() {
     // A well-informed assistant that repeats the question in its answer.
     for question in general_questions(&[GeneralKind::Knowledge], Split::Train, 9).take(2_000) {

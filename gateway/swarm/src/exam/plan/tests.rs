@@ -83,8 +83,8 @@ fn a_member_that_abstains_on_a_kind_is_asked_no_more_of_it() {
 
 #[test]
 fn the_record_of_an_earlier_session_saves_questions() {
-    let known = BTreeMap::from([(KindId::new("add"), Beta { a: 9.0, b: 1.0 })]);
-    let tally = Tally::new(known);
+    let gold_by_kind = BTreeMap::from([(KindId::new("add"), Beta { a: 9.0, b: 1.0 })]);
+    let tally = Tally::new(gold_by_kind);
     let mut questions: Vec<Arc<Item>> =
         whole().into_iter().filter(|item| item.kind.0 == "add").collect();
     assert!(tally.next(&mut questions, exam().interval_width).is_none());
