@@ -142,25 +142,17 @@ fn bundled_specialists_abstain_on_real_questions() {
         println!("skipped: there is no shared/data/questions");
         return;
     };
+    // Few of each set, which a slow machine reads in a minute; all sets together are the measure.
+    let short_texts = real(&folder).into_iter().flat_map(|(name, texts)| {
+        // Short word problems may be ones that the specialist can solve.
+        let is_story = matches!(name.as_str(), "gsm8k_test" | "svamp");
+        texts.into_iter().filter(move |text| !is_story && text.len() < 500).take(8)
+    });
+    let texts: Vec<String> = short_texts.collect();
     for specialist in SPECIALISTS {
-        let model = bundled_model(&specialist);
-        for (name, texts) in real(&folder) {
-            let outside_rows = texts.len();
-            let texts: Vec<String> =
-                texts.into_iter().filter(|text| text.len() < 500).take(25).collect();
-            if texts.is_empty() {
-                continue;
-            }
-            let share = share(&model, &texts);
-            println!(
-                "{} {name}: {share:.3} of {} (of {outside_rows} in all)",
-                specialist.name,
-                texts.len()
-            );
-            // Short word problems may be ones that the specialist can solve.
-            let is_story = matches!(name.as_str(), "gsm8k_test" | "svamp");
-            assert!(share >= 0.9 || is_story, "{} {name} {share}", specialist.name);
-        }
+        let share = share(&bundled_model(&specialist), &texts);
+        println!("{}: abstains on {share:.3} of {} real questions", specialist.name, texts.len());
+        assert!(share >= 0.95, "{} {share}", specialist.name);
     }
 }
 
