@@ -12,7 +12,7 @@ use shoal_consensus::{
     outcome::RoundUpdate,
     reputation,
 };
-use shoal_gateway::round::Rounds;
+use shoal_gateway::round::{Calibrator, Rounds};
 use shoal_link::{
     Link, LinkError,
     pipe::{self, Delay, PipeLink},
@@ -132,6 +132,13 @@ impl Builder {
     #[must_use]
     pub fn with_fusion(mut self) -> Self {
         self.effort.fusion = true;
+        self
+    }
+
+    /// Makes an error of every answer that is less likely to be right than this.
+    #[must_use]
+    pub fn min_confidence(mut self, min_confidence: f64) -> Self {
+        self.effort.min_confidence = min_confidence;
         self
     }
 
@@ -278,6 +285,14 @@ impl Sim {
         outcome
             .winner()
             .is_some_and(|winner| agree::final_answer(&winner.text) == agree::final_answer(&truth))
+    }
+
+    /// Fits P(right) to gold rounds for this long.
+    pub async fn calibrate(&self, time: Duration) {
+        let calibrator = Calibrator::new(self.rounds.clone(), self.effort);
+        // It never ends by itself.
+        let _ = timeout(time, calibrator.run()).await;
+        self.swarm.reputation().fit();
     }
 
     /// The gateway's side of the swarm.

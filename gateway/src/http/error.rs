@@ -328,19 +328,19 @@ fn anthropic_kind(status: StatusCode) -> &'static str {
     }
 }
 
-/// Whether the same request fails again. SDKs retry errors other than 4xx three times.
+/// Whether the request is at fault, so that the error names a field that an endpoint may call otherwise.
 fn is_invalid(error: &RoundError) -> bool {
     match error {
         RoundError::ContextLength { .. }
         | RoundError::NoTools
         | RoundError::NoVision { .. }
         | RoundError::Unsupported { .. }
-        | RoundError::Doubtful { .. }
-        | RoundError::Abstained { .. }
         | RoundError::NoSuitableMember { .. }
         | RoundError::Cannot { .. } => true,
         RoundError::NoSuchModel { .. }
         | RoundError::NoMember
+        | RoundError::Doubtful { .. }
+        | RoundError::Abstained { .. }
         | RoundError::NoCandidate { .. }
         | RoundError::NoBallot { .. } => false,
     }
@@ -378,7 +378,8 @@ fn round_message(error: &RoundError) -> String {
              than 'shoal.min_confidence'. Lower that, ask 'shoal-deep', or ask another model."
         ),
         RoundError::Abstained { .. } => format!(
-            "The swarm found no answer: {error}. Ask another model, or without 'response_format'."
+            "The swarm found no answer: {error}. Ask another model. Without 'response_format' and \
+             'shoal.min_confidence' the answer says what the swarm knows."
         ),
         RoundError::NoCandidate { .. }
         | RoundError::NoSuchModel { .. }

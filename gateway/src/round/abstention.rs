@@ -7,13 +7,14 @@ use shoal_proto::{NodeId, generate::Finish};
 use super::Round;
 use shoal_consensus::{
     Candidate, MemberView, Outcome, RoundError,
+    ask::Target,
     outcome::{Decision, Ranking, Timings},
 };
 
 /// The outcome of a round in which everybody abstained.
 ///
 /// # Errors
-/// [`RoundError::Abstained`] if the request wants a form that a sentence does not have.
+/// [`RoundError::Abstained`] if the request wants a form that a sentence does not have, or certainty.
 pub(super) fn outcome(
     round: &Round<'_>,
     abstained: &[NodeId],
@@ -22,13 +23,14 @@ pub(super) fn outcome(
     let took = round.clock.elapsed();
     let error = RoundError::Abstained { members: abstained.len() };
     let writer = *abstained.first().ok_or(RoundError::NoMember)?;
-    if round.ask.form.is_json() {
+    // A client that wants certainty wants an error, and not a statement with a confidence of 0.
+    if round.ask.form.is_json() || round.ask.effort.min_confidence > 0.0 {
         return Err(error);
     }
     let answer = Candidate {
         writer,
         model: round.model(writer),
-        text: statement(&round.members),
+        text: statement(&round.ask.target, &round.members),
         tool_calls: Vec::new(),
         tokens: Vec::new(),
         finish: Finish::Stop,
@@ -52,21 +54,33 @@ pub(super) fn outcome(
     })
 }
 
-/// What the members can do, by the tags of those that are specialists.
-pub(super) fn statement(members: &[MemberView]) -> String {
-    let mut skills: BTreeMap<&str, &str> = BTreeMap::new();
+/// What the members can do that could be asked: those of one model, or all. Specialists name their tags.
+pub(super) fn statement(target: &Target, members: &[MemberView]) -> String {
+    let mut skills: BTreeMap<String, &str> = BTreeMap::new();
     for member in members.iter().filter(|member| member.model.specialist) {
+        if target.name().is_some_and(|name| *name != member.model.name) {
+            continue;
+        }
         for tag in &member.model.tags {
-            skills.entry(tag).or_insert(&member.model.name);
+            skills.entry(tag.replace('-', " ")).or_insert(&member.model.name);
         }
     }
-    let skills: Vec<String> =
-        skills.iter().map(|(tag, model)| format!("{} ({model})", tag.replace('-', " "))).collect();
-    if skills.is_empty() {
-        return "No member of this swarm knows the answer.".to_owned();
+    match target {
+        Target::Model(name) if skills.is_empty() => format!("{name} does not know the answer."),
+        Target::Model(name) => {
+            let skills: Vec<String> = skills.into_keys().collect();
+            format!("{name} does not know the answer. It knows: {}.", skills.join(", "))
+        }
+        Target::Swarm if skills.is_empty() => {
+            "No member of this swarm knows the answer.".to_owned()
+        }
+        Target::Swarm => {
+            let skills: Vec<String> =
+                skills.iter().map(|(skill, model)| format!("{skill} ({model})")).collect();
+            format!(
+                "No member of this swarm knows the answer. Its specialists know: {}.",
+                skills.join(", ")
+            )
+        }
     }
-    format!(
-        "No member of this swarm knows the answer. Its specialists know: {}.",
-        skills.join(", ")
-    )
 }

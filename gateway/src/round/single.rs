@@ -174,7 +174,7 @@ async fn read_answer(
                 output.send(round, &piece).await;
             }
             Ok(AnswerPart::Done(end)) if end.finish() == Finish::Abstained => {
-                text = abstention::statement(&round.members);
+                text = abstention::statement(&round.ask.target, &round.members);
                 output.send(round, &text).await;
                 break Done { finish: Finish::Stop.into(), logprob: None, ..end };
             }

@@ -43,6 +43,27 @@ async fn a_round_can_be_read_by_the_id_in_the_answers_header() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_says_how_likely_it_is_right_and_a_client_may_demand_more() {
+    let gateway = Gateway::start([node("digits").says("4"), node("words").says("five")]).await;
+    let reply = gateway.post("/v1/chat/completions", &ask("shoal")).await;
+    let confidence: f64 = reply.header("x-shoal-confidence").unwrap().parse().unwrap();
+    assert!((0.0..1.0).contains(&confidence), "{confidence}");
+    let id = reply.header("x-shoal-round").unwrap();
+    let round = gateway.get(&format!("/v1/rounds/{id}")).await.json();
+    assert!((round["confidence"].as_f64().unwrap() - confidence).abs() < 1e-3);
+    assert!(round["candidates"][0]["p_right"].is_f64(), "{round}");
+    let by_name = gateway.post("/v1/chat/completions", &ask("digits")).await;
+    assert_eq!(by_name.header("x-shoal-confidence"), None, "nothing is known of it");
+
+    let mut certain = ask("shoal");
+    certain["shoal"] = json!({"min_confidence": 1.0});
+    let reply = gateway.post("/v1/chat/completions", &certain).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (422, &json!("low_confidence")));
+    certain["shoal"] = json!({"min_confidence": 1.5});
+    assert_eq!(gateway.post("/v1/chat/completions", &certain).await.status, 400);
+}
+
 /// Three members that disagree; the one that is asked to fuse follows the script of `fusing`.
 fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
     [("a", "4"), ("b", "four"), ("c", "IV")]

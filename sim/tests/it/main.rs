@@ -8,6 +8,7 @@
 
 mod round;
 mod joins;
+mod confidence;
 mod tags;
 mod judging;
 mod modes;
