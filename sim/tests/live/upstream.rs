@@ -67,10 +67,10 @@ async fn an_upstream_endpoint_is_a_member_like_any_other() {
     assert!(candidate["logprob"].is_null(), "nobody can recompute what an upstream claims");
 }
 
-/// A round in which every member writes; its transcript and the answer.
+/// A round that waits for an answer of each of the two members; its transcript and the best answer.
 async fn ask_everybody(swarm: &LiveSwarm, question: &str) -> (Value, String) {
     let body = serde_json::json!({
-        "model": "shoal", "max_tokens": 96,
+        "model": "shoal", "max_tokens": 96, "n": 2,
         "messages": [{"role": "user", "content": question}],
         "shoal": {"writers": 2, "deadline_ms": 60_000},
     });
