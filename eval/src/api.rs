@@ -23,6 +23,16 @@ pub struct Reply {
     pub round: Option<Round>,
 }
 
+/// An answer, and what it took.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    pub text: String,
+    /// P(right) that the answer carries.
+    pub confidence: Option<f64>,
+    /// Tokens that were read and written by all members together.
+    pub tokens: u64,
+}
+
 /// How much work a question asks of the swarm.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -138,6 +148,36 @@ impl Api {
             None => None,
         };
         Ok(Reply { text, round })
+    }
+
+    /// The answer of `model` at temperature 0, with the limits of an ordinary client. What the gateway refuses to
+    /// answer is an answer without a text.
+    ///
+    /// # Errors
+    /// If the gateway cannot be reached.
+    pub async fn complete(&self, model: &str, question: &str, tokens: u32) -> Result<Completion> {
+        let body = json!({
+            "model": model,
+            "messages": [{ "role": "user", "content": question }],
+            "temperature": 0,
+            "max_tokens": tokens,
+        });
+        let url = format!("{}/v1/chat/completions", self.base);
+        let reply = self.client.post(&url).json(&body).send().await?;
+        let header = |name: &str| Some(reply.headers().get(name)?.to_str().ok()?.to_owned());
+        let confidence = header("x-shoal-confidence").and_then(|value| value.parse().ok());
+        let round = header("x-shoal-round").filter(|_| Mode::of_model(model).is_some());
+        let body: Value = reply.json().await?;
+        let text = body.pointer("/choices/0/message/content").and_then(Value::as_str);
+        let text = text.unwrap_or_default().to_owned();
+        // The usage of a swarm's answer is what the client pays for; the transcript has all the work.
+        let counts = match round {
+            Some(id) => self.get(&format!("/v1/rounds/{id}")).await?.get("tokens").cloned(),
+            None => body.pointer("/usage/total_tokens").map(|total| json!({ "total": total })),
+        };
+        let counts = counts.as_ref().and_then(Value::as_object);
+        let tokens = counts.map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum());
+        Ok(Completion { text, confidence, tokens })
     }
 
     async fn round(&self, id: &str) -> Result<Round> {

@@ -9,6 +9,7 @@
 //! recorded   the ranking over recorded judgments of real models  -> eval/results/consensus-recorded.md
 //! logit      verdicts by logit of the bundled specialists on the rounds of records
 //! cheats     records with some members replaced by cheats        -> eval/results/consensus-cheats.md
+//! mixed      specialists and real models over the API             -> eval/results/mixed.md
 //! real       real models, every kind of ballot                   -> eval/results/consensus-real.md
 //! ```
 
@@ -27,5 +28,6 @@ pub mod ablate;
 pub mod ablations;
 pub mod recorded;
 pub mod real;
+pub mod mixed;
 pub mod logit;
 pub mod cheats;

@@ -15,7 +15,7 @@ use shoal_eval::{
     chart,
     cheats::{self, Cheat, Participation, injections},
     collect::{self, Plan},
-    launch, logit, real,
+    launch, logit, mixed, real,
     record::{QuestionRecord, models},
     recorded, reliability,
     replay::{self, Gold},
@@ -52,6 +52,8 @@ enum Command {
     Cheats(Cheats),
     /// Measures the ranking on recorded judgments of real models, if they are available.
     Recorded(Judgments),
+    /// Asks a running swarm of specialists and real models, and each member by name.
+    Mixed(mixed::command::Mixed),
     /// Asks real models real questions and judges their answers in every way.
     Real(real::command::Real),
 }
@@ -215,6 +217,10 @@ async fn main() -> ExitCode {
         Some(Command::Injections(options)) => inject(options).await,
         Some(Command::Cheats(options)) => measure_cheats(options),
         Some(Command::Recorded(options)) => rank_judgments(options),
+        Some(Command::Mixed(options)) => tokio::select! {
+            result = mixed::command::run(options) => result,
+            _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted; all records so far are kept")),
+        },
         Some(Command::Real(options)) => tokio::select! {
             result = real::command::run(options) => result,
             _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted; all records so far are kept")),

@@ -140,12 +140,14 @@ impl Rounds {
             let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
             return Ok(Ranked { outcome, abstained, claims_audited });
         }
+        // Who cannot answer a question cannot judge answers to it.
+        let mut judges = panel.judges.clone();
+        judges.retain(|judge| !written.abstained.contains(judge));
         let (mut outcome, mut claims_audited) =
-            self.choose(round, &written, &panel.judges, timings).await?;
+            self.choose(round, &written, &judges, timings).await?;
         if round.is_doubtful(&outcome) && round.write_more(&panel, &mut written).await {
             timings.generate = round.clock.elapsed().saturating_sub(timings.select);
-            (outcome, claims_audited) =
-                self.choose(round, &written, &panel.judges, timings).await?;
+            (outcome, claims_audited) = self.choose(round, &written, &judges, timings).await?;
         }
         Ok(Ranked { outcome, abstained: written.abstained, claims_audited })
     }
@@ -182,6 +184,7 @@ impl Rounds {
             round: round.id.clone(),
             winner,
             decided,
+            kind: round.kind.clone(),
             candidates: candidates.clone(),
             ballots,
             ranking,
@@ -239,7 +242,6 @@ impl Rounds {
         outcome.candidates.iter_mut().for_each(|candidate| candidate.tokens = Vec::new());
         let finished_round = FinishedRound {
             outcome,
-            kind: round.kind.clone(),
             features: Features::extract(question(&messages)),
             messages,
             sampling: round.ask.sampling.clone(),

@@ -57,6 +57,13 @@ pub enum Fatal {
     WrongKey(LinkError),
 }
 
+/// What a node says that another process has replaced.
+const REPLACED: &str = "another node has joined with this key: two nodes must not share a data folder or \
+    a key file";
+
+/// Two processes with one key must not replace each other all the time.
+const REPLACED_RETRY: Duration = Duration::from_secs(60);
+
 /// How a session ended, short of a fatal end.
 #[derive(Debug)]
 pub enum SessionEnd {
@@ -64,6 +71,8 @@ pub enum SessionEnd {
     Stopped,
     /// The link is gone.
     Lost(String),
+    /// Another process has joined with the key of this node.
+    Replaced,
     /// The node was not taken in.
     Refused(RegisterError),
 }
@@ -88,6 +97,7 @@ async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Re
             Ok(link) => match register_and_work(link, member, stop, &mut backoff).await {
                 SessionEnd::Stopped => return Ok(()),
                 SessionEnd::Lost(why) => (why, None),
+                SessionEnd::Replaced => (REPLACED.to_owned(), Some(REPLACED_RETRY)),
                 SessionEnd::Refused(error) => (error.to_string(), retry_after(error)?),
             },
             Err(error @ LinkError::WrongKey { .. }) => return Err(Fatal::WrongKey(error)),
@@ -152,11 +162,12 @@ async fn register_and_work(
     drop(link_guard);
     link.close(match &end {
         SessionEnd::Stopped => "stopped",
-        SessionEnd::Lost(_) | SessionEnd::Refused(_) => "lost",
+        SessionEnd::Lost(_) | SessionEnd::Replaced | SessionEnd::Refused(_) => "lost",
     });
     // Else the process may end before the gateway has heard it.
-    let _ = timeout(FAREWELL, link.closed()).await;
-    end
+    let cause = timeout(FAREWELL, link.closed()).await;
+    let is_replaced = cause.is_ok_and(|cause| cause.is_replaced());
+    if is_replaced && matches!(end, SessionEnd::Lost(_)) { SessionEnd::Replaced } else { end }
 }
 
 /// Takes work and gives signs of life. Dropping this future stops everything it began.

@@ -25,6 +25,8 @@ pub enum Set {
 #[derive(Clone, Debug)]
 pub struct Question {
     pub id: String,
+    /// The problem without a required form of the answer.
+    pub problem: String,
     /// The prompt.
     pub text: String,
     pub key: Key,
@@ -113,7 +115,7 @@ impl Set {
                     prompt.trim()
                 );
                 let key = Key::Tests { prompt, entry: entry_point, tests: test };
-                Question { id: task_id, text, key, tokens: 320 }
+                Question { id: task_id, problem: text.clone(), text, key, tokens: 320 }
             }
         })
     }
@@ -121,6 +123,7 @@ impl Set {
     fn word_problem(self, at: usize, text: String, answer: &str) -> Question {
         Question {
             id: format!("{}/{at}", self.name()),
+            problem: text.clone(),
             text: text + NUMBER,
             key: Key::Number(agree::final_answer(&format!("Answer: {answer}"))),
             tokens: 220,

@@ -1,6 +1,6 @@
 //! The transcript of a round, which `GET /v1/rounds/{id}` returns: everything that led to the answer.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use shoal_consensus::{Candidate, CastBallot, Outcome, Verdicts};
@@ -20,6 +20,7 @@ pub fn transcript(model: &str, outcome: &Outcome, created: u64) -> Value {
         "decided": outcome.decided,
         "winner": outcome.winner,
         "confidence": outcome.confidence(),
+        "kinds": outcome.kind.iter().map(|(kind, p)| (&kind.0, p)).collect::<BTreeMap<_, _>>(),
         "writers": outcome.candidates.iter().map(writer).collect::<Vec<_>>(),
         "candidates": candidates(outcome),
         "fused": outcome.fused.as_ref().map(fused_answer),
@@ -65,6 +66,7 @@ fn candidate_object(outcome: &Outcome, index: usize, candidate: &Candidate) -> V
         "first_piece_ms": ms(candidate.first_piece),
         "took_ms": ms(candidate.took),
         "pool": candidate.pool,
+        "evidence": outcome.ranking.evidence.get(index),
         "strength": outcome.ranking.strengths.get(index),
         "p_best": outcome.ranking.p_best.get(index),
         "p_right": outcome.ranking.p_right.get(index),

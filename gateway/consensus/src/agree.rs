@@ -4,6 +4,7 @@
 //! Judges see the whole candidate; the final answer is extracted for pooling only.
 
 pub mod answer;
+mod option;
 
 use answer::Answer;
 
@@ -66,9 +67,9 @@ impl Tally<'_> {
 
     /// The form of the final answers.
     pub fn answer_form(&self) -> AnswerForm {
-        let answers: Vec<String> =
-            self.candidates.iter().map(|candidate| final_answer(&candidate.text)).collect();
-        AnswerForm::new(answers.iter().map(String::as_str))
+        let answers: Vec<Answer> =
+            self.candidates.iter().map(|candidate| Answer::from_text(&candidate.text)).collect();
+        AnswerForm::new(answer::forms(&answers).into_iter())
     }
 
     fn agreement_weight(&self, candidate: &Candidate) -> f64 {

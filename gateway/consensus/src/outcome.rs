@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use crate::{ballot::CastBallot, candidate::Candidate};
+use serde::Serialize;
+
+use crate::{ballot::CastBallot, candidate::Candidate, reputation::KindPosterior};
 
 /// Names one round: 16 random bytes as 32 hex digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct RoundId(pub String);
 
@@ -17,6 +19,8 @@ pub struct Outcome {
     /// Index of the winner in `candidates`.
     pub winner: usize,
     pub decided: Decision,
+    /// What kind of question it was taken for.
+    pub kind: KindPosterior,
     pub candidates: Vec<Candidate>,
     pub ballots: Vec<CastBallot>,
     /// Strength and P(best) of every candidate, by index.
@@ -89,7 +93,7 @@ pub enum Progress {
 }
 
 /// How the winner was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Ballots were counted.
@@ -106,11 +110,34 @@ pub enum Decision {
     Abstained,
 }
 
+/// What each source says for one pool, in log-odds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Parts {
+    /// Its writers' accuracy on this kind of question.
+    pub standing: f64,
+    /// What its writers claimed.
+    pub certainty: f64,
+    /// How likely the others find it.
+    pub scores: f64,
+    /// How many wrote it.
+    pub agreement: f64,
+}
+
+impl Parts {
+    /// The sum of all sources, in log-odds.
+    pub fn total(&self) -> f64 {
+        self.standing + self.certainty + self.scores + self.agreement
+    }
+}
+
 /// The strength of every candidate.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
     /// θ: log-odds strengths, by candidate index (equal within a pool).
     pub strengths: Vec<f64>,
+    /// What each source says for the candidate's pool before ballots on pairs, by candidate index. Empty
+    /// for a model that was asked by name.
+    pub evidence: Vec<Parts>,
     /// P(this candidate's pool is best), by candidate index.
     pub p_best: Vec<f64>,
     /// P(this candidate's pool is right), by candidate index; the rest, over all pools, is P(none of them

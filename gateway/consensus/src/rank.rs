@@ -17,8 +17,13 @@ mod fit;
 use std::cmp::Reverse;
 
 use crate::{
-    agree::AnswerForm, ballot::Verdicts, candidate::Candidate, evidence::Parts, outcome::Ranking,
-    reputation::Voice, settings::RankSettings, tally::Tally,
+    agree::AnswerForm,
+    ballot::Verdicts,
+    candidate::Candidate,
+    outcome::{Parts, Ranking},
+    reputation::Voice,
+    settings::RankSettings,
+    tally::Tally,
 };
 use dense::Square;
 pub use fit::{Fit, fit};
@@ -42,8 +47,9 @@ impl Tally<'_> {
     /// Order: strength of the pool, then the writer's standing, then the earliest to finish, then
     /// the first in the list. Nothing is random.
     pub fn ranking(&self) -> Ranking {
-        let mu: Vec<f64> = self.evidence().iter().map(Parts::total).collect();
-        self.ranking_from(&mu)
+        let evidence = self.evidence();
+        let mu: Vec<f64> = evidence.iter().map(Parts::total).collect();
+        Ranking { evidence: self.by_candidate(&evidence), ..self.ranking_from(&mu) }
     }
 
     /// The ranking with this evidence: μ of each pool, by pool number.
@@ -59,6 +65,7 @@ impl Tally<'_> {
         Ranking {
             p_right: self.by_candidate(&p_right),
             order: self.order(&strengths),
+            evidence: Vec::new(),
             p_best: self.by_candidate(&fit.p_best),
             strengths,
             connected: self.is_connected(),
@@ -78,7 +85,7 @@ impl Tally<'_> {
     }
 
     /// The value of each candidate's pool.
-    fn by_candidate(&self, of_pools: &[f64]) -> Vec<f64> {
+    fn by_candidate<T: Copy>(&self, of_pools: &[T]) -> Vec<T> {
         #[expect(clippy::indexing_slicing, reason = "there is a value for each of `Self::pools`")]
         self.candidates.iter().map(|candidate| of_pools[candidate.pool]).collect()
     }

@@ -77,8 +77,7 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
     for (round, gold) in rounds.iter().zip(gold) {
         replay.introduce(round);
         let outcome = replay.rank(round);
-        let kind = replay.kind(round);
-        results.push(RankedRound::new(round, gold, &outcome, &replay.tally(&outcome, &kind)));
+        results.push(RankedRound::new(round, gold, &outcome, &replay.tally(&outcome)));
         if !gold {
             replay.settle(round, &outcome);
         } else if !plan.gold_first {
@@ -156,7 +155,7 @@ impl Replay {
     fn labelled_pools(&self, round: &Round, kind: &KindPosterior) -> Option<LabelledPools> {
         let rights = round.right.as_ref()?;
         let outcome = self.rank_as(round, kind);
-        let tally = self.tally(&outcome, kind);
+        let tally = self.tally(&outcome);
         let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
         let strengths = outcome.ranking.strengths.iter().copied();
         for ((candidate, strength), right) in outcome.candidates.iter().zip(strengths).zip(rights) {
@@ -196,6 +195,7 @@ impl Replay {
             round,
             winner,
             decided: decision,
+            kind: kind.clone(),
             candidates,
             ballots,
             ranking,
@@ -206,14 +206,12 @@ impl Replay {
 
     /// Learns from a round without its label, as a live gateway does.
     pub fn settle(&mut self, round: &Round, outcome: &Outcome) {
-        let kind = self.kind(round);
-        let observations =
-            self.tally(outcome, &kind).observations(outcome.decided, &outcome.ranking);
+        let observations = self.tally(outcome).observations(outcome.decided, &outcome.ranking);
         self.learn(round, teach::without_one_sided_flips(observations, round));
     }
 
-    fn tally<'a>(&'a self, outcome: &'a Outcome, kind: &'a KindPosterior) -> Tally<'a> {
-        Tally::from_outcome(outcome, &self.standing, kind, &self.settings.round)
+    fn tally<'a>(&'a self, outcome: &'a Outcome) -> Tally<'a> {
+        Tally::from_outcome(outcome, &self.standing, &self.settings.round)
     }
 
     /// Creates the records of the round's new members, as their admission does.

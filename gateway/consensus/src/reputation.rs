@@ -18,6 +18,7 @@ pub mod learn;
 pub mod operators;
 pub mod features;
 pub mod routing;
+mod scores;
 pub mod tags;
 pub mod history;
 pub mod settings;
@@ -41,6 +42,7 @@ pub use history::History;
 pub use judges::{ComparisonMode, GoldPair, Provenance};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
+pub use scores::Opinion;
 pub use settings::Settings;
 pub use tags::Claims;
 pub use voices::{Panel, Voice};
@@ -191,6 +193,8 @@ struct Member {
     certainty_base: f64,
     score: Line,
     score_base: f64,
+    /// The fit of scores within questions; only its slope and its correction for length count.
+    score_within: Line,
     errors: judges::Errors,
 }
 
@@ -204,12 +208,13 @@ impl Standing {
         let start = calibration::fit_length(groups, Line::CERTAINTY, precision);
         let certainty = calibration::fit(claims, start, precision);
         let scores = records.values().map(|record| record.scores.iter());
+        let within = calibration::fit_within(scores.clone(), Line::UNSEEN, precision);
         let start = calibration::fit_length(scores.clone(), Line::SCORE, precision);
         let score = calibration::fit(scores.flatten(), start, precision);
         let swarm = writers::Swarm::new(records.values(), &settings);
         let members = records
             .into_iter()
-            .map(|(id, record)| (id, Member::fit(record, certainty, score, &settings)))
+            .map(|(id, record)| (id, Member::fit(record, certainty, (score, within), &settings)))
             .collect();
         Self {
             snapshot: Arc::new(Snapshot {
@@ -356,36 +361,7 @@ impl Standing {
         counts.then(|| odds.clamp(-self.clip(), self.clip()))
     }
 
-    /// What this judge's log-likelihood of a candidate adds to the log-odds that the candidate is
-    /// right, by its gold. Small while the judge has scored few gold candidates.
-    pub fn score_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
-        let Some(member) = self.member(id) else { return 0.0 };
-        let odds = member.score.log_odds(text) - member.score_base;
-        let weight = self.voice_weight(id) * self.score_trust(id);
-        (weight * odds).clamp(-self.clip(), self.clip())
-    }
-
-    /// What this judge's log-likelihood says for one candidate beside another before gold tells what its
-    /// likelihoods mean: only differences of this value mean anything. Larger models are heard more.
-    pub fn score_prior_log_odds(&self, id: &NodeId, text: Likelihood) -> f64 {
-        let prior = self.snapshot.settings.score_prior * (1.0 - self.score_trust(id));
-        let strength = 2.0 * calibration::sigmoid(self.descent(id));
-        let odds = self.voice_weight(id) * prior * strength * Line::UNSEEN.log_odds(text);
-        odds.clamp(-self.clip(), self.clip())
-    }
-
-    /// The share of a judge's likelihoods whose meaning its gold has shown, in [0, 1).
-    fn score_trust(&self, id: &NodeId) -> f64 {
-        let count = self.record(id).map_or(0.0, |record| record.scores.len() as f64);
-        count / (count + self.snapshot.settings.score_shrinkage)
-    }
-
-    /// The fit behind [`Self::score_log_odds`]; the documented default for a member without a record.
-    pub fn score_line(&self, id: &NodeId) -> Line {
-        self.member(id).map_or(Line::SCORE, |member| member.score)
-    }
-
-    /// The fits behind [`Self::certainty_log_odds`] and [`Self::score_log_odds`].
+    /// The fits behind [`Self::certainty_log_odds`] and [`Self::opinions`].
     pub fn lines(&self, id: &NodeId) -> Option<(Line, Line)> {
         self.member(id).map(|member| (member.certainty, member.score))
     }
@@ -408,20 +384,28 @@ impl Member {
             certainty_base: 0.0,
             score: Line::SCORE,
             score_base: 0.0,
+            score_within: Line::UNSEEN,
             errors: judges::Errors::default(),
         }
     }
 
     /// Fits a record, starting from the fits over all members.
-    fn fit(record: Record, certainty: Line, score: Line, settings: &Settings) -> Self {
+    fn fit(
+        record: Record,
+        certainty: Line,
+        (score, within): (Line, Line),
+        settings: &Settings,
+    ) -> Self {
         let precision = settings.member_shrinkage;
         let scores = std::iter::once(record.scores.iter());
+        let score_within = calibration::fit_within(scores.clone(), within, precision);
         let score = calibration::fit_length(scores, score, precision);
         Self {
             certainty: calibration::fit(record.certainty.iter(), certainty, precision),
             certainty_base: calibration::base_log_odds(&record.certainty),
             score: calibration::fit(record.scores.iter(), score, precision),
             score_base: calibration::base_log_odds(&record.scores),
+            score_within,
             errors: judges::Errors::new(&record.pairs),
             record,
         }

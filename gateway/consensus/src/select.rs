@@ -238,7 +238,7 @@ impl Purpose<'_> {
     /// Whether the ask is like gold of the narrow kinds: then a specialist can judge answers that it could
     /// not write, because the exam has shown what its scores are worth there.
     fn is_familiar(&self) -> bool {
-        const FAMILIAR: f64 = 0.5;
+        const FAMILIAR: f64 = 0.9;
         let narrow = self.kind.iter().filter(|(kind, _)| !kind.is_general());
         narrow.map(|(_, p)| p).sum::<f64>() >= FAMILIAR
     }

@@ -29,10 +29,9 @@ impl<'a> Tally<'a> {
     pub fn from_outcome(
         outcome: &'a Outcome,
         standing: &'a Standing,
-        kind: &'a KindPosterior,
         config: &'a RoundSettings,
     ) -> Self {
-        let (candidates, ballots) = (&outcome.candidates, &outcome.ballots);
+        let Outcome { candidates, ballots, kind, .. } = outcome;
         Self { candidates, ballots, standing, kind, config }
     }
 

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use crate::{
-    evidence::Parts,
+    outcome::Parts,
     reputation::calibration::{logit, sigmoid},
     tally::Tally,
 };

@@ -44,6 +44,7 @@ pub(super) fn outcome(
     };
     Ok(Outcome {
         round: round.id.clone(),
+        kind: round.kind.clone(),
         winner: 0,
         decided: Decision::Abstained,
         candidates: Vec::new(),

@@ -84,7 +84,7 @@ fn labelled_pools(round: &Round<'_>, outcome: &Outcome, item: &Arc<Item>) -> Opt
     if outcome.candidates.is_empty() {
         return None;
     }
-    let tally = Tally::from_outcome(outcome, &round.standing, &round.kind, round.config);
+    let tally = Tally::from_outcome(outcome, &round.standing, round.config);
     let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
     for (candidate, strength) in outcome.candidates.iter().zip(&outcome.ranking.strengths) {
         let (_, all_right) = pools.entry(candidate.pool).or_insert((*strength, true));

@@ -12,13 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use super::Round;
 use shoal_consensus::{
     Candidate, CastBallot,
-    evidence::Parts,
     judging::{
         Able, JudgeQueue, JudgeTask, count,
         pairs::{Beliefs, Voice},
         quorum,
     },
-    outcome::Progress,
+    outcome::{Parts, Progress},
     rank, reputation,
 };
 use shoal_swarm::WorkError;

@@ -16,7 +16,7 @@ use tracing::Span;
 use shoal_consensus::{
     Outcome, RoundSettings,
     learn::{abstention, routed},
-    reputation::{Features, KindPosterior},
+    reputation::Features,
     tally::Tally,
 };
 use shoal_swarm::{Swarm, audit::AuditQueue};
@@ -39,7 +39,6 @@ pub struct Learner {
 #[derive(Debug)]
 pub(super) struct FinishedRound {
     pub(super) outcome: Outcome,
-    pub(super) kind: KindPosterior,
     pub(super) features: Features,
     pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
@@ -80,10 +79,11 @@ impl Learner {
     }
 
     fn learn(&mut self, round: &FinishedRound) {
-        let FinishedRound { outcome, kind, features, .. } = round;
+        let FinishedRound { outcome, features, .. } = round;
+        let kind = &outcome.kind;
         let reputation = self.swarm.reputation();
         let standing = reputation.standing();
-        let tally = Tally::from_outcome(outcome, &standing, kind, &self.config);
+        let tally = Tally::from_outcome(outcome, &standing, &self.config);
         for (node, mut evidence) in tally.observations(outcome.decided, &outcome.ranking) {
             let claims = self.swarm.claims(&standing, node, features, kind);
             let offset = standing.writer_log_odds(&node, kind);

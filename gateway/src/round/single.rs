@@ -57,6 +57,7 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
     };
     Ok(Outcome {
         round: round.id.clone(),
+        kind: round.kind.clone(),
         winner: 0,
         decided: Decision::Single,
         candidates,

@@ -75,6 +75,7 @@ async fn rank_texts(round: Round<'_>, texts: Vec<String>) -> Result<Outcome, Rou
     let total = round.clock.elapsed();
     Ok(Outcome {
         round: round.id.clone(),
+        kind: round.kind.clone(),
         winner,
         decided: decision,
         candidates,

@@ -10,7 +10,7 @@ use shoal_proto::{
     hello::{Challenge, Hello, Model, Refusal, RefusalReason, Welcome},
     version::Version,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     NotAdmitted, Swarm,
@@ -127,26 +127,51 @@ impl Proof {
         let Self(Claim { link, version, model, operator, slots, audit }) = self;
         let config = &swarm.0.config;
         let member = MemberHandle::new(link, model, operator, slots);
-        let place = if audit.is_empty() {
-            Place::Member(swarm.0.roster.reserve(member.id)?)
-        } else if audit::is_proof(&audit, &config.audit, swarm.0.gateway, member.id) {
-            Place::Auditor(swarm.0.auditors.seat(member.clone())?)
-        } else {
+        let is_auditor = !audit.is_empty();
+        if is_auditor && !audit::is_proof(&audit, &config.audit, swarm.0.gateway, member.id) {
             return Err(refusal(
                 RefusalReason::BadHello,
                 "the token is not this gateway's token for auditors",
             ));
-        };
+        }
+        let place = take_place(swarm, &member, is_auditor).await?;
         let welcome = Welcome { version: version.number(), heartbeat_ms: config.heartbeat_ms };
         send(control, &Message::Welcome(welcome), config.step()).await?;
         Ok((place, member))
     }
 }
 
+/// Gives a node its place. Its newest link is the true one: a node that was killed and starts again takes
+/// the place of its earlier process, whose session ends first, so that its record is saved.
+async fn take_place(
+    swarm: &Swarm,
+    member: &Arc<MemberHandle>,
+    is_auditor: bool,
+) -> Result<Place, NoPlace> {
+    /// The end of a session saves a record, and has to wait for nothing else.
+    const REPLACEMENT: Duration = Duration::from_secs(2);
+    const POLL: Duration = Duration::from_millis(5);
+    let end = Instant::now() + REPLACEMENT;
+    loop {
+        let place = if is_auditor {
+            swarm.0.auditors.seat(member.clone()).map(Place::Auditor)
+        } else {
+            swarm.0.roster.reserve(member).map(Place::Member)
+        };
+        match place {
+            Err(NoPlace::AlreadyHere(earlier)) if Instant::now() < end => earlier.replace(),
+            place => return place,
+        }
+        sleep(POLL).await;
+    }
+}
+
 impl From<NoPlace> for NotAdmitted {
     fn from(error: NoPlace) -> Self {
         match error {
-            NoPlace::AlreadyHere => refusal(RefusalReason::AlreadyHere, "this key is here already"),
+            NoPlace::AlreadyHere(_) => {
+                refusal(RefusalReason::AlreadyHere, "an earlier link of this key has not ended yet")
+            }
             NoPlace::Full => {
                 refusal(RefusalReason::Full, "the gateway has as many members as it takes")
             }

@@ -67,7 +67,7 @@ impl Auditors {
         let full = members.len() >= AUDITORS_MAX;
         let id = auditor.id;
         match members.entry(id) {
-            Entry::Occupied(_) => return Err(NoPlace::AlreadyHere),
+            Entry::Occupied(place) => return Err(NoPlace::AlreadyHere(place.get().clone())),
             Entry::Vacant(_) if full => return Err(NoPlace::Full),
             Entry::Vacant(place) => place.insert(auditor),
         };

@@ -15,7 +15,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future, stream};
 use shoal_proto::generate::Sampling;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     LeaveReason, Speed, Swarm, WorkError,
@@ -94,8 +97,13 @@ pub(super) async fn examine_member(
     member: &Arc<MemberHandle>,
     remainder: Remainder,
 ) -> Infallible {
-    let writer = finish_writer(swarm, member, remainder);
-    let judge = judge::examine_judge(swarm, member);
+    // Rounds need to know what it can write before they need its ballots.
+    let (passed, has_passed) = oneshot::channel();
+    let writer = finish_writer(swarm, member, remainder, passed);
+    let judge = async {
+        let _ = has_passed.await;
+        judge::examine_judge(swarm, member).await
+    };
     future::join(writer, judge).await.1
 }
 
@@ -191,14 +199,21 @@ fn observe(
 }
 
 /// Asks the remaining questions one after the other, the least certain kind first, until each kind is
-/// known well enough. Clients' work goes first.
-async fn finish_writer(swarm: &Swarm, member: &Arc<MemberHandle>, remainder: Remainder) {
+/// known well enough. Clients' work goes first. Drops `passed` when there is gold enough to end the
+/// member's probation.
+async fn finish_writer(
+    swarm: &Swarm,
+    member: &Arc<MemberHandle>,
+    remainder: Remainder,
+    passed: oneshot::Sender<()>,
+) {
     let exam = &swarm.0.config.exam;
     let Remainder { mut questions, mut tally } = remainder;
     if questions.is_empty() {
         return;
     }
     let (mut question_count, mut failures) = (0, 0);
+    let mut passed = Some(passed);
     while question_count < exam.background_max && failures < FAILURES_MAX {
         let Some(item) = tally.next(&mut questions, exam.interval_width) else { break };
         probe::wait_for_idle(member).await;
@@ -208,6 +223,9 @@ async fn finish_writer(swarm: &Swarm, member: &Arc<MemberHandle>, remainder: Rem
         failures = if answer.is_ok() { 0 } else { failures + 1 };
         learn_results(swarm, member, &vec![(item, answer)], &mut tally);
         swarm.0.reputation.fit_soon();
+        if has_enough_gold(swarm, member) {
+            passed.take();
+        }
     }
     swarm.0.reputation.save().await;
     let cost = member.gold_cost();
@@ -217,6 +235,12 @@ async fn finish_writer(swarm: &Swarm, member: &Arc<MemberHandle>, remainder: Rem
         left_out = questions.len(),
         "the exam as a writer is over"
     );
+}
+
+fn has_enough_gold(swarm: &Swarm, member: &MemberHandle) -> bool {
+    let standing = swarm.standing();
+    let record = standing.record(&member.id);
+    record.is_some_and(|record| record.gold_seen >= record.gold_needed(standing.settings()))
 }
 
 type Results = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
@@ -302,6 +326,7 @@ fn provenance(member: &MemberHandle) -> Provenance {
         family: model.family.clone(),
         digest: model.digest.clone(),
         parameters: (model.parameters > 0).then_some(model.parameters),
+        specialist: model.specialist,
     }
 }
 

@@ -13,6 +13,8 @@ pub enum LeaveReason {
     Protocol,
     /// It could answer no question of its exam.
     Unfit,
+    /// A newer link has proven that it holds the same key.
+    Replaced,
     /// The gateway shuts down.
     Shutdown,
 }
@@ -26,6 +28,7 @@ impl LeaveReason {
             Self::Silent => "silent",
             Self::Protocol => "protocol",
             Self::Unfit => "unfit",
+            Self::Replaced => shoal_link::REPLACED,
             Self::Shutdown => "shutdown",
         }
     }

@@ -92,7 +92,10 @@ impl Metrics {
             "handshake",
         ];
         show(&self.admissions, &ADMISSIONS);
-        show(&self.leaves, &["goodbye", "lost", "silent", "protocol", "unfit", "shutdown"]);
+        show(
+            &self.leaves,
+            &["goodbye", "lost", "silent", "protocol", "unfit", "replaced", "shutdown"],
+        );
         show(&self.exam_answers, &["right", "wrong", "abstained"]);
         show(&self.exam_answers, &WorkError::LABELS);
         show(&self.exam_scores, &["scored", "compared", "reasoned"]);

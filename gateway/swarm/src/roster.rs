@@ -69,6 +69,7 @@ pub(crate) struct MemberHandle {
     slots: u32,
     in_flight: AtomicU32,
     is_draining: AtomicBool,
+    is_replaced: AtomicBool,
     speed: Mutex<Speed>,
     gold_questions: AtomicU64,
     gold_tokens: AtomicU64,
@@ -98,6 +99,7 @@ impl MemberHandle {
             slots,
             in_flight: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
+            is_replaced: AtomicBool::new(false),
             speed: Mutex::default(),
             gold_questions: AtomicU64::new(0),
             gold_tokens: AtomicU64::new(0),
@@ -144,6 +146,17 @@ impl MemberHandle {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
+    /// Ends its session, because a newer link has proven the same key: a node that has restarted need not
+    /// wait until the link of its dead process times out.
+    pub(crate) fn replace(&self) {
+        self.is_replaced.store(true, Ordering::Relaxed);
+        self.link.close(shoal_link::REPLACED);
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.is_replaced.load(Ordering::Relaxed)
+    }
+
     fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }
@@ -177,16 +190,29 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(crate) struct Roster {
     max: usize,
-    /// None: a newcomer whose exam runs.
-    places: Mutex<BTreeMap<NodeId, Option<Arc<MemberHandle>>>>,
+    places: Mutex<BTreeMap<NodeId, Place>>,
     metrics: Metrics,
 }
 
+/// The place of a node.
+#[derive(Debug)]
+struct Place {
+    node: Arc<MemberHandle>,
+    /// It has passed its exam as a writer; rounds see it.
+    is_member: bool,
+}
+
+impl Place {
+    fn member(&self) -> Option<&Arc<MemberHandle>> {
+        Some(&self.node).filter(|_| self.is_member)
+    }
+}
+
 /// Why there is no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum NoPlace {
-    /// A node with this key is here.
-    AlreadyHere,
+    /// This node with the same key is here.
+    AlreadyHere(Arc<MemberHandle>),
     /// All places are taken.
     Full,
 }
@@ -196,16 +222,20 @@ impl Roster {
         Arc::new(Self { max, places: Mutex::default(), metrics })
     }
 
-    /// Reserves a place for a key, so that the same key cannot come in twice during its exam.
-    pub(crate) fn reserve(self: &Arc<Self>, id: NodeId) -> Result<Reservation, NoPlace> {
+    /// Reserves a place for a newcomer, so that the same key is not here twice.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        newcomer: &Arc<MemberHandle>,
+    ) -> Result<Reservation, NoPlace> {
+        let (id, node) = (newcomer.id, newcomer.clone());
         let mut places = self.places();
-        if places.contains_key(&id) {
-            return Err(NoPlace::AlreadyHere);
+        if let Some(place) = places.get(&id) {
+            return Err(NoPlace::AlreadyHere(place.node.clone()));
         }
         if places.len() >= self.max {
             return Err(NoPlace::Full);
         }
-        places.insert(id, None);
+        places.insert(id, Place { node, is_member: false });
         drop(places);
         self.update_gauges();
         Ok(Reservation { roster: self.clone(), id })
@@ -214,35 +244,40 @@ impl Roster {
     /// Every member that takes work, by id.
     pub(crate) fn views(&self, standing: &Standing) -> Arc<[MemberView]> {
         let places = self.places();
-        let members = places.values().flatten().filter(|member| !member.is_draining());
+        let members =
+            places.values().filter_map(Place::member).filter(|member| !member.is_draining());
         members.map(|member| member.view(standing.on_probation(&member.id))).collect()
     }
 
     /// The handles of the members that take work, by id.
     pub(crate) fn members(&self) -> Vec<Arc<MemberHandle>> {
-        self.places().values().flatten().filter(|member| !member.is_draining()).cloned().collect()
+        let places = self.places();
+        let members = places.values().filter_map(Place::member);
+        members.filter(|member| !member.is_draining()).cloned().collect()
     }
 
     /// Every node that has a place, by id; newcomers come without details.
     pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
         let places = self.places();
-        places.iter().map(|(id, member)| presence(*id, member.as_deref(), standing)).collect()
+        let members = places.iter().map(|(id, place)| (*id, place.member()));
+        members.map(|(id, member)| presence(id, member.map(|m| &**m), standing)).collect()
     }
 
     /// The handle of a member; None for a newcomer and for a node that has left.
     pub(crate) fn member(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
-        self.places().get(&id).cloned().flatten()
+        self.places().get(&id).and_then(Place::member).cloned()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Option<Arc<MemberHandle>>>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Updates the gauges. Called whenever a node comes, drains or goes.
     pub(crate) fn update_gauges(&self) {
         let places = self.places();
-        let member_count = places.values().flatten().count();
-        let drain_count = places.values().flatten().filter(|member| member.is_draining()).count();
+        let members = || places.values().filter_map(Place::member);
+        let member_count = members().count();
+        let drain_count = members().filter(|member| member.is_draining()).count();
         self.metrics.members("serving", member_count - drain_count);
         self.metrics.members("draining", drain_count);
         self.metrics.members("examined", places.len() - member_count);
@@ -270,7 +305,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Puts the member into the roster: from now on rounds see it.
     pub(crate) fn seat(self, member: Arc<MemberHandle>) -> Membership {
-        self.roster.places().insert(self.id, Some(member));
+        self.roster.places().insert(self.id, Place { node: member, is_member: true });
         self.roster.update_gauges();
         Membership { place: self, reason: LeaveReason::Shutdown }
     }

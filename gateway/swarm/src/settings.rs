@@ -60,7 +60,7 @@ pub struct ExamConfig {
     /// The same for a member with a record of at least one whole exam: enough to notice a change.
     pub per_family_known: usize,
     /// General questions of each kind; 0 leaves them out. Four right answers narrow the interval to
-    /// `interval_width`, and seven kinds cost a small model less than half a minute.
+    /// `interval_width`, and eight kinds cost a small model less than half a minute.
     pub general_per_kind: usize,
     /// Questions that every member is asked first, of mixed kinds. An upstream, and a member that would
     /// need more than `cheap_ms` for all questions, joins after these.

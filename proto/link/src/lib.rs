@@ -20,6 +20,6 @@ mod link;
 pub mod quic;
 pub mod pipe;
 
-pub use error::LinkError;
+pub use error::{LinkError, REPLACED};
 pub use link::Link;
 pub use stream::{Receiver, Sender, Stream};

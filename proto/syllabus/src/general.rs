@@ -30,8 +30,10 @@ pub enum GeneralKind {
     Reading,
     /// An instruction that a program can verify.
     Instructions,
-    /// Common knowledge, open or as a multiple choice.
+    /// Common knowledge.
     Knowledge,
+    /// Common knowledge with labelled options, of which the letter is the answer.
+    Choice,
     /// The output of a small program.
     Code,
     /// A value to find in a text, or a text to transform.
@@ -44,10 +46,11 @@ pub enum GeneralKind {
 
 impl GeneralKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Reading,
         Self::Instructions,
         Self::Knowledge,
+        Self::Choice,
         Self::Code,
         Self::Extraction,
         Self::Recall,
@@ -60,6 +63,7 @@ impl GeneralKind {
             Self::Reading => "general/reading",
             Self::Instructions => "general/instructions",
             Self::Knowledge => "general/knowledge",
+            Self::Choice => "general/choice",
             Self::Code => "general/code",
             Self::Extraction => "general/extraction",
             Self::Recall => "general/recall",
@@ -179,6 +183,7 @@ fn draw(kind: GeneralKind, rng: &mut ChaCha8Rng) -> GeneralQuestion {
         GeneralKind::Reading => reading::answerable(rng),
         GeneralKind::Instructions => instructions::question(rng),
         GeneralKind::Knowledge => knowledge::question(rng),
+        GeneralKind::Choice => knowledge::choice(rng),
         GeneralKind::Code => code::question(rng),
         GeneralKind::Extraction => extraction::question(rng),
         GeneralKind::Recall => recall::question(rng),

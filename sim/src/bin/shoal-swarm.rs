@@ -9,16 +9,19 @@ mod children;
 mod members;
 #[path = "shoal-swarm/ready.rs"]
 mod ready;
+#[path = "shoal-swarm/restarts.rs"]
+mod restarts;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use children::{Children, Program};
 use members::Member;
-use ready::Gateway;
+use ready::{Addresses, Gateway};
+use restarts::Restarts;
 
 /// Admission examines every node, on a busy two-core machine one after the other.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(300);
@@ -28,6 +31,9 @@ const LARGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// A gateway opens a store and two sockets: seconds even on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// The gateway's program, and its name here.
+const GATEWAY: &str = "shoal-gateway";
 
 /// Where gateway and auditor look for the token that makes a node an auditor.
 const TOKEN: &str = "SHOAL_AUDIT_TOKEN";
@@ -82,7 +88,7 @@ async fn run(options: Options) -> Result<()> {
     outcome
 }
 
-/// Ends only when a process of the swarm ends or cannot be started.
+/// Ends only when the swarm cannot be brought up. What ends later is started again.
 async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Result<()> {
     let members = members::members(&options.models)?;
     // Before the gateway: nobody waits for it while gigabytes come.
@@ -102,19 +108,38 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     let limit = ADMISSION_LIMIT + LARGE_LIMIT * u32::try_from(large).unwrap_or(u32::MAX);
     let admission = tokio::select! {
         admission = gateway.wait_for_members(&members, &bar, limit) => admission,
-        failure = children.first_failure() => Err(failure),
+        exit = children.first_exit() => Err(exit.why),
     };
     bar.finish_and_clear();
     admission?;
     print!("{}", ready::summary(options, &members, &gateway));
     std::io::stdout().flush()?;
+    watch(options, &token, &gateway, children).await
+}
+
+/// Starts again what ends, after a while. Never returns but with an error.
+async fn watch(
+    options: &Options,
+    token: &str,
+    gateway: &Gateway,
+    children: &mut Children,
+) -> Result<()> {
+    let mut restarts = Restarts::default();
     loop {
-        let failure = children.first_failure().await;
-        println!("{failure:#}");
-        if !children.is_running("shoal-gateway") {
-            bail!("the gateway is gone");
+        tokio::select! {
+            mut exit = children.first_exit() => {
+                println!("{:#}", exit.why);
+                if exit.program.name() == GATEWAY {
+                    // Where the nodes look for it, even if it was free to choose.
+                    let Addresses { http, quic, .. } = &gateway.addresses;
+                    exit.program = gateway_program(options, (http, quic), token)?;
+                }
+                let name = exit.program.name().to_owned();
+                let wait = restarts.plan(exit);
+                println!("starting {name} again in {} s", wait.as_secs_f64());
+            }
+            program = restarts.next() => children.start(program)?,
         }
-        println!("the other {} go on", children.count());
     }
 }
 
@@ -122,19 +147,23 @@ async fn start_gateway(options: &Options, token: &str, children: &mut Children) 
     println!("starting the gateway on {} ...", options.http);
     let data = options.data.join("gateway");
     Gateway::forget(&data);
-    let mut program = Program::beside_this_one("shoal-gateway", "shoal-gateway")?
-        .arg("--http", &options.http)
-        .arg("--quic", &options.quic)
-        .arg("--data", &data.to_string_lossy())
-        .env(TOKEN, token);
-    if let Some(config) = &options.config {
-        program = program.arg("--config", &config.to_string_lossy());
-    }
-    children.start(program)?;
+    children.start(gateway_program(options, (&options.http, &options.quic), token)?)?;
     tokio::select! {
         gateway = Gateway::wait_for(&data, START_LIMIT) => gateway,
-        failure = children.first_failure() => Err(failure),
+        exit = children.first_exit() => Err(exit.why),
     }
+}
+
+fn gateway_program(options: &Options, (http, quic): (&str, &str), token: &str) -> Result<Program> {
+    let program = Program::beside_this_one(GATEWAY, GATEWAY)?
+        .arg("--http", http)
+        .arg("--quic", quic)
+        .arg("--data", &options.data.join("gateway").to_string_lossy())
+        .env(TOKEN, token);
+    Ok(match &options.config {
+        Some(config) => program.arg("--config", &config.to_string_lossy()),
+        None => program,
+    })
 }
 
 /// One process that holds all specialists to their word, with the weights of each. Of a large model

@@ -49,7 +49,9 @@ async fn likelihoods_and_pairs_and_reasons_have_gold_of_their_own() {
     assert!(discrimination(&sim, 4, ComparisonMode::Reasoned) > 0.5);
     // Its likelihoods are as good as those of node 4, although its reasons are inverted.
     assert!(discrimination(&sim, 5, ComparisonMode::Reasoned) < 0.0);
-    assert!(standing.score_log_odds(&sim.node(5), Likelihood { logprob: -0.5, bytes: 9 }) > 0.5);
+    let likelihood = Likelihood { logprob: -0.5, bytes: 9 };
+    let opinions = standing.opinions(&sim.node(5), &[vec![likelihood]]);
+    assert!(opinions[0].is_some_and(|opinion| opinion.gold > 0.5), "{opinions:?}");
     assert!(discrimination(&sim, 6, ComparisonMode::Direct) > 0.5);
     assert!(discrimination(&sim, 6, ComparisonMode::Reasoned) < 0.0);
 }

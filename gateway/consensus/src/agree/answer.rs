@@ -8,24 +8,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An answer in normal form. Equal answers have equal forms, except for omitted units ([`pools`]).
+use super::option;
+
+/// An answer in normal form. Equal answers have equal forms, except for omitted units and options with
+/// their text ([`forms`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     form: String,
     /// The number alone, if the answer has a unit.
     bare: Option<String>,
+    /// The letter of the option that the text names beside its words.
+    option: Option<String>,
 }
 
 impl Answer {
     /// An answer with this form, without normalisation.
     pub fn exact(form: String) -> Self {
-        Self { form, bare: None }
+        Self { form, bare: None, option: None }
     }
 
     /// The final answer of a text: the last `\boxed{}`, the text after the last `Answer:`, the
     /// letter of a choice, the last number of a short last line, or the whole text. Linear in the
     /// text.
     pub fn from_text(text: &str) -> Self {
+        let option = option::letter(text).map(String::from);
+        Self { option, ..Self::statement(text) }
+    }
+
+    fn statement(text: &str) -> Self {
         if let Some(content) = last_boxed(text) {
             return normal(&plain(content));
         }
@@ -44,32 +54,45 @@ impl Answer {
     pub fn normal_form(&self) -> &str {
         &self.form
     }
+
+    /// Whether it is the letter of an option and nothing else.
+    fn is_letter(&self) -> bool {
+        matches!(self.form.as_bytes(), [b'a'..=b'j'])
+    }
 }
 
-/// The pool of each answer, numbered in order of appearance. A bare number is in the pool of the same
-/// number with a unit, if there is only one such unit.
+/// The pool of each answer, numbered in order of appearance.
 pub fn pools(answers: &[Answer]) -> Vec<usize> {
+    let mut pools: Vec<&str> = Vec::new();
+    let pool = |form| {
+        pools.iter().position(|pool| *pool == form).unwrap_or_else(|| {
+            pools.push(form);
+            pools.len() - 1
+        })
+    };
+    forms(answers).into_iter().map(pool).collect()
+}
+
+/// The form of each answer beside the others. A bare number is the same number with a unit, if there is
+/// only one such unit. `B) plants` is `B` where another answer is a letter alone, or all name an option.
+pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
+    let has_options = answers.iter().any(Answer::is_letter)
+        || (answers.len() > 1 && answers.iter().all(|answer| answer.option.is_some()));
     let mut units: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for answer in answers {
         if let Some(bare) = &answer.bare {
             units.entry(bare).or_default().insert(&answer.form);
         }
     }
-    let mut pools: Vec<&str> = Vec::new();
     answers
         .iter()
         .map(|answer| {
-            let form = match units
-                .get(answer.form.as_str())
-                .map(|forms| (forms.len(), forms.first().copied()))
-            {
+            let option = answer.option.as_deref().filter(|_| has_options && !answer.is_letter());
+            let with_unit = units.get(answer.form.as_str());
+            match with_unit.map(|forms| (forms.len(), forms.first().copied())) {
                 Some((1, Some(form_with_unit))) => form_with_unit,
-                _ => answer.form.as_str(),
-            };
-            pools.iter().position(|pool| *pool == form).unwrap_or_else(|| {
-                pools.push(form);
-                pools.len() - 1
-            })
+                _ => option.unwrap_or(&answer.form),
+            }
         })
         .collect()
 }
@@ -216,7 +239,7 @@ fn quantity(text: &str) -> Option<Answer> {
         // `$18 million` is not eighteen dollars, `$18 each` may be another sum.
         (Some(money), Some(unit)) => (unit == money).then_some(unit)?,
     };
-    Some(Answer { form: format!("{value} {unit}"), bare: Some(value) })
+    Some(Answer { bare: Some(value.clone()), ..Answer::exact(format!("{value} {unit}")) })
 }
 
 fn split_sign(text: &str) -> (bool, &str) {

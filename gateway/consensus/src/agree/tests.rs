@@ -56,6 +56,16 @@ fn long_integers_are_compared_digit_by_digit() {
 }
 
 #[test]
+fn an_option_with_its_text_is_its_letter_where_letters_are_answers() {
+    assert_eq!(
+        pools(["B", "B) plants take it in", "The answer is (B).", "C. light"]),
+        [0, 0, 0, 1]
+    );
+    assert_eq!(pools(["A) water", "A. Water is wet.", "B) fire"]), [0, 0, 1]);
+    assert_eq!(pools(["A. Smith", "A. Jones wrote it", "nobody"]), [0, 1, 2], "these are names");
+}
+
+#[test]
 fn pools_are_numbered_in_order_of_appearance() {
     assert_eq!(pools(["Answer: 2", "Answer: 3", "so 2.0", "Answer: 4", "3"]), [0, 1, 0, 2, 1]);
 }

@@ -307,3 +307,44 @@ fn two_choices_alike_say_less_than_two_numbers_alike() {
     };
     assert!(agreement("B") < agreement("Answer: 1871") - 0.5);
 }
+
+#[test]
+fn a_writer_that_wavered_between_letters_says_less_against_another_one() {
+    let letter = |writer: u8, pool: usize, text: &str, claim: f64| Candidate {
+        text: text.into(),
+        ..candidate(writer, pool, claim)
+    };
+    // Both judge the other's letter. The first is sure of its own, the second is not.
+    let candidates = [letter(1, 0, "B", -0.1), letter(2, 1, "C", -1.2)];
+    let ballots = [scores(1, &[(1, -4.0)]), scores(2, &[(0, -1.4)])];
+    let parts = evidence(&candidates, &ballots, &Standing::empty());
+    assert!(parts[0].scores > parts[1].scores + 0.1, "{parts:?}");
+}
+
+#[test]
+fn a_judge_to_whom_all_candidates_are_noise_has_no_opinion() {
+    let letter = |writer: u8, pool: usize, text: &str| Candidate {
+        text: text.into(),
+        ..candidate(writer, pool, -1.0)
+    };
+    let candidates = [letter(1, 0, "B"), letter(2, 1, "A long answer that nobody asked for")];
+    let parts = evidence(&candidates, &[scores(9, &[(0, -34.0), (1, -400.0)])], &Standing::empty());
+    assert!(parts.iter().all(|part| part.scores == 0.0), "{parts:?}");
+    let parts = evidence(&candidates, &[scores(9, &[(0, -3.0), (1, -150.0)])], &Standing::empty());
+    assert!(parts.iter().any(|part| part.scores != 0.0), "{parts:?}");
+}
+
+#[test]
+fn a_text_that_was_cut_loses_to_a_final_answer_of_an_equal() {
+    let cut = Candidate {
+        text: "To find out, let us first".into(),
+        finish: Finish::Length,
+        ..candidate(1, 0, -1.0)
+    };
+    let whole = |writer: u8, pool: usize, text: &str| Candidate {
+        text: text.into(),
+        ..candidate(writer, pool, -1.0)
+    };
+    let parts = evidence(&[cut, whole(2, 1, "B"), whole(3, 2, "C")], &[], &Standing::empty());
+    assert!(parts[1].total() > parts[0].total() + 1.0, "{parts:?}");
+}

@@ -22,6 +22,7 @@ fn outcome(texts: &[(&str, usize)], order: &[usize]) -> Outcome {
         round: RoundId(String::new()),
         winner: order[0],
         decided: Decision::Judged,
+        kind: KindPosterior::default(),
         candidates,
         ballots: Vec::new(),
         ranking: Ranking { order: order.to_vec(), ..Ranking::default() },

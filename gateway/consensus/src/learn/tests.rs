@@ -43,6 +43,7 @@ fn outcome(decision: Decision, ballots: Vec<CastBallot>) -> Outcome {
         round: RoundId(String::new()),
         winner: 0,
         decided: decision,
+        kind,
         candidates,
         ballots,
         ranking,
@@ -60,8 +61,8 @@ fn lessons(outcome: &Outcome) -> BTreeMap<NodeId, Vec<Observation>> {
 }
 
 fn observations(outcome: &Outcome, standing: &Standing) -> BTreeMap<NodeId, Vec<Observation>> {
-    let (kind, config) = (KindPosterior::default(), RoundSettings::default());
-    let tally = Tally::from_outcome(outcome, standing, &kind, &config);
+    let config = RoundSettings::default();
+    let tally = Tally::from_outcome(outcome, standing, &config);
     tally.observations(outcome.decided, &outcome.ranking).into_iter().collect()
 }
 

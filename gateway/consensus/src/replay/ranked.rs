@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::Round;
 use crate::{
     ballot::Verdicts,
-    evidence::Parts,
-    outcome::{Decision, Outcome},
+    outcome::{Decision, Outcome, Parts},
     tally::Tally,
 };
 

@@ -82,6 +82,13 @@ impl Likelihood {
         Self { logprob, bytes: text.len() }
     }
 
+    /// Whether random bytes would be likelier: who finds a text so unlikely knows nothing of such texts.
+    pub fn is_below_chance(&self) -> bool {
+        /// Values of a byte. A text ends with one more choice.
+        const BYTES: f64 = 256.0;
+        self.logprob < -BYTES.ln() * (self.bytes as f64 + 1.0)
+    }
+
     fn unlikely(&self) -> f64 {
         -self.logprob.abs().ln_1p()
     }
@@ -144,6 +151,20 @@ where
         return towards;
     }
     Line { length: (length_slope / b).clamp(0.0, 1.0), ..towards }
+}
+
+/// Slope and correction for length by which right texts differ from wrong ones of the same question, from
+/// the same pairs as [`fit_length`]. The intercept means nothing: it is the same for all texts of a question.
+pub fn fit_within<'a, S>(groups: impl Iterator<Item = S>, towards: Line, precision: f64) -> Line
+where
+    S: Iterator<Item = &'a Sample>,
+{
+    let pairs: Vec<Point> = groups.flat_map(pairs).collect();
+    let [b, length_slope] = maximise(&pairs, [towards.b, towards.b * towards.length], precision);
+    // Likelihoods that point the wrong way say nothing.
+    let b = b.max(0.0);
+    let length = if b > 0.0 { (length_slope / b).clamp(0.0, 1.0) } else { towards.length };
+    Line { a: 0.0, b, length }
 }
 
 /// The differences between each right and each wrong text of a question. All pairs of a question with

@@ -33,6 +33,27 @@ impl KindId {
     }
 }
 
+/// The kind of gold whose answer is the letter of an option.
+const CHOICE: &str = "general/choice";
+
+/// Whether at least three lines begin with the labels of options: `A)`, `B.`, `(C)`.
+fn offers_options(question: &str) -> bool {
+    const OPTIONS_MIN: usize = 3;
+    let mut labels = 'A'..='J';
+    let mut next = labels.next();
+    let mut count = 0;
+    for line in question.lines() {
+        let line = line.trim_start().trim_start_matches(['(', '*']);
+        let mut signs = line.chars();
+        let is_next = signs.next().is_some_and(|letter| Some(letter) == next);
+        if is_next && matches!(signs.next(), Some(')' | '.' | ':')) {
+            count += 1;
+            next = labels.next();
+        }
+    }
+    count >= OPTIONS_MIN
+}
+
 /// Buckets that n-grams are hashed into: collisions among a few hundred phrasings are rare.
 pub(super) const BUCKETS: u64 = 1 << 14;
 
@@ -132,8 +153,26 @@ impl KindModel {
         self.kinds.is_empty()
     }
 
-    /// P(kind | question); empty when nothing was learned. The rest to 1 is P(of no known kind).
+    /// P(kind | question); empty when nothing was learned. The rest to 1 is P(of no known kind). What the
+    /// words leave open, labelled options decide: to choose a letter is a skill of its own, whatever the
+    /// question is about.
     pub fn posterior(&self, question: &str) -> KindPosterior {
+        /// P(a question with labelled options is answered like those of the exam).
+        const FORM: f64 = 0.9;
+        let KindPosterior(mut kinds) = self.by_words(question);
+        let choice = KindId::new(CHOICE);
+        if self.kinds.contains_key(&choice) && offers_options(question) {
+            let rest = 1.0 - kinds.iter().map(|(_, p)| p).sum::<f64>();
+            let share = FORM * rest.max(0.0);
+            match kinds.iter_mut().find(|(kind, _)| *kind == choice) {
+                Some((_, p)) => *p += share,
+                None => kinds.push((choice, share)),
+            }
+        }
+        KindPosterior(kinds)
+    }
+
+    fn by_words(&self, question: &str) -> KindPosterior {
         let grams = grams(question);
         let familiar_grams: Vec<&u16> = grams
             .iter()

@@ -54,13 +54,44 @@ fn standing(records: Vec<Record>) -> Standing {
     Standing::new(records, KindModel::default(), Settings::default())
 }
 
+/// What the gold of a judge makes of this likelihood of a single candidate.
+fn opinion(standing: &Standing, judge: NodeId, logprob: f64) -> f64 {
+    standing.opinions(&judge, &[vec![sum(logprob)]])[0].unwrap_or_default().gold
+}
+
+#[test]
+fn an_easy_question_is_not_taken_for_a_right_answer() {
+    // Right answers to hard questions are less likely than wrong ones to easy questions, but within each
+    // question the right one is the likelier.
+    let scores = (1..120).flat_map(|item| {
+        let level = if item % 3 == 0 { -0.5 } else { -40.0 };
+        let right = item % 3 != 0;
+        [(level, right), (1.8 * level, !right && item % 6 != 3), (2.0 * level, false)].map(
+            |(logprob, right)| {
+                let score = GoldObservation::Score { text: sum(logprob), right, item };
+                Observation::Gold { kind: None, observation: score }
+            },
+        )
+    });
+    let record = Record {
+        gold_seen: 99,
+        writer: Beta { a: 9.0, b: 2.0 },
+        ..after(&scores.collect::<Vec<_>>())
+    };
+    let standing = standing(vec![record]);
+    let opinions = standing.opinions(&id(0), &[vec![sum(-10.0)], vec![sum(-20.0)], Vec::new()]);
+    let odds: Vec<f64> = opinions.iter().flatten().map(|opinion| opinion.gold).collect();
+    assert!(odds[0] > odds[1] + 0.3, "{odds:?}");
+    assert_eq!(odds.len(), 2);
+}
+
 #[test]
 fn a_stranger_weighs_nothing() {
     let standing = standing(vec![Record::default()]);
     for node in [id(0), id(9)] {
         assert!(standing.writer_weight(&node) < 1e-9);
         assert!(standing.judge_weight(&node).abs() < 1e-9);
-        assert!(standing.score_log_odds(&node, sum(-0.1)).abs() < 1e-9);
+        assert!(opinion(&standing, node, -0.1).abs() < 1e-9);
         assert_eq!(standing.certainty_log_odds(&node, sum(-0.1)), None);
         assert!(standing.on_probation(&node));
     }
@@ -210,7 +241,7 @@ fn no_source_exceeds_the_clip() {
     let record = Record { gold_seen: 99, writer: Beta { a: 9.0, b: 2.0 }, ..after(&observations) };
     let standing = standing(vec![record]);
     for logprob in [0.0, -1e300, f64::NEG_INFINITY, f64::NAN] {
-        assert!(standing.score_log_odds(&id(0), sum(logprob)).abs() <= 6.0);
+        assert!(opinion(&standing, id(0), logprob).abs() <= 6.0);
     }
 }
 

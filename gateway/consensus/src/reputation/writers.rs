@@ -20,7 +20,7 @@ use super::{
     calibration::{logit, sigmoid},
 };
 
-/// Log-odds for a model that is e times as large as the swarm's median. Published accuracies of
+/// Log-odds for a model that is e times as large as the median of the general models. Published accuracies of
 /// language models of one family rise by .4 to .6 for each factor of e.
 const SIZE: f64 = 0.4;
 
@@ -39,7 +39,7 @@ pub(super) struct Swarm {
     general: Beta,
     /// Gold answers of all members without regard to kinds, each member counted once.
     mean_accuracy: f64,
-    /// ln of the median number of parameters; None where nobody states one.
+    /// ln of the median number of parameters of general models; None where nobody states one.
     size: Option<f64>,
     /// Gold answers of all members of a family, beyond the mean of their kinds.
     families: BTreeMap<String, Beta>,
@@ -58,9 +58,9 @@ impl Swarm {
         settings: &Settings,
     ) -> Self {
         let mut swarm = Self { mean_accuracy: 0.5, ..Self::default() };
-        let mut sizes: Vec<f64> = Vec::new();
         let (mut sum, mut count) = (0.5, 1.0);
         swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
+        swarm.size = reference_size(records.clone(), settings);
         let is_established = swarm.is_established;
         // What members on probation state and do says nothing of those that passed their exam.
         let records =
@@ -83,11 +83,8 @@ impl Swarm {
             if !provenance.family.is_empty() {
                 swarm.families.entry(provenance.family.clone()).or_default().add(&record.writer);
             }
-            sizes.extend(ln_parameters(provenance));
         }
-        sizes.sort_by(f64::total_cmp);
         swarm.strength = strength(records.clone(), &swarm.kinds, settings);
-        swarm.size = sizes.get(sizes.len() / 2).copied();
         swarm.mean_accuracy = sum / count;
         swarm
     }
@@ -144,8 +141,26 @@ fn strength<'a>(
     1.0 / correlation - 1.0
 }
 
+/// ln of the median size of the general models: of those that passed their exam, or of all where none
+/// has.
+fn reference_size<'a>(
+    records: impl Iterator<Item = &'a Record> + Clone,
+    settings: &Settings,
+) -> Option<f64> {
+    let median = |records: &mut dyn Iterator<Item = &Record>| {
+        let mut sizes: Vec<f64> =
+            records.filter_map(|record| ln_parameters(&record.provenance)).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.get(sizes.len() / 2).copied()
+    };
+    let mut graduates = records.clone().filter(|record| !record.on_probation(settings));
+    median(&mut graduates).or_else(|| median(&mut records.clone()))
+}
+
+/// None for a specialist, and where no size is stated.
 fn ln_parameters(provenance: &Provenance) -> Option<f64> {
-    provenance.parameters.filter(|count| *count > 0).map(|count| (count as f64).ln())
+    let count = provenance.parameters.filter(|count| *count > 0 && !provenance.specialist);
+    count.map(|count| (count as f64).ln())
 }
 
 /// The accuracy of a member whose answer is that of another with probability `agreement`, among peers of

@@ -14,6 +14,10 @@ use shoal_consensus::reputation::{Beta, KindId};
 /// The model family that nodes in front of an upstream report.
 const UPSTREAM: &str = "upstream";
 
+/// How much more an answer to a general question is worth than one to a family: two general questions of
+/// each kind come before the first of a family.
+const GENERAL: f64 = 1.5;
+
 /// Whether somebody pays for each answer of the model.
 pub(super) fn is_metered(model: &Model) -> bool {
     model.family == UPSTREAM
@@ -94,7 +98,8 @@ impl Tally {
         beta.quantile(0.9) - beta.quantile(0.1)
     }
 
-    /// Removes the question of the least certain kind. None if every kind that has questions is known
+    /// Removes the question of the least certain kind; general kinds come before families, because
+    /// they speak for every question of no known kind. None if every kind that has questions is known
     /// to `width`.
     pub(super) fn next(&self, questions: &mut Vec<Arc<Item>>, width: f64) -> Option<Arc<Item>> {
         questions.retain(|item| !self.abstentions.contains(&item.kind));
@@ -103,8 +108,9 @@ impl Tally {
         let mut widest: Option<(usize, f64)> = None;
         for (index, item) in questions.iter().enumerate() {
             let value = widths.get(&item.kind).copied().unwrap_or(0.0);
-            if value > width && widest.is_none_or(|(_, most)| value > most) {
-                widest = Some((index, value));
+            let worth = value * if item.is_general() { GENERAL } else { 1.0 };
+            if value > width && widest.is_none_or(|(_, most)| worth > most) {
+                widest = Some((index, worth));
             }
         }
         let (index, _) = widest?;

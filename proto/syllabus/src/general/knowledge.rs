@@ -1,4 +1,4 @@
-//! Common knowledge, from tables of this project: open questions and multiple choices.
+//! Common knowledge, from tables of this project: open questions, and a choice of options.
 
 use std::sync::LazyLock;
 
@@ -75,10 +75,6 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let mut rivals = direction.rivals.clone();
     rivals.shuffle(rng);
     rivals.truncate(3);
-    let key = format!("knowledge {} {:?}", table.name, fact.subject);
-    if rng.random() && rivals.len() == 3 {
-        return choice(rng, &direction, &rivals, key);
-    }
     let wrong: Vec<String> =
         rivals.iter().filter_map(|names| names.first().map(|name| (*name).to_owned())).collect();
     let right = direction.right.first().copied().unwrap_or_default();
@@ -102,8 +98,13 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         answer,
         wrong,
         check,
-        key,
+        key: key(table, fact),
     }
+}
+
+/// The same fact has the same key in both kinds, so that it is in one split.
+fn key(table: &Table, fact: &Fact) -> String {
+    format!("knowledge {} {:?}", table.name, fact.subject)
 }
 
 /// A random fact. Every fact is equally likely.
@@ -138,15 +139,23 @@ fn direction<'a>(rng: &mut ChaCha8Rng, table: &'a Table, fact: &'a Fact) -> Dire
     }
 }
 
-fn choice(
-    rng: &mut ChaCha8Rng,
-    direction: &Direction<'_>,
-    rivals: &[&[&'static str]],
-    key: String,
-) -> GeneralQuestion {
+/// A question with four options.
+pub(super) fn choice(rng: &mut ChaCha8Rng) -> GeneralQuestion {
+    let (key, direction, mut options) = loop {
+        let (table, fact) = draw(rng);
+        let direction = direction(rng, table, fact);
+        let rivals = direction.rivals.iter().filter_map(|names| names.first().copied());
+        // An option that is a letter itself (the symbol of carbon) could be taken for a label.
+        let options: Vec<&str> = rivals.filter(|name| name.len() > 1).collect();
+        let is_label = direction.right.first().is_some_and(|name| name.len() == 1);
+        if !is_label && options.len() >= 3 {
+            break (key(table, fact), direction, options);
+        }
+    };
     let right = direction.right.first().copied().unwrap_or_default();
-    let mut options: Vec<&str> =
-        rivals.iter().filter_map(|names| names.first().copied()).chain([right]).collect();
+    options.shuffle(rng);
+    options.truncate(3);
+    options.push(right);
     options.shuffle(rng);
     let index = options.iter().position(|option| *option == right).unwrap_or(0);
     let frame = *pick(rng, &["{0}) {1}", "{0}. {1}", "({0}) {1}"]);
@@ -163,7 +172,7 @@ fn choice(
     };
     let wrong = (0..options.len()).filter(|at| *at != index).map(text).collect();
     GeneralQuestion {
-        kind: GeneralKind::Knowledge,
+        kind: GeneralKind::Choice,
         messages: vec![Turn::user(format!("{}\n{}\n{hint}", direction.question, lines.join("\n")))],
         answer: text(index),
         wrong,

@@ -1,11 +1,12 @@
 //! The processes of the swarm: started together, watched, ended together.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -29,11 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often exits are looked for: people do not notice a quarter of a second.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A program to start and the name it goes by.
-#[derive(Debug)]
+/// A program to start and the name it goes by. It can be started again.
+#[derive(Clone, Debug)]
 pub(crate) struct Program {
     name: String,
-    command: std::process::Command,
+    path: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Program {
@@ -46,31 +49,64 @@ impl Program {
         if !path.is_file() {
             return Err(anyhow!("{} is missing: build it with `make build`", path.display()));
         }
-        Ok(Self { name: name.to_owned(), command: std::process::Command::new(path) })
+        let (arguments, variables) = (Vec::new(), Vec::new());
+        Ok(Self { name: name.to_owned(), path, arguments, variables })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn subcommand(mut self, name: &str) -> Self {
-        self.command.arg(name);
+        self.arguments.push(name.to_owned());
         self
     }
 
     pub(crate) fn arg(mut self, flag: &str, value: &str) -> Self {
-        self.command.arg(flag).arg(value);
+        self.arguments.extend([flag.to_owned(), value.to_owned()]);
         self
     }
 
     /// For what others must not read on a command line.
     pub(crate) fn env(mut self, variable: &str, value: &str) -> Self {
-        self.command.env(variable, value);
+        self.variables.push((variable.to_owned(), value.to_owned()));
         self
     }
+
+    /// Its command, with an end when its standard input closes: even `kill -9` on us leaves no orphan.
+    fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.path);
+        command.args(&self.arguments).arg("--until-stdin-closes").stdin(Stdio::piped());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// A process that is watched.
+#[derive(Debug)]
+struct Process {
+    program: Program,
+    child: Child,
+    start: Instant,
+}
+
+/// The end of a process that nobody asked for.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) program: Program,
+    /// What it said last.
+    pub(crate) why: anyhow::Error,
+    /// How long it ran.
+    pub(crate) uptime: Duration,
 }
 
 /// All processes; their output goes to one log file each.
 #[derive(Debug)]
 pub(crate) struct Children {
     logs: PathBuf,
-    alive: Vec<(String, Child)>,
+    /// Programs that were started before.
+    names: BTreeSet<String>,
+    alive: Vec<Process>,
 }
 
 impl Children {
@@ -79,27 +115,24 @@ impl Children {
     pub(crate) fn new(logs: PathBuf) -> Result<Self> {
         fs::create_dir_all(&logs)
             .with_context(|| format!("cannot make the log folder {}", logs.display()))?;
-        Ok(Self { logs, alive: Vec::new() })
+        Ok(Self { logs, names: BTreeSet::new(), alive: Vec::new() })
     }
 
-    /// Starts a program in a process group of its own, so that Ctrl-C reaches only us and we end
-    /// the swarm in order; the program ends by itself when its standard input closes, so that
-    /// even `kill -9` on us leaves no orphan.
-    pub(crate) fn start(&mut self, mut program: Program) -> Result<()> {
-        let log = File::create(self.log_of(&program.name))?;
-        program
-            .command
-            .arg("--until-stdin-closes")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut command = Command::from(program.command);
-        let child = command
+    /// Starts a program in a process group of its own, so that Ctrl-C reaches only us and we end the swarm in
+    /// order. Its log goes on where an earlier process of this launcher ended.
+    pub(crate) fn start(&mut self, program: Program) -> Result<()> {
+        let path = self.log_of(&program.name);
+        let is_first = self.names.insert(program.name.clone());
+        let mut options = File::options();
+        options.create(true).write(true).truncate(is_first).append(!is_first);
+        let log = options.open(path)?;
+        let mut command = program.command();
+        command.process_group(0).stdout(log.try_clone()?).stderr(log);
+        let child = Command::from(command)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.name))?;
-        self.alive.push((program.name, child));
+        self.alive.push(Process { program, child, start: Instant::now() });
         Ok(())
     }
 
@@ -108,11 +141,11 @@ impl Children {
     ///
     /// # Errors
     /// When it cannot be started or fails; it has said why by then.
-    pub(crate) async fn finish(mut program: Program) -> Result<()> {
-        program.command.arg("--until-stdin-closes").stdin(Stdio::piped()).stdout(Stdio::null());
+    pub(crate) async fn finish(program: Program) -> Result<()> {
+        let mut command = program.command();
+        command.stdout(Stdio::null());
         let name = program.name;
-        let mut command = Command::from(program.command);
-        let child = command.kill_on_drop(true).spawn();
+        let child = Command::from(command).kill_on_drop(true).spawn();
         let mut child = child.with_context(|| format!("cannot start {name}"))?;
         // `wait` would close its standard input, which tells it to end.
         let _open = child.stdin.take();
@@ -124,19 +157,18 @@ impl Children {
         self.alive.len()
     }
 
-    pub(crate) fn is_running(&self, name: &str) -> bool {
-        self.alive.iter().any(|(alive, _)| alive == name)
-    }
-
-    /// Resolves when a process has ended, with what it said last.
-    pub(crate) async fn first_failure(&mut self) -> anyhow::Error {
+    /// Resolves when a process has ended.
+    pub(crate) async fn first_exit(&mut self) -> Exit {
         loop {
-            let position =
-                self.alive.iter_mut().position(|(_, child)| !matches!(child.try_wait(), Ok(None)));
+            let position = self
+                .alive
+                .iter_mut()
+                .position(|process| !matches!(process.child.try_wait(), Ok(None)));
             if let Some(at) = position {
-                let (name, mut child) = self.alive.swap_remove(at);
+                let Process { program, mut child, start } = self.alive.swap_remove(at);
                 let status = child.try_wait().ok().flatten();
-                return why(&name, status, &self.log_of(&name));
+                let why = why(&program.name, status, &self.log_of(&program.name));
+                return Exit { program, why, uptime: start.elapsed() };
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -144,18 +176,18 @@ impl Children {
 
     /// Asks every process to end (its standard input closes), waits, then kills what is left.
     pub(crate) async fn stop(&mut self) {
-        for (_, child) in &mut self.alive {
-            drop(child.stdin.take());
+        for process in &mut self.alive {
+            drop(process.child.stdin.take());
         }
         let exits = async {
-            for (_, child) in &mut self.alive {
-                let _ = child.wait().await;
+            for process in &mut self.alive {
+                let _ = process.child.wait().await;
             }
         };
         if tokio::time::timeout(PATIENCE, exits).await.is_err() {
-            for (name, child) in &mut self.alive {
+            for Process { program, child, .. } in &mut self.alive {
                 if matches!(child.try_wait(), Ok(None)) {
-                    eprintln!("{name} did not end in {} s: killed", PATIENCE.as_secs());
+                    eprintln!("{} did not end in {} s: killed", program.name, PATIENCE.as_secs());
                     let _ = child.kill().await;
                 }
             }

@@ -70,6 +70,21 @@ fn where_nobody_has_a_record_the_larger_model_is_believed_a_little_more() {
 }
 
 #[test]
+fn the_sizes_of_specialists_say_nothing_of_general_models() {
+    let specialist = || {
+        let gold = record(&gold("add", 40, 0));
+        let provenance =
+            Provenance { parameters: Some(800_000), specialist: true, ..Provenance::default() };
+        Record { provenance, ..gold }
+    };
+    let general = [with_size(135_000_000), with_size(1_500_000_000)];
+    let alone = standing(general.to_vec());
+    let lead = unknown(&alone, 1) - unknown(&alone, 0);
+    let mixed = standing(general.into_iter().chain((0..6).map(|_| specialist())).collect());
+    assert!(unknown(&mixed, 1) - unknown(&mixed, 0) > 0.9 * lead, "{lead}");
+}
+
+#[test]
 fn a_size_that_a_stranger_states_neither_lifts_it_over_a_record_nor_lowers_others() {
     let member = Record { gold_seen: 40, ..record(&gold("general/knowledge", 36, 4)) };
     let alone = standing(vec![member.clone()]);

@@ -48,7 +48,7 @@ fn an_upstream_is_asked_every_general_kind_within_its_handful() {
     let handful = questions.get(..exam().handful).unwrap();
     let kinds: BTreeSet<&KindId> = handful.iter().map(|item| &item.kind).collect();
     assert_eq!(kinds.len(), 8);
-    assert_eq!(handful.iter().filter(|item| item.is_general()).count(), 7);
+    assert!(handful.iter().all(|item| item.is_general()));
     assert_eq!(length(&model, &exam()), 8);
 }
 
@@ -67,7 +67,7 @@ fn ask_all(right: impl Fn(&KindId, usize) -> Option<bool>) -> BTreeMap<KindId, u
 #[test]
 fn a_kind_is_asked_until_it_is_clear_what_the_member_knows_of_it() {
     let counts = ask_all(|_, _| Some(true));
-    assert_eq!(counts.len(), 20);
+    assert_eq!(counts.len(), 21);
     assert!(counts.values().all(|number| *number == 4), "{counts:?}");
     // Answers that differ leave a wide interval, up to the number of questions that there are.
     let counts = ask_all(|_, number| Some(number % 2 == 0));
@@ -78,7 +78,7 @@ fn a_kind_is_asked_until_it_is_clear_what_the_member_knows_of_it() {
 fn a_member_that_abstains_on_a_kind_is_asked_no_more_of_it() {
     let counts = ask_all(|kind, _| (kind.0 == "add").then_some(true));
     assert_eq!(counts.get(&KindId::new("add")), Some(&4));
-    assert_eq!(counts.values().filter(|number| **number == 1).count(), 19);
+    assert_eq!(counts.values().filter(|number| **number == 1).count(), 20);
 }
 
 #[test]

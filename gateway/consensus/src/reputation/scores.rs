@@ -1,0 +1,81 @@
+//! What the likelihoods of one judge say of the candidates of a round.
+//!
+//! Gold shows two things that are not the same. Over questions, it shows how likely texts are right of which
+//! the judge thinks so much: an easy question has likely and right answers. Within a question, it shows by how
+//! much the right one is likelier than a wrong one, which is what a ranking needs. So the level of an opinion
+//! comes from the fit over questions, and its differences from the fit within questions.
+
+use shoal_proto::NodeId;
+
+use super::{
+    Standing,
+    calibration::{Likelihood, Line, sigmoid},
+};
+
+/// What a judge's likelihoods say of one pool, in log-odds that it is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Opinion {
+    /// What its gold has shown.
+    pub gold: f64,
+    /// What the likelihoods say before gold shows what they mean; 0 on average over the pools of a ballot.
+    pub prior: f64,
+}
+
+impl Opinion {
+    /// Both together.
+    pub fn total(self) -> f64 {
+        self.gold + self.prior
+    }
+}
+
+impl Standing {
+    /// A judge's opinions of the pools of its ballot, in their order: small while it has scored few gold
+    /// candidates. `texts` has the likelihoods of each pool's candidates; the best one speaks for the pool,
+    /// because one sound way to an answer is enough. None for a pool without candidates, and for all pools where
+    /// the judge finds random bytes likelier than any candidate.
+    pub fn opinions(&self, judge: &NodeId, texts: &[Vec<Likelihood>]) -> Vec<Option<Opinion>> {
+        if texts.iter().flatten().all(Likelihood::is_below_chance) {
+            return vec![None; texts.len()];
+        }
+        let unknown = (Line::SCORE, 0.0, Line::UNSEEN);
+        let fits = self.member(judge);
+        let (over, base, within) =
+            fits.map_or(unknown, |member| (member.score, member.score_base, member.score_within));
+        let best = |texts: &Vec<Likelihood>| {
+            let odds = |text: &Likelihood| within.log_odds(*text);
+            texts.iter().copied().max_by(|x, y| odds(x).total_cmp(&odds(y)))
+        };
+        let best: Vec<Option<Likelihood>> = texts.iter().map(best).collect();
+        let level = mean(best.iter().flatten().map(|text| over.log_odds(*text) - base));
+        let middle = mean(best.iter().flatten().map(|text| within.log_odds(*text)));
+        let middle_prior = mean(best.iter().flatten().map(|text| Line::UNSEEN.log_odds(*text)));
+        let (voice, trust) = (self.voice_weight(judge), self.score_trust(judge));
+        // Larger models are heard more while nothing else is known.
+        let strength = 2.0 * sigmoid(self.descent(judge));
+        let prior_weight = self.settings().score_prior * (1.0 - trust) * strength;
+        let limit = |odds: f64| (voice * odds).clamp(-self.clip(), self.clip());
+        let opinion = |text: Likelihood| Opinion {
+            gold: limit(trust * (level + within.log_odds(text) - middle)),
+            prior: limit(prior_weight * (Line::UNSEEN.log_odds(text) - middle_prior)),
+        };
+        best.into_iter().map(|text| text.map(opinion)).collect()
+    }
+
+    /// The share of a judge's likelihoods whose meaning its gold has shown, in [0, 1).
+    fn score_trust(&self, id: &NodeId) -> f64 {
+        let count = self.record(id).map_or(0.0, |record| record.scores.len() as f64);
+        count / (count + self.settings().score_shrinkage)
+    }
+
+    /// The fit over questions behind [`Self::opinions`]; the documented default for a member without a
+    /// record.
+    pub fn score_line(&self, id: &NodeId) -> Line {
+        self.member(id).map_or(Line::SCORE, |member| member.score)
+    }
+}
+
+/// The mean; 0 of nothing.
+fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let count = values.clone().count().max(1);
+    values.sum::<f64>() / count as f64
+}
