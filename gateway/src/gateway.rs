@@ -163,6 +163,9 @@ impl Gateway {
         let Self { app, swarm, learner, calibrator, mut round_writer, .. } = self;
         let (http, quic, addresses, data) = (self.http, self.quic, self.addresses, self.data);
         tracing::info!(http = %addresses.http, quic = %addresses.quic, id = %addresses.id, "listening");
+        if app.config.is_open() {
+            tracing::warn!(http = %addresses.http, "open: anybody who reaches this address may use the swarm (http.open)");
+        }
         let server = http::serve(app, http)?;
         let handle = server.handle();
         let http_server = async {
@@ -223,11 +226,12 @@ fn app(
     rounds: Rounds,
     recorder: Recorder,
 ) -> App {
+    let callers = http::Callers::new(&config.http);
     App {
-        callers: http::Callers::new(&config.http),
-        admission: http::Admission::new(config.http.requests_max),
+        admission: http::Admission::new(&config.http, &callers),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
-        responses: Responses::new(&config.http),
+        responses: Responses::new(&config.http, &callers),
+        callers,
         recorder,
         config: config.http,
         limits: config.ask,

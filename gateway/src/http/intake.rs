@@ -1,9 +1,9 @@
 //! The start of every ask, whatever its endpoint: it is counted, admitted, read and checked. All of
 //! this comes before the first byte of an answer, so that a refusal is an error with a status.
 
-use actix_web::{HttpMessage as _, HttpRequest, web};
+use actix_web::{HttpRequest, web};
 
-use super::{App, body, callers::Caller, error::ApiError, meter::Meter};
+use super::{App, access, body, callers::Owner, error::ApiError, meter::Meter};
 use shoal_api::{
     anthropic::MessageRequest, chat::ChatRequest, completions::CompletionRequest,
     embeddings::EmbedRequest, rank::RankRequest,
@@ -11,11 +11,11 @@ use shoal_api::{
 
 /// A checked request of one endpoint.
 pub(super) trait EndpointRequest: Sized {
-    /// Checks a body.
+    /// Checks a body, which may refer to what its owner has stored.
     ///
     /// # Errors
     /// The first field that is wrong.
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError>;
+    fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError>;
 
     /// The model's name as the client sent it.
     fn model(&self) -> &str;
@@ -52,17 +52,17 @@ async fn check<T: EndpointRequest>(
     payload: web::Payload,
     meter: &mut Meter,
 ) -> Result<T, ApiError> {
-    // The middleware around every request stores the caller.
-    let caller = request.extensions().get::<Caller>().cloned().ok_or(ApiError::Internal)?;
-    meter.hold(app.admission.enter(caller)?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let request = T::parse(&body, app)?;
+    let caller = access::caller(request)?;
+    let owner = caller.owner();
+    let place = meter.hold(app.admission.enter(caller)?);
+    let body = body::read(&app.config, request, payload, place).await?;
+    let request = T::parse(&body, app, owner)?;
     app.check_model(request.model())?;
     Ok(request)
 }
 
 impl EndpointRequest for ChatRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
@@ -76,7 +76,7 @@ impl EndpointRequest for ChatRequest {
 }
 
 impl EndpointRequest for CompletionRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
@@ -90,7 +90,7 @@ impl EndpointRequest for CompletionRequest {
 }
 
 impl EndpointRequest for MessageRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
@@ -104,7 +104,7 @@ impl EndpointRequest for MessageRequest {
 }
 
 impl EndpointRequest for EmbedRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
@@ -114,7 +114,7 @@ impl EndpointRequest for EmbedRequest {
 }
 
 impl EndpointRequest for RankRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
