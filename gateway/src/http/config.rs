@@ -43,9 +43,9 @@ pub struct Config {
     pub keep_alive_ms: u64,
     /// Origins whose pages may call the API from a browser; `*`: any, empty: none.
     pub cors_origins: Vec<String>,
-    /// Bytes of round transcripts kept in memory; the oldest are dropped first.
+    /// Bytes of round transcripts kept in memory; the key that has most loses its oldest first.
     pub transcript_bytes_max: usize,
-    /// Bytes of responses (`/v1/responses`) kept in memory; the oldest are dropped first.
+    /// Bytes of responses (`/v1/responses`) kept in memory; the key that has most loses its oldest first.
     pub response_bytes_max: usize,
     /// Seconds that a response is kept.
     pub response_seconds_max: u64,
@@ -71,7 +71,7 @@ impl Default for Config {
             bodies_bytes_max: 256 * 1024 * 1024,
             body_ms_max: 120_000,
             body_bytes_per_second_min: 4_096,
-            send_ms_max: 60_000,
+            send_ms_max: 30_000,
             keep_alive_ms: 10_000,
             cors_origins: Vec::new(),
             transcript_bytes_max: 64 * 1024 * 1024,

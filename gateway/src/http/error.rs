@@ -55,10 +55,6 @@ pub(crate) enum ApiError {
     BackgroundFull { max: usize },
     #[error("{0}")]
     Unsupported(&'static str, &'static str),
-    #[error(
-        "Tokens are counted by each member's own tokenizer while it works: there is no count beforehand."
-    )]
-    NotCounted,
     #[error("Invalid URL ({method} {path})")]
     NoSuchPath { method: String, path: String },
     #[error(
@@ -89,6 +85,10 @@ pub(crate) enum ApiError {
     EncodingBroken(&'static str),
     #[error("The requests that are being answered hold too many bytes. Please try again in 1s.")]
     BodiesFull,
+    #[error(
+        "The request has {read} bytes of text, images and tools, and members take at most {max}: send smaller images or a shorter conversation."
+    )]
+    AskTooLarge { max: usize, read: usize },
     /// The round's deadline came while the client left what was sent to it unread.
     #[error("The client did not read the answer within the time of the round.")]
     Unread,
@@ -234,7 +234,7 @@ impl ApiError {
             Self::NoSuchRound(_) => ErrorRow::not_found(Some("id"), Some("round_not_found")),
             Self::NoSuchNode(_) => ErrorRow::not_found(Some("id"), Some("node_not_found")),
             Self::NoSuchResponse(_) => ErrorRow::not_found(Some("response_id"), None),
-            Self::NotCounted | Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
+            Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
             Self::InvalidNodeId(_) | Self::AmbiguousNode { .. } => {
                 ErrorRow::invalid(Some("id"), Some("invalid_value"))
             }
@@ -265,7 +265,7 @@ impl ApiError {
                 .with_status(StatusCode::UNAUTHORIZED),
             Self::WrongMethod { .. } => ErrorRow::invalid(None, Some("method_not_supported"))
                 .with_status(StatusCode::METHOD_NOT_ALLOWED),
-            Self::TooLarge { .. } => {
+            Self::TooLarge { .. } | Self::AskTooLarge { .. } => {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 ErrorRow { status, kind: SERVER, ..ErrorRow::invalid(None, None) }
             }

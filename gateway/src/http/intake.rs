@@ -8,6 +8,36 @@ use shoal_api::{
     anthropic::MessageRequest, chat::ChatRequest, completions::CompletionRequest,
     embeddings::EmbedRequest, rank::RankRequest,
 };
+use shoal_consensus::Ask;
+use shoal_proto::{generate::ChatMessage, tools::ToolCall};
+
+/// Most bytes of an ask. A frame to a node has at most 4 MiB (PROTOCOL.md), and an ask to a judge also has
+/// candidates and instructions.
+const ASK_BYTES_MAX: usize = 4 * 1024 * 1024 - 256 * 1024;
+
+/// Texts that are embedded in one frame.
+const TEXTS_A_FRAME: usize = 64;
+
+/// What a message or a function takes in a frame beside its texts.
+const FIELD_BYTES: usize = 32;
+
+/// The bytes of an ask in a frame, about.
+pub(super) fn bytes_of(ask: &Ask) -> usize {
+    let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
+    let message = |message: &ChatMessage| {
+        let images: usize = message.images.iter().map(String::len).sum();
+        let calls: usize = message.tool_calls.iter().map(call).sum();
+        message.content.len() + images + calls + FIELD_BYTES
+    };
+    let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
+    let functions = functions.map(|function| {
+        let texts = [&function.name, &function.description, &function.parameters];
+        texts.map(String::len).iter().sum::<usize>() + FIELD_BYTES
+    });
+    let format = ask.format.as_ref().map_or(0, |format| format.body.len());
+    let messages: usize = ask.messages.iter().map(message).sum();
+    messages + functions.sum::<usize>() + format + ask.template_variables.len()
+}
 
 /// A checked request of one endpoint.
 pub(super) trait EndpointRequest: Sized {
@@ -19,6 +49,9 @@ pub(super) trait EndpointRequest: Sized {
 
     /// The model's name as the client sent it.
     fn model(&self) -> &str;
+
+    /// The bytes of its largest ask in a frame, about.
+    fn ask_bytes(&self) -> usize;
 
     /// Whether the answer is sent as events.
     fn streams(&self) -> bool {
@@ -57,6 +90,12 @@ async fn check<T: EndpointRequest>(
     let place = meter.hold(app.admission.enter(caller)?);
     let body = body::read(&app.config, request, payload, place).await?;
     let request = T::parse(&body, app, owner)?;
+    // The parsed request is about as large as the body, which is dropped here.
+    drop(body);
+    let read = request.ask_bytes();
+    if read > ASK_BYTES_MAX {
+        return Err(ApiError::AskTooLarge { max: ASK_BYTES_MAX, read });
+    }
     app.check_model(request.model())?;
     Ok(request)
 }
@@ -68,6 +107,10 @@ impl EndpointRequest for ChatRequest {
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.ask)
     }
 
     fn streams(&self) -> bool {
@@ -84,6 +127,10 @@ impl EndpointRequest for CompletionRequest {
         &self.chat.model
     }
 
+    fn ask_bytes(&self) -> usize {
+        self.prompts.iter().map(|prompt| 2 * prompt.text.len()).max().unwrap_or_default()
+    }
+
     fn streams(&self) -> bool {
         self.chat.stream
     }
@@ -96,6 +143,10 @@ impl EndpointRequest for MessageRequest {
 
     fn model(&self) -> &str {
         &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.chat.ask)
     }
 
     fn streams(&self) -> bool {
@@ -111,6 +162,11 @@ impl EndpointRequest for EmbedRequest {
     fn model(&self) -> &str {
         &self.model
     }
+
+    fn ask_bytes(&self) -> usize {
+        let frames = self.ask.inputs.chunks(TEXTS_A_FRAME);
+        frames.map(|texts| texts.iter().map(String::len).sum()).max().unwrap_or_default()
+    }
 }
 
 impl EndpointRequest for RankRequest {
@@ -120,5 +176,9 @@ impl EndpointRequest for RankRequest {
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.ask) + self.candidates.iter().map(String::len).sum::<usize>()
     }
 }

@@ -78,6 +78,10 @@ impl EndpointRequest for Turn {
         &self.request.model
     }
 
+    fn ask_bytes(&self) -> usize {
+        intake::bytes_of(&self.chat.ask)
+    }
+
     fn streams(&self) -> bool {
         self.request.stream
     }

@@ -138,16 +138,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "MessageRequest",
         Answer::JsonOrEvents("Message"),
     ),
-    Operation {
-        method: "POST",
-        ..get(
-            "/v1/messages/count_tokens",
-            ANTHROPIC,
-            "Not supported: nodes cannot count tokens without answering.",
-            Answer::Json("AnthropicError"),
-            &[401, 403, 404],
-        )
-    },
+    post(
+        "/v1/messages/count_tokens",
+        ANTHROPIC,
+        "Counts the tokens of a conversation with a member's tokenizer.",
+        "TokenCountRequest",
+        Answer::Json("TokenCount"),
+    ),
     post(
         "/v1/embeddings",
         OPENAI,
