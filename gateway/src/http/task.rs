@@ -29,8 +29,8 @@ const UNREAD_GRACE: Duration = Duration::from_secs(3);
 /// The task of one ask's round.
 #[derive(Debug)]
 pub(super) struct AskTask {
-    /// Each update with its part of [`UNREAD_BYTES_MAX`]. The queue is bounded by these bytes.
-    updates: mpsc::UnboundedReceiver<(RoundUpdate, OwnedSemaphorePermit)>,
+    /// Each update with its part of [`UNREAD_BYTES_MAX`]: the queue is bounded by these bytes.
+    updates: mpsc::Receiver<(RoundUpdate, OwnedSemaphorePermit)>,
     /// The client wants to know how far the round is.
     wants_progress: bool,
     outcome: AbortOnDropHandle<Result<Outcome, ApiError>>,
@@ -66,7 +66,7 @@ impl AskTask {
     /// connections.
     pub(super) fn start(app: &App, ask: Ask, wants_progress: bool) -> Self {
         let (sender, mut round_updates) = mpsc::channel(UPDATES_MAX);
-        let (queue, updates) = mpsc::unbounded_channel();
+        let (queue, updates) = mpsc::channel(UNREAD_BYTES_MAX / UPDATE_BYTES);
         let rounds = app.rounds.clone();
         let deadline = Instant::now() + ask.effort.deadline + UNREAD_GRACE;
         let round = async move { rounds.answer(&ask, &sender).await };
@@ -81,7 +81,7 @@ impl AskTask {
             while let Some(update) = round_updates.recv().await {
                 let bytes = u32::try_from(unread_bytes(&update)).unwrap_or(u32::MAX);
                 let Ok(part) = Arc::clone(&room).acquire_many_owned(bytes).await else { return };
-                if queue.send((update, part)).is_err() {
+                if queue.send((update, part)).await.is_err() {
                     return;
                 }
             }

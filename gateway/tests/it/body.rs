@@ -11,9 +11,10 @@ use shoal_proto::Secret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
 };
 
-use crate::gateway::{Gateway, ask, node};
+use crate::gateway::{Gateway, ask, eventually, node};
 
 #[tokio::test]
 async fn a_body_of_fifty_megabytes_is_refused_with_an_answer_and_no_reset() {
@@ -86,20 +87,22 @@ async fn bodies_that_never_end_leave_places_for_other_keys_and_are_given_up() {
         let request = gateway.build(reqwest::Method::POST, "/v1/chat/completions");
         gateway.send(request.header("x-api-key", "own-key").json(&ask("digits")))
     };
-    // The first six have the places that one key may have, and the others are refused.
-    let mut refusals = 0;
-    for mut socket in sockets.split_off(6) {
-        let mut status = [0; 12];
-        socket.read_exact(&mut status).await.unwrap();
-        refusals += usize::from(&status == b"HTTP/1.1 429");
-    }
-    assert_eq!(refusals, 4);
+    // Six have the places that one key may have, and the others are refused.
+    eventually(async || {
+        let request = gateway.build(reqwest::Method::GET, "/v1/models");
+        let reply = gateway.send(request.header("x-api-key", "own-key")).await;
+        reply.header("x-ratelimit-remaining-requests") == Some("2")
+    })
+    .await;
     assert_eq!(own().await.status, 200);
+    let (mut refused, mut abandoned) = (0, 0);
     for mut socket in sockets {
         let mut status = [0; 12];
         socket.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 400");
+        refused += usize::from(&status == b"HTTP/1.1 429");
+        abandoned += usize::from(&status == b"HTTP/1.1 400");
     }
+    assert_eq!((refused, abandoned), (4, 6));
     assert_eq!(own().await.header("x-ratelimit-remaining-requests"), Some("6"));
 }
 
@@ -115,12 +118,11 @@ async fn bodies_share_a_budget_of_bytes() {
     body["stream"] = json!(true);
     let send = || gateway.build(reqwest::Method::POST, "/v1/chat/completions").json(&body).send();
     // Their rounds go on, so that their bodies count.
-    let (first, second) = (tokio::spawn(send()), tokio::spawn(send()));
+    let mut clients = JoinSet::from_iter([send(), send()]);
     gateway.until_begun(2).await;
     let third = gateway.post("/v1/chat/completions", &body).await;
     assert_eq!((third.status, third.header("x-should-retry")), (429, Some("true")));
-    first.abort();
-    second.abort();
+    clients.shutdown().await;
     gateway.until_stopped(2).await;
 }
 

@@ -1,5 +1,4 @@
 //! Anthropic's turns, which are made of content blocks, as messages of a chat.
-#![expect(clippy::indexing_slicing, reason = "JSON indexed by a missing key is null")]
 
 use serde_json::{Value, json};
 
