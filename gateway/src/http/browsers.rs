@@ -133,13 +133,14 @@ impl CorsRequest {
         if config.cors_origins.is_empty() {
             return;
         }
+        // Caches must not give the answer for one page to another.
+        let vary = HeaderValue::from_static("origin, access-control-request-headers");
+        answer.append(header::VARY, vary);
         let mut insert = |name: header::HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 answer.insert(name, value);
             }
         };
-        // Caches must not give the answer for one page to another.
-        insert(header::VARY, "origin, access-control-request-headers");
         let origin = self.origin.as_ref().and_then(|origin| origin.to_str().ok());
         let Some(allowed) = allowed_origin(config, origin.unwrap_or_default()) else { return };
         insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);

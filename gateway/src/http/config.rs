@@ -106,10 +106,10 @@ impl Config {
         if self.body_bytes_max == 0 {
             return Err("body_bytes_max is 0: no request would be accepted; give at least 1".into());
         }
-        if self.bodies_bytes_max < self.body_bytes_max.saturating_mul(2) {
+        if self.bodies_bytes_max < self.body_bytes_max.saturating_mul(3) {
             return Err(format!(
-                "bodies_bytes_max is {}: give at least twice body_bytes_max ({}), because a compressed body \
-                 is held beside the decoded one",
+                "bodies_bytes_max is {}: give at least three times body_bytes_max ({}), because a compressed body \
+                 is held beside the decoded one, and a quarter stays free for other keys",
                 self.bodies_bytes_max, self.body_bytes_max
             ));
         }
