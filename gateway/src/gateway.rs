@@ -163,6 +163,9 @@ impl Gateway {
         let Self { app, swarm, learner, calibrator, mut round_writer, .. } = self;
         let (http, quic, addresses, data) = (self.http, self.quic, self.addresses, self.data);
         tracing::info!(http = %addresses.http, quic = %addresses.quic, id = %addresses.id, "listening");
+        if app.config.is_open() {
+            tracing::warn!(http = %addresses.http, "open: anybody who reaches this address may use the swarm (http.open)");
+        }
         let server = http::serve(app, http)?;
         let handle = server.handle();
         let http_server = async {
@@ -213,6 +216,7 @@ fn listen_quic(config: &Config, identity: &Identity) -> Result<Listener, StartEr
 
 async fn open_store(config: &Config) -> Result<Sqlite, StartError> {
     let path = config.store();
+    make_private(&path).map_err(data_error(&config.data))?;
     Sqlite::open(&path, unix_now()).await.map_err(|source| StartError::Store { path, source })
 }
 
@@ -223,11 +227,12 @@ fn app(
     rounds: Rounds,
     recorder: Recorder,
 ) -> App {
+    let callers = http::Callers::new(&config.http);
     App {
-        callers: http::Callers::new(&config.http),
-        admission: http::Admission::new(config.http.requests_max),
+        admission: http::Admission::new(&config.http, &callers),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
-        responses: Responses::new(&config.http),
+        responses: Responses::new(&config.http, &callers),
+        callers,
         recorder,
         config: config.http,
         limits: config.ask,
@@ -244,6 +249,30 @@ fn app(
 fn data_error(data: &Path) -> impl FnOnce(io::Error) -> StartError + use<> {
     let path = data.to_owned();
     |source| StartError::Data { path, source }
+}
+
+/// Creates the database, if there is none, so that only its owner can read it: rounds stored by consent
+/// contain people's words. SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        options.mode(0o600).open(path)?.set_permissions(fs::Permissions::from_mode(0o600))?;
+        for suffix in ["-wal", "-shm"] {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(suffix);
+            // A gateway of an earlier version may have left it readable.
+            match fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    options.open(path)?;
+    Ok(())
 }
 
 /// Writes the file of addresses in one step, so that no program reads half of it.

@@ -1,9 +1,12 @@
 //! The routes of the gateway and the middleware around them. Only this module knows actix.
 
 mod request_id;
+mod browsers;
+mod access;
 mod callers;
 mod rate;
 mod intake;
+mod share;
 mod admission;
 mod body;
 mod chat;
@@ -25,6 +28,7 @@ mod meter;
 pub(crate) mod config;
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet},
     net::TcpListener,
     time::Duration,
@@ -32,7 +36,8 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpServer, Resource, Route,
-    dev::Server,
+    body::BoxBody,
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     middleware::from_fn,
     web::{self, ServiceConfig},
@@ -118,6 +123,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// If the listener cannot be used.
 pub(crate) fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let config = app.config.clone();
+    let send_time = Duration::from_millis(config.send_ms_max);
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
@@ -127,6 +133,7 @@ pub(crate) fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Resu
     let server = server
         .workers(config.workers)
         .tcp_nodelay(true)
+        .on_connect(move |connection, _| limit_sending(connection, send_time))
         .keep_alive(KEEP_ALIVE)
         // A client that closes its end has left: no client sends a request, shuts down its half and
         // waits. This drops the round when the client leaves before the answer.
@@ -136,6 +143,20 @@ pub(crate) fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Resu
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Closes the connection of a client that does not take what is sent to it. actix has no such limit, and
+/// a handler does not learn of it, so that the kernel has to do it.
+fn limit_sending(connection: &dyn Any, time: Duration) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let limit = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(time));
+        if let Err(error) = limit {
+            tracing::debug!(%error, "a connection has no limit for sending");
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (connection, time);
 }
 
 /// All routes.
@@ -178,21 +199,36 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/models").route(web::get().to(models::list)))
         .service(resource("/v1/models/{id:.+}").route(web::get().to(models::get)))
         .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::get)))
-        .service(resource("/v1/nodes").route(web::get().to(nodes::list)))
-        .service(resource("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
-        .service(resource("/healthz").route(get_or_head().to(health::live)))
-        .service(resource("/readyz").route(get_or_head().to(health::ready)))
-        .service(resource("/openapi.json").route(web::get().to(document::json)))
-        .service(resource("/docs").route(web::get().to(document::docs)))
-        .service(resource("/metrics").route(web::get().to(health::metrics)))
+        .service(public("/v1/nodes").route(web::get().to(nodes::list)))
+        .service(public("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
+        .service(public("/healthz").route(get_or_head().to(health::live)))
+        .service(public("/readyz").route(get_or_head().to(health::ready)))
+        .service(public("/openapi.json").route(web::get().to(document::json)))
+        .service(public("/docs").route(web::get().to(document::docs)))
+        .service(public("/metrics").route(web::get().to(health::metrics)))
         .default_service(web::to(no_such_path));
 }
 
-/// A resource that refuses the methods that it has no route for.
-fn resource(path: &str) -> Resource {
-    web::resource(path.to_owned()).default_service(web::to(wrong_method))
+/// A resource that needs a key, where keys are configured. It refuses the methods that it has no route for.
+fn resource(
+    path: &str,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    public(path).wrap(from_fn(access::require_key))
 }
 
+/// A resource that anybody may use: the list of nodes, so that a browser can show it, and what operators
+/// and load balancers look at.
+fn public(path: &str) -> Resource {
+    web::resource(path.to_owned()).default_service(web::to(wrong_method))
+}
 fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
@@ -205,6 +241,7 @@ fn quote_target(request: &HttpRequest) -> (String, String) {
 }
 
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    access::identify(&request)?;
     let (method, path) = quote_target(&request);
     Err(ApiError::NoSuchPath { method, path })
 }

@@ -1,6 +1,6 @@
 //! `shoal-gateway`: reads its settings and serves until it is stopped. An error is one line.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{env::VarError, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
@@ -22,6 +22,9 @@ struct Options {
     /// Address of the API (TCP); port 0 takes a free port.
     #[arg(long, env = "SHOAL_HTTP")]
     http: Option<SocketAddr>,
+    /// Listen beyond loopback without keys: anybody who reaches the API may use the swarm.
+    #[arg(long, env = "SHOAL_OPEN", num_args = 0..=1, default_missing_value = "true")]
+    open: Option<bool>,
     /// Address for nodes (UDP); port 0 takes a free port.
     #[arg(long, env = "SHOAL_QUIC")]
     quic: Option<SocketAddr>,
@@ -130,16 +133,29 @@ fn settings(options: &Options) -> Result<Config> {
     config.quic.listen = options.quic.unwrap_or(config.quic.listen);
     config.data = options.data.clone().unwrap_or(config.data);
     config.log.format = options.log.unwrap_or(config.log.format);
-    // Not an option: other users of the machine can read the command line.
-    if let Ok(token) = std::env::var("SHOAL_AUDIT_TOKEN") {
+    config.http.open = options.open.unwrap_or(config.http.open);
+    // Not options: other users of the machine can read the command line.
+    if let Some(token) = secret_variable("SHOAL_AUDIT_TOKEN")? {
         config.swarm.audit.token = Secret::new(token);
     }
-    if let Ok(keys) = std::env::var("SHOAL_API_KEYS") {
-        let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
-        config.http.keys = keys.map(Secret::new).collect();
+    if let Some(keys) = secret_variable("SHOAL_API_KEYS")? {
+        config.http.keys = keys.split(',').map(|key| Secret::new(key.trim())).collect();
     }
     config.check()?;
     Ok(config)
+}
+
+/// A variable that protects something; `None` if it is not set. An empty value is an error: a variable
+/// that was forgotten in a compose file must not remove the protection that the file of settings has.
+fn secret_variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) if value.trim().is_empty() => {
+            bail!("{name} is empty: give it a value, or remove the variable")
+        }
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => bail!("{name} is not UTF-8: give it other characters"),
+    }
 }
 
 /// Serves until a signal or the parent's end. A second signal stops it without waiting for running

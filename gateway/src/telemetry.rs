@@ -16,7 +16,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info,actix_server=warn".into() }
+        Self { format: Format::Text, filter: "info,actix_server=warn,actix_http=off".into() }
     }
 }
 

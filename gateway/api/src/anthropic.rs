@@ -58,7 +58,36 @@ impl MessageRequest {
     /// The first field that is wrong.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
         let map = object(body)?;
-        let request = Fields::root(&map);
+        let request = Self::read(&map, limits)?;
+        blocks::check_last(&Fields::root(&map))?;
+        Ok(request)
+    }
+
+    /// Checks the body of a request to count tokens. `model` names the member that counts, given the name
+    /// that the client sent; it then reads the conversation and writes a single token.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn parse_count(
+        body: &[u8],
+        limits: &Limits,
+        model: impl FnOnce(&str) -> String,
+    ) -> Result<Self, AskError> {
+        let mut map = object(body)?;
+        if let Some(name) = map.get("model").and_then(Value::as_str).filter(|name| !name.is_empty())
+        {
+            let name = model(name);
+            map.insert("model".into(), name.into());
+        }
+        map.insert("max_tokens".into(), 1.into());
+        for name in ["stream", "output_config", "stop_sequences"] {
+            map.remove(name);
+        }
+        Self::read(&map, limits)
+    }
+
+    fn read(map: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
+        let request = Fields::root(map);
         match request.string("model")? {
             Some(model) if !model.is_empty() => {}
             _ => return Err(AskError::missing_parameter("model")),
@@ -67,7 +96,7 @@ impl MessageRequest {
             return Err(request.missing_field("max_tokens", "an integer"));
         };
         endpoint::refuse_unknown(request.names(), &FIELDS, limits)?;
-        let mut chat = common_fields(&map);
+        let mut chat = common_fields(map);
         chat.insert("max_completion_tokens".into(), max_tokens.into());
         let mut messages: Vec<Value> = system(&request)?.into_iter().collect();
         messages.extend(blocks::messages(&request)?);

@@ -119,12 +119,16 @@ impl ResponseRequest {
         // training, which is never the default.
         chat.remove("store");
         sampling(&request, &mut chat)?;
-        let tools = tools::read(&request, &mut chat)?;
+        let mut tools = tools::read(&request, &mut chat)?;
+        let left_out = tools.remove(tools::LEFT_OUT).filter(|note| *note != "");
         let text = text(&request, &mut chat)?;
         let instructions = request.string("instructions")?.map(str::to_owned);
         let previous = request.string("previous_response_id")?.map(str::to_owned);
         let mut echo = echo(&request)?;
         echo.extend(tools);
+        if let Some(metadata) = echo.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.extend(left_out.map(|note| (tools::LEFT_OUT.to_owned(), note)));
+        }
         echo.insert("text".into(), text);
         Ok(Self {
             model,

@@ -12,7 +12,7 @@ use shoal_proto::{
 };
 
 use crate::candidate::Candidate;
-use schema::Schema;
+use schema::{Budget, Schema};
 
 /// Holds answers to what was asked for.
 #[derive(Debug, Default)]
@@ -62,9 +62,10 @@ impl ResponseConstraint {
     /// A schema is not JSON or cannot be compiled.
     pub fn new(tools: Option<&Tools>, format: Option<&Format>) -> Result<Self, SchemaError> {
         let bad = |function| move |why| SchemaError { function, why };
-        let compile = |text: &str| {
+        let mut budget = Budget::default();
+        let mut compile = |text: &str| {
             let schema = serde_json::from_str(text).map_err(|_| "it is not JSON".to_owned())?;
-            schema::compile(&schema)
+            schema::compile(&schema, &mut budget)
         };
         let text = match format.map(|format| (format.kind(), format.body.as_str())) {
             Some((FormatKind::JsonSchema, body)) if !body.is_empty() => {
@@ -95,7 +96,8 @@ impl ResponseConstraint {
         !matches!(self.text, Text::Free)
     }
 
-    /// Holds a candidate to the form. What is around its JSON is taken away (many models cannot
+    /// Holds a candidate to the form; one that was cut at the token limit is complete as far as it goes
+    /// ([`ResponseConstraint::is_cut`]). What is around its JSON is taken away (many models cannot
     /// help putting it between fences), and calls are brought into one shape.
     ///
     /// # Errors
@@ -106,8 +108,16 @@ impl ResponseConstraint {
         }
         let calls = self.calls.as_ref().ok_or(ConstraintViolation::Calls)?;
         let mut ids = BTreeSet::new();
+        let mut is_cut = false;
         for call in &mut candidate.tool_calls {
-            calls.hold(call)?;
+            let result = calls.hold(call);
+            // The limit may have come within the arguments.
+            let can_be_cut =
+                candidate.finish == Finish::Length && calls.functions.contains_key(&call.name);
+            is_cut |= result.is_err() && can_be_cut;
+            if !can_be_cut {
+                result?;
+            }
             if !ids.insert(call.id.clone()) {
                 call.id.clear();
             }
@@ -121,16 +131,39 @@ impl ResponseConstraint {
         if !fits || (candidate.tool_calls.len() > 1 && !calls.parallel) {
             return Err(ConstraintViolation::Calls);
         }
-        candidate.finish = Finish::ToolCalls;
+        candidate.finish = if is_cut { Finish::Length } else { Finish::ToolCalls };
         // The log-probability of a text with markup around it: nobody could recompute it.
         candidate.logprob = None;
         Ok(())
     }
 
+    /// Whether a candidate was cut at the token limit before it kept to the form. It is sent if there is
+    /// no better one.
+    pub fn is_cut(&self, candidate: &Candidate) -> bool {
+        if candidate.finish != Finish::Length || self.is_free() {
+            return false;
+        }
+        let calls = self.calls.as_ref().map_or(ToolChoice::None, |calls| calls.choice);
+        let needs_call = matches!(calls, ToolChoice::Required | ToolChoice::Named);
+        needs_call || !candidate.tool_calls.is_empty() || !self.fits(strip_fence(&candidate.text))
+    }
+
+    /// Whether a text keeps to the form.
+    fn fits(&self, text: &str) -> bool {
+        let value = || serde_json::from_str::<Value>(text).ok();
+        match &self.text {
+            Text::Free => true,
+            Text::Object => value().is_some_and(|value| value.is_object()),
+            Text::Schema(schema) => value().is_some_and(|value| schema.holds(&value)),
+        }
+    }
+
     fn hold_text(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
         let calls = self.calls.as_ref().map_or(ToolChoice::None, |calls| calls.choice);
         if matches!(calls, ToolChoice::Required | ToolChoice::Named) {
-            return Err(ConstraintViolation::Calls);
+            // The limit may have come before the call.
+            let is_cut = candidate.finish == Finish::Length;
+            return is_cut.then_some(()).ok_or(ConstraintViolation::Calls);
         }
         if candidate.finish == Finish::ToolCalls {
             candidate.finish = Finish::Stop;
@@ -139,14 +172,10 @@ impl ResponseConstraint {
             return Ok(());
         }
         let bare = strip_fence(&candidate.text);
-        let value: Value = serde_json::from_str(bare).map_err(|_| ConstraintViolation::Text)?;
-        let fits = match &self.text {
-            Text::Free => true,
-            Text::Object => value.is_object(),
-            Text::Schema(schema) => schema.holds(&value),
-        };
-        if !fits {
-            return Err(ConstraintViolation::Text);
+        if !self.fits(bare) {
+            // Cut at the token limit, JSON cannot be complete. Clients expect the text that there is.
+            let is_cut = candidate.finish == Finish::Length;
+            return is_cut.then_some(()).ok_or(ConstraintViolation::Text);
         }
         if bare.len() != candidate.text.len() {
             candidate.text = bare.to_owned();

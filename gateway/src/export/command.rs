@@ -64,7 +64,7 @@ pub async fn preferences(
     let name = out.unwrap_or(Path::new("standard output"));
     let draft = out.map(|path| path.with_added_extension("draft"));
     let mut lines: Box<dyn Write> = match &draft {
-        Some(draft) => Box::new(BufWriter::new(File::create(draft).map_err(write_error(name))?)),
+        Some(draft) => Box::new(BufWriter::new(create(draft).map_err(write_error(name))?)),
         None => Box::new(BufWriter::new(io::stdout())),
     };
     let mut summary = Summary::default();
@@ -99,4 +99,13 @@ fn read_error(path: &Path) -> impl FnOnce(StoreError) -> ExportError + use<> {
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> ExportError + use<> {
     let path = path.to_owned();
     |source| ExportError::Write { path, source }
+}
+
+/// A file that only its owner can read: the rounds contain people's words.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

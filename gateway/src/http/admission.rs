@@ -1,50 +1,69 @@
-//! The limit of concurrent requests. Each one holds its body and its answer in memory, so without a
-//! limit many clients could use all of it.
+//! The limits of concurrent requests and of the memory for their bodies. Each request holds its body and
+//! its answer, so without limits many clients could use all memory. Every key has its share.
 
-use std::sync::Arc;
+use super::{
+    callers::{Caller, Callers, Owner},
+    config::Config,
+    error::ApiError,
+    share::{Grant, Shared},
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{callers::Caller, error::ApiError};
-
-/// The places for concurrent requests. Cheap to clone.
+/// The places for concurrent requests, and the bytes for their bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
-    places: Arc<Semaphore>,
-    max: usize,
+    places: Shared,
+    body_bytes: Shared,
 }
 
-/// A place for one request. Dropping it frees the place.
+/// A place for one request. Dropping it frees the place and the memory of the body.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _place: Grant,
+    body: Grant,
     caller: Caller,
 }
 
 impl Place {
+    /// The owner of what is stored for the request.
+    pub(super) fn owner(&self) -> Owner {
+        self.caller.owner()
+    }
+
     /// Counts the tokens of the answer for the caller.
     pub(super) fn spend(&self, tokens: f64) {
         self.caller.spend(tokens);
     }
+
+    /// Counts bytes of the body, which the request keeps until its end.
+    ///
+    /// # Errors
+    /// If the bodies of the requests that run have too many bytes.
+    pub(super) fn hold_body(&mut self, bytes: usize) -> Result<(), ApiError> {
+        if self.body.grow(bytes) { Ok(()) } else { Err(ApiError::BodiesFull) }
+    }
 }
 
 impl Admission {
-    /// Admits at most `max` requests at the same time.
-    pub(crate) fn new(max: usize) -> Self {
-        let max = max.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(max)), max }
+    /// Admits requests up to the limits of a configuration.
+    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
+        Self {
+            places: Shared::new(config.requests_max, callers.count()),
+            body_bytes: Shared::new(config.bodies_bytes_max, callers.count()),
+        }
     }
 
     /// Takes a place and counts one request of the caller. There is no queue: a client that is
     /// refused at once can decide for itself when to retry.
     ///
     /// # Errors
-    /// If no place is free, or the caller has used up its minute.
+    /// If no place is free for this caller, or the caller has used up its minute.
     pub(super) fn enter(&self, caller: Caller) -> Result<Place, ApiError> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let _permit = place.map_err(|_| ApiError::TooMany { max: self.max })?;
+        let owner = caller.owner();
+        let place = self.places.take(owner, 1);
+        let _place = place.ok_or(ApiError::TooMany { max: self.places.max() })?;
+        let body = self.body_bytes.take(owner, 0).ok_or(ApiError::BodiesFull)?;
         caller.take()?;
-        Ok(Place { _permit, caller })
+        Ok(Place { _place, body, caller })
     }
 
     /// OpenAI's rate limit headers. Without a limit of requests per minute, those of requests describe
@@ -52,11 +71,11 @@ impl Admission {
     pub(super) fn headers(&self, caller: &Caller) -> Vec<(String, String)> {
         let mut headers = caller.headers();
         if !headers.iter().any(|(name, _)| name.ends_with("limit-requests")) {
-            let free = self.places.available_permits();
+            let free = self.places.free(caller.owner());
             // Clients parse a Go duration. Answers end within seconds.
             let reset = if free > 0 { "0s" } else { "1s" };
             headers.extend([
-                ("x-ratelimit-limit-requests".to_owned(), self.max.to_string()),
+                ("x-ratelimit-limit-requests".to_owned(), self.places.max().to_string()),
                 ("x-ratelimit-remaining-requests".to_owned(), free.to_string()),
                 ("x-ratelimit-reset-requests".to_owned(), reset.to_owned()),
             ]);

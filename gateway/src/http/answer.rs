@@ -49,7 +49,7 @@ impl AnswerEnd {
     /// Records the outcome of one ask.
     fn record(&mut self, app: &App, outcome: &Outcome) {
         self.meter.piece();
-        app.transcripts.keep(&self.model, outcome);
+        app.transcripts.keep(self.meter.owner(), &self.model, outcome);
         if let Some(consent) = self.consent.take() {
             consent.record(&self.model, outcome);
         }

@@ -1,27 +1,39 @@
-//! Reads a JSON body: checks its type, and never reads more than the limit.
+//! Reads a JSON body: checks its type, never reads more than the limits, and never waits for longer.
+
+mod encoding;
 
 use std::time::Duration;
 
 use actix_web::{HttpRequest, http::header, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::error::ApiError;
+use super::{admission::Place, config::Config, error::ApiError};
+use encoding::Encoding;
 
 /// The time without a byte after which the body is abandoned. Slow connections stall for seconds,
 /// not for so long.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The whole body, at most `max` bytes. A larger `Content-Length` is refused before a byte is read.
-/// The connection then stays open and discards the body, so that the client sees the refusal and
-/// not a reset.
+/// The time before the minimum rate counts: a new connection starts slowly.
+const START: Duration = Duration::from_secs(10);
+
+/// The whole body, decoded, at most `body_bytes_max` bytes. A larger `Content-Length` is refused before a
+/// byte is read. The connection then stays open and discards the body, so that the client sees the
+/// refusal and not a reset.
+///
+/// # Errors
+/// If the body has another type or encoding, is too large or too slow, or if there is no memory for it.
 pub(super) async fn read(
+    config: &Config,
     request: &HttpRequest,
-    mut payload: web::Payload,
-    max: usize,
+    payload: web::Payload,
+    place: &mut Place,
 ) -> Result<Bytes, ApiError> {
     check_type(request)?;
+    let encoding = Encoding::new(request.headers())?;
+    let max = config.body_bytes_max;
     let length = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -30,23 +42,55 @@ pub(super) async fn read(
     if let Some(read) = length.filter(|length| *length > max as u64) {
         return Err(ApiError::TooLarge { max, read });
     }
+    let body = receive(config, payload, place).await?;
+    let Some(encoding) = encoding else { return Ok(body) };
+    // Decoding takes up to a tenth of a second, in which a worker would serve no other connection.
+    let decoded = web::block(move || encoding.decode(&body, max)).await;
+    let decoded = decoded.map_err(|_| ApiError::Internal)??;
+    place.hold_body(decoded.len())?;
+    Ok(decoded)
+}
+
+/// Reads to the end of the body, piece by piece.
+async fn receive(
+    config: &Config,
+    mut payload: web::Payload,
+    place: &mut Place,
+) -> Result<Bytes, ApiError> {
+    let (start, max) = (Instant::now(), config.body_bytes_max);
+    let end = start + Duration::from_millis(config.body_ms_max);
     let mut body = BytesMut::new();
-    while let Some(piece) =
-        timeout(STALL, payload.next()).await.map_err(|_| ApiError::BodyBroken)?
-    {
+    loop {
+        let next_byte = (Instant::now() + STALL).min(end);
+        let next_byte = next_byte.min(start + START + paid_time(config, body.len()));
+        let piece =
+            timeout_at(next_byte, payload.next()).await.map_err(|_| ApiError::BodyBroken)?;
+        let Some(piece) = piece else { return Ok(body.freeze()) };
         let piece = piece.map_err(|_| ApiError::BodyBroken)?;
         let read = body.len() + piece.len();
         if read > max {
             return Err(ApiError::TooLarge { max, read: read as u64 });
         }
+        place.hold_body(piece.len())?;
         body.extend_from_slice(&piece);
     }
-    Ok(body.freeze())
 }
 
-/// Accepts JSON with any parameters, and a missing type.
+/// The time that so many bytes may take at the minimum rate.
+fn paid_time(config: &Config, bytes: usize) -> Duration {
+    let rate = config.body_bytes_per_second_min;
+    if rate == 0 {
+        return Duration::from_millis(config.body_ms_max);
+    }
+    Duration::from_secs_f64(bytes as f64 / rate as f64)
+}
+
+/// Accepts JSON with any parameters. A body of another type, or without one, may come from any web page:
+/// a browser asks before it sends JSON only.
 fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
-    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
+        return Err(ApiError::NoContentType);
+    };
     let text = String::from_utf8_lossy(value.as_bytes());
     let essence = text.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {

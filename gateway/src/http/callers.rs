@@ -36,6 +36,10 @@ struct Quota {
     tokens: Option<Bucket>,
 }
 
+/// Whose key it is: the owner of what is stored for a request. Without keys all clients are one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner(pub(super) usize);
+
 /// A client with a valid key.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -55,6 +59,11 @@ impl Callers {
         };
         let quotas = (0..keys.len().max(1)).map(|_| Mutex::new(quota)).collect();
         Self(Arc::new(Registry { keys, quotas, epoch: Instant::now() }))
+    }
+
+    /// Number of callers that share the gateway.
+    pub(super) fn count(&self) -> usize {
+        self.0.quotas.len()
     }
 
     /// The caller whose key is in the headers: `Authorization: Bearer`, or `x-api-key` as Anthropic's
@@ -87,6 +96,11 @@ fn key(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Caller {
+    /// The owner of what is stored for this caller.
+    pub(super) fn owner(&self) -> Owner {
+        Owner(self.index)
+    }
+
     /// Counts one request.
     ///
     /// # Errors

@@ -14,6 +14,13 @@ pub struct Config {
     pub workers: usize,
     /// Maximum of concurrent requests; more are refused with 429.
     pub requests_max: usize,
+    /// Without keys and beyond loopback: anybody who reaches the address may use the swarm.
+    pub open: bool,
+    /// Names by which clients reach the gateway, beside addresses and `localhost`. A request to another
+    /// name is refused while the gateway listens on loopback, or if there are names here.
+    pub hosts: Vec<String>,
+    /// Whether `/metrics` needs a key.
+    pub metrics_need_key: bool,
     /// API keys that are accepted; empty: any key and no key. The environment (`SHOAL_API_KEYS`) is a
     /// better place for them than a file.
     pub keys: Vec<Secret>,
@@ -23,13 +30,22 @@ pub struct Config {
     pub tokens_per_minute: u64,
     /// Maximum size of a request's body in bytes.
     pub body_bytes_max: usize,
+    /// Bytes of bodies that all running requests may hold together.
+    pub bodies_bytes_max: usize,
+    /// Milliseconds that a body may take to arrive.
+    pub body_ms_max: u64,
+    /// Bytes per second that a body must have on average, after its first ten seconds; 0: no minimum.
+    pub body_bytes_per_second_min: u64,
+    /// Milliseconds after which a connection is closed whose client does not take what is sent to it. It
+    /// needs Linux.
+    pub send_ms_max: u64,
     /// Milliseconds of silence on a stream after which a comment keeps the connection alive.
     pub keep_alive_ms: u64,
-    /// Origin whose pages may call the API from a browser; `*`: any, empty: none.
-    pub cors_origin: String,
-    /// Bytes of round transcripts kept in memory; the oldest are dropped first.
+    /// Origins whose pages may call the API from a browser; `*`: any, empty: none.
+    pub cors_origins: Vec<String>,
+    /// Bytes of round transcripts kept in memory; the key that has most loses its oldest first.
     pub transcript_bytes_max: usize,
-    /// Bytes of responses (`/v1/responses`) kept in memory; the oldest are dropped first.
+    /// Bytes of responses (`/v1/responses`) kept in memory; the key that has most loses its oldest first.
     pub response_bytes_max: usize,
     /// Seconds that a response is kept.
     pub response_seconds_max: u64,
@@ -45,12 +61,19 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             workers: 2,
             requests_max: 1024,
+            open: false,
+            hosts: Vec::new(),
+            metrics_need_key: false,
             keys: Vec::new(),
             requests_per_minute: 0,
             tokens_per_minute: 0,
             body_bytes_max: 26_214_400,
+            bodies_bytes_max: 256 * 1024 * 1024,
+            body_ms_max: 120_000,
+            body_bytes_per_second_min: 4_096,
+            send_ms_max: 30_000,
             keep_alive_ms: 10_000,
-            cors_origin: "*".into(),
+            cors_origins: Vec::new(),
             transcript_bytes_max: 64 * 1024 * 1024,
             response_bytes_max: 64 * 1024 * 1024,
             response_seconds_max: 24 * 60 * 60,
@@ -83,9 +106,57 @@ impl Config {
         if self.body_bytes_max == 0 {
             return Err("body_bytes_max is 0: no request would be accepted; give at least 1".into());
         }
-        if self.keys.iter().any(|key| key.expose().is_none()) {
-            return Err("keys contains an empty key: remove it or give it some characters".into());
+        if self.bodies_bytes_max < self.body_bytes_max.saturating_mul(3) {
+            return Err(format!(
+                "bodies_bytes_max is {}: give at least three times body_bytes_max ({}), because a compressed body \
+                 is held beside the decoded one, and a quarter stays free for other keys",
+                self.bodies_bytes_max, self.body_bytes_max
+            ));
         }
-        Ok(())
+        if self.body_ms_max == 0 || self.send_ms_max == 0 {
+            return Err("body_ms_max or send_ms_max is 0: give at least 1".into());
+        }
+        self.check_access()
+    }
+
+    /// What protects the gateway never falls back to open: a key that nobody can send is an error, and
+    /// so is an address that everybody can reach.
+    fn check_access(&self) -> Result<(), String> {
+        let is_usable = |key: &Secret| {
+            let text = key.expose().unwrap_or_default();
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !self.keys.iter().all(is_usable) {
+            return Err(
+                "keys contains a key that is empty, or has characters that no header can carry: \
+                        give each key visible ASCII characters"
+                    .into(),
+            );
+        }
+        if self.is_open() && !self.open {
+            return Err(format!(
+                "listen is {}: anybody who reaches it could use the swarm. Give keys (http.keys or \
+                 SHOAL_API_KEYS), or set http.open = true (--open, SHOAL_OPEN=true)",
+                self.listen
+            ));
+        }
+        if self.metrics_need_key && self.keys.is_empty() {
+            return Err("metrics_need_key is true, but there are no keys: give http.keys".into());
+        }
+        let is_origin = |origin: &String| {
+            origin == "*" || origin.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'))
+        };
+        match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(format!(
+                "cors_origins has '{origin}': give a scheme, a host and no path, as \
+                 https://app.example.com, or '*'"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether other machines can reach the API without a key.
+    pub(crate) fn is_open(&self) -> bool {
+        self.keys.is_empty() && !self.listen.ip().to_canonical().is_loopback()
     }
 }

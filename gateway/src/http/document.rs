@@ -109,13 +109,14 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     let mut responses = Map::new();
     for status in operation.statuses {
         let content = match operation.answer {
-            Answer::Status => json!({ JSON: media_type("Status") }),
+            Answer::Status if *status != 403 => json!({ JSON: media_type("Status") }),
             _ if *status >= 400 => json!({ JSON: media_type(error) }),
             Answer::Json(schema) => json!({ JSON: media_type(schema) }),
             // A schema describes a whole body, so it cannot describe an event.
             Answer::JsonOrEvents(schema) => {
                 json!({ JSON: media_type(schema), "text/event-stream": {} })
             }
+            Answer::Status => json!({ JSON: media_type(error) }),
             Answer::Text(name) => json!({ name: { "schema": { "type": "string" } } }),
         };
         let text = operations::meaning(*status);
@@ -138,8 +139,12 @@ mod tests {
     /// The paths that `http.rs` serves, read from its text.
     fn routes() -> BTreeSet<String> {
         let text = include_str!("../http.rs");
-        let paths = text.split("resource(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        paths.map(|path| path.replace(":.+", "")).collect()
+        let paths =
+            ["resource(\"", "public(\""].into_iter().flat_map(|start| text.split(start).skip(1));
+        paths
+            .filter_map(|rest| rest.split('"').next())
+            .map(|path| path.replace(":.+", ""))
+            .collect()
     }
 
     #[test]

@@ -55,10 +55,6 @@ pub(crate) enum ApiError {
     BackgroundFull { max: usize },
     #[error("{0}")]
     Unsupported(&'static str, &'static str),
-    #[error(
-        "Tokens are counted by each member's own tokenizer while it works: there is no count beforehand."
-    )]
-    NotCounted,
     #[error("Invalid URL ({method} {path})")]
     NoSuchPath { method: String, path: String },
     #[error(
@@ -66,9 +62,36 @@ pub(crate) enum ApiError {
     )]
     WrongMethod { method: String, path: String },
     #[error(
+        "The host '{0}' is not this gateway's: use its address or 'localhost', or let the operator add the name to 'http.hosts'."
+    )]
+    Host(String),
+    #[error(
+        "Pages of '{0}' may not use this gateway: the operator can add the origin to 'http.cors_origins'."
+    )]
+    Origin(String),
+    #[error(
+        "Missing content type. This API method only accepts 'application/json' requests: send the header 'Content-Type: application/json'."
+    )]
+    NoContentType,
+    #[error(
         "Unsupported content type: '{0}'. This API method only accepts 'application/json' requests, but you specified the header 'Content-Type: {0}'. Please try again with a supported content type."
     )]
     ContentType(String),
+    #[error(
+        "Unsupported content encoding: '{0}'. Send the body as it is, or with one of gzip, deflate, br and zstd."
+    )]
+    Encoding(String),
+    #[error("The body is not valid {0}, which its header 'Content-Encoding' names.")]
+    EncodingBroken(&'static str),
+    #[error("The requests that are being answered hold too many bytes. Please try again in 1s.")]
+    BodiesFull,
+    #[error(
+        "The request has {read} bytes of text, images and tools, and members take at most {max}: send smaller images or a shorter conversation."
+    )]
+    AskTooLarge { max: usize, read: usize },
+    /// The round's deadline came while the client left what was sent to it unread.
+    #[error("The client did not read the answer within the time of the round.")]
+    Unread,
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
     TooLarge { max: usize, read: u64 },
     /// The gateway answers its maximum number of requests. The same request may succeed soon.
@@ -87,7 +110,7 @@ pub(crate) enum ApiError {
     #[error("Incorrect API key provided: {0}. The operator of this gateway gives out keys.")]
     WrongKey(String),
     /// The connection ended, or stalled, before the body did.
-    #[error("The body of the request ended or stalled before all of it had arrived.")]
+    #[error("The body of the request ended, stalled or came too slowly.")]
     BodyBroken,
     /// The swarm has no answer.
     #[error("{}", round_message(.0))]
@@ -211,7 +234,7 @@ impl ApiError {
             Self::NoSuchRound(_) => ErrorRow::not_found(Some("id"), Some("round_not_found")),
             Self::NoSuchNode(_) => ErrorRow::not_found(Some("id"), Some("node_not_found")),
             Self::NoSuchResponse(_) => ErrorRow::not_found(Some("response_id"), None),
-            Self::NotCounted | Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
+            Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
             Self::InvalidNodeId(_) | Self::AmbiguousNode { .. } => {
                 ErrorRow::invalid(Some("id"), Some("invalid_value"))
             }
@@ -225,18 +248,32 @@ impl ApiError {
             Self::Unsupported(_, param) => {
                 ErrorRow::invalid(Some(param), Some("unsupported_value"))
             }
-            Self::BodyBroken => ErrorRow::invalid(None, None),
-            Self::ContentType(_) => ErrorRow::invalid(None, Some("unsupported_content_type")),
+            Self::BodyBroken | Self::EncodingBroken(_) => ErrorRow::invalid(None, None),
+            Self::Encoding(_) => ErrorRow::invalid(None, Some("unsupported_content_encoding"))
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::NoContentType | Self::ContentType(_) => {
+                ErrorRow::invalid(None, Some("unsupported_content_type"))
+                    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            Self::Host(_) => {
+                ErrorRow::invalid(None, Some("host_not_allowed")).with_status(StatusCode::FORBIDDEN)
+            }
+            Self::Origin(_) => ErrorRow::invalid(None, Some("origin_not_allowed"))
+                .with_status(StatusCode::FORBIDDEN),
             Self::NoKey => ErrorRow::invalid(None, None).with_status(StatusCode::UNAUTHORIZED),
             Self::WrongKey(_) => ErrorRow::invalid(None, Some("invalid_api_key"))
                 .with_status(StatusCode::UNAUTHORIZED),
             Self::WrongMethod { .. } => ErrorRow::invalid(None, Some("method_not_supported"))
                 .with_status(StatusCode::METHOD_NOT_ALLOWED),
-            Self::TooLarge { .. } => {
+            Self::TooLarge { .. } | Self::AskTooLarge { .. } => {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 ErrorRow { status, kind: SERVER, ..ErrorRow::invalid(None, None) }
             }
-            Self::BackgroundFull { .. } | Self::TooMany { .. } => {
+            Self::Unread => ErrorRow {
+                label: "cancelled",
+                ..ErrorRow::invalid(None, None).with_status(StatusCode::REQUEST_TIMEOUT)
+            },
+            Self::BackgroundFull { .. } | Self::TooMany { .. } | Self::BodiesFull => {
                 ErrorRow::rate_limit(LimitedResource::Requests.word(), MOMENT)
             }
             Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),

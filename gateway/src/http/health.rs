@@ -1,10 +1,10 @@
 //! Health checks for load balancers, and the metrics for Prometheus.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus::TextEncoder;
 use serde_json::json;
 
-use super::{App, error::ApiError};
+use super::{App, access, error::ApiError};
 
 /// `GET /healthz`: the process is alive.
 pub(super) async fn live() -> HttpResponse {
@@ -28,7 +28,13 @@ pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
 }
 
 /// `GET /metrics`, in Prometheus's text format.
-pub(super) async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn metrics(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    if app.config.metrics_need_key {
+        access::identify(&request)?;
+    }
     match TextEncoder::new().encode_to_string(&app.registry.gather()) {
         Ok(text) => Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text)),
         Err(error) => {

@@ -1,24 +1,57 @@
 //! The start of every ask, whatever its endpoint: it is counted, admitted, read and checked. All of
 //! this comes before the first byte of an answer, so that a refusal is an error with a status.
 
-use actix_web::{HttpMessage as _, HttpRequest, web};
+use actix_web::{HttpRequest, web};
 
-use super::{App, body, callers::Caller, error::ApiError, meter::Meter};
+use super::{App, access, body, callers::Owner, error::ApiError, meter::Meter};
 use shoal_api::{
     anthropic::MessageRequest, chat::ChatRequest, completions::CompletionRequest,
     embeddings::EmbedRequest, rank::RankRequest,
 };
+use shoal_consensus::Ask;
+use shoal_proto::{generate::ChatMessage, tools::ToolCall};
+
+/// Most bytes of an ask. A frame to a node has at most 4 MiB (PROTOCOL.md), and an ask to a judge also has
+/// candidates and instructions.
+const ASK_BYTES_MAX: usize = 4 * 1024 * 1024 - 256 * 1024;
+
+/// Texts that are embedded in one frame.
+const TEXTS_A_FRAME: usize = 64;
+
+/// What a message or a function takes in a frame beside its texts.
+const FIELD_BYTES: usize = 32;
+
+/// The bytes of an ask in a frame, about.
+pub(super) fn bytes_of(ask: &Ask) -> usize {
+    let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
+    let message = |message: &ChatMessage| {
+        let images: usize = message.images.iter().map(String::len).sum();
+        let calls: usize = message.tool_calls.iter().map(call).sum();
+        message.content.len() + images + calls + FIELD_BYTES
+    };
+    let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
+    let functions = functions.map(|function| {
+        let texts = [&function.name, &function.description, &function.parameters];
+        texts.map(String::len).iter().sum::<usize>() + FIELD_BYTES
+    });
+    let format = ask.format.as_ref().map_or(0, |format| format.body.len());
+    let messages: usize = ask.messages.iter().map(message).sum();
+    messages + functions.sum::<usize>() + format + ask.template_variables.len()
+}
 
 /// A checked request of one endpoint.
 pub(super) trait EndpointRequest: Sized {
-    /// Checks a body.
+    /// Checks a body, which may refer to what its owner has stored.
     ///
     /// # Errors
     /// The first field that is wrong.
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError>;
+    fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError>;
 
     /// The model's name as the client sent it.
     fn model(&self) -> &str;
+
+    /// The bytes of its largest ask in a frame, about.
+    fn ask_bytes(&self) -> usize;
 
     /// Whether the answer is sent as events.
     fn streams(&self) -> bool {
@@ -52,22 +85,32 @@ async fn check<T: EndpointRequest>(
     payload: web::Payload,
     meter: &mut Meter,
 ) -> Result<T, ApiError> {
-    // The middleware around every request stores the caller.
-    let caller = request.extensions().get::<Caller>().cloned().ok_or(ApiError::Internal)?;
-    meter.hold(app.admission.enter(caller)?);
-    let body = body::read(request, payload, app.config.body_bytes_max).await?;
-    let request = T::parse(&body, app)?;
+    let caller = access::caller(request)?;
+    let owner = caller.owner();
+    let place = meter.hold(app.admission.enter(caller)?);
+    let body = body::read(&app.config, request, payload, place).await?;
+    let request = T::parse(&body, app, owner)?;
+    // The parsed request is about as large as the body, which is dropped here.
+    drop(body);
+    let read = request.ask_bytes();
+    if read > ASK_BYTES_MAX {
+        return Err(ApiError::AskTooLarge { max: ASK_BYTES_MAX, read });
+    }
     app.check_model(request.model())?;
     Ok(request)
 }
 
 impl EndpointRequest for ChatRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.ask)
     }
 
     fn streams(&self) -> bool {
@@ -76,12 +119,16 @@ impl EndpointRequest for ChatRequest {
 }
 
 impl EndpointRequest for CompletionRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
     fn model(&self) -> &str {
         &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        self.prompts.iter().map(|prompt| 2 * prompt.text.len()).max().unwrap_or_default()
     }
 
     fn streams(&self) -> bool {
@@ -90,12 +137,16 @@ impl EndpointRequest for CompletionRequest {
 }
 
 impl EndpointRequest for MessageRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
     fn model(&self) -> &str {
         &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.chat.ask)
     }
 
     fn streams(&self) -> bool {
@@ -104,21 +155,30 @@ impl EndpointRequest for MessageRequest {
 }
 
 impl EndpointRequest for EmbedRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        let frames = self.ask.inputs.chunks(TEXTS_A_FRAME);
+        frames.map(|texts| texts.iter().map(String::len).sum()).max().unwrap_or_default()
     }
 }
 
 impl EndpointRequest for RankRequest {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
         Ok(Self::parse(body, &app.limits)?)
     }
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        bytes_of(&self.ask) + self.candidates.iter().map(String::len).sum::<usize>()
     }
 }

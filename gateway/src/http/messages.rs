@@ -2,19 +2,28 @@
 
 mod refusal;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::cmp::Reverse;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
+use serde_json::json;
 
 use super::{
     App,
     answer::{self, AnswerEnd},
+    callers::Owner,
     error::ApiError,
-    intake,
+    intake::{self, EndpointRequest},
 };
 use refusal::Refusal;
 use shoal_api::{
     anthropic::{MessageEncoder, MessageRequest, NAMES, wire::Message},
     chat::ChatRequest,
 };
+use shoal_consensus::{MemberView, Mode};
 
 pub(super) async fn create(
     app: web::Data<App>,
@@ -40,10 +49,59 @@ pub(super) fn error_response(error: &ApiError) -> HttpResponse {
     refusal::response(error)
 }
 
-/// Each member counts tokens with its own tokenizer, and only while it works, so that the gateway
-/// has no correct number.
-pub(super) async fn count_tokens() -> Result<HttpResponse, Refusal> {
-    Err(ApiError::NotCounted.into())
+/// The header with the model that counted.
+const COUNTED_BY: HeaderName = HeaderName::from_static("x-shoal-counted-by");
+
+/// Each member counts tokens with its own tokenizer, and only while it works: it reads the conversation and
+/// writes a single token. For the swarm the largest of its members counts.
+pub(super) async fn count_tokens(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Refusal> {
+    let (CountRequest { chat }, meter) = intake::accept(&app, &request, payload).await?;
+    let ChatRequest { ask, model, .. } = chat;
+    let end = AnswerEnd { model: model.clone(), meter, consent: None, names: NAMES };
+    let response = answer::json(&app, end, vec![ask], |outcomes| {
+        let winner = outcomes.first()?.winner()?;
+        Some((winner.into(), json!({ "input_tokens": winner.prompt_tokens })))
+    });
+    let mut response = response.await?;
+    if let Ok(model) = HeaderValue::from_str(&model) {
+        response.headers_mut().insert(COUNTED_BY, model);
+    }
+    Ok(response)
+}
+
+/// A request to count, as a chat with one member.
+struct CountRequest {
+    chat: ChatRequest,
+}
+
+impl EndpointRequest for CountRequest {
+    fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
+        let counter = |name: &str| match Mode::of_model(name) {
+            Some(_) => largest_member(app).unwrap_or_else(|| name.to_owned()),
+            None => name.to_owned(),
+        };
+        let MessageRequest { chat } = MessageRequest::parse_count(body, &app.limits, counter)?;
+        Ok(Self { chat })
+    }
+
+    fn model(&self) -> &str {
+        &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        intake::bytes_of(&self.chat.ask)
+    }
+}
+
+/// The model of the member with the most parameters, of several the first by name.
+fn largest_member(app: &App) -> Option<String> {
+    let members = app.rounds.swarm().members();
+    let key = |member: &&MemberView| (member.model.parameters, Reverse(member.model.name.clone()));
+    members.iter().max_by_key(key).map(|member| member.model.name.clone())
 }
 
 /// Refuses another method, in this endpoint's format.

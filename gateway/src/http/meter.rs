@@ -10,7 +10,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Place, error::ApiError};
+use super::{admission::Place, callers::Owner, error::ApiError};
 use shoal_consensus::Mode;
 
 /// From a fast answer of one member to the longest deadline. A swarm's first token comes after the
@@ -161,8 +161,14 @@ impl Meter {
     }
 
     /// Holds a place until the chat ends.
-    pub(super) fn hold(&mut self, place: Place) {
-        self.place = Some(place);
+    pub(super) fn hold(&mut self, place: Place) -> &mut Place {
+        self.place.insert(place)
+    }
+
+    /// The owner of what is stored for the chat.
+    pub(super) fn owner(&self) -> Owner {
+        // A request without a place is refused before anything is stored for it.
+        self.place.as_ref().map_or(Owner(usize::MAX), Place::owner)
     }
 
     /// Sets whether the answer is a stream.

@@ -3,7 +3,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{App, answer::ROUND, error::ApiError, intake, task};
+use super::{App, answer::ROUND, callers::Owner, error::ApiError, intake, task};
 use shoal_api::rank::{RankRequest, wire::RankResponse};
 use shoal_store::unix_now;
 
@@ -13,7 +13,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (request, meter) = intake::accept::<RankRequest>(&app, &request, payload).await?;
-    match rank(&app, request).await {
+    match rank(&app, meter.owner(), request).await {
         Ok((round, body)) => {
             meter.finish(body.usage.prompt_tokens, 0);
             Ok(HttpResponse::Ok().insert_header((ROUND, round)).json(body))
@@ -23,12 +23,16 @@ pub(super) async fn create(
 }
 
 /// The round's id and the answer.
-async fn rank(app: &App, request: RankRequest) -> Result<(String, RankResponse), ApiError> {
+async fn rank(
+    app: &App,
+    owner: Owner,
+    request: RankRequest,
+) -> Result<(String, RankResponse), ApiError> {
     let RankRequest { ask, model, candidates } = request;
     let rounds = app.rounds.clone();
     let ranking = async move { rounds.rank(&ask, candidates).await };
     let outcome = task::run_to_end(app, ranking).await?;
-    app.transcripts.keep(&model, &outcome);
+    app.transcripts.keep(owner, &model, &outcome);
     let body = RankResponse::new(model, &outcome, unix_now()).ok_or(ApiError::Internal)?;
     Ok((outcome.round.0, body))
 }

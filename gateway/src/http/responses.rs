@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    App,
+    App, access,
     answer::{self, AnswerEnd},
+    callers::Owner,
     error::ApiError,
     intake::{self, EndpointRequest},
 };
@@ -34,7 +35,8 @@ pub(super) async fn create(
     let Turn { request, chat: ChatRequest { ask, .. }, earlier } = turn;
     let context = earlier.into_iter().chain(store::resources(&request.input)).collect();
     let response = Response::new(&request, unix_now());
-    let store = request.store.then(|| StoreRequest::new(context, request.background));
+    let store =
+        request.store.then(|| StoreRequest::new(meter.owner(), context, request.background));
     let ResponseRequest { model, stream, background, .. } = request;
     let end = AnswerEnd { model, meter, consent: None, names: NAMES };
     if background {
@@ -62,10 +64,10 @@ struct Turn {
 }
 
 impl EndpointRequest for Turn {
-    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+    fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError> {
         let request = ResponseRequest::parse(body, &app.limits)?;
         let earlier = match &request.previous {
-            Some(id) => app.responses.context(id, unix_now())?,
+            Some(id) => app.responses.context(owner, id, unix_now())?,
             None => Vec::new(),
         };
         let chat = request.ask(&earlier, &app.limits)?;
@@ -74,6 +76,10 @@ impl EndpointRequest for Turn {
 
     fn model(&self) -> &str {
         &self.request.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        intake::bytes_of(&self.chat.ask)
     }
 
     fn streams(&self) -> bool {
@@ -90,9 +96,11 @@ pub(super) struct GetQuery {
 
 pub(super) async fn get(
     app: web::Data<App>,
+    request: HttpRequest,
     id: web::Path<String>,
     query: web::Query<GetQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let owner = access::caller(&request)?.owner();
     if query.stream.as_deref() == Some("true") {
         const AFTER: &str = "Invalid 'starting_after': give the number of an event.";
         let from = match query.starting_after.as_deref().map(str::parse::<usize>) {
@@ -100,25 +108,28 @@ pub(super) async fn get(
             Some(Ok(number)) => number.saturating_add(1),
             Some(Err(_)) => return Err(ApiError::Unsupported(AFTER, "starting_after")),
         };
-        return background::follow(app, id.into_inner(), from);
+        return background::follow(app, owner, id.into_inner(), from);
     }
-    Ok(HttpResponse::Ok().json(app.responses.find(&id, unix_now())?))
+    Ok(HttpResponse::Ok().json(app.responses.find(owner, &id, unix_now())?))
 }
 
 pub(super) async fn delete(
     app: web::Data<App>,
+    request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    app.responses.delete(&id, unix_now())?;
+    app.responses.delete(access::caller(&request)?.owner(), &id, unix_now())?;
     let body = json!({ "id": id.as_str(), "object": "response", "deleted": true });
     Ok(HttpResponse::Ok().json(body))
 }
 
 pub(super) async fn cancel(
     app: web::Data<App>,
+    request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(app.responses.cancel(&id, unix_now())?))
+    let owner = access::caller(&request)?.owner();
+    Ok(HttpResponse::Ok().json(app.responses.cancel(owner, &id, unix_now())?))
 }
 
 /// The query of `GET /v1/responses/{id}/input_items`.
@@ -135,6 +146,7 @@ const PAGE: usize = 20;
 
 pub(super) async fn input_items(
     app: web::Data<App>,
+    request: HttpRequest,
     id: web::Path<String>,
     page: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
@@ -146,7 +158,7 @@ pub(super) async fn input_items(
             _ => return Err(ApiError::Unsupported(LIMIT, "limit")),
         },
     };
-    let mut items = app.responses.input(&id, unix_now())?;
+    let mut items = app.responses.input(access::caller(&request)?.owner(), &id, unix_now())?;
     match page.order.as_deref() {
         None | Some("desc") => items.reverse(),
         Some("asc") => {}

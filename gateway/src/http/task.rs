@@ -1,10 +1,10 @@
 //! An ask whose round runs. Dropping it stops the round and every engine that works for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -12,16 +12,28 @@ use tracing::Instrument as _;
 use super::{App, error::ApiError};
 use shoal_consensus::{Ask, Outcome, RoundError, outcome::RoundUpdate};
 
-/// Updates in the queue for a slow client before its writer has to wait.
+/// Updates between the round and the queue of its client.
 const UPDATES_MAX: usize = 32;
+
+/// Bytes in the queue for a slow client before its writer has to wait: a long answer. Members write it as
+/// fast as they can, and are then free for others.
+const UNREAD_BYTES_MAX: usize = 256 * 1024;
+
+/// What an update takes beside its text.
+const UPDATE_BYTES: usize = 128;
+
+/// The time after the deadline of its round in which a writer may still wait for a slow client. A round
+/// ends by itself at its deadline, but not while it waits. A busy machine may delay it by a second.
+const UNREAD_GRACE: Duration = Duration::from_secs(3);
 
 /// The task of one ask's round.
 #[derive(Debug)]
 pub(super) struct AskTask {
-    updates: mpsc::Receiver<RoundUpdate>,
+    /// Each update with its part of [`UNREAD_BYTES_MAX`]: the queue is bounded by these bytes.
+    updates: mpsc::Receiver<(RoundUpdate, OwnedSemaphorePermit)>,
     /// The client wants to know how far the round is.
     wants_progress: bool,
-    outcome: AbortOnDropHandle<Result<Outcome, RoundError>>,
+    outcome: AbortOnDropHandle<Result<Outcome, ApiError>>,
 }
 
 /// What happens next in a round.
@@ -53,10 +65,29 @@ impl AskTask {
     /// Starts a round on the gateway's own runtime: an HTTP worker has one thread, which serves its
     /// connections.
     pub(super) fn start(app: &App, ask: Ask, wants_progress: bool) -> Self {
-        let (sender, updates) = mpsc::channel(UPDATES_MAX);
+        let (sender, mut round_updates) = mpsc::channel(UPDATES_MAX);
+        let (queue, updates) = mpsc::channel(UNREAD_BYTES_MAX / UPDATE_BYTES);
         let rounds = app.rounds.clone();
-        let round = async move { rounds.answer(&ask, &sender).await }.in_current_span();
-        let outcome = AbortOnDropHandle::new(app.runtime.spawn(round));
+        let deadline = Instant::now() + ask.effort.deadline + UNREAD_GRACE;
+        let round = async move { rounds.answer(&ask, &sender).await };
+        let round = async move {
+            match timeout_at(deadline, round).await {
+                Ok(outcome) => Ok(outcome?),
+                Err(_) => Err(ApiError::Unread),
+            }
+        };
+        let forward = async move {
+            let room = Arc::new(Semaphore::new(UNREAD_BYTES_MAX));
+            while let Some(update) = round_updates.recv().await {
+                let bytes = u32::try_from(unread_bytes(&update)).unwrap_or(u32::MAX);
+                let Ok(part) = Arc::clone(&room).acquire_many_owned(bytes).await else { return };
+                if queue.send((update, part)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let work = async move { tokio::join!(round, forward).0 };
+        let outcome = AbortOnDropHandle::new(app.runtime.spawn(work.in_current_span()));
         Self { updates, wants_progress, outcome }
     }
 
@@ -82,7 +113,7 @@ impl AskTask {
     /// Waits for an event other than silence. The future can be dropped at any time without the
     /// loss of an event.
     async fn event(&mut self) -> RoundEvent {
-        while let Some(update) = self.updates.recv().await {
+        while let Some((update, _part)) = self.updates.recv().await {
             if self.wants_progress || !matches!(update, RoundUpdate::Progress(_)) {
                 return RoundEvent::Update(update);
             }
@@ -90,11 +121,20 @@ impl AskTask {
         // The round has closed the queue of updates, so that its outcome comes soon.
         RoundEvent::End(match (&mut self.outcome).await {
             Ok(Ok(outcome)) => Ok(Box::new(outcome)),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(error),
             Err(error) => {
                 tracing::error!(panicked = error.is_panic(), "the task of a round was stopped");
                 Err(ApiError::Internal)
             }
         })
     }
+}
+
+/// What an update takes in the queue. An update that is larger than the whole queue waits for all of it.
+fn unread_bytes(update: &RoundUpdate) -> usize {
+    let text = match update {
+        RoundUpdate::Piece { text, .. } => text.len(),
+        RoundUpdate::Progress(_) => 0,
+    };
+    (text + UPDATE_BYTES).min(UNREAD_BYTES_MAX)
 }

@@ -64,6 +64,10 @@ async fn fused_candidate(round: &Round<'_>, outcome: &Outcome) -> Result<Candida
     let answer = write(round, editor.id, messages)
         .await
         .and_then(|(text, end)| candidate(round, editor.id, text, end))
+        .and_then(|answer| match round.ask.form.is_cut(&answer) {
+            true => Err(WorkError::Unsuitable("it was cut before it kept to the response format")),
+            false => Ok(answer),
+        })
         .map_err(|error| {
             tracing::debug!(node.id = %editor.id.short(), %error, "no fused answer");
             error.label()

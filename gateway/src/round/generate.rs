@@ -246,7 +246,17 @@ impl<'a> Collector<'a> {
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
-    fn finish(self, panel: &Panel) -> Result<Written, RoundError> {
+    /// Drops what the token limit cut before it kept to the form, if there is anything else.
+    fn drop_cut(&mut self) {
+        let form = &self.round.ask.form;
+        if self.candidates.iter().all(|candidate| form.is_cut(candidate)) {
+            return;
+        }
+        self.candidates.retain(|candidate| !form.is_cut(candidate));
+        set_pools(&mut self.candidates, form.is_json());
+    }
+
+    fn finish(mut self, panel: &Panel) -> Result<Written, RoundError> {
         let writer_count = self.writer_count - self.abstained.len();
         if self.candidates.is_empty() && writer_count > 0 {
             let contexts = panel.writers.iter().filter_map(|id| self.round.member(*id));
@@ -261,6 +271,7 @@ impl<'a> Collector<'a> {
                 _ => RoundError::NoCandidate { members: self.writer_count },
             });
         }
+        self.drop_cut();
         Ok(Written { candidates: self.candidates, abstained: self.abstained, writer_count })
     }
 }

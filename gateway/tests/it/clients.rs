@@ -79,7 +79,7 @@ async fn refuses(script: &mut Command) {
         script.env(format!("SHOAL_{place}"), format!("http://{}/v1", gateway.address()));
     }
     // Takes the only place and never sends its body.
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
     let mut slow_client = TcpStream::connect(busy.address()).await.unwrap();
     slow_client.write_all(head.as_bytes()).await.unwrap();
     eventually(async || {

@@ -273,7 +273,7 @@ async fn only_json_is_read_whatever_its_charset() {
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
     {
         let reply = gateway.post_bytes("/v1/chat/completions", kind, body()).await;
-        assert_eq!(reply.status, 400, "{kind}");
+        assert_eq!(reply.status, 415, "{kind}");
         assert_eq!(reply.json()["error"]["code"], "unsupported_content_type", "{kind}");
     }
 }

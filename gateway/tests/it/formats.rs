@@ -141,3 +141,43 @@ async fn an_engine_that_lied_about_it_ends_in_an_error_event() {
             && !stream.text_so_far().contains("[DONE]")
     );
 }
+
+#[tokio::test]
+async fn an_answer_that_the_limit_cut_is_sent_as_far_as_it_goes() {
+    let gateway = Gateway::start([node("a").says(r#"{"sum": 4"#).cut()]).await;
+    for model in ["shoal", "a"] {
+        for stream in [false, true] {
+            let reply = chat(&gateway, &with_schema(model, stream)).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let text = reply.text();
+            assert!(text.contains(r#"{\"sum\": 4"#), "{text}");
+            assert!(text.contains(r#""finish_reason":"length""#), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_complete_answer_comes_before_one_that_was_cut() {
+    let cut = |name| node(name).says(r#"{"sum": 4"#).cut();
+    let gateway = Gateway::start([cut("a"), cut("b"), cut("c"), node("right").says(RIGHT)]).await;
+    for _ in 0..3 {
+        let reply = chat(&gateway, &with_schema("shoal", false)).await.json();
+        assert_eq!(reply["choices"][0]["message"]["content"], RIGHT);
+    }
+}
+
+#[tokio::test]
+async fn a_reference_is_found_however_it_is_spelled() {
+    let gateway = Gateway::start([node("a").says(r#"{"items": ["x"]}"#)]).await;
+    let page = json!({"type": "object", "required": ["items"]});
+    for (name, reference) in
+        [("Page<string>", "#/definitions/Page%3Cstring%3E"), ("a page", "#/%64efinitions/a%20page")]
+    {
+        let schema = json!({"$ref": reference, "definitions": {name: page}});
+        let mut body = ask("a");
+        body["response_format"] =
+            json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+        let reply = chat(&gateway, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}

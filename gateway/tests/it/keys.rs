@@ -4,6 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shoal_gateway::config::Config;
 use shoal_proto::Secret;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::gateway::{Gateway, Reply, ask, node};
 
@@ -74,9 +78,122 @@ async fn every_key_opens_every_door_however_it_is_sent() {
     for open in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/nodes"] {
         assert_eq!(gateway.get(open).await.status, 200, "{open}");
     }
-    let preflight = gateway.build(Method::OPTIONS, CHAT);
-    let preflight = preflight.header("access-control-request-method", "POST");
-    assert_eq!(gateway.send(preflight).await.status, 204);
+}
+
+/// Other spellings of a path, some of which the router reads as the same path.
+fn spellings(path: &str) -> Vec<String> {
+    let encode = |index: usize| {
+        let (before, rest) = path.split_at(index);
+        let (letter, after) = rest.split_at(1);
+        format!("{before}%{:02x}{after}", letter.as_bytes()[0])
+    };
+    let all = path.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let rest = path.trim_start_matches('/');
+    let mut spellings: Vec<String> = (1..path.len()).map(encode).collect();
+    spellings.extend([
+        path.to_owned(),
+        format!("/{}", all.trim_start_matches("%2F")),
+        format!("//{rest}"),
+        format!("/./{rest}"),
+        format!("/healthz/../{rest}"),
+        format!("/v1/nodes/../../{rest}"),
+        format!("/v1/nodes/%2e%2e/%2e%2e/{rest}"),
+        format!("/v1/nodes/..%2f..%2f{rest}"),
+        path.replace("/v1/", "/V1/"),
+        path.replace("/v1/", "/v1//"),
+        path.replace("/v1/", "/v1;x/"),
+        format!("{path}/"),
+        format!("{path}?key=x"),
+        format!("{path}%20"),
+        format!("{path}%00"),
+        format!("http://localhost{path}"),
+    ]);
+    spellings
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_route_leads_around_the_key() {
+    let gateway = Gateway::with([node("digits").says("4")], require_key).await;
+    let document = gateway.get("/openapi.json").await.json();
+    let public =
+        ["/v1/nodes", "/v1/nodes/{id}/standing", "/healthz", "/readyz", "/metrics", "/docs"];
+    let (mut count, mut refused) = (0, 0);
+    for (route, methods) in document["paths"].as_object().unwrap() {
+        if public.contains(&route.as_str()) || route == "/openapi.json" {
+            continue;
+        }
+        refused += 1;
+        for method in methods.as_object().unwrap().keys() {
+            for path in spellings(&route.replace("{id}", "abcdef")) {
+                let status = status(&gateway, &method.to_uppercase(), &path).await;
+                // A path that the router reads as a public one may be answered, with "no such thing".
+                let is_public = path.contains("/v1/nodes/") || path.contains("/healthz/");
+                let is_refused = status == 401 || status == 400 || is_public && status == 404;
+                assert!(is_refused, "{method} {path}: {status}");
+                count += 1;
+            }
+        }
+    }
+    assert!(refused > 10 && count > 400, "{refused} routes, {count} spellings");
+    assert_eq!(gateway.start_count(), 0);
+}
+
+/// The status of a request whose target is sent as it is, which reqwest would tidy up.
+async fn status(gateway: &Gateway, method: &str, target: &str) -> u16 {
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    socket.read_to_end(&mut reply).await.unwrap();
+    let status = reply.get(9..12).unwrap_or_default();
+    std::str::from_utf8(status).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_key_never_sees_what_another_stored() {
+    let gateway = Gateway::with([node("digits").says("4")], require_key).await;
+    let [owner, other] = KEYS;
+    let create = |key: &'static str, body: Value| {
+        let request = gateway.build(Method::POST, "/v1/responses").header("x-api-key", key);
+        gateway.send(request.json(&body))
+    };
+    let made = create(owner, json!({"model": "digits", "input": "My PIN is 4711."})).await;
+    let (id, round) = (made.json()["id"].clone(), made.header("x-shoal-round").unwrap().to_owned());
+    let id = id.as_str().unwrap();
+    let paths = [
+        (Method::GET, format!("/v1/responses/{id}")),
+        (Method::GET, format!("/v1/responses/{id}?stream=true")),
+        (Method::GET, format!("/v1/responses/{id}/input_items")),
+        (Method::POST, format!("/v1/responses/{id}/cancel")),
+        (Method::GET, format!("/v1/rounds/{round}")),
+        (Method::DELETE, format!("/v1/responses/{id}")),
+    ];
+    for (method, path) in &paths {
+        let request = gateway.build(method.clone(), path).header("x-api-key", other);
+        let reply = gateway.send(request).await;
+        assert_eq!(reply.status, 404, "{method} {path}: {}", reply.text());
+    }
+    let next = json!({"model": "digits", "input": "And?", "previous_response_id": id});
+    let foreign = create(other, next.clone()).await;
+    assert_eq!(foreign.json()["error"]["code"], "previous_response_not_found");
+    assert_eq!(create(owner, next).await.status, 200);
+    for (method, path) in &paths {
+        let request = gateway.build(method.clone(), path).header("x-api-key", owner);
+        assert_ne!(gateway.send(request).await.status, 404, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_can_be_kept_for_keys() {
+    let change = |config: &mut Config| {
+        require_key(config);
+        config.http.metrics_need_key = true;
+    };
+    let gateway = Gateway::with([], change).await;
+    assert_eq!(gateway.get("/metrics").await.status, 401);
+    let request = gateway.build(Method::GET, "/metrics").header("x-api-key", KEYS[0]);
+    assert_eq!(gateway.send(request).await.status, 200);
 }
 
 #[tokio::test]

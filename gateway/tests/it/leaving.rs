@@ -20,7 +20,7 @@ pub(crate) async fn ask_on_a_socket(gateway: &Gateway, model: &str, stream: bool
 async fn send_on_a_socket(gateway: &Gateway, body: &Value) -> TcpStream {
     let body = body.to_string();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
@@ -121,4 +121,34 @@ async fn every_engine_stops_soon_after_its_client_has_gone() {
 
 fn cancel_line(model: &str, stream: bool) -> String {
     format!(r#"shoal_requests_total{{model="{model}",status="cancelled",stream="{stream}"}} 1"#)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_keeps_neither_member_nor_place() {
+    let long = "word ".repeat(600_000);
+    let gateway = Gateway::with([node("digits").says(&long)], |config| {
+        config.http.send_ms_max = 1_000;
+    })
+    .await;
+    let mut body = ask("digits");
+    body["stream"] = serde_json::json!(true);
+    body["shoal"] = serde_json::json!({"deadline_ms": 1_000});
+    let body = body.to_string();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut socket = socket.connect(gateway.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    gateway.until_begun(1).await;
+    // Nothing is read, and the connection stays open.
+    if cfg!(target_os = "linux") {
+        gateway.until_counted("shoal_requests_in_flight 0").await;
+    }
+    let members = gateway.get("/v1/nodes").await.json();
+    assert_eq!(members["data"][0]["running"], 0);
+    drop(socket);
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use shoal_proto::hello::Model;
+
 use crate::gateway::{Gateway, node};
 
 const PATH: &str = "/v1/messages";
@@ -149,7 +151,11 @@ async fn errors_have_the_shape_of_this_door() {
         (json!({"max_tokens": 0}), 400, "max_tokens"),
         (json!({"messages": []}), 400, "messages"),
         (json!({"messages": [{"role": "boss", "content": "x"}]}), 400, "boss"),
-        (json!({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}), 400, "smell"),
+        (
+            json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "It is"}]}),
+            400,
+            "prefill",
+        ),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]}),
             400,
@@ -160,7 +166,6 @@ async fn errors_have_the_shape_of_this_door() {
         (json!({"temperature": 3}), 400, "temperature"),
         (json!({"tools": [tool]}), 400, "tools[0].input_schema"),
         (json!({"tool_choice": {"type": "any"}}), 400, "tool_choice"),
-        (json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}), 400, "tools[0].type"),
         (json!({"model": "gone"}), 404, "gone"),
     ];
     for (more, status, field) in cases {
@@ -173,8 +178,82 @@ async fn errors_have_the_shape_of_this_door() {
     }
     let reply = gateway.get(PATH).await;
     assert_eq!((reply.status, &reply.json()["type"]), (405, &json!("error")));
-    let reply = gateway.post("/v1/messages/count_tokens", &ask("shoal", json!({}))).await;
+    let reply = gateway.post("/v1/messages/count_tokens", &ask("gone", json!({}))).await;
     assert_eq!((reply.status, &reply.json()["error"]["type"]), (404, &json!("not_found_error")));
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_a_member_that_is_named() {
+    let small = Model { parameters: 5, ..Model::default() };
+    let large = Model { parameters: 9, ..Model::default() };
+    let nodes = [node("small").able(small).says("4"), node("large").able(large).says("4")];
+    let gateway = Gateway::start(nodes).await;
+    for (model, counted_by) in [("small", "small"), ("shoal", "large"), ("shoal-fast", "large")] {
+        let mut body = ask(model, json!({}));
+        body.as_object_mut().unwrap().remove("max_tokens");
+        let reply = gateway.post("/v1/messages/count_tokens", &body).await;
+        assert_eq!((reply.status, reply.json()), (200, json!({"input_tokens": 5})), "{model}");
+        assert_eq!(reply.header("x-shoal-counted-by"), Some(counted_by));
+    }
+    let asks = gateway.generate_asks();
+    assert_eq!(asks.len(), 3, "one member counts");
+    assert!(asks.iter().all(|ask| ask.sampling.as_ref().unwrap().max_tokens == Some(1)));
+}
+
+#[tokio::test]
+async fn what_the_swarm_cannot_use_is_left_out_and_not_refused() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let reference = json!({"type": "tool_reference", "tool_name": "docs_search"});
+    let document =
+        json!({"type": "document", "title": "Notes", "source": {"type": "text", "data": "Two."}});
+    let body = ask(
+        "shoal",
+        json!({
+            "tools": [{"type": "bash_20250124", "name": "bash"}],
+            "messages": [
+                {"role": "user", "content": [{"type": "smell"}, document]},
+                {"role": "assistant", "content": [
+                    {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+                    {"type": "tool_use", "id": "t", "name": "ToolSearch", "input": {}},
+                ]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "t", "content": [reference]},
+                ]},
+            ],
+        }),
+    );
+    let reply = gateway.post(PATH, &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let messages = &gateway.generate_asks()[0].messages;
+    assert_eq!(messages[0].content, "[smell: left out]\nNotes\nTwo.");
+    assert_eq!(messages[2].content, "Tool: docs_search");
+}
+
+#[tokio::test]
+async fn a_picture_that_a_tool_returned_is_looked_at() {
+    let sees = Model { vision: true, tools: true, ..Model::default() };
+    let gateway = Gateway::start([node("eyes").able(sees).says("A dot.")]).await;
+    let source = json!({"type": "base64", "media_type": "image/png", "data": "AAAA"});
+    let body = ask(
+        "eyes",
+        json!({"messages": [
+            {"role": "user", "content": "What is in a.png?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "Read", "input": {}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": source}]},
+                {"type": "text", "text": "Well?"},
+            ]},
+        ]}),
+    );
+    let reply = gateway.post(PATH, &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let messages = &gateway.generate_asks()[0].messages;
+    assert_eq!(
+        (messages[2].role.as_str(), messages[2].content.as_str()),
+        ("tool", "The result is a picture.")
+    );
+    assert_eq!(messages[3].images, ["data:image/png;base64,AAAA"]);
+    assert_eq!((messages[4].role.as_str(), messages[4].content.as_str()), ("user", "Well?"));
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
 //! The program: one clear line when it cannot start, and a clean end when it is stopped.
 
 use std::{
+    ffi::OsStr,
     fs,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -10,11 +15,25 @@ use std::{
 
 /// The gateway on free ports with its data folder in `data`.
 fn program(data: &Path) -> Command {
+    program_at("127.0.0.1:0", data)
+}
+
+/// The gateway at an address of its API.
+fn program_at(http: &str, data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal-gateway"));
-    for variable in ["SHOAL_HTTP", "SHOAL_QUIC", "SHOAL_DATA", "SHOAL_CONFIG", "SHOAL_LOG"] {
+    for variable in [
+        "SHOAL_HTTP",
+        "SHOAL_QUIC",
+        "SHOAL_DATA",
+        "SHOAL_CONFIG",
+        "SHOAL_LOG",
+        "SHOAL_OPEN",
+        "SHOAL_API_KEYS",
+        "SHOAL_AUDIT_TOKEN",
+    ] {
         command.env_remove(variable);
     }
-    command.args(["--http", "127.0.0.1:0", "--quic", "127.0.0.1:0", "--data"]).arg(data);
+    command.args(["--http", http, "--quic", "127.0.0.1:0", "--data"]).arg(data);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -85,6 +104,98 @@ fn settings_that_are_wrong_are_one_line_with_the_file_and_the_key() {
     let message =
         refusal(&program(data.path()).args(["--config", "/nowhere/x.toml"]).output().unwrap());
     assert!(message.contains("/nowhere/x.toml"), "{message}");
+}
+
+#[test]
+fn a_setting_that_protects_never_falls_back_to_open() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("my.toml");
+    fs::write(&file, "[http]\nkeys = [\"sk-of-the-file\"]\n[swarm.audit]\ntoken = \"of the file\"")
+        .unwrap();
+    for (variable, value) in [
+        ("SHOAL_API_KEYS", ""),
+        ("SHOAL_API_KEYS", " "),
+        ("SHOAL_API_KEYS", " , "),
+        ("SHOAL_API_KEYS", "sk-one,,sk-two"),
+        ("SHOAL_API_KEYS", "sk-one,k\u{e9}y"),
+        ("SHOAL_AUDIT_TOKEN", ""),
+        ("SHOAL_OPEN", ""),
+    ] {
+        let mut command = program(data.path());
+        command.arg("--config").arg(&file).env(variable, value);
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "{variable}={value:?}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        let setting = if value.trim().is_empty() { variable } else { "http.keys" };
+        let names_it = message.contains(setting) || message.contains("--open");
+        assert!(names_it && !message.contains("sk-one"), "{variable}={value:?}: {message}");
+    }
+    let invalid = OsStr::from_bytes(b"sk-\xff");
+    let mut command = program(data.path());
+    let message = refusal(&command.env("SHOAL_API_KEYS", invalid).output().unwrap());
+    assert!(message.contains("SHOAL_API_KEYS"), "{message}");
+}
+
+#[test]
+fn what_holds_words_of_clients_is_readable_by_its_owner_only() {
+    let data = tempfile::tempdir().unwrap();
+    fs::write(data.path().join("shoal.sqlite"), "").unwrap();
+    fs::set_permissions(data.path().join("shoal.sqlite"), fs::Permissions::from_mode(0o644))
+        .unwrap();
+    let mut child = program(data.path()).spawn().unwrap();
+    wait_for_addresses(data.path());
+    let mut count = 0;
+    for file in fs::read_dir(data.path()).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        if name.starts_with("shoal.sqlite") || name.ends_with(".key") {
+            assert_eq!(file.metadata().unwrap().mode() & 0o077, 0, "{name}");
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count} files");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn requests_that_cannot_be_read_write_no_log() {
+    let data = tempfile::tempdir().unwrap();
+    let mut child = program(data.path()).env_remove("RUST_LOG").spawn().unwrap();
+    let http = wait_for_addresses(data.path())["http"].as_str().unwrap().to_owned();
+    for _ in 0..20 {
+        let mut socket = std::net::TcpStream::connect(&http).unwrap();
+        std::io::Write::write_all(&mut socket, b"\0\r\n\r\n").unwrap();
+        let mut reply = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut socket, &mut reply);
+    }
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(exit_code(&mut child), Some(0));
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(!log.contains("ERROR") && log.lines().count() < 10, "{log}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_keys_or_a_word() {
+    let data = tempfile::tempdir().unwrap();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let message = refusal(&program_at(address, data.path()).output().unwrap());
+        assert!(message.contains("http.open") && message.contains("SHOAL_API_KEYS"), "{message}");
+    }
+    for (name, value, warns) in [("SHOAL_OPEN", "true", true), ("SHOAL_API_KEYS", "sk-one", false)]
+    {
+        let mut command = program_at("0.0.0.0:0", data.path());
+        let mut child = command.env(name, value).spawn().unwrap();
+        wait_for_addresses(data.path());
+        let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(exit_code(&mut child), Some(0), "{name}");
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert_eq!(log.contains("anybody who reaches this address"), warns, "{name}: {log}");
+    }
 }
 
 #[test]

@@ -332,7 +332,6 @@ async fn what_cannot_be_answered_is_named() {
         (json!({"input": []}), "input", "empty_array"),
         (json!({"input": [4]}), "input[0]", "invalid_type"),
         (json!({"input": [{"role": "boss", "content": "x"}]}), "input[0].role", "invalid_value"),
-        (json!({"input": [{"type": "web_search_call"}]}), "input[0].type", "invalid_value"),
         (
             json!({"input": [{"type": "item_reference", "id": "x"}]}),
             "input[0].type",
@@ -354,7 +353,6 @@ async fn what_cannot_be_answered_is_named() {
             "text.format.schema",
             "missing_required_parameter",
         ),
-        (json!({"tools": [{"type": "web_search"}]}), "tools[0].type", "unsupported_value"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name", "missing_required_parameter"),
         (json!({"tool_choice": "required"}), "tool_choice", ""),
         (json!({"tool_choice": {"type": "function", "name": "f"}}), "tool_choice", ""),
@@ -372,5 +370,70 @@ async fn what_cannot_be_answered_is_named() {
             (&text(param), &text(code)),
             "{more}: {error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_sends_beside_functions_is_left_out_with_a_note() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let function = json!({"type": "function", "name": "run", "parameters": {"type": "object"}});
+    let user = json!({"type": "message", "role": "user", "content": "Go on."});
+    let patch =
+        json!({"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "*** x"});
+    let patched = json!({"type": "custom_tool_call_output", "call_id": "c1", "output": "Done!"});
+    let shell = json!({"type": "local_shell_call", "call_id": "l1", "action": {"command": ["ls"]}});
+    let listed = json!({"type": "function_call_output", "call_id": "l1", "output": "a"});
+    let search = json!({"type": "web_search_call", "status": "completed"});
+    let body = ask(
+        "shoal",
+        json!({
+            "input": [user, patch, patched, shell, listed, search, user],
+            "tools": [{"type": "web_search"}, function, {"type": "custom", "name": "patch"}],
+            "metadata": {"a": "b"},
+        }),
+    );
+    let reply = gateway.post(PATH, &body).await;
+    // No scripted member calls functions.
+    assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("tools")));
+    let mut body = body;
+    body["tools"] = json!([{"type": "web_search"}, {"type": "namespace", "name": "x"}]);
+    let reply = gateway.post(PATH, &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let metadata = &reply.json()["metadata"];
+    assert_eq!(metadata, &json!({"a": "b", "shoal_left_out": "web_search, namespace"}));
+    let messages = &gateway.generate_asks()[0].messages;
+    let roles: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "user"]);
+    assert_eq!(messages[1].tool_calls[0].name, "patch");
+    assert_eq!(messages[2].content, "Done!");
+}
+
+#[tokio::test]
+async fn words_between_a_call_and_its_result_move_behind_it() {
+    let gateway = Gateway::start([node("digits").says("4")]).await;
+    let call =
+        |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
+    let message = |role: &str| json!({"type": "message", "role": role, "content": role});
+    for (items, roles) in [
+        (
+            json!([message("user"), call("a"), message("assistant"), result("a")]),
+            vec!["user", "assistant", "tool", "assistant"],
+        ),
+        (
+            json!([call("a"), message("assistant"), call("b"), result("b"), result("a")]),
+            vec!["assistant", "tool", "assistant", "tool"],
+        ),
+        (
+            json!([call("a"), call("b"), result("a"), message("developer"), result("b")]),
+            vec!["assistant", "tool", "tool", "developer"],
+        ),
+    ] {
+        let before = gateway.generate_asks().len();
+        let reply = gateway.post(PATH, &ask("digits", json!({ "input": items }))).await;
+        assert_eq!(reply.status, 200, "{items}: {}", reply.text());
+        let messages = gateway.generate_asks()[before].messages.clone();
+        let found: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
+        assert_eq!(found, roles, "{items}");
     }
 }

@@ -30,6 +30,21 @@ pub(super) fn messages(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
     Ok(messages)
 }
 
+/// Refuses a conversation that ends with an answer which the model shall go on with: a member's chat
+/// template always begins a new turn.
+pub(super) fn check_last(request: &Fields<'_>) -> Result<(), AskError> {
+    let turns = request.array("messages")?.map(Vec::as_slice).unwrap_or_default();
+    let Some(last) = turns.last().filter(|turn| turn["role"] == "assistant") else { return Ok(()) };
+    let blocks = last["content"].as_array().into_iter().flatten();
+    if blocks.clone().any(|block| block["type"] == "tool_use") {
+        return Ok(());
+    }
+    let path = format!("messages[{}].role", turns.len() - 1);
+    let why =
+        "The models here cannot continue an assistant's turn (a prefill): end with a user's turn.";
+    Err(AskError::unsupported_value(&path, why))
+}
+
 /// The text of blocks that must be text, joined as a chat's parts are.
 pub(super) fn texts(blocks: &[Value], path: &str) -> Result<String, AskError> {
     let mut texts = Vec::with_capacity(blocks.len());
@@ -63,10 +78,10 @@ fn user(turn: &Fields<'_>, messages: &mut Vec<Value>) -> Result<(), AskError> {
     let mut parts = Vec::new();
     for (index, block) in blocks(turn)?.iter().enumerate() {
         let block = Fields::at(block, format!("{path}[{index}]"))?;
-        if block.required_string("type")? == "tool_result" {
-            messages.push(result(&block, messages)?);
-        } else {
-            parts.push(part(&block)?);
+        match block.required_string("type")? {
+            "tool_result" => messages.push(result(&block, messages)?),
+            "text" | "image" => parts.push(part(&block)?),
+            _ => parts.push(other(&block)?),
         }
     }
     let has_results = messages.last().is_some_and(|last| last["role"] == "tool");
@@ -86,15 +101,37 @@ fn part(block: &Fields<'_>) -> Result<Value, AskError> {
             let url = image(block)?;
             Ok(json!({ "type": "image_url", "image_url": { "url": url } }))
         }
-        media @ ("document" | "search_result") => Err(AskError::unsupported_value(
-            &block.path("type"),
-            &format!("The models here cannot read '{media}' content."),
-        )),
-        kind => {
-            let kinds = ["text", "image", "tool_result"];
-            Err(AskError::not_one_of(&block.path("type"), kind, &kinds))
-        }
+        _ => other(block),
     }
+}
+
+/// A block of another kind as the text that it has. A client sends what its model once made of it, so that
+/// a refusal would end the whole conversation.
+fn other(block: &Fields<'_>) -> Result<Value, AskError> {
+    let kind = block.required_string("type")?;
+    let text = match kind {
+        "tool_reference" => format!("Tool: {}", block.required_string("tool_name")?),
+        "document" | "search_result" => readable(block)?,
+        _ => String::new(),
+    };
+    let kind: String = kind.chars().take(64).collect();
+    let text = if text.is_empty() { format!("[{kind}: left out]") } else { text };
+    Ok(json!({ "type": "text", "text": text }))
+}
+
+/// The text of a document or a search result; empty if it has none.
+fn readable(block: &Fields<'_>) -> Result<String, AskError> {
+    let mut texts: Vec<String> = block.string("title")?.into_iter().map(str::to_owned).collect();
+    let before = texts.len();
+    if let Some(source) = block.value("source").filter(|source| source["type"] == "text") {
+        texts.extend(source["data"].as_str().map(str::to_owned));
+    }
+    let contents = [block.value("content"), block.value("source").map(|source| &source["content"])];
+    for content in contents.into_iter().flatten() {
+        let parts = content.as_array().into_iter().flatten();
+        texts.extend(parts.filter_map(|part| part["text"].as_str()).map(str::to_owned));
+    }
+    Ok(if texts.len() > before { texts.join("\n") } else { String::new() })
 }
 
 /// An image as a URL.
@@ -123,13 +160,23 @@ fn result(block: &Fields<'_>, messages: &[Value]) -> Result<Value, AskError> {
         return Err(AskError::plain(Some(&block.path("tool_use_id")), message));
     }
     let is_error = block.boolean("is_error")?.unwrap_or(false);
-    let text = match block.value("content") {
-        None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(blocks)) => texts(blocks, &block.path("content"))?,
+    let mut parts: Vec<Value> =
+        if is_error { vec![json!({ "type": "text", "text": "Error:" })] } else { Vec::new() };
+    match block.value("content") {
+        None => {}
+        Some(Value::String(text)) if is_error => {
+            parts = vec![json!({ "type": "text", "text": format!("Error: {text}") })];
+        }
+        Some(Value::String(text)) => parts.push(json!({ "type": "text", "text": text })),
+        Some(Value::Array(blocks)) => {
+            let path = block.path("content");
+            for (index, value) in blocks.iter().enumerate() {
+                parts.push(part(&Fields::at(value, format!("{path}[{index}]"))?)?);
+            }
+        }
         Some(value) => return Err(AskError::wrong_type(&block.path("content"), FORM, value)),
-    };
-    let content = if is_error { format!("Error: {text}") } else { text };
+    }
+    let content = if parts.is_empty() { "".into() } else { Value::Array(parts) };
     Ok(json!({ "role": "tool", "tool_call_id": id, "content": content }))
 }
 
@@ -151,10 +198,8 @@ fn assistant(turn: &Fields<'_>) -> Result<Value, AskError> {
                 let function = json!({ "name": name, "arguments": arguments });
                 calls.push(json!({ "id": id, "type": "function", "function": function }));
             }
-            kind => {
-                let kinds = ["text", "tool_use", "thinking", "redacted_thinking"];
-                return Err(AskError::not_one_of(&block.path("type"), kind, &kinds));
-            }
+            // Calls of the provider's own tools with their results, which no function here answers.
+            _ => {}
         }
     }
     if calls.is_empty() {

@@ -10,7 +10,8 @@ const CHOICES: [&str; 4] = ["auto", "any", "tool", "none"];
 pub(super) fn read(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Result<(), AskError> {
     let tools = request.array("tools")?.map(Vec::as_slice).unwrap_or_default().iter().enumerate();
     let functions = tools.map(|(index, tool)| function(tool, format!("tools[{index}]")));
-    let functions = functions.collect::<Result<Vec<_>, _>>()?;
+    let functions: Vec<Value> =
+        functions.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let choice = request.object("tool_choice")?.map(|choice| tool_choice(&choice)).transpose()?;
     if functions.is_empty() {
         return match choice {
@@ -29,12 +30,12 @@ pub(super) fn read(request: &Fields<'_>, chat: &mut Map<String, Value>) -> Resul
     Ok(())
 }
 
-fn function(tool: &Value, path: String) -> Result<Value, AskError> {
+/// The function of a tool; `None` for a tool that the provider would run, which is left out: the client
+/// offers it beside its own, and the model can do without.
+fn function(tool: &Value, path: String) -> Result<Option<Value>, AskError> {
     let tool = Fields::at(tool, path)?;
-    if let Some(kind) = tool.string("type")?.filter(|kind| *kind != "custom") {
-        let kind: String = kind.chars().take(64).collect();
-        let why = format!("Only the client's own tools can be called, not '{kind}'.");
-        return Err(AskError::unsupported_value(&tool.path("type"), &why));
+    if tool.string("type")?.is_some_and(|kind| kind != "custom") {
+        return Ok(None);
     }
     let name = tool.required_string("name")?;
     if tool.object("input_schema")?.is_none() {
@@ -47,7 +48,7 @@ fn function(tool: &Value, path: String) -> Result<Value, AskError> {
     let description = tool.string("description")?;
     function.extend(description.map(|text| ("description".to_owned(), text.into())));
     function.extend(tool.boolean("strict")?.map(|strict| ("strict".to_owned(), strict.into())));
-    Ok(json!({ "type": "function", "function": function }))
+    Ok(Some(json!({ "type": "function", "function": function })))
 }
 
 /// The choice as a chat has it, and whether parallel calls are allowed.

@@ -42,6 +42,8 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
     }
     let mut conversation = Conversation::default();
     let mut has_calls = false;
+    // Pictures that functions returned, which follow the results in a user's message.
+    let mut pictures = Vec::new();
     for (index, value) in values.iter().enumerate() {
         let fields = Fields::at(value, format!("messages[{index}]"))?;
         let role = fields.required_string("role")?;
@@ -49,10 +51,24 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
             "system" | "developer" | "user" => prose(&fields, &mut conversation.image)?,
             "assistant" => assistant(&fields, index)?,
             "function" => function_result(&fields, &conversation.messages)?,
-            "tool" if has_calls => tool_result(&fields)?,
-            "tool" => return Err(orphan(index)),
+            "tool" => {
+                let result = tool_result(&fields, &mut conversation.image, &mut pictures)?;
+                if let Some(place) = earlier_place(&conversation.messages, &result.tool_call_id) {
+                    let name = fields.string("name")?.unwrap_or_default().to_owned();
+                    let result = ChatMessage { role: "tool".to_owned(), name, ..result };
+                    conversation.messages.insert(place, result);
+                    continue;
+                }
+                if !has_calls {
+                    return Err(orphan(index));
+                }
+                result
+            }
             role => return Err(AskError::not_one_of(&fields.path("role"), role, &ROLES)),
         };
+        if role != "tool" {
+            show(&mut pictures, &mut conversation.messages);
+        }
         has_calls = match role {
             "assistant" => !message.tool_calls.is_empty(),
             "tool" => has_calls,
@@ -62,11 +78,36 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Conversation, AskError> {
         let name = fields.string("name")?.unwrap_or_default().to_owned();
         conversation.messages.push(ChatMessage { role, name, ..message });
     }
+    show(&mut pictures, &mut conversation.messages);
     let images: usize = conversation.messages.iter().map(|message| message.images.len()).sum();
     if images > IMAGES_MAX {
         return Err(AskError::array_too_long("messages", IMAGES_MAX, images));
     }
     Ok(conversation)
+}
+
+/// Where the result of a call belongs if other messages came between: behind the call and the results
+/// that are there. `None` if it belongs at the end, or nowhere.
+fn earlier_place(messages: &[ChatMessage], id: &str) -> Option<usize> {
+    let calls =
+        messages.iter().rposition(|message| message.tool_calls.iter().any(|call| call.id == id))?;
+    let results =
+        messages.iter().skip(calls + 1).take_while(|message| message.role == "tool").count();
+    let place = calls + 1 + results;
+    (place < messages.len()).then_some(place)
+}
+
+/// Puts the pictures that functions returned into a user's message: models look at pictures only there.
+fn show(pictures: &mut Vec<String>, messages: &mut Vec<ChatMessage>) {
+    if pictures.is_empty() {
+        return;
+    }
+    messages.push(ChatMessage {
+        role: "user".to_owned(),
+        content: "The pictures that the tools returned:".to_owned(),
+        images: std::mem::take(pictures),
+        ..ChatMessage::default()
+    });
 }
 
 /// OpenAI writes this path with a dot before the bracket, and clients compare it.
@@ -87,9 +128,21 @@ fn prose(fields: &Fields<'_>, image: &mut Option<String>) -> Result<ChatMessage,
     Ok(ChatMessage { content: parts.text(), images: parts.images, ..ChatMessage::default() })
 }
 
-fn tool_result(fields: &Fields<'_>) -> Result<ChatMessage, AskError> {
+/// The result of a call as text. Its pictures are added to `pictures`.
+fn tool_result(
+    fields: &Fields<'_>,
+    image: &mut Option<String>,
+    pictures: &mut Vec<String>,
+) -> Result<ChatMessage, AskError> {
     let tool_call_id = fields.required_string("tool_call_id")?.to_owned();
-    let content = required_parts(fields, false)?.text();
+    let parts = required_parts(fields, true)?;
+    let text = parts.text();
+    let is_picture = text.is_empty() && !parts.images.is_empty();
+    let content = if is_picture { "The result is a picture.".to_owned() } else { text };
+    if image.is_none() {
+        image.clone_from(&parts.image);
+    }
+    pictures.extend(parts.images);
     Ok(ChatMessage { content, tool_call_id, ..ChatMessage::default() })
 }
 

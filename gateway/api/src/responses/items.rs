@@ -36,6 +36,7 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
 pub(super) fn messages(earlier: &[Value], new: &[Value]) -> Result<Vec<Value>, AskError> {
     let mut messages: Vec<Value> = Vec::new();
     let mut call_ids: BTreeSet<String> = BTreeSet::new();
+    let mut left_out: BTreeSet<String> = BTreeSet::new();
     let turns = earlier.iter().map(|item| (item, "input".to_owned()));
     let new = new.iter().enumerate().map(|(index, item)| (item, format!("input[{index}]")));
     for (item, path) in turns.chain(new) {
@@ -45,6 +46,8 @@ pub(super) fn messages(earlier: &[Value], new: &[Value]) -> Result<Vec<Value>, A
                 call_ids.insert(id);
                 append(&mut messages, call);
             }
+            // The result of a call that was left out.
+            Turn::Result { id, .. } if left_out.contains(&id) => {}
             Turn::Result { id, message } => {
                 if !call_ids.contains(&id) {
                     let id: String = id.chars().take(64).collect();
@@ -53,7 +56,7 @@ pub(super) fn messages(earlier: &[Value], new: &[Value]) -> Result<Vec<Value>, A
                 }
                 messages.push(message);
             }
-            Turn::Reasoning => {}
+            Turn::Other { id } => left_out.extend(id),
         }
     }
     Ok(messages)
@@ -82,12 +85,14 @@ enum Turn {
         id: String,
         message: Value,
     },
-    /// A model's thoughts, which are not sent to the next model.
-    Reasoning,
+    /// A model's thoughts, and what tools did that nobody has here; `id` is that of the call. They are not
+    /// sent to the next model.
+    Other {
+        id: Option<String>,
+    },
 }
 
 fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
-    const KINDS: [&str; 4] = ["message", "function_call", "function_call_output", "reasoning"];
     let item = Fields::at(item, path.to_owned())?;
     match item.string("type")?.unwrap_or("message") {
         "message" => message(&item).map(Turn::Message),
@@ -99,18 +104,26 @@ fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
             let call = json!({ "id": id, "type": "function", "function": function });
             Ok(Turn::Call { id: id.to_owned(), call })
         }
-        "function_call_output" => {
+        "function_call_output" | "custom_tool_call_output" => {
             let id = item.required_string("call_id")?.to_owned();
             let content = content(&item, "output")?;
             let message = json!({ "role": "tool", "tool_call_id": id, "content": content });
             Ok(Turn::Result { id, message })
         }
-        "reasoning" => Ok(Turn::Reasoning),
+        // The call of a function whose argument is a text.
+        "custom_tool_call" => {
+            let (id, name) = (item.required_string("call_id")?, item.required_string("name")?);
+            let arguments = json!({ "input": item.required_string("input")? }).to_string();
+            let function = json!({ "name": name, "arguments": arguments });
+            let call = json!({ "id": id, "type": "function", "function": function });
+            Ok(Turn::Call { id: id.to_owned(), call })
+        }
         "item_reference" => Err(AskError::unsupported_value(
             &item.path("type"),
             "Send the item itself, or 'previous_response_id'.",
         )),
-        kind => Err(AskError::not_one_of(&item.path("type"), kind, &KINDS)),
+        // The output of an item that is left out is left out by its id.
+        _ => Ok(Turn::Other { id: item.string("call_id")?.map(str::to_owned) }),
     }
 }
 

@@ -5,6 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{error::AskError, fields::Fields};
 
+/// The key in the response's metadata that names the kinds of tools that were left out.
+pub(super) const LEFT_OUT: &str = "shoal_left_out";
+
+/// Longest value in metadata (OpenAI's limit).
+const METADATA_MAX: usize = 512;
+
 const CHOICES: [&str; 3] = ["none", "auto", "required"];
 
 /// Puts `tools`, `tool_choice` and `parallel_tool_calls` into the chat; returns them as the
@@ -15,11 +21,15 @@ pub(super) fn read(
 ) -> Result<Map<String, Value>, AskError> {
     let tools = request.array("tools")?.map(Vec::as_slice).unwrap_or_default();
     let mut echo = Vec::new();
-    let mut functions = Vec::new();
+    let (mut functions, mut left_out) = (Vec::new(), Vec::new());
     for (index, tool) in tools.iter().enumerate() {
-        let (tool, function) = function(tool, format!("tools[{index}]"))?;
-        echo.push(tool);
-        functions.push(function);
+        match function(tool, format!("tools[{index}]"))? {
+            Tool::Function { echo: tool, function } => {
+                echo.push(tool);
+                functions.push(function);
+            }
+            Tool::Other(kind) => left_out.push(kind),
+        }
     }
     let choice = match request.value("tool_choice") {
         Some(choice) => tool_choice(request, choice, &mut functions)?,
@@ -32,19 +42,30 @@ pub(super) fn read(
         chat.extend(parallel.map(|parallel| ("parallel_tool_calls".to_owned(), parallel.into())));
     }
     let choice = request.value("tool_choice").cloned().unwrap_or_else(|| "auto".into());
+    let mut note = left_out.join(", ");
+    note.truncate(note.floor_char_boundary(METADATA_MAX));
     Ok(Map::from_iter([
+        (LEFT_OUT.to_owned(), note.into()),
         ("tools".to_owned(), echo.into()),
         ("tool_choice".to_owned(), choice),
         ("parallel_tool_calls".to_owned(), parallel.unwrap_or(true).into()),
     ]))
 }
 
-/// A function as the response repeats it, and as a chat has it.
-fn function(tool: &Value, path: String) -> Result<(Value, Value), AskError> {
+/// A tool of the request.
+enum Tool {
+    /// A function as the response repeats it, and as a chat has it.
+    Function { echo: Value, function: Value },
+    /// A tool of this kind, which OpenAI would run, or whose input is no JSON. Agents offer them beside
+    /// their functions, and a model can do without.
+    Other(String),
+}
+
+fn function(tool: &Value, path: String) -> Result<Tool, AskError> {
     let tool = Fields::at(tool, path)?;
     let kind = tool.required_string("type")?;
     if kind != "function" {
-        return Err(not_a_function(&tool.path("type"), kind));
+        return Ok(Tool::Other(kind.chars().take(64).collect()));
     }
     let name = tool.required_string("name")?;
     let description = tool.string("description")?;
@@ -64,7 +85,7 @@ fn function(tool: &Value, path: String) -> Result<(Value, Value), AskError> {
     ] {
         function.extend(value.map(|value| (key.to_owned(), value)));
     }
-    Ok((echo, json!({ "type": "function", "function": function })))
+    Ok(Tool::Function { echo, function: json!({ "type": "function", "function": function }) })
 }
 
 /// The choice as a chat has it. A choice among some functions removes the rest.
@@ -101,6 +122,9 @@ fn tool_choice(
             let mut names = Vec::new();
             for (index, tool) in tools.iter().enumerate() {
                 let tool = Fields::at(tool, format!("tool_choice.tools[{index}]"))?;
+                if tool.string("type")?.is_some_and(|kind| kind != "function") {
+                    continue;
+                }
                 let name = tool.required_string("name")?;
                 check_name(functions, name)?;
                 names.push(name);
@@ -109,7 +133,8 @@ fn tool_choice(
                 .retain(|function| names.iter().any(|name| function["function"]["name"] == *name));
             Ok(Some(mode.into()))
         }
-        kind => Err(not_a_function("tool_choice.type", kind)),
+        // A tool that was left out.
+        _ => Ok(None),
     }
 }
 
@@ -121,9 +146,4 @@ fn check_name(functions: &[Value], name: &str) -> Result<(), AskError> {
     let name: String = name.chars().take(64).collect();
     let message = format!("Tool choice '{name}' is not among the 'tools'.");
     Err(AskError::plain(Some("tool_choice"), message))
-}
-
-fn not_a_function(path: &str, kind: &str) -> AskError {
-    let kind: String = kind.chars().take(64).collect();
-    AskError::unsupported_value(path, &format!("Only functions can be called, not '{kind}'."))
 }

@@ -1,6 +1,7 @@
 //! JSON Schemas as clients send them, compiled within bounds: nothing is fetched, patterns take
 //! linear time, and no schema refers back to itself without going deeper into the answer.
 
+mod keywords;
 mod reach;
 
 use jsonschema::{PatternOptions, Validator};
@@ -11,14 +12,46 @@ use reach::Reach;
 /// Bytes of one schema, as JSON. OpenAI allows 120,000 characters of names and values.
 const BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes that one compiled pattern may take; the crate's own limit is ten times this.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Bytes that one compiled pattern may take; the crate's own limit is forty times this.
+const PATTERN_BYTES_MAX: usize = 1 << 18;
+
+/// What all schemas of one request may take together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Bytes as JSON.
+    bytes: usize,
+    /// Patterns; each may take [`PATTERN_BYTES_MAX`].
+    patterns: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: 4 * BYTES_MAX, patterns: 64 }
+    }
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: usize, patterns: usize) -> Result<(), String> {
+        let left = self.bytes.checked_sub(bytes).zip(self.patterns.checked_sub(patterns));
+        let (bytes, patterns) = left.ok_or_else(|| {
+            let Self { bytes, patterns } = Self::default();
+            format!(
+                "the schemas of the request have more than {bytes} bytes or {patterns} patterns"
+            )
+        })?;
+        *self = Self { bytes, patterns };
+        Ok(())
+    }
+}
 
 /// Levels of a value that is held against a schema: no answer has more, and each takes stack.
 const LEVELS_MAX: usize = 64;
 
-/// Looks at some part of a value, about, after which it counts as not fitting: a few seconds.
-const LOOKS_MAX: u64 = 50_000_000;
+/// Looks at some part of a value, about, after which it counts as not fitting: a second.
+const LOOKS_MAX: u64 = 10_000_000;
+
+/// Bytes of a text that count as one more part: a pattern reads all of them.
+const PART_BYTES: usize = 64;
 
 /// A schema ready to hold values against it.
 #[derive(Debug)]
@@ -43,7 +76,7 @@ fn size(value: &Value) -> (usize, u64) {
     let mut open = vec![(value, 0)];
     while let Some((value, level)) = open.pop() {
         levels = levels.max(level);
-        parts += 1;
+        parts += 1 + value.as_str().map_or(0, |text| (text.len() / PART_BYTES) as u64);
         match value {
             Value::Array(values) => open.extend(values.iter().map(|value| (value, level + 1))),
             Value::Object(map) => open.extend(map.values().map(|value| (value, level + 1))),
@@ -57,15 +90,19 @@ fn size(value: &Value) -> (usize, u64) {
 ///
 /// # Errors
 /// What is wrong with it and where, as one line; quotes no more than a keyword or a pointer.
-pub(super) fn compile(schema: &Value) -> Result<Schema, String> {
-    if schema.to_string().len() > BYTES_MAX {
+pub(super) fn compile(schema: &Value, budget: &mut Budget) -> Result<Schema, String> {
+    let bytes = schema.to_string().len();
+    if bytes > BYTES_MAX {
         return Err(format!("it is over {BYTES_MAX} bytes"));
     }
-    let reach = reach::of(schema)?;
-    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
-    let validator = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
-    let validator = validator.map_err(|error| {
-        let place = error.instance_path().to_string();
+    let reduced = keywords::reduce(schema)?;
+    budget.spend(bytes, reduced.patterns)?;
+    let reach = reach::of(&reduced.schema)?;
+    let patterns =
+        PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
+    let options = jsonschema::options().offline().with_pattern_options(patterns);
+    let validator = options.build(&reduced.schema).map_err(|error| {
+        let place = reduced.source(&error.instance_path().to_string());
         let keyword = error.kind().keyword().to_owned();
         let place = if place.is_empty() { "the schema itself".to_owned() } else { place };
         format!("at {} ('{keyword}' does not hold)", short(&place))
@@ -83,6 +120,62 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn compile(schema: &Value) -> Result<Schema, String> {
+        super::compile(schema, &mut Budget::default())
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_once() {
+        let start = std::time::Instant::now();
+        let patterns: Vec<_> =
+            (0..100).map(|n| json!({ "pattern": format!("{n}[^a]{{1000}}") })).collect();
+        for schema in [
+            json!({ "anyOf": patterns }),
+            json!({"pattern": "(((a{50}){50}){50}){50}"}),
+            hidden_doubling("if"),
+            hidden_doubling("not"),
+            hidden_doubling("allOf"),
+            json!({"enum": vec!["x"; 100_000]}),
+        ] {
+            assert!(compile(&schema).is_err());
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
+    /// Sixty doublings at one value, for which the references mean something else than they say.
+    fn hidden_doubling(keyword: &str) -> Value {
+        let mut hidden = serde_json::Map::new();
+        let mut plain = serde_json::Map::new();
+        for at in 0..60 {
+            let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+            hidden.insert(format!("d{at}"), json!({"allOf": [next, next]}));
+            plain.insert(format!("d{}", at + 1), json!({}));
+        }
+        hidden.insert("d60".to_owned(), json!({"type": "object"}));
+        plain.insert("d0".to_owned(), json!({}));
+        let x = json!({"$id": "https://x.example/y", "$ref": "#/$defs/d0", "$defs": hidden});
+        plain.insert("x".to_owned(), x);
+        let inner = json!({"$ref": "#/$defs/x"});
+        let inner = if keyword == "allOf" { json!([inner]) } else { inner };
+        json!({ keyword: inner, "$defs": plain })
+    }
+
+    #[test]
+    fn all_schemas_of_a_request_share_a_budget() {
+        let schema = json!({"properties": {"a": {"pattern": "^a+$"}, "b": {"pattern": "^b+$"}}});
+        let mut budget = Budget::default();
+        let fitting = (0..100).take_while(|_| super::compile(&schema, &mut budget).is_ok()).count();
+        assert_eq!(fitting, 32);
+    }
+
+    #[test]
+    fn a_long_list_of_values_counts_for_each_part() {
+        let list: Vec<_> = (0..20_000).collect();
+        let schema = compile(&json!({"items": {"enum": list}})).expect("a schema");
+        assert!(schema.holds(&json!([19_999])));
+        assert!(!schema.holds(&json!(vec![19_999; 10_000])), "it would take too long");
+    }
 
     #[test]
     fn a_schema_that_never_goes_deeper_is_refused() {

@@ -30,11 +30,11 @@ pub(super) struct Operation {
 }
 
 /// Statuses of the operations that ask the swarm.
-const ASK: &[u16] = &[200, 400, 401, 404, 413, 422, 429, 500, 503];
-const LOOKUP: &[u16] = &[200, 401, 404];
-const CHECKED_LOOKUP: &[u16] = &[200, 400, 401, 404];
-const LIST: &[u16] = &[200, 401];
-const ALWAYS: &[u16] = &[200];
+const ASK: &[u16] = &[200, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503];
+const LOOKUP: &[u16] = &[200, 401, 403, 404];
+const CHECKED_LOOKUP: &[u16] = &[200, 400, 401, 403, 404];
+const LIST: &[u16] = &[200, 401, 403];
+const ALWAYS: &[u16] = &[200, 403];
 
 const OPENAI: &str = "OpenAI";
 const ANTHROPIC: &str = "Anthropic";
@@ -138,16 +138,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "MessageRequest",
         Answer::JsonOrEvents("Message"),
     ),
-    Operation {
-        method: "POST",
-        ..get(
-            "/v1/messages/count_tokens",
-            ANTHROPIC,
-            "Not supported: nodes cannot count tokens without answering.",
-            Answer::Json("AnthropicError"),
-            &[401, 404],
-        )
-    },
+    post(
+        "/v1/messages/count_tokens",
+        ANTHROPIC,
+        "Counts the tokens of a conversation with a member's tokenizer.",
+        "TokenCountRequest",
+        Answer::Json("TokenCount"),
+    ),
     post(
         "/v1/embeddings",
         OPENAI,
@@ -185,19 +182,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
             SHOAL,
             "The standing of a node, with the reason for each number.",
             Answer::Json("Standing"),
-            &[200, 400, 404],
+            &[200, 400, 403, 404],
         )
     },
     get("/healthz", OPERATORS, "The gateway is alive.", Answer::Status, ALWAYS),
     head("/healthz", "The gateway is alive.", ALWAYS),
-    get("/readyz", OPERATORS, "The gateway has nodes that take work.", Answer::Status, &[200, 503]),
-    head("/readyz", "The gateway has nodes that take work.", &[200, 503]),
+    get(
+        "/readyz",
+        OPERATORS,
+        "The gateway has nodes that take work.",
+        Answer::Status,
+        &[200, 403, 503],
+    ),
+    head("/readyz", "The gateway has nodes that take work.", &[200, 403, 503]),
     get(
         "/metrics",
         OPERATORS,
         "Counters for Prometheus.",
         Answer::Text("text/plain; version=0.0.4"),
-        &[200, 500],
+        &[200, 401, 403, 500],
     ),
     get("/openapi.json", OPERATORS, "This document.", Answer::Json("Document"), ALWAYS),
     get("/docs", OPERATORS, "This document as an HTML page.", Answer::Text("text/html"), ALWAYS),
@@ -209,8 +212,10 @@ pub(super) fn meaning(status: u16) -> &'static str {
         200 => "Success.",
         401 => "The gateway requires a key, and the request has no valid one.",
         400 => "The request is invalid; the error names what to change.",
+        403 => "The request names a foreign host, or comes from a web page that is not allowed.",
         404 => "No such object or path.",
         413 => "The body is too large.",
+        415 => "The body is no application/json, or has an unknown encoding.",
         429 => "Too many requests or tokens: try again later.",
         422 => "No member knows the answer, or it is less certain than the request demands.",
         503 => "The swarm cannot answer now: try again in a moment.",

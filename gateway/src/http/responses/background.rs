@@ -18,6 +18,7 @@ use super::store::{Status, StoreRequest};
 use crate::http::{
     App,
     answer::{self, Answer, AnswerEnd},
+    callers::Owner,
     error::ApiError,
     task::{AskTask, RoundEvent},
 };
@@ -38,7 +39,7 @@ pub(super) fn start(
     store: Option<StoreRequest>,
     stream: bool,
 ) -> Result<HttpResponse, ApiError> {
-    let id = response.id.clone();
+    let (id, owner) = (response.id.clone(), end.meter.owner());
     let body = HttpResponse::Ok().json(&response);
     // The parser refuses a background request that is not stored.
     let slot =
@@ -51,18 +52,23 @@ pub(super) fn start(
     };
     let task = AskTask::start(&app, ask, false);
     // The work must not keep the app alive, because the app owns the work.
-    let owner = Arc::downgrade(&app.clone().into_inner());
-    let work = app.runtime.spawn(work(owner, answer, task).in_current_span());
-    app.responses.own(&id, AbortOnDropHandle::new(work));
-    if stream { follow(app, id, 0) } else { Ok(body) }
+    let gateway = Arc::downgrade(&app.clone().into_inner());
+    let work = app.runtime.spawn(work(gateway, owner, answer, task).in_current_span());
+    app.responses.own(owner, &id, AbortOnDropHandle::new(work));
+    if stream { follow(app, owner, id, 0) } else { Ok(body) }
 }
 
 /// Stores the work's events until its end.
-async fn work(owner: Weak<App>, mut answer: Answer<ResponseEncoder>, mut task: AskTask) {
+async fn work(
+    gateway: Weak<App>,
+    owner: Owner,
+    mut answer: Answer<ResponseEncoder>,
+    mut task: AskTask,
+) {
     answer.encoder.start(None, &mut answer.events);
     loop {
-        let Some(app) = owner.upgrade() else { return };
-        store_events(&app, &mut answer);
+        let Some(app) = gateway.upgrade() else { return };
+        store_events(&app, owner, &mut answer);
         let patience = app.config.keep_alive();
         drop(app);
         let event = task.next(patience).await;
@@ -70,29 +76,30 @@ async fn work(owner: Weak<App>, mut answer: Answer<ResponseEncoder>, mut task: A
         if matches!(event, RoundEvent::Silence) {
             continue;
         }
-        let Some(app) = owner.upgrade() else { return };
+        let Some(app) = gateway.upgrade() else { return };
         answer.push(&app, event);
         if is_end {
-            store_events(&app, &mut answer);
-            return app.responses.finish(answer.encoder.response());
+            store_events(&app, owner, &mut answer);
+            return app.responses.finish(owner, answer.encoder.response());
         }
     }
 }
 
-fn store_events(app: &App, answer: &mut Answer<ResponseEncoder>) {
+fn store_events(app: &App, owner: Owner, answer: &mut Answer<ResponseEncoder>) {
     let events = std::iter::from_fn(|| answer.events.pop()).map(Bytes::from).collect();
-    app.responses.append(&answer.encoder.response().id, events);
+    app.responses.append(owner, &answer.encoder.response().id, events);
 }
 
 /// Sends the events of work in the background, from the event number `from` to the end. The work
 /// goes on if the client leaves.
 pub(super) fn follow(
     app: web::Data<App>,
+    owner: Owner,
     id: String,
     from: usize,
 ) -> Result<HttpResponse, ApiError> {
-    let count = app.responses.follow(&id, unix_now())?;
-    let follower = Follower { app, id, from, count, is_finished: false };
+    let count = app.responses.follow(owner, &id, unix_now())?;
+    let follower = Follower { app, owner, id, from, count, is_finished: false };
     Ok(answer::head().streaming(stream::unfold(follower, |mut follower| async {
         let bytes = follower.next().await?;
         Some((Ok::<Bytes, Infallible>(bytes), follower))
@@ -113,6 +120,7 @@ fn stop_event(number: usize) -> Bytes {
 /// The body of a response that follows work in the background.
 struct Follower {
     app: web::Data<App>,
+    owner: Owner,
     id: String,
     /// The next event to send.
     from: usize,
@@ -130,7 +138,8 @@ impl Follower {
             if self.is_finished {
                 return None;
             }
-            let (events, status) = self.app.responses.events(&self.id, self.from, unix_now());
+            let (events, status) =
+                self.app.responses.events(self.owner, &self.id, self.from, unix_now());
             if !events.is_empty() {
                 self.from += events.len();
                 return Some(Bytes::from(events.concat()));

@@ -1,9 +1,9 @@
-//! The newest responses, within a budget of bytes and for a limited time. They are lost when the
-//! gateway stops.
+//! The newest responses of each key, within a budget of bytes and for a limited time. They are lost when
+//! the gateway stops.
 #![expect(clippy::indexing_slicing, reason = "JSON indexed by a missing key is null")]
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,22 +12,41 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http::{Config, error::ApiError};
+use crate::http::{
+    Callers, Config,
+    callers::Owner,
+    error::ApiError,
+    share::{Grant, Shared},
+};
 use shoal_api::id;
 use shoal_api::responses::wire::Response;
 use shoal_store::unix_now;
+
+/// What an entry takes beside its texts: its id, its channel, its places in the queue and in memory.
+const ENTRY_BYTES: usize = 1024;
+
+/// What an event takes beside its text.
+const EVENT_BYTES: usize = 64;
 
 /// The stored responses.
 #[derive(Debug)]
 pub(crate) struct Responses {
     bytes_max: usize,
     seconds_max: u64,
-    background_max: usize,
+    /// Work in the background.
+    background: Shared,
     entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
+    bytes: usize,
+    owners: BTreeMap<Owner, OwnResponses>,
+}
+
+/// The responses of one key.
+#[derive(Debug, Default)]
+struct OwnResponses {
     bytes: usize,
     /// Oldest first.
     queue: VecDeque<Entry>,
@@ -38,23 +57,51 @@ struct Entry {
     id: String,
     created: u64,
     bytes: usize,
-    /// The response as it is sent.
-    response: Value,
-    /// The items that the response answers.
-    context: Vec<Value>,
+    /// The response as it is sent, as JSON text: parsed it would take several times its length.
+    response: Box<[u8]>,
+    /// The items that the response answers, as a JSON array.
+    context: Box<[u8]>,
     background: bool,
+    status: Status,
     /// The events of work in the background, so that clients can follow it from any event.
     events: Vec<Bytes>,
     /// The number of events. It is dropped with the response.
     count: watch::Sender<usize>,
     /// The work, if it goes on. Dropping it stops it.
     task: Option<AbortOnDropHandle<()>>,
+    /// Its part of the work in the background.
+    grant: Option<Grant>,
 }
 
 impl Entry {
     fn is_running(&self) -> bool {
-        self.response["status"] == "in_progress"
+        self.status == Status::Running
     }
+
+    fn response(&self) -> Value {
+        // Written by this module, so that it parses.
+        serde_json::from_slice(&self.response).unwrap_or_default()
+    }
+
+    fn context(&self) -> Vec<Value> {
+        serde_json::from_slice(&self.context).unwrap_or_default()
+    }
+
+    /// Ends the work with a last state of the response. Returns by how many bytes the entry grew.
+    fn end(&mut self, status: Status, response: &Value) -> usize {
+        let before = self.response.len();
+        self.response = text(response);
+        self.status = status;
+        self.grant = None;
+        // Wakes the followers, which then see the end.
+        self.count.send_replace(self.events.len());
+        self.response.len().saturating_sub(before)
+    }
+}
+
+/// JSON as text, without spare capacity.
+fn text(value: &Value) -> Box<[u8]> {
+    value.to_string().into_boxed_str().into_boxed_bytes()
 }
 
 /// The status of work in the background.
@@ -70,30 +117,31 @@ pub(super) enum Status {
 /// What is stored with a response.
 #[derive(Debug)]
 pub(super) struct StoreRequest {
+    owner: Owner,
     context: Vec<Value>,
     background: bool,
 }
 
 impl StoreRequest {
-    pub(super) fn new(context: Vec<Value>, background: bool) -> Self {
-        Self { context, background }
+    pub(super) fn new(owner: Owner, context: Vec<Value>, background: bool) -> Self {
+        Self { owner, context, background }
     }
 }
 
 impl Responses {
     /// An empty store with the limits of the configuration.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
         Self {
             bytes_max: config.response_bytes_max,
             seconds_max: config.response_seconds_max,
-            background_max: config.background_max,
+            background: Shared::new(config.background_max, callers.count()),
             entries: Mutex::default(),
         }
     }
 
     /// Stores a complete response, and deletes the oldest beyond the budget.
     pub(super) fn keep(&self, request: StoreRequest, response: &Response) {
-        self.insert(&mut self.lock(unix_now()), request, response);
+        self.insert(&mut self.lock(unix_now()), request, response, None);
     }
 
     /// Stores a response whose work starts now.
@@ -101,73 +149,76 @@ impl Responses {
     /// # Errors
     /// When too many responses are in progress in the background.
     pub(super) fn start(&self, request: StoreRequest, response: &Response) -> Result<(), ApiError> {
-        let mut entries = self.lock(unix_now());
-        let in_progress =
-            entries.queue.iter().filter(|entry| entry.background && entry.is_running());
-        if in_progress.count() >= self.background_max {
-            return Err(ApiError::BackgroundFull { max: self.background_max });
-        }
-        self.insert(&mut entries, request, response);
+        let full = || ApiError::BackgroundFull { max: self.background.max() };
+        let grant = self.background.take(request.owner, 1).ok_or_else(full)?;
+        self.insert(&mut self.lock(unix_now()), request, response, Some(grant));
         Ok(())
     }
 
-    fn insert(&self, entries: &mut Entries, request: StoreRequest, response: &Response) {
-        let body = json!(response);
-        let bytes = body.to_string().len() + json!(request.context).to_string().len();
-        entries.bytes += bytes;
-        entries.queue.push_back(Entry {
+    fn insert(
+        &self,
+        entries: &mut Entries,
+        request: StoreRequest,
+        response: &Response,
+        grant: Option<Grant>,
+    ) {
+        let StoreRequest { owner, context, background } = request;
+        let (response_text, context) = (text(&json!(response)), text(&Value::Array(context)));
+        let bytes = response_text.len() + context.len() + ENTRY_BYTES;
+        let is_running = response.status == "in_progress";
+        entries.owners.entry(owner).or_default().queue.push_back(Entry {
             id: response.id.clone(),
             created: unix_now(),
-            bytes,
-            response: body,
-            context: request.context,
-            background: request.background,
+            bytes: 0,
+            response: response_text,
+            context,
+            background,
+            status: if is_running { Status::Running } else { Status::Ended },
             events: Vec::new(),
             count: watch::Sender::new(0),
             task: None,
+            grant,
         });
-        self.trim(entries);
+        entries.grow(owner, &response.id, bytes);
+        entries.trim(self.bytes_max);
     }
 
     /// Takes over the work for a response. If the response is deleted already, the work ends.
-    pub(super) fn own(&self, id: &str, task: AbortOnDropHandle<()>) {
-        let mut entries = self.lock(unix_now());
-        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
-        if let Some(entry) = entry.filter(|entry| entry.is_running()) {
+    pub(super) fn own(&self, owner: Owner, id: &str, task: AbortOnDropHandle<()>) {
+        if let Some(entry) = self.lock(unix_now()).running(owner, id) {
             entry.task = Some(task);
         }
     }
 
     /// Stores the response whose work has ended. A cancelled response stays cancelled.
-    pub(super) fn finish(&self, response: &Response) {
+    pub(super) fn finish(&self, owner: Owner, response: &Response) {
         let mut entries = self.lock(unix_now());
-        let entry = entries.queue.iter_mut().find(|entry| entry.id == response.id);
-        let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
-        entry.response = json!(response);
-        entry.count.send_replace(entry.events.len());
-        let more = entry.response.to_string().len();
-        entry.bytes += more;
-        entries.bytes += more;
-        self.trim(&mut entries);
+        let Some(entry) = entries.running(owner, &response.id) else { return };
+        let more = entry.end(Status::Ended, &json!(response));
+        entries.grow(owner, &response.id, more);
+        entries.trim(self.bytes_max);
     }
 
     /// Adds events of work in the background.
-    pub(super) fn append(&self, id: &str, events: Vec<Bytes>) {
+    pub(super) fn append(&self, owner: Owner, id: &str, events: Vec<Bytes>) {
         let mut entries = self.lock(unix_now());
-        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
-        let Some(entry) = entry.filter(|entry| entry.is_running()) else { return };
-        let more: usize = events.iter().map(Bytes::len).sum();
-        entry.bytes += more;
+        let Some(entry) = entries.running(owner, id) else { return };
+        let more: usize = events.iter().map(|event| event.len() + EVENT_BYTES).sum();
         entry.events.extend(events);
         entry.count.send_replace(entry.events.len());
-        entries.bytes += more;
-        self.trim(&mut entries);
+        entries.grow(owner, id, more);
+        entries.trim(self.bytes_max);
     }
 
     /// Watches the number of events of work in the background.
-    pub(super) fn follow(&self, id: &str, now: u64) -> Result<watch::Receiver<usize>, ApiError> {
+    pub(super) fn follow(
+        &self,
+        owner: Owner,
+        id: &str,
+        now: u64,
+    ) -> Result<watch::Receiver<usize>, ApiError> {
         let entries = self.lock(now);
-        let entry = entry(&entries, id)?;
+        let entry = entries.find(owner, id)?;
         if !entry.background {
             return Err(ApiError::Unsupported(
                 "Unsupported value: 'stream'. Only responses made with 'background' can be followed.",
@@ -178,92 +229,126 @@ impl Responses {
     }
 
     /// The events from the number `from`, and the status of the work.
-    pub(super) fn events(&self, id: &str, from: usize, now: u64) -> (Vec<Bytes>, Status) {
+    pub(super) fn events(
+        &self,
+        owner: Owner,
+        id: &str,
+        from: usize,
+        now: u64,
+    ) -> (Vec<Bytes>, Status) {
         let entries = self.lock(now);
-        let Ok(entry) = entry(&entries, id) else { return (Vec::new(), Status::Stopped) };
-        let status = match entry.response["status"].as_str() {
-            Some("in_progress") => Status::Running,
-            Some("cancelled") => Status::Stopped,
-            _ => Status::Ended,
-        };
-        (entry.events.get(from..).unwrap_or_default().to_vec(), status)
+        let Ok(entry) = entries.find(owner, id) else { return (Vec::new(), Status::Stopped) };
+        (entry.events.get(from..).unwrap_or_default().to_vec(), entry.status)
     }
 
     /// A response in its current state.
-    pub(super) fn find(&self, id: &str, now: u64) -> Result<Value, ApiError> {
+    pub(super) fn find(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let entries = self.lock(now);
-        entry(&entries, id).map(|entry| entry.response.clone())
+        entries.find(owner, id).map(Entry::response)
     }
 
     /// The items that a response answers, oldest first.
-    pub(super) fn input(&self, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
+    pub(super) fn input(&self, owner: Owner, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
         let entries = self.lock(now);
-        entry(&entries, id).map(|entry| entry.context.clone())
+        entries.find(owner, id).map(Entry::context)
     }
 
     /// The conversation up to the end of a response.
-    pub(super) fn context(&self, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
+    pub(super) fn context(&self, owner: Owner, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
         let entries = self.lock(now);
-        let entry = entry(&entries, id).map_err(|_| ApiError::NoPrevious(short(id)))?;
+        let entry = entries.find(owner, id).map_err(|_| ApiError::NoPrevious(short(id)))?;
         if entry.is_running() {
             return Err(ApiError::PreviousUnfinished(short(id)));
         }
-        let output = entry.response["output"].as_array().into_iter().flatten();
-        Ok(entry.context.iter().chain(output).cloned().collect())
+        let mut items = entry.context();
+        if let Some(Value::Array(output)) = entry.response().get_mut("output").map(Value::take) {
+            items.extend(output);
+        }
+        Ok(items)
     }
 
-    pub(super) fn delete(&self, id: &str, now: u64) -> Result<(), ApiError> {
+    pub(super) fn delete(&self, owner: Owner, id: &str, now: u64) -> Result<(), ApiError> {
         let mut entries = self.lock(now);
-        let index = entries.queue.iter().position(|entry| entry.id == id);
-        let entry = index.and_then(|index| entries.queue.remove(index));
-        let entry = entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))?;
+        let missing = || ApiError::NoSuchResponse(short(id));
+        let own = entries.owners.get_mut(&owner).ok_or_else(missing)?;
+        let index = own.queue.iter().position(|entry| entry.id == id);
+        let entry = index.and_then(|index| own.queue.remove(index)).ok_or_else(missing)?;
+        own.bytes -= entry.bytes;
         entries.bytes -= entry.bytes;
         Ok(())
     }
 
     /// Stops the work for a response. A response that has ended does not change.
-    pub(super) fn cancel(&self, id: &str, now: u64) -> Result<Value, ApiError> {
+    pub(super) fn cancel(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let mut entries = self.lock(now);
-        let entry = entries.queue.iter_mut().find(|entry| entry.id == id);
-        let entry = entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))?;
+        let entry = entries.find_mut(owner, id)?;
         if !entry.background {
             return Err(ApiError::NotInBackground);
         }
+        let mut response = entry.response();
         if entry.is_running() {
             entry.task = None;
-            if let Some(response) = entry.response.as_object_mut() {
-                response.insert("status".into(), "cancelled".into());
-            }
-            // Wakes the followers, which then see that the response is cancelled.
-            entry.count.send_replace(entry.events.len());
+            response["status"] = "cancelled".into();
+            let more = entry.end(Status::Stopped, &response);
+            entries.grow(owner, id, more);
         }
-        Ok(entry.response.clone())
-    }
-
-    /// Deletes the oldest responses beyond the budget, which stops their work.
-    fn trim(&self, entries: &mut Entries) {
-        while entries.bytes > self.bytes_max {
-            let Some(oldest) = entries.queue.pop_front() else { break };
-            entries.bytes -= oldest.bytes;
-        }
+        Ok(response)
     }
 
     /// Locks the responses, after it deletes those that are too old.
     fn lock(&self, now: u64) -> MutexGuard<'_, Entries> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(entry) =
-            entries.queue.pop_front_if(|entry| entry.created.saturating_add(self.seconds_max) < now)
-        {
-            entries.bytes -= entry.bytes;
+        let Entries { bytes, owners } = &mut *entries;
+        for own in owners.values_mut() {
+            let is_old = |entry: &mut Entry| entry.created.saturating_add(self.seconds_max) < now;
+            while let Some(entry) = own.queue.pop_front_if(is_old) {
+                own.bytes -= entry.bytes;
+                *bytes -= entry.bytes;
+            }
         }
         entries
     }
 }
 
-fn entry<'a>(entries: &'a Entries, id: &str) -> Result<&'a Entry, ApiError> {
-    // From the newest: clients mostly ask for the response that they just got.
-    let entry = entries.queue.iter().rev().find(|entry| entry.id == id);
-    entry.ok_or_else(|| ApiError::NoSuchResponse(short(id)))
+impl Entries {
+    /// The entry of an owner. That of another key does not exist for it.
+    fn find(&self, owner: Owner, id: &str) -> Result<&Entry, ApiError> {
+        // From the newest: clients mostly ask for the response that they just got.
+        let mut queue = self.owners.get(&owner).into_iter().flat_map(|own| own.queue.iter().rev());
+        queue.find(|entry| entry.id == id).ok_or_else(|| ApiError::NoSuchResponse(short(id)))
+    }
+
+    fn find_mut(&mut self, owner: Owner, id: &str) -> Result<&mut Entry, ApiError> {
+        let own = self.owners.get_mut(&owner).into_iter();
+        let mut queue = own.flat_map(|own| own.queue.iter_mut().rev());
+        queue.find(|entry| entry.id == id).ok_or_else(|| ApiError::NoSuchResponse(short(id)))
+    }
+
+    /// The entry whose work goes on.
+    fn running(&mut self, owner: Owner, id: &str) -> Option<&mut Entry> {
+        self.find_mut(owner, id).ok().filter(|entry| entry.is_running())
+    }
+
+    /// Counts bytes that an entry got.
+    fn grow(&mut self, owner: Owner, id: &str, more: usize) {
+        let Ok(entry) = self.find_mut(owner, id) else { return };
+        entry.bytes += more;
+        self.bytes += more;
+        if let Some(own) = self.owners.get_mut(&owner) {
+            own.bytes += more;
+        }
+    }
+
+    /// Deletes responses beyond the budget, which stops their work. The key that has most loses its
+    /// oldest, so that no key can throw away what others have stored.
+    fn trim(&mut self, bytes_max: usize) {
+        while self.bytes > bytes_max {
+            let Some(largest) = self.owners.values_mut().max_by_key(|own| own.bytes) else { break };
+            let Some(oldest) = largest.queue.pop_front() else { break };
+            largest.bytes -= oldest.bytes;
+            self.bytes -= oldest.bytes;
+        }
+    }
 }
 
 fn short(id: &str) -> String {
@@ -319,27 +404,62 @@ mod tests {
         )
     }
 
+    const OWNER: Owner = Owner(0);
+
+    fn store(config: &Config) -> Responses {
+        Responses::new(config, &Callers::new(config))
+    }
+
     #[test]
     fn a_response_that_is_too_old_is_deleted() {
         let config = Config { response_seconds_max: 60, ..Config::default() };
-        let (store, response) = (Responses::new(&config), response());
-        store.keep(StoreRequest::new(Vec::new(), false), &response);
+        let (store, response) = (store(&config), response());
+        store.keep(StoreRequest::new(OWNER, Vec::new(), false), &response);
         let now = unix_now();
-        assert!(store.find(&response.id, now).is_ok());
-        assert!(store.find(&response.id, now + 120).is_err());
+        assert!(store.find(OWNER, &response.id, now).is_ok());
+        assert!(store.find(OWNER, &response.id, now + 120).is_err());
         assert_eq!(store.lock(now).bytes, 0);
     }
 
     #[test]
     fn bytes_are_given_back_to_the_last_one() {
-        let store = Responses::new(&Config::default());
+        let store = store(&Config::default());
         let response = response();
-        let request = StoreRequest::new(vec![json!({ "type": "message" })], true);
+        let request = StoreRequest::new(OWNER, vec![json!({ "type": "message" })], true);
         assert!(store.start(request, &response).is_ok());
-        store.finish(&response);
+        store.append(OWNER, &response.id, vec![Bytes::from_static(b"event")]);
+        store.finish(OWNER, &response);
         assert!(store.lock(unix_now()).bytes > 0);
-        assert!(store.delete(&response.id, unix_now()).is_ok());
+        assert!(store.delete(OWNER, &response.id, unix_now()).is_ok());
         assert_eq!(store.lock(unix_now()).bytes, 0);
+    }
+
+    #[test]
+    fn the_owner_that_has_most_loses_its_oldest() {
+        let (modest, greedy) = (Owner(0), Owner(1));
+        let config = Config { response_bytes_max: 20_000, ..Config::default() };
+        let store = store(&config);
+        let small = response();
+        store.keep(StoreRequest::new(modest, Vec::new(), false), &small);
+        for _ in 0..20 {
+            let context = vec![json!({ "type": "message", "content": "x".repeat(4_000) })];
+            store.keep(StoreRequest::new(greedy, context, false), &response());
+        }
+        let now = unix_now();
+        assert!(store.find(modest, &small.id, now).is_ok());
+        assert!(store.find(greedy, &small.id, now).is_err(), "another key's does not exist");
+        assert!(store.lock(now).bytes <= 20_000);
+    }
+
+    #[test]
+    fn one_owner_cannot_take_all_of_the_background() {
+        let keys = ["one", "two"].map(shoal_proto::Secret::new).into();
+        let store = store(&Config { background_max: 8, keys, ..Config::default() });
+        let start = |owner| {
+            store.start(StoreRequest::new(Owner(owner), Vec::new(), true), &response()).is_ok()
+        };
+        assert_eq!((0..8).filter(|_| start(0)).count(), 6);
+        assert!(start(1) && start(1) && !start(1));
     }
 
     #[test]

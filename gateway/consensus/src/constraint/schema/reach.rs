@@ -24,9 +24,6 @@ const ANY_PART: [&str; 8] = [
     "contains",
 ];
 
-/// References that depend on where one comes from: nobody needs them to describe an answer.
-const DYNAMIC: [&str; 2] = ["$dynamicRef", "$recursiveRef"];
-
 /// Schemas inside of each other that look at the same value. Real ones have a handful; validating
 /// takes some stack for each.
 const DEPTH_MAX: usize = 32;
@@ -105,9 +102,6 @@ impl<'a> Walk<'a> {
         if !self.open.insert(key) {
             return Err("a reference leads back to itself".to_owned());
         }
-        if let Some(dynamic) = DYNAMIC.iter().find(|name| map.contains_key(**name)) {
-            return Err(format!("'{dynamic}' is not supported"));
-        }
         let mut here = own(map);
         for inner in self.in_place(map)? {
             let Some(map) = inner.as_object() else { continue };
@@ -148,7 +142,10 @@ impl<'a> Walk<'a> {
 }
 
 fn own<'a>(map: &'a Map<String, Value>) -> Here<'a> {
-    let mut here = Here { breadth: 1, ..Here::default() };
+    // A value is compared with each of a list.
+    let lists = ["enum", "required"].iter().filter_map(|name| map.get(*name)?.as_array());
+    let compared: usize = lists.map(Vec::len).sum();
+    let mut here = Here { breadth: 1 + compared as u64, ..Here::default() };
     let properties = map.get("properties").and_then(Value::as_object);
     here.properties.extend(properties.into_iter().flatten().map(|(name, _)| (name.as_str(), 1)));
     let patterns = map.get("patternProperties").and_then(Value::as_object).map_or(0, Map::len);
@@ -161,14 +158,9 @@ fn own<'a>(map: &'a Map<String, Value>) -> Here<'a> {
 }
 
 fn target<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
-    let within = reference.strip_prefix('#');
-    let pointer = within.filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    // `%24defs` is `$defs`; few clients write it so, but those that do are right.
-    let plain = pointer.map(|pointer| pointer.replace("%24", "$").replace("%25", "%"));
-    plain.and_then(|pointer| root.pointer(&pointer)).ok_or_else(|| {
-        let reference: String = reference.chars().take(128).collect();
-        format!("the reference '{reference}' points to nothing in the schema: give '#/$defs/name'")
-    })
+    // `keywords` has put the reference in this form.
+    let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+    target.ok_or_else(|| format!("the reference '{reference}' points to nothing"))
 }
 
 #[cfg(test)]
