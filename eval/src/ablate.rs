@@ -278,6 +278,8 @@ fn member_view(record: &QuestionRecord, candidate: &Candidate) -> MemberView {
         running: 0,
         tokens_per_second: 0.0,
         first_token_seconds: 0.0,
+        first_token_late: 0.0,
+        is_silent: false,
         probation: false,
     }
 }

@@ -24,6 +24,7 @@ mod nodes;
 mod document;
 mod health;
 mod error;
+mod refusal;
 mod meter;
 pub(crate) mod config;
 

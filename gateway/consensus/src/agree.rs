@@ -85,7 +85,7 @@ pub enum AnswerForm {
     Choice(usize),
     /// A number, a name, a list.
     Open,
-    /// Whole texts, or none: "right" then means better than the others.
+    /// Whole texts, or none.
     Text,
 }
 

@@ -13,10 +13,13 @@ use crate::{
     ballot::{CandidateScore, Verdicts},
     candidate::Candidate,
     outcome::Parts,
-    reputation::{Likelihood, Opinion},
+    reputation::{Likelihood, Opinion, calibration::sigmoid},
     settings::Certainty,
     tally::Tally,
 };
+
+/// Bytes of an answer in a few words.
+const SHORT: usize = 96;
 
 /// Log-odds against an answer that the limit of tokens cut before its end, where others came to a short
 /// final answer: it has seldom come to its own.
@@ -102,31 +105,54 @@ impl Tally<'_> {
     }
 
     /// A judge's opinion of each pool in log-odds; 0 of a pool that it says nothing of. A judge never speaks for
-    /// its own answer, whatever its ballot says. But where letters are chosen, how likely it finds its own letter
-    /// tells what it thinks of the others.
+    /// its own answer, whatever its ballot says. But where answers are letters or a few words, how likely it finds
+    /// its own tells what it thinks of the others, as far as it knows such questions itself: who claims to be
+    /// certain of what is always wrong says nothing. Of a long text everybody finds its own words likelier.
     fn opinions(&self, judge: NodeId, scores: &[CandidateScore]) -> Vec<f64> {
+        let rest = self.likelihoods(judge, scores, false);
+        let odds = |texts: &[Vec<Likelihood>]| -> Vec<f64> {
+            let opinions = self.standing.opinions(&judge, texts);
+            opinions.into_iter().map(|opinion| opinion.map_or(0.0, Opinion::total)).collect()
+        };
+        let alone = odds(&rest);
+        let is_short = matches!(self.answer_form(), AnswerForm::Choice(_))
+            || self.candidates.iter().all(|candidate| candidate.text.len() <= SHORT);
+        if !is_short {
+            return alone;
+        }
+        let right = sigmoid(self.standing.writer_log_odds(&judge, self.kind));
+        let beside_own = odds(&self.likelihoods(judge, scores, true));
+        let opinions = alone.into_iter().zip(beside_own).zip(rest);
+        opinions
+            .map(|((alone, beside_own), rest)| match rest.is_empty() {
+                true => 0.0,
+                false => alone + right * (beside_own - alone),
+            })
+            .collect()
+    }
+
+    /// How likely a judge finds the candidates of each pool: those of others, and with `own` what it claims for
+    /// its own.
+    fn likelihoods(
+        &self,
+        judge: NodeId,
+        scores: &[CandidateScore],
+        own: bool,
+    ) -> Vec<Vec<Likelihood>> {
         let mut texts: Vec<Vec<Likelihood>> = vec![Vec::new(); self.pools()];
-        let mut has_opinion = vec![false; self.pools()];
-        let score_of = |at: usize| scores.iter().find(|score| score.candidate == at);
-        let is_choice = matches!(self.answer_form(), AnswerForm::Choice(_));
         for (at, candidate) in self.candidates.iter().enumerate() {
-            let is_own = candidate.writer == judge;
-            let likelihood = if is_own {
-                candidate.claim().filter(|_| is_choice)
+            let likelihood = if candidate.writer == judge {
+                candidate.claim().filter(|_| own)
             } else {
-                score_of(at).map(|score| candidate.likelihood(score.logprob))
+                let score = scores.iter().find(|score| score.candidate == at);
+                score.map(|score| candidate.likelihood(score.logprob))
             };
             let likelihood = likelihood.filter(|likelihood| likelihood.logprob.is_finite());
-            let places = texts.get_mut(candidate.pool).zip(has_opinion.get_mut(candidate.pool));
-            if let (Some(likelihood), Some((texts, has_opinion))) = (likelihood, places) {
+            if let (Some(likelihood), Some(texts)) = (likelihood, texts.get_mut(candidate.pool)) {
                 texts.push(likelihood);
-                *has_opinion |= !is_own;
             }
         }
-        let opinions = self.standing.opinions(&judge, &texts).into_iter().zip(has_opinion);
-        opinions
-            .map(|(opinion, counts)| opinion.filter(|_| counts).map_or(0.0, Opinion::total))
-            .collect()
+        texts
     }
 }
 

@@ -17,6 +17,10 @@ pub struct MemberView {
     pub tokens_per_second: f64,
     /// Measured; 0: not yet.
     pub first_token_seconds: f64,
+    /// Seconds within which 95 % of its last answers began; 0: not known.
+    pub first_token_late: f64,
+    /// It acknowledges nothing at present: it gets no work until it speaks.
+    pub is_silent: bool,
     /// Not yet calibrated: it writes, its ballots weigh nothing.
     pub probation: bool,
 }

@@ -17,7 +17,6 @@ mod fit;
 use std::cmp::Reverse;
 
 use crate::{
-    agree::AnswerForm,
     ballot::Verdicts,
     candidate::Candidate,
     outcome::{Parts, Ranking},
@@ -76,11 +75,7 @@ impl Tally<'_> {
 
     /// Plausible answers that nobody gave; at least one, because the question may have no answer.
     pub fn open_answers(&self) -> f64 {
-        let form = self.answer_form();
-        if form == AnswerForm::Text {
-            return 1.0;
-        }
-        let wrong = form.agreement(self.config.evidence.agreement).exp();
+        let wrong = self.answer_form().agreement(self.config.evidence.agreement).exp();
         (wrong + 1.0 - self.pools() as f64).max(1.0)
     }
 

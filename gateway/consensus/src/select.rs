@@ -159,6 +159,8 @@ fn eligible<'a>(
     if let (true, Some(context)) = (candidates.is_empty(), longest) {
         return Err(RoundError::ContextLength { context });
     }
+    // Who acknowledges nothing may be gone: nobody waits for it.
+    candidates.retain(|member| !member.is_silent);
     // Before the busy are left out: an ask waits for a member that is meant for it.
     let is_for_swarm = ask.target == Target::Swarm;
     let has_meant = is_for_swarm && candidates.iter().any(|member| purpose.includes(member));

@@ -110,8 +110,9 @@ pub struct GenerateSettings {
     /// What a second of waiting costs, in P(right): a writer is waited for while its answer is
     /// expected to gain more ([`crate::waiting`]).
     pub second_price: f64,
-    /// Milliseconds without a piece after which a spare member starts beside a writer. The writer
-    /// may go on: on a busy machine the first piece takes as long.
+    /// Milliseconds without a piece after which a spare member starts beside a writer, at most: a writer
+    /// whose own times are known is stalled after three times what it seldom needs to begin. The writer may
+    /// go on: on a busy machine the first piece takes as long.
     pub stall_ms: u64,
 }
 

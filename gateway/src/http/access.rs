@@ -11,7 +11,7 @@ use actix_web::{
     web,
 };
 
-use super::{App, callers::Caller, error::ApiError, messages};
+use super::{App, callers::Caller, error::ApiError, refusal};
 
 /// The layer of every route that is not public. It stores the caller for the handlers. A caller without
 /// a key learns nothing of the API, and its body is not read.
@@ -22,7 +22,7 @@ pub(super) async fn require_key(
     match identify(request.request()) {
         Ok(_) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
         Err(error) => {
-            let response = refusal(request.request(), &error);
+            let response = error_response(request.request(), &error);
             Ok(request.into_response(response))
         }
     }
@@ -48,10 +48,10 @@ pub(super) fn caller(request: &HttpRequest) -> Result<Caller, ApiError> {
 }
 
 /// An error in the format of the endpoint.
-pub(super) fn refusal(request: &HttpRequest, error: &ApiError) -> HttpResponse {
+pub(super) fn error_response(request: &HttpRequest, error: &ApiError) -> HttpResponse {
     let route = request.match_pattern().unwrap_or_default();
     if route.starts_with("/v1/messages") {
-        messages::error_response(error)
+        refusal::response(error)
     } else {
         error.error_response()
     }

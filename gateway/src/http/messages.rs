@@ -1,7 +1,5 @@
 //! `POST /v1/messages`: Anthropic's format, including its errors.
 
-mod refusal;
-
 use std::cmp::Reverse;
 
 use actix_web::{
@@ -17,8 +15,8 @@ use super::{
     callers::Owner,
     error::ApiError,
     intake::{self, EndpointRequest},
+    refusal::Refusal,
 };
-use refusal::Refusal;
 use shoal_api::{
     anthropic::{MessageEncoder, MessageRequest, NAMES, wire::Message},
     chat::ChatRequest,
@@ -42,11 +40,6 @@ pub(super) async fn create(
         Some((winner.into(), Message::whole(model, winner)))
     });
     Ok(response.await?)
-}
-
-/// An error from outside of this endpoint, in its format.
-pub(super) fn error_response(error: &ApiError) -> HttpResponse {
-    refusal::response(error)
 }
 
 /// The header with the model that counted.

@@ -58,7 +58,7 @@ async fn answer(
     let method = request.method().clone();
     let cors = CorsRequest::new(&request);
     let mut response = if let Err(error) = browsers::check(&app.config, &request) {
-        let refusal = access::refusal(request.request(), &error);
+        let refusal = access::error_response(request.request(), &error);
         request.into_response(refusal)
     } else if cors.is_preflight {
         request.into_response(cors.preflight())

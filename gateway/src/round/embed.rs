@@ -184,6 +184,8 @@ mod tests {
             running: 0,
             tokens_per_second: 0.0,
             first_token_seconds: 0.0,
+            first_token_late: 0.0,
+            is_silent: false,
             probation: false,
         }
     }

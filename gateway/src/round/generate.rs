@@ -320,6 +320,16 @@ async fn write_candidate(
     }
 }
 
+/// How long a writer may be quiet before another one starts beside it: three times what it seldom needs to
+/// begin, and no longer than the setting.
+fn stall(round: &Round<'_>, writer: NodeId) -> Duration {
+    const STALL_MIN: Duration = Duration::from_millis(100);
+    let most = round.config.generate.stall();
+    let late = round.member(writer).map_or(0.0, |member| member.first_token_late);
+    let usual = Duration::try_from_secs_f64(3.0 * late).unwrap_or(most);
+    if usual.is_zero() { most } else { usual.clamp(STALL_MIN.min(most), most) }
+}
+
 async fn next(
     answer: &mut AnswerStream,
     round: &Round<'_>,
@@ -329,7 +339,7 @@ async fn next(
 ) -> Result<AnswerPart, WorkError> {
     if !*has_stalled {
         // Dropping `next` loses nothing that the member sends.
-        match timeout(round.config.generate.stall(), answer.next()).await {
+        match timeout(stall(round, writer), answer.next()).await {
             Ok(part) => return part,
             Err(_) => {
                 *has_stalled = true;

@@ -61,6 +61,9 @@ pub enum WorkError {
         /// The node's own text, at most 200 characters of it.
         message: String,
     },
+    /// Its machine acknowledges nothing any more.
+    #[error("the member is silent")]
+    Silent,
     /// The deadline passed first.
     #[error("not done in time")]
     Late,
@@ -77,12 +80,13 @@ pub enum WorkError {
 
 impl WorkError {
     /// Every [`label`](Self::label).
-    pub const LABELS: [&'static str; 9] = [
+    pub const LABELS: [&'static str; 10] = [
         "gone",
         "broken",
         "busy",
         "context_length",
         "failed",
+        "silent",
         "late",
         "nonsense",
         "abstained",
@@ -97,6 +101,7 @@ impl WorkError {
             Self::Failed { fault: Fault::Busy, .. } => "busy",
             Self::Failed { fault: Fault::ContextLength, .. } => "context_length",
             Self::Failed { .. } => "failed",
+            Self::Silent => "silent",
             Self::Late => "late",
             Self::InvalidMessage(_) => "nonsense",
             Self::Abstained => "abstained",

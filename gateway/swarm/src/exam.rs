@@ -24,6 +24,7 @@ use super::{
     LeaveReason, Speed, Swarm, WorkError,
     audit::claim::{self, Claim, may_count},
     gold::Item,
+    pace,
     probe::{self, Answer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
 };
@@ -291,18 +292,14 @@ fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
 fn speed(results: &Results) -> Speed {
     let answers: Vec<&Answer> =
         results.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
+    let rates = answers.iter().filter_map(|answer| {
+        pace::rate(answer.first_piece, answer.took, answer.end.completion_tokens)
+    });
     Speed {
-        tokens_per_second: median(answers.iter().filter_map(|answer| rate(answer)).collect()),
+        tokens_per_second: median(rates.collect()),
         first_token_seconds: median(answers.iter().map(|a| a.first_piece.as_secs_f64()).collect()),
+        ..Speed::default()
     }
-}
-
-/// Tokens per second of one answer. A short answer comes in one piece: then only its whole time is
-/// known.
-fn rate(answer: &Answer) -> Option<f64> {
-    let after_first = answer.took.saturating_sub(answer.first_piece);
-    let time: Duration = if after_first < answer.took / 4 { answer.took } else { after_first };
-    (!time.is_zero()).then(|| f64::from(answer.end.completion_tokens) / time.as_secs_f64())
 }
 
 /// The middle value; 0 without values, which [`Speed`] reads as "not measured".

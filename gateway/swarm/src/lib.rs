@@ -12,7 +12,8 @@
 pub mod settings;
 mod error;
 mod leave;
-pub mod roster;
+mod pace;
+mod roster;
 pub mod work;
 pub mod listen;
 mod admit;
@@ -31,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
 pub use metrics::Metrics;
-pub use roster::{GoldCost, Presence, Speed, State};
+pub use pace::Speed;
+pub use roster::{GoldCost, Presence, State};
 pub use settings::{AuditConfig, Config, ExamConfig};
 pub use work::{AnswerPart, AnswerStream};
 

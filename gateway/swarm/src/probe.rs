@@ -42,7 +42,7 @@ impl Answer {
 
 /// Asks one gold question.
 pub(super) async fn answer(
-    member: &MemberHandle,
+    member: &Arc<MemberHandle>,
     item: &Item,
     sampling: Sampling,
     deadline: Instant,
@@ -78,9 +78,13 @@ pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<b
         Err(WorkError::Failed { .. } | WorkError::InvalidMessage(_) | WorkError::Unsuitable(_)) => {
             Some(false)
         }
-        Err(WorkError::Abstained | WorkError::Late | WorkError::Gone | WorkError::Broken(_)) => {
-            None
-        }
+        Err(
+            WorkError::Abstained
+            | WorkError::Late
+            | WorkError::Silent
+            | WorkError::Gone
+            | WorkError::Broken(_),
+        ) => None,
     }
 }
 

@@ -8,12 +8,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use shoal_link::Link;
 use shoal_proto::{NodeId, hello::Model};
+use tokio::time::sleep;
 
-use super::{LeaveReason, Metrics};
+use super::{LeaveReason, Metrics, pace::Pace};
 use shoal_consensus::{MemberView, reputation::Standing};
 
 /// A node that has a place on this gateway.
@@ -51,15 +53,6 @@ pub enum State {
     Draining,
 }
 
-/// How fast a member wrote in its exam.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Speed {
-    /// Tokens per second after the first token; 0 when not measured.
-    pub tokens_per_second: f64,
-    /// Seconds until the first token; 0 when not measured.
-    pub first_token_seconds: f64,
-}
-
 /// A handle of one member: its link, its model, and its load from this gateway.
 pub(crate) struct MemberHandle {
     pub(crate) id: NodeId,
@@ -70,7 +63,9 @@ pub(crate) struct MemberHandle {
     in_flight: AtomicU32,
     is_draining: AtomicBool,
     is_replaced: AtomicBool,
-    speed: Mutex<Speed>,
+    pace: Mutex<Pace>,
+    /// Packets that had come when it was found silent, plus one; 0: it was not.
+    silent_at: AtomicU64,
     gold_questions: AtomicU64,
     gold_tokens: AtomicU64,
 }
@@ -100,14 +95,15 @@ impl MemberHandle {
             in_flight: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
             is_replaced: AtomicBool::new(false),
-            speed: Mutex::default(),
+            pace: Mutex::default(),
+            silent_at: AtomicU64::new(0),
             gold_questions: AtomicU64::new(0),
             gold_tokens: AtomicU64::new(0),
         })
     }
 
     fn view(&self, probation: bool) -> MemberView {
-        let speed = *self.speed();
+        let speed = self.pace().speed();
         MemberView {
             id: self.id,
             model: self.model.clone(),
@@ -116,6 +112,8 @@ impl MemberHandle {
             running: self.load(),
             tokens_per_second: speed.tokens_per_second,
             first_token_seconds: speed.first_token_seconds,
+            first_token_late: speed.first_token_late,
+            is_silent: self.is_silent(),
             probation,
         }
     }
@@ -125,8 +123,48 @@ impl MemberHandle {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_speed(&self, speed: Speed) {
-        *self.speed() = speed;
+    pub(crate) fn set_speed(&self, speed: super::Speed) {
+        self.pace().set(speed);
+    }
+
+    /// Learns how fast it answered a round's ask.
+    pub(crate) fn learn_pace(&self, first_piece: Duration, took: Duration, tokens: u32) {
+        self.pace().learn(first_piece, took, tokens);
+    }
+
+    /// Resolves when the member's machine acknowledges nothing any more, and marks the member as silent. A
+    /// machine that computes acknowledges within a few round trips; one that is gone never does.
+    pub(crate) async fn silence(&self) {
+        /// Time for an acknowledgement beside the round trips: a busy machine is not a dead one.
+        const ACKNOWLEDGEMENT: Duration = Duration::from_millis(100);
+        /// After an acknowledgement.
+        const REST: Duration = Duration::from_millis(250);
+        const STRIKES: u32 = 3;
+        let Some(mut before) = self.link.received() else { return std::future::pending().await };
+        let mut strikes = 0;
+        // What was sent just now is acknowledged too.
+        let mut wait = ACKNOWLEDGEMENT;
+        loop {
+            sleep(wait + 4 * self.link.rtt()).await;
+            let count = self.link.received().unwrap_or_default();
+            (strikes, wait) =
+                if count == before { (strikes + 1, ACKNOWLEDGEMENT) } else { (0, REST) };
+            before = count;
+            if strikes >= STRIKES {
+                self.silent_at.store(count.saturating_add(1), Ordering::Relaxed);
+                return;
+            }
+            if strikes > 0 {
+                self.link.ping();
+            }
+        }
+    }
+
+    /// Whether it was found silent and has not said anything since.
+    pub(crate) fn is_silent(&self) -> bool {
+        let count = self.silent_at.load(Ordering::Relaxed);
+        count > 0
+            && self.link.received().is_some_and(|received| received.saturating_add(1) == count)
     }
 
     /// Counts a gold question or ballot that it finished.
@@ -171,8 +209,8 @@ impl MemberHandle {
         InFlight(self.clone())
     }
 
-    fn speed(&self) -> MutexGuard<'_, Speed> {
-        self.speed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,8 @@
 //! One piece of work on one member. Each piece has its own stream on the member's link: no queue
 //! stands between a round and a member, and dropping the work cancels it on the node.
 
+use std::{sync::Arc, time::Duration};
+
 use shoal_link::Stream;
 use shoal_proto::{
     Message, NodeId,
@@ -32,9 +34,14 @@ pub enum AnswerPart {
 #[derive(Debug)]
 pub struct AnswerStream {
     stream: Stream,
+    member: Arc<MemberHandle>,
+    start: Instant,
+    /// When its first piece came.
+    first_piece: Option<Duration>,
     deadline: Instant,
     bytes: usize,
-    _in_flight: Option<InFlight>,
+    /// Set for work of a round; the gateway's own makes no member look busy.
+    in_flight: Option<InFlight>,
 }
 
 impl AnswerStream {
@@ -43,8 +50,9 @@ impl AnswerStream {
     /// # Errors
     /// See [`WorkError`]; after an error nothing more comes.
     pub async fn next(&mut self) -> Result<AnswerPart, WorkError> {
-        match next(&mut self.stream, self.deadline).await? {
+        match next(&mut self.stream, &self.member, self.deadline).await? {
             Message::Piece(piece) => {
+                self.first_piece.get_or_insert_with(|| self.start.elapsed());
                 self.bytes += piece.text.len();
                 if self.bytes > ANSWER_BYTES_MAX {
                     return Err(WorkError::InvalidMessage("an answer of more than 256 KiB"));
@@ -52,10 +60,25 @@ impl AnswerStream {
                 Ok(AnswerPart::Piece(piece.text))
             }
             Message::Done(end) => match end.check() {
-                Ok(()) => Ok(AnswerPart::Done(auditable(end))),
+                Ok(()) => {
+                    self.learn_pace(&end);
+                    Ok(AnswerPart::Done(auditable(end)))
+                }
                 Err(nonsense) => Err(WorkError::InvalidMessage(nonsense.0)),
             },
             _ => Err(WorkError::InvalidMessage("neither a piece nor an end")),
+        }
+    }
+}
+
+impl AnswerStream {
+    /// Learns the member's speed from an answer to a round. The gateway measures the times; an abstention is no
+    /// answer.
+    fn learn_pace(&self, end: &Done) {
+        if self.in_flight.is_some() && end.finish() != Finish::Abstained {
+            let took = self.start.elapsed();
+            let first_piece = self.first_piece.unwrap_or(took);
+            self.member.learn_pace(first_piece, took, end.completion_tokens);
         }
     }
 }
@@ -81,7 +104,7 @@ impl Swarm {
         let member = self.member(member)?;
         let in_flight = member.occupy();
         let answer = generate(&member, ask, deadline).await?;
-        Ok(AnswerStream { _in_flight: Some(in_flight), ..answer })
+        Ok(AnswerStream { in_flight: Some(in_flight), ..answer })
     }
 
     /// Asks a member to judge.
@@ -113,7 +136,7 @@ impl Swarm {
         let _in_flight = member.occupy();
         let message = Message::Embed(ask);
         let mut stream = open(&member, &message, deadline).await?;
-        let Message::Embedded(reply) = next(&mut stream, deadline).await? else {
+        let Message::Embedded(reply) = next(&mut stream, &member, deadline).await? else {
             return Err(WorkError::InvalidMessage("no vectors"));
         };
         if let Message::Embed(ask) = &message {
@@ -126,12 +149,22 @@ impl Swarm {
 /// Asks a member to write, for the gateway itself. Such work does not count as the member's load,
 /// so that an exam makes no member look busy.
 pub(crate) async fn generate(
-    member: &MemberHandle,
+    member: &Arc<MemberHandle>,
     ask: Generate,
     deadline: Instant,
 ) -> Result<AnswerStream, WorkError> {
+    let start = Instant::now();
     let stream = open(member, &Message::Generate(ask), deadline).await?;
-    Ok(AnswerStream { stream, deadline, bytes: 0, _in_flight: None })
+    let member = member.clone();
+    Ok(AnswerStream {
+        stream,
+        member,
+        start,
+        first_piece: None,
+        deadline,
+        bytes: 0,
+        in_flight: None,
+    })
 }
 
 /// As [`generate`], for a ballot.
@@ -142,7 +175,7 @@ pub(crate) async fn judge(
 ) -> Result<Ballot, WorkError> {
     let message = Message::Judge(ask);
     let mut stream = open(member, &message, deadline).await?;
-    let Message::Ballot(ballot) = next(&mut stream, deadline).await? else {
+    let Message::Ballot(ballot) = next(&mut stream, member, deadline).await? else {
         return Err(WorkError::InvalidMessage("not a ballot"));
     };
     if let Message::Judge(ask) = &message {
@@ -166,8 +199,16 @@ async fn open(
     timeout_at(deadline, open).await.map_err(|_| WorkError::Late)?
 }
 
-async fn next(stream: &mut Stream, deadline: Instant) -> Result<Message, WorkError> {
-    let message = timeout_at(deadline, stream.receiver.next()).await;
+async fn next(
+    stream: &mut Stream,
+    member: &MemberHandle,
+    deadline: Instant,
+) -> Result<Message, WorkError> {
+    let message = tokio::select! {
+        biased;
+        message = timeout_at(deadline, stream.receiver.next()) => message,
+        () = member.silence() => return Err(WorkError::Silent),
+    };
     match message.map_err(|_| WorkError::Late)?? {
         Some(Message::Failed(failure)) => Err(failure.into()),
         Some(message) => Ok(message),

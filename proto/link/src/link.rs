@@ -32,4 +32,12 @@ pub trait Link: Send + Sync + 'static {
 
     /// The measured round-trip time.
     fn rtt(&self) -> Duration;
+
+    /// How many packets have come from the peer. None where the transport does not tell.
+    fn received(&self) -> Option<u64> {
+        None
+    }
+
+    /// Sends something that the peer's transport acknowledges at once, however busy the peer is.
+    fn ping(&self) {}
 }

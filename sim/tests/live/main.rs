@@ -10,6 +10,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod chaos;
 mod clients;
 mod dashboards;
 mod newcomer;

@@ -70,6 +70,8 @@ fn member(n: u8, context: u32, load: u32) -> MemberView {
         running: load,
         tokens_per_second: 0.0,
         first_token_seconds: 0.0,
+        first_token_late: 0.0,
+        is_silent: false,
         probation: false,
     }
 }

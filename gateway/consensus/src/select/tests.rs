@@ -39,6 +39,8 @@ fn member(n: u8) -> MemberView {
         running: 0,
         tokens_per_second: 100.0,
         first_token_seconds: 0.1,
+        first_token_late: 0.0,
+        is_silent: false,
         probation: false,
     }
 }

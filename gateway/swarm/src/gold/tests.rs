@@ -13,7 +13,7 @@ fn an_exam_has_questions_of_each_family_and_of_each_general_kind() {
     let questions = gold(4).questions(false);
     assert_eq!(questions.len(), 6 * 13 + 4 * 8);
     let kinds: BTreeSet<&KindId> = questions.iter().map(|item| &item.kind).collect();
-    assert_eq!(kinds.len(), 20);
+    assert_eq!(kinds.len(), 21);
     assert!(kinds.contains(&KindId::new("general/reading")));
     let beginning = questions.get(..12).unwrap();
     let general = beginning.iter().filter(|item| item.is_general()).count();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use quinn::{Connection, ConnectionError, Endpoint};
 use rustls::pki_types::CertificateDer;
 use shoal_proto::{
@@ -151,6 +151,15 @@ impl Link for QuicLink {
 
     fn rtt(&self) -> Duration {
         self.connection.rtt()
+    }
+
+    fn received(&self) -> Option<u64> {
+        Some(self.connection.stats().udp_rx.datagrams)
+    }
+
+    fn ping(&self) {
+        // A stream that ends without a word: a node drops it.
+        drop(self.connection.open_bi().now_or_never());
     }
 }
 

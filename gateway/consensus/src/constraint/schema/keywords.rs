@@ -56,12 +56,12 @@ const VALUES: [&str; 21] = [
 
 /// Keywords that change what a reference means. Nobody needs them to describe an answer, except `$id` at the
 /// root, which changes nothing.
-const REFUSED: [&str; 6] =
+const FORBIDDEN: [&str; 6] =
     ["$id", "id", "$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor"];
 
 /// Keywords that depend on what other schemas have looked at. Alone in a schema they mean the same as those
 /// beside them; beside others the validator would look at each part again and again.
-const UNEVALUATED: [(&str, &str); 2] =
+const REST_KEYWORDS: [(&str, &str); 2] =
     [("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "items")];
 
 /// Keywords that look at the same value, after which "unevaluated" means something else.
@@ -80,7 +80,7 @@ const IN_PLACE: [&str; 10] = [
 
 /// A schema with nothing but enforced keywords.
 #[derive(Debug)]
-pub(super) struct Reduced {
+pub(super) struct Subset {
     pub(super) schema: Value,
     /// The number of patterns in it.
     pub(super) patterns: usize,
@@ -88,7 +88,7 @@ pub(super) struct Reduced {
     sources: Vec<String>,
 }
 
-impl Reduced {
+impl Subset {
     /// The place in the client's schema of a place in this one.
     pub(super) fn source(&self, place: &str) -> String {
         let source = || {
@@ -105,7 +105,7 @@ impl Reduced {
 ///
 /// # Errors
 /// A keyword that is refused, or a reference to nothing.
-pub(super) fn reduce(root: &Value) -> Result<Reduced, String> {
+pub(super) fn reduce(root: &Value) -> Result<Subset, String> {
     let mut reducer = Reducer {
         root,
         names: BTreeMap::new(),
@@ -135,7 +135,7 @@ pub(super) fn reduce(root: &Value) -> Result<Reduced, String> {
             schema.insert("definitions".into(), definitions.into());
         }
     }
-    Ok(Reduced { schema, patterns: reducer.patterns, sources: reducer.sources })
+    Ok(Subset { schema, patterns: reducer.patterns, sources: reducer.sources })
 }
 
 struct Reducer<'a> {
@@ -152,11 +152,12 @@ impl<'a> Reducer<'a> {
         // `true` and `false`, and what is no schema, which the validator names.
         let Value::Object(map) = schema else { return Ok(schema.clone()) };
         let is_root = std::ptr::eq(schema, self.root);
-        let refused = |name: &&&str| map.contains_key(**name) && !(is_root && name.ends_with("id"));
-        if let Some(name) = REFUSED.iter().find(refused) {
+        let refusals =
+            |name: &&&str| map.contains_key(**name) && !(is_root && name.ends_with("id"));
+        if let Some(name) = FORBIDDEN.iter().find(refusals) {
             return Err(format!("'{name}' is not supported"));
         }
-        let mut reduced = Map::new();
+        let mut subset = Map::new();
         for (name, value) in map {
             let name = name.as_str();
             let value = if name == "$ref" {
@@ -173,10 +174,10 @@ impl<'a> Reducer<'a> {
                 // others, which say nothing about the answer.
                 continue;
             };
-            reduced.insert(name.to_owned(), value);
+            subset.insert(name.to_owned(), value);
         }
-        self.unevaluated(map, &mut reduced)?;
-        Ok(reduced.into())
+        self.rest_keyword(map, &mut subset)?;
+        Ok(subset.into())
     }
 
     fn one_or_many(&mut self, value: &'a Value) -> Result<Value, String> {
@@ -191,11 +192,11 @@ impl<'a> Reducer<'a> {
         if keyword == "patternProperties" {
             self.patterns += schemas.len();
         }
-        let reduced = schemas.iter().map(|(name, schema)| {
-            let reduced = if schema.is_array() { schema.clone() } else { self.schema(schema)? };
-            Ok((name.clone(), reduced))
+        let subset = schemas.iter().map(|(name, schema)| {
+            let subset = if schema.is_array() { schema.clone() } else { self.schema(schema)? };
+            Ok((name.clone(), subset))
         });
-        Ok(Value::Object(reduced.collect::<Result<_, String>>()?))
+        Ok(Value::Object(subset.collect::<Result<_, String>>()?))
     }
 
     /// A reference to the definition that is made from the target of this one.
@@ -221,12 +222,12 @@ impl<'a> Reducer<'a> {
     }
 
     /// Puts the simpler keyword in the place of each "unevaluated" one.
-    fn unevaluated(
+    fn rest_keyword(
         &mut self,
         map: &'a Map<String, Value>,
-        reduced: &mut Map<String, Value>,
+        subset: &mut Map<String, Value>,
     ) -> Result<(), String> {
-        for (keyword, simpler) in UNEVALUATED {
+        for (keyword, simpler) in REST_KEYWORDS {
             let Some(value) = map.get(keyword) else { continue };
             if let Some(beside) = IN_PLACE.iter().find(|name| map.contains_key(**name)) {
                 return Err(format!(
@@ -236,7 +237,7 @@ impl<'a> Reducer<'a> {
             // Beside `additionalProperties` or `items` it says nothing: all is evaluated.
             if !map.contains_key(simpler) {
                 let value = self.schema(value)?;
-                reduced.insert(simpler.to_owned(), value);
+                subset.insert(simpler.to_owned(), value);
             }
         }
         Ok(())
@@ -278,7 +279,7 @@ fn percent_decoded(fragment: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn reduced(schema: &Value) -> Value {
+    fn subset(schema: &Value) -> Value {
         reduce(schema).expect("a schema").schema
     }
 
@@ -294,10 +295,10 @@ mod tests {
             ("x", "#/%64efinitions/x"),
         ] {
             let schema = json!({"$ref": reference, "definitions": {name: {"type": "string"}}});
-            let expected = json!({
+            let expectation = json!({
                 "$ref": "#/definitions/r0", "definitions": {"r0": {"type": "string"}}
             });
-            assert_eq!(reduced(&schema), expected, "{reference}");
+            assert_eq!(subset(&schema), expectation, "{reference}");
         }
     }
 
@@ -309,12 +310,12 @@ mod tests {
             "properties": {"$id": {"type": "string", "description": "y"}, "title": {"$ref": "#"}},
             "definitions": {"unused": {"title": "z", "type": "null"}},
         });
-        let expected = json!({
+        let expectation = json!({
             "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
             "properties": {"$id": {"type": "string"}, "title": {"$ref": "#"}},
             "definitions": {"r0": {"type": "null"}},
         });
-        assert_eq!(reduced(&schema), expected);
+        assert_eq!(subset(&schema), expectation);
     }
 
     #[test]
@@ -329,22 +330,19 @@ mod tests {
                 "unevaluatedItems",
             ),
         ] {
-            let why = reduce(&schema).expect_err("refused");
+            let why = reduce(&schema).expect_err("a refusal");
             assert!(why.contains(name), "{why}");
         }
         let alone = json!({"properties": {"a": {}}, "unevaluatedProperties": false});
-        assert_eq!(
-            reduced(&alone),
-            json!({"properties": {"a": {}}, "additionalProperties": false})
-        );
+        assert_eq!(subset(&alone), json!({"properties": {"a": {}}, "additionalProperties": false}));
     }
 
     #[test]
     fn a_place_is_that_of_the_clients_schema() {
         let schema =
             json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {}}});
-        let reduced = reduce(&schema).expect("a schema");
-        assert_eq!(reduced.source("/definitions/r1/type"), "/$defs/b/type");
-        assert_eq!(reduced.source("/properties/a"), "/properties/a");
+        let subset = reduce(&schema).expect("a schema");
+        assert_eq!(subset.source("/definitions/r1/type"), "/$defs/b/type");
+        assert_eq!(subset.source("/properties/a"), "/properties/a");
     }
 }

@@ -80,8 +80,8 @@ fn the_sizes_of_specialists_say_nothing_of_general_models() {
     let general = [with_size(135_000_000), with_size(1_500_000_000)];
     let alone = standing(general.to_vec());
     let lead = unknown(&alone, 1) - unknown(&alone, 0);
-    let mixed = standing(general.into_iter().chain((0..6).map(|_| specialist())).collect());
-    assert!(unknown(&mixed, 1) - unknown(&mixed, 0) > 0.9 * lead, "{lead}");
+    let both = standing(general.into_iter().chain((0..6).map(|_| specialist())).collect());
+    assert!(unknown(&both, 1) - unknown(&both, 0) > 0.9 * lead, "{lead}");
 }
 
 #[test]

@@ -107,6 +107,8 @@ impl Swarm {
             running: 0,
             tokens_per_second: 100.0,
             first_token_seconds: 0.1,
+            first_token_late: 0.0,
+            is_silent: false,
             probation: false,
         });
         self.families.insert(node(n), knows);

@@ -3,9 +3,9 @@
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use shoal_api::anthropic::wire::ErrorBody;
 
-use crate::http::error::ApiError;
+use super::error::ApiError;
 
-/// An error of this endpoint.
+/// An error of `/v1/messages`.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct Refusal(#[from] ApiError);

@@ -1,0 +1,113 @@
+//! Nodes are killed all the time while clients ask, and clients must not notice: `make chaos`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::swarm::{LiveSwarm, signal};
+
+const MODELS: [&str; 6] =
+    ["shoal-sum", "shoal-times", "shoal-order", "shoal-letters", "shoal-calendar", "shoal-story"];
+
+/// Clients that ask all the time.
+const CLIENTS: usize = 4;
+
+/// Nodes that are killed at the same time: a third.
+const VICTIMS: usize = 2;
+
+const QUESTIONS: [&str; 4] = [
+    "What is 47 + 385?",
+    "Divide 4827 by 6 with remainder.",
+    "Sort 9, 71, 3 in descending order.",
+    "Spell stone backwards.",
+];
+
+/// What a client saw.
+#[derive(Debug, Default)]
+struct Client {
+    times: Vec<Duration>,
+    failures: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_third_of_the_nodes_is_killed_all_the_time_and_every_question_is_answered() {
+    // As long as the caller wants; a few kills by default.
+    let seconds = std::env::var("SHOAL_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok());
+    let limit = Duration::from_secs(seconds.unwrap_or(20));
+    let swarm = Arc::new(LiveSwarm::start(&MODELS));
+    let calm = clients(&swarm, Duration::from_secs(5), None).await;
+    let chaos = clients(&swarm, limit, Some(Duration::from_secs(6))).await;
+    for (name, client) in [("calm", &calm), ("a third killed", &chaos)] {
+        eprintln!(
+            "{name}: {} answered, {} failed, p50 {:?}, p99 {:?}, longest {:?}",
+            client.times.len(),
+            client.failures.len(),
+            quantile(&client.times, 0.5),
+            quantile(&client.times, 0.99),
+            quantile(&client.times, 1.0),
+        );
+    }
+    assert!(calm.failures.is_empty(), "{:?}", calm.failures);
+    let total = chaos.times.len() + chaos.failures.len();
+    assert!(total > 0 && chaos.failures.len() * 1_000 <= total, "{:?}", chaos.failures);
+}
+
+/// What all clients saw. With `pause`, two nodes are killed each time when so much time has passed.
+async fn clients(swarm: &Arc<LiveSwarm>, limit: Duration, pause: Option<Duration>) -> Client {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(client(swarm.clone(), number, is_over.clone())))
+        .collect();
+    let end = Instant::now() + limit;
+    let mut kill_count = 0;
+    while Instant::now() < end {
+        if pause.is_some() {
+            let nodes = swarm.children().into_iter().filter(|(_, line)| line.contains("bundled:"));
+            let nodes: Vec<u32> = nodes
+                .filter(|(_, line)| line.matches("bundled:").count() == 1)
+                .map(|(id, _)| id)
+                .collect();
+            // Each in turn; a node that is being started again is left alone.
+            let victims = nodes.iter().cycle().skip(kill_count).take(VICTIMS.min(nodes.len()));
+            victims.for_each(|id| signal("-KILL", *id));
+            kill_count = (kill_count + VICTIMS) % MODELS.len();
+        }
+        let rest = end.saturating_duration_since(Instant::now());
+        tokio::time::sleep(pause.unwrap_or(limit).min(rest)).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let mut sum = Client::default();
+    for task in tasks {
+        let client = task.await.unwrap();
+        sum.times.extend(client.times);
+        sum.failures.extend(client.failures);
+    }
+    sum.times.sort();
+    sum
+}
+
+async fn client(swarm: Arc<LiveSwarm>, number: usize, is_over: Arc<AtomicBool>) -> Client {
+    let mut client = Client::default();
+    for question in QUESTIONS.iter().cycle().skip(number) {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let start = Instant::now();
+        let (status, body) = swarm.ask("shoal", question).await;
+        if status == 200 {
+            client.times.push(start.elapsed());
+        } else {
+            client.failures.push(format!("{status} after {:?}: {body}", start.elapsed()));
+        }
+    }
+    client
+}
+
+fn quantile(times: &[Duration], share: f64) -> Duration {
+    let place = (share * times.len() as f64) as usize;
+    times.get(place.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
