@@ -83,6 +83,11 @@ pub async fn keep_linked(
 async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
     let metrics = member.queue.metrics();
     let mut backoff = Backoff::new(seed(member));
+    let engine = member.queue.engine();
+    let dial = async || {
+        engine.ready().await;
+        dial().await
+    };
     while let Some(link_result) = stop.run_until_cancelled(dial()).await {
         let (why, retry) = match link_result {
             Ok(link) => match register_and_work(link, member, stop, &mut backoff).await {

@@ -12,9 +12,8 @@ use shoal_proto::{
     generate::Fault,
     judge::{Ballot, BallotKind, CRITIQUE_TOKENS, Judge},
 };
-use tokio::time::timeout;
 
-use super::{Endpoint, FIRST_BYTE};
+use super::endpoint::{CHAT, Endpoint};
 
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
@@ -51,6 +50,7 @@ impl Endpoint {
                 .ok_or_else(|| EngineError::new(Fault::Engine, "the upstream gave no verdict"))?));
             let (prompt, completion) =
                 (count(&reply, "/usage/prompt_tokens"), count(&reply, "/usage/completion_tokens"));
+            self.costs.count(prompt, completion);
             ballot.prompt_tokens = ballot.prompt_tokens.saturating_add(prompt);
             ballot.completion_tokens = ballot.completion_tokens.saturating_add(completion);
         }
@@ -80,10 +80,7 @@ impl Endpoint {
     }
 
     async fn reply(&self, body: Value) -> Result<Value, EngineError> {
-        let chat = self.client.chat();
-        let request = chat.create_byot::<_, Value>(body);
-        let reply = timeout(FIRST_BYTE, request).await.map_err(|_| super::silence())?;
-        reply.map_err(|error| self.fault(error))
+        self.ask(CHAT, body).await
     }
 }
 
