@@ -32,6 +32,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+pub use self::{abilities::Abilities, probe::ConnectError};
 use self::{
     chunks::Chunk,
     endpoint::{CHAT, COMPLETIONS, Endpoint, Opening},
@@ -40,7 +41,6 @@ use self::{
     reply::Reply,
     transport::{FIRST_BYTE, Transport},
 };
-pub use self::{abilities::Abilities, probe::ConnectError};
 use shoal_engine::{Engine, EngineError, Event, swarm_name};
 
 /// Between two chunks; slower than this no answer would be in time for a round.
@@ -199,9 +199,7 @@ impl Endpoint {
     /// A conversation goes to one path, a text that is to be gone on with to another.
     async fn begin(&self, ask: &Generate) -> Result<Opening, EngineError> {
         let (path, body) = match &ask.prompt {
-            Some(prompt) => {
-                (COMPLETIONS, request::completion(&self.model, prompt, ask, self.can)?)
-            }
+            Some(prompt) => (COMPLETIONS, request::completion(&self.model, prompt, ask, self.can)?),
             None => (CHAT, request::body(&self.model, ask, self.can)?),
         };
         self.open(path, body).await

@@ -238,8 +238,10 @@ mod tests {
     #[test]
     fn an_event_named_error_is_an_error_whatever_it_holds() {
         let parts = [b"event: error\ndata: {\"message\":\"x\"}\n\nevent: error\ndata: busy\n\n"];
-        let errors =
-            [Chunk::Json(json!({"error": {"message": "x"}})), Chunk::Json(json!({"error": "busy"}))];
+        let errors = [
+            Chunk::Json(json!({"error": {"message": "x"}})),
+            Chunk::Json(json!({"error": "busy"})),
+        ];
         assert_eq!(chunks(&[parts[0]]).unwrap(), errors);
     }
 

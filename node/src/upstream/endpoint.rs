@@ -61,8 +61,8 @@ impl Costs {
     /// Counts one answer, and logs the sums now and then: who pays should see it.
     pub(super) fn count(&self, prompt_tokens: u32, completion_tokens: u32) {
         let requests = self.requests.fetch_add(1, Relaxed) + 1;
-        let prompt_tokens = self.prompt_tokens.fetch_add(prompt_tokens.into(), Relaxed)
-            + u64::from(prompt_tokens);
+        let prompt_tokens =
+            self.prompt_tokens.fetch_add(prompt_tokens.into(), Relaxed) + u64::from(prompt_tokens);
         let completion_tokens = self.completion_tokens.fetch_add(completion_tokens.into(), Relaxed)
             + u64::from(completion_tokens);
         if requests == 8 || requests.is_power_of_two() && requests > 32 {
@@ -73,11 +73,7 @@ impl Costs {
 
 impl Endpoint {
     /// The JSON that answers `body`.
-    pub(super) async fn ask(
-        &self,
-        path: &'static str,
-        body: Value,
-    ) -> Result<Value, EngineError> {
+    pub(super) async fn ask(&self, path: &'static str, body: Value) -> Result<Value, EngineError> {
         self.admit()?;
         let result = ask(&self.transport, &self.policy, path, body).await;
         self.record(result.as_ref().err()).await;
@@ -143,9 +139,7 @@ impl Endpoint {
             None => true,
             Some(refusal) if refusal.is_too_long() => false,
             Some(Refusal { status: Some(408 | 429 | 503), .. }) => false,
-            Some(Refusal { status: Some(400 | 413 | 422), .. }) => {
-                !self.has_answered.load(Relaxed)
-            }
+            Some(Refusal { status: Some(400 | 413 | 422), .. }) => !self.has_answered.load(Relaxed),
             Some(_) => true,
         }
     }

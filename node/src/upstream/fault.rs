@@ -117,7 +117,9 @@ impl Refusal {
         Self {
             status: status.or(code),
             kind: word("code").or_else(|| word("type")).unwrap_or_default().to_owned(),
-            context: number("n_ctx").and_then(|n| u32::try_from(n).ok()).or_else(|| limit(&message)),
+            context: number("n_ctx")
+                .and_then(|n| u32::try_from(n).ok())
+                .or_else(|| limit(&message)),
             message,
             fields,
         }
@@ -179,7 +181,9 @@ pub(super) fn error_in(body: &Value) -> Option<&Value> {
     }
     let is_error = body.get("object").is_some_and(|kind| kind == "error")
         || body.get("type").is_some_and(|kind| kind == "error")
-        || ["detail", "errors"].iter().any(|key| body.get(key).is_some_and(|value| !value.is_null()))
+        || ["detail", "errors"]
+            .iter()
+            .any(|key| body.get(key).is_some_and(|value| !value.is_null()))
         || (body.get("message").is_some_and(Value::is_string) && body.get("usage").is_none());
     is_error.then_some(body)
 }

@@ -72,7 +72,8 @@ impl Change {
                 }
             }
             Self::DropStrict => {
-                for tool in body.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten()
+                for tool in
+                    body.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten()
                 {
                     remove(tool.get_mut("function"), "strict");
                 }
@@ -191,7 +192,8 @@ impl Adaptation<'_> {
         let fields = self.body.as_object().into_iter().flat_map(Map::keys);
         self.policy.with(self.path, |policy| {
             policy.vain_guesses = 0;
-            for field in fields.filter(|field| !policy.accepted.contains(*field)).collect::<Vec<_>>()
+            for field in
+                fields.filter(|field| !policy.accepted.contains(*field)).collect::<Vec<_>>()
             {
                 policy.accepted.insert(field.clone());
             }
@@ -218,12 +220,29 @@ fn may_be_about_fields(refusal: &Refusal) -> bool {
 /// Whether the endpoint knows the field and refuses what it says.
 fn is_about_a_value(refusal: &Refusal) -> bool {
     const UNKNOWN: [&str; 9] = [
-        "support", "unknown", "unrecogni", "permitted", "not allowed", "unexpected", "extra",
-        "not exist", "unavailable",
+        "support",
+        "unknown",
+        "unrecogni",
+        "permitted",
+        "not allowed",
+        "unexpected",
+        "extra",
+        "not exist",
+        "unavailable",
     ];
     const BOUNDS: [&str; 12] = [
-        "must be", "should be", "between", "less than", "greater than", "too large", "too small",
-        "too high", "at most", "at least", "out of range", "exceed",
+        "must be",
+        "should be",
+        "between",
+        "less than",
+        "greater than",
+        "too large",
+        "too small",
+        "too high",
+        "at most",
+        "at least",
+        "out of range",
+        "exceed",
     ];
     let message = refusal.message.to_lowercase();
     !UNKNOWN.iter().any(|word| message.contains(word))

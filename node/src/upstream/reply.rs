@@ -100,12 +100,22 @@ impl Reply {
         self.finish = match reason.trim().to_ascii_lowercase().as_str() {
             "" | "null" | "none" => return Ok(()),
             "length" | "max_tokens" | "max_output_tokens" | "model_length" => Some(Finish::Length),
-            "content_filter" | "content_filtered" | "safety" | "recitation" | "blocklist"
-            | "prohibited_content" | "spii" | "sensitive" | "guardrail_intervened" => {
-                Some(Finish::Filtered)
-            }
+            "content_filter"
+            | "content_filtered"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "prohibited_content"
+            | "spii"
+            | "sensitive"
+            | "guardrail_intervened" => Some(Finish::Filtered),
             "refusal" => Some(Finish::Refused),
-            "error" | "network_error" | "abort" | "aborted" | "cancelled" | "canceled"
+            "error"
+            | "network_error"
+            | "abort"
+            | "aborted"
+            | "cancelled"
+            | "canceled"
             | "insufficient_system_resource" => return Err(CallError::BrokenOff),
             _ => Some(Finish::Stop),
         };

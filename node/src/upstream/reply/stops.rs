@@ -39,9 +39,10 @@ impl Stops {
 
     /// Bytes at the end that may begin a stop text.
     fn pending_bytes(&self) -> usize {
-        let prefixes = self.stops.iter().flat_map(|stop| {
-            stop.char_indices().skip(1).filter_map(|(end, _)| stop.get(..end))
-        });
+        let prefixes = self
+            .stops
+            .iter()
+            .flat_map(|stop| stop.char_indices().skip(1).filter_map(|(end, _)| stop.get(..end)));
         prefixes.filter(|prefix| self.rest.ends_with(prefix)).map(str::len).max().unwrap_or(0)
     }
 }
