@@ -24,7 +24,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use shoal_proto::{
     Secret,
     embed::{Embed, Embedded},
-    generate::{Done, Generate},
+    generate::{Done, Fault, Generate},
     hello::Model,
     judge::{Ballot, Judge},
 };
@@ -177,9 +177,9 @@ impl Endpoint {
     ) -> Result<Done, EngineError> {
         let opening = self.begin(&ask).await?;
         let mut reply = Reply::new(&ask, opening.has_limit);
-        let result = read(opening, &mut reply, events).await;
-        let result = match result {
-            Ok(()) => reply.into_done(),
+        let result = match read(opening, &mut reply, events).await {
+            Ok(Reading::Left) => return Err(EngineError::new(Fault::Engine, "nobody listens")),
+            Ok(Reading::Ended) => reply.into_done(),
             Err(error) => Err(error),
         };
         self.record(result.as_ref().err()).await;
@@ -206,33 +206,38 @@ impl Endpoint {
     }
 }
 
-/// Reads an answer to its end, or until nobody listens any more.
+/// How the reading of an answer ended.
+enum Reading {
+    /// There is no more of it, or no more is wanted.
+    Ended,
+    /// Nobody listens any more.
+    Left,
+}
+
 async fn read(
     Opening { mut chunks, .. }: Opening,
     reply: &mut Reply,
     events: &mpsc::Sender<Result<Event, EngineError>>,
-) -> Result<(), CallError> {
+) -> Result<Reading, CallError> {
     let mut patience = FIRST_BYTE;
-    loop {
+    while !reply.is_cut() {
         let chunk = timeout(patience, chunks.next()).await.map_err(|_| CallError::Silent)??;
         patience = IDLE;
         let text = match chunk {
-            None => return Ok(()),
+            None => break,
             Some(Chunk::End) => {
                 reply.end();
-                return Ok(());
+                break;
             }
             Some(Chunk::Json(chunk)) => reply.read(&chunk)?,
         };
         if let Some(text) = text
             && events.send(Ok(Event::Piece(text))).await.is_err()
         {
-            return Ok(());
-        }
-        if reply.is_cut() {
-            return Ok(());
+            return Ok(Reading::Left);
         }
     }
+    Ok(Reading::Ended)
 }
 
 #[cfg(test)]

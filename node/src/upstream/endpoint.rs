@@ -88,13 +88,16 @@ impl Endpoint {
     ) -> Result<Opening, EngineError> {
         self.admit()?;
         let mut request = self.policy.adapt(path, body);
-        let result = loop {
-            match self.transport.open(path, &request.body).await {
-                Ok(response) => break Ok(response),
-                Err(error) if request.change(&error) => {}
-                Err(error) => break Err(error),
+        let attempts = async {
+            loop {
+                match self.transport.open(path, &request.body).await {
+                    Ok(response) => break Ok(response),
+                    Err(error) if request.change(&error) => {}
+                    Err(error) => break Err(error),
+                }
             }
         };
+        let result = timeout(FIRST_BYTE, attempts).await.unwrap_or(Err(CallError::Silent));
         match result {
             Ok(response) => {
                 request.accept();
@@ -110,7 +113,7 @@ impl Endpoint {
 
     fn admit(&self) -> Result<(), EngineError> {
         self.breaker().admit(Instant::now()).map_err(|_| {
-            EngineError::new(Fault::Engine, "the upstream refuses everything and is left alone")
+            EngineError::new(Fault::Busy, "the upstream refuses everything and is left alone")
         })
     }
 

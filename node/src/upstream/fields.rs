@@ -230,7 +230,7 @@ fn is_about_a_value(refusal: &Refusal) -> bool {
         "not exist",
         "unavailable",
     ];
-    const BOUNDS: [&str; 12] = [
+    const BOUNDS: [&str; 13] = [
         "must be",
         "should be",
         "between",
@@ -242,6 +242,7 @@ fn is_about_a_value(refusal: &Refusal) -> bool {
         "at most",
         "at least",
         "out of range",
+        "both",
         "exceed",
     ];
     let message = refusal.message.to_lowercase();

@@ -81,25 +81,23 @@ impl ResponseEncoder {
     /// Writes a message that consists of a refusal.
     fn refuse(&mut self, text: &str, events: &mut Events) {
         let id = format!("msg_{}", id::hex());
-        let place = |rest: Value| {
-            let mut body = json!({ "item_id": id, "output_index": 0, "content_index": 0 });
-            if let (Value::Object(body), Value::Object(rest)) = (&mut body, rest) {
-                body.extend(rest);
-            }
-            body
-        };
-        let start = Item::message(id.clone(), "in_progress", Vec::new());
-        let body = json!({ "output_index": 0, "item": start });
+        let item = Item::message(id.clone(), "in_progress", Vec::new());
+        let body = json!({ "output_index": 0, "item": item });
         self.event("response.output_item.added", body, events);
-        let body = place(json!({ "part": Part::refusal("") }));
+        let part = Part::refusal("");
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "part": part });
         self.event("response.content_part.added", body, events);
-        for piece in pieces(text) {
-            self.event("response.refusal.delta", place(json!({ "delta": piece })), events);
+        for delta in pieces(text) {
+            let body =
+                json!({ "item_id": id, "output_index": 0, "content_index": 0, "delta": delta });
+            self.event("response.refusal.delta", body, events);
         }
-        self.event("response.refusal.done", place(json!({ "refusal": text })), events);
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "refusal": text });
+        self.event("response.refusal.done", body, events);
         let part = Part::refusal(text);
-        self.event("response.content_part.done", place(json!({ "part": part })), events);
-        let item = Item::message(id.clone(), "completed", vec![part]);
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "part": part });
+        self.event("response.content_part.done", body, events);
+        let item = Item::message(id, "completed", vec![part]);
         let body = json!({ "output_index": 0, "item": item });
         self.event("response.output_item.done", body, events);
         self.response.output.push(item);
