@@ -134,7 +134,7 @@ async fn upstream_that_answers_first() -> (FakeEndpoint, Upstream) {
 
 #[tokio::test]
 async fn an_answer_without_a_limit_ends_at_the_limit() {
-    let (_, upstream) = upstream(|_, body| {
+    let (_endpoint, upstream) = upstream(|_, body| {
         let fields = ["max_tokens", "max_completion_tokens"];
         match refuse(body, &fields, |field| (400, format!("unknown field {field}"))) {
             Chat::Status(200, _) => Chat::Stream((0..100).map(|_| super::text("x ")).collect()),
