@@ -96,7 +96,9 @@ impl Marks {
                 }
             },
             Value::Array(items) => {
-                items.iter_mut().fold(false, |found, item| self.break_in_value(item) || found)
+                // All of them, not only up to the first.
+                items.iter_mut().filter_map(|item| self.break_in_value(item).then_some(())).count()
+                    > 0
             }
             Value::Object(fields) => {
                 let mut found = false;

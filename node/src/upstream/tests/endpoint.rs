@@ -24,7 +24,7 @@ pub(super) enum Chat {
     Break(Vec<u8>),
     Status(u16, &'static str),
     /// Whatever this makes of the path and the body.
-    Script(fn(&str, &Value) -> Chat),
+    Script(fn(&str, &Value) -> Self),
     /// Answers what is asked in at most so many bytes, and refuses the rest.
     Fits {
         bytes: usize,

@@ -27,6 +27,7 @@ fn json_is_broken_in_its_strings_and_keys_however_they_are_spelled() {
     let broken = |text: &str| marks.break_in_json(text).into_owned();
     assert_eq!(broken(r#"{"b": 1.50, "a": "<t>"}"#), r#"{"b": 1.50, "a": "<t>"}"#);
     assert_eq!(broken(r#"{"a":["\u003cs>"]}"#), "{\"a\":[\"<\u{fdd0}s>\"]}");
+    assert_eq!(broken(r#"["<s>","<s>"]"#), "[\"<\u{fdd0}s>\",\"<\u{fdd0}s>\"]");
     assert_eq!(broken(r#"{"<s>":1}"#), "{\"<\u{fdd0}s>\":1}");
     assert_eq!(broken(r#"["<|\"|>"]"#), "[\"<\u{fdd0}|\\\"|>\"]");
     assert_eq!(broken("{\"a\": <s>"), "{\"a\": <\u{fdd0}s>", "a call that was cut off");
