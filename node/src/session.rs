@@ -92,7 +92,7 @@ pub async fn keep_linked(
 async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Result<(), Fatal> {
     let metrics = member.queue.metrics();
     let mut backoff = Backoff::new(seed(member));
-    while let Some(link_result) = stop.run_until_cancelled(dial()).await {
+    while let Some(link_result) = stop.run_until_cancelled(dial_when_ready(dial, member)).await {
         let (why, retry) = match link_result {
             Ok(link) => match register_and_work(link, member, stop, &mut backoff).await {
                 SessionEnd::Stopped => return Ok(()),
@@ -111,6 +111,12 @@ async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Re
         metrics.reconnects.inc();
     }
     Ok(())
+}
+
+/// Reaches for the gateway when the engine can pass its exam.
+async fn dial_when_ready(dial: &Dial, member: &Member) -> Result<Arc<dyn Link>, LinkError> {
+    member.queue.engine().ready().await;
+    dial().await
 }
 
 /// One session as a member on `link`: registers, then works until the link is lost or `stop`.

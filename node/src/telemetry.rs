@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::{EnvFilter, filter::Directive};
+use tracing_subscriber::EnvFilter;
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -17,9 +17,7 @@ pub enum LogFormat {
 
 /// Starts the log. `RUST_LOG` chooses what is said; without it, `info` and above.
 pub fn start(format: LogFormat) {
-    let base = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = SILENT.iter().filter_map(|name| name.parse::<Directive>().ok());
-    let filter = filter.fold(base, EnvFilter::add_directive);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A file of escape codes is hard to read, and the launcher shows its last line.
     let log = log.with_ansi(std::io::stderr().is_terminal());
@@ -29,6 +27,3 @@ pub fn start(format: LogFormat) {
         LogFormat::Json => log.json().try_init(),
     };
 }
-
-/// These print bodies of requests and answers, which are never logged here.
-const SILENT: [&str; 1] = ["async_openai=off"];

@@ -3,7 +3,11 @@
 //! certainty; it judges pairs where its owner wants it to.
 
 mod abilities;
+mod breaker;
+mod chunks;
+mod endpoint;
 mod fault;
+mod fields;
 mod probe;
 mod reply;
 mod request;
@@ -11,13 +15,12 @@ mod transport;
 mod vectors;
 mod verdict;
 
-use std::{sync::Arc, time::Duration};
-
-use async_openai::{
-    Client, config::OpenAIConfig, error::OpenAIError, types::stream::StreamResponse,
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use serde_json::Value;
+
+use futures_util::{FutureExt, future::BoxFuture};
 use shoal_proto::{
     Secret,
     embed::{Embed, Embedded},
@@ -29,15 +32,16 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use self::reply::Reply;
 pub use self::{abilities::Abilities, probe::ConnectError};
+use self::{
+    chunks::Chunk,
+    endpoint::{CHAT, COMPLETIONS, Endpoint, Opening},
+    fault::CallError,
+    fields::FieldPolicy,
+    reply::Reply,
+    transport::{FIRST_BYTE, Transport},
+};
 use shoal_engine::{Engine, EngineError, Event, swarm_name};
-
-/// The name must resolve and the port must answer.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// A model may have to be loaded first.
-const FIRST_BYTE: Duration = Duration::from_secs(60);
 
 /// Between two chunks; slower than this no answer would be in time for a round.
 const IDLE: Duration = Duration::from_secs(30);
@@ -75,43 +79,59 @@ pub struct Upstream {
     writers: TaskTracker,
 }
 
-/// How to reach the endpoint.
-#[derive(Debug)]
-struct Endpoint {
-    client: Client<OpenAIConfig>,
-    model: String,
-    context: u32,
-    can: Abilities,
-}
-
 impl Upstream {
     /// Reaches for the endpoint once, to find a wrong URL, key or model before anyone asks.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
-        let client = transport::client(settings)?;
-        let listing = probe::probe(&client, settings).await?;
-        let can = match settings.can {
-            Some(can) => can,
-            None => Abilities::find(&client, &settings.model).await,
+        let (transport, policy) = (Transport::new(settings)?, FieldPolicy::default());
+        let listing = probe::probe(&transport, &policy, settings).await?;
+        let (can, refusal) = match settings.can {
+            Some(can) => (can, None),
+            None => Abilities::find(&transport, &policy, &settings.model).await,
         };
         let context = settings.context.or(listing.context).unwrap_or(probe::CONTEXT);
-        let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
-        let model = Model {
-            name: swarm_name(&name),
-            family: "upstream".to_owned(),
+        let endpoint = Endpoint {
+            transport,
+            model: settings.model.clone(),
             context,
-            pairwise: settings.judges,
-            reasoned: settings.judges,
-            tools: can.tools,
-            constrained: can.json,
-            vision: can.vision,
-            embeds: can.embeddings,
-            completes: can.completions,
-            tags: settings.tags.clone(),
-            description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
-            ..Model::default()
+            can,
+            policy,
+            breaker: Mutex::default(),
+            costs: endpoint::Costs::default(),
+            has_answered: (can != Abilities::default() && settings.can.is_none()).into(),
         };
-        let endpoint = Endpoint { client, model: settings.model.clone(), context, can };
+        match &refusal {
+            Some(why) => endpoint.rest(why),
+            None => tracing::info!(
+                model = settings.model,
+                "a gateway asks an endpoint about 8 questions of at most 512 tokens before it joins, and at \
+                 most 64 later: the log says what the endpoint was asked in all"
+            ),
+        }
+        let model = description(settings, can, context);
         Ok(Self { endpoint: Arc::new(endpoint), model, writers: TaskTracker::new() })
+    }
+}
+
+/// What the gateway is told of the model.
+fn description(settings: &Settings, can: Abilities, context: u32) -> Model {
+    let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
+    Model {
+        name: swarm_name(&name),
+        family: "upstream".to_owned(),
+        context,
+        pairwise: settings.judges,
+        reasoned: settings.judges,
+        tools: can.tools,
+        constrained: can.json,
+        vision: can.vision,
+        embeds: can.embeddings,
+        completes: can.completions,
+        tags: settings.tags.clone(),
+        description: format!("{} behind an OpenAI-compatible endpoint", settings.model),
+        ..Model::default()
     }
 }
 
@@ -143,6 +163,10 @@ impl Engine for Upstream {
     fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
         async move { self.endpoint.vectors(&ask).await }.boxed()
     }
+
+    fn ready(&self) -> BoxFuture<'_, ()> {
+        self.endpoint.ready().boxed()
+    }
 }
 
 impl Endpoint {
@@ -151,44 +175,69 @@ impl Endpoint {
         ask: Generate,
         events: &mpsc::Sender<Result<Event, EngineError>>,
     ) -> Result<Done, EngineError> {
-        let mut reply = Reply::new(&ask);
-        let mut chunks = timeout(FIRST_BYTE, self.open(&ask)).await.map_err(|_| silence())??;
-        let mut patience = FIRST_BYTE;
-        while let Some(chunk) = timeout(patience, chunks.next()).await.map_err(|_| silence())? {
-            patience = IDLE;
-            let chunk = chunk.map_err(|error| self.fault(error))?;
-            let text = reply.read(&chunk).map_err(|refusal| refusal.fault(self.context))?;
-            if let Some(text) = text
-                && events.send(Ok(Event::Piece(text))).await.is_err()
-            {
-                break;
-            }
-        }
-        reply.into_done()
-    }
-
-    /// A conversation goes to one door, a text that is to be gone on with to another.
-    async fn open(&self, ask: &Generate) -> Result<StreamResponse<Value>, EngineError> {
-        let stream = match &ask.prompt {
-            Some(prompt) => {
-                let body = request::completion(&self.model, prompt, ask, self.can)?;
-                self.client.completions().create_stream_byot::<_, Value>(body).await
-            }
-            None => {
-                let body = request::body(&self.model, ask, self.can)?;
-                self.client.chat().create_stream_byot::<_, Value>(body).await
-            }
+        let opening = self.begin(&ask).await?;
+        let mut reply = Reply::new(&ask, opening.has_limit);
+        let result = match read(opening, &mut reply, events).await {
+            Ok(Reading::Left) => return Err(EngineError::new(Fault::Engine, "nobody listens")),
+            Ok(Reading::Ended) => reply.into_done(),
+            Err(error) => Err(error),
         };
-        stream.map_err(|error| self.fault(error))
+        self.record(result.as_ref().err()).await;
+        match result {
+            Ok((rest, end)) => {
+                self.costs.count(end.prompt_tokens, end.completion_tokens);
+                if !rest.is_empty() {
+                    // Fails only when nobody listens any more.
+                    let _ = events.send(Ok(Event::Piece(rest))).await;
+                }
+                Ok(end)
+            }
+            Err(error) => Err(error.fault(self.context)),
+        }
     }
 
-    fn fault(&self, error: OpenAIError) -> EngineError {
-        fault::of(error, self.context)
+    /// A conversation goes to one path, a text that is to be gone on with to another.
+    async fn begin(&self, ask: &Generate) -> Result<Opening, EngineError> {
+        let (path, body) = match &ask.prompt {
+            Some(prompt) => (COMPLETIONS, request::completion(&self.model, prompt, ask, self.can)?),
+            None => (CHAT, request::body(&self.model, ask, self.can)?),
+        };
+        self.open(path, body).await
     }
 }
 
-fn silence() -> EngineError {
-    EngineError::new(Fault::Engine, "the upstream fell silent")
+/// How the reading of an answer ended.
+enum Reading {
+    /// There is no more of it, or no more is wanted.
+    Ended,
+    /// Nobody listens any more.
+    Left,
+}
+
+async fn read(
+    Opening { mut chunks, .. }: Opening,
+    reply: &mut Reply,
+    events: &mpsc::Sender<Result<Event, EngineError>>,
+) -> Result<Reading, CallError> {
+    let mut patience = FIRST_BYTE;
+    while !reply.is_cut() {
+        let chunk = timeout(patience, chunks.next()).await.map_err(|_| CallError::Silent)??;
+        patience = IDLE;
+        let text = match chunk {
+            None => break,
+            Some(Chunk::End) => {
+                reply.end();
+                break;
+            }
+            Some(Chunk::Json(chunk)) => reply.read(&chunk)?,
+        };
+        if let Some(text) = text
+            && events.send(Ok(Event::Piece(text))).await.is_err()
+        {
+            return Ok(Reading::Left);
+        }
+    }
+    Ok(Reading::Ended)
 }
 
 #[cfg(test)]

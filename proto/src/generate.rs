@@ -293,6 +293,11 @@ pub enum Finish {
     /// The model says that it cannot answer. There is no text and there are no calls; the round goes
     /// on without this member. From version 5; before it a node reports [`Fault::Unsupported`].
     Abstained = 4,
+    /// A filter of the model's operator cut the text. An older gateway reads it as unspecified, which
+    /// is [`Finish::Stop`].
+    Filtered = 5,
+    /// The model refuses to answer; the text is its refusal. An older gateway reads it as unspecified.
+    Refused = 6,
 }
 
 /// Node to gateway: the work ended without a result.

@@ -67,6 +67,17 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
+impl ToolCall {
+    /// The arguments; an empty object where the call has none. Endpoints and clients write the arguments
+    /// of a function that takes nothing as an empty text or as null.
+    pub fn object(&self) -> &str {
+        match self.arguments.trim() {
+            "" | "null" => "{}",
+            _ => &self.arguments,
+        }
+    }
+}
+
 pub(crate) fn check_calls(calls: &[ToolCall]) -> Result<(), InvalidMessage> {
     if calls.len() > CALLS_MAX {
         return Err(InvalidMessage("more than 128 calls"));

@@ -24,6 +24,9 @@ mod text;
 pub mod transcript;
 mod usage;
 
+#[cfg(test)]
+mod tests;
+
 pub use encoder::Encoder;
 pub use endpoint::FieldNames;
 pub use error::AskError;

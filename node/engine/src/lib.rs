@@ -40,6 +40,12 @@ pub trait Engine: Send + Sync + 'static {
         let why = "this model makes no vectors";
         ready(Err(EngineError::new(Fault::Unsupported, why))).boxed()
     }
+
+    /// Resolves when there is a point in joining a gateway: an engine that cannot answer anything now
+    /// would only fail its exam.
+    fn ready(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
 }
 
 /// A part of an answer.

@@ -101,6 +101,10 @@ impl Engine for PersonaEngine {
     fn embed(&self, ask: Embed) -> BoxFuture<'_, Result<Embedded, EngineError>> {
         self.engine.embed(ask)
     }
+
+    fn ready(&self) -> BoxFuture<'_, ()> {
+        self.engine.ready()
+    }
 }
 
 #[cfg(test)]

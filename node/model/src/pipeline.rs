@@ -6,7 +6,7 @@ use shoal_engine::{EngineError, judge::question};
 use shoal_proto::{
     generate::{ChatMessage, Fault, Prompt, Sampling},
     judge::{BallotKind, Judge, Pair},
-    tools::Tools,
+    tools::{Function, ToolCall, Tools},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     sample::LogSum,
     step::Broken,
     template::Template,
-    tokenizer::{TokenKind, Tokenizer},
+    tokenizer::{Marks, TokenKind, Tokenizer},
 };
 
 /// The text side of a loaded model: everything but its arithmetic.
@@ -93,9 +93,14 @@ impl TextPipeline {
     }
 
     fn conversation(&self, talk: PromptInput<'_>) -> Result<Vec<u32>, EngineError> {
+        // What people and other models wrote is text, whatever control tokens it spells.
+        let marks = self.tokenizer.marks();
+        let messages: Vec<ChatMessage> =
+            talk.messages.iter().map(|message| without_marks(message, marks)).collect();
+        let tools = talk.tools.map(|tools| functions_without_marks(tools, marks));
         let text = self
             .template
-            .render(talk.messages, talk.tools, talk.variables)
+            .render(&messages, tools.as_ref(), &marks.break_in_json(talk.variables))
             .map_err(|_| bad_request("the model's chat template refuses this conversation"))?;
         let tokens = self.tokenizer.encode(&text).filter(|tokens| !tokens.is_empty());
         tokens.ok_or_else(|| bad_request("the conversation has no tokens"))
@@ -144,7 +149,7 @@ impl TextPipeline {
     /// # Errors
     /// `Unsupported` when the tokenizer cannot encode it.
     pub fn candidate(&self, candidate: &str) -> Result<Vec<u32>, EngineError> {
-        let mut tokens = self.tokenizer.encode(candidate).ok_or_else(|| {
+        let mut tokens = self.tokenizer.encode_text(candidate).ok_or_else(|| {
             EngineError::new(Fault::Unsupported, "the model cannot encode a candidate")
         })?;
         tokens.extend(self.tokenizer.ends().next());
@@ -178,7 +183,7 @@ impl TextPipeline {
     /// ended the answer. The model may write a word in other tokens than the tokenizer uses. Then an
     /// auditor, who has only the text, cannot recompute the likelihood, and none is reported.
     pub(crate) fn reads_as(&self, text: &str, tokens: &[u32]) -> bool {
-        let encoding = self.tokenizer.encode(text);
+        let encoding = self.tokenizer.encode_text(text);
         encoding.as_deref() == tokens.split_last().map(|(_, before)| before)
     }
 
@@ -198,6 +203,35 @@ impl TextPipeline {
     }
 }
 
+/// The message with every mark in it broken.
+fn without_marks(message: &ChatMessage, marks: &Marks) -> ChatMessage {
+    let text = |text: &str| marks.break_in(text).into_owned();
+    let calls = message.tool_calls.iter().map(|call| ToolCall {
+        id: text(&call.id),
+        name: text(&call.name),
+        arguments: marks.break_in_json(&call.arguments).into_owned(),
+    });
+    ChatMessage {
+        role: text(&message.role),
+        content: text(&message.content),
+        name: text(&message.name),
+        tool_calls: calls.collect(),
+        tool_call_id: text(&message.tool_call_id),
+        images: message.images.clone(),
+    }
+}
+
+/// The functions with every mark in their descriptions broken.
+fn functions_without_marks(tools: &Tools, marks: &Marks) -> Tools {
+    let functions = tools.functions.iter().map(|function| Function {
+        name: marks.break_in(&function.name).into_owned(),
+        description: marks.break_in(&function.description).into_owned(),
+        parameters: marks.break_in_json(&function.parameters).into_owned(),
+        strict: function.strict,
+    });
+    Tools { functions: functions.collect(), ..tools.clone() }
+}
+
 /// A token's index in the logits.
 fn index(token: u32) -> usize {
     usize::try_from(token).unwrap_or(usize::MAX)
@@ -206,3 +240,6 @@ fn index(token: u32) -> usize {
 fn bad_request(why: &str) -> EngineError {
     EngineError::new(Fault::BadRequest, why)
 }
+
+#[cfg(test)]
+mod tests;

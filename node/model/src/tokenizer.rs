@@ -3,13 +3,18 @@
 mod bytes;
 mod ends;
 mod gguf;
+mod marks;
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use tokenizers::{Model as _, OffsetType, PreTokenizer as _, tokenizer::NormalizedString};
+
 use super::{LoadError, files::Files, tools};
 use bytes::Spelling;
+use marks::BREAK;
+pub(crate) use marks::Marks;
 
 /// A character has at most four bytes, so at most four tokens. Text that is still incomplete after twice as
 /// many is broken and stays so.
@@ -25,6 +30,7 @@ pub struct Tokenizer {
     /// Size of the model's token table.
     count: usize,
     spelling: Spelling,
+    marks: Marks,
     /// Numbers below `count` without a meaning.
     gaps: BTreeSet<u32>,
 }
@@ -66,14 +72,25 @@ impl Tokenizer {
     }
 
     fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, count: usize) -> Self {
-        let spelling = Spelling::new(&inner);
-        Self { inner, ends, abstention: None, count, spelling, gaps: BTreeSet::new() }
+        let (spelling, marks) = (Spelling::new(&inner), Marks::new(&inner, &ends));
+        Self { inner, ends, abstention: None, count, spelling, marks, gaps: BTreeSet::new() }
     }
 
-    /// The tokens of a text. Control tokens such as `<bos>` in the text become tokens too; none are added.
+    /// The tokens of a text. Control tokens such as `<bos>` in the text become tokens too, except those
+    /// that [`Marks::break_in`] has broken; none are added.
     /// `None`: the text has a token outside of the model's table.
     pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
-        self.tokens(text, false)
+        if text.contains(BREAK) { self.broken_tokens(text) } else { self.tokens(text, false) }
+    }
+
+    /// The tokens of a text in which no control token counts: what people and other models write.
+    pub fn encode_text(&self, text: &str) -> Option<Vec<u32>> {
+        self.encode(&self.marks.break_in(text))
+    }
+
+    /// The control tokens that a text can spell.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// The tokens of a text without a chat template, with the control tokens that the model expects around
@@ -83,7 +100,42 @@ impl Tokenizer {
     }
 
     fn tokens(&self, text: &str, alone: bool) -> Option<Vec<u32>> {
-        let ids = self.inner.encode_fast(text, alone).ok()?.get_ids().to_vec();
+        self.within_table(self.inner.encode_fast(text, alone).ok()?.get_ids().to_vec())
+    }
+
+    /// The tokens of a text with broken marks: the steps of the tokenizer, and after it has looked for
+    /// control tokens, the letters that broke them are removed.
+    fn broken_tokens(&self, text: &str) -> Option<Vec<u32>> {
+        let normalizer = self.inner.get_normalizer();
+        let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(normalizer, text);
+        pieces
+            .split(|_, mut piece: NormalizedString| {
+                piece.filter(|letter| letter != BREAK);
+                Ok(std::iter::once(piece))
+            })
+            .ok()?;
+        if let Some(steps) = self.inner.get_pre_tokenizer() {
+            steps.pre_tokenize(&mut pieces).ok()?;
+        }
+        pieces.tokenize(|piece| self.plain_tokens(piece.get())).ok()?;
+        let ids = pieces.into_encoding(None, 0, OffsetType::None).ok()?.get_ids().to_vec();
+        self.within_table(ids)
+    }
+
+    /// The tokens of a piece of text. Where the model's vocabulary holds the names of control tokens
+    /// beside text, a piece that comes out as one is cut into its letters.
+    fn plain_tokens(&self, piece: &str) -> tokenizers::Result<Vec<tokenizers::Token>> {
+        let model = self.inner.get_model();
+        let tokens = model.tokenize(piece)?;
+        if !tokens.iter().any(|token| self.marks.contains(token.id)) {
+            return Ok(tokens);
+        }
+        let mut letters = [0; 4];
+        let letters = piece.chars().map(|letter| model.tokenize(letter.encode_utf8(&mut letters)));
+        Ok(letters.collect::<tokenizers::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn within_table(&self, ids: Vec<u32>) -> Option<Vec<u32>> {
         ids.iter().all(|id| usize::try_from(*id).is_ok_and(|id| id < self.count)).then_some(ids)
     }
 

@@ -1,10 +1,13 @@
 //! What an endpoint's model can do beside writing: by its owner's word, else found out by asking.
 
-use async_openai::{Client, config::OpenAIConfig};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::FIRST_BYTE;
+use super::{
+    endpoint::{CHAT, COMPLETIONS, EMBEDDINGS, ask, greeting},
+    fault::CallError,
+    fields::FieldPolicy,
+    transport::Transport,
+};
 
 /// What a model can do beside writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,32 +51,44 @@ impl Abilities {
     }
 
     /// Asks for one token with a function on offer, for one vector, and for one token more of a
-    /// text: who knows none of these refuses.
+    /// text: who knows none of these refuses. Also returns why, if the endpoint answers none of them.
     /// Whether an answer keeps to a schema, or an image is looked at, no such trial can show: many
     /// endpoints ignore what they do not know.
-    pub(super) async fn find(client: &Client<OpenAIConfig>, model: &str) -> Self {
+    pub(super) async fn find(
+        transport: &Transport,
+        policy: &FieldPolicy,
+        model: &str,
+    ) -> (Self, Option<CallError>) {
         let schema = json!({ "type": "object", "properties": {} });
         let function = json!({ "name": "noop", "description": "Nothing.", "parameters": schema });
-        let chat = json!({
-            "model": model,
-            "messages": [{ "role": "user", "content": "Hi" }],
-            "max_tokens": 1,
-            "tools": [{ "type": "function", "function": function }],
-        });
-        let chats = client.chat();
-        let chat_reply = timeout(FIRST_BYTE, chats.create_byot::<_, Value>(chat)).await;
-        let embed = json!({ "model": model, "input": ["Hi"] });
-        let vectors = client.embeddings();
-        let vectors_reply = timeout(FIRST_BYTE, vectors.create_byot::<_, Value>(embed)).await;
-        let completion = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
-        let texts = client.completions();
-        let completion_reply = timeout(FIRST_BYTE, texts.create_byot::<_, Value>(completion)).await;
-        Self {
-            tools: matches!(chat_reply, Ok(Ok(_))),
-            embeddings: matches!(vectors_reply, Ok(Ok(reply)) if has_vector(&reply)),
-            completions: matches!(completion_reply, Ok(Ok(reply)) if has_text(&reply)),
-            ..Self::default()
+        let mut chat = greeting(model);
+        if let Some(body) = chat.as_object_mut() {
+            body.insert("tools".to_owned(), json!([{ "type": "function", "function": function }]));
         }
+        let chat = ask(transport, policy, CHAT, chat).await;
+        let embed = json!({ "model": model, "input": ["Hi"] });
+        let vectors = ask(transport, policy, EMBEDDINGS, embed).await;
+        let completion = json!({ "model": model, "prompt": "Hi", "max_tokens": 1 });
+        let text = ask(transport, policy, COMPLETIONS, completion).await;
+        let can = Self {
+            tools: is_taken(&chat),
+            embeddings: vectors.as_ref().is_ok_and(has_vector),
+            completions: text.as_ref().is_ok_and(has_text),
+            ..Self::default()
+        };
+        if can != Self::default() {
+            return (can, None);
+        }
+        let chat = ask(transport, policy, CHAT, greeting(model)).await;
+        (can, if is_taken(&chat) { None } else { chat.err() })
+    }
+}
+
+/// Whether a chat was answered, or would have been with more tokens.
+fn is_taken(chat: &Result<Value, CallError>) -> bool {
+    match chat {
+        Ok(_) => true,
+        Err(error) => error.refusal().is_some_and(super::fault::Refusal::is_out_of_tokens),
     }
 }
 

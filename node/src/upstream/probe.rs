@@ -1,11 +1,15 @@
 //! Is the endpoint there, does it take the key, does it have the model? Found out before the node
 //! joins, and said in one line.
 
-use async_openai::{Client, config::OpenAIConfig, error::OpenAIError};
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use serde_json::Value;
 
-use super::{FIRST_BYTE, Settings, fault::Refusal};
+use super::{
+    Settings,
+    endpoint::{CHAT, ask, greeting},
+    fault::{CallError, Refusal},
+    fields::FieldPolicy,
+    transport::{FIRST_BYTE, Transport},
+};
 
 /// Where neither the owner nor the endpoint says how long a context is: what small models have.
 pub(super) const CONTEXT: u32 = 4096;
@@ -38,11 +42,11 @@ pub(super) struct Listing {
 /// Looks the model up in the endpoint's list; where it is not there, or there is no list (names
 /// there and here may differ), asks it for one token.
 pub(super) async fn probe(
-    client: &Client<OpenAIConfig>,
+    transport: &Transport,
+    policy: &FieldPolicy,
     settings: &Settings,
 ) -> Result<Listing, ConnectError> {
-    let models = timeout(FIRST_BYTE, client.models().list_byot::<Value>()).await;
-    let listing = match models.map_err(|_| silent(settings))? {
+    let listing = match transport.get("/models").await {
         Ok(list) => find(&list, &settings.model),
         Err(error) => match why(error, settings)? {
             Refusal { status: Some(404 | 405 | 501), .. } => None,
@@ -52,18 +56,12 @@ pub(super) async fn probe(
     if let Some(listing) = listing {
         return Ok(listing);
     }
-    let body = json!({
-        "model": settings.model,
-        "messages": [{ "role": "user", "content": "Hi" }],
-        "max_tokens": 1,
-    });
-    let chat = client.chat();
-    match timeout(FIRST_BYTE, chat.create_byot::<_, Value>(body))
-        .await
-        .map_err(|_| silent(settings))?
-    {
+    match ask(transport, policy, CHAT, greeting(&settings.model)).await {
         Ok(_) => Ok(Listing::default()),
-        Err(error) => Err(connect_error(why(error, settings)?, settings)),
+        Err(error) => match why(error, settings)? {
+            refusal if refusal.is_out_of_tokens() => Ok(Listing::default()),
+            refusal => Err(connect_error(refusal, settings)),
+        },
     }
 }
 
@@ -78,19 +76,15 @@ fn find(list: &Value, model: &str) -> Option<Listing> {
 }
 
 /// The endpoint's refusal, or why it could not even refuse.
-fn why(error: OpenAIError, settings: &Settings) -> Result<Refusal, ConnectError> {
-    let unreachable = |why: String| ConnectError::Unreachable { url: settings.url.clone(), why };
-    match error {
-        OpenAIError::Boxed(error) => match error.downcast::<Refusal>() {
-            Ok(refusal) => Ok(*refusal),
-            Err(error) => Err(unreachable(error.to_string())),
-        },
-        OpenAIError::Reqwest(error) => Err(unreachable(root(&error))),
-        OpenAIError::JSONDeserialize(..) => {
-            Err(unreachable("what answers there does not speak the OpenAI API".to_owned()))
-        }
-        error => Err(unreachable(error.to_string())),
-    }
+fn why(error: CallError, settings: &Settings) -> Result<Refusal, ConnectError> {
+    let why = match error {
+        CallError::Refused(refusal) => return Ok(refusal),
+        CallError::Unreachable(why) => why,
+        CallError::Silent => format!("no answer within {} s", FIRST_BYTE.as_secs()),
+        CallError::BrokenOff => "the connection broke off".to_owned(),
+        CallError::NotJson => "what answers there does not speak the OpenAI API".to_owned(),
+    };
+    Err(ConnectError::Unreachable { url: settings.url.clone(), why })
 }
 
 fn connect_error(refusal: Refusal, settings: &Settings) -> ConnectError {
@@ -99,18 +93,4 @@ fn connect_error(refusal: Refusal, settings: &Settings) -> ConnectError {
         Some(status @ (401 | 403)) => ConnectError::Unauthorized { url, status },
         _ => ConnectError::Model { url, model, why: refusal.to_string() },
     }
-}
-
-fn silent(settings: &Settings) -> ConnectError {
-    let why = format!("no answer within {} s", FIRST_BYTE.as_secs());
-    ConnectError::Unreachable { url: settings.url.clone(), why }
-}
-
-/// The innermost cause: `connection refused` rather than `error sending request`.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -108,7 +108,7 @@ fn content(message: &ChatMessage) -> Value {
     let calls = message
         .tool_calls
         .iter()
-        .map(|call| json!({ "name": call.name, "arguments": call.arguments }).to_string());
+        .map(|call| json!({ "name": call.name, "arguments": call.object() }).to_string());
     let content = Some(message.content.clone()).filter(|content| !content.is_empty());
     let lines: Vec<String> = content.into_iter().chain(calls).collect();
     let text = lines.join("\n");
@@ -122,7 +122,7 @@ fn content(message: &ChatMessage) -> Value {
 }
 
 fn call(call: &ToolCall) -> Value {
-    let function = json!({ "name": call.name, "arguments": call.arguments });
+    let function = json!({ "name": call.name, "arguments": call.object() });
     json!({ "id": call.id, "type": "function", "function": function })
 }
 

@@ -1,10 +1,12 @@
 mod completions;
 mod connecting;
+mod endings;
 mod endpoint;
+mod refusals;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shoal_proto::{
-    generate::{ChatMessage, Finish, Format, FormatKind, Sampling, TokenBias, TokenLogprob},
+    generate::{ChatMessage, Fault, Finish, Format, FormatKind, Sampling, TokenBias, TokenLogprob},
     judge::{BallotKind, Pair},
     tools::{Function, ToolCall, ToolChoice, Tools},
 };
@@ -318,7 +320,7 @@ async fn a_stream_cut_anywhere_gives_the_same_text() {
 
 #[tokio::test]
 async fn endpoints_that_do_not_count_are_counted() {
-    let odd = event(r#"{"choices":[{"delta":{"role":"","content":null},"finish_reason":""}]}"#);
+    let odd = event(r#"{"choices":[{"delta":{"role":"","content":null},"finish_reason":"eos"}]}"#);
     let (_, end) = hear(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
     let end = end.unwrap();
     // 20 bytes of prompt, 4 to a token; two pieces of text.

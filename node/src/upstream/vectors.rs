@@ -6,9 +6,8 @@ use shoal_proto::{
     embed::{Embed, Embedded, Vector},
     generate::Fault,
 };
-use tokio::time::timeout;
 
-use super::{Endpoint, FIRST_BYTE, silence};
+use super::endpoint::{EMBEDDINGS, Endpoint};
 
 impl Endpoint {
     /// One request for all texts; the vectors come back with length 1.
@@ -20,10 +19,7 @@ impl Endpoint {
             return Ok(Embedded::default());
         }
         let body = json!({ "model": self.model, "input": ask.inputs });
-        let endpoint = self.client.embeddings();
-        let request = endpoint.create_byot::<_, Value>(body);
-        let reply = timeout(FIRST_BYTE, request).await.map_err(|_| silence())?;
-        let reply = reply.map_err(|error| self.fault(error))?;
+        let reply = self.ask(EMBEDDINGS, body).await?;
         let mut vectors = vec![Vector::default(); ask.inputs.len()];
         let data = reply.get("data").and_then(Value::as_array).ok_or_else(nonsense)?;
         for (at, entry) in data.iter().enumerate() {
@@ -35,6 +31,7 @@ impl Endpoint {
         }
         let tokens = reply.pointer("/usage/prompt_tokens").and_then(Value::as_u64).unwrap_or(0);
         let prompt_tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        self.costs.count(prompt_tokens, 0);
         let result = Embedded { vectors, prompt_tokens };
         result.check(ask).map_err(|_| nonsense())?;
         Ok(result)

@@ -1,12 +1,11 @@
 //! Nodes are killed all the time while clients ask, and clients must not notice: `make chaos`.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
+
+use futures_util::future::{join, join_all};
 
 use crate::swarm::{LiveSwarm, signal};
 
@@ -33,12 +32,12 @@ struct Client {
     failures: Vec<String>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_third_of_the_nodes_is_killed_all_the_time_and_every_question_is_answered() {
     // As long as the caller wants; a few kills by default.
     let seconds = std::env::var("SHOAL_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok());
     let limit = Duration::from_secs(seconds.unwrap_or(20));
-    let swarm = Arc::new(LiveSwarm::start(&MODELS));
+    let swarm = LiveSwarm::start(&MODELS);
     let calm = clients(&swarm, Duration::from_secs(5), None).await;
     let chaos = clients(&swarm, limit, Some(Duration::from_secs(6))).await;
     for (name, client) in [("calm", &calm), ("a third killed", &chaos)] {
@@ -57,11 +56,21 @@ async fn a_third_of_the_nodes_is_killed_all_the_time_and_every_question_is_answe
 }
 
 /// What all clients saw. With `pause`, two nodes are killed each time when so much time has passed.
-async fn clients(swarm: &Arc<LiveSwarm>, limit: Duration, pause: Option<Duration>) -> Client {
-    let is_over = Arc::new(AtomicBool::new(false));
-    let tasks: Vec<_> = (0..CLIENTS)
-        .map(|number| tokio::spawn(client(swarm.clone(), number, is_over.clone())))
-        .collect();
+async fn clients(swarm: &LiveSwarm, limit: Duration, pause: Option<Duration>) -> Client {
+    let is_over = AtomicBool::new(false);
+    let clients = join_all((0..CLIENTS).map(|number| client(swarm, number, &is_over)));
+    let (clients, ()) = join(clients, kill(swarm, limit, pause, &is_over)).await;
+    let mut sum = Client::default();
+    for client in clients {
+        sum.times.extend(client.times);
+        sum.failures.extend(client.failures);
+    }
+    sum.times.sort();
+    sum
+}
+
+/// Kills nodes until the time is over.
+async fn kill(swarm: &LiveSwarm, limit: Duration, pause: Option<Duration>, is_over: &AtomicBool) {
     let end = Instant::now() + limit;
     let mut kill_count = 0;
     while Instant::now() < end {
@@ -80,17 +89,9 @@ async fn clients(swarm: &Arc<LiveSwarm>, limit: Duration, pause: Option<Duration
         tokio::time::sleep(pause.unwrap_or(limit).min(rest)).await;
     }
     is_over.store(true, Ordering::Relaxed);
-    let mut sum = Client::default();
-    for task in tasks {
-        let client = task.await.unwrap();
-        sum.times.extend(client.times);
-        sum.failures.extend(client.failures);
-    }
-    sum.times.sort();
-    sum
 }
 
-async fn client(swarm: Arc<LiveSwarm>, number: usize, is_over: Arc<AtomicBool>) -> Client {
+async fn client(swarm: &LiveSwarm, number: usize, is_over: &AtomicBool) -> Client {
     let mut client = Client::default();
     for question in QUESTIONS.iter().cycle().skip(number) {
         if is_over.load(Ordering::Relaxed) {

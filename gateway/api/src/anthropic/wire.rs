@@ -99,6 +99,7 @@ pub fn stop_reason(candidate: &Candidate) -> &'static str {
     }
     match candidate.finish {
         Finish::Length => "max_tokens",
+        Finish::Filtered | Finish::Refused => "refusal",
         Finish::ToolCalls | Finish::Stop | Finish::Abstained | Finish::Unspecified => "end_turn",
     }
 }

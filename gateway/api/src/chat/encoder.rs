@@ -7,6 +7,7 @@ use shoal_consensus::{
     Candidate, Outcome,
     outcome::{Progress, RoundId},
 };
+use shoal_proto::generate::Finish;
 
 use super::wire::{
     CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta, Head, Logprobs, ReplyOptions, fingerprint,
@@ -51,7 +52,12 @@ impl ChatEncoder {
     fn rest(&mut self, choice: usize, candidate: &Candidate, events: &mut Events) {
         self.open(choice, events);
         let offset = self.choices.get(choice).map_or(0, |state| state.bytes);
-        if offset == 0 && self.options.logprobs && !candidate.tokens.is_empty() {
+        if candidate.finish == Finish::Refused {
+            // Words that were sent as content come again: only here can a client see what they are.
+            pieces(&candidate.text).for_each(|text| {
+                self.delta(choice, Delta { refusal: Some(Some(text)), ..Delta::default() }, events);
+            });
+        } else if offset == 0 && self.options.logprobs && !candidate.tokens.is_empty() {
             for (text, tokens) in logprob_pieces(&candidate.text, &candidate.tokens) {
                 let logprobs = (!tokens.is_empty()).then(|| Logprobs::new(tokens));
                 self.piece(choice, text, logprobs, events);

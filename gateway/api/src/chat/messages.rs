@@ -168,6 +168,8 @@ fn assistant(fields: &Fields<'_>, index: usize) -> Result<ChatMessage, AskError>
     if text.is_none() && refusal.is_none() && tool_calls.is_empty() {
         return Err(fields.missing_field("content", "a string or an array of objects"));
     }
+    // A streamed refusal was content too.
+    let refusal = refusal.filter(|refusal| text.as_ref() != Some(refusal));
     let texts: Vec<String> = text.into_iter().chain(refusal).collect();
     Ok(ChatMessage { content: texts.join(PART_SEPARATOR), tool_calls, ..ChatMessage::default() })
 }

@@ -125,6 +125,7 @@ fn an_assistants_message_comes_back_as_sdks_dump_it() {
     });
     assert_eq!(content(message), "x");
     assert_eq!(content(json!({"role": "assistant", "content": null, "refusal": "no"})), "no");
+    assert_eq!(content(json!({"role": "assistant", "content": "no", "refusal": "no"})), "no");
 }
 
 #[test]

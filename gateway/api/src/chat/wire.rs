@@ -124,10 +124,10 @@ struct Choice {
 #[derive(Debug, Serialize)]
 struct Message {
     role: &'static str,
-    /// Null if the answer has only calls.
+    /// Null if the answer has only calls, or is a refusal.
     content: Option<String>,
-    /// Always null, which the schema requires: members refuse in their text.
-    refusal: Option<()>,
+    /// The words of a refusal. The schema requires the key, even as null.
+    refusal: Option<String>,
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
@@ -139,11 +139,12 @@ impl Choice {
     fn new(index: usize, candidate: &Candidate, options: ReplyOptions) -> Self {
         let calls = &candidate.tool_calls;
         let has_only_calls = candidate.text.is_empty() && !calls.is_empty();
+        let is_refusal = candidate.finish == Finish::Refused;
         let is_deprecated = options.deprecated_calls;
         let message = Message {
             role: "assistant",
-            content: (!has_only_calls).then(|| candidate.text.clone()),
-            refusal: None,
+            content: (!has_only_calls && !is_refusal).then(|| candidate.text.clone()),
+            refusal: is_refusal.then(|| candidate.text.clone()),
             annotations: [],
             tool_calls: calls.iter().filter(|_| !is_deprecated).map(ToolCall::from).collect(),
             function_call: calls.first().filter(|_| is_deprecated).map(Function::from),
@@ -162,7 +163,8 @@ pub(crate) fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
-        Finish::Stop | Finish::Abstained | Finish::Unspecified => "stop",
+        Finish::Filtered => "content_filter",
+        Finish::Stop | Finish::Abstained | Finish::Refused | Finish::Unspecified => "stop",
     }
 }
 
@@ -208,7 +210,7 @@ pub(super) struct Delta<'a> {
     pub tool_calls: Option<[CallDelta<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<FunctionDelta<'a>>,
-    /// Null in the first chunk, as OpenAI sends it.
+    /// Null in the first chunk, as OpenAI sends it; then the words of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Option<()>>,
+    pub refusal: Option<Option<&'a str>>,
 }

@@ -78,6 +78,31 @@ impl ResponseEncoder {
         OpenMessage { id, text: String::new() }
     }
 
+    /// Writes a message that consists of a refusal.
+    fn refuse(&mut self, text: &str, events: &mut Events) {
+        let id = format!("msg_{}", id::hex());
+        let item = Item::message(id.clone(), "in_progress", Vec::new());
+        let body = json!({ "output_index": 0, "item": item });
+        self.event("response.output_item.added", body, events);
+        let part = Part::refusal("");
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "part": part });
+        self.event("response.content_part.added", body, events);
+        for delta in pieces(text) {
+            let body =
+                json!({ "item_id": id, "output_index": 0, "content_index": 0, "delta": delta });
+            self.event("response.refusal.delta", body, events);
+        }
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "refusal": text });
+        self.event("response.refusal.done", body, events);
+        let part = Part::refusal(text);
+        let body = json!({ "item_id": id, "output_index": 0, "content_index": 0, "part": part });
+        self.event("response.content_part.done", body, events);
+        let item = Item::message(id, "completed", vec![part]);
+        let body = json!({ "output_index": 0, "item": item });
+        self.event("response.output_item.done", body, events);
+        self.response.output.push(item);
+    }
+
     /// Ends the message, if there is one.
     fn close(&mut self, candidate: &Candidate, status: &'static str, events: &mut Events) {
         let Some(OpenMessage { id, text }) = self.message.take() else { return };
@@ -136,21 +161,29 @@ impl Encoder for ResponseEncoder {
 
     fn finish(&mut self, outcome: &Outcome, _: bool, events: &mut Events) -> Option<crate::Usage> {
         let winner = outcome.winner()?;
-        let is_cut = winner.finish == Finish::Length;
-        let offset = self.message.as_ref().map_or(0, |message| message.text.len());
-        pieces(text::rest(&winner.text, offset)).for_each(|text| self.text(0, text, events));
-        if winner.tool_calls.is_empty() {
-            // An empty answer is a message too.
-            self.open(events);
+        let cut = match winner.finish {
+            Finish::Length => Some("max_output_tokens"),
+            Finish::Filtered => Some("content_filter"),
+            _ => None,
+        };
+        let status = if cut.is_some() { "incomplete" } else { "completed" };
+        if winner.finish == Finish::Refused && self.message.is_none() {
+            self.refuse(&winner.text, events);
+        } else {
+            let offset = self.message.as_ref().map_or(0, |message| message.text.len());
+            pieces(text::rest(&winner.text, offset)).for_each(|text| self.text(0, text, events));
+            if winner.tool_calls.is_empty() {
+                // An empty answer is a message too.
+                self.open(events);
+            }
+            self.close(winner, status, events);
         }
-        let status = if is_cut { "incomplete" } else { "completed" };
-        self.close(winner, status, events);
         winner.tool_calls.iter().for_each(|call| self.call(call, events));
         let usage = crate::Usage::from(winner);
         self.response.usage = Some(Usage::from(&usage));
         self.response.status = status;
-        if is_cut {
-            self.response.incomplete_details = Some(Incomplete { reason: "max_output_tokens" });
+        if let Some(reason) = cut {
+            self.response.incomplete_details = Some(Incomplete { reason });
             self.snapshot("response.incomplete", events);
         } else {
             self.response.completed_at = Some((self.clock)());

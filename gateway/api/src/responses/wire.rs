@@ -104,22 +104,25 @@ impl Item {
     }
 }
 
-/// A part of a message: its text.
+/// A part of a message.
 #[derive(Clone, Debug, Serialize)]
-pub struct Part {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The whole text.
-    pub text: String,
-    annotations: [(); 0],
-    /// The schema requires the key, even as an empty array.
-    pub logprobs: Value,
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// The answer's text. The schema requires `logprobs`, even as an empty array.
+    OutputText { text: String, annotations: [(); 0], logprobs: Value },
+    /// The words of a refusal.
+    Refusal { refusal: String },
 }
 
 impl Part {
     /// A part with this text.
     pub fn new(text: &str, logprobs: Value) -> Self {
-        Self { kind: "output_text", text: text.to_owned(), annotations: [], logprobs }
+        Self::OutputText { text: text.to_owned(), annotations: [], logprobs }
+    }
+
+    /// A part with the words of a refusal.
+    pub fn refusal(text: &str) -> Self {
+        Self::Refusal { refusal: text.to_owned() }
     }
 }
 

@@ -59,8 +59,7 @@ fn candidate(ask: &Judge, index: u32) -> Option<&String> {
 
 /// A message as text, with its calls as JSON.
 fn message_text(message: &ChatMessage) -> String {
-    let calls =
-        message.tool_calls.iter().map(|call| format!("{}({})\n", call.name, call.arguments));
+    let calls = message.tool_calls.iter().map(|call| format!("{}({})\n", call.name, call.object()));
     format!("{}: {}\n{}", message.role, message.content, calls.collect::<String>())
 }
 

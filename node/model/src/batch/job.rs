@@ -254,7 +254,7 @@ fn letters(pipeline: &TextPipeline, tie: Vec<u32>) -> Result<Letters, EngineErro
 }
 
 fn vector(pipeline: &TextPipeline, text: &str, limits: Limits) -> Result<Job, EngineError> {
-    let tokens = pipeline.tokenizer.encode(text).filter(|tokens| !tokens.is_empty());
+    let tokens = pipeline.tokenizer.encode_text(text).filter(|tokens| !tokens.is_empty());
     let tokens =
         tokens.ok_or_else(|| EngineError::new(Fault::BadRequest, "an input has no tokens"))?;
     if tokens.len() > limits.context {

@@ -84,8 +84,9 @@ impl Capabilities {
 
     /// A call with its arguments as an object, because templates write the JSON themselves.
     fn call(self, call: &ToolCall) -> Result<Value, Error> {
-        let arguments: Value = serde_json::from_str(&call.arguments)
-            .map_err(|_| error(format!("the arguments of a call of {} are not JSON", call.name)))?;
+        // Arguments that were cut off are a text: agents send such calls back with the error as result.
+        let arguments: Value = serde_json::from_str(call.object())
+            .unwrap_or_else(|_| Value::from(call.arguments.as_str()));
         let function = Value::from_pairs([
             ("name", Value::from(call.name.as_str())),
             ("arguments", arguments),
@@ -166,7 +167,7 @@ fn calls_as_text(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
             let gap = if message.content.is_empty() { "" } else { "\n" };
             message.content.push_str(&format!(
                 "{gap}<tool_call>\n{{\"name\": {name}, \"arguments\": {}}}\n</tool_call>",
-                call.arguments
+                call.object()
             ));
         }
         match plain.last_mut() {

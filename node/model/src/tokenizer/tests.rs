@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{self, Kept, put, tiny};
 
 /// A tokenizer with a token for every byte, in the order of GPT-2's letters.
-fn byte_tokenizer() -> Tokenizer {
+pub(super) fn byte_tokenizer() -> Tokenizer {
     let folder = tiny(64, Kept::F32);
     let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
     let mut letters: Vec<char> = alphabet.into_iter().collect();

@@ -74,14 +74,11 @@ fn a_wrong_url_or_key_is_named() {
     };
     for url in ["localhost:8080", "ftp://host", "nonsense", ""] {
         assert!(
-            matches!(transport::client(&settings(url, "")), Err(ConnectError::Url { .. })),
+            matches!(Transport::new(&settings(url, "")), Err(ConnectError::Url { .. })),
             "{url}"
         );
     }
     let broken_key = settings("http://host", "two\nlines");
-    assert!(matches!(transport::client(&broken_key), Err(ConnectError::Key)));
-    assert!(
-        transport::client(&settings("http://host", "sk-1\n")).is_ok(),
-        "a last newline is usual"
-    );
+    assert!(matches!(Transport::new(&broken_key), Err(ConnectError::Key)));
+    assert!(Transport::new(&settings("http://host", "sk-1\n")).is_ok(), "a last newline is usual");
 }

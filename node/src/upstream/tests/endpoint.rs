@@ -23,6 +23,8 @@ pub(super) enum Chat {
     /// An event stream whose connection breaks after these bytes.
     Break(Vec<u8>),
     Status(u16, &'static str),
+    /// Whatever this makes of the path and the body.
+    Script(fn(&str, &Value) -> Self),
     /// Answers what is asked in at most so many bytes, and refuses the rest.
     Fits {
         bytes: usize,
@@ -90,6 +92,10 @@ async fn answer(
     let mut stream = BufReader::new(stream);
     let request = read(&mut stream).await?;
     let (path, size) = (request.path.clone(), request.body.to_string().len());
+    let chat = match chat {
+        Chat::Script(script) => script(&path, &request.body),
+        chat => chat,
+    };
     log.lock().unwrap().push(request);
     if path == "/v1/models" {
         return whole(&mut stream, models).await;
@@ -102,6 +108,7 @@ async fn answer(
             return whole(&mut stream, reply).await;
         }
         Chat::Stream(writes) => (writes, &b"0\r\n\r\n"[..]),
+        Chat::Script(_) => return Ok(()),
         Chat::Hang(write) | Chat::Break(write) => (vec![write], &b""[..]),
     };
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
