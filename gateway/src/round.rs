@@ -131,9 +131,15 @@ impl Rounds {
 
     /// A round up to its decision, of which nothing is learned yet.
     async fn ranked(&self, round: &mut Round<'_>) -> Result<Ranked, RoundError> {
-        let panel = round.select().await?;
+        let mut panel = round.select().await?;
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
-        let mut written = generate::candidates(round, &panel).await?;
+        let mut written = match generate::candidates(round, &panel).await {
+            Err(RoundError::NoCandidate { .. }) if round.leave_out(&panel.writers) => {
+                panel = round.select().await?;
+                generate::candidates(round, &panel).await?
+            }
+            written => written?,
+        };
         timings.generate = round.clock.elapsed().saturating_sub(timings.select);
         if written.candidates.is_empty() {
             let outcome = abstention::outcome(round, &written.abstained, timings)?;
@@ -322,6 +328,15 @@ impl Round<'_> {
     fn panel(&self, members: &[MemberView]) -> Result<select::Panel, RoundError> {
         let settings = &self.config.select;
         select::panel(self.ask, members, &self.standing, settings, self.seed)
+    }
+
+    /// Takes the members as they are now, without these, whose nodes failed. False if nobody is left, or no
+    /// time: then the round has failed.
+    fn leave_out(&mut self, failures: &[NodeId]) -> bool {
+        let members = self.swarm.members();
+        let rest = members.iter().filter(|member| !failures.contains(&member.id));
+        self.members = rest.cloned().collect();
+        !self.members.is_empty() && Instant::now() < self.clock.generate_end
     }
 
     /// Whether the answer is less certain than the request demands.

@@ -63,7 +63,8 @@ pub struct LabelledPools {
 #[serde(from = "VecDeque<LabelledPools>", into = "VecDeque<LabelledPools>")]
 pub struct Confidence {
     rounds: VecDeque<LabelledPools>,
-    overall: Option<Scale>,
+    /// For questions of no known kind: over the rounds of general kinds, or over all where there are none.
+    unknown: Option<Scale>,
     kinds: BTreeMap<KindId, Scale>,
 }
 
@@ -85,7 +86,7 @@ impl Confidence {
 
     /// P(right) of each pool of a question of this kind.
     pub fn probabilities(&self, strengths: &[f64], open: f64, kind: &KindPosterior) -> Vec<f64> {
-        let overall = self.overall.unwrap_or(Scale::UNFITTED);
+        let unknown = self.unknown.unwrap_or(Scale::UNFITTED);
         let mut sums = vec![0.0; strengths.len()];
         let mut rest = 1.0;
         let kind_scales = kind.iter().filter_map(|(kind, p)| Some((p, *self.kinds.get(kind)?)));
@@ -93,7 +94,7 @@ impl Confidence {
             rest -= share;
             add(&mut sums, share, &scale.probabilities(strengths, open));
         }
-        add(&mut sums, f64::max(rest, 0.0), &overall.probabilities(strengths, open));
+        add(&mut sums, f64::max(rest, 0.0), &unknown.probabilities(strengths, open));
         sums
     }
 
@@ -108,7 +109,13 @@ impl Confidence {
         }
         let kinds = by_kind.into_iter().map(|(kind, rounds)| (kind.clone(), fit(&rounds, overall)));
         self.kinds = kinds.collect();
-        self.overall = Some(overall);
+        // What specialists are worth on their own kinds says nothing of a question unlike all of them.
+        let is_narrow =
+            |round: &LabelledPools| round.kind.as_ref().is_some_and(|kind| !kind.is_general());
+        let general: Vec<&LabelledPools> =
+            labelled_rounds.iter().copied().filter(|round| !is_narrow(round)).collect();
+        let unknown = if general.is_empty() { overall } else { fit(&general, Scale::UNFITTED) };
+        self.unknown = Some(unknown);
     }
 }
 
