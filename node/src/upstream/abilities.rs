@@ -80,7 +80,8 @@ impl Abilities {
             return (can, None);
         }
         let chat = ask(transport, policy, CHAT, greeting(model)).await;
-        (can, if is_taken(&chat) { None } else { chat.err() })
+        let refusal = chat.err().filter(|error| error.refusal().is_some());
+        (can, refusal.filter(|error| !error.is_an_answer()))
     }
 }
 
@@ -88,7 +89,7 @@ impl Abilities {
 fn is_taken(chat: &Result<Value, CallError>) -> bool {
     match chat {
         Ok(_) => true,
-        Err(error) => error.refusal().is_some_and(super::fault::Refusal::is_out_of_tokens),
+        Err(error) => error.refusal().is_some() && error.is_an_answer(),
     }
 }
 

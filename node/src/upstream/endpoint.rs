@@ -163,7 +163,7 @@ impl Endpoint {
     async fn greet(&self) -> Result<(), CallError> {
         let chat = ask(&self.transport, &self.policy, CHAT, greeting(&self.model)).await;
         let Err(error) = chat else { return Ok(()) };
-        if error.refusal().is_some_and(Refusal::is_out_of_tokens) {
+        if error.is_an_answer() {
             return Ok(());
         }
         if self.can.embeddings {

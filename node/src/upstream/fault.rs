@@ -64,6 +64,16 @@ impl CallError {
         EngineError::new(Fault::Engine, why)
     }
 
+    /// Whether the endpoint serves: it took the request and its model thought longer than the limit, or
+    /// it streams to whoever asks for a whole answer.
+    pub(super) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_out_of_tokens(),
+            Self::NotJson => true,
+            _ => false,
+        }
+    }
+
     /// The refusal, if the endpoint answered at all.
     pub(super) fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -160,9 +170,9 @@ impl Refusal {
         kinds.contains(&self.kind.as_str()) || words.iter().any(|words| message.contains(words))
     }
 
-    /// Whether the endpoint took the request, and its model thought longer than the limit: an answer
-    /// of one token is none from a model that reasons first.
-    pub(super) fn is_out_of_tokens(&self) -> bool {
+    /// Whether the model thought longer than the limit: an answer of one token is none from a model that
+    /// reasons first.
+    fn is_out_of_tokens(&self) -> bool {
         self.message.to_lowercase().contains("could not finish the message")
     }
 }

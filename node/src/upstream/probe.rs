@@ -58,10 +58,8 @@ pub(super) async fn probe(
     }
     match ask(transport, policy, CHAT, greeting(&settings.model)).await {
         Ok(_) => Ok(Listing::default()),
-        Err(error) => match why(error, settings)? {
-            refusal if refusal.is_out_of_tokens() => Ok(Listing::default()),
-            refusal => Err(connect_error(refusal, settings)),
-        },
+        Err(error @ CallError::Refused(_)) if error.is_an_answer() => Ok(Listing::default()),
+        Err(error) => Err(connect_error(why(error, settings)?, settings)),
     }
 }
 

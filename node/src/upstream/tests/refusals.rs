@@ -205,3 +205,16 @@ async fn a_node_waits_with_joining_until_its_endpoint_answers() {
     timeout(Duration::from_secs(30), upstream.ready()).await.unwrap();
     assert_eq!(collect(&upstream).await.0, "x");
 }
+
+#[tokio::test]
+async fn an_endpoint_that_always_streams_is_not_left_alone() {
+    let stream = |_: &str, _: &Value| {
+        let end = event(r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}"#);
+        Chat::Stream(vec![end])
+    };
+    let endpoint = FakeEndpoint::start(LISTING, Chat::Script(stream)).await;
+    let find = Settings { can: None, ..settings(&endpoint) };
+    let upstream = Upstream::connect(&find).await.unwrap();
+    timeout(Duration::from_secs(4), upstream.ready()).await.unwrap();
+    assert_eq!(collect(&upstream).await.0, "x");
+}
