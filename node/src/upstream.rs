@@ -4,6 +4,7 @@
 
 mod abilities;
 mod breaker;
+mod call;
 mod chunks;
 mod endpoint;
 mod fault;
@@ -32,10 +33,11 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-pub use self::{abilities::Abilities, probe::ConnectError};
+pub use self::{abilities::Abilities, fault::ConnectError};
 use self::{
+    call::{CHAT, COMPLETIONS},
     chunks::Chunk,
-    endpoint::{CHAT, COMPLETIONS, Endpoint, Opening},
+    endpoint::{Endpoint, Opening},
     fault::CallError,
     fields::FieldPolicy,
     reply::Reply,

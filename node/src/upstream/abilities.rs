@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    endpoint::{CHAT, COMPLETIONS, EMBEDDINGS, ask, greeting},
+    call::{CHAT, COMPLETIONS, EMBEDDINGS, ask, greeting},
     fault::CallError,
     fields::FieldPolicy,
     transport::Transport,

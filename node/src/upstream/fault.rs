@@ -10,6 +10,25 @@ use shoal_proto::generate::Fault;
 /// Most of a refusal that is read: some endpoints put the whole request into it.
 const MESSAGE_MAX: usize = 4096;
 
+/// Why an upstream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{url:?} is no URL of an endpoint: {why}")]
+    Url { url: String, why: String },
+    #[error("the upstream's key has characters that no key has")]
+    Key,
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+    #[error("cannot reach {url}: {why}")]
+    Unreachable { url: String, why: String },
+    #[error(
+        "{url} refuses the key ({status}): name the variable that holds it with --upstream-key-env"
+    )]
+    Unauthorized { url: String, status: u16 },
+    #[error("{url} does not serve {model}: {why}")]
+    Model { url: String, model: String, why: String },
+}
+
 /// Why a request to an endpoint has no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum CallError {

@@ -5,33 +5,14 @@ use serde_json::Value;
 
 use super::{
     Settings,
-    endpoint::{CHAT, ask, greeting},
-    fault::{CallError, Refusal},
+    call::{CHAT, ask, greeting},
+    fault::{CallError, ConnectError, Refusal},
     fields::FieldPolicy,
     transport::{FIRST_BYTE, Transport},
 };
 
 /// Where neither the owner nor the endpoint says how long a context is: what small models have.
 pub(super) const CONTEXT: u32 = 4096;
-
-/// Why an upstream cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("{url:?} is no URL of an endpoint: {why}")]
-    Url { url: String, why: String },
-    #[error("the upstream's key has characters that no key has")]
-    Key,
-    #[error("no HTTP client can be made: {0}")]
-    Client(String),
-    #[error("cannot reach {url}: {why}")]
-    Unreachable { url: String, why: String },
-    #[error(
-        "{url} refuses the key ({status}): name the variable that holds it with --upstream-key-env"
-    )]
-    Unauthorized { url: String, status: u16 },
-    #[error("{url} does not serve {model}: {why}")]
-    Model { url: String, model: String, why: String },
-}
 
 /// What the endpoint says of the model.
 #[derive(Debug, Default, PartialEq, Eq)]

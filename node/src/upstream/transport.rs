@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    ConnectError, Settings,
-    fault::{CallError, Refusal, error_in},
+    Settings,
+    fault::{CallError, ConnectError, Refusal, error_in},
 };
 
 /// The name must resolve and the port must answer.

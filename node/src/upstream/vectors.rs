@@ -7,7 +7,7 @@ use shoal_proto::{
     generate::Fault,
 };
 
-use super::endpoint::{EMBEDDINGS, Endpoint};
+use super::{call::EMBEDDINGS, endpoint::Endpoint};
 
 impl Endpoint {
     /// One request for all texts; the vectors come back with length 1.

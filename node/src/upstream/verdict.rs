@@ -13,7 +13,7 @@ use shoal_proto::{
     judge::{Ballot, BallotKind, CRITIQUE_TOKENS, Judge},
 };
 
-use super::endpoint::{CHAT, Endpoint};
+use super::{call::CHAT, endpoint::Endpoint};
 
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
