@@ -251,7 +251,8 @@ fn holds(text: &str, words: &str) -> bool {
         let after = text.get(at + words.len()..).and_then(|after| after.chars().next());
         let begins = words.chars().next().is_some_and(char::is_alphanumeric);
         let ends = words.chars().next_back().is_some_and(char::is_alphanumeric);
-        !(begins && is_inner(before)) && !(ends && is_inner(after))
+        let is_part = (begins && is_inner(before)) || (ends && is_inner(after));
+        !is_part
     })
 }
 

@@ -7,6 +7,7 @@ use shoal_consensus::{
     Candidate, Outcome,
     ask::Limits,
     outcome::{Decision, Ranking, RoundId, Timings},
+    reputation::KindPosterior,
 };
 use shoal_proto::{NodeId, generate::Finish};
 
@@ -41,6 +42,7 @@ fn outcome(text: &str, finish: Finish) -> Outcome {
         round: RoundId("r".to_owned()),
         winner: 0,
         decided: Decision::Single,
+        kind: KindPosterior::default(),
         candidates: vec![candidate],
         ballots: Vec::new(),
         ranking: Ranking { order: vec![0], ..Ranking::default() },
