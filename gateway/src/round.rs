@@ -56,6 +56,9 @@ use shoal_swarm::Swarm;
 /// How often a round that waits for members looks again: no client notices a fiftieth of a second.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How often members are chosen for a round while all of them fail: nodes may die together.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// Runs rounds on one swarm. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Rounds(Arc<Inner>);
@@ -133,12 +136,17 @@ impl Rounds {
     async fn ranked(&self, round: &mut Round<'_>) -> Result<Ranked, RoundError> {
         let mut panel = round.select().await?;
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
-        let mut written = match generate::candidates(round, &panel).await {
-            Err(RoundError::NoCandidate { .. }) if round.leave_out(&panel.writers) => {
-                panel = round.select().await?;
-                generate::candidates(round, &panel).await?
+        let first_writers = panel.writers.clone();
+        let mut attempts = 1..ATTEMPTS_MAX;
+        let mut written = loop {
+            match generate::candidates(round, &panel).await {
+                Err(RoundError::NoCandidate { .. })
+                    if attempts.next().is_some() && round.leave_out(&first_writers) =>
+                {
+                    panel = round.select().await?;
+                }
+                written => break written?,
             }
-            written => written?,
         };
         timings.generate = round.clock.elapsed().saturating_sub(timings.select);
         if written.candidates.is_empty() {
@@ -330,8 +338,8 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// Takes the members as they are now, without these, whose nodes failed. False if nobody is left, or no
-    /// time: then the round has failed.
+    /// Takes the members as they are now, without these, which failed first; whoever has died since is gone or
+    /// silent. False if nobody is left, or no time: then the round has failed.
     fn leave_out(&mut self, failures: &[NodeId]) -> bool {
         let members = self.swarm.members();
         let rest = members.iter().filter(|member| !failures.contains(&member.id));
