@@ -12,7 +12,7 @@ use llguidance::{
     api::{GrammarWithLexer, TopLevelGrammar},
     toktrie::{InferenceCapabilities, SimpleVob},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shoal_engine::EngineError;
 use shoal_proto::{
     generate::{Fault, Format, FormatKind},
@@ -254,12 +254,61 @@ fn add_guidance(schema: &mut Value, strict: bool) {
     if *schema == Value::Bool(true) {
         *schema = json!({});
     }
+    if product_of_divisors(schema) > DIVISORS_MAX {
+        drop_divisors(schema);
+    }
     if !strict {
         close(schema);
     }
     if let Some(schema) = schema.as_object_mut() {
         let options = json!({ "whitespace_pattern": BLANKS, "lenient": !strict });
         schema.insert("x-guidance".to_owned(), options);
+    }
+}
+
+/// Largest product of the divisors of a schema (`multipleOf`) that an answer is held to while it is written: an
+/// automaton has a state for each remainder. The gateway checks the complete answer in any case.
+const DIVISORS_MAX: f64 = 1000.0;
+
+/// Fields of a schema that hold values, not schemas.
+const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
+
+/// The product of all divisors in a schema, each as an integer without its decimal point.
+fn product_of_divisors(schema: &Value) -> f64 {
+    match schema {
+        Value::Object(fields) => {
+            let own = fields.get("multipleOf").and_then(Value::as_f64).map_or(1.0, without_point);
+            own * schemas(fields).map(|(_, schema)| product_of_divisors(schema)).product::<f64>()
+        }
+        Value::Array(items) => items.iter().map(product_of_divisors).product(),
+        _ => 1.0,
+    }
+}
+
+/// The values of a schema's fields that are no data.
+fn schemas(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    fields.iter().filter(|(name, _)| !DATA.contains(&name.as_str()))
+}
+
+/// `0.25` is 25. Infinite for a number of more than six decimals.
+fn without_point(divisor: f64) -> f64 {
+    let powers = (0..=6).map(|decimals| divisor.abs() * 10f64.powi(decimals));
+    let mut integers = powers.filter(|number| (number - number.round()).abs() < 1e-9);
+    integers.next().map_or(f64::INFINITY, |number| number.round().max(1.0))
+}
+
+fn drop_divisors(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // A property of this name has a schema; the keyword has a number.
+            if fields.get("multipleOf").is_some_and(Value::is_number) {
+                fields.remove("multipleOf");
+            }
+            let schemas = fields.iter_mut().filter(|(name, _)| !DATA.contains(&name.as_str()));
+            schemas.for_each(|(_, schema)| drop_divisors(schema));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_divisors),
+        _ => {}
     }
 }
 

@@ -11,6 +11,9 @@ use crate::{
 };
 use shoal_consensus::ask::Target;
 
+/// Most bytes of one sequence in `stop`: every node compares it with every piece that it writes.
+const STOP_BYTES_MAX: usize = 1024;
+
 /// Most sequences in `stop` (OpenAI's limit).
 const STOP_MAX: usize = 4;
 /// Most alternatives in `top_logprobs` (OpenAI's limit).
@@ -74,6 +77,11 @@ fn stop(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     }
     let mut stops = fields::strings(values, "stop")?;
     stops.retain(|text| !text.is_empty());
+    if let Some((at, text)) = stops.iter().enumerate().find(|(_, text)| text.len() > STOP_BYTES_MAX)
+    {
+        let path = format!("stop[{at}]");
+        return Err(AskError::string_too_long(&path, STOP_BYTES_MAX, text.len()));
+    }
     Ok(stops)
 }
 

@@ -97,6 +97,15 @@ fn sampling_reaches_the_ask_as_it_was_sent() {
 }
 
 #[test]
+fn a_stop_text_has_a_limit() {
+    let result = |stop: Value| parse(&request(json!({"stop": stop})));
+    assert!(result(json!("x".repeat(1024))).is_ok());
+    let error = result(json!(["x", "y".repeat(1025)])).expect_err("too long");
+    let (code, param) = (error.code, error.param.as_deref());
+    assert_eq!((code, param), (Some("string_above_max_length"), Some("stop[1]")));
+}
+
+#[test]
 fn a_limit_beyond_any_context_is_no_limit() {
     let sampling =
         parse(&request(json!({"max_tokens": 9_000_000_000_i64}))).expect("accepted").ask.sampling;

@@ -371,3 +371,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn divisors_that_cost_too_much_are_left_to_the_gateways_check() {
+    let bomb = |divisor: Value| {
+        let mut schema = json!({"properties": {"a": {"type": "integer", "multipleOf": divisor}}});
+        add_guidance(&mut schema, true);
+        schema.pointer("/properties/a/multipleOf").cloned()
+    };
+    for divisor in [json!(1), json!(7), json!(1000), json!(0.25), json!(0.01)] {
+        assert_eq!(bomb(divisor.clone()), Some(divisor));
+    }
+    for divisor in [json!(99_999_989), json!(1001), json!(0.12345), json!(1e-9), json!(1e300)] {
+        assert_eq!(bomb(divisor.clone()), None, "{divisor}");
+    }
+    // Each is small, but the automaton has a state for each pair of remainders.
+    let mut together =
+        json!({"allOf": [{"multipleOf": 997}, {"multipleOf": 991}], "const": {"multipleOf": 5}});
+    add_guidance(&mut together, true);
+    assert!(
+        together["allOf"].as_array().unwrap().iter().all(|part| part.get("multipleOf").is_none())
+    );
+    assert_eq!(together["const"], json!({"multipleOf": 5}), "a value is no schema");
+}
