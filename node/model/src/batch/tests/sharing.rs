@@ -45,6 +45,18 @@ async fn a_judges_candidates_share_the_conversation() {
 
 #[tokio::test]
 async fn when_pages_run_out_answers_are_late_and_not_different() {
+    // The threads' timing decides whether two answers are at work when the pages run out. They nearly
+    // always are, and the texts must be the same in any case.
+    const TRIES: usize = 5;
+    let mut has_given_way = false;
+    for _ in 0..TRIES {
+        has_given_way |= four_answers_in_too_few_pages().await;
+    }
+    assert!(has_given_way, "somebody gave way and read again");
+}
+
+/// Whether an answer gave its pages to another one.
+async fn four_answers_in_too_few_pages() -> bool {
     // Room for one and a half of the four answers.
     let small = Options { cache_bytes: 9 * 100, ..options() };
     let (roomy, _) = start(96, &options());
@@ -60,7 +72,7 @@ async fn when_pages_run_out_answers_are_late_and_not_different() {
         assert_eq!(end.completion_tokens, roomy_end.completion_tokens);
     }
     let alone: usize = 4 * (7 + 84);
-    assert!(steps.tokens() > alone, "somebody gave way and read again");
+    steps.tokens() > alone
 }
 
 #[tokio::test]
