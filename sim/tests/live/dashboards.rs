@@ -33,8 +33,10 @@ async fn every_panel_of_the_dashboard_has_data() {
     assert!(expressions.len() >= 12, "only {} panel queries", expressions.len());
     for (panel, expression) in expressions {
         eventually(&format!("{panel}: {expression}"), async || {
-            // A rate is over what happens now.
-            swarm.ask("shoal", "What is 47 + 385?").await;
+            // A rate is over what happens now. Which of these several members know, their exams have shown.
+            for question in ["What is 47 + 385?", "What is 502 - 17?", "Solve 3x + 7 = 46."] {
+                swarm.ask("shoal", question).await;
+            }
             server.query(&expression).await.is_some_and(|series| series > 0)
         })
         .await;
