@@ -22,6 +22,7 @@ pub mod stats;
 pub mod table;
 pub mod report;
 pub mod chart;
+mod square;
 pub mod reliability;
 pub mod replay;
 pub mod ablate;

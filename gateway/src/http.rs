@@ -7,6 +7,7 @@ mod callers;
 mod rate;
 mod intake;
 mod share;
+mod shelves;
 mod admission;
 mod body;
 mod chat;

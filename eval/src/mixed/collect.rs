@@ -52,7 +52,7 @@ pub struct Plan {
 /// If the gateway cannot be reached. An answer that it refuses counts as wrong.
 pub async fn collect(api: &Api, plan: &Plan) -> Result<usize> {
     let records: Vec<Answer> = record::read(&plan.records)?;
-    let known: BTreeSet<(&str, &str)> =
+    let answered_pairs: BTreeSet<(&str, &str)> =
         records.iter().map(|answer| (answer.id.as_str(), answer.model.as_str())).collect();
     let questions: Vec<Question> =
         plan.set.read(&plan.corpora)?.into_iter().take(plan.questions).collect();
@@ -61,7 +61,7 @@ pub async fn collect(api: &Api, plan: &Plan) -> Result<usize> {
         .flat_map(|question| plan.models.iter().map(move |model| (question, model.as_str())));
     let end = Instant::now() + plan.limit;
     let open = pairs
-        .filter(|(question, model)| !known.contains(&(question.id.as_str(), *model)))
+        .filter(|(question, model)| !answered_pairs.contains(&(question.id.as_str(), *model)))
         .take_while(|_| Instant::now() < end);
     let mut answers = stream::iter(open)
         .map(|(question, model)| ask(api, plan.set, question, model))

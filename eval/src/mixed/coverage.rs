@@ -4,19 +4,11 @@
 use std::fmt::Write as _;
 
 use super::{collect::Answer, page::SWARM};
+use crate::square::{self, x, y};
 
-const SIDE: f64 = 320.0;
-const LEFT: f64 = 60.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 52.0;
-const RIGHT: f64 = 24.0;
+const STYLE: &str = ".line{fill:none;stroke:#1a7f5a;stroke-width:2}";
 
-const STYLE: &str = "\
-text{font:13px system-ui,sans-serif;fill:#1f2328}\
-.tick{font-size:11px;fill:#59636e}\
-.grid{stroke:#d1d9e0}.line{fill:none;stroke:#1a7f5a;stroke-width:2}\
-@media(prefers-color-scheme:dark){\
-text{fill:#e6edf3}.tick{fill:#9198a1}.grid{stroke:#3d444d}.line{stroke:#3fb68b}}";
+const DARK_STYLE: &str = ".line{stroke:#3fb68b}";
 
 /// Coverage and risk after each answer, the surest first. Answers of equal confidence are one point.
 pub fn curve(claims: &[(f64, bool)]) -> Vec<(f64, f64)> {
@@ -39,53 +31,16 @@ pub fn svg(answers: &[Answer]) -> String {
     let swarm = answers.iter().filter(|answer| answer.model == SWARM);
     let claims: Vec<(f64, bool)> =
         swarm.filter_map(|answer| Some((answer.confidence?, answer.right))).collect();
-    let (width, height) = (LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-label=\"Wrong answers against the share of questions that are answered\">\n\
-         <style>{STYLE}</style>\n"
-    );
-    for fifth in 0..=5 {
-        let share = f64::from(fifth) / 5.0;
-        let (at_x, at_y) = (x(share), y(share));
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "<line class=\"grid\" x1=\"{:.1}\" y1=\"{at_y:.1}\" x2=\"{:.1}\" y2=\"{at_y:.1}\"/>\
-             <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} %</text>\
-             <text class=\"tick\" x=\"{at_x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} %</text>",
-            x(0.0),
-            x(1.0),
-            x(0.0) - 6.0,
-            at_y + 4.0,
-            20 * fifth,
-            y(0.0) + 16.0,
-            20 * fifth,
-        );
-    }
+    let label = "Wrong answers against the share of questions that are answered";
+    let axes = ("questions that are answered", "wrong among the answers");
+    let mut out = square::open(label, (STYLE, DARK_STYLE), axes);
     let points: Vec<String> = curve(&claims)
         .into_iter()
         .map(|(coverage, risk)| format!("{:.1},{:.1}", x(coverage), y(risk)))
         .collect();
-    let _ = writeln!(out, "<polyline class=\"line\" points=\"{}\"/>", points.join(" "));
-    let _ = writeln!(
-        out,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">questions that are answered</text>\
-         <text transform=\"translate(14 {:.1}) rotate(-90)\" text-anchor=\"middle\">\
-         wrong among the answers</text>\n</svg>",
-        x(0.5),
-        height - 8.0,
-        y(0.5),
-    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "<polyline class=\"line\" points=\"{}\"/>\n</svg>", points.join(" "));
     out
-}
-
-fn x(share: f64) -> f64 {
-    LEFT + SIDE * share
-}
-
-fn y(share: f64) -> f64 {
-    TOP + SIDE * (1.0 - share)
 }
 
 #[cfg(test)]

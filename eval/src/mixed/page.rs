@@ -131,8 +131,8 @@ fn best_of_other_half(alone: &[Row]) -> Row {
     };
     let choices = [best(true), best(false)];
     let count = alone.first().map_or(0, |row| row.credits.len());
-    let chosen = |at: usize| choices.get(at % 2).copied().flatten();
-    let credits = (0..count).filter_map(|at| chosen(at)?.credits.get(at).copied()).collect();
+    let member = |at: usize| choices.get(at % 2).copied().flatten();
+    let credits = (0..count).filter_map(|at| member(at)?.credits.get(at).copied()).collect();
     let middle = |value: fn(&Row) -> f64| {
         mean(&choices.iter().flatten().map(|row| value(row)).collect::<Vec<_>>())
     };

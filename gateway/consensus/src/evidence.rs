@@ -124,9 +124,9 @@ impl Tally<'_> {
         let beside_own = odds(&self.likelihoods(judge, scores, true));
         let opinions = alone.into_iter().zip(beside_own).zip(rest);
         opinions
-            .map(|((alone, beside_own), rest)| match rest.is_empty() {
-                true => 0.0,
-                false => alone + right * (beside_own - alone),
+            .map(|((alone, beside_own), rest)| {
+                let change = right * (beside_own - alone);
+                if rest.is_empty() { 0.0 } else { alone + change }
             })
             .collect()
     }

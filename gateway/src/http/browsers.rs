@@ -51,7 +51,7 @@ fn is_own_host(config: &Config, host: &str) -> bool {
     let name = host_name(host);
     let is_local = name == "localhost" || name.ends_with(".localhost");
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    is_local || is_address || config.hosts.iter().any(|own| host_name(own) == name)
+    is_local || is_address || config.hosts.iter().any(|host| host_name(host) == name)
 }
 
 /// The host without its port, in lower case and without the dot of the DNS root.

@@ -44,10 +44,10 @@ impl Shared {
     /// What this caller could still take.
     pub(super) fn free(&self, owner: Owner) -> usize {
         let used = self.lock();
-        let own = used.parts.get(owner.0).copied().unwrap_or_default();
+        let part = used.parts.get(owner.0).copied().unwrap_or_default();
         let equal_part = self.max / used.parts.len();
         let (free, reserve) = (self.max.saturating_sub(used.whole), self.reserve(&used));
-        free.saturating_sub(reserve).max(equal_part.saturating_sub(own).min(free))
+        free.saturating_sub(reserve).max(equal_part.saturating_sub(part).min(free))
     }
 
     /// What only callers below their equal part may take. A single caller has no others to spare for.

@@ -83,7 +83,7 @@ async fn bodies_that_never_end_leave_places_for_other_keys_and_are_given_up() {
         socket.write_all(head("slow-key").as_bytes()).await.unwrap();
         sockets.push(socket);
     }
-    let own = || {
+    let second_key = || {
         let request = gateway.build(reqwest::Method::POST, "/v1/chat/completions");
         gateway.send(request.header("x-api-key", "own-key").json(&ask("digits")))
     };
@@ -94,7 +94,7 @@ async fn bodies_that_never_end_leave_places_for_other_keys_and_are_given_up() {
         reply.header("x-ratelimit-remaining-requests") == Some("2")
     })
     .await;
-    assert_eq!(own().await.status, 200);
+    assert_eq!(second_key().await.status, 200);
     let (mut refused, mut abandoned) = (0, 0);
     for mut socket in sockets {
         let mut status = [0; 12];
@@ -103,7 +103,7 @@ async fn bodies_that_never_end_leave_places_for_other_keys_and_are_given_up() {
         abandoned += usize::from(&status == b"HTTP/1.1 400");
     }
     assert_eq!((refused, abandoned), (4, 6));
-    assert_eq!(own().await.header("x-ratelimit-remaining-requests"), Some("6"));
+    assert_eq!(second_key().await.header("x-ratelimit-remaining-requests"), Some("6"));
 }
 
 #[tokio::test]

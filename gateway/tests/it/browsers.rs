@@ -85,12 +85,12 @@ async fn no_page_is_let_in_by_default() {
 #[tokio::test]
 async fn a_foreign_page_cannot_send_what_needs_no_preflight() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let own = format!("http://{}", gateway.address());
+    let gateway_origin = format!("http://{}", gateway.address());
     for (origin, path, status) in [
         ("https://evil.example", CHAT, 403),
         ("null", CHAT, 403),
         ("https://evil.example", "/v1/responses/resp_1/cancel", 403),
-        (own.as_str(), "/v1/responses/resp_1/cancel", 404),
+        (gateway_origin.as_str(), "/v1/responses/resp_1/cancel", 404),
     ] {
         let body = ask("shoal").to_string();
         let request = gateway.build(Method::POST, path).header("origin", origin);

@@ -158,8 +158,9 @@ async fn one_key_never_sees_what_another_stored() {
         let request = gateway.build(Method::POST, "/v1/responses").header("x-api-key", key);
         gateway.send(request.json(&body))
     };
-    let made = create(owner, json!({"model": "digits", "input": "My PIN is 4711."})).await;
-    let (id, round) = (made.json()["id"].clone(), made.header("x-shoal-round").unwrap().to_owned());
+    let creation = create(owner, json!({"model": "digits", "input": "My PIN is 4711."})).await;
+    let (id, round) =
+        (creation.json()["id"].clone(), creation.header("x-shoal-round").unwrap().to_owned());
     let id = id.as_str().unwrap();
     let paths = [
         (Method::GET, format!("/v1/responses/{id}")),

@@ -433,7 +433,8 @@ async fn words_between_a_call_and_its_result_move_behind_it() {
         let reply = gateway.post(PATH, &ask("digits", json!({ "input": items }))).await;
         assert_eq!(reply.status, 200, "{items}: {}", reply.text());
         let messages = gateway.generate_asks()[before].messages.clone();
-        let found: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
-        assert_eq!(found, roles, "{items}");
+        let message_roles: Vec<&str> =
+            messages.iter().map(|message| message.role.as_str()).collect();
+        assert_eq!(message_roles, roles, "{items}");
     }
 }

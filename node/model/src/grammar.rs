@@ -277,8 +277,10 @@ const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 fn product_of_divisors(schema: &Value) -> f64 {
     match schema {
         Value::Object(fields) => {
-            let own = fields.get("multipleOf").and_then(Value::as_f64).map_or(1.0, without_point);
-            own * schemas(fields).map(|(_, schema)| product_of_divisors(schema)).product::<f64>()
+            let divisor =
+                fields.get("multipleOf").and_then(Value::as_f64).map_or(1.0, without_point);
+            divisor
+                * schemas(fields).map(|(_, schema)| product_of_divisors(schema)).product::<f64>()
         }
         Value::Array(items) => items.iter().map(product_of_divisors).product(),
         _ => 1.0,

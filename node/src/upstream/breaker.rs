@@ -76,18 +76,18 @@ mod tests {
     #[test]
     fn an_endpoint_that_refuses_everything_is_asked_ever_more_seldom() {
         let (mut breaker, start) = (Breaker::default(), Instant::now());
-        let mut asked = 0;
+        let mut request_count = 0;
         for second in 0..3600 {
             let now = start + Duration::from_secs(second);
             // Four at a time, as an exam asks.
             let admitted = (0..4).filter(|_| breaker.admit(now).is_ok()).count();
-            asked += admitted;
+            request_count += admitted;
             for _ in 0..admitted {
                 breaker.fail(now);
             }
         }
         // Four, then after 5, 10 .. 160 s one each, then one every 300 s.
-        assert_eq!(asked, 4 + 6 + 10);
+        assert_eq!(request_count, 4 + 6 + 10);
     }
 
     #[test]

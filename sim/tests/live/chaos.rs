@@ -18,17 +18,21 @@ const CLIENTS: usize = 4;
 /// Nodes that are killed at the same time: a third.
 const VICTIMS: usize = 2;
 
-const QUESTIONS: [&str; 4] = [
-    "What is 47 + 385?",
-    "Divide 4827 by 6 with remainder.",
-    "Sort 9, 71, 3 in descending order.",
-    "Spell stone backwards.",
+/// Questions, and what stands in a right answer.
+const QUESTIONS: [(&str, &str); 4] = [
+    ("What is 47 + 385?", "432"),
+    ("Divide 4827 by 6 with remainder.", "804"),
+    ("Sort 9, 71, 3 in descending order.", "71, 9, 3"),
+    ("Spell stone backwards.", "enots"),
 ];
 
 /// What a client saw.
 #[derive(Debug, Default)]
 struct Client {
     times: Vec<Duration>,
+    /// Of the answers, the right ones. While the only member that knows is down, the others abstain, and
+    /// the answer says that nobody knows.
+    right: usize,
     failures: Vec<String>,
 }
 
@@ -42,8 +46,9 @@ async fn a_third_of_the_nodes_is_killed_all_the_time_and_every_question_is_answe
     let chaos = clients(&swarm, limit, Some(Duration::from_secs(6))).await;
     for (name, client) in [("calm", &calm), ("a third killed", &chaos)] {
         eprintln!(
-            "{name}: {} answered, {} failed, p50 {:?}, p99 {:?}, longest {:?}",
+            "{name}: {} answered, {} of them right, {} failed, p50 {:?}, p99 {:?}, longest {:?}",
             client.times.len(),
+            client.right,
             client.failures.len(),
             quantile(&client.times, 0.5),
             quantile(&client.times, 0.99),
@@ -63,6 +68,7 @@ async fn clients(swarm: &LiveSwarm, limit: Duration, pause: Option<Duration>) ->
     let mut sum = Client::default();
     for client in clients {
         sum.times.extend(client.times);
+        sum.right += client.right;
         sum.failures.extend(client.failures);
     }
     sum.times.sort();
@@ -93,7 +99,7 @@ async fn kill(swarm: &LiveSwarm, limit: Duration, pause: Option<Duration>, is_ov
 
 async fn client(swarm: &LiveSwarm, number: usize, is_over: &AtomicBool) -> Client {
     let mut client = Client::default();
-    for question in QUESTIONS.iter().cycle().skip(number) {
+    for (question, key) in QUESTIONS.iter().cycle().skip(number) {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
@@ -101,6 +107,8 @@ async fn client(swarm: &LiveSwarm, number: usize, is_over: &AtomicBool) -> Clien
         let (status, body) = swarm.ask("shoal", question).await;
         if status == 200 {
             client.times.push(start.elapsed());
+            let text = body["choices"][0]["message"]["content"].as_str().unwrap();
+            client.right += usize::from(text.contains(key));
         } else {
             client.failures.push(format!("{status} after {:?}: {body}", start.elapsed()));
         }

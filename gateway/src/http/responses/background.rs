@@ -54,7 +54,7 @@ pub(super) fn start(
     // The work must not keep the app alive, because the app owns the work.
     let gateway = Arc::downgrade(&app.clone().into_inner());
     let work = app.runtime.spawn(work(gateway, owner, answer, task).in_current_span());
-    app.responses.own(owner, &id, AbortOnDropHandle::new(work));
+    app.responses.adopt(owner, &id, AbortOnDropHandle::new(work));
     if stream { follow(app, owner, id, 0) } else { Ok(body) }
 }
 

@@ -2,10 +2,7 @@
 //! the gateway stops.
 #![expect(clippy::indexing_slicing, reason = "JSON indexed by a missing key is null")]
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -17,6 +14,7 @@ use crate::http::{
     callers::Owner,
     error::ApiError,
     share::{Grant, Shared},
+    shelves::Shelves,
 };
 use shoal_api::id;
 use shoal_api::responses::wire::Response;
@@ -31,32 +29,15 @@ const EVENT_BYTES: usize = 64;
 /// The stored responses.
 #[derive(Debug)]
 pub(crate) struct Responses {
-    bytes_max: usize,
     seconds_max: u64,
     /// Work in the background.
     background: Shared,
-    entries: Mutex<Entries>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
-    bytes: usize,
-    owners: BTreeMap<Owner, OwnResponses>,
-}
-
-/// The responses of one key.
-#[derive(Debug, Default)]
-struct OwnResponses {
-    bytes: usize,
-    /// Oldest first.
-    queue: VecDeque<Entry>,
+    entries: Mutex<Shelves<Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    id: String,
     created: u64,
-    bytes: usize,
     /// The response as it is sent, as JSON text: parsed it would take several times its length.
     response: Box<[u8]>,
     /// The items that the response answers, as a JSON array.
@@ -132,16 +113,15 @@ impl Responses {
     /// An empty store with the limits of the configuration.
     pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
         Self {
-            bytes_max: config.response_bytes_max,
             seconds_max: config.response_seconds_max,
             background: Shared::new(config.background_max, callers.count()),
-            entries: Mutex::default(),
+            entries: Mutex::new(Shelves::new(config.response_bytes_max)),
         }
     }
 
     /// Stores a complete response, and deletes the oldest beyond the budget.
     pub(super) fn keep(&self, request: StoreRequest, response: &Response) {
-        self.insert(&mut self.lock(unix_now()), request, response, None);
+        self.insert(request, response, None);
     }
 
     /// Stores a response whose work starts now.
@@ -151,25 +131,17 @@ impl Responses {
     pub(super) fn start(&self, request: StoreRequest, response: &Response) -> Result<(), ApiError> {
         let full = || ApiError::BackgroundFull { max: self.background.max() };
         let grant = self.background.take(request.owner, 1).ok_or_else(full)?;
-        self.insert(&mut self.lock(unix_now()), request, response, Some(grant));
+        self.insert(request, response, Some(grant));
         Ok(())
     }
 
-    fn insert(
-        &self,
-        entries: &mut Entries,
-        request: StoreRequest,
-        response: &Response,
-        grant: Option<Grant>,
-    ) {
+    fn insert(&self, request: StoreRequest, response: &Response, grant: Option<Grant>) {
         let StoreRequest { owner, context, background } = request;
         let (response_text, context) = (text(&json!(response)), text(&Value::Array(context)));
         let bytes = response_text.len() + context.len() + ENTRY_BYTES;
         let is_running = response.status == "in_progress";
-        entries.owners.entry(owner).or_default().queue.push_back(Entry {
-            id: response.id.clone(),
+        let entry = Entry {
             created: unix_now(),
-            bytes: 0,
             response: response_text,
             context,
             background,
@@ -178,14 +150,13 @@ impl Responses {
             count: watch::Sender::new(0),
             task: None,
             grant,
-        });
-        entries.grow(owner, &response.id, bytes);
-        entries.trim(self.bytes_max);
+        };
+        self.lock(unix_now()).push(owner, response.id.clone(), bytes, entry);
     }
 
     /// Takes over the work for a response. If the response is deleted already, the work ends.
-    pub(super) fn own(&self, owner: Owner, id: &str, task: AbortOnDropHandle<()>) {
-        if let Some(entry) = self.lock(unix_now()).running(owner, id) {
+    pub(super) fn adopt(&self, owner: Owner, id: &str, task: AbortOnDropHandle<()>) {
+        if let Some(entry) = running(&mut self.lock(unix_now()), owner, id) {
             entry.task = Some(task);
         }
     }
@@ -193,21 +164,19 @@ impl Responses {
     /// Stores the response whose work has ended. A cancelled response stays cancelled.
     pub(super) fn finish(&self, owner: Owner, response: &Response) {
         let mut entries = self.lock(unix_now());
-        let Some(entry) = entries.running(owner, &response.id) else { return };
+        let Some(entry) = running(&mut entries, owner, &response.id) else { return };
         let more = entry.end(Status::Ended, &json!(response));
         entries.grow(owner, &response.id, more);
-        entries.trim(self.bytes_max);
     }
 
     /// Adds events of work in the background.
     pub(super) fn append(&self, owner: Owner, id: &str, events: Vec<Bytes>) {
         let mut entries = self.lock(unix_now());
-        let Some(entry) = entries.running(owner, id) else { return };
+        let Some(entry) = running(&mut entries, owner, id) else { return };
         let more: usize = events.iter().map(|event| event.len() + EVENT_BYTES).sum();
         entry.events.extend(events);
         entry.count.send_replace(entry.events.len());
         entries.grow(owner, id, more);
-        entries.trim(self.bytes_max);
     }
 
     /// Watches the number of events of work in the background.
@@ -218,7 +187,7 @@ impl Responses {
         now: u64,
     ) -> Result<watch::Receiver<usize>, ApiError> {
         let entries = self.lock(now);
-        let entry = entries.find(owner, id)?;
+        let entry = entries.find(owner, id).ok_or_else(|| missing(id))?;
         if !entry.background {
             return Err(ApiError::Unsupported(
                 "Unsupported value: 'stream'. Only responses made with 'background' can be followed.",
@@ -237,26 +206,26 @@ impl Responses {
         now: u64,
     ) -> (Vec<Bytes>, Status) {
         let entries = self.lock(now);
-        let Ok(entry) = entries.find(owner, id) else { return (Vec::new(), Status::Stopped) };
+        let Some(entry) = entries.find(owner, id) else { return (Vec::new(), Status::Stopped) };
         (entry.events.get(from..).unwrap_or_default().to_vec(), entry.status)
     }
 
     /// A response in its current state.
     pub(super) fn find(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let entries = self.lock(now);
-        entries.find(owner, id).map(Entry::response)
+        entries.find(owner, id).map(Entry::response).ok_or_else(|| missing(id))
     }
 
     /// The items that a response answers, oldest first.
     pub(super) fn input(&self, owner: Owner, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
         let entries = self.lock(now);
-        entries.find(owner, id).map(Entry::context)
+        entries.find(owner, id).map(Entry::context).ok_or_else(|| missing(id))
     }
 
     /// The conversation up to the end of a response.
     pub(super) fn context(&self, owner: Owner, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
         let entries = self.lock(now);
-        let entry = entries.find(owner, id).map_err(|_| ApiError::NoPrevious(short(id)))?;
+        let entry = entries.find(owner, id).ok_or_else(|| ApiError::NoPrevious(short(id)))?;
         if entry.is_running() {
             return Err(ApiError::PreviousUnfinished(short(id)));
         }
@@ -268,20 +237,13 @@ impl Responses {
     }
 
     pub(super) fn delete(&self, owner: Owner, id: &str, now: u64) -> Result<(), ApiError> {
-        let mut entries = self.lock(now);
-        let missing = || ApiError::NoSuchResponse(short(id));
-        let own = entries.owners.get_mut(&owner).ok_or_else(missing)?;
-        let index = own.queue.iter().position(|entry| entry.id == id);
-        let entry = index.and_then(|index| own.queue.remove(index)).ok_or_else(missing)?;
-        own.bytes -= entry.bytes;
-        entries.bytes -= entry.bytes;
-        Ok(())
+        self.lock(now).remove(owner, id).map(drop).ok_or_else(|| missing(id))
     }
 
     /// Stops the work for a response. A response that has ended does not change.
     pub(super) fn cancel(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let mut entries = self.lock(now);
-        let entry = entries.find_mut(owner, id)?;
+        let entry = entries.find_mut(owner, id).ok_or_else(|| missing(id))?;
         if !entry.background {
             return Err(ApiError::NotInBackground);
         }
@@ -295,60 +257,21 @@ impl Responses {
         Ok(response)
     }
 
-    /// Locks the responses, after it deletes those that are too old.
-    fn lock(&self, now: u64) -> MutexGuard<'_, Entries> {
+    /// Locks the responses, after it deletes those that are too old. Deleting one stops its work.
+    fn lock(&self, now: u64) -> MutexGuard<'_, Shelves<Entry>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let Entries { bytes, owners } = &mut *entries;
-        for own in owners.values_mut() {
-            let is_old = |entry: &mut Entry| entry.created.saturating_add(self.seconds_max) < now;
-            while let Some(entry) = own.queue.pop_front_if(is_old) {
-                own.bytes -= entry.bytes;
-                *bytes -= entry.bytes;
-            }
-        }
+        entries.remove_oldest(|entry| entry.created.saturating_add(self.seconds_max) < now);
         entries
     }
 }
 
-impl Entries {
-    /// The entry of an owner. That of another key does not exist for it.
-    fn find(&self, owner: Owner, id: &str) -> Result<&Entry, ApiError> {
-        // From the newest: clients mostly ask for the response that they just got.
-        let mut queue = self.owners.get(&owner).into_iter().flat_map(|own| own.queue.iter().rev());
-        queue.find(|entry| entry.id == id).ok_or_else(|| ApiError::NoSuchResponse(short(id)))
-    }
+/// The entry whose work goes on.
+fn running<'a>(entries: &'a mut Shelves<Entry>, owner: Owner, id: &str) -> Option<&'a mut Entry> {
+    entries.find_mut(owner, id).filter(|entry| entry.is_running())
+}
 
-    fn find_mut(&mut self, owner: Owner, id: &str) -> Result<&mut Entry, ApiError> {
-        let own = self.owners.get_mut(&owner).into_iter();
-        let mut queue = own.flat_map(|own| own.queue.iter_mut().rev());
-        queue.find(|entry| entry.id == id).ok_or_else(|| ApiError::NoSuchResponse(short(id)))
-    }
-
-    /// The entry whose work goes on.
-    fn running(&mut self, owner: Owner, id: &str) -> Option<&mut Entry> {
-        self.find_mut(owner, id).ok().filter(|entry| entry.is_running())
-    }
-
-    /// Counts bytes that an entry got.
-    fn grow(&mut self, owner: Owner, id: &str, more: usize) {
-        let Ok(entry) = self.find_mut(owner, id) else { return };
-        entry.bytes += more;
-        self.bytes += more;
-        if let Some(own) = self.owners.get_mut(&owner) {
-            own.bytes += more;
-        }
-    }
-
-    /// Deletes responses beyond the budget, which stops their work. The key that has most loses its
-    /// oldest, so that no key can throw away what others have stored.
-    fn trim(&mut self, bytes_max: usize) {
-        while self.bytes > bytes_max {
-            let Some(largest) = self.owners.values_mut().max_by_key(|own| own.bytes) else { break };
-            let Some(oldest) = largest.queue.pop_front() else { break };
-            largest.bytes -= oldest.bytes;
-            self.bytes -= oldest.bytes;
-        }
-    }
+fn missing(id: &str) -> ApiError {
+    ApiError::NoSuchResponse(short(id))
 }
 
 fn short(id: &str) -> String {
@@ -418,7 +341,7 @@ mod tests {
         let now = unix_now();
         assert!(store.find(OWNER, &response.id, now).is_ok());
         assert!(store.find(OWNER, &response.id, now + 120).is_err());
-        assert_eq!(store.lock(now).bytes, 0);
+        assert_eq!(store.lock(now).bytes(), 0);
     }
 
     #[test]
@@ -429,9 +352,9 @@ mod tests {
         assert!(store.start(request, &response).is_ok());
         store.append(OWNER, &response.id, vec![Bytes::from_static(b"event")]);
         store.finish(OWNER, &response);
-        assert!(store.lock(unix_now()).bytes > 0);
+        assert!(store.lock(unix_now()).bytes() > 0);
         assert!(store.delete(OWNER, &response.id, unix_now()).is_ok());
-        assert_eq!(store.lock(unix_now()).bytes, 0);
+        assert_eq!(store.lock(unix_now()).bytes(), 0);
     }
 
     #[test]
@@ -448,7 +371,7 @@ mod tests {
         let now = unix_now();
         assert!(store.find(modest, &small.id, now).is_ok());
         assert!(store.find(greedy, &small.id, now).is_err(), "another key's does not exist");
-        assert!(store.lock(now).bytes <= 20_000);
+        assert!(store.lock(now).bytes() <= 20_000);
     }
 
     #[test]

@@ -60,14 +60,14 @@ impl Marks {
         let mut starts = text.char_indices().filter(|(at, letter)| self.starts(text, *at, *letter));
         let Some(first) = starts.next() else { return Cow::Borrowed(text) };
         let mut broken = String::with_capacity(text.len() + 16);
-        let mut written = 0;
+        let mut end_of_copy = 0;
         for (at, letter) in std::iter::once(first).chain(starts) {
             let end = at + letter.len_utf8();
-            broken.push_str(text.get(written..end).unwrap_or_default());
+            broken.push_str(text.get(end_of_copy..end).unwrap_or_default());
             broken.push(BREAK);
-            written = end;
+            end_of_copy = end;
         }
-        broken.push_str(text.get(written..).unwrap_or_default());
+        broken.push_str(text.get(end_of_copy..).unwrap_or_default());
         Cow::Owned(broken)
     }
 
@@ -101,14 +101,14 @@ impl Marks {
                     > 0
             }
             Value::Object(fields) => {
-                let mut found = false;
+                let mut has_mark = false;
                 let entries = std::mem::take(fields).into_iter().map(|(key, mut value)| {
                     let name = self.break_in(&key);
-                    found |= self.break_in_value(&mut value) || matches!(name, Cow::Owned(_));
+                    has_mark |= self.break_in_value(&mut value) || matches!(name, Cow::Owned(_));
                     (name.into_owned(), value)
                 });
                 *fields = entries.collect();
-                found
+                has_mark
             }
             _ => false,
         }

@@ -11,17 +11,17 @@ fn chunk(text: &str, reason: &str) -> Vec<u8> {
 #[tokio::test]
 async fn an_empty_reason_is_none() {
     for mark in ["", "null", " "] {
-        let begun = vec![chunk("One, ", mark), chunk("two", mark)];
-        let cut = fault(Chat::Stream(begun.clone())).await;
+        let beginning = vec![chunk("One, ", mark), chunk("two", mark)];
+        let cut = fault(Chat::Stream(beginning.clone())).await;
         assert_eq!(cut.message, "the upstream broke off", "{mark:?}");
         let usage = event(
             r#"{"choices":[{"delta":{"content":""},"finish_reason":""}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#,
         );
-        let whole = [begun.clone(), vec![chunk("", "length"), usage, event("[DONE]")]].concat();
+        let whole = [beginning.clone(), vec![chunk("", "length"), usage, event("[DONE]")]].concat();
         let (text, end) = hear(Chat::Stream(whole)).await;
         assert_eq!((text.as_str(), end.unwrap().finish()), ("One, two", Finish::Length));
         // `[DONE]` alone says that the answer is complete.
-        let done = [begun, vec![event("[DONE]")]].concat();
+        let done = [beginning, vec![event("[DONE]")]].concat();
         assert_eq!(hear(Chat::Stream(done)).await.1.unwrap().finish(), Finish::Stop);
     }
 }

@@ -195,11 +195,11 @@ async fn a_node_waits_with_joining_until_its_endpoint_answers() {
     let endpoint = FakeEndpoint::start(LISTING, Chat::Script(script)).await;
     let find = Settings { can: None, ..settings(&endpoint) };
     let upstream = Upstream::connect(&find).await.unwrap();
-    let asked = endpoint.requests().len();
-    assert_eq!(asked, 2, "with a function and without");
+    let request_count = endpoint.requests().len();
+    assert_eq!(request_count, 2, "with a function and without");
     tokio::time::pause();
     let wait = timeout(Duration::from_millis(4_900), upstream.ready()).await;
-    assert!(wait.is_err() && endpoint.requests().len() == asked);
+    assert!(wait.is_err() && endpoint.requests().len() == request_count);
     OPEN.store(true, std::sync::atomic::Ordering::SeqCst);
     tokio::time::resume();
     timeout(Duration::from_secs(30), upstream.ready()).await.unwrap();

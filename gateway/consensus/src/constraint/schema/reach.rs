@@ -102,7 +102,7 @@ impl<'a> Walk<'a> {
         if !self.open.insert(key) {
             return Err("a reference leads back to itself".to_owned());
         }
-        let mut here = own(map);
+        let mut here = without_children(map);
         for inner in self.in_place(map)? {
             let Some(map) = inner.as_object() else { continue };
             let inner = self.schema(inner, map, depth + 1)?;
@@ -141,11 +141,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn own<'a>(map: &'a Map<String, Value>) -> Here<'a> {
+fn without_children<'a>(map: &'a Map<String, Value>) -> Here<'a> {
     // A value is compared with each of a list.
     let lists = ["enum", "required"].iter().filter_map(|name| map.get(*name)?.as_array());
-    let compared: usize = lists.map(Vec::len).sum();
-    let mut here = Here { breadth: 1 + compared as u64, ..Here::default() };
+    let comparisons: usize = lists.map(Vec::len).sum();
+    let mut here = Here { breadth: 1 + comparisons as u64, ..Here::default() };
     let properties = map.get("properties").and_then(Value::as_object);
     here.properties.extend(properties.into_iter().flatten().map(|(name, _)| (name.as_str(), 1)));
     let patterns = map.get("patternProperties").and_then(Value::as_object).map_or(0, Map::len);
