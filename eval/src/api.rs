@@ -31,6 +31,8 @@ pub struct Completion {
     pub confidence: Option<f64>,
     /// Tokens that were read and written by all members together.
     pub tokens: u64,
+    /// The transcript of the round, if it was one.
+    pub transcript: Option<Value>,
 }
 
 /// How much work a question asks of the swarm.
@@ -171,13 +173,18 @@ impl Api {
         let text = body.pointer("/choices/0/message/content").and_then(Value::as_str);
         let text = text.unwrap_or_default().to_owned();
         // The usage of a swarm's answer is what the client pays for; the transcript has all the work.
-        let counts = match round {
-            Some(id) => self.get(&format!("/v1/rounds/{id}")).await?.get("tokens").cloned(),
-            None => body.pointer("/usage/total_tokens").map(|total| json!({ "total": total })),
+        let transcript = match round {
+            Some(id) => Some(self.get(&format!("/v1/rounds/{id}")).await?),
+            None => None,
         };
-        let counts = counts.as_ref().and_then(Value::as_object);
-        let tokens = counts.map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum());
-        Ok(Completion { text, confidence, tokens })
+        let tokens = match &transcript {
+            Some(transcript) => transcript
+                .get("tokens")
+                .and_then(Value::as_object)
+                .map(|counts| counts.values().filter_map(Value::as_u64).sum()),
+            None => body.pointer("/usage/total_tokens").and_then(Value::as_u64),
+        };
+        Ok(Completion { text, confidence, tokens: tokens.unwrap_or(0), transcript })
     }
 
     async fn round(&self, id: &str) -> Result<Round> {

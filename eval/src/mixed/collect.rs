@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use anyhow::Result;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::questions::{Question, Set};
@@ -29,6 +30,9 @@ pub struct Answer {
     pub seconds: f64,
     /// Tokens that were read and written for it by all members together.
     pub tokens: u64,
+    /// The transcript of the round; None for a member by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<Value>,
 }
 
 /// The questions of a run, and its limits.
@@ -77,7 +81,7 @@ pub async fn collect(api: &Api, plan: &Plan) -> Result<usize> {
 async fn ask(api: &Api, set: Set, question: &Question, model: &str) -> Result<Answer> {
     let start = Instant::now();
     let completion = api.complete(model, &question.text, question.tokens).await?;
-    let Completion { text, confidence, tokens } = completion;
+    let Completion { text, confidence, tokens, transcript } = completion;
     Ok(Answer {
         set: set.name().to_owned(),
         id: question.id.clone(),
@@ -87,5 +91,6 @@ async fn ask(api: &Api, set: Set, question: &Question, model: &str) -> Result<An
         confidence,
         seconds: start.elapsed().as_secs_f64(),
         tokens,
+        transcript,
     })
 }

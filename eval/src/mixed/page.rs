@@ -234,6 +234,7 @@ mod tests {
             confidence: (model == SWARM).then_some(0.75),
             seconds: 1.0,
             tokens: 10,
+            transcript: None,
         }
     }
 
