@@ -46,7 +46,7 @@ impl Default for RoundSettings {
                 wave: 2,
                 pairs: false,
                 reasoned: false,
-                second_price: 0.1,
+                second_price: 0.3,
             },
             deep: ModeSettings {
                 tau: 0.99,
@@ -107,8 +107,8 @@ pub struct ModeSettings {
 pub struct GenerateSettings {
     /// Share of the round's time in which writing must be done; judging reads, which is quicker.
     pub share_of_deadline: f64,
-    /// What a second of waiting costs, in P(right): a writer is waited for while its answer is
-    /// expected to gain more ([`crate::waiting`]).
+    /// What the first second of waiting costs, in P(right); after t seconds one costs 1 / (1 + t) of that.
+    /// A writer is waited for while its answer is expected to gain more ([`crate::waiting`]).
     pub second_price: f64,
     /// Milliseconds without a piece after which a spare member starts beside a writer, at most: a writer
     /// whose own times are known is stalled after three times what it seldom needs to begin. The writer may

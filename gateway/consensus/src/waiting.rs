@@ -4,13 +4,17 @@
 //! costs. With c the probability that the best answer so far is right, and p that the writer is,
 //!
 //! ```text
-//! gain = (1 - c) · p · σ(logit p - logit c)
+//! gain          = (1 - c) · p · σ(logit p - logit c)
+//! cost(t to T)  = price · ln((1 s + T) / (1 s + t))
 //! ```
 //!
 //! The answer helps if the one so far is wrong, the writer is right, and the ranking then prefers it.
-//! Before a writer's usual time is over, the rest of it is what waiting costs. After that nothing is
-//! known but how long it has taken: of times without a scale, half of the time so far is a fair guess
-//! of the rest.
+//! A second after the first second matters, a second after half a minute does not: people notice a
+//! wait in proportion to what they have waited already. So the strong and slow member of a swarm of
+//! weak and fast ones is waited for, whatever the unit of their speeds is.
+//!
+//! A writer that is past its usual time u comes later and later, or never. Of those that do come, a share
+//! of ((1 s + u) / (1 s + t))² is still at work at t (a Pareto distribution); [`LOST`] never come.
 
 use std::time::Duration;
 
@@ -20,8 +24,14 @@ use crate::{
     tally::Tally,
 };
 
-/// Of the time that a late writer has taken, the share that it is expected to take on top.
-const REST: f64 = 0.5;
+/// The wait that is hardly noticed, in seconds: the unit of all times here.
+const UNIT: f64 = 1.0;
+
+/// Share of the writers past their usual time that never answer.
+const LOST: f64 = 1.0 / 3.0;
+
+/// How quickly those that do answer come, past their usual time: the exponent of the Pareto distribution.
+const ARRIVAL: f64 = 2.0;
 
 /// Probability that one member's record says nothing of this question: it may lie from today on, or the
 /// question is unlike those that it was seen with. Members that agree are wrong about that together
@@ -72,40 +82,73 @@ pub fn courtesy(first_took: Duration) -> Duration {
     (first_took / 2).min(COURTESY_MAX)
 }
 
-/// How much longer to wait for a writer from now; zero if it is not worth it. `price` is what a second
-/// costs, in P(right); at 0 the wait has no end of its own.
-pub fn patience(current: f64, writer: &ActiveWriter, price: f64) -> Duration {
+/// How much longer to wait for a writer from now; zero if it is not worth it. `waited` is the time since
+/// the round began; `price` is what its first second costs, in P(right), and at 0 the wait has no end
+/// of its own.
+pub fn patience(current: f64, writer: &ActiveWriter, waited: Duration, price: f64) -> Duration {
     if price <= 0.0 {
         return Duration::MAX;
     }
-    // Seconds of waiting that the answer is worth.
-    let worth = gain(current, writer.right) / price;
+    let gain = gain(current, writer.right);
     let rest = writer.usual.saturating_sub(writer.elapsed);
-    if rest.as_secs_f64() > worth {
+    let cost = price * (noticed(waited.saturating_add(rest)) / noticed(waited)).ln();
+    if gain.is_nan() || gain < cost {
         return Duration::ZERO;
     }
-    let late_end = Duration::try_from_secs_f64(worth / REST).unwrap_or(Duration::MAX);
-    late_end.max(writer.usual).saturating_sub(writer.elapsed)
+    late_end(gain / price, writer.usual).saturating_sub(writer.elapsed)
+}
+
+/// A time as it is noticed, in seconds.
+fn noticed(time: Duration) -> f64 {
+    UNIT + time.as_secs_f64()
+}
+
+/// The time after which a writer is given up: at least its usual time. `worth` is its gain in multiples
+/// of the price.
+fn late_end(worth: f64, usual: Duration) -> Duration {
+    // While the wait grows by a factor of e it costs one price, and [`ARRIVAL`] times the gain comes if the
+    // writer is not lost. So the wait ends when the probability that it is not has fallen to this:
+    let probability_min = 1.0 / (ARRIVAL * worth);
+    let odds_min = probability_min / (1.0 - probability_min).max(f64::MIN_POSITIVE);
+    let share_left = odds_min * LOST / (1.0 - LOST);
+    let end = noticed(usual) * share_left.powf(-1.0 / ARRIVAL) - UNIT;
+    Duration::try_from_secs_f64(end).unwrap_or(Duration::MAX).max(usual)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PRICE: f64 = 0.02;
+
     fn writer(right: f64, elapsed: f64, usual: f64) -> ActiveWriter {
         let [elapsed, usual] = [elapsed, usual].map(Duration::from_secs_f64);
         ActiveWriter { right, elapsed, usual }
     }
 
+    /// The patience with a writer that was asked when the round began.
+    fn patience_with(current: f64, writer: ActiveWriter) -> Duration {
+        patience(current, &writer, writer.elapsed, PRICE)
+    }
+
     #[test]
     fn a_writer_that_knows_is_waited_for_and_one_that_does_not_is_not() {
-        let strong = patience(0.4, &writer(0.9, 1.0, 5.0), 0.02);
+        let strong = patience_with(0.4, writer(0.9, 1.0, 5.0));
         assert!(strong >= Duration::from_secs(4), "{strong:?}");
         // What is almost certain gains nothing from a stronger member either.
-        let certain = patience(0.99, &writer(0.9, 1.0, 5.0), 0.02);
-        assert_eq!(certain, Duration::ZERO);
-        let weak = patience(0.4, &writer(0.02, 1.0, 5.0), 0.02);
-        assert_eq!(weak, Duration::ZERO);
+        assert_eq!(patience_with(0.99, writer(0.9, 1.0, 5.0)), Duration::ZERO);
+        assert_eq!(patience_with(0.4, writer(0.02, 1.0, 5.0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_slow_strong_writer_is_waited_for_at_every_speed() {
+        for scale in [1.0, 4.0, 16.0, 64.0] {
+            // Weak ones have answered after one time unit; the strong one takes seven.
+            let wait = patience_with(0.24, writer(0.5, scale, 7.0 * scale));
+            assert!(wait >= Duration::from_secs_f64(6.0 * scale), "{scale}: {wait:?}");
+            // One more that is hardly better than them is not worth seven times the wait.
+            assert_eq!(patience_with(0.24, writer(0.12, scale, 7.0 * scale)), Duration::ZERO);
+        }
     }
 
     #[test]
@@ -117,23 +160,33 @@ mod tests {
     }
 
     #[test]
-    fn a_late_writer_is_given_up_once_its_rest_costs_more_than_its_answer() {
-        let price = 0.02;
-        let worth = gain(0.4, 0.8) / price;
-        let early = patience(0.4, &writer(0.8, 0.5 * worth, 1.0), price);
-        assert!(early > Duration::ZERO);
-        let late = patience(0.4, &writer(0.8, 2.5 * worth, 1.0), price);
-        assert_eq!(late, Duration::ZERO);
+    fn a_late_writer_is_given_up_after_a_multiple_of_its_usual_time() {
+        for usual in [0.0, 0.1, 1.0, 30.0] {
+            let noticed = 1.0 + usual;
+            let early = patience_with(0.4, writer(0.8, usual, usual));
+            assert!(early.as_secs_f64() > 0.5 * noticed, "{usual}: {early:?}");
+            let late = patience_with(0.4, writer(0.8, 12.0 * noticed, usual));
+            assert_eq!(late, Duration::ZERO, "{usual}");
+            // What is worth less is given up sooner.
+            assert!(patience_with(0.6, writer(0.6, usual, usual)) < early);
+        }
     }
 
     #[test]
     fn extremes_do_not_break_it() {
+        let times = [Duration::ZERO, Duration::from_secs(1), Duration::MAX / 4];
         for current in [0.0, 1.0, f64::NAN] {
-            for right in [0.0, 1.0] {
-                let time = patience(current, &writer(right, 1.0, 0.0), 1e-300);
-                assert!(time <= Duration::MAX);
+            for right in [0.0, 1.0, f64::NAN] {
+                for usual in times {
+                    for price in [1e-300, 1.0, 1e300] {
+                        let writer = ActiveWriter { right, elapsed: usual, usual };
+                        let _ = patience(current, &writer, usual, price);
+                    }
+                }
             }
         }
-        assert_eq!(patience(0.5, &writer(0.5, 1.0, 0.0), 0.0), Duration::MAX);
+        assert_eq!(patience_with(f64::NAN, writer(0.5, 1.0, 0.0)), Duration::ZERO);
+        let free = patience(0.5, &writer(0.5, 1.0, 0.0), Duration::ZERO, 0.0);
+        assert_eq!(free, Duration::MAX);
     }
 }

@@ -229,7 +229,8 @@ impl<'a> Collector<'a> {
             usual: self.usual_time(member),
         };
         let current = self.round.tally(&self.candidates, &[]).best_so_far();
-        patience(current, &writer, self.round.config.generate.second_price)
+        let price = self.round.config.generate.second_price;
+        patience(current, &writer, self.round.clock.elapsed(), price)
     }
 
     /// The time of an answer of this member that is as long as those that are there; zero if its speed
