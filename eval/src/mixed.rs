@@ -13,4 +13,5 @@ pub mod questions;
 pub mod collect;
 pub mod page;
 pub mod coverage;
+mod heard;
 pub mod command;

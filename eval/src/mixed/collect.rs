@@ -33,6 +33,9 @@ pub struct Answer {
     /// The transcript of the round; None for a member by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Value>,
+    /// Whether each candidate of the round is right, by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<bool>,
 }
 
 /// The questions of a run, and its limits.
@@ -82,6 +85,10 @@ async fn ask(api: &Api, set: Set, question: &Question, model: &str) -> Result<An
     let start = Instant::now();
     let completion = api.complete(model, &question.text, question.tokens).await?;
     let Completion { text, confidence, tokens, transcript } = completion;
+    let mut rights = Vec::new();
+    for candidate in transcript.iter().flat_map(candidate_texts) {
+        rights.push(question.key.grade(candidate).await?);
+    }
     Ok(Answer {
         set: set.name().to_owned(),
         id: question.id.clone(),
@@ -92,5 +99,11 @@ async fn ask(api: &Api, set: Set, question: &Question, model: &str) -> Result<An
         seconds: start.elapsed().as_secs_f64(),
         tokens,
         transcript,
+        rights,
     })
+}
+
+fn candidate_texts(transcript: &Value) -> impl Iterator<Item = &str> {
+    let candidates = transcript.get("candidates").and_then(Value::as_array).into_iter().flatten();
+    candidates.map(|candidate| candidate.get("text").and_then(Value::as_str).unwrap_or_default())
 }

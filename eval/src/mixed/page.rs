@@ -7,7 +7,11 @@ use std::{
 
 use shoal_consensus::agree;
 
-use super::{collect::Answer, questions::Set};
+use super::{
+    collect::Answer,
+    heard::{Heard, RULES, Rule},
+    questions::Set,
+};
 use crate::stats::{self, Estimate};
 
 /// The name of the swarm in records.
@@ -102,10 +106,32 @@ fn rows(questions: &[ByModel<'_>]) -> Vec<Row> {
     if members.len() > 1 {
         rows.push(best_of_other_half(&alone));
         rows.push(plurality(questions, &members));
+        rows.extend(heard(questions));
         rows.push(oracle(questions, &members));
     }
     rows.extend(alone);
     rows
+}
+
+/// The rules on what the rounds heard, if every round has a transcript. Where all abstained there is nothing
+/// to pick, and the rules have the swarm's answer.
+fn heard(questions: &[ByModel<'_>]) -> Vec<Row> {
+    let answers: Vec<&Answer> =
+        questions.iter().filter_map(|question| question.get(SWARM)).copied().collect();
+    if answers.iter().any(|answer| answer.transcript.is_none()) {
+        return Vec::new();
+    }
+    let swarm = row_of(questions, SWARM);
+    let rounds: Vec<Option<Heard>> = answers.iter().map(|answer| Heard::new(answer)).collect();
+    let row = |(name, rule): &(&str, Rule)| {
+        let credits = rounds
+            .iter()
+            .zip(&swarm.credits)
+            .map(|(round, credit)| round.as_ref().map_or(*credit, |round| round.credit(*rule)));
+        let (tokens, seconds) = (swarm.tokens, swarm.seconds);
+        Row { name: (*name).to_owned(), credits: credits.collect(), tokens, seconds }
+    };
+    RULES.iter().map(row).collect()
 }
 
 fn row_of(questions: &[ByModel<'_>], model: &str) -> Row {
@@ -235,6 +261,7 @@ mod tests {
             seconds: 1.0,
             tokens: 10,
             transcript: None,
+            rights: Vec::new(),
         }
     }
 
