@@ -205,8 +205,7 @@ impl<'a> Collector<'a> {
 
     /// Waits for the writer that is worth it longest; for all of them while answers are missing.
     fn set_deadline(&mut self) {
-        let clock = &self.round.clock;
-        let last = if self.has_retried { clock.end } else { clock.generate_end };
+        let last = self.last_deadline();
         let now = Instant::now();
         let patience = self.active.iter().map(|(id, start)| self.patience(*id, *start, now)).max();
         // Candidates are in the order in which they finished.
@@ -216,17 +215,27 @@ impl<'a> Collector<'a> {
         self.deadline = now.checked_add(wait).map_or(last, |end| last.min(end));
     }
 
-    /// How much longer to wait for a writer that was asked at `start`.
+    /// The time after which no writer is waited for.
+    fn last_deadline(&self) -> Instant {
+        let clock = &self.round.clock;
+        if self.has_retried { clock.end } else { clock.generate_end }
+    }
+
+    /// How much longer to wait for a writer that was asked at `start`; not at all if it cannot be in time.
     fn patience(&self, id: NodeId, start: Instant, now: Instant) -> Duration {
         if self.candidates.len() < self.needed {
             return Duration::MAX;
         }
         let Some(member) = self.round.member(id) else { return Duration::ZERO };
+        let usual = self.usual_time(member);
+        if start + usual > self.last_deadline() {
+            return Duration::ZERO;
+        }
         let (standing, kind) = (&self.round.standing, &self.round.kind);
         let writer = ActiveWriter {
             right: expected_accuracy(standing, member, kind, &self.features).mean(),
             elapsed: now.saturating_duration_since(start),
-            usual: self.usual_time(member),
+            usual,
         };
         let current = self.round.tally(&self.candidates, &[]).best_so_far();
         let price = self.round.config.generate.second_price;

@@ -74,11 +74,28 @@ impl AnswerStream {
 impl AnswerStream {
     /// Learns the member's speed from an answer to a round. The gateway measures the times; an abstention is no
     /// answer.
-    fn learn_pace(&self, end: &Done) {
-        if self.in_flight.is_some() && end.finish() != Finish::Abstained {
+    fn learn_pace(&mut self, end: &Done) {
+        if self.in_flight.take().is_some() && end.finish() != Finish::Abstained {
             let took = self.start.elapsed();
             let first_piece = self.first_piece.unwrap_or(took);
             self.member.learn_pace(first_piece, took, end.completion_tokens);
+        }
+    }
+}
+
+/// A round that does not wait for the end learns the speed too. Otherwise a member that was measured while its
+/// machine was busy would be cut off for its slowness each time, and never be measured again.
+impl Drop for AnswerStream {
+    fn drop(&mut self) {
+        /// A text of fewer bytes says too little.
+        const BYTES_MIN: usize = 64;
+        /// Bytes of a token, roughly: the gateway does not know the tokenizer.
+        const BYTES_PER_TOKEN: usize = 4;
+        if let (Some(_), Some(first_piece)) = (&self.in_flight, self.first_piece)
+            && self.bytes >= BYTES_MIN
+        {
+            let tokens = u32::try_from(self.bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
+            self.member.learn_pace(first_piece, self.start.elapsed(), tokens);
         }
     }
 }
@@ -103,8 +120,9 @@ impl Swarm {
     ) -> Result<AnswerStream, WorkError> {
         let member = self.member(member)?;
         let in_flight = member.occupy();
-        let answer = generate(&member, ask, deadline).await?;
-        Ok(AnswerStream { in_flight: Some(in_flight), ..answer })
+        let mut answer = generate(&member, ask, deadline).await?;
+        answer.in_flight = Some(in_flight);
+        Ok(answer)
     }
 
     /// Asks a member to judge.
