@@ -112,7 +112,7 @@ fn late_end(worth: f64, usual: Duration) -> Duration {
     let odds_min = probability_min / (1.0 - probability_min).max(f64::MIN_POSITIVE);
     let share_left = odds_min * LOST / (1.0 - LOST);
     let end = noticed(usual) * share_left.powf(-1.0 / ARRIVAL) - UNIT;
-    Duration::try_from_secs_f64(end).unwrap_or(Duration::MAX).max(usual)
+    Duration::try_from_secs_f64(end.max(0.0)).unwrap_or(Duration::MAX).max(usual)
 }
 
 #[cfg(test)]
@@ -138,6 +138,8 @@ mod tests {
         // What is almost certain gains nothing from a stronger member either.
         assert_eq!(patience_with(0.99, writer(0.9, 1.0, 5.0)), Duration::ZERO);
         assert_eq!(patience_with(0.4, writer(0.02, 1.0, 5.0)), Duration::ZERO);
+        // Nor does one of unknown speed where the others agree.
+        assert_eq!(patience_with(0.83, writer(0.5, 0.25, 0.0)), Duration::ZERO);
     }
 
     #[test]

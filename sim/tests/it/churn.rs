@@ -73,6 +73,24 @@ async fn a_member_is_measured_before_rounds_see_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_that_no_round_waits_for_is_measured_too() {
+    let endless = Behaviour::honest(1.0).endless();
+    let others = Behaviour::honest(1.0).with_delay(Duration::from_secs(1));
+    let sim = Sim::builder(6).nodes(4, others).node(endless).start().await;
+    let speed = |sim: &Sim| {
+        let members = sim.members();
+        members.iter().find(|member| member.id == sim.node(4)).map(|m| m.tokens_per_second)
+    };
+    assert_eq!(speed(&sim), Some(0.0));
+    let outcome = sim.ask(QUESTION).await.expect("an answer");
+    assert_eq!(outcome.candidates.len(), 4);
+    sim.until_idle().await;
+    // It writes fifty words of one token in a second.
+    let speed = speed(&sim).expect("a member");
+    assert!((speed - 50.0).abs() < 10.0, "{speed}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_fails_its_whole_exam_does_not_become_a_member() {
     let sim = Sim::builder(6).exam(1).start().await;
     assert!(sim.members().is_empty());
