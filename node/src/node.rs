@@ -7,15 +7,13 @@ use futures_util::{
     future::{join_all, try_join_all},
 };
 use prometheus::{Registry, process_collector::ProcessCollector};
-#[cfg(feature = "burn")]
-use shoal_decoder::Options;
-#[cfg(feature = "burn")]
-use shoal_engine::swarm_name;
-use shoal_engine::{Engine, persona::PersonaEngine};
+use shoal_engine::{Engine, Service, persona::PersonaEngine};
 use shoal_link::{Link, LinkError, quic};
 #[cfg(feature = "burn")]
 use shoal_model::{Files, LoadError};
 use shoal_proto::NodeId;
+#[cfg(feature = "burn")]
+use shoal_proto::hello::model_name;
 use shoal_pull::PullError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +46,7 @@ pub enum NodeError {
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
     Metrics { address: SocketAddr, source: std::io::Error },
-    #[error("cannot count: {0}")]
+    #[error("cannot register the metrics: {0}")]
     Count(#[from] prometheus::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -60,7 +58,7 @@ pub enum NodeError {
 /// has several settings: one link, with a key of its own, for each model.
 pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<(), NodeError> {
     let signals = signals().map_err(NodeError::Signals)?;
-    let links = try_join_all(settings.into_iter().map(|settings| live(settings, stop)));
+    let links = try_join_all(settings.into_iter().map(|settings| run_node(settings, stop)));
     tokio::select! {
         ended = links => ended.map(|_| ()),
         () = obey(signals, stop) => {
@@ -71,7 +69,7 @@ pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<()
 }
 
 /// Joins every gateway and serves until `stop`.
-pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
+pub async fn run_node(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
     let homes = homes(&settings)?;
     let registry = Registry::new();
     let Some(engine) = stop.run_until_cancelled(open(&for_all(&settings), &registry)).await else {
@@ -83,8 +81,9 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         Some(address) => serve_page(address, registry).await?.left_future(),
         None => pending().right_future(),
     };
-    let seats = homes.iter().zip(&members);
-    let dials: Vec<_> = seats
+    let dials: Vec<_> = homes
+        .iter()
+        .zip(&members)
         .flat_map(|(home, member)| {
             let gateways = settings.gateways.iter();
             gateways.map(move |gateway| (dial(gateway, home, settings.gateway_id), member))
@@ -93,7 +92,8 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
     let links = dials.iter().map(async |(dial, member)| {
         let result = session::keep_linked(dial, member, stop).await;
         if let (Err(why), true) = (&result, dials.len() > 1) {
-            tracing::error!(%why, "one gateway less");
+            let span = session::span(member);
+            tracing::error!(parent: &span, %why, "a gateway will not be contacted again");
         }
         result
     });
@@ -119,8 +119,9 @@ fn open_home(path: &std::path::Path) -> Result<Arc<Home>, NodeError> {
 /// The engine serves all personas together.
 fn for_all(settings: &Settings) -> Serving {
     let members = u32::try_from(settings.personas.len().max(1)).unwrap_or(u32::MAX);
-    let service = settings.serving.clone();
-    Serving { slots: service.slots.saturating_mul(members), ..service }
+    let Serving { source, service } = settings.serving.clone();
+    let slots = service.slots.saturating_mul(members);
+    Serving { source, service: Service { slots, ..service } }
 }
 
 /// The members behind one engine, each with a queue of its own.
@@ -137,12 +138,13 @@ fn members(
     if engines.is_empty() {
         engines.push(Arc::clone(engine));
     }
-    // Whoever owns one persona owns all, and says so.
-    let operator = match homes {
-        [first, _, ..] if settings.operator.is_empty() => first.identity().id().to_string(),
-        _ => settings.operator.clone(),
+    // All personas have one operator. If none is set, it is the first persona's key.
+    let operator = match (&settings.operator, homes) {
+        (Some(operator), _) => operator.clone(),
+        (None, [first, _, ..]) => first.identity().id().to_string(),
+        (None, _) => String::new(),
     };
-    let slots = settings.serving.slots;
+    let slots = settings.serving.service.slots;
     let members = homes.iter().zip(engines).map(|(home, engine)| {
         let (model, node) = (engine.model(), home.identity().id());
         let tags = model.tags.join(",");
@@ -158,18 +160,9 @@ fn members(
     members.collect()
 }
 
-/// What its owner says, else what the catalogue does.
-#[cfg(feature = "burn")]
-fn tags(owner: &[String], catalogue: &[&str]) -> Vec<String> {
-    if owner.is_empty() {
-        return catalogue.iter().map(|tag| (*tag).to_owned()).collect();
-    }
-    owner.to_vec()
-}
-
-/// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
-pub async fn open(service: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let (model, local) = match &service.source {
+/// Finds the model, downloads it if necessary, and loads it, away from tokio's threads.
+pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
+    let (model, local) = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
@@ -187,18 +180,18 @@ pub async fn open(service: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
     #[cfg(feature = "burn")]
     {
         let files = files(&model.place)?;
-        let options = Options {
-            // A snapshot of a hub is a folder whose name says nothing.
-            name: service.name.clone().or(Some(swarm_name(&model.name))),
-            tags: tags(&service.tags, shoal_pull::tags(&model.name)),
-            slots: service.slots,
-            answer_tokens: service.answer_tokens,
-            ..(**local).clone()
-        };
+        let (mut service, options) = (serving.service.clone(), (**local).clone());
+        // A snapshot of a hub is a folder whose name says nothing.
+        let name = service.name.get_or_insert_with(|| model_name(&model.name));
+        let span = tracing::info_span!("model", name);
+        if service.tags.is_empty() {
+            let catalogue = shoal_pull::tags(&model.name).iter();
+            service.tags = catalogue.map(|tag| (*tag).to_owned()).collect();
+        }
         let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
-        let engine =
-            tokio::task::spawn_blocking(move || shoal_decoder::open(files, &options, counts)).await;
+        let load = move || span.in_scope(|| shoal_decoder::open(files, &service, &options, counts));
+        let engine = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(engine.map_err(|_| NodeError::Loader)??))
     }
 }
@@ -255,7 +248,7 @@ async fn reach(
     let link = quic::dial(gateway, home.identity(), pin).await?;
     if pin.is_none() {
         home.pin(gateway, link.peer()).map_err(unreachable)?;
-        tracing::info!(gateway, gateway.id = %link.peer(), "met for the first time, remembered");
+        tracing::info!(gateway, gateway.id = %link.peer(), "stored the key of a new gateway");
     }
     Ok(Arc::new(link))
 }

@@ -26,7 +26,7 @@ use shoal_proto::{
     Secret,
     embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
-    hello::Model,
+    hello::{Model, model_name},
     judge::{Ballot, Judge},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -43,7 +43,7 @@ use self::{
     reply::Reply,
     transport::{FIRST_BYTE, Transport},
 };
-use shoal_engine::{Engine, EngineError, Event, swarm_name};
+use shoal_engine::{Engine, EngineError, Event};
 
 /// Between two chunks; slower than this no answer would be in time for a round.
 const IDLE: Duration = Duration::from_secs(30);
@@ -87,6 +87,11 @@ impl Upstream {
     /// # Errors
     /// What is wrong, in one line.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+        let span = tracing::info_span!("upstream", model = settings.model);
+        Self::probe_and_describe(settings).instrument(span).await
+    }
+
+    async fn probe_and_describe(settings: &Settings) -> Result<Self, ConnectError> {
         let (transport, policy) = (Transport::new(settings)?, FieldPolicy::default());
         let listing = probe::probe(&transport, &policy, settings).await?;
         let (can, refusal) = match settings.can {
@@ -107,7 +112,6 @@ impl Upstream {
         match &refusal {
             Some(why) => endpoint.rest(why),
             None => tracing::info!(
-                model = settings.model,
                 "a gateway asks an endpoint about 8 questions of at most 512 tokens before it joins, and at \
                  most 64 later: the log says what the endpoint was asked in all"
             ),
@@ -121,7 +125,7 @@ impl Upstream {
 fn description(settings: &Settings, can: Abilities, context: u32) -> Model {
     let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
     Model {
-        name: swarm_name(&name),
+        name: model_name(&name),
         family: "upstream".to_owned(),
         context,
         pairwise: settings.judges,

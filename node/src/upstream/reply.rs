@@ -12,7 +12,7 @@ use shoal_proto::generate::{Done, Finish, Generate};
 use self::{calls::Calls, logprobs::Tokens, stops::Stops};
 use super::fault::{CallError, Refusal, error_in};
 
-/// No model writes more text than this into one answer; an endpoint that does has gone mad.
+/// No model writes more text than this into one answer; an endpoint that sends more is faulty.
 const TEXT_MAX: usize = 1 << 20;
 
 /// English text has about four bytes a token; for endpoints that do not count.
