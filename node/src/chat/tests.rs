@@ -84,5 +84,5 @@ async fn in_a_terminal_a_model_cannot_move_the_cursor() {
 #[test]
 fn a_conversation_that_is_too_long_names_the_way_out() {
     let text = error_text(&EngineError::context_length(100));
-    assert_eq!(text, "This model's maximum context length is 100 tokens: /reset begins anew");
+    assert_eq!(text, "This model's maximum context length is 100 tokens: /reset starts a new one");
 }
