@@ -20,7 +20,7 @@ use shoal_engine::{Engine, EngineError, Event};
 
 /// How the conversation begins and how answers are written.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct ChatOptions {
     /// The first system message.
     pub system: Option<String>,
     pub sampling: Sampling,
@@ -57,11 +57,11 @@ pub async fn run(
     engine: &dyn Engine,
     mut lines: Lines,
     out: &mut (dyn Write + Send),
-    wishes: &Wishes,
+    options: &ChatOptions,
     stop: &Notify,
 ) -> Result<(), ChatError> {
     let in_terminal = lines.in_terminal();
-    let mut talk = Conversation::new(wishes.system.clone());
+    let mut talk = Conversation::new(options.system.clone());
     if in_terminal {
         let model = engine.model();
         say(out, &format!("{}, {} tokens of context. {HELP}\n", model.name, model.context))?;
@@ -84,7 +84,7 @@ pub async fn run(
                     talk.ask(text);
                     let ask = Generate {
                         messages: talk.messages(),
-                        sampling: Some(wishes.sampling.clone()),
+                        sampling: Some(options.sampling.clone()),
                         ..Generate::default()
                     };
                     let mut out = Out { to: out, in_terminal };

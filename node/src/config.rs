@@ -1,7 +1,7 @@
 //! Every setting of a node: from the command line, else the environment, else the file, else the
 //! default. `config/node.toml` documents each.
 //!
-//! [`Config`] is what the file and the command line say, as text; [`Config::check`] parses it once
+//! [`Config`] has the values of the file and the command line as text; [`Config::check`] parses it once
 //! into [`Settings`], whose parts the node, the engine and the upstream take as they are. clap puts
 //! the environment under the command line, so a layering crate such as figment has nothing left to do.
 
@@ -116,7 +116,7 @@ pub struct Settings {
     pub serving: Serving,
     /// The owner; `None`: each member is its own.
     pub operator: Option<String>,
-    /// Members that share what is served; none: it is one member.
+    /// The members that share the model; if empty, the node is one member.
     pub personas: Vec<Persona>,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
@@ -136,14 +136,14 @@ pub struct Serving {
 #[cfg(feature = "burn")]
 pub type Local = shoal_decoder::Options;
 
-/// This build serves no model of its own: nothing is read.
+/// This build cannot load a model.
 #[cfg(not(feature = "burn"))]
 pub type Local = ();
 
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// On this machine or to be fetched, as [`shoal_pull::resolve`] reads its name.
+    /// On this machine or to be downloaded, as [`shoal_pull::resolve`] reads its name.
     Model {
         name: String,
         local: Box<Local>,
@@ -160,7 +160,7 @@ pub enum ConfigError {
     File { path: PathBuf, line: usize, why: String },
     #[error("{0}")]
     Setting(String),
-    /// An adapter that is not there.
+    /// An adapter that does not exist.
     #[cfg(feature = "burn")]
     #[error(transparent)]
     Adapter(#[from] LoadError),
@@ -252,7 +252,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what an engine needs, which is all that one without a gateway needs.
+    /// Checks the settings of an engine, which are enough to run one without a gateway.
     pub fn serving(&self) -> Result<Serving, ConfigError> {
         Ok(Serving {
             source: self.source()?,
@@ -268,7 +268,7 @@ impl Config {
     fn personas(&self) -> Result<Vec<Persona>, ConfigError> {
         for (at, persona) in self.persona.iter().enumerate() {
             let name = persona.name.as_str();
-            // A folder has its name.
+            // The persona's folder has this name.
             let is_folder = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
             let complaint = if !is_folder || !is_model_name(name) {
                 "its name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"
@@ -333,7 +333,7 @@ impl Config {
 }
 
 impl Source {
-    /// A name to tell data directories apart by.
+    /// A name that distinguishes data directories.
     fn label(&self) -> String {
         match self {
             Self::Model { name, .. } => {

@@ -1,4 +1,4 @@
-//! A node from its settings to its end: the only file that sees all of it.
+//! Runs a node: opens the engine, joins the gateways, serves until it is stopped.
 
 use std::{future::pending, io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
@@ -40,7 +40,7 @@ pub enum NodeError {
     #[error(transparent)]
     Model(#[from] LoadError),
     #[cfg(not(feature = "burn"))]
-    #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
+    #[error("{name}: this build has no burn engine: it can only serve an --upstream")]
     NoBurn { name: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
@@ -98,7 +98,7 @@ pub async fn run_node(settings: Settings, stop: &CancellationToken) -> Result<()
         result
     });
     tokio::select! {
-        // One gateway's refusal is no reason to leave the others.
+        // If one gateway refuses the node, it stays with the others.
         results = join_all(links) => results.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
         never = page => match never {},
     }
@@ -166,14 +166,14 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
-            // Lines between those of the log would be read as such.
+            // Lines of progress would mix with those of a log file.
             settings.shows &= std::io::stderr().is_terminal();
             (shoal_pull::resolve(name, &settings).await?, local)
         }
     };
     #[cfg(not(feature = "burn"))]
     {
-        // Only a model of its own has anything to count.
+        // Only a model in this process has metrics.
         let _ = (registry, local);
         Err(NodeError::NoBurn { name: model.name })
     }
@@ -216,7 +216,7 @@ async fn serve_page(
     Ok(page.serve())
 }
 
-/// How to reach a gateway: by QUIC, and only the one that was given or met before.
+/// Dials a gateway by QUIC, and accepts only the given key or the one stored before.
 fn dial(
     gateway: &str,
     home: &Arc<Home>,
@@ -265,7 +265,7 @@ async fn obey([mut terminate, mut interrupt]: [Signal; 2], stop: &CancellationTo
             _ = interrupt.recv() => {}
         }
         if !stop.is_cancelled() {
-            tracing::info!("told to stop: finishing what runs");
+            tracing::info!("stopping: finishing the running work");
             stop.cancel();
         }
     }

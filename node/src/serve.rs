@@ -99,7 +99,7 @@ fn is_unknown_abstention(end: &Done, version: Version) -> bool {
     end.finish() == Finish::Abstained && version.number() < Version::V5.number()
 }
 
-/// Tells a stream that came after the goodbye that this node is leaving.
+/// Refuses a stream that came after the goodbye.
 pub async fn refuse_draining(stream: Stream) {
     let Stream { sender, mut receiver } = stream;
     if let Ok(Ok(Some(_))) = timeout(FIRST_MESSAGE, receiver.next()).await {
@@ -194,7 +194,7 @@ async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Mes
     Ok(Message::Embedded(vectors))
 }
 
-/// The result of `work`, unless the peer loses interest first; then `work` is dropped.
+/// The result of `work`. If the peer leaves first, `work` is dropped.
 async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> Result<T, NoResult> {
     tokio::select! {
         biased;

@@ -46,7 +46,7 @@ pub struct Member {
     pub audit: Secret,
 }
 
-/// Why there is no point in another try. One line, for the node's owner.
+/// Why another try does not help. One line, for the node's owner.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The gateway said that another try does not help.
@@ -64,7 +64,7 @@ const REPLACED: &str = "another node has joined with this key: two nodes must no
 /// Two processes with one key must not replace each other all the time.
 const REPLACED_RETRY: Duration = Duration::from_secs(60);
 
-/// How a session ended, short of a fatal end.
+/// How a session ended, if the end is not fatal.
 #[derive(Debug)]
 pub enum SessionEnd {
     /// The node was stopped, and its work is finished or out of time.
@@ -77,7 +77,7 @@ pub enum SessionEnd {
     Refused(RegisterError),
 }
 
-/// Keeps `member` linked to the gateway that `dial` reaches, until told to `stop`.
+/// Keeps `member` connected to the gateway that `dial` reaches, until `stop`.
 ///
 /// # Errors
 /// When the gateway says that another try does not help, or is not the pinned one.
@@ -287,7 +287,7 @@ fn retry_after(error: RegisterError) -> Result<Option<Duration>, Fatal> {
     }
 }
 
-/// Each node jitters in its own way, and the same way in every simulation.
+/// The seed of the jitter: different for each node, and the same in every simulation.
 fn seed(member: &Member) -> u64 {
     let mut seed = [0; 8];
     seed.iter_mut().zip(member.identity.id().0).for_each(|(to, from)| *to = from);

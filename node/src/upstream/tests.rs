@@ -330,9 +330,12 @@ async fn endpoints_that_do_not_count_are_counted() {
 #[tokio::test]
 async fn a_broken_stream_is_no_answer() {
     let cut = fault(Chat::Break(text("half an ans"))).await;
-    assert_eq!((cut.fault, cut.message.as_str()), (Fault::Engine, "the upstream broke off"));
+    assert_eq!(
+        (cut.fault, cut.message.as_str()),
+        (Fault::Engine, "the upstream ended the answer early")
+    );
     let without_finish = fault(Chat::Stream(vec![text("half an ans")])).await;
-    assert_eq!(without_finish.message, "the upstream broke off");
+    assert_eq!(without_finish.message, "the upstream ended the answer early");
     let no_json = fault(Chat::Stream(vec![event("{nonsense")])).await;
     assert_eq!(no_json.message, "the upstream sent something that is not JSON");
 }

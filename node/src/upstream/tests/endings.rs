@@ -13,7 +13,7 @@ async fn an_empty_reason_is_none() {
     for mark in ["", "null", " "] {
         let beginning = vec![chunk("One, ", mark), chunk("two", mark)];
         let cut = fault(Chat::Stream(beginning.clone())).await;
-        assert_eq!(cut.message, "the upstream broke off", "{mark:?}");
+        assert_eq!(cut.message, "the upstream ended the answer early", "{mark:?}");
         let usage = event(
             r#"{"choices":[{"delta":{"content":""},"finish_reason":""}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#,
         );

@@ -52,7 +52,7 @@ impl<'a> Vocabulary<'a> {
             .ok_or("no tokens: the file holds no tokenizer")?;
         // The key may be absent: then every token is a normal one.
         let codes = metadata.integers("tokenizer.ggml.token_type").unwrap_or_default();
-        if !codes.is_empty() && codes.len() != tokens.len() {
+        if !codes.is_empty() && codes.len() < tokens.len() {
             return Err("token_type: there must be one for each token".to_owned());
         }
         let mut numbers = AHashMap::with_capacity(tokens.len());
