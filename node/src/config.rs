@@ -226,7 +226,6 @@ impl Config {
             judges: self.judges,
             speculate: self.guesses,
             measure: self.measure,
-            ..Local::default()
         })
     }
 
