@@ -58,8 +58,8 @@ check: ## format and lints
 check-dependencies: ## licences, sources, duplicate versions (deny.toml), unused dependencies: needs Python
 	sim/tidy/dependencies
 
-measure: ## a row for each crate: sizes, names, import cycles, documentation
-	@$(CARGO) run --quiet --package shoal-tidy
+measure: ## a row for each crate (sizes, names, import cycles, documentation), locked packages; TIMINGS=1 builds and times too
+	@sim/tidy/measure $(if $(TIMINGS),--timings)
 
 # DOCS_RS keeps a dependency of cuda's from fetching a whole LLVM, which compiling alone does not need.
 check-devices: ## compiles the node for other devices than the processor (DEVICES="wgpu cuda metal")

@@ -20,20 +20,20 @@ use shoal_engine::{Engine, EngineError, Event};
 
 /// How the conversation begins and how answers are written.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct ChatOptions {
     /// The first system message.
     pub system: Option<String>,
     pub sampling: Sampling,
 }
 
-/// Why a conversation ended before its time.
+/// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    #[error("cannot read what is said: {0}")]
+    #[error("cannot read the input: {0}")]
     Read(io::Error),
     #[error("cannot write the answer: {0}")]
     Write(io::Error),
-    /// Without a terminal nobody is there to try again.
+    /// Without a terminal nobody can try again.
     #[error("no answer: {0}")]
     Engine(#[from] EngineError),
 }
@@ -41,27 +41,27 @@ pub enum ChatError {
 /// How an answer ended.
 enum Answer {
     Whole(String),
-    /// Its reader had enough.
+    /// The reader stopped it.
     Stopped(String),
 }
 
-const HELP: &str = "/reset forgets the conversation, /system TEXT sets the rules, /quit or Ctrl-D \
+const HELP: &str = "/reset starts a new conversation, /system TEXT sets the system message, /quit or Ctrl-D \
                     ends, Ctrl-C stops an answer";
 
-/// Answers line after line until there are no more, or `/quit`. `stop` is notified when the answer
-/// that is being written shall end.
+/// Answers each line until the input ends or `/quit`. A notification of `stop` ends the answer that is
+/// being written.
 ///
 /// # Errors
-/// When lines or answers cannot pass; without a terminal also when an answer fails.
+/// When the input or the output fails; without a terminal also when an answer fails.
 pub async fn run(
     engine: &dyn Engine,
     mut lines: Lines,
     out: &mut (dyn Write + Send),
-    wishes: &Wishes,
+    options: &ChatOptions,
     stop: &Notify,
 ) -> Result<(), ChatError> {
     let in_terminal = lines.in_terminal();
-    let mut talk = Conversation::new(wishes.system.clone());
+    let mut talk = Conversation::new(options.system.clone());
     if in_terminal {
         let model = engine.model();
         say(out, &format!("{}, {} tokens of context. {HELP}\n", model.name, model.context))?;
@@ -84,7 +84,7 @@ pub async fn run(
                     talk.ask(text);
                     let ask = Generate {
                         messages: talk.messages(),
-                        sampling: Some(wishes.sampling.clone()),
+                        sampling: Some(options.sampling.clone()),
                         ..Generate::default()
                     };
                     let mut out = Out { to: out, in_terminal };
@@ -102,10 +102,10 @@ pub async fn run(
     }
 }
 
-/// An error with the way out that a conversation has.
+/// An error with what the user can do about it.
 fn error_text(error: &EngineError) -> String {
     match error.fault {
-        Fault::ContextLength => format!("{error}: /reset begins anew"),
+        Fault::ContextLength => format!("{error}: /reset starts a new one"),
         _ => error.to_string(),
     }
 }
@@ -117,7 +117,7 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// Shown at once. A model must not move the cursor or rename the window.
+    /// Shows text at once. A model must not move the cursor or rename the window.
     fn piece(&mut self, text: &str) -> Result<(), ChatError> {
         if !self.in_terminal {
             return say(self.to, text);
@@ -131,7 +131,7 @@ fn say(out: &mut (dyn Write + Send), text: &str) -> Result<(), ChatError> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(ChatError::Write)
 }
 
-/// Writes one answer as it comes, and a line's end behind it.
+/// Writes one answer as it arrives, and then a newline.
 async fn answer(
     engine: &dyn Engine,
     ask: Generate,
@@ -139,7 +139,7 @@ async fn answer(
     stop: &Notify,
 ) -> Result<Answer, ChatError> {
     let mut stop_signal = pin!(stop.notified());
-    // From here on: a Ctrl-C while a piece is shown must not be lost.
+    // Enabled now, so that a Ctrl-C while a piece is shown is not lost.
     stop_signal.as_mut().enable();
     let mut events = engine.generate(ask);
     let mut text = String::new();

@@ -1,7 +1,7 @@
 //! Every setting of a node: from the command line, else the environment, else the file, else the
 //! default. `config/node.toml` documents each.
 //!
-//! [`Config`] is what the file and the command line say, as text; [`Config::check`] parses it once
+//! [`Config`] has the values of the file and the command line as text; [`Config::check`] parses it once
 //! into [`Settings`], whose parts the node, the engine and the upstream take as they are. clap puts
 //! the environment under the command line, so a layering crate such as figment has nothing left to do.
 
@@ -12,34 +12,42 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-use shoal_engine::{persona::Persona, swarm_name};
+use serde::{Deserialize, Deserializer};
+use shoal_engine::{Service, persona::Persona};
 #[cfg(feature = "burn")]
 use shoal_model::{Files, LoadError, TemplateChoice};
 use shoal_proto::{
     NodeId, Secret,
-    hello::{TAG_BYTES_MAX, TAGS_MAX},
+    hello::{TAGS_MAX, is_model_name, is_tag},
 };
 
 use crate::{telemetry::LogFormat, upstream};
 
-/// What stands in a file, and what the command line overrides. Empty text and 0 mean "not set"
-/// where no default makes sense.
+/// The settings of a file, which the command line overrides. In a file an empty text is `None`, and 0
+/// means "not set" where no default makes sense.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub gateway: Vec<String>,
-    pub gateway_id: String,
-    pub model: String,
-    pub upstream: String,
-    pub upstream_model: String,
-    pub upstream_key_env: String,
+    #[serde(deserialize_with = "unless_empty")]
+    pub gateway_id: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub model: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub upstream: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub upstream_model: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub upstream_key_env: Option<String>,
     pub upstream_context: u32,
     pub upstream_judges: bool,
-    pub upstream_can: String,
-    pub name: String,
+    #[serde(deserialize_with = "unless_empty")]
+    pub upstream_can: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub name: Option<String>,
     pub tags: Vec<String>,
-    pub operator: String,
+    #[serde(deserialize_with = "unless_empty")]
+    pub operator: Option<String>,
     pub slots: u32,
     pub answer_tokens: u32,
     pub quant: String,
@@ -48,13 +56,16 @@ pub struct Config {
     pub context: usize,
     pub cache_mb: usize,
     pub lora: Vec<String>,
-    pub template: String,
+    #[serde(deserialize_with = "unless_empty")]
+    pub template: Option<String>,
     pub judges: bool,
     pub guesses: bool,
     pub measure: bool,
     pub persona: Vec<Persona>,
-    pub data: String,
-    pub metrics: String,
+    #[serde(deserialize_with = "unless_empty")]
+    pub data: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub metrics: Option<String>,
     pub drain_s: u64,
     pub log: LogFormat,
 }
@@ -63,17 +74,17 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             gateway: Vec::new(),
-            gateway_id: String::new(),
-            model: String::new(),
-            upstream: String::new(),
-            upstream_model: String::new(),
-            upstream_key_env: String::new(),
+            gateway_id: None,
+            model: None,
+            upstream: None,
+            upstream_model: None,
+            upstream_key_env: None,
             upstream_context: 0,
             upstream_judges: false,
-            upstream_can: String::new(),
-            name: String::new(),
+            upstream_can: None,
+            name: None,
             tags: Vec::new(),
-            operator: String::new(),
+            operator: None,
             slots: 4,
             answer_tokens: 1024,
             quant: "as-is".to_owned(),
@@ -82,13 +93,13 @@ impl Default for Config {
             context: 0,
             cache_mb: 1024,
             lora: Vec::new(),
-            template: String::new(),
+            template: None,
             judges: false,
             guesses: true,
             measure: true,
             persona: Vec::new(),
-            data: String::new(),
-            metrics: String::new(),
+            data: None,
+            metrics: None,
             drain_s: 20,
             log: LogFormat::Text,
         }
@@ -103,8 +114,9 @@ pub struct Settings {
     /// The key that all of them must have.
     pub gateway_id: Option<NodeId>,
     pub serving: Serving,
-    pub operator: String,
-    /// Members that share what is served; none: it is one member.
+    /// The owner; `None`: each member is its own.
+    pub operator: Option<String>,
+    /// The members that share the model; if empty, the node is one member.
     pub personas: Vec<Persona>,
     pub data: PathBuf,
     pub metrics: Option<SocketAddr>,
@@ -113,32 +125,25 @@ pub struct Settings {
     pub audit: Secret,
 }
 
-/// What an engine is made of.
+/// What an engine is built from.
 #[derive(Clone, Debug)]
 pub struct Serving {
     pub source: Source,
-    /// The model's name in the swarm, if not its own.
-    pub name: Option<String>,
-    /// What it is good at; none: what the model says of itself.
-    pub tags: Vec<String>,
-    pub slots: u32,
-    /// Tokens of an answer for which the ask sets no limit.
-    pub answer_tokens: u32,
+    pub service: Service,
 }
 
-/// How a model on this machine is served. Its name, tags, slots and limit of an answer are those of
-/// [`Serving`].
+/// How a model on this machine is loaded and computed.
 #[cfg(feature = "burn")]
 pub type Local = shoal_decoder::Options;
 
-/// This build serves no model of its own: nothing is read.
+/// This build cannot load a model.
 #[cfg(not(feature = "burn"))]
 pub type Local = ();
 
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// On this machine or to be fetched, as [`shoal_pull::resolve`] reads its name.
+    /// On this machine or to be downloaded, as [`shoal_pull::resolve`] reads its name.
     Model {
         name: String,
         local: Box<Local>,
@@ -155,7 +160,7 @@ pub enum ConfigError {
     File { path: PathBuf, line: usize, why: String },
     #[error("{0}")]
     Setting(String),
-    /// An adapter that is not there.
+    /// An adapter that does not exist.
     #[cfg(feature = "burn")]
     #[error(transparent)]
     Adapter(#[from] LoadError),
@@ -184,14 +189,16 @@ impl Config {
     /// Checks every value.
     pub fn check(self) -> Result<Settings, ConfigError> {
         let serving = self.serving()?;
-        let data = match set(&self.data) {
+        let data = match &self.data {
             Some(data) => PathBuf::from(data),
-            None => default_data(serving.name.as_deref().unwrap_or(&serving.source.label()))?,
+            None => {
+                default_data(serving.service.name.as_deref().unwrap_or(&serving.source.label()))?
+            }
         };
         Ok(Settings {
             gateways: self.gateways()?,
-            gateway_id: optional("gateway_id", &self.gateway_id)?,
-            metrics: optional("metrics", &self.metrics)?,
+            gateway_id: optional("gateway_id", self.gateway_id.as_deref())?,
+            metrics: optional("metrics", self.metrics.as_deref())?,
             drain: Duration::from_secs(self.drain_s),
             audit: Secret::default(),
             personas: self.personas()?,
@@ -219,17 +226,16 @@ impl Config {
             judges: self.judges,
             speculate: self.guesses,
             measure: self.measure,
-            ..Local::default()
         })
     }
 
     #[cfg(feature = "burn")]
     fn template(&self) -> Result<TemplateChoice, ConfigError> {
-        Ok(match self.template.as_str() {
-            "" => TemplateChoice::Own,
-            "chatml" => TemplateChoice::Chatml,
-            "plain" => TemplateChoice::Plain,
-            path => TemplateChoice::Text(
+        Ok(match self.template.as_deref() {
+            None => TemplateChoice::Own,
+            Some("chatml") => TemplateChoice::Chatml,
+            Some("plain") => TemplateChoice::Plain,
+            Some(path) => TemplateChoice::Text(
                 fs::read_to_string(path)
                     .map_err(|error| wrong(format!("template: {path}: {error}")))?,
             ),
@@ -245,23 +251,25 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what an engine needs, which is all that one without a gateway needs.
+    /// Checks the settings of an engine, which are enough to run one without a gateway.
     pub fn serving(&self) -> Result<Serving, ConfigError> {
         Ok(Serving {
             source: self.source()?,
-            name: set(&self.name),
-            tags: tags("tags", &self.tags)?,
-            slots: at_least_one("slots", self.slots)?,
-            answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
+            service: Service {
+                name: self.name.clone(),
+                tags: tags("tags", &self.tags)?,
+                slots: at_least_one("slots", self.slots)?,
+                answer_tokens: at_least_one("answer_tokens", self.answer_tokens)?,
+            },
         })
     }
 
     fn personas(&self) -> Result<Vec<Persona>, ConfigError> {
         for (at, persona) in self.persona.iter().enumerate() {
             let name = persona.name.as_str();
-            // A folder has its name.
+            // The persona's folder has this name.
             let is_folder = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
-            let complaint = if !is_folder || swarm_name(name) != name {
+            let complaint = if !is_folder || !is_model_name(name) {
                 "its name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`"
             } else if self.persona.iter().skip(at + 1).any(|later| later.name == name) {
                 "there are two of this name"
@@ -274,7 +282,7 @@ impl Config {
             };
             return Err(wrong(format!("persona {name:?}: {complaint}")));
         }
-        if !self.persona.is_empty() && !self.name.is_empty() {
+        if !self.persona.is_empty() && self.name.is_some() {
             return Err(wrong("both a name and personas: each persona has a name of its own"));
         }
         Ok(self.persona.clone())
@@ -291,7 +299,7 @@ impl Config {
     }
 
     fn source(&self) -> Result<Source, ConfigError> {
-        match (set(&self.model), set(&self.upstream)) {
+        match (self.model.clone(), self.upstream.clone()) {
             (Some(_), Some(_)) => {
                 Err(wrong("both a model and an upstream: a node serves one of them"))
             }
@@ -305,26 +313,26 @@ impl Config {
     }
 
     fn upstream(&self, url: String) -> Result<upstream::Settings, ConfigError> {
-        let model = set(&self.upstream_model).ok_or_else(|| {
+        let model = self.upstream_model.clone().ok_or_else(|| {
             wrong("an upstream needs --upstream-model NAME: its name for the model")
         })?;
-        let key = match set(&self.upstream_key_env) {
-            Some(variable) => Secret::new(env::var(&variable).map_err(|_| {
+        let key = match &self.upstream_key_env {
+            Some(variable) => Secret::new(env::var(variable).map_err(|_| {
                 wrong(format!("the environment has no {variable}, which upstream_key_env names"))
             })?),
             None => Secret::default(),
         };
         let context = (self.upstream_context > 0).then_some(self.upstream_context);
         let judges = self.upstream_judges;
-        let can =
-            set(&self.upstream_can).map(|list| upstream::Abilities::read(&list).map_err(wrong));
-        let (name, tags, can) = (set(&self.name), self.tags.clone(), can.transpose()?);
+        let can = self.upstream_can.as_deref();
+        let can = can.map(|list| upstream::Abilities::read(list).map_err(wrong)).transpose()?;
+        let (name, tags) = (self.name.clone(), self.tags.clone());
         Ok(upstream::Settings { url, model, key, name, tags, context, judges, can })
     }
 }
 
 impl Source {
-    /// A name to tell data directories apart by.
+    /// A name that distinguishes data directories.
     fn label(&self) -> String {
         match self {
             Self::Model { name, .. } => {
@@ -356,15 +364,16 @@ fn is_address(address: &str) -> bool {
     })
 }
 
-fn set(value: &str) -> Option<String> {
-    (!value.is_empty()).then(|| value.to_owned())
+/// In a file `key = ""` is as if the key were not there.
+fn unless_empty<'de, D: Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(String::deserialize(file)?).filter(|text| !text.is_empty()))
 }
 
-fn optional<T: std::str::FromStr>(key: &str, value: &str) -> Result<Option<T>, ConfigError>
+fn optional<T: std::str::FromStr>(key: &str, value: Option<&str>) -> Result<Option<T>, ConfigError>
 where
     T::Err: std::fmt::Display,
 {
-    set(value).map(|text| setting(key, &text)).transpose()
+    value.map(|text| setting(key, text)).transpose()
 }
 
 fn setting<T: std::str::FromStr>(key: &str, text: &str) -> Result<T, ConfigError>
@@ -379,7 +388,7 @@ fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {
 }
 
 fn tags(key: &str, tags: &[String]) -> Result<Vec<String>, ConfigError> {
-    match tags.iter().find(|tag| !is_tag(tag)) {
+    match tags.iter().find(|tag| !is_word(tag)) {
         Some(tag) => Err(wrong(format!("{key}: {tag:?} is not 1 to 32 letters, digits or `-`"))),
         None if tags.len() > TAGS_MAX => {
             Err(wrong(format!("{key}: {} of them, at most {TAGS_MAX} are told", tags.len())))
@@ -388,8 +397,9 @@ fn tags(key: &str, tags: &[String]) -> Result<Vec<String>, ConfigError> {
     }
 }
 
-fn is_tag(tag: &str) -> bool {
-    (1..=TAG_BYTES_MAX).contains(&tag.len()) && tag.chars().all(|c| c.is_alphanumeric() || c == '-')
+/// A tag that an owner chooses is a word, which is narrower than the protocol's rule.
+fn is_word(tag: &str) -> bool {
+    is_tag(tag) && tag.chars().all(|c| c.is_alphanumeric() || c == '-')
 }
 
 fn wrong(why: impl Into<String>) -> ConfigError {

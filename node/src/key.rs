@@ -14,12 +14,12 @@ use shoal_proto::{
     },
 };
 
-/// The directory, held by this process alone.
+/// The directory, locked by this process.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
     identity: Identity,
-    /// Two nodes with one key would throw each other out of the swarm for ever.
+    /// Without the lock, two nodes with one key would replace each other in the swarm for ever.
     _lock: File,
 }
 
@@ -37,7 +37,7 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Opens `path`; makes the directory and the key when they are not there.
+    /// Opens `path`; creates the directory and the key if they do not exist.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         fs::create_dir_all(path).map_err(file_error(path))?;
         let lock_path = path.join("lock");
@@ -58,7 +58,7 @@ impl Home {
         &self.identity
     }
 
-    /// The key that the gateway at `address` had when this node first met it.
+    /// The key that the gateway at `address` had at the first connection.
     pub fn pin_of(&self, address: &str) -> Result<Option<NodeId>, HomeError> {
         let path = self.known_gateways();
         let text = match fs::read_to_string(&path) {
@@ -70,7 +70,7 @@ impl Home {
         Ok(pins.expected(address))
     }
 
-    /// Remembers the key of the gateway at `address`.
+    /// Stores the key of the gateway at `address`.
     pub fn pin(&self, address: &str, key: NodeId) -> Result<(), HomeError> {
         let path = self.known_gateways();
         let line = format!("{address} {key}\n");
@@ -82,7 +82,7 @@ impl Home {
         append.map_err(|source| HomeError::File { path, source })
     }
 
-    /// Where the keys of gateways are kept: one `ADDRESS KEY` a line, to be edited by hand.
+    /// The file with the keys of gateways: one `ADDRESS KEY` a line, to be edited by hand.
     pub fn known_gateways(&self) -> PathBuf {
         self.path.join("known_gateways")
     }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Some(Command::Pull { name, until_stdin_closes }) => {
             return exit_code(pull_model(&name, until_stdin_closes), 1);
         }
-        Some(Command::Chat(chat)) => return talk(chat),
+        Some(Command::Chat(chat)) => return run_chat(chat),
         #[cfg(feature = "burn")]
         Some(Command::Bench { model, json }) => return exit_code(bench(model, json), 1),
         #[cfg(feature = "burn")]
@@ -68,12 +68,12 @@ async fn serve(settings: Vec<Settings>, until_stdin_closes: bool) -> anyhow::Res
     Ok(node::run(settings, &stop).await?)
 }
 
-/// Cancelled when standard input closes, if that is wished.
+/// A token that is cancelled when standard input closes, if `until_stdin_closes`.
 fn stops(until_stdin_closes: bool) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     if until_stdin_closes {
         let stop = stop.clone();
-        // A thread of its own: a blocking read cannot be cancelled, and must not hold the runtime.
+        // A thread of its own: a blocking read cannot be cancelled, and would delay the runtime's end.
         std::thread::Builder::new().name("stdin".into()).spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
             stop.cancel();
@@ -108,17 +108,17 @@ fn interruption(name: &str) -> anyhow::Error {
     anyhow!("{name}: stopped; run it again to go on where it ended")
 }
 
-/// Ends as soon as the conversation does: a thread that still waits for a line is left behind.
-fn talk(chat: ChatArgs) -> ExitCode {
+/// Ends as soon as the conversation does, without waiting for a thread that still reads a line.
+fn run_chat(chat: ChatArgs) -> ExitCode {
     let mut config = Config::default();
     chat.source.onto(&mut config);
-    // One asker: more threads would only wait.
+    // There is one user, so there is one request at a time.
     config.slots = 1;
     let service = match config.serving() {
         Ok(service) => service,
         Err(error) => return exit_code(Err(error.into()), 2),
     };
-    let wishes = chat::Wishes {
+    let options = chat::ChatOptions {
         system: chat.system,
         sampling: Sampling {
             temperature: chat.temperature,
@@ -131,12 +131,12 @@ fn talk(chat: ChatArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit_code(Err(error.into()), 1),
     };
-    let result = runtime.block_on(converse(&service, &wishes));
+    let result = runtime.block_on(converse(&service, &options));
     runtime.shutdown_background();
     exit_code(result, 1)
 }
 
-async fn converse(service: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()> {
+async fn converse(service: &Serving, options: &chat::ChatOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let registry = prometheus::Registry::new();
     let engine = tokio::select! {
@@ -152,7 +152,7 @@ async fn converse(service: &Serving, wishes: &chat::Wishes) -> anyhow::Result<()
     };
     let mut out = std::io::stdout();
     tokio::select! {
-        result = chat::run(&*engine, chat::Lines::stdin()?, &mut out, wishes, &stop) => Ok(result?),
+        result = chat::run(&*engine, chat::Lines::stdin()?, &mut out, options, &stop) => Ok(result?),
         never = interrupts => never,
     }
 }

@@ -1,5 +1,5 @@
-//! What a node counts. Names follow Prometheus: one unit a metric, `_total` on counters, closed
-//! label sets, every counter there from the start.
+//! The metrics of a node. Names follow Prometheus: one unit for each metric, `_total` on counters, closed
+//! label sets, and every counter exists from the start.
 
 pub mod page;
 
@@ -11,7 +11,7 @@ use prometheus::{
 };
 use shoal_proto::generate::{Done, Fault};
 
-/// From a tiny model's answer to a long one behind a slow upstream.
+/// From an answer of a tiny model to a long one of a slow upstream.
 const SECONDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 
@@ -29,13 +29,13 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// The engine broke.
+    /// The engine failed.
     Failed,
     /// No slot and no place in the queue.
     Busy,
-    /// The ask was at fault: malformed, too long, not what the model can.
+    /// The request was at fault: malformed, too long, or not supported by the model.
     Refused,
-    /// The gateway lost interest.
+    /// The gateway cancelled it.
     Cancelled,
 }
 
@@ -50,11 +50,11 @@ pub struct Metrics {
     busy_slots: IntGauge,
     queue_length: IntGauge,
     links: IntGauge,
-    /// Tries to link after the first.
+    /// Attempts to connect after the first.
     pub(crate) reconnects: IntCounter,
 }
 
-/// Something that is the case until this is dropped.
+/// Counts a condition that lasts until this is dropped.
 #[derive(Debug)]
 pub(crate) struct GaugeGuard(IntGauge);
 
@@ -97,7 +97,7 @@ impl Outcome {
         }
     }
 
-    /// Whose fault it was.
+    /// The outcome for a fault.
     pub(crate) const fn from_fault(fault: Fault) -> Self {
         match fault {
             Fault::Busy => Self::Busy,
@@ -110,7 +110,7 @@ impl Outcome {
 }
 
 impl Metrics {
-    /// Makes the counters known to `registry`; fails when they are known already.
+    /// Registers the counters with `registry`; fails if they are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = |name, help, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
@@ -173,7 +173,7 @@ impl Metrics {
         self.duration.with_label_values(&[kind.label()]).observe(took.as_secs_f64());
     }
 
-    /// The first text of an answer is there, `after` its ask; gives `after` back.
+    /// Records that the first text of an answer came `after` its request; returns `after`.
     pub(crate) fn first_token(&self, after: Duration) -> Duration {
         self.first_token.observe(after.as_secs_f64());
         after

@@ -1,4 +1,4 @@
-//! A node from its settings to its end: the only file that sees all of it.
+//! Runs a node: opens the engine, joins the gateways, serves until it is stopped.
 
 use std::{future::pending, io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
@@ -7,15 +7,13 @@ use futures_util::{
     future::{join_all, try_join_all},
 };
 use prometheus::{Registry, process_collector::ProcessCollector};
-#[cfg(feature = "burn")]
-use shoal_decoder::Options;
-#[cfg(feature = "burn")]
-use shoal_engine::swarm_name;
-use shoal_engine::{Engine, persona::PersonaEngine};
+use shoal_engine::{Engine, Service, persona::PersonaEngine};
 use shoal_link::{Link, LinkError, quic};
 #[cfg(feature = "burn")]
 use shoal_model::{Files, LoadError};
 use shoal_proto::NodeId;
+#[cfg(feature = "burn")]
+use shoal_proto::hello::model_name;
 use shoal_pull::PullError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -42,13 +40,13 @@ pub enum NodeError {
     #[error(transparent)]
     Model(#[from] LoadError),
     #[cfg(not(feature = "burn"))]
-    #[error("{name}: this build has no burn engine: it can only stand before an --upstream")]
+    #[error("{name}: this build has no burn engine: it can only serve an --upstream")]
     NoBurn { name: String },
     #[error("the model could not be loaded: its thread died")]
     Loader,
     #[error("cannot listen on {address} for metrics: {source}")]
     Metrics { address: SocketAddr, source: std::io::Error },
-    #[error("cannot count: {0}")]
+    #[error("cannot register the metrics: {0}")]
     Count(#[from] prometheus::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -60,7 +58,7 @@ pub enum NodeError {
 /// has several settings: one link, with a key of its own, for each model.
 pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<(), NodeError> {
     let signals = signals().map_err(NodeError::Signals)?;
-    let links = try_join_all(settings.into_iter().map(|settings| live(settings, stop)));
+    let links = try_join_all(settings.into_iter().map(|settings| run_node(settings, stop)));
     tokio::select! {
         ended = links => ended.map(|_| ()),
         () = obey(signals, stop) => {
@@ -71,7 +69,7 @@ pub async fn run(settings: Vec<Settings>, stop: &CancellationToken) -> Result<()
 }
 
 /// Joins every gateway and serves until `stop`.
-pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
+pub async fn run_node(settings: Settings, stop: &CancellationToken) -> Result<(), NodeError> {
     let homes = homes(&settings)?;
     let registry = Registry::new();
     let Some(engine) = stop.run_until_cancelled(open(&for_all(&settings), &registry)).await else {
@@ -83,8 +81,9 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
         Some(address) => serve_page(address, registry).await?.left_future(),
         None => pending().right_future(),
     };
-    let seats = homes.iter().zip(&members);
-    let dials: Vec<_> = seats
+    let dials: Vec<_> = homes
+        .iter()
+        .zip(&members)
         .flat_map(|(home, member)| {
             let gateways = settings.gateways.iter();
             gateways.map(move |gateway| (dial(gateway, home, settings.gateway_id), member))
@@ -93,12 +92,13 @@ pub async fn live(settings: Settings, stop: &CancellationToken) -> Result<(), No
     let links = dials.iter().map(async |(dial, member)| {
         let result = session::keep_linked(dial, member, stop).await;
         if let (Err(why), true) = (&result, dials.len() > 1) {
-            tracing::error!(%why, "one gateway less");
+            let span = session::span(member);
+            tracing::error!(parent: &span, %why, "a gateway will not be contacted again");
         }
         result
     });
     tokio::select! {
-        // One gateway's refusal is no reason to leave the others.
+        // If one gateway refuses the node, it stays with the others.
         results = join_all(links) => results.into_iter().collect::<Result<(), Fatal>>().map_err(NodeError::Fatal),
         never = page => match never {},
     }
@@ -119,8 +119,9 @@ fn open_home(path: &std::path::Path) -> Result<Arc<Home>, NodeError> {
 /// The engine serves all personas together.
 fn for_all(settings: &Settings) -> Serving {
     let members = u32::try_from(settings.personas.len().max(1)).unwrap_or(u32::MAX);
-    let service = settings.serving.clone();
-    Serving { slots: service.slots.saturating_mul(members), ..service }
+    let Serving { source, service } = settings.serving.clone();
+    let slots = service.slots.saturating_mul(members);
+    Serving { source, service: Service { slots, ..service } }
 }
 
 /// The members behind one engine, each with a queue of its own.
@@ -137,12 +138,13 @@ fn members(
     if engines.is_empty() {
         engines.push(Arc::clone(engine));
     }
-    // Whoever owns one persona owns all, and says so.
-    let operator = match homes {
-        [first, _, ..] if settings.operator.is_empty() => first.identity().id().to_string(),
-        _ => settings.operator.clone(),
+    // All personas have one operator. If none is set, it is the first persona's key.
+    let operator = match (&settings.operator, homes) {
+        (Some(operator), _) => operator.clone(),
+        (None, [first, _, ..]) => first.identity().id().to_string(),
+        (None, _) => String::new(),
     };
-    let slots = settings.serving.slots;
+    let slots = settings.serving.service.slots;
     let members = homes.iter().zip(engines).map(|(home, engine)| {
         let (model, node) = (engine.model(), home.identity().id());
         let tags = model.tags.join(",");
@@ -158,47 +160,38 @@ fn members(
     members.collect()
 }
 
-/// What its owner says, else what the catalogue does.
-#[cfg(feature = "burn")]
-fn tags(owner: &[String], catalogue: &[&str]) -> Vec<String> {
-    if owner.is_empty() {
-        return catalogue.iter().map(|tag| (*tag).to_owned()).collect();
-    }
-    owner.to_vec()
-}
-
-/// Finds the model, fetches it if it must, and makes it ready, away from tokio's threads.
-pub async fn open(service: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let (model, local) = match &service.source {
+/// Finds the model, downloads it if necessary, and loads it, away from tokio's threads.
+pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
+    let (model, local) = match &serving.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
-            // Lines between those of the log would be read as such.
+            // Lines of progress would mix with those of a log file.
             settings.shows &= std::io::stderr().is_terminal();
             (shoal_pull::resolve(name, &settings).await?, local)
         }
     };
     #[cfg(not(feature = "burn"))]
     {
-        // Only a model of its own has anything to count.
+        // Only a model in this process has metrics.
         let _ = (registry, local);
         Err(NodeError::NoBurn { name: model.name })
     }
     #[cfg(feature = "burn")]
     {
         let files = files(&model.place)?;
-        let options = Options {
-            // A snapshot of a hub is a folder whose name says nothing.
-            name: service.name.clone().or(Some(swarm_name(&model.name))),
-            tags: tags(&service.tags, shoal_pull::tags(&model.name)),
-            slots: service.slots,
-            answer_tokens: service.answer_tokens,
-            ..(**local).clone()
-        };
+        let (mut service, options) = (serving.service.clone(), (**local).clone());
+        // A snapshot of a hub is a folder whose name says nothing.
+        let name = service.name.get_or_insert_with(|| model_name(&model.name));
+        let span = tracing::info_span!("model", name);
+        if service.tags.is_empty() {
+            let catalogue = shoal_pull::tags(&model.name).iter();
+            service.tags = catalogue.map(|tag| (*tag).to_owned()).collect();
+        }
         let counts = shoal_model::Metrics::new()?;
         counts.register(registry)?;
-        let engine =
-            tokio::task::spawn_blocking(move || shoal_decoder::open(files, &options, counts)).await;
+        let load = move || span.in_scope(|| shoal_decoder::open(files, &service, &options, counts));
+        let engine = tokio::task::spawn_blocking(load).await;
         Ok(Arc::new(engine.map_err(|_| NodeError::Loader)??))
     }
 }
@@ -223,7 +216,7 @@ async fn serve_page(
     Ok(page.serve())
 }
 
-/// How to reach a gateway: by QUIC, and only the one that was given or met before.
+/// Dials a gateway by QUIC, and accepts only the given key or the one stored before.
 fn dial(
     gateway: &str,
     home: &Arc<Home>,
@@ -255,7 +248,7 @@ async fn reach(
     let link = quic::dial(gateway, home.identity(), pin).await?;
     if pin.is_none() {
         home.pin(gateway, link.peer()).map_err(unreachable)?;
-        tracing::info!(gateway, gateway.id = %link.peer(), "met for the first time, remembered");
+        tracing::info!(gateway, gateway.id = %link.peer(), "stored the key of a new gateway");
     }
     Ok(Arc::new(link))
 }
@@ -272,7 +265,7 @@ async fn obey([mut terminate, mut interrupt]: [Signal; 2], stop: &CancellationTo
             _ = interrupt.recv() => {}
         }
         if !stop.is_cancelled() {
-            tracing::info!("told to stop: finishing what runs");
+            tracing::info!("stopping: finishing the running work");
             stop.cancel();
         }
     }

@@ -1,7 +1,6 @@
-//! A piece of work, from the stream it came on to its last word: seat it, do it, tell the result.
+//! Handles one work stream: queues the work, runs it, sends the result.
 
 pub mod queue;
-mod check;
 
 use std::time::Duration;
 
@@ -23,19 +22,19 @@ use crate::metrics::{Kind, Outcome};
 use shoal_engine::{EngineError, Event, judge as rules};
 use tracing::Instrument as _;
 
-/// A stream whose first word is not there by then is dropped.
-const FIRST_WORD: Duration = Duration::from_secs(10);
+/// A stream without a first message by then is dropped.
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
-/// A gateway that does not read an answer for this long has forgotten it.
+/// A gateway that does not read an answer for this long has abandoned it.
 const UNREAD: Duration = Duration::from_secs(30);
 
-/// Text that gathered while the last piece was on its way goes out in one, up to this many bytes.
+/// Text that is written while a piece is being sent goes out in one piece of at most this many bytes.
 const PIECE_BYTES: usize = 8 * 1024;
 
 /// Why a piece of work has no result.
 enum NoResult {
     Failed(EngineError),
-    /// Nobody waits for it any more.
+    /// The peer has left.
     Gone,
 }
 
@@ -51,11 +50,11 @@ impl From<WireError> for NoResult {
     }
 }
 
-/// Does the work that `stream` asks for, in words of protocol `version`. Dropping this future, or the peer dropping its end of
-/// the stream, stops the engine.
+/// Does the work that `stream` asks for, with the messages of protocol `version`. Dropping this future,
+/// or the peer dropping its end of the stream, stops the engine.
 pub async fn piece(stream: Stream, queue: &WorkQueue, version: Version) {
     let Stream { sender, mut receiver } = stream;
-    let Ok(Ok(Some(request))) = timeout(FIRST_WORD, receiver.next()).await else {
+    let Ok(Ok(Some(request))) = timeout(FIRST_MESSAGE, receiver.next()).await else {
         return;
     };
     let span = tracing::info_span!("work", kind = request_kind(&request).label());
@@ -88,22 +87,22 @@ async fn answer(request: Message, mut sender: Sender, queue: &WorkQueue, version
             let why = "the model cannot answer this";
             fail(sender, EngineError::new(Fault::Unsupported, why)).await
         }
-        Ok(last) => tell(sender, &last, Outcome::Done).await,
+        Ok(last) => send_last(sender, &last, Outcome::Done).await,
         Err(NoResult::Failed(error)) => fail(sender, error).await,
         Err(NoResult::Gone) => Outcome::Cancelled,
     };
     queue.metrics().record_work(kind, outcome, start.elapsed());
 }
 
-/// Whether an answer is an abstention that the peer's `version` has no word for.
+/// Whether an answer is an abstention, which the peer's `version` does not have.
 fn is_unknown_abstention(end: &Done, version: Version) -> bool {
     end.finish() == Finish::Abstained && version.number() < Version::V5.number()
 }
 
-/// Tells a stream that came after the goodbye that this node is leaving.
+/// Refuses a stream that came after the goodbye.
 pub async fn refuse_draining(stream: Stream) {
     let Stream { sender, mut receiver } = stream;
-    if let Ok(Ok(Some(_))) = timeout(FIRST_WORD, receiver.next()).await {
+    if let Ok(Ok(Some(_))) = timeout(FIRST_MESSAGE, receiver.next()).await {
         fail(sender, EngineError::new(Fault::Draining, "the node is leaving")).await;
     }
 }
@@ -115,7 +114,7 @@ async fn write(
     sender: &mut Sender,
     queue: &WorkQueue,
 ) -> Result<Message, NoResult> {
-    check::generate(&ask)?;
+    ask.check_request().map_err(bad_request)?;
     let _slot = unless_gone(sender, queue.slot()).await??;
     let mut events = queue.engine().generate(ask);
     let mut ahead = None;
@@ -135,7 +134,7 @@ async fn write(
                 queue
                     .metrics()
                     .record_answer(&end, start.elapsed().saturating_sub(first.unwrap_or_default()));
-                // Whose model says that it claims nothing claims nothing.
+                // A model without `certainty` sends no log-probability.
                 let claims = queue.engine().model().certainty;
                 return Ok(Message::Done(Done { logprob: end.logprob.filter(|_| claims), ..end }));
             }
@@ -145,7 +144,7 @@ async fn write(
     }
 }
 
-/// Sends text in frames of at most [`PIECE_BYTES`]: an upstream may say a whole page at once.
+/// Sends text in frames of at most [`PIECE_BYTES`]: an upstream may send a whole page at once.
 async fn send_text(sender: &mut Sender, mut text: &str) -> Result<(), NoResult> {
     while !text.is_empty() {
         let (now, later) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
@@ -156,7 +155,7 @@ async fn send_text(sender: &mut Sender, mut text: &str) -> Result<(), NoResult> 
     Ok(())
 }
 
-/// Appends what the engine has said meanwhile; returns the first event that is no text.
+/// Appends the text that the engine has written meanwhile; returns the first event that is no text.
 fn gather(
     text: &mut String,
     events: &mut mpsc::Receiver<Result<Event, EngineError>>,
@@ -185,9 +184,7 @@ async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Mes
     if !queue.engine().model().embeds {
         return Err(EngineError::new(Fault::Unsupported, "this model makes no vectors").into());
     }
-    if ask.inputs.is_empty() {
-        return Err(bad_request("there is no text to embed").into());
-    }
+    ask.check_request().map_err(bad_request)?;
     let _slot = unless_gone(sender, queue.slot()).await??;
     let vectors = unless_gone(sender, queue.engine().embed(ask.clone())).await??;
     if vectors.check(&ask).is_err() {
@@ -197,7 +194,7 @@ async fn embed(ask: Embed, sender: &mut Sender, queue: &WorkQueue) -> Result<Mes
     Ok(Message::Embedded(vectors))
 }
 
-/// The result of `work`, unless the peer loses interest first; then `work` is dropped.
+/// The result of `work`. If the peer leaves first, `work` is dropped.
 async fn unless_gone<T>(sender: &mut Sender, work: impl Future<Output = T>) -> Result<T, NoResult> {
     tokio::select! {
         biased;
@@ -212,19 +209,19 @@ async fn fail(sender: Sender, error: EngineError) -> Outcome {
         tracing::warn!(fault = ?error.fault, why = error.message, "work failed");
     }
     let message = Failed { fault: error.fault.into(), message: error.message };
-    tell(sender, &Message::Failed(message), outcome).await
+    send_last(sender, &Message::Failed(message), outcome).await
 }
 
-/// Says the last word of a stream.
-async fn tell(sender: Sender, last: &Message, outcome: Outcome) -> Outcome {
+/// Sends the last message of a stream.
+async fn send_last(sender: Sender, last: &Message, outcome: Outcome) -> Outcome {
     match timeout(UNREAD, sender.send_last(last)).await {
         Ok(Ok(())) => outcome,
         Ok(Err(_)) | Err(_) => Outcome::Cancelled,
     }
 }
 
-fn bad_request(message: &str) -> EngineError {
-    EngineError::new(Fault::BadRequest, message)
+fn bad_request(why: impl std::fmt::Display) -> EngineError {
+    EngineError::new(Fault::BadRequest, why.to_string())
 }
 
 fn broke() -> EngineError {

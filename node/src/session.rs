@@ -25,28 +25,28 @@ use self::{
 };
 use crate::serve::{self, WorkQueue};
 
-/// A few round trips; a gateway that is gone must not hold the end up.
+/// A few round trips: a gateway that is gone must not delay the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Reaches for the gateway once.
+/// Connects to the gateway once.
 pub type Dial = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Link>, LinkError>> + Send + Sync;
 
-/// Who joins, and who works for it.
+/// A member: its key, and the queue that takes its work.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// The key that is its name.
+    /// Its key, which is also its name.
     pub identity: Arc<Identity>,
-    /// Whom it belongs to; empty: itself.
+    /// Its owner; empty: itself.
     pub operator: String,
-    /// Where work is taken; one queue serves all of a node's links.
+    /// Takes the work; one queue serves all of a node's links.
     pub queue: Arc<WorkQueue>,
-    /// How long work that runs when the node is told to stop may take to finish.
+    /// How long running work may take to finish when the node stops.
     pub drain: Duration,
     /// The gateway's token for auditors; not set for an ordinary member.
     pub audit: Secret,
 }
 
-/// Why there is no point in another try. One line, for the node's owner.
+/// Why another try does not help. One line, for the node's owner.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The gateway said that another try does not help.
@@ -57,27 +57,27 @@ pub enum Fatal {
     WrongKey(LinkError),
 }
 
-/// What a node says that another process has replaced.
+/// The reason when another process has replaced a node.
 const REPLACED: &str = "another node has joined with this key: two nodes must not share a data folder or \
     a key file";
 
 /// Two processes with one key must not replace each other all the time.
 const REPLACED_RETRY: Duration = Duration::from_secs(60);
 
-/// How a session ended, short of a fatal end.
+/// How a session ended, if the end is not fatal.
 #[derive(Debug)]
 pub enum SessionEnd {
-    /// The node was told to stop, and what it had begun is finished or out of time.
+    /// The node was stopped, and its work is finished or out of time.
     Stopped,
     /// The link is gone.
     Lost(String),
     /// Another process has joined with the key of this node.
     Replaced,
-    /// The node was not taken in.
+    /// The node did not become a member.
     Refused(RegisterError),
 }
 
-/// Keeps `member` linked to the gateway that `dial` reaches, until told to `stop`.
+/// Keeps `member` connected to the gateway that `dial` reaches, until `stop`.
 ///
 /// # Errors
 /// When the gateway says that another try does not help, or is not the pinned one.
@@ -113,7 +113,7 @@ async fn reconnect(dial: &Dial, member: &Member, stop: &CancellationToken) -> Re
     Ok(())
 }
 
-/// Reaches for the gateway when the engine can pass its exam.
+/// Connects to the gateway when the engine can pass its exam.
 async fn dial_when_ready(dial: &Dial, member: &Member) -> Result<Arc<dyn Link>, LinkError> {
     member.queue.engine().ready().await;
     dial().await
@@ -129,9 +129,9 @@ pub async fn run_session(
     register_and_work(link, member, stop, &mut backoff).instrument(span(member)).await
 }
 
-/// Every log line of a session stands in this span.
-fn span(member: &Member) -> Span {
-    tracing::info_span!("session", node = %member.identity.id().short())
+/// The span of a session; every log line of a session is in it.
+pub(crate) fn span(member: &Member) -> Span {
+    tracing::info_span!("session", node.id = %member.identity.id().short())
 }
 
 async fn register_and_work(
@@ -140,7 +140,7 @@ async fn register_and_work(
     stop: &CancellationToken,
     backoff: &mut Backoff,
 ) -> SessionEnd {
-    // The gateway may have sent its welcome already, and then wants a goodbye.
+    // The gateway may have sent its welcome already, and then expects a goodbye.
     let stop_signal = async {
         stop.cancelled().await;
         sleep(FAREWELL).await;
@@ -170,13 +170,13 @@ async fn register_and_work(
         SessionEnd::Stopped => "stopped",
         SessionEnd::Lost(_) | SessionEnd::Replaced | SessionEnd::Refused(_) => "lost",
     });
-    // Else the process may end before the gateway has heard it.
+    // Otherwise the process may end before the gateway has read the close.
     let cause = timeout(FAREWELL, link.closed()).await;
     let is_replaced = cause.is_ok_and(|cause| cause.is_replaced());
     if is_replaced && matches!(end, SessionEnd::Lost(_)) { SessionEnd::Replaced } else { end }
 }
 
-/// Takes work and gives signs of life. Dropping this future stops everything it began.
+/// Accepts work and sends heartbeats. Dropping this future stops everything it began.
 async fn work(
     link: &dyn Link,
     welcome: Admission,
@@ -226,7 +226,7 @@ async fn watch_control_stream(mut control: Receiver) -> String {
             Ok(Some(Message::Goodbye(goodbye))) => {
                 tracing::info!(why = goodbye.reason, "the gateway is leaving");
             }
-            Ok(Some(_)) => tracing::debug!("the gateway said something out of turn"),
+            Ok(Some(_)) => tracing::debug!("the gateway sent an unexpected message"),
             Ok(None) => return "the gateway ended the control stream".to_owned(),
             Err(error) => return error.to_string(),
         }
@@ -234,7 +234,7 @@ async fn watch_control_stream(mut control: Receiver) -> String {
 }
 
 fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member, version: Version) {
-    // Over this many the streams are dropped unread: the peer ignores every Busy it was told.
+    // Further streams are dropped unread, because this peer ignores `FAULT_BUSY`.
     if pieces.len() < member.queue.streams_max() {
         let queue = Arc::clone(&member.queue);
         let work = async move { serve::piece(stream, &queue, version).await };
@@ -242,7 +242,7 @@ fn take(stream: Stream, pieces: &mut JoinSet<()>, member: &Member, version: Vers
     }
 }
 
-/// Takes nothing new, and lets what runs finish up to the member's limit.
+/// Accepts no new work and waits for running work, up to the member's limit.
 async fn drain(link: &dyn Link, mut pieces: JoinSet<()>, member: &Member) {
     let deadline = Instant::now() + member.drain;
     let mut refusals = JoinSet::new();
@@ -263,7 +263,7 @@ async fn drain(link: &dyn Link, mut pieces: JoinSet<()>, member: &Member) {
     }
 }
 
-/// A word on the control stream must not wait longer than a peer may be silent.
+/// A message on the control stream must not wait longer than a peer may be silent.
 async fn send(control: &mut Sender, message: Message) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(45);
     match timeout(PATIENCE, control.send(&message)).await {
@@ -278,7 +278,7 @@ fn heartbeat(sequence: u64, member: &Member) -> Message {
     Message::Heartbeat(Heartbeat { sequence, running: load.running, waiting: load.waiting })
 }
 
-/// How long the gateway asked to wait; fatal when it said that waiting does not help.
+/// How long the gateway asked to wait; fatal if it said that waiting does not help.
 fn retry_after(error: RegisterError) -> Result<Option<Duration>, Fatal> {
     match error {
         RegisterError::Refused(refusal) if refusal.retry_ms == 0 => Err(Fatal::Refused(refusal)),
@@ -287,7 +287,7 @@ fn retry_after(error: RegisterError) -> Result<Option<Duration>, Fatal> {
     }
 }
 
-/// Each node jitters in its own way, and the same way in every simulation.
+/// The seed of the jitter: different for each node, and the same in every simulation.
 fn seed(member: &Member) -> u64 {
     let mut seed = [0; 8];
     seed.iter_mut().zip(member.identity.id().0).for_each(|(to, from)| *to = from);

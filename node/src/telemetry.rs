@@ -1,10 +1,10 @@
-//! What a node says while it works, on stderr.
+//! The log of a node, on stderr.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// How a line of the log looks.
+/// The format of the log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -15,7 +15,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log. `RUST_LOG` chooses what is said; without it, `info` and above.
+/// Starts the log. `RUST_LOG` chooses the level; the default is `info`.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

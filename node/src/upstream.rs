@@ -1,6 +1,6 @@
 //! An existing OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp's server, a paid one) as a
-//! writer in the swarm. What log-probabilities it reports nobody can recompute, so it claims no
-//! certainty; it judges pairs where its owner wants it to.
+//! writer in the swarm. Nobody can recompute its log-probabilities, so it claims no certainty. It judges
+//! pairs if its owner allows it.
 
 mod abilities;
 mod breaker;
@@ -26,7 +26,7 @@ use shoal_proto::{
     Secret,
     embed::{Embed, Embedded},
     generate::{Done, Fault, Generate},
-    hello::Model,
+    hello::{Model, model_name},
     judge::{Ballot, Judge},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -43,15 +43,15 @@ use self::{
     reply::Reply,
     transport::{FIRST_BYTE, Transport},
 };
-use shoal_engine::{Engine, EngineError, Event, swarm_name};
+use shoal_engine::{Engine, EngineError, Event};
 
-/// Between two chunks; slower than this no answer would be in time for a round.
+/// Longest wait between two chunks: a slower answer would be too late for a round.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Pieces that wait for a slow gateway before the upstream is no longer read.
 const EVENTS: usize = 32;
 
-/// What a node needs to know of its upstream.
+/// The settings of an upstream.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Base URL, as OpenAI clients take it: `http://127.0.0.1:11434/v1`. Without a path, `/v1`.
@@ -64,11 +64,11 @@ pub struct Settings {
     pub name: Option<String>,
     /// What it is good at, by its owner's account.
     pub tags: Vec<String>,
-    /// Tokens of context, if it is not what the endpoint says.
+    /// Tokens of context, in place of the endpoint's own number.
     pub context: Option<u32>,
     /// Gives pairwise ballots too, a request for each pair.
     pub judges: bool,
-    /// What its model can do beside writing; None: what it turns out to.
+    /// What its model can do besides writing; `None`: found out by asking.
     pub can: Option<Abilities>,
 }
 
@@ -77,16 +77,21 @@ pub struct Settings {
 pub struct Upstream {
     endpoint: Arc<Endpoint>,
     model: Model,
-    /// Every task ends when its asker is gone.
+    /// Each task ends when its receiver is dropped.
     writers: TaskTracker,
 }
 
 impl Upstream {
-    /// Reaches for the endpoint once, to find a wrong URL, key or model before anyone asks.
+    /// Connects to the endpoint once, to find a wrong URL, key or model before the first request.
     ///
     /// # Errors
     /// What is wrong, in one line.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+        let span = tracing::info_span!("upstream", model = settings.model);
+        Self::probe_and_describe(settings).instrument(span).await
+    }
+
+    async fn probe_and_describe(settings: &Settings) -> Result<Self, ConnectError> {
         let (transport, policy) = (Transport::new(settings)?, FieldPolicy::default());
         let listing = probe::probe(&transport, &policy, settings).await?;
         let (can, refusal) = match settings.can {
@@ -107,7 +112,6 @@ impl Upstream {
         match &refusal {
             Some(why) => endpoint.rest(why),
             None => tracing::info!(
-                model = settings.model,
                 "a gateway asks an endpoint about 8 questions of at most 512 tokens before it joins, and at \
                  most 64 later: the log says what the endpoint was asked in all"
             ),
@@ -117,11 +121,11 @@ impl Upstream {
     }
 }
 
-/// What the gateway is told of the model.
+/// The description of the model for the gateway.
 fn description(settings: &Settings, can: Abilities, context: u32) -> Model {
     let name = settings.name.clone().unwrap_or_else(|| settings.model.clone());
     Model {
-        name: swarm_name(&name),
+        name: model_name(&name),
         family: "upstream".to_owned(),
         context,
         pairwise: settings.judges,
@@ -198,7 +202,7 @@ impl Endpoint {
         }
     }
 
-    /// A conversation goes to one path, a text that is to be gone on with to another.
+    /// A conversation goes to one path, a text to continue to another.
     async fn begin(&self, ask: &Generate) -> Result<Opening, EngineError> {
         let (path, body) = match &ask.prompt {
             Some(prompt) => (COMPLETIONS, request::completion(&self.model, prompt, ask, self.can)?),
@@ -210,7 +214,7 @@ impl Endpoint {
 
 /// How the reading of an answer ended.
 enum Reading {
-    /// There is no more of it, or no more is wanted.
+    /// The answer is complete, or the rest is not needed.
     Ended,
     /// Nobody listens any more.
     Left,

@@ -24,6 +24,18 @@ impl Embed {
         }
         Ok(())
     }
+
+    /// Checks what vectors need. The node calls it and answers a failure with
+    /// [`Fault::BadRequest`](crate::generate::Fault::BadRequest).
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check_request(&self) -> Result<(), InvalidMessage> {
+        if self.inputs.is_empty() {
+            return Err(InvalidMessage("there is no text to embed"));
+        }
+        Ok(())
+    }
 }
 
 /// Node to gateway: one vector of length 1 for each text, in order.

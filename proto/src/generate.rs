@@ -70,6 +70,18 @@ impl Generate {
         self.prompt.as_ref().map_or(Ok(()), Prompt::check)?;
         check_conversation(&self.messages)
     }
+
+    /// Checks what an answer needs. The node calls it and answers a failure with
+    /// [`Fault::BadRequest`].
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check_request(&self) -> Result<(), InvalidMessage> {
+        if self.messages.is_empty() {
+            return Err(InvalidMessage("there is no message to answer"));
+        }
+        self.sampling.as_ref().map_or(Ok(()), Sampling::check)
+    }
 }
 
 pub(crate) fn check_conversation(messages: &[ChatMessage]) -> Result<(), InvalidMessage> {
@@ -186,6 +198,42 @@ pub struct Sampling {
     /// place (0 to 20).
     #[prost(uint32, optional, tag = "12")]
     pub logprobs: Option<u32>,
+}
+
+/// Most texts in [`Sampling::stop`], as in OpenAI's API.
+pub const STOPS_MAX: usize = 4;
+
+/// Most alternatives in [`Sampling::logprobs`], as in OpenAI's API.
+pub const LOGPROBS_MAX: u32 = 20;
+
+impl Sampling {
+    /// Checks the ranges of the numbers. [`Generate::check_request`] calls it.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check(&self) -> Result<(), InvalidMessage> {
+        let is_penalty = |penalty: &f32| (-2.0..=2.0).contains(penalty);
+        let rules = [
+            (self.temperature.is_none_or(|t| (0.0..=2.0).contains(&t)), "temperature is 0 to 2"),
+            (self.top_p.is_none_or(|p| p > 0.0 && p <= 1.0), "top_p is above 0 and at most 1"),
+            (self.min_p.is_none_or(|p| (0.0..=1.0).contains(&p)), "min_p is 0 to 1"),
+            (self.max_tokens.is_none_or(|max| max > 0), "max_tokens is at least 1"),
+            (self.stop.len() <= STOPS_MAX, "there are at most 4 stop texts"),
+            (self.stop.iter().all(|stop| !stop.is_empty()), "a stop text is not empty"),
+            (self.repetition_penalty.is_none_or(|p| p > 0.0), "repetition_penalty is above 0"),
+            (self.presence_penalty.iter().all(is_penalty), "presence_penalty is -2 to 2"),
+            (self.frequency_penalty.iter().all(is_penalty), "frequency_penalty is -2 to 2"),
+            (
+                self.logit_bias.iter().all(|token| (-100.0..=100.0).contains(&token.bias)),
+                "a bias is -100 to 100",
+            ),
+            (self.logprobs.is_none_or(|count| count <= LOGPROBS_MAX), "logprobs is at most 20"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(InvalidMessage(rule)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A bias on the logit of one token.
@@ -329,4 +377,61 @@ pub enum Fault {
     BadRequest = 5,
     /// The node is shutting down.
     Draining = 6,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask(sampling: Sampling) -> Generate {
+        let messages = vec![ChatMessage::new("user", "hello")];
+        Generate { messages, sampling: Some(sampling), ..Generate::default() }
+    }
+
+    #[test]
+    fn an_ask_without_messages_is_refused() {
+        assert!(Generate::default().check_request().is_err());
+    }
+
+    #[test]
+    fn each_rule_of_sampling_holds() {
+        let bad = [
+            Sampling { temperature: Some(2.1), ..Sampling::default() },
+            Sampling { temperature: Some(f32::NAN), ..Sampling::default() },
+            Sampling { top_p: Some(0.0), ..Sampling::default() },
+            Sampling { top_p: Some(f32::NAN), ..Sampling::default() },
+            Sampling { max_tokens: Some(0), ..Sampling::default() },
+            Sampling { stop: vec![String::new()], ..Sampling::default() },
+            Sampling { stop: vec!["x".to_owned(); 5], ..Sampling::default() },
+            Sampling { min_p: Some(1.1), ..Sampling::default() },
+            Sampling { repetition_penalty: Some(0.0), ..Sampling::default() },
+            Sampling { presence_penalty: Some(-2.1), ..Sampling::default() },
+            Sampling { frequency_penalty: Some(f32::NAN), ..Sampling::default() },
+            Sampling {
+                logit_bias: vec![TokenBias { token: 1, bias: 101.0 }],
+                ..Sampling::default()
+            },
+            Sampling { logprobs: Some(21), ..Sampling::default() },
+        ];
+        for sampling in bad {
+            assert!(ask(sampling.clone()).check_request().is_err(), "{sampling:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_openai_allows_is_allowed(temperature in 0f32..=2.0, top_p in 0.001f32..=1.0, max in 1u32.., seed: i64) {
+            let sampling = Sampling {
+                temperature: Some(temperature),
+                top_p: Some(top_p),
+                seed: Some(seed),
+                max_tokens: Some(max),
+                stop: vec!["\n".to_owned()],
+                ..Sampling::default()
+            };
+            prop_assert_eq!(ask(sampling).check_request(), Ok(()));
+        }
+    }
 }

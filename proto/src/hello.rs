@@ -162,8 +162,7 @@ impl Hello {
 
 impl Model {
     fn check(&self) -> Result<(), InvalidMessage> {
-        let letters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-        if self.name.is_empty() || self.name.len() > MODEL_NAME_MAX || !letters {
+        if !is_model_name(&self.name) {
             return Err(InvalidMessage(
                 "a model's name is 1 to 96 letters, digits, `.`, `_`, `-`, `/`",
             ));
@@ -184,14 +183,34 @@ impl Model {
                 "a model's description is at most 1,024 bytes, without control characters",
             ));
         }
-        let tags = self.tags.iter().all(|tag| !tag.is_empty() && is_text(tag, TAG_BYTES_MAX));
-        if self.tags.len() > TAGS_MAX || !tags {
+        if self.tags.len() > TAGS_MAX || !self.tags.iter().all(|tag| is_tag(tag)) {
             return Err(InvalidMessage(
                 "a model has at most 16 tags, each 1 to 32 bytes, without control characters",
             ));
         }
         Ok(())
     }
+}
+
+/// Whether a hello may have this tag: 1 to [`TAG_BYTES_MAX`] bytes without control characters.
+pub fn is_tag(tag: &str) -> bool {
+    !tag.is_empty() && is_text(tag, TAG_BYTES_MAX)
+}
+
+/// Whether a model may have this name: 1 to [`MODEL_NAME_MAX`] letters, digits, `.`, `_`, `-`, `/`.
+pub fn is_model_name(name: &str) -> bool {
+    (1..=MODEL_NAME_MAX).contains(&name.len()) && name.chars().all(is_model_name_char)
+}
+
+/// A name that a model may have: other characters become `-`, so `llama3.2:3b` becomes `llama3.2-3b`.
+/// Empty if `name` is empty.
+pub fn model_name(name: &str) -> String {
+    let letters = name.chars().take(MODEL_NAME_MAX);
+    letters.map(|c| if is_model_name_char(c) { c } else { '-' }).collect()
+}
+
+fn is_model_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')
 }
 
 fn is_text(text: &str, bytes_max: usize) -> bool {
@@ -263,4 +282,16 @@ pub enum RefusalReason {
     Protocol = 6,
     /// The gateway is shutting down.
     Draining = 7,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_names_that_the_swarm_allows() {
+        assert_eq!(model_name("llama3.2:3b"), "llama3.2-3b");
+        assert_eq!(model_name("org/Model_1"), "org/Model_1");
+        assert_eq!(model_name(&"\u{fc}".repeat(200)), "-".repeat(96));
+    }
 }

@@ -12,6 +12,10 @@ pub const CANDIDATES_MAX: usize = 64;
 /// Most pairs in one request: every ordered pair of [`CANDIDATES_MAX`] candidates.
 pub const PAIRS_MAX: usize = CANDIDATES_MAX * (CANDIDATES_MAX - 1);
 
+/// Most pairs in one request for [`BallotKind::Reasoned`]. Each pair costs a critique. 64 pairs are both
+/// orders of every pair of eight candidates (56) and some more.
+pub const REASONED_PAIRS_MAX: usize = 64;
+
 /// Most tokens of critique before the verdict of [`BallotKind::Reasoned`], for each pair.
 pub const CRITIQUE_TOKENS: u32 = 100;
 
@@ -62,6 +66,30 @@ impl Judge {
             return Err(InvalidMessage("a pair of a candidate with itself"));
         }
         Ok(())
+    }
+
+    /// Checks what a ballot needs. The node calls it and answers a failure with
+    /// [`Fault::BadRequest`](crate::generate::Fault::BadRequest).
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check_request(&self) -> Result<(), InvalidMessage> {
+        if self.messages.is_empty() {
+            return Err(InvalidMessage("there is no conversation to judge by"));
+        }
+        if self.candidates.is_empty() {
+            return Err(InvalidMessage("there is no candidate to judge"));
+        }
+        match (self.kind(), self.pairs.len()) {
+            (BallotKind::Unspecified, _) => Err(InvalidMessage("the ballot's kind is not known")),
+            (BallotKind::Pairwise | BallotKind::Reasoned, 0) => {
+                Err(InvalidMessage("there is no pair to compare"))
+            }
+            (BallotKind::Reasoned, pairs) if pairs > REASONED_PAIRS_MAX => {
+                Err(InvalidMessage("a reasoned ballot is of at most 64 pairs"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn has(&self, candidate: u32) -> bool {

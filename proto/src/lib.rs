@@ -12,7 +12,7 @@
 //! - [`hello`], [`heartbeat`] and [`goodbye`] hold the messages of the control stream.
 //! - [`generate`], [`judge`] and [`embed`] hold the messages of the work streams, [`tools`] the
 //!   functions in them.
-//! - [`version::Version`] is the version of the protocol.
+//! - [`version::Version`] is the version of the protocol, [`hex`] writes keys and checksums.
 //!
 //! ```text
 //!  node                                             gateway
@@ -48,8 +48,10 @@ pub mod judge;
 pub mod tools;
 pub mod embed;
 pub mod wire;
+mod hex;
 mod secret;
 
+pub use hex::hex;
 pub use identity::Identity;
 pub use node_id::NodeId;
 pub use secret::Secret;

@@ -18,6 +18,7 @@ pub use self::{
     decoder::{DeviceKind, architecture_table},
     load::LoadedModel,
 };
+use shoal_engine::Service;
 use shoal_model::{
     BatchOptions, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
 };
@@ -26,17 +27,9 @@ use shoal_model::{
 /// its share of the work.
 const SMALL: usize = 8_000_000;
 
-/// How a model is served.
+/// How a model is loaded and computed.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The model's name in the swarm, if not its folder's.
-    pub name: Option<String>,
-    /// What it is good at; when empty, the tags of its `card.json`.
-    pub tags: Vec<String>,
-    /// Requests at the same time; a judgment of several candidates is one request.
-    pub slots: u32,
-    /// The limit on an answer's tokens if the ask sets none.
-    pub answer_tokens: u32,
     /// How the weights are kept.
     pub quant: Quant,
     /// Where the arithmetic is done.
@@ -62,10 +55,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            name: None,
-            tags: Vec::new(),
-            slots: 1,
-            answer_tokens: 1024,
             quant: Quant::default(),
             device: DeviceKind::default(),
             threads: 0,
@@ -96,8 +85,8 @@ impl Options {
         Settings { quant: self.quant, device: self.device, threads, ..defaults }
     }
 
-    fn batch(&self) -> BatchOptions {
-        let slots = usize::try_from(self.slots).unwrap_or(1).max(1);
+    fn batch(&self, service: &Service) -> BatchOptions {
+        let slots = usize::try_from(service.slots).unwrap_or(1).max(1);
         BatchOptions {
             // A judgment is as many sequences as there are candidates.
             sequences: slots.saturating_mul(4).max(8),
@@ -105,7 +94,7 @@ impl Options {
             // half is for cancelled requests that the model has not dropped yet.
             requests: slots.saturating_mul(2),
             cache_bytes: self.cache_bytes,
-            answer_tokens: usize::try_from(self.answer_tokens).unwrap_or(usize::MAX),
+            answer_tokens: usize::try_from(service.answer_tokens).unwrap_or(usize::MAX),
             speculate: self.speculate,
         }
     }
@@ -115,10 +104,21 @@ impl Options {
 ///
 /// # Errors
 /// When the files are not a model that can be served. The message is one line.
-pub fn open(files: Files, options: &Options, metrics: Metrics) -> Result<Local, LoadError> {
-    let LoadedModel { decoder, words, card } = LoadedModel::open(files, options)?;
-    let how = (&options.batch(), options.judges);
-    Local::start(decoder, words, card, how, metrics).map_err(LoadError::Thread)
+pub fn open(
+    files: Files,
+    service: &Service,
+    options: &Options,
+    metrics: Metrics,
+) -> Result<Local, LoadError> {
+    let LoadedModel { decoder, pipeline, mut card } = LoadedModel::open(files, options)?;
+    if let Some(name) = &service.name {
+        card.name.clone_from(name);
+    }
+    if !service.tags.is_empty() {
+        card.tags.clone_from(&service.tags);
+    }
+    let how = (&options.batch(service), options.judges);
+    Local::start(decoder, pipeline, card, how, metrics).map_err(LoadError::Thread)
 }
 
 /// The models in the program, one line each, with their descriptions.

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shoal_engine::swarm_name;
 use shoal_model::{
     Decode, Defaults, Digest, Files, LoadError, Pooling, Template, TextPipeline, Tokenizer,
     Weights, json, measure_speed,
 };
-use shoal_proto::hello::{Model, TAG_BYTES_MAX, TAGS_MAX};
+use shoal_proto::hello::{Model, TAGS_MAX, is_tag, model_name};
 
 use super::{
     Options,
@@ -24,8 +23,8 @@ pub struct LoadedModel {
     /// The decoder with its weights.
     pub decoder: Box<dyn Decode>,
     /// The tokenizer and the chat template.
-    pub words: TextPipeline,
-    /// The model as the swarm sees it.
+    pub pipeline: TextPipeline,
+    /// The model's description, with its own name and tags.
     pub card: Model,
 }
 
@@ -42,10 +41,10 @@ impl LoadedModel {
         // a moment.
         let tokenizer = Tokenizer::read(&files, shape.vocab)?;
         let template = Template::read(&files, &options.template)?;
-        files.forget_words();
+        files.forget_vocabulary();
         let files = &files;
         let digest = Digest::begin(files)?;
-        let card = card(files, options, &shape)?;
+        let card = card(files, &shape)?;
         let tensors = Weights::open(files)?.with_adapters(&options.adapters)?;
         let mut decoder = open(shape.clone(), &*tensors, options.decoder(&shape))?;
         drop(tensors);
@@ -57,19 +56,20 @@ impl LoadedModel {
             measure_speed(&mut *decoder, weights, MEASURE_TIME).ok()
         });
         let card = Model { digest, speed: speed.flatten(), ..card };
-        let words = TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
-        Ok(Self { decoder, words, card })
+        let pipeline =
+            TextPipeline::new(tokenizer, template, Defaults::read(files)?, pooling(files)?);
+        Ok(Self { decoder, pipeline, card })
     }
 }
 
-fn card(files: &Files, options: &Options, shape: &Shape) -> Result<Model, LoadError> {
+fn card(files: &Files, shape: &Shape) -> Result<Model, LoadError> {
     Ok(Model {
-        name: options.name.clone().unwrap_or_else(|| swarm_name(files.name())),
+        name: model_name(files.name()),
         family: shape.arch.kind.to_owned(),
         context: u32::try_from(shape.context).unwrap_or(u32::MAX),
         parameters: shape.params() as u64,
         description: description(files, shape)?,
-        tags: if options.tags.is_empty() { tags(files)? } else { options.tags.clone() },
+        tags: tags(files)?,
         completes: !files.is_bundled(),
         ..Model::default()
     })
@@ -86,19 +86,20 @@ fn pooling(files: &Files) -> Result<Pooling, LoadError> {
 /// The description in the model's `card.json`; without one, a sentence with its size.
 pub(super) fn description(files: &Files, shape: &Shape) -> Result<String, LoadError> {
     let card = json(files, "card.json")?;
-    let words = card.get("description").and_then(Value::as_str).unwrap_or_default();
-    if words.is_empty() {
+    let text = card.get("description").and_then(Value::as_str).unwrap_or_default();
+    if text.is_empty() {
         let (kind, millions) = (shape.arch.kind, shape.params() as f64 / 1e6);
         return Ok(format!("A {kind} model of {millions:.1} million parameters."));
     }
-    Ok(words.chars().take(200).collect())
+    // A hello must not have control characters.
+    Ok(text.chars().filter(|letter| !letter.is_control()).take(200).collect())
 }
 
 /// The tags of the model's `card.json`; invalid ones are skipped.
 fn tags(files: &Files) -> Result<Vec<String>, LoadError> {
     let card = json(files, "card.json")?;
     let values = card.get("tags").and_then(Value::as_array).into_iter().flatten();
-    let tags = values.filter_map(Value::as_str).filter(|tag| tag.len() <= TAG_BYTES_MAX);
+    let tags = values.filter_map(Value::as_str).filter(|tag| is_tag(tag));
     Ok(tags.take(TAGS_MAX).map(str::to_owned).collect())
 }
 

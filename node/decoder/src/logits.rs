@@ -57,17 +57,17 @@ pub fn write(
     let answers = File::create(folder.join("answers.jsonl")).map_err(write_error)?;
     let rows = File::create(folder.join("logits.f32")).map_err(write_error)?;
     let (mut answers, mut rows) = (BufWriter::new(answers), BufWriter::new(rows));
-    let LoadedModel { mut decoder, words, .. } = LoadedModel::open(files, options)?;
+    let LoadedModel { mut decoder, pipeline, .. } = LoadedModel::open(files, options)?;
     for prompt in prompts {
         let messages = [ChatMessage::new("user", prompt)];
         let talk = PromptInput { messages: &messages, prompt: None, tools: None, variables: "" };
-        let tokens = words.prompt(talk, decoder.context())?;
-        let ends: Vec<u32> = words.tokenizer.ends().collect();
+        let tokens = pipeline.prompt(talk, decoder.context())?;
+        let ends: Vec<u32> = pipeline.tokenizer.ends().collect();
         let (logits, answer) = greedy(&mut *decoder, &tokens, count, &ends)?;
         for logit in logits {
             rows.write_all(&logit.to_ne_bytes()).map_err(write_error)?;
         }
-        let text = words.tokenizer.decode(&answer);
+        let text = pipeline.tokenizer.decode(&answer)?;
         let line = serde_json::to_string(&Answer { tokens, answer, text, ends });
         writeln!(answers, "{}", line.map_err(io::Error::from).map_err(write_error)?)
             .map_err(write_error)?;

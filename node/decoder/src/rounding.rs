@@ -56,7 +56,7 @@ pub fn measure(
     let mut model = LoadedModel::open(files.clone(), &Options { quant, ..options.without_talk() })?;
     let exact = Options { quant: Quant::None, ..options.without_talk() };
     let mut reference = LoadedModel::open(files.clone(), &exact)?;
-    let tokens = model.words.tokenizer.encode(text).filter(|tokens| tokens.len() > 1);
+    let tokens = model.pipeline.tokenizer.encode(text).filter(|tokens| tokens.len() > 1);
     let tokens = tokens.ok_or(RoundingError::Text)?;
     let reading = compare(&mut *model.decoder, &mut *reference.decoder, &tokens)?;
     Ok(Row { quant, bytes: model.decoder.weight_bytes(), reading })

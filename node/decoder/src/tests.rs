@@ -13,8 +13,8 @@ fn load(context: usize, storage: Kept) -> Local {
 }
 
 fn serve(files: &Files) -> Local {
-    open(files.clone(), &Options { slots: 2, ..Options::default() }, Metrics::new().unwrap())
-        .unwrap()
+    let service = Service { slots: 2, ..Service::default() };
+    open(files.clone(), &service, &Options::default(), Metrics::new().unwrap()).unwrap()
 }
 
 fn conversation(text: &str) -> Vec<ChatMessage> {

@@ -11,42 +11,22 @@ use shoal_proto::{
 
 use crate::{Engine, EngineError};
 
-/// Each pair costs a critique. 64 pairs are both orders of every pair of eight pools (56) and some more.
-const CRITIQUES_MAX: usize = 64;
-
 /// Whether `model` can be asked for this ballot.
 ///
 /// # Errors
 /// [`Fault::BadRequest`] for an ask that no judge can answer, [`Fault::Unsupported`] for an ask that
 /// this model cannot answer.
 pub fn check(ask: &Judge, model: &Model) -> Result<(), EngineError> {
-    ask.check().map_err(|error| EngineError::new(Fault::BadRequest, error.to_string()))?;
-    if ask.messages.is_empty() {
-        return Err(EngineError::new(Fault::BadRequest, "there is no conversation to judge by"));
-    }
-    if ask.candidates.is_empty() {
-        return Err(EngineError::new(Fault::BadRequest, "there is no candidate to judge"));
-    }
+    ask.check()
+        .and_then(|()| ask.check_request())
+        .map_err(|error| EngineError::new(Fault::BadRequest, error.to_string()))?;
     let (is_supported, rule) = match ask.kind() {
-        BallotKind::Unspecified => {
-            return Err(EngineError::new(Fault::BadRequest, "the ballot's kind is not known"));
-        }
         BallotKind::Likelihood => (model.likelihood, "this model gives no likelihood ballots"),
         BallotKind::Pairwise => (model.pairwise, "this model gives no pairwise ballots"),
         BallotKind::Reasoned => (model.reasoned, "this model gives no reasoned ballots"),
+        BallotKind::Unspecified => (false, "the ballot's kind is not known"),
     };
-    if !is_supported {
-        return Err(EngineError::new(Fault::Unsupported, rule));
-    }
-    match (ask.kind(), ask.pairs.len()) {
-        (BallotKind::Pairwise | BallotKind::Reasoned, 0) => {
-            Err(EngineError::new(Fault::BadRequest, "there is no pair to compare"))
-        }
-        (BallotKind::Reasoned, pairs) if pairs > CRITIQUES_MAX => {
-            Err(EngineError::new(Fault::BadRequest, "a reasoned ballot is of at most 64 pairs"))
-        }
-        _ => Ok(()),
-    }
+    if is_supported { Ok(()) } else { Err(EngineError::new(Fault::Unsupported, rule)) }
 }
 
 /// The verdict on a pair when a judge cannot tell which answer is better.

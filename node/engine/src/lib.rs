@@ -48,6 +48,25 @@ pub trait Engine: Send + Sync + 'static {
     }
 }
 
+/// What the owner of a model decides about its service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The model's name in the swarm, if not its own.
+    pub name: Option<String>,
+    /// What it is good at; when empty, what the model says of itself.
+    pub tags: Vec<String>,
+    /// Requests at the same time; a judgment of several candidates is one request.
+    pub slots: u32,
+    /// Tokens of an answer for which the ask sets no limit.
+    pub answer_tokens: u32,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { name: None, tags: Vec::new(), slots: 1, answer_tokens: 1024 }
+    }
+}
+
 /// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -75,26 +94,5 @@ impl EngineError {
     pub fn context_length(limit: u32) -> Self {
         let message = format!("This model's maximum context length is {limit} tokens");
         Self::new(Fault::ContextLength, message)
-    }
-}
-
-/// A model's name with only characters that the swarm allows: `llama3.2:3b` becomes `llama3.2-3b`.
-pub fn swarm_name(name: &str) -> String {
-    name.chars().take(96).map(|c| if is_allowed(c) { c } else { '-' }).collect()
-}
-
-fn is_allowed(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_names_that_the_swarm_allows() {
-        assert_eq!(swarm_name("llama3.2:3b"), "llama3.2-3b");
-        assert_eq!(swarm_name("org/Model_1"), "org/Model_1");
-        assert_eq!(swarm_name(&"\u{fc}".repeat(200)), "-".repeat(96));
     }
 }

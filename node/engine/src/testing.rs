@@ -1,4 +1,7 @@
 //! A scripted engine for tests, which counts its work.
+//!
+//! Two tests need other engines: those of the gateway script each member's steps and what it prefers
+//! (`gateway/tests/it/scripted.rs`), and the simulation plays behaviours from a seed (`sim/src/engine.rs`).
 
 use std::{
     sync::{
@@ -141,15 +144,15 @@ impl Engine for Script {
     }
 
     fn judge(&self, ask: Judge) -> BoxFuture<'_, Result<Ballot, EngineError>> {
-        struct Under<'a>(&'a AtomicU32);
-        impl Drop for Under<'_> {
+        struct JudgingGuard<'a>(&'a AtomicU32);
+        impl Drop for JudgingGuard<'_> {
             fn drop(&mut self) {
                 self.0.fetch_sub(1, Ordering::SeqCst);
             }
         }
         async move {
             self.judging.fetch_add(1, Ordering::SeqCst);
-            let _under = Under(&self.judging);
+            let _guard = JudgingGuard(&self.judging);
             if matches!(self.play, Play::Endless) {
                 std::future::pending::<()>().await;
             }

@@ -8,7 +8,10 @@ use half::{bf16, f16};
 
 pub use pack::{Block, SuperBlock};
 
-use crate::simd::{Bytes, Floats, Halves, Line};
+use crate::{
+    error::Error,
+    simd::{Bytes, Floats, Halves, Line},
+};
 
 /// Rows of a panel.
 pub(crate) const ROWS: usize = 16;
@@ -145,12 +148,31 @@ impl Matrix {
     }
 
     /// Writes row `row` as floats: the embedding of a token. A shorter `out` gets the row's beginning,
-    /// a longer one zeros after its end. A row that does not exist is all zeros.
-    pub fn row(&self, row: usize, out: &mut [f32]) {
-        out.fill(0.0);
+    /// a longer one zeros after its end.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn row(&self, row: usize, out: &mut [f32]) -> Result<(), Error> {
         if row >= self.rows {
-            return;
+            let requirement = "below the number of rows";
+            return Err(Error::Range { argument: "row", value: row, requirement });
         }
+        self.write_row(row, out);
+        Ok(())
+    }
+
+    /// All rows as floats.
+    pub fn unpack(&self) -> Vec<f32> {
+        let mut floats = vec![0.0; self.rows * self.cols];
+        for (row, out) in floats.chunks_exact_mut(self.cols.max(1)).enumerate() {
+            self.write_row(row, out);
+        }
+        floats
+    }
+
+    /// As [`Self::row`], for a row that exists.
+    fn write_row(&self, row: usize, out: &mut [f32]) {
+        out.fill(0.0);
         let (panel, lane) = (row / ROWS, row % ROWS);
         let inputs = panel * self.cols..(panel + 1) * self.cols;
         match &self.store {
@@ -180,7 +202,7 @@ impl Matrix {
     /// 32 weights of a row.
     fn group(&self, codes: &Codes, panel: usize, group: usize, lane: usize) -> [f32; GROUP] {
         let mut out = [0.0; GROUP];
-        // Formats of floats have no groups; `row` does not ask for one.
+        // Formats of floats have no groups; `write_row` does not ask for one.
         let Some(layout) = self.format.group_layout() else { return out };
         let index = panel * self.groups() + group;
         let scale_index =

@@ -47,7 +47,7 @@ pub use self::metrics::Metrics;
 use self::{
     job::{Limits, Work},
     reply::{Reply, busy, engine_fault},
-    run::{PreparedRequest, Runner, Settings},
+    run::{PreparedRequest, Runner},
 };
 use super::{
     pipeline::TextPipeline,
@@ -102,15 +102,12 @@ impl Batch {
         thread::Builder::new()
             .name("model-text".to_owned())
             .spawn(move || prepare(&preparer, limits, &submissions, &ready))?;
-        let settings = Settings {
-            pages,
-            max_sequences: options.sequences.max(1),
-            speculate: options.speculate,
-            metrics,
-        };
-        thread::Builder::new()
-            .name("model".to_owned())
-            .spawn(move || Runner::new(decoder, &pipeline, settings).run(&prepared_requests))?;
+        // The caller's span names the model; the thread's log lines belong to it.
+        let (options, span) = (options.clone(), tracing::Span::current());
+        thread::Builder::new().name("model".to_owned()).spawn(move || {
+            let _entered = span.entered();
+            Runner::new(decoder, &pipeline, pages, &options, metrics).run(&prepared_requests);
+        })?;
         Ok(Self { inbox, places: Arc::new(Semaphore::new(requests)), context })
     }
 
@@ -191,6 +188,4 @@ fn prepare(
 }
 
 #[cfg(test)]
-pub(crate) mod fake;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

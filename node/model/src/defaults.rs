@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::{
         bytes::Bytes,
-        gguf::{self, Gguf, builder::GgufBuilder},
+        gguf::{self, Gguf, tests::builder::GgufBuilder},
     };
 
     /// The defaults of a GGUF file with these settings.

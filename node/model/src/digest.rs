@@ -11,6 +11,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use shoal_proto::hex;
 
 use super::{LoadError, files::Files, tensors::Quant};
 
@@ -74,7 +75,7 @@ impl Digest {
                 digest.update(adapter.need(name)?);
             }
         }
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&digest.finalize()))
     }
 }
 
@@ -122,10 +123,6 @@ mod tests {
         Digest::begin(files).unwrap().finish(ends, quant, &[]).unwrap()
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn a_folder_is_its_weights_its_words_and_its_ends() {
         let folder = tiny(64, Kept::Shards);
@@ -139,8 +136,8 @@ mod tests {
         let mut bytes: Vec<u8> =
             names.iter().flat_map(|name| fs::read(folder.path().join(name)).unwrap()).collect();
         bytes.extend([16, 0, 0, 0]);
-        assert_eq!(digest_of(&files, &[16], Quant::AsIs), hex(&bytes));
-        assert_ne!(digest_of(&files, &[17], Quant::AsIs), hex(&bytes));
+        assert_eq!(digest_of(&files, &[16], Quant::AsIs), hex(&Sha256::digest(&bytes)));
+        assert_ne!(digest_of(&files, &[17], Quant::AsIs), hex(&Sha256::digest(&bytes)));
     }
 
     #[test]
@@ -158,7 +155,10 @@ mod tests {
     fn a_gguf_file_is_all_of_its_bytes() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf/tiny.gguf");
         let files = Files::gguf_file(&path).unwrap();
-        assert_eq!(digest_of(&files, &[], Quant::AsIs), hex(&fs::read(&path).unwrap()));
+        assert_eq!(
+            digest_of(&files, &[], Quant::AsIs),
+            hex(&Sha256::digest(fs::read(&path).unwrap()))
+        );
     }
 
     #[test]

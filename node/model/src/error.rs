@@ -24,7 +24,7 @@ pub enum LoadError {
     #[error("{place}: {tensor} is {found:?}, but config.json makes it {expected:?}")]
     Shape { place: String, tensor: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("{place}/{file}: {why}")]
-    Words { place: String, file: &'static str, why: String },
+    InvalidFile { place: String, file: &'static str, why: String },
     #[error(transparent)]
     Template(#[from] TemplateError),
     #[error("cannot start a thread for the model: {0}")]

@@ -123,7 +123,7 @@ impl Files {
         let place = self.place();
         match self.gguf() {
             Some(_) => LoadError::Gguf { place, why },
-            None => LoadError::Words { place, file: "config.json", why },
+            None => LoadError::InvalidFile { place, file: "config.json", why },
         }
     }
 
@@ -190,11 +190,11 @@ impl Files {
 
     /// Frees the vocabulary of a GGUF file, once the tokenizer and the template have it. Other holders
     /// of the same file keep it.
-    pub fn forget_words(&mut self) {
+    pub fn forget_vocabulary(&mut self) {
         if let Place::Gguf { gguf, .. } = &mut self.place
             && let Some(gguf) = Arc::get_mut(gguf)
         {
-            gguf.forget_words();
+            gguf.forget_vocabulary();
         }
         self.forget();
         shoal_kernel::give_back();
@@ -265,7 +265,7 @@ impl Files {
     }
 
     fn index_fault(&self, why: String) -> LoadError {
-        LoadError::Words { place: self.place(), file: INDEX, why }
+        LoadError::InvalidFile { place: self.place(), file: INDEX, why }
     }
 }
 

@@ -10,8 +10,6 @@ mod texts;
 mod block;
 mod architecture;
 mod config;
-#[cfg(test)]
-pub(crate) mod builder;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -82,7 +80,7 @@ impl Gguf {
     }
 
     /// Drops the lists of the vocabulary, which are most of the metadata.
-    pub(crate) fn forget_words(&mut self) {
+    pub(crate) fn forget_vocabulary(&mut self) {
         for list in ["tokens", "merges", "scores", "token_type"] {
             self.metadata.forget(&format!("tokenizer.ggml.{list}"));
         }
@@ -226,4 +224,4 @@ impl Head {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

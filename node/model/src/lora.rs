@@ -87,7 +87,7 @@ impl Adapter {
 }
 
 fn config_fault(place: &str, why: String) -> LoadError {
-    LoadError::Words { place: place.to_owned(), file: CONFIG, why }
+    LoadError::InvalidFile { place: place.to_owned(), file: CONFIG, why }
 }
 
 /// The matrix that a tensor with this suffix changes.

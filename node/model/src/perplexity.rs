@@ -106,7 +106,7 @@ fn argmax(row: &[f32], sum: &LogSum) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::fake::{Fake, VOCAB};
+    use crate::batch::tests::fake::{Fake, VOCAB};
 
     fn fakes(memory: usize) -> (Fake, Fake) {
         let ((mut model, _), (reference, _)) = (Fake::new(700), Fake::new(700));

@@ -89,7 +89,7 @@ fn whole(rate: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::fake::Fake;
+    use crate::batch::tests::fake::Fake;
 
     #[test]
     fn everything_is_measured_within_a_context_of_any_length() {

@@ -42,7 +42,8 @@ impl Want {
     }
 }
 
-/// The error of a step: a result is NaN or infinite, or the spans are invalid.
+/// The error of a step: a result is NaN or infinite, the spans are invalid, or parts of a model or of a
+/// result do not fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model's numbers are broken")]
 pub struct Broken;

@@ -183,6 +183,4 @@ fn now() -> chrono::DateTime<chrono::Utc> {
 }
 
 #[cfg(test)]
-mod parity;
-#[cfg(test)]
 mod tests;

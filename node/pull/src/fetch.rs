@@ -10,6 +10,7 @@ use std::{
 
 use reqwest::{Client, Response, StatusCode, Url, header};
 use sha2::{Digest, Sha256};
+use shoal_proto::hex;
 
 use super::{PullError, settings::Patience};
 
@@ -207,7 +208,7 @@ impl PartialFile {
         if let Some(target) = body.bytes.filter(|target| *target != self.bytes) {
             return Err(PullError::Length { subject, target, actual: self.bytes });
         }
-        let actual = hex(self.hash);
+        let actual = hex(&self.hash.finalize());
         match body.sha256 {
             Some(target) if !target.eq_ignore_ascii_case(&actual) => {
                 Err(PullError::Checksum { subject, target: target.to_owned(), actual })
@@ -215,10 +216,6 @@ impl PartialFile {
             _ => Ok(()),
         }
     }
-}
-
-pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// From `content-range: bytes 5-9/10`.

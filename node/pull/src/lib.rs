@@ -215,7 +215,7 @@ async fn from_anywhere(entry: &Entry, part: &Path, settings: &Settings) -> Resul
             result => return result,
         }
     }
-    Err(PullError::Nowhere { name: entry.name.to_owned(), why: why.join("; ") })
+    Err(PullError::Unavailable { name: entry.name.to_owned(), why: why.join("; ") })
 }
 
 #[cfg(test)]

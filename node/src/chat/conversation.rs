@@ -1,23 +1,23 @@
-//! What was said so far, and what a line means.
+//! The messages of a conversation, and the commands that a line may hold.
 
 use shoal_proto::generate::ChatMessage;
 
-/// Rules, questions and answers.
+/// The system message, the questions and the answers.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     system: Option<String>,
     turns: Vec<ChatMessage>,
 }
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Text(String),
     Reset,
-    /// Empty text: no rules any more.
+    /// An empty text removes the system message.
     System(String),
     Quit,
-    /// It looks like a command, and is none.
+    /// It looks like a command and is not one.
     Unknown(String),
     Nothing,
 }
@@ -31,7 +31,7 @@ pub(super) fn read(line: &str) -> Command {
         "/system" => Command::System(rest.trim().to_owned()),
         "/quit" | "/exit" | "/bye" => Command::Quit,
         _ => match word.strip_prefix('/') {
-            // `/usr/bin` is a question, `/rest` a slip.
+            // `/usr/bin` is a question, `/rest` a mistyped command.
             Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()) => {
                 Command::Unknown(word.to_owned())
             }
@@ -45,12 +45,12 @@ impl Conversation {
         Self { system: system.filter(|text| !text.is_empty()), turns: Vec::new() }
     }
 
-    /// Forgets all but the rules.
+    /// Removes everything but the system message.
     pub(super) fn reset(&mut self) {
         self.turns.clear();
     }
 
-    /// New rules mean a new conversation: the old answers kept the old ones.
+    /// A new system message starts a new conversation, because the old answers follow the old one.
     pub(super) fn rule(&mut self, text: String) {
         *self = Self::new(Some(text));
     }
@@ -63,7 +63,7 @@ impl Conversation {
         self.turns.push(ChatMessage::new("assistant", text));
     }
 
-    /// The last question had no answer: templates want them to alternate.
+    /// Removes the last question, which had no answer: templates need questions and answers to alternate.
     pub(super) fn take_back(&mut self) {
         self.turns.pop();
     }

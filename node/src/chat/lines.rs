@@ -1,4 +1,4 @@
-//! Where the lines come from: a terminal with an editor, or a pipe.
+//! The source of the lines: a terminal with an editor, or a pipe.
 
 use std::{
     fmt,
@@ -8,9 +8,9 @@ use std::{
 use rustyline::{DefaultEditor, error::ReadlineError};
 use tokio::{sync::Notify, task::spawn_blocking};
 
-/// What a person or a program says, line after line.
+/// The lines of a person or a program.
 pub struct Lines {
-    /// Away while a thread reads from it.
+    /// `None` while a thread reads from it.
     reader: Option<Reader>,
     in_terminal: bool,
 }
@@ -20,7 +20,7 @@ enum Reader {
     Pipe(Box<dyn BufRead + Send>),
 }
 
-/// What came.
+/// The result of reading a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(String),
@@ -29,7 +29,7 @@ pub(super) enum Line {
     End,
 }
 
-/// A line of a pipe at most: longer than the context of any model that runs on such machines.
+/// Most bytes of a line of a pipe: longer than the context of any model that runs on such machines.
 const LINE_MAX: u64 = 4 << 20;
 
 impl Lines {
@@ -46,7 +46,7 @@ impl Lines {
         Ok(Self::pipe(BufReader::new(io::stdin())))
     }
 
-    /// Anything with lines.
+    /// Lines of any reader.
     pub fn pipe(from: impl BufRead + Send + 'static) -> Self {
         Self { reader: Some(Reader::Pipe(Box::new(from))), in_terminal: false }
     }
@@ -55,8 +55,8 @@ impl Lines {
         self.in_terminal
     }
 
-    /// Waits for the next line on a thread of its own. Ctrl-C ends a pipe: there is no other way to
-    /// say that all of it shall end.
+    /// Waits for the next line on a thread of its own. Ctrl-C ends a pipe, because there is no other way
+    /// to end the program.
     pub(super) async fn next(mut self, stop: &Notify) -> (Self, io::Result<Line>) {
         let Some(mut reader) = self.reader.take() else { return (self, Ok(Line::End)) };
         let next_line = spawn_blocking(move || {
@@ -81,7 +81,7 @@ impl Reader {
         match self {
             Self::Terminal(editor) => match editor.readline("> ") {
                 Ok(line) => {
-                    // Only a convenience: without it the arrow keys find one line less.
+                    // Only a convenience: without it the arrow keys do not find this line.
                     let _ = editor.add_history_entry(&line);
                     Ok(Line::Text(line))
                 }

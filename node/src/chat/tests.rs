@@ -8,7 +8,7 @@ use super::*;
 async fn talk(engine: &Script, lines: &'static str) -> (Result<(), ChatError>, String) {
     let (mut out, stop) = (Vec::new(), Notify::new());
     let lines = Lines::pipe(Cursor::new(lines));
-    let result = run(engine, lines, &mut out, &Wishes::default(), &stop).await;
+    let result = run(engine, lines, &mut out, &ChatOptions::default(), &stop).await;
     (result, String::from_utf8(out).unwrap())
 }
 
@@ -48,7 +48,7 @@ async fn quit_ends_before_the_lines_do() {
 async fn an_answer_stops_when_its_reader_has_enough() {
     let engine = Script::new(Play::Endless);
     let (mut out, stop) = (Vec::new(), Notify::new());
-    let wishes = Wishes::default();
+    let options = ChatOptions::default();
     let lines = Lines::pipe(Cursor::new("go on\n"));
     let enough = async {
         while engine.tokens() < 3 {
@@ -56,7 +56,7 @@ async fn an_answer_stops_when_its_reader_has_enough() {
         }
         stop.notify_waiters();
     };
-    let (result, ()) = tokio::join!(run(&engine, lines, &mut out, &wishes, &stop), enough);
+    let (result, ()) = tokio::join!(run(&engine, lines, &mut out, &options, &stop), enough);
     result.unwrap();
     assert!(out.starts_with(b"on and ") && out.ends_with(b"\n"), "{out:?}");
 }
@@ -84,5 +84,5 @@ async fn in_a_terminal_a_model_cannot_move_the_cursor() {
 #[test]
 fn a_conversation_that_is_too_long_names_the_way_out() {
     let text = error_text(&EngineError::context_length(100));
-    assert_eq!(text, "This model's maximum context length is 100 tokens: /reset begins anew");
+    assert_eq!(text, "This model's maximum context length is 100 tokens: /reset starts a new one");
 }

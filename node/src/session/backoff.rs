@@ -8,14 +8,14 @@ use rand_chacha::ChaCha8Rng;
 /// The first wait: short enough that nobody notices a gateway's restart.
 pub const FIRST: Duration = Duration::from_millis(500);
 
-/// The longest wait of our own choosing: a gateway that comes back has its swarm within a minute.
+/// The longest wait, unless the gateway asks for more: a gateway that restarts has its swarm within a minute.
 pub const CAP: Duration = Duration::from_secs(30);
 
-/// A link that lived this long was a good one, and counting starts anew. A gateway that welcomes
-/// and drops at once must not be hammered, so the welcome alone does not count.
+/// After a link that lasted this long, the waits start again from the first. The welcome alone does not
+/// count, so that a gateway that welcomes and drops a node at once is not flooded.
 pub const STEADY: Duration = Duration::from_secs(30);
 
-/// The longest wait that a gateway may ask for: beyond it an owner would think the node dead.
+/// The longest wait that a gateway may ask for: after a longer one the owner would think the node dead.
 pub const RETRY_MAX: Duration = Duration::from_secs(600);
 
 /// Doubling waits with jitter, so that a thousand nodes do not return in the same moment.
@@ -27,12 +27,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The same seed waits the same times.
+    /// The same seed gives the same waits.
     pub fn new(seed: u64) -> Self {
         Self { failures: 0, admitted_at: None, chance: ChaCha8Rng::seed_from_u64(seed) }
     }
 
-    /// A gateway took the node in at `now`.
+    /// The node became a member at `now`.
     pub fn admit(&mut self, now: Instant) {
         self.admitted_at = Some(now);
     }

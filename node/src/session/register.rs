@@ -11,15 +11,15 @@ use shoal_proto::{
 
 use super::Member;
 
-/// The whole handshake; four messages over the slowest road take a few seconds, a gateway that
-/// measures newcomers before it welcomes them takes longer.
+/// Time limit of the whole handshake. Four messages take a few seconds over the slowest connection; a
+/// gateway that measures new nodes before it welcomes them takes longer.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
-/// What a gateway may choose between two heartbeats: more often is a flood, more seldom lets a
-/// NAT forget the road (30 s are usual, QUIC's own keep-alive covers the difference).
+/// What a gateway may choose between two heartbeats: shorter would flood the gateway; after a longer one
+/// a NAT drops the mapping (30 s are usual, QUIC's own keep-alive covers the difference).
 const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
 
-/// The node was taken in; the control stream stays open for as long as it is a member.
+/// The node is a member; the control stream stays open for as long as it is one.
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) control: Stream,
@@ -28,38 +28,40 @@ pub(super) struct Admission {
     pub(super) heartbeat: Duration,
 }
 
-/// Why the node was not taken in.
+/// Why the node did not become a member.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The gateway said no, why, and whether another try helps.
+    /// The gateway refused, and says why and whether another try helps.
     #[error("refused: {}", .0.message)]
     Refused(Refusal),
-    /// The link went away meanwhile.
+    /// The link was lost meanwhile.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// Bytes that are no message.
+    /// The bytes are not a message.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// The gateway left the script.
-    #[error("the gateway said {0} out of turn")]
-    OutOfTurn(&'static str),
-    /// The gateway did not get to its welcome in time.
+    /// The gateway sent an unexpected message.
+    #[error("the gateway sent an unexpected message: {0}")]
+    UnexpectedMessage(&'static str),
+    /// The gateway did not send its welcome in time.
     #[error("the gateway did not answer within {} s", HANDSHAKE.as_secs())]
     Late,
-    /// The welcome names a version this build does not speak.
+    /// The welcome has a version that this build does not speak.
     #[error("the gateway chose protocol version {0}, this build speaks up to {own}", own = Version::CURRENT.number())]
     Version(u32),
-    /// It would put an auditor into its rounds.
-    #[error("the gateway is older than audits: update it")]
-    KnowsNoAuditors,
+    /// An older gateway would use an auditor as an ordinary member.
+    #[error("the gateway is too old for auditors: update it")]
+    TooOldForAuditors,
 }
 
 /// Introduces `member` on a fresh link.
 pub(super) async fn register(link: &dyn Link, member: &Member) -> Result<Admission, RegisterError> {
-    tokio::time::timeout(HANDSHAKE, script(link, member)).await.unwrap_or(Err(RegisterError::Late))
+    tokio::time::timeout(HANDSHAKE, handshake(link, member))
+        .await
+        .unwrap_or(Err(RegisterError::Late))
 }
 
-async fn script(link: &dyn Link, member: &Member) -> Result<Admission, RegisterError> {
+async fn handshake(link: &dyn Link, member: &Member) -> Result<Admission, RegisterError> {
     let mut control = link.open().await?;
     control.sender.send(&Message::Hello(hello(member, link.peer()))).await?;
     let challenge = match next(&mut control).await? {
@@ -75,7 +77,7 @@ async fn script(link: &dyn Link, member: &Member) -> Result<Admission, RegisterE
     let version =
         Version::from_number(welcome.version).ok_or(RegisterError::Version(welcome.version))?;
     if member.audit.expose().is_some() && version.number() < Version::V2.number() {
-        return Err(RegisterError::KnowsNoAuditors);
+        return Err(RegisterError::TooOldForAuditors);
     }
     let beat = welcome.heartbeat_ms.clamp(*HEARTBEAT_MS.start(), *HEARTBEAT_MS.end());
     Ok(Admission { control, version, heartbeat: Duration::from_millis(beat.into()) })
@@ -96,7 +98,7 @@ fn hello(member: &Member, gateway: NodeId) -> Hello {
 }
 
 async fn next(control: &mut Stream) -> Result<Message, RegisterError> {
-    control.receiver.next().await?.ok_or(RegisterError::OutOfTurn("its last word"))
+    control.receiver.next().await?.ok_or(RegisterError::UnexpectedMessage("the end of the stream"))
 }
 
 fn refusal_from(message: Message) -> RegisterError {
@@ -108,9 +110,9 @@ fn refusal_from(message: Message) -> RegisterError {
             // It may be back, or another one at its address, a moment later.
             retry_ms: 1_000,
         }),
-        Message::Hello(_) => RegisterError::OutOfTurn("hello"),
-        Message::Challenge(_) => RegisterError::OutOfTurn("challenge"),
-        Message::Welcome(_) => RegisterError::OutOfTurn("welcome"),
-        _ => RegisterError::OutOfTurn("something else"),
+        Message::Hello(_) => RegisterError::UnexpectedMessage("hello"),
+        Message::Challenge(_) => RegisterError::UnexpectedMessage("challenge"),
+        Message::Welcome(_) => RegisterError::UnexpectedMessage("welcome"),
+        _ => RegisterError::UnexpectedMessage("not a message of the handshake"),
     }
 }

@@ -324,7 +324,9 @@ async fn a_gateway_that_leaves_the_script_is_left() {
         gateway.link.closed().await
     };
     let (end, _) = tokio::join!(run_session(link, &member, &stop), watch);
-    let SessionEnd::Refused(RegisterError::OutOfTurn("welcome")) = end else { panic!("{end:?}") };
+    let SessionEnd::Refused(RegisterError::UnexpectedMessage("welcome")) = end else {
+        panic!("{end:?}")
+    };
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,5 +346,5 @@ async fn an_auditor_leaves_a_gateway_that_knows_no_auditors() {
     let (gateway, link) = link_pair(&auditor);
     let stop = CancellationToken::new();
     let (_control, end) = tokio::join!(gateway.admit(), run_session(link, &auditor, &stop));
-    assert!(matches!(end, SessionEnd::Refused(RegisterError::KnowsNoAuditors)), "{end:?}");
+    assert!(matches!(end, SessionEnd::Refused(RegisterError::TooOldForAuditors)), "{end:?}");
 }

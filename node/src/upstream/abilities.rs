@@ -1,4 +1,4 @@
-//! What an endpoint's model can do beside writing: by its owner's word, else found out by asking.
+//! What an endpoint's model can do besides writing: as its owner says, otherwise found out by asking.
 
 use serde_json::{Value, json};
 
@@ -9,18 +9,18 @@ use super::{
     transport::Transport,
 };
 
-/// What a model can do beside writing.
+/// What a model can do besides writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {
     /// Calls functions.
     pub tools: bool,
-    /// Holds its answer to a JSON schema while it writes.
+    /// Constrains its answer to a JSON schema while it writes.
     pub json: bool,
-    /// Looks at images.
+    /// Reads images.
     pub vision: bool,
     /// Turns texts into vectors.
     pub embeddings: bool,
-    /// Goes on with a text as it stands.
+    /// Continues a text without a chat template.
     pub completions: bool,
 }
 
@@ -50,9 +50,9 @@ impl Abilities {
         Ok(can)
     }
 
-    /// Asks for one token with a function on offer, for one vector, and for one token more of a
-    /// text: who knows none of these refuses. Also returns why, if the endpoint answers none of them.
-    /// Whether an answer keeps to a schema, or an image is looked at, no such trial can show: many
+    /// Asks for one token with a function on offer, for one vector, and for one token that continues a
+    /// text. An endpoint without the ability refuses. Also returns why, if the endpoint answers none of
+    /// them. A trial cannot show whether an answer follows a schema or an image is read, because many
     /// endpoints ignore what they do not know.
     pub(super) async fn find(
         transport: &Transport,

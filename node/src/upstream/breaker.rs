@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row after which the endpoint is left alone: no run of bad luck.
+/// Failures in a row after which the endpoint is left alone: too many to be chance.
 const FAILURES: u32 = 4;
 
 /// The first wait; it doubles with each trial that fails.
 const WAIT_FIRST: Duration = Duration::from_secs(5);
 
-/// The longest wait: an owner who has mended the endpoint is not kept waiting longer.
+/// The longest wait, so that an owner who has repaired the endpoint does not wait longer.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Counts what an endpoint refuses.
@@ -54,7 +54,7 @@ impl Breaker {
         if self.trial.is_none() {
             return (self.failures >= FAILURES).then(|| self.open(now));
         }
-        // Other requests that were under way say nothing new.
+        // Other requests that were under way give no new information.
         if self.in_trial {
             self.open(now);
         }

@@ -1,5 +1,5 @@
-//! The endpoint: every request to it goes out here, with the fields that it takes, and not at all
-//! while it refuses everything.
+//! Sends every request to the endpoint, with the fields that it accepts. While it refuses everything, no
+//! requests are sent.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use super::{
     transport::{FIRST_BYTE, Transport},
 };
 
-/// How to reach the endpoint, and what was learned of it.
+/// How to reach the endpoint, and what is known about it.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) transport: Transport,
@@ -55,7 +55,7 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Counts one answer, and logs the sums now and then: who pays should see it.
+    /// Counts one answer, and logs the sums from time to time for the owner, who pays.
     pub(super) fn count(&self, prompt_tokens: u32, completion_tokens: u32) {
         let requests = self.requests.fetch_add(1, Relaxed) + 1;
         let prompt_tokens =
@@ -114,7 +114,7 @@ impl Endpoint {
         })
     }
 
-    /// Notes how a request ended.
+    /// Records how a request ended.
     pub(super) async fn record(&self, error: Option<&CallError>) {
         let Some(error) = error else {
             self.has_answered.store(true, Relaxed);
@@ -156,7 +156,7 @@ impl Endpoint {
         }
     }
 
-    /// Asks for as little as it can answer.
+    /// Sends the smallest request that it can answer.
     async fn greet(&self) -> Result<(), CallError> {
         let chat = ask(&self.transport, &self.policy, CHAT, greeting(&self.model)).await;
         let Err(error) = chat else { return Ok(()) };

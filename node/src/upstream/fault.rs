@@ -7,15 +7,15 @@ use serde_json::Value;
 use shoal_engine::EngineError;
 use shoal_proto::generate::Fault;
 
-/// Most of a refusal that is read: some endpoints put the whole request into it.
+/// Most bytes of a refusal that are read: some endpoints put the whole request into it.
 const MESSAGE_MAX: usize = 4096;
 
 /// Why an upstream cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("{url:?} is no URL of an endpoint: {why}")]
+    #[error("{url:?} is not the URL of an endpoint: {why}")]
     Url { url: String, why: String },
-    #[error("the upstream's key has characters that no key has")]
+    #[error("the upstream's key has characters that a header cannot have")]
     Key,
     #[error("no HTTP client can be made: {0}")]
     Client(String),
@@ -32,19 +32,19 @@ pub enum ConnectError {
 /// Why a request to an endpoint has no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum CallError {
-    /// The endpoint said no.
+    /// The endpoint refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// There is no connection; the innermost cause, such as `Connection refused`.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
     /// No byte came in time.
-    #[error("fell silent")]
+    #[error("sent nothing for too long")]
     Silent,
     /// The connection or the answer ended early.
-    #[error("broke off")]
+    #[error("ended the answer early")]
     BrokenOff,
-    /// What came is not JSON.
+    /// The answer is not JSON.
     #[error("sent something that is not JSON")]
     NotJson,
 }
@@ -71,13 +71,13 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 impl CallError {
-    /// What the swarm is told. `context` is that of the endpoint's model.
+    /// The error for the swarm. `context` is that of the endpoint's model.
     pub(super) fn fault(&self, context: u32) -> EngineError {
         let why = match self {
             Self::Refused(refusal) => return refusal.fault(context),
             Self::Unreachable(_) => "the upstream cannot be reached",
-            Self::Silent => "the upstream fell silent",
-            Self::BrokenOff => "the upstream broke off",
+            Self::Silent => "the upstream sent nothing for too long",
+            Self::BrokenOff => "the upstream ended the answer early",
             Self::NotJson => "the upstream sent something that is not JSON",
         };
         EngineError::new(Fault::Engine, why)
@@ -102,7 +102,7 @@ impl CallError {
     }
 }
 
-/// An error as the endpoint said it.
+/// An error as the endpoint reported it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The HTTP status, or the number that stands in its place.
@@ -163,7 +163,7 @@ impl Refusal {
         }
     }
 
-    /// What the swarm is told.
+    /// The error for the swarm.
     pub(super) fn fault(&self, context: u32) -> EngineError {
         if self.is_too_long() {
             let limit = self.context.unwrap_or(context);

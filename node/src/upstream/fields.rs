@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{CallError, Refusal};
 
-/// Times that one request is asked again.
+/// How often one request is sent again.
 const RETRIES_MAX: usize = 8;
 
-/// Requests in a row that guessing did not help, after which nothing is guessed.
+/// After this many requests in a row that leaving fields out did not help, none are left out.
 const VAIN_GUESSES_MAX: u32 = 2;
 
-/// Fields without which a request still means what it meant, more or less. The gateway checks
-/// formats and calls itself, and this node stop texts and the limit.
+/// Fields that can be left out without changing the request much. The gateway itself checks formats
+/// and calls, and this node checks stop texts and the limit.
 const OPTIONAL: [&str; 19] = [
     "stream_options",
     "max_completion_tokens",

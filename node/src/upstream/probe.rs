@@ -1,5 +1,5 @@
-//! Is the endpoint there, does it take the key, does it have the model? Found out before the node
-//! joins, and said in one line.
+//! Checks before the node joins that the endpoint exists, accepts the key and has the model. A failure is
+//! one line.
 
 use serde_json::Value;
 
@@ -11,17 +11,17 @@ use super::{
     transport::{FIRST_BYTE, Transport},
 };
 
-/// Where neither the owner nor the endpoint says how long a context is: what small models have.
+/// The context if neither the owner nor the endpoint says it: that of small models.
 pub(super) const CONTEXT: u32 = 4096;
 
-/// What the endpoint says of the model.
+/// What the endpoint says about the model.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) context: Option<u32>,
 }
 
-/// Looks the model up in the endpoint's list; where it is not there, or there is no list (names
-/// there and here may differ), asks it for one token.
+/// Looks the model up in the endpoint's list. If it is not there (its name may differ) or there is no
+/// list, asks the model for one token.
 pub(super) async fn probe(
     transport: &Transport,
     policy: &FieldPolicy,
@@ -54,13 +54,13 @@ fn find(list: &Value, model: &str) -> Option<Listing> {
     Some(Listing { context: context.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) })
 }
 
-/// The endpoint's refusal, or why it could not even refuse.
+/// The endpoint's refusal, or why there is none.
 fn why(error: CallError, settings: &Settings) -> Result<Refusal, ConnectError> {
     let why = match error {
         CallError::Refused(refusal) => return Ok(refusal),
         CallError::Unreachable(why) => why,
         CallError::Silent => format!("no answer within {} s", FIRST_BYTE.as_secs()),
-        CallError::BrokenOff => "the connection broke off".to_owned(),
+        CallError::BrokenOff => "the connection ended early".to_owned(),
         CallError::NotJson => "what answers there does not speak the OpenAI API".to_owned(),
     };
     Err(ConnectError::Unreachable { url: settings.url.clone(), why })

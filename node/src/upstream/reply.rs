@@ -12,7 +12,7 @@ use shoal_proto::generate::{Done, Finish, Generate};
 use self::{calls::Calls, logprobs::Tokens, stops::Stops};
 use super::fault::{CallError, Refusal, error_in};
 
-/// No model writes more text than this into one answer; an endpoint that does has gone mad.
+/// No model writes more text than this into one answer; an endpoint that sends more is faulty.
 const TEXT_MAX: usize = 1 << 20;
 
 /// English text has about four bytes a token; for endpoints that do not count.
@@ -52,7 +52,7 @@ impl Reply {
         }
     }
 
-    /// Takes one chunk in; gives its text, if it has any.
+    /// Reads one chunk; returns its text, if it has any.
     pub(super) fn read(&mut self, chunk: &Value) -> Result<Option<String>, CallError> {
         if let Some(error) = error_in(chunk) {
             return Err(Refusal::read(None, error).into());
@@ -95,7 +95,7 @@ impl Reply {
         Ok(Some(self.stops.push(&text)).filter(|text| !text.is_empty()))
     }
 
-    /// Notes why the answer ends. Some endpoints send an empty reason with each chunk.
+    /// Records why the answer ends. Some endpoints send an empty reason with each chunk.
     fn end_for(&mut self, reason: &str) -> Result<(), CallError> {
         self.finish = match reason.trim().to_ascii_lowercase().as_str() {
             "" | "null" | "none" => return Ok(()),

@@ -1,4 +1,4 @@
-//! An ask in the words of an OpenAI-compatible endpoint.
+//! A request as the JSON of an OpenAI-compatible endpoint.
 
 use serde_json::{Map, Value, json};
 use shoal_engine::EngineError;
@@ -33,11 +33,11 @@ pub(super) fn completion(
     body.insert("prompt".to_owned(), text);
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
-    let wishes = ask.sampling.clone().unwrap_or_default();
-    sampling(&mut body, &wishes);
-    // At this door one number says both.
+    let options = ask.sampling.clone().unwrap_or_default();
+    sampling(&mut body, &options);
+    // In this API one number says both.
     body.remove("top_logprobs");
-    if let Some(top) = wishes.logprobs {
+    if let Some(top) = options.logprobs {
         body.insert("logprobs".to_owned(), json!(top));
     }
     Ok(Value::Object(body))
@@ -155,7 +155,7 @@ fn number(value: Option<f32>) -> Option<Value> {
     value.map(|value| json!(decimal(value)))
 }
 
-/// What is the same everywhere when it is left out is left out: not every endpoint knows it.
+/// A field whose default is the same everywhere is left out, because not every endpoint knows it.
 fn tools(body: &mut Map<String, Value>, tools_offer: &Tools) {
     let functions: Vec<Value> = tools_offer.functions.iter().map(function).collect();
     body.insert("tools".to_owned(), json!(functions));
@@ -189,7 +189,7 @@ fn function(function: &Function) -> Value {
     json!({ "type": "function", "function": entry })
 }
 
-/// None: a language that this API has no word for.
+/// `None`: a language that this API does not have.
 fn format(schema_format: &Format) -> Option<Value> {
     match schema_format.kind() {
         FormatKind::JsonSchema if !schema_format.body.is_empty() => {
@@ -215,7 +215,7 @@ fn template(body: &mut Map<String, Value>, variables: &str) {
     }
 }
 
-/// 0.7 as `f32` is 0.699999988: what was asked for is the shortest decimal that means it.
+/// 0.7 as `f32` is 0.699999988: the request had the shortest decimal that has this `f32`.
 fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| value.into())
 }

@@ -74,13 +74,13 @@ async fn collect_answer(upstream: &Upstream, ask: Generate) -> (String, Result<D
     panic!("no last word")
 }
 
-async fn hear(chat: Chat) -> (String, Result<Done, EngineError>) {
+async fn answer_of(chat: Chat) -> (String, Result<Done, EngineError>) {
     let endpoint = FakeEndpoint::start(LISTING, chat).await;
     collect(&Upstream::connect(&settings(&endpoint)).await.unwrap()).await
 }
 
 async fn fault(chat: Chat) -> EngineError {
-    hear(chat).await.1.unwrap_err()
+    answer_of(chat).await.1.unwrap_err()
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_answer_streams_with_the_endpoints_own_usage() {
         event(r#"{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}"#),
         event("[DONE]"),
     ];
-    let (text, end) = hear(Chat::Stream(writes)).await;
+    let (text, end) = answer_of(Chat::Stream(writes)).await;
     let end = end.unwrap();
     assert_eq!(text, "Hello.");
     assert_eq!(end.finish(), Finish::Length);
@@ -246,7 +246,7 @@ async fn calls_and_log_probabilities_of_a_stream_are_in_its_end() {
             r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":8}}}"#,
         ),
     ];
-    let (text, end) = hear(Chat::Stream(writes)).await;
+    let (text, end) = answer_of(Chat::Stream(writes)).await;
     let end = end.unwrap();
     assert_eq!((text.as_str(), end.finish(), end.cached_tokens), ("Hm", Finish::ToolCalls, 8));
     let expectation = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
@@ -266,7 +266,7 @@ async fn log_probabilities_that_are_none_are_left_out() {
         ),
         event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#),
     ];
-    assert_eq!(hear(Chat::Stream(writes)).await.1.unwrap().tokens, []);
+    assert_eq!(answer_of(Chat::Stream(writes)).await.1.unwrap().tokens, []);
 }
 
 #[tokio::test]
@@ -315,13 +315,13 @@ async fn a_stream_cut_anywhere_gives_the_same_text() {
         [text(words), event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#)].concat();
     // Each byte by itself cuts every character and every line in the middle.
     let bytes = whole.iter().map(|byte| vec![*byte]).collect();
-    assert_eq!(hear(Chat::Stream(bytes)).await.0, words);
+    assert_eq!(answer_of(Chat::Stream(bytes)).await.0, words);
 }
 
 #[tokio::test]
 async fn endpoints_that_do_not_count_are_counted() {
     let odd = event(r#"{"choices":[{"delta":{"role":"","content":null},"finish_reason":"eos"}]}"#);
-    let (_, end) = hear(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
+    let (_, end) = answer_of(Chat::Stream(vec![text("one"), text(" two"), odd])).await;
     let end = end.unwrap();
     // 20 bytes of prompt, 4 to a token; two pieces of text.
     assert_eq!((end.finish(), end.prompt_tokens, end.completion_tokens), (Finish::Stop, 5, 2));
@@ -330,9 +330,12 @@ async fn endpoints_that_do_not_count_are_counted() {
 #[tokio::test]
 async fn a_broken_stream_is_no_answer() {
     let cut = fault(Chat::Break(text("half an ans"))).await;
-    assert_eq!((cut.fault, cut.message.as_str()), (Fault::Engine, "the upstream broke off"));
+    assert_eq!(
+        (cut.fault, cut.message.as_str()),
+        (Fault::Engine, "the upstream ended the answer early")
+    );
     let without_finish = fault(Chat::Stream(vec![text("half an ans")])).await;
-    assert_eq!(without_finish.message, "the upstream broke off");
+    assert_eq!(without_finish.message, "the upstream ended the answer early");
     let no_json = fault(Chat::Stream(vec![event("{nonsense")])).await;
     assert_eq!(no_json.message, "the upstream sent something that is not JSON");
 }

@@ -1,5 +1,5 @@
-//! The HTTP client of one endpoint, with limits: nothing is asked twice behind the swarm's back, no
-//! body is without a bound, and refusals are kept as they were said.
+//! The HTTP client of one endpoint. It never repeats a request by itself, limits every body, and keeps
+//! the text of a refusal.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 /// A refusal is a few lines.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// Reaches one endpoint.
+/// The HTTP client of one endpoint.
 #[derive(Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
@@ -60,7 +60,7 @@ impl Transport {
         json(&timeout(FIRST_BYTE, answer).await.map_err(|_| CallError::Silent)??)
     }
 
-    /// The answer to `body`, of which nothing but the head is read.
+    /// The answer to `body`; only its head is read.
     pub(super) async fn open(&self, path: &str, body: &Value) -> Result<Response, CallError> {
         self.send(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }

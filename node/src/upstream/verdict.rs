@@ -1,5 +1,5 @@
-//! Pairwise judging by an endpoint: it is shown two answers and says which is better, in a letter,
-//! at once or after a critique.
+//! Pairwise judging by an endpoint: it reads two answers and names the better one by a letter, at once or
+//! after a critique.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ use super::{call::CHAT, endpoint::Endpoint};
 /// Alternatives to ask log-probabilities for: `A`, ` A`, `B`, ` B` and one other.
 const ALTERNATIVES: u32 = 5;
 
-/// Tokens for the verdict after a critique: `Verdict: A`, however it is dressed.
+/// Tokens for the verdict after a critique: `Verdict: A` with any markup around it.
 const RULING_TOKENS: u32 = 12;
 
-/// How sure a bare letter counts: without log-probabilities nobody knows, and a judge that always
-/// says the same letter must not outweigh one that weighs.
+/// The probability for a letter without log-probabilities. It is unknown, and a judge that always names
+/// the same letter must not outweigh one that compares.
 const LETTER: f64 = 0.8;
 
 impl Endpoint {
@@ -116,8 +116,7 @@ fn without_marks(prompt: String) -> String {
     })
 }
 
-/// P(A is better) from what stands after the last `Verdict:`; one half where it says U, or has not
-/// come to a verdict.
+/// P(A is better) from the text after the last `Verdict:`; one half if that is U or there is no verdict.
 fn verdict_after_critique(reply: &Value) -> f64 {
     let text = reply.pointer("/choices/0/message/content").and_then(Value::as_str);
     let after = text.and_then(|text| text.rsplit_once(question::VERDICT)).map(|(_, after)| after);
@@ -154,7 +153,7 @@ fn read(reply: &Value) -> Option<f64> {
     }
 }
 
-/// `A` or `B`, however it is dressed.
+/// `A` or `B`, with any markup around it.
 fn letter(token: &str) -> Option<char> {
     let bare = token.trim_matches(|c: char| !c.is_alphanumeric());
     match bare {

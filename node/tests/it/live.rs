@@ -56,9 +56,9 @@ impl Gateway {
 fn settings(gateway: &str, data: &Path, change: impl FnOnce(&mut Config)) -> Settings {
     let mut config = Config {
         gateway: vec![gateway.to_owned()],
-        upstream: format!("http://{}", endpoint::start()),
-        upstream_model: "parrot".to_owned(),
-        data: data.display().to_string(),
+        upstream: Some(format!("http://{}", endpoint::start())),
+        upstream_model: Some("parrot".to_owned()),
+        data: Some(data.display().to_string()),
         ..Config::default()
     };
     change(&mut config);
@@ -99,7 +99,7 @@ async fn a_node_joins_answers_and_leaves() {
         assert!(matches!(control.receiver.next().await, Ok(Some(Message::Goodbye(_)))));
         link.closed().await;
     };
-    let (outcome, ()) = tokio::join!(node::live(settings, &stop), watch);
+    let (outcome, ()) = tokio::join!(node::run_node(settings, &stop), watch);
     outcome.unwrap();
     let pins = std::fs::read_to_string(data.path().join("known_gateways")).unwrap();
     assert!(pins.contains(&gateway.identity.id().to_string()), "{pins}");
@@ -121,7 +121,7 @@ async fn a_node_is_heard_when_it_leaves_however_soon_it_closes() {
             assert!(matches!(message, Ok(Some(Message::Goodbye(_)))), "{message:?}");
             link.closed().await;
         };
-        let (outcome, ()) = tokio::join!(node::live(settings, &stop), watch);
+        let (outcome, ()) = tokio::join!(node::run_node(settings, &stop), watch);
         outcome.unwrap();
     }
 }
@@ -132,12 +132,12 @@ async fn a_gateway_that_is_not_the_one_given_is_refused_for_good() {
     let data = tempfile::tempdir().unwrap();
     let wrong_id = NodeId([5; 32]);
     let settings = settings(&gateway.address(), data.path(), |config| {
-        config.gateway_id = wrong_id.to_string();
+        config.gateway_id = Some(wrong_id.to_string());
     });
     let Gateway { mut listener, .. } = gateway;
     let stop = CancellationToken::new();
     let outcome = tokio::select! {
-        outcome = node::live(settings, &stop) => outcome,
+        outcome = node::run_node(settings, &stop) => outcome,
         () = async { while listener.accept().await.is_some() {} } => panic!("the listener ended"),
     };
     let error = outcome.unwrap_err().to_string();
@@ -159,7 +159,7 @@ async fn two_gateways_share_one_node() {
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let run = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run = async { tokio::join!(node::run_node(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
     tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
 }
@@ -184,7 +184,7 @@ async fn personas_are_members_of_one_operator_that_answer_by_their_own_rules() {
         stop.cancel();
         tokio::join!(first.closed(), second.closed())
     };
-    let run = async { tokio::join!(node::live(settings, &stop), watch).0 };
+    let run = async { tokio::join!(node::run_node(settings, &stop), watch).0 };
     // Not a promise about speed: only that a test that hangs says so.
     tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
     assert!(data.path().join("ada/identity.pem").is_file());

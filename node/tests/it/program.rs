@@ -143,7 +143,7 @@ fn sigterm_ends_a_node_well() {
     assert!(log.any(|line| line.unwrap().contains("ready to serve")), "the log ended");
     let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
-    assert!(log.any(|line| line.unwrap().contains("told to stop")), "the log ended");
+    assert!(log.any(|line| line.unwrap().contains("stopping: finishing")), "the log ended");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 

@@ -126,7 +126,7 @@ fn a_model_of_the_catalogue_that_is_not_here_names_the_way_to_get_it() {
     let arguments = ["--gateway", "127.0.0.1:9", "--model", "smollm2-135m"];
     let (_, err) = texts(&node(&arguments, home.path()).output().unwrap());
     let complaint =
-        "shoal-node: smollm2-135m is not here yet: get it with `shoal-node pull smollm2-135m`";
+        "shoal-node: smollm2-135m is not downloaded yet: run `shoal-node pull smollm2-135m`";
     assert_eq!(err.lines().collect::<Vec<_>>(), [complaint]);
 }
 

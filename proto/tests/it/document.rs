@@ -6,16 +6,18 @@ use std::collections::BTreeSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use shoal_proto::{
     Identity, Message, NodeId,
-    embed::{Embed, Embedded, Vector},
+    embed::{Embed, Embedded, INPUTS_MAX, Vector},
     generate::{
-        ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, Piece, Prompt,
-        Sampling, TokenBias, TokenLogprob,
+        ChatMessage, Done, Failed, Fault, Finish, Format, FormatKind, Generate, LOGPROBS_MAX,
+        MESSAGES_MAX, Piece, Prompt, STOPS_MAX, Sampling, TokenBias, TokenLogprob,
     },
     goodbye::Goodbye,
     heartbeat::Heartbeat,
     hello::{Challenge, Hello, Model, Proof, Refusal, RefusalReason, Speed, Welcome, audit_proof},
-    judge::{Ballot, BallotKind, Judge, Pair, Score},
-    tools::{Function, ToolCall, ToolChoice, Tools},
+    judge::{
+        Ballot, BallotKind, CANDIDATES_MAX, Judge, PAIRS_MAX, Pair, REASONED_PAIRS_MAX, Score,
+    },
+    tools::{CALLS_MAX, Function, ToolCall, ToolChoice, Tools},
     wire::{FrameDecoder, HEADER_BYTES, KINDS, Side},
 };
 
@@ -341,6 +343,21 @@ fn the_table_of_frames_is_the_table_in_the_code() {
         })
         .collect();
     assert_eq!(rows, table);
+}
+
+#[test]
+fn the_limits_of_messages_on_the_page_are_those_of_the_code() {
+    for row in [
+        format!("| messages in a conversation | {MESSAGES_MAX} |"),
+        format!("| candidates | {CANDIDATES_MAX} |"),
+        format!("| pairs in one `Judge`; of `KIND_REASONED` | {PAIRS_MAX}; {REASONED_PAIRS_MAX} |"),
+        format!("| texts in `stop` | {STOPS_MAX} |"),
+        format!("| alternatives in `logprobs` | {LOGPROBS_MAX} |"),
+        format!("| calls in one answer | {CALLS_MAX} |"),
+        format!("| texts in one `Embed` | {INPUTS_MAX} |"),
+    ] {
+        assert!(PAGE.lines().any(|line| line == row), "{row}");
+    }
 }
 
 #[test]

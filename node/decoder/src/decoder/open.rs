@@ -23,7 +23,7 @@ pub(crate) fn open(
 ) -> Result<Box<dyn Decode>, LoadError> {
     let device = settings.device.device().map_err(|why| {
         let place = source.place();
-        LoadError::Words { place, file: "--device", why }
+        LoadError::InvalidFile { place, file: "--device", why }
     })?;
     let weights = Weights::read(&shape, source, settings.quant)?;
     Ok(if settings.device == DeviceKind::Cpu {

@@ -152,7 +152,7 @@ impl Operations for PackedOperations {
         let Packed { shape, weights, .. } = &*self.0;
         let mut x = vec![0.0; batch.tokens.len() * shape.width];
         for (row, token) in x.chunks_exact_mut(shape.width).zip(&batch.tokens) {
-            weights.embed.row(*token as usize, row);
+            weights.embed.row(*token as usize, row).map_err(|_| Broken)?;
             if shape.embed_scale != 1.0 {
                 row.iter_mut().for_each(|value| *value *= shape.embed_scale);
             }

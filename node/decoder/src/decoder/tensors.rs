@@ -258,12 +258,8 @@ fn vector(floats: &[f32], device: &Device) -> Tensor<1> {
 
 /// `[outputs, inputs]`
 fn matrix(packed: &Matrix, device: &Device) -> Tensor<2> {
-    let (rows, columns) = (packed.rows(), packed.cols());
-    let mut floats = vec![0.0; rows * columns];
-    for (row, out) in floats.chunks_exact_mut(columns.max(1)).enumerate() {
-        packed.row(row, out);
-    }
-    Tensor::from_data(TensorData::new(floats, [rows, columns]), device)
+    let data = TensorData::new(packed.unpack(), [packed.rows(), packed.cols()]);
+    Tensor::from_data(data, device)
 }
 
 /// A copy of a view in its own memory.

@@ -208,7 +208,7 @@ fn hidden_rows_are_what_the_head_makes_logits_of() {
         let mut row = vec![0.0; decoder.width()];
         let logits = &fixture.prefill[fixture.prefill.len() - decoder.vocab()..];
         for (token, logit) in logits.iter().enumerate() {
-            weights.embed.row(token, &mut row);
+            weights.embed.row(token, &mut row).unwrap();
             let product: f32 = row.iter().zip(&state).map(|(weight, x)| weight * x).sum();
             assert!((product - logit).abs() < 1e-4);
         }

@@ -1,6 +1,8 @@
 use std::fs;
 
 use serde_json::json;
+use shoal_engine::{Engine as _, Service};
+use shoal_model::Metrics;
 use shoal_model::testing::{Kept, config, put, tensors, tiny, tokenizer, weights, words};
 use tempfile::TempDir;
 
@@ -119,11 +121,14 @@ fn the_card_speaks_for_the_model() {
     );
     put(&folder, "card.json", &json!({ "description": "Knows little." }));
     assert_eq!(card(&files, &Options::default()).description, "Knows little.");
-    put(&folder, "card.json", &json!({ "tags": ["tides", 7, "t".repeat(33), "code"] }));
+    let tags = json!(["tides", 7, "t".repeat(33), "two\nlines", "", "code"]);
+    put(&folder, "card.json", &json!({ "tags": tags }));
     assert_eq!(card(&files, &Options::default()).tags, ["tides", "code"]);
-    let owner = Options { tags: vec!["math".to_owned()], ..Options::default() };
-    assert_eq!(card(&files, &owner).tags, ["math"]);
-    put(&folder, "card.json", &json!({ "description": "Knows little." }));
+    let owner = Service { tags: vec!["math".to_owned()], ..Service::default() };
+    let metrics = Metrics::new().unwrap();
+    let served = crate::open(files.clone(), &owner, &Options::default(), metrics).unwrap();
+    assert_eq!(served.model().tags, ["math"]);
+    put(&folder, "card.json", &json!({ "description": "Knows\u{7} little." }));
     // The words and the tokenizer belong to the same folder.
     put(&folder, "tokenizer_config.json", &words());
     put(&folder, "tokenizer.json", &tokenizer("ab".chars()));

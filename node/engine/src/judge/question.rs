@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 use shoal_proto::{
     generate::ChatMessage,
+    hex,
     judge::{Judge, Pair},
     tools::Tools,
 };
@@ -40,8 +41,7 @@ fn compose(ask: &Judge, pair: &Pair, question: &str) -> Option<String> {
         fence.update(text.as_bytes());
         fence.update([0]);
     }
-    let fence = fence.finalize();
-    let fence: String = fence.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let fence: String = hex(&fence.finalize()).chars().take(12).collect();
     let functions = ask.tools.as_ref().map(functions_text);
     let conversation: String = ask.messages.iter().map(message_text).chain(functions).collect();
     Some(format!(

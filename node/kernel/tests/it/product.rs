@@ -29,9 +29,17 @@ pub(crate) fn matrix(format: Format, rows: usize, cols: usize, seed: u64) -> Mat
 pub(crate) fn rows_of(matrix: &Matrix) -> Vec<f32> {
     let mut values = vec![0.0; matrix.rows() * matrix.cols()];
     for (row, out) in values.chunks_mut(matrix.cols()).enumerate() {
-        matrix.row(row, out);
+        matrix.row(row, out).unwrap();
     }
+    assert_eq!(values, matrix.unpack());
     values
+}
+
+#[test]
+fn a_row_that_does_not_exist_is_an_error() {
+    let matrix = matrix(Format::Q8, 3, 32, 1);
+    assert!(matrix.row(2, &mut [0.0; 32]).is_ok());
+    assert!(matrix.row(3, &mut [0.0; 32]).is_err());
 }
 
 /// Activations as the formats of codes round them: `width` values of a row share a scale.

@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, mem};
 
 use shoal_engine::EngineError;
-use shoal_proto::{embed::Embedded, judge::Ballot};
+use shoal_proto::{embed::Embedded, generate::Done, judge::Ballot};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    reply::{Reply, engine_fault},
-    sequence::Part,
-    write::count,
-};
+use super::{reply::Reply, sequence::Part, write::count};
+use crate::step::Broken;
 
 /// The requests under way, in the order of arrival.
 #[derive(Debug, Default)]
@@ -71,10 +68,12 @@ impl Requests {
 
     /// Stores a part of the result; the last part completes the request.
     pub(super) fn finish_part(&mut self, key: u64, index: usize, part: Part) {
+        // A request that has failed or was abandoned is gone, and wants no more parts.
         let Some(request) = self.requests.get_mut(&key) else { return };
-        if let Some(entry) = request.parts.get_mut(index) {
-            *entry = Some(part);
-        }
+        let Some(entry) = request.parts.get_mut(index) else {
+            return self.fail(key, Broken.into());
+        };
+        *entry = Some(part);
         if request.parts.iter().all(Option::is_some)
             && let Some(request) = self.requests.remove(&key)
         {
@@ -108,36 +107,81 @@ impl Requests {
 impl Request {
     fn finish(self) {
         let prompt_tokens = count(self.read_tokens);
-        let mut parts = self.parts.into_iter().flatten();
+        let parts = self.parts.into_iter().flatten();
         match self.reply {
-            reply @ Reply::Write(_) => match parts.next() {
-                Some(Part::Done(end)) => reply.finish(*end),
-                _ => reply.fail(engine_fault("an answer without an end")),
+            reply @ Reply::Write(_) => match end(parts) {
+                Ok(end) => reply.finish(end),
+                Err(error) => reply.fail(error.into()),
             },
+            // Sending fails only when the client has left.
             Reply::Judge(sender) => {
-                let mut ballot = Ballot { prompt_tokens, ..Ballot::default() };
-                for part in parts {
-                    match part {
-                        Part::Score(score) => ballot.scores.push(score),
-                        Part::Verdict { first, critique_tokens } => {
-                            ballot.verdicts.push(first);
-                            ballot.completion_tokens += count(critique_tokens);
-                        }
-                        Part::Done(_) | Part::Vector(_) => {}
-                    }
-                }
-                // Sending fails only when the client has left.
-                drop(sender.send(Ok(ballot)));
+                drop(sender.send(ballot(parts, prompt_tokens).map_err(Into::into)));
             }
             Reply::Embed(sender) => {
-                let vectors = parts
-                    .filter_map(|part| match part {
-                        Part::Vector(vector) => Some(vector),
-                        Part::Done(_) | Part::Score(_) | Part::Verdict { .. } => None,
-                    })
-                    .collect();
-                drop(sender.send(Ok(Embedded { vectors, prompt_tokens })));
+                drop(sender.send(vectors(parts, prompt_tokens).map_err(Into::into)));
             }
+        }
+    }
+}
+
+/// The end of an answer, which is its only part.
+fn end(mut parts: impl Iterator<Item = Part>) -> Result<Done, Broken> {
+    match (parts.next(), parts.next()) {
+        (Some(Part::Done(end)), None) => Ok(*end),
+        _ => Err(Broken),
+    }
+}
+
+fn ballot(parts: impl Iterator<Item = Part>, prompt_tokens: u32) -> Result<Ballot, Broken> {
+    let mut ballot = Ballot { prompt_tokens, ..Ballot::default() };
+    for part in parts {
+        match part {
+            Part::Score(score) => ballot.scores.push(score),
+            Part::Verdict { first, critique_tokens } => {
+                ballot.verdicts.push(first);
+                ballot.completion_tokens += count(critique_tokens);
+            }
+            Part::Done(_) | Part::Vector(_) => return Err(Broken),
+        }
+    }
+    Ok(ballot)
+}
+
+fn vectors(parts: impl Iterator<Item = Part>, prompt_tokens: u32) -> Result<Embedded, Broken> {
+    let vectors = parts.map(|part| match part {
+        Part::Vector(vector) => Ok(vector),
+        Part::Done(_) | Part::Score(_) | Part::Verdict { .. } => Err(Broken),
+    });
+    Ok(Embedded { vectors: vectors.collect::<Result<_, _>>()?, prompt_tokens })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use shoal_proto::{generate::Fault, judge::Score};
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+
+    /// What a judge of two candidates gets when its parts are these.
+    fn ballot_of(parts: [(usize, Part); 2]) -> Result<Ballot, EngineError> {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (sender, mut ballot) = oneshot::channel();
+        let mut requests = Requests::default();
+        let key = requests.add(Reply::Judge(sender), place, 2, 7);
+        parts.into_iter().for_each(|(index, part)| requests.finish_part(key, index, part));
+        ballot.try_recv().unwrap()
+    }
+
+    #[test]
+    fn a_ballot_has_all_of_its_parts_or_is_an_error() {
+        let score = || Part::Score(Score { logprob: -1.0, tokens: 3 });
+        let ballot = ballot_of([(1, score()), (0, score())]).unwrap();
+        assert_eq!((ballot.scores.len(), ballot.prompt_tokens), (2, 7));
+        let end = || Part::Done(Box::default());
+        for parts in [[(0, score()), (1, end())], [(0, score()), (2, score())]] {
+            assert_eq!(ballot_of(parts).unwrap_err().fault, Fault::Engine);
         }
     }
 }

@@ -11,6 +11,7 @@ use shoal_engine::EngineError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    Options,
     cache::Cache,
     job::Job,
     metrics::Metrics,
@@ -58,34 +59,28 @@ pub(super) struct Runner<'w, D> {
     metrics: Metrics,
 }
 
-/// The runner's settings.
-#[derive(Debug)]
-pub(super) struct Settings {
-    /// Pages of the cache.
-    pub(super) pages: usize,
-    /// Sequences that run at the same time.
-    pub(super) max_sequences: usize,
-    /// Whether the runner drafts the next tokens of answers.
-    pub(super) speculate: bool,
-    pub(super) metrics: Metrics,
-}
-
 impl<'w, D: Decode> Runner<'w, D> {
-    /// Reserves the pages.
-    pub(super) fn new(mut decoder: D, pipeline: &'w TextPipeline, settings: Settings) -> Self {
-        decoder.reserve(settings.pages);
+    /// Reserves the `pages` of the cache.
+    pub(super) fn new(
+        mut decoder: D,
+        pipeline: &'w TextPipeline,
+        pages: usize,
+        options: &Options,
+        metrics: Metrics,
+    ) -> Self {
+        decoder.reserve(pages);
         Self {
             decoder,
             pipeline,
-            max_sequences: settings.max_sequences,
-            cache: Cache::new(settings.pages),
+            max_sequences: options.sequences.max(1),
+            cache: Cache::new(pages),
             requests: Requests::default(),
             queue: Queue::new(),
             active: BTreeMap::new(),
             next_serial: 0,
             pace: Pace::new(),
-            speculate: settings.speculate,
-            metrics: settings.metrics,
+            speculate: options.speculate,
+            metrics,
         }
     }
 
@@ -257,13 +252,19 @@ impl<'w, D: Decode> Runner<'w, D> {
         // Each turn needs its span: without one, its rows would go to the next turn.
         let spans = turns.iter().map(|turn| self.active.get(&turn.serial)?.span(turn));
         let spans: Vec<Span<'_>> = spans.collect::<Option<_>>().ok_or(Broken)?;
-        if wants_hidden { self.decoder.hidden(&spans) } else { self.decoder.step(&spans) }
+        let wanted_rows: usize = turns.iter().map(|turn| turn.want.rows(turn.tokens)).sum();
+        let (rows, width) = match wants_hidden {
+            true => (self.decoder.hidden(&spans)?, self.decoder.width()),
+            false => (self.decoder.step(&spans)?, self.decoder.vocab()),
+        };
+        if rows.len() == wanted_rows * width { Ok(rows) } else { Err(Broken) }
     }
 
     /// Records how long a step took.
     fn record(&mut self, turns: &[&Turn], seconds: f64) {
         let (mut answer_tokens, mut prompt_tokens) = (0, 0);
         for turn in turns {
+            // Always there: `compute` has just read it.
             let Some(sequence) = self.active.get(&turn.serial) else { continue };
             if sequence.is_writing() {
                 answer_tokens += turn.tokens;
@@ -283,6 +284,7 @@ impl<'w, D: Decode> Runner<'w, D> {
         let mut rows = rows.chunks_exact(width.max(1));
         for turn in turns {
             let own = rows.by_ref().take(turn.want.rows(turn.tokens)).collect::<Vec<_>>();
+            // Gone if an earlier turn has failed the same ask.
             let Some(sequence) = self.active.get_mut(&turn.serial) else { continue };
             let context = ReadContext { pipeline: self.pipeline, vocab, cache: &mut self.cache };
             match sequence.read(turn, own.into_iter(), context) {
@@ -293,6 +295,7 @@ impl<'w, D: Decode> Runner<'w, D> {
     }
 
     fn report(&mut self, serial: u64, progress: Progress) {
+        // Always there: the progress is that of this sequence.
         let Some(sequence) = self.active.get_mut(&serial) else { return };
         let (ask, at) = (sequence.ask, sequence.part);
         self.metrics.count_draft(progress.hits, progress.draft_len);
@@ -306,6 +309,7 @@ impl<'w, D: Decode> Runner<'w, D> {
 
     /// Fails the ask that a sequence belongs to.
     fn fail(&mut self, serial: u64, error: EngineError) {
+        // Gone if another sequence has failed the same ask, which then has its error.
         let Some(ask) = self.active.get(&serial).map(|sequence| sequence.ask) else { return };
         self.requests.fail(ask, error);
         self.drop_sequences(ask);

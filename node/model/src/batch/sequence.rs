@@ -151,6 +151,7 @@ impl<'w> Sequence<'w> {
 
     /// Tokens whose pages another sequence may provide.
     pub(super) fn shareable(&self) -> &[u32] {
+        // `next` is always the index of a token. If it were not, sharing nothing would cost time only.
         self.tokens.get(..self.next).unwrap_or_default()
     }
 
@@ -251,7 +252,7 @@ impl<'w> Sequence<'w> {
         if turn.want != Want::Nothing && !matches!(self.reader, RowReader::Answer(_)) {
             self.next = self.past;
         }
-        cache.keep(&mut self.hold, self.tokens.get(..self.past).unwrap_or_default());
+        cache.keep(&mut self.hold, self.tokens.get(..self.past).ok_or(Broken)?);
         let hits = (self.tokens.len() - length_before).saturating_sub(1).min(draft_len);
         if let RowReader::Answer(answer) = &mut self.reader {
             answer.draft.learn(hits, draft_len);
@@ -302,7 +303,7 @@ impl<'w> Sequence<'w> {
         Ok(match mem::replace(&mut self.reader, RowReader::Closed) {
             RowReader::Answer(answer) => {
                 let finish = delta.end.ok_or(Broken)?;
-                Part::Done(Box::new(answer.writer.finish(finish, cached_tokens, delta)))
+                Part::Done(Box::new(answer.writer.finish(finish, cached_tokens, delta)?))
             }
             RowReader::Score(scorer) => Part::Score(scorer.finish(vocab)),
             RowReader::Verdict { first, critique_tokens, .. } => {

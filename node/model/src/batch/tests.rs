@@ -6,12 +6,11 @@ use shoal_proto::{
 };
 use tokio::time::timeout;
 
-use super::{
-    fake::{END, Fake, Steps, VOCAB, pipeline},
-    *,
-};
+use self::fake::{END, Fake, Steps, VOCAB, pipeline};
+use super::*;
 use crate::{pipeline::PromptInput, sample::LogSum, testing::LETTERS};
 
+pub(crate) mod fake;
 mod abstentions;
 mod answers;
 mod forms;

@@ -105,7 +105,7 @@ impl<'w> Writer<'w> {
             constraint.accept(token)?;
         }
         self.report(logits, &choice)?;
-        let text = self.decoder.push(token);
+        let text = self.decoder.push(token)?;
         self.push_text(&text, delta);
         let has_format = self.constraint.as_ref().is_some_and(Constraint::is_done);
         let has_calls = self.calls.as_ref().is_some_and(CallParser::is_over);
@@ -139,6 +139,7 @@ impl<'w> Writer<'w> {
             if let Some(mask) = &mask {
                 mask.apply(row);
             }
+            // The tokenizer accepts an abstention only within the model's table, so the row has it.
             let index = banned.and_then(|token| usize::try_from(token).ok());
             if let Some(logit) = index.and_then(|index| row.get_mut(index)) {
                 *logit = f32::NEG_INFINITY;
@@ -155,9 +156,12 @@ impl<'w> Writer<'w> {
             let logprob = choice.normaliser.logprob(logits, index)?;
             Ok(TokenLogprob { bytes: tokenizer.token_bytes(token), logprob, top: Vec::new() })
         };
-        let likeliest = self.sampler.likeliest(logits, count);
+        let likeliest = self.sampler.likeliest(logits, count).iter();
         // A token of probability zero has no logarithm and is not reported.
-        let top = likeliest.iter().filter_map(|(token, _)| describe(*token).ok()).collect();
+        let top = likeliest
+            .filter(|(_, logit)| *logit > f32::NEG_INFINITY)
+            .map(|(token, _)| describe(*token))
+            .collect::<Result<_, _>>()?;
         let mut report = TokenLogprob { top, ..describe(choice.token)? };
         if tokenizer.kind(choice.token) != TokenKind::Text {
             // Control tokens are not in the text.
@@ -189,9 +193,9 @@ impl<'w> Writer<'w> {
         finish: Finish,
         cached_tokens: usize,
         delta: &mut Delta,
-    ) -> Done {
+    ) -> Result<Done, Broken> {
         let decoder = mem::replace(&mut self.decoder, self.pipeline.tokenizer.decoder());
-        self.push_text(&decoder.finish(), delta);
+        self.push_text(&decoder.finish()?, delta);
         let is_stopped = self.stops.hit();
         let rest = mem::replace(&mut self.stops, Stops::new(&[])).finish();
         self.push_calls(rest, delta);
@@ -209,7 +213,7 @@ impl<'w> Writer<'w> {
             Finish::Stop if !calls.is_empty() => Finish::ToolCalls,
             finish => finish,
         };
-        Done {
+        Ok(Done {
             finish: finish.into(),
             prompt_tokens: count(self.prompt),
             completion_tokens: count(self.answer_tokens.len()),
@@ -217,7 +221,7 @@ impl<'w> Writer<'w> {
             tool_calls: calls,
             tokens: self.reports,
             cached_tokens: count(cached_tokens),
-        }
+        })
     }
 
     /// The calls in the answer. Text that only looked like a call goes into `delta`.

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{builder::GgufBuilder, *};
+pub(crate) mod builder;
+
+use self::builder::GgufBuilder;
+use super::*;
 use crate::weights::tensors_of;
 
 /// Written by `tests/fixtures/gguf/make.py` with the gguf package.
@@ -78,7 +81,7 @@ fn what_the_gguf_package_writes_is_read() {
 fn a_vocabulary_can_be_forgotten_and_nothing_else_is() {
     let mut gguf = parse(TINY).unwrap();
     let before = keys(&gguf);
-    gguf.forget_words();
+    gguf.forget_vocabulary();
     let after = keys(&gguf);
     let difference: Vec<_> = before.iter().filter(|key| !after.contains(key)).collect();
     let lists = ["scores", "token_type", "tokens"];

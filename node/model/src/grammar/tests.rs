@@ -98,9 +98,9 @@ fn write(constraint: &mut Constraint, tokenizer: &Tokenizer, seed: u64, free: &[
             break;
         }
         constraint.accept(token).unwrap();
-        text.push_str(&decoder.push(token));
+        text.push_str(&decoder.push(token).unwrap());
     }
-    text.push_str(&decoder.finish());
+    text.push_str(&decoder.finish().unwrap());
     text
 }
 

@@ -85,7 +85,7 @@ fn changed_matrices_are_packed_with_what_was_added() {
     let matrix = with_adapter.matrix(down, Quant::AsIs).unwrap();
     let mut packed = vec![0.0; exact.len()];
     for (row, out) in packed.chunks_mut(matrix.cols()).enumerate() {
-        matrix.row(row, out);
+        matrix.row(row, out).unwrap();
     }
     let largest = exact.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
     assert!(furthest(&packed, &exact) < 1.01 * largest / 127.0);

@@ -110,7 +110,7 @@ fn empty_arguments_of_an_earlier_call_are_an_empty_object() {
             PromptInput { messages: &messages, prompt: None, tools: Some(&tools), variables: "" };
         let pipeline = pipeline();
         let tokens = pipeline.prompt(talk, 10_000).unwrap();
-        pipeline.tokenizer.decode(&tokens)
+        pipeline.tokenizer.decode(&tokens).unwrap()
     };
     let expectation = history("{}");
     assert!(expectation.contains(r#""arguments": {}"#), "{expectation}");

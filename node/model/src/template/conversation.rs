@@ -7,6 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use shoal_proto::{
     generate::ChatMessage,
+    hex,
     tools::{Function, ToolCall, ToolChoice, Tools},
 };
 
@@ -103,13 +104,7 @@ impl Capabilities {
         if !self.short_ids || fits {
             return id.to_owned();
         }
-        let digest = Sha256::digest(id.as_bytes());
-        digest
-            .iter()
-            .flat_map(|byte| format!("{byte:02x}").into_bytes())
-            .take(9)
-            .map(char::from)
-            .collect()
+        hex(&Sha256::digest(id.as_bytes())).chars().take(9).collect()
     }
 }
 

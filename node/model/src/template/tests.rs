@@ -2,6 +2,8 @@ use shoal_proto::tools::{Function, ToolCall, ToolChoice};
 
 use super::*;
 
+mod parity;
+
 fn message(role: &str, content: &str) -> ChatMessage {
     ChatMessage::new(role, content)
 }

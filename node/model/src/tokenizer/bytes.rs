@@ -20,17 +20,18 @@ pub(super) enum Spelling {
 
 impl Spelling {
     /// The spelling that the tokenizer's decoder reverses.
-    pub(super) fn new(tokenizer: &tokenizers::Tokenizer) -> Self {
+    pub(super) fn new(tokenizer: &tokenizers::Tokenizer) -> Result<Self, String> {
         // Without a decoder there are no steps, and tokens are plain text.
-        let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or_default();
+        let decoder = serde_json::to_value(tokenizer.get_decoder())
+            .map_err(|error| format!("decoder: {error}"))?;
         let mut steps = Vec::new();
         kinds(&decoder, &mut steps);
-        match () {
+        Ok(match () {
             () if steps.contains(&"ByteLevel") => Self::Bytes(letters()),
             () if steps.contains(&"ByteFallback") || steps.contains(&"Metaspace") => Self::Pieces,
             () if steps.contains(&"WordPiece") => Self::Words,
             () => Self::Plain,
-        }
+        })
     }
 
     pub(super) fn bytes(&self, piece: String) -> Vec<u8> {
@@ -38,6 +39,7 @@ impl Spelling {
             Self::Bytes(letters) => {
                 let bytes: Option<Vec<u8>> =
                     piece.chars().map(|letter| letters.get(&letter).copied()).collect();
+                // As the `tokenizers` crate decodes a token that is not in these letters.
                 bytes.unwrap_or_else(|| piece.into_bytes())
             }
             Self::Pieces => match single(&piece) {

@@ -35,7 +35,7 @@ impl Tokenizer {
         place: &str,
         vocab: usize,
     ) -> Result<Self, LoadError> {
-        build(metadata, vocab).map_err(|why| LoadError::Words {
+        build(metadata, vocab).map_err(|why| LoadError::InvalidFile {
             place: place.to_owned(),
             file: "tokenizer.ggml",
             why,
@@ -72,7 +72,7 @@ fn build(metadata: &Metadata, vocab: usize) -> Result<Tokenizer, String> {
     if ends.is_empty() {
         return Err("no eos_token_id: an answer would never end".to_owned());
     }
-    let mut tokenizer = Tokenizer::new(inner, ends, vocab);
+    let mut tokenizer = Tokenizer::new(inner, ends, vocab)?;
     tokenizer.gaps = vocabulary.gaps();
     Ok(tokenizer)
 }
@@ -125,12 +125,17 @@ fn bytes(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Parts, Stri
     let merges = metadata
         .texts("tokenizer.ggml.merges")
         .ok_or("no merges: text cannot be turned into tokens")?;
-    let merges = merges.iter().filter_map(|merge| {
-        // A space may be the first character of the first part.
-        let (space, _) = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?;
-        let (first, second) = (merge.get(..space)?, merge.get(space + 1..)?);
-        vocabulary.merges(first, second).then(|| (first.to_owned(), second.to_owned()))
-    });
+    let merges: Vec<_> = merges
+        .iter()
+        .map(|merge| {
+            merge_parts(merge).ok_or_else(|| format!("merges: {merge:.80?} is not two parts"))
+        })
+        .collect::<Result<_, _>>()?;
+    // A merge of texts that are not tokens never applies, so llama.cpp ignores it too.
+    let merges = merges
+        .into_iter()
+        .filter(|(first, second)| vocabulary.merges(first, second))
+        .map(|(first, second)| (first.to_owned(), second.to_owned()));
     let spelling = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
     });
@@ -151,6 +156,12 @@ fn bytes(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Parts, Stri
         model: model.build().map_err(|error| error.to_string())?.into(),
         adds_bos: pre.adds_bos,
     })
+}
+
+/// The two parts of a merge. A space may be the first character of the first part.
+fn merge_parts(merge: &str) -> Option<(&str, &str)> {
+    let (space, _) = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?;
+    Some((merge.get(..space)?, merge.get(space + 1..)?))
 }
 
 fn bpe(vocabulary: &Vocabulary<'_>, merges: Vec<(String, String)>) -> BpeBuilder {

@@ -35,7 +35,7 @@ fn unpack(matrix: &Matrix) -> Vec<Vec<f32>> {
     (0..matrix.rows())
         .map(|row| {
             let mut out = vec![0.0; matrix.cols()];
-            matrix.row(row, &mut out);
+            matrix.row(row, &mut out).unwrap();
             out
         })
         .collect()

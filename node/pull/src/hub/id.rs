@@ -14,7 +14,7 @@ pub(in super::super) struct Id {
 }
 
 impl Id {
-    /// `None` for what cannot be a hub id.
+    /// `None` if the text cannot be a hub id.
     pub(in super::super) fn parse(text: &str) -> Option<Self> {
         let (repo, file) = match text.split_once(':') {
             Some((repo, file)) => (repo, Some(file)),

@@ -95,7 +95,7 @@ impl Pip {
 fn files(variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let config_file = variable("PIP_CONFIG_FILE");
-    // Pip's word for "no file at all".
+    // pip's value for "no file".
     if config_file.as_deref() == Some("/dev/null") {
         return files;
     }

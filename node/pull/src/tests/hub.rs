@@ -130,7 +130,10 @@ async fn offline_serves_what_python_fetched_and_asks_nobody() {
     let mut repo = Repo::open().await;
     repo.settings.hub.offline = true;
     let message = repo.complaint("org/tiny").await;
-    assert!(message.starts_with("org/tiny is not here, and HF_HUB_OFFLINE forbids"), "{message}");
+    assert!(
+        message.starts_with("org/tiny is not downloaded, and HF_HUB_OFFLINE forbids"),
+        "{message}"
+    );
     let snapshot = repo.cache().join("snapshots").join(COMMIT);
     std::fs::create_dir_all(&snapshot).unwrap();
     std::fs::create_dir_all(repo.cache().join("refs")).unwrap();
@@ -194,7 +197,7 @@ async fn a_wrong_checksum_is_refused_and_named() {
     let message = repo.complaint("org/tiny").await;
     let right = sha256(&repo.weights[1]);
     let text = format!(
-        "org/tiny/model-2.safetensors: sha256 is {right}, not {wrong}: refused and removed, run it again"
+        "org/tiny/model-2.safetensors: sha256 is {right}, not {wrong}: the file was removed; run the command again"
     );
     assert_eq!(message, text);
     let blobs = repo.cache().join("blobs");

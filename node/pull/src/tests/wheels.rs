@@ -201,7 +201,7 @@ async fn a_model_with_a_wrong_checksum_is_refused_and_the_next_pull_begins_anew(
     let shop = Shop::open().await;
     shop.sell(2, &noise(UNIT, 3), None);
     let message = shop.complaint().await;
-    let ending = format!("not {}: refused and removed, run it again", shop.entry.sha256);
+    let ending = format!("not {}: the file was removed; run the command again", shop.entry.sha256);
     assert!(message.starts_with("tiny: sha256 is ") && message.ends_with(&ending), "{message}");
     assert_eq!(shop.left(), ["tiny.gguf.lock"]);
     shop.sell(2, &shop.bytes[UNIT..2 * UNIT], None);
@@ -271,6 +271,6 @@ async fn nobody_is_asked_while_offline() {
     let mut shop = Shop::open().await;
     shop.settings.hub.offline = true;
     let message = shop.complaint().await;
-    assert!(message.starts_with("tiny is not here, and HF_HUB_OFFLINE forbids"), "{message}");
+    assert!(message.starts_with("tiny is not downloaded, and HF_HUB_OFFLINE forbids"), "{message}");
     assert!(shop.server.requests("").is_empty());
 }

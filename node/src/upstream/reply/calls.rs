@@ -1,4 +1,4 @@
-//! Function calls, put together from the bits in which they are streamed.
+//! Function calls, assembled from the parts in which they are streamed.
 
 use serde_json::Value;
 use shoal_proto::tools::{CALLS_MAX, ToolCall};
@@ -14,7 +14,7 @@ struct Call {
 }
 
 impl Calls {
-    /// Takes in what a delta or a message has of calls; returns their bytes.
+    /// Reads the calls of a delta or a message; returns their bytes.
     pub(super) fn read_message(&mut self, message: &Value) -> usize {
         let bytes = match message.get("tool_calls") {
             Some(Value::Array(bits)) => self.read(bits),
@@ -26,7 +26,7 @@ impl Calls {
         bytes + function.map_or(0, |function| self.function(Some(0), None, function))
     }
 
-    /// Takes the bits of one chunk in; returns their bytes. Lenient: some endpoints number no
+    /// Reads the parts of one chunk; returns their bytes. Lenient: some endpoints number no
     /// calls or all of them 0, repeat the name on every bit, or send arguments as an object.
     pub(super) fn read(&mut self, bits: &[Value]) -> usize {
         bits.iter().map(|bit| self.bit(bit)).sum()

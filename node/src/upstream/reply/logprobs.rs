@@ -6,13 +6,13 @@ use shoal_proto::generate::TokenLogprob;
 /// Log-probabilities as far as they have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    /// As long as all of them made sense.
+    /// Whether all of them were valid so far.
     tokens: Vec<TokenLogprob>,
     senseless: bool,
 }
 
 impl Tokens {
-    /// Takes in the `logprobs` of a choice: those of a chat are rows, those of a completion columns.
+    /// Reads the `logprobs` of a choice: those of a chat are rows, those of a completion columns.
     pub(super) fn read(&mut self, logprobs: &Value) {
         if let Some(entries) = logprobs.get("content").and_then(Value::as_array) {
             self.extend(entries);
@@ -21,7 +21,7 @@ impl Tokens {
         }
     }
 
-    /// Log-probabilities with a number that is none are of no use, and neither is half a list.
+    /// A list with an invalid number is of no use, and neither is a part of a list.
     fn extend(&mut self, entries: &[Value]) {
         let read = entries.iter().map(|entry| {
             let top = entry.get("top_logprobs").and_then(Value::as_array);
@@ -72,7 +72,7 @@ fn token(entry: &Value) -> Option<TokenLogprob> {
         entry.get("token").and_then(Value::as_str).map(|text| text.as_bytes().to_vec())
     });
     let logprob = entry.get("logprob").and_then(Value::as_f64)?;
-    // Rounding makes some a hair more likely than certain.
+    // Rounding makes some probabilities slightly greater than 1.
     let logprob = if logprob > 0.0 && logprob < 1e-3 { 0.0 } else { logprob };
     let sound = logprob.is_finite() && logprob <= 0.0;
     Some(TokenLogprob { bytes: bytes?, logprob, top: Vec::new() }).filter(|_| sound)

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 use serde_json::json;
 use shoal_decoder::{LoadedModel, Options, open};
-use shoal_engine::{Engine, Event};
+use shoal_engine::{Engine, Event, Service};
 use shoal_model::{
     Decode, Files, Local, Metrics, PAGE, PromptInput, Span, Want, bundled_names,
     testing::{Kept, LETTERS, put, tiny},
@@ -19,8 +19,8 @@ use super::models;
 use crate::{bundle, llama::LlamaForCausalLm, recipe::Specialist};
 
 fn serve(files: &Files) -> Local {
-    let options = Options { slots: 2, ..Options::default() };
-    open(files.clone(), &options, Metrics::new().unwrap()).unwrap()
+    let service = Service { slots: 2, ..Service::default() };
+    open(files.clone(), &service, &Options::default(), Metrics::new().unwrap()).unwrap()
 }
 
 /// Logits after each of the tokens, `[tokens, vocab]`, of the trainer's decoder.
@@ -51,10 +51,10 @@ async fn a_score_is_that_of_the_trainers_decoder_in_one_pass() {
     };
     let score = serve(&files).judge(ask).await.unwrap().scores[1];
 
-    let words = LoadedModel::open(files, &Options::default()).unwrap().words;
+    let pipeline = LoadedModel::open(files, &Options::default()).unwrap().pipeline;
     let talk = PromptInput { messages: &conversation, prompt: None, tools: None, variables: "" };
-    let prompt = words.prompt(talk, 1024).unwrap();
-    let tokens = words.candidate(&candidate).unwrap();
+    let prompt = pipeline.prompt(talk, 1024).unwrap();
+    let tokens = pipeline.candidate(&candidate).unwrap();
     let sequence = [prompt.clone(), tokens.clone()].concat();
     let model = bundle::read(folder.path()).unwrap();
     let logits = expected_logits(&model, &sequence);
@@ -88,9 +88,9 @@ async fn bundled_models_are_specialists_that_abstain_and_read_its_name_as_text()
             let Event::Done(end) = event else { panic!("{name} {text}: {event:?}") };
             assert_eq!((end.finish(), end.logprob), (Finish::Abstained, None), "{name} {text}");
         }
-        let LoadedModel { words, .. } =
+        let LoadedModel { pipeline, .. } =
             LoadedModel::open(Files::bundled(name).unwrap(), &Options::default()).unwrap();
-        let candidate = words.candidate("<|abstain|>").unwrap();
+        let candidate = pipeline.candidate("<|abstain|>").unwrap();
         assert_eq!(candidate.len(), "<|abstain|>".len() + 1, "{name}");
     }
 }
@@ -144,14 +144,14 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
     for name in bundled_names() {
         let trainer = bundle::read(&models().join(name)).unwrap();
         let files = Files::bundled(name).unwrap();
-        let LoadedModel { mut decoder, words, .. } =
+        let LoadedModel { mut decoder, pipeline, .. } =
             LoadedModel::open(files, &Options::default()).unwrap();
         // A question of its own: on others it only abstains.
         let strong = Specialist::by_name(name).unwrap().strong;
         let question = questions(strong, Split::Test, 5).next().unwrap();
         let messages = [ChatMessage::new("user", question.text)];
         let talk = PromptInput { messages: &messages, prompt: None, tools: None, variables: "" };
-        let mut tokens = words.prompt(talk, decoder.context()).unwrap();
+        let mut tokens = pipeline.prompt(talk, decoder.context()).unwrap();
         let vocab = decoder.vocab();
         let mut reader = Reader::new(&mut *decoder);
         let mut logits = reader.read(&tokens);
@@ -165,7 +165,7 @@ fn the_bundled_models_say_what_the_trainers_decoder_says() {
             assert!(apart < 5e-3 * most, "{name}: {apart} of {most}");
             let token = greatest(last);
             tokens.push(token);
-            if words.tokenizer.is_end(token) {
+            if pipeline.tokenizer.is_end(token) {
                 break;
             }
             logits = reader.read(&[token]);

@@ -7,7 +7,7 @@ use shoal_proto::{
 
 use super::*;
 use crate::{
-    batch::fake::pipeline_from,
+    batch::tests::fake::pipeline_from,
     testing::{Kept, put, tiny},
 };
 

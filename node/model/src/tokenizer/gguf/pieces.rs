@@ -30,7 +30,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
     let mut model =
-        bpe(vocabulary, merges(metadata, vocabulary)).byte_fallback(true).fuse_unk(true);
+        bpe(vocabulary, merges(metadata, vocabulary)?).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = unknown {
         model = model.unk_token(unknown.to_owned());
     }
@@ -56,14 +56,19 @@ struct Join {
 
 /// All joins of two pieces to a third, best score first. Of equal scores SentencePiece takes the first in the
 /// text, so that a run of one letter grows from its left end. In the list this is the longer first part.
-fn merges(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Vec<(String, String)> {
-    let scores = metadata.floats("tokenizer.ggml.scores").unwrap_or_default();
+fn merges(
+    metadata: &Metadata,
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Vec<(String, String)>, String> {
+    let scores = metadata
+        .floats("tokenizer.ggml.scores")
+        .filter(|scores| scores.len() == vocabulary.len())
+        .ok_or("scores: there must be one for each token")?;
     let mut joins = Vec::new();
-    for (id, piece, kind) in vocabulary.tokens() {
+    for ((_, piece, kind), score) in vocabulary.tokens().zip(scores.iter().copied()) {
         if !is_text(kind) || piece.len() > PIECE_MAX {
             continue;
         }
-        let score = usize::try_from(id).ok().and_then(|id| scores.get(id)).copied().unwrap_or(0.0);
         let cuts = piece.char_indices().skip(1);
         joins.extend(cuts.filter_map(|(length, _)| {
             let (first, second) = piece.split_at(length);
@@ -79,13 +84,12 @@ fn merges(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Vec<(String, Stri
         let length = b.length.cmp(&a.length);
         b.score.total_cmp(&a.score).then(length).then(a.parts.cmp(&b.parts))
     });
-    joins
-        .into_iter()
-        .filter_map(|join| {
-            let [first, second] = join.parts;
-            Some((vocabulary.token(first)?.to_owned(), vocabulary.token(second)?.to_owned()))
-        })
-        .collect()
+    // `part` has taken both numbers from the vocabulary, so each has a token.
+    let texts = joins.into_iter().filter_map(|join| {
+        let [first, second] = join.parts;
+        Some((vocabulary.token(first)?.to_owned(), vocabulary.token(second)?.to_owned()))
+    });
+    Ok(texts.collect())
 }
 
 /// The number of a piece that may be joined: text, not the name of a byte or a control token.

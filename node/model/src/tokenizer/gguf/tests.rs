@@ -143,7 +143,7 @@ fn pieces_join_by_score_and_runs_from_the_left() {
     // Letters without a piece become bytes; the text of a control token becomes the token.
     assert_eq!(tokenizer.encode("\u{e4}</s>").unwrap(), [5, 3, 4, 2]);
     assert_eq!(tokenizer.encode_alone("ab").unwrap(), [1, 9, 7]);
-    assert_eq!(tokenizer.decode(&[9, 7, 3, 4]), "ab\u{e4}");
+    assert_eq!(tokenizer.decode(&[9, 7, 3, 4]).unwrap(), "ab\u{e4}");
     assert_eq!(tokenizer.ends().collect::<Vec<_>>(), [2]);
 }
 
@@ -151,7 +151,7 @@ fn pieces_join_by_score_and_runs_from_the_left() {
 fn calls_are_text_and_what_stands_for_nothing_is_no_token() {
     let tokenizer = pieces();
     assert_eq!(tokenizer.kind(12), TokenKind::Text);
-    assert_eq!(tokenizer.decode(&[12]), "<tool_call>");
+    assert_eq!(tokenizer.decode(&[12]).unwrap(), "<tool_call>");
     assert_eq!(tokenizer.token_bytes(12), b"<tool_call>");
     assert_eq!((tokenizer.kind(1), tokenizer.kind(13)), (TokenKind::Mark, TokenKind::None));
     assert_eq!((tokenizer.token_bytes(9), tokenizer.token_bytes(3)), (b" a".to_vec(), vec![0xc3]));
@@ -177,7 +177,7 @@ fn byte_pairs_merge_within_the_words_of_their_pre_tokenizer() {
     // This pre-tokenizer makes each digit a word.
     let smol = tokenizer(&byte_pairs("smollm")).unwrap();
     assert_eq!(smol.encode("aa 12 a").unwrap(), [4, 3, 1, 2, 6]);
-    assert_eq!(smol.decode(&[4, 3, 1, 7]), "aa 1");
+    assert_eq!(smol.decode(&[4, 3, 1, 7]).unwrap(), "aa 1");
     // The token that ends a turn is recognised by its name.
     assert_eq!(smol.ends().collect::<Vec<_>>(), [7, 8]);
     assert_eq!(smol.encode_alone("a").unwrap(), [0]);
@@ -214,6 +214,24 @@ fn a_file_that_holds_no_words_is_refused_with_what_is_wrong() {
     endless[2].1 = Field::Texts(vec!["a"]);
     endless[5].1 = Field::Flag(false);
     assert!(refusal(&endless).contains("never end"));
+}
+
+#[test]
+fn a_field_that_does_not_fit_the_tokens_is_refused_by_its_name() {
+    for merge in ["aa", ""] {
+        let mut fields = byte_pairs("gpt-2");
+        fields[4].1 = Field::Texts(vec!["a a", merge]);
+        assert!(refusal(&fields).contains("merges: "), "{merge:?}");
+    }
+    let mut few_kinds = byte_pairs("gpt-2");
+    few_kinds[3].1 = Field::Integers(vec![1, 1]);
+    assert!(refusal(&few_kinds).contains("token_type: "));
+    let tokens = || ("tokens", Field::Texts(vec!["<unk>", "<s>", "</s>", "a"]));
+    let without_scores = [("model", Field::Text("llama")), tokens()];
+    assert!(refusal(&without_scores).contains("scores: "));
+    let few_scores = ("scores", Field::Floats(vec![0.0; 3]));
+    let fields = [("model", Field::Text("llama")), tokens(), few_scores];
+    assert!(refusal(&fields).contains("scores: "));
 }
 
 #[test]

@@ -50,7 +50,11 @@ impl<'a> Vocabulary<'a> {
             .texts("tokenizer.ggml.tokens")
             .filter(|tokens| !tokens.is_empty())
             .ok_or("no tokens: the file holds no tokenizer")?;
+        // The key may be absent: then every token is a normal one.
         let codes = metadata.integers("tokenizer.ggml.token_type").unwrap_or_default();
+        if !codes.is_empty() && codes.len() < tokens.len() {
+            return Err("token_type: there must be one for each token".to_owned());
+        }
         let mut numbers = AHashMap::with_capacity(tokens.len());
         for (number, token) in (0..).zip(tokens.iter()) {
             if let Some(first) = numbers.insert(token, number) {
@@ -59,6 +63,10 @@ impl<'a> Vocabulary<'a> {
         }
         let kinds = (0..tokens.len()).map(|index| Kind::from_code(codes.get(index))).collect();
         Ok(Self { tokens, kinds, numbers })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
     }
 
     pub(super) fn token(&self, number: u32) -> Option<&'a str> {

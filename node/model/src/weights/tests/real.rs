@@ -55,7 +55,7 @@ fn assert_packs(files: &Files) {
 fn assert_same_row(weights: &Weights, name: &str, matrix: &Matrix, row: usize) {
     let (mut exact, mut packed) = (vec![0.0; matrix.cols()], vec![0.0; matrix.cols()]);
     weights.row(name, row, &mut exact).unwrap();
-    matrix.row(row, &mut packed);
+    matrix.row(row, &mut packed).unwrap();
     assert!(exact == packed, "{name} row {row} as {:?}", matrix.format());
 }
 

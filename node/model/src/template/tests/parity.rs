@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use shoal_proto::tools::{Function, ToolCall};
 
-use super::*;
+use crate::template::*;
 
 #[derive(Deserialize)]
 struct Cases {

@@ -1,6 +1,6 @@
 //! A builder of GGUF files, for tests.
 
-use super::metadata::Value;
+use crate::gguf::Value;
 
 /// The content of a file.
 #[derive(Clone, Debug, Default)]
