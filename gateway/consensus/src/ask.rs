@@ -28,10 +28,10 @@ pub struct Ask {
     pub effort: Effort,
     /// Functions that the answer may call; None: none.
     pub tools: Option<Tools>,
-    /// The form that the answer must have; None: any.
+    /// The format that the answer must have; None: any.
     pub format: Option<Format>,
-    /// Holds answers to `tools` and `format`.
-    pub form: Arc<ResponseConstraint>,
+    /// Checks answers against `tools` and `format`.
+    pub constraint: Arc<ResponseConstraint>,
     /// Further variables of the models' chat templates, as a JSON object; empty: none.
     pub template_variables: String,
     /// Answers wanted, 1 at least.
@@ -58,7 +58,7 @@ impl Ask {
             effort,
             tools: None,
             format: None,
-            form: Arc::default(),
+            constraint: Arc::default(),
             template_variables: String::new(),
             choices: 1,
             image: None,
@@ -69,7 +69,7 @@ impl Ask {
     /// Whether the conversation is all that a writer was given, so that its answer can be looked
     /// at again with nothing but that.
     pub fn is_plain(&self) -> bool {
-        self.form.is_free()
+        self.constraint.is_free()
             && self.template_variables.is_empty()
             && self.image.is_none()
             && self.prompt.is_none()
