@@ -45,7 +45,7 @@ pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
 pub use scores::Opinion;
 pub use settings::Settings;
 pub use tags::Claims;
-pub use voices::{Panel, Voice};
+pub use voices::Voice;
 
 /// The observations of one member. Serialises to JSON; absent fields read as those of a newcomer,
 /// so that old records stay readable.
@@ -123,12 +123,13 @@ impl Default for Record {
 }
 
 impl Record {
-    /// True while it writes and its ballots have no weight: too little gold, or hardly ever right.
+    /// True while its ballots have less weight ([`Settings::probation_voice`]): too little gold, or hardly
+    /// ever right.
     pub fn on_probation(&self, settings: &Settings) -> bool {
         self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
     }
 
-    /// Gold observations that it needs before its ballots have weight.
+    /// Gold observations that end its probation.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
     }
@@ -150,7 +151,7 @@ impl Record {
 
     /// Recent gold pairs that it compared in this mode.
     pub fn pairs_when(&self, mode: ComparisonMode) -> impl Iterator<Item = &GoldPair> {
-        self.pairs.iter().filter(move |pair| pair.way == mode)
+        self.pairs.iter().filter(move |pair| pair.mode == mode)
     }
 
     /// The record of a member that was caught cheating: a new record with a longer probation.
@@ -288,7 +289,7 @@ impl Standing {
         }
     }
 
-    /// True while its ballots have no weight. Members without a record are on probation.
+    /// True while its ballots have less weight. Members without a record are on probation.
     pub fn on_probation(&self, id: &NodeId) -> bool {
         self.record(id).is_none_or(|record| record.on_probation(&self.snapshot.settings))
     }
@@ -303,8 +304,8 @@ impl Standing {
         })
     }
 
-    /// r_k in [0, 1]: how informative a judge is, without the sign, which
-    /// [`Self::discrimination`] has. 0 on probation.
+    /// How informative a judge is, in [0, 1], for the selection of judges: 0 on probation. The weight of its
+    /// ballots is [`Self::voice_weight`], and [`Self::discrimination`] has the sign.
     pub fn judge_weight(&self, id: &NodeId) -> f64 {
         if self.on_probation(id) {
             return 0.0;
