@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ballot::Verdicts;
+use crate::{ballot::Verdicts, stats};
 
 fn parse_line(line: &Value) -> Round {
     read(&line.to_string()).expect("a round").remove(0)
@@ -229,13 +229,13 @@ fn settings_are_changed_by_their_names_in_the_file() {
 #[test]
 fn an_interval_holds_its_mean_and_is_the_same_every_time() {
     let values: Vec<f64> = (0..400).map(|n| f64::from(u8::from(n % 4 != 0))).collect();
-    let estimate = interval::mean(&values, 7);
+    let estimate = stats::mean(&values, 7);
     assert!((estimate.value - 0.75).abs() < 1e-12);
     // Two standard errors of .0217 to each side.
     assert!(
         (estimate.low - 0.7075).abs() < 0.01 && (estimate.high - 0.7925).abs() < 0.01,
         "{estimate:?}"
     );
-    assert_eq!(estimate, interval::mean(&values, 7));
-    assert!(!interval::mean(&[], 7).is_positive());
+    assert_eq!(estimate, stats::mean(&values, 7));
+    assert!(!stats::mean(&[], 7).is_positive());
 }
