@@ -22,7 +22,7 @@ pub struct CastBallot {
 
 impl CastBallot {
     /// How it compared, where it did.
-    pub fn way(&self) -> ComparisonMode {
+    pub fn mode(&self) -> ComparisonMode {
         if self.reasoned { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }

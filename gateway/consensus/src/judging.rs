@@ -6,7 +6,7 @@ mod task;
 
 use crate::ballot::{CastBallot, Verdicts};
 pub use queue::{Able, JudgeQueue};
-pub use task::JudgeTask;
+pub use task::{JudgeTask, TextPair};
 
 /// The number of answers that is enough for `count` requests.
 pub fn quorum(count: usize, share: f64) -> usize {

@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod fusion;
 pub mod judging;
 pub mod learn;
+mod linear;
 mod member;
 pub mod outcome;
 pub mod rank;
@@ -25,6 +26,7 @@ pub mod replay;
 pub mod reputation;
 pub mod select;
 pub mod settings;
+pub mod stats;
 pub mod tally;
 #[cfg(test)]
 mod testing;

@@ -15,7 +15,6 @@ mod pairing;
 mod recorded;
 pub mod plan;
 pub mod settings;
-pub mod interval;
 mod teach;
 pub mod ranked;
 pub mod summary;
@@ -38,7 +37,6 @@ use crate::{
     },
     tally::Tally,
 };
-pub use interval::Estimate;
 pub use line::{LineError, Round, read};
 pub use plan::{Gold, Plan};
 pub use ranked::RankedRound;

@@ -1,9 +1,9 @@
 //! Chooses the writers and the judges: a pure function of the ask, the members, their standing and a
 //! seed.
 //!
-//! A generalist is asked anything, a specialist what looks like its kinds: what its tags fit, or what
-//! gold shows it to know. Where nobody is meant for an ask, everybody is asked, and who does not know
-//! abstains. A request with tools has one writer, the best at it: calls are not put to a vote.
+//! A generalist is eligible for any ask; a specialist for asks that its tags fit, or of a kind on which it
+//! answered gold correctly. If no member fits an ask, all are eligible, and members that do not know abstain. A
+//! request with tools has one writer, the best one for it: function calls are not put to a vote.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -110,7 +110,7 @@ pub fn judges(
 /// A member that can take the ask now.
 struct Eligible<'a> {
     member: &'a MemberView,
-    /// It is meant for the ask, or nobody is. Otherwise it only judges.
+    /// It fits the ask, or no member does. Otherwise it only judges.
     writes: bool,
 }
 
@@ -159,9 +159,9 @@ fn eligible<'a>(
     if let (true, Some(context)) = (candidates.is_empty(), longest) {
         return Err(RoundError::ContextLength { context });
     }
-    // Who acknowledges nothing may be gone: nobody waits for it.
+    // A member that acknowledges nothing may be gone.
     candidates.retain(|member| !member.is_silent);
-    // Before the busy are left out: an ask waits for a member that is meant for it.
+    // Checked before busy members are left out: an ask waits for a member that fits it.
     let is_for_swarm = ask.target == Target::Swarm;
     let has_meant = is_for_swarm && candidates.iter().any(|member| purpose.includes(member));
     let mut eligible: Vec<Eligible<'a>> = candidates
@@ -218,7 +218,7 @@ impl<'a> Applicant<'a> {
     }
 }
 
-/// What an ask is about, to tell which members are meant for it.
+/// What an ask is about, which decides the members that fit it.
 struct Purpose<'a> {
     standing: &'a Standing,
     kind: &'a KindPosterior,
@@ -227,7 +227,7 @@ struct Purpose<'a> {
 }
 
 impl Purpose<'_> {
-    /// Whether the member is meant for this ask.
+    /// Whether the member fits this ask.
     fn includes(&self, member: &MemberView) -> bool {
         if !member.model.specialist {
             return true;
@@ -245,9 +245,9 @@ impl Purpose<'_> {
         narrow.map(|(_, p)| p).sum::<f64>() >= FAMILIAR
     }
 
-    /// P(the ask is of a kind that gold shows the member to know).
+    /// P(the ask is of a kind on which the member answered gold correctly).
     fn known_share(&self, member: &MemberView) -> f64 {
-        /// Gold answers that show a kind to be known. One is enough: who does not know it abstains.
+        /// Gold answers that show a kind to be known. One is enough: a member that does not know it abstains.
         const GOLD_MIN: f64 = 0.5;
         let Some(record) = self.standing.record(&member.id) else { return 0.0 };
         let known_kinds = self.kind.iter().filter(|(kind, _)| {

@@ -35,6 +35,30 @@ impl<'a> Tally<'a> {
         Self { candidates, ballots, standing, kind, config }
     }
 
+    /// The candidate of this index. Ballots and rankings name candidates of their own round only: the task of
+    /// a judge says which candidates its verdicts are about, and a replay refuses a round that names others.
+    #[expect(clippy::indexing_slicing, reason = "the one place that trusts such an index")]
+    pub(crate) fn candidate(&self, at: usize) -> &'a Candidate {
+        &self.candidates[at]
+    }
+
+    /// One value for each candidate, in their order, grouped by pool.
+    #[expect(clippy::indexing_slicing, reason = "`Self::pools` is above every candidate's pool")]
+    pub(crate) fn by_pool<T>(&self, values: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+        let mut pools: Vec<Vec<T>> = Vec::new();
+        pools.resize_with(self.pools(), Vec::new);
+        for (candidate, value) in self.candidates.iter().zip(values) {
+            pools[candidate.pool].push(value);
+        }
+        pools
+    }
+
+    /// The value of each candidate's pool, from one value for each pool.
+    #[expect(clippy::indexing_slicing, reason = "`Self::pools` is above every candidate's pool")]
+    pub(crate) fn by_candidate<T: Copy>(&self, of_pools: &[T]) -> Vec<T> {
+        self.candidates.iter().map(|candidate| of_pools[candidate.pool]).collect()
+    }
+
     /// Number of pools: pool numbers of the candidates are below it.
     pub fn pools(&self) -> usize {
         self.candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0)

@@ -20,7 +20,7 @@ impl<'a> Tally<'a> {
 
     fn winning_pool(&self, ranking: &Ranking) -> Option<usize> {
         let (winner, _) = self.winner(ranking, None)?;
-        self.candidates.get(winner).map(|candidate| candidate.pool)
+        Some(self.candidate(winner).pool)
     }
 
     fn claim_counts(&self, candidate: &Candidate) -> bool {

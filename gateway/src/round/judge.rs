@@ -72,8 +72,8 @@ pub(super) async fn ballots(
 fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
     let member = round.member(judge)?;
     let weight = round.standing.voice_weight(&judge);
-    let way = round.config.judge.way(member.model.reasoned);
-    let discrimination = round.standing.discrimination(&judge, way, &round.kind);
+    let mode = round.config.judge.mode(member.model.reasoned);
+    let discrimination = round.standing.discrimination(&judge, mode, &round.kind);
     let single_voice = reputation::Voice { weight, discrimination };
     let voice = Voice { weight, discrimination: rank::gamma(single_voice, &round.config.rank) };
     Some(Able {

@@ -139,7 +139,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     fn reasons(&self, able: Able) -> bool {
-        self.settings.way(able.reasoned) == ComparisonMode::Reasoned
+        self.settings.mode(able.reasoned) == ComparisonMode::Reasoned
     }
 
     /// The kind of this judge's pair tasks.

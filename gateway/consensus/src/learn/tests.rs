@@ -112,8 +112,12 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
 
 #[test]
 fn whom_gold_shows_to_be_wrong_prefers_the_other() {
-    let wrong =
-        GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
+    let wrong = GoldObservation::Pairwise {
+        p: 0.02,
+        flipped: false,
+        item: 0,
+        mode: ComparisonMode::Direct,
+    };
     let wrong_answers = vec![Observation::Gold { kind: None, observation: wrong }; 60];
     let inverted_record = learn(&record_of(38, 2), &wrong_answers, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
@@ -132,7 +136,7 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
 fn a_lone_judge_is_not_held_against_itself() {
     let lessons = lessons(&outcome(Decision::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
     let comparisons =
-        crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
+        crowd(CrowdObservation::Compared { flipped: false, mode: ComparisonMode::Direct });
     assert_eq!(lessons[&node(5)], vec![comparisons]);
 }
 
@@ -142,7 +146,7 @@ fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let lessons = lessons(&outcome(Decision::Judged, ballots));
     assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Compared {
         flipped: true,
-        way: ComparisonMode::Direct
+        mode: ComparisonMode::Direct
     })));
 }
 

@@ -260,7 +260,7 @@ fn judge_record(right: f64, judge_right: f64) -> Record {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
         kind: None,
-        way: ComparisonMode::Direct,
+        mode: ComparisonMode::Direct,
     });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },

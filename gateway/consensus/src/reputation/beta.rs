@@ -6,11 +6,30 @@ use statrs::function::beta::checked_beta_reg;
 /// A Beta(a, b) distribution over a probability: `a` successes and `b` failures, including one of each
 /// from the prior.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredBeta")]
 pub struct Beta {
     /// Successes.
     pub a: f64,
     /// Failures.
     pub b: f64,
+}
+
+#[derive(Deserialize)]
+struct StoredBeta {
+    a: f64,
+    b: f64,
+}
+
+impl TryFrom<StoredBeta> for Beta {
+    type Error = String;
+
+    fn try_from(StoredBeta { a, b }: StoredBeta) -> Result<Self, String> {
+        let is_count = |count: f64| count > 0.0 && count.is_finite();
+        match is_count(a) && is_count(b) {
+            true => Ok(Self { a, b }),
+            false => Err(format!("Beta({a}, {b}) is no distribution: both counts are above 0")),
+        }
+    }
 }
 
 impl Beta {
@@ -73,15 +92,16 @@ impl Beta {
     }
 
     /// The value below which the probability lies with probability `q`, to 1e-12. Bisection: the
-    /// distribution function is monotone, so it cannot fail however skewed the counts are.
+    /// distribution function is monotone, so it cannot fail however skewed the counts are. NaN for counts
+    /// that are not above 0.
     pub fn quantile(&self, q: f64) -> f64 {
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
-            if self.cumulative(middle) < q {
-                low = middle
-            } else {
-                high = middle
+            match self.cumulative(middle) {
+                p if p.is_nan() => return p,
+                p if p < q => low = middle,
+                _ => high = middle,
             }
             if high - low < 1e-12 {
                 break;
@@ -135,6 +155,14 @@ mod tests {
     #[test]
     fn fading_returns_to_the_prior() {
         assert_eq!(Beta { a: 90.0, b: 10.0 }.fade(0.0), Beta::UNIFORM);
+    }
+
+    #[test]
+    fn counts_that_are_none_are_refused_and_have_no_quantile() {
+        assert!(Beta { a: 0.0, b: 1.0 }.quantile(0.2).is_nan());
+        for counts in [r#"{"a": 0.0, "b": 1.0}"#, r#"{"a": 2.0, "b": -1.0}"#] {
+            assert!(serde_json::from_str::<Beta>(counts).is_err(), "{counts}");
+        }
     }
 
     #[test]

@@ -256,10 +256,10 @@ fn entry(observation: &Observation, now_seconds: u64) -> Option<Entry> {
             GoldObservation::Answered { right } => (EventKind::GoldAnswer, kind.clone(), right),
             GoldObservation::Certainty { right, .. } => (EventKind::GoldClaim, None, right),
             GoldObservation::Score { right, .. } => (EventKind::GoldScore, None, right),
-            GoldObservation::Pairwise { p, way: ComparisonMode::Direct, .. } => {
+            GoldObservation::Pairwise { p, mode: ComparisonMode::Direct, .. } => {
                 (EventKind::GoldPair, None, p > 0.5)
             }
-            GoldObservation::Pairwise { p, way: ComparisonMode::Reasoned, .. } => {
+            GoldObservation::Pairwise { p, mode: ComparisonMode::Reasoned, .. } => {
                 (EventKind::GoldReasoned, None, p > 0.5)
             }
         },

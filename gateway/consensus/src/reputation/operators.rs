@@ -52,12 +52,11 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     }
     let mut shares: Vec<f64> = speakers
         .iter()
-        .map(|speaker| match groups.get(speaker.operator) {
+        .map(|speaker| match groups[speaker.operator] {
             _ if speaker.operator.is_empty() => 1.0,
-            Some((0, new)) => 1.0 / *new as f64,
-            Some(_) if speaker.newcomer => 0.0,
-            Some((old, _)) => 1.0 / *old as f64,
-            None => 1.0,
+            (0, new) => 1.0 / new as f64,
+            _ if speaker.newcomer => 0.0,
+            (old, _) => 1.0 / old as f64,
         })
         .collect();
     limit(&mut shares, speakers, |speaker| speaker.newcomer, settings.established_min, settings);
@@ -99,8 +98,8 @@ pub fn limit_to_one_voice(shares: &mut [f64], names: &[&str]) {
     for (name, share) in names.iter().zip(shares.iter()).filter(|(name, _)| !name.is_empty()) {
         *sums.entry(name).or_default() += share;
     }
-    for (name, share) in names.iter().zip(shares) {
-        *share /= sums.get(name).copied().unwrap_or(1.0).max(1.0);
+    for (name, share) in names.iter().zip(shares).filter(|(name, _)| !name.is_empty()) {
+        *share /= sums[name].max(1.0);
     }
 }
 

@@ -218,7 +218,7 @@ const VOCABULARY: &[TagWords] = &[
 static GRAMS: LazyLock<BTreeMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
     let mut tags: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
     for TagWords { tag, parts, words } in VOCABULARY {
-        let parts = parts.iter().filter_map(|part| tags.get(part)).flatten().copied();
+        let parts = parts.iter().flat_map(|part| &tags[part]).copied();
         let mut grams: Vec<u16> = parts.chain(words.iter().map(|gram| bucket(gram))).collect();
         grams.sort_unstable();
         grams.dedup();
@@ -267,8 +267,7 @@ impl Claims {
 
 /// The bucket of a tag's weight: above those of the n-grams.
 pub fn tag_bucket(tag: &str) -> u16 {
-    let above = u16::try_from(BUCKETS).unwrap_or(u16::MAX);
-    above.saturating_add(bucket(&name(tag)))
+    BUCKETS + bucket(&name(tag))
 }
 
 fn bucket_if_fit(tag: &str, ask: &Features) -> Option<u16> {

@@ -30,41 +30,43 @@ impl Voice {
 
 /// The judges of a round.
 #[derive(Clone, Debug)]
-pub struct Panel {
-    /// Places of the judges whose ballots have weight.
-    places: BTreeMap<NodeId, usize>,
-    /// r of each judge, by place.
-    weights: Vec<f64>,
-    /// Judges on probation, by place.
-    is_unknown: Vec<bool>,
-    judges: judges::CorrelatedJudges,
+pub(crate) struct Panel {
+    judges: BTreeMap<NodeId, PanelJudge>,
+    correlated: judges::CorrelatedJudges,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PanelJudge {
+    /// Its number among the correlated judges.
+    place: usize,
+    /// r.
+    weight: f64,
+    on_probation: bool,
 }
 
 impl Panel {
-    /// The voices of the judges of one pair, in the order of `ids`. Judges that make the same
-    /// mistakes share one voice.
-    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
+    /// The voices of the judges of one pair, in the order of `ids`, which are all judges of this panel. Judges
+    /// that make the same mistakes share one voice.
+    pub(crate) fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
         // Sorted, so that the order of the ballots does not change the result.
-        let mut places: Vec<usize> =
-            ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        places.sort_unstable();
-        places.dedup();
-        let mut log_odds: BTreeMap<usize, f64> =
-            places.iter().copied().zip(self.judges.weights(&places)).collect();
+        let mut judges: BTreeMap<NodeId, PanelJudge> =
+            ids.iter().map(|id| (*id, self.judges[id])).collect();
+        let mut log_odds = self.log_odds(&judges);
         // A judge on probation adds to the others and takes nothing from them, whatever provenance it
         // states.
-        places.retain(|at| !self.is_unknown.get(*at).copied().unwrap_or(true));
-        log_odds.extend(places.iter().copied().zip(self.judges.weights(&places)));
-        let voice = |id: &NodeId| {
-            let at = self.places.get(id)?;
-            Some((*self.weights.get(*at)?, *log_odds.get(at)?))
+        judges.retain(|_, judge| !judge.on_probation);
+        log_odds.extend(self.log_odds(&judges));
+        let voice = |id: &NodeId| Voice {
+            weight: self.judges[id].weight,
+            discrimination: log_odds[id] / GOOD,
         };
-        ids.iter()
-            .map(|id| match voice(id) {
-                Some((weight, log_odds)) => Voice { weight, discrimination: log_odds / GOOD },
-                None => Voice { weight: 0.0, discrimination: 1.0 },
-            })
-            .collect()
+        ids.iter().map(voice).collect()
+    }
+
+    /// The log-odds that each of these judges adds to the rest of them.
+    fn log_odds(&self, judges: &BTreeMap<NodeId, PanelJudge>) -> BTreeMap<NodeId, f64> {
+        let places: Vec<usize> = judges.values().map(|judge| judge.place).collect();
+        judges.keys().copied().zip(self.correlated.weights(&places)).collect()
     }
 }
 
@@ -85,18 +87,14 @@ impl Standing {
 
     /// The judges of a round with the correlations of their errors. Takes some microseconds for each
     /// two judges.
-    pub fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
+    pub(crate) fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
         let settings = &self.snapshot.settings;
         let unknown = Member::unknown();
         let members: BTreeMap<NodeId, (&Member, ComparisonMode)> = judges
             .iter()
             .map(|(id, mode)| (*id, (self.member(id).unwrap_or(&unknown), *mode)))
             .collect();
-        let weights = members.values().map(|(member, _)| voice_weight(&member.record, settings));
-        let weights: Vec<f64> = weights.collect();
-        let is_unknown = members.values().map(|(member, _)| member.record.on_probation(settings));
-        let is_unknown: Vec<bool> = is_unknown.collect();
-        let judges: Vec<judges::Judge<'_>> = members
+        let correlated: Vec<judges::Judge<'_>> = members
             .values()
             .map(|(member, mode)| judges::Judge {
                 log_odds: judges::log_odds(&member.record, kind, *mode, settings),
@@ -104,8 +102,13 @@ impl Standing {
                 provenance: &member.record.provenance,
             })
             .collect();
-        let judges = judges::CorrelatedJudges::new(&judges, settings);
-        Panel { places: members.into_keys().zip(0..).collect(), weights, is_unknown, judges }
+        let correlated = judges::CorrelatedJudges::new(&correlated, settings);
+        let judges = members.into_iter().enumerate().map(|(place, (id, (member, _)))| {
+            let weight = voice_weight(&member.record, settings);
+            let on_probation = member.record.on_probation(settings);
+            (id, PanelJudge { place, weight, on_probation })
+        });
+        Panel { judges: judges.collect(), correlated }
     }
 
     /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member

@@ -8,12 +8,14 @@
 //! kind      its gold on this kind of question
 //! ```
 //!
-//! Each line is the prior of the next. A record in one kind says little about another kind: an arithmetic
-//! exam must not make a member trusted on history.
+//! Each line is the prior of the next. Accuracy on one kind says little about other kinds: an arithmetic exam
+//! must not make a member trusted on history.
 
 use std::collections::BTreeMap;
 
 use shoal_proto::NodeId;
+
+use crate::stats;
 
 use super::{
     Beta, KindId, KindPosterior, Provenance, Record, Settings, Standing,
@@ -62,7 +64,7 @@ impl Swarm {
         swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
         swarm.size = reference_size(records.clone(), settings);
         let is_established = swarm.is_established;
-        // What members on probation state and do says nothing of those that passed their exam.
+        // Members on probation say nothing about those that passed their exam.
         let records =
             records.filter(move |record| !is_established || !record.on_probation(settings));
         for record in records.clone() {
@@ -147,14 +149,11 @@ fn reference_size<'a>(
     records: impl Iterator<Item = &'a Record> + Clone,
     settings: &Settings,
 ) -> Option<f64> {
-    let median = |records: &mut dyn Iterator<Item = &Record>| {
-        let mut sizes: Vec<f64> =
-            records.filter_map(|record| ln_parameters(&record.provenance)).collect();
-        sizes.sort_by(f64::total_cmp);
-        sizes.get(sizes.len() / 2).copied()
-    };
-    let mut graduates = records.clone().filter(|record| !record.on_probation(settings));
-    median(&mut graduates).or_else(|| median(&mut records.clone()))
+    let graduates = records.clone().filter(|record| !record.on_probation(settings));
+    let sizes = graduates.filter_map(|record| ln_parameters(&record.provenance)).collect();
+    stats::median(sizes).or_else(|| {
+        stats::median(records.filter_map(|record| ln_parameters(&record.provenance)).collect())
+    })
 }
 
 /// None for a specialist, and where no size is stated.
@@ -202,7 +201,7 @@ impl Standing {
         const COMMON: f64 = 0.5;
         let strength = self.snapshot.swarm.strength;
         let prior = self.prior(record, None);
-        // That members are experts on one kind or know nothing there says nothing of other kinds.
+        // Accuracy on one kind says little about other kinds.
         let cautious = strength.max(self.settings().writer_shrinkage);
         let unknown = self.general_record(record).shrunk_mean(prior, cautious);
         // A kind that nobody has gold on is as good as unknown.
@@ -233,7 +232,7 @@ impl Standing {
     fn prior(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let (settings, swarm) = (self.settings(), &self.snapshot.swarm);
         let mut level = logit(swarm.accuracy(kind, settings));
-        // Nobody begins with the accuracy that others have shown.
+        // A new member does not begin with the accuracy that others have shown.
         let is_examined = match kind {
             Some(kind) => record.kinds.contains_key(kind),
             None => record.kinds.is_empty() || record.kinds.keys().any(KindId::is_general),

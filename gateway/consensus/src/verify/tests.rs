@@ -28,7 +28,7 @@ fn member(claims_count: bool) -> Record {
         Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
     });
     let pairs =
-        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, way: ComparisonMode::Direct });
+        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, mode: ComparisonMode::Direct });
     Record {
         writer: Beta { a: 50.0, b: 50.0 },
         certainty: samples.collect(),

@@ -53,7 +53,7 @@ fn what_is_learned_is_the_same_as_without_a_history() {
             p: 0.7,
             flipped: false,
             item: 0,
-            way: ComparisonMode::Direct,
+            mode: ComparisonMode::Direct,
         };
         observations.push(Observation::Gold { kind: None, observation: pair });
     }
@@ -178,8 +178,8 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
     assert_eq!(serde_json::from_str::<Record>(&json).expect("read"), record);
 }
 
-fn gold_pair(way: ComparisonMode) -> Observation {
-    let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
+fn gold_pair(mode: ComparisonMode) -> Observation {
+    let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, mode };
     Observation::Gold { kind: Some(KindId::new("sort")), observation: comparison }
 }
 
@@ -194,11 +194,11 @@ fn every_number_that_moves_is_told_with_what_moved_it() {
         (crowd(CrowdObservation::Judged { agreement: true }), &[Number::Judge, Number::Agreed]),
         (crowd(CrowdObservation::Preferred { share: 0.9 }), &[Number::Preferred]),
         (
-            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Direct }),
+            crowd(CrowdObservation::Compared { flipped: true, mode: ComparisonMode::Direct }),
             &[Number::Flips],
         ),
         (
-            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Reasoned }),
+            crowd(CrowdObservation::Compared { flipped: true, mode: ComparisonMode::Reasoned }),
             &[Number::FlipsReasoned],
         ),
     ] {
