@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use shoal_proto::tools::ToolCall;
 
 /// Calls as [`shoal_proto::judge::Judge::tools`] describes them: `[{"name": .., "arguments": {..}}]`.
-pub fn as_json(calls: &[ToolCall]) -> String {
+pub(crate) fn as_json(calls: &[ToolCall]) -> String {
     let objects = calls.iter().map(|call| {
         let arguments = serde_json::from_str(&call.arguments);
         let arguments: Value = arguments.unwrap_or_else(|_| Value::from(call.arguments.clone()));
@@ -16,7 +16,7 @@ pub fn as_json(calls: &[ToolCall]) -> String {
 
 /// The value with every object's keys in order and every whole number without a fraction: equal
 /// values are equal texts.
-pub fn canonical_value(value: &Value) -> String {
+pub(crate) fn canonical_value(value: &Value) -> String {
     fn sort_keys(value: &Value) -> Value {
         match value {
             Value::Object(map) => {
@@ -41,14 +41,15 @@ pub fn canonical_value(value: &Value) -> String {
 }
 
 /// Calls in a form in which equal calls are equal, whatever their order and ids.
-pub fn canonical(calls: &[ToolCall]) -> String {
-    let call_object = |call: &ToolCall| {
-        let arguments = serde_json::from_str::<Value>(&call.arguments);
-        let arguments =
-            arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
-        format!("{}({arguments})", call.name)
-    };
-    let mut calls: Vec<String> = calls.iter().map(call_object).collect();
+pub(crate) fn canonical(calls: &[ToolCall]) -> String {
+    let mut calls: Vec<String> = calls.iter().map(canonical_call).collect();
     calls.sort();
     calls.join("\n")
+}
+
+fn canonical_call(call: &ToolCall) -> String {
+    let arguments = serde_json::from_str::<Value>(&call.arguments);
+    let arguments =
+        arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
+    format!("{}({arguments})", call.name)
 }

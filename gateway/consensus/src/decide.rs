@@ -9,13 +9,13 @@ use crate::{
 };
 
 impl Tally<'_> {
-    /// The index of the candidate whose text is sent; None without candidates. `agreed` is the pool
+    /// The index of the candidate whose text is sent; None without candidates. `agreement` is the pool
     /// that won without judging.
-    pub fn winner(&self, ranking: &Ranking, agreed: Option<usize>) -> Option<(usize, Decision)> {
+    pub fn winner(&self, ranking: &Ranking, agreement: Option<usize>) -> Option<(usize, Decision)> {
         if self.candidates.len() == 1 {
             return Some((0, Decision::Single));
         }
-        if let Some(pool) = agreed {
+        if let Some(pool) = agreement {
             let mut best_first = ranking.order.iter().copied();
             let best = best_first.find(|at| self.candidate(*at).pool == pool);
             return best.map(|at| (at, Decision::Agreement));

@@ -16,11 +16,11 @@ pub enum RoundError {
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
     /// Another model may work: this one cannot do it, or, without a name, no member can.
-    #[error("{} {what}", match model {
+    #[error("{} {capability}", match model {
         Some(model) => format!("the model {model} does not"),
         None => "no member here can".into(),
     })]
-    Cannot { model: Option<String>, what: &'static str },
+    Cannot { model: Option<String>, capability: &'static str },
     /// The same texts may be ranked a moment later: judges were asked, none answered in time.
     #[error("no ballot in time: {members} members were asked")]
     NoBallot { members: usize },

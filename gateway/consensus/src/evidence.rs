@@ -37,8 +37,8 @@ impl Tally<'_> {
             if form != AnswerForm::Text && candidate.finish == Finish::Length {
                 evidence.standing -= share * CUT;
             }
-            let preferred = share * self.standing.preferred_log_odds(&candidate.writer);
-            WriterEvidence { evidence, share, preferred }
+            let preference = share * self.standing.preferred_log_odds(&candidate.writer);
+            WriterEvidence { evidence, share, preference }
         });
         let mut parts: Vec<Parts> = self.by_pool(writers).into_iter().map(pool_evidence).collect();
         for part in &mut parts {
@@ -105,18 +105,14 @@ impl Tally<'_> {
     /// likelier.
     fn opinions(&self, judge: NodeId, scores: &[CandidateScore]) -> Vec<f64> {
         let rest = self.likelihoods(judge, scores, false);
-        let odds = |texts: &[Vec<Likelihood>]| -> Vec<f64> {
-            let opinions = self.standing.opinions(&judge, texts);
-            opinions.into_iter().map(|opinion| opinion.map_or(0.0, Opinion::total)).collect()
-        };
-        let alone = odds(&rest);
+        let alone = self.opinion_odds(judge, &rest);
         let is_short = matches!(self.answer_form(), AnswerForm::Choice(_))
             || self.candidates.iter().all(|candidate| candidate.text.len() <= SHORT);
         if !is_short {
             return alone;
         }
         let right = sigmoid(self.standing.writer_log_odds(&judge, self.kind));
-        let beside_own = odds(&self.likelihoods(judge, scores, true));
+        let beside_own = self.opinion_odds(judge, &self.likelihoods(judge, scores, true));
         let opinions = alone.into_iter().zip(beside_own).zip(rest);
         opinions
             .map(|((alone, beside_own), rest)| {
@@ -124,6 +120,11 @@ impl Tally<'_> {
                 if rest.is_empty() { 0.0 } else { alone + change }
             })
             .collect()
+    }
+
+    fn opinion_odds(&self, judge: NodeId, texts: &[Vec<Likelihood>]) -> Vec<f64> {
+        let opinions = self.standing.opinions(&judge, texts).into_iter();
+        opinions.map(|opinion| opinion.map_or(0.0, Opinion::total)).collect()
     }
 
     /// The likelihoods that a judge gives to the candidates of each pool: to those of others, and with `own` to
@@ -154,13 +155,13 @@ struct WriterEvidence {
     evidence: Parts,
     share: f64,
     /// Log-odds that others prefer the writer's answers, times its share.
-    preferred: f64,
+    preference: f64,
 }
 
 /// The best of a pool's writers, and of the others those that raise it: a weak writer with the same answer
 /// does not lower the pool (.981 right instead of .971 on 520 gold questions).
 fn pool_evidence(mut writers: Vec<WriterEvidence>) -> Parts {
-    let preferred: f64 = writers.iter().map(|writer| writer.preferred).sum();
+    let preference: f64 = writers.iter().map(|writer| writer.preference).sum();
     let shares: f64 = writers.iter().map(|writer| writer.share).sum();
     writers.sort_by(|x, y| y.evidence.total().total_cmp(&x.evidence.total()));
     let mut sum = Parts::default();
@@ -173,7 +174,7 @@ fn pool_evidence(mut writers: Vec<WriterEvidence>) -> Parts {
     }
     // One answer was compared, however many wrote it, so the mean counts: otherwise colluders would multiply
     // their opinions of each other.
-    sum.standing += if shares > 0.0 { preferred / shares } else { 0.0 };
+    sum.standing += if shares > 0.0 { preference / shares } else { 0.0 };
     sum
 }
 

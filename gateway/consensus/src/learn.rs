@@ -13,7 +13,7 @@ use crate::{
     ballot::{CastBallot, Verdicts},
     candidate::Candidate,
     outcome::{Decision, Outcome, Ranking},
-    reputation::{Claims, CrowdObservation, Features, Observation, routing::Lesson},
+    reputation::{Claims, CrowdObservation, Features, Lesson, Observation},
     tally::Tally,
 };
 
@@ -24,18 +24,18 @@ impl Tally<'_> {
     /// What a finished round shows of each of its members. `ranking` is the round's own.
     pub fn observations(
         &self,
-        decided: Decision,
+        decision: Decision,
         ranking: &Ranking,
     ) -> Vec<(NodeId, Vec<Observation>)> {
         let mut peers = self.peer_shares();
-        if decided != Decision::Judged {
+        if decision != Decision::Judged {
             // Without ballots only the agreement of the writers is known.
             return peers
                 .into_iter()
                 .map(|(member, observation)| (member, vec![observation]))
                 .collect();
         }
-        let preferred = self.preferred_shares();
+        let preferences = self.preferred_shares();
         let mut members = self.writers();
         members.extend(self.ballots.iter().map(|ballot| ballot.judge));
         members.sort();
@@ -45,7 +45,7 @@ impl Tally<'_> {
             .map(|member| {
                 let mut observations = self.observations_of(member, ranking);
                 let share = (self.candidate_of(member))
-                    .and_then(|candidate| preferred.get(&candidate.pool).copied());
+                    .and_then(|candidate| preferences.get(&candidate.pool).copied());
                 let share = share.map(|share| CrowdObservation::Preferred { share });
                 observations.extend(share.map(Observation::Crowd));
                 observations.extend(peers.remove(&member));
@@ -81,21 +81,18 @@ impl Tally<'_> {
     /// Which share of the other writers gave the answer of each writer. Empty where no two could give
     /// the same answer: texts without a final answer differ whoever is right.
     fn peer_shares(&self) -> BTreeMap<NodeId, Observation> {
-        let pools: Vec<usize> = self.candidates.iter().map(|candidate| candidate.pool).collect();
-        if pools.len() < 3 || !self.has_final_answers() {
+        if self.candidates.len() < 3 || !self.has_final_answers() {
             return BTreeMap::new();
         }
         let kind = self.kind.top().filter(|(_, p)| *p > 0.5).map(|(kind, _)| kind.clone());
         let voices = self.standing.shares(&self.writers());
         let total: f64 = voices.iter().sum();
-        let agreement_share = |pool: usize| {
-            let alike = pools.iter().zip(&voices).filter(move |(rival, _)| **rival == pool);
-            alike.map(|(_, voice)| *voice).sum::<f64>()
-        };
-        (self.candidates.iter().zip(&voices))
-            .filter(|(_, own)| total - **own > 1e-9)
-            .map(|(candidate, own)| {
-                let share = (agreement_share(candidate.pool) - own) / (total - own);
+        let sums: Vec<f64> =
+            self.by_pool(voices.iter().copied()).iter().map(|voices| voices.iter().sum()).collect();
+        (self.candidates.iter().zip(&voices).zip(self.by_candidate(&sums)))
+            .filter(|((_, own), _)| total - **own > 1e-9)
+            .map(|((candidate, own), sum)| {
+                let share = (sum - own) / (total - own);
                 (candidate.writer, Observation::Peers { kind: kind.clone(), share })
             })
             .collect()
@@ -116,9 +113,9 @@ impl Tally<'_> {
         let mut observations = Vec::new();
         if let Some(ballot @ CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
             let mode = ballot.mode();
-            let flips = pairs.iter().map(|pair| pair.flipped);
-            let compared = flips.map(|flipped| CrowdObservation::Compared { flipped, mode });
-            observations.extend(compared.map(Observation::Crowd));
+            observations.extend(pairs.iter().map(|pair| {
+                Observation::Crowd(CrowdObservation::Compared { flipped: pair.flipped, mode })
+            }));
         }
         // A member without a ballot is compared with the round's own ranking, because computing P(best) again is
         // expensive.
@@ -175,7 +172,7 @@ impl Tally<'_> {
 }
 
 /// The routing lesson of a writer's answer: whether it won, with weight P(best).
-pub fn routed(
+pub fn routing_lesson(
     observations: &[Observation],
     outcome: &Outcome,
     (features, claims): (&Features, Claims),
@@ -186,8 +183,8 @@ pub fn routed(
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
-    let lesson = |right| Lesson { ask: features.clone(), claims, offset, right, weight };
-    wrote.map(|right| Observation::Routed(lesson(right)))
+    let ask = features.clone();
+    wrote.map(|right| Observation::Routed(Lesson { ask, claims, offset, right, weight }))
 }
 
 /// The routing lesson of an abstention: this member has no answer to an ask with such words. The answers that

@@ -9,20 +9,20 @@
 //! counted, colluders that are half of the swarm would get all of the weight.
 
 pub mod audit;
-pub mod beta;
+mod beta;
 pub mod calibration;
-pub mod confidence;
-pub mod kinds;
+mod confidence;
+mod kinds;
 pub mod judges;
-pub mod learn;
-pub mod operators;
-pub mod features;
-pub mod routing;
+mod learn;
+mod operators;
+mod features;
+mod routing;
 mod scores;
-pub mod tags;
+mod tags;
 pub mod history;
-pub mod settings;
-pub mod voices;
+mod settings;
+mod voices;
 mod writers;
 
 use std::{
@@ -42,6 +42,7 @@ pub use history::History;
 pub use judges::{ComparisonMode, GoldPair, Provenance};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
+pub use routing::Lesson;
 pub use scores::Opinion;
 pub use settings::Settings;
 pub use tags::Claims;
@@ -49,7 +50,7 @@ pub use voices::Voice;
 
 /// The observations of one member. Serialises to JSON; absent fields read as those of a newcomer,
 /// so that old records stay readable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     /// Right and wrong answers as a writer.
@@ -96,32 +97,6 @@ pub struct Record {
     pub history: History,
 }
 
-impl Default for Record {
-    fn default() -> Self {
-        Self {
-            writer: Beta::UNIFORM,
-            judge: Beta::UNIFORM,
-            kinds: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            certainty: VecDeque::new(),
-            scores: VecDeque::new(),
-            pairs: VecDeque::new(),
-            flips: Beta::UNIFORM,
-            flips_reasoned: Beta::UNIFORM,
-            agreed: Beta::UNIFORM,
-            preferred: Beta::UNIFORM,
-            provenance: Provenance::default(),
-            routing: routing::Skill::default(),
-            claims_count: false,
-            audits: Audits::default(),
-            gold_seen: 0,
-            caught: 0,
-            updated_seconds: 0,
-            history: History::default(),
-        }
-    }
-}
-
 impl Record {
     /// True while its ballots have less weight ([`Settings::probation_voice`]): too little gold, or hardly
     /// ever right.
@@ -135,7 +110,7 @@ impl Record {
     }
 
     /// How often its verdicts on two orders contradicted each other in this mode.
-    pub fn flips_when(&self, mode: ComparisonMode) -> Beta {
+    pub(crate) fn flips_when(&self, mode: ComparisonMode) -> Beta {
         match mode {
             ComparisonMode::Direct => self.flips,
             ComparisonMode::Reasoned => self.flips_reasoned,
@@ -165,7 +140,7 @@ impl Record {
     }
 
     /// True until it has passed enough audits to outvote other members.
-    pub fn is_newcomer(&self, settings: &Settings) -> bool {
+    pub(crate) fn is_newcomer(&self, settings: &Settings) -> bool {
         self.on_probation(settings) || self.audits.pass_count() < settings.operators.newcomer_audits
     }
 }
@@ -217,15 +192,8 @@ impl Standing {
             .into_iter()
             .map(|(id, record)| (id, Member::fit(record, certainty, (score, within), &settings)))
             .collect();
-        Self {
-            snapshot: Arc::new(Snapshot {
-                members,
-                kinds,
-                confidence: Confidence::default(),
-                swarm,
-                settings,
-            }),
-        }
+        let confidence = Confidence::default();
+        Self { snapshot: Arc::new(Snapshot { members, kinds, confidence, swarm, settings }) }
     }
 
     /// A copy in which these members have no record. It copies all records, so it is only for the
@@ -235,10 +203,7 @@ impl Standing {
         let members = self.snapshot.members.iter().filter(|(id, _)| !strangers.contains(id));
         let snapshot = Snapshot {
             members: members.map(|(id, member)| (*id, member.clone())).collect(),
-            kinds: self.snapshot.kinds.clone(),
-            confidence: self.snapshot.confidence.clone(),
-            swarm: self.snapshot.swarm.clone(),
-            settings: self.snapshot.settings.clone(),
+            ..(*self.snapshot).clone()
         };
         Self { snapshot: Arc::new(snapshot) }
     }
@@ -321,7 +286,7 @@ impl Standing {
     /// Log-odds that earlier comparisons of a member's answers add to those of its next answer,
     /// beside gold. A member that is preferred twice as often as not has twice the odds. Gold
     /// outweighs this as it outweighs the swarm's mean accuracy. 0 on probation.
-    pub fn preferred_log_odds(&self, id: &NodeId) -> f64 {
+    pub(crate) fn preferred_log_odds(&self, id: &NodeId) -> f64 {
         /// Bound of what preferences can say: judges err, and colluders prefer each other.
         const PREFERENCE_MAX: f64 = 1.0;
         let settings = &self.snapshot.settings;
@@ -334,7 +299,7 @@ impl Standing {
     }
 
     /// Gold answers of this member to this kind of question.
-    pub fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
+    pub(crate) fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         kind.iter().filter_map(|(kind, p)| Some(p * record.kinds.get(kind)?.observations())).sum()
     }
@@ -378,16 +343,8 @@ impl Standing {
 
 impl Member {
     /// A member without a record.
-    fn unknown() -> Self {
-        Self {
-            record: Record::default(),
-            certainty: Line::CERTAINTY,
-            certainty_base: 0.0,
-            score: Line::SCORE,
-            score_base: 0.0,
-            score_within: Line::UNSEEN,
-            errors: judges::Errors::default(),
-        }
+    fn unknown(settings: &Settings) -> Self {
+        Self::fit(Record::default(), Line::CERTAINTY, (Line::SCORE, Line::UNSEEN), settings)
     }
 
     /// Fits a record, starting from the fits over all members.

@@ -42,18 +42,7 @@ pub fn panel(
     settings: &SelectSettings,
     seed: u64,
 ) -> Result<Panel, RoundError> {
-    let question = question(&ask.messages);
-    let (kind, features) = (standing.kind_of(question), Features::extract(question));
-    let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
-    let eligible = eligible(ask, members, &purpose)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let applicants: Vec<Applicant<'_>> = eligible
-        .into_iter()
-        .map(|eligible| {
-            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
-            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
-        })
-        .collect();
+    let applicants = applicants(ask, members, standing, settings, seed)?;
     let able_writers: Vec<&Applicant<'_>> =
         applicants.iter().filter(|applicant| applicant.writes).collect();
     let mut writers =
@@ -91,20 +80,30 @@ pub fn judges(
     settings: &SelectSettings,
     seed: u64,
 ) -> Result<Vec<NodeId>, RoundError> {
+    let applicants = applicants(ask, members, standing, settings, seed)?;
+    let able: Vec<&Applicant<'_>> =
+        applicants.iter().filter(|applicant| applicant.can_judge(settings)).collect();
+    Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
+}
+
+/// The eligible members with sampled scores, in the order of their ids.
+fn applicants<'a>(
+    ask: &Ask,
+    members: &'a [MemberView],
+    standing: &Standing,
+    settings: &SelectSettings,
+    seed: u64,
+) -> Result<Vec<Applicant<'a>>, RoundError> {
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::extract(question));
     let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let applicants: Vec<Applicant<'_>> = eligible(ask, members, &purpose)?
-        .into_iter()
-        .map(|eligible| {
-            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
-            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
-        })
-        .filter(|applicant| applicant.can_judge(settings))
-        .collect();
-    let able: Vec<&Applicant<'_>> = applicants.iter().collect();
-    Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
+    let eligible = eligible(ask, members, &purpose)?.into_iter();
+    let applicants = eligible.map(|eligible| {
+        let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
+        Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
+    });
+    Ok(applicants.collect())
 }
 
 /// A member that can take the ask now.
@@ -150,7 +149,7 @@ fn eligible<'a>(
         }
         if candidates.is_empty() && !members.is_empty() {
             let capability = "go on from token numbers";
-            return Err(RoundError::Cannot { model: ask.target.name().cloned(), what: capability });
+            return Err(RoundError::Cannot { model: ask.target.name().cloned(), capability });
         }
     }
     let token_count = tokens_needed(ask);
@@ -309,15 +308,14 @@ fn spread<'a>(
     let mut places: HashMap<&str, i32> = HashMap::new();
     let mut ids = Vec::new();
     while ids.len() < count {
-        let present_score = |(applicant, score): &(&Applicant<'a>, f64)| {
+        let scores = pool.iter().enumerate().map(|(at, (applicant, score))| {
             let copies: i32 = applicant.groups().filter_map(|group| places.get(group)).sum();
-            score * settings.doubling.powi(copies)
-        };
-        let best = pool.iter().enumerate().max_by(|(_, x), (_, y)| {
-            let order = present_score(x).partial_cmp(&present_score(y));
-            order.unwrap_or(Ordering::Equal).then(y.0.member.id.cmp(&x.0.member.id))
+            (score * settings.doubling.powi(copies), applicant.member.id, at)
         });
-        let Some((at, _)) = best else { break };
+        let best = scores.max_by(|(x, x_id, _), (y, y_id, _)| {
+            x.partial_cmp(y).unwrap_or(Ordering::Equal).then(y_id.cmp(x_id))
+        });
+        let Some((_, _, at)) = best else { break };
         let (applicant, _) = pool.swap_remove(at);
         applicant.groups().for_each(|group| *places.entry(group).or_default() += 1);
         ids.push(applicant.member.id);

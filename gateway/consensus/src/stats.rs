@@ -41,9 +41,9 @@ pub fn mean(values: &[f64], seed: u64) -> Estimate {
         .map(|_| (0..count).map(|_| values[rng.random_range(0..count)]).sum::<f64>() / n)
         .collect();
     means.sort_by(f64::total_cmp);
-    let quantile = |share: f64| means[(share * (RESAMPLES - 1) as f64).round() as usize];
-    let value = values.iter().sum::<f64>() / n;
-    Estimate { value, low: quantile(0.025), high: quantile(0.975), count }
+    let [low, high] =
+        [0.025, 0.975].map(|share| means[(share * (RESAMPLES - 1) as f64).round() as usize]);
+    Estimate { value: values.iter().sum::<f64>() / n, low, high, count }
 }
 
 /// The middle value, the upper one of two; None without values.

@@ -37,7 +37,7 @@ pub(super) async fn ballots(
         let wave = next_wave(round, candidates, &ballots, &mut queue);
         round.metrics.wave(wave.len());
         if !wave.is_empty() {
-            round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
+            round.report(Progress::Judging { heard: ballots.len(), asked: queue.judge_count() });
         }
         tasks.extend(wave.into_iter().map(|(judge, task)| cast(round, judge, task)));
         if tasks.is_empty() {
@@ -55,7 +55,8 @@ pub(super) async fn ballots(
             round.metrics.ballots(result.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
             if let Ok(ballot) = result {
                 count(&mut ballots, ballot);
-                round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
+                round
+                    .report(Progress::Judging { heard: ballots.len(), asked: queue.judge_count() });
                 deadline = deadline.min(grace_end(round, &queue, start));
             }
             let has_more = !tasks.is_empty() || queue.has_more();
@@ -127,7 +128,7 @@ fn is_clear(
     ballots: &[CastBallot],
     queue: &JudgeQueue<'_>,
 ) -> bool {
-    let quorum = quorum(queue.started(), round.config.judge.quorum);
+    let quorum = quorum(queue.judge_count(), round.config.judge.quorum);
     ballots.len() >= quorum
         && rank::is_clear(&round.tally(candidates, ballots).ranking(), &round.config.rank)
 }

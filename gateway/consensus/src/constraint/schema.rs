@@ -44,16 +44,16 @@ impl Budget {
     }
 }
 
-/// Levels of a value that is held against a schema: no answer has more, and each takes stack.
+/// Levels of a value that is validated: no answer has more, and each takes stack.
 const LEVELS_MAX: usize = 64;
 
-/// Looks at some part of a value, about, after which it counts as not fitting: a second.
+/// Visits of parts of a value after which it counts as invalid: about a second.
 const LOOKS_MAX: u64 = 10_000_000;
 
 /// Bytes of a text that count as one more part: a pattern reads all of them.
 const PART_BYTES: usize = 64;
 
-/// A schema ready to hold values against it.
+/// A compiled schema.
 #[derive(Debug)]
 pub(super) struct Schema {
     validator: Validator,
@@ -61,7 +61,7 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Whether the value keeps to the schema; not, where that would take too long to find out.
+    /// Whether the value is valid; false if the check would take too long.
     pub(super) fn holds(&self, value: &Value) -> bool {
         let (levels, parts) = size(value);
         let ways = u32::try_from(levels).map_or(u64::MAX, |d| self.reach.fan.saturating_pow(d));
@@ -97,7 +97,7 @@ pub(super) fn compile(schema: &Value, budget: &mut Budget) -> Result<Schema, Str
     }
     let subset = keywords::reduce(schema)?;
     budget.spend(bytes, subset.patterns)?;
-    let reach = reach::of(&subset.schema)?;
+    let reach = reach::reach(&subset.schema)?;
     let patterns =
         PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
     let options = jsonschema::options().offline().with_pattern_options(patterns);

@@ -5,7 +5,7 @@
 //! has its predicted distribution. So a ballot raises the probability that the best answer is sent.
 //! (The entropy of P(best) would fall as much by a comparison of two losers.)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, seq::SliceRandom as _};
 
@@ -39,7 +39,7 @@ pub fn cycle(pools: &[usize], rng: &mut impl Rng) -> Vec<PoolPair> {
 }
 
 /// Every pair of these pools.
-pub fn every_pair(pools: &[usize]) -> Vec<PoolPair> {
+pub(crate) fn every_pair(pools: &[usize]) -> Vec<PoolPair> {
     let pairs = pools.iter().enumerate().flat_map(|(at, a)| {
         let rest = pools.iter().skip(at + 1);
         rest.map(|b| pair(*a, *b))
@@ -73,7 +73,7 @@ pub struct Voice {
 
 /// The `count` most informative of the `open` pairs, best first. Ties (a judge without weight gives no
 /// information) go to the likeliest pools, then to the smaller numbers.
-pub fn most_informative(
+pub(crate) fn most_informative(
     beliefs: Beliefs<'_>,
     voice: Voice,
     open: &[PoolPair],
@@ -109,10 +109,11 @@ impl<'a> Contest<'a> {
             p_best.iter().zip(beliefs.mu).enumerate().collect();
         order.sort_by(|(a, (x, _)), (b, (y, _))| y.total_cmp(x).then(a.cmp(b)));
         order.truncate(CONTENDERS);
-        let place = |pool: usize| order.iter().position(|(number, _)| *number == pool);
+        let places: BTreeMap<usize, usize> = order.iter().map(|(pool, _)| *pool).zip(0..).collect();
         let comparisons: Vec<Comparison> = (beliefs.comparisons.iter())
             .filter_map(|verdict| {
-                Some(Comparison { a: place(verdict.a)?, b: place(verdict.b)?, ..*verdict })
+                let (a, b) = (*places.get(&verdict.a)?, *places.get(&verdict.b)?);
+                Some(Comparison { a, b, ..*verdict })
             })
             .collect();
         let mu: Vec<f64> = order.iter().map(|(_, (_, mu))| **mu).collect();

@@ -69,7 +69,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// Number of judges that have a first task.
-    pub fn started(&self) -> usize {
+    pub fn judge_count(&self) -> usize {
         self.requests
     }
 

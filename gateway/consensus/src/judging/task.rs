@@ -78,10 +78,10 @@ impl JudgeTask {
             representatives.entry(candidate.pool).or_insert((at, candidate));
         }
         representatives.retain(|pool, _| pairs.iter().any(|(a, b)| a == pool || b == pool));
-        let mut shown: Vec<(usize, (usize, &Candidate))> = representatives.into_iter().collect();
-        shown.shuffle(rng);
+        let mut order: Vec<(usize, (usize, &Candidate))> = representatives.into_iter().collect();
+        order.shuffle(rng);
         let places: BTreeMap<usize, (u32, usize)> =
-            shown.iter().zip(0..).map(|((pool, (at, _)), text)| (*pool, (text, *at))).collect();
+            order.iter().zip(0..).map(|((pool, (at, _)), text)| (*pool, (text, *at))).collect();
         // Every pool that a judge may see has a candidate, so each pool of a pair has its place.
         let text_pairs = pairs.iter().map(|(a, b)| {
             let ((a, first), (b, second)) = (places[a], places[b]);
@@ -89,8 +89,8 @@ impl JudgeTask {
         });
         (!pairs.is_empty()).then(|| Self {
             kind,
-            texts: shown.iter().map(|(_, (_, candidate))| candidate.display_text()).collect(),
-            stand_for: shown.iter().map(|(_, (at, _))| vec![*at]).collect(),
+            texts: order.iter().map(|(_, (_, candidate))| candidate.display_text()).collect(),
+            stand_for: order.iter().map(|(_, (at, _))| vec![*at]).collect(),
             pairs: text_pairs.collect(),
         })
     }

@@ -1,9 +1,8 @@
-//! P(this one is best) when the strengths are normal with the fit's covariance.
+//! P(best) of each pool when the strengths are normal with the fit's covariance.
 //!
-//! Each is an integral of the normal density over a corner of space, computed by Genz's method
-//! (A. Genz, Numerical computation of multivariate normal probabilities, 1992): one dimension
-//! after the other, each drawn from what the earlier ones left, on a fixed lattice of points. So
-//! the same input always gives the same answer.
+//! Each is an integral of the normal density over a corner of space, computed by Genz's method (A. Genz,
+//! Numerical computation of multivariate normal probabilities, 1992): one dimension after the other, each drawn
+//! given the earlier ones, on a fixed lattice of points, so that the same input always gives the same result.
 
 #![expect(
     clippy::indexing_slicing,
@@ -19,7 +18,7 @@ use crate::linear::{Cholesky, Square};
 /// Points of the lattice: the error is about 1e-4, and ten pools take a few milliseconds.
 const POINTS: u32 = 509;
 
-/// Beyond this many standard deviations a rival is not worth the arithmetic.
+/// A strength this many standard deviations below a rival has no chance worth computing.
 const HOPELESS: f64 = -8.0;
 
 /// For each i, P(θ_i >= θ_j for all j), where θ ~ N(`strengths`, (L Lᵀ)⁻¹). Sums to 1.
@@ -37,25 +36,31 @@ pub(super) fn probabilities(strengths: &[f64], curvature: &Cholesky) -> Vec<f64>
 
 /// P(θ_i - θ_j >= 0 for all j).
 fn leads_all(i: usize, strengths: &[f64], covariance: &Square, least: f64) -> f64 {
-    let lead = |j: usize| strengths[i] - strengths[j];
-    let covariance = |j: usize, k: usize| {
-        covariance.get(i, i) - covariance.get(i, j) - covariance.get(i, k) + covariance.get(j, k)
-    };
-    let deviations = |j: usize| lead(j) / covariance(j, j).max(f64::MIN_POSITIVE).sqrt();
+    let mut rivals: Vec<(f64, usize)> = (0..strengths.len())
+        .filter(|j| *j != i)
+        .map(|j| {
+            let variance = difference_covariance(covariance, i, j, j).max(f64::MIN_POSITIVE);
+            ((strengths[i] - strengths[j]) / variance.sqrt(), j)
+        })
+        .collect();
     // The closest rival first: the rest is then nearly certain, and the error small.
-    let mut rivals: Vec<usize> = (0..strengths.len()).filter(|j| *j != i).collect();
-    rivals.sort_by(|x, y| deviations(*x).total_cmp(&deviations(*y)));
-    if rivals.first().is_some_and(|closest| deviations(*closest) < HOPELESS) {
+    rivals.sort_by(|(x, _), (y, _)| x.total_cmp(y));
+    if rivals.first().is_some_and(|(closest, _)| *closest < HOPELESS) {
         return 0.0;
     }
     let mut differences = Square::diagonal(rivals.len(), 0.0);
-    for (row, j) in rivals.iter().enumerate() {
-        for (column, k) in rivals.iter().enumerate() {
-            differences.add(row, column, covariance(*j, *k));
+    for (row, (_, j)) in rivals.iter().enumerate() {
+        for (column, (_, k)) in rivals.iter().enumerate() {
+            differences.add(row, column, difference_covariance(covariance, i, *j, *k));
         }
     }
-    let leads: Vec<f64> = rivals.iter().map(|j| lead(*j)).collect();
+    let leads: Vec<f64> = rivals.iter().map(|(_, j)| strengths[i] - strengths[*j]).collect();
     corner(&leads, &Cholesky::new(&differences, least))
+}
+
+/// Covariance of θ_i - θ_j and θ_i - θ_k.
+fn difference_covariance(covariance: &Square, i: usize, j: usize, k: usize) -> f64 {
+    covariance.get(i, i) - covariance.get(i, j) - covariance.get(i, k) + covariance.get(j, k)
 }
 
 /// P(x_j <= `bounds`_j for all j) for x ~ N(0, L Lᵀ).
@@ -87,8 +92,9 @@ fn corner(bounds: &[f64], factor: &Cholesky) -> f64 {
 }
 
 fn primes(count: usize) -> impl Iterator<Item = u32> {
-    let is_prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
-    (2u32..).filter(is_prime).take(count)
+    (2u32..)
+        .filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d)))
+        .take(count)
 }
 
 /// Φ: the standard normal distribution function, by the series about 0 and the continued fraction

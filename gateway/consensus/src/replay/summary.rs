@@ -31,9 +31,9 @@ pub struct Summary {
 impl Summary {
     /// The summary of these rounds; `seed` is that of the bootstrap.
     pub fn from_rounds(rounds: &[RankedRound], seed: u64) -> Self {
-        let graded = rounds.iter().filter(|round| !round.gold);
+        let counting_rounds = rounds.iter().filter(|round| !round.gold);
         let claims: Vec<(f64, bool)> =
-            graded.filter_map(|round| Some((round.p, round.right?))).collect();
+            counting_rounds.filter_map(|round| Some((round.p, round.right?))).collect();
         let rights: Vec<f64> =
             claims.iter().map(|(_, right)| f64::from(u8::from(*right))).collect();
         Self {

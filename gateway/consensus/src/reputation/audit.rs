@@ -143,12 +143,12 @@ impl Audits {
     }
 
     /// Number of audits of all sorts since it joined or was last caught.
-    pub fn pass_count(&self) -> u32 {
+    pub(crate) fn pass_count(&self) -> u32 {
         self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
     }
 
     /// Whether the audits since `before` were in the member's favour.
-    pub fn went_well_since(&self, before: &Self) -> bool {
+    pub(crate) fn went_well_since(&self, before: &Self) -> bool {
         self.claims >= before.claims && self.alarm() <= before.alarm()
     }
 

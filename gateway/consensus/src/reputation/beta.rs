@@ -24,11 +24,10 @@ impl TryFrom<StoredBeta> for Beta {
     type Error = String;
 
     fn try_from(StoredBeta { a, b }: StoredBeta) -> Result<Self, String> {
-        let is_count = |count: f64| count > 0.0 && count.is_finite();
-        match is_count(a) && is_count(b) {
-            true => Ok(Self { a, b }),
-            false => Err(format!("Beta({a}, {b}) is no distribution: both counts are above 0")),
+        if [a, b].iter().all(|count| *count > 0.0 && count.is_finite()) {
+            return Ok(Self { a, b });
         }
+        Err(format!("Beta({a}, {b}) is not a distribution: both counts must be above 0"))
     }
 }
 
@@ -47,25 +46,25 @@ impl Beta {
     }
 
     /// The mean with `strength` additional observations of rate `towards`.
-    pub fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
+    pub(crate) fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
         (self.a - 1.0 + strength * towards)
             / (self.observations() + strength).max(f64::MIN_POSITIVE)
     }
 
     /// The observations of both, with one prior.
     #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        Self { a: self.a + other.a - 1.0, b: self.b + other.b - 1.0 }
+    pub fn plus(&self, rhs: &Self) -> Self {
+        Self { a: self.a + rhs.a - 1.0, b: self.b + rhs.b - 1.0 }
     }
 
     /// Adds the observations of another.
-    pub fn add(&mut self, other: &Self) {
-        *self = self.plus(other);
+    pub fn add(&mut self, rhs: &Self) {
+        *self = self.plus(rhs);
     }
 
     /// As if there were `share` of its observations, at most all of them.
     #[must_use]
-    pub fn scaled(&self, share: f64) -> Self {
+    pub fn scale(&self, share: f64) -> Self {
         self.fade(share.clamp(0.0, 1.0))
     }
 
@@ -87,7 +86,7 @@ impl Beta {
 
     /// The observations times `keep`, in [0, 1]; the prior stays.
     #[must_use]
-    pub fn fade(&self, keep: f64) -> Self {
+    pub(crate) fn fade(&self, keep: f64) -> Self {
         Self { a: 1.0 + (self.a - 1.0) * keep, b: 1.0 + (self.b - 1.0) * keep }
     }
 
@@ -112,7 +111,7 @@ impl Beta {
 
     /// P(probability <= x): the regularised incomplete beta function. NaN for counts that are not
     /// above 0.
-    pub fn cumulative(&self, x: f64) -> f64 {
+    pub(crate) fn cumulative(&self, x: f64) -> f64 {
         checked_beta_reg(self.a, self.b, x.clamp(0.0, 1.0)).unwrap_or(f64::NAN)
     }
 }

@@ -135,7 +135,7 @@ pub struct Provenance {
 
 impl Provenance {
     /// True for the same operator, the same family of models or the same weights.
-    pub fn is_shared_with(&self, peer: &Self) -> bool {
+    pub(crate) fn is_shared_with(&self, peer: &Self) -> bool {
         let names = [
             (&self.operator, &peer.operator),
             (&self.family, &peer.family),
@@ -345,9 +345,9 @@ fn solve(mut correlations: Square, b: &[f64]) -> Vec<f64> {
     const LEAST: f64 = 0.02;
     // Each step takes a fifth; long before a hundred steps the diagonal dominates.
     for _ in 0..100 {
-        let mut reduced = correlations.clone();
-        (0..b.len()).for_each(|k| reduced.add(k, k, -LEAST));
-        if Cholesky::new(&reduced, 0.0).is_definite() {
+        let mut margin = correlations.clone();
+        (0..b.len()).for_each(|k| margin.add(k, k, -LEAST));
+        if Cholesky::new(&margin, 0.0).is_definite() {
             break;
         }
         correlations.scale_off_diagonal(0.8);

@@ -156,7 +156,7 @@ impl KindModel {
     /// P(kind | question); empty when nothing was learned. The rest to 1 is P(of no known kind). What the
     /// words leave open, labelled options decide: to choose a letter is a skill of its own, whatever the
     /// question is about.
-    pub fn posterior(&self, question: &str) -> KindPosterior {
+    pub(crate) fn posterior(&self, question: &str) -> KindPosterior {
         /// P(a question with labelled options is answered like those of the exam).
         const FORM: f64 = 0.9;
         let KindPosterior(mut kinds) = self.by_words(question);

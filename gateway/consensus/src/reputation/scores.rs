@@ -41,11 +41,10 @@ impl Standing {
         let fits = self.member(judge);
         let (over, base, within) =
             fits.map_or(unknown, |member| (member.score, member.score_base, member.score_within));
-        let best = |texts: &Vec<Likelihood>| {
-            let odds = |text: &Likelihood| within.log_odds(*text);
-            texts.iter().copied().max_by(|x, y| odds(x).total_cmp(&odds(y)))
-        };
-        let best: Vec<Option<Likelihood>> = texts.iter().map(best).collect();
+        let texts = texts.iter().map(|texts| texts.iter().copied());
+        let best: Vec<Option<Likelihood>> = texts
+            .map(|texts| texts.max_by(|x, y| within.log_odds(*x).total_cmp(&within.log_odds(*y))))
+            .collect();
         let level = mean(best.iter().flatten().map(|text| over.log_odds(*text) - base));
         let middle = mean(best.iter().flatten().map(|text| within.log_odds(*text)));
         let middle_prior = mean(best.iter().flatten().map(|text| Line::UNSEEN.log_odds(*text)));
@@ -53,12 +52,15 @@ impl Standing {
         // Larger models are heard more while nothing else is known.
         let strength = 2.0 * sigmoid(self.descent(judge));
         let prior_weight = self.settings().score_prior * (1.0 - trust) * strength;
-        let limit = |odds: f64| (voice * odds).clamp(-self.clip(), self.clip());
-        let opinion = |text: Likelihood| Opinion {
-            gold: limit(trust * (level + within.log_odds(text) - middle)),
-            prior: limit(prior_weight * (Line::UNSEEN.log_odds(text) - middle_prior)),
-        };
-        best.into_iter().map(|text| text.map(opinion)).collect()
+        let opinions = best.into_iter().map(|text| {
+            let text = text?;
+            let gold = trust * (level + within.log_odds(text) - middle);
+            let prior = prior_weight * (Line::UNSEEN.log_odds(text) - middle_prior);
+            let [gold, prior] =
+                [gold, prior].map(|odds| (voice * odds).clamp(-self.clip(), self.clip()));
+            Some(Opinion { gold, prior })
+        });
+        opinions.collect()
     }
 
     /// The share of a judge's likelihoods whose meaning its gold has shown, in [0, 1).

@@ -32,7 +32,7 @@ impl Voice {
 #[derive(Clone, Debug)]
 pub(crate) struct Panel {
     judges: BTreeMap<NodeId, PanelJudge>,
-    correlated: judges::CorrelatedJudges,
+    correlations: judges::CorrelatedJudges,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,17 +56,15 @@ impl Panel {
         // states.
         judges.retain(|_, judge| !judge.on_probation);
         log_odds.extend(self.log_odds(&judges));
-        let voice = |id: &NodeId| Voice {
-            weight: self.judges[id].weight,
-            discrimination: log_odds[id] / GOOD,
-        };
-        ids.iter().map(voice).collect()
+        ids.iter()
+            .map(|id| Voice { weight: self.judges[id].weight, discrimination: log_odds[id] / GOOD })
+            .collect()
     }
 
     /// The log-odds that each of these judges adds to the rest of them.
     fn log_odds(&self, judges: &BTreeMap<NodeId, PanelJudge>) -> BTreeMap<NodeId, f64> {
         let places: Vec<usize> = judges.values().map(|judge| judge.place).collect();
-        judges.keys().copied().zip(self.correlated.weights(&places)).collect()
+        judges.keys().copied().zip(self.correlations.weights(&places)).collect()
     }
 }
 
@@ -80,7 +78,11 @@ impl Standing {
     }
 
     /// The voices of these judges as the judges of one pair, in their order.
-    pub fn voices(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Vec<Voice> {
+    pub(crate) fn voices(
+        &self,
+        judges: &[(NodeId, ComparisonMode)],
+        kind: &KindPosterior,
+    ) -> Vec<Voice> {
         let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
         self.panel(judges, kind).voices(&ids)
     }
@@ -89,12 +91,12 @@ impl Standing {
     /// two judges.
     pub(crate) fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
         let settings = &self.snapshot.settings;
-        let unknown = Member::unknown();
+        let unknown = Member::unknown(settings);
         let members: BTreeMap<NodeId, (&Member, ComparisonMode)> = judges
             .iter()
             .map(|(id, mode)| (*id, (self.member(id).unwrap_or(&unknown), *mode)))
             .collect();
-        let correlated: Vec<judges::Judge<'_>> = members
+        let panel: Vec<judges::Judge<'_>> = members
             .values()
             .map(|(member, mode)| judges::Judge {
                 log_odds: judges::log_odds(&member.record, kind, *mode, settings),
@@ -102,13 +104,13 @@ impl Standing {
                 provenance: &member.record.provenance,
             })
             .collect();
-        let correlated = judges::CorrelatedJudges::new(&correlated, settings);
+        let correlations = judges::CorrelatedJudges::new(&panel, settings);
         let judges = members.into_iter().enumerate().map(|(place, (id, (member, _)))| {
             let weight = voice_weight(&member.record, settings);
             let on_probation = member.record.on_probation(settings);
             (id, PanelJudge { place, weight, on_probation })
         });
-        Panel { judges: judges.collect(), correlated }
+        Panel { judges: judges.collect(), correlations }
     }
 
     /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member
@@ -144,7 +146,7 @@ impl Standing {
 
     /// As [`Self::shares`], for members that score candidates. Members with the same weights give the
     /// same likelihoods, so together they have one voice, whoever their operators are.
-    pub fn scoring_shares(&self, ids: &[NodeId]) -> Vec<f64> {
+    pub(crate) fn scoring_shares(&self, ids: &[NodeId]) -> Vec<f64> {
         let mut shares = self.shares(ids);
         let digests: Vec<&str> = ids
             .iter()

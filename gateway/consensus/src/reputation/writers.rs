@@ -190,9 +190,8 @@ impl Standing {
 
     /// What the size and the family of a member's model say of it, in log-odds.
     pub(super) fn descent(&self, id: &NodeId) -> f64 {
-        let descent =
-            |record: &Record| self.snapshot.swarm.descent(&record.provenance, self.settings());
-        self.record(id).map_or(0.0, descent)
+        self.record(id)
+            .map_or(0.0, |record| self.snapshot.swarm.descent(&record.provenance, self.settings()))
     }
 
     /// P(an answer of this member to a question of this kind is right); None: of no known kind.
@@ -218,12 +217,12 @@ impl Standing {
         let settings = self.settings();
         let gold_count = record.kinds.values().map(Beta::observations).sum::<f64>();
         // One gold answer counts `gold_weight` in the record of all kinds.
-        let overall = record.writer.scaled(1.0 / settings.gold_weight.max(1.0));
+        let overall = record.writer.scale(1.0 / settings.gold_weight.max(1.0));
         if gold_count < 1.0 {
             // Nothing was said about kinds: all gold is alike.
             return overall;
         }
-        let overall = overall.scaled(settings.travel / overall.observations().max(1e-9));
+        let overall = overall.scale(settings.travel / overall.observations().max(1e-9));
         let general = record.kinds.iter().filter(|(kind, _)| kind.is_general());
         general.fold(overall, |sum, (_, accuracy)| sum.plus(accuracy))
     }

@@ -406,11 +406,11 @@ impl From<&Entry> for Event {
         Self {
             at: utc(entry.at_seconds),
             since: utc(entry.since_seconds),
-            occurrence: entry.what,
+            occurrence: entry.event,
             kind: entry.kind.clone(),
             well: entry.well,
             badly: entry.badly,
-            changes: entry.moved.clone(),
+            changes: entry.changes.clone(),
             text: entry.to_string(),
         }
     }

@@ -47,11 +47,11 @@ fn an_agreement_of_two_newcomers_claims_no_certainty() {
 
 #[test]
 fn a_fit_finds_the_scale_that_made_the_labels() {
-    let truth = Scale { slope: 1.2, none: 1.5 };
+    let truth = Scale { slope: 1.2, none_of_these: 1.5 };
     let rounds = draw(truth, 500);
     let scale = fit(&rounds.iter().collect::<Vec<_>>(), Scale::UNFITTED);
     assert!((scale.slope - truth.slope).abs() < 0.25, "{scale:?}");
-    assert!((scale.none - truth.none).abs() < 0.5, "{scale:?}");
+    assert!((scale.none_of_these - truth.none_of_these).abs() < 0.5, "{scale:?}");
 }
 
 #[test]
