@@ -17,8 +17,7 @@ pub enum Agreement {
     TooLittle,
     /// This pool wins without judging.
     Ends(usize),
-    /// This pool would win without judging, but the round is judged to measure how often the short
-    /// cut is right.
+    /// This pool would win without judging, but the round is judged to measure how often agreements are right.
     Audited(usize),
 }
 

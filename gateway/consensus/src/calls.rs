@@ -1,5 +1,4 @@
-//! Function calls and JSON values as text: as judges read them, and in a form in which equal ones are
-//! equal.
+//! Function calls and JSON values as text: for judges, and in a canonical form.
 
 use serde_json::{Map, Value, json};
 use shoal_proto::tools::ToolCall;
@@ -14,8 +13,7 @@ pub(crate) fn as_json(calls: &[ToolCall]) -> String {
     Value::from_iter(objects).to_string()
 }
 
-/// The value with every object's keys in order and every whole number without a fraction: equal
-/// values are equal texts.
+/// The value with sorted keys and whole numbers without a fraction: equal values have equal texts.
 pub(crate) fn canonical_value(value: &Value) -> String {
     fn sort_keys(value: &Value) -> Value {
         match value {
@@ -40,7 +38,7 @@ pub(crate) fn canonical_value(value: &Value) -> String {
     sort_keys(value).to_string()
 }
 
-/// Calls in a form in which equal calls are equal, whatever their order and ids.
+/// A canonical form of calls, without their order and ids.
 pub(crate) fn canonical(calls: &[ToolCall]) -> String {
     let mut calls: Vec<String> = calls.iter().map(canonical_call).collect();
     calls.sort();

@@ -1,4 +1,4 @@
-//! Who wins, and how that was decided. The order is stated, never random.
+//! The choice of the winner. Its order is stated, never random.
 
 use std::cmp::Ordering;
 
@@ -26,9 +26,8 @@ impl Tally<'_> {
         ranking.order.first().map(|at| (*at, Decision::Judged))
     }
 
-    /// Without ballots: the pool that the evidence puts first; of equal ones the largest by its writers'
-    /// weight (by their number where nobody has any), in it the writer of best standing, then the earliest
-    /// to finish, then the first.
+    /// Without ballots: the pool with the best evidence; of equal ones the largest by its writers' weight, then
+    /// by their number; in it the writer of best standing, then the earliest to finish, then the first.
     fn fallback(&self, ranking: &Ranking) -> Option<usize> {
         let weights: Vec<f64> = (self.candidates.iter())
             .map(|candidate| self.standing.writer_weight(&candidate.writer))
@@ -50,7 +49,7 @@ impl Tally<'_> {
     }
 }
 
-/// What a candidate is compared by when there is no ballot.
+/// The keys of a candidate when there is no ballot.
 struct FallbackRank<'a> {
     /// Log-odds of its pool by the evidence.
     strength: f64,

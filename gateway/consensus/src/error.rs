@@ -38,7 +38,7 @@ pub enum RoundError {
         "the best answer is right with a probability of {percent} %, less than 'min_confidence'"
     )]
     Doubtful { percent: u8 },
-    /// Every member that was asked says that it does not know this.
+    /// Every member that was asked abstained.
     #[error("none of the {members} members that were asked knows this")]
     Abstained { members: usize },
     /// Members answered, and no answer has the format that the request demands. `calls`: it demands calls.

@@ -13,8 +13,6 @@ mod best;
 mod compare;
 mod fit;
 
-use std::cmp::Reverse;
-
 use crate::{
     ballot::Verdicts,
     candidate::Candidate,
@@ -72,7 +70,7 @@ impl Tally<'_> {
         }
     }
 
-    /// Plausible answers that nobody gave; at least one, because the question may have no answer.
+    /// Plausible answers that no writer gave; at least one, because the question may have no answer.
     pub fn open_answers(&self) -> f64 {
         let wrong = self.answer_form().agreement(self.config.evidence.agreement).exp();
         (wrong + 1.0 - self.pools() as f64).max(1.0)
@@ -89,7 +87,7 @@ impl Tally<'_> {
         keys.sort_by(|x, y| {
             (y.1.total_cmp(&x.1))
                 .then(y.2.total_cmp(&x.2))
-                .then(Reverse(y.3.took).cmp(&Reverse(x.3.took)))
+                .then(x.3.took.cmp(&y.3.took))
                 .then(x.0.cmp(&y.0))
         });
         keys.into_iter().map(|(at, ..)| at).collect()

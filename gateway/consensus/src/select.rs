@@ -215,6 +215,12 @@ impl<'a> Applicant<'a> {
     fn can_judge(&self, settings: &SelectSettings) -> bool {
         self.member.model.likelihood || (settings.pairs && self.member.model.pairwise)
     }
+
+    /// Its operator and the digest of its weights, where they are named.
+    fn groups(&self) -> impl Iterator<Item = &'a str> {
+        let names = [self.member.operator.as_str(), self.member.model.digest.as_str()];
+        names.into_iter().filter(|name| !name.is_empty())
+    }
 }
 
 /// What an ask is about, which decides the members that fit it.
@@ -321,16 +327,6 @@ fn spread<'a>(
         ids.push(applicant.member.id);
     }
     ids
-}
-
-impl<'a> Applicant<'a> {
-    /// Its operator and the digest of its weights, where they are named.
-    fn groups(&self) -> impl Iterator<Item = &'a str> {
-        let member = self.member;
-        [member.operator.as_str(), member.model.digest.as_str()]
-            .into_iter()
-            .filter(|group| !group.is_empty())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! A round's candidates and ballots with what they are weighed by: what every step after the writing
-//! takes.
+//! A round's candidates and ballots with their weights: the input of every step after the writing.
 
 use shoal_proto::NodeId;
 
@@ -11,9 +10,8 @@ use crate::{
     settings::RoundSettings,
 };
 
-/// Candidates and ballots, and how far their members are believed on this kind of question. Each step
-/// adds its own methods: pooling (`agree`), evidence, ranking, the decision, what to verify and what
-/// to learn.
+/// Candidates and ballots, and the standing of their members on this kind of question. Each step adds its own
+/// methods: pooling (`agree`), evidence, ranking, the decision, what to verify and what to learn.
 #[derive(Clone, Copy, Debug)]
 pub struct Tally<'a> {
     pub candidates: &'a [Candidate],
@@ -64,13 +62,13 @@ impl<'a> Tally<'a> {
         self.candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0)
     }
 
-    /// Who wrote the candidates, in their order.
+    /// The writers of the candidates, in their order.
     pub fn writers(&self) -> Vec<NodeId> {
         self.candidates.iter().map(|candidate| candidate.writer).collect()
     }
 
-    /// The ballots of everybody but this judge, to hold the judge against the others' opinion with
-    /// `Tally { ballots: &others, ..tally }`.
+    /// The ballots without those of this judge, for `Tally { ballots: &others, ..tally }`, with whose ranking the
+    /// judge is compared.
     pub fn without(&self, judge: NodeId) -> Vec<CastBallot> {
         self.ballots.iter().filter(|ballot| ballot.judge != judge).cloned().collect()
     }

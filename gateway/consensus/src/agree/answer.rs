@@ -73,8 +73,8 @@ pub fn pools(answers: &[Answer]) -> Vec<usize> {
         .collect()
 }
 
-/// The form of each answer beside the others. A bare number is the same number with a unit, if there is
-/// only one such unit. `B) plants` is `B` where another answer is a letter alone, or all name an option.
+/// The form of each answer, given the others. A bare number is the same number with a unit, if there is only one
+/// such unit. `B) plants` is `B` if another answer is a letter alone, or if all name an option.
 pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
     let has_options = answers.iter().any(Answer::is_letter)
         || (answers.len() > 1 && answers.iter().all(|answer| answer.option.is_some()));

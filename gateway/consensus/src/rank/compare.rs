@@ -22,7 +22,7 @@ struct PoolVerdict {
 }
 
 impl Tally<'_> {
-    /// Pair verdicts as comparisons of pools, each weighed beside the others about the same pair.
+    /// Pair verdicts as comparisons of pools, each weighted together with the others about the same pair.
     ///
     /// A judge that compares n pools makes at most n - 1 independent statements, however many pairs it was
     /// given: its opinion of one answer is part of each pair with this answer. So its pairs share that
@@ -66,8 +66,8 @@ impl Tally<'_> {
         by_pair
     }
 
-    /// The pairs of pools that a ballot compares, the smaller first, and P(the first is better). A judge
-    /// never speaks for itself, whatever its ballot says.
+    /// The pairs of pools that a ballot compares, the smaller first, and P(the first is better). Verdicts about
+    /// the judge's own answer never count, whatever its ballot says.
     fn pool_verdicts(&self, ballot: &CastBallot) -> Vec<((usize, usize), f64)> {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { return Vec::new() };
         let mut verdicts = Vec::new();

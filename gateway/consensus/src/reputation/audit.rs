@@ -46,7 +46,7 @@ pub enum AuditResult {
     Judged { right: bool },
 }
 
-/// Who recomputed a claim, and for what.
+/// The recomputing party, and the occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auditor {
     /// The gateway's own auditor, for an answer of the exam.

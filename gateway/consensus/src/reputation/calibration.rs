@@ -82,7 +82,7 @@ impl Likelihood {
         Self { logprob, bytes: text.len() }
     }
 
-    /// Whether random bytes would be likelier: who finds a text so unlikely knows nothing of such texts.
+    /// Whether random bytes would be likelier: a model with such a likelihood knows nothing of such texts.
     pub(crate) fn is_below_chance(&self) -> bool {
         /// Values of a byte. A text ends with one more choice.
         const BYTES: f64 = 256.0;

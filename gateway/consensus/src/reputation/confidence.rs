@@ -4,10 +4,10 @@
 //! P(pool i is right) = e^(β s_i) / (e^(ν + ln m) + Σ_j e^(β s_j))
 //! ```
 //!
-//! s are the ranking's strengths, log-odds beside an answer that nobody gave. m is the number of plausible
-//! answers that nobody gave, each of strength 0. β tempers sources that are not independent, and ν
-//! shifts the weight of "none". Both are fitted to rounds with known answers: over all kinds around the
-//! settings, and for each kind around that.
+//! s are the ranking's strengths, log-odds relative to an answer that no writer gave. m is the number of plausible
+//! answers that no writer gave, each of strength 0. β tempers sources that are not independent, and ν shifts the
+//! weight of "none". Both are fitted to rounds with known answers: over all kinds around the settings, and for
+//! each kind around that.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,7 +32,7 @@ impl Scale {
     /// (eval/results/ranking.md), where each set counts alike.
     pub(crate) const UNFITTED: Self = Self { slope: 0.5, none_of_these: 0.0 };
 
-    /// P(right) of each pool. `open`: plausible answers that nobody gave.
+    /// P(right) of each pool. `open`: plausible answers that no writer gave.
     pub(crate) fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
         let none = self.none_of_these + open.max(f64::MIN_POSITIVE).ln();
         let tempered_strengths: Vec<f64> =
@@ -54,7 +54,7 @@ pub struct LabelledPools {
     pub strengths: Vec<f64>,
     /// Whether each pool is right.
     pub right: Vec<bool>,
-    /// Plausible answers that nobody gave.
+    /// Plausible answers that no writer gave.
     pub open: f64,
 }
 
@@ -109,7 +109,7 @@ impl Confidence {
         }
         let kinds = by_kind.into_iter().map(|(kind, rounds)| (kind.clone(), fit(&rounds, overall)));
         self.kinds = kinds.collect();
-        // What specialists are worth on their own kinds says nothing of a question unlike all of them.
+        // The accuracy of specialists on their own kinds says nothing about other questions.
         let general: Vec<&LabelledPools> = (labelled_rounds.iter().copied())
             .filter(|round| round.kind.as_ref().is_none_or(KindId::is_general))
             .collect();

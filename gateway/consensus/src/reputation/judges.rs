@@ -128,7 +128,7 @@ pub struct Provenance {
     /// Parameters of its model, as the node states them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// Its model is meant for narrow kinds of question: its size says nothing of what it knows there.
+    /// Its model is made for narrow kinds of question, where its size does not predict its accuracy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub specialist: bool,
 }

@@ -65,8 +65,8 @@ pub struct Settings {
     pub correlation_shrinkage: f64,
     /// Gold observations that a newcomer needs before its ballots have their full weight.
     pub probation_items: u32,
-    /// Weight of a ballot on probation, in [0, 1]. Where others have passed their exam, such ballots are
-    /// bounded by `operators.newcomers_max` as well; where nobody has, they must decide.
+    /// Weight of a ballot on probation, in [0, 1]. If other members have passed their exam, such ballots are
+    /// bounded by `operators.newcomers_max` as well; if none has, they must decide.
     pub probation_voice: f64,
     /// Accuracy below which a member stays on probation: a member that knows nothing judges badly.
     pub probation_right: f64,

@@ -113,8 +113,8 @@ impl Standing {
         Panel { judges: judges.collect(), correlations }
     }
 
-    /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member
-    /// that was caught, and a setting on probation, where [`Self::shares`] bounds them too.
+    /// The factor on all ballots of a member: 1 after probation, a setting on probation (where [`Self::shares`]
+    /// bounds them too), and 0 for a member that was caught.
     pub fn voice_weight(&self, id: &NodeId) -> f64 {
         let settings = &self.snapshot.settings;
         self.record(id).map_or(settings.probation_voice, |record| voice_weight(record, settings))
@@ -152,7 +152,8 @@ impl Standing {
             .iter()
             .map(|id| self.record(id).map_or("", |record| record.provenance.digest.as_str()))
             .collect();
-        // A digest is stated, not shown: on probation it takes nothing from members that passed their exam.
+        // A node states its digest without proof: on probation it takes nothing from members that passed
+        // their exam.
         let unknown: Vec<bool> = ids.iter().map(|id| self.on_probation(id)).collect();
         let examined_digests: BTreeSet<&str> = (digests.iter().zip(&unknown))
             .filter(|(digest, unknown)| !**unknown && !digest.is_empty())

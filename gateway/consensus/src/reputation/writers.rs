@@ -1,7 +1,7 @@
 //! How likely a writer's answer is right before anybody judges it.
 //!
 //! ```text
-//! prior     what the swarm knows of such questions, the model's size and its family
+//! prior     the swarm's accuracy on such questions, the model's size and its family
 //! peers     how often the member's answers are the answers of others: needs no known answer
 //! general   its gold on questions of kinds named `general/...`, for kinds that are not known
 //! overall   its gold on other kinds, worth a few answers at most
@@ -29,10 +29,10 @@ const SIZE: f64 = 0.4;
 /// Bound of what size and family can say together, in log-odds: nodes state both themselves.
 const DESCENT_MAX: f64 = 1.0;
 
-/// Bound of what agreement can say of a member beside the others, in log-odds: colluders agree.
+/// Bound of the log-odds from agreement with other members: colluders agree.
 const PEERS_MAX: f64 = 1.5;
 
-/// What all records together say about the prior of each.
+/// The statistics of all records, which the prior of each member is made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Swarm {
     /// Gold answers of all members, by kind.
@@ -91,7 +91,7 @@ impl Swarm {
         swarm
     }
 
-    /// What size and family say of a member beside the others, in log-odds.
+    /// Log-odds of a member from the size and the family of its model, relative to the other members.
     fn descent(&self, provenance: &Provenance, settings: &Settings) -> f64 {
         let size = ln_parameters(provenance)
             .zip(self.size)
@@ -178,9 +178,9 @@ fn crowd_accuracy(agreement: f64, wrong: f64) -> f64 {
 
 impl Standing {
     /// Log-odds that an answer of this member to this kind of question is right, before anybody
-    /// judges it. Its gold on the kind is shrunk to what else is known of the member, and that to the
-    /// swarm, because extreme rates from few observations are mostly luck. The part of the question that is of
-    /// no known kind is judged by general gold.
+    /// judges it. Its gold on the kind is shrunk to its other observations, and these to the swarm, because
+    /// extreme rates from few observations are mostly luck. The part of the question that is of no known kind
+    /// is estimated from general gold.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         let unknown = self.accuracy(record, None);
@@ -212,7 +212,7 @@ impl Standing {
         kind_gold.shrunk_mean(prior, strength)
     }
 
-    /// The gold that speaks for questions of no known kind.
+    /// The gold that applies to questions of no known kind.
     fn general_record(&self, record: &Record) -> Beta {
         let settings = self.settings();
         let gold_count = record.kinds.values().map(Beta::observations).sum::<f64>();
@@ -227,7 +227,7 @@ impl Standing {
         general.fold(overall, |sum, (_, accuracy)| sum.plus(accuracy))
     }
 
-    /// What is known of a member without its own gold, as a probability.
+    /// The accuracy that is expected of a member without its own gold.
     fn prior(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let (settings, swarm) = (self.settings(), &self.snapshot.swarm);
         let mut level = logit(swarm.accuracy(kind, settings));
@@ -245,7 +245,7 @@ impl Standing {
         )
     }
 
-    /// How much more often than others the member gives the answer of others, as log-odds of being right.
+    /// Log-odds of being right from how often the member's answer is that of others, relative to the swarm.
     fn peers_log_odds(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let settings = self.settings();
         let no_kind = KindId::new("");
