@@ -120,17 +120,8 @@ mod tests {
 
     #[test]
     fn the_question_is_what_the_user_said_last() {
-        let message = |role: &str, content: &str| ChatMessage {
-            role: role.into(),
-            content: content.into(),
-            ..ChatMessage::default()
-        };
-        let talk = [
-            message("system", "s"),
-            message("user", "one"),
-            message("assistant", "a"),
-            message("user", "two"),
-        ];
+        let talk = [("system", "s"), ("user", "one"), ("assistant", "a"), ("user", "two")]
+            .map(|(role, content)| ChatMessage::new(role, content));
         assert_eq!(question(&talk), "two");
         assert_eq!(question(&talk[..1]), "s");
         assert_eq!(question(&[]), "");

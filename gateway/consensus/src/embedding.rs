@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ask::Target;
 
-/// A request for embeddings.
+/// The texts of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbedAsk {
     /// The model to use; for the swarm, any that embeds.

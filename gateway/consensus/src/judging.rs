@@ -1,4 +1,4 @@
-//! Judging: the order of the judges, the task of each judge, and the verdicts of its ballot.
+//! The order of the judges, the task of each judge, and the verdicts of its ballot.
 
 pub mod pairs;
 mod queue;

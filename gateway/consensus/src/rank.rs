@@ -160,10 +160,7 @@ fn cyclic(pools: usize, comparisons: &[Comparison]) -> bool {
 fn margin(strengths: &[f64]) -> f64 {
     let mut order = strengths.to_vec();
     order.sort_by(|x, y| y.total_cmp(x));
-    match order.as_slice() {
-        [first, second, ..] => first - second,
-        _ => 0.0,
-    }
+    if let [first, second, ..] = order[..] { first - second } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -108,8 +108,8 @@ impl Replay {
     }
 
     /// The present memory.
+    #[expect(clippy::indexing_slicing, reason = "a record is created together with its name")]
     pub fn memory(&self) -> Memory {
-        // `Self::introduce` names each member that has a record.
         let members =
             self.records.iter().map(|(id, record)| (self.names[id].clone(), record.clone()));
         Memory {

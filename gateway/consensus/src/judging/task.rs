@@ -63,6 +63,7 @@ impl JudgeTask {
 
     /// A task to compare these pairs of pools, each represented by its first candidate. Pairs with a
     /// pool of the judge's own candidates are left out.
+    #[expect(clippy::indexing_slicing, reason = "each pool of the pairs left has a place")]
     pub fn pairs(
         candidates: &[Candidate],
         judge: NodeId,
@@ -82,7 +83,6 @@ impl JudgeTask {
         order.shuffle(rng);
         let places: BTreeMap<usize, (u32, usize)> =
             order.iter().zip(0..).map(|((pool, (at, _)), text)| (*pool, (text, *at))).collect();
-        // Every pool that a judge may see has a candidate, so each pool of a pair has its place.
         let text_pairs = pairs.iter().map(|(a, b)| {
             let ((a, first), (b, second)) = (places[a], places[b]);
             TextPair { texts: (a, b), candidates: (first, second) }

@@ -96,8 +96,8 @@ fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
     let task = pairs(&candidates, node(9), &mut rng()).expect("a task");
     let ask = task.ask(&plain_ask(), None);
-    let good = |at: u32| ask.candidates[at as usize] == "good";
-    let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
+    let is_good = ask.pairs.iter().map(|pair| ask.candidates[pair.first as usize] == "good");
+    let verdicts = is_good.map(|is_good| if is_good { 0.9 } else { 0.2 }).collect();
     let Verdicts::Pairs(pairs) = task.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
         panic!("pairs were asked for")
     };
@@ -199,9 +199,8 @@ fn who_could_not_answer_is_asked_no_more() {
     assert!(!queue.has_more());
 }
 
-#[test]
-fn pairs_of_several_waves_are_one_ballot() {
-    let ballot = |a, b| CastBallot {
+fn ballot(a: usize, b: usize) -> CastBallot {
+    CastBallot {
         judge: node(1),
         model: String::new(),
         reasoned: false,
@@ -213,7 +212,11 @@ fn pairs_of_several_waves_are_one_ballot() {
             p: 0.7,
             flipped: false,
         }]),
-    };
+    }
+}
+
+#[test]
+fn pairs_of_several_waves_are_one_ballot() {
     let mut ballots = Vec::new();
     count(&mut ballots, ballot(0, 1));
     count(&mut ballots, ballot(1, 2));

@@ -44,6 +44,7 @@ pub(crate) struct Speaker<'a> {
 
 /// The share of each voice in [0, 1], in the order of `speakers`. All are 1 if the operators are
 /// distinct and the members are all newcomers or all established.
+#[expect(clippy::indexing_slicing, reason = "each speaker is in the group of its operator")]
 pub(crate) fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for speaker in speakers {
@@ -98,8 +99,10 @@ pub(crate) fn limit_to_one_voice(shares: &mut [f64], names: &[&str]) {
     for (name, share) in names.iter().zip(shares.iter()).filter(|(name, _)| !name.is_empty()) {
         *sums.entry(name).or_default() += share;
     }
-    for (name, share) in names.iter().zip(shares).filter(|(name, _)| !name.is_empty()) {
-        *share /= sums[name].max(1.0);
+    for (name, share) in names.iter().zip(shares) {
+        if let Some(sum) = sums.get(name) {
+            *share /= sum.max(1.0);
+        }
     }
 }
 

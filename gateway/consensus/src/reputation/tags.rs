@@ -92,6 +92,7 @@ const VOCABULARY: &[TagWords] = &[
 static GRAMS: LazyLock<BTreeMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
     let mut tags: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
     for entry in VOCABULARY {
+        #[expect(clippy::indexing_slicing, reason = "a tag follows the tags that it contains")]
         let parts = entry.parts.iter().flat_map(|part| &tags[part]).copied();
         let mut grams: Vec<u16> = parts.chain(entry.terms().map(bucket)).collect();
         grams.sort_unstable();

@@ -47,6 +47,7 @@ struct PanelJudge {
 impl Panel {
     /// The voices of the judges of one pair, in the order of `ids`, which are all judges of this panel. Judges
     /// that make the same mistakes share one voice.
+    #[expect(clippy::indexing_slicing, reason = "`ids` are judges of this panel")]
     pub(crate) fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
         // Sorted, so that the order of the ballots does not change the result.
         let mut judges: BTreeMap<NodeId, PanelJudge> =

@@ -46,11 +46,11 @@ fn standing(claims_count: bool) -> Standing {
 
 /// Writers 0, 1, ... with these pools and claims.
 fn candidates_of(answers: &[(usize, Option<f64>)]) -> Vec<Candidate> {
-    let candidate = |(n, (pool, logprob)): (u8, &(usize, Option<f64>))| Candidate {
+    let candidates = (0..).zip(answers).map(|(n, (pool, logprob))| Candidate {
         logprob: *logprob,
         ..candidate(n, &pool.to_string(), *pool)
-    };
-    (0..).zip(answers).map(candidate).collect()
+    });
+    candidates.collect()
 }
 
 fn prefers(judge: u8, a: usize, b: usize, p: f64) -> CastBallot {

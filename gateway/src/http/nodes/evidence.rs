@@ -472,3 +472,23 @@ fn certainty_obstacles(
     }
     reasons.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoal_consensus::reputation::{KindModel, Settings};
+    use shoal_proto::NodeId;
+
+    #[test]
+    fn on_probation_scores_have_the_weight_that_the_ranking_gives_them() {
+        let id = NodeId([1; 32]);
+        let text = Likelihood { logprob: -1.0, bytes: 9 };
+        let scores = vec![Sample { text, right: true, item: 0 }; 20].into();
+        let record = Record { scores, ..Record::default() };
+        let records = [(id, record.clone())].into();
+        let standing = Standing::new(records, KindModel::default(), Settings::default());
+        assert!(standing.on_probation(&id));
+        let scores = Scores::new(&record, &standing, Line::SCORE, standing.voice_weight(&id));
+        assert!((scores.weight - 0.25).abs() < 1e-12, "{}", scores.weight);
+    }
+}
