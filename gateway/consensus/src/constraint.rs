@@ -98,15 +98,15 @@ impl ResponseConstraint {
     ///
     /// # Errors
     /// The candidate must not be sent.
-    pub fn hold(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
+    pub fn enforce(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
         if candidate.tool_calls.is_empty() {
-            return self.hold_text(candidate);
+            return self.enforce_text(candidate);
         }
         let calls = self.calls.as_ref().ok_or(ConstraintViolation::Calls)?;
         let mut ids = BTreeSet::new();
         let mut is_cut = false;
         for call in &mut candidate.tool_calls {
-            let result = calls.hold(call);
+            let result = calls.enforce(call);
             // The limit may have come within the arguments.
             let can_be_cut =
                 candidate.finish == Finish::Length && calls.functions.contains_key(&call.name);
@@ -153,11 +153,11 @@ impl ResponseConstraint {
         serde_json::from_str::<Value>(text).is_ok_and(|value| match &self.text {
             Text::Free => true,
             Text::Object => value.is_object(),
-            Text::Schema(schema) => schema.holds(&value),
+            Text::Schema(schema) => schema.is_valid(&value),
         })
     }
 
-    fn hold_text(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
+    fn enforce_text(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
         let calls = self.calls.as_ref().map_or(ToolChoice::None, |calls| calls.choice);
         if matches!(calls, ToolChoice::Required | ToolChoice::Named) {
             // The limit may have come before the call.
@@ -199,14 +199,14 @@ fn compile(
 }
 
 impl Calls {
-    fn hold(&self, call: &mut ToolCall) -> Result<(), ConstraintViolation> {
+    fn enforce(&self, call: &mut ToolCall) -> Result<(), ConstraintViolation> {
         let schema = self.functions.get(&call.name).ok_or(ConstraintViolation::Calls)?;
         if call.arguments.trim().is_empty() {
             call.arguments = "{}".to_owned();
         }
         let arguments: Value =
             serde_json::from_str(&call.arguments).map_err(|_| ConstraintViolation::Calls)?;
-        let fits = schema.as_ref().is_none_or(|schema| schema.holds(&arguments));
+        let fits = schema.as_ref().is_none_or(|schema| schema.is_valid(&arguments));
         (arguments.is_object() && fits).then_some(()).ok_or(ConstraintViolation::Calls)
     }
 }

@@ -5,7 +5,7 @@ mod queue;
 mod task;
 
 use crate::ballot::{CastBallot, Verdicts};
-pub use queue::{Able, JudgeQueue};
+pub use queue::{AbleJudge, JudgeQueue};
 pub use task::{JudgeTask, TextPair};
 
 /// The number of answers that is enough for `count` requests.

@@ -13,8 +13,8 @@ use super::Round;
 use shoal_consensus::{
     Candidate, CastBallot,
     judging::{
-        Able, JudgeQueue, JudgeTask, count,
-        pairs::{Beliefs, Voice},
+        AbleJudge, JudgeQueue, JudgeTask, count,
+        pairs::{Beliefs, VerdictWeight},
         quorum,
     },
     outcome::{Parts, Progress},
@@ -70,14 +70,15 @@ pub(super) async fn ballots(
     ballots
 }
 
-fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
+fn able(round: &Round<'_>, judge: NodeId) -> Option<AbleJudge> {
     let member = round.member(judge)?;
     let weight = round.standing.voice_weight(&judge);
     let mode = round.config.judge.mode(member.model.reasoned);
     let discrimination = round.standing.discrimination(&judge, mode, &round.kind);
     let single_voice = reputation::Voice { weight, discrimination };
-    let voice = Voice { weight, discrimination: rank::gamma(single_voice, &round.config.rank) };
-    Some(Able {
+    let voice =
+        VerdictWeight { weight, discrimination: rank::gamma(single_voice, &round.config.rank) };
+    Some(AbleJudge {
         judge,
         likelihood: member.model.likelihood,
         reasoned: member.model.reasoned,

@@ -59,7 +59,7 @@ pub(super) fn candidate(
         first_piece: took,
         pool: 0,
     };
-    round.ask.constraint.hold(&mut candidate).map_err(|violation| match violation {
+    round.ask.constraint.enforce(&mut candidate).map_err(|violation| match violation {
         ConstraintViolation::Text => {
             WorkError::Unsuitable("it does not keep to the response format")
         }

@@ -62,7 +62,7 @@ pub(super) struct Schema {
 
 impl Schema {
     /// Whether the value is valid; false if the check would take too long.
-    pub(super) fn holds(&self, value: &Value) -> bool {
+    pub(super) fn is_valid(&self, value: &Value) -> bool {
         let (levels, parts) = size(value);
         let ways = u32::try_from(levels).map_or(u64::MAX, |d| self.reach.fan.saturating_pow(d));
         let looks = ways.saturating_mul(self.reach.breadth).saturating_mul(parts);
@@ -171,8 +171,8 @@ mod tests {
     fn a_long_list_of_values_counts_for_each_part() {
         let list: Vec<_> = (0..20_000).collect();
         let schema = compile(&json!({"items": {"enum": list}})).expect("a schema");
-        assert!(schema.holds(&json!([19_999])));
-        assert!(!schema.holds(&json!(vec![19_999; 10_000])), "it would take too long");
+        assert!(schema.is_valid(&json!([19_999])));
+        assert!(!schema.is_valid(&json!(vec![19_999; 10_000])), "it would take too long");
     }
 
     #[test]
@@ -195,8 +195,8 @@ mod tests {
             "properties": {"value": {"type": "integer"}, "next": {"$ref": "#"}},
         });
         let tree = compile(&tree).expect("a schema");
-        assert!(tree.holds(&json!({"value": 1, "next": {"value": 2}})));
-        assert!(!tree.holds(&json!({"value": 1, "next": {"value": "2"}})));
+        assert!(tree.is_valid(&json!({"value": 1, "next": {"value": 2}})));
+        assert!(!tree.is_valid(&json!({"value": 1, "next": {"value": "2"}})));
     }
 
     #[test]
@@ -207,11 +207,11 @@ mod tests {
         for _ in 0..5 {
             deep = json!({ "next": deep });
         }
-        assert!(schema.holds(&deep));
+        assert!(schema.is_valid(&deep));
         for _ in 0..50 {
             deep = json!({ "next": deep });
         }
-        assert!(!schema.holds(&deep));
+        assert!(!schema.is_valid(&deep));
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         #[test]
         fn no_schema_and_no_value_bring_the_gateway_down(schema in schemas(), value in schemas()) {
             if let Ok(schema) = compile(&schema) {
-                schema.holds(&value);
+                schema.is_valid(&value);
             }
         }
     }

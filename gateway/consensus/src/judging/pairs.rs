@@ -64,7 +64,7 @@ pub struct Beliefs<'a> {
 
 /// The weight of one verdict of a judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Voice {
+pub struct VerdictWeight {
     /// r, as in [`Comparison`].
     pub weight: f64,
     /// γ, as in [`Comparison`].
@@ -75,7 +75,7 @@ pub struct Voice {
 /// information) go to the likeliest pools, then to the smaller numbers.
 pub(crate) fn most_informative(
     beliefs: Beliefs<'_>,
-    voice: Voice,
+    voice: VerdictWeight,
     open: &[PoolPair],
     count: usize,
 ) -> Vec<PoolPair> {
@@ -132,9 +132,9 @@ impl<'a> Contest<'a> {
 
     /// The same after a verdict on these two pools that is still to come; None if one of them is not in the
     /// contest.
-    fn expected_lead(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
+    fn expected_lead(&self, a: usize, b: usize, voice: VerdictWeight) -> Option<f64> {
         let ((a, a_strength), (b, b_strength)) = (self.contender(a)?, self.contender(b)?);
-        let Voice { weight, discrimination } = voice;
+        let VerdictWeight { weight, discrimination } = voice;
         let p_first = sigmoid(discrimination * (a_strength - b_strength));
         let verdict = Comparison { a, b, p: FIRM, weight, discrimination };
         let firm = self.lead(Some(verdict));

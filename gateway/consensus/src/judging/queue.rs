@@ -11,14 +11,14 @@ use shoal_proto::{NodeId, judge::BallotKind};
 
 use crate::judging::{
     JudgeTask,
-    pairs::{self, Beliefs, PoolPair, Voice},
+    pairs::{self, Beliefs, PoolPair, VerdictWeight},
     task::pools_for,
 };
 use crate::{candidate::Candidate, reputation::ComparisonMode, settings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
-pub struct Able {
+pub struct AbleJudge {
     /// Its id.
     pub judge: NodeId,
     /// It gives likelihoods; otherwise it compares pairs.
@@ -26,7 +26,7 @@ pub struct Able {
     /// It can write reasons before its verdict.
     pub reasoned: bool,
     /// The weight of its verdicts.
-    pub voice: Voice,
+    pub voice: VerdictWeight,
 }
 
 /// The judges of one round, in the order in which they start.
@@ -34,7 +34,7 @@ pub struct Able {
 pub struct JudgeQueue<'a> {
     candidates: &'a [Candidate],
     settings: &'a settings::JudgeSettings,
-    backlog: std::collections::VecDeque<Able>,
+    backlog: std::collections::VecDeque<AbleJudge>,
     comparers: Vec<Comparer>,
     rng: ChaCha8Rng,
     requests: usize,
@@ -43,7 +43,7 @@ pub struct JudgeQueue<'a> {
 /// A judge that compares pairs, after its first task.
 #[derive(Debug)]
 struct Comparer {
-    able: Able,
+    able: AbleJudge,
     /// The pairs of its tasks.
     pairs: BTreeSet<PoolPair>,
     /// It has answered its last task.
@@ -54,7 +54,7 @@ impl<'a> JudgeQueue<'a> {
     /// A queue of these judges, best first. The seed shuffles the tasks.
     pub fn new(
         candidates: &'a [Candidate],
-        judges: impl Iterator<Item = Able>,
+        judges: impl Iterator<Item = AbleJudge>,
         settings: &'a settings::JudgeSettings,
         seed: u64,
     ) -> Self {
@@ -103,7 +103,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// The first task of a judge; None if it may see too few candidates.
-    fn first_task(&mut self, able: Able) -> Option<JudgeTask> {
+    fn first_task(&mut self, able: AbleJudge) -> Option<JudgeTask> {
         if able.likelihood && !self.reasons(able) {
             return JudgeTask::scores(self.candidates, able.judge, &mut self.rng);
         }
@@ -138,12 +138,12 @@ impl<'a> JudgeQueue<'a> {
         wave
     }
 
-    fn reasons(&self, able: Able) -> bool {
+    fn reasons(&self, able: AbleJudge) -> bool {
         self.settings.mode(able.reasoned) == ComparisonMode::Reasoned
     }
 
     /// The kind of this judge's pair tasks.
-    fn kind(&self, able: Able) -> BallotKind {
+    fn kind(&self, able: AbleJudge) -> BallotKind {
         if self.reasons(able) { BallotKind::Reasoned } else { BallotKind::Pairwise }
     }
 

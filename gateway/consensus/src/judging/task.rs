@@ -24,7 +24,7 @@ pub struct JudgeTask {
     /// The texts that the judge sees.
     pub texts: Vec<String>,
     /// For each text, the candidates with exactly this text that the judge did not write.
-    pub stand_for: Vec<Vec<usize>>,
+    pub candidates_by_text: Vec<Vec<usize>>,
     /// Pairs of texts, each to be shown in both orders.
     pub pairs: Vec<TextPair>,
 }
@@ -52,11 +52,12 @@ impl JudgeTask {
             }
         }
         groups.shuffle(rng);
-        let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) = groups.into_iter().unzip();
+        let (texts, candidates_by_text): (Vec<String>, Vec<Vec<usize>>) =
+            groups.into_iter().unzip();
         (!texts.is_empty()).then(|| Self {
             kind: BallotKind::Likelihood,
             texts,
-            stand_for,
+            candidates_by_text,
             pairs: Vec::new(),
         })
     }
@@ -90,7 +91,7 @@ impl JudgeTask {
         (!pairs.is_empty()).then(|| Self {
             kind,
             texts: order.iter().map(|(_, (_, candidate))| candidate.display_text()).collect(),
-            stand_for: order.iter().map(|(_, (at, _))| vec![*at]).collect(),
+            candidates_by_text: order.iter().map(|(_, (at, _))| vec![*at]).collect(),
             pairs: text_pairs.collect(),
         })
     }
@@ -118,13 +119,14 @@ impl JudgeTask {
     /// The verdicts on the candidates of a ballot that fits this task.
     pub fn verdicts(&self, ballot: &Ballot) -> Verdicts {
         if self.kind == BallotKind::Likelihood {
-            let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(group, score)| {
-                group.iter().map(|candidate| CandidateScore {
-                    candidate: *candidate,
-                    logprob: score.logprob,
-                    tokens: score.tokens,
-                })
-            });
+            let scores =
+                self.candidates_by_text.iter().zip(&ballot.scores).flat_map(|(group, score)| {
+                    group.iter().map(|candidate| CandidateScore {
+                        candidate: *candidate,
+                        logprob: score.logprob,
+                        tokens: score.tokens,
+                    })
+                });
             return Verdicts::Scores(scores.collect());
         }
         let (orders, _) = ballot.verdicts.as_chunks();

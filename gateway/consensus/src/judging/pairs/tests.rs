@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-const VOICE: Voice = Voice { weight: 1.0, discrimination: 1.0 };
+const VOICE: VerdictWeight = VerdictWeight { weight: 1.0, discrimination: 1.0 };
 
 fn best_pairs(mu: &[f64], comparisons: &[Comparison], count: usize) -> Vec<PoolPair> {
     let settings = crate::settings::RankSettings::default();
@@ -77,7 +77,7 @@ fn a_judge_that_tells_nothing_is_given_the_likeliest_pools() {
     let settings = crate::settings::RankSettings::default();
     let mu = [0.0, 3.0, 1.0, 2.0];
     let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &settings };
-    let mute = Voice { weight: 0.0, discrimination: 1.0 };
+    let mute = VerdictWeight { weight: 0.0, discrimination: 1.0 };
     assert_eq!(most_informative(beliefs, mute, &every_pair(&[0, 1, 2, 3]), 2), [(1, 3), (1, 2)]);
 }
 
