@@ -211,7 +211,8 @@ impl Standing {
     /// The same standing with these rounds behind P(right).
     #[must_use]
     pub fn with_confidence(self, confidence: Confidence) -> Self {
-        let snapshot = Arc::try_unwrap(self.snapshot).unwrap_or_else(|shared| (*shared).clone());
+        let snapshot =
+            Arc::try_unwrap(self.snapshot).unwrap_or_else(|snapshot| (*snapshot).clone());
         Self { snapshot: Arc::new(Snapshot { confidence, ..snapshot }) }
     }
 

@@ -123,12 +123,12 @@ fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
 fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
     let seldom = Record { writer: Beta { a: 5.0, b: 95.0 }, ..Record::default() };
     let standing = standing([(1, informative_judge()), (2, seldom.clone()), (3, seldom)]);
-    let [one, two, three] = [1, 2, 3].map(|count| {
+    let [single, two, three] = [1, 2, 3].map(|count| {
         let candidates: Vec<Candidate> =
             (1..).take(count).map(|writer| candidate(writer, 0, -0.1)).collect();
         evidence(&candidates, &[], &standing)[0].total()
     });
-    assert!(two >= one && three >= two, "{one} {two} {three}");
+    assert!(two >= single && three >= two, "{single} {two} {three}");
 }
 
 #[test]
@@ -181,13 +181,13 @@ fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
 fn ten_copies_of_a_judge_are_not_ten_judges() {
     let standing = standing((1..12).map(|n| (n, informative_judge())));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let [one, ten] = [1, 10].map(|count| {
+    let [single, ten] = [1, 10].map(|count| {
         let judges = 1..=count;
         let ballots: Vec<_> = judges.map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
         let parts = evidence(&candidates, &ballots, &standing);
         parts[0].scores - parts[1].scores
     });
-    assert!(ten > one && ten < 4.0 * one, "{ten} {one}");
+    assert!(ten > single && ten < 4.0 * single, "{ten} {single}");
 }
 
 #[test]
@@ -274,14 +274,14 @@ fn judges_without_an_exam_take_nothing_from_one_that_passed_it() {
     let standing =
         standing((0..10).map(|n| (n, if n == 0 { honest.clone() } else { stranger.clone() })));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let [one, ten] = [1, 10].map(|judges| {
+    let [single, ten] = [1, 10].map(|judges| {
         let ballots: Vec<_> = (0..judges)
             .map(|n| scores(n, if n == 0 { &[(0, -2.0), (1, -4.0)] } else { &[] }))
             .collect();
         let parts = evidence(&candidates, &ballots, &standing);
         parts[0].scores - parts[1].scores
     });
-    assert!((ten - one).abs() < 1e-9, "{ten} {one}");
+    assert!((ten - single).abs() < 1e-9, "{ten} {single}");
 }
 
 #[test]

@@ -9,12 +9,12 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::{NodeId, judge::BallotKind};
 
-use crate::judging::{
+use super::{
     JudgeTask,
     pairs::{self, Beliefs, PoolPair, VerdictWeight},
     task::pools_for,
 };
-use crate::{candidate::Candidate, reputation::ComparisonMode, settings};
+use crate::{candidate::Candidate, reputation::ComparisonMode, settings::JudgeSettings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub struct AbleJudge {
 #[derive(Debug)]
 pub struct JudgeQueue<'a> {
     candidates: &'a [Candidate],
-    settings: &'a settings::JudgeSettings,
+    settings: &'a JudgeSettings,
     backlog: std::collections::VecDeque<AbleJudge>,
     comparers: Vec<Comparer>,
     rng: ChaCha8Rng,
@@ -55,7 +55,7 @@ impl<'a> JudgeQueue<'a> {
     pub fn new(
         candidates: &'a [Candidate],
         judges: impl Iterator<Item = AbleJudge>,
-        settings: &'a settings::JudgeSettings,
+        settings: &'a JudgeSettings,
         seed: u64,
     ) -> Self {
         Self {
@@ -92,14 +92,11 @@ impl<'a> JudgeQueue<'a> {
 
     /// Records that a judge has finished its task; after a failure it gets no more tasks.
     pub fn finish(&mut self, judge: NodeId, success: bool) {
-        if success {
-            let comparers = self.comparers.iter_mut();
-            comparers
-                .filter(|comparer| comparer.able.judge == judge)
-                .for_each(|comparer| comparer.free = true);
-        } else {
+        if !success {
             self.comparers.retain(|comparer| comparer.able.judge != judge);
         }
+        let own = self.comparers.iter_mut().filter(|comparer| comparer.able.judge == judge);
+        own.for_each(|comparer| comparer.free = true);
     }
 
     /// The first task of a judge; None if it may see too few candidates.
