@@ -28,7 +28,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
-use shoal_consensus::replay::{Estimate, Gold, Settings};
+use shoal_consensus::{
+    replay::{Gold, Settings},
+    stats::Estimate,
+};
 
 use curve::{Curve, Members, Size};
 use measure::Draws;

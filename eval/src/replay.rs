@@ -271,8 +271,8 @@ impl GoldHistory {
                 (false, true) => 1.0 - pair.p,
                 _ => continue,
             };
-            let (flipped, way) = (pair.flip, ballot.to_gateway().way());
-            self.push(&ballot.judge, kind, GoldObservation::Pairwise { p, flipped, item, way });
+            let (flipped, mode) = (pair.flip, ballot.to_gateway().mode());
+            self.push(&ballot.judge, kind, GoldObservation::Pairwise { p, flipped, item, mode });
         }
     }
 

@@ -1,30 +1,23 @@
 //! Intervals and calibration of the tables. Pure, and the same every time.
 
 use serde::Serialize;
-use shoal_consensus::replay::interval;
+pub use shoal_consensus::stats::{Estimate, mean};
 
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// A figure with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    pub value: f64,
-    pub low: f64,
-    pub high: f64,
-}
-
 /// Share of successes with Wilson's interval (E. B. Wilson, 1927), which is valid at 0 and 1.
 pub fn wilson(successes: usize, total: usize) -> Estimate {
     if total == 0 {
-        return Estimate { value: 0.0, low: 0.0, high: 1.0 };
+        return Estimate { value: 0.0, low: 0.0, high: 1.0, count: 0 };
     }
     let n = total as f64;
     let p = successes as f64 / n;
     let scale = 1.0 + Z * Z / n;
     let middle = (p + Z * Z / (2.0 * n)) / scale;
     let half = Z / scale * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Estimate { value: p, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
+    let (low, high) = ((middle - half).max(0.0), (middle + half).min(1.0));
+    Estimate { value: p, low, high, count: total }
 }
 
 /// Share of true values with Wilson's interval.
@@ -37,10 +30,9 @@ pub fn paired_difference(a: &[bool], b: &[bool], seed: u64) -> Estimate {
     let differences: Vec<f64> =
         a.iter().zip(b).map(|(a, b)| f64::from(u8::from(*a)) - f64::from(u8::from(*b))).collect();
     if differences.is_empty() {
-        return Estimate { value: 0.0, low: -1.0, high: 1.0 };
+        return Estimate { value: 0.0, low: -1.0, high: 1.0, count: 0 };
     }
-    let interval::Estimate { value, low, high, .. } = interval::mean(&differences, seed);
-    Estimate { value, low, high }
+    mean(&differences, seed)
 }
 
 /// One bin of a reliability diagram.
@@ -79,19 +71,14 @@ pub fn reliability(claims: &[(f64, bool)]) -> Vec<Bin> {
         .collect()
 }
 
-/// Expected calibration error: the mean distance between claim and truth, weighted by bin size.
-pub fn calibration_error(claims: &[(f64, bool)]) -> f64 {
-    let error: f64 = reliability(claims)
-        .iter()
-        .map(|bin| bin.count as f64 * (bin.claim - bin.right).abs())
-        .sum();
-    error / claims.len().max(1) as f64
+/// The middle value; 0 without values, as for a method without answers.
+pub fn median(values: Vec<f64>) -> f64 {
+    shoal_consensus::stats::median(values).unwrap_or(0.0)
 }
 
-/// The middle value; 0 if there are no values.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+/// Expected calibration error in the bins of [`reliability`].
+pub fn calibration_error(claims: &[(f64, bool)]) -> f64 {
+    shoal_consensus::stats::calibration_error(claims, &BINS)
 }
 
 #[cfg(test)]
@@ -112,7 +99,7 @@ mod tests {
                 "{k}/{n}: {got:?}"
             );
         }
-        assert_eq!(wilson(0, 0), Estimate { value: 0.0, low: 0.0, high: 1.0 });
+        assert_eq!(wilson(0, 0), Estimate { value: 0.0, low: 0.0, high: 1.0, count: 0 });
     }
 
     #[test]

@@ -69,6 +69,6 @@ fn percent(estimate: Estimate) -> String {
 }
 
 fn points(estimate: Estimate) -> String {
-    let Estimate { value, low, high } = estimate;
+    let Estimate { value, low, high, .. } = estimate;
     format!("{:+.1} ({:+.1} to {:+.1})", 100.0 * value, 100.0 * low, 100.0 * high)
 }

@@ -220,17 +220,11 @@ fn all_members(
 fn difference(swarm: &Row, row: &Row) -> Estimate {
     let differences: Vec<f64> =
         swarm.credits.iter().zip(&row.credits).map(|(a, b)| a - b).collect();
-    bootstrap(&differences)
+    interval(&differences)
 }
 
-fn interval(credits: &[f64]) -> Estimate {
-    bootstrap(credits)
-}
-
-fn bootstrap(values: &[f64]) -> Estimate {
-    let shoal_consensus::replay::interval::Estimate { value, low, high, .. } =
-        shoal_consensus::replay::interval::mean(values, SEED);
-    Estimate { value, low, high }
+fn interval(values: &[f64]) -> Estimate {
+    stats::mean(values, SEED)
 }
 
 fn format_interval(estimate: &Estimate) -> String {

@@ -85,13 +85,14 @@ fn section(
 }
 
 fn difference(page: &mut String, row: &Row, baseline: &Row) -> std::fmt::Result {
-    let Estimate { value, low, high } = stats::paired_difference(&row.right, &baseline.right, 1);
+    let Estimate { value, low, high, .. } =
+        stats::paired_difference(&row.right, &baseline.right, 1);
     let [value, low, high] = [value, low, high].map(|share| 100.0 * share);
     let (name, baseline) = (&row.name, &baseline.name);
     writeln!(page, "| {name} - {baseline} | {value:+.1} | {low:+.1} to {high:+.1} |")
 }
 
-fn interval(Estimate { value, low, high }: Estimate) -> String {
+fn interval(Estimate { value, low, high, .. }: Estimate) -> String {
     format!("{:.1} % | {:.1} to {:.1}", 100.0 * value, 100.0 * low, 100.0 * high)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
-use shoal_consensus::replay::{self, Gold, Plan, Round, Settings, interval};
+use shoal_consensus::replay::{self, Gold, Plan, Round, Settings};
 
 use super::{
     Row,
@@ -47,10 +47,10 @@ impl Measurement {
             set,
             setup: setup.to_owned(),
             gold,
-            swarm: interval::mean(&self.swarm, SEED),
+            swarm: stats::mean(&self.swarm, SEED),
             baseline: self.baseline,
-            baseline_accuracy: interval::mean(&self.baseline_scores, SEED),
-            lead: interval::mean(&lead, SEED),
+            baseline_accuracy: stats::mean(&self.baseline_scores, SEED),
+            lead: stats::mean(&lead, SEED),
             calibration_error: stats::calibration_error(&self.claims),
             best_weights: None,
             target,

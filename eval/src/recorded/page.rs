@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use shoal_consensus::replay::Estimate;
+use shoal_consensus::stats::Estimate;
 
 use super::{
     Results, Row,

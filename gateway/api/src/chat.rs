@@ -97,8 +97,8 @@ impl ChatRequest {
         let effort = effort(&request, mode, choices, limits)?;
         let template_variables = template_variables(&request, &target)?;
         let ToolRequest { tools, deprecated_calls, schemas } = tool_request;
-        let form = ResponseConstraint::new(tools.as_ref(), format.as_ref());
-        let form = Arc::new(form.map_err(|error| bad_schema(&error, &schemas))?);
+        let constraint = ResponseConstraint::new(tools.as_ref(), format.as_ref());
+        let constraint = Arc::new(constraint.map_err(|error| bad_schema(&error, &schemas))?);
         let ask = Ask {
             target,
             messages: conversation.messages,
@@ -106,7 +106,7 @@ impl ChatRequest {
             effort,
             tools,
             format,
-            form,
+            constraint,
             template_variables,
             choices,
             image: conversation.image,

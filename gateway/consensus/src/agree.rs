@@ -17,8 +17,7 @@ pub enum Agreement {
     TooLittle,
     /// This pool wins without judging.
     Ends(usize),
-    /// This pool would win without judging, but the round is judged to measure how often the short
-    /// cut is right.
+    /// This pool would win without judging, but the round is judged to measure how often agreements are right.
     Audited(usize),
 }
 
@@ -66,7 +65,7 @@ impl Tally<'_> {
     }
 
     /// The form of the final answers.
-    pub fn answer_form(&self) -> AnswerForm {
+    pub(crate) fn answer_form(&self) -> AnswerForm {
         let answers: Vec<Answer> =
             self.candidates.iter().map(|candidate| Answer::from_text(&candidate.text)).collect();
         AnswerForm::new(answer::forms(&answers).into_iter())
@@ -80,7 +79,7 @@ impl Tally<'_> {
 
 /// How many wrong answers are plausible, by the form of a round's final answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerForm {
+pub(crate) enum AnswerForm {
     /// One of so many letters.
     Choice(usize),
     /// A number, a name, a list.
@@ -91,7 +90,7 @@ pub enum AnswerForm {
 
 impl AnswerForm {
     /// The form of these final answers in normal form.
-    pub fn new<'a>(answers: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(answers: impl Iterator<Item = &'a str>) -> Self {
         /// Options of a question whose later options nobody chose.
         const OPTIONS: usize = 4;
         /// Bytes of a final answer: a number, a name, a short list.
@@ -118,7 +117,7 @@ impl AnswerForm {
 
     /// Log-odds that an agreement of two adds, where it adds `open` for open questions: the logarithm of
     /// the number of plausible wrong answers.
-    pub fn agreement(self, open: f64) -> f64 {
+    pub(crate) fn agreement(self, open: f64) -> f64 {
         match self {
             Self::Choice(options) => open.min((options.saturating_sub(1).max(1) as f64).ln()),
             Self::Open | Self::Text => open,

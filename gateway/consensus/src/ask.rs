@@ -1,7 +1,5 @@
-//! What a round is asked: the conversation, who answers it, how much work it is worth and what the
-//! answer must keep to.
-//!
-//! `shoal-api` makes an [`Ask`] from a checked request, so code that has one has a valid one.
+//! A request to a round: the conversation, the target, the effort and the constraint of the answer. `shoal-api`
+//! makes an [`Ask`] from a checked request, so every [`Ask`] is valid.
 
 mod limits;
 mod mode;
@@ -20,7 +18,6 @@ pub use mode::Mode;
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Who shall answer.
     pub target: Target,
     /// The conversation, never empty, oldest first.
     pub messages: Vec<ChatMessage>,
@@ -28,23 +25,22 @@ pub struct Ask {
     pub effort: Effort,
     /// Functions that the answer may call; None: none.
     pub tools: Option<Tools>,
-    /// The form that the answer must have; None: any.
+    /// The format that the answer must have; None: any.
     pub format: Option<Format>,
-    /// Holds answers to `tools` and `format`.
-    pub form: Arc<ResponseConstraint>,
+    /// Checks answers against `tools` and `format`.
+    pub constraint: Arc<ResponseConstraint>,
     /// Further variables of the models' chat templates, as a JSON object; empty: none.
     pub template_variables: String,
     /// Answers wanted, 1 at least.
     pub choices: usize,
     /// Path of the request's first image; None: it has none.
     pub image: Option<String>,
-    /// Go on with this as it stands, who can, in the place of answering the conversation, which
-    /// says the same.
+    /// A text to continue, for members that can do so; for the others the conversation contains it.
     pub prompt: Option<Prompt>,
 }
 
 impl Ask {
-    /// An ask for one answer in words, in whatever form.
+    /// An ask for one answer without a constraint.
     pub fn plain(
         target: Target,
         messages: Vec<ChatMessage>,
@@ -58,7 +54,7 @@ impl Ask {
             effort,
             tools: None,
             format: None,
-            form: Arc::default(),
+            constraint: Arc::default(),
             template_variables: String::new(),
             choices: 1,
             image: None,
@@ -66,17 +62,16 @@ impl Ask {
         }
     }
 
-    /// Whether the conversation is all that a writer was given, so that its answer can be looked
-    /// at again with nothing but that.
+    /// Whether a writer gets the conversation and nothing else, so that its answer can be recomputed from that.
     pub fn is_plain(&self) -> bool {
-        self.form.is_free()
+        self.constraint.is_free()
             && self.template_variables.is_empty()
             && self.image.is_none()
             && self.prompt.is_none()
     }
 }
 
-/// Who shall answer.
+/// The members that may answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The swarm, in a round.
@@ -104,17 +99,16 @@ pub struct Effort {
     pub judges: usize,
     /// Time for the whole round.
     pub deadline: Duration,
-    /// When enough is known, and which ballots count for it.
+    /// How thoroughly the round is judged.
     pub mode: Mode,
-    /// A member writes the final answer from the best candidates, instead of the winner's being
-    /// sent as it is.
+    /// Whether a member writes the final answer from the best candidates.
     pub fusion: bool,
     /// P(right) that the answer must have; below it the round asks more writers, and then fails. 0: any.
     pub min_confidence: f64,
 }
 
-/// The text of the last user message, or of the last message if no user spoke. The kind of question
-/// is guessed from it.
+/// The text of the last user message, or of the last message if none is a user's. The kind of question is
+/// guessed from it.
 pub fn question(messages: &[ChatMessage]) -> &str {
     let user = messages.iter().rev().find(|message| message.role == "user");
     user.or(messages.last()).map_or("", |message| message.content.as_str())
@@ -126,17 +120,8 @@ mod tests {
 
     #[test]
     fn the_question_is_what_the_user_said_last() {
-        let message = |role: &str, content: &str| ChatMessage {
-            role: role.into(),
-            content: content.into(),
-            ..ChatMessage::default()
-        };
-        let talk = [
-            message("system", "s"),
-            message("user", "one"),
-            message("assistant", "a"),
-            message("user", "two"),
-        ];
+        let talk = [("system", "s"), ("user", "one"), ("assistant", "a"), ("user", "two")]
+            .map(|(role, content)| ChatMessage::new(role, content));
         assert_eq!(question(&talk), "two");
         assert_eq!(question(&talk[..1]), "s");
         assert_eq!(question(&[]), "");

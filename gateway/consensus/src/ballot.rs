@@ -12,22 +12,22 @@ pub struct CastBallot {
     pub judge: NodeId,
     /// The judge's model name.
     pub model: String,
-    /// It said why before it said which; never where it gave scores.
+    /// It wrote reasons before its verdicts; never for scores.
     pub reasoned: bool,
     pub verdicts: Verdicts,
-    /// Tokens read for it, and written where the judge said why.
+    /// Tokens that were read for it, and those of written reasons.
     pub prompt_tokens: u32,
     pub took: Duration,
 }
 
 impl CastBallot {
-    /// How it compared, where it did.
-    pub fn way(&self) -> ComparisonMode {
+    /// The mode of its comparisons.
+    pub fn mode(&self) -> ComparisonMode {
         if self.reasoned { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
 
-/// What a judge said. Indices are into [`Outcome::candidates`]; a judge never scores its own.
+/// The verdicts of a ballot. Indices are into [`crate::Outcome::candidates`]; a judge never scores its own.
 #[derive(Clone, Debug)]
 pub enum Verdicts {
     /// log P(candidate | question) under the judge's weights.
@@ -52,13 +52,13 @@ pub struct PairVerdict {
     pub b: usize,
     /// P(a is better than b) in [0, 1].
     pub p: f64,
-    /// The two orders disagreed about who is better.
+    /// The verdicts on the two orders contradict each other.
     pub flipped: bool,
 }
 
 impl PairVerdict {
-    /// The verdict on candidates `a` and `b` from P(the one shown first is better) in each order. A
-    /// judge that always prefers the one shown first comes to one half.
+    /// The verdict on candidates `a` and `b` from P(the one shown first is better) in each order. It is one half
+    /// for a judge that always prefers the one shown first.
     pub fn from_orders(a: usize, b: usize, a_shown_first: f64, b_shown_first: f64) -> Self {
         Self {
             a,

@@ -1,11 +1,10 @@
-//! Function calls and JSON values as text: as judges read them, and in a form in which equal ones are
-//! equal.
+//! Function calls and JSON values as text: for judges, and in a canonical form.
 
 use serde_json::{Map, Value, json};
 use shoal_proto::tools::ToolCall;
 
 /// Calls as [`shoal_proto::judge::Judge::tools`] describes them: `[{"name": .., "arguments": {..}}]`.
-pub fn as_json(calls: &[ToolCall]) -> String {
+pub(crate) fn as_json(calls: &[ToolCall]) -> String {
     let objects = calls.iter().map(|call| {
         let arguments = serde_json::from_str(&call.arguments);
         let arguments: Value = arguments.unwrap_or_else(|_| Value::from(call.arguments.clone()));
@@ -14,9 +13,8 @@ pub fn as_json(calls: &[ToolCall]) -> String {
     Value::from_iter(objects).to_string()
 }
 
-/// The value with every object's keys in order and every whole number without a fraction: equal
-/// values are equal texts.
-pub fn canonical_value(value: &Value) -> String {
+/// The value with sorted keys and whole numbers without a fraction: equal values have equal texts.
+pub(crate) fn canonical_value(value: &Value) -> String {
     fn sort_keys(value: &Value) -> Value {
         match value {
             Value::Object(map) => {
@@ -40,15 +38,16 @@ pub fn canonical_value(value: &Value) -> String {
     sort_keys(value).to_string()
 }
 
-/// Calls in a form in which equal calls are equal, whatever their order and ids.
-pub fn canonical(calls: &[ToolCall]) -> String {
-    let call_object = |call: &ToolCall| {
-        let arguments = serde_json::from_str::<Value>(&call.arguments);
-        let arguments =
-            arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
-        format!("{}({arguments})", call.name)
-    };
-    let mut calls: Vec<String> = calls.iter().map(call_object).collect();
+/// A canonical form of calls, without their order and ids.
+pub(crate) fn canonical(calls: &[ToolCall]) -> String {
+    let mut calls: Vec<String> = calls.iter().map(canonical_call).collect();
     calls.sort();
     calls.join("\n")
+}
+
+fn canonical_call(call: &ToolCall) -> String {
+    let arguments = serde_json::from_str::<Value>(&call.arguments);
+    let arguments =
+        arguments.map_or_else(|_| call.arguments.clone(), |value| canonical_value(&value));
+    format!("{}({arguments})", call.name)
 }

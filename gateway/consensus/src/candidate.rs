@@ -24,7 +24,7 @@ pub struct Candidate {
     pub finish: Finish,
     pub prompt_tokens: u32,
     pub completion_tokens: u32,
-    /// Tokens of the prompt that its model had read before.
+    /// Tokens of the prompt that came from its model's cache.
     pub cached_tokens: u32,
     /// Natural log-probability that the writer claims for its text, if its engine knows it.
     pub logprob: Option<f64>,
@@ -37,18 +37,18 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// What its writer claims, where it claims anything.
+    /// The likelihood that its writer claims, if any.
     pub fn claim(&self) -> Option<Likelihood> {
         self.logprob.map(|logprob| self.likelihood(logprob))
     }
 
-    /// Somebody finds it so likely: natural log, summed.
+    /// Its likelihood for a member that computed this log-probability (natural, summed).
     pub fn likelihood(&self, logprob: f64) -> Likelihood {
         Likelihood::new(logprob, &self.display_text())
     }
 
-    /// As judges and people read it: the text, and the calls as the JSON that
-    /// [`shoal_proto::judge::Judge::tools`] describes.
+    /// The form for judges and people: the text, and the calls as the JSON of
+    /// [`shoal_proto::judge::Judge::tools`].
     pub fn display_text(&self) -> String {
         if self.tool_calls.is_empty() {
             return self.text.clone();

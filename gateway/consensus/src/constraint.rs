@@ -1,5 +1,5 @@
-//! What an answer must keep to: its form, and how it may call functions. Every candidate is held
-//! to it before it is judged, whoever wrote it and whatever its engine promised.
+//! The required format of an answer, and the functions that it may call. Every candidate is checked before it
+//! is judged, whoever wrote it and whatever its engine promised.
 
 mod schema;
 
@@ -14,7 +14,7 @@ use shoal_proto::{
 use crate::candidate::Candidate;
 use schema::{Budget, Schema};
 
-/// Holds answers to what was asked for.
+/// The constraint that the answers to a request must satisfy.
 #[derive(Debug, Default)]
 pub struct ResponseConstraint {
     text: Text,
@@ -33,22 +33,23 @@ enum Text {
 #[derive(Debug)]
 struct Calls {
     choice: ToolChoice,
-    named: String,
+    /// The function that must be called, where the choice names one.
+    function: String,
     parallel: bool,
-    /// What the arguments of each function must keep to, where it is strict.
+    /// The schema of each function's arguments, where it is strict.
     functions: BTreeMap<String, Option<Schema>>,
 }
 
 /// Why an answer cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConstraintViolation {
-    #[error("the answer does not keep to the response format")]
+    #[error("the answer does not have the response format")]
     Text,
     #[error("the answer does not call functions as asked")]
     Calls,
 }
 
-/// Why no form could be made, and whose schema it is: None is the response format's.
+/// Why a schema cannot be used, and whose it is: None for that of the response format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     pub function: Option<usize>,
@@ -61,15 +62,10 @@ impl ResponseConstraint {
     /// # Errors
     /// A schema is not JSON or cannot be compiled.
     pub fn new(tools: Option<&Tools>, format: Option<&Format>) -> Result<Self, SchemaError> {
-        let bad = |function| move |why| SchemaError { function, why };
         let mut budget = Budget::default();
-        let mut compile = |text: &str| {
-            let schema = serde_json::from_str(text).map_err(|_| "it is not JSON".to_owned())?;
-            schema::compile(&schema, &mut budget)
-        };
         let text = match format.map(|format| (format.kind(), format.body.as_str())) {
             Some((FormatKind::JsonSchema, body)) if !body.is_empty() => {
-                Text::Schema(Box::new(compile(body).map_err(bad(None))?))
+                Text::Schema(Box::new(compile(body, None, &mut budget)?))
             }
             Some((FormatKind::JsonSchema | FormatKind::JsonObject, _)) => Text::Object,
             _ => Text::Free,
@@ -78,16 +74,16 @@ impl ResponseConstraint {
         let mut functions = BTreeMap::new();
         for (at, function) in tools.functions.iter().enumerate() {
             let strict = function.strict && !function.parameters.is_empty();
-            let schema = strict.then(|| compile(&function.parameters)).transpose();
-            functions.insert(function.name.clone(), schema.map_err(bad(Some(at)))?);
+            let schema = strict.then(|| compile(&function.parameters, Some(at), &mut budget));
+            functions.insert(function.name.clone(), schema.transpose()?);
         }
-        let (name, parallel) = (tools.named.clone(), tools.parallel);
-        let calls = Calls { choice: tools.choice(), named: name, parallel, functions };
+        let (function, parallel) = (tools.named.clone(), tools.parallel);
+        let calls = Calls { choice: tools.choice(), function, parallel, functions };
         Ok(Self { text, calls: Some(calls) })
     }
 
-    /// Whether any answer at all fits.
-    pub fn is_free(&self) -> bool {
+    /// Whether every answer satisfies it.
+    pub(crate) fn is_free(&self) -> bool {
         matches!(self.text, Text::Free) && self.calls.is_none()
     }
 
@@ -96,21 +92,21 @@ impl ResponseConstraint {
         !matches!(self.text, Text::Free)
     }
 
-    /// Holds a candidate to the form; one that was cut at the token limit is complete as far as it goes
-    /// ([`ResponseConstraint::is_cut`]). What is around its JSON is taken away (many models cannot
-    /// help putting it between fences), and calls are brought into one shape.
+    /// Checks a candidate; one that was cut at the token limit need not be complete
+    /// ([`ResponseConstraint::is_cut`]). Removes what is around its JSON (many models put it between fences),
+    /// and normalises its calls.
     ///
     /// # Errors
     /// The candidate must not be sent.
-    pub fn hold(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
+    pub fn enforce(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
         if candidate.tool_calls.is_empty() {
-            return self.hold_text(candidate);
+            return self.enforce_text(candidate);
         }
         let calls = self.calls.as_ref().ok_or(ConstraintViolation::Calls)?;
         let mut ids = BTreeSet::new();
         let mut is_cut = false;
         for call in &mut candidate.tool_calls {
-            let result = calls.hold(call);
+            let result = calls.enforce(call);
             // The limit may have come within the arguments.
             let can_be_cut =
                 candidate.finish == Finish::Length && calls.functions.contains_key(&call.name);
@@ -122,23 +118,24 @@ impl ResponseConstraint {
                 call.id.clear();
             }
         }
-        let named = |call: &ToolCall| call.name == calls.named;
         let fits = match calls.choice {
             ToolChoice::None => false,
             ToolChoice::Auto | ToolChoice::Required => true,
-            ToolChoice::Named => candidate.tool_calls.iter().all(named),
+            ToolChoice::Named => {
+                candidate.tool_calls.iter().all(|call| call.name == calls.function)
+            }
         };
         if !fits || (candidate.tool_calls.len() > 1 && !calls.parallel) {
             return Err(ConstraintViolation::Calls);
         }
         candidate.finish = if is_cut { Finish::Length } else { Finish::ToolCalls };
-        // The log-probability of a text with markup around it: nobody could recompute it.
+        // It is the log-probability of a text with markup, which nobody could recompute.
         candidate.logprob = None;
         Ok(())
     }
 
-    /// Whether a candidate was cut at the token limit before it kept to the form. It is sent if there is
-    /// no better one.
+    /// Whether a candidate was cut at the token limit before it satisfied the constraint. It is sent if there
+    /// is no better one.
     pub fn is_cut(&self, candidate: &Candidate) -> bool {
         if candidate.finish != Finish::Length || self.is_free() {
             return false;
@@ -148,17 +145,19 @@ impl ResponseConstraint {
         needs_call || !candidate.tool_calls.is_empty() || !self.fits(strip_fence(&candidate.text))
     }
 
-    /// Whether a text keeps to the form.
+    /// Whether a text has the required format.
     fn fits(&self, text: &str) -> bool {
-        let value = || serde_json::from_str::<Value>(text).ok();
-        match &self.text {
-            Text::Free => true,
-            Text::Object => value().is_some_and(|value| value.is_object()),
-            Text::Schema(schema) => value().is_some_and(|value| schema.holds(&value)),
+        if !self.is_json() {
+            return true;
         }
+        serde_json::from_str::<Value>(text).is_ok_and(|value| match &self.text {
+            Text::Free => true,
+            Text::Object => value.is_object(),
+            Text::Schema(schema) => schema.is_valid(&value),
+        })
     }
 
-    fn hold_text(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
+    fn enforce_text(&self, candidate: &mut Candidate) -> Result<(), ConstraintViolation> {
         let calls = self.calls.as_ref().map_or(ToolChoice::None, |calls| calls.choice);
         if matches!(calls, ToolChoice::Required | ToolChoice::Named) {
             // The limit may have come before the call.
@@ -187,15 +186,27 @@ impl ResponseConstraint {
     }
 }
 
+/// Compiles the schema of a function, or of the response format.
+fn compile(
+    text: &str,
+    function: Option<usize>,
+    budget: &mut Budget,
+) -> Result<Schema, SchemaError> {
+    serde_json::from_str(text)
+        .map_err(|_| "it is not JSON".to_owned())
+        .and_then(|schema| schema::compile(&schema, budget))
+        .map_err(|why| SchemaError { function, why })
+}
+
 impl Calls {
-    fn hold(&self, call: &mut ToolCall) -> Result<(), ConstraintViolation> {
+    fn enforce(&self, call: &mut ToolCall) -> Result<(), ConstraintViolation> {
         let schema = self.functions.get(&call.name).ok_or(ConstraintViolation::Calls)?;
         if call.arguments.trim().is_empty() {
             call.arguments = "{}".to_owned();
         }
         let arguments: Value =
             serde_json::from_str(&call.arguments).map_err(|_| ConstraintViolation::Calls)?;
-        let fits = schema.as_ref().is_none_or(|schema| schema.holds(&arguments));
+        let fits = schema.as_ref().is_none_or(|schema| schema.is_valid(&arguments));
         (arguments.is_object() && fits).then_some(()).ok_or(ConstraintViolation::Calls)
     }
 }

@@ -1,6 +1,6 @@
-//! Who wins, and how that was decided. The order is stated, never random.
+//! The choice of the winner. Its order is stated, never random.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::cmp::Ordering;
 
 use crate::{
     candidate::Candidate,
@@ -9,14 +9,15 @@ use crate::{
 };
 
 impl Tally<'_> {
-    /// The index of the candidate whose text is sent; None without candidates. `agreed` is the pool
+    /// The index of the candidate whose text is sent; None without candidates. `agreement` is the pool
     /// that won without judging.
-    pub fn winner(&self, ranking: &Ranking, agreed: Option<usize>) -> Option<(usize, Decision)> {
+    pub fn winner(&self, ranking: &Ranking, agreement: Option<usize>) -> Option<(usize, Decision)> {
         if self.candidates.len() == 1 {
             return Some((0, Decision::Single));
         }
-        if let Some(pool) = agreed {
-            let best = ranking.order.iter().copied().find(|at| self.is_in_pool(*at, pool));
+        if let Some(pool) = agreement {
+            let mut best_first = ranking.order.iter().copied();
+            let best = best_first.find(|at| self.candidate(*at).pool == pool);
             return best.map(|at| (at, Decision::Agreement));
         }
         if self.ballots.is_empty() {
@@ -25,31 +26,30 @@ impl Tally<'_> {
         ranking.order.first().map(|at| (*at, Decision::Judged))
     }
 
-    fn is_in_pool(&self, at: usize, pool: usize) -> bool {
-        self.candidates.get(at).is_some_and(|candidate| candidate.pool == pool)
-    }
-
-    /// Without ballots: the pool that the evidence puts first; of equal ones the largest by its writers'
-    /// weight (by their number where nobody has any), in it the writer of best standing, then the earliest
-    /// to finish, then the first.
+    /// Without ballots: the pool with the best evidence; of equal ones the largest by its writers' weight, then
+    /// by their number; in it the writer of best standing, then the earliest to finish, then the first.
     fn fallback(&self, ranking: &Ranking) -> Option<usize> {
-        let mut pools: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
-        for candidate in self.candidates {
-            let (weight, count) = pools.entry(candidate.pool).or_default();
-            *weight += self.standing.writer_weight(&candidate.writer);
-            *count += 1;
-        }
-        let ranks = self.candidates.iter().enumerate().filter_map(|(at, candidate)| {
-            let pool = *pools.get(&candidate.pool)?;
-            let weight = self.standing.writer_weight(&candidate.writer);
-            let strength = ranking.strengths.get(at).copied().unwrap_or(0.0);
-            Some(FallbackRank { strength, pool, weight, candidate, at })
-        });
+        let weights: Vec<f64> = (self.candidates.iter())
+            .map(|candidate| self.standing.writer_weight(&candidate.writer))
+            .collect();
+        let pools = self.by_pool(weights.iter().copied());
+        let pools: Vec<(f64, usize)> =
+            pools.iter().map(|weights| (weights.iter().sum(), weights.len())).collect();
+        let candidates = self.candidates.iter().zip(&ranking.strengths);
+        let ranks = candidates.zip(weights).zip(self.by_candidate(&pools)).enumerate().map(
+            |(at, (((candidate, strength), weight), pool))| FallbackRank {
+                strength: *strength,
+                pool,
+                weight,
+                candidate,
+                at,
+            },
+        );
         ranks.max_by(FallbackRank::compare).map(|rank| rank.at)
     }
 }
 
-/// What a candidate is compared by when there is no ballot.
+/// The keys of a candidate when there is no ballot.
 struct FallbackRank<'a> {
     /// Log-odds of its pool by the evidence.
     strength: f64,

@@ -3,10 +3,10 @@
 /// Why a round has no answer.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RoundError {
-    /// Another model may work: nobody here serves this one.
+    /// Another model may work: no member serves this one.
     #[error("no member serves the model {model}")]
     NoSuchModel { model: String },
-    /// The same ask may work a moment later: nobody is alive and free.
+    /// The same ask may work a moment later: no member is free.
     #[error("no member can take work now")]
     NoMember,
     /// The same ask may work a moment later: members were asked, none finished in time.
@@ -15,22 +15,22 @@ pub enum RoundError {
     /// Prompt and answer do not fit any member's context.
     #[error("the conversation does not fit the model's context of {context} tokens")]
     ContextLength { context: u32 },
-    /// Another model may work: this one cannot do it, or, without a name, nobody here can.
-    #[error("{} {what}", match model {
+    /// Another model may work: this one cannot do it, or, without a name, no member can.
+    #[error("{} {capability}", match model {
         Some(model) => format!("the model {model} does not"),
         None => "no member here can".into(),
     })]
-    Cannot { model: Option<String>, what: &'static str },
+    Cannot { model: Option<String>, capability: &'static str },
     /// The same texts may be ranked a moment later: judges were asked, none answered in time.
     #[error("no ballot in time: {members} members were asked")]
     NoBallot { members: usize },
-    /// Without functions it may work: nobody who could be asked calls any.
+    /// Without functions it may work: no eligible member calls functions.
     #[error("no member that could be asked calls functions")]
     NoTools,
-    /// Without images it may work: nobody who could be asked looks at any. `path` is the first.
+    /// Without images it may work: no eligible member reads them. `path` is that of the first image.
     #[error("no member that could be asked looks at images")]
     NoVision { path: String },
-    /// Whoever was asked says that it cannot do what the ask wants.
+    /// Every member that was asked reports that it does not support this request.
     #[error("none of the {members} members that were asked can do that")]
     Unsupported { members: usize },
     /// The best answer is less likely to be right than the request demands.
@@ -38,12 +38,12 @@ pub enum RoundError {
         "the best answer is right with a probability of {percent} %, less than 'min_confidence'"
     )]
     Doubtful { percent: u8 },
-    /// Every member that was asked says that it does not know this.
+    /// Every member that was asked abstained.
     #[error("none of the {members} members that were asked knows this")]
     Abstained { members: usize },
-    /// Members answered, and no answer kept to the form that was asked for.
-    #[error("none of {members} answers keeps to the form that was asked for")]
-    NoSuitableMember { members: usize, calls: bool },
+    /// Members answered, and no answer has the format that the request demands. `calls`: it demands calls.
+    #[error("none of {members} answers has the required format")]
+    NoValidAnswer { members: usize, calls: bool },
 }
 
 impl RoundError {
@@ -61,7 +61,7 @@ impl RoundError {
             Self::Unsupported { .. } => "unsupported",
             Self::Doubtful { .. } => "doubtful",
             Self::Abstained { .. } => "abstained",
-            Self::NoSuitableMember { .. } => "misfit",
+            Self::NoValidAnswer { .. } => "misfit",
         }
     }
 }

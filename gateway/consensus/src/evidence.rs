@@ -1,10 +1,9 @@
-//! What speaks for one candidate alone, as log-odds: the μ of the ranking.
+//! The evidence for each pool alone, as log-odds: the μ of the ranking.
 //!
-//! Members write, and equal answers are pooled; so the question is which pool is right. With π_i
-//! the probability that writer i is right, and few chances that two writers make the same
-//! mistake, the log-odds of a pool are the sum over its writers of `logit π_i + agreement` (where
-//! that is positive, beyond the best of them), to which each judge adds what its likelihoods say
-//! (calibrated on gold).
+//! Equal answers are one pool, and one pool is to be chosen. Let π_i be the probability that writer i is right.
+//! Two writers seldom make the same mistake, so the log-odds of a pool are the sum over its writers of
+//! `logit π_i + agreement`: of the best writer, and of each other one where it is positive. Each judge adds
+//! its likelihoods, calibrated on gold.
 
 use shoal_proto::{NodeId, generate::Finish};
 
@@ -21,35 +20,30 @@ use crate::{
 /// Bytes of an answer in a few words.
 const SHORT: usize = 96;
 
-/// Log-odds against an answer that the limit of tokens cut before its end, where others came to a short
-/// final answer: it has seldom come to its own.
+/// Log-odds against an answer that the token limit cut, where others gave a short final answer: a cut answer
+/// seldom contains its own.
 const CUT: f64 = 2.0;
 
 impl Tally<'_> {
     /// The evidence for each pool, by pool number.
     pub fn evidence(&self) -> Vec<Parts> {
         let settings = &self.config.evidence;
-        let mut pools: Vec<Pool> = Vec::new();
-        pools.resize_with(self.pools(), Pool::default);
         let shares = self.standing.shares(&self.writers());
-        // Two wrong writers agree in one of so many cases, so each writer of a pool speaks for it.
+        // Two wrong writers agree in one of so many cases, so each writer of a pool raises it.
         let form = self.answer_form();
         let agreement = form.agreement(settings.agreement);
-        for (candidate, share) in self.candidates.iter().zip(shares) {
-            // `pools` has an entry for each candidate's pool.
-            if let Some(pool) = pools.get_mut(candidate.pool) {
-                pool.preferred += share * self.standing.preferred_log_odds(&candidate.writer);
-                pool.shares += share;
-                let mut evidence = self.writer_evidence(candidate, share, agreement);
-                if form != AnswerForm::Text && candidate.finish == Finish::Length {
-                    evidence.standing -= share * CUT;
-                }
-                pool.writers.push(evidence);
+        let writers = self.candidates.iter().zip(shares).map(|(candidate, share)| {
+            let mut evidence = self.writer_evidence(candidate, share, agreement);
+            if form != AnswerForm::Text && candidate.finish == Finish::Length {
+                evidence.standing -= share * CUT;
             }
-        }
-        let mut parts: Vec<Parts> = pools.into_iter().map(Pool::evidence).collect();
+            let preference = share * self.standing.preferred_log_odds(&candidate.writer);
+            WriterEvidence { evidence, share, preference }
+        });
+        let mut parts: Vec<Parts> = self.by_pool(writers).into_iter().map(pool_evidence).collect();
         for part in &mut parts {
-            // Every answer has a writer. Less than one voice must not lower it beside answers of one voice.
+            // Every answer has a writer: a writer with less than one voice must not lower its answer below
+            // answers of one voice.
             part.agreement = part.agreement.max(agreement);
         }
         self.add_scores(&mut parts);
@@ -73,7 +67,7 @@ impl Tally<'_> {
         let standing = self.standing.writer_log_odds(&candidate.writer, self.kind);
         let certainty = claim.unwrap_or(0.0);
         Parts {
-            // A share bounds what a member adds; what is known against it counts in full.
+            // A share bounds what a member adds; evidence against it counts in full.
             standing: standing.min(share * standing),
             certainty: certainty.min(share * certainty),
             scores: 0.0,
@@ -104,24 +98,21 @@ impl Tally<'_> {
         }
     }
 
-    /// A judge's opinion of each pool in log-odds; 0 of a pool that it says nothing of. A judge never speaks for
-    /// its own answer, whatever its ballot says. But where answers are letters or a few words, how likely it finds
-    /// its own tells what it thinks of the others, as far as it knows such questions itself: who claims to be
-    /// certain of what is always wrong says nothing. Of a long text everybody finds its own words likelier.
+    /// A judge's opinion of each pool in log-odds; 0 of a pool that it did not score. A judge never scores its
+    /// own answer, whatever its ballot says. For short answers, the likelihood that a judge gives to its own
+    /// answer is compared with those of the others, weighted by its accuracy on this kind. A judge that is certain
+    /// and usually wrong counts nothing. For long texts it is not used, because every model finds its own text
+    /// likelier.
     fn opinions(&self, judge: NodeId, scores: &[CandidateScore]) -> Vec<f64> {
         let rest = self.likelihoods(judge, scores, false);
-        let odds = |texts: &[Vec<Likelihood>]| -> Vec<f64> {
-            let opinions = self.standing.opinions(&judge, texts);
-            opinions.into_iter().map(|opinion| opinion.map_or(0.0, Opinion::total)).collect()
-        };
-        let alone = odds(&rest);
+        let alone = self.opinion_odds(judge, &rest);
         let is_short = matches!(self.answer_form(), AnswerForm::Choice(_))
             || self.candidates.iter().all(|candidate| candidate.text.len() <= SHORT);
         if !is_short {
             return alone;
         }
         let right = sigmoid(self.standing.writer_log_odds(&judge, self.kind));
-        let beside_own = odds(&self.likelihoods(judge, scores, true));
+        let beside_own = self.opinion_odds(judge, &self.likelihoods(judge, scores, true));
         let opinions = alone.into_iter().zip(beside_own).zip(rest);
         opinions
             .map(|((alone, beside_own), rest)| {
@@ -131,62 +122,60 @@ impl Tally<'_> {
             .collect()
     }
 
-    /// How likely a judge finds the candidates of each pool: those of others, and with `own` what it claims for
-    /// its own.
+    fn opinion_odds(&self, judge: NodeId, texts: &[Vec<Likelihood>]) -> Vec<f64> {
+        let opinions = self.standing.opinions(&judge, texts).into_iter();
+        opinions.map(|opinion| opinion.map_or(0.0, Opinion::total)).collect()
+    }
+
+    /// The likelihoods that a judge gives to the candidates of each pool: to those of others, and with `own` to
+    /// its own as it claimed.
     fn likelihoods(
         &self,
         judge: NodeId,
         scores: &[CandidateScore],
         own: bool,
     ) -> Vec<Vec<Likelihood>> {
-        let mut texts: Vec<Vec<Likelihood>> = vec![Vec::new(); self.pools()];
-        for (at, candidate) in self.candidates.iter().enumerate() {
+        let likelihoods = self.candidates.iter().enumerate().map(|(at, candidate)| {
             let likelihood = if candidate.writer == judge {
                 candidate.claim().filter(|_| own)
             } else {
                 let score = scores.iter().find(|score| score.candidate == at);
                 score.map(|score| candidate.likelihood(score.logprob))
             };
-            let likelihood = likelihood.filter(|likelihood| likelihood.logprob.is_finite());
-            if let (Some(likelihood), Some(texts)) = (likelihood, texts.get_mut(candidate.pool)) {
-                texts.push(likelihood);
-            }
+            likelihood.filter(|likelihood| likelihood.logprob.is_finite())
+        });
+        let pools = self.by_pool(likelihoods);
+        pools.into_iter().map(|likelihoods| likelihoods.into_iter().flatten().collect()).collect()
+    }
+}
+
+/// What one writer adds to its pool.
+#[derive(Debug)]
+struct WriterEvidence {
+    evidence: Parts,
+    share: f64,
+    /// Log-odds that others prefer the writer's answers, times its share.
+    preference: f64,
+}
+
+/// The best of a pool's writers, and of the others those that raise it: a weak writer with the same answer
+/// does not lower the pool (.981 right instead of .971 on 520 gold questions).
+fn pool_evidence(mut writers: Vec<WriterEvidence>) -> Parts {
+    let preference: f64 = writers.iter().map(|writer| writer.preference).sum();
+    let shares: f64 = writers.iter().map(|writer| writer.share).sum();
+    writers.sort_by(|x, y| y.evidence.total().total_cmp(&x.evidence.total()));
+    let mut sum = Parts::default();
+    for (at, WriterEvidence { evidence, .. }) in writers.iter().enumerate() {
+        if at == 0 || evidence.total() > 0.0 {
+            sum.standing += evidence.standing;
+            sum.certainty += evidence.certainty;
+            sum.agreement += evidence.agreement;
         }
-        texts
     }
-}
-
-/// What the writers of one pool say for it.
-#[derive(Debug, Default)]
-struct Pool {
-    writers: Vec<Parts>,
-    /// Log-odds that others prefer the writers' answers, summed with their shares.
-    preferred: f64,
-    shares: f64,
-}
-
-impl Pool {
-    /// The best of its writers, and of the others those that speak for it: an answer is no worse because
-    /// somebody who seldom knows comes to it as well (.981 right instead of .971 on 520 gold questions).
-    fn writers_evidence(&self) -> Parts {
-        let mut writers = self.writers.clone();
-        writers.sort_by(|x, y| y.total().total_cmp(&x.total()));
-        let voices = writers.iter().enumerate().filter(|(at, part)| *at == 0 || part.total() > 0.0);
-        voices.fold(Parts::default(), |sum, (_, part)| Parts {
-            standing: sum.standing + part.standing,
-            certainty: sum.certainty + part.certainty,
-            agreement: sum.agreement + part.agreement,
-            scores: 0.0,
-        })
-    }
-
-    fn evidence(self) -> Parts {
-        let mut parts = self.writers_evidence();
-        // One answer was compared, however many wrote it: the mean, or many colluders would count
-        // what they find of each other as often as they are.
-        parts.standing += if self.shares > 0.0 { self.preferred / self.shares } else { 0.0 };
-        parts
-    }
+    // One answer was compared, however many wrote it, so the mean counts: otherwise colluders would multiply
+    // their opinions of each other.
+    sum.standing += if shares > 0.0 { preference / shares } else { 0.0 };
+    sum
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The pure part of fusion: which texts the fusing member reads, how they are shown to it, and who it
-//! is.
+//! The pure part of fusion: the texts for the fusing member, its prompt, and its choice.
 
 use shoal_proto::generate::ChatMessage;
 
@@ -23,8 +22,8 @@ pub fn best_texts(outcome: &Outcome, max: usize) -> Vec<&str> {
     texts
 }
 
-/// The conversation with the candidates behind its question. They stand between lines that nobody
-/// could foresee, so that no candidate can end its own part and give orders.
+/// The conversation with the candidates after its question. They stand between lines that no writer could
+/// foresee, so that no candidate can end its own part and give instructions.
 pub fn prompt(messages: &[ChatMessage], texts: &[&str], fence: u64) -> Vec<ChatMessage> {
     let fence = format!("-----{fence:016x}-----");
     let mut instruction = format!(
@@ -51,7 +50,7 @@ pub fn prompt(messages: &[ChatMessage], texts: &[&str], fence: u64) -> Vec<ChatM
     messages
 }
 
-/// Who fuses: of those free and with room for the prompt, the likeliest to be right on this kind,
+/// The fusing member: of the free members with room for the prompt, the likeliest to be right on this kind,
 /// then the one of best standing, then the smallest id.
 pub fn editor<'a>(
     members: &'a [MemberView],
@@ -60,15 +59,17 @@ pub fn editor<'a>(
     kind: &KindPosterior,
 ) -> Option<&'a MemberView> {
     let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-    let fits = |member: &&MemberView| {
+    let fit_members = members.iter().filter(|member| {
         member.running < member.slots && u64::from(member.model.context) > bytes as u64 / 4
-    };
-    let better = |x: &&MemberView, y: &&MemberView| {
-        let odds = |member: &MemberView| standing.writer_log_odds(&member.id, kind);
-        let weight = |member: &MemberView| standing.writer_weight(&member.id);
-        (odds(x).total_cmp(&odds(y))).then(weight(x).total_cmp(&weight(y))).then(y.id.cmp(&x.id))
-    };
-    members.iter().filter(fits).max_by(better)
+    });
+    let ranks = fit_members.map(|member| {
+        let odds = standing.writer_log_odds(&member.id, kind);
+        (odds, standing.writer_weight(&member.id), member)
+    });
+    let best = ranks.max_by(|(x_odds, x_weight, x), (y_odds, y_weight, y)| {
+        x_odds.total_cmp(y_odds).then(x_weight.total_cmp(y_weight)).then(y.id.cmp(&x.id))
+    });
+    best.map(|(_, _, member)| member)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Judging: the order of the judges, the task of each judge, and the verdicts of its ballot.
+//! The order of the judges, the task of each judge, and the verdicts of its ballot.
 
 pub mod pairs;
 mod queue;
 mod task;
 
 use crate::ballot::{CastBallot, Verdicts};
-pub use queue::{Able, JudgeQueue};
-pub use task::JudgeTask;
+pub use queue::{AbleJudge, JudgeQueue};
+pub use task::{JudgeTask, TextPair};
 
 /// The number of answers that is enough for `count` requests.
 pub fn quorum(count: usize, share: f64) -> usize {

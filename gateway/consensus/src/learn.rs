@@ -1,8 +1,8 @@
-//! What a finished round says of those who took part in it.
+//! What a finished round shows of its members.
 //!
-//! Each is held against the ranking made without its own ballots, and only where that ranking is
-//! clear (learning from unclear ones by P(best) was tried: some swarms came to believe nobody, and
-//! fell 20 points below a vote). It weighs little beside gold: a crowd can be wrong, or bought.
+//! Each member is compared with the ranking without its own ballots, if that ranking is clear. (Learning from
+//! unclear rankings with weight P(best) was tried: in some swarms no member kept any weight, and they fell 20
+//! points below a vote.) These observations weigh little beside gold, because a crowd can be wrong or bought.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::{
     ballot::{CastBallot, Verdicts},
     candidate::Candidate,
     outcome::{Decision, Outcome, Ranking},
-    reputation::{Claims, CrowdObservation, Features, Observation, routing::Lesson},
+    reputation::{Claims, CrowdObservation, Features, Lesson, Observation},
     tally::Tally,
 };
 
-/// P(best) from which the others' opinion is taken for one.
+/// P(best) from which the ranking of the others is clear.
 const CLEAR: f64 = 0.8;
 
 impl Tally<'_> {
     /// What a finished round shows of each of its members. `ranking` is the round's own.
     pub fn observations(
         &self,
-        decided: Decision,
+        decision: Decision,
         ranking: &Ranking,
     ) -> Vec<(NodeId, Vec<Observation>)> {
         let mut peers = self.peer_shares();
-        if decided != Decision::Judged {
-            // Without ballots the crowd has only agreed with itself, and that is all that is learned.
+        if decision != Decision::Judged {
+            // Without ballots only the agreement of the writers is known.
             return peers
                 .into_iter()
                 .map(|(member, observation)| (member, vec![observation]))
                 .collect();
         }
-        let preferred = self.preferred_shares();
+        let preferences = self.preferred_shares();
         let mut members = self.writers();
         members.extend(self.ballots.iter().map(|ballot| ballot.judge));
         members.sort();
@@ -45,7 +45,7 @@ impl Tally<'_> {
             .map(|member| {
                 let mut observations = self.observations_of(member, ranking);
                 let share = (self.candidate_of(member))
-                    .and_then(|candidate| preferred.get(&candidate.pool).copied());
+                    .and_then(|candidate| preferences.get(&candidate.pool).copied());
                 let share = share.map(|share| CrowdObservation::Preferred { share });
                 observations.extend(share.map(Observation::Crowd));
                 observations.extend(peers.remove(&member));
@@ -55,11 +55,11 @@ impl Tally<'_> {
             .collect()
     }
 
-    /// For each pool that was compared with others: in which share of the comparisons it was found
-    /// better, each with the weight of its judge's word.
+    /// For each pool that was compared with others: the share of the comparisons in which it was preferred,
+    /// each with the weight of its judge.
     ///
-    /// Of verdicts alone and not of the ranking, which holds what is known of the writers already:
-    /// what is learned from itself grows without end. So no round is too unclear to be learned from.
+    /// Uses verdicts only. The ranking already contains the writers' records, and learning from it again would
+    /// reinforce them without bound.
     fn preferred_shares(&self) -> BTreeMap<usize, f64> {
         let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
         for comparison in self.comparisons() {
@@ -81,21 +81,18 @@ impl Tally<'_> {
     /// Which share of the other writers gave the answer of each writer. Empty where no two could give
     /// the same answer: texts without a final answer differ whoever is right.
     fn peer_shares(&self) -> BTreeMap<NodeId, Observation> {
-        let pools: Vec<usize> = self.candidates.iter().map(|candidate| candidate.pool).collect();
-        if pools.len() < 3 || !self.has_final_answers() {
+        if self.candidates.len() < 3 || !self.has_final_answers() {
             return BTreeMap::new();
         }
         let kind = self.kind.top().filter(|(_, p)| *p > 0.5).map(|(kind, _)| kind.clone());
         let voices = self.standing.shares(&self.writers());
         let total: f64 = voices.iter().sum();
-        let agreement_share = |pool: usize| {
-            let alike = pools.iter().zip(&voices).filter(move |(rival, _)| **rival == pool);
-            alike.map(|(_, voice)| *voice).sum::<f64>()
-        };
-        (self.candidates.iter().zip(&voices))
-            .filter(|(_, own)| total - **own > 1e-9)
-            .map(|(candidate, own)| {
-                let share = (agreement_share(candidate.pool) - own) / (total - own);
+        let sums: Vec<f64> =
+            self.by_pool(voices.iter().copied()).iter().map(|voices| voices.iter().sum()).collect();
+        (self.candidates.iter().zip(&voices).zip(self.by_candidate(&sums)))
+            .filter(|((_, own), _)| total - **own > 1e-9)
+            .map(|((candidate, own), sum)| {
+                let share = (sum - own) / (total - own);
                 (candidate.writer, Observation::Peers { kind: kind.clone(), share })
             })
             .collect()
@@ -110,17 +107,18 @@ impl Tally<'_> {
         self.candidates.iter().find(|candidate| candidate.writer == member)
     }
 
-    /// What the round shows of one member, but for how often it was preferred.
+    /// What the round shows of one member, except how often it was preferred.
     fn observations_of(&self, member: NodeId, ranking: &Ranking) -> Vec<Observation> {
         let own = self.ballots.iter().find(|ballot| ballot.judge == member);
         let mut observations = Vec::new();
         if let Some(ballot @ CastBallot { verdicts: Verdicts::Pairs(pairs), .. }) = own {
-            let way = ballot.way();
-            let flips = pairs.iter().map(|pair| pair.flipped);
-            let compared = flips.map(|flipped| CrowdObservation::Compared { flipped, way });
-            observations.extend(compared.map(Observation::Crowd));
+            let mode = ballot.mode();
+            observations.extend(pairs.iter().map(|pair| {
+                Observation::Crowd(CrowdObservation::Compared { flipped: pair.flipped, mode })
+            }));
         }
-        // Who cast no ballot is held against the round's own ranking: P(best) is the dear part of it.
+        // A member without a ballot is compared with the round's own ranking, because computing P(best) again is
+        // expensive.
         let clear = if own.is_some() {
             let ballots = self.without(member);
             let tally = Tally { ballots: &ballots, ..*self };
@@ -144,17 +142,16 @@ impl Tally<'_> {
     fn clear_winner(&self, ranking: &Ranking) -> Option<usize> {
         let best = *ranking.order.first()?;
         let clear = !self.ballots.is_empty() && *ranking.p_best.get(best)? >= CLEAR;
-        self.candidates.get(best).filter(|_| clear).map(|candidate| candidate.pool)
+        clear.then(|| self.candidate(best).pool)
     }
 
-    /// The pool that a judge put first; None when it saw less than two, which is no choice.
+    /// The pool that a judge put first; None if it saw fewer than two.
     fn first_choice(&self, ballot: &CastBallot) -> Option<usize> {
-        let pool = |at: usize| self.candidates.get(at).map(|candidate| candidate.pool);
         let mut points: BTreeMap<usize, f64> = BTreeMap::new();
         match &ballot.verdicts {
             Verdicts::Scores(scores) => {
                 for score in scores {
-                    let candidate = self.candidates.get(score.candidate)?;
+                    let candidate = self.candidate(score.candidate);
                     let best = points.entry(candidate.pool).or_insert(f64::NEG_INFINITY);
                     let text = candidate.likelihood(score.logprob);
                     *best = best.max(self.standing.score_line(&ballot.judge).log_odds(text));
@@ -162,8 +159,8 @@ impl Tally<'_> {
             }
             Verdicts::Pairs(pairs) => {
                 for pair in pairs {
-                    *points.entry(pool(pair.a)?).or_default() += pair.p;
-                    *points.entry(pool(pair.b)?).or_default() += 1.0 - pair.p;
+                    *points.entry(self.candidate(pair.a).pool).or_default() += pair.p;
+                    *points.entry(self.candidate(pair.b).pool).or_default() += 1.0 - pair.p;
                 }
             }
         }
@@ -174,9 +171,8 @@ impl Tally<'_> {
     }
 }
 
-/// What a writer's answer teaches of whom to ask: whether it was the winning one, with the weight
-/// of P(best).
-pub fn routed(
+/// The routing lesson of a writer's answer: whether it won, with weight P(best).
+pub fn routing_lesson(
     observations: &[Observation],
     outcome: &Outcome,
     (features, claims): (&Features, Claims),
@@ -187,12 +183,12 @@ pub fn routed(
         _ => None,
     });
     let weight = outcome.ranking.p_best.iter().copied().fold(0.0, f64::max);
-    let lesson = |right| Lesson { ask: features.clone(), claims, offset, right, weight };
-    wrote.map(|right| Observation::Routed(lesson(right)))
+    let ask = features.clone();
+    wrote.map(|right| Observation::Routed(Lesson { ask, claims, offset, right, weight }))
 }
 
-/// What an abstention teaches of whom to ask: this member has no answer to an ask in such words. It
-/// says nothing against the answers that it does give.
+/// The routing lesson of an abstention: this member has no answer to an ask with such words. The answers that
+/// it gives are not affected.
 pub fn abstention((features, claims): (&Features, Claims), offset: f64) -> Observation {
     let ask = features.clone();
     Observation::Routed(Lesson { ask, claims, offset, right: false, weight: 1.0 })

@@ -1,23 +1,23 @@
-//! Which answer is best, and how far each member is believed: the decisions of a gateway, pure.
-//!
-//! Nothing here waits, reads a clock or opens a file. A round's steps are functions of what they are
-//! given: [`select`] a panel, decide how long to wait ([`waiting`]), [`agree`] on pools of equal answers, ask judges ([`judging`]),
-//! [`verify`] claims that decide, [`rank`] the candidates, [`learn`] from the result. The gateway runs
-//! them between its calls to members; [`replay`] runs the same functions over recorded rounds.
+//! The decisions of a gateway: who writes, who judges, which answer is best, how much each member is trusted.
+//! All are pure functions, which do not wait, read a clock or open a file. The steps of a round are [`select`],
+//! [`waiting`], [`agree`], [`judging`], [`rank`] and [`learn`], most of them methods of a [`Tally`]. Trust is
+//! a [`Standing`] in [`reputation`]. The gateway runs these functions between its calls to members; [`replay`]
+//! runs them over recorded rounds.
 
 pub mod agree;
 pub mod ask;
 pub mod ballot;
-pub mod calls;
+mod calls;
 mod candidate;
 pub mod constraint;
-pub mod decide;
+mod decide;
 pub mod embedding;
 mod error;
-pub mod evidence;
+mod evidence;
 pub mod fusion;
 pub mod judging;
 pub mod learn;
+mod linear;
 mod member;
 pub mod outcome;
 pub mod rank;
@@ -25,10 +25,11 @@ pub mod replay;
 pub mod reputation;
 pub mod select;
 pub mod settings;
+pub mod stats;
 pub mod tally;
 #[cfg(test)]
 mod testing;
-pub mod verify;
+mod verify;
 pub mod waiting;
 
 pub use ask::{Ask, Mode};
@@ -37,4 +38,6 @@ pub use candidate::Candidate;
 pub use error::RoundError;
 pub use member::MemberView;
 pub use outcome::Outcome;
+pub use reputation::Standing;
 pub use settings::RoundSettings;
+pub use tally::Tally;

@@ -1,4 +1,4 @@
-//! What a round knows of one member.
+//! One member as a round sees it.
 
 use shoal_proto::{NodeId, hello::Model};
 
@@ -7,11 +7,11 @@ use shoal_proto::{NodeId, hello::Model};
 pub struct MemberView {
     pub id: NodeId,
     pub model: Model,
-    /// Whom it belongs to; empty: itself.
+    /// Its operator; empty: it has none.
     pub operator: String,
-    /// Pieces of work it takes at the same time.
+    /// Requests that it takes at the same time.
     pub slots: u32,
-    /// Pieces of work it has now.
+    /// Requests that it has now.
     pub running: u32,
     /// Measured; 0: not yet.
     pub tokens_per_second: f64,
@@ -19,8 +19,8 @@ pub struct MemberView {
     pub first_token_seconds: f64,
     /// Seconds within which 95 % of its last answers began; 0: not known.
     pub first_token_late: f64,
-    /// It acknowledges nothing at present: it gets no work until it speaks.
+    /// It acknowledges nothing at present, so it gets no work.
     pub is_silent: bool,
-    /// Not yet calibrated: it writes, its ballots weigh nothing.
+    /// Its exam is not passed: its ballots count less.
     pub probation: bool,
 }

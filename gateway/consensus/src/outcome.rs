@@ -1,5 +1,4 @@
-//! What a round returns: the winner, everything that led to it, and how far the round is before its
-//! end.
+//! The result of a round, and its progress before that.
 
 use std::time::Duration;
 
@@ -12,21 +11,21 @@ use crate::{ballot::CastBallot, candidate::Candidate, reputation::KindPosterior}
 #[serde(transparent)]
 pub struct RoundId(pub String);
 
-/// What a round gives: the winner, and everything that led to it.
+/// The result of a round: the winner, and everything that led to it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub round: RoundId,
     /// Index of the winner in `candidates`.
     pub winner: usize,
     pub decided: Decision,
-    /// What kind of question it was taken for.
+    /// The kind of question, as it was guessed.
     pub kind: KindPosterior,
     pub candidates: Vec<Candidate>,
     pub ballots: Vec<CastBallot>,
     /// Strength and P(best) of every candidate, by index.
     pub ranking: Ranking,
-    /// The answer that a member wrote from the best candidates, if that was asked for and came to
-    /// something. It is none of the candidates: nobody judged it.
+    /// The answer that a member wrote from the best candidates, if that was requested and succeeded. It is not
+    /// a candidate: no judge compared it.
     pub fused: Option<Candidate>,
     pub timings: Timings,
 }
@@ -37,8 +36,8 @@ impl Outcome {
         self.fused.as_ref().or_else(|| self.candidates.get(self.winner))
     }
 
-    /// P(the winning candidate is right) in [0, 1]; None where nothing is known of it: the answer of a
-    /// model that was asked by name, a fused answer that is no candidate's.
+    /// P(the winning candidate is right) in [0, 1]; None if it is unknown: for the answer of a model that was
+    /// asked by name, and for a fused answer that equals no candidate.
     pub fn confidence(&self) -> Option<f64> {
         match self.decided {
             Decision::Abstained => Some(0.0),
@@ -50,8 +49,8 @@ impl Outcome {
         }
     }
 
-    /// At most `wanted` answers, best first, the winner always first. Those that say something
-    /// else come before those that say the same in other words, and these before copies.
+    /// `count` answers, best first, the winner always first. Different answers come before the same answer in
+    /// other words, and these before copies.
     pub fn choices(&self, count: usize) -> Vec<&Candidate> {
         let best_first = self.ranking.order.iter().filter_map(|at| self.candidates.get(*at));
         let answers: Vec<&Candidate> = self.winner().into_iter().chain(best_first).collect();
@@ -68,16 +67,16 @@ impl Outcome {
                 }
             }
         }
-        // Fewer members answered than answers are wanted: the best come again.
+        // If fewer members answered, the best answers are repeated.
         let again: Vec<&Candidate> = choices.iter().copied().cycle().take(count).collect();
         if again.len() > choices.len() { again } else { choices }
     }
 }
 
-/// What is known of an answer before its end.
+/// An event before the end of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoundUpdate {
-    /// Text as it is made, where one member answers alone; `choice` counts the answers wanted.
+    /// A piece of text as it is written, where one member answers alone; `choice` is the index of the answer.
     Piece { choice: usize, text: String },
     /// How far the round is.
     Progress(Progress),
@@ -86,9 +85,9 @@ pub enum RoundUpdate {
 /// How far a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// So many of the writers that were asked have finished.
+    /// Number of writers that have finished, of those that were asked.
     Writing { finished: usize, asked: usize },
-    /// So many of the judges have spoken.
+    /// Number of ballots, and of judges that were asked.
     Judging { heard: usize, asked: usize },
 }
 
@@ -98,28 +97,28 @@ pub enum Progress {
 pub enum Decision {
     /// Ballots were counted.
     Judged,
-    /// Enough writers said the same.
+    /// Enough writers gave the same answer.
     Agreement,
-    /// No ballot arrived: largest pool by weight, then standing, then the earliest.
+    /// No ballot arrived: the largest pool by weight, in it the writer of best standing, then the earliest.
     Fallback,
     /// There was one candidate only (or one member was asked by name).
     Single,
     /// A member wrote the answer from the best candidates.
     Fused,
-    /// Every member that was asked abstained; the answer says what the swarm can do.
+    /// Every member that was asked abstained; the answer lists what the swarm knows.
     Abstained,
 }
 
-/// What each source says for one pool, in log-odds.
+/// The evidence for one pool by source, in log-odds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Parts {
     /// Its writers' accuracy on this kind of question.
     pub standing: f64,
-    /// What its writers claimed.
+    /// The certainty that its writers claimed.
     pub certainty: f64,
-    /// How likely the others find it.
+    /// The likelihoods that the judges gave it.
     pub scores: f64,
-    /// How many wrote it.
+    /// The number of its writers.
     pub agreement: f64,
 }
 
@@ -135,8 +134,8 @@ impl Parts {
 pub struct Ranking {
     /// θ: log-odds strengths, by candidate index (equal within a pool).
     pub strengths: Vec<f64>,
-    /// What each source says for the candidate's pool before ballots on pairs, by candidate index. Empty
-    /// for a model that was asked by name.
+    /// The evidence for the candidate's pool before pair verdicts, by candidate index. Empty for a model that
+    /// was asked by name.
     pub evidence: Vec<Parts>,
     /// P(this candidate's pool is best), by candidate index.
     pub p_best: Vec<f64>,

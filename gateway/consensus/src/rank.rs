@@ -1,4 +1,4 @@
-//! Who is best, and how sure that is: weighted Bradley-Terry, maximum a posteriori.
+//! The ranking with its uncertainty: weighted Bradley-Terry, maximum a posteriori.
 //!
 //! ```text
 //! L(θ) = Σ_k r_k Σ_(i,j) [ p log σ(γ_k (θi - θj)) + (1-p) log σ(γ_k (θj - θi)) ] - λ/2 Σ (θi - μi)²
@@ -11,20 +11,17 @@
 
 mod best;
 mod compare;
-mod dense;
 mod fit;
-
-use std::cmp::Reverse;
 
 use crate::{
     ballot::Verdicts,
     candidate::Candidate,
+    linear::Square,
     outcome::{Parts, Ranking},
     reputation::Voice,
     settings::RankSettings,
     tally::Tally,
 };
-use dense::Square;
 pub use fit::{Fit, fit};
 
 /// One judge's verdict on two pools.
@@ -73,16 +70,10 @@ impl Tally<'_> {
         }
     }
 
-    /// Plausible answers that nobody gave; at least one, because the question may have no answer.
+    /// Plausible answers that no writer gave; at least one, because the question may have no answer.
     pub fn open_answers(&self) -> f64 {
         let wrong = self.answer_form().agreement(self.config.evidence.agreement).exp();
         (wrong + 1.0 - self.pools() as f64).max(1.0)
-    }
-
-    /// The value of each candidate's pool.
-    fn by_candidate<T: Copy>(&self, of_pools: &[T]) -> Vec<T> {
-        #[expect(clippy::indexing_slicing, reason = "there is a value for each of `Self::pools`")]
-        self.candidates.iter().map(|candidate| of_pools[candidate.pool]).collect()
     }
 
     /// The candidates' indices, best first.
@@ -96,7 +87,7 @@ impl Tally<'_> {
         keys.sort_by(|x, y| {
             (y.1.total_cmp(&x.1))
                 .then(y.2.total_cmp(&x.2))
-                .then(Reverse(y.3.took).cmp(&Reverse(x.3.took)))
+                .then(x.3.took.cmp(&y.3.took))
                 .then(x.0.cmp(&y.0))
         });
         keys.into_iter().map(|(at, ..)| at).collect()
@@ -104,24 +95,18 @@ impl Tally<'_> {
 
     /// Every pool is reachable from every other through pairs, or through judges that scored both.
     fn is_connected(&self) -> bool {
-        let pool = |at: usize| self.candidates.get(at).map(|candidate| candidate.pool);
         let mut edges: Vec<(usize, usize)> = Vec::new();
         for ballot in self.ballots {
             match &ballot.verdicts {
-                Verdicts::Pairs(pairs) => {
-                    edges.extend(
-                        pairs.iter().filter_map(|pair| Some((pool(pair.a)?, pool(pair.b)?))),
-                    );
-                }
+                Verdicts::Pairs(pairs) => edges.extend(pairs.iter().map(|pair| (pair.a, pair.b))),
                 Verdicts::Scores(scores) => {
-                    let scored_pools: Vec<usize> =
-                        scores.iter().filter_map(|s| pool(s.candidate)).collect();
-                    edges.extend(scored_pools.windows(2).filter_map(|pair| match pair {
-                        [a, b] => Some((*a, *b)),
-                        _ => None,
-                    }));
+                    let rest = scores.iter().skip(1);
+                    edges.extend(scores.iter().zip(rest).map(|(x, y)| (x.candidate, y.candidate)));
                 }
             }
+        }
+        for (a, b) in &mut edges {
+            (*a, *b) = (self.candidate(*a).pool, self.candidate(*b).pool);
         }
         let mut is_reached = vec![false; self.pools()];
         let mut frontier = vec![0];
@@ -136,20 +121,20 @@ impl Tally<'_> {
     }
 }
 
-/// Enough is known: more ballots would hardly change who wins.
+/// More ballots would hardly change the winner.
 pub fn is_clear(ranking: &Ranking, settings: &RankSettings) -> bool {
     ranking.p_best.iter().any(|p| *p >= settings.tau)
 }
 
-/// γ of a voice: so that a verdict moves the difference of two strengths by the log-odds that its
-/// judge is right, as evidence does, however firmly evidence is held (λ). Between equals a verdict p
-/// moves it by γ (2p - 1) / λ.
+/// γ of a voice. A verdict then moves the difference of two strengths by the log-odds that its judge is right,
+/// as evidence does, for every weight λ of the evidence: between equals, a verdict p moves it by
+/// γ (2p - 1) / λ.
 pub fn gamma(voice: Voice, settings: &RankSettings) -> f64 {
     settings.lambda * voice.log_odds()
 }
 
-/// The weighted majorities of the pairs contain a cycle: peeling off, again and again, whoever is
-/// beaten by nobody left does not take everybody.
+/// The weighted majorities of the pairs contain a cycle: repeatedly removing pools that no remaining
+/// pool beats leaves some pools.
 fn cyclic(pools: usize, comparisons: &[Comparison]) -> bool {
     let mut lead = Square::diagonal(pools, 0.0);
     for c in comparisons {
@@ -175,10 +160,7 @@ fn cyclic(pools: usize, comparisons: &[Comparison]) -> bool {
 fn margin(strengths: &[f64]) -> f64 {
     let mut order = strengths.to_vec();
     order.sort_by(|x, y| y.total_cmp(x));
-    match order.as_slice() {
-        [first, second, ..] => first - second,
-        _ => 0.0,
-    }
+    if let [first, second, ..] = order[..] { first - second } else { 0.0 }
 }
 
 #[cfg(test)]

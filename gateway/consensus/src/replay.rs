@@ -4,7 +4,7 @@
 //! line       a recorded round, a line of JSON Lines      -> Round, the input of the ranking
 //! plan       which rounds are gold                       (canaries, a share, a number)
 //! teach      observations of a gold round                -> reputation
-//! ranked     the ranking, a line for each round          -> summary, with labels and intervals
+//! output     the ranking, a line for each round          -> summary, with labels and intervals
 //! ```
 //!
 //! A replay tries a change of settings on last week's traffic, and makes the tables of the recorded
@@ -12,20 +12,16 @@
 
 pub mod line;
 mod pairing;
-mod recorded;
-pub mod plan;
-pub mod settings;
-pub mod interval;
+mod format;
+mod plan;
+mod settings;
 mod teach;
-pub mod ranked;
-pub mod summary;
+mod output;
+mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use shoal_proto::NodeId;
@@ -38,10 +34,9 @@ use crate::{
     },
     tally::Tally,
 };
-pub use interval::Estimate;
 pub use line::{LineError, Round, read};
+pub use output::RankedRound;
 pub use plan::{Gold, Plan};
-pub use ranked::RankedRound;
 pub use settings::{SettingError, Settings};
 pub use summary::Summary;
 
@@ -79,7 +74,7 @@ pub fn run_with(replay: &mut Replay, rounds: &[Round], plan: &Plan) -> Vec<Ranke
         let outcome = replay.rank(round);
         results.push(RankedRound::new(round, gold, &outcome, &replay.tally(&outcome)));
         if !gold {
-            replay.settle(round, &outcome);
+            replay.learn_unlabelled(round, &outcome);
         } else if !plan.gold_first {
             replay.teach(round);
         }
@@ -104,20 +99,19 @@ impl Replay {
     /// A replay that starts with this memory.
     pub fn new(settings: Settings, memory: Memory) -> Self {
         let Memory { members, kinds, confidence } = memory;
-        let names = members.keys().map(|name| (recorded::node(name), name.clone())).collect();
+        let names = members.keys().map(|name| (format::node(name), name.clone())).collect();
         let records: BTreeMap<NodeId, Record> =
-            members.into_iter().map(|(name, record)| (recorded::node(&name), record)).collect();
+            members.into_iter().map(|(name, record)| (format::node(&name), record)).collect();
         let standing = Standing::new(records.clone(), kinds.clone(), settings.reputation.clone())
             .with_confidence(confidence.clone());
         Self { settings, names, records, kinds, confidence, standing, now_seconds: 1 }
     }
 
     /// The present memory.
+    #[expect(clippy::indexing_slicing, reason = "a record is created together with its name")]
     pub fn memory(&self) -> Memory {
-        let members = self.records.iter().map(|(id, record)| {
-            let name = self.names.get(id).cloned().unwrap_or_else(|| id.to_string());
-            (name, record.clone())
-        });
+        let members =
+            self.records.iter().map(|(id, record)| (self.names[id].clone(), record.clone()));
         Memory {
             members: members.collect(),
             kinds: self.kinds.clone(),
@@ -189,10 +183,8 @@ impl Replay {
         // A recorded round without candidates has no winner; index 0 is then out of range.
         let (winner, decision) =
             tally.winner(&ranking, agreement).unwrap_or((0, Decision::Fallback));
-        let timings = Timings { total: Duration::ZERO, ..Timings::default() };
-        let round = RoundId(round.id.clone());
         Outcome {
-            round,
+            round: RoundId(round.id.clone()),
             winner,
             decided: decision,
             kind: kind.clone(),
@@ -200,12 +192,12 @@ impl Replay {
             ballots,
             ranking,
             fused: None,
-            timings,
+            timings: Timings::default(),
         }
     }
 
     /// Learns from a round without its label, as a live gateway does.
-    pub fn settle(&mut self, round: &Round, outcome: &Outcome) {
+    pub(crate) fn learn_unlabelled(&mut self, round: &Round, outcome: &Outcome) {
         let observations = self.tally(outcome).observations(outcome.decided, &outcome.ranking);
         self.learn(round, teach::without_one_sided_flips(observations, round));
     }

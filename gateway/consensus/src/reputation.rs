@@ -9,20 +9,20 @@
 //! counted, colluders that are half of the swarm would get all of the weight.
 
 pub mod audit;
-pub mod beta;
+mod beta;
 pub mod calibration;
-pub mod confidence;
-pub mod kinds;
+mod confidence;
+mod kinds;
 pub mod judges;
-pub mod learn;
-pub mod operators;
-pub mod features;
-pub mod routing;
+mod learn;
+mod operators;
+mod features;
+mod routing;
 mod scores;
-pub mod tags;
+mod tags;
 pub mod history;
-pub mod settings;
-pub mod voices;
+mod settings;
+mod voices;
 mod writers;
 
 use std::{
@@ -42,14 +42,15 @@ pub use history::History;
 pub use judges::{ComparisonMode, GoldPair, Provenance};
 pub use kinds::{KindId, KindModel, KindPosterior};
 pub use learn::{CrowdObservation, GoldObservation, Observation, learn};
+pub use routing::Lesson;
 pub use scores::Opinion;
 pub use settings::Settings;
 pub use tags::Claims;
-pub use voices::{Panel, Voice};
+pub use voices::Voice;
 
 /// The observations of one member. Serialises to JSON; absent fields read as those of a newcomer,
 /// so that old records stay readable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     /// Right and wrong answers as a writer.
@@ -96,45 +97,20 @@ pub struct Record {
     pub history: History,
 }
 
-impl Default for Record {
-    fn default() -> Self {
-        Self {
-            writer: Beta::UNIFORM,
-            judge: Beta::UNIFORM,
-            kinds: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            certainty: VecDeque::new(),
-            scores: VecDeque::new(),
-            pairs: VecDeque::new(),
-            flips: Beta::UNIFORM,
-            flips_reasoned: Beta::UNIFORM,
-            agreed: Beta::UNIFORM,
-            preferred: Beta::UNIFORM,
-            provenance: Provenance::default(),
-            routing: routing::Skill::default(),
-            claims_count: false,
-            audits: Audits::default(),
-            gold_seen: 0,
-            caught: 0,
-            updated_seconds: 0,
-            history: History::default(),
-        }
-    }
-}
-
 impl Record {
-    /// True while it writes and its ballots have no weight: too little gold, or hardly ever right.
+    /// True while its ballots have less weight ([`Settings::probation_voice`]): too little gold, or hardly
+    /// ever right.
     pub fn on_probation(&self, settings: &Settings) -> bool {
         self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
     }
 
-    /// Gold observations that it needs before its ballots have weight.
+    /// Gold observations that end its probation.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
     }
 
     /// How often its verdicts on two orders contradicted each other in this mode.
-    pub fn flips_when(&self, mode: ComparisonMode) -> Beta {
+    pub(crate) fn flips_when(&self, mode: ComparisonMode) -> Beta {
         match mode {
             ComparisonMode::Direct => self.flips,
             ComparisonMode::Reasoned => self.flips_reasoned,
@@ -150,7 +126,7 @@ impl Record {
 
     /// Recent gold pairs that it compared in this mode.
     pub fn pairs_when(&self, mode: ComparisonMode) -> impl Iterator<Item = &GoldPair> {
-        self.pairs.iter().filter(move |pair| pair.way == mode)
+        self.pairs.iter().filter(move |pair| pair.mode == mode)
     }
 
     /// The record of a member that was caught cheating: a new record with a longer probation.
@@ -164,7 +140,7 @@ impl Record {
     }
 
     /// True until it has passed enough audits to outvote other members.
-    pub fn is_newcomer(&self, settings: &Settings) -> bool {
+    pub(crate) fn is_newcomer(&self, settings: &Settings) -> bool {
         self.on_probation(settings) || self.audits.pass_count() < settings.operators.newcomer_audits
     }
 }
@@ -216,15 +192,8 @@ impl Standing {
             .into_iter()
             .map(|(id, record)| (id, Member::fit(record, certainty, (score, within), &settings)))
             .collect();
-        Self {
-            snapshot: Arc::new(Snapshot {
-                members,
-                kinds,
-                confidence: Confidence::default(),
-                swarm,
-                settings,
-            }),
-        }
+        let confidence = Confidence::default();
+        Self { snapshot: Arc::new(Snapshot { members, kinds, confidence, swarm, settings }) }
     }
 
     /// A copy in which these members have no record. It copies all records, so it is only for the
@@ -234,10 +203,7 @@ impl Standing {
         let members = self.snapshot.members.iter().filter(|(id, _)| !strangers.contains(id));
         let snapshot = Snapshot {
             members: members.map(|(id, member)| (*id, member.clone())).collect(),
-            kinds: self.snapshot.kinds.clone(),
-            confidence: self.snapshot.confidence.clone(),
-            swarm: self.snapshot.swarm.clone(),
-            settings: self.snapshot.settings.clone(),
+            ..(*self.snapshot).clone()
         };
         Self { snapshot: Arc::new(snapshot) }
     }
@@ -245,7 +211,8 @@ impl Standing {
     /// The same standing with these rounds behind P(right).
     #[must_use]
     pub fn with_confidence(self, confidence: Confidence) -> Self {
-        let snapshot = Arc::try_unwrap(self.snapshot).unwrap_or_else(|shared| (*shared).clone());
+        let snapshot =
+            Arc::try_unwrap(self.snapshot).unwrap_or_else(|snapshot| (*snapshot).clone());
         Self { snapshot: Arc::new(Snapshot { confidence, ..snapshot }) }
     }
 
@@ -288,7 +255,7 @@ impl Standing {
         }
     }
 
-    /// True while its ballots have no weight. Members without a record are on probation.
+    /// True while its ballots have less weight. Members without a record are on probation.
     pub fn on_probation(&self, id: &NodeId) -> bool {
         self.record(id).is_none_or(|record| record.on_probation(&self.snapshot.settings))
     }
@@ -303,8 +270,8 @@ impl Standing {
         })
     }
 
-    /// r_k in [0, 1]: how informative a judge is, without the sign, which
-    /// [`Self::discrimination`] has. 0 on probation.
+    /// How informative a judge is, in [0, 1], for the selection of judges: 0 on probation. The weight of its
+    /// ballots is [`Self::voice_weight`], and [`Self::discrimination`] has the sign.
     pub fn judge_weight(&self, id: &NodeId) -> f64 {
         if self.on_probation(id) {
             return 0.0;
@@ -320,7 +287,7 @@ impl Standing {
     /// Log-odds that earlier comparisons of a member's answers add to those of its next answer,
     /// beside gold. A member that is preferred twice as often as not has twice the odds. Gold
     /// outweighs this as it outweighs the swarm's mean accuracy. 0 on probation.
-    pub fn preferred_log_odds(&self, id: &NodeId) -> f64 {
+    pub(crate) fn preferred_log_odds(&self, id: &NodeId) -> f64 {
         /// Bound of what preferences can say: judges err, and colluders prefer each other.
         const PREFERENCE_MAX: f64 = 1.0;
         let settings = &self.snapshot.settings;
@@ -333,7 +300,7 @@ impl Standing {
     }
 
     /// Gold answers of this member to this kind of question.
-    pub fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
+    pub(crate) fn seen_on(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         kind.iter().filter_map(|(kind, p)| Some(p * record.kinds.get(kind)?.observations())).sum()
     }
@@ -377,16 +344,8 @@ impl Standing {
 
 impl Member {
     /// A member without a record.
-    fn unknown() -> Self {
-        Self {
-            record: Record::default(),
-            certainty: Line::CERTAINTY,
-            certainty_base: 0.0,
-            score: Line::SCORE,
-            score_base: 0.0,
-            score_within: Line::UNSEEN,
-            errors: judges::Errors::default(),
-        }
+    fn unknown(settings: &Settings) -> Self {
+        Self::fit(Record::default(), Line::CERTAINTY, (Line::SCORE, Line::UNSEEN), settings)
     }
 
     /// Fits a record, starting from the fits over all members.

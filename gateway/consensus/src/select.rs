@@ -1,9 +1,9 @@
 //! Chooses the writers and the judges: a pure function of the ask, the members, their standing and a
 //! seed.
 //!
-//! A generalist is asked anything, a specialist what looks like its kinds: what its tags fit, or what
-//! gold shows it to know. Where nobody is meant for an ask, everybody is asked, and who does not know
-//! abstains. A request with tools has one writer, the best at it: calls are not put to a vote.
+//! A generalist is eligible for any ask; a specialist for asks that its tags fit, or of a kind on which it
+//! answered gold correctly. If no member fits an ask, all are eligible, and members that do not know abstain. A
+//! request with tools has one writer, the best one for it: function calls are not put to a vote.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -42,18 +42,7 @@ pub fn panel(
     settings: &SelectSettings,
     seed: u64,
 ) -> Result<Panel, RoundError> {
-    let question = question(&ask.messages);
-    let (kind, features) = (standing.kind_of(question), Features::extract(question));
-    let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
-    let eligible = eligible(ask, members, &purpose)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let applicants: Vec<Applicant<'_>> = eligible
-        .into_iter()
-        .map(|eligible| {
-            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
-            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
-        })
-        .collect();
+    let applicants = applicants(ask, members, standing, settings, seed)?;
     let able_writers: Vec<&Applicant<'_>> =
         applicants.iter().filter(|applicant| applicant.writes).collect();
     let mut writers =
@@ -91,26 +80,36 @@ pub fn judges(
     settings: &SelectSettings,
     seed: u64,
 ) -> Result<Vec<NodeId>, RoundError> {
+    let applicants = applicants(ask, members, standing, settings, seed)?;
+    let able: Vec<&Applicant<'_>> =
+        applicants.iter().filter(|applicant| applicant.can_judge(settings)).collect();
+    Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
+}
+
+/// The eligible members with sampled scores, in the order of their ids.
+fn applicants<'a>(
+    ask: &Ask,
+    members: &'a [MemberView],
+    standing: &Standing,
+    settings: &SelectSettings,
+    seed: u64,
+) -> Result<Vec<Applicant<'a>>, RoundError> {
     let question = question(&ask.messages);
     let (kind, features) = (standing.kind_of(question), Features::extract(question));
     let purpose = Purpose { standing, kind: &kind, ask: &features, settings };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let applicants: Vec<Applicant<'_>> = eligible(ask, members, &purpose)?
-        .into_iter()
-        .map(|eligible| {
-            let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
-            Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
-        })
-        .filter(|applicant| applicant.can_judge(settings))
-        .collect();
-    let able: Vec<&Applicant<'_>> = applicants.iter().collect();
-    Ok(spread(&able, |applicant| applicant.judge, ask.effort.judges, settings))
+    let eligible = eligible(ask, members, &purpose)?.into_iter();
+    let applicants = eligible.map(|eligible| {
+        let accuracy = expected_accuracy(standing, eligible.member, &kind, &features);
+        Applicant::draw(eligible, accuracy, standing, settings, &mut rng)
+    });
+    Ok(applicants.collect())
 }
 
 /// A member that can take the ask now.
 struct Eligible<'a> {
     member: &'a MemberView,
-    /// It is meant for the ask, or nobody is. Otherwise it only judges.
+    /// It fits the ask, or no member does. Otherwise it only judges.
     writes: bool,
 }
 
@@ -150,7 +149,7 @@ fn eligible<'a>(
         }
         if candidates.is_empty() && !members.is_empty() {
             let capability = "go on from token numbers";
-            return Err(RoundError::Cannot { model: ask.target.name().cloned(), what: capability });
+            return Err(RoundError::Cannot { model: ask.target.name().cloned(), capability });
         }
     }
     let token_count = tokens_needed(ask);
@@ -159,9 +158,9 @@ fn eligible<'a>(
     if let (true, Some(context)) = (candidates.is_empty(), longest) {
         return Err(RoundError::ContextLength { context });
     }
-    // Who acknowledges nothing may be gone: nobody waits for it.
+    // A member that acknowledges nothing may be gone.
     candidates.retain(|member| !member.is_silent);
-    // Before the busy are left out: an ask waits for a member that is meant for it.
+    // Checked before busy members are left out: an ask waits for a member that fits it.
     let is_for_swarm = ask.target == Target::Swarm;
     let has_meant = is_for_swarm && candidates.iter().any(|member| purpose.includes(member));
     let mut eligible: Vec<Eligible<'a>> = candidates
@@ -216,9 +215,15 @@ impl<'a> Applicant<'a> {
     fn can_judge(&self, settings: &SelectSettings) -> bool {
         self.member.model.likelihood || (settings.pairs && self.member.model.pairwise)
     }
+
+    /// Its operator and the digest of its weights, where they are named.
+    fn groups(&self) -> impl Iterator<Item = &'a str> {
+        let names = [self.member.operator.as_str(), self.member.model.digest.as_str()];
+        names.into_iter().filter(|name| !name.is_empty())
+    }
 }
 
-/// What an ask is about, to tell which members are meant for it.
+/// What an ask is about, which decides the members that fit it.
 struct Purpose<'a> {
     standing: &'a Standing,
     kind: &'a KindPosterior,
@@ -227,7 +232,7 @@ struct Purpose<'a> {
 }
 
 impl Purpose<'_> {
-    /// Whether the member is meant for this ask.
+    /// Whether the member fits this ask.
     fn includes(&self, member: &MemberView) -> bool {
         if !member.model.specialist {
             return true;
@@ -245,9 +250,9 @@ impl Purpose<'_> {
         narrow.map(|(_, p)| p).sum::<f64>() >= FAMILIAR
     }
 
-    /// P(the ask is of a kind that gold shows the member to know).
+    /// P(the ask is of a kind on which the member answered gold correctly).
     fn known_share(&self, member: &MemberView) -> f64 {
-        /// Gold answers that show a kind to be known. One is enough: who does not know it abstains.
+        /// Gold answers that show a kind to be known. One is enough: a member that does not know it abstains.
         const GOLD_MIN: f64 = 0.5;
         let Some(record) = self.standing.record(&member.id) else { return 0.0 };
         let known_kinds = self.kind.iter().filter(|(kind, _)| {
@@ -309,30 +314,19 @@ fn spread<'a>(
     let mut places: HashMap<&str, i32> = HashMap::new();
     let mut ids = Vec::new();
     while ids.len() < count {
-        let present_score = |(applicant, score): &(&Applicant<'a>, f64)| {
+        let scores = pool.iter().enumerate().map(|(at, (applicant, score))| {
             let copies: i32 = applicant.groups().filter_map(|group| places.get(group)).sum();
-            score * settings.doubling.powi(copies)
-        };
-        let best = pool.iter().enumerate().max_by(|(_, x), (_, y)| {
-            let order = present_score(x).partial_cmp(&present_score(y));
-            order.unwrap_or(Ordering::Equal).then(y.0.member.id.cmp(&x.0.member.id))
+            (score * settings.doubling.powi(copies), applicant.member.id, at)
         });
-        let Some((at, _)) = best else { break };
+        let best = scores.max_by(|(x, x_id, _), (y, y_id, _)| {
+            x.partial_cmp(y).unwrap_or(Ordering::Equal).then(y_id.cmp(x_id))
+        });
+        let Some((_, _, at)) = best else { break };
         let (applicant, _) = pool.swap_remove(at);
         applicant.groups().for_each(|group| *places.entry(group).or_default() += 1);
         ids.push(applicant.member.id);
     }
     ids
-}
-
-impl<'a> Applicant<'a> {
-    /// Its operator and the digest of its weights, where they are named.
-    fn groups(&self) -> impl Iterator<Item = &'a str> {
-        let member = self.member;
-        [member.operator.as_str(), member.model.digest.as_str()]
-            .into_iter()
-            .filter(|group| !group.is_empty())
-    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,9 @@ pub struct RoundSettings {
     pub evidence: EvidenceSettings,
     pub rank: RankSettings,
     pub fusion: FusionSettings,
-    /// What `shoal-fast` does otherwise.
+    /// The settings that `shoal-fast` overrides.
     pub fast: ModeSettings,
-    /// What `shoal-deep` does otherwise.
+    /// The settings that `shoal-deep` overrides.
     pub deep: ModeSettings,
 }
 
@@ -81,7 +81,7 @@ impl RoundSettings {
     }
 }
 
-/// What a mode says of when enough is known; all else is as in every round.
+/// The settings that a mode overrides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModeSettings {
@@ -136,27 +136,27 @@ pub struct JudgeSettings {
     /// Pairs of pools that one pairwise judge compares at most, each in both orders: all pairs of
     /// five pools and some more.
     pub pairs_max: usize,
-    /// Share of the judges asked that must have spoken before P(best) may end the judging.
+    /// Share of the judges asked whose ballots must be there before P(best) may end the judging.
     pub quorum: f64,
-    /// Judges that are asked at the same time; the next ones are asked only when these have not
-    /// settled it. Two, because one judge alone must not end a round.
+    /// Judges that are asked at the same time; the next ones are asked only if these have not
+    /// decided the round. Two, because one judge alone must not end a round.
     pub wave: usize,
-    /// Pairs that a judge which has compared some is given more, in each wave.
+    /// More pairs in each wave for a judge that has compared its first ones.
     pub pairs_wave: usize,
-    /// Whether a judge that can write a critique before its verdict on a pair is asked to, in the
-    /// place of any other ballot: up to a hundred tokens for each order of each pair.
+    /// Whether a judge that can write a critique before its verdict on a pair is asked for one instead of
+    /// any other ballot: up to a hundred tokens for each order of each pair.
     pub reasoned: bool,
-    /// What the rest of a wave gets once one of it has spoken, in times of that one; then the next
-    /// wave is asked beside it.
+    /// Time for the other judges of a wave after its first ballot, as a multiple of that ballot's time; then
+    /// the next wave starts too.
     pub grace: f64,
-    /// Share of the time left for judging after which a wave that has not spoken is followed by
-    /// the next one: it may still speak.
+    /// Share of the time left for judging after which the next wave starts although no ballot of this one
+    /// has arrived. Late ballots still count.
     pub wave_share: f64,
 }
 
 impl JudgeSettings {
-    /// How a judge compares, that can say why or cannot.
-    pub fn way(&self, can_reason: bool) -> ComparisonMode {
+    /// The comparison mode for a judge that can or cannot write a critique.
+    pub fn mode(&self, can_reason: bool) -> ComparisonMode {
         if self.reasoned && can_reason { ComparisonMode::Reasoned } else { ComparisonMode::Direct }
     }
 }
@@ -189,12 +189,12 @@ pub struct SelectSettings {
     pub patience_seconds: f64,
     /// Tokens of an ordinary answer, to turn a member's speed into seconds.
     pub typical_tokens: f64,
-    /// Observations a member's accuracy counts for at most when it is sampled: so that there is
-    /// always some exploring, however long the record.
+    /// Most observations that count when a member's accuracy is sampled, so that some exploration remains
+    /// however long the record is.
     pub confidence_max: f64,
-    /// Whether members judge that can only compare pairs.
+    /// Whether members that can only compare pairs are selected as judges.
     pub pairs: bool,
-    /// P(the ask is of a kind that gold shows a specialist to know) from which it is asked, although
+    /// P(the ask is of a kind on which a specialist answered gold correctly) from which it is asked although
     /// none of its tags fits.
     pub kind_share: f64,
 }
@@ -217,13 +217,13 @@ impl Default for SelectSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgreeSettings {
-    /// Share of the writers asked, and of their weight, that must say the same. 1 or more never
+    /// Share of the writers asked, and of their weight, that must give the same answer. 1 or more never
     /// ends a round early. At two thirds, four of six ended a round and were wrong in one of
     /// twelve; at .75 the swarm was right 1.2 points more often (520 gold questions).
     pub share: f64,
     /// Writers at least: two that agree may have learned the same mistake.
     pub writers_min: usize,
-    /// How often an agreement is judged all the same, so that the short cut itself is measured.
+    /// How often an agreement is judged nevertheless, which measures how often agreements are right.
     pub audit: f64,
 }
 
@@ -246,7 +246,7 @@ pub struct EvidenceSettings {
     /// Correlation of two judges' errors (measured .25 to .53): K judges are believed like
     /// K / (1 + correlation (K - 1)) independent ones.
     pub correlation: f64,
-    /// Bound of what each source says about one pool, in log-odds: none outvotes the rest.
+    /// Bound of each source's log-odds for one pool, so that no source outvotes the rest.
     pub clip: f64,
 }
 
@@ -256,7 +256,7 @@ pub struct EvidenceSettings {
 pub enum Certainty {
     /// For members whose claims can be recomputed, once calibrated on gold.
     Calibrated,
-    /// For nobody: where members are doubted, what the others say of a candidate is nearly as good.
+    /// For no member: the judges' likelihoods of a candidate are nearly as good.
     Off,
 }
 
@@ -270,11 +270,11 @@ impl Default for EvidenceSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankSettings {
-    /// Weight of a judge that wrote a candidate too: its verdicts repeat the vote that its own answer is.
+    /// Weight of a judge that wrote a candidate too: its own answer already counts as a vote.
     pub writing_judge: f64,
-    /// λ: how firmly the evidence about each pool alone is held against pair verdicts. It is also
-    /// the precision of that evidence, which P(best) is computed from: at .2 claims were right as
-    /// often as they said on 520 gold questions (expected calibration error .016; at .15 .023).
+    /// λ: the weight of the evidence about each pool alone against pair verdicts. It is also the precision of
+    /// that evidence, which P(best) is computed from: .2 had an expected calibration error of .016 on 520 gold
+    /// questions, .15 one of .023.
     pub lambda: f64,
     /// P(best) from which no more ballots are asked for.
     pub tau: f64,
@@ -294,7 +294,7 @@ impl Default for RankSettings {
 pub struct FusionSettings {
     /// Candidates that the fusing member reads at most, one of each pool, the best first.
     pub candidates_max: usize,
-    /// Share of the whole time that must be left: with less, no text would be done.
+    /// Share of the whole time that must be left: with less, no text would be finished.
     pub time_share: f64,
 }
 

@@ -1,5 +1,4 @@
-//! A round's candidates and ballots with what they are weighed by: what every step after the writing
-//! takes.
+//! A round's candidates and ballots with their weights: the input of every step after the writing.
 
 use shoal_proto::NodeId;
 
@@ -11,9 +10,8 @@ use crate::{
     settings::RoundSettings,
 };
 
-/// Candidates and ballots, and how far their members are believed on this kind of question. Each step
-/// adds its own methods: pooling (`agree`), evidence, ranking, the decision, what to verify and what
-/// to learn.
+/// Candidates and ballots, and the standing of their members on this kind of question. Each step adds its own
+/// methods: pooling (`agree`), evidence, ranking, the decision, what to verify and what to learn.
 #[derive(Clone, Copy, Debug)]
 pub struct Tally<'a> {
     pub candidates: &'a [Candidate],
@@ -35,18 +33,42 @@ impl<'a> Tally<'a> {
         Self { candidates, ballots, standing, kind, config }
     }
 
+    /// The candidate of this index. Ballots and rankings name candidates of their own round only: the task of
+    /// a judge says which candidates its verdicts are about, and a replay refuses a round that names others.
+    #[expect(clippy::indexing_slicing, reason = "the one place that trusts such an index")]
+    pub(crate) fn candidate(&self, at: usize) -> &'a Candidate {
+        &self.candidates[at]
+    }
+
+    /// One value for each candidate, in their order, grouped by pool.
+    #[expect(clippy::indexing_slicing, reason = "`Self::pools` is above every candidate's pool")]
+    pub(crate) fn by_pool<T>(&self, values: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+        let mut pools: Vec<Vec<T>> = Vec::new();
+        pools.resize_with(self.pools(), Vec::new);
+        for (candidate, value) in self.candidates.iter().zip(values) {
+            pools[candidate.pool].push(value);
+        }
+        pools
+    }
+
+    /// The value of each candidate's pool, from one value for each pool.
+    #[expect(clippy::indexing_slicing, reason = "`Self::pools` is above every candidate's pool")]
+    pub(crate) fn by_candidate<T: Copy>(&self, of_pools: &[T]) -> Vec<T> {
+        self.candidates.iter().map(|candidate| of_pools[candidate.pool]).collect()
+    }
+
     /// Number of pools: pool numbers of the candidates are below it.
     pub fn pools(&self) -> usize {
         self.candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0)
     }
 
-    /// Who wrote the candidates, in their order.
+    /// The writers of the candidates, in their order.
     pub fn writers(&self) -> Vec<NodeId> {
         self.candidates.iter().map(|candidate| candidate.writer).collect()
     }
 
-    /// The ballots of everybody but this judge, to hold the judge against the others' opinion with
-    /// `Tally { ballots: &others, ..tally }`.
+    /// The ballots without those of this judge, for `Tally { ballots: &others, ..tally }`, with whose ranking the
+    /// judge is compared.
     pub fn without(&self, judge: NodeId) -> Vec<CastBallot> {
         self.ballots.iter().filter(|ballot| ballot.judge != judge).cloned().collect()
     }

@@ -1,9 +1,9 @@
-//! Which claims decide who wins, so that they are recomputed before they do.
+//! The claims that decide the winner, so that they are recomputed first.
 
 use crate::{candidate::Candidate, outcome::Ranking, tally::Tally};
 
 impl<'a> Tally<'a> {
-    /// Those of the winning pool whose claims count for it, if another pool would win without them.
+    /// The candidates of the winning pool whose claims count, if another pool would win without these claims.
     pub fn decisive(&self, ranking: &Ranking) -> Vec<&'a Candidate> {
         let Some(pool) = self.winning_pool(ranking) else { return Vec::new() };
         let claimants: Vec<&Candidate> = (self.candidates.iter())
@@ -20,7 +20,7 @@ impl<'a> Tally<'a> {
 
     fn winning_pool(&self, ranking: &Ranking) -> Option<usize> {
         let (winner, _) = self.winner(ranking, None)?;
-        self.candidates.get(winner).map(|candidate| candidate.pool)
+        Some(self.candidate(winner).pool)
     }
 
     fn claim_counts(&self, candidate: &Candidate) -> bool {
@@ -31,7 +31,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// The candidate without what it claims, if it is of this pool.
+/// The candidate, without its claim if it is of this pool.
 fn without_claim(candidate: &Candidate, pool: usize) -> Candidate {
     Candidate {
         logprob: candidate.logprob.filter(|_| candidate.pool != pool),

@@ -69,7 +69,7 @@ pub struct ActiveWriter {
 
 /// The expected gain in P(right) from one more answer: `current` is P(the best answer so far is right),
 /// `right` is P(the next one is right).
-pub fn gain(current: f64, right: f64) -> f64 {
+pub(crate) fn gain(current: f64, right: f64) -> f64 {
     const EDGE: f64 = 1e-6;
     let (current, right) = (current.clamp(EDGE, 1.0 - EDGE), right.clamp(EDGE, 1.0 - EDGE));
     (1.0 - current) * right * sigmoid(logit(right) - logit(current))

@@ -21,14 +21,10 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// A request to a model that nobody here serves.
-    #[error(
-        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
-    )]
+    #[error("{}", unknown_model(.0))]
     NoSuchModel(String),
     /// A request for the description of a model that nobody here serves.
-    #[error(
-        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
-    )]
+    #[error("{}", unknown_model(.0))]
     NotAModel(String),
     #[error("No round '{0}' is kept here: only the newest are, and not across restarts.")]
     NoSuchRound(String),
@@ -113,7 +109,7 @@ pub(crate) enum ApiError {
     #[error("The body of the request ended, stalled or came too slowly.")]
     BodyBroken,
     /// The swarm has no answer.
-    #[error("{}", round_message(.0))]
+    #[error("{}", round_row(.0).1)]
     Round(RoundError),
     /// A fault of the gateway, which its log describes.
     #[error("The gateway failed while it processed the request.")]
@@ -199,6 +195,11 @@ impl ErrorRow {
         }
     }
 
+    /// A valid request whose answer is not good enough.
+    fn unprocessable(param: Option<&str>, code: &'static str) -> Self {
+        Self::invalid(param, Some(code)).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+
     fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
@@ -277,7 +278,7 @@ impl ApiError {
                 ErrorRow::rate_limit(LimitedResource::Requests.word(), MOMENT)
             }
             Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),
-            Self::Round(error) => round_row(error),
+            Self::Round(error) => round_row(error).0,
             Self::Internal => ErrorRow {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 kind: SERVER,
@@ -330,14 +331,13 @@ impl ApiError {
 
     /// Replaces the name of a chat's field by the endpoint's.
     pub(super) fn rename(self, names: FieldNames<'_>) -> Self {
-        match self {
-            Self::Round(error) if is_invalid(&error) => {
-                let ErrorRow { param, code, .. } = round_row(&error);
-                let message = round_message(&error);
-                Self::Ask(AskError { message, param, code }.rename(names))
-            }
-            error => error,
+        let Self::Round(error) = self else { return self };
+        let (ErrorRow { status, param, code, .. }, message) = round_row(&error);
+        // Only such an error names a field of the request.
+        if status != StatusCode::BAD_REQUEST {
+            return Self::Round(error);
         }
+        Self::Ask(AskError { message, param, code }.rename(names))
     }
 }
 
@@ -349,6 +349,12 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         self.head().json(ErrorBody::from(&self.failure()))
     }
+}
+
+fn unknown_model(name: &str) -> String {
+    format!(
+        "The model '{name}' does not exist or is not served here now: GET /v1/models lists what is."
+    )
 }
 
 /// Anthropic's `type` for a status.
@@ -365,97 +371,81 @@ fn anthropic_kind(status: StatusCode) -> &'static str {
     }
 }
 
-/// Whether the request is at fault, so that the error names a field that an endpoint may call otherwise.
-fn is_invalid(error: &RoundError) -> bool {
+/// The row of a round without an answer, and its message. LangChain looks for the code
+/// `context_length_exceeded`, LiteLLM for the exact sentence.
+fn round_row(error: &RoundError) -> (ErrorRow, String) {
+    let no_answer = format!("The swarm found no answer: {error}.");
     match error {
-        RoundError::ContextLength { .. }
-        | RoundError::NoTools
-        | RoundError::NoVision { .. }
-        | RoundError::Unsupported { .. }
-        | RoundError::NoSuitableMember { .. }
-        | RoundError::Cannot { .. } => true,
-        RoundError::NoSuchModel { .. }
-        | RoundError::NoMember
-        | RoundError::Doubtful { .. }
-        | RoundError::Abstained { .. }
-        | RoundError::NoCandidate { .. }
-        | RoundError::NoBallot { .. } => false,
-    }
-}
-
-/// LangChain looks for the code `context_length_exceeded`, LiteLLM for the exact sentence.
-fn round_message(error: &RoundError) -> String {
-    match error {
-        RoundError::ContextLength { context } => format!(
-            "This model's maximum context length is {context} tokens. However, your messages and \
-             completion need more. Please reduce the length of the messages or completion."
+        RoundError::NoMember => (
+            ErrorRow::unavailable("no_member"),
+            "The swarm has no member that can take work now. Try again in a moment.".into(),
         ),
-        RoundError::NoMember => {
-            "The swarm has no member that can take work now. Try again in a moment.".into()
-        }
-        RoundError::Cannot { .. } => format!("Unsupported value: 'model': {error}."),
-        RoundError::NoBallot { .. } => format!("The texts could not be ranked: {error}."),
-        RoundError::NoTools => "Unsupported parameter: 'tools'. No model that serves this request \
-             calls functions: send it without them, or ask another model."
-            .into(),
-        RoundError::NoVision { path } => format!(
-            "Unsupported value: '{path}'. No model that serves this request looks at images: \
-             send it without them, or ask another model."
+        RoundError::NoCandidate { .. } => (ErrorRow::unavailable("no_candidates"), no_answer),
+        RoundError::NoBallot { .. } => (
+            ErrorRow::unavailable("no_ballots"),
+            format!("The texts could not be ranked: {error}."),
         ),
-        RoundError::NoSuitableMember { members, calls: false } => format!(
-            "None of {members} answers keeps to 'response_format'. Say in the messages which JSON \
-             you want, allow more tokens, or ask another model."
-        ),
-        RoundError::NoSuitableMember { members, calls: true } => format!(
-            "None of {members} answers calls the functions as asked. Describe them more plainly, \
-             allow more tokens, or ask another model."
-        ),
-        RoundError::Doubtful { percent } => format!(
-            "The swarm is too unsure: its best answer is right with a probability of {percent} %, less \
-             than 'shoal.min_confidence'. Lower that, ask 'shoal-deep', or ask another model."
-        ),
-        RoundError::Abstained { .. } => format!(
-            "The swarm found no answer: {error}. Ask another model. Without 'response_format' and \
-             'shoal.min_confidence' the answer says what the swarm knows."
-        ),
-        RoundError::NoCandidate { .. }
-        | RoundError::NoSuchModel { .. }
-        | RoundError::Unsupported { .. } => {
-            format!("The swarm found no answer: {error}.")
-        }
-    }
-}
-
-/// The row of a round without an answer.
-fn round_row(error: &RoundError) -> ErrorRow {
-    match error {
-        RoundError::NoMember => ErrorRow::unavailable("no_member"),
-        RoundError::NoCandidate { .. } => ErrorRow::unavailable("no_candidates"),
-        RoundError::NoBallot { .. } => ErrorRow::unavailable("no_ballots"),
         // `From` makes another variant of it; the row is complete all the same.
         RoundError::NoSuchModel { .. } => {
-            ErrorRow { kind: INVALID, ..ErrorRow::unavailable("model_not_found") }
+            (ErrorRow { kind: INVALID, ..ErrorRow::unavailable("model_not_found") }, no_answer)
         }
-        RoundError::Cannot { .. } => ErrorRow::invalid(Some("model"), Some("unsupported_value")),
-        RoundError::ContextLength { .. } => {
-            ErrorRow::invalid(Some("messages"), Some("context_length_exceeded"))
+        RoundError::Cannot { .. } => (
+            ErrorRow::invalid(Some("model"), Some("unsupported_value")),
+            format!("Unsupported value: 'model': {error}."),
+        ),
+        RoundError::ContextLength { context } => (
+            ErrorRow::invalid(Some("messages"), Some("context_length_exceeded")),
+            format!(
+                "This model's maximum context length is {context} tokens. However, your messages and \
+                 completion need more. Please reduce the length of the messages or completion."
+            ),
+        ),
+        RoundError::NoTools => (
+            ErrorRow::invalid(Some("tools"), Some("unsupported_parameter")),
+            "Unsupported parameter: 'tools'. No model that serves this request calls functions: \
+             send it without them, or ask another model."
+                .into(),
+        ),
+        RoundError::NoVision { path } => (
+            ErrorRow::invalid(Some(path), Some("unsupported_value")),
+            format!(
+                "Unsupported value: '{path}'. No model that serves this request looks at images: \
+                 send it without them, or ask another model."
+            ),
+        ),
+        RoundError::Unsupported { .. } => {
+            (ErrorRow::invalid(None, Some("unsupported_value")), no_answer)
         }
-        RoundError::NoTools => ErrorRow::invalid(Some("tools"), Some("unsupported_parameter")),
-        RoundError::NoVision { path } => ErrorRow::invalid(Some(path), Some("unsupported_value")),
-        RoundError::Unsupported { .. } => ErrorRow::invalid(None, Some("unsupported_value")),
-        RoundError::Doubtful { .. } => {
-            ErrorRow::invalid(Some("shoal.min_confidence"), Some("low_confidence"))
-                .with_status(StatusCode::UNPROCESSABLE_ENTITY)
-        }
-        RoundError::Abstained { .. } => {
-            ErrorRow::invalid(None, Some("abstained")).with_status(StatusCode::UNPROCESSABLE_ENTITY)
-        }
-        // Groq's codes: it has the same API, and OpenAI has no such errors.
-        RoundError::NoSuitableMember { calls: false, .. } => {
-            ErrorRow::invalid(Some("response_format"), Some("json_validate_failed"))
-        }
-        RoundError::NoSuitableMember { calls: true, .. } => {
-            ErrorRow::invalid(Some("tools"), Some("tool_use_failed"))
-        }
+        RoundError::Doubtful { percent } => (
+            ErrorRow::unprocessable(Some("shoal.min_confidence"), "low_confidence"),
+            format!(
+                "The swarm is too unsure: its best answer is right with a probability of {percent} %, \
+                 less than 'shoal.min_confidence'. Lower that, ask 'shoal-deep', or ask another model."
+            ),
+        ),
+        RoundError::Abstained { .. } => (
+            ErrorRow::unprocessable(None, "abstained"),
+            format!(
+                "{no_answer} Ask another model. Without 'response_format' and 'shoal.min_confidence' \
+                 the answer says what the swarm knows."
+            ),
+        ),
+        RoundError::NoValidAnswer { members, calls } => no_valid_answer(*members, *calls),
     }
+}
+
+/// The codes are Groq's: it has the same API, and OpenAI has no such errors.
+fn no_valid_answer(members: usize, calls: bool) -> (ErrorRow, String) {
+    let (param, code, violation) = if calls {
+        ("tools", "tool_use_failed", "calls the functions as asked. Describe them more plainly")
+    } else {
+        (
+            "response_format",
+            "json_validate_failed",
+            "keeps to 'response_format'. Say in the messages which JSON you want",
+        )
+    };
+    let message =
+        format!("None of {members} answers {violation}, allow more tokens, or ask another model.");
+    (ErrorRow::invalid(Some(param), Some(code)), message)
 }

@@ -24,7 +24,7 @@ pub(super) fn outcome(
     let error = RoundError::Abstained { members: abstained.len() };
     let writer = *abstained.first().ok_or(RoundError::NoMember)?;
     // A client that wants certainty wants an error, and not a statement with a confidence of 0.
-    if round.ask.form.is_json() || round.ask.effort.min_confidence > 0.0 {
+    if round.ask.constraint.is_json() || round.ask.effort.min_confidence > 0.0 {
         return Err(error);
     }
     let answer = Candidate {

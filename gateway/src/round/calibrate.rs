@@ -72,8 +72,8 @@ impl Calibrator {
         // Nobody listens for updates.
         let (updates, _) = mpsc::channel(1);
         let mut round = self.rounds.begin(&ask, &updates);
-        let Ok(decided) = Box::pin(self.rounds.ranked(&mut round)).await else { return false };
-        let Some(pools) = labelled_pools(&round, &decided.outcome, &item) else { return false };
+        let Ok(result) = Box::pin(self.rounds.decide(&mut round)).await else { return false };
+        let Some(pools) = labelled_pools(&round, &result.outcome, &item) else { return false };
         swarm.reputation().learn_labelled(pools);
         true
     }

@@ -127,7 +127,7 @@ fn members_of_one_model(
     });
     match best {
         Some((_, members)) => Ok(members.into_iter().cloned().collect()),
-        None => Err(RoundError::Cannot { model: wanted_model.cloned(), what: CAPABILITY }),
+        None => Err(RoundError::Cannot { model: wanted_model.cloned(), capability: CAPABILITY }),
     }
 }
 
@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_embed_and_an_unknown_model_are_different_errors() {
-        let cannot = RoundError::Cannot { model: Some("writer".into()), what: CAPABILITY };
+        let cannot = RoundError::Cannot { model: Some("writer".into()), capability: CAPABILITY };
         assert_eq!(error(&Target::Model("writer".into())), cannot);
-        let cannot = RoundError::Cannot { model: None, what: CAPABILITY };
+        let cannot = RoundError::Cannot { model: None, capability: CAPABILITY };
         assert_eq!(error(&Target::Swarm), cannot);
         let no_such_model = RoundError::NoSuchModel { model: "x".into() };
         assert_eq!(error(&Target::Model("x".into())), no_such_model);

@@ -64,7 +64,7 @@ async fn fused_candidate(round: &Round<'_>, outcome: &Outcome) -> Result<Candida
     let answer = write(round, editor.id, messages)
         .await
         .and_then(|(text, end)| candidate(round, editor.id, text, end))
-        .and_then(|answer| match round.ask.form.is_cut(&answer) {
+        .and_then(|answer| match round.ask.constraint.is_cut(&answer) {
             true => Err(WorkError::Unsuitable("it was cut before it kept to the response format")),
             false => Ok(answer),
         })
@@ -72,7 +72,7 @@ async fn fused_candidate(round: &Round<'_>, outcome: &Outcome) -> Result<Candida
             tracing::debug!(node.id = %editor.id.short(), %error, "no fused answer");
             error.label()
         })?;
-    let json = round.ask.form.is_json();
+    let json = round.ask.constraint.is_json();
     let pools = agree::pools_of(outcome.candidates.iter().chain([&answer]), json);
     let twin = outcome.candidates.iter().zip(&pools).find(|(_, pool)| Some(*pool) == pools.last());
     let new_pool = outcome.candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0);

@@ -137,7 +137,7 @@ impl<'a> Collector<'a> {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
                 self.candidates.push(candidate);
-                set_pools(&mut self.candidates, self.round.ask.form.is_json());
+                set_pools(&mut self.candidates, self.round.ask.constraint.is_json());
                 self.report();
                 Vec::new()
             }
@@ -258,7 +258,7 @@ impl<'a> Collector<'a> {
 
     /// Drops what the token limit cut before it kept to the form, if there is anything else.
     fn drop_cut(&mut self) {
-        let form = &self.round.ask.form;
+        let form = &self.round.ask.constraint;
         if self.candidates.iter().all(|candidate| form.is_cut(candidate)) {
             return;
         }
@@ -288,8 +288,8 @@ impl<'a> Collector<'a> {
 
 /// The error when no answer kept to the response format or the tools.
 pub(super) fn misfit(round: &Round<'_>, answers: usize) -> RoundError {
-    let calls = round.ask.tools.is_some() && !round.ask.form.is_json();
-    RoundError::NoSuitableMember { members: answers, calls }
+    let calls = round.ask.tools.is_some() && !round.ask.constraint.is_json();
+    RoundError::NoValidAnswer { members: answers, calls }
 }
 
 /// Lets one member write. When the member stalls, reports it once and goes on.

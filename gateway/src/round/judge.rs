@@ -13,8 +13,8 @@ use super::Round;
 use shoal_consensus::{
     Candidate, CastBallot,
     judging::{
-        Able, JudgeQueue, JudgeTask, count,
-        pairs::{Beliefs, Voice},
+        AbleJudge, JudgeQueue, JudgeTask, count,
+        pairs::{Beliefs, VerdictWeight},
         quorum,
     },
     outcome::{Parts, Progress},
@@ -37,7 +37,7 @@ pub(super) async fn ballots(
         let wave = next_wave(round, candidates, &ballots, &mut queue);
         round.metrics.wave(wave.len());
         if !wave.is_empty() {
-            round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
+            round.report(Progress::Judging { heard: ballots.len(), asked: queue.judge_count() });
         }
         tasks.extend(wave.into_iter().map(|(judge, task)| cast(round, judge, task)));
         if tasks.is_empty() {
@@ -55,7 +55,8 @@ pub(super) async fn ballots(
             round.metrics.ballots(result.as_ref().map_or_else(WorkError::label, |_| "counted"), 1);
             if let Ok(ballot) = result {
                 count(&mut ballots, ballot);
-                round.report(Progress::Judging { heard: ballots.len(), asked: queue.started() });
+                round
+                    .report(Progress::Judging { heard: ballots.len(), asked: queue.judge_count() });
                 deadline = deadline.min(grace_end(round, &queue, start));
             }
             let has_more = !tasks.is_empty() || queue.has_more();
@@ -69,14 +70,15 @@ pub(super) async fn ballots(
     ballots
 }
 
-fn able(round: &Round<'_>, judge: NodeId) -> Option<Able> {
+fn able(round: &Round<'_>, judge: NodeId) -> Option<AbleJudge> {
     let member = round.member(judge)?;
     let weight = round.standing.voice_weight(&judge);
-    let way = round.config.judge.way(member.model.reasoned);
-    let discrimination = round.standing.discrimination(&judge, way, &round.kind);
+    let mode = round.config.judge.mode(member.model.reasoned);
+    let discrimination = round.standing.discrimination(&judge, mode, &round.kind);
     let single_voice = reputation::Voice { weight, discrimination };
-    let voice = Voice { weight, discrimination: rank::gamma(single_voice, &round.config.rank) };
-    Some(Able {
+    let voice =
+        VerdictWeight { weight, discrimination: rank::gamma(single_voice, &round.config.rank) };
+    Some(AbleJudge {
         judge,
         likelihood: member.model.likelihood,
         reasoned: member.model.reasoned,
@@ -127,7 +129,7 @@ fn is_clear(
     ballots: &[CastBallot],
     queue: &JudgeQueue<'_>,
 ) -> bool {
-    let quorum = quorum(queue.started(), round.config.judge.quorum);
+    let quorum = quorum(queue.judge_count(), round.config.judge.quorum);
     ballots.len() >= quorum
         && rank::is_clear(&round.tally(candidates, ballots).ranking(), &round.config.rank)
 }

@@ -15,7 +15,7 @@ use tracing::Span;
 
 use shoal_consensus::{
     Outcome, RoundSettings,
-    learn::{abstention, routed},
+    learn::{abstention, routing_lesson},
     reputation::Features,
     tally::Tally,
 };
@@ -87,7 +87,7 @@ impl Learner {
         for (node, mut evidence) in tally.observations(outcome.decided, &outcome.ranking) {
             let claims = self.swarm.claims(&standing, node, features, kind);
             let offset = standing.writer_log_odds(&node, kind);
-            evidence.extend(routed(&evidence, outcome, (features, claims), offset));
+            evidence.extend(routing_lesson(&evidence, outcome, (features, claims), offset));
             reputation.learn(node, &evidence);
         }
         for node in &round.abstained {

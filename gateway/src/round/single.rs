@@ -102,12 +102,12 @@ async fn answer_choice(
     line: &[NodeId],
     choice: usize,
 ) -> Result<(usize, Candidate), RoundError> {
-    let mut misfits = 0;
+    let mut violations = 0;
     loop {
         let mut line = line.to_vec();
-        let turns = (choice + misfits) % line.len().max(1);
+        let turns = (choice + violations) % line.len().max(1);
         line.rotate_left(turns);
-        let turn = choice + misfits * round.ask.choices;
+        let turn = choice + violations * round.ask.choices;
         let speaker = first_speaker(round, &line, turn).await?;
         let mut output =
             Output { choice, is_live: is_live(round, speaker.writer), has_text: false };
@@ -116,11 +116,11 @@ async fn answer_choice(
         round.metrics.candidates(result.as_ref().map_or_else(WorkError::label, |_| "finished"), 1);
         match result {
             Ok(candidate) => return Ok((choice, candidate)),
-            Err(WorkError::Unsuitable(_)) => misfits += 1,
+            Err(WorkError::Unsuitable(_)) => violations += 1,
             Err(error) => return Err(round_error(round, &[error], attempts)),
         }
-        if output.has_text || misfits >= TRIES || Instant::now() >= round.clock.generate_end {
-            return Err(generate::misfit(round, misfits));
+        if output.has_text || violations >= TRIES || Instant::now() >= round.clock.generate_end {
+            return Err(generate::misfit(round, violations));
         }
     }
 }
@@ -152,7 +152,8 @@ fn is_live(round: &Round<'_>, writer: NodeId) -> bool {
     let ask: &Ask = round.ask;
     let is_constrained = round.member(writer).is_some_and(|member| member.model.constrained);
     let calls = ask.tools.as_ref().map_or(ToolChoice::None, |tools| tools.choice());
-    let any_text = !ask.form.is_json() && matches!(calls, ToolChoice::Auto | ToolChoice::None);
+    let any_text =
+        !ask.constraint.is_json() && matches!(calls, ToolChoice::Auto | ToolChoice::None);
     ask.sampling.logprobs.is_none() && (any_text || is_constrained)
 }
 

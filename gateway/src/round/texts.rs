@@ -109,9 +109,10 @@ async fn judges(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
         let error = match free {
             Ok(judges) if !judges.is_empty() => return Ok(judges),
             Ok(_) | Err(RoundError::NoMember) if has_judge(round) => RoundError::NoMember,
-            Ok(_) => {
-                RoundError::Cannot { model: round.ask.target.name().cloned(), what: CAPABILITY }
-            }
+            Ok(_) => RoundError::Cannot {
+                model: round.ask.target.name().cloned(),
+                capability: CAPABILITY,
+            },
             Err(error) => return Err(error),
         };
         if error != RoundError::NoMember || Instant::now() >= round.clock.patience {

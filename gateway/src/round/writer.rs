@@ -59,7 +59,7 @@ pub(super) fn candidate(
         first_piece: took,
         pool: 0,
     };
-    round.ask.form.hold(&mut candidate).map_err(|misfit| match misfit {
+    round.ask.constraint.enforce(&mut candidate).map_err(|violation| match violation {
         ConstraintViolation::Text => {
             WorkError::Unsuitable("it does not keep to the response format")
         }

@@ -128,7 +128,7 @@ impl From<&CastBallot> for AuditedBallot {
     fn from(ballot: &CastBallot) -> Self {
         match ballot.verdicts {
             Verdicts::Scores(_) => Self::Scores,
-            Verdicts::Pairs(_) => Self::Pairs(ballot.way()),
+            Verdicts::Pairs(_) => Self::Pairs(ballot.mode()),
         }
     }
 }

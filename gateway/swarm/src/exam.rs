@@ -29,7 +29,10 @@ use super::{
     roster::{MemberHandle, Membership, Reservation},
 };
 use plan::{Tally, is_metered};
-use shoal_consensus::reputation::{GoldObservation, Observation, Provenance, Record};
+use shoal_consensus::{
+    reputation::{GoldObservation, Observation, Provenance, Record},
+    stats::median,
+};
 use shoal_store::RecordKey;
 
 /// Enough for every worked answer of the syllabus; a member that rambles is wrong anyway.
@@ -301,17 +304,13 @@ fn speed(results: &Results) -> Speed {
     let rates = answers.iter().filter_map(|answer| {
         pace::rate(answer.first_piece, answer.took, answer.end.completion_tokens)
     });
+    let waits = answers.iter().map(|answer| answer.first_piece.as_secs_f64());
     Speed {
-        tokens_per_second: median(rates.collect()),
-        first_token_seconds: median(answers.iter().map(|a| a.first_piece.as_secs_f64()).collect()),
+        // [`Speed`] reads 0 as "not measured".
+        tokens_per_second: median(rates.collect()).unwrap_or(0.0),
+        first_token_seconds: median(waits.collect()).unwrap_or(0.0),
         ..Speed::default()
     }
-}
-
-/// The middle value; 0 without values, which [`Speed`] reads as "not measured".
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn record_key(member: &MemberHandle) -> RecordKey {

@@ -108,10 +108,10 @@ pub(super) async fn compare(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     (right, wrong): (&GoldCandidate, &GoldCandidate),
-    way: ComparisonMode,
+    mode: ComparisonMode,
 ) -> Result<Observation, WorkError> {
     let texts = vec![right.text.to_string(), wrong.text.to_string()];
-    let kind = match way {
+    let kind = match mode {
         ComparisonMode::Direct => BallotKind::Pairwise,
         ComparisonMode::Reasoned => BallotKind::Reasoned,
     };
@@ -121,7 +121,7 @@ pub(super) async fn compare(
     };
     let PairVerdict { p, flipped, .. } = PairVerdict::from_orders(0, 1, right_first, right_second);
     let item = item_key(&right.item);
-    Ok(gold_observation(&right.item, GoldObservation::Pairwise { p, flipped, item, way }))
+    Ok(gold_observation(&right.item, GoldObservation::Pairwise { p, flipped, item, mode }))
 }
 
 /// Asks for a ballot on candidates to one gold question.

@@ -56,8 +56,8 @@ async fn likelihoods_and_pairs_and_reasons_have_gold_of_their_own() {
     assert!(discrimination(&sim, 6, ComparisonMode::Reasoned) < 0.0);
 }
 
-fn discrimination(sim: &Sim, number: usize, way: ComparisonMode) -> f64 {
-    sim.swarm().standing().discrimination(&sim.node(number), way, &KindPosterior::default())
+fn discrimination(sim: &Sim, number: usize, mode: ComparisonMode) -> f64 {
+    sim.swarm().standing().discrimination(&sim.node(number), mode, &KindPosterior::default())
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,8 +46,8 @@ pub(super) fn plurality(rounds: &[Round]) -> Scores {
 
 /// Some candidate is right.
 pub(super) fn oracle(rounds: &[Round]) -> Scores {
-    let some_right = |round: &Round| pool_rights(round).iter().any(|right| *right);
-    rounds.iter().map(|round| f64::from(u8::from(some_right(round)))).collect()
+    let has_right = rounds.iter().map(|round| pool_rights(round).contains(&true));
+    has_right.map(|has_right| f64::from(u8::from(has_right))).collect()
 }
 
 /// The pool that judges prefer most: the mean of its verdicts, each judge but the writers.
@@ -55,20 +55,18 @@ pub(super) fn mean_verdict(rounds: &[Round]) -> Scores {
     rounds.iter().map(|round| first(round, &verdicts(round))).collect()
 }
 
+#[expect(clippy::indexing_slicing, reason = "a round's ballots name its own candidates")]
 fn verdicts(round: &Round) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); pool_rights(round).len()];
-    let at = |index: usize| round.candidates.get(index);
     for ballot in &round.ballots {
         let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
         for pair in pairs {
-            let (Some(a), Some(b)) = (at(pair.a), at(pair.b)) else { continue };
+            let (a, b) = (&round.candidates[pair.a], &round.candidates[pair.b]);
             if a.pool == b.pool || a.writer == ballot.judge || b.writer == ballot.judge {
                 continue;
             }
             for (pool, p) in [(a.pool, pair.p), (b.pool, 1.0 - pair.p)] {
-                if let Some(sum) = sums.get_mut(pool) {
-                    *sum = (sum.0 + p, sum.1 + 1.0);
-                }
+                sums[pool] = (sums[pool].0 + p, sums[pool].1 + 1.0);
             }
         }
     }

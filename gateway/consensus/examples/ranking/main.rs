@@ -15,11 +15,12 @@ mod baselines;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
+use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use shoal_consensus::{
     replay::{self, Gold, Plan, Round, Settings},
     reputation::judges,
+    stats::{self, Estimate},
 };
 
 /// Gold rounds of the second table.
@@ -32,9 +33,9 @@ type ByQuestion = BTreeMap<String, (f64, f64)>;
 struct Rules {
     by_rule: BTreeMap<&'static str, ByQuestion>,
     /// P(right) of the winner and whether it was right.
-    claims: Vec<(f64, f64)>,
+    claims: Vec<(f64, bool)>,
     /// The same with P(best).
-    best_claims: Vec<(f64, f64)>,
+    best_claims: Vec<(f64, bool)>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,11 +95,10 @@ fn measure(rounds: &[Round], half: u64, gold: usize, seeds: u64, settings: &Sett
             order.iter().zip(&is_gold).filter(|(_, gold)| **gold).map(|(r, _)| r.clone()).collect();
         let swarm: Vec<f64> =
             results.iter().map(|r| f64::from(u8::from(r.right == Some(true)))).collect();
-        for (result, (right, gold)) in results.iter().zip(swarm.iter().zip(&is_gold)) {
-            if !gold {
-                rules.claims.push((result.p_right, *right));
-                rules.best_claims.push((result.p, *right));
-            }
+        for result in results.iter().filter(|result| !result.gold) {
+            let right = result.right == Some(true);
+            rules.claims.push((result.p_right, right));
+            rules.best_claims.push((result.p, right));
         }
         let mut columns = vec![
             ("swarm", swarm),
@@ -182,15 +182,15 @@ fn resample(values: &[f64], count: usize) -> Vec<f64> {
     (0..count).filter_map(|at| values.get(at * values.len() / count).copied()).collect()
 }
 
-fn resample_claims(claims: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
+fn resample_claims(claims: &[(f64, bool)], count: usize) -> Vec<(f64, bool)> {
     (0..count).filter_map(|at| claims.get(at * claims.len() / count).copied()).collect()
 }
 
 fn print_row(
     name: &str,
     values: &BTreeMap<&str, Vec<f64>>,
-    claims: &[(f64, f64)],
-    best: &[(f64, f64)],
+    claims: &[(f64, bool)],
+    best: &[(f64, bool)],
 ) {
     let mean = |rule: &str| {
         values.get(rule).map_or("".to_owned(), |v| {
@@ -204,8 +204,8 @@ fn print_row(
         cells.join(" | "),
         difference(values, "best single"),
         difference(values, "plurality"),
-        calibration_error(claims),
-        calibration_error(best),
+        stats::calibration_error(claims, &stats::TENTHS),
+        stats::calibration_error(best, &stats::TENTHS),
     );
 }
 
@@ -215,27 +215,6 @@ fn difference(values: &BTreeMap<&str, Vec<f64>>, rule: &str) -> String {
         return String::new();
     };
     let leads: Vec<f64> = swarm.iter().zip(baseline).map(|(x, y)| x - y).collect();
-    let mut dice = ChaCha8Rng::seed_from_u64(1);
-    let n = leads.len().max(1);
-    let mut means: Vec<f64> = (0..1000)
-        .map(|_| {
-            let draws = (0..n).filter_map(|_| leads.get(dice.random_range(0..n)));
-            draws.sum::<f64>() / n as f64
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let at = |q: f64| means.get((q * 1000.0) as usize).copied().unwrap_or(f64::NAN);
-    let mean = leads.iter().sum::<f64>() / n as f64;
-    format!("{mean:+.3} ({:+.3} to {:+.3})", at(0.025), at(0.975))
-}
-
-/// Expected calibration error in ten bins.
-fn calibration_error(claims: &[(f64, f64)]) -> f64 {
-    let mut gaps = [0.0_f64; 10];
-    for (p, right) in claims {
-        if let Some(gap) = gaps.get_mut((10.0 * p).floor().clamp(0.0, 9.0) as usize) {
-            *gap += p - right;
-        }
-    }
-    gaps.iter().map(|gap| gap.abs()).sum::<f64>() / claims.len().max(1) as f64
+    let Estimate { value, low, high, .. } = stats::mean(&leads, 1);
+    format!("{value:+.3} ({low:+.3} to {high:+.3})")
 }

@@ -30,7 +30,7 @@ impl Answer {
     /// The final answer of a text: the last `\boxed{}`, the text after the last `Answer:`, the
     /// letter of a choice, the last number of a short last line, or the whole text. Linear in the
     /// text.
-    pub fn from_text(text: &str) -> Self {
+    pub(crate) fn from_text(text: &str) -> Self {
         let option = option::letter(text).map(String::from);
         Self { option, ..Self::statement(text) }
     }
@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// The form that is compared.
-    pub fn normal_form(&self) -> &str {
+    pub(crate) fn normal_form(&self) -> &str {
         &self.form
     }
 
@@ -63,18 +63,18 @@ impl Answer {
 
 /// The pool of each answer, numbered in order of appearance.
 pub fn pools(answers: &[Answer]) -> Vec<usize> {
-    let mut pools: Vec<&str> = Vec::new();
-    let pool = |form| {
-        pools.iter().position(|pool| *pool == form).unwrap_or_else(|| {
-            pools.push(form);
-            pools.len() - 1
+    let mut pools: BTreeMap<&str, usize> = BTreeMap::new();
+    let forms = forms(answers).into_iter();
+    forms
+        .map(|form| {
+            let next = pools.len();
+            *pools.entry(form).or_insert(next)
         })
-    };
-    forms(answers).into_iter().map(pool).collect()
+        .collect()
 }
 
-/// The form of each answer beside the others. A bare number is the same number with a unit, if there is
-/// only one such unit. `B) plants` is `B` where another answer is a letter alone, or all name an option.
+/// The form of each answer, given the others. A bare number is the same number with a unit, if there is only one
+/// such unit. `B) plants` is `B` if another answer is a letter alone, or if all name an option.
 pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
     let has_options = answers.iter().any(Answer::is_letter)
         || (answers.len() > 1 && answers.iter().all(|answer| answer.option.is_some()));
@@ -262,105 +262,18 @@ fn currency(sign: char) -> Option<&'static str> {
 /// unit: these belong to word classes with few members.
 const NO_UNITS: &[&str] = &[
     // Multiples and parts.
-    "hundred",
-    "thousand",
-    "million",
-    "billion",
-    "trillion",
-    "mn",
-    "bn",
-    "dozen",
-    "score",
-    "gross",
-    "percent",
-    "percentage",
-    "permille",
-    "half",
-    "halve",
-    "third",
-    "quarter",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "hundredth",
-    "thousandth",
-    "pi",
-    "root",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
+    "hundred thousand million billion trillion mn bn dozen score gross percent percentage \
+     permille half halve third quarter fourth fifth sixth seventh eighth ninth tenth \
+     hundredth thousandth pi root one two three four five six seven eight nine ten eleven \
+     twelve",
     // What is done with it.
-    "plus",
-    "minus",
-    "time",
-    "over",
-    "under",
-    "squared",
-    "cubed",
-    "mod",
-    "modulo",
-    "remainder",
-    "rem",
-    "divided",
-    "factorial",
-    "power",
-    "base",
+    "plus minus time over under squared cubed mod modulo remainder rem divided factorial \
+     power base",
     // What it is compared and joined with.
-    "or",
-    "and",
-    "to",
-    "not",
-    "no",
-    "nor",
-    "than",
-    "more",
-    "less",
-    "fewer",
-    "most",
-    "least",
-    "about",
-    "if",
-    "unless",
-    "but",
-    "before",
-    "after",
-    "ago",
-    "earlier",
-    "later",
-    "past",
-    "until",
-    "out",
-    "of",
-    "in",
-    "by",
-    "above",
-    "below",
-    "between",
-    "either",
-    "negative",
-    "positive",
+    "or and to not no nor than more less fewer most least about if unless but before after \
+     ago earlier later past until out of in by above below between either negative positive",
     // Of the day and of the calendar; ordinals.
-    "am",
-    "pm",
-    "bc",
-    "ad",
-    "st",
-    "nd",
-    "rd",
-    "th",
+    "am pm bc ad st nd rd th",
 ];
 
 /// A unit in the singular: up to four words. None if the words are not a unit.
@@ -374,7 +287,8 @@ fn unit(text: &str) -> Option<String> {
         };
         let is_symbol = matches!(word.as_str(), "m" | "g" | "s" | "h" | "l") && words.is_empty();
         let is_word = word.chars().count() > 1 && word.chars().all(char::is_alphabetic);
-        let says_more = NO_UNITS.contains(&singular) || NO_UNITS.contains(&word.as_str());
+        let mut no_units = NO_UNITS.iter().flat_map(|words| words.split(' '));
+        let says_more = no_units.any(|no_unit| no_unit == singular || no_unit == word);
         if says_more || !(is_word || is_symbol) {
             return None;
         }

@@ -127,12 +127,12 @@ fn candidate(writer: u8, pool: usize) -> Candidate {
 }
 
 fn standing(right: &[f64]) -> Standing {
-    let record = |right: f64| Record {
+    let records = right.iter().map(|right| Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
         gold_seen: 40,
         ..Record::default()
-    };
-    let records = (0..).map(|n| NodeId([n; 32])).zip(right.iter().copied().map(record)).collect();
+    });
+    let records = (0..).map(|n| NodeId([n; 32])).zip(records).collect();
     Standing::new(records, KindModel::default(), Reputation::default())
 }
 
@@ -176,12 +176,13 @@ fn a_share_of_agreements_is_judged_all_the_same() {
     assert_eq!(end_pool(&[0; 5], 5, &[30.0; 5], 0.05), Some(0));
 }
 
+fn decision(pools: &[usize], draw: f64) -> Agreement {
+    let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
+    agreement(&candidates, 5, &[30.0; 5], draw)
+}
+
 #[test]
 fn an_audit_is_told_apart_from_a_contest() {
-    let decision = |pools: &[usize], draw| {
-        let candidates: Vec<_> = (0..).zip(pools).map(|(n, pool)| candidate(n, *pool)).collect();
-        agreement(&candidates, 5, &[30.0; 5], draw)
-    };
     assert_eq!(decision(&[0, 1, 1, 1, 1], 0.5), Agreement::Ends(1));
     assert_eq!(decision(&[0, 1, 1, 1, 1], 0.04), Agreement::Audited(1));
     assert_eq!(decision(&[0, 0, 1, 1, 1], 0.04), Agreement::TooLittle);

@@ -1,4 +1,4 @@
-//! How hard the swarm works when nobody says otherwise, and how hard it may be asked to work.
+//! The default effort of the swarm, and the bounds of what a request may ask for.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Limits {
     pub deadline_ms_max: u64,
     /// P(right) below which an answer is an error instead, in [0, 1]. 0: every answer is sent.
     pub min_confidence: f64,
-    /// Whether a field that is not known is refused, instead of ignored.
+    /// Whether an unknown field is refused instead of ignored.
     pub strict: bool,
     /// The first three for [`Mode::Fast`].
     pub fast: Size,
@@ -60,7 +60,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a request gets that says nothing but its mode.
+    /// The effort of a request that states only its mode.
     pub fn effort(&self, mode: Mode) -> Effort {
         let size = self.size(mode);
         Effort {
@@ -82,10 +82,10 @@ impl Limits {
         }
     }
 
-    /// Holds the defaults against the bounds.
+    /// Checks that the defaults are within the bounds.
     ///
     /// # Errors
-    /// The key that does not fit, and what would.
+    /// The key that is out of bounds, and its bounds.
     pub fn check(&self) -> Result<(), String> {
         for (mode, section) in [(Mode::Balanced, ""), (Mode::Fast, "fast."), (Mode::Deep, "deep.")]
         {

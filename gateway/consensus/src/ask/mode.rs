@@ -1,7 +1,7 @@
-//! How thoroughly the swarm answers: three names to ask it by.
+//! The modes of a round, each with a model name.
 
-/// How thoroughly the swarm answers. What each mode comes to stands in [`crate::ask::Limits`] (how many
-/// take part) and in the round's settings (when enough is known).
+/// How thoroughly the swarm answers. [`crate::ask::Limits`] has the number of members of each mode, and the
+/// round's settings when enough is known.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -11,7 +11,7 @@ pub enum Mode {
     Balanced,
     /// Few writers, likelihood ballots only, and an early end.
     Fast,
-    /// Many writers and judges, and more of them asked until the best is hardly in doubt.
+    /// Many writers and judges, and more of them until the best answer is nearly certain.
     Deep,
 }
 
@@ -19,7 +19,7 @@ impl Mode {
     /// Every mode, in the order in which their models are listed.
     pub const ALL: [Self; 3] = [Self::Balanced, Self::Fast, Self::Deep];
 
-    /// The model's name that asks for it.
+    /// The name of the model that stands for it.
     pub fn model(self) -> &'static str {
         match self {
             Self::Balanced => "shoal",
@@ -28,7 +28,7 @@ impl Mode {
         }
     }
 
-    /// The word for it in a request's `shoal.mode`.
+    /// Its value in a request's `shoal.mode`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Balanced => "balanced",
@@ -37,12 +37,12 @@ impl Mode {
         }
     }
 
-    /// The mode that a model's name asks for; None for a member's model.
+    /// The mode of a model's name; None for a member's model.
     pub fn of_model(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.model() == name)
     }
 
-    /// The mode that a word of [`Self::word`] stands for.
+    /// The mode of a value of `shoal.mode`.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.word() == word)
     }

@@ -44,16 +44,16 @@ impl Budget {
     }
 }
 
-/// Levels of a value that is held against a schema: no answer has more, and each takes stack.
+/// Levels of a value that is validated: no answer has more, and each takes stack.
 const LEVELS_MAX: usize = 64;
 
-/// Looks at some part of a value, about, after which it counts as not fitting: a second.
+/// Visits of parts of a value after which it counts as invalid: about a second.
 const LOOKS_MAX: u64 = 10_000_000;
 
 /// Bytes of a text that count as one more part: a pattern reads all of them.
 const PART_BYTES: usize = 64;
 
-/// A schema ready to hold values against it.
+/// A compiled schema.
 #[derive(Debug)]
 pub(super) struct Schema {
     validator: Validator,
@@ -61,8 +61,8 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Whether the value keeps to the schema; not, where that would take too long to find out.
-    pub(super) fn holds(&self, value: &Value) -> bool {
+    /// Whether the value is valid; false if the check would take too long.
+    pub(super) fn is_valid(&self, value: &Value) -> bool {
         let (levels, parts) = size(value);
         let ways = u32::try_from(levels).map_or(u64::MAX, |d| self.reach.fan.saturating_pow(d));
         let looks = ways.saturating_mul(self.reach.breadth).saturating_mul(parts);
@@ -97,7 +97,7 @@ pub(super) fn compile(schema: &Value, budget: &mut Budget) -> Result<Schema, Str
     }
     let subset = keywords::reduce(schema)?;
     budget.spend(bytes, subset.patterns)?;
-    let reach = reach::of(&subset.schema)?;
+    let reach = reach::reach(&subset.schema)?;
     let patterns =
         PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
     let options = jsonschema::options().offline().with_pattern_options(patterns);
@@ -171,8 +171,8 @@ mod tests {
     fn a_long_list_of_values_counts_for_each_part() {
         let list: Vec<_> = (0..20_000).collect();
         let schema = compile(&json!({"items": {"enum": list}})).expect("a schema");
-        assert!(schema.holds(&json!([19_999])));
-        assert!(!schema.holds(&json!(vec![19_999; 10_000])), "it would take too long");
+        assert!(schema.is_valid(&json!([19_999])));
+        assert!(!schema.is_valid(&json!(vec![19_999; 10_000])), "it would take too long");
     }
 
     #[test]
@@ -195,8 +195,8 @@ mod tests {
             "properties": {"value": {"type": "integer"}, "next": {"$ref": "#"}},
         });
         let tree = compile(&tree).expect("a schema");
-        assert!(tree.holds(&json!({"value": 1, "next": {"value": 2}})));
-        assert!(!tree.holds(&json!({"value": 1, "next": {"value": "2"}})));
+        assert!(tree.is_valid(&json!({"value": 1, "next": {"value": 2}})));
+        assert!(!tree.is_valid(&json!({"value": 1, "next": {"value": "2"}})));
     }
 
     #[test]
@@ -207,11 +207,11 @@ mod tests {
         for _ in 0..5 {
             deep = json!({ "next": deep });
         }
-        assert!(schema.holds(&deep));
+        assert!(schema.is_valid(&deep));
         for _ in 0..50 {
             deep = json!({ "next": deep });
         }
-        assert!(!schema.holds(&deep));
+        assert!(!schema.is_valid(&deep));
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         #[test]
         fn no_schema_and_no_value_bring_the_gateway_down(schema in schemas(), value in schemas()) {
             if let Ok(schema) = compile(&schema) {
-                schema.holds(&value);
+                schema.is_valid(&value);
             }
         }
     }

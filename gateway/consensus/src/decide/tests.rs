@@ -22,7 +22,9 @@ fn standing(records: &[Record]) -> Standing {
 }
 
 fn decide(candidates: &[Candidate], pool: Option<usize>, standing: &Standing) -> (usize, Decision) {
-    let ranking = Ranking { order: (0..candidates.len()).rev().collect(), ..Ranking::default() };
+    let count = candidates.len();
+    let (order, strengths) = ((0..count).rev().collect(), vec![0.0; count]);
+    let ranking = Ranking { order, strengths, ..Ranking::default() };
     let (kind, config) = (KindPosterior::default(), RoundSettings::default());
     let tally = Tally { candidates, ballots: &[], standing, kind: &kind, config: &config };
     tally.winner(&ranking, pool).expect("a winner")

@@ -36,17 +36,21 @@ fn candidate(writer: u8, pool: usize, logprob: f64) -> Candidate {
     }
 }
 
+fn answer(writer: u8, pool: usize, text: &str, claim: f64) -> Candidate {
+    Candidate { text: text.into(), ..candidate(writer, pool, claim) }
+}
+
 fn scores(judge: u8, scores: &[(usize, f64)]) -> CastBallot {
-    let score = |(candidate, logprob): &(usize, f64)| CandidateScore {
+    let scores = scores.iter().map(|(candidate, logprob)| CandidateScore {
         candidate: *candidate,
         logprob: *logprob,
         tokens: 9,
-    };
+    });
     CastBallot {
         judge: id(judge),
         model: String::new(),
         reasoned: false,
-        verdicts: Verdicts::Scores(scores.iter().map(score).collect()),
+        verdicts: Verdicts::Scores(scores.collect()),
         prompt_tokens: 0,
         took: Duration::ZERO,
     }
@@ -54,18 +58,16 @@ fn scores(judge: u8, scores: &[(usize, f64)]) -> CastBallot {
 
 /// A member whose likelihoods told right from wrong on gold.
 fn informative_judge() -> Record {
-    let samples = || {
-        (0..100).map(|i| {
-            let right = i % 2 == 0;
-            let noise = f64::from(i % 10) * 0.1;
-            let logprob = if right { -0.1 - noise } else { -9.0 - 10.0 * noise };
-            Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
-        })
-    };
+    let samples = (0..100).map(|i| {
+        let right = i % 2 == 0;
+        let noise = f64::from(i % 10) * 0.1;
+        let logprob = if right { -0.1 - noise } else { -9.0 - 10.0 * noise };
+        Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
+    });
     Record {
         writer: Beta { a: 50.0, b: 50.0 },
-        certainty: samples().collect(),
-        scores: samples().collect(),
+        certainty: samples.clone().collect(),
+        scores: samples.collect(),
         claims_count: true,
         gold_seen: 100,
         ..Record::default()
@@ -75,8 +77,12 @@ fn informative_judge() -> Record {
 /// A member whose likelihoods told nothing on gold: always certain, right half of the time.
 fn random_judge() -> Record {
     let text = Likelihood { logprob: -0.01, bytes: 9 };
-    let samples = || (0..100).map(move |i| Sample { text, right: i % 2 == 0, item: 0 });
-    Record { certainty: samples().collect(), scores: samples().collect(), ..informative_judge() }
+    let samples = (0..100).map(|i| Sample { text, right: i % 2 == 0, item: 0 });
+    Record {
+        certainty: samples.clone().collect(),
+        scores: samples.collect(),
+        ..informative_judge()
+    }
 }
 
 fn standing(records: impl IntoIterator<Item = (u8, Record)>) -> Standing {
@@ -117,18 +123,12 @@ fn a_liar_that_always_claims_certainty_gains_nothing_by_it() {
 fn an_answer_is_no_worse_because_one_that_seldom_knows_agrees() {
     let seldom = Record { writer: Beta { a: 5.0, b: 95.0 }, ..Record::default() };
     let standing = standing([(1, informative_judge()), (2, seldom.clone()), (3, seldom)]);
-    let record = |n: usize| {
-        let wrote: Vec<Candidate> =
-            (1..).take(n).map(|writer| candidate(writer, 0, -0.1)).collect();
-        evidence(&wrote, &[], &standing)[0].total()
-    };
-    assert!(
-        record(2) >= record(1) && record(3) >= record(2),
-        "{} {} {}",
-        record(1),
-        record(2),
-        record(3)
-    );
+    let [single, two, three] = [1, 2, 3].map(|count| {
+        let candidates: Vec<Candidate> =
+            (1..).take(count).map(|writer| candidate(writer, 0, -0.1)).collect();
+        evidence(&candidates, &[], &standing)[0].total()
+    });
+    assert!(two >= single && three >= two, "{single} {two} {three}");
 }
 
 #[test]
@@ -150,54 +150,44 @@ fn what_a_judge_says_of_its_own_candidate_is_not_heard() {
     assert!(evidence_of_judge[1].scores > 1.0);
 }
 
+fn judge_from(digest: &str, operator: &str) -> Record {
+    let (digest, operator) = (digest.into(), operator.into());
+    let provenance = Provenance { digest, operator, ..Provenance::default() };
+    Record { provenance, ..informative_judge() }
+}
+
+/// What these judges' scores say of the better one of two answers.
+fn total(judges: &[u8], standing: &Standing) -> f64 {
+    let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
+    let ballots: Vec<_> = judges.iter().map(|n| scores(*n, &[(0, -2.0), (1, -4.0)])).collect();
+    evidence(&candidates, &ballots, standing)[0].scores
+}
+
 #[test]
 fn judges_of_the_same_weights_are_one_voice_whoever_they_belong_to() {
-    let of = |digest: &str, operator: &str| Record {
-        provenance: Provenance {
-            digest: digest.into(),
-            operator: operator.into(),
-            ..Provenance::default()
-        },
-        ..informative_judge()
-    };
     let hands: [&str; 4] = ["a", "b", "c", "d"];
-    let one_hand = standing((1..).zip(hands.map(|hand| of("same", hand))));
-    let own = standing((1..).zip(hands.map(|hand| of(hand, hand))));
-    let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let totals = |standing: &Standing, judges: u8| {
-        let ballots: Vec<_> = (1..=judges).map(|n| scores(n, &[(0, -2.0), (1, -4.0)])).collect();
-        evidence(&candidates, &ballots, standing)[0].scores
-    };
-    assert!((totals(&one_hand, 4) - totals(&one_hand, 1)).abs() < 1e-9);
-    assert!(totals(&own, 4) > 1.5 * totals(&own, 1));
+    let one_hand = standing((1..).zip(hands.map(|hand| judge_from("same", hand))));
+    let own = standing((1..).zip(hands.map(|hand| judge_from(hand, hand))));
+    assert!((total(&[1, 2, 3, 4], &one_hand) - total(&[1], &one_hand)).abs() < 1e-9);
+    assert!(total(&[1, 2, 3, 4], &own) > 1.5 * total(&[1], &own));
     // Nor do they make the others quieter.
-    let mut members: Vec<Record> = hands.map(|hand| of("same", hand)).into();
-    members.push(of("other", "e"));
+    let mut members: Vec<Record> = hands.map(|hand| judge_from("same", hand)).into();
+    members.push(judge_from("other", "e"));
     let mixture = standing((1..).zip(members));
-    let total = |judges: &[u8]| {
-        let ballots: Vec<_> = judges.iter().map(|n| scores(*n, &[(0, -2.0), (1, -4.0)])).collect();
-        evidence(&candidates, &ballots, &mixture)[0].scores
-    };
-    assert!((total(&[1, 2, 3, 4, 5]) - total(&[1, 5])).abs() < 1e-9);
+    assert!((total(&[1, 2, 3, 4, 5], &mixture) - total(&[1, 5], &mixture)).abs() < 1e-9);
 }
 
 #[test]
 fn ten_copies_of_a_judge_are_not_ten_judges() {
     let standing = standing((1..12).map(|n| (n, informative_judge())));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let single_ballot: Vec<_> =
-        (1..2).map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
-    let ten: Vec<_> = (1..11).map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
-    let lead = |ballots: &[CastBallot]| {
-        let parts = evidence(&candidates, ballots, &standing);
+    let [single, ten] = [1, 10].map(|count| {
+        let judges = 1..=count;
+        let ballots: Vec<_> = judges.map(|judge| scores(judge, &[(0, -2.0), (1, -4.0)])).collect();
+        let parts = evidence(&candidates, &ballots, &standing);
         parts[0].scores - parts[1].scores
-    };
-    assert!(
-        lead(&ten) > lead(&single_ballot) && lead(&ten) < 4.0 * lead(&single_ballot),
-        "{} {}",
-        lead(&ten),
-        lead(&single_ballot)
-    );
+    });
+    assert!(ten > single && ten < 4.0 * single, "{ten} {single}");
 }
 
 #[test]
@@ -223,8 +213,8 @@ fn indices_from_nowhere_and_infinities_are_harmless() {
 /// two liars that agree on a wrong answer with full certainty: the one that knows must win.
 #[test]
 fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
-    let liar = || Record { writer: Beta { a: 2.0, b: 60.0 }, ..random_judge() };
-    let members = (0..5).map(|n| (n, informative_judge())).chain([(5, liar()), (6, liar())]);
+    let liar = Record { writer: Beta { a: 2.0, b: 60.0 }, ..random_judge() };
+    let members = (0..5).map(|n| (n, informative_judge())).chain([(5, liar.clone()), (6, liar)]);
     let standing = standing(members);
     for expert in 0..5u8 {
         let mut candidates: Vec<Candidate> = (0..5)
@@ -265,11 +255,7 @@ fn the_one_that_knows_wins_against_liars_and_the_ignorant() {
 /// Two long texts of language models: the right one has the better mean, the wrong one the better sum.
 #[test]
 fn where_no_judge_has_gold_the_mean_log_probability_decides() {
-    let text = |writer: u8, pool: usize, bytes: usize| Candidate {
-        text: "x".repeat(bytes),
-        ..candidate(writer, pool, -1.0)
-    };
-    let candidates = [text(1, 0, 400), text(2, 1, 100)];
+    let candidates = [answer(1, 0, &"x".repeat(400), -1.0), answer(2, 1, &"x".repeat(100), -1.0)];
     let parts = evidence(&candidates, &[scores(9, &[(0, -40.0), (1, -25.0)])], &Standing::empty());
     assert!(parts[0].scores > parts[1].scores + 0.05, "{parts:?}");
     assert!((parts[0].scores + parts[1].scores).abs() < 1e-9, "only the difference is known");
@@ -288,34 +274,29 @@ fn judges_without_an_exam_take_nothing_from_one_that_passed_it() {
     let standing =
         standing((0..10).map(|n| (n, if n == 0 { honest.clone() } else { stranger.clone() })));
     let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
-    let lead = |judges: u8| {
+    let [single, ten] = [1, 10].map(|judges| {
         let ballots: Vec<_> = (0..judges)
             .map(|n| scores(n, if n == 0 { &[(0, -2.0), (1, -4.0)] } else { &[] }))
             .collect();
         let parts = evidence(&candidates, &ballots, &standing);
         parts[0].scores - parts[1].scores
-    };
-    assert!((lead(10) - lead(1)).abs() < 1e-9, "{} {}", lead(10), lead(1));
+    });
+    assert!((ten - single).abs() < 1e-9, "{ten} {single}");
 }
 
 #[test]
 fn two_choices_alike_say_less_than_two_numbers_alike() {
-    let answer =
-        |writer: u8, text: &str| Candidate { text: text.into(), ..candidate(writer, 0, -1.0) };
-    let agreement = |text: &str| {
-        evidence(&[answer(1, text), answer(2, text)], &[], &Standing::empty())[0].agreement
-    };
-    assert!(agreement("B") < agreement("Answer: 1871") - 0.5);
+    let [choice, number] = ["B", "Answer: 1871"].map(|text| {
+        let candidates = [answer(1, 0, text, -1.0), answer(2, 0, text, -1.0)];
+        evidence(&candidates, &[], &Standing::empty())[0].agreement
+    });
+    assert!(choice < number - 0.5);
 }
 
 #[test]
 fn a_writer_that_wavered_between_letters_says_less_against_another_one() {
-    let letter = |writer: u8, pool: usize, text: &str, claim: f64| Candidate {
-        text: text.into(),
-        ..candidate(writer, pool, claim)
-    };
     // Both judge the other's letter. The first is sure of its own, the second is not.
-    let candidates = [letter(1, 0, "B", -0.1), letter(2, 1, "C", -1.2)];
+    let candidates = [answer(1, 0, "B", -0.1), answer(2, 1, "C", -1.2)];
     let ballots = [scores(1, &[(1, -4.0)]), scores(2, &[(0, -1.4)])];
     let parts = evidence(&candidates, &ballots, &Standing::empty());
     assert!(parts[0].scores > parts[1].scores + 0.05, "{parts:?}");
@@ -323,11 +304,8 @@ fn a_writer_that_wavered_between_letters_says_less_against_another_one() {
 
 #[test]
 fn a_judge_to_whom_all_candidates_are_noise_has_no_opinion() {
-    let letter = |writer: u8, pool: usize, text: &str| Candidate {
-        text: text.into(),
-        ..candidate(writer, pool, -1.0)
-    };
-    let candidates = [letter(1, 0, "B"), letter(2, 1, "A long answer that nobody asked for")];
+    let long_text = "A long answer that nobody asked for";
+    let candidates = [answer(1, 0, "B", -1.0), answer(2, 1, long_text, -1.0)];
     let parts = evidence(&candidates, &[scores(9, &[(0, -34.0), (1, -400.0)])], &Standing::empty());
     assert!(parts.iter().all(|part| part.scores == 0.0), "{parts:?}");
     let parts = evidence(&candidates, &[scores(9, &[(0, -3.0), (1, -150.0)])], &Standing::empty());
@@ -336,15 +314,9 @@ fn a_judge_to_whom_all_candidates_are_noise_has_no_opinion() {
 
 #[test]
 fn a_text_that_was_cut_loses_to_a_final_answer_of_an_equal() {
-    let cut = Candidate {
-        text: "To find out, let us first".into(),
-        finish: Finish::Length,
-        ..candidate(1, 0, -1.0)
-    };
-    let whole = |writer: u8, pool: usize, text: &str| Candidate {
-        text: text.into(),
-        ..candidate(writer, pool, -1.0)
-    };
-    let parts = evidence(&[cut, whole(2, 1, "B"), whole(3, 2, "C")], &[], &Standing::empty());
+    let text = "To find out, let us first";
+    let cut = Candidate { finish: Finish::Length, ..answer(1, 0, text, -1.0) };
+    let candidates = [cut, answer(2, 1, "B", -1.0), answer(3, 2, "C", -1.0)];
+    let parts = evidence(&candidates, &[], &Standing::empty());
     assert!(parts[1].total() > parts[0].total() + 1.0, "{parts:?}");
 }

@@ -5,7 +5,7 @@
 //! has its predicted distribution. So a ballot raises the probability that the best answer is sent.
 //! (The entropy of P(best) would fall as much by a comparison of two losers.)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, seq::SliceRandom as _};
 
@@ -39,7 +39,7 @@ pub fn cycle(pools: &[usize], rng: &mut impl Rng) -> Vec<PoolPair> {
 }
 
 /// Every pair of these pools.
-pub fn every_pair(pools: &[usize]) -> Vec<PoolPair> {
+pub(crate) fn every_pair(pools: &[usize]) -> Vec<PoolPair> {
     let pairs = pools.iter().enumerate().flat_map(|(at, a)| {
         let rest = pools.iter().skip(at + 1);
         rest.map(|b| pair(*a, *b))
@@ -64,7 +64,7 @@ pub struct Beliefs<'a> {
 
 /// The weight of one verdict of a judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Voice {
+pub struct VerdictWeight {
     /// r, as in [`Comparison`].
     pub weight: f64,
     /// γ, as in [`Comparison`].
@@ -73,24 +73,21 @@ pub struct Voice {
 
 /// The `count` most informative of the `open` pairs, best first. Ties (a judge without weight gives no
 /// information) go to the likeliest pools, then to the smaller numbers.
-pub fn most_informative(
+pub(crate) fn most_informative(
     beliefs: Beliefs<'_>,
-    voice: Voice,
+    voice: VerdictWeight,
     open: &[PoolPair],
     count: usize,
 ) -> Vec<PoolPair> {
     let p_best = fit(beliefs.mu, beliefs.comparisons, beliefs.settings).p_best;
-    let mut order: Vec<(usize, f64)> = p_best.iter().copied().enumerate().collect();
-    order.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
-    let contenders: Vec<usize> = order.iter().take(CONTENDERS).map(|(pool, _)| *pool).collect();
-    let contest = Contest::among(&contenders, beliefs);
+    let contest = Contest::new(&p_best, beliefs);
     let before = contest.lead(None);
-    let mut gains: Vec<(f64, f64, PoolPair)> = open
-        .iter()
-        .filter_map(|&(a, b)| {
-            let likely = p_best.get(a)? + p_best.get(b)?;
+    #[expect(clippy::indexing_slicing, reason = "the open pairs are of pools that `mu` is about")]
+    let mut gains: Vec<(f64, f64, PoolPair)> = (open.iter())
+        .map(|&(a, b)| {
+            // A verdict on a pool that is out of the race changes nothing.
             let gain = contest.expected_lead(a, b, voice).map_or(0.0, |after| after - before);
-            Some((gain, likely, (a, b)))
+            (gain, p_best[a] + p_best[b], (a, b))
         })
         .collect();
     gains.sort_by(|x, y| y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
@@ -99,26 +96,30 @@ pub fn most_informative(
 
 /// The contest between the likeliest pools only.
 struct Contest<'a> {
-    pools: &'a [usize],
+    /// The number of each pool, and its strength.
+    pools: Vec<(usize, f64)>,
     mu: Vec<f64>,
     comparisons: Vec<Comparison>,
     settings: &'a RankSettings,
-    strengths: Vec<f64>,
 }
 
 impl<'a> Contest<'a> {
-    fn among(pools: &'a [usize], beliefs: Beliefs<'a>) -> Self {
-        let place = |pool: usize| pools.iter().position(|number| *number == pool);
-        let mu = pools.iter().filter_map(|pool| beliefs.mu.get(*pool).copied()).collect::<Vec<_>>();
-        let comparisons: Vec<Comparison> = beliefs
-            .comparisons
-            .iter()
-            .filter_map(|number| {
-                Some(Comparison { a: place(number.a)?, b: place(number.b)?, ..*number })
+    fn new(p_best: &[f64], beliefs: Beliefs<'a>) -> Self {
+        let mut order: Vec<(usize, (&f64, &f64))> =
+            p_best.iter().zip(beliefs.mu).enumerate().collect();
+        order.sort_by(|(a, (x, _)), (b, (y, _))| y.total_cmp(x).then(a.cmp(b)));
+        order.truncate(CONTENDERS);
+        let places: BTreeMap<usize, usize> = order.iter().map(|(pool, _)| *pool).zip(0..).collect();
+        let comparisons: Vec<Comparison> = (beliefs.comparisons.iter())
+            .filter_map(|verdict| {
+                let (a, b) = (*places.get(&verdict.a)?, *places.get(&verdict.b)?);
+                Some(Comparison { a, b, ..*verdict })
             })
             .collect();
+        let mu: Vec<f64> = order.iter().map(|(_, (_, mu))| **mu).collect();
         let strengths = fit(&mu, &comparisons, beliefs.settings).strengths;
-        Self { pools, mu, comparisons, settings: beliefs.settings, strengths }
+        let pools = order.iter().map(|(pool, _)| *pool).zip(strengths).collect();
+        Self { pools, mu, comparisons, settings: beliefs.settings }
     }
 
     /// P(the leader is best), with one verdict more.
@@ -129,16 +130,22 @@ impl<'a> Contest<'a> {
         p_best.into_iter().fold(0.0, f64::max)
     }
 
-    /// The same after a verdict on these two pools that has not been given yet; None when one of
-    /// them is not in the race.
-    fn expected_lead(&self, a: usize, b: usize, voice: Voice) -> Option<f64> {
-        let place = |pool: usize| self.pools.iter().position(|number| *number == pool);
-        let (a, b) = (place(a)?, place(b)?);
-        let lead = self.strengths.get(a)? - self.strengths.get(b)?;
-        let p_first = sigmoid(voice.discrimination * lead);
-        let Voice { weight, discrimination } = voice;
-        let verdict = |p: f64| self.lead(Some(Comparison { a, b, p, weight, discrimination }));
-        Some(p_first * verdict(FIRM) + (1.0 - p_first) * verdict(1.0 - FIRM))
+    /// The same after a verdict on these two pools that is still to come; None if one of them is not in the
+    /// contest.
+    fn expected_lead(&self, a: usize, b: usize, voice: VerdictWeight) -> Option<f64> {
+        let ((a, a_strength), (b, b_strength)) = (self.contender(a)?, self.contender(b)?);
+        let VerdictWeight { weight, discrimination } = voice;
+        let p_first = sigmoid(discrimination * (a_strength - b_strength));
+        let verdict = Comparison { a, b, p: FIRM, weight, discrimination };
+        let firm = self.lead(Some(verdict));
+        let opposite = self.lead(Some(Comparison { p: 1.0 - FIRM, ..verdict }));
+        Some(p_first * firm + (1.0 - p_first) * opposite)
+    }
+
+    /// The place of a pool in this contest, and its strength.
+    fn contender(&self, pool: usize) -> Option<(usize, f64)> {
+        let mut pools = self.pools.iter().enumerate();
+        pools.find(|(_, (number, _))| *number == pool).map(|(at, (_, strength))| (at, *strength))
     }
 }
 

@@ -9,16 +9,16 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use shoal_proto::{NodeId, judge::BallotKind};
 
-use crate::judging::{
+use super::{
     JudgeTask,
-    pairs::{self, Beliefs, PoolPair, Voice},
+    pairs::{self, Beliefs, PoolPair, VerdictWeight},
     task::pools_for,
 };
-use crate::{candidate::Candidate, reputation::ComparisonMode, settings};
+use crate::{candidate::Candidate, reputation::ComparisonMode, settings::JudgeSettings};
 
 /// A judge of this round.
 #[derive(Clone, Copy, Debug)]
-pub struct Able {
+pub struct AbleJudge {
     /// Its id.
     pub judge: NodeId,
     /// It gives likelihoods; otherwise it compares pairs.
@@ -26,15 +26,15 @@ pub struct Able {
     /// It can write reasons before its verdict.
     pub reasoned: bool,
     /// The weight of its verdicts.
-    pub voice: Voice,
+    pub voice: VerdictWeight,
 }
 
 /// The judges of one round, in the order in which they start.
 #[derive(Debug)]
 pub struct JudgeQueue<'a> {
     candidates: &'a [Candidate],
-    settings: &'a settings::JudgeSettings,
-    backlog: std::collections::VecDeque<Able>,
+    settings: &'a JudgeSettings,
+    backlog: std::collections::VecDeque<AbleJudge>,
     comparers: Vec<Comparer>,
     rng: ChaCha8Rng,
     requests: usize,
@@ -43,7 +43,7 @@ pub struct JudgeQueue<'a> {
 /// A judge that compares pairs, after its first task.
 #[derive(Debug)]
 struct Comparer {
-    able: Able,
+    able: AbleJudge,
     /// The pairs of its tasks.
     pairs: BTreeSet<PoolPair>,
     /// It has answered its last task.
@@ -54,8 +54,8 @@ impl<'a> JudgeQueue<'a> {
     /// A queue of these judges, best first. The seed shuffles the tasks.
     pub fn new(
         candidates: &'a [Candidate],
-        judges: impl Iterator<Item = Able>,
-        settings: &'a settings::JudgeSettings,
+        judges: impl Iterator<Item = AbleJudge>,
+        settings: &'a JudgeSettings,
         seed: u64,
     ) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl<'a> JudgeQueue<'a> {
     }
 
     /// Number of judges that have a first task.
-    pub fn started(&self) -> usize {
+    pub fn judge_count(&self) -> usize {
         self.requests
     }
 
@@ -92,18 +92,15 @@ impl<'a> JudgeQueue<'a> {
 
     /// Records that a judge has finished its task; after a failure it gets no more tasks.
     pub fn finish(&mut self, judge: NodeId, success: bool) {
-        if success {
-            let comparers = self.comparers.iter_mut();
-            comparers
-                .filter(|comparer| comparer.able.judge == judge)
-                .for_each(|comparer| comparer.free = true);
-        } else {
+        if !success {
             self.comparers.retain(|comparer| comparer.able.judge != judge);
         }
+        let own = self.comparers.iter_mut().filter(|comparer| comparer.able.judge == judge);
+        own.for_each(|comparer| comparer.free = true);
     }
 
     /// The first task of a judge; None if it may see too few candidates.
-    fn first_task(&mut self, able: Able) -> Option<JudgeTask> {
+    fn first_task(&mut self, able: AbleJudge) -> Option<JudgeTask> {
         if able.likelihood && !self.reasons(able) {
             return JudgeTask::scores(self.candidates, able.judge, &mut self.rng);
         }
@@ -138,12 +135,12 @@ impl<'a> JudgeQueue<'a> {
         wave
     }
 
-    fn reasons(&self, able: Able) -> bool {
-        self.settings.way(able.reasoned) == ComparisonMode::Reasoned
+    fn reasons(&self, able: AbleJudge) -> bool {
+        self.settings.mode(able.reasoned) == ComparisonMode::Reasoned
     }
 
     /// The kind of this judge's pair tasks.
-    fn kind(&self, able: Able) -> BallotKind {
+    fn kind(&self, able: AbleJudge) -> BallotKind {
         if self.reasons(able) { BallotKind::Reasoned } else { BallotKind::Pairwise }
     }
 

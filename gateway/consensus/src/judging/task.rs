@@ -1,6 +1,6 @@
 //! The task of one judge: its texts, and the candidates that they stand for. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -24,9 +24,18 @@ pub struct JudgeTask {
     /// The texts that the judge sees.
     pub texts: Vec<String>,
     /// For each text, the candidates with exactly this text that the judge did not write.
-    pub stand_for: Vec<Vec<usize>>,
+    pub candidates_by_text: Vec<Vec<usize>>,
     /// Pairs of texts, each to be shown in both orders.
-    pub pairs: Vec<(usize, usize)>,
+    pub pairs: Vec<TextPair>,
+}
+
+/// Two texts of a task.
+#[derive(Clone, Copy, Debug)]
+pub struct TextPair {
+    /// Their places among the texts, as the message names them.
+    texts: (u32, u32),
+    /// The candidates that they are the texts of.
+    candidates: (usize, usize),
 }
 
 impl JudgeTask {
@@ -43,17 +52,19 @@ impl JudgeTask {
             }
         }
         groups.shuffle(rng);
-        let (texts, stand_for): (Vec<String>, Vec<Vec<usize>>) = groups.into_iter().unzip();
+        let (texts, candidates_by_text): (Vec<String>, Vec<Vec<usize>>) =
+            groups.into_iter().unzip();
         (!texts.is_empty()).then(|| Self {
             kind: BallotKind::Likelihood,
             texts,
-            stand_for,
+            candidates_by_text,
             pairs: Vec::new(),
         })
     }
 
     /// A task to compare these pairs of pools, each represented by its first candidate. Pairs with a
     /// pool of the judge's own candidates are left out.
+    #[expect(clippy::indexing_slicing, reason = "each pool of the pairs left has a place")]
     pub fn pairs(
         candidates: &[Candidate],
         judge: NodeId,
@@ -64,24 +75,24 @@ impl JudgeTask {
         let may_see = pools_for(candidates, judge);
         let pairs: Vec<&PoolPair> =
             pairs.iter().filter(|(a, b)| may_see.contains(a) && may_see.contains(b)).collect();
-        let mut pools: Vec<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
-        pools.sort_unstable();
-        pools.dedup();
-        pools.shuffle(rng);
-        let (indices, texts): (Vec<usize>, Vec<String>) = pools
-            .iter()
-            .filter_map(|pool| {
-                let mut members = candidates.iter().enumerate();
-                members.find(|(_, candidate)| candidate.pool == *pool)
-            })
-            .map(|(at, candidate)| (at, candidate.display_text()))
-            .unzip();
-        let place = |pool: usize| pools.iter().position(|other_pool| *other_pool == pool);
+        let mut representatives: BTreeMap<usize, (usize, &Candidate)> = BTreeMap::new();
+        for (at, candidate) in candidates.iter().enumerate() {
+            representatives.entry(candidate.pool).or_insert((at, candidate));
+        }
+        representatives.retain(|pool, _| pairs.iter().any(|(a, b)| a == pool || b == pool));
+        let mut order: Vec<(usize, (usize, &Candidate))> = representatives.into_iter().collect();
+        order.shuffle(rng);
+        let places: BTreeMap<usize, (u32, usize)> =
+            order.iter().zip(0..).map(|((pool, (at, _)), text)| (*pool, (text, *at))).collect();
+        let text_pairs = pairs.iter().map(|(a, b)| {
+            let ((a, first), (b, second)) = (places[a], places[b]);
+            TextPair { texts: (a, b), candidates: (first, second) }
+        });
         (!pairs.is_empty()).then(|| Self {
             kind,
-            texts,
-            stand_for: indices.into_iter().map(|at| vec![at]).collect(),
-            pairs: pairs.iter().filter_map(|(a, b)| Some((place(*a)?, place(*b)?))).collect(),
+            texts: order.iter().map(|(_, (_, candidate))| candidate.display_text()).collect(),
+            candidates_by_text: order.iter().map(|(_, (at, _))| vec![*at]).collect(),
+            pairs: text_pairs.collect(),
         })
     }
 
@@ -92,9 +103,8 @@ impl JudgeTask {
 
     /// The message to the judge, with each pair in its two orders.
     pub fn ask(&self, ask: &Ask, prompt: Option<Prompt>) -> Judge {
-        let pairs = self.pairs.iter().flat_map(|(a, b)| {
-            let (a, b) = (wire_index(*a), wire_index(*b));
-            [Pair { first: a, second: b }, Pair { first: b, second: a }]
+        let pairs = self.pairs.iter().flat_map(|TextPair { texts: (a, b), .. }| {
+            [Pair { first: *a, second: *b }, Pair { first: *b, second: *a }]
         });
         Judge {
             messages: ask.messages.clone(),
@@ -109,33 +119,23 @@ impl JudgeTask {
     /// The verdicts on the candidates of a ballot that fits this task.
     pub fn verdicts(&self, ballot: &Ballot) -> Verdicts {
         if self.kind == BallotKind::Likelihood {
-            let scores = self.stand_for.iter().zip(&ballot.scores).flat_map(|(group, score)| {
-                group.iter().map(|candidate| CandidateScore {
-                    candidate: *candidate,
-                    logprob: score.logprob,
-                    tokens: score.tokens,
-                })
-            });
+            let scores =
+                self.candidates_by_text.iter().zip(&ballot.scores).flat_map(|(group, score)| {
+                    group.iter().map(|candidate| CandidateScore {
+                        candidate: *candidate,
+                        logprob: score.logprob,
+                        tokens: score.tokens,
+                    })
+                });
             return Verdicts::Scores(scores.collect());
         }
-        let verdicts = self.pairs.iter().zip(ballot.verdicts.chunks_exact(2));
-        let pairs = verdicts.filter_map(|((a, b), p)| {
-            let [shown_first, shown_second] = *p else { return None };
-            let (a, b) = (self.candidate(*a)?, self.candidate(*b)?);
-            Some(PairVerdict::from_orders(a, b, shown_first, shown_second))
+        let (orders, _) = ballot.verdicts.as_chunks();
+        let verdicts = self.pairs.iter().zip(orders);
+        let pairs = verdicts.map(|(TextPair { candidates: (a, b), .. }, [a_first, b_first])| {
+            PairVerdict::from_orders(*a, *b, *a_first, *b_first)
         });
         Verdicts::Pairs(pairs.collect())
     }
-
-    /// The first candidate that a text stands for.
-    fn candidate(&self, text: usize) -> Option<usize> {
-        self.stand_for.get(text)?.first().copied()
-    }
-}
-
-/// A round has fewer candidates than this type can count.
-fn wire_index(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// The pools that a judge may compare: those without its own candidates, in order of their numbers.

@@ -12,7 +12,7 @@ use shoal_proto::{
 };
 
 use super::{
-    pairs::{Beliefs, Voice},
+    pairs::{Beliefs, VerdictWeight},
     *,
 };
 use crate::judging::{JudgeTask, task::pools_for};
@@ -44,7 +44,7 @@ proptest! {
             candidates.iter().map(|(w, text, pool)| candidate(*w, &text.to_string(), *pool)).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scores = JudgeTask::scores(&candidates, node(judge), &mut rng);
-        let shown: BTreeSet<usize> = scores.iter().flat_map(|s| s.stand_for.iter().flatten().copied()).collect();
+        let shown: BTreeSet<usize> = scores.iter().flat_map(|s| s.candidates_by_text.iter().flatten().copied()).collect();
         let others: BTreeSet<usize> =
             (0..candidates.len()).filter(|at| candidates[*at].writer != node(judge)).collect();
         prop_assert_eq!(shown, others);
@@ -54,7 +54,7 @@ proptest! {
         for task in pair_task.iter().chain(&pairs(&candidates, node(judge), &mut rng)) {
             let own: Vec<usize> =
                 candidates.iter().filter(|c| c.writer == node(judge)).map(|c| c.pool).collect();
-            for at in task.stand_for.iter().flatten() {
+            for at in task.candidates_by_text.iter().flatten() {
                 prop_assert!(candidates[*at].writer != node(judge));
                 prop_assert!(!own.contains(&candidates[*at].pool));
             }
@@ -96,8 +96,8 @@ fn a_steady_verdict_is_turned_to_the_right_candidates() {
     let candidates = [candidate(0, "bad", 0), candidate(1, "good", 1)];
     let task = pairs(&candidates, node(9), &mut rng()).expect("a task");
     let ask = task.ask(&plain_ask(), None);
-    let good = |at: u32| ask.candidates[at as usize] == "good";
-    let verdicts = ask.pairs.iter().map(|pair| if good(pair.first) { 0.9 } else { 0.2 }).collect();
+    let is_good = ask.pairs.iter().map(|pair| ask.candidates[pair.first as usize] == "good");
+    let verdicts = is_good.map(|is_good| if is_good { 0.9 } else { 0.2 }).collect();
     let Verdicts::Pairs(pairs) = task.verdicts(&Ballot { verdicts, ..Ballot::default() }) else {
         panic!("pairs were asked for")
     };
@@ -115,15 +115,15 @@ fn who_wrote_all_there_is_judges_nothing() {
     assert!(pairs(&candidates, node(4), &mut rng()).is_none());
 }
 
-fn able(judge: u8, likelihood: bool) -> Able {
-    let voice = Voice { weight: 1.0, discrimination: 1.0 };
-    Able { judge: node(judge), likelihood, reasoned: false, voice }
+fn able(judge: u8, likelihood: bool) -> AbleJudge {
+    let voice = VerdictWeight { weight: 1.0, discrimination: 1.0 };
+    AbleJudge { judge: node(judge), likelihood, reasoned: false, voice }
 }
 
 /// Who is asked how much in each wave, when everybody answers and nothing is ever settled.
 fn waves(
     candidates: &[Candidate],
-    judges: Vec<Able>,
+    judges: Vec<AbleJudge>,
     settings: &JudgeSettings,
 ) -> Vec<Vec<(NodeId, usize, usize)>> {
     let mut queue = JudgeQueue::new(candidates, judges.into_iter(), settings, 7);
@@ -171,7 +171,7 @@ fn pairs_come_as_a_cycle_first_and_never_exceed_the_budget() {
 fn who_can_say_why_is_asked_to_where_the_mode_has_time_for_it() {
     let candidates = five();
     let kinds = |settings: JudgeSettings| -> Vec<BallotKind> {
-        let judges = [able(10, true), Able { reasoned: true, ..able(11, true) }];
+        let judges = [able(10, true), AbleJudge { reasoned: true, ..able(11, true) }];
         let settings = JudgeSettings { wave: 2, ..settings };
         let mut queue = JudgeQueue::new(&candidates, judges.into_iter(), &settings, 7);
         let mu = [0.0; 5];
@@ -199,9 +199,8 @@ fn who_could_not_answer_is_asked_no_more() {
     assert!(!queue.has_more());
 }
 
-#[test]
-fn pairs_of_several_waves_are_one_ballot() {
-    let ballot = |a, b| CastBallot {
+fn ballot(a: usize, b: usize) -> CastBallot {
+    CastBallot {
         judge: node(1),
         model: String::new(),
         reasoned: false,
@@ -213,7 +212,11 @@ fn pairs_of_several_waves_are_one_ballot() {
             p: 0.7,
             flipped: false,
         }]),
-    };
+    }
+}
+
+#[test]
+fn pairs_of_several_waves_are_one_ballot() {
     let mut ballots = Vec::new();
     count(&mut ballots, ballot(0, 1));
     count(&mut ballots, ballot(1, 2));

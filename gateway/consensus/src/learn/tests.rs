@@ -92,19 +92,20 @@ fn preferred_share(observations: &[Observation]) -> Option<f64> {
     })
 }
 
+/// The share of the first writer.
+fn first_share(ballots: Vec<CastBallot>) -> f64 {
+    let lessons = lessons(&outcome(Decision::Judged, ballots));
+    let (first, last) = (preferred_share(&lessons[&node(1)]), preferred_share(&lessons[&node(4)]));
+    let (Some(first), Some(last)) = (first, last) else { panic!("{lessons:?}") };
+    assert_eq!(preferred_share(&lessons[&node(2)]), Some(first), "it wrote the same");
+    assert!((first + last - 1.0).abs() < 1e-9);
+    first
+}
+
 #[test]
 fn verdicts_tell_of_the_writers_however_unclear_the_round() {
-    let shares = |ballots| {
-        let lessons = lessons(&outcome(Decision::Judged, ballots));
-        let (first, last) =
-            (preferred_share(&lessons[&node(1)]), preferred_share(&lessons[&node(4)]));
-        let (Some(first), Some(last)) = (first, last) else { panic!("{lessons:?}") };
-        assert_eq!(preferred_share(&lessons[&node(2)]), Some(first), "it wrote the same");
-        assert!((first + last - 1.0).abs() < 1e-9);
-        first
-    };
-    assert!((shares(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
-    assert!(shares(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
+    assert!((first_share(vec![ballot(5, 0, 3, 0.6, false)]) - 0.6).abs() < 1e-9);
+    assert!(first_share(vec![ballot(5, 0, 3, 0.9, false), ballot(6, 0, 3, 0.1, false)]) < 0.6);
     // Nobody praises its own answer, and without a verdict there is nothing to tell.
     let own = lessons(&outcome(Decision::Judged, vec![ballot(1, 0, 3, 0.9, false)]));
     assert!(own.values().all(|seen| preferred_share(seen).is_none()), "{own:?}");
@@ -112,8 +113,12 @@ fn verdicts_tell_of_the_writers_however_unclear_the_round() {
 
 #[test]
 fn whom_gold_shows_to_be_wrong_prefers_the_other() {
-    let wrong =
-        GoldObservation::Pairwise { p: 0.02, flipped: false, item: 0, way: ComparisonMode::Direct };
+    let wrong = GoldObservation::Pairwise {
+        p: 0.02,
+        flipped: false,
+        item: 0,
+        mode: ComparisonMode::Direct,
+    };
     let wrong_answers = vec![Observation::Gold { kind: None, observation: wrong }; 60];
     let inverted_record = learn(&record_of(38, 2), &wrong_answers, 1, &Settings::default());
     let mut records: BTreeMap<NodeId, Record> =
@@ -132,7 +137,7 @@ fn whom_gold_shows_to_be_wrong_prefers_the_other() {
 fn a_lone_judge_is_not_held_against_itself() {
     let lessons = lessons(&outcome(Decision::Judged, vec![ballot(5, 0, 3, 0.99, false)]));
     let comparisons =
-        crowd(CrowdObservation::Compared { flipped: false, way: ComparisonMode::Direct });
+        crowd(CrowdObservation::Compared { flipped: false, mode: ComparisonMode::Direct });
     assert_eq!(lessons[&node(5)], vec![comparisons]);
 }
 
@@ -142,14 +147,14 @@ fn a_judge_that_contradicts_itself_is_seen_without_any_key() {
     let lessons = lessons(&outcome(Decision::Judged, ballots));
     assert!(lessons[&node(5)].contains(&crowd(CrowdObservation::Compared {
         flipped: true,
-        way: ComparisonMode::Direct
+        mode: ComparisonMode::Direct
     })));
 }
 
 #[test]
 fn an_agreement_teaches_only_who_agreed() {
     let lessons = lessons(&outcome(Decision::Agreement, Vec::new()));
-    let share = |share| vec![Observation::Peers { kind: None, share }];
-    assert_eq!(lessons[&node(1)], share(2.0 / 3.0));
-    assert_eq!(lessons[&node(4)], share(0.0));
+    for (writer, share) in [(1, 2.0 / 3.0), (4, 0.0)] {
+        assert_eq!(lessons[&node(writer)], [Observation::Peers { kind: None, share }]);
+    }
 }

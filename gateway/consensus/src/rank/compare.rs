@@ -11,102 +11,81 @@ use crate::{
     tally::Tally,
 };
 
-/// The verdicts on one pair of pools.
-#[derive(Debug, Default)]
-struct PairVerdicts {
-    judges: BTreeSet<NodeId>,
-    /// P(the first pool is better), by judge.
-    probabilities: Vec<(NodeId, f64)>,
+/// A judge's verdict on a pair of pools.
+#[derive(Debug)]
+struct PoolVerdict {
+    judge: NodeId,
+    /// P(the first pool is better).
+    p: f64,
+    /// The part of the judge's weight that this verdict has.
+    share: f64,
 }
 
 impl Tally<'_> {
-    /// Pair verdicts as comparisons of pools, each weighed beside the others about the same pair.
+    /// Pair verdicts as comparisons of pools, each weighted together with the others about the same pair.
     ///
-    /// A judge that compares n pools has at most n - 1 independent things to say, however many pairs
-    /// it was given: what it found of one answer stands in each pair of it. So its pairs share that
+    /// A judge that compares n pools makes at most n - 1 independent statements, however many pairs it was
+    /// given: its opinion of one answer is part of each pair with this answer. So its pairs share that
     /// weight.
     pub fn comparisons(&self) -> Vec<Comparison> {
         let judges: Vec<(NodeId, ComparisonMode)> = (self.ballots.iter())
-            .filter(|ballot| compares(ballot))
-            .map(|ballot| (ballot.judge, ballot.way()))
+            .filter(|ballot| matches!(ballot.verdicts, Verdicts::Pairs(_)))
+            .map(|ballot| (ballot.judge, ballot.mode()))
             .collect();
         let panel = self.standing.panel(&judges, self.kind);
-        let cast: Vec<NodeId> = self.ballots.iter().map(|ballot| ballot.judge).collect();
-        let shares: BTreeMap<NodeId, f64> =
-            cast.iter().copied().zip(self.standing.shares(&cast)).collect();
-        let writers: BTreeSet<NodeId> = self.writers().into_iter().collect();
-        let by_pair = self.verdicts_by_pair();
-        let independent = independent_shares(&by_pair);
-        let mut voices: BTreeMap<&BTreeSet<NodeId>, BTreeMap<NodeId, Voice>> = BTreeMap::new();
+        let mut voices: BTreeMap<Vec<NodeId>, Vec<Voice>> = BTreeMap::new();
         let mut comparisons = Vec::new();
-        for ((a, b), verdicts) in &by_pair {
-            let voices = voices.entry(&verdicts.judges).or_insert_with(|| {
-                let judges: Vec<NodeId> = verdicts.judges.iter().copied().collect();
-                judges.iter().copied().zip(panel.voices(&judges)).collect()
-            });
-            for (judge, p) in &verdicts.probabilities {
-                // All three have an entry for each judge that compared this pair.
-                let (Some(voice), Some(share), Some(independent)) =
-                    (voices.get(judge), shares.get(judge), independent.get(judge))
-                else {
-                    continue;
-                };
-                let writer_discount =
-                    if writers.contains(judge) { self.config.rank.writing_judge } else { 1.0 };
-                let weight = writer_discount * voice.weight * share * independent;
-                let discrimination = gamma(*voice, &self.config.rank);
-                comparisons.push(Comparison { a: *a, b: *b, p: *p, weight, discrimination });
-            }
+        for ((a, b), verdicts) in self.verdicts_by_pair() {
+            let judges: Vec<NodeId> = verdicts.iter().map(|verdict| verdict.judge).collect();
+            let voices = voices.entry(judges).or_insert_with_key(|judges| panel.voices(judges));
+            comparisons.extend(verdicts.iter().zip(voices).map(|(verdict, voice)| Comparison {
+                a,
+                b,
+                p: verdict.p,
+                weight: verdict.share * voice.weight,
+                discrimination: gamma(*voice, &self.config.rank),
+            }));
         }
         comparisons
     }
 
     /// The verdicts by pair of pools, the smaller first.
-    fn verdicts_by_pair(&self) -> BTreeMap<(usize, usize), PairVerdicts> {
-        let mut by_pair: BTreeMap<(usize, usize), PairVerdicts> = BTreeMap::new();
-        for ballot in self.ballots {
-            let Verdicts::Pairs(pairs) = &ballot.verdicts else { continue };
-            for pair in pairs {
-                let (Some(a), Some(b)) = (self.candidates.get(pair.a), self.candidates.get(pair.b))
-                else {
-                    continue;
-                };
-                // A judge never speaks for itself, whatever its ballot says.
-                if a.pool == b.pool || a.writer == ballot.judge || b.writer == ballot.judge {
-                    continue;
-                }
-                let (key, p) = if a.pool < b.pool {
-                    ((a.pool, b.pool), pair.p)
-                } else {
-                    ((b.pool, a.pool), 1.0 - pair.p)
-                };
-                let verdicts = by_pair.entry(key).or_default();
-                verdicts.judges.insert(ballot.judge);
-                verdicts.probabilities.push((ballot.judge, p));
+    fn verdicts_by_pair(&self) -> BTreeMap<(usize, usize), Vec<PoolVerdict>> {
+        let judges: Vec<NodeId> = self.ballots.iter().map(|ballot| ballot.judge).collect();
+        let mut by_pair: BTreeMap<(usize, usize), Vec<PoolVerdict>> = BTreeMap::new();
+        for (ballot, share) in self.ballots.iter().zip(self.standing.shares(&judges)) {
+            let judge = ballot.judge;
+            let is_writer = self.candidates.iter().any(|candidate| candidate.writer == judge);
+            let discount = if is_writer { self.config.rank.writing_judge } else { 1.0 };
+            let verdicts = self.pool_verdicts(ballot);
+            let share = discount * share * independent_share(&verdicts);
+            for (pair, p) in verdicts {
+                by_pair.entry(pair).or_default().push(PoolVerdict { judge, p, share });
             }
         }
         by_pair
     }
-}
 
-fn compares(ballot: &CastBallot) -> bool {
-    matches!(ballot.verdicts, Verdicts::Pairs(_))
-}
-
-/// For each judge the share of its pairs that could be told independently of each other.
-fn independent_shares(by_pair: &BTreeMap<(usize, usize), PairVerdicts>) -> BTreeMap<NodeId, f64> {
-    let mut comparisons_of_judge: BTreeMap<NodeId, (BTreeSet<usize>, usize)> = BTreeMap::new();
-    for ((a, b), verdicts) in by_pair {
-        for (judge, _) in &verdicts.probabilities {
-            let (pools, pairs) = comparisons_of_judge.entry(*judge).or_default();
-            pools.extend([*a, *b]);
-            *pairs += 1;
+    /// The pairs of pools that a ballot compares, the smaller first, and P(the first is better). Verdicts about
+    /// the judge's own answer never count, whatever its ballot says.
+    fn pool_verdicts(&self, ballot: &CastBallot) -> Vec<((usize, usize), f64)> {
+        let Verdicts::Pairs(pairs) = &ballot.verdicts else { return Vec::new() };
+        let mut verdicts = Vec::new();
+        for pair in pairs {
+            let (a, b) = (self.candidate(pair.a), self.candidate(pair.b));
+            let is_own = a.writer == ballot.judge || b.writer == ballot.judge;
+            match (a.pool, b.pool) {
+                (a, b) if a == b || is_own => {}
+                (a, b) if a < b => verdicts.push(((a, b), pair.p)),
+                (a, b) => verdicts.push(((b, a), 1.0 - pair.p)),
+            }
         }
+        verdicts
     }
-    comparisons_of_judge
-        .into_iter()
-        .map(|(judge, (pools, pairs))| {
-            (judge, (pools.len().saturating_sub(1) as f64 / pairs.max(1) as f64).min(1.0))
-        })
-        .collect()
+}
+
+/// The share of a judge's pairs that can be independent of each other.
+fn independent_share(verdicts: &[((usize, usize), f64)]) -> f64 {
+    let pools: BTreeSet<usize> = verdicts.iter().flat_map(|((a, b), _)| [*a, *b]).collect();
+    (pools.len().saturating_sub(1) as f64 / verdicts.len().max(1) as f64).min(1.0)
 }

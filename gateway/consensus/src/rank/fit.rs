@@ -2,11 +2,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "numeric kernel: `fit` leaves out what names no pool")]
 
-use super::{
-    Comparison, best,
-    dense::{Cholesky, Square},
-};
+use super::{Comparison, best};
 use crate::{
+    linear::{Cholesky, Square},
     reputation::calibration::{sigmoid, softplus},
     settings::RankSettings,
 };
@@ -39,17 +37,14 @@ pub fn fit(mu: &[f64], comparisons: &[Comparison], settings: &RankSettings) -> F
     // A strictly concave objective with halved steps needs a dozen; the bound is for the unforeseen.
     while steps < 200 {
         steps += 1;
-        let Some(step) = problem.newton_step(&theta) else { break };
+        let step = problem.newton_step(&theta);
         let Some((next, next_value, change)) = problem.improve(&theta, value, &step) else { break };
         (theta, value) = (next, next_value);
         if change < settings.tolerance {
             break;
         }
     }
-    let p_best = problem.curvature(&theta).map_or_else(
-        || vec![1.0 / n.max(1) as f64; n],
-        |curvature| best::probabilities(&theta, &curvature),
-    );
+    let p_best = best::probabilities(&theta, &problem.curvature(&theta));
     Fit { strengths: theta, p_best, steps }
 }
 
@@ -74,8 +69,9 @@ impl Problem<'_> {
         fit_value - 0.5 * self.lambda * pull
     }
 
-    /// Cholesky factor of the negative Hessian.
-    fn curvature(&self, theta: &[f64]) -> Option<Cholesky> {
+    /// Cholesky factor of the negative Hessian: λ on the diagonal, and a positive semidefinite part of each
+    /// comparison.
+    fn curvature(&self, theta: &[f64]) -> Cholesky {
         let mut hessian = Square::diagonal(theta.len(), self.lambda);
         for c in self.comparisons {
             let s = sigmoid(c.discrimination * (theta[c.a] - theta[c.b]));
@@ -85,10 +81,10 @@ impl Problem<'_> {
             hessian.add(c.a, c.b, -w);
             hessian.add(c.b, c.a, -w);
         }
-        Cholesky::new(&hessian)
+        Cholesky::new(&hessian, self.lambda)
     }
 
-    fn newton_step(&self, theta: &[f64]) -> Option<Vec<f64>> {
+    fn newton_step(&self, theta: &[f64]) -> Vec<f64> {
         let mut gradient: Vec<f64> =
             theta.iter().zip(self.mu).map(|(t, m)| self.lambda * (m - t)).collect();
         for c in self.comparisons {
@@ -97,7 +93,7 @@ impl Problem<'_> {
             gradient[c.a] += pull;
             gradient[c.b] -= pull;
         }
-        Some(self.curvature(theta)?.solve(&gradient))
+        self.curvature(theta).solve(&gradient)
     }
 
     /// Halves the step until L does not fall: next θ, its L, and how far it moved.

@@ -260,7 +260,7 @@ fn judge_record(right: f64, judge_right: f64) -> Record {
         p: f64::from(u8::from(f64::from(n) < judge_right)),
         item: 0,
         kind: None,
-        way: ComparisonMode::Direct,
+        mode: ComparisonMode::Direct,
     });
     Record {
         writer: Beta { a: 1.0 + right, b: 41.0 - right },
@@ -354,12 +354,11 @@ fn a_judge_never_speaks_for_itself() {
 fn where_nobody_has_a_record_ballots_decide_and_say_less() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1)];
     let ballots = [pairs(9, &[(0, 1, 1.0)])];
-    let lead = |standing: &Standing| {
-        let ranking = rank(&[0.0, 0.1], &candidates, &ballots, standing, &settings());
+    let standings = [Standing::empty(), standing([(9, judge_record(30.0, 36.0))])];
+    let [stranger, examined_record] = standings.map(|standing| {
+        let ranking = rank(&[0.0, 0.1], &candidates, &ballots, &standing, &settings());
         ranking.strengths[0] - ranking.strengths[1]
-    };
-    let (stranger, examined_record) =
-        (lead(&Standing::empty()), lead(&standing([(9, judge_record(30.0, 36.0))])));
+    });
     assert!(stranger > 0.0 && stranger < 0.5 * examined_record, "{stranger} {examined_record}");
 }
 
@@ -391,14 +390,15 @@ fn two_colluding_judges_of_seven_do_not_carry_their_candidate() {
     assert_eq!(ranking.order[0], 0, "{ranking:?}");
 }
 
+fn relative(family: &str) -> Record {
+    let provenance = Provenance { family: family.into(), ..Provenance::default() };
+    Record { provenance, ..judge_record(30.0, 34.0) }
+}
+
 #[test]
 fn twenty_judges_of_one_family_do_not_outvote_two_strangers() {
-    let of = |family: &str| {
-        let provenance = Provenance { family: family.into(), ..Provenance::default() };
-        Record { provenance, ..judge_record(30.0, 34.0) }
-    };
-    let clones = (1..21).map(|n| (n, of("clone")));
-    let standing = standing(clones.chain([(30, of("one")), (31, of("two"))]));
+    let clones = (1..21).map(|n| (n, relative("clone")));
+    let standing = standing(clones.chain([(30, relative("one")), (31, relative("two"))]));
     let candidates = [candidate(40, 0, 1), candidate(41, 1, 1)];
     let ballots: Vec<_> = (1..21)
         .map(|judge| pairs(judge, &[(0, 1, 0.0)]))
@@ -433,9 +433,8 @@ fn cycles_are_seen_and_so_are_their_absence() {
 #[test]
 fn pools_are_connected_by_pairs_and_by_scores() {
     let candidates = [candidate(1, 0, 1), candidate(2, 1, 1), candidate(3, 2, 1)];
-    let score = |candidate| CandidateScore { candidate, logprob: -1.0, tokens: 3 };
-    let scores =
-        CastBallot { verdicts: Verdicts::Scores(vec![score(0), score(2)]), ..pairs(9, &[]) };
+    let scores = [0, 2].map(|candidate| CandidateScore { candidate, logprob: -1.0, tokens: 3 });
+    let scores = CastBallot { verdicts: Verdicts::Scores(scores.into()), ..pairs(9, &[]) };
     let one_pair = pairs(8, &[(0, 1, 0.7)]);
     assert!(!is_connected(&candidates, &[]));
     assert!(!is_connected(&candidates, std::slice::from_ref(&one_pair)));
@@ -445,9 +444,10 @@ fn pools_are_connected_by_pairs_and_by_scores() {
 
 #[test]
 fn a_clear_lead_settles_the_round() {
-    let p = |p_best: Vec<f64>| Ranking { p_best, ..Ranking::default() };
-    assert!(is_clear(&p(vec![0.97, 0.03]), &settings()));
-    assert!(!is_clear(&p(vec![0.9, 0.1]), &settings()));
+    for (p, expectation) in [(0.97, true), (0.9, false)] {
+        let ranking = Ranking { p_best: vec![p, 1.0 - p], ..Ranking::default() };
+        assert_eq!(is_clear(&ranking, &settings()), expectation);
+    }
 }
 
 /// Judge 9, which is heard, alone: its log-odds of being right.
@@ -462,11 +462,11 @@ fn a_verdict_outweighs_as_much_evidence_as_its_judges_word_is_worth() {
     let against = [pairs(9, &[(0, 1, 0.0)])];
     for lambda in [0.05, 0.2, 0.5, 1.0] {
         let settings = RankSettings { lambda, ..settings() };
-        let first = |evidence: f64| {
-            rank(&[evidence, 0.0], &candidates, &against, &standing, &settings).order[0]
-        };
-        assert_eq!(first(1.02 * word(&standing)), 0, "at {lambda}");
-        assert_eq!(first(0.98 * word(&standing)), 1, "at {lambda}");
+        for (share, first) in [(1.02, 0), (0.98, 1)] {
+            let mu = [share * word(&standing), 0.0];
+            let ranking = rank(&mu, &candidates, &against, &standing, &settings);
+            assert_eq!(ranking.order[0], first, "at {lambda}");
+        }
     }
 }
 

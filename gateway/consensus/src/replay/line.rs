@@ -11,8 +11,8 @@ use std::{
 use shoal_proto::{NodeId, generate::Finish};
 
 use super::{
+    format::{Candidate, Label, RecordedRound, node},
     pairing,
-    recorded::{Candidate, Label, RecordedRound, node},
 };
 use crate::{
     agree::answer::{self, Answer},

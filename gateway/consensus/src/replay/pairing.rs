@@ -8,7 +8,7 @@ use std::{
 use shoal_proto::NodeId;
 
 use crate::ballot::{CandidateScore, CastBallot, PairVerdict, Verdicts};
-use crate::replay::recorded::{Ballot, Pair, Score, node};
+use crate::replay::format::{Ballot, Pair, Score, node};
 
 /// The ballots of a round, with the names of their judges.
 #[derive(Debug, Default)]
@@ -63,13 +63,10 @@ pub(super) fn cast(lines: Vec<Ballot>, candidates: usize) -> Result<RoundBallots
 impl JudgeVerdicts {
     fn add(&mut self, line: Ballot, candidates: usize) -> Result<(), String> {
         let judge = &line.judge;
-        let index = |at: usize| match at {
-            at if at < candidates => Ok(at),
-            at => Err(format!("{judge} names candidate {at} of {candidates}, counted from 0")),
-        };
         match (line.first, line.second, line.p, line.candidate, line.logprob) {
             (Some(first), Some(second), Some(p), None, None) => {
-                let (first, second, p) = (index(first)?, index(second)?, probability(p, judge)?);
+                let first = index(first, candidates, judge)?;
+                let (second, p) = (index(second, candidates, judge)?, probability(p, judge)?);
                 if first == second {
                     return Err(format!("{judge} compares candidate {first} with itself"));
                 }
@@ -81,15 +78,18 @@ impl JudgeVerdicts {
                 }
             }
             (None, None, None, Some(candidate), Some(logprob)) => {
-                self.scores.push(Score { candidate: index(candidate)?, logprob, tokens: 0 });
+                let candidate = index(candidate, candidates, judge)?;
+                self.scores.push(Score { candidate, logprob, tokens: 0 });
             }
             (None, None, None, None, None) => {
                 for pair in &line.pairs {
-                    let (a, b, p) = (index(pair.a)?, index(pair.b)?, probability(pair.p, judge)?);
-                    self.pairs.push(Pair { a, b, p, flipped: pair.flipped });
+                    index(pair.a.max(pair.b), candidates, judge)?;
+                    probability(pair.p, judge)?;
+                    self.pairs.push(*pair);
                 }
                 for score in &line.scores {
-                    self.scores.push(Score { candidate: index(score.candidate)?, ..*score });
+                    index(score.candidate, candidates, judge)?;
+                    self.scores.push(*score);
                 }
             }
             _ => {
@@ -137,6 +137,13 @@ impl JudgeVerdicts {
             prompt_tokens: 0,
             took: Duration::ZERO,
         })
+    }
+}
+
+fn index(at: usize, candidates: usize, judge: &str) -> Result<usize, String> {
+    match at {
+        at if at < candidates => Ok(at),
+        at => Err(format!("{judge} names candidate {at} of {candidates}, counted from 0")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which rounds are gold. Gold rounds teach with their labels, and do not count for the accuracy.
 
+use std::collections::BTreeSet;
+
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -54,12 +56,7 @@ impl Plan {
         let mut sample = usable;
         sample.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
         sample.truncate(count);
-        let mut gold = vec![false; rounds.len()];
-        for at in sample {
-            if let Some(slot) = gold.get_mut(at) {
-                *slot = true;
-            }
-        }
-        gold
+        let sample: BTreeSet<usize> = sample.into_iter().collect();
+        (0..rounds.len()).map(|at| sample.contains(&at)).collect()
     }
 }

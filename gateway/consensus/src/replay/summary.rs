@@ -5,7 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::outcome::Decision;
-use crate::replay::{Estimate, RankedRound, interval};
+use crate::{
+    replay::RankedRound,
+    stats::{self, Estimate},
+};
 
 /// Accuracy and calibration over the labelled rounds that were not gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,32 +31,20 @@ pub struct Summary {
 impl Summary {
     /// The summary of these rounds; `seed` is that of the bootstrap.
     pub fn from_rounds(rounds: &[RankedRound], seed: u64) -> Self {
-        let claims: Vec<(f64, f64)> = rounds
-            .iter()
-            .filter(|round| !round.gold)
-            .filter_map(|round| Some((round.p, f64::from(u8::from(round.right?)))))
-            .collect();
-        let rights: Vec<f64> = claims.iter().map(|(_, right)| *right).collect();
+        let counting_rounds = rounds.iter().filter(|round| !round.gold);
+        let claims: Vec<(f64, bool)> =
+            counting_rounds.filter_map(|round| Some((round.p, round.right?))).collect();
+        let rights: Vec<f64> =
+            claims.iter().map(|(_, right)| f64::from(u8::from(*right))).collect();
         Self {
             rounds: rounds.len(),
             gold: rounds.iter().filter(|round| round.gold).count(),
             judged: rounds.iter().filter(|round| round.decided == Decision::Judged).count(),
             agreed: rounds.iter().filter(|round| round.decided == Decision::Agreement).count(),
-            accuracy: interval::mean(&rights, seed),
-            calibration_error: calibration_error(&claims),
+            accuracy: stats::mean(&rights, seed),
+            calibration_error: stats::calibration_error(&claims, &stats::TENTHS),
         }
     }
-}
-
-fn calibration_error(claims: &[(f64, f64)]) -> f64 {
-    let mut gaps = [0.0; 10];
-    for (p, right) in claims {
-        let bin = (10.0 * p).floor().clamp(0.0, 9.0) as usize;
-        if let Some(gap) = gaps.get_mut(bin) {
-            *gap += p - right;
-        }
-    }
-    gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / claims.len().max(1) as f64
 }
 
 impl fmt::Display for Summary {

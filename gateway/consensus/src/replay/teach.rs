@@ -37,7 +37,10 @@ pub(super) fn observations(round: &Round) -> Vec<(NodeId, Vec<Observation>)> {
         .collect()
 }
 
-/// Verdicts on candidates that are not in the round are left out.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`line` refuses ballots and labels of other candidates"
+)]
 fn of_ballot(
     ballot: &CastBallot,
     round: &Round,
@@ -47,23 +50,22 @@ fn of_ballot(
     match &ballot.verdicts {
         Verdicts::Scores(scores) => scores
             .iter()
-            .filter_map(|score| {
-                let text = round.candidates.get(score.candidate)?.likelihood(score.logprob);
-                let right = *rights.get(score.candidate)?;
-                Some(GoldObservation::Score { text, right, item })
+            .map(|score| {
+                let text = round.candidates[score.candidate].likelihood(score.logprob);
+                GoldObservation::Score { text, right: rights[score.candidate], item }
             })
             .collect(),
         Verdicts::Pairs(pairs) => pairs
             .iter()
             .filter_map(|pair| {
-                let p = match (*rights.get(pair.a)?, *rights.get(pair.b)?) {
+                let p = match (rights[pair.a], rights[pair.b]) {
                     (true, false) => pair.p,
                     (false, true) => 1.0 - pair.p,
                     // If the two are equally right, the verdict shows nothing.
                     _ => return None,
                 };
-                let (flipped, way) = (pair.flipped, ballot.way());
-                Some(GoldObservation::Pairwise { p, flipped, item, way })
+                let (flipped, mode) = (pair.flipped, ballot.mode());
+                Some(GoldObservation::Pairwise { p, flipped, item, mode })
             })
             .collect(),
     }

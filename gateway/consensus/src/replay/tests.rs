@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ballot::Verdicts;
+use crate::{ballot::Verdicts, stats};
 
 fn parse_line(line: &Value) -> Round {
     read(&line.to_string()).expect("a round").remove(0)
@@ -26,37 +26,38 @@ fn only_pair(round: &Round) -> (f64, bool) {
 /// probability, and then it is right in both orders.
 fn pairs_judged(count: usize, rights: &[(&str, f64)], seed: u64) -> Vec<Round> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let line = |n: usize, rng: &mut ChaCha8Rng| {
+    let lines = (0..count).map(|n| {
         let gold = usize::from(rng.random_bool(0.5));
         let ballots = rights.iter().flat_map(|(judge, right)| {
             let choice = if rng.random_bool(*right) { gold } else { 1 - gold };
-            let p = |shown_first: usize| if choice == shown_first { 1.0 } else { 0.0 };
             [(0, 1), (1, 0)].map(|(first, second)| {
-                json!({"judge": judge, "first": first, "second": second, "p": p(first)})
+                let p = if choice == first { 1.0 } else { 0.0 };
+                json!({"judge": judge, "first": first, "second": second, "p": p})
             })
         });
         let ballots: Vec<Value> = ballots.collect();
         json!({"id": n.to_string(), "candidates": [{}, {}], "ballots": ballots, "gold": gold})
-    };
-    (0..count).map(|n| parse_line(&line(n, &mut rng))).collect()
+    });
+    lines.map(|line| parse_line(&line)).collect()
 }
 
 fn accuracy(rounds: &[Round], plan: Plan) -> f64 {
     Summary::from_rounds(&run(rounds, &plan, &Settings::default()), 0).accuracy.value
 }
 
+fn both_orders(first: f64, second: f64) -> Round {
+    parse_line(&json!({"candidates": [{}, {}], "ballots": [
+        {"judge": "j", "first": 0, "second": 1, "p": first},
+        {"judge": "j", "first": 1, "second": 0, "p": second},
+    ]}))
+}
+
 #[test]
 fn both_orders_become_one_verdict() {
-    let round = |first: f64, second: f64| {
-        parse_line(&json!({"candidates": [{}, {}], "ballots": [
-            {"judge": "j", "first": 0, "second": 1, "p": first},
-            {"judge": "j", "first": 1, "second": 0, "p": second},
-        ]}))
-    };
-    assert_eq!(only_pair(&round(1.0, 0.0)), (1.0, false));
-    assert_eq!(only_pair(&round(1.0, 1.0)), (0.5, true));
-    assert_eq!(only_pair(&round(0.75, 0.5)), (0.625, false));
-    assert!(round(1.0, 0.0).one_sided.is_empty());
+    assert_eq!(only_pair(&both_orders(1.0, 0.0)), (1.0, false));
+    assert_eq!(only_pair(&both_orders(1.0, 1.0)), (0.5, true));
+    assert_eq!(only_pair(&both_orders(0.75, 0.5)), (0.625, false));
+    assert!(both_orders(1.0, 0.0).one_sided.is_empty());
 }
 
 #[test]
@@ -67,15 +68,16 @@ fn of_one_order_alone_half_is_believed_and_no_steadiness_is_seen_in_it() {
     assert_eq!(round.one_sided.len(), 1);
 }
 
+fn pools(candidates: &Value) -> Vec<usize> {
+    let round = parse_line(&json!({"candidates": candidates}));
+    round.candidates.iter().map(|candidate| candidate.pool).collect()
+}
+
 #[test]
 fn equal_keys_are_one_pool_and_what_says_nothing_stands_alone() {
-    let pools = |candidates: Value| {
-        let round = parse_line(&json!({"candidates": candidates}));
-        round.candidates.iter().map(|parse_line| parse_line.pool).collect::<Vec<_>>()
-    };
-    assert_eq!(pools(json!([{"answer": "7"}, {"answer": "8"}, {"answer": "7"}])), [0, 1, 0]);
-    assert_eq!(pools(json!([{"text": "so \\boxed{7}"}, {"text": "Answer: 7"}])), [0, 0]);
-    assert_eq!(pools(json!([{}, {}, {"text": " "}])), [0, 1, 2]);
+    assert_eq!(pools(&json!([{"answer": "7"}, {"answer": "8"}, {"answer": "7"}])), [0, 1, 0]);
+    assert_eq!(pools(&json!([{"text": "so \\boxed{7}"}, {"text": "Answer: 7"}])), [0, 0]);
+    assert_eq!(pools(&json!([{}, {}, {"text": " "}])), [0, 1, 2]);
 }
 
 #[test]
@@ -145,16 +147,18 @@ fn a_bad_line_is_named_with_what_is_wrong() {
     }
 }
 
+fn plan(gold: Gold, seed: u64) -> Plan {
+    Plan { gold, seed, ..Plan::default() }
+}
+
 #[test]
 fn gold_is_what_says_so_or_what_is_drawn_among_what_may() {
-    let round =
-        |canary: Value| parse_line(&json!({"candidates": [{}, {}], "gold": 0, "canary": canary}));
     let rounds: Vec<Round> = [json!(true), json!(false), Value::Null, Value::Null]
+        .map(|canary| json!({"candidates": [{}, {}], "gold": 0, "canary": canary}))
         .into_iter()
-        .map(round)
-        .chain([parse_line(&json!({"candidates": [{}]}))])
+        .chain([json!({"candidates": [{}]})])
+        .map(|line| parse_line(&line))
         .collect();
-    let plan = |gold, seed| Plan { gold, seed, ..Plan::default() };
     assert_eq!(plan(Gold::Canaries, 0).gold(&rounds), [true, false, false, false, false]);
     assert_eq!(plan(Gold::Share(1.0), 0).gold(&rounds), [true, false, true, true, false]);
     let draws: Vec<_> = (0..20).map(|seed| plan(Gold::Count(1), seed).gold(&rounds)).collect();
@@ -180,10 +184,9 @@ fn gold_rounds_are_not_counted_and_may_be_learned_in_their_turn() {
     let summary = Summary::from_rounds(&results, 0);
     assert_eq!((summary.rounds, summary.gold, summary.accuracy.count), (60, 15, 45));
     let in_turn = run(&rounds, &Plan { gold_first: false, ..plan }, &Settings::default());
-    let weight = |results: &[RankedRound]| {
-        results[0].judges.iter().map(|parse_line| parse_line.weight).sum::<f64>()
-    };
-    assert!((weight(&results) - weight(&in_turn)).abs() > 0.1);
+    let [first, later] = [&results, &in_turn]
+        .map(|results| results[0].judges.iter().map(|judge| judge.weight).sum::<f64>());
+    assert!((first - later).abs() > 0.1);
 }
 
 #[test]
@@ -229,13 +232,13 @@ fn settings_are_changed_by_their_names_in_the_file() {
 #[test]
 fn an_interval_holds_its_mean_and_is_the_same_every_time() {
     let values: Vec<f64> = (0..400).map(|n| f64::from(u8::from(n % 4 != 0))).collect();
-    let estimate = interval::mean(&values, 7);
+    let estimate = stats::mean(&values, 7);
     assert!((estimate.value - 0.75).abs() < 1e-12);
     // Two standard errors of .0217 to each side.
     assert!(
         (estimate.low - 0.7075).abs() < 0.01 && (estimate.high - 0.7925).abs() < 0.01,
         "{estimate:?}"
     );
-    assert_eq!(estimate, interval::mean(&values, 7));
-    assert!(!interval::mean(&[], 7).is_positive());
+    assert_eq!(estimate, stats::mean(&values, 7));
+    assert!(!stats::mean(&[], 7).is_positive());
 }

@@ -46,7 +46,7 @@ pub enum AuditResult {
     Judged { right: bool },
 }
 
-/// Who recomputed a claim, and for what.
+/// The recomputing party, and the occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auditor {
     /// The gateway's own auditor, for an answer of the exam.
@@ -143,12 +143,12 @@ impl Audits {
     }
 
     /// Number of audits of all sorts since it joined or was last caught.
-    pub fn pass_count(&self) -> u32 {
+    pub(crate) fn pass_count(&self) -> u32 {
         self.claims.saturating_add(self.writer.seen).saturating_add(self.judge.seen)
     }
 
     /// Whether the audits since `before` were in the member's favour.
-    pub fn went_well_since(&self, before: &Self) -> bool {
+    pub(crate) fn went_well_since(&self, before: &Self) -> bool {
         self.claims >= before.claims && self.alarm() <= before.alarm()
     }
 

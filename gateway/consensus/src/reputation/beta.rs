@@ -6,11 +6,29 @@ use statrs::function::beta::checked_beta_reg;
 /// A Beta(a, b) distribution over a probability: `a` successes and `b` failures, including one of each
 /// from the prior.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredBeta")]
 pub struct Beta {
     /// Successes.
     pub a: f64,
     /// Failures.
     pub b: f64,
+}
+
+#[derive(Deserialize)]
+struct StoredBeta {
+    a: f64,
+    b: f64,
+}
+
+impl TryFrom<StoredBeta> for Beta {
+    type Error = String;
+
+    fn try_from(StoredBeta { a, b }: StoredBeta) -> Result<Self, String> {
+        if [a, b].iter().all(|count| *count > 0.0 && count.is_finite()) {
+            return Ok(Self { a, b });
+        }
+        Err(format!("Beta({a}, {b}) is not a distribution: both counts must be above 0"))
+    }
 }
 
 impl Beta {
@@ -28,25 +46,25 @@ impl Beta {
     }
 
     /// The mean with `strength` additional observations of rate `towards`.
-    pub fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
+    pub(crate) fn shrunk_mean(&self, towards: f64, strength: f64) -> f64 {
         (self.a - 1.0 + strength * towards)
             / (self.observations() + strength).max(f64::MIN_POSITIVE)
     }
 
     /// The observations of both, with one prior.
     #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        Self { a: self.a + other.a - 1.0, b: self.b + other.b - 1.0 }
+    pub fn plus(&self, rhs: &Self) -> Self {
+        Self { a: self.a + rhs.a - 1.0, b: self.b + rhs.b - 1.0 }
     }
 
     /// Adds the observations of another.
-    pub fn add(&mut self, other: &Self) {
-        *self = self.plus(other);
+    pub fn add(&mut self, rhs: &Self) {
+        *self = self.plus(rhs);
     }
 
     /// As if there were `share` of its observations, at most all of them.
     #[must_use]
-    pub fn scaled(&self, share: f64) -> Self {
+    pub fn scale(&self, share: f64) -> Self {
         self.fade(share.clamp(0.0, 1.0))
     }
 
@@ -68,20 +86,21 @@ impl Beta {
 
     /// The observations times `keep`, in [0, 1]; the prior stays.
     #[must_use]
-    pub fn fade(&self, keep: f64) -> Self {
+    pub(crate) fn fade(&self, keep: f64) -> Self {
         Self { a: 1.0 + (self.a - 1.0) * keep, b: 1.0 + (self.b - 1.0) * keep }
     }
 
     /// The value below which the probability lies with probability `q`, to 1e-12. Bisection: the
-    /// distribution function is monotone, so it cannot fail however skewed the counts are.
+    /// distribution function is monotone, so it cannot fail however skewed the counts are. NaN for counts
+    /// that are not above 0.
     pub fn quantile(&self, q: f64) -> f64 {
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
-            if self.cumulative(middle) < q {
-                low = middle
-            } else {
-                high = middle
+            match self.cumulative(middle) {
+                p if p.is_nan() => return p,
+                p if p < q => low = middle,
+                _ => high = middle,
             }
             if high - low < 1e-12 {
                 break;
@@ -92,7 +111,7 @@ impl Beta {
 
     /// P(probability <= x): the regularised incomplete beta function. NaN for counts that are not
     /// above 0.
-    pub fn cumulative(&self, x: f64) -> f64 {
+    pub(crate) fn cumulative(&self, x: f64) -> f64 {
         checked_beta_reg(self.a, self.b, x.clamp(0.0, 1.0)).unwrap_or(f64::NAN)
     }
 }
@@ -135,6 +154,14 @@ mod tests {
     #[test]
     fn fading_returns_to_the_prior() {
         assert_eq!(Beta { a: 90.0, b: 10.0 }.fade(0.0), Beta::UNIFORM);
+    }
+
+    #[test]
+    fn counts_that_are_none_are_refused_and_have_no_quantile() {
+        assert!(Beta { a: 0.0, b: 1.0 }.quantile(0.2).is_nan());
+        for counts in [r#"{"a": 0.0, "b": 1.0}"#, r#"{"a": 2.0, "b": -1.0}"#] {
+            assert!(serde_json::from_str::<Beta>(counts).is_err(), "{counts}");
+        }
     }
 
     #[test]

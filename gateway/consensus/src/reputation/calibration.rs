@@ -62,7 +62,7 @@ impl Line {
     /// For a judge without gold: the mean per byte, because of two answers of language models the right
     /// one was likelier in .75 by the mean and in .54 by the sum, and of a specialist's in .90 and .91. Half
     /// the surprise is twice the odds. Its intercept means nothing.
-    pub const UNSEEN: Self = Self { a: 0.0, b: 1.0, length: 1.0 };
+    pub(crate) const UNSEEN: Self = Self { a: 0.0, b: 1.0, length: 1.0 };
 
     /// Log-odds that a text of this likelihood is right; 0 for infinite and undefined values, which
     /// only a broken node sends.
@@ -82,8 +82,8 @@ impl Likelihood {
         Self { logprob, bytes: text.len() }
     }
 
-    /// Whether random bytes would be likelier: who finds a text so unlikely knows nothing of such texts.
-    pub fn is_below_chance(&self) -> bool {
+    /// Whether random bytes would be likelier: a model with such a likelihood knows nothing of such texts.
+    pub(crate) fn is_below_chance(&self) -> bool {
         /// Values of a byte. A text ends with one more choice.
         const BYTES: f64 = 256.0;
         self.logprob < -BYTES.ln() * (self.bytes as f64 + 1.0)
@@ -116,7 +116,7 @@ pub fn sigmoid(x: f64) -> f64 {
 
 /// Log-odds of being right without the likelihood (Laplace). A source contributes its log-odds minus
 /// this, so that the base rate is not counted once for each source.
-pub fn base_log_odds(samples: &VecDeque<Sample>) -> f64 {
+pub(crate) fn base_log_odds(samples: &VecDeque<Sample>) -> f64 {
     let right = samples.iter().filter(|sample| sample.right).count() as f64;
     logit((right + 1.0) / (samples.len() as f64 + 2.0))
 }
@@ -139,23 +139,27 @@ pub fn fit<'a>(samples: impl Iterator<Item = &'a Sample>, towards: Line, precisi
 /// `towards` with a fitted correction for length, from pairs of a right and a wrong text of the same
 /// question. Texts are paired within each item of `groups`: the scores of one judge, or the claims of
 /// all writers.
-pub fn fit_length<'a, S>(groups: impl Iterator<Item = S>, towards: Line, precision: f64) -> Line
+pub(crate) fn fit_length<'a, S>(
+    groups: impl Iterator<Item = S>,
+    towards: Line,
+    precision: f64,
+) -> Line
 where
     S: Iterator<Item = &'a Sample>,
 {
     /// Below this slope likelihoods are uninformative, and so is their correction.
     const FLAT: f64 = 0.05;
-    let pairs: Vec<Point> = groups.flat_map(pairs).collect();
-    let [b, length_slope] = maximise(&pairs, [towards.b, towards.b * towards.length], precision);
-    if b < FLAT {
-        return towards;
-    }
-    Line { length: (length_slope / b).clamp(0.0, 1.0), ..towards }
+    let fit = fit_within(groups, towards, precision);
+    if fit.b < FLAT { towards } else { Line { length: fit.length, ..towards } }
 }
 
 /// Slope and correction for length by which right texts differ from wrong ones of the same question, from
 /// the same pairs as [`fit_length`]. The intercept means nothing: it is the same for all texts of a question.
-pub fn fit_within<'a, S>(groups: impl Iterator<Item = S>, towards: Line, precision: f64) -> Line
+pub(crate) fn fit_within<'a, S>(
+    groups: impl Iterator<Item = S>,
+    towards: Line,
+    precision: f64,
+) -> Line
 where
     S: Iterator<Item = &'a Sample>,
 {
@@ -256,7 +260,7 @@ fn log_posterior(points: &[Point], at: [f64; 2], towards: [f64; 2], precision: f
 }
 
 /// ln(1 + e^z) without overflow.
-pub fn softplus(z: f64) -> f64 {
+pub(crate) fn softplus(z: f64) -> f64 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }
 

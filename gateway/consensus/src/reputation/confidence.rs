@@ -4,10 +4,10 @@
 //! P(pool i is right) = e^(β s_i) / (e^(ν + ln m) + Σ_j e^(β s_j))
 //! ```
 //!
-//! s are the ranking's strengths, log-odds beside an answer that nobody gave. m is the number of plausible
-//! answers that nobody gave, each of strength 0. β tempers sources that are not independent, and ν
-//! shifts the weight of "none". Both are fitted to rounds with known answers: over all kinds around the
-//! settings, and for each kind around that.
+//! s are the ranking's strengths, log-odds relative to an answer that no writer gave. m is the number of plausible
+//! answers that no writer gave, each of strength 0. β tempers sources that are not independent, and ν shifts the
+//! weight of "none". Both are fitted to rounds with known answers: over all kinds around the settings, and for
+//! each kind around that.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,21 +20,21 @@ const KEEP: usize = 512;
 
 /// β and ν.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Factor on the strengths.
     pub slope: f64,
     /// Log-odds added to "none of these".
-    pub none: f64,
+    pub none_of_these: f64,
 }
 
 impl Scale {
     /// Without rounds with known answers. Fitted once over the development halves of all recorded sets
     /// (eval/results/ranking.md), where each set counts alike.
-    pub const UNFITTED: Self = Self { slope: 0.5, none: 0.0 };
+    pub(crate) const UNFITTED: Self = Self { slope: 0.5, none_of_these: 0.0 };
 
-    /// P(right) of each pool. `open`: plausible answers that nobody gave.
-    pub fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
-        let none = self.none + open.max(f64::MIN_POSITIVE).ln();
+    /// P(right) of each pool. `open`: plausible answers that no writer gave.
+    pub(crate) fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
+        let none = self.none_of_these + open.max(f64::MIN_POSITIVE).ln();
         let tempered_strengths: Vec<f64> =
             strengths.iter().map(|strength| self.slope * strength).collect();
         let most = tempered_strengths.iter().copied().fold(none, f64::max);
@@ -54,7 +54,7 @@ pub struct LabelledPools {
     pub strengths: Vec<f64>,
     /// Whether each pool is right.
     pub right: Vec<bool>,
-    /// Plausible answers that nobody gave.
+    /// Plausible answers that no writer gave.
     pub open: f64,
 }
 
@@ -109,11 +109,10 @@ impl Confidence {
         }
         let kinds = by_kind.into_iter().map(|(kind, rounds)| (kind.clone(), fit(&rounds, overall)));
         self.kinds = kinds.collect();
-        // What specialists are worth on their own kinds says nothing of a question unlike all of them.
-        let is_narrow =
-            |round: &LabelledPools| round.kind.as_ref().is_some_and(|kind| !kind.is_general());
-        let general: Vec<&LabelledPools> =
-            labelled_rounds.iter().copied().filter(|round| !is_narrow(round)).collect();
+        // The accuracy of specialists on their own kinds says nothing about other questions.
+        let general: Vec<&LabelledPools> = (labelled_rounds.iter().copied())
+            .filter(|round| round.kind.as_ref().is_none_or(KindId::is_general))
+            .collect();
         let unknown = if general.is_empty() { overall } else { fit(&general, Scale::UNFITTED) };
         self.unknown = Some(unknown);
     }
@@ -149,7 +148,7 @@ fn fit(rounds: &[&LabelledPools], towards: Scale) -> Scale {
         let moves = [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)];
         let neighbours = moves.map(|(x, y)| Scale {
             slope: (at.slope.ln() + 0.5 * step * x).clamp(-4.0, 2.0).exp(),
-            none: (at.none + step * y).clamp(-6.0, 6.0),
+            none_of_these: (at.none_of_these + step * y).clamp(-6.0, 6.0),
         });
         let better = neighbours
             .into_iter()
@@ -168,7 +167,10 @@ fn log_posterior(rounds: &[&LabelledPools], at: Scale, towards: Scale) -> f64 {
     /// Variances of ln β and of ν around the prior.
     const VARIANCES: (f64, f64) = (0.25, 2.0);
     let likelihood = rounds.iter().map(|round| log_likelihood(round, at)).sum::<f64>();
-    let distances = ((at.slope / towards.slope).ln().powi(2), (at.none - towards.none).powi(2));
+    let distances = (
+        (at.slope / towards.slope).ln().powi(2),
+        (at.none_of_these - towards.none_of_these).powi(2),
+    );
     likelihood - 0.5 * (distances.0 / VARIANCES.0 + distances.1 / VARIANCES.1)
 }
 

@@ -36,7 +36,8 @@ pub struct Entry {
     /// Unix time of the last, seconds.
     pub at_seconds: u64,
     /// The sort of event.
-    pub what: EventKind,
+    #[serde(rename = "what")]
+    pub event: EventKind,
     /// The kind of gold question, for events whose kind has its own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<KindId>,
@@ -45,7 +46,8 @@ pub struct Entry {
     /// How often it did not.
     pub badly: u32,
     /// The changes that it caused.
-    pub moved: Vec<NumberChange>,
+    #[serde(rename = "moved")]
+    pub changes: Vec<NumberChange>,
 }
 
 /// The sort of event, and when it went well.
@@ -135,7 +137,7 @@ impl History {
     /// Adds to the recent entry of the same sort, or appends a new entry.
     fn note(&mut self, new: Entry) {
         let place = self.0.iter().rposition(|old| {
-            (old.what, &old.kind) == (new.what, &new.kind)
+            (old.event, &old.kind) == (new.event, &new.kind)
                 && new.at_seconds.saturating_sub(old.since_seconds) < FOLD_SECONDS
         });
         // It moves to the end, so that the last entry has the present value of a number.
@@ -157,11 +159,11 @@ impl Entry {
         Self {
             since_seconds: now_seconds,
             at_seconds: now_seconds,
-            what: event,
+            event,
             kind,
             well: u32::from(well),
             badly: u32::from(!well),
-            moved: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -169,17 +171,17 @@ impl Entry {
         self.at_seconds = self.at_seconds.max(new.at_seconds);
         self.well = self.well.saturating_add(new.well);
         self.badly = self.badly.saturating_add(new.badly);
-        for change in &new.moved {
-            match self.moved.iter_mut().find(|old| old.number == change.number) {
+        for change in &new.changes {
+            match self.changes.iter_mut().find(|old| old.number == change.number) {
                 Some(old) => {
                     old.by = round(old.by + change.by);
                     old.to = change.to;
                 }
-                None => self.moved.push(*change),
+                None => self.changes.push(*change),
             }
         }
         // Changes may cancel out.
-        self.moved.retain(|change| change.by.abs() >= NEGLIGIBLE);
+        self.changes.retain(|change| change.by.abs() >= NEGLIGIBLE);
     }
 }
 
@@ -233,15 +235,15 @@ impl Record {
         self.history = before.history.clone();
         let mut entries: Vec<Entry> = Vec::new();
         for entry in new {
-            let sort = (entry.what, &entry.kind);
-            match entries.last_mut().filter(|last| (last.what, &last.kind) == sort) {
+            let sort = (entry.event, &entry.kind);
+            match entries.last_mut().filter(|last| (last.event, &last.kind) == sort) {
                 Some(last) => last.add(&entry),
                 None => entries.push(entry),
             }
         }
         // The first entry gets the changes; only scores come in batches, and they are of one sort.
         if let Some(first) = entries.first_mut() {
-            first.moved = changes(before, &self, first.kind.as_ref());
+            first.changes = changes(before, &self, first.kind.as_ref());
         }
         entries.into_iter().for_each(|entry| self.history.note(entry));
         self
@@ -256,10 +258,10 @@ fn entry(observation: &Observation, now_seconds: u64) -> Option<Entry> {
             GoldObservation::Answered { right } => (EventKind::GoldAnswer, kind.clone(), right),
             GoldObservation::Certainty { right, .. } => (EventKind::GoldClaim, None, right),
             GoldObservation::Score { right, .. } => (EventKind::GoldScore, None, right),
-            GoldObservation::Pairwise { p, way: ComparisonMode::Direct, .. } => {
+            GoldObservation::Pairwise { p, mode: ComparisonMode::Direct, .. } => {
                 (EventKind::GoldPair, None, p > 0.5)
             }
-            GoldObservation::Pairwise { p, way: ComparisonMode::Reasoned, .. } => {
+            GoldObservation::Pairwise { p, mode: ComparisonMode::Reasoned, .. } => {
                 (EventKind::GoldReasoned, None, p > 0.5)
             }
         },
@@ -312,7 +314,7 @@ fn round(value: f64) -> f64 {
 /// For people: "gold answer on `sort`: right; writer +0.012 -> 0.910".
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (singular, plural, well, badly) = self.what.words();
+        let (singular, plural, well, badly) = self.event.words();
         match (self.well, self.badly, well.is_empty()) {
             (_, _, true) => write!(f, "{singular}")?,
             (1, 0, _) => write!(f, "{singular}{}: {well}", on(self.kind.as_ref()))?,
@@ -322,7 +324,7 @@ impl fmt::Display for Entry {
                 write!(f, "{} {plural}{kind}: {yes} {well}, {no} {badly}", yes.saturating_add(no))?;
             }
         }
-        for (at, change) in self.moved.iter().enumerate() {
+        for (at, change) in self.changes.iter().enumerate() {
             let before = if at == 0 { ";" } else { "," };
             write!(f, "{before} {} {:+.3} -> {:.3}", change.number, change.by, change.to)?;
         }

@@ -21,15 +21,16 @@
 //! two of them share, shrunk to a prior. K equal judges then count as K / (1 + ρ (K - 1)): as one
 //! judge when ρ is 1.
 
-#![expect(clippy::indexing_slicing, reason = "numeric kernel: all indices are below `n`")]
-
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::reputation::{
-    KindId, KindPosterior, Record, Settings,
-    calibration::{logit, sigmoid},
+use crate::{
+    linear::{Cholesky, Square},
+    reputation::{
+        KindId, KindPosterior, Record, Settings,
+        calibration::{logit, sigmoid},
+    },
 };
 
 /// How a judge compares two answers. Each mode has its own counts: a model that prefers the wrong
@@ -46,10 +47,6 @@ pub enum ComparisonMode {
 }
 
 impl ComparisonMode {
-    /// The former name of [`Self::Direct`].
-    #[expect(non_upper_case_globals, reason = "stands for a variant until its users are renamed")]
-    pub const AtOnce: Self = Self::Direct;
-
     pub(crate) fn opposite(self) -> Self {
         match self {
             Self::Direct => Self::Reasoned,
@@ -69,7 +66,8 @@ pub struct GoldPair {
     /// The kind of question, if the gold set names one.
     pub kind: Option<KindId>,
     /// The mode of the comparison.
-    pub way: ComparisonMode,
+    #[serde(rename = "way")]
+    pub mode: ComparisonMode,
 }
 
 /// The stored forms: records of earlier builds hold P alone.
@@ -83,16 +81,18 @@ enum GoldPairFormat {
         item: u64,
         #[serde(default)]
         kind: Option<KindId>,
-        #[serde(default)]
-        way: ComparisonMode,
+        #[serde(default, rename = "way")]
+        mode: ComparisonMode,
     },
 }
 
 impl From<GoldPairFormat> for GoldPair {
     fn from(format: GoldPairFormat) -> Self {
         match format {
-            GoldPairFormat::Bare(p) => Self { p, item: 0, kind: None, way: ComparisonMode::Direct },
-            GoldPairFormat::Whole { p, item, kind, way } => Self { p, item, kind, way },
+            GoldPairFormat::Bare(p) => {
+                Self { p, item: 0, kind: None, mode: ComparisonMode::Direct }
+            }
+            GoldPairFormat::Whole { p, item, kind, mode } => Self { p, item, kind, mode },
         }
     }
 }
@@ -128,14 +128,14 @@ pub struct Provenance {
     /// Parameters of its model, as the node states them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// Its model is meant for narrow kinds of question: its size says nothing of what it knows there.
+    /// Its model is made for narrow kinds of question, where its size does not predict its accuracy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub specialist: bool,
 }
 
 impl Provenance {
     /// True for the same operator, the same family of models or the same weights.
-    pub fn is_shared_with(&self, peer: &Self) -> bool {
+    pub(crate) fn is_shared_with(&self, peer: &Self) -> bool {
         let names = [
             (&self.operator, &peer.operator),
             (&self.family, &peer.family),
@@ -294,15 +294,14 @@ pub(super) struct Judge<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct CorrelatedJudges {
     log_odds: Vec<f64>,
-    correlations: Vec<Vec<f64>>,
+    correlations: Square,
 }
 
 impl CorrelatedJudges {
     pub(super) fn new(judges: &[Judge<'_>], settings: &Settings) -> Self {
         /// Correlation of judges that share their provenance. At 1 the matrix would be singular.
         const SAME_PROVENANCE: f64 = 0.95;
-        let n = judges.len();
-        let mut correlations = vec![vec![1.0; n]; n];
+        let mut correlations = Square::diagonal(judges.len(), 1.0);
         for (row, a) in judges.iter().enumerate() {
             for (column, b) in judges.iter().enumerate().take(row) {
                 let correlation = if a.provenance.is_shared_with(b.provenance) {
@@ -310,20 +309,23 @@ impl CorrelatedJudges {
                 } else {
                     a.errors.correlation(b.errors, settings)
                 };
-                correlations[row][column] = correlation;
-                correlations[column][row] = correlation;
+                correlations.add(row, column, correlation);
+                correlations.add(column, row, correlation);
             }
         }
         Self { log_odds: judges.iter().map(|judge| judge.log_odds).collect(), correlations }
     }
 
     /// R⁻¹ w over the judges at these places: the log-odds that each judge adds to the rest.
+    #[expect(clippy::indexing_slicing, reason = "`Panel` numbers its judges as `Self::new` does")]
     pub(super) fn weights(&self, places: &[usize]) -> Vec<f64> {
         let alone: Vec<f64> = places.iter().map(|at| self.log_odds[*at]).collect();
-        let matrix = places
-            .iter()
-            .map(|row| places.iter().map(|column| self.correlations[*row][*column]).collect())
-            .collect();
+        let mut matrix = Square::diagonal(places.len(), 0.0);
+        for (row, judge) in places.iter().enumerate() {
+            for (column, peer) in places.iter().enumerate() {
+                matrix.add(row, column, self.correlations.get(*judge, *peer));
+            }
+        }
         let together = solve(matrix, &alone);
         // A judge's sign comes from its own gold only, and its log-odds at most double. (They may
         // grow: for two judges with the same mistakes, one mostly right and one mostly wrong, the
@@ -338,45 +340,20 @@ impl CorrelatedJudges {
 
 /// x with A x = b for a symmetric A with ones on its diagonal. Correlations measured on different
 /// pairs may be inconsistent; then all of them shrink until the matrix is positive definite.
-fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
+fn solve(mut correlations: Square, b: &[f64]) -> Vec<f64> {
     /// The smallest eigenvalue that is accepted: it bounds how much a verdict can be amplified.
     const LEAST: f64 = 0.02;
-    // Each step takes a fifth; after a hundred steps the matrix is the identity.
+    // Each step takes a fifth; long before a hundred steps the diagonal dominates.
     for _ in 0..100 {
-        let mut reduced_matrix = a.clone();
-        (0..b.len()).for_each(|k| reduced_matrix[k][k] -= LEAST);
-        if eliminate(reduced_matrix, b).is_some() {
+        let mut margin = correlations.clone();
+        (0..b.len()).for_each(|k| margin.add(k, k, -LEAST));
+        if Cholesky::new(&margin, 0.0).is_definite() {
             break;
         }
-        for (row, values) in a.iter_mut().enumerate() {
-            let off_diagonal = values.iter_mut().enumerate().filter(|(column, _)| *column != row);
-            off_diagonal.for_each(|(_, value)| *value *= 0.8);
-        }
+        correlations.scale_off_diagonal(0.8);
     }
-    eliminate(a, b).unwrap_or_else(|| b.to_vec())
-}
-
-/// x with A x = b by Gauss's elimination; None when A is not positive definite, which shows in
-/// its pivots.
-fn eliminate(mut a: Vec<Vec<f64>>, b: &[f64]) -> Option<Vec<f64>> {
-    let n = b.len();
-    let mut x = b.to_vec();
-    for k in 0..n {
-        if a[k][k].is_nan() || a[k][k] <= 0.0 {
-            return None;
-        }
-        let pivot = a[k].clone();
-        for row in k + 1..n {
-            let factor = a[row][k] / pivot[k];
-            a[row].iter_mut().zip(&pivot).skip(k).for_each(|(to, from)| *to -= factor * from);
-            x[row] -= factor * x[k];
-        }
-    }
-    for row in (0..n).rev() {
-        let dot: f64 = (row + 1..n).map(|column| a[row][column] * x[column]).sum();
-        x[row] = (x[row] - dot) / a[row][row];
-    }
-    Some(x)
+    // No pivot is below the smallest eigenvalue.
+    Cholesky::new(&correlations, LEAST).solve(b)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn offers_options(question: &str) -> bool {
 }
 
 /// Buckets that n-grams are hashed into: collisions among a few hundred phrasings are rare.
-pub(super) const BUCKETS: u64 = 1 << 14;
+pub(super) const BUCKETS: u16 = 1 << 14;
 
 /// Words of a question that are read: a bound on the work.
 const MAX_WORDS: usize = 256;
@@ -156,7 +156,7 @@ impl KindModel {
     /// P(kind | question); empty when nothing was learned. The rest to 1 is P(of no known kind). What the
     /// words leave open, labelled options decide: to choose a letter is a skill of its own, whatever the
     /// question is about.
-    pub fn posterior(&self, question: &str) -> KindPosterior {
+    pub(crate) fn posterior(&self, question: &str) -> KindPosterior {
         /// P(a question with labelled options is answered like those of the exam).
         const FORM: f64 = 0.9;
         let KindPosterior(mut kinds) = self.by_words(question);
@@ -317,7 +317,8 @@ pub(super) fn bucket(text: &str) -> u16 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    u16::try_from((hash ^ (hash >> 32)) % BUCKETS).unwrap_or(0)
+    // The remainder is below a `u16`.
+    ((hash ^ (hash >> 32)) % u64::from(BUCKETS)) as u16
 }
 
 #[cfg(test)]

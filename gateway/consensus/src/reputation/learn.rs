@@ -38,7 +38,7 @@ pub enum GoldObservation {
     /// It gave P = `p` to the right one of two, the mean over the two orders; `flipped`: its verdicts
     /// on the two orders contradict each other. `item` identifies the question
     /// ([`crate::reputation::judges::item`]), so that the errors of judges can be correlated; 0: unknown.
-    Pairwise { p: f64, flipped: bool, item: u64, way: ComparisonMode },
+    Pairwise { p: f64, flipped: bool, item: u64, mode: ComparisonMode },
 }
 
 /// An observation against the crowd. Weighs a fifth of gold, because colluders can agree with each
@@ -53,7 +53,7 @@ pub enum CrowdObservation {
     /// comparisons, in [0, 1].
     Preferred { share: f64 },
     /// It compared a pair in both orders. This needs no known answer.
-    Compared { flipped: bool, way: ComparisonMode },
+    Compared { flipped: bool, mode: ComparisonMode },
 }
 
 /// The record after these observations, the oldest first. `now_seconds` is Unix time; if the clock
@@ -121,16 +121,16 @@ fn learn_gold(
             record.judge = record.judge.fade(keep).with(prediction == right, balance);
             remember(&mut record.scores, Sample { text, right, item }, settings.keep);
         }
-        GoldObservation::Pairwise { p, flipped, item, way } => {
+        GoldObservation::Pairwise { p, flipped, item, mode } => {
             let p = if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.5 };
             record.judge = record.judge.fade(keep);
             record.judge.a += weight * p;
             record.judge.b += weight * (1.0 - p);
-            let flips = record.flips_when_mut(way);
+            let flips = record.flips_when_mut(mode);
             *flips = flips.fade(keep).with(flipped, 1.0);
             record.gold_seen = record.gold_seen.saturating_add(1);
             let kind = kind.cloned();
-            push(&mut record.pairs, GoldPair { p, item, kind, way }, settings.keep);
+            push(&mut record.pairs, GoldPair { p, item, kind, mode }, settings.keep);
         }
     }
 }
@@ -151,8 +151,8 @@ fn learn_crowd(record: &mut Record, observation: CrowdObservation, settings: &Se
             record.preferred.a += share;
             record.preferred.b += 1.0 - share;
         }
-        CrowdObservation::Compared { flipped, way } => {
-            let flips = record.flips_when_mut(way);
+        CrowdObservation::Compared { flipped, mode } => {
+            let flips = record.flips_when_mut(mode);
             *flips = flips.fade(keep).with(flipped, 1.0);
         }
     }

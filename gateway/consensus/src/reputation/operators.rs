@@ -31,7 +31,7 @@ impl Default for Settings {
 
 /// A member with a voice in a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speaker<'a> {
+pub(crate) struct Speaker<'a> {
     /// Its operator; empty: none.
     pub operator: &'a str,
     /// See [`crate::reputation::Record::is_newcomer`].
@@ -44,7 +44,8 @@ pub struct Speaker<'a> {
 
 /// The share of each voice in [0, 1], in the order of `speakers`. All are 1 if the operators are
 /// distinct and the members are all newcomers or all established.
-pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
+#[expect(clippy::indexing_slicing, reason = "each speaker is in the group of its operator")]
+pub(crate) fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for speaker in speakers {
         let (old, new) = groups.entry(speaker.operator).or_default();
@@ -52,12 +53,11 @@ pub fn shares(speakers: &[Speaker<'_>], settings: &Settings) -> Vec<f64> {
     }
     let mut shares: Vec<f64> = speakers
         .iter()
-        .map(|speaker| match groups.get(speaker.operator) {
+        .map(|speaker| match groups[speaker.operator] {
             _ if speaker.operator.is_empty() => 1.0,
-            Some((0, new)) => 1.0 / *new as f64,
-            Some(_) if speaker.newcomer => 0.0,
-            Some((old, _)) => 1.0 / *old as f64,
-            None => 1.0,
+            (0, new) => 1.0 / new as f64,
+            _ if speaker.newcomer => 0.0,
+            (old, _) => 1.0 / old as f64,
         })
         .collect();
     limit(&mut shares, speakers, |speaker| speaker.newcomer, settings.established_min, settings);
@@ -94,13 +94,15 @@ fn limit(
 
 /// Scales the shares of members with the same name so that they sum to one voice at most. An empty
 /// name equals no other name.
-pub fn limit_to_one_voice(shares: &mut [f64], names: &[&str]) {
+pub(crate) fn limit_to_one_voice(shares: &mut [f64], names: &[&str]) {
     let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, share) in names.iter().zip(shares.iter()).filter(|(name, _)| !name.is_empty()) {
         *sums.entry(name).or_default() += share;
     }
     for (name, share) in names.iter().zip(shares) {
-        *share /= sums.get(name).copied().unwrap_or(1.0).max(1.0);
+        if let Some(sum) = sums.get(name) {
+            *share /= sum.max(1.0);
+        }
     }
 }
 

@@ -93,7 +93,7 @@ struct Weight {
 
 /// The prediction of a skill for one ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     /// To be added to the offset, in log-odds.
     pub shift: f64,
     /// Precision of the shift beyond the prior's, 0 when asks like this were never seen.
@@ -105,7 +105,7 @@ pub struct Expectation {
 impl Expectation {
     /// The lessons that this is worth where P(right) is `p`: n coin flips have the precision
     /// n p (1 - p) in log-odds.
-    pub fn observations(&self, p: f64) -> f64 {
+    pub(crate) fn observations(&self, p: f64) -> f64 {
         /// Below this variance the relation of counts and log-odds breaks down.
         const VARIANCE_MIN: f64 = 0.05;
         self.information / (p * (1.0 - p)).max(VARIANCE_MIN) + self.claim_lessons
@@ -114,7 +114,12 @@ impl Expectation {
 
 impl Skill {
     /// The prediction for this ask.
-    pub fn expect(&self, ask: &Features, claims: &Claims, settings: &Settings) -> Expectation {
+    pub(crate) fn expect(
+        &self,
+        ask: &Features,
+        claims: &Claims,
+        settings: &Settings,
+    ) -> Expectation {
         if settings.variance <= 0.0 || ask.buckets().is_empty() {
             return Expectation::default();
         }
@@ -178,7 +183,7 @@ impl Skill {
 
     /// All weights and their information times `keep`, in [0, 1].
     #[must_use]
-    pub fn fade(&self, keep: f64) -> Self {
+    pub(crate) fn fade(&self, keep: f64) -> Self {
         let weights = self.0.iter().map(|(gram, weight)| {
             let Weight { mean, information } = *weight;
             (*gram, Weight { mean: mean * keep, information: information * keep })

@@ -1,9 +1,9 @@
-//! What the likelihoods of one judge say of the candidates of a round.
+//! A judge's opinion of the candidates, from its likelihoods.
 //!
-//! Gold shows two things that are not the same. Over questions, it shows how likely texts are right of which
-//! the judge thinks so much: an easy question has likely and right answers. Within a question, it shows by how
-//! much the right one is likelier than a wrong one, which is what a ranking needs. So the level of an opinion
-//! comes from the fit over questions, and its differences from the fit within questions.
+//! Gold shows two different things. Over questions, it shows how often texts of a likelihood are right: an easy
+//! question has likely and right answers. Within a question, it shows by how much the right text is likelier than
+//! a wrong one, which is what a ranking needs. So the level of an opinion comes from the fit over questions, and
+//! its differences from the fit within questions.
 
 use shoal_proto::NodeId;
 
@@ -12,12 +12,12 @@ use super::{
     calibration::{Likelihood, Line, sigmoid},
 };
 
-/// What a judge's likelihoods say of one pool, in log-odds that it is right.
+/// A judge's opinion of one pool, in log-odds that it is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Opinion {
-    /// What its gold has shown.
+    /// By the fits to its gold.
     pub gold: f64,
-    /// What the likelihoods say before gold shows what they mean; 0 on average over the pools of a ballot.
+    /// By the default line, as long as there is little gold; 0 on average over the pools of a ballot.
     pub prior: f64,
 }
 
@@ -30,9 +30,9 @@ impl Opinion {
 
 impl Standing {
     /// A judge's opinions of the pools of its ballot, in their order: small while it has scored few gold
-    /// candidates. `texts` has the likelihoods of each pool's candidates; the best one speaks for the pool,
-    /// because one sound way to an answer is enough. None for a pool without candidates, and for all pools where
-    /// the judge finds random bytes likelier than any candidate.
+    /// candidates. `texts` has the likelihoods of each pool's candidates; the best one counts for the pool,
+    /// because one sound derivation is enough. None for a pool without candidates, and for all pools if the
+    /// judge finds random bytes likelier than any candidate.
     pub fn opinions(&self, judge: &NodeId, texts: &[Vec<Likelihood>]) -> Vec<Option<Opinion>> {
         if texts.iter().flatten().all(Likelihood::is_below_chance) {
             return vec![None; texts.len()];
@@ -41,27 +41,29 @@ impl Standing {
         let fits = self.member(judge);
         let (over, base, within) =
             fits.map_or(unknown, |member| (member.score, member.score_base, member.score_within));
-        let best = |texts: &Vec<Likelihood>| {
-            let odds = |text: &Likelihood| within.log_odds(*text);
-            texts.iter().copied().max_by(|x, y| odds(x).total_cmp(&odds(y)))
-        };
-        let best: Vec<Option<Likelihood>> = texts.iter().map(best).collect();
+        let texts = texts.iter().map(|texts| texts.iter().copied());
+        let best: Vec<Option<Likelihood>> = texts
+            .map(|texts| texts.max_by(|x, y| within.log_odds(*x).total_cmp(&within.log_odds(*y))))
+            .collect();
         let level = mean(best.iter().flatten().map(|text| over.log_odds(*text) - base));
         let middle = mean(best.iter().flatten().map(|text| within.log_odds(*text)));
         let middle_prior = mean(best.iter().flatten().map(|text| Line::UNSEEN.log_odds(*text)));
         let (voice, trust) = (self.voice_weight(judge), self.score_trust(judge));
-        // Larger models are heard more while nothing else is known.
+        // Larger models weigh more while nothing else is known.
         let strength = 2.0 * sigmoid(self.descent(judge));
         let prior_weight = self.settings().score_prior * (1.0 - trust) * strength;
-        let limit = |odds: f64| (voice * odds).clamp(-self.clip(), self.clip());
-        let opinion = |text: Likelihood| Opinion {
-            gold: limit(trust * (level + within.log_odds(text) - middle)),
-            prior: limit(prior_weight * (Line::UNSEEN.log_odds(text) - middle_prior)),
-        };
-        best.into_iter().map(|text| text.map(opinion)).collect()
+        let opinions = best.into_iter().map(|text| {
+            let text = text?;
+            let gold = trust * (level + within.log_odds(text) - middle);
+            let prior = prior_weight * (Line::UNSEEN.log_odds(text) - middle_prior);
+            let [gold, prior] =
+                [gold, prior].map(|odds| (voice * odds).clamp(-self.clip(), self.clip()));
+            Some(Opinion { gold, prior })
+        });
+        opinions.collect()
     }
 
-    /// The share of a judge's likelihoods whose meaning its gold has shown, in [0, 1).
+    /// The weight of the fits to a judge's gold against the default line, in [0, 1).
     fn score_trust(&self, id: &NodeId) -> f64 {
         let count = self.record(id).map_or(0.0, |record| record.scores.len() as f64);
         count / (count + self.settings().score_shrinkage)

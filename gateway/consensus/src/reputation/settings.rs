@@ -63,12 +63,12 @@ pub struct Settings {
     /// Common gold pairs of two judges after which the measured correlation weighs half: with fewer
     /// pairs, its inverse is mostly noise.
     pub correlation_shrinkage: f64,
-    /// Gold observations that a newcomer needs before its ballots have weight.
+    /// Gold observations that a newcomer needs before its ballots have their full weight.
     pub probation_items: u32,
-    /// Weight of a ballot on probation, in [0, 1]. Where others have passed their exam, such ballots are
-    /// bounded by `operators.newcomers_max` as well; where nobody has, they must decide.
+    /// Weight of a ballot on probation, in [0, 1]. If other members have passed their exam, such ballots are
+    /// bounded by `operators.newcomers_max` as well; if none has, they must decide.
     pub probation_voice: f64,
-    /// Accuracy below which ballots have no weight: a member that knows nothing cannot judge.
+    /// Accuracy below which a member stays on probation: a member that knows nothing judges badly.
     pub probation_right: f64,
     /// Audits of claims and hidden questions.
     pub audit: AuditSettings,

@@ -14,215 +14,90 @@ use crate::reputation::{
     kinds::{BUCKETS, bucket, words},
 };
 
-/// A tag with its words (one or two, numbers as `#`), and the tags that it contains.
+/// A tag with its terms (one or two words, numbers as `#`; separated by commas), and the tags that it contains.
 struct TagWords {
     tag: &'static str,
     parts: &'static [&'static str],
-    words: &'static [&'static str],
+    terms: &'static str,
 }
 
-const fn tag(
-    tag: &'static str,
-    parts: &'static [&'static str],
-    words: &'static [&'static str],
-) -> TagWords {
-    TagWords { tag, parts, words }
+const fn tag(tag: &'static str, parts: &'static [&'static str], terms: &'static str) -> TagWords {
+    TagWords { tag, parts, terms }
+}
+
+impl TagWords {
+    fn terms(&self) -> impl Iterator<Item = &'static str> {
+        self.terms.split_terminator(", ")
+    }
 }
 
 /// The tags that PROTOCOL.md and config/node.toml name. A tag follows the tags that it contains.
 const VOCABULARY: &[TagWords] = &[
-    tag("addition", &[], &["+", "plus", "add", "sum", "total", "altogether"]),
-    tag("subtraction", &[], &["# -", "minus", "subtract", "difference", "away from"]),
-    tag("multiplication", &[], &["*", "×", "# x", "times", "multiply", "multiplied", "product"]),
-    tag("division", &[], &["/", "÷", "divide", "divided", "quotient", "remainder"]),
-    tag("arithmetic", &["addition", "subtraction", "multiplication", "division"], &[]),
+    tag("addition", &[], "+, plus, add, sum, total, altogether"),
+    tag("subtraction", &[], "# -, minus, subtract, difference, away from"),
+    tag("multiplication", &[], "*, ×, # x, times, multiply, multiplied, product"),
+    tag("division", &[], "/, ÷, divide, divided, quotient, remainder"),
+    tag("arithmetic", &["addition", "subtraction", "multiplication", "division"], ""),
     tag(
         "comparison",
         &[],
-        &[
-            "largest", "biggest", "highest", "greatest", "maximum", "smallest", "lowest", "least",
-            "minimum", "compare", "larger", "smaller", "greater", "less",
-        ],
+        "largest, biggest, highest, greatest, maximum, smallest, lowest, least, minimum, \
+         compare, larger, smaller, greater, less",
     ),
-    tag("sorting", &[], &["sort", "ascending", "descending", "arrange", "order from", "order"]),
-    tag("equations", &[], &["equation", "solve", "# =", "x +", "x -", "of x", "is x", "find x"]),
-    tag(
-        "word-problems",
-        &[],
-        &["how many", "how much", "gives", "gets", "buys", "sells", "left", "each", "shares"],
-    ),
+    tag("sorting", &[], "sort, ascending, descending, arrange, order from, order"),
+    tag("equations", &[], "equation, solve, # =, x +, x -, of x, is x, find x"),
+    tag("word-problems", &[], "how many, how much, gives, gets, buys, sells, left, each, shares"),
     tag(
         "math",
         &["arithmetic", "comparison", "sorting", "equations", "word-problems"],
-        &[
-            "calculate",
-            "compute",
-            "number",
-            "numbers",
-            "percent",
-            "%",
-            "fraction",
-            "integral",
-            "derivative",
-            "triangle",
-            "circle",
-            "probability",
-            "prime",
-            "proof",
-            "theorem",
-        ],
+        "calculate, compute, number, numbers, percent, %, fraction, integral, derivative, \
+         triangle, circle, probability, prime, proof, theorem",
     ),
-    tag("maths", &["math"], &[]),
-    tag("mathematics", &["math"], &[]),
+    tag("maths", &["math"], ""),
+    tag("mathematics", &["math"], ""),
     tag(
         "letters",
         &[],
-        &[
-            "letter",
-            "letters",
-            "word",
-            "words",
-            "spell",
-            "spelled",
-            "reverse",
-            "backwards",
-            "vowel",
-            "vowels",
-            "alphabet",
-            "rhymes",
-            "anagram",
-        ],
+        "letter, letters, word, words, spell, spelled, reverse, backwards, vowel, vowels, \
+         alphabet, rhymes, anagram",
     ),
     tag(
         "calendar",
         &[],
-        &[
-            "day",
-            "days",
-            "weekday",
-            "week",
-            "weeks",
-            "month",
-            "months",
-            "year",
-            "date",
-            "today",
-            "tomorrow",
-            "yesterday",
-            "monday",
-            "tuesday",
-            "wednesday",
-            "thursday",
-            "friday",
-            "saturday",
-            "sunday",
-        ],
+        "day, days, weekday, week, weeks, month, months, year, date, today, tomorrow, \
+         yesterday, monday, tuesday, wednesday, thursday, friday, saturday, sunday",
     ),
-    tag(
-        "time",
-        &[],
-        &["time", "clock", "hour", "hours", "minute", "minutes", "# :", "noon", "midnight"],
-    ),
+    tag("time", &[], "time, clock, hour, hours, minute, minutes, # :, noon, midnight"),
     tag(
         "units",
         &[],
-        &[
-            "convert",
-            "express",
-            "metres",
-            "meters",
-            "m",
-            "cm",
-            "mm",
-            "km",
-            "kilometres",
-            "kilometers",
-            "centimetres",
-            "centimeters",
-            "grams",
-            "g",
-            "kg",
-            "kilograms",
-            "litres",
-            "liters",
-            "ml",
-            "inches",
-            "feet",
-            "miles",
-            "pounds",
-            "hours",
-            "minutes",
-            "seconds",
-        ],
+        "convert, express, metres, meters, m, cm, mm, km, kilometres, kilometers, \
+         centimetres, centimeters, grams, g, kg, kilograms, litres, liters, ml, inches, \
+         feet, miles, pounds, hours, minutes, seconds",
     ),
     tag(
         "code",
         &[],
-        &[
-            "code",
-            "function",
-            "program",
-            "programming",
-            "script",
-            "algorithm",
-            "implement",
-            "compile",
-            "compiler",
-            "bug",
-            "debug",
-            "refactor",
-            "regex",
-            "api",
-            "json",
-            "html",
-            "css",
-            "sql",
-            "python",
-            "javascript",
-            "typescript",
-            "java",
-            "rust",
-            "bash",
-            "def",
-            "return",
-            "class",
-            "array",
-            "`",
-        ],
+        "code, function, program, programming, script, algorithm, implement, compile, \
+         compiler, bug, debug, refactor, regex, api, json, html, css, sql, python, \
+         javascript, typescript, java, rust, bash, def, return, class, array, `",
     ),
-    tag("coding", &["code"], &[]),
-    tag("programming", &["code"], &[]),
-    tag(
-        "translation",
-        &[],
-        &["translate", "translation", "english", "german", "french", "spanish", "chinese"],
-    ),
-    tag(
-        "writing",
-        &[],
-        &[
-            "write",
-            "poem",
-            "essay",
-            "story",
-            "article",
-            "email",
-            "rewrite",
-            "summarise",
-            "summarize",
-        ],
-    ),
+    tag("coding", &["code"], ""),
+    tag("programming", &["code"], ""),
+    tag("translation", &[], "translate, translation, english, german, french, spanish, chinese"),
+    tag("writing", &[], "write, poem, essay, story, article, email, rewrite, summarise, summarize"),
 ];
 
 /// The n-grams of each tag of the vocabulary, sorted.
 static GRAMS: LazyLock<BTreeMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
     let mut tags: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
-    for TagWords { tag, parts, words } in VOCABULARY {
-        let parts = parts.iter().filter_map(|part| tags.get(part)).flatten().copied();
-        let mut grams: Vec<u16> = parts.chain(words.iter().map(|gram| bucket(gram))).collect();
+    for entry in VOCABULARY {
+        #[expect(clippy::indexing_slicing, reason = "a tag follows the tags that it contains")]
+        let parts = entry.parts.iter().flat_map(|part| &tags[part]).copied();
+        let mut grams: Vec<u16> = parts.chain(entry.terms().map(bucket)).collect();
         grams.sort_unstable();
         grams.dedup();
-        tags.insert(tag, grams);
+        tags.insert(entry.tag, grams);
     }
     tags
 });
@@ -266,9 +141,8 @@ impl Claims {
 }
 
 /// The bucket of a tag's weight: above those of the n-grams.
-pub fn tag_bucket(tag: &str) -> u16 {
-    let above = u16::try_from(BUCKETS).unwrap_or(u16::MAX);
-    above.saturating_add(bucket(&name(tag)))
+pub(crate) fn tag_bucket(tag: &str) -> u16 {
+    BUCKETS + bucket(&name(tag))
 }
 
 fn bucket_if_fit(tag: &str, ask: &Features) -> Option<u16> {

@@ -23,8 +23,8 @@ fn pairwise(p: f64, is_flip: bool) -> Observation {
     Observation::Gold { kind: None, observation: pairwise_seen(p, is_flip, ComparisonMode::Direct) }
 }
 
-fn pairwise_seen(p: f64, is_flip: bool, way: ComparisonMode) -> GoldObservation {
-    GoldObservation::Pairwise { p, flipped: is_flip, item: 0, way }
+fn pairwise_seen(p: f64, is_flip: bool, mode: ComparisonMode) -> GoldObservation {
+    GoldObservation::Pairwise { p, flipped: is_flip, item: 0, mode }
 }
 
 fn sum(logprob: f64) -> Likelihood {
@@ -199,14 +199,14 @@ fn flips_alone_lower_a_judge_without_any_gold() {
     let steady = vec![
         Observation::Crowd(CrowdObservation::Compared {
             flipped: false,
-            way: ComparisonMode::Direct
+            mode: ComparisonMode::Direct
         });
         50
     ];
     let shaky = vec![
         Observation::Crowd(CrowdObservation::Compared {
             flipped: true,
-            way: ComparisonMode::Direct
+            mode: ComparisonMode::Direct
         });
         50
     ];

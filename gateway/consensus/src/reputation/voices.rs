@@ -30,41 +30,42 @@ impl Voice {
 
 /// The judges of a round.
 #[derive(Clone, Debug)]
-pub struct Panel {
-    /// Places of the judges whose ballots have weight.
-    places: BTreeMap<NodeId, usize>,
-    /// r of each judge, by place.
-    weights: Vec<f64>,
-    /// Judges on probation, by place.
-    is_unknown: Vec<bool>,
-    judges: judges::CorrelatedJudges,
+pub(crate) struct Panel {
+    judges: BTreeMap<NodeId, PanelJudge>,
+    correlations: judges::CorrelatedJudges,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PanelJudge {
+    /// Its number among the correlated judges.
+    place: usize,
+    /// r.
+    weight: f64,
+    on_probation: bool,
 }
 
 impl Panel {
-    /// The voices of the judges of one pair, in the order of `ids`. Judges that make the same
-    /// mistakes share one voice.
-    pub fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
+    /// The voices of the judges of one pair, in the order of `ids`, which are all judges of this panel. Judges
+    /// that make the same mistakes share one voice.
+    #[expect(clippy::indexing_slicing, reason = "`ids` are judges of this panel")]
+    pub(crate) fn voices(&self, ids: &[NodeId]) -> Vec<Voice> {
         // Sorted, so that the order of the ballots does not change the result.
-        let mut places: Vec<usize> =
-            ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        places.sort_unstable();
-        places.dedup();
-        let mut log_odds: BTreeMap<usize, f64> =
-            places.iter().copied().zip(self.judges.weights(&places)).collect();
+        let mut judges: BTreeMap<NodeId, PanelJudge> =
+            ids.iter().map(|id| (*id, self.judges[id])).collect();
+        let mut log_odds = self.log_odds(&judges);
         // A judge on probation adds to the others and takes nothing from them, whatever provenance it
         // states.
-        places.retain(|at| !self.is_unknown.get(*at).copied().unwrap_or(true));
-        log_odds.extend(places.iter().copied().zip(self.judges.weights(&places)));
-        let voice = |id: &NodeId| {
-            let at = self.places.get(id)?;
-            Some((*self.weights.get(*at)?, *log_odds.get(at)?))
-        };
+        judges.retain(|_, judge| !judge.on_probation);
+        log_odds.extend(self.log_odds(&judges));
         ids.iter()
-            .map(|id| match voice(id) {
-                Some((weight, log_odds)) => Voice { weight, discrimination: log_odds / GOOD },
-                None => Voice { weight: 0.0, discrimination: 1.0 },
-            })
+            .map(|id| Voice { weight: self.judges[id].weight, discrimination: log_odds[id] / GOOD })
             .collect()
+    }
+
+    /// The log-odds that each of these judges adds to the rest of them.
+    fn log_odds(&self, judges: &BTreeMap<NodeId, PanelJudge>) -> BTreeMap<NodeId, f64> {
+        let places: Vec<usize> = judges.values().map(|judge| judge.place).collect();
+        judges.keys().copied().zip(self.correlations.weights(&places)).collect()
     }
 }
 
@@ -78,25 +79,25 @@ impl Standing {
     }
 
     /// The voices of these judges as the judges of one pair, in their order.
-    pub fn voices(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Vec<Voice> {
+    pub(crate) fn voices(
+        &self,
+        judges: &[(NodeId, ComparisonMode)],
+        kind: &KindPosterior,
+    ) -> Vec<Voice> {
         let ids: Vec<NodeId> = judges.iter().map(|(id, _)| *id).collect();
         self.panel(judges, kind).voices(&ids)
     }
 
     /// The judges of a round with the correlations of their errors. Takes some microseconds for each
     /// two judges.
-    pub fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
+    pub(crate) fn panel(&self, judges: &[(NodeId, ComparisonMode)], kind: &KindPosterior) -> Panel {
         let settings = &self.snapshot.settings;
-        let unknown = Member::unknown();
+        let unknown = Member::unknown(settings);
         let members: BTreeMap<NodeId, (&Member, ComparisonMode)> = judges
             .iter()
             .map(|(id, mode)| (*id, (self.member(id).unwrap_or(&unknown), *mode)))
             .collect();
-        let weights = members.values().map(|(member, _)| voice_weight(&member.record, settings));
-        let weights: Vec<f64> = weights.collect();
-        let is_unknown = members.values().map(|(member, _)| member.record.on_probation(settings));
-        let is_unknown: Vec<bool> = is_unknown.collect();
-        let judges: Vec<judges::Judge<'_>> = members
+        let panel: Vec<judges::Judge<'_>> = members
             .values()
             .map(|(member, mode)| judges::Judge {
                 log_odds: judges::log_odds(&member.record, kind, *mode, settings),
@@ -104,12 +105,17 @@ impl Standing {
                 provenance: &member.record.provenance,
             })
             .collect();
-        let judges = judges::CorrelatedJudges::new(&judges, settings);
-        Panel { places: members.into_keys().zip(0..).collect(), weights, is_unknown, judges }
+        let correlations = judges::CorrelatedJudges::new(&panel, settings);
+        let judges = members.into_iter().enumerate().map(|(place, (id, (member, _)))| {
+            let weight = voice_weight(&member.record, settings);
+            let on_probation = member.record.on_probation(settings);
+            (id, PanelJudge { place, weight, on_probation })
+        });
+        Panel { judges: judges.collect(), correlations }
     }
 
-    /// How much a member's ballots count before its gold says anything: 1 after probation, 0 for a member
-    /// that was caught, and a setting on probation, where [`Self::shares`] bounds them too.
+    /// The factor on all ballots of a member: 1 after probation, a setting on probation (where [`Self::shares`]
+    /// bounds them too), and 0 for a member that was caught.
     pub fn voice_weight(&self, id: &NodeId) -> f64 {
         let settings = &self.snapshot.settings;
         self.record(id).map_or(settings.probation_voice, |record| voice_weight(record, settings))
@@ -141,13 +147,14 @@ impl Standing {
 
     /// As [`Self::shares`], for members that score candidates. Members with the same weights give the
     /// same likelihoods, so together they have one voice, whoever their operators are.
-    pub fn scoring_shares(&self, ids: &[NodeId]) -> Vec<f64> {
+    pub(crate) fn scoring_shares(&self, ids: &[NodeId]) -> Vec<f64> {
         let mut shares = self.shares(ids);
         let digests: Vec<&str> = ids
             .iter()
             .map(|id| self.record(id).map_or("", |record| record.provenance.digest.as_str()))
             .collect();
-        // A digest is stated, not shown: on probation it takes nothing from members that passed their exam.
+        // A node states its digest without proof: on probation it takes nothing from members that passed
+        // their exam.
         let unknown: Vec<bool> = ids.iter().map(|id| self.on_probation(id)).collect();
         let examined_digests: BTreeSet<&str> = (digests.iter().zip(&unknown))
             .filter(|(digest, unknown)| !**unknown && !digest.is_empty())

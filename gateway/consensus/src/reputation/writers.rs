@@ -1,19 +1,21 @@
 //! How likely a writer's answer is right before anybody judges it.
 //!
 //! ```text
-//! prior     what the swarm knows of such questions, the model's size and its family
+//! prior     the swarm's accuracy on such questions, the model's size and its family
 //! peers     how often the member's answers are the answers of others: needs no known answer
 //! general   its gold on questions of kinds named `general/...`, for kinds that are not known
 //! overall   its gold on other kinds, worth a few answers at most
 //! kind      its gold on this kind of question
 //! ```
 //!
-//! Each line is the prior of the next. A record in one kind says little about another kind: an arithmetic
-//! exam must not make a member trusted on history.
+//! Each line is the prior of the next. Accuracy on one kind says little about other kinds: an arithmetic exam
+//! must not make a member trusted on history.
 
 use std::collections::BTreeMap;
 
 use shoal_proto::NodeId;
+
+use crate::stats;
 
 use super::{
     Beta, KindId, KindPosterior, Provenance, Record, Settings, Standing,
@@ -27,10 +29,10 @@ const SIZE: f64 = 0.4;
 /// Bound of what size and family can say together, in log-odds: nodes state both themselves.
 const DESCENT_MAX: f64 = 1.0;
 
-/// Bound of what agreement can say of a member beside the others, in log-odds: colluders agree.
+/// Bound of the log-odds from agreement with other members: colluders agree.
 const PEERS_MAX: f64 = 1.5;
 
-/// What all records together say about the prior of each.
+/// The statistics of all records, which the prior of each member is made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Swarm {
     /// Gold answers of all members, by kind.
@@ -62,7 +64,7 @@ impl Swarm {
         swarm.is_established = records.clone().any(|record| !record.on_probation(settings));
         swarm.size = reference_size(records.clone(), settings);
         let is_established = swarm.is_established;
-        // What members on probation state and do says nothing of those that passed their exam.
+        // Members on probation say nothing about those that passed their exam.
         let records =
             records.filter(move |record| !is_established || !record.on_probation(settings));
         for record in records.clone() {
@@ -89,7 +91,7 @@ impl Swarm {
         swarm
     }
 
-    /// What size and family say of a member beside the others, in log-odds.
+    /// Log-odds of a member from the size and the family of its model, relative to the other members.
     fn descent(&self, provenance: &Provenance, settings: &Settings) -> f64 {
         let size = ln_parameters(provenance)
             .zip(self.size)
@@ -147,14 +149,11 @@ fn reference_size<'a>(
     records: impl Iterator<Item = &'a Record> + Clone,
     settings: &Settings,
 ) -> Option<f64> {
-    let median = |records: &mut dyn Iterator<Item = &Record>| {
-        let mut sizes: Vec<f64> =
-            records.filter_map(|record| ln_parameters(&record.provenance)).collect();
-        sizes.sort_by(f64::total_cmp);
-        sizes.get(sizes.len() / 2).copied()
-    };
-    let mut graduates = records.clone().filter(|record| !record.on_probation(settings));
-    median(&mut graduates).or_else(|| median(&mut records.clone()))
+    let graduates = records.clone().filter(|record| !record.on_probation(settings));
+    let sizes = graduates.filter_map(|record| ln_parameters(&record.provenance)).collect();
+    stats::median(sizes).or_else(|| {
+        stats::median(records.filter_map(|record| ln_parameters(&record.provenance)).collect())
+    })
 }
 
 /// None for a specialist, and where no size is stated.
@@ -179,9 +178,9 @@ fn crowd_accuracy(agreement: f64, wrong: f64) -> f64 {
 
 impl Standing {
     /// Log-odds that an answer of this member to this kind of question is right, before anybody
-    /// judges it. Its gold on the kind is shrunk to what else is known of the member, and that to the
-    /// swarm, because extreme rates from few observations are mostly luck. The part of the question that is of
-    /// no known kind is judged by general gold.
+    /// judges it. Its gold on the kind is shrunk to its other observations, and these to the swarm, because
+    /// extreme rates from few observations are mostly luck. The part of the question that is of no known kind
+    /// is estimated from general gold.
     pub fn writer_log_odds(&self, id: &NodeId, kind: &KindPosterior) -> f64 {
         let Some(record) = self.record(id) else { return 0.0 };
         let unknown = self.accuracy(record, None);
@@ -191,9 +190,8 @@ impl Standing {
 
     /// What the size and the family of a member's model say of it, in log-odds.
     pub(super) fn descent(&self, id: &NodeId) -> f64 {
-        let descent =
-            |record: &Record| self.snapshot.swarm.descent(&record.provenance, self.settings());
-        self.record(id).map_or(0.0, descent)
+        self.record(id)
+            .map_or(0.0, |record| self.snapshot.swarm.descent(&record.provenance, self.settings()))
     }
 
     /// P(an answer of this member to a question of this kind is right); None: of no known kind.
@@ -202,7 +200,7 @@ impl Standing {
         const COMMON: f64 = 0.5;
         let strength = self.snapshot.swarm.strength;
         let prior = self.prior(record, None);
-        // That members are experts on one kind or know nothing there says nothing of other kinds.
+        // Accuracy on one kind says little about other kinds.
         let cautious = strength.max(self.settings().writer_shrinkage);
         let unknown = self.general_record(record).shrunk_mean(prior, cautious);
         // A kind that nobody has gold on is as good as unknown.
@@ -214,26 +212,26 @@ impl Standing {
         kind_gold.shrunk_mean(prior, strength)
     }
 
-    /// The gold that speaks for questions of no known kind.
+    /// The gold that applies to questions of no known kind.
     fn general_record(&self, record: &Record) -> Beta {
         let settings = self.settings();
         let gold_count = record.kinds.values().map(Beta::observations).sum::<f64>();
         // One gold answer counts `gold_weight` in the record of all kinds.
-        let overall = record.writer.scaled(1.0 / settings.gold_weight.max(1.0));
+        let overall = record.writer.scale(1.0 / settings.gold_weight.max(1.0));
         if gold_count < 1.0 {
             // Nothing was said about kinds: all gold is alike.
             return overall;
         }
-        let overall = overall.scaled(settings.travel / overall.observations().max(1e-9));
+        let overall = overall.scale(settings.travel / overall.observations().max(1e-9));
         let general = record.kinds.iter().filter(|(kind, _)| kind.is_general());
         general.fold(overall, |sum, (_, accuracy)| sum.plus(accuracy))
     }
 
-    /// What is known of a member without its own gold, as a probability.
+    /// The accuracy that is expected of a member without its own gold.
     fn prior(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let (settings, swarm) = (self.settings(), &self.snapshot.swarm);
         let mut level = logit(swarm.accuracy(kind, settings));
-        // Nobody begins with the accuracy that others have shown.
+        // A new member does not begin with the accuracy that others have shown.
         let is_examined = match kind {
             Some(kind) => record.kinds.contains_key(kind),
             None => record.kinds.is_empty() || record.kinds.keys().any(KindId::is_general),
@@ -247,7 +245,7 @@ impl Standing {
         )
     }
 
-    /// How much more often than others the member gives the answer of others, as log-odds of being right.
+    /// Log-odds of being right from how often the member's answer is that of others, relative to the swarm.
     fn peers_log_odds(&self, record: &Record, kind: Option<&KindId>) -> f64 {
         let settings = self.settings();
         let no_kind = KindId::new("");

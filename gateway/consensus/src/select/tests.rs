@@ -75,9 +75,12 @@ proptest! {
     }
 }
 
+fn by_name(name: &str) -> Ask {
+    Ask { target: Target::Model(name.into()), ..ask(5, 3) }
+}
+
 #[test]
 fn a_model_by_name_is_answered_by_one_that_serves_it_and_judged_by_nobody() {
-    let by_name = |name: &str| Ask { target: Target::Model(name.into()), ..ask(5, 3) };
     let panel = select_panel(&by_name("model-2"), &members(4), &Standing::empty(), 1);
     assert_eq!(panel.writers, [NodeId([2; 32])]);
     assert!(panel.spare.is_empty() && panel.judges.is_empty());
@@ -180,11 +183,10 @@ fn operators_are_spread_before_they_are_doubled() {
 }
 
 fn specialist(right_on: &str, wrong_on: &str) -> Record {
-    let beta = |right: f64, wrong: f64| Beta { a: 1.0 + right, b: 1.0 + wrong };
+    let right = Beta { a: 21.0, b: 1.0 };
     Record {
-        writer: beta(100.0, 100.0),
-        kinds: [(KindId::new(right_on), beta(20.0, 0.0)), (KindId::new(wrong_on), beta(0.0, 20.0))]
-            .into(),
+        writer: Beta { a: 101.0, b: 101.0 },
+        kinds: [(KindId::new(right_on), right), (KindId::new(wrong_on), right.mirror())].into(),
         gold_seen: 40,
         ..Record::default()
     }
@@ -203,10 +205,10 @@ fn the_one_that_knows_this_kind_is_asked_and_strangers_get_work_too() {
     let standing = Standing::new(records, kinds, Reputation::default());
     let panels: Vec<_> =
         (0..100).map(|seed| select_panel(&ask(2, 0), &members(7), &standing, seed)).collect();
-    let panel =
-        |n: u8| panels.iter().filter(|panel| panel.writers.contains(&NodeId([n; 32]))).count();
-    assert!(panel(0) >= 98, "the specialist: {}", panel(0));
-    assert!(panel(6) >= 50, "the stranger: {}", panel(6));
+    let [specialist, stranger] = [0, 6]
+        .map(|n| panels.iter().filter(|panel| panel.writers.contains(&NodeId([n; 32]))).count());
+    assert!(specialist >= 98, "the specialist: {specialist}");
+    assert!(stranger >= 50, "the stranger: {stranger}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn member(claims_count: bool) -> Record {
         Sample { text: Likelihood { logprob, bytes: 9 }, right, item: 0 }
     });
     let pairs =
-        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, way: ComparisonMode::Direct });
+        (1..=40).map(|item| GoldPair { p: 0.9, item, kind: None, mode: ComparisonMode::Direct });
     Record {
         writer: Beta { a: 50.0, b: 50.0 },
         certainty: samples.collect(),
@@ -46,11 +46,11 @@ fn standing(claims_count: bool) -> Standing {
 
 /// Writers 0, 1, ... with these pools and claims.
 fn candidates_of(answers: &[(usize, Option<f64>)]) -> Vec<Candidate> {
-    let candidate = |(n, (pool, logprob)): (u8, &(usize, Option<f64>))| Candidate {
+    let candidates = (0..).zip(answers).map(|(n, (pool, logprob))| Candidate {
         logprob: *logprob,
         ..candidate(n, &pool.to_string(), *pool)
-    };
-    (0..).zip(answers).map(candidate).collect()
+    });
+    candidates.collect()
 }
 
 fn prefers(judge: u8, a: usize, b: usize, p: f64) -> CastBallot {

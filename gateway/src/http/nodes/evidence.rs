@@ -89,7 +89,7 @@ pub(super) struct Tag {
     pub(super) belief: f64,
 }
 
-/// Whether a node is on probation. On probation its ballots have no weight.
+/// Whether a node is on probation, where its ballots count less.
 #[derive(Debug, Serialize)]
 pub(super) struct Probation {
     pub(super) on: bool,
@@ -124,6 +124,8 @@ pub(super) struct Judge {
     pub(super) track: Track,
     /// How sharply its pair verdicts follow the right answer; below 0: they follow the wrong one.
     pub(super) discrimination: f64,
+    /// Factor on all of its ballots in the ranking: 1 after probation, less on probation, 0 once caught.
+    pub(super) ballot_weight: f64,
 }
 
 /// The quality of the verdicts before which a judge gave its reasons.
@@ -159,7 +161,8 @@ pub(super) struct Scores {
     pub(super) line: Line,
     pub(super) samples: usize,
     pub(super) right: usize,
-    /// Weight of its scores, from the number of samples behind the line; 0 on probation.
+    /// The factor on what its scores say by this line: from the number of samples behind it, and less on
+    /// probation.
     pub(super) weight: f64,
     pub(super) how: String,
 }
@@ -256,6 +259,7 @@ impl Evidence {
                     ComparisonMode::Direct,
                     &KindPosterior::default(),
                 ),
+                ballot_weight: standing.voice_weight(&id),
             },
             kinds: record.kinds.iter().map(|(kind, counts)| Kind::new(kind, *counts)).collect(),
             certainty: Certainty {
@@ -269,7 +273,7 @@ impl Evidence {
                     certainty_obstacles(record, standing, seat.as_ref(), probation.on)
                 },
             },
-            scores: Scores::new(record, standing, scores, probation.on),
+            scores: Scores::new(record, standing, scores, standing.voice_weight(&id)),
             gold_pairs: record.pairs_when(ComparisonMode::Direct).count(),
             flips: record.flips.into(),
             reasoned_verdicts: ReasonedVerdicts {
@@ -353,15 +357,15 @@ impl Kind {
 }
 
 impl Scores {
-    fn new(record: &Record, standing: &Standing, line: Line, on_probation: bool) -> Self {
+    fn new(record: &Record, standing: &Standing, line: Line, voice: f64) -> Self {
         let (samples, half) = (record.scores.len(), standing.settings().score_shrinkage);
         let share = samples as f64 / (samples as f64 + half);
         Self {
             line,
             samples,
             right: right_count(record.scores.iter()),
-            weight: if on_probation { 0.0 } else { share },
-            how: format!("samples / (samples + {half}), and 0 on probation"),
+            weight: voice * share,
+            how: format!("samples / (samples + {half}), times the weight of its ballots, {voice}"),
         }
     }
 }
@@ -402,11 +406,11 @@ impl From<&Entry> for Event {
         Self {
             at: utc(entry.at_seconds),
             since: utc(entry.since_seconds),
-            occurrence: entry.what,
+            occurrence: entry.event,
             kind: entry.kind.clone(),
             well: entry.well,
             badly: entry.badly,
-            changes: entry.moved.clone(),
+            changes: entry.changes.clone(),
             text: entry.to_string(),
         }
     }
@@ -429,8 +433,9 @@ fn judge_formula(quantile: f64) -> String {
     format!(
         "decides how often it is selected as a judge. 0 on probation; otherwise how far the \
          {quantile} quantile of its accuracy lies above one half. A judge that is mostly wrong tells \
-         as much as one that is mostly right: its counts are swapped. In a round its pair verdicts \
-         count by its discrimination, and less where other judges make the same mistakes"
+         as much as one that is mostly right: its counts are swapped. In a round its ballots count by \
+         `ballot_weight`, its pair verdicts by its discrimination as well, and less where other judges \
+         make the same mistakes"
     )
 }
 
@@ -466,4 +471,24 @@ fn certainty_obstacles(
         reasons.push("no audit has confirmed it yet".to_owned());
     }
     reasons.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoal_consensus::reputation::{KindModel, Settings};
+    use shoal_proto::NodeId;
+
+    #[test]
+    fn on_probation_scores_have_the_weight_that_the_ranking_gives_them() {
+        let id = NodeId([1; 32]);
+        let text = Likelihood { logprob: -1.0, bytes: 9 };
+        let scores = vec![Sample { text, right: true, item: 0 }; 20].into();
+        let record = Record { scores, ..Record::default() };
+        let records = [(id, record.clone())].into();
+        let standing = Standing::new(records, KindModel::default(), Settings::default());
+        assert!(standing.on_probation(&id));
+        let scores = Scores::new(&record, &standing, Line::SCORE, standing.voice_weight(&id));
+        assert!((scores.weight - 0.25).abs() < 1e-12, "{}", scores.weight);
+    }
 }

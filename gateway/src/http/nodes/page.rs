@@ -202,6 +202,7 @@ fn judge(evidence: &Evidence) -> Markup {
                     "Discrimination",
                     discrimination(evidence.judge.discrimination, evidence.gold_pairs),
                 ),
+                ("Weight of its ballots", format!("{:.2}", evidence.judge.ballot_weight)),
                 ("Contradicted itself", contradictions(&evidence.flips)),
                 (
                     "Discrimination with reasons",

@@ -77,7 +77,7 @@ pub(super) async fn ask_judge(swarm: &Swarm, member: NodeId, ballot: AuditedBall
     let Some(candidates) = swarm.0.gold.candidates_for(member, draw) else { return };
     let result = match ballot {
         AuditedBallot::Scores => ask_scores(swarm, &judge, &candidates, draw).await,
-        AuditedBallot::Pairs(way) => ask_pair(swarm, &judge, &candidates, way).await,
+        AuditedBallot::Pairs(mode) => ask_pair(swarm, &judge, &candidates, mode).await,
     };
     match result {
         Ok((right, observations)) => {
@@ -138,12 +138,12 @@ async fn ask_pair(
     swarm: &Swarm,
     judge: &Arc<MemberHandle>,
     candidates: &[GoldCandidate],
-    way: ComparisonMode,
+    mode: ComparisonMode,
 ) -> Verdict {
     let [right, wrong, ..] = candidates else {
         return Err(WorkError::InvalidMessage("fewer than two gold candidates"));
     };
-    let observation = probe::compare(swarm, judge, (right, wrong), way).await?;
+    let observation = probe::compare(swarm, judge, (right, wrong), mode).await?;
     let is_right = matches!(
         &observation,
         Observation::Gold { observation: GoldObservation::Pairwise { p, .. }, .. } if *p > 0.5

@@ -126,16 +126,16 @@ impl JudgeExam {
         &mut self,
         swarm: &Swarm,
         member: &Arc<MemberHandle>,
-        way: ComparisonMode,
+        mode: ComparisonMode,
     ) {
-        let (exam, label) = match way {
+        let (exam, label) = match mode {
             ComparisonMode::Direct => (&mut self.direct, "compared"),
             ComparisonMode::Reasoned => (&mut self.with_reasons, "reasoned"),
         };
         let mut failures = 0;
         let pairs = swarm.0.gold.pairs(member.id, &mut exam.questions, exam.pairs_left);
         for (right, wrong) in pairs {
-            match probe::compare(swarm, member, (&right, &wrong), way).await {
+            match probe::compare(swarm, member, (&right, &wrong), mode).await {
                 Ok(observation) => {
                     exam.pairs_left = exam.pairs_left.saturating_sub(1);
                     swarm.0.metrics.exam_scores(label, 1);

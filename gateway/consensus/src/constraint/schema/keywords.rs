@@ -10,49 +10,17 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// Keywords whose value is one schema, or an array of them.
-const SCHEMAS: [&str; 12] = [
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "then",
-    "else",
-    "additionalProperties",
-    "propertyNames",
-    "prefixItems",
-    "additionalItems",
-    "contains",
-];
+const SCHEMAS: &str = "allOf anyOf oneOf not if then else additionalProperties propertyNames prefixItems \
+     additionalItems contains";
 
 /// Keywords whose value has a schema for each name. The older `dependencies` may have a list of names instead.
 const SCHEMAS_BY_NAME: [&str; 4] =
     ["properties", "patternProperties", "dependentSchemas", "dependencies"];
 
 /// Keywords whose value is compared with the answer.
-const VALUES: [&str; 21] = [
-    "type",
-    "enum",
-    "const",
-    "format",
-    "pattern",
-    "required",
-    "dependentRequired",
-    "multipleOf",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minContains",
-    "maxContains",
-    "minProperties",
-    "maxProperties",
-];
+const VALUES: &str = "type enum const format pattern required dependentRequired multipleOf minimum maximum \
+     exclusiveMinimum exclusiveMaximum minLength maxLength minItems maxItems uniqueItems \
+     minContains maxContains minProperties maxProperties";
 
 /// Keywords that change what a reference means. Nobody needs them to describe an answer, except `$id` at the
 /// root, which changes nothing.
@@ -65,18 +33,11 @@ const REST_KEYWORDS: [(&str, &str); 2] =
     [("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "items")];
 
 /// Keywords that look at the same value, after which "unevaluated" means something else.
-const IN_PLACE: [&str; 10] = [
-    "$ref",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "then",
-    "else",
-    "dependentSchemas",
-    "dependencies",
-];
+const IN_PLACE: &str = "$ref allOf anyOf oneOf not if then else dependentSchemas dependencies";
+
+fn has_word(words: &str, name: &str) -> bool {
+    words.split(' ').any(|word| word == name)
+}
 
 /// A schema with nothing but enforced keywords.
 #[derive(Debug)]
@@ -91,13 +52,14 @@ pub(super) struct Subset {
 impl Subset {
     /// The place in the client's schema of a place in this one.
     pub(super) fn source(&self, place: &str) -> String {
-        let source = || {
-            let rest = place.strip_prefix("/definitions/r")?;
-            let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
-            let source = self.sources.get(number.parse::<usize>().ok()?)?;
-            Some(if rest.is_empty() { source.clone() } else { format!("{source}/{rest}") })
-        };
-        source().unwrap_or_else(|| place.to_owned())
+        self.source_of_definition(place).unwrap_or_else(|| place.to_owned())
+    }
+
+    fn source_of_definition(&self, place: &str) -> Option<String> {
+        let rest = place.strip_prefix("/definitions/r")?;
+        let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let source = self.sources.get(number.parse::<usize>().ok()?)?;
+        Some(if rest.is_empty() { source.clone() } else { format!("{source}/{rest}") })
     }
 }
 
@@ -152,9 +114,8 @@ impl<'a> Reducer<'a> {
         // `true` and `false`, and what is no schema, which the validator names.
         let Value::Object(map) = schema else { return Ok(schema.clone()) };
         let is_root = std::ptr::eq(schema, self.root);
-        let refusals =
-            |name: &&&str| map.contains_key(**name) && !(is_root && name.ends_with("id"));
-        if let Some(name) = FORBIDDEN.iter().find(refusals) {
+        let mut forbidden = FORBIDDEN.iter().filter(|name| !(is_root && name.ends_with("id")));
+        if let Some(name) = forbidden.find(|name| map.contains_key(**name)) {
             return Err(format!("'{name}' is not supported"));
         }
         let mut subset = Map::new();
@@ -164,9 +125,9 @@ impl<'a> Reducer<'a> {
                 self.reference(value)?
             } else if SCHEMAS_BY_NAME.contains(&name) {
                 self.by_name(name, value)?
-            } else if SCHEMAS.contains(&name) || name == "items" {
+            } else if has_word(SCHEMAS, name) || name == "items" {
                 self.one_or_many(value)?
-            } else if VALUES.contains(&name) {
+            } else if has_word(VALUES, name) {
                 self.patterns += usize::from(name == "pattern");
                 value.clone()
             } else {
@@ -229,7 +190,7 @@ impl<'a> Reducer<'a> {
     ) -> Result<(), String> {
         for (keyword, simpler) in REST_KEYWORDS {
             let Some(value) = map.get(keyword) else { continue };
-            if let Some(beside) = IN_PLACE.iter().find(|name| map.contains_key(**name)) {
+            if let Some(beside) = IN_PLACE.split(' ').find(|name| map.contains_key(*name)) {
                 return Err(format!(
                     "'{keyword}' beside '{beside}' is not supported: write '{simpler}' in each alternative"
                 ));
@@ -260,17 +221,15 @@ fn percent_decoded(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.as_bytes();
     while let [first, after @ ..] = rest {
-        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).ok()?);
-                rest = after.get(2..)?;
+        let (byte, end) = match rest {
+            [b'%', high, low, end @ ..] if [high, low].iter().all(|d| d.is_ascii_hexdigit()) => {
+                let digits = [*high, *low];
+                (u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?, end)
             }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+            _ => (*first, after),
+        };
+        bytes.push(byte);
+        rest = end;
     }
     String::from_utf8(bytes).ok()
 }

@@ -1,8 +1,8 @@
-//! What it can cost to hold a value against a schema, found out from the schema alone.
+//! A bound of the cost of validating a value, from the schema alone.
 //!
-//! Subschemas of `allOf` and its kin, and targets of `$ref`, look at the same value as the schema
-//! around them; those of `properties` or `items` look at one part of it. The first kind must end,
-//! and both can multiply: two alternatives that both look into `next` look at depth d in 2^d ways.
+//! Subschemas of `allOf` and the like, and targets of `$ref`, are applied to the same value as the schema
+//! around them; those of `properties` or `items` to one part of it. The first kind must end, and both can
+//! multiply: if two alternatives both describe `next`, a value at depth d is visited 2^d times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,8 @@ const IN_PLACE: [&str; 9] =
     ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"];
 
 /// Keywords whose subschemas may look at any part of the value.
-const ANY_PART: [&str; 8] = [
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "unevaluatedItems",
-    "contains",
-];
+const ANY_PART: &str = "additionalProperties unevaluatedProperties propertyNames items prefixItems \
+     additionalItems unevaluatedItems contains";
 
 /// Schemas inside of each other that look at the same value. Real ones have a handful; validating
 /// takes some stack for each.
@@ -40,10 +32,12 @@ pub(super) struct Reach {
     pub(super) fan: u64,
 }
 
+/// The reach of a schema.
+///
 /// # Errors
-/// A reference to nothing, or one that leads back to itself, or too much of a schema.
-pub(super) fn of(root: &Value) -> Result<Reach, String> {
-    let mut walk = Walk { root, known: BTreeMap::new(), open: BTreeSet::new(), entries: 0 };
+/// A reference to nothing, a reference that leads back to itself, or a schema that is too large.
+pub(super) fn reach(root: &Value) -> Result<Reach, String> {
+    let mut walk = Walk { root, cache: BTreeMap::new(), open: BTreeSet::new(), entries: 0 };
     let mut reach = Reach { breadth: 1, fan: 1 };
     let mut values = vec![root];
     while let Some(value) = values.pop() {
@@ -68,18 +62,18 @@ struct Here<'a> {
     /// Subschemas that look at the property of this name.
     properties: BTreeMap<&'a str, u64>,
     /// Subschemas that may look at any part.
-    any: u64,
+    any_part: u64,
 }
 
 impl Here<'_> {
     fn fan(&self) -> u64 {
-        self.any.saturating_add(self.properties.values().copied().max().unwrap_or(0))
+        self.any_part.saturating_add(self.properties.values().copied().max().unwrap_or(0))
     }
 }
 
 struct Walk<'a> {
     root: &'a Value,
-    known: BTreeMap<*const Value, Here<'a>>,
+    cache: BTreeMap<*const Value, Here<'a>>,
     /// On the way from the first schema to this one.
     open: BTreeSet<*const Value>,
     entries: usize,
@@ -93,7 +87,7 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) -> Result<Here<'a>, String> {
         let key = std::ptr::from_ref(at);
-        if let Some(place) = self.known.get(&key) {
+        if let Some(place) = self.cache.get(&key) {
             return Ok(place.clone());
         }
         if depth > DEPTH_MAX {
@@ -107,7 +101,7 @@ impl<'a> Walk<'a> {
             let Some(map) = inner.as_object() else { continue };
             let inner = self.schema(inner, map, depth + 1)?;
             here.breadth = here.breadth.saturating_add(inner.breadth);
-            here.any = here.any.saturating_add(inner.any);
+            here.any_part = here.any_part.saturating_add(inner.any_part);
             for (name, count) in inner.properties {
                 let place = here.properties.entry(name).or_default();
                 *place = place.saturating_add(count);
@@ -118,7 +112,7 @@ impl<'a> Walk<'a> {
         if self.entries > ENTRIES_MAX {
             return Err("it has too many alternatives".to_owned());
         }
-        self.known.insert(key, here.clone());
+        self.cache.insert(key, here.clone());
         Ok(here)
     }
 
@@ -150,10 +144,10 @@ fn without_children<'a>(map: &'a Map<String, Value>) -> Here<'a> {
     here.properties.extend(properties.into_iter().flatten().map(|(name, _)| (name.as_str(), 1)));
     let patterns = map.get("patternProperties").and_then(Value::as_object).map_or(0, Map::len);
     // `false` and `true` cost nothing.
-    let parts = ANY_PART.iter().filter(|keyword| {
-        map.get(**keyword).is_some_and(|value| value.is_object() || value.is_array())
+    let parts = ANY_PART.split(' ').filter(|keyword| {
+        map.get(*keyword).is_some_and(|value| value.is_object() || value.is_array())
     });
-    here.any = (patterns + parts.count()) as u64;
+    here.any_part = (patterns + parts.count()) as u64;
     here
 }
 
@@ -170,7 +164,7 @@ mod tests {
     use super::*;
 
     fn reach(schema: &Value) -> (u64, u64) {
-        let reach = of(schema).expect("it ends");
+        let reach = super::reach(schema).expect("it ends");
         (reach.breadth, reach.fan)
     }
 
@@ -202,6 +196,6 @@ mod tests {
         for _ in 0..40 {
             schema = json!({"allOf": [schema]});
         }
-        assert!(of(&schema).is_err_and(|why| why.contains("more than 32")));
+        assert!(super::reach(&schema).is_err_and(|why| why.contains("more than 32")));
     }
 }

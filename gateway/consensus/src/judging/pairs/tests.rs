@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-const VOICE: Voice = Voice { weight: 1.0, discrimination: 1.0 };
+const VOICE: VerdictWeight = VerdictWeight { weight: 1.0, discrimination: 1.0 };
 
 fn best_pairs(mu: &[f64], comparisons: &[Comparison], count: usize) -> Vec<PoolPair> {
     let settings = crate::settings::RankSettings::default();
@@ -77,7 +77,7 @@ fn a_judge_that_tells_nothing_is_given_the_likeliest_pools() {
     let settings = crate::settings::RankSettings::default();
     let mu = [0.0, 3.0, 1.0, 2.0];
     let beliefs = Beliefs { mu: &mu, comparisons: &[], settings: &settings };
-    let mute = Voice { weight: 0.0, discrimination: 1.0 };
+    let mute = VerdictWeight { weight: 0.0, discrimination: 1.0 };
     assert_eq!(most_informative(beliefs, mute, &every_pair(&[0, 1, 2, 3]), 2), [(1, 3), (1, 2)]);
 }
 
@@ -174,46 +174,47 @@ fn rounds() -> u64 {
     std::env::var("SHOAL_CURVE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
 }
 
+fn share(count: usize) -> f64 {
+    count as f64 / rounds() as f64
+}
+
+/// Share of right rounds and mean number of pairs, where each round ends with the first wave whose P(best) is
+/// at least `tau`.
+fn stop_at(rounds: &[Vec<Step>], tau: f64) -> (f64, f64) {
+    let ends = rounds.iter().map(|steps| {
+        let end = steps.iter().position(|step| step.wave_over && step.p_best >= tau);
+        end.unwrap_or(steps.len() - 1)
+    });
+    let ends: Vec<usize> = ends.collect();
+    let right = rounds.iter().zip(&ends).filter(|(steps, end)| steps[**end].right).count();
+    (share(right), share(ends.iter().map(|end| end + 1).sum()))
+}
+
 /// Prints the first tables of eval/results/consensus-adaptive.md, and holds what they say.
 #[test]
 fn telling_pairs_find_the_best_with_fewer_ballots() {
     const BUDGET: usize = 30;
-    let rounds_of = |policy| -> Vec<Vec<Step>> {
-        (0..rounds()).map(|seed| Question::new(seed).judge(policy, BUDGET)).collect()
-    };
-    let (shuffled_rounds, telling_rounds) =
-        (rounds_of(Policy::Shuffled), rounds_of(Policy::Telling));
-    let share = |count: usize| count as f64 / rounds() as f64;
-    let after = |rounds: &[Vec<Step>], pairs: usize| {
-        share(rounds.iter().filter(|steps| steps[pairs - 1].right).count())
-    };
+    let [shuffled_rounds, telling_rounds] =
+        [Policy::Shuffled, Policy::Telling].map(|policy| -> Vec<Vec<Step>> {
+            (0..rounds()).map(|seed| Question::new(seed).judge(policy, BUDGET)).collect()
+        });
     println!("| pairs spent | in random order | most telling first |\n|---|---|---|");
     let mut gain = 0.0;
     for pairs in [5, 7, 9, 11, 15, 19, 25, 29] {
-        let (random, by_information) =
-            (after(&shuffled_rounds, pairs), after(&telling_rounds, pairs));
+        let [random, by_information] = [&shuffled_rounds, &telling_rounds]
+            .map(|rounds| share(rounds.iter().filter(|steps| steps[pairs - 1].right).count()));
         gain += by_information - random;
         println!("| {pairs} | {random:.3} | {by_information:.3} |");
     }
     println!("\n| stop at P(best) | accuracy | pairs spent of at most {BUDGET} |\n|---|---|---|");
-    let stop_at = |tau: f64| {
-        let ends = telling_rounds.iter().map(|steps| {
-            let clear = |step: &Step| step.wave_over && step.p_best >= tau;
-            steps.iter().position(clear).unwrap_or(BUDGET - 1)
-        });
-        let ends: Vec<usize> = ends.collect();
-        let right =
-            telling_rounds.iter().zip(&ends).filter(|(steps, end)| steps[**end].right).count();
-        (share(right), share(ends.iter().map(|end| end + 1).sum()))
-    };
     for tau in [0.7, 0.8, 0.9, 0.95, 0.99] {
-        let (right, pairs) = stop_at(tau);
+        let (right, pairs) = stop_at(&telling_rounds, tau);
         println!("| {tau} | {right:.3} | {pairs:.1} |");
     }
-    let (all_right, all_pairs) = stop_at(2.0);
+    let (all_right, all_pairs) = stop_at(&telling_rounds, 2.0);
     println!("| never | {all_right:.3} | {all_pairs:.1} |");
     assert!(gain > 0.0, "over all budgets telling pairs were no better: {gain}");
-    let (right, pairs) = stop_at(0.8);
+    let (right, pairs) = stop_at(&telling_rounds, 0.8);
     assert!(pairs < 0.9 * all_pairs, "stopping saved next to nothing: {pairs} of {all_pairs}");
     assert!(right > all_right - 0.06, "stopping cost too much: {right} against {all_right}");
 }

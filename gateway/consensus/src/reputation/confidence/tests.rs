@@ -17,7 +17,7 @@ fn round(kind: &str, strengths: &[f64], right: Option<usize>) -> LabelledPools {
 /// Rounds whose labels follow `truth`.
 fn draw(truth: Scale, count: usize) -> Vec<LabelledPools> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut draw = |_| {
+    let rounds = (0..count).map(|_| {
         let strengths: Vec<f64> = (0..4).map(|_| rng.random_range(-4.0..4.0)).collect();
         let mut left: f64 = rng.random();
         let right = truth.probabilities(&strengths, 1.0).into_iter().position(|p| {
@@ -25,8 +25,8 @@ fn draw(truth: Scale, count: usize) -> Vec<LabelledPools> {
             left < 0.0
         });
         round("kind", &strengths, right)
-    };
-    (0..count).map(&mut draw).collect()
+    });
+    rounds.collect()
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn an_agreement_of_two_newcomers_claims_no_certainty() {
 
 #[test]
 fn a_fit_finds_the_scale_that_made_the_labels() {
-    let truth = Scale { slope: 1.2, none: 1.5 };
+    let truth = Scale { slope: 1.2, none_of_these: 1.5 };
     let rounds = draw(truth, 500);
     let scale = fit(&rounds.iter().collect::<Vec<_>>(), Scale::UNFITTED);
     assert!((scale.slope - truth.slope).abs() < 0.25, "{scale:?}");
-    assert!((scale.none - truth.none).abs() < 0.5, "{scale:?}");
+    assert!((scale.none_of_these - truth.none_of_these).abs() < 0.5, "{scale:?}");
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn a_kind_where_all_are_wrong_does_not_lower_another() {
         confidence.learn(round("easy", &[3.0, 0.0], Some(0)));
         confidence.learn(round("hard", &[3.0, 0.0], None));
     }
-    let p = |kind: &str| {
+    let [easy, hard] = ["easy", "hard"].map(|kind| {
         let kind = KindPosterior::certain(KindId::new(kind));
         confidence.probabilities(&[3.0, 0.0], 1.0, &kind)[0]
-    };
+    });
     let unknown = confidence.probabilities(&[3.0, 0.0], 1.0, &KindPosterior::default())[0];
-    assert!(p("easy") > 0.85 && p("hard") < 0.15, "{} {}", p("easy"), p("hard"));
+    assert!(easy > 0.85 && hard < 0.15, "{easy} {hard}");
     assert!((0.3..0.7).contains(&unknown), "{unknown}");
 }
 

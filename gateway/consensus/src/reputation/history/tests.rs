@@ -53,7 +53,7 @@ fn what_is_learned_is_the_same_as_without_a_history() {
             p: 0.7,
             flipped: false,
             item: 0,
-            way: ComparisonMode::Direct,
+            mode: ComparisonMode::Direct,
         };
         observations.push(Observation::Gold { kind: None, observation: pair });
     }
@@ -95,7 +95,7 @@ fn the_movements_of_a_batch_add_up_to_the_whole_movement() {
     assert_eq!(entries(&after).len(), 3, "one for each kind");
     let by: f64 = entries(&after)
         .iter()
-        .flat_map(|entry| &entry.moved)
+        .flat_map(|entry| &entry.changes)
         .filter(|change| change.number == Number::Writer)
         .map(|change| change.by)
         .sum();
@@ -108,7 +108,7 @@ fn the_latest_entry_tells_where_a_number_stands_now() {
     let record = learn_at(&Record::default(), &observations, NOW);
     let latest = entries(&record)[0];
     assert_eq!((latest.kind.clone(), latest.well), (Some(KindId::new("sort")), 2));
-    let writer = latest.moved.iter().find(|change| change.number == Number::Writer);
+    let writer = latest.changes.iter().find(|change| change.number == Number::Writer);
     assert!((writer.expect("it moved").to - record.writer.mean()).abs() < 1e-4);
 }
 
@@ -118,10 +118,10 @@ fn rounds_do_not_push_out_what_gold_showed() {
     for round in 0..1_000 {
         record = learn_at(&record, &[wrote(true)], NOW + round);
     }
-    assert!(entries(&record).iter().any(|entry| entry.what == EventKind::GoldAnswer));
+    assert!(entries(&record).iter().any(|entry| entry.event == EventKind::GoldAnswer));
     let crowd: u32 = entries(&record)
         .iter()
-        .filter(|entry| entry.what == EventKind::CrowdAnswer)
+        .filter(|entry| entry.event == EventKind::CrowdAnswer)
         .map(|entry| entry.well)
         .sum();
     assert_eq!(crowd, 1_000);
@@ -142,7 +142,7 @@ fn being_caught_is_told_and_does_not_wipe_the_history() {
     let before = learn_at(&Record::default(), &[answer("sort", true)], NOW);
     let after = note_change(&before, before.caught(), NOW + 1);
     assert_eq!((after.caught, after.gold_seen), (1, 0));
-    let events: Vec<EventKind> = entries(&after).iter().map(|entry| entry.what).collect();
+    let events: Vec<EventKind> = entries(&after).iter().map(|entry| entry.event).collect();
     assert_eq!(events, [EventKind::Caught, EventKind::GoldAnswer]);
 }
 
@@ -160,9 +160,11 @@ fn a_long_silence_is_told_apart_from_what_ended_it() {
     let before = learn_at(&Record::default(), &vec![answer("sort", true); 30], NOW);
     let after = learn_at(&before, &[wrote(true)], NOW + 40 * DAY);
     let silence = entries(&after)[1];
-    assert_eq!(silence.what, EventKind::Silence);
-    assert!(silence.moved.iter().any(|change| change.number == Number::Writer && change.by < 0.0));
-    assert!(entries(&after)[0].moved.iter().all(|change| change.by > 0.0));
+    assert_eq!(silence.event, EventKind::Silence);
+    assert!(
+        silence.changes.iter().any(|change| change.number == Number::Writer && change.by < 0.0)
+    );
+    assert!(entries(&after)[0].changes.iter().all(|change| change.by > 0.0));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
     let json = r#"{"history": [{"since_seconds": 1, "at_seconds": 2, "what": "never_heard_of",
         "well": 1, "badly": 0, "moved": [{"number": "new_one", "by": 0.1, "to": 0.2}]}]}"#;
     let read: Record = serde_json::from_str(json).expect("readable");
-    assert_eq!(entries(&read)[0].what, EventKind::Other);
+    assert_eq!(entries(&read)[0].event, EventKind::Other);
     let old: Record = serde_json::from_str(r#"{"gold_seen": 3}"#).expect("readable");
     assert!(old.history.is_empty());
     let record = learn_at(&read, &[answer("sort", true), score(false), wrote(false)], NOW);
@@ -178,8 +180,8 @@ fn words_of_a_newer_build_do_not_make_a_record_unreadable() {
     assert_eq!(serde_json::from_str::<Record>(&json).expect("read"), record);
 }
 
-fn gold_pair(way: ComparisonMode) -> Observation {
-    let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, way };
+fn gold_pair(mode: ComparisonMode) -> Observation {
+    let comparison = GoldObservation::Pairwise { p: 0.9, flipped: false, item: 1, mode };
     Observation::Gold { kind: Some(KindId::new("sort")), observation: comparison }
 }
 
@@ -194,18 +196,18 @@ fn every_number_that_moves_is_told_with_what_moved_it() {
         (crowd(CrowdObservation::Judged { agreement: true }), &[Number::Judge, Number::Agreed]),
         (crowd(CrowdObservation::Preferred { share: 0.9 }), &[Number::Preferred]),
         (
-            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Direct }),
+            crowd(CrowdObservation::Compared { flipped: true, mode: ComparisonMode::Direct }),
             &[Number::Flips],
         ),
         (
-            crowd(CrowdObservation::Compared { flipped: true, way: ComparisonMode::Reasoned }),
+            crowd(CrowdObservation::Compared { flipped: true, mode: ComparisonMode::Reasoned }),
             &[Number::FlipsReasoned],
         ),
     ] {
         let record = learn_at(&Record::default(), std::slice::from_ref(&observation), NOW);
         let changes: Vec<Number> = entries(&record)
             .iter()
-            .flat_map(|entry| &entry.moved)
+            .flat_map(|entry| &entry.changes)
             .map(|change| change.number)
             .collect();
         assert_eq!(changes, numbers, "{observation:?}");

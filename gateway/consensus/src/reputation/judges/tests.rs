@@ -10,7 +10,7 @@ fn settings() -> Settings {
 }
 
 fn pair(p: f64, item: u64) -> GoldPair {
-    GoldPair { p, item, kind: None, way: ComparisonMode::Direct }
+    GoldPair { p, item, kind: None, mode: ComparisonMode::Direct }
 }
 
 /// A judge that saw these gold pairs and whose orders contradicted each other so often.
@@ -97,7 +97,7 @@ fn a_judge_is_known_by_the_kind_of_ask_and_shrunk_to_the_whole() {
                 p,
                 item: 1 + n,
                 kind: Some(kind.clone()),
-                way: ComparisonMode::Direct,
+                mode: ComparisonMode::Direct,
             });
         }
     }
@@ -148,8 +148,8 @@ fn judges_that_make_the_same_mistakes_on_gold_share_a_voice() {
 fn records_from_before_pairs_had_names_are_read() {
     let old: VecDeque<GoldPair> = serde_json::from_str("[0.25, 1.0]").expect("read");
     assert_eq!(old, [pair(0.25, 0), pair(1.0, 0)]);
-    let (kind, way) = (Some(KindId::new("dates")), ComparisonMode::Reasoned);
-    let new = GoldPair { p: 0.7, item: item(["q"]), kind, way };
+    let (kind, mode) = (Some(KindId::new("dates")), ComparisonMode::Reasoned);
+    let new = GoldPair { p: 0.7, item: item(["q"]), kind, mode };
     let json = serde_json::to_string(&new).expect("JSON");
     assert_eq!(serde_json::from_str::<GoldPair>(&json).expect("read"), new);
 }
@@ -203,7 +203,7 @@ proptest! {
 
 /// A judge with this number of gold pairs in one mode, all with the same verdict.
 fn judge_of(mode: ComparisonMode, p: f64, count: u64) -> Record {
-    let pairs = (1..=count).map(|item| GoldPair { p, item, kind: None, way: mode }).collect();
+    let pairs = (1..=count).map(|item| GoldPair { p, item, kind: None, mode }).collect();
     Record { pairs, ..Record::default() }
 }
 
@@ -234,5 +234,5 @@ fn what_one_way_shows_is_expected_of_the_other_and_less() {
 #[test]
 fn records_from_before_there_were_two_ways_are_of_verdicts_at_once() {
     let read: Vec<GoldPair> = serde_json::from_str(r#"[0.7, {"p": 0.2, "item": 5}]"#).expect("old");
-    assert!(read.iter().all(|pair| pair.way == ComparisonMode::Direct));
+    assert!(read.iter().all(|pair| pair.mode == ComparisonMode::Direct));
 }

@@ -35,26 +35,29 @@ fn a_question_unlike_all_gold_is_of_no_kind() {
     assert_eq!(KindModel::default().posterior("What is 1 + 1?"), KindPosterior::default());
 }
 
+/// P(the question is a choice).
+fn p_choice(model: &KindModel, question: &str) -> f64 {
+    let (posterior, choice) = (model.posterior(question), KindId::new(CHOICE));
+    posterior.iter().filter(|(kind, _)| **kind == choice).map(|(_, p)| p).sum()
+}
+
 #[test]
 fn labelled_options_make_a_choice_of_a_question_on_anything() {
     let question =
         "Which organ pumps blood?\n(A) the liver\n(B) the heart\n(C) the lung\nGive the letter.";
     let mut model = example_model();
     let choice = KindId::new(CHOICE);
-    let p = |model: &KindModel, question: &str| {
-        let posterior = model.posterior(question);
-        posterior.iter().filter(|(kind, _)| **kind == choice).map(|(_, p)| p).sum::<f64>()
-    };
-    assert_eq!(p(&model, question), 0.0, "nobody was examined in it");
+    assert_eq!(p_choice(&model, question), 0.0, "nobody was examined in it");
     model.learn(
         "Which metal is liquid?\nA) iron\nB) mercury\nC) tin\nD) zinc\nAnswer with the letter.",
         &choice,
     );
-    assert!(p(&model, question) > 0.8);
+    assert!(p_choice(&model, question) > 0.8);
     assert!(
-        p(&model, "Which organ pumps blood? A doctor knows.\nA nurse knows.\nB follows.") < 0.5
+        p_choice(&model, "Which organ pumps blood? A doctor knows.\nA nurse knows.\nB follows.")
+            < 0.5
     );
-    assert!(p(&model, "What is 4711 + 9?") < 0.1);
+    assert!(p_choice(&model, "What is 4711 + 9?") < 0.1);
 }
 
 #[test]

@@ -71,17 +71,14 @@ fn where_nobody_has_a_record_the_larger_model_is_believed_a_little_more() {
 
 #[test]
 fn the_sizes_of_specialists_say_nothing_of_general_models() {
-    let specialist = || {
-        let gold = record(&gold("add", 40, 0));
-        let provenance =
-            Provenance { parameters: Some(800_000), specialist: true, ..Provenance::default() };
-        Record { provenance, ..gold }
-    };
+    let provenance =
+        Provenance { parameters: Some(800_000), specialist: true, ..Provenance::default() };
+    let specialist = Record { provenance, ..record(&gold("add", 40, 0)) };
     let general = [with_size(135_000_000), with_size(1_500_000_000)];
     let alone = standing(general.to_vec());
     let lead = unknown(&alone, 1) - unknown(&alone, 0);
-    let both = standing(general.into_iter().chain((0..6).map(|_| specialist())).collect());
-    assert!(unknown(&both, 1) - unknown(&both, 0) > 0.9 * lead, "{lead}");
+    let mixture = standing([general.to_vec(), vec![specialist; 6]].concat());
+    assert!(unknown(&mixture, 1) - unknown(&mixture, 0) > 0.9 * lead, "{lead}");
 }
 
 #[test]
@@ -94,9 +91,12 @@ fn a_size_that_a_stranger_states_neither_lifts_it_over_a_record_nor_lowers_other
     assert!((unknown(&beside, 0) - unknown(&alone, 0)).abs() < 1e-9);
 }
 
+fn peers(share: f64) -> Record {
+    record(&vec![Observation::Peers { kind: None, share }; 60])
+}
+
 #[test]
 fn who_agrees_with_the_others_more_often_is_believed_more() {
-    let peers = |share| record(&vec![Observation::Peers { kind: None, share }; 60]);
     let standing = standing(vec![peers(0.75), peers(0.7), peers(0.1)]);
     assert!(unknown(&standing, 0) > unknown(&standing, 2) + 1.0);
     // Gold outweighs it.
@@ -109,19 +109,15 @@ fn who_agrees_with_the_others_more_often_is_believed_more() {
 #[test]
 fn experts_need_less_gold_than_members_that_are_alike() {
     let kinds = ["a", "b", "c", "d"];
-    let expert = |own: usize| {
-        let answers = kinds
-            .iter()
-            .enumerate()
-            .map(|(at, kind)| if at == own { gold(kind, 10, 0) } else { gold(kind, 1, 9) });
-        record(&answers.flatten().collect::<Vec<_>>())
-    };
-    let experts = standing((0..4).map(expert).collect());
-    let alike = |extra: usize| {
-        let answers = kinds.map(|kind| gold(kind, 6 + extra % 2, 4 - extra % 2));
+    let experts = kinds.map(|own| {
+        let answers =
+            kinds.map(|kind| if kind == own { gold(kind, 10, 0) } else { gold(kind, 1, 9) });
         record(&answers.concat())
-    };
-    let crowd = standing((0..4).map(alike).collect());
+    });
+    let experts = standing(experts.into());
+    let crowd = [0, 1, 0, 1]
+        .map(|extra| record(&kinds.map(|kind| gold(kind, 6 + extra, 4 - extra)).concat()));
+    let crowd = standing(crowd.into());
     assert!(experts.snapshot.swarm.strength < 3.0, "{}", experts.snapshot.swarm.strength);
     assert!(crowd.snapshot.swarm.strength > 10.0, "{}", crowd.snapshot.swarm.strength);
 }
@@ -130,11 +126,11 @@ fn experts_need_less_gold_than_members_that_are_alike() {
 fn agreement_gives_back_the_accuracy_that_made_it() {
     let wrong = 5.0;
     for mean in [0.45, 0.6, 0.9] {
-        let agreement = |own: f64| own * mean + (1.0 - own) * (1.0 - mean) / wrong;
         let crowd = mean * mean + (1.0 - mean) * (1.0 - mean) / wrong;
         assert!((crowd_accuracy(crowd, wrong) - mean).abs() < 1e-9, "{mean}");
         for own in [0.3, 0.8] {
-            let strength = accuracy_from_agreement(agreement(own), mean, wrong);
+            let agreement = own * mean + (1.0 - own) * (1.0 - mean) / wrong;
+            let strength = accuracy_from_agreement(agreement, mean, wrong);
             assert!((strength - own).abs() < 1e-9, "{mean} {own}: {strength}");
         }
     }

@@ -14,8 +14,7 @@ use super::super::*;
 use crate::{
     ask::{Limits, Mode},
     reputation::{
-        CrowdObservation, KindModel, Observation, Record, Settings as Reputation, learn,
-        routing::Lesson,
+        CrowdObservation, KindModel, Lesson, Observation, Record, Settings as Reputation, learn,
     },
 };
 

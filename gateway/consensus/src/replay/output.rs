@@ -69,27 +69,31 @@ pub struct Weight {
 impl RankedRound {
     pub(super) fn new(round: &Round, gold: bool, outcome: &Outcome, tally: &Tally<'_>) -> Self {
         let ranking = &outcome.ranking;
-        let evidence = tally.evidence();
-        let candidates = outcome.candidates.iter().enumerate().filter_map(|(at, candidate)| {
-            Some(Ranking {
+        let probabilities = ranking.p_best.iter().zip(&ranking.p_right);
+        let candidates: Vec<Ranking> = (outcome.candidates.iter().zip(&ranking.strengths))
+            .zip(probabilities)
+            .zip(&ranking.evidence)
+            .map(|(((candidate, strength), (p_best, p_right)), evidence)| Ranking {
                 pool: candidate.pool,
-                strength: *ranking.strengths.get(at)?,
-                p_best: *ranking.p_best.get(at)?,
-                p_right: *ranking.p_right.get(at)?,
-                evidence: evidence.get(candidate.pool).copied()?,
+                strength: *strength,
+                p_best: *p_best,
+                p_right: *p_right,
+                evidence: *evidence,
             })
-        });
+            .collect();
+        // Where every member abstained there is no candidate, and so no winner.
+        let (p, p_right) = (candidates.get(outcome.winner))
+            .map_or((0.0, 0.0), |winner| (winner.p_best, winner.p_right));
         Self {
             id: round.id.clone(),
             gold,
             decided: outcome.decided,
             winner: outcome.winner,
             right: round.right.as_ref().and_then(|right| right.get(outcome.winner).copied()),
-            // 0 for a round without candidates, which has no winner.
-            p: ranking.p_best.get(outcome.winner).copied().unwrap_or(0.0),
-            p_right: ranking.p_right.get(outcome.winner).copied().unwrap_or(0.0),
+            p,
+            p_right,
             order: ranking.order.clone(),
-            candidates: candidates.collect(),
+            candidates,
             judges: weights(round, tally),
             connected: ranking.connected,
             cyclic: ranking.cyclic,
@@ -101,7 +105,7 @@ impl RankedRound {
 fn weights(round: &Round, tally: &Tally<'_>) -> Vec<Weight> {
     let compare =
         tally.ballots.iter().filter(|ballot| matches!(ballot.verdicts, Verdicts::Pairs(_)));
-    let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.way())).collect();
+    let judges: Vec<_> = compare.map(|ballot| (ballot.judge, ballot.mode())).collect();
     let voices = tally.standing.voices(&judges, tally.kind);
     judges
         .iter()
