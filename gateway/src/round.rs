@@ -122,7 +122,8 @@ impl Rounds {
     /// One round: members write candidates, judge them, and the best one wins. If the request wants
     /// more certainty than there is, the members that have not written get a turn.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
-        let Ranked { mut outcome, abstained, claims_audited } = self.ranked(&mut round).await?;
+        let RankedRound { mut outcome, abstained, claims_audited } =
+            self.ranked(&mut round).await?;
         self.learn_later(&outcome, &round, abstained, claims_audited);
         if round.is_doubtful(&outcome) {
             let percent = 100.0 * outcome.confidence().unwrap_or(0.0);
@@ -133,7 +134,7 @@ impl Rounds {
     }
 
     /// A round up to its decision, of which nothing is learned yet.
-    async fn ranked(&self, round: &mut Round<'_>) -> Result<Ranked, RoundError> {
+    async fn ranked(&self, round: &mut Round<'_>) -> Result<RankedRound, RoundError> {
         let mut panel = round.select().await?;
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
         let first_writers = panel.writers.clone();
@@ -152,7 +153,7 @@ impl Rounds {
         if written.candidates.is_empty() {
             let outcome = abstention::outcome(round, &written.abstained, timings)?;
             let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
-            return Ok(Ranked { outcome, abstained, claims_audited });
+            return Ok(RankedRound { outcome, abstained, claims_audited });
         }
         // Who cannot answer a question cannot judge answers to it.
         let mut judges = panel.judges.clone();
@@ -163,7 +164,7 @@ impl Rounds {
             timings.generate = round.clock.elapsed().saturating_sub(timings.select);
             (outcome, claims_audited) = self.choose(round, &written, &judges, timings).await?;
         }
-        Ok(Ranked { outcome, abstained: written.abstained, claims_audited })
+        Ok(RankedRound { outcome, abstained: written.abstained, claims_audited })
     }
 
     /// Lets members judge the candidates, unless they agree, and decides which one wins. Returns also
@@ -271,7 +272,7 @@ impl Rounds {
 }
 
 /// A round that is decided.
-struct Ranked {
+struct RankedRound {
     outcome: Outcome,
     /// The writers that said that they cannot answer.
     abstained: Vec<NodeId>,

@@ -12,8 +12,9 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
+use tracing::Instrument as _;
 
-use super::{Round, Rounds};
+use super::{RankedRound, Round, Rounds};
 use shoal_consensus::{
     Ask, Outcome,
     ask::{Effort, Target},
@@ -72,8 +73,10 @@ impl Calibrator {
         // Nobody listens for updates.
         let (updates, _) = mpsc::channel(1);
         let mut round = self.rounds.begin(&ask, &updates);
-        let Ok(decided) = Box::pin(self.rounds.ranked(&mut round)).await else { return false };
-        let Some(pools) = labelled_pools(&round, &decided.outcome, &item) else { return false };
+        let span = round.span();
+        let ranked_round = Box::pin(self.rounds.ranked(&mut round)).instrument(span).await;
+        let Ok(RankedRound { outcome, .. }) = ranked_round else { return false };
+        let Some(pools) = labelled_pools(&round, &outcome, &item) else { return false };
         swarm.reputation().learn_labelled(pools);
         true
     }
