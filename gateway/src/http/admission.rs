@@ -15,15 +15,15 @@ pub(crate) struct Admission {
     body_bytes: Shared,
 }
 
-/// A place for one request. Dropping it frees the place and the memory of the body.
+/// The permit for one request. Dropping it frees the place and the memory of the body.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     _place: Grant,
     body: Grant,
     caller: Caller,
 }
 
-impl Place {
+impl Permit {
     /// The owner of what is stored for the request.
     pub(super) fn owner(&self) -> Owner {
         self.caller.owner()
@@ -57,13 +57,13 @@ impl Admission {
     ///
     /// # Errors
     /// If no place is free for this caller, or the caller has used up its minute.
-    pub(super) fn enter(&self, caller: Caller) -> Result<Place, ApiError> {
+    pub(super) fn enter(&self, caller: Caller) -> Result<Permit, ApiError> {
         let owner = caller.owner();
         let place = self.places.take(owner, 1);
         let _place = place.ok_or(ApiError::TooMany { max: self.places.max() })?;
         let body = self.body_bytes.take(owner, 0).ok_or(ApiError::BodiesFull)?;
         caller.take()?;
-        Ok(Place { _place, body, caller })
+        Ok(Permit { _place, body, caller })
     }
 
     /// OpenAI's rate limit headers. Without a limit of requests per minute, those of requests describe

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Place, config::Config, error::ApiError};
+use super::{admission::Permit, config::Config, error::ApiError};
 use encoding::Encoding;
 
 /// The time without a byte after which the body is abandoned. Slow connections stall for seconds,
@@ -29,7 +29,7 @@ pub(super) async fn read(
     config: &Config,
     request: &HttpRequest,
     payload: web::Payload,
-    place: &mut Place,
+    permit: &mut Permit,
 ) -> Result<Bytes, ApiError> {
     check_type(request)?;
     let encoding = Encoding::new(request.headers())?;
@@ -42,12 +42,12 @@ pub(super) async fn read(
     if let Some(read) = length.filter(|length| *length > max as u64) {
         return Err(ApiError::TooLarge { max, read });
     }
-    let body = receive(config, payload, place).await?;
+    let body = receive(config, payload, permit).await?;
     let Some(encoding) = encoding else { return Ok(body) };
     // Decoding takes up to a tenth of a second, in which a worker would serve no other connection.
     let decoded = web::block(move || encoding.decode(&body, max)).await;
     let decoded = decoded.map_err(|_| ApiError::Internal)??;
-    place.hold_body(decoded.len())?;
+    permit.hold_body(decoded.len())?;
     Ok(decoded)
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn read(
 async fn receive(
     config: &Config,
     mut payload: web::Payload,
-    place: &mut Place,
+    permit: &mut Permit,
 ) -> Result<Bytes, ApiError> {
     let (start, max) = (Instant::now(), config.body_bytes_max);
     let end = start + Duration::from_millis(config.body_ms_max);
@@ -71,7 +71,7 @@ async fn receive(
         if read > max {
             return Err(ApiError::TooLarge { max, read: read as u64 });
         }
-        place.hold_body(piece.len())?;
+        permit.hold_body(piece.len())?;
         body.extend_from_slice(&piece);
     }
 }

@@ -10,7 +10,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Place, callers::Owner, error::ApiError};
+use super::{admission::Permit, callers::Owner, error::ApiError};
 use shoal_consensus::Mode;
 
 /// From a fast answer of one member to the longest deadline. A swarm's first token comes after the
@@ -132,9 +132,9 @@ fn register<C: Collector + Clone + 'static>(
     Ok(collector)
 }
 
-/// Measures one chat. Dropped without an end, it counts a client that disconnected.
+/// Measures one chat from its arrival. Dropped without an end, it counts a client that disconnected.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct Measurement {
     metrics: Metrics,
     /// The model's label: `other` until the model is checked.
     model: String,
@@ -142,11 +142,9 @@ pub(super) struct Meter {
     start: Instant,
     first_piece: bool,
     outcome: &'static str,
-    /// The place that the chat has until its end.
-    place: Option<Place>,
 }
 
-impl Meter {
+impl Measurement {
     pub(super) fn start(metrics: &Metrics) -> Self {
         metrics.in_flight.inc();
         Self {
@@ -156,37 +154,14 @@ impl Meter {
             start: Instant::now(),
             first_piece: false,
             outcome: "cancelled",
-            place: None,
         }
     }
 
-    /// Holds a place until the chat ends.
-    pub(super) fn hold(&mut self, place: Place) -> &mut Place {
-        self.place.insert(place)
-    }
-
-    /// The owner of what is stored for the chat.
-    pub(super) fn owner(&self) -> Owner {
-        // A request without a place is refused before anything is stored for it.
-        self.place.as_ref().map_or(Owner(usize::MAX), Place::owner)
-    }
-
-    /// Sets whether the answer is a stream.
-    pub(super) fn set_stream(&mut self, stream: bool) {
-        self.stream = if stream { "true" } else { "false" };
-    }
-
-    /// Sets the model, which is served here.
-    pub(super) fn set_model(&mut self, model: &str) {
+    /// The meter of a chat that is admitted. Its model is served here.
+    pub(super) fn admit(mut self, permit: Permit, model: &str, stream: bool) -> Meter {
         self.model = self.metrics.label(model);
-    }
-
-    /// Measures the time of the first piece of the answer.
-    pub(super) fn piece(&mut self) {
-        if !std::mem::replace(&mut self.first_piece, true) {
-            let seconds = self.start.elapsed().as_secs_f64();
-            self.histogram(&self.metrics.first_token_seconds).observe(seconds);
-        }
+        self.stream = if stream { "true" } else { "false" };
+        Meter { measurement: self, permit }
     }
 
     /// Counts a chat that was refused or that failed. Returns the error.
@@ -195,30 +170,57 @@ impl Meter {
         error
     }
 
-    /// Counts a complete answer and its tokens.
-    pub(super) fn finish(mut self, input: u32, output: u32) {
-        self.outcome = "ok";
-        self.histogram(&self.metrics.chat_seconds).observe(self.start.elapsed().as_secs_f64());
-        for (direction, tokens) in [("input", input), ("output", output)] {
-            let labels = [self.model.as_str(), direction];
-            self.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
-        }
-        if let Some(place) = &self.place {
-            place.spend(f64::from(input) + f64::from(output));
-        }
-    }
-
     fn histogram(&self, family: &HistogramVec) -> prometheus::Histogram {
         family.with_label_values(&[self.model.as_str(), self.stream])
     }
 }
 
-impl Drop for Meter {
+impl Drop for Measurement {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
         self.metrics
             .chats
             .with_label_values(&[self.model.as_str(), self.stream, self.outcome])
             .inc();
+    }
+}
+
+/// Measures one chat that is admitted, and holds its permit until its end.
+#[derive(Debug)]
+pub(super) struct Meter {
+    measurement: Measurement,
+    permit: Permit,
+}
+
+impl Meter {
+    /// The owner of what is stored for the chat.
+    pub(super) fn owner(&self) -> Owner {
+        self.permit.owner()
+    }
+
+    /// Measures the time of the first piece of the answer.
+    pub(super) fn piece(&mut self) {
+        let chat = &mut self.measurement;
+        if !std::mem::replace(&mut chat.first_piece, true) {
+            let seconds = chat.start.elapsed().as_secs_f64();
+            chat.histogram(&chat.metrics.first_token_seconds).observe(seconds);
+        }
+    }
+
+    /// Counts a chat that failed. Returns the error.
+    pub(super) fn fail(self, error: ApiError) -> ApiError {
+        self.measurement.fail(error)
+    }
+
+    /// Counts a complete answer and its tokens.
+    pub(super) fn finish(mut self, input: u32, output: u32) {
+        let chat = &mut self.measurement;
+        chat.outcome = "ok";
+        chat.histogram(&chat.metrics.chat_seconds).observe(chat.start.elapsed().as_secs_f64());
+        for (direction, tokens) in [("input", input), ("output", output)] {
+            let labels = [chat.model.as_str(), direction];
+            chat.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
+        }
+        self.permit.spend(f64::from(input) + f64::from(output));
     }
 }
