@@ -41,7 +41,7 @@ use clock::Clock;
 use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
-pub use metrics::Metrics;
+pub use metrics::RoundMetrics;
 pub use shoal_consensus::RoundError;
 pub use shoal_consensus::RoundSettings;
 use shoal_consensus::{
@@ -68,7 +68,7 @@ struct Inner {
     swarm: Swarm,
     /// The settings of each mode, in the order of [`Mode::ALL`].
     configs: [RoundSettings; 3],
-    metrics: Metrics,
+    metrics: RoundMetrics,
     /// Draws the ids and seeds of rounds.
     rng: Mutex<ChaCha8Rng>,
     learn_queue: mpsc::Sender<FinishedRound>,
@@ -80,7 +80,7 @@ impl Rounds {
     pub fn new(
         swarm: Swarm,
         config: RoundSettings,
-        metrics: Metrics,
+        metrics: RoundMetrics,
         seed: [u8; 32],
     ) -> (Self, Learner) {
         let (learn_queue, finished_rounds) = mpsc::channel(learn::QUEUE_MAX);
@@ -239,7 +239,7 @@ impl Rounds {
     fn draw(&self) -> (RoundId, u64) {
         let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let (id, seed) = (rng.random::<[u8; 16]>(), rng.random());
-        (RoundId(id.iter().map(|byte| format!("{byte:02x}")).collect()), seed)
+        (RoundId(format!("{:032x}", u128::from_be_bytes(id))), seed)
     }
 
     /// Queues the round for learning. Learning never delays a round: when the queue is full, the
@@ -300,7 +300,7 @@ pub(crate) struct Round<'a> {
     kind: KindPosterior,
     clock: Clock,
     config: &'a RoundSettings,
-    metrics: &'a Metrics,
+    metrics: &'a RoundMetrics,
 }
 
 impl Round<'_> {

@@ -3,7 +3,7 @@
 
 use super::{
     callers::{Caller, Callers, Owner},
-    config::Config,
+    config::HttpConfig,
     error::ApiError,
     share::{Grant, Shared},
 };
@@ -45,7 +45,7 @@ impl Permit {
 
 impl Admission {
     /// Admits requests up to the limits of a configuration.
-    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
+    pub(crate) fn new(config: &HttpConfig, callers: &Callers) -> Self {
         Self {
             places: Shared::new(config.requests_max, callers.count()),
             body_bytes: Shared::new(config.bodies_bytes_max, callers.count()),

@@ -136,7 +136,7 @@ pub(super) async fn stream(
     asks: Vec<Ask>,
 ) -> Result<HttpResponse, ApiError> {
     let patience = app.config.keep_alive();
-    let (mut answer, first) = Answer::new(end, encoder, asks);
+    let (mut answer, first) = OpenAnswer::new(end, encoder, asks);
     let Some(ask) = first else { return Err(answer.abandon(ApiError::Internal)) };
     let mut task = AskTask::start(&app, ask, answer.encoder.wants_progress());
     let event = match task.next(patience).await {
@@ -176,7 +176,7 @@ pub(super) fn head() -> HttpResponseBuilder {
 }
 
 /// An answer in one format, which grows with the events of its rounds.
-pub(super) struct Answer<E> {
+pub(super) struct OpenAnswer<E> {
     pub(super) encoder: E,
     /// Events that are not sent yet.
     pub(super) events: Events,
@@ -188,7 +188,7 @@ pub(super) struct Answer<E> {
     usage: Usage,
 }
 
-impl<E: Encoder> Answer<E> {
+impl<E: Encoder> OpenAnswer<E> {
     /// An answer without events, and the first of its asks.
     pub(super) fn new(end: AnswerEnd, encoder: E, asks: Vec<Ask>) -> (Self, Option<Ask>) {
         let mut asks = VecDeque::from(asks);
@@ -256,7 +256,7 @@ struct AnswerStream<E> {
     app: web::Data<App>,
     /// The ask whose events come now; `None` after the end of the last one.
     task: Option<AskTask>,
-    answer: Answer<E>,
+    answer: OpenAnswer<E>,
     /// The time without events after which a keep-alive is sent.
     patience: Duration,
 }

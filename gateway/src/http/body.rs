@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Permit, config::Config, error::ApiError};
+use super::{admission::Permit, config::HttpConfig, error::ApiError};
 use encoding::Encoding;
 
 /// The time without a byte after which the body is abandoned. Slow connections stall for seconds,
@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(10);
 /// # Errors
 /// If the body has another type or encoding, is too large or too slow, or if there is no memory for it.
 pub(super) async fn read(
-    config: &Config,
+    config: &HttpConfig,
     request: &HttpRequest,
     payload: web::Payload,
     permit: &mut Permit,
@@ -53,7 +53,7 @@ pub(super) async fn read(
 
 /// Reads to the end of the body, piece by piece.
 async fn receive(
-    config: &Config,
+    config: &HttpConfig,
     mut payload: web::Payload,
     permit: &mut Permit,
 ) -> Result<Bytes, ApiError> {
@@ -77,7 +77,7 @@ async fn receive(
 }
 
 /// The time that so many bytes may take at the minimum rate.
-fn paid_time(config: &Config, bytes: usize) -> Duration {
+fn paid_time(config: &HttpConfig, bytes: usize) -> Duration {
     let rate = config.body_bytes_per_second_min;
     if rate == 0 {
         return Duration::from_millis(config.body_ms_max);

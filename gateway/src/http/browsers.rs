@@ -12,7 +12,7 @@ use actix_web::{
     },
 };
 
-use super::{config::Config, error::ApiError};
+use super::{config::HttpConfig, error::ApiError};
 
 /// The gateway's own headers that a browser may read.
 const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
@@ -26,14 +26,14 @@ const METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 ///
 /// # Errors
 /// If the host is a foreign name, or a page that is not listed sends a request that changes something.
-pub(super) fn check(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+pub(super) fn check(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     check_host(config, request)?;
     check_origin(config, request)
 }
 
 /// A page can point a name of its own at 127.0.0.1 (DNS rebinding). The browser then treats the gateway
 /// as a part of this page's site, but it sends the name. An address cannot be pointed anywhere else.
-fn check_host(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+fn check_host(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     if !is_loopback(config.listen.ip()) && config.hosts.is_empty() {
         return Ok(());
     }
@@ -47,7 +47,7 @@ fn check_host(config: &Config, request: &ServiceRequest) -> Result<(), ApiError>
     }
 }
 
-fn is_own_host(config: &Config, host: &str) -> bool {
+fn is_own_host(config: &HttpConfig, host: &str) -> bool {
     let name = host_name(host);
     let is_local = name == "localhost" || name.ends_with(".localhost");
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -69,7 +69,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// A page can send a POST without asking first (a form, or a request without a body). Without keys it
 /// would be obeyed, although the page cannot read the answer.
-fn check_origin(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+fn check_origin(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     if is_read || !config.keys.is_empty() {
         return Ok(());
@@ -90,7 +90,7 @@ fn is_same_origin(request: &ServiceRequest, origin: &str) -> bool {
 }
 
 /// The value of `Access-Control-Allow-Origin` for an origin; `None` if it is not listed.
-fn allowed_origin<'a>(config: &Config, origin: &'a str) -> Option<&'a str> {
+fn allowed_origin<'a>(config: &HttpConfig, origin: &'a str) -> Option<&'a str> {
     if config.cors_origins.iter().any(|listed| listed == "*") {
         return Some("*");
     }
@@ -129,7 +129,7 @@ impl CorsRequest {
     ///
     /// actix-cors is not used: it is a layer of its own with a policy to configure, answers a preflight
     /// with 200 where clients of this gateway have seen 204, and these are its few lines that we need.
-    pub(super) fn allow(&self, config: &Config, answer: &mut HeaderMap) {
+    pub(super) fn allow(&self, config: &HttpConfig, answer: &mut HeaderMap) {
         if config.cors_origins.is_empty() {
             return;
         }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_own_names_and_addresses_are_own_hosts() {
-        let config = Config { hosts: vec!["Api.Example.com".into()], ..Config::default() };
+        let config = HttpConfig { hosts: vec!["Api.Example.com".into()], ..HttpConfig::default() };
         for own in ["localhost", "LOCALHOST.:8080", "x.localhost:1", "127.0.0.1:8080", "[::1]:80"] {
             assert!(is_own_host(&config, own), "{own}");
         }

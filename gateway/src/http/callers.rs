@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderMap};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    config::Config,
+    config::HttpConfig,
     error::{ApiError, LimitedResource},
     rate::{Bucket, go},
 };
@@ -50,7 +50,7 @@ pub(super) struct Caller {
 
 impl Callers {
     /// The callers of a configuration, each with its full quota.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
         let keys = config.keys.iter().filter_map(|key| key.expose());
         let keys: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
         let quota = Quota {

@@ -7,7 +7,7 @@ use shoal_proto::Secret;
 /// The section `[http]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct HttpConfig {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Threads that read requests and write answers. Rounds run elsewhere.
@@ -55,7 +55,7 @@ pub struct Config {
     pub drain_ms_max: u64,
 }
 
-impl Default for Config {
+impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -83,7 +83,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl HttpConfig {
     /// Time between two comments on a silent stream.
     pub(super) fn keep_alive(&self) -> Duration {
         Duration::from_millis(self.keep_alive_ms)

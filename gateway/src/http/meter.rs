@@ -32,7 +32,7 @@ const OUTCOMES: [&str; 6] = ["ok", "invalid", "not_found", "unavailable", "faile
 
 /// Counters of the HTTP side. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct HttpMetrics {
     requests: IntCounterVec,
     in_flight: IntGauge,
     chats: IntCounterVec,
@@ -42,7 +42,7 @@ pub(crate) struct Metrics {
     models: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Metrics {
+impl HttpMetrics {
     /// # Errors
     /// When the registry has a metric with one of these names already.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -135,7 +135,7 @@ fn register<C: Collector + Clone + 'static>(
 /// Measures one chat from its arrival. Dropped without an end, it counts a client that disconnected.
 #[derive(Debug)]
 pub(super) struct Measurement {
-    metrics: Metrics,
+    metrics: HttpMetrics,
     /// The model's label: `other` until the model is checked.
     model: String,
     stream: &'static str,
@@ -145,7 +145,7 @@ pub(super) struct Measurement {
 }
 
 impl Measurement {
-    pub(super) fn start(metrics: &Metrics) -> Self {
+    pub(super) fn start(metrics: &HttpMetrics) -> Self {
         metrics.in_flight.inc();
         Self {
             metrics: metrics.clone(),

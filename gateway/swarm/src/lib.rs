@@ -31,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
-pub use metrics::Metrics;
+pub use metrics::SwarmMetrics;
 pub use pace::Speed;
 pub use roster::{GoldCost, Presence, State};
-pub use settings::{AuditConfig, Config, ExamConfig};
+pub use settings::{AuditConfig, ExamConfig, SwarmConfig};
 pub use work::{AnswerPart, AnswerStream};
 
 use audit::Auditors;
@@ -50,14 +50,14 @@ pub struct Swarm(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    config: Config,
+    config: SwarmConfig,
     /// This gateway's key: a node signs it when it proves its own.
     gateway: NodeId,
     roster: Arc<Roster>,
     auditors: Arc<Auditors>,
     gold: Gold,
     reputation: ReputationStore,
-    metrics: Metrics,
+    metrics: SwarmMetrics,
     shutdown: CancellationToken,
 }
 
@@ -65,11 +65,11 @@ impl Swarm {
     /// A swarm without members. `seed` decides the gold questions; it must be new at each start, so
     /// that nobody can learn them by heart.
     pub fn new(
-        config: Config,
+        config: SwarmConfig,
         gateway: NodeId,
         seed: u64,
         reputation: ReputationStore,
-        metrics: Metrics,
+        metrics: SwarmMetrics,
     ) -> Self {
         let gold = Gold::new(&config.exam, seed);
         reputation.teach(gold.lessons());

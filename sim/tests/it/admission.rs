@@ -12,21 +12,21 @@ use shoal_proto::{
     hello::{Hello, Model, Proof, RefusalReason, audit_proof},
 };
 use shoal_store::{Memory, ReputationStore};
-use shoal_swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm};
+use shoal_swarm::{LeaveReason, NotAdmitted, Swarm, SwarmConfig, SwarmMetrics};
 use tokio::time::{Instant, sleep, timeout};
 
 fn identity(n: u8) -> Identity {
     Identity::from_secret([n; 32])
 }
 
-fn swarm(change: impl FnOnce(&mut Config)) -> Swarm {
-    let mut config = Config::default();
+fn swarm(change: impl FnOnce(&mut SwarmConfig)) -> Swarm {
+    let mut config = SwarmConfig::default();
     config.exam.per_family = 0;
     change(&mut config);
     let registry = prometheus::Registry::new();
     let store = ReputationStore::new(Arc::new(Memory::default()), Default::default(), &registry)
         .expect("the store");
-    let metrics = Metrics::register(&registry).expect("metrics");
+    let metrics = SwarmMetrics::register(&registry).expect("metrics");
     Swarm::new(config, identity(0).id(), 1, store, metrics)
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Evidence {
     pub(super) probation: Probation,
     pub(super) writer: Track,
     pub(super) judge: Judge,
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<KindEvidence>,
     pub(super) certainty: Certainty,
     pub(super) scores: Scores,
     /// Gold pairs in its record that it compared without giving reasons. Its discrimination
@@ -136,7 +136,7 @@ pub(super) struct ReasonedVerdicts {
 
 /// Accuracy on one kind of gold question.
 #[derive(Debug, Serialize)]
-pub(super) struct Kind {
+pub(super) struct KindEvidence {
     pub(super) kind: String,
     pub(super) right: f64,
     pub(super) wrong: f64,
@@ -257,7 +257,11 @@ impl Evidence {
                     &KindPosterior::default(),
                 ),
             },
-            kinds: record.kinds.iter().map(|(kind, counts)| Kind::new(kind, *counts)).collect(),
+            kinds: record
+                .kinds
+                .iter()
+                .map(|(kind, counts)| KindEvidence::new(kind, *counts))
+                .collect(),
             certainty: Certainty {
                 line: certainty,
                 samples: record.certainty.len(),
@@ -344,7 +348,7 @@ impl Track {
     }
 }
 
-impl Kind {
+impl KindEvidence {
     /// The prior is Beta(1, 1): one right and one wrong answer that nobody gave.
     fn new(kind: &KindId, counts: Beta) -> Self {
         let (right, wrong) = ((counts.a - 1.0).max(0.0), (counts.b - 1.0).max(0.0));

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::evidence::{AuditSummary, Evidence, Frequency, Kind, Member, Track};
+use super::evidence::{AuditSummary, Evidence, Frequency, KindEvidence, Member, Track};
 use shoal_consensus::reputation::Line;
 use shoal_swarm::State;
 
@@ -159,7 +159,7 @@ fn writer(evidence: &Evidence) -> Markup {
     }
 }
 
-fn kinds(kinds: &[Kind]) -> Markup {
+fn kinds(kinds: &[KindEvidence]) -> Markup {
     html! {
         div.wide {
             table {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http::{
-    Callers, Config,
+    Callers, HttpConfig,
     callers::Owner,
     error::ApiError,
     share::{Grant, Shared},
@@ -111,7 +111,7 @@ impl StoreRequest {
 
 impl Responses {
     /// An empty store with the limits of the configuration.
-    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
+    pub(crate) fn new(config: &HttpConfig, callers: &Callers) -> Self {
         Self {
             seconds_max: config.response_seconds_max,
             background: Shared::new(config.background_max, callers.count()),
@@ -329,13 +329,13 @@ mod tests {
 
     const OWNER: Owner = Owner(0);
 
-    fn store(config: &Config) -> Responses {
+    fn store(config: &HttpConfig) -> Responses {
         Responses::new(config, &Callers::new(config))
     }
 
     #[test]
     fn a_response_that_is_too_old_is_deleted() {
-        let config = Config { response_seconds_max: 60, ..Config::default() };
+        let config = HttpConfig { response_seconds_max: 60, ..HttpConfig::default() };
         let (store, response) = (store(&config), response());
         store.keep(StoreRequest::new(OWNER, Vec::new(), false), &response);
         let now = unix_now();
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn bytes_are_given_back_to_the_last_one() {
-        let store = store(&Config::default());
+        let store = store(&HttpConfig::default());
         let response = response();
         let request = StoreRequest::new(OWNER, vec![json!({ "type": "message" })], true);
         assert!(store.start(request, &response).is_ok());
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn the_owner_that_has_most_loses_its_oldest() {
         let (modest, greedy) = (Owner(0), Owner(1));
-        let config = Config { response_bytes_max: 20_000, ..Config::default() };
+        let config = HttpConfig { response_bytes_max: 20_000, ..HttpConfig::default() };
         let store = store(&config);
         let small = response();
         store.keep(StoreRequest::new(modest, Vec::new(), false), &small);
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn one_owner_cannot_take_all_of_the_background() {
         let keys = ["one", "two"].map(shoal_proto::Secret::new).into();
-        let store = store(&Config { background_max: 8, keys, ..Config::default() });
+        let store = store(&HttpConfig { background_max: 8, keys, ..HttpConfig::default() });
         let start = |owner| {
             store.start(StoreRequest::new(Owner(owner), Vec::new(), true), &response()).is_ok()
         };
