@@ -6,7 +6,7 @@
 //! shoal-gateway export preferences:              store -> pairs -> JSON Lines
 //! ```
 
-pub mod round;
+mod round;
 pub mod command;
 #[cfg(test)]
 mod tests;

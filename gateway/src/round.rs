@@ -7,19 +7,19 @@
 //! The span `round` with the field `round.id` covers all of it, learning and audits included, so that
 //! each log line of a round carries the id.
 
-pub mod generate;
+mod generate;
 mod abstention;
 mod calibrate;
 mod writer;
-pub mod judge;
+mod judge;
 mod verify;
-pub mod fusion;
-pub mod single;
-pub mod embed;
-pub mod texts;
-pub mod learn;
-pub mod clock;
-pub mod metrics;
+mod fusion;
+mod single;
+mod embed;
+mod texts;
+mod learn;
+mod clock;
+mod metrics;
 
 use std::{
     collections::BTreeSet,
@@ -42,10 +42,8 @@ use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
 pub use metrics::RoundMetrics;
-pub use shoal_consensus::RoundError;
-pub use shoal_consensus::RoundSettings;
 use shoal_consensus::{
-    Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
+    Ask, Candidate, CastBallot, MemberView, Mode, Outcome, RoundError, RoundSettings,
     ask::Target,
     outcome::{Progress, RoundId, RoundUpdate, Timings},
     reputation::{Features, KindPosterior, Standing},

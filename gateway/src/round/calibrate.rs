@@ -1,5 +1,5 @@
-//! Keeps P(right) honest: asks the swarm gold questions as whole rounds, and fits the stated probability
-//! to what was right.
+//! Keeps P(right) honest: asks the swarm gold questions as whole rounds, and fits the stated
+//! probability to what was right.
 //!
 //! A member cannot tell such a round from another. It is not learned from otherwise and has no
 //! transcript. Calibration takes a small share of the time, so it costs a slow swarm no more than a

@@ -1,6 +1,7 @@
 //! The standing of a node as its page shows it: each number, the reason for it, and its history.
 
 use serde::Serialize;
+use shoal_proto::NodeId;
 
 use super::{measurement, page_path};
 use crate::time::utc;
@@ -244,24 +245,8 @@ impl Evidence {
                 standing.writer_weight(&id),
                 writer_formula(quantile),
             ),
-            judge: Judge {
-                track: Track::new(
-                    record.judge,
-                    quantile,
-                    standing.judge_weight(&id),
-                    judge_formula(quantile),
-                ),
-                discrimination: standing.discrimination(
-                    &id,
-                    ComparisonMode::Direct,
-                    &KindPosterior::default(),
-                ),
-            },
-            kinds: record
-                .kinds
-                .iter()
-                .map(|(kind, counts)| KindEvidence::new(kind, *counts))
-                .collect(),
+            judge: Judge::new(&id, record, standing),
+            kinds: record.kinds.iter().map(KindEvidence::new).collect(),
             certainty: Certainty {
                 line: certainty,
                 samples: record.certainty.len(),
@@ -348,9 +333,21 @@ impl Track {
     }
 }
 
+impl Judge {
+    fn new(id: &NodeId, record: &Record, standing: &Standing) -> Self {
+        let quantile = standing.settings().quantile;
+        let formula = judge_formula(quantile);
+        let (mode, kind) = (ComparisonMode::Direct, KindPosterior::default());
+        Self {
+            track: Track::new(record.judge, quantile, standing.judge_weight(id), formula),
+            discrimination: standing.discrimination(id, mode, &kind),
+        }
+    }
+}
+
 impl KindEvidence {
     /// The prior is Beta(1, 1): one right and one wrong answer that nobody gave.
-    fn new(kind: &KindId, counts: Beta) -> Self {
+    fn new((kind, counts): (&KindId, &Beta)) -> Self {
         let (right, wrong) = ((counts.a - 1.0).max(0.0), (counts.b - 1.0).max(0.0));
         Self { kind: kind.0.clone(), right, wrong, accuracy: counts.mean() }
     }
