@@ -82,8 +82,8 @@ async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
     gateway.until_counted(&cancel_line("a", false)).await;
 }
 
-/// Measures and prints the time until the last engine stops, for each case; docs/ENDPOINTS.md quotes
-/// these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
+/// Measures and prints the time until the last engine stops, for each case; eval/results/api.md
+/// quotes these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
 /// their cores.
 #[tokio::test]
 async fn every_engine_stops_soon_after_its_client_has_gone() {
