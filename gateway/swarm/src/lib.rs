@@ -8,6 +8,13 @@
 //!              |-----> exam -> audit -> probe -> work -> roster
 //!              `-----> control stream     heartbeats, goodbye
 //! ```
+//!
+//! The public names:
+//! - [`Swarm`] has the members, and [`SwarmConfig`] its settings.
+//! - [`Presence`], with [`State`] and [`GoldCost`], is what operators see of a node.
+//! - [`AnswerStream`] gives the [`AnswerPart`]s of a member's answer; [`WorkError`] says why there is none.
+//! - [`NotAdmitted`] and [`LeaveReason`] are the ends of a session.
+//! - [`audit::AuditQueue`] audits members in secret, with the questions of [`gold`].
 
 pub mod settings;
 mod error;
