@@ -76,7 +76,7 @@ pub(crate) struct App {
     pub runtime: tokio::runtime::Handle,
     pub rounds: Rounds,
     /// When the gateway started, in seconds since 1970.
-    pub started: u64,
+    pub start_seconds: u64,
     /// The gateway's key as nodes pin it: 64 hex digits.
     pub key: String,
     /// The address that nodes dial.

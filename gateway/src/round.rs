@@ -120,9 +120,9 @@ impl Rounds {
     /// One round: members write candidates, judge them, and the best one wins. If the request wants
     /// more certainty than there is, the members that have not written get a turn.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
-        let RankedRound { mut outcome, abstained, claims_audited } =
+        let RankedRound { mut outcome, abstainers, claims_audited } =
             self.ranked(&mut round).await?;
-        self.learn_later(&outcome, &round, abstained, claims_audited);
+        self.learn_later(&outcome, &round, abstainers, claims_audited);
         if round.is_doubtful(&outcome) {
             let percent = 100.0 * outcome.confidence().unwrap_or(0.0);
             return Err(RoundError::Doubtful { percent: percent.clamp(0.0, 100.0) as u8 });
@@ -150,8 +150,8 @@ impl Rounds {
         timings.generate = round.clock.elapsed().saturating_sub(timings.select);
         if written.candidates.is_empty() {
             let outcome = abstention::outcome(round, &written.abstained, timings)?;
-            let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
-            return Ok(RankedRound { outcome, abstained, claims_audited });
+            let (abstainers, claims_audited) = (written.abstained, BTreeSet::new());
+            return Ok(RankedRound { outcome, abstainers, claims_audited });
         }
         // Who cannot answer a question cannot judge answers to it.
         let mut judges = panel.judges.clone();
@@ -162,7 +162,7 @@ impl Rounds {
             timings.generate = round.clock.elapsed().saturating_sub(timings.select);
             (outcome, claims_audited) = self.choose(round, &written, &judges, timings).await?;
         }
-        Ok(RankedRound { outcome, abstained: written.abstained, claims_audited })
+        Ok(RankedRound { outcome, abstainers: written.abstained, claims_audited })
     }
 
     /// Lets members judge the candidates, unless they agree, and decides which one wins. Returns also
@@ -246,7 +246,7 @@ impl Rounds {
         &self,
         outcome: &Outcome,
         round: &Round<'_>,
-        abstained: Vec<NodeId>,
+        abstainers: Vec<NodeId>,
         claims_audited: BTreeSet<NodeId>,
     ) {
         let messages = round.ask.messages.clone();
@@ -259,7 +259,7 @@ impl Rounds {
             messages,
             sampling: round.ask.sampling.clone(),
             is_plain: round.ask.is_plain(),
-            abstained,
+            abstainers,
             claims_audited,
             span: Span::current(),
         };
@@ -273,7 +273,7 @@ impl Rounds {
 struct RankedRound {
     outcome: Outcome,
     /// The writers that said that they cannot answer.
-    abstained: Vec<NodeId>,
+    abstainers: Vec<NodeId>,
     /// The writers whose claims were recomputed.
     claims_audited: BTreeSet<NodeId>,
 }

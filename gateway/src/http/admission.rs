@@ -5,14 +5,14 @@ use super::{
     callers::{Caller, Callers, Owner},
     config::HttpConfig,
     error::ApiError,
-    share::{Grant, Shared},
+    share::{Grant, SharedResource},
 };
 
 /// The places for concurrent requests, and the bytes for their bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
-    places: Shared,
-    body_bytes: Shared,
+    places: SharedResource,
+    body_bytes: SharedResource,
 }
 
 /// The permit for one request. Dropping it frees the place and the memory of the body.
@@ -47,8 +47,8 @@ impl Admission {
     /// Admits requests up to the limits of a configuration.
     pub(crate) fn new(config: &HttpConfig, callers: &Callers) -> Self {
         Self {
-            places: Shared::new(config.requests_max, callers.count()),
-            body_bytes: Shared::new(config.bodies_bytes_max, callers.count()),
+            places: SharedResource::new(config.requests_max, callers.count()),
+            body_bytes: SharedResource::new(config.bodies_bytes_max, callers.count()),
         }
     }
 

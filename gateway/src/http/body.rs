@@ -45,10 +45,10 @@ pub(super) async fn read(
     let body = receive(config, payload, permit).await?;
     let Some(encoding) = encoding else { return Ok(body) };
     // Decoding takes up to a tenth of a second, in which a worker would serve no other connection.
-    let decoded = web::block(move || encoding.decode(&body, max)).await;
-    let decoded = decoded.map_err(|_| ApiError::Internal)??;
-    permit.hold_body(decoded.len())?;
-    Ok(decoded)
+    let content = web::block(move || encoding.decode(&body, max)).await;
+    let content = content.map_err(|_| ApiError::Internal)??;
+    permit.hold_body(content.len())?;
+    Ok(content)
 }
 
 /// Reads to the end of the body, piece by piece.

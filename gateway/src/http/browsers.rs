@@ -12,10 +12,10 @@ use actix_web::{
     },
 };
 
-use super::{config::HttpConfig, error::ApiError};
+use super::{config::HttpConfig, error::ApiError, request_id::insert};
 
 /// The gateway's own headers that a browser may read.
-const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
+const EXPOSED_HEADERS: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
     retry-after, retry-after-ms, x-should-retry, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
@@ -91,10 +91,10 @@ fn is_same_origin(request: &ServiceRequest, origin: &str) -> bool {
 
 /// The value of `Access-Control-Allow-Origin` for an origin; `None` if it is not listed.
 fn allowed_origin<'a>(config: &HttpConfig, origin: &'a str) -> Option<&'a str> {
-    if config.cors_origins.iter().any(|listed| listed == "*") {
+    if config.cors_origins.iter().any(|page| page == "*") {
         return Some("*");
     }
-    config.cors_origins.iter().any(|listed| listed == origin).then_some(origin)
+    config.cors_origins.iter().any(|page| page == origin).then_some(origin)
 }
 
 /// What a browser asked, to be answered beside the response.
@@ -136,22 +136,18 @@ impl CorsRequest {
         // Caches must not give the answer for one page to another.
         let vary = HeaderValue::from_static("origin, access-control-request-headers");
         answer.append(header::VARY, vary);
-        let mut insert = |name: header::HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                answer.insert(name, value);
-            }
-        };
         let origin = self.origin.as_ref().and_then(|origin| origin.to_str().ok());
-        let Some(allowed) = allowed_origin(config, origin.unwrap_or_default()) else { return };
-        insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        let Some(page) = allowed_origin(config, origin.unwrap_or_default()) else { return };
+        insert(answer, header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
+        insert(answer, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         if !self.is_preflight {
             return;
         }
-        insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        insert(header::ACCESS_CONTROL_MAX_AGE, "600");
+        insert(answer, header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        insert(answer, header::ACCESS_CONTROL_MAX_AGE, "600");
         if self.private_network {
-            insert(header::HeaderName::from_static("access-control-allow-private-network"), "true");
+            let name = header::HeaderName::from_static("access-control-allow-private-network");
+            insert(answer, name, "true");
         }
         if let Some(headers) = &self.headers {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());

@@ -116,7 +116,7 @@ impl Caller {
                 let wait = bucket.wait(1.0, now);
                 if !wait.is_zero() {
                     let limit = bucket.limit();
-                    return Err(ApiError::RateLimit { what: resource, limit, wait });
+                    return Err(ApiError::RateLimit { resource, limit, wait });
                 }
             }
             if let Some(requests) = &mut quota.requests {
@@ -144,7 +144,7 @@ impl Caller {
                 let Some(bucket) = bucket else { continue };
                 headers.extend([
                     (format!("x-ratelimit-limit-{name}"), bucket.limit().to_string()),
-                    (format!("x-ratelimit-remaining-{name}"), bucket.remaining(now).to_string()),
+                    (format!("x-ratelimit-remaining-{name}"), bucket.available(now).to_string()),
                     (format!("x-ratelimit-reset-{name}"), go(bucket.reset(now))),
                 ]);
             }

@@ -36,8 +36,8 @@ pub(crate) enum ApiError {
     NoSuchNode(String),
     #[error("'{0}' is no node's id: give 64 hex digits, or at least the first 4.")]
     InvalidNodeId(String),
-    #[error("{fitting} nodes have an id that begins with '{prefix}': give more of it.")]
-    AmbiguousNode { prefix: String, fitting: usize },
+    #[error("{match_count} nodes have an id that begins with '{prefix}': give more of it.")]
+    AmbiguousNode { prefix: String, match_count: usize },
     #[error("There is no format '{0}': ask for 'json' or 'html'.")]
     Format(String),
     #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
@@ -99,9 +99,9 @@ pub(crate) enum ApiError {
     TooMany { max: usize },
     /// The caller has used its requests or tokens of this minute.
     #[error(
-        "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", what.word(), go(*wait)
+        "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", resource.word(), go(*wait)
     )]
-    RateLimit { what: LimitedResource, limit: u64, wait: Duration },
+    RateLimit { resource: LimitedResource, limit: u64, wait: Duration },
     #[error(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
     )]
@@ -276,7 +276,7 @@ impl ApiError {
             Self::BackgroundFull { .. } | Self::TooMany { .. } | Self::BodiesFull => {
                 ErrorRow::rate_limit(LimitedResource::Requests.word(), MOMENT)
             }
-            Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),
+            Self::RateLimit { resource, wait, .. } => ErrorRow::rate_limit(resource.word(), *wait),
             Self::Round(error) => round_row(error),
             Self::Internal => ErrorRow {
                 status: StatusCode::INTERNAL_SERVER_ERROR,

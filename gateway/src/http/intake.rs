@@ -30,20 +30,24 @@ const FIELD_BYTES: usize = 32;
 
 /// The bytes of an ask in a frame, about.
 pub(super) fn bytes_of(ask: &Ask) -> usize {
-    let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
-    let message = |message: &ChatMessage| {
-        let images: usize = message.images.iter().map(String::len).sum();
-        let calls: usize = message.tool_calls.iter().map(call).sum();
-        message.content.len() + images + calls + FIELD_BYTES
-    };
     let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
     let functions = functions.map(|function| {
         let texts = [&function.name, &function.description, &function.parameters];
         texts.map(String::len).iter().sum::<usize>() + FIELD_BYTES
     });
     let format = ask.format.as_ref().map_or(0, |format| format.body.len());
-    let messages: usize = ask.messages.iter().map(message).sum();
+    let messages: usize = ask.messages.iter().map(message_bytes).sum();
     messages + functions.sum::<usize>() + format + ask.template_variables.len()
+}
+
+fn message_bytes(message: &ChatMessage) -> usize {
+    let images: usize = message.images.iter().map(String::len).sum();
+    let calls: usize = message.tool_calls.iter().map(call_bytes).sum();
+    message.content.len() + images + calls + FIELD_BYTES
+}
+
+fn call_bytes(call: &ToolCall) -> usize {
+    call.id.len() + call.name.len() + call.arguments.len()
 }
 
 /// A checked request of one endpoint.

@@ -21,11 +21,11 @@ const SECONDS: [f64; 20] = [
 ];
 
 /// Model names with a label of their own. Members name their models themselves, so that without a
-/// bound a member could fill the metrics' memory. Further names are counted as [`OTHER`].
+/// bound a member could fill the metrics' memory. Further names are counted as [`OTHER_MODEL`].
 const MODELS_MAX: usize = 64;
 
 /// Label of a model that is not served, or beyond [`MODELS_MAX`].
-const OTHER: &str = "other";
+const OTHER_MODEL: &str = "other";
 
 /// The ways a chat ends.
 const OUTCOMES: [&str; 6] = ["ok", "invalid", "not_found", "unavailable", "failed", "cancelled"];
@@ -46,15 +46,9 @@ impl HttpMetrics {
     /// # Errors
     /// When the registry has a metric with one of these names already.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name, help, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
-        let seconds = |name, help| {
-            let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-            register(registry, HistogramVec::new(opts, &["model", "stream"])?)
-        };
         let metrics = Self {
             requests: counter(
+                registry,
                 "shoal_http_requests_total",
                 "HTTP requests answered, by route, method and status code.",
                 &["route", "method", "code"],
@@ -64,19 +58,23 @@ impl HttpMetrics {
                 IntGauge::new("shoal_requests_in_flight", "Chat requests being answered.")?,
             )?,
             chats: counter(
+                registry,
                 "shoal_requests_total",
                 "Chat requests ended, by model, whether streamed, and how they ended.",
                 &["model", "stream", "status"],
             )?,
             chat_seconds: seconds(
+                registry,
                 "shoal_request_duration_seconds",
                 "Answered chat requests from their arrival to the end of the answer.",
             )?,
             first_token_seconds: seconds(
+                registry,
                 "shoal_time_to_first_token_seconds",
                 "Answered chat requests from their arrival to the first piece of the answer.",
             )?,
             tokens: counter(
+                registry,
                 "shoal_tokens_total",
                 "Tokens of answers that were sent, by model and direction.",
                 &["model", "direction"],
@@ -84,7 +82,7 @@ impl HttpMetrics {
             models: Arc::default(),
         };
         Mode::ALL.iter().for_each(|mode| metrics.create(mode.model()));
-        metrics.create(OTHER);
+        metrics.create(OTHER_MODEL);
         Ok(metrics)
     }
 
@@ -110,7 +108,7 @@ impl HttpMetrics {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if !models.contains(model) {
             if models.len() >= MODELS_MAX {
-                return OTHER.into();
+                return OTHER_MODEL.into();
             }
             models.insert(model.into());
             self.create(model);
@@ -122,6 +120,21 @@ impl HttpMetrics {
     pub(super) fn count_request(&self, route: &str, method: &str, code: &str) {
         self.requests.with_label_values(&[route, method, code]).inc();
     }
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+/// A histogram of seconds by model.
+fn seconds(registry: &Registry, name: &str, help: &str) -> Result<HistogramVec, prometheus::Error> {
+    let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+    register(registry, HistogramVec::new(opts, &["model", "stream"])?)
 }
 
 fn register<C: Collector + Clone + 'static>(
@@ -149,7 +162,7 @@ impl Measurement {
         metrics.in_flight.inc();
         Self {
             metrics: metrics.clone(),
-            model: OTHER.into(),
+            model: OTHER_MODEL.into(),
             stream: "false",
             start: Instant::now(),
             first_piece: false,

@@ -99,7 +99,8 @@ fn add_headers(
     headers.insert(VERSION.0, VERSION.1);
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+/// Sets a header, unless no header can carry the value.
+pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

@@ -42,8 +42,8 @@ impl<T> Shelves<T> {
 
     /// Adds an item of `bytes` bytes.
     pub(super) fn push(&mut self, owner: Owner, id: String, bytes: usize, value: T) {
-        let empty_shelf = || Shelf { bytes: 0, items: VecDeque::new() };
-        let shelf = self.shelves.entry(owner).or_insert_with(empty_shelf);
+        let empty_shelf = Shelf { bytes: 0, items: VecDeque::new() };
+        let shelf = self.shelves.entry(owner).or_insert(empty_shelf);
         shelf.bytes += bytes;
         shelf.items.push_back(Item { id, bytes, value });
         self.bytes += bytes;

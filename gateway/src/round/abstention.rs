@@ -11,18 +11,18 @@ use shoal_consensus::{
     outcome::{Decision, Ranking, Timings},
 };
 
-/// The outcome of a round in which everybody abstained.
+/// The outcome of a round in which everybody abstainers.
 ///
 /// # Errors
 /// [`RoundError::Abstained`] if the request wants a form that a sentence does not have, or certainty.
 pub(super) fn outcome(
     round: &Round<'_>,
-    abstained: &[NodeId],
+    abstainers: &[NodeId],
     timings: Timings,
 ) -> Result<Outcome, RoundError> {
     let took = round.clock.elapsed();
-    let error = RoundError::Abstained { members: abstained.len() };
-    let writer = *abstained.first().ok_or(RoundError::NoMember)?;
+    let error = RoundError::Abstained { members: abstainers.len() };
+    let writer = *abstainers.first().ok_or(RoundError::NoMember)?;
     // A client that wants certainty wants an error, and not a statement with a confidence of 0.
     if round.ask.form.is_json() || round.ask.effort.min_confidence > 0.0 {
         return Err(error);

@@ -388,12 +388,12 @@ impl AuditSummary {
 }
 
 impl HiddenQuestions {
-    fn new(hidden: &audit::HiddenAudits, settings: &audit::Settings) -> Self {
+    fn new(audits: &audit::HiddenAudits, settings: &audit::Settings) -> Self {
         Self {
-            count: hidden.seen,
-            alarm: hidden.alarm,
+            count: audits.seen,
+            alarm: audits.alarm,
             alarm_at: settings.alarm,
-            probability: hidden.probability(settings),
+            probability: audits.probability(settings),
         }
     }
 }
@@ -459,9 +459,9 @@ fn certainty_obstacles(
     if on_probation {
         reasons.push("it is on probation".to_owned());
     }
-    let (claims, needed) = (record.certainty.len(), settings.claims_needed);
-    if claims < needed {
-        reasons.push(format!("it has given {claims} of {needed} gold answers with a claim"));
+    let (claims, claims_needed) = (record.certainty.len(), settings.claims_needed);
+    if claims < claims_needed {
+        reasons.push(format!("it has given {claims} of {claims_needed} gold answers with a claim"));
     }
     if reasons.is_empty() {
         reasons.push("no audit has confirmed it yet".to_owned());
