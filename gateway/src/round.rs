@@ -117,8 +117,8 @@ impl Rounds {
         result
     }
 
-    /// One round: members write candidates, judge them, and the best one wins. If the request wants
-    /// more certainty than there is, the members that have not written get a turn.
+    /// One round: members write candidates, judge them, and the best one wins. If the answer is less
+    /// certain than the request wants, members that have not written yet write too.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
         let RankedRound { mut outcome, abstainers, claims_audited } =
             self.ranked(&mut round).await?;
@@ -337,8 +337,8 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// Takes the members as they are now, without these, which failed first; whoever has died since is gone or
-    /// silent. False if nobody is left, or no time: then the round has failed.
+    /// Takes a new snapshot of the members, without those that failed first. Returns false when no member
+    /// or no time is left; then the round has failed.
     fn leave_out(&mut self, failures: &[NodeId]) -> bool {
         let members = self.swarm.members();
         let rest = members.iter().filter(|member| !failures.contains(&member.id));
@@ -351,8 +351,7 @@ impl Round<'_> {
         outcome.confidence().unwrap_or(0.0) < self.ask.effort.min_confidence
     }
 
-    /// Lets the members write that have not, as many as wrote before. Returns whether there are more
-    /// candidates now.
+    /// Lets as many other members write as wrote before. Returns whether there are more candidates now.
     async fn write_more(&self, panel: &select::Panel, written: &mut Written) -> bool {
         if Instant::now() >= self.clock.generate_end {
             return false;
@@ -372,7 +371,7 @@ impl Round<'_> {
         has_more
     }
 
-    /// Whether so many writers agree that judging is not needed.
+    /// Whether enough writers agree, so that judging is not needed.
     fn agreement(&self, candidates: &[Candidate], writer_count: usize) -> Agreement {
         let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
         self.tally(candidates, &[]).agreement(writer_count, draw)

@@ -12,7 +12,7 @@ use actix_web::{
     },
 };
 
-use super::{config::HttpConfig, error::ApiError, request_id::insert};
+use super::{config::HttpConfig, error::ApiError};
 
 /// The gateway's own headers that a browser may read.
 const EXPOSED_HEADERS: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
@@ -97,7 +97,7 @@ fn allowed_origin<'a>(config: &HttpConfig, origin: &'a str) -> Option<&'a str> {
     config.cors_origins.iter().any(|page| page == origin).then_some(origin)
 }
 
-/// What a browser asked, to be answered beside the response.
+/// What a browser asks in its headers; the answer stands in the headers of the response.
 #[derive(Debug)]
 pub(super) struct CorsRequest {
     origin: Option<HeaderValue>,
@@ -127,8 +127,8 @@ impl CorsRequest {
     /// Adds the headers that let a listed page read the answer. A preflight is told every method, and
     /// every header that it asks for: a wildcard would not cover `Authorization`.
     ///
-    /// actix-cors is not used: it is a layer of its own with a policy to configure, answers a preflight
-    /// with 200 where clients of this gateway have seen 204, and these are its few lines that we need.
+    /// actix-cors is not used: it answers a preflight with 200, where clients of this gateway have seen
+    /// 204, and configuring it would take as many lines as these.
     pub(super) fn allow(&self, config: &HttpConfig, answer: &mut HeaderMap) {
         if config.cors_origins.is_empty() {
             return;
@@ -152,6 +152,13 @@ impl CorsRequest {
         if let Some(headers) = &self.headers {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }
+    }
+}
+
+/// Sets a header, unless no header can carry the value.
+pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 

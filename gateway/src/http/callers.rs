@@ -36,7 +36,7 @@ struct Quota {
     tokens: Option<Bucket>,
 }
 
-/// Whose key it is: the owner of what is stored for a request. Without keys all clients are one owner.
+/// The owner of what is stored for a request: its key. Without keys all clients are one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Owner(pub(super) usize);
 

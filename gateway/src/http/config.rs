@@ -119,8 +119,8 @@ impl HttpConfig {
         self.check_access()
     }
 
-    /// What protects the gateway never falls back to open: a key that nobody can send is an error, and
-    /// so is an address that everybody can reach.
+    /// A setting that protects the gateway never falls back to open: a key that nobody can send is an
+    /// error, and so is an address that everybody can reach without a key.
     fn check_access(&self) -> Result<(), String> {
         if !self.keys.iter().all(is_usable) {
             return Err(

@@ -22,36 +22,42 @@ pub(crate) enum ApiError {
     Ask(#[from] AskError),
     /// A request to a model that nobody here serves.
     #[error(
-        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
+        "The model '{0}' does not exist or is not served here now: GET /v1/models lists the models."
     )]
     NoSuchModel(String),
     /// A request for the description of a model that nobody here serves.
     #[error(
-        "The model '{0}' does not exist or is not served here now: GET /v1/models lists what is."
+        "The model '{0}' does not exist or is not served here now: GET /v1/models lists the models."
     )]
     NotAModel(String),
-    #[error("No round '{0}' is kept here: only the newest are, and not across restarts.")]
+    #[error(
+        "No round '{0}' is kept here: only the newest rounds are kept, until the gateway restarts."
+    )]
     NoSuchRound(String),
-    #[error("No node '{0}' is here now: GET /v1/nodes lists those that are.")]
+    #[error("No node '{0}' is here now: GET /v1/nodes lists the nodes.")]
     NoSuchNode(String),
     #[error("'{0}' is no node's id: give 64 hex digits, or at least the first 4.")]
     InvalidNodeId(String),
-    #[error("{match_count} nodes have an id that begins with '{prefix}': give more of it.")]
+    #[error("{match_count} nodes have an id that begins with '{prefix}': give more digits.")]
     AmbiguousNode { prefix: String, match_count: usize },
     #[error("There is no format '{0}': ask for 'json' or 'html'.")]
     Format(String),
-    #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
+    #[error(
+        "Response with id '{0}' not found: only the newest responses are kept, until the gateway restarts."
+    )]
     NoSuchResponse(String),
     /// A request after a response that is not stored.
     #[error(
-        "Previous response with id '{0}' not found: only the newest are kept, and not across restarts. Send the earlier turns in 'input'."
+        "Previous response with id '{0}' not found: only the newest responses are kept, until the gateway restarts. Send the earlier turns in 'input'."
     )]
     NoPrevious(String),
     #[error("Previous response with id '{0}' is not complete: wait for its end.")]
     PreviousUnfinished(String),
-    #[error("Cannot cancel a synchronous response: only those made with 'background' go on alone.")]
+    #[error(
+        "Cannot cancel a synchronous response: only responses made with 'background' can be cancelled."
+    )]
     NotInBackground,
-    #[error("{max} responses are worked on in the background: wait for one to end.")]
+    #[error("{max} responses are in progress in the background: wait for one to end.")]
     BackgroundFull { max: usize },
     #[error("{0}")]
     Unsupported(&'static str, &'static str),
@@ -89,7 +95,7 @@ pub(crate) enum ApiError {
         "The request has {read} bytes of text, images and tools, and members take at most {max}: send smaller images or a shorter conversation."
     )]
     AskTooLarge { max: usize, read: usize },
-    /// The round's deadline came while the client left what was sent to it unread.
+    /// The client had not read all text when the round's deadline passed.
     #[error("The client did not read the answer within the time of the round.")]
     Unread,
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
@@ -129,7 +135,7 @@ impl From<RoundError> for ApiError {
     }
 }
 
-/// What is limited by the minute.
+/// A resource with a limit per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitedResource {
     Requests,
@@ -146,7 +152,7 @@ impl LimitedResource {
     }
 }
 
-/// What is said of an error over HTTP.
+/// What an error looks like over HTTP.
 #[derive(Debug)]
 struct ErrorRow {
     status: StatusCode,

@@ -1,8 +1,8 @@
 //! A token bucket. It fills at a constant rate and holds the amount of one minute, so that a quiet
 //! caller may send a burst. Pure: the caller passes the time since a fixed moment.
 //!
-//! governor is not used: it counts cells before the work and refuses a batch that does not fit, and
-//! we charge an answer's tokens afterwards, beyond the limit if need be, and report what remains.
+//! governor is not used: it counts cells before the work and refuses a batch that does not fit. Here an
+//! answer's tokens are charged afterwards, even beyond the limit, and clients are told what remains.
 
 use std::time::Duration;
 

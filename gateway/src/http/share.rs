@@ -50,7 +50,7 @@ impl SharedResource {
         free.saturating_sub(reserve).max(equal_part.saturating_sub(part).min(free))
     }
 
-    /// What only callers below their equal part may take. A single caller has no others to spare for.
+    /// What only callers below their equal part may take. For a single caller nothing is reserved.
     fn reserve(&self, used: &Used) -> usize {
         if used.parts.len() > 1 { self.max / FREE_FRACTION } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! The answer when every member that was asked says that it does not know: what the swarm can do.
+//! The answer when every member abstains: a statement of what the swarm can do.
 
 use std::collections::BTreeMap;
 

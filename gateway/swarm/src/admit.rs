@@ -1,5 +1,5 @@
-//! How a link becomes a member, as types: an [`Applicant`] has sent its hello, a
-//! [`ProvenApplicant`] has proven its key, a [`Newcomer`] has a place. Each step consumes the value before it, and each has a deadline.
+//! How a link becomes a member, as types: an [`Applicant`] has sent its hello, a [`ProvenApplicant`] has
+//! proven its key, a [`Newcomer`] has a place. Each step consumes the value before it and has a deadline.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -141,14 +141,14 @@ impl ProvenApplicant {
     }
 }
 
-/// Gives a node its place. Its newest link is the true one: a node that was killed and starts again takes
-/// the place of its earlier process, whose session ends first, so that its record is saved.
+/// Gives a node its place. The newest link of a key wins: a node that was killed and starts again takes
+/// the place of its earlier process. That session ends first, so that the record is saved.
 async fn take_place(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     is_auditor: bool,
 ) -> Result<Place, NoPlace> {
-    /// The end of a session saves a record, and has to wait for nothing else.
+    /// The end of a session saves a record and waits for nothing else.
     const REPLACEMENT: Duration = Duration::from_secs(2);
     const POLL: Duration = Duration::from_millis(5);
     let end = Instant::now() + REPLACEMENT;

@@ -2,11 +2,11 @@
 //!
 //! As a writer, a newcomer answers fresh gold questions of the families and general ones, and its speed
 //! is measured; then rounds see it. An upstream, whose owner pays for each answer, and a member that is
-//! too slow join after a handful of questions; they are asked more in the background, as long as these
-//! tell something. As a judge, a member scores or compares answers to gold questions, in every way that
+//! too slow join after a handful of questions; they are asked more in the background, until enough is
+//! known of each kind. As a judge, a member scores or compares answers to gold questions, in every way that
 //! rounds ask of it. That happens in the background, and again whenever there are new answers, for as
-//! long as the member is here. No member fails because it knows little: it may write, and its ballots
-//! weigh what its record says.
+//! long as the member is here. No member fails because it knows little: it may write, and the weight
+//! of its ballots follows from its record.
 
 mod judge;
 mod plan;

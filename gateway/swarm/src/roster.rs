@@ -64,7 +64,7 @@ pub(crate) struct MemberHandle {
     is_draining: AtomicBool,
     is_replaced: AtomicBool,
     pace: Mutex<Pace>,
-    /// Packets that had come when it was found silent, plus one; 0: it was not.
+    /// Number of packets received when it was found silent, plus one; 0: it is not silent.
     silent_at: AtomicU64,
     gold_questions: AtomicU64,
     gold_tokens: AtomicU64,

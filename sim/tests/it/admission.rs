@@ -1,4 +1,4 @@
-//! The door: who is not let in is told why, and nobody else is disturbed.
+//! Admission: a node that is refused learns the reason, and no other node is disturbed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +46,7 @@ fn link(n: u8) -> (PipeLink, Arc<PipeLink>) {
     (node, Arc::new(gateway))
 }
 
-/// Says hello; returns the control stream and what came back.
+/// Sends a hello; returns the control stream and the answer.
 async fn says(node: &PipeLink, first: Message) -> (Stream, Message) {
     let mut control = node.open().await.expect("a stream");
     control.sender.send(&first).await.expect("sent");
@@ -54,7 +54,7 @@ async fn says(node: &PipeLink, first: Message) -> (Stream, Message) {
     (control, reply)
 }
 
-/// The whole handshake as it should be.
+/// A handshake without errors.
 async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
     let (mut control, reply) = says(node, Message::Hello(hello())).await;
     let Message::Challenge(challenge) = reply else { panic!("a challenge") };
@@ -64,7 +64,7 @@ async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
     (control, reply)
 }
 
-/// What comes of a hello that should be refused.
+/// The refusal of a hello.
 async fn refused_for(hello: Hello) -> RefusalReason {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);

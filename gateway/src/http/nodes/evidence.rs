@@ -435,7 +435,7 @@ fn judge_formula(quantile: f64) -> String {
     )
 }
 
-/// Everything that keeps a node's certainty from counting.
+/// The reasons why a node's certainty does not count.
 fn certainty_obstacles(
     record: &Record,
     standing: &Standing,

@@ -67,7 +67,7 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
     exam.per_family * families + exam.general() * kinds
 }
 
-/// What the answers so far say of each kind.
+/// What the answers so far show about each kind.
 #[derive(Debug, Default)]
 pub(super) struct KindTally {
     kinds: BTreeMap<KindId, Beta>,
