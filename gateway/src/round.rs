@@ -120,9 +120,9 @@ impl Rounds {
     /// One round: members write candidates, judge them, and the best one wins. If the answer is less
     /// certain than the request wants, members that have not written yet write too.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
-        let RankedRound { mut outcome, abstainers, claims_audited } =
-            self.ranked(&mut round).await?;
-        self.learn_later(&outcome, &round, abstainers, claims_audited);
+        let RoundResult { mut outcome, abstained, claims_audited } =
+            self.decide(&mut round).await?;
+        self.learn_later(&outcome, &round, abstained, claims_audited);
         if round.is_doubtful(&outcome) {
             let percent = 100.0 * outcome.confidence().unwrap_or(0.0);
             return Err(RoundError::Doubtful { percent: percent.clamp(0.0, 100.0) as u8 });
@@ -132,7 +132,7 @@ impl Rounds {
     }
 
     /// A round up to its decision, of which nothing is learned yet.
-    async fn ranked(&self, round: &mut Round<'_>) -> Result<RankedRound, RoundError> {
+    async fn decide(&self, round: &mut Round<'_>) -> Result<RoundResult, RoundError> {
         let mut panel = round.select().await?;
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
         let first_writers = panel.writers.clone();
@@ -150,10 +150,10 @@ impl Rounds {
         timings.generate = round.clock.elapsed().saturating_sub(timings.select);
         if written.candidates.is_empty() {
             let outcome = abstention::outcome(round, &written.abstained, timings)?;
-            let (abstainers, claims_audited) = (written.abstained, BTreeSet::new());
-            return Ok(RankedRound { outcome, abstainers, claims_audited });
+            let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
+            return Ok(RoundResult { outcome, abstained, claims_audited });
         }
-        // Who cannot answer a question cannot judge answers to it.
+        // A member that cannot answer a question cannot judge answers to it.
         let mut judges = panel.judges.clone();
         judges.retain(|judge| !written.abstained.contains(judge));
         let (mut outcome, mut claims_audited) =
@@ -162,7 +162,7 @@ impl Rounds {
             timings.generate = round.clock.elapsed().saturating_sub(timings.select);
             (outcome, claims_audited) = self.choose(round, &written, &judges, timings).await?;
         }
-        Ok(RankedRound { outcome, abstainers: written.abstained, claims_audited })
+        Ok(RoundResult { outcome, abstained: written.abstained, claims_audited })
     }
 
     /// Lets members judge the candidates, unless they agree, and decides which one wins. Returns also
@@ -246,7 +246,7 @@ impl Rounds {
         &self,
         outcome: &Outcome,
         round: &Round<'_>,
-        abstainers: Vec<NodeId>,
+        abstained: Vec<NodeId>,
         claims_audited: BTreeSet<NodeId>,
     ) {
         let messages = round.ask.messages.clone();
@@ -259,7 +259,7 @@ impl Rounds {
             messages,
             sampling: round.ask.sampling.clone(),
             is_plain: round.ask.is_plain(),
-            abstainers,
+            abstainers: abstained,
             claims_audited,
             span: Span::current(),
         };
@@ -270,10 +270,10 @@ impl Rounds {
 }
 
 /// A round that is decided.
-struct RankedRound {
+struct RoundResult {
     outcome: Outcome,
     /// The writers that said that they cannot answer.
-    abstainers: Vec<NodeId>,
+    abstained: Vec<NodeId>,
     /// The writers whose claims were recomputed.
     claims_audited: BTreeSet<NodeId>,
 }

@@ -124,8 +124,8 @@ impl CorsRequest {
         HttpResponse::NoContent().finish()
     }
 
-    /// Adds the headers that let a listed page read the answer. A preflight is told every method, and
-    /// every header that it asks for: a wildcard would not cover `Authorization`.
+    /// Adds the headers that let a listed page read the answer. The answer to a preflight has every
+    /// method, and every header that it asks for: a wildcard would not cover `Authorization`.
     ///
     /// actix-cors is not used: it answers a preflight with 200, where clients of this gateway have seen
     /// 204, and configuring it would take as many lines as these.

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{RankedRound, Round, Rounds};
+use super::{Round, Rounds};
 use shoal_consensus::{
     Ask, Outcome,
     ask::{Effort, Target},
@@ -74,9 +74,9 @@ impl Calibrator {
         let (updates, _) = mpsc::channel(1);
         let mut round = self.rounds.begin(&ask, &updates);
         let span = round.span();
-        let ranked_round = Box::pin(self.rounds.ranked(&mut round)).instrument(span).await;
-        let Ok(RankedRound { outcome, .. }) = ranked_round else { return false };
-        let Some(pools) = labelled_pools(&round, &outcome, &item) else { return false };
+        let result = Box::pin(self.rounds.decide(&mut round)).instrument(span).await;
+        let Ok(result) = result else { return false };
+        let Some(pools) = labelled_pools(&round, &result.outcome, &item) else { return false };
         swarm.reputation().learn_labelled(pools);
         true
     }

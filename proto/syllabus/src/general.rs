@@ -72,7 +72,7 @@ impl GeneralKind {
     }
 }
 
-/// Who says a message.
+/// The speaker of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The person who asks.
@@ -94,7 +94,7 @@ impl Role {
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Who says it.
+    /// Its speaker.
     pub role: Role,
     /// The text.
     pub content: String,

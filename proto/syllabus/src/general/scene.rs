@@ -1,4 +1,4 @@
-//! Passages of invented facts: rows of a table, told in sentences.
+//! Passages of invented facts: rows of a table, as sentences.
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
