@@ -1,6 +1,9 @@
 //! Every setting of the gateway. The command line overrides the environment, which overrides the file,
 //! which overrides the defaults. Each part defines its own section; this module collects them.
 //! `config/gateway.toml` shows every key with its reason.
+//!
+//! clap puts the environment under the command line, and serde the file over the defaults, so that a
+//! layering crate such as figment has nothing left to do.
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +27,7 @@ pub struct Config {
     /// Folder for the gateway's key, its database and the file with its addresses.
     pub data: PathBuf,
     /// The API.
-    pub http: http::Config,
+    pub http: http::HttpConfig,
     /// The nodes' links.
     pub quic: Quic,
     /// Limits of a request.
@@ -32,27 +35,27 @@ pub struct Config {
     /// Rounds.
     pub round: RoundSettings,
     /// Members.
-    pub swarm: shoal_swarm::Config,
+    pub swarm: shoal_swarm::SwarmConfig,
     /// The members' reputation.
     pub reputation: reputation::Settings,
     /// Rounds stored by consent.
-    pub export: export::Config,
+    pub export: export::ExportConfig,
     /// The log.
-    pub log: telemetry::Config,
+    pub log: telemetry::LogConfig,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             data: ".data/gateway".into(),
-            http: http::Config::default(),
+            http: http::HttpConfig::default(),
             quic: Quic::default(),
             ask: ask::Limits::default(),
             round: RoundSettings::default(),
-            swarm: shoal_swarm::Config::default(),
+            swarm: shoal_swarm::SwarmConfig::default(),
             reputation: reputation::Settings::default(),
-            export: export::Config::default(),
-            log: telemetry::Config::default(),
+            export: export::ExportConfig::default(),
+            log: telemetry::LogConfig::default(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! shoal-gateway export preferences:              store -> pairs -> JSON Lines
 //! ```
 
-pub mod round;
+mod round;
 pub mod command;
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ const CLEANUP_EVERY: Duration = Duration::from_secs(3_600);
 /// The section `[export]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct ExportConfig {
     /// The operator's consent: rounds whose request has `store: true` are stored and exported.
     pub consent: bool,
     /// Rounds at most; the oldest are deleted first.
@@ -51,13 +51,13 @@ pub struct Config {
     pub round_bytes_max: usize,
 }
 
-impl Default for Config {
+impl Default for ExportConfig {
     fn default() -> Self {
         Self { consent: false, rounds_max: 10_000, days_max: 30, round_bytes_max: 262_144 }
     }
 }
 
-impl Config {
+impl ExportConfig {
     fn bounds(&self) -> Bounds {
         let age_seconds_max = self.days_max.saturating_mul(86_400);
         Bounds { rounds_max: self.rounds_max, age_seconds_max }
@@ -93,7 +93,7 @@ const OUTCOMES: [&str; 4] = ["kept", "too_long", "too_many", "failed"];
 /// # Errors
 /// When the metric's name is taken in this registry.
 pub fn recorder(
-    config: &Config,
+    config: &ExportConfig,
     store: Sqlite,
     registry: &Registry,
 ) -> Result<(Recorder, RoundWriter), prometheus::Error> {

@@ -240,7 +240,7 @@ fn app(
         registry: metrics.registry,
         runtime: Handle::current(),
         rounds,
-        started: unix_now(),
+        start_seconds: unix_now(),
         key: addresses.id.to_string(),
         quic: addresses.quic.to_string(),
     }

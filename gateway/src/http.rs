@@ -47,9 +47,9 @@ use actix_web::{
 
 pub(crate) use admission::Admission;
 pub(crate) use callers::Callers;
-pub(crate) use config::Config;
+pub(crate) use config::HttpConfig;
 use error::ApiError;
-pub(crate) use meter::Metrics;
+pub(crate) use meter::HttpMetrics;
 pub(crate) use responses::store::Responses;
 use shoal_proto::hello::MODEL_NAME_MAX;
 pub(crate) use transcript::Transcripts;
@@ -62,9 +62,9 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The state that the handlers share.
 pub(crate) struct App {
-    pub config: Config,
+    pub config: HttpConfig,
     pub limits: Limits,
-    pub metrics: Metrics,
+    pub metrics: HttpMetrics,
     pub callers: Callers,
     pub admission: Admission,
     pub transcripts: Transcripts,
@@ -76,7 +76,7 @@ pub(crate) struct App {
     pub runtime: tokio::runtime::Handle,
     pub rounds: Rounds,
     /// When the gateway started, in seconds since 1970.
-    pub started: u64,
+    pub start_seconds: u64,
     /// The gateway's key as nodes pin it: 64 hex digits.
     pub key: String,
     /// The address that nodes dial.

@@ -33,7 +33,7 @@ struct Options {
     data: Option<PathBuf>,
     /// Format of the log.
     #[arg(long, env = "SHOAL_LOG")]
-    log: Option<telemetry::Format>,
+    log: Option<telemetry::LogFormat>,
     /// Stop when standard input closes, so that the gateway ends with its parent process.
     #[arg(long)]
     until_stdin_closes: bool,

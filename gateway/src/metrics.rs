@@ -12,11 +12,11 @@ pub(crate) struct Metrics {
     /// The build that runs.
     pub build: Build,
     /// Requests.
-    pub http: http::Metrics,
+    pub http: http::HttpMetrics,
     /// Rounds.
-    pub round: round::Metrics,
+    pub round: round::RoundMetrics,
     /// Members.
-    pub swarm: shoal_swarm::Metrics,
+    pub swarm: shoal_swarm::SwarmMetrics,
 }
 
 impl Metrics {
@@ -29,9 +29,9 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let build = Build::register(&registry)?;
         Ok(Self {
-            http: http::Metrics::register(&registry)?,
-            round: round::Metrics::register(&registry)?,
-            swarm: shoal_swarm::Metrics::register(&registry)?,
+            http: http::HttpMetrics::register(&registry)?,
+            round: round::RoundMetrics::register(&registry)?,
+            swarm: shoal_swarm::SwarmMetrics::register(&registry)?,
             build,
             registry,
         })

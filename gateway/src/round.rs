@@ -7,19 +7,19 @@
 //! The span `round` with the field `round.id` covers all of it, learning and audits included, so that
 //! each log line of a round carries the id.
 
-pub mod generate;
+mod generate;
 mod abstention;
 mod calibrate;
 mod writer;
-pub mod judge;
+mod judge;
 mod verify;
-pub mod fusion;
-pub mod single;
-pub mod embed;
-pub mod texts;
-pub mod learn;
-pub mod clock;
-pub mod metrics;
+mod fusion;
+mod single;
+mod embed;
+mod texts;
+mod learn;
+mod clock;
+mod metrics;
 
 use std::{
     collections::BTreeSet,
@@ -41,11 +41,9 @@ use clock::Clock;
 use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
-pub use metrics::Metrics;
-pub use shoal_consensus::RoundError;
-pub use shoal_consensus::RoundSettings;
+pub use metrics::RoundMetrics;
 use shoal_consensus::{
-    Ask, Candidate, CastBallot, MemberView, Mode, Outcome,
+    Ask, Candidate, CastBallot, MemberView, Mode, Outcome, RoundError, RoundSettings,
     ask::Target,
     outcome::{Progress, RoundId, RoundUpdate, Timings},
     reputation::{Features, KindPosterior, Standing},
@@ -68,7 +66,7 @@ struct Inner {
     swarm: Swarm,
     /// The settings of each mode, in the order of [`Mode::ALL`].
     configs: [RoundSettings; 3],
-    metrics: Metrics,
+    metrics: RoundMetrics,
     /// Draws the ids and seeds of rounds.
     rng: Mutex<ChaCha8Rng>,
     learn_queue: mpsc::Sender<FinishedRound>,
@@ -80,7 +78,7 @@ impl Rounds {
     pub fn new(
         swarm: Swarm,
         config: RoundSettings,
-        metrics: Metrics,
+        metrics: RoundMetrics,
         seed: [u8; 32],
     ) -> (Self, Learner) {
         let (learn_queue, finished_rounds) = mpsc::channel(learn::QUEUE_MAX);
@@ -119,8 +117,8 @@ impl Rounds {
         result
     }
 
-    /// One round: members write candidates, judge them, and the best one wins. If the request wants
-    /// more certainty than there is, the members that have not written get a turn.
+    /// One round: members write candidates, judge them, and the best one wins. If the answer is less
+    /// certain than the request wants, members that have not written yet write too.
     async fn run(&self, mut round: Round<'_>) -> Result<Outcome, RoundError> {
         let RoundResult { mut outcome, abstained, claims_audited } =
             self.decide(&mut round).await?;
@@ -155,7 +153,7 @@ impl Rounds {
             let (abstained, claims_audited) = (written.abstained, BTreeSet::new());
             return Ok(RoundResult { outcome, abstained, claims_audited });
         }
-        // Who cannot answer a question cannot judge answers to it.
+        // A member that cannot answer a question cannot judge answers to it.
         let mut judges = panel.judges.clone();
         judges.retain(|judge| !written.abstained.contains(judge));
         let (mut outcome, mut claims_audited) =
@@ -239,7 +237,7 @@ impl Rounds {
     fn draw(&self) -> (RoundId, u64) {
         let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let (id, seed) = (rng.random::<[u8; 16]>(), rng.random());
-        (RoundId(id.iter().map(|byte| format!("{byte:02x}")).collect()), seed)
+        (RoundId(format!("{:032x}", u128::from_be_bytes(id))), seed)
     }
 
     /// Queues the round for learning. Learning never delays a round: when the queue is full, the
@@ -261,7 +259,7 @@ impl Rounds {
             messages,
             sampling: round.ask.sampling.clone(),
             is_plain: round.ask.is_plain(),
-            abstained,
+            abstainers: abstained,
             claims_audited,
             span: Span::current(),
         };
@@ -300,7 +298,7 @@ pub(crate) struct Round<'a> {
     kind: KindPosterior,
     clock: Clock,
     config: &'a RoundSettings,
-    metrics: &'a Metrics,
+    metrics: &'a RoundMetrics,
 }
 
 impl Round<'_> {
@@ -339,8 +337,8 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// Takes the members as they are now, without these, which failed first; whoever has died since is gone or
-    /// silent. False if nobody is left, or no time: then the round has failed.
+    /// Takes a new snapshot of the members, without those that failed first. Returns false when no member
+    /// or no time is left; then the round has failed.
     fn leave_out(&mut self, failures: &[NodeId]) -> bool {
         let members = self.swarm.members();
         let rest = members.iter().filter(|member| !failures.contains(&member.id));
@@ -353,8 +351,7 @@ impl Round<'_> {
         outcome.confidence().unwrap_or(0.0) < self.ask.effort.min_confidence
     }
 
-    /// Lets the members write that have not, as many as wrote before. Returns whether there are more
-    /// candidates now.
+    /// Lets as many other members write as wrote before. Returns whether there are more candidates now.
     async fn write_more(&self, panel: &select::Panel, written: &mut Written) -> bool {
         if Instant::now() >= self.clock.generate_end {
             return false;
@@ -374,7 +371,7 @@ impl Round<'_> {
         has_more
     }
 
-    /// Whether so many writers agree that judging is not needed.
+    /// Whether enough writers agree, so that judging is not needed.
     fn agreement(&self, candidates: &[Candidate], writer_count: usize) -> Agreement {
         let draw = ChaCha8Rng::seed_from_u64(self.seed).random();
         self.tally(candidates, &[]).agreement(writer_count, draw)

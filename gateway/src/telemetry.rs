@@ -1,4 +1,6 @@
 //! The log, on stderr. Prompts and answers are never logged.
+//!
+//! `shoal-node` starts its log itself: the two programs share only crates that write no log.
 
 use std::io::IsTerminal as _;
 
@@ -7,16 +9,16 @@ use tracing_subscriber::EnvFilter;
 /// The section `[log]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct LogConfig {
     /// The format of a line.
-    pub format: Format,
+    pub format: LogFormat,
     /// Which lines are logged, in the syntax of `RUST_LOG`, which overrides it.
     pub filter: String,
 }
 
-impl Default for Config {
+impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info,actix_server=warn,actix_http=off".into() }
+        Self { format: LogFormat::Text, filter: "info,actix_server=warn,actix_http=off".into() }
     }
 }
 
@@ -25,7 +27,7 @@ impl Default for Config {
     Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum LogFormat {
     /// Text for people.
     Text,
     /// One JSON object a line, for collectors.
@@ -36,7 +38,7 @@ pub enum Format {
 ///
 /// # Errors
 /// When the filter does not parse; the error names it.
-pub fn start(config: &Config) -> Result<(), String> {
+pub fn start(config: &LogConfig) -> Result<(), String> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
         Err(_) => EnvFilter::try_new(&config.filter)
@@ -46,8 +48,8 @@ pub fn start(config: &Config) -> Result<(), String> {
     // Colours only for a terminal: in a file the escape sequences would be noise.
     let log = log.with_ansi(std::io::stderr().is_terminal());
     let _ = match config.format {
-        Format::Text => log.try_init(),
-        Format::Json => log.json().try_init(),
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
     };
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Times in text.
+//! Times in text. By hand: date crates refuse a year after 9999, which a broken clock or record can give.
 
 /// Unix time as `2026-11-22T20:45:00Z` (ISO 8601, RFC 3339).
 pub(super) fn utc(seconds: u64) -> String {

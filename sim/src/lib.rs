@@ -2,6 +2,9 @@
 //! pipes in memory, with scripted engines instead of models. On tokio's paused clock an hour
 //! passes in milliseconds, and the same seed gives the same swarm.
 //!
+//! The public names: [`Builder`] makes a [`Sim`] of nodes that each have a [`Behaviour`]; [`World`] knows
+//! the questions and answers, and [`Recorder`] what the engines were asked.
+//!
 //! ```no_run
 //! # use shoal_sim::{Behaviour, Sim};
 //! # async fn example() {

@@ -57,7 +57,7 @@ const LINK_QUEUE: usize = 256;
 pub struct Builder {
     seed: u64,
     behaviours: Vec<Behaviour>,
-    swarm: shoal_swarm::Config,
+    swarm: shoal_swarm::SwarmConfig,
     round: RoundSettings,
     reputation: reputation::Settings,
     effort: Effort,
@@ -95,7 +95,7 @@ impl Builder {
 
     /// Changes the settings of the swarm.
     #[must_use]
-    pub fn swarm(mut self, change: impl FnOnce(&mut shoal_swarm::Config)) -> Self {
+    pub fn swarm(mut self, change: impl FnOnce(&mut shoal_swarm::SwarmConfig)) -> Self {
         change(&mut self.swarm);
         self
     }
@@ -186,7 +186,7 @@ impl Sim {
     /// A simulation without nodes. Its rounds have five writers, three judges and 30 seconds; there
     /// is no exam.
     pub fn builder(seed: u64) -> Builder {
-        let mut swarm = shoal_swarm::Config::default();
+        let mut swarm = shoal_swarm::SwarmConfig::default();
         swarm.exam.per_family = 0;
         // Scripted members have no answers to general questions.
         swarm.exam.general_per_kind = 0;
@@ -214,9 +214,9 @@ impl Sim {
         let world = Arc::new(World::new(seed, &config.exam, seed, 2 * behaviours.len()));
         let store = ReputationStore::new(Arc::new(Memory::default()), reputation, &registry)
             .expect("the store");
-        let metrics = shoal_swarm::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_swarm::SwarmMetrics::register(&registry).expect("metrics");
         let swarm = Swarm::new(config, gateway, seed, store.clone(), metrics);
-        let metrics = shoal_gateway::round::Metrics::register(&registry).expect("metrics");
+        let metrics = shoal_gateway::round::RoundMetrics::register(&registry).expect("metrics");
         let mut secret = [7; 32];
         secret.iter_mut().zip(seed.to_le_bytes()).for_each(|(target, source)| *target = source);
         let (rounds, learner) = Rounds::new(swarm.clone(), round, metrics, secret);

@@ -9,16 +9,16 @@ use super::collect::Answer;
 use crate::record::{Candidate, Round, Score};
 
 /// A round and the grades of its candidates.
-pub struct Heard {
+pub(super) struct Heard {
     round: Round,
     rights: Vec<bool>,
 }
 
 /// A way to pick: a score for each candidate, the highest wins. None abstains from all of them.
-pub type Rule = fn(&Heard) -> Vec<f64>;
+pub(super) type Rule = fn(&Heard) -> Vec<f64>;
 
 /// The rules and their names.
-pub const RULES: [(&str, Rule); 4] = [
+pub(super) const RULES: [(&str, Rule); 4] = [
     ("surest writer, of those heard", Heard::certainties),
     ("votes weighted by certainty (CISC), of those heard", Heard::weighted_votes),
     ("mean log-probability of the judges, of those heard", Heard::mean_scores),
@@ -27,7 +27,7 @@ pub const RULES: [(&str, Rule); 4] = [
 
 impl Heard {
     /// None if the answer has no transcript, or one without candidates.
-    pub fn new(answer: &Answer) -> Option<Self> {
+    pub(super) fn new(answer: &Answer) -> Option<Self> {
         let round: Round = serde_json::from_value(answer.transcript.clone()?).ok()?;
         let is_whole =
             !round.candidates.is_empty() && round.candidates.len() == answer.rights.len();
@@ -35,7 +35,7 @@ impl Heard {
     }
 
     /// Credit of a rule: 1 if it picks a right answer, a share where several have the highest score.
-    pub fn credit(&self, rule: Rule) -> f64 {
+    pub(super) fn credit(&self, rule: Rule) -> f64 {
         let scores = rule(self);
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let picked = scores.iter().zip(&self.rights).filter(|(score, _)| **score >= best);

@@ -5,6 +5,9 @@
 //! `wire`, and writes answers as events with its [`Encoder`]. Every request is written in a chat's
 //! fields and checked as a chat ([`chat`]), so that a round does not depend on the endpoint.
 //! Nothing here knows HTTP or the swarm.
+//!
+//! The public names: a request that is wrong is an [`AskError`], a failure is sent as a [`Failure`] with
+//! its [`ErrorBody`], [`FieldNames`] rename a chat's fields, and [`Usage`] counts tokens.
 
 pub mod anthropic;
 pub mod chat;

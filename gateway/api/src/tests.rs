@@ -51,12 +51,12 @@ fn outcome(text: &str, finish: Finish) -> Outcome {
     }
 }
 
-/// The JSON of each event that an encoder writes for an answer of which `streamed` came first.
-fn events(mut encoder: impl Encoder, streamed: &str, outcome: &Outcome) -> Vec<Value> {
+/// The JSON of each event that an encoder writes for an answer of which `first_text` came first.
+fn events(mut encoder: impl Encoder, first_text: &str, outcome: &Outcome) -> Vec<Value> {
     let mut events = Events::default();
     encoder.start(None, &mut events);
-    if !streamed.is_empty() {
-        encoder.text(0, streamed, &mut events);
+    if !first_text.is_empty() {
+        encoder.text(0, first_text, &mut events);
     }
     encoder.finish(outcome, true, &mut events);
     let lines = std::iter::from_fn(|| events.pop());
@@ -78,11 +78,11 @@ fn chat(outcome: &Outcome) -> Value {
     json!(whole)["choices"][0].clone()
 }
 
-fn response(streamed: &str, outcome: &Outcome) -> (Value, Vec<Value>) {
+fn response(first_text: &str, outcome: &Outcome) -> (Value, Vec<Value>) {
     let body = br#"{"model":"m","input":"x"}"#;
     let request = ResponseRequest::parse(body, &Limits::default()).expect("accepted");
     let encoder = ResponseEncoder::new(Response::new(&request, 0), || 0);
-    let events = events(encoder, streamed, outcome);
+    let events = events(encoder, first_text, outcome);
     (events.last().expect("an end")["response"].clone(), events)
 }
 
@@ -112,8 +112,8 @@ fn a_refusal_is_one_at_every_endpoint() {
         (&choice["message"]["content"], &choice["finish_reason"]),
         (&Value::Null, &json!("stop"))
     );
-    for streamed in ["", "I cannot."] {
-        let chunks = events(ChatEncoder::new(head(), chat_options()), streamed, &outcome);
+    for first_text in ["", "I cannot."] {
+        let chunks = events(ChatEncoder::new(head(), chat_options()), first_text, &outcome);
         let refusals = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["refusal"].as_str());
         assert_eq!(refusals.collect::<String>(), "I cannot.");
     }
@@ -124,7 +124,7 @@ fn a_refusal_is_one_at_every_endpoint() {
     assert_eq!((&whole["status"], &whole["output"][0]["content"]), (&json!("completed"), &part));
     let kinds = events.iter().map(|event| event["type"].as_str().expect("a type"));
     assert!(kinds.collect::<Vec<_>>().contains(&"response.refusal.delta"));
-    // Words that were told as text stay text.
-    let (streamed, _) = response("I cannot.", &outcome);
-    assert_eq!(streamed["output"][0]["content"][0]["type"], "output_text");
+    // What was streamed as text stays text.
+    let (text_response, _) = response("I cannot.", &outcome);
+    assert_eq!(text_response["output"][0]["content"][0]["type"], "output_text");
 }

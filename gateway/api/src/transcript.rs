@@ -7,15 +7,15 @@ use shoal_consensus::{Candidate, CastBallot, Outcome, Verdicts};
 
 use crate::chat::wire::{ToolCall, finish_reason};
 
-/// The transcript of a round. `model` is the name that the client sent, `created` is in Unix
-/// seconds.
-pub fn transcript(model: &str, outcome: &Outcome, created: u64) -> Value {
+/// The transcript of a round. `model` is the name that the client sent, `unix_seconds` is its
+/// time.
+pub fn transcript(model: &str, outcome: &Outcome, unix_seconds: u64) -> Value {
     let ranking = &outcome.ranking;
     let timings = &outcome.timings;
     json!({
         "id": outcome.round,
         "object": "round",
-        "created": created,
+        "created": unix_seconds,
         "model": model,
         "decided": outcome.decided,
         "winner": outcome.winner,

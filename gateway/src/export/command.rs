@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, round::RoundRecord};
+use super::{ExportConfig, round::RoundRecord};
 use shoal_store::{RoundReader, StoreError};
 
 /// Rounds read at a time: it bounds the memory, and is large enough that the disk limits the speed.
@@ -49,7 +49,7 @@ pub enum ExportError {
 /// # Errors
 /// See [`ExportError`].
 pub async fn preferences(
-    config: &Config,
+    config: &ExportConfig,
     store: &Path,
     out: Option<&Path>,
     margin_min: f64,

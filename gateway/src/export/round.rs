@@ -10,7 +10,7 @@ use shoal_consensus::Outcome;
 
 /// The record of a finished round: the conversation and the answers, without their writers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RoundRecord {
+pub(super) struct RoundRecord {
     /// The round's id.
     pub round: String,
     /// The model of the request.
@@ -28,7 +28,7 @@ pub struct RoundRecord {
 
 /// A message in the format of OpenAI's API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+pub(super) struct Message {
     /// "system", "user", "assistant" or "tool".
     pub role: String,
     /// The text.
@@ -37,7 +37,7 @@ pub struct Message {
 
 /// An answer and its place in the ranking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CandidateRecord {
+pub(super) struct CandidateRecord {
     /// Its text.
     pub text: String,
     /// The model that wrote it.
@@ -53,7 +53,7 @@ pub struct CandidateRecord {
 /// One line of the export: a preference in the format of DPO trainers (conversations are lists of
 /// messages).
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Preference {
+pub(super) struct Preference {
     /// The conversation.
     pub prompt: Vec<Message>,
     /// The better answer.
@@ -77,7 +77,7 @@ pub struct Preference {
 
 /// The models that wrote the two answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Models {
+pub(super) struct Models {
     /// That of the better answer.
     #[serde(rename = "chosen")]
     pub better: String,
@@ -88,7 +88,7 @@ pub struct Models {
 
 impl RoundRecord {
     /// None for a single answer: it is preferred to nothing.
-    pub fn new(model: &str, messages: Vec<ChatMessage>, outcome: &Outcome) -> Option<Self> {
+    pub(super) fn new(model: &str, messages: Vec<ChatMessage>, outcome: &Outcome) -> Option<Self> {
         if outcome.candidates.len() < 2 {
             return None;
         }
@@ -116,7 +116,7 @@ impl RoundRecord {
 
     /// The winner against every answer of another pool that is weaker by at least `margin_min`. Answers
     /// of equal strength give no preference, whatever `margin_min` is.
-    pub fn preferences(&self, margin_min: f64) -> Vec<Preference> {
+    pub(super) fn preferences(&self, margin_min: f64) -> Vec<Preference> {
         let Some(winner) = self.candidates.get(self.winner) else { return Vec::new() };
         let Some(strength) = winner.strength else { return Vec::new() };
         let mut texts = BTreeSet::from([winner.text.trim()]);

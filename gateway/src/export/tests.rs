@@ -20,7 +20,7 @@ async fn operator_and_client_must_both_consent() {
     for (consent, wish, is_stored) in
         [(false, false, false), (false, true, false), (true, false, false), (true, true, true)]
     {
-        let config = Config { consent, ..Config::default() };
+        let config = ExportConfig { consent, ..ExportConfig::default() };
         let (recorder, _round_writer) =
             recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
         assert_eq!(recorder.consent(&request(wish)).is_some(), is_stored, "{consent} {wish}");
@@ -31,13 +31,13 @@ async fn operator_and_client_must_both_consent() {
 async fn consent_is_off_by_default() {
     let body = br#"{"model": "shoal", "messages": [{"role": "user", "content": "x"}]}"#;
     let request = ChatRequest::parse(body, &Limits::default()).expect("a request");
-    assert!(!request.store && !Config::default().consent);
+    assert!(!request.store && !ExportConfig::default().consent);
 }
 
 #[tokio::test]
 async fn queued_rounds_are_written_when_the_gateway_ends() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = Config { consent: true, ..Config::default() };
+    let config = ExportConfig { consent: true, ..ExportConfig::default() };
     let (recorder, round_writer) =
         recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
     let queue = recorder.queue.clone().expect("consent");
@@ -55,7 +55,7 @@ async fn queued_rounds_are_written_when_the_gateway_ends() {
 #[tokio::test]
 async fn a_messages_text_is_in_no_debug_output() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = Config { consent: true, ..Config::default() };
+    let config = ExportConfig { consent: true, ..ExportConfig::default() };
     let (recorder, _round_writer) =
         recorder(&config, store(&folder).await, &Registry::new()).expect("free names");
     let mut request = request(true);

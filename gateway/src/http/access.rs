@@ -14,7 +14,7 @@ use actix_web::{
 use super::{App, callers::Caller, error::ApiError, refusal};
 
 /// The layer of every route that is not public. It stores the caller for the handlers. A caller without
-/// a key learns nothing of the API, and its body is not read.
+/// a key learns nothing about the API, and its body is not read.
 pub(super) async fn require_key(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -3,27 +3,27 @@
 
 use super::{
     callers::{Caller, Callers, Owner},
-    config::Config,
+    config::HttpConfig,
     error::ApiError,
-    share::{Grant, Shared},
+    share::{Grant, SharedResource},
 };
 
 /// The places for concurrent requests, and the bytes for their bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
-    places: Shared,
-    body_bytes: Shared,
+    places: SharedResource,
+    body_bytes: SharedResource,
 }
 
-/// A place for one request. Dropping it frees the place and the memory of the body.
+/// The permit for one request. Dropping it frees the place and the memory of the body.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     _place: Grant,
     body: Grant,
     caller: Caller,
 }
 
-impl Place {
+impl Permit {
     /// The owner of what is stored for the request.
     pub(super) fn owner(&self) -> Owner {
         self.caller.owner()
@@ -45,10 +45,10 @@ impl Place {
 
 impl Admission {
     /// Admits requests up to the limits of a configuration.
-    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
+    pub(crate) fn new(config: &HttpConfig, callers: &Callers) -> Self {
         Self {
-            places: Shared::new(config.requests_max, callers.count()),
-            body_bytes: Shared::new(config.bodies_bytes_max, callers.count()),
+            places: SharedResource::new(config.requests_max, callers.count()),
+            body_bytes: SharedResource::new(config.bodies_bytes_max, callers.count()),
         }
     }
 
@@ -57,13 +57,13 @@ impl Admission {
     ///
     /// # Errors
     /// If no place is free for this caller, or the caller has used up its minute.
-    pub(super) fn enter(&self, caller: Caller) -> Result<Place, ApiError> {
+    pub(super) fn enter(&self, caller: Caller) -> Result<Permit, ApiError> {
         let owner = caller.owner();
         let place = self.places.take(owner, 1);
         let _place = place.ok_or(ApiError::TooMany { max: self.places.max() })?;
         let body = self.body_bytes.take(owner, 0).ok_or(ApiError::BodiesFull)?;
         caller.take()?;
-        Ok(Place { _place, body, caller })
+        Ok(Permit { _place, body, caller })
     }
 
     /// OpenAI's rate limit headers. Without a limit of requests per minute, those of requests describe

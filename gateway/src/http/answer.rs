@@ -17,11 +17,11 @@ use super::{
     App,
     error::ApiError,
     meter::Meter,
-    task::{AskTask, RoundEvent},
+    task::{self, AskTask, RoundEvent},
 };
 use crate::export::Consent;
 use shoal_api::{Encoder, FieldNames, Usage, sse::Events};
-use shoal_consensus::{Ask, Outcome, outcome::RoundUpdate};
+use shoal_consensus::{Ask, Outcome, RoundError, outcome::RoundUpdate};
 
 /// The header with the round's id, which `GET /v1/rounds/{id}` takes.
 pub(super) const ROUND: HeaderName = HeaderName::from_static("x-shoal-round");
@@ -32,8 +32,8 @@ const CONFIDENCE: HeaderName = HeaderName::from_static("x-shoal-confidence");
 /// Asks of one request that run at a time. The swarm serves other requests in between.
 const ASKS_AT_A_TIME: usize = 4;
 
-/// What every answer leads to, in whatever form it is sent: a transcript, a round for training if
-/// the client agrees, and the metrics.
+/// What every answer leads to, in whatever form it is sent: a transcript if it comes from a round, the
+/// round for training if the client agrees, and the metrics.
 #[derive(Debug)]
 pub(super) struct AnswerEnd {
     /// The name that the client sent.
@@ -46,22 +46,42 @@ pub(super) struct AnswerEnd {
 }
 
 impl AnswerEnd {
+    /// Runs work that has no updates to its end.
+    ///
+    /// # Errors
+    /// Why the work failed. It is counted.
+    pub(super) async fn run<T: Send + 'static>(
+        self,
+        app: &App,
+        work: impl Future<Output = Result<T, RoundError>> + Send + 'static,
+    ) -> Result<(Self, T), ApiError> {
+        match task::run_to_end(app, work).await {
+            Ok(result) => Ok((self, result)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Keeps the transcript of a round.
+    pub(super) fn keep_transcript(&self, app: &App, outcome: &Outcome) {
+        app.transcripts.keep(self.meter.owner(), &self.model, outcome);
+    }
+
     /// Records the outcome of one ask.
     fn record(&mut self, app: &App, outcome: &Outcome) {
         self.meter.piece();
-        app.transcripts.keep(self.meter.owner(), &self.model, outcome);
+        self.keep_transcript(app, outcome);
         if let Some(consent) = self.consent.take() {
             consent.record(&self.model, outcome);
         }
     }
 
     /// Counts an answer that is complete.
-    fn finish(self, usage: &Usage) {
-        self.meter.finish(usage.prompt_tokens, usage.completion_tokens);
+    pub(super) fn finish(self, input_tokens: u32, output_tokens: u32) {
+        self.meter.finish(input_tokens, output_tokens);
     }
 
     /// Counts a failure. The error names the endpoint's fields.
-    fn fail(self, error: ApiError) -> ApiError {
+    pub(super) fn fail(self, error: ApiError) -> ApiError {
         self.meter.fail(error).rename(self.names)
     }
 }
@@ -88,15 +108,20 @@ pub(super) async fn json<B: Serialize>(
     let Some((usage, body)) = encode(&outcomes) else {
         return Err(end.fail(ApiError::Internal));
     };
-    end.finish(&usage);
+    end.finish(usage.prompt_tokens, usage.completion_tokens);
     let mut response = HttpResponse::Ok();
     if let [outcome] = outcomes.as_slice() {
-        response.insert_header((ROUND, outcome.round.0.as_str()));
-        if let Some(confidence) = outcome.confidence() {
-            response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
-        }
+        add_headers(&mut response, outcome);
     }
     Ok(response.json(body))
+}
+
+/// Adds the headers of the round that an answer comes from.
+fn add_headers(response: &mut HttpResponseBuilder, outcome: &Outcome) {
+    response.insert_header((ROUND, outcome.round.0.as_str()));
+    if let Some(confidence) = outcome.confidence() {
+        response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
+    }
 }
 
 /// Answers with events, one ask after the other. The head of the response waits for the first
@@ -111,7 +136,7 @@ pub(super) async fn stream(
     asks: Vec<Ask>,
 ) -> Result<HttpResponse, ApiError> {
     let patience = app.config.keep_alive();
-    let (mut answer, first) = Answer::new(end, encoder, asks);
+    let (mut answer, first) = OpenAnswer::new(end, encoder, asks);
     let Some(ask) = first else { return Err(answer.abandon(ApiError::Internal)) };
     let mut task = AskTask::start(&app, ask, answer.encoder.wants_progress());
     let event = match task.next(patience).await {
@@ -121,16 +146,11 @@ pub(super) async fn stream(
     let mut response = head();
     let round = match &event {
         RoundEvent::End(Ok(outcome)) => {
-            if let Some(confidence) = outcome.confidence() {
-                response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
-            }
+            add_headers(&mut response, outcome);
             Some(&outcome.round)
         }
         _ => None,
     };
-    if let Some(round) = round {
-        response.insert_header((ROUND, round.0.as_str()));
-    }
     answer.encoder.start(round, &mut answer.events);
     let mut body = AnswerStream { app, task: Some(task), answer, patience };
     body.push(event);
@@ -156,7 +176,7 @@ pub(super) fn head() -> HttpResponseBuilder {
 }
 
 /// An answer in one format, which grows with the events of its rounds.
-pub(super) struct Answer<E> {
+pub(super) struct OpenAnswer<E> {
     pub(super) encoder: E,
     /// Events that are not sent yet.
     pub(super) events: Events,
@@ -168,7 +188,7 @@ pub(super) struct Answer<E> {
     usage: Usage,
 }
 
-impl<E: Encoder> Answer<E> {
+impl<E: Encoder> OpenAnswer<E> {
     /// An answer without events, and the first of its asks.
     pub(super) fn new(end: AnswerEnd, encoder: E, asks: Vec<Ask>) -> (Self, Option<Ask>) {
         let mut asks = VecDeque::from(asks);
@@ -209,7 +229,7 @@ impl<E: Encoder> Answer<E> {
         if next.is_none()
             && let Some(end) = self.end.take()
         {
-            end.finish(&self.usage);
+            end.finish(self.usage.prompt_tokens, self.usage.completion_tokens);
         }
         next
     }
@@ -236,7 +256,7 @@ struct AnswerStream<E> {
     app: web::Data<App>,
     /// The ask whose events come now; `None` after the end of the last one.
     task: Option<AskTask>,
-    answer: Answer<E>,
+    answer: OpenAnswer<E>,
     /// The time without events after which a keep-alive is sent.
     patience: Duration,
 }

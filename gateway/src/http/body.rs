@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Place, config::Config, error::ApiError};
+use super::{admission::Permit, config::HttpConfig, error::ApiError};
 use encoding::Encoding;
 
 /// The time without a byte after which the body is abandoned. Slow connections stall for seconds,
@@ -26,10 +26,10 @@ const START: Duration = Duration::from_secs(10);
 /// # Errors
 /// If the body has another type or encoding, is too large or too slow, or if there is no memory for it.
 pub(super) async fn read(
-    config: &Config,
+    config: &HttpConfig,
     request: &HttpRequest,
     payload: web::Payload,
-    place: &mut Place,
+    permit: &mut Permit,
 ) -> Result<Bytes, ApiError> {
     check_type(request)?;
     let encoding = Encoding::new(request.headers())?;
@@ -42,20 +42,20 @@ pub(super) async fn read(
     if let Some(read) = length.filter(|length| *length > max as u64) {
         return Err(ApiError::TooLarge { max, read });
     }
-    let body = receive(config, payload, place).await?;
+    let body = receive(config, payload, permit).await?;
     let Some(encoding) = encoding else { return Ok(body) };
     // Decoding takes up to a tenth of a second, in which a worker would serve no other connection.
-    let decoded = web::block(move || encoding.decode(&body, max)).await;
-    let decoded = decoded.map_err(|_| ApiError::Internal)??;
-    place.hold_body(decoded.len())?;
-    Ok(decoded)
+    let content = web::block(move || encoding.decode(&body, max)).await;
+    let content = content.map_err(|_| ApiError::Internal)??;
+    permit.hold_body(content.len())?;
+    Ok(content)
 }
 
 /// Reads to the end of the body, piece by piece.
 async fn receive(
-    config: &Config,
+    config: &HttpConfig,
     mut payload: web::Payload,
-    place: &mut Place,
+    permit: &mut Permit,
 ) -> Result<Bytes, ApiError> {
     let (start, max) = (Instant::now(), config.body_bytes_max);
     let end = start + Duration::from_millis(config.body_ms_max);
@@ -71,13 +71,13 @@ async fn receive(
         if read > max {
             return Err(ApiError::TooLarge { max, read: read as u64 });
         }
-        place.hold_body(piece.len())?;
+        permit.hold_body(piece.len())?;
         body.extend_from_slice(&piece);
     }
 }
 
 /// The time that so many bytes may take at the minimum rate.
-fn paid_time(config: &Config, bytes: usize) -> Duration {
+fn paid_time(config: &HttpConfig, bytes: usize) -> Duration {
     let rate = config.body_bytes_per_second_min;
     if rate == 0 {
         return Duration::from_millis(config.body_ms_max);

@@ -12,10 +12,10 @@ use actix_web::{
     },
 };
 
-use super::{config::Config, error::ApiError};
+use super::{config::HttpConfig, error::ApiError};
 
 /// The gateway's own headers that a browser may read.
-const EXPOSED: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
+const EXPOSED_HEADERS: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
     retry-after, retry-after-ms, x-should-retry, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
@@ -26,14 +26,14 @@ const METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 ///
 /// # Errors
 /// If the host is a foreign name, or a page that is not listed sends a request that changes something.
-pub(super) fn check(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+pub(super) fn check(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     check_host(config, request)?;
     check_origin(config, request)
 }
 
 /// A page can point a name of its own at 127.0.0.1 (DNS rebinding). The browser then treats the gateway
 /// as a part of this page's site, but it sends the name. An address cannot be pointed anywhere else.
-fn check_host(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+fn check_host(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     if !is_loopback(config.listen.ip()) && config.hosts.is_empty() {
         return Ok(());
     }
@@ -47,7 +47,7 @@ fn check_host(config: &Config, request: &ServiceRequest) -> Result<(), ApiError>
     }
 }
 
-fn is_own_host(config: &Config, host: &str) -> bool {
+fn is_own_host(config: &HttpConfig, host: &str) -> bool {
     let name = host_name(host);
     let is_local = name == "localhost" || name.ends_with(".localhost");
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -69,7 +69,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// A page can send a POST without asking first (a form, or a request without a body). Without keys it
 /// would be obeyed, although the page cannot read the answer.
-fn check_origin(config: &Config, request: &ServiceRequest) -> Result<(), ApiError> {
+fn check_origin(config: &HttpConfig, request: &ServiceRequest) -> Result<(), ApiError> {
     let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     if is_read || !config.keys.is_empty() {
         return Ok(());
@@ -90,14 +90,14 @@ fn is_same_origin(request: &ServiceRequest, origin: &str) -> bool {
 }
 
 /// The value of `Access-Control-Allow-Origin` for an origin; `None` if it is not listed.
-fn allowed_origin<'a>(config: &Config, origin: &'a str) -> Option<&'a str> {
-    if config.cors_origins.iter().any(|listed| listed == "*") {
+fn allowed_origin<'a>(config: &HttpConfig, origin: &'a str) -> Option<&'a str> {
+    if config.cors_origins.iter().any(|page| page == "*") {
         return Some("*");
     }
-    config.cors_origins.iter().any(|listed| listed == origin).then_some(origin)
+    config.cors_origins.iter().any(|page| page == origin).then_some(origin)
 }
 
-/// What a browser asked, to be answered beside the response.
+/// What a browser asks in its headers; the answer stands in the headers of the response.
 #[derive(Debug)]
 pub(super) struct CorsRequest {
     origin: Option<HeaderValue>,
@@ -124,38 +124,41 @@ impl CorsRequest {
         HttpResponse::NoContent().finish()
     }
 
-    /// Adds the headers that let a listed page read the answer. A preflight is told every method, and
-    /// every header that it asks for: a wildcard would not cover `Authorization`.
+    /// Adds the headers that let a listed page read the answer. The answer to a preflight has every
+    /// method, and every header that it asks for: a wildcard would not cover `Authorization`.
     ///
-    /// actix-cors is not used: it is a layer of its own with a policy to configure, answers a preflight
-    /// with 200 where clients of this gateway have seen 204, and these are its few lines that we need.
-    pub(super) fn allow(&self, config: &Config, answer: &mut HeaderMap) {
+    /// actix-cors is not used: it answers a preflight with 200, where clients of this gateway have seen
+    /// 204, and configuring it would take as many lines as these.
+    pub(super) fn allow(&self, config: &HttpConfig, answer: &mut HeaderMap) {
         if config.cors_origins.is_empty() {
             return;
         }
         // Caches must not give the answer for one page to another.
         let vary = HeaderValue::from_static("origin, access-control-request-headers");
         answer.append(header::VARY, vary);
-        let mut insert = |name: header::HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                answer.insert(name, value);
-            }
-        };
         let origin = self.origin.as_ref().and_then(|origin| origin.to_str().ok());
-        let Some(allowed) = allowed_origin(config, origin.unwrap_or_default()) else { return };
-        insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        let Some(page) = allowed_origin(config, origin.unwrap_or_default()) else { return };
+        insert(answer, header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
+        insert(answer, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         if !self.is_preflight {
             return;
         }
-        insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        insert(header::ACCESS_CONTROL_MAX_AGE, "600");
+        insert(answer, header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        insert(answer, header::ACCESS_CONTROL_MAX_AGE, "600");
         if self.private_network {
-            insert(header::HeaderName::from_static("access-control-allow-private-network"), "true");
+            let name = header::HeaderName::from_static("access-control-allow-private-network");
+            insert(answer, name, "true");
         }
         if let Some(headers) = &self.headers {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }
+    }
+}
+
+/// Sets a header, unless no header can carry the value.
+pub(super) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn only_own_names_and_addresses_are_own_hosts() {
-        let config = Config { hosts: vec!["Api.Example.com".into()], ..Config::default() };
+        let config = HttpConfig { hosts: vec!["Api.Example.com".into()], ..HttpConfig::default() };
         for own in ["localhost", "LOCALHOST.:8080", "x.localhost:1", "127.0.0.1:8080", "[::1]:80"] {
             assert!(is_own_host(&config, own), "{own}");
         }

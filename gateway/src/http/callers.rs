@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderMap};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    config::Config,
+    config::HttpConfig,
     error::{ApiError, LimitedResource},
     rate::{Bucket, go},
 };
@@ -36,7 +36,7 @@ struct Quota {
     tokens: Option<Bucket>,
 }
 
-/// Whose key it is: the owner of what is stored for a request. Without keys all clients are one owner.
+/// The owner of what is stored for a request: its key. Without keys all clients are one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Owner(pub(super) usize);
 
@@ -50,7 +50,7 @@ pub(super) struct Caller {
 
 impl Callers {
     /// The callers of a configuration, each with its full quota.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
         let keys = config.keys.iter().filter_map(|key| key.expose());
         let keys: Vec<[u8; 32]> = keys.map(|key| Sha256::digest(key).into()).collect();
         let quota = Quota {
@@ -116,7 +116,7 @@ impl Caller {
                 let wait = bucket.wait(1.0, now);
                 if !wait.is_zero() {
                     let limit = bucket.limit();
-                    return Err(ApiError::RateLimit { what: resource, limit, wait });
+                    return Err(ApiError::RateLimit { resource, limit, wait });
                 }
             }
             if let Some(requests) = &mut quota.requests {
@@ -144,7 +144,7 @@ impl Caller {
                 let Some(bucket) = bucket else { continue };
                 headers.extend([
                     (format!("x-ratelimit-limit-{name}"), bucket.limit().to_string()),
-                    (format!("x-ratelimit-remaining-{name}"), bucket.remaining(now).to_string()),
+                    (format!("x-ratelimit-remaining-{name}"), bucket.available(now).to_string()),
                     (format!("x-ratelimit-reset-{name}"), go(bucket.reset(now))),
                 ]);
             }

@@ -7,7 +7,7 @@ use shoal_proto::Secret;
 /// The section `[http]` of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct HttpConfig {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Threads that read requests and write answers. Rounds run elsewhere.
@@ -55,7 +55,7 @@ pub struct Config {
     pub drain_ms_max: u64,
 }
 
-impl Default for Config {
+impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -83,7 +83,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl HttpConfig {
     /// Time between two comments on a silent stream.
     pub(super) fn keep_alive(&self) -> Duration {
         Duration::from_millis(self.keep_alive_ms)
@@ -119,13 +119,9 @@ impl Config {
         self.check_access()
     }
 
-    /// What protects the gateway never falls back to open: a key that nobody can send is an error, and
-    /// so is an address that everybody can reach.
+    /// A setting that protects the gateway never falls back to open: a key that nobody can send is an
+    /// error, and so is an address that everybody can reach without a key.
     fn check_access(&self) -> Result<(), String> {
-        let is_usable = |key: &Secret| {
-            let text = key.expose().unwrap_or_default();
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
         if !self.keys.iter().all(is_usable) {
             return Err(
                 "keys contains a key that is empty, or has characters that no header can carry: \
@@ -143,9 +139,6 @@ impl Config {
         if self.metrics_need_key && self.keys.is_empty() {
             return Err("metrics_need_key is true, but there are no keys: give http.keys".into());
         }
-        let is_origin = |origin: &String| {
-            origin == "*" || origin.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'))
-        };
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(format!(
                 "cors_origins has '{origin}': give a scheme, a host and no path, as \
@@ -159,4 +152,14 @@ impl Config {
     pub(crate) fn is_open(&self) -> bool {
         self.keys.is_empty() && !self.listen.ip().to_canonical().is_loopback()
     }
+}
+
+/// Whether a client can send the key in a header.
+fn is_usable(key: &Secret) -> bool {
+    let text = key.expose().unwrap_or_default();
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_origin(origin: &str) -> bool {
+    origin == "*" || origin.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'))
 }

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use serde_json::{Map, Value, json};
 
-use operations::{Answer, OPERATIONS, Operation};
+use operations::{OPERATIONS, Operation, Reply};
 
 /// JSON Schemas of requests and answers, by name.
 const SCHEMAS: &str = include_str!("document/schemas.json");
@@ -109,15 +109,15 @@ fn responses(operation: &Operation) -> Map<String, Value> {
     let mut responses = Map::new();
     for status in operation.statuses {
         let content = match operation.answer {
-            Answer::Status if *status != 403 => json!({ JSON: media_type("Status") }),
+            Reply::Status if *status != 403 => json!({ JSON: media_type("Status") }),
             _ if *status >= 400 => json!({ JSON: media_type(error) }),
-            Answer::Json(schema) => json!({ JSON: media_type(schema) }),
+            Reply::Json(schema) => json!({ JSON: media_type(schema) }),
             // A schema describes a whole body, so it cannot describe an event.
-            Answer::JsonOrEvents(schema) => {
+            Reply::JsonOrEvents(schema) => {
                 json!({ JSON: media_type(schema), "text/event-stream": {} })
             }
-            Answer::Status => json!({ JSON: media_type(error) }),
-            Answer::Text(name) => json!({ name: { "schema": { "type": "string" } } }),
+            Reply::Status => json!({ JSON: media_type(error) }),
+            Reply::Text(name) => json!({ name: { "schema": { "type": "string" } } }),
         };
         let text = operations::meaning(*status);
         responses.insert(status.to_string(), json!({ "description": text, "content": content }));

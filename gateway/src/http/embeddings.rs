@@ -2,9 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{App, error::ApiError, intake, task};
+use super::{App, answer::AnswerEnd, error::ApiError, intake};
 use shoal_api::embeddings::wire::List;
-use shoal_api::{AskError, embeddings::EmbedRequest};
+use shoal_api::{AskError, FieldNames, embeddings::EmbedRequest};
+
+/// The texts are messages of an ask.
+const NAMES: FieldNames<'static> = &[("messages", "input.")];
 
 pub(super) async fn create(
     app: web::Data<App>,
@@ -12,22 +15,16 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (request, meter) = intake::accept::<EmbedRequest>(&app, &request, payload).await?;
-    match embed(&app, request).await {
-        Ok(list) => {
-            meter.finish(list.usage.prompt_tokens, 0);
-            Ok(HttpResponse::Ok().json(list))
-        }
-        Err(error) => Err(meter.fail(error)),
-    }
-}
-
-async fn embed(app: &App, request: EmbedRequest) -> Result<List, ApiError> {
-    let (rounds, ask) = (app.rounds.clone(), request.ask);
-    let vectors = task::run_to_end(app, async move { rounds.embed(&ask).await }).await;
-    let vectors = vectors.map_err(|error| error.rename(&[("messages", "input.")]))?;
+    let EmbedRequest { ask, model, dimensions, base64, .. } = request;
+    let end = AnswerEnd { model, meter, consent: None, names: NAMES };
+    let rounds = app.rounds.clone();
+    let (end, vectors) = end.run(&app, async move { rounds.embed(&ask).await }).await?;
     let size = vectors.vectors.first().map_or(0, Vec::len);
-    if let Some(dimensions) = request.dimensions.filter(|dimensions| *dimensions > size) {
-        return Err(AskError::too_many_dimensions(dimensions, &vectors.model, size).into());
+    if let Some(count) = dimensions.filter(|count| *count > size) {
+        let error = AskError::too_many_dimensions(count, &vectors.model, size);
+        return Err(end.fail(error.into()));
     }
-    Ok(List::new(vectors, request.dimensions, request.base64))
+    let list = List::new(vectors, dimensions, base64);
+    end.finish(list.usage.prompt_tokens, 0);
+    Ok(HttpResponse::Ok().json(list))
 }

@@ -26,28 +26,34 @@ pub(crate) enum ApiError {
     /// A request for the description of a model that nobody here serves.
     #[error("{}", unknown_model(.0))]
     NotAModel(String),
-    #[error("No round '{0}' is kept here: only the newest are, and not across restarts.")]
+    #[error(
+        "No round '{0}' is kept here: only the newest rounds are kept, until the gateway restarts."
+    )]
     NoSuchRound(String),
-    #[error("No node '{0}' is here now: GET /v1/nodes lists those that are.")]
+    #[error("No node '{0}' is here now: GET /v1/nodes lists the nodes.")]
     NoSuchNode(String),
     #[error("'{0}' is no node's id: give 64 hex digits, or at least the first 4.")]
     InvalidNodeId(String),
-    #[error("{fitting} nodes have an id that begins with '{prefix}': give more of it.")]
-    AmbiguousNode { prefix: String, fitting: usize },
+    #[error("{match_count} nodes have an id that begins with '{prefix}': give more digits.")]
+    AmbiguousNode { prefix: String, match_count: usize },
     #[error("There is no format '{0}': ask for 'json' or 'html'.")]
     Format(String),
-    #[error("Response with id '{0}' not found: only the newest are kept, and not across restarts.")]
+    #[error(
+        "Response with id '{0}' not found: only the newest responses are kept, until the gateway restarts."
+    )]
     NoSuchResponse(String),
     /// A request after a response that is not stored.
     #[error(
-        "Previous response with id '{0}' not found: only the newest are kept, and not across restarts. Send the earlier turns in 'input'."
+        "Previous response with id '{0}' not found: only the newest responses are kept, until the gateway restarts. Send the earlier turns in 'input'."
     )]
     NoPrevious(String),
     #[error("Previous response with id '{0}' is not complete: wait for its end.")]
     PreviousUnfinished(String),
-    #[error("Cannot cancel a synchronous response: only those made with 'background' go on alone.")]
+    #[error(
+        "Cannot cancel a synchronous response: only responses made with 'background' can be cancelled."
+    )]
     NotInBackground,
-    #[error("{max} responses are worked on in the background: wait for one to end.")]
+    #[error("{max} responses are in progress in the background: wait for one to end.")]
     BackgroundFull { max: usize },
     #[error("{0}")]
     Unsupported(&'static str, &'static str),
@@ -85,7 +91,7 @@ pub(crate) enum ApiError {
         "The request has {read} bytes of text, images and tools, and members take at most {max}: send smaller images or a shorter conversation."
     )]
     AskTooLarge { max: usize, read: usize },
-    /// The round's deadline came while the client left what was sent to it unread.
+    /// The client had not read all text when the round's deadline passed.
     #[error("The client did not read the answer within the time of the round.")]
     Unread,
     #[error("Maximum content size limit ({max}) exceeded ({read} bytes read)")]
@@ -95,9 +101,9 @@ pub(crate) enum ApiError {
     TooMany { max: usize },
     /// The caller has used its requests or tokens of this minute.
     #[error(
-        "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", what.word(), go(*wait)
+        "Rate limit reached for {} per min (limit: {limit}). Please try again in {}.", resource.word(), go(*wait)
     )]
-    RateLimit { what: LimitedResource, limit: u64, wait: Duration },
+    RateLimit { resource: LimitedResource, limit: u64, wait: Duration },
     #[error(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
     )]
@@ -125,7 +131,7 @@ impl From<RoundError> for ApiError {
     }
 }
 
-/// What is limited by the minute.
+/// A resource with a limit per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitedResource {
     Requests,
@@ -142,7 +148,7 @@ impl LimitedResource {
     }
 }
 
-/// What is said of an error over HTTP.
+/// What an error looks like over HTTP.
 #[derive(Debug)]
 struct ErrorRow {
     status: StatusCode,
@@ -277,7 +283,7 @@ impl ApiError {
             Self::BackgroundFull { .. } | Self::TooMany { .. } | Self::BodiesFull => {
                 ErrorRow::rate_limit(LimitedResource::Requests.word(), MOMENT)
             }
-            Self::RateLimit { what, wait, .. } => ErrorRow::rate_limit(what.word(), *wait),
+            Self::RateLimit { resource, wait, .. } => ErrorRow::rate_limit(resource.word(), *wait),
             Self::Round(error) => round_row(error).0,
             Self::Internal => ErrorRow {
                 status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,7 +3,14 @@
 
 use actix_web::{HttpRequest, web};
 
-use super::{App, access, body, callers::Owner, error::ApiError, meter::Meter};
+use super::{
+    App, access,
+    admission::Permit,
+    body,
+    callers::Owner,
+    error::ApiError,
+    meter::{Measurement, Meter},
+};
 use shoal_api::{
     anthropic::MessageRequest, chat::ChatRequest, completions::CompletionRequest,
     embeddings::EmbedRequest, rank::RankRequest,
@@ -23,20 +30,24 @@ const FIELD_BYTES: usize = 32;
 
 /// The bytes of an ask in a frame, about.
 pub(super) fn bytes_of(ask: &Ask) -> usize {
-    let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
-    let message = |message: &ChatMessage| {
-        let images: usize = message.images.iter().map(String::len).sum();
-        let calls: usize = message.tool_calls.iter().map(call).sum();
-        message.content.len() + images + calls + FIELD_BYTES
-    };
     let functions = ask.tools.iter().flat_map(|tools| &tools.functions);
     let functions = functions.map(|function| {
         let texts = [&function.name, &function.description, &function.parameters];
         texts.map(String::len).iter().sum::<usize>() + FIELD_BYTES
     });
     let format = ask.format.as_ref().map_or(0, |format| format.body.len());
-    let messages: usize = ask.messages.iter().map(message).sum();
+    let messages: usize = ask.messages.iter().map(message_bytes).sum();
     messages + functions.sum::<usize>() + format + ask.template_variables.len()
+}
+
+fn message_bytes(message: &ChatMessage) -> usize {
+    let images: usize = message.images.iter().map(String::len).sum();
+    let calls: usize = message.tool_calls.iter().map(call_bytes).sum();
+    message.content.len() + images + calls + FIELD_BYTES
+}
+
+fn call_bytes(call: &ToolCall) -> usize {
+    call.id.len() + call.name.len() + call.arguments.len()
 }
 
 /// A checked request of one endpoint.
@@ -68,14 +79,13 @@ pub(super) async fn accept<T: EndpointRequest>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(T, Meter), ApiError> {
-    let mut meter = Meter::start(&app.metrics);
-    match check::<T>(app, request, payload, &mut meter).await {
-        Ok(request) => {
-            meter.set_stream(request.streams());
-            meter.set_model(request.model());
+    let measurement = Measurement::start(&app.metrics);
+    match check::<T>(app, request, payload).await {
+        Ok((request, permit)) => {
+            let meter = measurement.admit(permit, request.model(), request.streams());
             Ok((request, meter))
         }
-        Err(error) => Err(meter.fail(error)),
+        Err(error) => Err(measurement.fail(error)),
     }
 }
 
@@ -83,12 +93,11 @@ async fn check<T: EndpointRequest>(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
-    meter: &mut Meter,
-) -> Result<T, ApiError> {
+) -> Result<(T, Permit), ApiError> {
     let caller = access::caller(request)?;
     let owner = caller.owner();
-    let place = meter.hold(app.admission.enter(caller)?);
-    let body = body::read(&app.config, request, payload, place).await?;
+    let mut permit = app.admission.enter(caller)?;
+    let body = body::read(&app.config, request, payload, &mut permit).await?;
     let request = T::parse(&body, app, owner)?;
     // The parsed request is about as large as the body, which is dropped here.
     drop(body);
@@ -97,7 +106,7 @@ async fn check<T: EndpointRequest>(
         return Err(ApiError::AskTooLarge { max: ASK_BYTES_MAX, read });
     }
     app.check_model(request.model())?;
-    Ok(request)
+    Ok((request, permit))
 }
 
 impl EndpointRequest for ChatRequest {

@@ -21,7 +21,7 @@ use shoal_api::{
     anthropic::{MessageEncoder, MessageRequest, NAMES, wire::Message},
     chat::ChatRequest,
 };
-use shoal_consensus::{MemberView, Mode};
+use shoal_consensus::Mode;
 
 pub(super) async fn create(
     app: web::Data<App>,
@@ -73,11 +73,8 @@ struct CountRequest {
 
 impl EndpointRequest for CountRequest {
     fn parse(body: &[u8], app: &App, _owner: Owner) -> Result<Self, ApiError> {
-        let counter = |name: &str| match Mode::of_model(name) {
-            Some(_) => largest_member(app).unwrap_or_else(|| name.to_owned()),
-            None => name.to_owned(),
-        };
-        let MessageRequest { chat } = MessageRequest::parse_count(body, &app.limits, counter)?;
+        let MessageRequest { chat } =
+            MessageRequest::parse_count(body, &app.limits, |name| counting_model(app, name))?;
         Ok(Self { chat })
     }
 
@@ -90,11 +87,20 @@ impl EndpointRequest for CountRequest {
     }
 }
 
+/// The model that counts for a request with this model's name.
+fn counting_model(app: &App, name: &str) -> String {
+    let largest = Mode::of_model(name).and_then(|_| largest_member(app));
+    largest.unwrap_or_else(|| name.to_owned())
+}
+
 /// The model of the member with the most parameters, of several the first by name.
 fn largest_member(app: &App) -> Option<String> {
     let members = app.rounds.swarm().members();
-    let key = |member: &&MemberView| (member.model.parameters, Reverse(member.model.name.clone()));
-    members.iter().max_by_key(key).map(|member| member.model.name.clone())
+    members
+        .iter()
+        .map(|member| &member.model)
+        .max_by_key(|model| (model.parameters, Reverse(&model.name)))
+        .map(|model| model.name.clone())
 }
 
 /// Refuses another method, in this endpoint's format.

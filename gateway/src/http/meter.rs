@@ -10,7 +10,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Place, callers::Owner, error::ApiError};
+use super::{admission::Permit, callers::Owner, error::ApiError};
 use shoal_consensus::Mode;
 
 /// From a fast answer of one member to the longest deadline. A swarm's first token comes after the
@@ -21,18 +21,18 @@ const SECONDS: [f64; 20] = [
 ];
 
 /// Model names with a label of their own. Members name their models themselves, so that without a
-/// bound a member could fill the metrics' memory. Further names are counted as [`OTHER`].
+/// bound a member could fill the metrics' memory. Further names are counted as [`OTHER_MODEL`].
 const MODELS_MAX: usize = 64;
 
 /// Label of a model that is not served, or beyond [`MODELS_MAX`].
-const OTHER: &str = "other";
+const OTHER_MODEL: &str = "other";
 
 /// The ways a chat ends.
 const OUTCOMES: [&str; 6] = ["ok", "invalid", "not_found", "unavailable", "failed", "cancelled"];
 
 /// Counters of the HTTP side. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct HttpMetrics {
     requests: IntCounterVec,
     in_flight: IntGauge,
     chats: IntCounterVec,
@@ -42,19 +42,13 @@ pub(crate) struct Metrics {
     models: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Metrics {
+impl HttpMetrics {
     /// # Errors
     /// When the registry has a metric with one of these names already.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name, help, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
-        let seconds = |name, help| {
-            let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-            register(registry, HistogramVec::new(opts, &["model", "stream"])?)
-        };
         let metrics = Self {
             requests: counter(
+                registry,
                 "shoal_http_requests_total",
                 "HTTP requests answered, by route, method and status code.",
                 &["route", "method", "code"],
@@ -64,19 +58,23 @@ impl Metrics {
                 IntGauge::new("shoal_requests_in_flight", "Chat requests being answered.")?,
             )?,
             chats: counter(
+                registry,
                 "shoal_requests_total",
                 "Chat requests ended, by model, whether streamed, and how they ended.",
                 &["model", "stream", "status"],
             )?,
             chat_seconds: seconds(
+                registry,
                 "shoal_request_duration_seconds",
                 "Answered chat requests from their arrival to the end of the answer.",
             )?,
             first_token_seconds: seconds(
+                registry,
                 "shoal_time_to_first_token_seconds",
                 "Answered chat requests from their arrival to the first piece of the answer.",
             )?,
             tokens: counter(
+                registry,
                 "shoal_tokens_total",
                 "Tokens of answers that were sent, by model and direction.",
                 &["model", "direction"],
@@ -84,7 +82,7 @@ impl Metrics {
             models: Arc::default(),
         };
         Mode::ALL.iter().for_each(|mode| metrics.create(mode.model()));
-        metrics.create(OTHER);
+        metrics.create(OTHER_MODEL);
         Ok(metrics)
     }
 
@@ -110,7 +108,7 @@ impl Metrics {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if !models.contains(model) {
             if models.len() >= MODELS_MAX {
-                return OTHER.into();
+                return OTHER_MODEL.into();
             }
             models.insert(model.into());
             self.create(model);
@@ -124,6 +122,21 @@ impl Metrics {
     }
 }
 
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+/// A histogram of seconds by model.
+fn seconds(registry: &Registry, name: &str, help: &str) -> Result<HistogramVec, prometheus::Error> {
+    let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+    register(registry, HistogramVec::new(opts, &["model", "stream"])?)
+}
+
 fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
@@ -132,61 +145,36 @@ fn register<C: Collector + Clone + 'static>(
     Ok(collector)
 }
 
-/// Measures one chat. Dropped without an end, it counts a client that disconnected.
+/// Measures one chat from its arrival. Dropped without an end, it counts a client that disconnected.
 #[derive(Debug)]
-pub(super) struct Meter {
-    metrics: Metrics,
+pub(super) struct Measurement {
+    metrics: HttpMetrics,
     /// The model's label: `other` until the model is checked.
     model: String,
     stream: &'static str,
     start: Instant,
     first_piece: bool,
     outcome: &'static str,
-    /// The place that the chat has until its end.
-    place: Option<Place>,
 }
 
-impl Meter {
-    pub(super) fn start(metrics: &Metrics) -> Self {
+impl Measurement {
+    pub(super) fn start(metrics: &HttpMetrics) -> Self {
         metrics.in_flight.inc();
         Self {
             metrics: metrics.clone(),
-            model: OTHER.into(),
+            model: OTHER_MODEL.into(),
             stream: "false",
             start: Instant::now(),
             first_piece: false,
             outcome: "cancelled",
-            place: None,
         }
     }
 
-    /// Holds a place until the chat ends.
-    pub(super) fn hold(&mut self, place: Place) -> &mut Place {
-        self.place.insert(place)
-    }
-
-    /// The owner of what is stored for the chat.
-    pub(super) fn owner(&self) -> Owner {
-        // A request without a place is refused before anything is stored for it.
-        self.place.as_ref().map_or(Owner(usize::MAX), Place::owner)
-    }
-
-    /// Sets whether the answer is a stream.
-    pub(super) fn set_stream(&mut self, stream: bool) {
-        self.stream = if stream { "true" } else { "false" };
-    }
-
-    /// Sets the model, which is served here.
-    pub(super) fn set_model(&mut self, model: &str) {
+    /// The meter of a chat that is admitted. Its model is served here.
+    pub(super) fn admit(mut self, permit: Permit, model: &str, stream: bool) -> Meter {
         self.model = self.metrics.label(model);
-    }
-
-    /// Measures the time of the first piece of the answer.
-    pub(super) fn piece(&mut self) {
-        if !std::mem::replace(&mut self.first_piece, true) {
-            let seconds = self.start.elapsed().as_secs_f64();
-            self.histogram(&self.metrics.first_token_seconds).observe(seconds);
-        }
+        self.stream = if stream { "true" } else { "false" };
+        Meter { measurement: self, permit }
     }
 
     /// Counts a chat that was refused or that failed. Returns the error.
@@ -195,30 +183,57 @@ impl Meter {
         error
     }
 
-    /// Counts a complete answer and its tokens.
-    pub(super) fn finish(mut self, input: u32, output: u32) {
-        self.outcome = "ok";
-        self.histogram(&self.metrics.chat_seconds).observe(self.start.elapsed().as_secs_f64());
-        for (direction, tokens) in [("input", input), ("output", output)] {
-            let labels = [self.model.as_str(), direction];
-            self.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
-        }
-        if let Some(place) = &self.place {
-            place.spend(f64::from(input) + f64::from(output));
-        }
-    }
-
     fn histogram(&self, family: &HistogramVec) -> prometheus::Histogram {
         family.with_label_values(&[self.model.as_str(), self.stream])
     }
 }
 
-impl Drop for Meter {
+impl Drop for Measurement {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
         self.metrics
             .chats
             .with_label_values(&[self.model.as_str(), self.stream, self.outcome])
             .inc();
+    }
+}
+
+/// Measures one chat that is admitted, and holds its permit until its end.
+#[derive(Debug)]
+pub(super) struct Meter {
+    measurement: Measurement,
+    permit: Permit,
+}
+
+impl Meter {
+    /// The owner of what is stored for the chat.
+    pub(super) fn owner(&self) -> Owner {
+        self.permit.owner()
+    }
+
+    /// Measures the time of the first piece of the answer.
+    pub(super) fn piece(&mut self) {
+        let chat = &mut self.measurement;
+        if !std::mem::replace(&mut chat.first_piece, true) {
+            let seconds = chat.start.elapsed().as_secs_f64();
+            chat.histogram(&chat.metrics.first_token_seconds).observe(seconds);
+        }
+    }
+
+    /// Counts a chat that failed. Returns the error.
+    pub(super) fn fail(self, error: ApiError) -> ApiError {
+        self.measurement.fail(error)
+    }
+
+    /// Counts a complete answer and its tokens.
+    pub(super) fn finish(mut self, input: u32, output: u32) {
+        let chat = &mut self.measurement;
+        chat.outcome = "ok";
+        chat.histogram(&chat.metrics.chat_seconds).observe(chat.start.elapsed().as_secs_f64());
+        for (direction, tokens) in [("input", input), ("output", output)] {
+            let labels = [chat.model.as_str(), direction];
+            chat.metrics.tokens.with_label_values(&labels).inc_by(u64::from(tokens));
+        }
+        self.permit.spend(f64::from(input) + f64::from(output));
     }
 }

@@ -31,9 +31,15 @@ pub(super) async fn get(
 
 fn swarm(app: &App, mode: Mode) -> Model {
     let id = mode.model().to_owned();
-    Model { id, object: "model", created: app.started, owned_by: "shoal", tags: BTreeSet::new() }
+    Model {
+        id,
+        object: "model",
+        created: app.start_seconds,
+        owned_by: "shoal",
+        tags: BTreeSet::new(),
+    }
 }
 
 fn member(app: &App, id: String, tags: BTreeSet<String>) -> Model {
-    Model { id, object: "model", created: app.started, owned_by: "member", tags }
+    Model { id, object: "model", created: app.start_seconds, owned_by: "member", tags }
 }

@@ -91,7 +91,7 @@ fn find(present: Vec<Presence>, id: &str) -> Result<Presence, ApiError> {
     let Some(node) = matches.next() else { return Err(ApiError::NoSuchNode(quote)) };
     match matches.count() {
         0 => Ok(node),
-        more => Err(ApiError::AmbiguousNode { prefix: quote, fitting: more + 1 }),
+        more => Err(ApiError::AmbiguousNode { prefix: quote, match_count: more + 1 }),
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         assert!(matches!(find(nodes.clone(), "1234").map(|node| node.id.0[0]), Ok(0x12)));
         assert!(matches!(find(nodes.clone(), "ABCE").map(|node| node.id.0[1]), Ok(0xce)));
         let twins = present(&[[0xab, 0xcd], [0xab, 0xcd]]);
-        assert!(matches!(find(twins, "abcd"), Err(ApiError::AmbiguousNode { fitting: 2, .. })));
+        assert!(matches!(find(twins, "abcd"), Err(ApiError::AmbiguousNode { match_count: 2, .. })));
         assert!(matches!(find(nodes, "abc"), Err(ApiError::InvalidNodeId(_))));
     }
 

@@ -1,8 +1,8 @@
 //! A token bucket. It fills at a constant rate and holds the amount of one minute, so that a quiet
 //! caller may send a burst. Pure: the caller passes the time since a fixed moment.
 //!
-//! governor is not used: it counts cells before the work and refuses a batch that does not fit, and
-//! we charge an answer's tokens afterwards, beyond the limit if need be, and report what remains.
+//! governor is not used: it counts cells before the work and refuses a batch that does not fit. Here an
+//! answer's tokens are charged afterwards, even beyond the limit, and clients are told what remains.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Bucket {
     }
 
     /// The amount that is available now.
-    pub(super) fn remaining(&self, now: Duration) -> u64 {
+    pub(super) fn available(&self, now: Duration) -> u64 {
         // The cast turns a negative level into 0.
         self.level(now) as u64
     }
@@ -95,19 +95,19 @@ mod tests {
     #[test]
     fn a_full_bucket_gives_the_amount_of_a_minute_and_then_refills() {
         let mut bucket = Bucket::new(60).expect("a limit");
-        assert_eq!((bucket.remaining(s(5)), bucket.reset(s(5))), (60, s(0)));
+        assert_eq!((bucket.available(s(5)), bucket.reset(s(5))), (60, s(0)));
         (0..60).for_each(|_| bucket.take(1.0, s(5)));
-        assert_eq!((bucket.remaining(s(5)), bucket.wait(1.0, s(5))), (0, s(1)));
-        assert_eq!((bucket.remaining(s(6)), bucket.wait(1.0, s(6))), (1, s(0)));
+        assert_eq!((bucket.available(s(5)), bucket.wait(1.0, s(5))), (0, s(1)));
+        assert_eq!((bucket.available(s(6)), bucket.wait(1.0, s(6))), (1, s(0)));
         assert_eq!(bucket.reset(s(6)), s(59));
-        assert_eq!(bucket.remaining(s(600)), 60, "never more than the amount of a minute");
+        assert_eq!(bucket.available(s(600)), 60, "never more than the amount of a minute");
     }
 
     #[test]
     fn an_overdraft_makes_the_next_request_wait() {
         let mut bucket = Bucket::new(600).expect("a limit");
         bucket.take(900.0, s(0));
-        assert_eq!(bucket.remaining(s(0)), 0);
+        assert_eq!(bucket.available(s(0)), 0);
         assert_eq!(bucket.wait(0.0, s(0)), s(30));
         assert_eq!(bucket.reset(s(0)), s(90));
         assert_eq!(
@@ -142,7 +142,7 @@ mod tests {
             }
             let wait = bucket.wait(1.0, now);
             prop_assert!(bucket.wait(1.0, now + wait) < Duration::from_millis(1));
-            prop_assert!(bucket.remaining(now) <= per_minute);
+            prop_assert!(bucket.available(now) <= per_minute);
             prop_assert!(bucket.reset(now) >= wait);
         }
     }

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::{
     App, access,
-    browsers::{self, CorsRequest},
+    browsers::{self, CorsRequest, insert},
     callers::Caller,
 };
 use shoal_api::id;
@@ -97,12 +97,6 @@ fn add_headers(
     }
     insert(headers, PROCESSING_MS, &time.as_millis().to_string());
     headers.insert(VERSION.0, VERSION.1);
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }
 
 /// The method as a label of metrics. A client can invent any number of methods.

@@ -9,7 +9,7 @@ const FREE_FRACTION: usize = 4;
 
 /// A resource with a maximum: places, bytes, or work in the background. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedResource {
     max: usize,
     used: Arc<Mutex<Used>>,
 }
@@ -24,12 +24,12 @@ struct Used {
 /// What one request has of a resource. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Grant {
-    shared: Shared,
+    resource: SharedResource,
     owner: Owner,
     amount: usize,
 }
 
-impl Shared {
+impl SharedResource {
     /// A resource for a number of callers.
     pub(super) fn new(max: usize, callers: usize) -> Self {
         let used = Used { whole: 0, parts: vec![0; callers.max(1)] };
@@ -50,14 +50,14 @@ impl Shared {
         free.saturating_sub(reserve).max(equal_part.saturating_sub(part).min(free))
     }
 
-    /// What only callers below their equal part may take. A single caller has no others to spare for.
+    /// What only callers below their equal part may take. For a single caller nothing is reserved.
     fn reserve(&self, used: &Used) -> usize {
         if used.parts.len() > 1 { self.max / FREE_FRACTION } else { 0 }
     }
 
     /// Takes an amount; `None` if the caller cannot have it now.
     pub(super) fn take(&self, owner: Owner, amount: usize) -> Option<Grant> {
-        let mut grant = Grant { shared: self.clone(), owner, amount: 0 };
+        let mut grant = Grant { resource: self.clone(), owner, amount: 0 };
         grant.grow(amount).then_some(grant)
     }
 
@@ -69,12 +69,12 @@ impl Shared {
 impl Grant {
     /// Takes more; false if the caller cannot have it now.
     pub(super) fn grow(&mut self, more: usize) -> bool {
-        if more > self.shared.free(self.owner) {
+        if more > self.resource.free(self.owner) {
             return false;
         }
-        let mut used = self.shared.lock();
+        let mut used = self.resource.lock();
         // Between the look and the lock another request may have taken the last of it.
-        if used.whole.saturating_add(more) > self.shared.max {
+        if used.whole.saturating_add(more) > self.resource.max {
             return false;
         }
         used.whole += more;
@@ -88,7 +88,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let mut used = self.shared.lock();
+        let mut used = self.resource.lock();
         used.whole = used.whole.saturating_sub(self.amount);
         if let Some(part) = used.parts.get_mut(self.owner.0) {
             *part = part.saturating_sub(self.amount);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_single_caller_has_all_of_it() {
-        let places = Shared::new(8, 1);
+        let places = SharedResource::new(8, 1);
         let grants: Vec<_> = (0..9).map_while(|_| places.take(ALICE, 1)).collect();
         assert_eq!((grants.len(), places.free(ALICE)), (8, 0));
         drop(grants);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn one_caller_cannot_take_what_the_others_need() {
-        let places = Shared::new(8, 2);
+        let places = SharedResource::new(8, 2);
         let greedy: Vec<_> = (0..9).map_while(|_| places.take(ALICE, 1)).collect();
         assert_eq!(greedy.len(), 6, "three quarters");
         let modest: Vec<_> = (0..9).map_while(|_| places.take(BOB, 1)).collect();
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_amount_is_taken_as_a_whole_or_not_at_all() {
-        let bytes = Shared::new(100, 1);
+        let bytes = SharedResource::new(100, 1);
         let mut grant = bytes.take(ALICE, 60).expect("it is free");
         assert!(!grant.grow(41) && bytes.take(ALICE, 41).is_none());
         assert_eq!(bytes.free(ALICE), 40);

@@ -1,6 +1,6 @@
 //! What is stored for clients: a shelf for each key, and one budget of bytes for all shelves. Beyond the
-//! budget the fullest shelf loses its oldest item, so that no key can throw away what others have stored.
-//! An item of another key does not exist for a key.
+//! budget the fullest shelf loses its oldest item, so that no key can push out the items of others. A key
+//! cannot find the items of another.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -42,8 +42,8 @@ impl<T> Shelves<T> {
 
     /// Adds an item of `bytes` bytes.
     pub(super) fn push(&mut self, owner: Owner, id: String, bytes: usize, value: T) {
-        let empty_shelf = || Shelf { bytes: 0, items: VecDeque::new() };
-        let shelf = self.shelves.entry(owner).or_insert_with(empty_shelf);
+        let empty_shelf = Shelf { bytes: 0, items: VecDeque::new() };
+        let shelf = self.shelves.entry(owner).or_insert(empty_shelf);
         shelf.bytes += bytes;
         shelf.items.push_back(Item { id, bytes, value });
         self.bytes += bytes;
@@ -70,7 +70,7 @@ impl<T> Shelves<T> {
         Some(item.value)
     }
 
-    /// Counts bytes that an item got.
+    /// Counts bytes by which an item grew.
     pub(super) fn grow(&mut self, owner: Owner, id: &str, more: usize) {
         let Some(shelf) = self.shelves.get_mut(&owner) else { return };
         let Some(item) = shelf.items.iter_mut().rev().find(|item| item.id == id) else { return };

@@ -1,4 +1,4 @@
-//! The answer when every member that was asked says that it does not know: what the swarm can do.
+//! The answer when every member abstains: a statement of what the swarm can do.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use shoal_consensus::{
     outcome::{Decision, Ranking, Timings},
 };
 
-/// The outcome of a round in which everybody abstained.
+/// The outcome of a round in which everybody abstainers.
 ///
 /// # Errors
 /// [`RoundError::Abstained`] if the request wants a form that a sentence does not have, or certainty.
 pub(super) fn outcome(
     round: &Round<'_>,
-    abstained: &[NodeId],
+    abstainers: &[NodeId],
     timings: Timings,
 ) -> Result<Outcome, RoundError> {
     let took = round.clock.elapsed();
-    let error = RoundError::Abstained { members: abstained.len() };
-    let writer = *abstained.first().ok_or(RoundError::NoMember)?;
+    let error = RoundError::Abstained { members: abstainers.len() };
+    let writer = *abstainers.first().ok_or(RoundError::NoMember)?;
     // A client that wants certainty wants an error, and not a statement with a confidence of 0.
     if round.ask.constraint.is_json() || round.ask.effort.min_confidence > 0.0 {
         return Err(error);

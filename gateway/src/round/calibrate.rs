@@ -1,5 +1,5 @@
-//! Keeps P(right) honest: asks the swarm gold questions as whole rounds, and fits the stated probability
-//! to what was right.
+//! Keeps P(right) honest: asks the swarm gold questions as whole rounds, and fits the stated
+//! probability to what was right.
 //!
 //! A member cannot tell such a round from another. It is not learned from otherwise and has no
 //! transcript. Calibration takes a small share of the time, so it costs a slow swarm no more than a
@@ -12,6 +12,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
+use tracing::Instrument as _;
 
 use super::{Round, Rounds};
 use shoal_consensus::{
@@ -72,7 +73,9 @@ impl Calibrator {
         // Nobody listens for updates.
         let (updates, _) = mpsc::channel(1);
         let mut round = self.rounds.begin(&ask, &updates);
-        let Ok(result) = Box::pin(self.rounds.decide(&mut round)).await else { return false };
+        let span = round.span();
+        let result = Box::pin(self.rounds.decide(&mut round)).instrument(span).await;
+        let Ok(result) = result else { return false };
         let Some(pools) = labelled_pools(&round, &result.outcome, &item) else { return false };
         swarm.reputation().learn_labelled(pools);
         true

@@ -45,7 +45,7 @@ pub(super) struct FinishedRound {
     /// The writers got the messages and nothing else.
     pub(super) is_plain: bool,
     /// The writers that said that they cannot answer.
-    pub(super) abstained: Vec<NodeId>,
+    pub(super) abstainers: Vec<NodeId>,
     /// The writers whose claims were recomputed during the round.
     pub(super) claims_audited: BTreeSet<NodeId>,
     /// The span of the round, for what is logged about it later.
@@ -90,7 +90,7 @@ impl Learner {
             evidence.extend(routing_lesson(&evidence, outcome, (features, claims), offset));
             reputation.learn(node, &evidence);
         }
-        for node in &round.abstained {
+        for node in &round.abstainers {
             let claims = self.swarm.claims(&standing, *node, features, kind);
             let offset = standing.writer_log_odds(node, kind);
             reputation.learn(*node, &[abstention((features, claims), offset)]);

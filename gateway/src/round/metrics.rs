@@ -27,7 +27,7 @@ const MODELS_MAX: usize = 64;
 
 /// Counters and histograms of rounds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct RoundMetrics {
     rounds: IntCounterVec,
     phases: HistogramVec,
     candidates: IntCounterVec,
@@ -43,7 +43,7 @@ pub struct Metrics {
     models: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Metrics {
+impl RoundMetrics {
     /// Registers the metrics.
     ///
     /// # Errors
@@ -217,7 +217,7 @@ impl Metrics {
 /// Counts a round when it is dropped.
 #[derive(Debug)]
 pub(super) struct RoundCount<'a> {
-    metrics: &'a Metrics,
+    metrics: &'a RoundMetrics,
     outcome: &'static str,
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{POLL_INTERVAL, Round, Rounds, judge, metrics::Metrics};
+use super::{POLL_INTERVAL, Round, Rounds, judge, metrics::RoundMetrics};
 use shoal_consensus::{
     Ask, Candidate, Outcome, RoundError, RoundSettings, ask::Target, outcome::Timings, select,
     settings::Certainty,
@@ -47,7 +47,7 @@ impl Rounds {
 
 /// Counts a ranking when it is dropped, with the outcome that it has by then.
 struct RankingCount<'a> {
-    metrics: &'a Metrics,
+    metrics: &'a RoundMetrics,
     outcome: &'static str,
 }
 

@@ -1,5 +1,12 @@
 //! What outlives the gateway process: the members' records, and the rounds stored by consent. Without
 //! consent no prompt and no answer comes here.
+//!
+//! The public names:
+//! - [`Store`] loads and saves records by their [`RecordKey`]: [`Sqlite`] in a file, [`Memory`] for
+//!   simulations. A [`StoreError`] costs records of the past, never an answer.
+//! - [`ReputationStore`] keeps the records of the members in memory and saves them.
+//! - [`StoredRound`]s are kept within [`Bounds`], and [`RoundReader`] reads them again.
+//! - [`unix_now`] is the clock of both.
 
 mod clock;
 pub mod reputation;

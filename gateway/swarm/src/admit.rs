@@ -1,5 +1,5 @@
-//! How a link becomes a member, as types: a [`Claim`] has sent its hello, a [`Proof`] has proven its
-//! key, a [`Newcomer`] has a place. Each step consumes the value before it, and each has a deadline.
+//! How a link becomes a member, as types: an [`Applicant`] has sent its hello, a [`ProvenApplicant`] has
+//! proven its key, a [`Newcomer`] has a place. Each step consumes the value before it and has a deadline.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -49,16 +49,16 @@ async fn handshake(
     control: &mut Stream,
 ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
     let step = swarm.0.config.step();
-    let claim = Claim::read(link.clone(), control, step).await?;
+    let applicant = Applicant::read(link.clone(), control, step).await?;
     if swarm.0.shutdown.is_cancelled() {
         return Err(refusal(RefusalReason::Draining, "the gateway is shutting down"));
     }
-    let proof = claim.challenge(control, swarm.0.gateway, step).await?;
-    proof.welcome(control, swarm).await
+    let applicant = applicant.challenge(control, swarm.0.gateway, step).await?;
+    applicant.welcome(control, swarm).await
 }
 
-/// A node's hello. Nothing in it is proven.
-struct Claim {
+/// A node that has sent its hello. Nothing in it is proven.
+struct Applicant {
     link: Arc<dyn Link>,
     version: Version,
     model: Model,
@@ -68,7 +68,7 @@ struct Claim {
     audit: Vec<u8>,
 }
 
-impl Claim {
+impl Applicant {
     async fn read(
         link: Arc<dyn Link>,
         control: &mut Stream,
@@ -102,7 +102,7 @@ impl Claim {
         control: &mut Stream,
         gateway: NodeId,
         step: Duration,
-    ) -> Result<Proof, NotAdmitted> {
+    ) -> Result<ProvenApplicant, NotAdmitted> {
         let challenge = Challenge::generate();
         send(control, &Message::Challenge(challenge.clone()), step).await?;
         let Message::Proof(proof) = next(control, step).await? else {
@@ -111,20 +111,20 @@ impl Claim {
         proof
             .verify(self.link.peer(), gateway, &challenge)
             .map_err(|error| refusal(RefusalReason::WrongKey, &error.to_string()))?;
-        Ok(Proof(self))
+        Ok(ProvenApplicant(self))
     }
 }
 
 /// A node that has proven that it holds the key of its id.
-struct Proof(Claim);
+struct ProvenApplicant(Applicant);
 
-impl Proof {
+impl ProvenApplicant {
     async fn welcome(
         self,
         control: &mut Stream,
         swarm: &Swarm,
     ) -> Result<(Place, Arc<MemberHandle>), NotAdmitted> {
-        let Self(Claim { link, version, model, operator, slots, audit }) = self;
+        let Self(Applicant { link, version, model, operator, slots, audit }) = self;
         let config = &swarm.0.config;
         let member = MemberHandle::new(link, model, operator, slots);
         let is_auditor = !audit.is_empty();
@@ -141,14 +141,14 @@ impl Proof {
     }
 }
 
-/// Gives a node its place. Its newest link is the true one: a node that was killed and starts again takes
-/// the place of its earlier process, whose session ends first, so that its record is saved.
+/// Gives a node its place. The newest link of a key wins: a node that was killed and starts again takes
+/// the place of its earlier process. That session ends first, so that the record is saved.
 async fn take_place(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     is_auditor: bool,
 ) -> Result<Place, NoPlace> {
-    /// The end of a session saves a record, and has to wait for nothing else.
+    /// The end of a session saves a record and waits for nothing else.
     const REPLACEMENT: Duration = Duration::from_secs(2);
     const POLL: Duration = Duration::from_millis(5);
     let end = Instant::now() + REPLACEMENT;

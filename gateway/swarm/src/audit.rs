@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span};
 pub use claim::Claim;
 
 use super::{
-    AuditConfig, Metrics, Swarm,
+    AuditConfig, Swarm, SwarmMetrics,
     roster::{MemberHandle, NoPlace},
 };
 use shoal_consensus::{
@@ -43,7 +43,7 @@ pub(super) fn is_proof(proof: &[u8], config: &AuditConfig, gateway: NodeId, node
 #[derive(Debug)]
 pub(super) struct Auditors {
     members: Mutex<BTreeMap<NodeId, Arc<MemberHandle>>>,
-    metrics: Metrics,
+    metrics: SwarmMetrics,
 }
 
 /// The place of an auditor. Dropping it removes the auditor.
@@ -54,7 +54,7 @@ pub(super) struct AuditorPlace {
 }
 
 impl Auditors {
-    pub(super) fn new(metrics: Metrics) -> Arc<Self> {
+    pub(super) fn new(metrics: SwarmMetrics) -> Arc<Self> {
         Arc::new(Self { members: Mutex::default(), metrics })
     }
 

@@ -2,11 +2,11 @@
 //!
 //! As a writer, a newcomer answers fresh gold questions of the families and general ones, and its speed
 //! is measured; then rounds see it. An upstream, whose owner pays for each answer, and a member that is
-//! too slow join after a handful of questions; they are asked more in the background, as long as these
-//! tell something. As a judge, a member scores or compares answers to gold questions, in every way that
+//! too slow join after a handful of questions; they are asked more in the background, until enough is
+//! known of each kind. As a judge, a member scores or compares answers to gold questions, in every way that
 //! rounds ask of it. That happens in the background, and again whenever there are new answers, for as
-//! long as the member is here. No member fails because it knows little: it may write, and its ballots
-//! weigh what its record says.
+//! long as the member is here. No member fails because it knows little: it may write, and the weight
+//! of its ballots follows from its record.
 
 mod judge;
 mod plan;
@@ -25,10 +25,10 @@ use super::{
     audit::claim::{self, Claim, may_count},
     gold::Item,
     pace,
-    probe::{self, Answer, gold_observation, grade, item_key},
+    probe::{self, GoldAnswer, gold_observation, grade, item_key},
     roster::{MemberHandle, Membership, Reservation},
 };
-use plan::{Tally, is_metered};
+use plan::{KindTally, is_metered};
 use shoal_consensus::{
     reputation::{GoldObservation, Observation, Provenance, Record},
     stats::median,
@@ -61,7 +61,7 @@ impl Graduate {
 #[derive(Default)]
 pub(super) struct Remainder {
     questions: Vec<Arc<Item>>,
-    tally: Tally,
+    tally: KindTally,
 }
 
 /// Examines a newcomer as a writer. A member whose record has a whole exam gets fewer questions.
@@ -79,7 +79,7 @@ pub(super) async fn examine_writer(
         return Err(LeaveReason::Unfit);
     }
     member.set_speed(speed(&results));
-    let mut tally = Tally::new(record.kinds);
+    let mut tally = KindTally::new(record.kinds);
     let claims = learn_results(swarm, member, &results, &mut tally);
     let may_count = may_count(swarm, member);
     reputation.let_claims_count(member.id, may_count);
@@ -160,12 +160,12 @@ fn learn_results(
     swarm: &Swarm,
     member: &MemberHandle,
     results: &Results,
-    tally: &mut Tally,
+    tally: &mut KindTally,
 ) -> Vec<Claim> {
     let (mut observations, mut claims) = (Vec::new(), Vec::new());
     for (item, answer) in results {
         observations.extend(observe(swarm, member, item, answer));
-        if answer.as_ref().is_ok_and(Answer::is_abstention) {
+        if answer.as_ref().is_ok_and(GoldAnswer::is_abstention) {
             tally.count(&item.kind, None);
         }
         let Some(right) = grade(item, answer) else { continue };
@@ -188,7 +188,7 @@ fn observe(
     swarm: &Swarm,
     member: &MemberHandle,
     item: &Arc<Item>,
-    answer: &Result<Answer, WorkError>,
+    answer: &Result<GoldAnswer, WorkError>,
 ) -> Vec<Observation> {
     let Some(right) = grade(item, answer) else { return Vec::new() };
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
@@ -253,7 +253,7 @@ fn has_enough_gold(swarm: &Swarm, member: &MemberHandle) -> bool {
     record.is_some_and(|record| record.gold_seen >= record.gold_needed(standing.settings()))
 }
 
-type Results = Vec<(Arc<Item>, Result<Answer, WorkError>)>;
+type Results = Vec<(Arc<Item>, Result<GoldAnswer, WorkError>)>;
 
 fn sampling() -> Sampling {
     Sampling { max_tokens: Some(ANSWER_TOKENS_MAX), ..Sampling::default() }
@@ -288,7 +288,7 @@ fn count_outcomes(swarm: &Swarm, results: &Results) {
     }
 }
 
-fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
+fn outcome(item: &Item, answer: &Result<GoldAnswer, WorkError>) -> &'static str {
     match answer {
         Ok(answer) if answer.is_abstention() => "abstained",
         Ok(answer) if item.is_right(&answer.text) => "right",
@@ -299,7 +299,7 @@ fn outcome(item: &Item, answer: &Result<Answer, WorkError>) -> &'static str {
 
 /// The medians over the answers: a single answer that had to wait does not decide them.
 fn speed(results: &Results) -> Speed {
-    let answers: Vec<&Answer> =
+    let answers: Vec<&GoldAnswer> =
         results.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
     let rates = answers.iter().filter_map(|answer| {
         pace::rate(answer.first_piece, answer.took, answer.end.completion_tokens)

@@ -53,12 +53,12 @@ impl Item {
         self.question.accepts(answer)
     }
 
-    /// A general question.
     /// The kind of question.
     pub fn kind(&self) -> &KindId {
         &self.kind
     }
 
+    /// Whether it is a general question.
     pub(crate) fn is_general(&self) -> bool {
         self.question.family().is_none()
     }

@@ -8,6 +8,13 @@
 //!              |-----> exam -> audit -> probe -> work -> roster
 //!              `-----> control stream     heartbeats, goodbye
 //! ```
+//!
+//! The public names:
+//! - [`Swarm`] has the members, and [`SwarmConfig`] its settings.
+//! - [`Presence`], with [`State`] and [`GoldCost`], is what operators see of a node.
+//! - [`AnswerStream`] gives the [`AnswerPart`]s of a member's answer; [`WorkError`] says why there is none.
+//! - [`NotAdmitted`] and [`LeaveReason`] are the ends of a session.
+//! - [`audit::AuditQueue`] audits members in secret, with the questions of [`gold`].
 
 pub mod settings;
 mod error;
@@ -31,10 +38,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{NotAdmitted, WorkError};
 pub use leave::LeaveReason;
-pub use metrics::Metrics;
+pub use metrics::SwarmMetrics;
 pub use pace::Speed;
 pub use roster::{GoldCost, Presence, State};
-pub use settings::{AuditConfig, Config, ExamConfig};
+pub use settings::{AuditConfig, ExamConfig, SwarmConfig};
 pub use work::{AnswerPart, AnswerStream};
 
 use audit::Auditors;
@@ -50,14 +57,14 @@ pub struct Swarm(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    config: Config,
+    config: SwarmConfig,
     /// This gateway's key: a node signs it when it proves its own.
     gateway: NodeId,
     roster: Arc<Roster>,
     auditors: Arc<Auditors>,
     gold: Gold,
     reputation: ReputationStore,
-    metrics: Metrics,
+    metrics: SwarmMetrics,
     shutdown: CancellationToken,
 }
 
@@ -65,11 +72,11 @@ impl Swarm {
     /// A swarm without members. `seed` decides the gold questions; it must be new at each start, so
     /// that nobody can learn them by heart.
     pub fn new(
-        config: Config,
+        config: SwarmConfig,
         gateway: NodeId,
         seed: u64,
         reputation: ReputationStore,
-        metrics: Metrics,
+        metrics: SwarmMetrics,
     ) -> Self {
         let gold = Gold::new(&config.exam, seed);
         reputation.teach(gold.lessons());

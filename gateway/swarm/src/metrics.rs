@@ -13,7 +13,7 @@ const AUDITS: [(&str, &[&str]); 3] = [
 
 /// Counters and gauges of members and admission. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct SwarmMetrics {
     members: IntGaugeVec,
     admissions: IntCounterVec,
     leaves: IntCounterVec,
@@ -22,7 +22,7 @@ pub struct Metrics {
     audits: IntCounterVec,
 }
 
-impl Metrics {
+impl SwarmMetrics {
     /// Registers the metrics.
     ///
     /// # Errors

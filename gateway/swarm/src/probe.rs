@@ -21,14 +21,14 @@ use shoal_consensus::{
 };
 
 /// A complete gold answer.
-pub(super) struct Answer {
+pub(super) struct GoldAnswer {
     pub(super) text: String,
     pub(super) end: Done,
     pub(super) took: Duration,
     pub(super) first_piece: Duration,
 }
 
-impl Answer {
+impl GoldAnswer {
     /// Whether the member says that it cannot answer.
     pub(super) fn is_abstention(&self) -> bool {
         self.end.finish() == Finish::Abstained
@@ -46,7 +46,7 @@ pub(super) async fn answer(
     item: &Item,
     sampling: Sampling,
     deadline: Instant,
-) -> Result<Answer, WorkError> {
+) -> Result<GoldAnswer, WorkError> {
     let start = Instant::now();
     let ask =
         Generate { messages: item.messages(), sampling: Some(sampling), ..Generate::default() };
@@ -62,7 +62,12 @@ pub(super) async fn answer(
                 let took = start.elapsed();
                 let tokens = u64::from(end.prompt_tokens) + u64::from(end.completion_tokens);
                 member.count_gold(tokens);
-                return Ok(Answer { text, end, took, first_piece: first_piece.unwrap_or(took) });
+                return Ok(GoldAnswer {
+                    text,
+                    end,
+                    took,
+                    first_piece: first_piece.unwrap_or(took),
+                });
             }
         }
     }
@@ -71,7 +76,7 @@ pub(super) async fn answer(
 /// Whether the answer is right; None when it teaches nothing. A failure counts as wrong: otherwise
 /// a member would fail on purpose where it does not know the answer. An abstention is neither right nor
 /// wrong.
-pub(super) fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
+pub(super) fn grade(item: &Item, answer: &Result<GoldAnswer, WorkError>) -> Option<bool> {
     match answer {
         Ok(answer) if answer.is_abstention() => None,
         Ok(answer) => Some(item.is_right(&answer.text)),

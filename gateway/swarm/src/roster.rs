@@ -15,7 +15,7 @@ use shoal_link::Link;
 use shoal_proto::{NodeId, hello::Model};
 use tokio::time::sleep;
 
-use super::{LeaveReason, Metrics, pace::Pace};
+use super::{LeaveReason, SwarmMetrics, pace::Pace};
 use shoal_consensus::{MemberView, reputation::Standing};
 
 /// A node that has a place on this gateway.
@@ -64,7 +64,7 @@ pub(crate) struct MemberHandle {
     is_draining: AtomicBool,
     is_replaced: AtomicBool,
     pace: Mutex<Pace>,
-    /// Packets that had come when it was found silent, plus one; 0: it was not.
+    /// Number of packets received when it was found silent, plus one; 0: it is not silent.
     silent_at: AtomicU64,
     gold_questions: AtomicU64,
     gold_tokens: AtomicU64,
@@ -228,19 +228,19 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(crate) struct Roster {
     max: usize,
-    places: Mutex<BTreeMap<NodeId, Place>>,
-    metrics: Metrics,
+    places: Mutex<BTreeMap<NodeId, RosterEntry>>,
+    metrics: SwarmMetrics,
 }
 
 /// The place of a node.
 #[derive(Debug)]
-struct Place {
+struct RosterEntry {
     node: Arc<MemberHandle>,
     /// It has passed its exam as a writer; rounds see it.
     is_member: bool,
 }
 
-impl Place {
+impl RosterEntry {
     fn member(&self) -> Option<&Arc<MemberHandle>> {
         Some(&self.node).filter(|_| self.is_member)
     }
@@ -256,7 +256,7 @@ pub(crate) enum NoPlace {
 }
 
 impl Roster {
-    pub(crate) fn new(max: usize, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(max: usize, metrics: SwarmMetrics) -> Arc<Self> {
         Arc::new(Self { max, places: Mutex::default(), metrics })
     }
 
@@ -273,7 +273,7 @@ impl Roster {
         if places.len() >= self.max {
             return Err(NoPlace::Full);
         }
-        places.insert(id, Place { node, is_member: false });
+        places.insert(id, RosterEntry { node, is_member: false });
         drop(places);
         self.update_gauges();
         Ok(Reservation { roster: self.clone(), id })
@@ -283,14 +283,14 @@ impl Roster {
     pub(crate) fn views(&self, standing: &Standing) -> Arc<[MemberView]> {
         let places = self.places();
         let members =
-            places.values().filter_map(Place::member).filter(|member| !member.is_draining());
+            places.values().filter_map(RosterEntry::member).filter(|member| !member.is_draining());
         members.map(|member| member.view(standing.on_probation(&member.id))).collect()
     }
 
     /// The handles of the members that take work, by id.
     pub(crate) fn members(&self) -> Vec<Arc<MemberHandle>> {
         let places = self.places();
-        let members = places.values().filter_map(Place::member);
+        let members = places.values().filter_map(RosterEntry::member);
         members.filter(|member| !member.is_draining()).cloned().collect()
     }
 
@@ -303,17 +303,17 @@ impl Roster {
 
     /// The handle of a member; None for a newcomer and for a node that has left.
     pub(crate) fn member(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
-        self.places().get(&id).and_then(Place::member).cloned()
+        self.places().get(&id).and_then(RosterEntry::member).cloned()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, RosterEntry>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Updates the gauges. Called whenever a node comes, drains or goes.
     pub(crate) fn update_gauges(&self) {
         let places = self.places();
-        let members = || places.values().filter_map(Place::member);
+        let members = || places.values().filter_map(RosterEntry::member);
         let member_count = members().count();
         let drain_count = members().filter(|member| member.is_draining()).count();
         self.metrics.members("serving", member_count - drain_count);
@@ -343,7 +343,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Puts the member into the roster: from now on rounds see it.
     pub(crate) fn seat(self, member: Arc<MemberHandle>) -> Membership {
-        self.roster.places().insert(self.id, Place { node: member, is_member: true });
+        self.roster.places().insert(self.id, RosterEntry { node: member, is_member: true });
         self.roster.update_gauges();
         Membership { place: self, reason: LeaveReason::Shutdown }
     }

@@ -8,7 +8,7 @@ use shoal_proto::Secret;
 /// How members are admitted and watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct SwarmConfig {
     /// Members and newcomers together, at most. A link costs at most 1.5 MiB, so this many fit in 1.5 GiB.
     pub members_max: usize,
     /// Milliseconds between a member's heartbeats: less than half of the QUIC idle timeout of 45 s, so
@@ -24,7 +24,7 @@ pub struct Config {
     pub audit: AuditConfig,
 }
 
-impl Default for Config {
+impl Default for SwarmConfig {
     fn default() -> Self {
         Self {
             members_max: 1_000,
@@ -37,7 +37,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl SwarmConfig {
     pub(crate) fn step(&self) -> Duration {
         Duration::from_millis(self.step_ms)
     }

@@ -17,8 +17,8 @@ use super::{
     roster::{InFlight, MemberHandle},
 };
 
-/// Bytes of text that one answer may have. No bundled model writes nearly as much; the answer of a
-/// member that floods the gateway ends here.
+/// Bytes of text that one answer may have. No model writes nearly as much; the limit ends the answer of a
+/// member that floods the gateway.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// The next part of an answer.

@@ -35,8 +35,8 @@ async fn preflight(
 #[tokio::test]
 async fn every_preflight_of_a_listed_page_is_answered_with_what_it_asked_for() {
     let headers = "authorization,content-type,x-stainless-lang";
-    for (listed, allowed) in [("*", "*"), (PAGE, PAGE)] {
-        let gateway = listing(listed).await;
+    for (page, origin) in [("*", "*"), (PAGE, PAGE)] {
+        let gateway = listing(page).await;
         for (method, path, headers) in [
             ("POST", CHAT, Some(headers)),
             ("GET", "/v1/models", Some("authorization")),
@@ -45,7 +45,7 @@ async fn every_preflight_of_a_listed_page_is_answered_with_what_it_asked_for() {
         ] {
             let reply = preflight(&gateway, PAGE, method, path, headers).await;
             assert_eq!(reply.status, 204);
-            assert_eq!(reply.header("access-control-allow-origin"), Some(allowed));
+            assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
             assert_eq!(reply.header("access-control-allow-headers"), headers);
             let methods = reply.header("access-control-allow-methods").unwrap();
             assert!(methods.contains(method), "{methods}");
@@ -56,17 +56,23 @@ async fn every_preflight_of_a_listed_page_is_answered_with_what_it_asked_for() {
 #[tokio::test]
 async fn answers_and_errors_can_be_read_by_a_listed_page_and_by_no_other() {
     let gateway = listing(PAGE).await;
-    for (origin, allowed) in [(PAGE, Some(PAGE)), ("https://evil.example", None), ("null", None)] {
+    for (origin, allowed_origin) in
+        [(PAGE, Some(PAGE)), ("https://evil.example", None), ("null", None)]
+    {
         let paths = ["/v1/models", "/v1/nothing", "/v1/rounds/x", "/healthz"];
         for path in paths {
             let request = gateway.build(Method::GET, path).header("origin", origin);
             let reply = gateway.send(request).await;
-            assert_eq!(reply.header("access-control-allow-origin"), allowed, "{origin} {path}");
-            assert!(reply.header("vary").unwrap().contains("origin"));
-            let exposed = reply.header("access-control-expose-headers");
             assert_eq!(
-                exposed.is_some_and(|names| names.contains("x-shoal-round")),
-                allowed.is_some()
+                reply.header("access-control-allow-origin"),
+                allowed_origin,
+                "{origin} {path}"
+            );
+            assert!(reply.header("vary").unwrap().contains("origin"));
+            let header_names = reply.header("access-control-expose-headers");
+            assert_eq!(
+                header_names.is_some_and(|names| names.contains("x-shoal-round")),
+                allowed_origin.is_some()
             );
         }
     }

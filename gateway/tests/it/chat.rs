@@ -21,9 +21,10 @@ async fn an_answer_has_every_key_that_clients_require() {
     assert_eq!(choice["message"]["content"], "47 + 385 = 432");
     assert_eq!(choice["message"].get("refusal"), Some(&Value::Null));
     let usage = &body["usage"];
-    let count = |key: &str| usage[key].as_u64().unwrap();
-    assert!(count("prompt_tokens") > 0 && count("completion_tokens") > 0);
-    assert_eq!(count("total_tokens"), count("prompt_tokens") + count("completion_tokens"));
+    let [prompt, completion, total] = ["prompt_tokens", "completion_tokens", "total_tokens"]
+        .map(|key| usage[key].as_u64().unwrap());
+    assert!(prompt > 0 && completion > 0);
+    assert_eq!(total, prompt + completion);
 }
 
 #[tokio::test]

@@ -85,9 +85,8 @@ async fn streamed_answers_have_an_opening_and_an_end_each() {
             with(model, json!({"n": n, "stream": true, "stream_options": {"include_usage": true}}));
         let output = chat(&gateway, &body).await.text();
         for index in 0..n {
-            let of = |chunk: &&Value| chunk["choices"][0]["index"] == json!(index);
-            let chunks = chunks(&output);
-            let choice_chunks: Vec<_> = chunks.iter().filter(of).collect();
+            let mut choice_chunks = chunks(&output);
+            choice_chunks.retain(|chunk| chunk["choices"][0]["index"] == json!(index));
             let roles = choice_chunks
                 .iter()
                 .filter(|entry| entry["choices"][0]["delta"].get("role").is_some());
@@ -140,19 +139,20 @@ async fn log_probabilities_join_to_the_text_whole_and_streamed() {
 async fn progress_is_told_as_reasoning_to_those_who_want_it() {
     let nodes = [node("a").says("4"), node("b").says("5"), node("c").says("6")];
     let gateway = Gateway::start(nodes).await;
-    let reasoning = |output: &str| -> String {
-        chunks(output)
-            .iter()
-            .filter_map(|entry| entry["choices"][0]["delta"]["reasoning_content"].as_str())
-            .collect()
-    };
     let progress_body = with("shoal", json!({"stream": true, "shoal": {"progress": "reasoning"}}));
     let output = chat(&gateway, &progress_body).await.text();
-    let progress = reasoning(&output);
+    let progress = reasoning_text(&output);
     for words in ["Asking 3 members.", "3 of 3 answered.", "Judging."] {
         assert!(progress.contains(words), "{progress}");
     }
     assert!(output.ends_with("data: [DONE]\n\n"));
     let output = chat(&gateway, &with("shoal", json!({"stream": true}))).await.text();
-    assert_eq!(reasoning(&output), "");
+    assert_eq!(reasoning_text(&output), "");
+}
+
+fn reasoning_text(output: &str) -> String {
+    chunks(output)
+        .iter()
+        .filter_map(|entry| entry["choices"][0]["delta"]["reasoning_content"].as_str())
+        .collect()
 }

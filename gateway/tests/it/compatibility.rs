@@ -1,12 +1,15 @@
 //! docs/COMPATIBILITY.md agrees with the code, and answers agree with OpenAI's schema.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shoal_api::chat::treatment::{self, Treatment};
 
-use crate::gateway::{Gateway, ask, node};
-use crate::sse::chunks;
+use crate::{
+    gateway::{Gateway, ask, node},
+    official,
+    sse::chunks,
+};
 
 const TABLE: &str = include_str!("../../../docs/COMPATIBILITY.md");
 
@@ -67,13 +70,7 @@ async fn what_is_refused_is_refused_and_what_is_ignored_changes_nothing() {
 
 /// OpenAI's schemas, from the folder beside the workspace or in `SHOAL_SHARED`.
 fn official() -> Option<Value> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let folder = std::env::var_os("SHOAL_SHARED").map_or_else(beside, PathBuf::from);
-    let text = std::fs::read_to_string(folder.join("data/openapi/openapi_subset.json"));
-    if text.is_err() {
-        println!("skipped: no official schemas (SHOAL_SHARED names no folder with data/openapi)");
-    }
-    let mut document: Value = serde_json::from_str(&text.ok()?).unwrap();
+    let mut document = official::schemas()?.clone();
     allow_null(&mut document);
     Some(document)
 }

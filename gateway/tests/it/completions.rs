@@ -69,14 +69,14 @@ async fn a_stream_is_chunks_of_the_same_shape_then_done() {
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
         let chunks = chunks(&text);
         for index in [0, 1] {
-            let of = |chunk: &&Value| chunk["choices"][0]["index"] == index;
-            let choice_text: String = chunks
+            let choice_chunks: Vec<_> =
+                chunks.iter().filter(|chunk| chunk["choices"][0]["index"] == index).collect();
+            let choice_text: String = choice_chunks
                 .iter()
-                .filter(of)
                 .map(|chunk| chunk["choices"][0]["text"].as_str().unwrap())
                 .collect();
             assert_eq!(choice_text, format!("{}Four is what two and two make.", ["a", "b"][index]));
-            let last = chunks.iter().rfind(of).unwrap();
+            let last = choice_chunks.last().unwrap();
             assert_eq!(last["choices"][0]["finish_reason"], "stop");
         }
         let (last, earlier) = chunks.split_last().unwrap();

@@ -56,12 +56,12 @@ async fn base64_and_numbers_are_the_same_vector() {
 #[tokio::test]
 async fn fewer_dimensions_are_the_first_ones_brought_back_to_length_1() {
     let gateway = Gateway::start([node("vectors").embeds()]).await;
-    let ask =
-        |dimensions: u32| json!({"model": "vectors", "input": ["abc"], "dimensions": dimensions});
-    let body = gateway.post(PATH, &ask(2)).await.json();
+    let mut ask = json!({"model": "vectors", "input": ["abc"], "dimensions": 2});
+    let body = gateway.post(PATH, &ask).await.json();
     let norm = 10_f64.sqrt();
     assert!(close(&numbers(&body["data"][0]), &[3.0 / norm, 1.0 / norm]));
-    let reply = gateway.post(PATH, &ask(4)).await;
+    ask["dimensions"] = json!(4);
+    let reply = gateway.post(PATH, &ask).await;
     assert_eq!(reply.status, 400);
     assert_eq!(reply.json()["error"]["param"], "dimensions");
     assert!(reply.text().contains("<= 3"), "{}", reply.text());

@@ -134,10 +134,11 @@ async fn is_refused(gateway: &Gateway, body: &Value, param: &str, code: &str) {
     assert_eq!(reply.header("content-type"), Some("application/json"), "{body}");
     assert!(reply.header("x-request-id").is_some(), "{body}");
     let error = &reply.json()["error"];
-    let or_null = |text: &str| if text == "-" { Value::Null } else { json!(text) };
+    let [param, code] =
+        [param, code].map(|text| if text == "-" { Value::Null } else { json!(text) });
     assert_eq!(error["type"], "invalid_request_error", "{body}");
-    assert_eq!(error["param"], or_null(param), "{body}: {error}");
-    assert_eq!(error["code"], or_null(code), "{body}: {error}");
+    assert_eq!(error["param"], param, "{body}: {error}");
+    assert_eq!(error["code"], code, "{body}: {error}");
     assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
     assert_eq!(error.as_object().map(|error| error.len()), Some(4), "{body}");
 }
@@ -171,17 +172,24 @@ async fn fields_that_exclude_each_other_are_named() {
     assert_eq!(gateway.start_count(), 0);
 }
 
+fn many(item: Value, count: usize) -> Value {
+    vec![item; count].into()
+}
+
+/// An object whose names and values have these lengths.
+fn pairs(count: usize, name_len: usize, value_len: usize) -> Value {
+    (0..count)
+        .map(|at| (format!("{at:0name_len$}"), json!("v".repeat(value_len))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
 #[tokio::test]
 async fn what_is_too_much_is_named_with_the_limit() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let many = |item: Value, count: usize| Value::from(vec![item; count]);
     let tool = json!({"type": "function", "function": {"name": "f"}});
     let user_message = json!({"role": "user", "content": "x"});
     let url = json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}});
-    let pairs = |count: usize, key: usize, value: usize| -> Value {
-        let pair = |at: usize| (format!("{at:0key$}"), json!("v".repeat(value)));
-        (0..count).map(pair).collect::<serde_json::Map<_, _>>().into()
-    };
     let biases: Value = (0..1025).map(|at| (at.to_string(), json!(1))).collect();
     let cases = [
         ("messages", many(user_message, 4097), "messages", "array_above_max_length", "4096"),
@@ -262,17 +270,17 @@ async fn bytes_that_are_no_json_are_refused_without_being_repeated() {
 #[tokio::test]
 async fn only_json_is_read_whatever_its_charset() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let body = || with("user", json!("x")).to_string().into_bytes();
+    let body = with("user", json!("x")).to_string().into_bytes();
     for kind in
         ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"]
     {
-        let reply = gateway.post_bytes("/v1/chat/completions", kind, body()).await;
+        let reply = gateway.post_bytes("/v1/chat/completions", kind, body.clone()).await;
         assert_eq!(reply.status, 200, "{kind}: {}", reply.text());
     }
     for kind in
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
     {
-        let reply = gateway.post_bytes("/v1/chat/completions", kind, body()).await;
+        let reply = gateway.post_bytes("/v1/chat/completions", kind, body.clone()).await;
         assert_eq!(reply.status, 415, "{kind}");
         assert_eq!(reply.json()["error"]["code"], "unsupported_content_type", "{kind}");
     }

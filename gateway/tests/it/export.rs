@@ -35,11 +35,11 @@ async fn start(consent: bool) -> Gateway {
 fn is_written(data: &Path, text: &str) -> bool {
     // The database's temporary files may disappear after they were listed. No other error may hide a
     // file.
-    let read = |path: std::path::PathBuf| match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        read => Some(read.unwrap()),
-    };
-    let files = fs::read_dir(data).unwrap().filter_map(|entry| read(entry.unwrap().path()));
+    let files =
+        fs::read_dir(data).unwrap().filter_map(|entry| match fs::read(entry.unwrap().path()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            bytes => Some(bytes.unwrap()),
+        });
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
@@ -120,11 +120,12 @@ fn expected_of(round: &Value) -> Value {
     let margin =
         winner_candidate["strength"].as_f64().unwrap() - loser["strength"].as_f64().unwrap();
     assert!(margin > 0.0, "{round}");
-    let message = |candidate: &Value| json!([{"role": "assistant", "content": candidate["text"]}]);
+    let [chosen, rejected] = [winner_candidate, loser]
+        .map(|candidate| json!([{"role": "assistant", "content": candidate["text"]}]));
     json!({
         "prompt": [{"role": "user", "content": QUESTION}],
-        "chosen": message(winner_candidate),
-        "rejected": message(loser),
+        "chosen": chosen,
+        "rejected": rejected,
         "margin": margin,
         "p_best": winner_candidate["p_best"],
         "round": round["id"],

@@ -117,8 +117,8 @@ async fn one_model_is_asked_again_and_nothing_is_told_before_it_fits() {
 
 #[tokio::test]
 async fn an_engine_that_cannot_break_the_schema_is_heard_at_once() {
-    let constrained = Model { constrained: true, ..Model::default() };
-    let (writer, go_on) = node("held").able(constrained).says_in_two("{\"sum\": ", "432}");
+    let schema_model = Model { constrained: true, ..Model::default() };
+    let (writer, go_on) = node("held").able(schema_model).says_in_two("{\"sum\": ", "432}");
     let gateway = Gateway::start([writer]).await;
     let mut stream = gateway.open("/v1/chat/completions", &with_schema("held", true)).await;
     stream.read_until("sum").await;
@@ -129,8 +129,8 @@ async fn an_engine_that_cannot_break_the_schema_is_heard_at_once() {
 
 #[tokio::test]
 async fn an_engine_that_lied_about_it_ends_in_an_error_event() {
-    let constrained = Model { constrained: true, ..Model::default() };
-    let (writer, go_on) = node("held").able(constrained).says_in_two("{\"sum\": ", "much}");
+    let schema_model = Model { constrained: true, ..Model::default() };
+    let (writer, go_on) = node("held").able(schema_model).says_in_two("{\"sum\": ", "much}");
     let gateway = Gateway::start([writer]).await;
     let mut stream = gateway.open("/v1/chat/completions", &with_schema("held", true)).await;
     stream.read_until("sum").await;
@@ -158,8 +158,8 @@ async fn an_answer_that_the_limit_cut_is_sent_as_far_as_it_goes() {
 
 #[tokio::test]
 async fn a_complete_answer_comes_before_one_that_was_cut() {
-    let cut = |name| node(name).says(r#"{"sum": 4"#).cut();
-    let gateway = Gateway::start([cut("a"), cut("b"), cut("c"), node("right").says(RIGHT)]).await;
+    let [a, b, c] = ["a", "b", "c"].map(|name| node(name).says(r#"{"sum": 4"#).cut());
+    let gateway = Gateway::start([a, b, c, node("right").says(RIGHT)]).await;
     for _ in 0..3 {
         let reply = chat(&gateway, &with_schema("shoal", false)).await.json();
         assert_eq!(reply["choices"][0]["message"]["content"], RIGHT);

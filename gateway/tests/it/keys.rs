@@ -87,12 +87,12 @@ fn spellings(path: &str) -> Vec<String> {
         let (letter, after) = rest.split_at(1);
         format!("{before}%{:02x}{after}", letter.as_bytes()[0])
     };
-    let all = path.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let whole_path = path.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let rest = path.trim_start_matches('/');
     let mut spellings: Vec<String> = (1..path.len()).map(encode).collect();
     spellings.extend([
         path.to_owned(),
-        format!("/{}", all.trim_start_matches("%2F")),
+        format!("/{}", whole_path.trim_start_matches("%2F")),
         format!("//{rest}"),
         format!("/./{rest}"),
         format!("/healthz/../{rest}"),
@@ -117,12 +117,12 @@ async fn no_spelling_of_a_route_leads_around_the_key() {
     let document = gateway.get("/openapi.json").await.json();
     let public =
         ["/v1/nodes", "/v1/nodes/{id}/standing", "/healthz", "/readyz", "/metrics", "/docs"];
-    let (mut count, mut refused) = (0, 0);
+    let (mut count, mut route_count) = (0, 0);
     for (route, methods) in document["paths"].as_object().unwrap() {
         if public.contains(&route.as_str()) || route == "/openapi.json" {
             continue;
         }
-        refused += 1;
+        route_count += 1;
         for method in methods.as_object().unwrap().keys() {
             for path in spellings(&route.replace("{id}", "abcdef")) {
                 let status = status(&gateway, &method.to_uppercase(), &path).await;
@@ -134,7 +134,7 @@ async fn no_spelling_of_a_route_leads_around_the_key() {
             }
         }
     }
-    assert!(refused > 10 && count > 400, "{refused} routes, {count} spellings");
+    assert!(route_count > 10 && count > 400, "{route_count} routes, {count} spellings");
     assert_eq!(gateway.start_count(), 0);
 }
 
@@ -153,7 +153,7 @@ async fn status(gateway: &Gateway, method: &str, target: &str) -> u16 {
 #[tokio::test]
 async fn one_key_never_sees_what_another_stored() {
     let gateway = Gateway::with([node("digits").says("4")], require_key).await;
-    let [owner, other] = KEYS;
+    let [owner, stranger] = KEYS;
     let create = |key: &'static str, body: Value| {
         let request = gateway.build(Method::POST, "/v1/responses").header("x-api-key", key);
         gateway.send(request.json(&body))
@@ -171,12 +171,12 @@ async fn one_key_never_sees_what_another_stored() {
         (Method::DELETE, format!("/v1/responses/{id}")),
     ];
     for (method, path) in &paths {
-        let request = gateway.build(method.clone(), path).header("x-api-key", other);
+        let request = gateway.build(method.clone(), path).header("x-api-key", stranger);
         let reply = gateway.send(request).await;
         assert_eq!(reply.status, 404, "{method} {path}: {}", reply.text());
     }
     let next = json!({"model": "digits", "input": "And?", "previous_response_id": id});
-    let foreign = create(other, next.clone()).await;
+    let foreign = create(stranger, next.clone()).await;
     assert_eq!(foreign.json()["error"]["code"], "previous_response_not_found");
     assert_eq!(create(owner, next).await.status, 200);
     for (method, path) in &paths {

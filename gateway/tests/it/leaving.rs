@@ -82,13 +82,13 @@ async fn leaving_while_one_of_several_texts_is_told_stops_them_all() {
     gateway.until_counted(&cancel_line("a", false)).await;
 }
 
-/// Measures and prints the time until the last engine stops, for each case; docs/ENDPOINTS.md quotes
-/// these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
+/// Measures and prints the time until the last engine stops, for each case; eval/results/api.md
+/// quotes these numbers (run it with `--no-capture`). The bound is ten times the promise, because tests share
 /// their cores.
 #[tokio::test]
 async fn every_engine_stops_soon_after_its_client_has_gone() {
     const TIMES: usize = 20;
-    let nodes = || ["a", "b", "c", "d", "e"].map(|name| node(name).never_ends());
+    let nodes = ["a", "b", "c", "d", "e"].map(|name| node(name).never_ends());
     for (case, model, stream, begins) in [
         ("before the first byte of a stream", "shoal", true, false),
         ("before an answer in one piece", "shoal", false, false),
@@ -96,7 +96,7 @@ async fn every_engine_stops_soon_after_its_client_has_gone() {
     ] {
         let gateway = match begins {
             true => Gateway::start([node("a").begins_and_never_ends("first half")]).await,
-            false => Gateway::start(nodes()).await,
+            false => Gateway::start(nodes.clone()).await,
         };
         let count = if begins { 1 } else { 5 };
         let mut took = Vec::new();

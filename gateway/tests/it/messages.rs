@@ -25,13 +25,16 @@ fn with_tools(model: &str) -> Value {
 
 /// Name and body of every event, which must agree.
 fn events(text: &str) -> Vec<Value> {
-    let read = |event: &str| {
-        let (name, data) = event.split_once('\n').unwrap();
-        let body: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!(name, format!("event: {}", body["type"].as_str().unwrap()));
-        body
-    };
-    text.trim_end().split("\n\n").filter(|event| !event.starts_with(':')).map(read).collect()
+    let events = text.trim_end().split("\n\n").filter(|event| !event.starts_with(':'));
+    events.map(event_body).collect()
+}
+
+/// The body of an event, which must have the name of its type.
+pub(crate) fn event_body(event: &str) -> Value {
+    let (name, data) = event.split_once('\n').unwrap();
+    let body: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(name, format!("event: {}", body["type"].as_str().unwrap()));
+    body
 }
 
 fn kinds(events: &[Value]) -> Vec<&str> {

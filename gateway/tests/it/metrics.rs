@@ -62,19 +62,15 @@ async fn names_and_labels_follow_the_conventions() {
     let reply = gateway.get("/metrics").await;
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4"));
     let text = reply.text();
-    let named = |prefix: &str| -> BTreeSet<(String, String)> {
+    let [help, kinds] = ["# HELP ", "# TYPE "].map(|prefix| {
         let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
-        lines
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, rest)| (name.to_owned(), rest.to_owned()))
-            .collect()
-    };
-    let (help, kinds) = (named("# HELP "), named("# TYPE "));
+        lines.filter_map(|line| line.split_once(' ')).collect::<BTreeSet<(&str, &str)>>()
+    });
     assert_eq!(help.len(), kinds.len());
     for (name, text) in &help {
         assert!(!text.trim().is_empty(), "{name} has no help");
     }
-    for (name, kind) in &kinds {
+    for (name, kind) in kinds {
         let is_own = name.starts_with("shoal_") || name.starts_with("process_");
         assert!(
             is_own

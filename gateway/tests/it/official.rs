@@ -1,23 +1,28 @@
 //! Checks answers against OpenAI's own component schemas, if the shared folder has them.
 
-use std::{env, fs, path::PathBuf, sync::OnceLock};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use serde_json::Value;
 
 /// The folder in `SHOAL_SHARED`, otherwise the folder beside the workspace.
-fn schemas() -> Option<&'static Value> {
+pub(crate) fn schemas() -> Option<&'static Value> {
     static SCHEMAS: OnceLock<Option<Value>> = OnceLock::new();
-    let read = || {
-        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-        let folder = env::var_os("SHOAL_SHARED").map_or_else(beside, PathBuf::from);
-        let text = fs::read_to_string(folder.join("data/openapi/openapi_subset.json")).ok()?;
-        serde_json::from_str(&text).ok()
-    };
-    let files = SCHEMAS.get_or_init(read).as_ref();
+    let files = SCHEMAS.get_or_init(read_schemas).as_ref();
     if files.is_none() {
         println!("skipped: no official schemas (SHOAL_SHARED names no folder with data/openapi)");
     }
     files
+}
+
+fn read_schemas() -> Option<Value> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = env::var_os("SHOAL_SHARED").map_or(beside, PathBuf::from);
+    let text = fs::read_to_string(folder.join("data/openapi/openapi_subset.json")).ok()?;
+    Some(serde_json::from_str(&text).unwrap())
 }
 
 /// Checks a body against one of the official schemas; without them, prints that it is skipped.

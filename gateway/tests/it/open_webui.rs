@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     gateway::{Gateway, node},
-    sse::chunks,
+    sse::{chunks, text_of},
 };
 
 /// The headers of its backend, including those about its users.
@@ -71,9 +71,7 @@ async fn it_streams_a_chat_whatever_it_leaves_in() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("content-encoding"), None, "a compressed stream would be held back");
     let chunks = chunks(&reply.text());
-    let content =
-        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
-    assert_eq!(chunks.iter().filter_map(content).collect::<String>(), "It is 4.");
+    assert_eq!(text_of(&chunks), "It is 4.");
     assert!(chunks.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
 }
 

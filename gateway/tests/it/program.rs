@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The gateway on free ports with its data folder in `data`.
-fn program(data: &Path) -> Command {
+pub(crate) fn program(data: &Path) -> Command {
     program_at("127.0.0.1:0", data)
 }
 
@@ -62,7 +62,7 @@ fn exit_code(child: &mut Child) -> Option<i32> {
 }
 
 /// Waits for the file with the gateway's addresses.
-fn wait_for_addresses(data: &Path) -> serde_json::Value {
+pub(crate) fn wait_for_addresses(data: &Path) -> serde_json::Value {
     let start = Instant::now();
     loop {
         if let Ok(bytes) = fs::read(data.join("addresses.json")) {

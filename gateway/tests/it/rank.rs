@@ -32,12 +32,17 @@ async fn every_judge_is_heard_and_every_candidate_has_its_place() {
         assert_eq!(Some(body["best"].as_u64().unwrap()), places.first().copied());
         places.sort_unstable();
         assert_eq!(places, [0, 1, 2, 3]);
-        let of = |index: u64, key: &str| -> f64 {
+        let [zeroth, first, second, third] = [0, 1, 2, 3].map(|index| {
             let places = body["ranking"].as_array().unwrap();
-            places.iter().find(|place| place["index"] == index).unwrap()[key].as_f64().unwrap()
-        };
-        assert_eq!(of(1, "strength"), of(3, "strength"), "equal texts");
-        let sum: f64 = of(0, "p_best") + of(1, "p_best") + of(2, "p_best");
+            places.iter().find(|place| place["index"] == index).unwrap()
+        });
+        assert_eq!(
+            first["strength"].as_f64().unwrap(),
+            third["strength"].as_f64().unwrap(),
+            "equal texts"
+        );
+        let sum: f64 =
+            [zeroth, first, second].map(|place| place["p_best"].as_f64().unwrap()).iter().sum();
         assert!((sum - 1.0).abs() < 1e-6, "{sum}");
         let ballots = body["ballots"].as_array().unwrap();
         assert_eq!(ballots.len(), 3);

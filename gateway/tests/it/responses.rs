@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     gateway::{Gateway, eventually, node},
+    messages::event_body,
     official,
 };
 
@@ -28,15 +29,12 @@ fn with_tools(model: &str, more: Value) -> Value {
 /// The body of every event, after a check of framing and sequence numbers.
 fn events(text: &str) -> Vec<Value> {
     let events = text.trim_end().split("\n\n").filter(|event| !event.starts_with(':'));
-    let read = |(number, event): (usize, &str)| {
-        let (name, data) = event.split_once('\n').unwrap();
-        let body: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!(name, format!("event: {}", body["type"].as_str().unwrap()));
+    let bodies: Vec<Value> = events.map(event_body).collect();
+    for (number, body) in bodies.iter().enumerate() {
         assert_eq!(body["sequence_number"], number);
-        official::hold("ResponseStreamEvent", &body);
-        body
-    };
-    events.enumerate().map(read).collect()
+        official::hold("ResponseStreamEvent", body);
+    }
+    bodies
 }
 
 fn kinds(events: &[Value]) -> Vec<&str> {
@@ -364,12 +362,9 @@ async fn what_cannot_be_answered_is_named() {
     ];
     for (more, param, code) in cases {
         let error = gateway.post(PATH, &ask("shoal", more.clone())).await.json()["error"].clone();
-        let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-        assert_eq!(
-            (&error["param"], &error["code"]),
-            (&text(param), &text(code)),
-            "{more}: {error}"
-        );
+        let [param, code] =
+            [param, code].map(|text| if text.is_empty() { Value::Null } else { json!(text) });
+        assert_eq!((&error["param"], &error["code"]), (&param, &code), "{more}: {error}");
     }
 }
 
@@ -380,14 +375,15 @@ async fn what_an_agent_sends_beside_functions_is_left_out_with_a_note() {
     let user = json!({"type": "message", "role": "user", "content": "Go on."});
     let patch =
         json!({"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "*** x"});
-    let patched = json!({"type": "custom_tool_call_output", "call_id": "c1", "output": "Done!"});
+    let patch_result =
+        json!({"type": "custom_tool_call_output", "call_id": "c1", "output": "Done!"});
     let shell = json!({"type": "local_shell_call", "call_id": "l1", "action": {"command": ["ls"]}});
-    let listed = json!({"type": "function_call_output", "call_id": "l1", "output": "a"});
+    let shell_result = json!({"type": "function_call_output", "call_id": "l1", "output": "a"});
     let search = json!({"type": "web_search_call", "status": "completed"});
     let body = ask(
         "shoal",
         json!({
-            "input": [user, patch, patched, shell, listed, search, user],
+            "input": [user, patch, patch_result, shell, shell_result, search, user],
             "tools": [{"type": "web_search"}, function, {"type": "custom", "name": "patch"}],
             "metadata": {"a": "b"},
         }),
@@ -408,13 +404,21 @@ async fn what_an_agent_sends_beside_functions_is_left_out_with_a_note() {
     assert_eq!(messages[2].content, "Done!");
 }
 
+fn call(id: &str) -> Value {
+    json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"})
+}
+
+fn result(id: &str) -> Value {
+    json!({"type": "function_call_output", "call_id": id, "output": id})
+}
+
+fn message(role: &str) -> Value {
+    json!({"type": "message", "role": role, "content": role})
+}
+
 #[tokio::test]
 async fn words_between_a_call_and_its_result_move_behind_it() {
     let gateway = Gateway::start([node("digits").says("4")]).await;
-    let call =
-        |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
-    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
-    let message = |role: &str| json!({"type": "message", "role": role, "content": role});
     for (items, roles) in [
         (
             json!([message("user"), call("a"), message("assistant"), result("a")]),

@@ -64,10 +64,10 @@ async fn an_answer_says_how_likely_it_is_right_and_a_client_may_demand_more() {
     assert_eq!(gateway.post("/v1/chat/completions", &certain).await.status, 400);
 }
 
-/// Three members that disagree; the one that is asked to fuse follows the script of `fusing`.
-fn three(fusing: impl Fn() -> Node) -> [Node; 3] {
+/// Three members that disagree; the one that is asked to fuse follows the script of `editor`.
+fn three(editor: impl Fn() -> Node) -> [Node; 3] {
     [("a", "4"), ("b", "four"), ("c", "IV")]
-        .map(|(name, text)| node(name).says(text).fusing(fusing()))
+        .map(|(name, text)| node(name).says(text).fusing(editor()))
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,6 +41,7 @@ enum Step {
     /// Ends with this message.
     Done(Done),
     Fail(Fault),
+    FailIf(Arc<AtomicBool>),
     Forever,
 }
 
@@ -152,6 +153,12 @@ impl Node {
 
     pub(crate) fn breaks(self) -> Self {
         self.then([Step::Fail(Fault::Engine)])
+    }
+
+    /// Answers at once, until the switch is set: then it breaks.
+    pub(crate) fn says_until_broken(self, text: &str) -> (Self, Arc<AtomicBool>) {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        (self.then([Step::FailIf(is_broken.clone())]).says(text), is_broken)
     }
 
     /// Fails because the conversation does not fit.
@@ -364,6 +371,8 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 go_on.notified().await;
                 continue;
             }
+            Step::FailIf(is_broken) if !is_broken.load(Ordering::SeqCst) => continue,
+            Step::FailIf(_) => Err(EngineError::new(Fault::Engine, "as the script says")),
             Step::Forever => std::future::pending().await,
         };
         if events.send(event).await.is_err() {

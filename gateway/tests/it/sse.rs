@@ -27,10 +27,8 @@ pub(crate) fn chunks(text: &str) -> Vec<Value> {
         .collect()
 }
 
-fn text_of(chunks: &[Value]) -> String {
-    let content =
-        |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
-    chunks.iter().filter_map(content).collect()
+pub(crate) fn text_of(chunks: &[Value]) -> String {
+    chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect()
 }
 
 #[tokio::test]
@@ -90,8 +88,9 @@ async fn usage_comes_last_with_no_choices_and_only_when_asked_for() {
     let chunks = chunks(&text);
     let (last, earlier) = chunks.split_last().unwrap();
     assert_eq!(last["choices"], json!([]));
-    let count = |key: &str| last["usage"][key].as_u64().unwrap();
-    assert_eq!(count("total_tokens"), count("prompt_tokens") + count("completion_tokens"));
+    let [prompt, completion, total] = ["prompt_tokens", "completion_tokens", "total_tokens"]
+        .map(|key| last["usage"][key].as_u64().unwrap());
+    assert_eq!(total, prompt + completion);
     for chunk in earlier {
         assert_eq!(chunk.get("usage"), Some(&Value::Null));
         assert_eq!(chunk["choices"].as_array().map(Vec::len), Some(1));

@@ -46,8 +46,8 @@ async fn a_call_is_answered_as_clients_expect_it() {
 #[tokio::test]
 async fn members_are_told_all_that_the_client_said_of_tools() {
     let gateway = Gateway::start([node("caller").calls(&[("add", ADD)])]).await;
-    let named = json!({"type": "function", "function": {"name": "add"}});
-    let body = with_tools("shoal", json!({"tool_choice": named, "parallel_tool_calls": false}));
+    let choice = json!({"type": "function", "function": {"name": "add"}});
+    let body = with_tools("shoal", json!({"tool_choice": choice, "parallel_tool_calls": false}));
     let reply = chat(&gateway, &body).await.json();
     // For a call that the client names, OpenAI's answer ends with `stop`.
     assert_eq!(reply["choices"][0]["finish_reason"], "stop");

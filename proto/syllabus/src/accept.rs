@@ -43,31 +43,43 @@ fn is_division(question: &Question, text: &str) -> bool {
 
 /// The only arrangement of the word's letters that the text states, other than the word itself.
 fn is_reverse(word: &str, answer: &str, text: &str) -> bool {
-    let letters = |word: &str| {
-        let mut letters: Vec<char> = word.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    let of_word = letters(word);
-    let mentions = |sentence: &str| -> Vec<String> {
-        let words = tokens(sentence).into_iter().map(|token| token.replace('-', ""));
-        words
-            .filter(|token| (token == answer || token != word) && letters(token) == of_word)
-            .collect()
-    };
-    statement(text, &mentions, Weight::Conclusion).as_deref() == Some(answer)
+    let word_letters = sorted_letters(word);
+    let statement = statement(
+        text,
+        &|sentence: &str| {
+            let mut words: Vec<String> =
+                tokens(sentence).into_iter().map(|token| token.replace('-', "")).collect();
+            words.retain(|token| {
+                (token == answer || token != word) && sorted_letters(token) == word_letters
+            });
+            words
+        },
+        Weight::Conclusion,
+    );
+    statement.as_deref() == Some(answer)
+}
+
+/// The letters of a word in the order of the alphabet.
+fn sorted_letters(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// A time on a clock of 24 or of 12 hours.
 fn is_time(question: &Question, text: &str) -> bool {
     let operands: Vec<String> = times(&question.text);
-    let mentions = |sentence: &str| -> Vec<String> {
-        let times = times(sentence);
-        let new: Vec<String> =
-            times.iter().filter(|time| !operands.contains(time)).cloned().collect();
-        if new.is_empty() && times.len() == 1 { times } else { new }
-    };
-    statement(text, &mentions, Weight::Last) == times(&question.answer).into_iter().next()
+    let statement = statement(
+        text,
+        &|sentence: &str| {
+            let times = times(sentence);
+            let new: Vec<String> =
+                times.iter().filter(|time| !operands.contains(time)).cloned().collect();
+            if new.is_empty() && times.len() == 1 { times } else { new }
+        },
+        Weight::Last,
+    );
+    statement == times(&question.answer).into_iter().next()
 }
 
 /// The times of a text as `h:mm` on a clock of 24 hours.
@@ -114,14 +126,15 @@ fn is_solution(question: &Question, text: &str) -> bool {
 fn is_quantity(question: &Question, text: &str) -> bool {
     let Some((number, unit)) = question.answer.split_once(' ') else { return false };
     let words = tokens(text);
-    let is_other_unit = |word: &str| {
-        word != unit && Measure::ALL.iter().any(|m| word == m.large || word == m.small)
-    };
-    let says_other = words.windows(2).any(|pair| match pair {
-        [value, word] => value == number && is_other_unit(word),
+    let has_other_unit = words.windows(2).any(|pair| match pair {
+        [value, word] => value == number && word != unit && is_unit(word),
         _ => false,
     });
-    !says_other && Number::new(number, &question.text).is_right(text)
+    !has_other_unit && Number::new(number, &question.text).is_right(text)
+}
+
+fn is_unit(word: &str) -> bool {
+    Measure::ALL.iter().any(|measure| word == measure.large || word == measure.small)
 }
 
 /// Whether a text says that something does not occur.

@@ -72,7 +72,7 @@ impl GeneralKind {
     }
 }
 
-/// Who says a message.
+/// The speaker of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The person who asks.
@@ -94,7 +94,7 @@ impl Role {
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Who says it.
+    /// Its speaker.
     pub role: Role,
     /// The text.
     pub content: String,
@@ -215,7 +215,7 @@ fn wording<'a>(rng: &mut ChaCha8Rng, list: &[&'a str]) -> &'a str {
 }
 
 /// A text with its first letter in upper case, unless it is an e-mail address.
-fn capitalized(text: &str) -> String {
+fn capitalize(text: &str) -> String {
     if text.contains('@') && !text.contains(' ') {
         return text.to_owned();
     }
@@ -225,18 +225,22 @@ fn capitalized(text: &str) -> String {
 
 /// The right answer and the wrong ones in one style: as they are, as a sentence, after `Answer:`, or in
 /// bold. `sentence` has `{}` where the answer stands.
-fn styled(
+fn in_one_style(
     rng: &mut ChaCha8Rng,
     sentence: &str,
     right: &str,
     wrong: &[String],
 ) -> (String, Vec<String>) {
     let style = rng.random_range(0..4);
-    let text = |answer: &str| match style {
-        0 => capitalized(answer),
-        1 => capitalized(&sentence.replace("{}", answer)),
+    let wrong_texts = wrong.iter().map(|answer| text_in_style(style, sentence, answer)).collect();
+    (text_in_style(style, sentence, right), wrong_texts)
+}
+
+fn text_in_style(style: usize, sentence: &str, answer: &str) -> String {
+    match style {
+        0 => capitalize(answer),
+        1 => capitalize(&sentence.replace("{}", answer)),
         2 => format!("Answer: {answer}"),
-        _ => capitalized(&sentence.replace("{}", &format!("**{answer}**"))),
-    };
-    (text(right), wrong.iter().map(|answer| text(answer)).collect())
+        _ => capitalize(&sentence.replace("{}", &format!("**{answer}**"))),
+    }
 }

@@ -5,13 +5,9 @@
 //! in any wording, so no model is examined in what it was trained on. The list is public.
 //!
 //! The public names:
-//! - [`Family`] is a kind of question, and [`Split`] the use of a problem.
-//! - [`Problem`], with [`Plot`], [`Measure`] and [`DAYS`], is what is asked, without the words.
-//! - [`questions`] gives [`Questions`], an iterator of [`Question`]s.
-//! - [`grade`] checks a model's text, and [`final_answer`] finds the answer in it. [`accepts`] also
-//!   takes the right answer in a sentence, as general models write it.
-//! - [`general_questions`] gives [`GeneralQuestion`]s: reading, instructions, common knowledge, code and
-//!   more, for models that claim to answer anything. [`Exercise`] is a question of either sort.
+//! - [`questions`] draws [`Question`]s of a [`Family`] and a [`Split`], each about a [`Problem`].
+//! - [`general_questions`] draws [`GeneralQuestion`]s, for models that claim to answer anything.
+//! - [`grade`] and [`final_answer`] check a model's text; [`accepts`] also takes the answer in a sentence.
 //!
 //! ```
 //! use shoal_syllabus::{Family, Split, grade, questions};

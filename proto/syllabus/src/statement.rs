@@ -109,7 +109,10 @@ fn is_list(sentences: &[&str], mentions: Mentions<'_>) -> bool {
             .into_iter()
             .filter(|word| !candidates.iter().any(|candidate| tokens(candidate).contains(word)))
             .collect();
-        if frames.iter().any(|(other, values)| *other == frame && *values != candidates) {
+        if frames
+            .iter()
+            .any(|(earlier_frame, values)| *earlier_frame == frame && *values != candidates)
+        {
             return true;
         }
         frames.push((frame, candidates));
@@ -164,10 +167,8 @@ pub(crate) fn tokens(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     let mut parts = String::new();
     for (at, letter) in letters.iter().enumerate() {
-        let digit = |index: Option<usize>| {
-            index.and_then(|index| letters.get(index)).is_some_and(char::is_ascii_digit)
-        };
-        let in_number = digit(at.checked_sub(1)) && digit(Some(at + 1));
+        let follows_digit = at.checked_sub(1).is_some_and(|before| is_digit(&letters, before));
+        let in_number = follows_digit && is_digit(&letters, at + 1);
         match letter {
             ',' if in_number => {}
             ',' | '/' | '=' | '(' | ')' | '[' | ']' | '{' | '}' | ':' | ';' | '"' | '|' | '<'
@@ -191,21 +192,27 @@ pub(crate) fn numbers(text: &str) -> Vec<String> {
     if numbers.is_empty() { number_words(text) } else { numbers }
 }
 
+fn is_digit(letters: &[char], at: usize) -> bool {
+    letters.get(at).is_some_and(char::is_ascii_digit)
+}
+
 /// As [`numbers`], for all sides of an equation.
 pub(crate) fn digits(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
-    let digit = |at: usize| letters.get(at).is_some_and(char::is_ascii_digit);
     let (mut numbers, mut at) = (Vec::new(), 0);
     while at < letters.len() {
-        if !digit(at) {
+        if !is_digit(&letters, at) {
             at += 1;
             continue;
         }
         let before = letters.get(..at).unwrap_or_default();
         let start = at;
-        while digit(at) || (matches!(letters.get(at), Some('.' | ',')) && digit(at + 1)) {
+        while is_digit(&letters, at)
+            || (matches!(letters.get(at), Some('.' | ',')) && is_digit(&letters, at + 1))
+        {
             // A comma separates thousands only before three digits.
-            let is_group = digit(at + 1) && digit(at + 2) && digit(at + 3) && !digit(at + 4);
+            let is_group =
+                (1..=3).all(|n| is_digit(&letters, at + n)) && !is_digit(&letters, at + 4);
             if letters.get(at) == Some(&',') && !is_group {
                 break;
             }

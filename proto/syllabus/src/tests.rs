@@ -244,23 +244,24 @@ fn free_answers_with_several_values_are_accepted() {
 fn every_right_answer_is_accepted_in_four_forms_and_that_of_another_question_in_none() {
     for question in sample(Split::Gold, 21, 13 * 60) {
         let answer = &question.answer;
-        let forms = |answer: &str| {
-            [
-                answer.to_owned(),
-                format!("The answer is **{answer}**."),
-                format!("{}\n\n{answer}", question.text),
-                format!("Let me think.\n\nSo it is {answer}."),
-            ]
-        };
-        for form in &forms(answer) {
-            assert!(accepts(&question, form), "{}\n{form}", question.text);
+        for form in forms(&question.text, answer) {
+            assert!(accepts(&question, &form), "{}\n{form}", question.text);
         }
-        let other = sample(Split::Gold, 22, 13 * 8)
+        let other_question = sample(Split::Gold, 22, 13 * 8)
             .into_iter()
-            .find(|other| other.family == question.family && other.answer != *answer);
-        let wrong = other.expect("another answer").answer;
-        for form in forms(&wrong) {
+            .find(|sibling| sibling.family == question.family && sibling.answer != *answer);
+        let wrong = other_question.expect("another answer").answer;
+        for form in forms(&question.text, &wrong) {
             assert!(!accepts(&question, &form), "{}\n{form}", question.text);
         }
     }
+}
+
+fn forms(question: &str, answer: &str) -> [String; 4] {
+    [
+        answer.to_owned(),
+        format!("The answer is **{answer}**."),
+        format!("{question}\n\n{answer}"),
+        format!("Let me think.\n\nSo it is {answer}."),
+    ]
 }

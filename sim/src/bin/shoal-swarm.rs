@@ -1,6 +1,6 @@
 //! `make run`: one gateway and a swarm of bundled specialists, each a process of its own.
 //!
-//! It starts what a person would start by hand, shows how far it is, and ends all of it on Ctrl-C.
+//! It starts the processes that a person would start by hand, shows progress, and stops them on Ctrl-C.
 #![expect(clippy::print_stdout, reason = "a program that talks to the person who started it")]
 
 #[path = "shoal-swarm/children.rs"]
@@ -26,7 +26,7 @@ use restarts::Restarts;
 /// Admission examines every node, on a busy two-core machine one after the other.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(300);
 
-/// On top of it for each model that is not bundled: those are a hundred to a thousand times as large.
+/// More time for each model that is not bundled: these are a hundred to a thousand times as large.
 const LARGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// A gateway opens a store and two sockets: seconds even on a busy machine.
@@ -88,7 +88,7 @@ async fn run(options: Options) -> Result<()> {
     outcome
 }
 
-/// Ends only when the swarm cannot be brought up. What ends later is started again.
+/// Returns only when the swarm cannot start. Processes that end later are restarted.
 async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Result<()> {
     let members = members::members(&options.models)?;
     // Before the gateway: nobody waits for it while gigabytes come.
@@ -117,7 +117,7 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     watch(options, &token, &gateway, children).await
 }
 
-/// Starts again what ends, after a while. Never returns but with an error.
+/// Restarts processes that end, each after a wait. Returns only with an error.
 async fn watch(
     options: &Options,
     token: &str,
@@ -166,8 +166,8 @@ fn gateway_program(options: &Options, (http, quic): (&str, &str), token: &str) -
     })
 }
 
-/// One process that holds all specialists to their word, with the weights of each. Of a large model
-/// a second copy would cost more memory than its word is worth: what it claims counts nothing.
+/// The auditor: one process with the weights of all specialists, which recomputes their claims. It has no
+/// large models: a second copy would cost too much memory, so their claims do not count.
 fn auditor(
     options: &Options,
     members: &[Member],
@@ -185,9 +185,9 @@ fn auditor(
         .env(TOKEN, token))
 }
 
-/// Fresh for each start: nobody else shall audit.
+/// A new token for each start, so that no other node can be an auditor.
 fn token() -> String {
-    rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
 }
 
 fn node(member: &Member, options: &Options, gateway: &Gateway) -> Result<Program> {

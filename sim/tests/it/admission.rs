@@ -1,4 +1,4 @@
-//! The door: who is not let in is told why, and nobody else is disturbed.
+//! Admission: a node that is refused learns the reason, and no other node is disturbed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use shoal_proto::{
     hello::{Hello, Model, Proof, RefusalReason, audit_proof},
 };
 use shoal_store::{Memory, ReputationStore};
-use shoal_swarm::{Config, LeaveReason, Metrics, NotAdmitted, Swarm};
+use shoal_swarm::{LeaveReason, NotAdmitted, Swarm, SwarmConfig, SwarmMetrics};
 use tokio::time::{Instant, sleep, timeout};
 
 fn identity(n: u8) -> Identity {
     Identity::from_secret([n; 32])
 }
 
-fn swarm(change: impl FnOnce(&mut Config)) -> Swarm {
-    let mut config = Config::default();
+fn swarm(change: impl FnOnce(&mut SwarmConfig)) -> Swarm {
+    let mut config = SwarmConfig::default();
     config.exam.per_family = 0;
     change(&mut config);
     let registry = prometheus::Registry::new();
     let store = ReputationStore::new(Arc::new(Memory::default()), Default::default(), &registry)
         .expect("the store");
-    let metrics = Metrics::register(&registry).expect("metrics");
+    let metrics = SwarmMetrics::register(&registry).expect("metrics");
     Swarm::new(config, identity(0).id(), 1, store, metrics)
 }
 
@@ -46,7 +46,7 @@ fn link(n: u8) -> (PipeLink, Arc<PipeLink>) {
     (node, Arc::new(gateway))
 }
 
-/// Says hello; returns the control stream and what came back.
+/// Sends a hello; returns the control stream and the answer.
 async fn says(node: &PipeLink, first: Message) -> (Stream, Message) {
     let mut control = node.open().await.expect("a stream");
     control.sender.send(&first).await.expect("sent");
@@ -54,7 +54,7 @@ async fn says(node: &PipeLink, first: Message) -> (Stream, Message) {
     (control, reply)
 }
 
-/// The whole handshake as it should be.
+/// A handshake without errors.
 async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
     let (mut control, reply) = says(node, Message::Hello(hello())).await;
     let Message::Challenge(challenge) = reply else { panic!("a challenge") };
@@ -64,7 +64,7 @@ async fn joins(node: &PipeLink, n: u8) -> (Stream, Message) {
     (control, reply)
 }
 
-/// What comes of a hello that should be refused.
+/// The refusal of a hello.
 async fn refused_for(hello: Hello) -> RefusalReason {
     let swarm = swarm(|_| {});
     let (node, gateway) = link(1);

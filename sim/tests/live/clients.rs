@@ -18,7 +18,8 @@ use crate::tools;
 const MODELS: [&str; 5] =
     ["shoal-sum", "shoal-times", "shoal-order", "shoal-calendar", "shoal-story"];
 
-/// What each script needs from PyPI: an environment for each, for their pins differ.
+/// The packages that each script needs from PyPI. Each has an environment of its own, because their pins
+/// differ.
 const PYTHON: [(&[&str], &str); 7] = [
     (&["openai"], "openai_python.py"),
     (&["openai"], "openai_python_engine.py"),
@@ -133,7 +134,7 @@ fn request(model: &str, message: &str) -> CreateChatCompletionRequest {
         .unwrap()
 }
 
-/// A client script ends with 0 when all its checks hold; else what it said.
+/// Runs a client's script, which ends with 0 when all its checks pass; otherwise returns its output.
 fn run(script: &mut Command, swarm: &LiveSwarm) -> Option<String> {
     let output = script
         .env("SHOAL_BASE_URL", format!("{}/v1", swarm.base))

@@ -59,7 +59,7 @@ fn panels_have_titles_units_and_a_datasource_that_can_be_chosen() {
     }
 }
 
-/// A Prometheus of our own with the project's scrape settings.
+/// A Prometheus with the project's scrape settings.
 struct Server {
     process: Child,
     base: String,
@@ -133,7 +133,7 @@ fn read_board(path: PathBuf) -> (String, Value) {
     (name, serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
 }
 
-/// All panels but rows.
+/// All panels except rows.
 fn panels(board: &Value) -> Vec<&Value> {
     let panels = board["panels"].as_array().unwrap().iter();
     panels.filter(|panel| panel["type"] != "row").collect()

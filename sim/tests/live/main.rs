@@ -1,7 +1,7 @@
-//! A whole swarm of real processes, used as people use it. Slow: each test starts its own.
+//! A whole swarm of real processes, used as people use it. Each test starts its own, which is slow.
 //!
 //! Tests that need something from outside (Prometheus, a Python or npm package) install it into
-//! `target/tools` and, when they cannot, say so and pass: they prove nothing then.
+//! `target/tools`. When they cannot, they print that they are skipped and pass.
 #![expect(clippy::print_stderr, reason = "a test that proves nothing says so")]
 #![expect(
     clippy::unwrap_used,

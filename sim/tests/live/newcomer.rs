@@ -1,4 +1,4 @@
-//! What somebody sees who has just typed `make run`.
+//! What a person sees who has just typed `make run`.
 
 use std::{net::TcpListener, process::Command};
 
@@ -125,7 +125,7 @@ fn an_unknown_model_is_one_clear_line() {
     );
 }
 
-/// Runs the printed curl line exactly as somebody would paste it.
+/// Runs the printed curl line as a person would paste it.
 fn pasted_curl(output: &str) -> String {
     let from = output.find("curl -s").unwrap();
     let line: String = output[from..].lines().take(2).collect::<Vec<_>>().join("\n");

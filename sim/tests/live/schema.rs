@@ -1,18 +1,18 @@
-//! schemathesis against `/openapi.json`: requests made from what the gateway says it takes, valid
-//! and not, answers held to what it says it gives.
+//! schemathesis against `/openapi.json`: it generates valid and invalid requests from the document, and
+//! checks the answers against it.
 
 use std::{path::Path, process::Command};
 
 use crate::swarm::LiveSwarm;
 use crate::tools;
 
-/// Drawn requests for each operation; `make test-schema` draws more, and each time others.
+/// Generated requests for each operation; `make test-schema` generates more, with a new seed each time.
 const CASES: &str = "12";
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_headers_conformance,response_schema_conformance";
 
-/// The smallest swarm that ranks: what is asked matters here, not how well it is answered.
+/// The smallest swarm that ranks: here the requests matter, not the quality of the answers.
 const MODELS: [&str; 2] = ["shoal-sum", "shoal-order"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Starts `shoal-swarm` on free ports, and ends it whatever happens to the test.
+//! Starts `shoal-swarm` on free ports, and ends it even if the test fails.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// With `cargo test` all live tests share a process: one swarm at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Compiling or training may run beside us on the same two cores.
+/// A build or a training may run beside the test on the same two cores.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct LiveSwarm {
@@ -119,13 +119,13 @@ impl LiveSwarm {
             .collect()
     }
 
-    /// As Ctrl-C does; the launcher's exit status.
+    /// Stops it as Ctrl-C does; returns the launcher's exit status.
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         signal("-INT", self.launcher.id());
         self.launcher.wait().unwrap()
     }
 
-    /// As `kill -9` on the launcher does.
+    /// Kills the launcher as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.launcher.kill().unwrap();
         self.launcher.wait().unwrap();
@@ -160,7 +160,7 @@ pub(crate) fn signal(name: &str, pid: u32) {
 /// An examination of a slow newcomer may take two minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(200);
 
-/// Polls until `there` says yes; panics with `condition` when it never does.
+/// Polls until `there` returns true; panics with `condition` when it takes too long.
 pub(crate) async fn eventually(condition: &str, mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {

@@ -1,4 +1,4 @@
-//! Things from outside that a test drives, each installed once into `target/tools`.
+//! Programs from outside that tests use, each installed once into `target/tools`.
 
 use std::{
     fs,
@@ -39,8 +39,7 @@ pub(crate) fn npm(name: &str, packages: &[&str]) -> Option<PathBuf> {
     there.then_some(place)
 }
 
-/// Where the clients are what is to be proved (`make test-clients`, continuous integration), one
-/// that is missing is a failure.
+/// In tests of the clients (`make test-clients`, continuous integration) a missing client is a failure.
 fn must_be(there: bool, name: &str) {
     let strict = std::env::var_os("SHOAL_TEST_CLIENTS").is_some();
     assert!(there || !strict, "{name} could not be installed, and SHOAL_TEST_CLIENTS is set");
@@ -76,7 +75,7 @@ pub(crate) fn prometheus() -> Option<PathBuf> {
     there.then(|| place.join("usr/bin/prometheus"))
 }
 
-/// Installs once; a marker file says that it was whole.
+/// Installs once; a marker file shows that the installation is complete.
 fn install_once(place: &Path, install: impl FnOnce() -> Result<(), String>) -> bool {
     let whole = place.join(".installed");
     if whole.exists() {

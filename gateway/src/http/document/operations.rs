@@ -2,7 +2,7 @@
 
 /// The answer of an operation that succeeds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     /// JSON of the schema with this name.
     Json(&'static str),
     /// JSON of the schema with this name, or server-sent events with `stream: true`.
@@ -24,7 +24,7 @@ pub(super) struct Operation {
     pub(super) query: &'static [&'static str],
     /// Schema of the request's body; None: no body.
     pub(super) request: Option<&'static str>,
-    pub(super) answer: Answer,
+    pub(super) answer: Reply,
     /// Every status that the operation can answer with.
     pub(super) statuses: &'static [u16],
 }
@@ -47,7 +47,7 @@ const fn post(
     tag: &'static str,
     summary: &'static str,
     request: &'static str,
-    answer: Answer,
+    answer: Reply,
 ) -> Operation {
     let request = Some(request);
     Operation { method: "POST", path, tag, summary, query: &[], request, answer, statuses: ASK }
@@ -57,14 +57,14 @@ const fn get(
     path: &'static str,
     tag: &'static str,
     summary: &'static str,
-    answer: Answer,
+    answer: Reply,
     statuses: &'static [u16],
 ) -> Operation {
     Operation { method: "GET", path, tag, summary, query: &[], request: None, answer, statuses }
 }
 
 const fn head(path: &'static str, summary: &'static str, statuses: &'static [u16]) -> Operation {
-    let answer = Answer::Status;
+    let answer = Reply::Status;
     Operation { method: "HEAD", ..get(path, OPERATORS, summary, answer, statuses) }
 }
 
@@ -75,21 +75,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         OPENAI,
         "Answers a conversation.",
         "ChatRequest",
-        Answer::JsonOrEvents("ChatCompletion"),
+        Reply::JsonOrEvents("ChatCompletion"),
     ),
     post(
         "/v1/completions",
         OPENAI,
         "Answers prompts (the older endpoint).",
         "CompletionRequest",
-        Answer::JsonOrEvents("Completion"),
+        Reply::JsonOrEvents("Completion"),
     ),
     post(
         "/v1/responses",
         OPENAI,
         "Answers a conversation that can be continued and fetched.",
         "ResponseRequest",
-        Answer::JsonOrEvents("Response"),
+        Reply::JsonOrEvents("Response"),
     ),
     Operation {
         query: &["stream", "starting_after"],
@@ -97,7 +97,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/responses/{id}",
             OPENAI,
             "A stored response.",
-            Answer::JsonOrEvents("Response"),
+            Reply::JsonOrEvents("Response"),
             CHECKED_LOOKUP,
         )
     },
@@ -107,7 +107,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/responses/{id}",
             OPENAI,
             "Deletes a response and stops the work for it.",
-            Answer::Json("Deleted"),
+            Reply::Json("Deleted"),
             LOOKUP,
         )
     },
@@ -117,7 +117,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/responses/{id}/cancel",
             OPENAI,
             "Stops the work for a background response.",
-            Answer::Json("Response"),
+            Reply::Json("Response"),
             CHECKED_LOOKUP,
         )
     },
@@ -127,7 +127,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/responses/{id}/input_items",
             OPENAI,
             "The input items of a response.",
-            Answer::Json("ItemList"),
+            Reply::Json("ItemList"),
             CHECKED_LOOKUP,
         )
     },
@@ -136,62 +136,50 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ANTHROPIC,
         "Answers a conversation, in Anthropic's format.",
         "MessageRequest",
-        Answer::JsonOrEvents("Message"),
+        Reply::JsonOrEvents("Message"),
     ),
     post(
         "/v1/messages/count_tokens",
         ANTHROPIC,
         "Counts the tokens of a conversation with a member's tokenizer.",
         "TokenCountRequest",
-        Answer::Json("TokenCount"),
+        Reply::Json("TokenCount"),
     ),
     post(
         "/v1/embeddings",
         OPENAI,
         "Embeds texts as vectors.",
         "EmbeddingRequest",
-        Answer::Json("EmbeddingList"),
+        Reply::Json("EmbeddingList"),
     ),
-    post(
-        "/v1/rank",
-        SHOAL,
-        "Ranks the client's own texts.",
-        "RankRequest",
-        Answer::Json("Ranking"),
-    ),
-    get(
-        "/v1/models",
-        OPENAI,
-        "The models that requests can name.",
-        Answer::Json("ModelList"),
-        LIST,
-    ),
-    get("/v1/models/{id}", OPENAI, "One model.", Answer::Json("Model"), LOOKUP),
+    post("/v1/rank", SHOAL, "Ranks the client's own texts.", "RankRequest", Reply::Json("Ranking")),
+    get("/v1/models", OPENAI, "The models that requests can name.", Reply::Json("ModelList"), LIST),
+    get("/v1/models/{id}", OPENAI, "One model.", Reply::Json("Model"), LOOKUP),
     get(
         "/v1/rounds/{id}",
         SHOAL,
         "The transcript of a round: everything that led to its answer.",
-        Answer::Json("Round"),
+        Reply::Json("Round"),
         LOOKUP,
     ),
-    get("/v1/nodes", SHOAL, "The nodes of this gateway.", Answer::Json("NodeList"), ALWAYS),
+    get("/v1/nodes", SHOAL, "The nodes of this gateway.", Reply::Json("NodeList"), ALWAYS),
     Operation {
         query: &["format"],
         ..get(
             "/v1/nodes/{id}/standing",
             SHOAL,
             "The standing of a node, with the reason for each number.",
-            Answer::Json("Standing"),
+            Reply::Json("Standing"),
             &[200, 400, 403, 404],
         )
     },
-    get("/healthz", OPERATORS, "The gateway is alive.", Answer::Status, ALWAYS),
+    get("/healthz", OPERATORS, "The gateway is alive.", Reply::Status, ALWAYS),
     head("/healthz", "The gateway is alive.", ALWAYS),
     get(
         "/readyz",
         OPERATORS,
         "The gateway has nodes that take work.",
-        Answer::Status,
+        Reply::Status,
         &[200, 403, 503],
     ),
     head("/readyz", "The gateway has nodes that take work.", &[200, 403, 503]),
@@ -199,11 +187,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/metrics",
         OPERATORS,
         "Counters for Prometheus.",
-        Answer::Text("text/plain; version=0.0.4"),
+        Reply::Text("text/plain; version=0.0.4"),
         &[200, 401, 403, 500],
     ),
-    get("/openapi.json", OPERATORS, "This document.", Answer::Json("Document"), ALWAYS),
-    get("/docs", OPERATORS, "This document as an HTML page.", Answer::Text("text/html"), ALWAYS),
+    get("/openapi.json", OPERATORS, "This document.", Reply::Json("Document"), ALWAYS),
+    get("/docs", OPERATORS, "This document as an HTML page.", Reply::Text("text/html"), ALWAYS),
 ];
 
 /// The meaning of a status in this API.

@@ -1,4 +1,5 @@
-//! The OpenAPI document as an HTML page, without scripts and without external resources.
+//! The OpenAPI document as an HTML page, without scripts and without external resources. A viewer with
+//! 'try it' is not embedded: megabytes of another project's scripts could send requests with an operator's key.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! The standing of a node as its page shows it: each number, the reason for it, and its history.
 
 use serde::Serialize;
+use shoal_proto::NodeId;
 
 use super::{measurement, page_path};
 use crate::time::utc;
@@ -33,7 +34,7 @@ pub(super) struct Evidence {
     pub(super) probation: Probation,
     pub(super) writer: Track,
     pub(super) judge: Judge,
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<KindEvidence>,
     pub(super) certainty: Certainty,
     pub(super) scores: Scores,
     /// Gold pairs in its record that it compared without giving reasons. Its discrimination
@@ -138,7 +139,7 @@ pub(super) struct ReasonedVerdicts {
 
 /// Accuracy on one kind of gold question.
 #[derive(Debug, Serialize)]
-pub(super) struct Kind {
+pub(super) struct KindEvidence {
     pub(super) kind: String,
     pub(super) right: f64,
     pub(super) wrong: f64,
@@ -247,21 +248,8 @@ impl Evidence {
                 standing.writer_weight(&id),
                 writer_formula(quantile),
             ),
-            judge: Judge {
-                track: Track::new(
-                    record.judge,
-                    quantile,
-                    standing.judge_weight(&id),
-                    judge_formula(quantile),
-                ),
-                discrimination: standing.discrimination(
-                    &id,
-                    ComparisonMode::Direct,
-                    &KindPosterior::default(),
-                ),
-                ballot_weight: standing.voice_weight(&id),
-            },
-            kinds: record.kinds.iter().map(|(kind, counts)| Kind::new(kind, *counts)).collect(),
+            judge: Judge::new(&id, record, standing),
+            kinds: record.kinds.iter().map(KindEvidence::new).collect(),
             certainty: Certainty {
                 line: certainty,
                 samples: record.certainty.len(),
@@ -348,9 +336,22 @@ impl Track {
     }
 }
 
-impl Kind {
+impl Judge {
+    fn new(id: &NodeId, record: &Record, standing: &Standing) -> Self {
+        let quantile = standing.settings().quantile;
+        let formula = judge_formula(quantile);
+        let (mode, kind) = (ComparisonMode::Direct, KindPosterior::default());
+        Self {
+            track: Track::new(record.judge, quantile, standing.judge_weight(id), formula),
+            discrimination: standing.discrimination(id, mode, &kind),
+            ballot_weight: standing.voice_weight(id),
+        }
+    }
+}
+
+impl KindEvidence {
     /// The prior is Beta(1, 1): one right and one wrong answer that nobody gave.
-    fn new(kind: &KindId, counts: Beta) -> Self {
+    fn new((kind, counts): (&KindId, &Beta)) -> Self {
         let (right, wrong) = ((counts.a - 1.0).max(0.0), (counts.b - 1.0).max(0.0));
         Self { kind: kind.0.clone(), right, wrong, accuracy: counts.mean() }
     }
@@ -391,12 +392,12 @@ impl AuditSummary {
 }
 
 impl HiddenQuestions {
-    fn new(hidden: &audit::HiddenAudits, settings: &audit::Settings) -> Self {
+    fn new(audits: &audit::HiddenAudits, settings: &audit::Settings) -> Self {
         Self {
-            count: hidden.seen,
-            alarm: hidden.alarm,
+            count: audits.seen,
+            alarm: audits.alarm,
             alarm_at: settings.alarm,
-            probability: hidden.probability(settings),
+            probability: audits.probability(settings),
         }
     }
 }
@@ -439,7 +440,7 @@ fn judge_formula(quantile: f64) -> String {
     )
 }
 
-/// Everything that keeps a node's certainty from counting.
+/// The reasons why a node's certainty does not count.
 fn certainty_obstacles(
     record: &Record,
     standing: &Standing,
@@ -463,9 +464,9 @@ fn certainty_obstacles(
     if on_probation {
         reasons.push("it is on probation".to_owned());
     }
-    let (claims, needed) = (record.certainty.len(), settings.claims_needed);
-    if claims < needed {
-        reasons.push(format!("it has given {claims} of {needed} gold answers with a claim"));
+    let (claims, claims_needed) = (record.certainty.len(), settings.claims_needed);
+    if claims < claims_needed {
+        reasons.push(format!("it has given {claims} of {claims_needed} gold answers with a claim"));
     }
     if reasons.is_empty() {
         reasons.push("no audit has confirmed it yet".to_owned());

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::evidence::{AuditSummary, Evidence, Frequency, Kind, Member, Track};
+use super::evidence::{AuditSummary, Evidence, Frequency, KindEvidence, Member, Track};
 use shoal_consensus::reputation::Line;
 use shoal_swarm::State;
 
@@ -159,7 +159,7 @@ fn writer(evidence: &Evidence) -> Markup {
     }
 }
 
-fn kinds(kinds: &[Kind]) -> Markup {
+fn kinds(kinds: &[KindEvidence]) -> Markup {
     html! {
         div.wide {
             table {
@@ -192,7 +192,7 @@ fn kinds(kinds: &[Kind]) -> Markup {
 }
 
 fn judge(evidence: &Evidence) -> Markup {
-    let reasoned = &evidence.reasoned_verdicts;
+    let reasoned_verdicts = &evidence.reasoned_verdicts;
     html! {
         section {
             h2 { "As a judge" }
@@ -206,9 +206,9 @@ fn judge(evidence: &Evidence) -> Markup {
                 ("Contradicted itself", contradictions(&evidence.flips)),
                 (
                     "Discrimination with reasons",
-                    discrimination(reasoned.discrimination, reasoned.gold_pairs),
+                    discrimination(reasoned_verdicts.discrimination, reasoned_verdicts.gold_pairs),
                 ),
-                ("Contradicted itself with reasons", contradictions(&reasoned.flips)),
+                ("Contradicted itself with reasons", contradictions(&reasoned_verdicts.flips)),
                 ("Agreed with the other judges", rounds(&evidence.agreement)),
             ]))
         }
@@ -239,10 +239,10 @@ fn audits(audits: &AuditSummary) -> Markup {
         "{} confirmed, {} are needed; the next is audited with probability {:.2}",
         audits.claims, audits.claims_needed, audits.claim_probability
     );
-    let [questions, verdicts] = [&audits.writer, &audits.judge].map(|hidden| {
+    let [questions, verdicts] = [&audits.writer, &audits.judge].map(|frequency| {
         format!(
             "{} so far; alarm {:.2} of {:.0}; one in its next round with probability {:.2}",
-            hidden.count, hidden.alarm, hidden.alarm_at, hidden.probability
+            frequency.count, frequency.alarm, frequency.alarm_at, frequency.probability
         )
     });
     html! {
@@ -346,8 +346,8 @@ mod tests {
             first_token_seconds: None,
         });
         let page = render(&evidence);
-        let escaped = "&lt;script&gt;'&quot;&amp;&lt;/script&gt;\u{fffd}";
-        assert_eq!(page.matches(escaped).count(), 6, "{page}");
+        let escaped_text = "&lt;script&gt;'&quot;&amp;&lt;/script&gt;\u{fffd}";
+        assert_eq!(page.matches(escaped_text).count(), 6, "{page}");
         assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
     }
 

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use super::store::{Status, StoreRequest};
 use crate::http::{
     App,
-    answer::{self, Answer, AnswerEnd},
+    answer::{self, AnswerEnd, OpenAnswer},
     callers::Owner,
     error::ApiError,
     task::{AskTask, RoundEvent},
@@ -44,7 +44,7 @@ pub(super) fn start(
     // The parser refuses a background request that is not stored.
     let slot =
         store.ok_or(ApiError::Internal).and_then(|store| app.responses.start(store, &response));
-    let (answer, ask) = Answer::new(end, ResponseEncoder::new(response, unix_now), vec![ask]);
+    let (answer, ask) = OpenAnswer::new(end, ResponseEncoder::new(response, unix_now), vec![ask]);
     let ask = match (slot, ask) {
         (Ok(()), Some(ask)) => ask,
         (Err(error), _) => return Err(answer.abandon(error)),
@@ -62,7 +62,7 @@ pub(super) fn start(
 async fn work(
     gateway: Weak<App>,
     owner: Owner,
-    mut answer: Answer<ResponseEncoder>,
+    mut answer: OpenAnswer<ResponseEncoder>,
     mut task: AskTask,
 ) {
     answer.encoder.start(None, &mut answer.events);
@@ -85,7 +85,7 @@ async fn work(
     }
 }
 
-fn store_events(app: &App, owner: Owner, answer: &mut Answer<ResponseEncoder>) {
+fn store_events(app: &App, owner: Owner, answer: &mut OpenAnswer<ResponseEncoder>) {
     let events = std::iter::from_fn(|| answer.events.pop()).map(Bytes::from).collect();
     app.responses.append(owner, &answer.encoder.response().id, events);
 }

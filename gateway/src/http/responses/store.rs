@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http::{
-    Callers, Config,
+    Callers, HttpConfig,
     callers::Owner,
     error::ApiError,
-    share::{Grant, Shared},
+    share::{Grant, SharedResource},
     shelves::Shelves,
 };
 use shoal_api::id;
@@ -31,13 +31,13 @@ const EVENT_BYTES: usize = 64;
 pub(crate) struct Responses {
     seconds_max: u64,
     /// Work in the background.
-    background: Shared,
+    background: SharedResource,
     entries: Mutex<Shelves<Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    created: u64,
+    created_seconds: u64,
     /// The response as it is sent, as JSON text: parsed it would take several times its length.
     response: Box<[u8]>,
     /// The items that the response answers, as a JSON array.
@@ -111,10 +111,10 @@ impl StoreRequest {
 
 impl Responses {
     /// An empty store with the limits of the configuration.
-    pub(crate) fn new(config: &Config, callers: &Callers) -> Self {
+    pub(crate) fn new(config: &HttpConfig, callers: &Callers) -> Self {
         Self {
             seconds_max: config.response_seconds_max,
-            background: Shared::new(config.background_max, callers.count()),
+            background: SharedResource::new(config.background_max, callers.count()),
             entries: Mutex::new(Shelves::new(config.response_bytes_max)),
         }
     }
@@ -129,8 +129,9 @@ impl Responses {
     /// # Errors
     /// When too many responses are in progress in the background.
     pub(super) fn start(&self, request: StoreRequest, response: &Response) -> Result<(), ApiError> {
-        let full = || ApiError::BackgroundFull { max: self.background.max() };
-        let grant = self.background.take(request.owner, 1).ok_or_else(full)?;
+        let Some(grant) = self.background.take(request.owner, 1) else {
+            return Err(ApiError::BackgroundFull { max: self.background.max() });
+        };
         self.insert(request, response, Some(grant));
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Responses {
         let bytes = response_text.len() + context.len() + ENTRY_BYTES;
         let is_running = response.status == "in_progress";
         let entry = Entry {
-            created: unix_now(),
+            created_seconds: unix_now(),
             response: response_text,
             context,
             background,
@@ -156,7 +157,7 @@ impl Responses {
 
     /// Takes over the work for a response. If the response is deleted already, the work ends.
     pub(super) fn adopt(&self, owner: Owner, id: &str, task: AbortOnDropHandle<()>) {
-        if let Some(entry) = running(&mut self.lock(unix_now()), owner, id) {
+        if let Some(entry) = running_entry(&mut self.lock(unix_now()), owner, id) {
             entry.task = Some(task);
         }
     }
@@ -164,7 +165,7 @@ impl Responses {
     /// Stores the response whose work has ended. A cancelled response stays cancelled.
     pub(super) fn finish(&self, owner: Owner, response: &Response) {
         let mut entries = self.lock(unix_now());
-        let Some(entry) = running(&mut entries, owner, &response.id) else { return };
+        let Some(entry) = running_entry(&mut entries, owner, &response.id) else { return };
         let more = entry.end(Status::Ended, &json!(response));
         entries.grow(owner, &response.id, more);
     }
@@ -172,7 +173,7 @@ impl Responses {
     /// Adds events of work in the background.
     pub(super) fn append(&self, owner: Owner, id: &str, events: Vec<Bytes>) {
         let mut entries = self.lock(unix_now());
-        let Some(entry) = running(&mut entries, owner, id) else { return };
+        let Some(entry) = running_entry(&mut entries, owner, id) else { return };
         let more: usize = events.iter().map(|event| event.len() + EVENT_BYTES).sum();
         entry.events.extend(events);
         entry.count.send_replace(entry.events.len());
@@ -187,7 +188,7 @@ impl Responses {
         now: u64,
     ) -> Result<watch::Receiver<usize>, ApiError> {
         let entries = self.lock(now);
-        let entry = entries.find(owner, id).ok_or_else(|| missing(id))?;
+        let entry = entries.find(owner, id).ok_or_else(|| not_found(id))?;
         if !entry.background {
             return Err(ApiError::Unsupported(
                 "Unsupported value: 'stream'. Only responses made with 'background' can be followed.",
@@ -213,13 +214,13 @@ impl Responses {
     /// A response in its current state.
     pub(super) fn find(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let entries = self.lock(now);
-        entries.find(owner, id).map(Entry::response).ok_or_else(|| missing(id))
+        entries.find(owner, id).map(Entry::response).ok_or_else(|| not_found(id))
     }
 
     /// The items that a response answers, oldest first.
     pub(super) fn input(&self, owner: Owner, id: &str, now: u64) -> Result<Vec<Value>, ApiError> {
         let entries = self.lock(now);
-        entries.find(owner, id).map(Entry::context).ok_or_else(|| missing(id))
+        entries.find(owner, id).map(Entry::context).ok_or_else(|| not_found(id))
     }
 
     /// The conversation up to the end of a response.
@@ -237,13 +238,13 @@ impl Responses {
     }
 
     pub(super) fn delete(&self, owner: Owner, id: &str, now: u64) -> Result<(), ApiError> {
-        self.lock(now).remove(owner, id).map(drop).ok_or_else(|| missing(id))
+        self.lock(now).remove(owner, id).map(drop).ok_or_else(|| not_found(id))
     }
 
     /// Stops the work for a response. A response that has ended does not change.
     pub(super) fn cancel(&self, owner: Owner, id: &str, now: u64) -> Result<Value, ApiError> {
         let mut entries = self.lock(now);
-        let entry = entries.find_mut(owner, id).ok_or_else(|| missing(id))?;
+        let entry = entries.find_mut(owner, id).ok_or_else(|| not_found(id))?;
         if !entry.background {
             return Err(ApiError::NotInBackground);
         }
@@ -260,17 +261,21 @@ impl Responses {
     /// Locks the responses, after it deletes those that are too old. Deleting one stops its work.
     fn lock(&self, now: u64) -> MutexGuard<'_, Shelves<Entry>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.remove_oldest(|entry| entry.created.saturating_add(self.seconds_max) < now);
+        entries.remove_oldest(|entry| entry.created_seconds.saturating_add(self.seconds_max) < now);
         entries
     }
 }
 
 /// The entry whose work goes on.
-fn running<'a>(entries: &'a mut Shelves<Entry>, owner: Owner, id: &str) -> Option<&'a mut Entry> {
+fn running_entry<'a>(
+    entries: &'a mut Shelves<Entry>,
+    owner: Owner,
+    id: &str,
+) -> Option<&'a mut Entry> {
     entries.find_mut(owner, id).filter(|entry| entry.is_running())
 }
 
-fn missing(id: &str) -> ApiError {
+fn not_found(id: &str) -> ApiError {
     ApiError::NoSuchResponse(short(id))
 }
 
@@ -329,13 +334,13 @@ mod tests {
 
     const OWNER: Owner = Owner(0);
 
-    fn store(config: &Config) -> Responses {
+    fn store(config: &HttpConfig) -> Responses {
         Responses::new(config, &Callers::new(config))
     }
 
     #[test]
     fn a_response_that_is_too_old_is_deleted() {
-        let config = Config { response_seconds_max: 60, ..Config::default() };
+        let config = HttpConfig { response_seconds_max: 60, ..HttpConfig::default() };
         let (store, response) = (store(&config), response());
         store.keep(StoreRequest::new(OWNER, Vec::new(), false), &response);
         let now = unix_now();
@@ -346,7 +351,7 @@ mod tests {
 
     #[test]
     fn bytes_are_given_back_to_the_last_one() {
-        let store = store(&Config::default());
+        let store = store(&HttpConfig::default());
         let response = response();
         let request = StoreRequest::new(OWNER, vec![json!({ "type": "message" })], true);
         assert!(store.start(request, &response).is_ok());
@@ -360,7 +365,7 @@ mod tests {
     #[test]
     fn the_owner_that_has_most_loses_its_oldest() {
         let (modest, greedy) = (Owner(0), Owner(1));
-        let config = Config { response_bytes_max: 20_000, ..Config::default() };
+        let config = HttpConfig { response_bytes_max: 20_000, ..HttpConfig::default() };
         let store = store(&config);
         let small = response();
         store.keep(StoreRequest::new(modest, Vec::new(), false), &small);
@@ -377,7 +382,7 @@ mod tests {
     #[test]
     fn one_owner_cannot_take_all_of_the_background() {
         let keys = ["one", "two"].map(shoal_proto::Secret::new).into();
-        let store = store(&Config { background_max: 8, keys, ..Config::default() });
+        let store = store(&HttpConfig { background_max: 8, keys, ..HttpConfig::default() });
         let start = |owner| {
             store.start(StoreRequest::new(Owner(owner), Vec::new(), true), &response()).is_ok()
         };

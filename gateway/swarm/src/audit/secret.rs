@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::{
     Swarm, WorkError,
     gold::{GoldCandidate, Item},
-    probe::{self, Answer, gold_observation, item_key},
+    probe::{self, GoldAnswer, gold_observation, item_key},
     roster::MemberHandle,
 };
 use super::AuditedBallot;
@@ -45,7 +45,7 @@ fn learn(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
     item: &Arc<Item>,
-    answer: Option<Answer>,
+    answer: Option<GoldAnswer>,
     right: bool,
 ) {
     swarm.0.metrics.audit("writer", if right { "right" } else { "wrong" });
@@ -63,7 +63,7 @@ fn learn(
 }
 
 /// As in the exam, except that a busy member has not failed.
-fn grade(item: &Item, answer: &Result<Answer, WorkError>) -> Option<bool> {
+fn grade(item: &Item, answer: &Result<GoldAnswer, WorkError>) -> Option<bool> {
     match answer {
         Err(WorkError::Failed { fault: Fault::Busy | Fault::Draining, .. }) => None,
         answer => probe::grade(item, answer),

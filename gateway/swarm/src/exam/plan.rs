@@ -67,15 +67,15 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
     exam.per_family * families + exam.general() * kinds
 }
 
-/// What the answers so far say of each kind.
+/// What the answers so far show about each kind.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct KindTally {
     kinds: BTreeMap<KindId, Beta>,
     /// Kinds on which the member abstained: it is asked no more of them.
     abstentions: BTreeSet<KindId>,
 }
 
-impl Tally {
+impl KindTally {
     /// The counts of a member's record.
     pub(super) fn new(kinds: BTreeMap<KindId, Beta>) -> Self {
         Self { kinds, abstentions: BTreeSet::new() }

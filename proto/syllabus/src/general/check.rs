@@ -358,11 +358,9 @@ fn is_exact(text: &str, right: &str) -> bool {
         (text, right) = (text.to_lowercase(), right.to_lowercase());
     }
     let Some((before, after)) = text.split_once(&right) else { return false };
-    let ends_word = |side: &str, at_end: bool| {
-        let letter = if at_end { side.chars().next_back() } else { side.chars().next() };
-        letter.is_none_or(char::is_whitespace)
-    };
-    if !ends_word(before, true) || !ends_word(after, false) || !after.trim().is_empty() {
+    let begins_word = before.chars().next_back().is_none_or(char::is_whitespace);
+    // Nothing but spaces may follow.
+    if !begins_word || !after.trim().is_empty() {
         return false;
     }
     let introduction = before.trim();

@@ -3,7 +3,9 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Check, GeneralKind, GeneralQuestion, Names, Number, Sequence, Turn, styled, wording};
+use super::{
+    Check, GeneralKind, GeneralQuestion, Names, Number, Sequence, Turn, in_one_style, wording,
+};
 use crate::{draw::pick, words::LIST};
 
 /// A program, its output, and outputs of likely misreadings.
@@ -39,7 +41,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         0 => function(rng),
         1 => branch(rng),
         2 => range_sum(rng),
-        3 => halving(rng),
+        3 => while_loop(rng),
         4 => slice(rng),
         5 => list_value(rng),
         _ => list(rng),
@@ -65,7 +67,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         Output::List(_) => Check::Sequence(Sequence::numbers(&right, "")),
     };
     let sentence = if call.is_some() { "it returns {}." } else { "the output is {}." };
-    let (answer, wrong) = styled(rng, sentence, &right, &wrong);
+    let (answer, wrong) = in_one_style(rng, sentence, &right, &wrong);
     GeneralQuestion {
         kind: GeneralKind::Code,
         messages: vec![Turn::user(format!("{request}\n\n{code_block}"))],
@@ -123,18 +125,19 @@ fn range_sum(rng: &mut ChaCha8Rng) -> Program {
     let (start, length) = (rng.random_range(0..=5_i64), rng.random_range(3..=6_i64));
     let (end, factor) = (start + length, rng.random_range(1..=4_i64));
     let item = if factor == 1 { "i".to_owned() } else { format!("i * {factor}") };
-    let sum = |end: i64| (start..end).map(|i| i * factor).sum::<i64>();
+    let [sum, sum_beyond, sum_before] =
+        [end, end + 1, end - 1].map(|end| (start..end).map(|i| i * factor).sum::<i64>());
     Program {
         code: format!(
             "total = 0\nfor i in range({start}, {end}):\n    total += {item}\nprint(total)"
         ),
         call: None,
-        output: Output::Number(sum(end)),
-        mistakes: numbers(&[sum(end + 1), sum(end - 1), sum(end) + 1]),
+        output: Output::Number(sum),
+        mistakes: numbers(&[sum_beyond, sum_before, sum + 1]),
     }
 }
 
-fn halving(rng: &mut ChaCha8Rng) -> Program {
+fn while_loop(rng: &mut ChaCha8Rng) -> Program {
     let (start, limit) = (rng.random_range(20..=400_i64), rng.random_range(1..=6_i64));
     let (mut n, mut count) = (start, 0);
     while n > limit {
@@ -158,28 +161,41 @@ fn slice(rng: &mut ChaCha8Rng) -> Program {
     let words: Vec<&&str> = LIST.iter().filter(|word| word.len() >= 6).collect();
     let word = **pick(rng, &words);
     let letters: Vec<char> = word.chars().collect();
-    let part = |from: usize, to: usize| -> String { letters.iter().take(to).skip(from).collect() };
     let (from, to) = (rng.random_range(1..=2), rng.random_range(4..=5));
     let end = letters.len();
     let backwards: String = letters.iter().rev().collect();
     let (expression, value, mistakes) = match rng.random_range(0..4) {
         0 => (
             format!("s[{from}:{to}]"),
-            part(from, to),
-            [part(from, to + 1), part(from - 1, to), part(from - 1, to - 1)],
+            part(&letters, from, to),
+            [
+                part(&letters, from, to + 1),
+                part(&letters, from - 1, to),
+                part(&letters, from - 1, to - 1),
+            ],
         ),
-        1 => {
-            ("s[::-1]".to_owned(), backwards, [part(0, end), part(1, end), near_reverse(&letters)])
-        }
+        1 => (
+            "s[::-1]".to_owned(),
+            backwards,
+            [part(&letters, 0, end), part(&letters, 1, end), near_reverse(&letters)],
+        ),
         2 => (
             format!("s[-{to}:]"),
-            part(end - to, end),
-            [part(0, to), part(end - to + 1, end), part(end - to, end - 1)],
+            part(&letters, end - to, end),
+            [
+                part(&letters, 0, to),
+                part(&letters, end - to + 1, end),
+                part(&letters, end - to, end - 1),
+            ],
         ),
         _ => (
             format!("s[:{from}] + s[{to}:]"),
-            part(0, from) + &part(to, end),
-            [part(0, from), part(to, end), part(0, from + 1) + &part(to, end)],
+            part(&letters, 0, from) + &part(&letters, to, end),
+            [
+                part(&letters, 0, from),
+                part(&letters, to, end),
+                part(&letters, 0, from + 1) + &part(&letters, to, end),
+            ],
         ),
     };
     Program {
@@ -197,15 +213,19 @@ fn near_reverse(letters: &[char]) -> String {
     letters.into_iter().collect()
 }
 
+fn part(letters: &[char], from: usize, to: usize) -> String {
+    letters.iter().take(to).skip(from).collect()
+}
+
 fn list_value(rng: &mut ChaCha8Rng) -> Program {
     let list = values(rng);
     let (sum, largest) = (list.iter().sum::<i64>(), list.iter().copied().max().unwrap_or(0));
     let smallest = list.iter().copied().min().unwrap_or(0);
     let limit = *pick(rng, &list);
     let above: i64 = list.iter().filter(|x| **x > limit).sum();
-    let mut ascending = list.clone();
-    ascending.sort_unstable();
-    let second = ascending.get(1).copied().unwrap_or(0);
+    let mut ascending_list = list.clone();
+    ascending_list.sort_unstable();
+    let second = ascending_list.get(1).copied().unwrap_or(0);
     let length = i64::try_from(list.len()).unwrap_or(0);
     let (expression, value) = match rng.random_range(0..5) {
         0 => ("sum(xs)".to_owned(), sum),
@@ -226,12 +246,12 @@ fn list(rng: &mut ChaCha8Rng) -> Program {
     let list = values(rng);
     let limit = rng.random_range(4..=12);
     let addend = rng.random_range(21..=40);
-    let mut ascending = list.clone();
-    ascending.sort_unstable();
+    let mut ascending_list = list.clone();
+    ascending_list.sort_unstable();
     let doubles: Vec<i64> = list.iter().map(|x| x * 2).collect();
     let reverse: Vec<i64> = list.iter().rev().copied().collect();
     let (lines, value) = match rng.random_range(0..4) {
-        0 => ("xs.sort()\nprint(xs)".to_owned(), ascending.clone()),
+        0 => ("xs.sort()\nprint(xs)".to_owned(), ascending_list.clone()),
         1 => ("print([x * 2 for x in xs])".to_owned(), doubles.clone()),
         2 => ("print(xs[::-1])".to_owned(), reverse.clone()),
         _ => {

@@ -4,9 +4,9 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Check, GeneralKind, GeneralQuestion, Names, Number, Sequence, Turn, fill,
+    Check, GeneralKind, GeneralQuestion, Names, Number, Sequence, Turn, fill, in_one_style,
     pools::{PEOPLE, SURNAMES, THINGS, TOWNS},
-    sample, styled, wording,
+    sample, wording,
 };
 use crate::{draw::pick, words::LIST};
 
@@ -31,7 +31,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         _ => initials(rng),
     };
     let Task { text, right, wrong, check, sentence } = task;
-    let (answer, wrong) = styled(rng, sentence, &right, &wrong);
+    let (answer, wrong) = in_one_style(rng, sentence, &right, &wrong);
     let key = format!("extraction {text}");
     let messages = vec![Turn::user(text)];
     GeneralQuestion { kind: GeneralKind::Extraction, messages, answer, wrong, check, key }
@@ -257,8 +257,8 @@ fn replacement(rng: &mut ChaCha8Rng) -> Task {
     ];
     let (words, text) = phrase(rng);
     let [first, second, third] = words.as_slice() else { return initials(rng) };
-    let unused: Vec<&str> = LIST.iter().copied().filter(|word| !text.contains(word)).collect();
-    let new = *pick(rng, &unused);
+    let new_words: Vec<&str> = LIST.iter().copied().filter(|word| !text.contains(word)).collect();
+    let new = *pick(rng, &new_words);
     let right = text.replace(&format!(" {second}"), &format!(" {new}"));
     Task {
         text: fill(wording(rng, FRAMES), &[&text, second, new]),

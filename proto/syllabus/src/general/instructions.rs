@@ -4,7 +4,7 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Check, GeneralKind, GeneralQuestion, Rule, Turn, capitalized, fill,
+    Check, GeneralKind, GeneralQuestion, Rule, Turn, capitalize, fill,
     pools::{JOBS, PEOPLE, TOWNS},
     sample, wording,
 };
@@ -74,12 +74,13 @@ fn word_count(rng: &mut ChaCha8Rng) -> Instruction {
     if let Some(at) = words.iter().position(|word| word == topic).filter(|at| *at > 0) {
         words.swap(0, at);
     }
-    let text = |count: usize| words.get(..count).unwrap_or_default().join(" ");
+    let [answer, wrong @ ..] = [count, count + 2, count - 1, count + 1]
+        .map(|count| words.get(..count).unwrap_or_default().join(" "));
     Instruction {
         text: fill(wording(rng, FRAMES), &[topic, &count.to_string()]),
         rules: vec![Rule::Words(count), Rule::Contains(topic.to_owned())],
-        answer: text(count),
-        wrong: vec![text(count + 2), text(count - 1), text(count + 1)],
+        answer,
+        wrong: wrong.into(),
     }
 }
 
@@ -95,7 +96,7 @@ fn lower_case(rng: &mut ChaCha8Rng) -> Instruction {
     Instruction {
         text: fill(wording(rng, FRAMES), &[topic]),
         rules: vec![Rule::LowerCase, Rule::Contains(topic.to_owned()), Rule::WordsMin(4)],
-        wrong: vec![capitalized(&right), without_topic, right.to_uppercase()],
+        wrong: vec![capitalize(&right), without_topic, right.to_uppercase()],
         answer: right,
     }
 }
@@ -111,7 +112,7 @@ fn upper_case(rng: &mut ChaCha8Rng) -> Instruction {
         text: fill(wording(rng, FRAMES), &[topic]),
         rules: vec![Rule::UpperCase, Rule::Contains(topic.to_owned()), Rule::WordsMin(4)],
         answer: right.to_uppercase(),
-        wrong: vec![capitalized(&right), right.replace(topic, &topic.to_uppercase())],
+        wrong: vec![capitalize(&right), right.replace(topic, &topic.to_uppercase())],
     }
 }
 
@@ -135,10 +136,10 @@ fn avoided_letter(rng: &mut ChaCha8Rng) -> Instruction {
             text: fill(wording(rng, FRAMES), &[topic, &letter.to_string()]),
             rules: vec![Rule::Avoids(letter), Rule::Contains(topic.to_owned()), Rule::WordsMin(4)],
             wrong: vec![
-                capitalized(&format!("{right} with the {word}.")),
-                capitalized(&format!("{}.", right.replace(topic, "thing"))),
+                capitalize(&format!("{right} with the {word}.")),
+                capitalize(&format!("{}.", right.replace(topic, "thing"))),
             ],
-            answer: capitalized(&format!("{right}.")),
+            answer: capitalize(&format!("{right}.")),
         };
     }
 }
@@ -152,15 +153,14 @@ fn json(rng: &mut ChaCha8Rng) -> Instruction {
     ];
     let [name, town, job] = [PEOPLE, TOWNS, JOBS].map(|list| wording(rng, list));
     let age = rng.random_range(19..=88).to_string();
-    let field = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let fields =
-        vec![field("name", name), field("age", &age), field("town", town), field("job", job)];
+    let fields = [("name", name), ("age", &age), ("town", town), ("job", job)];
+    let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let right = format!(
         "{{\"name\": \"{name}\", \"age\": {age}, \"town\": \"{town}\", \"job\": \"{job}\"}}"
     );
     Instruction {
         text: fill(wording(rng, FRAMES), &[name, &age, town, job]),
-        rules: vec![Rule::Json(fields)],
+        rules: vec![Rule::Json(fields.into())],
         wrong: vec![
             right.replace(&format!("\"job\": \"{job}\""), &format!("\"town\": \"{job}\"")),
             right.replace('"', ""),
@@ -238,12 +238,13 @@ fn repetition(rng: &mut ChaCha8Rng) -> Instruction {
     ];
     let word = wording(rng, LIST);
     let count = rng.random_range(3..=8);
-    let text = |count: usize| vec![word; count].join(" ");
+    let [answer, wrong @ ..] =
+        [count, count + 1, count - 1, 1].map(|count| vec![word; count].join(" "));
     Instruction {
         text: fill(wording(rng, FRAMES), &[word, &count.to_string()]),
         rules: vec![Rule::List(vec![word.to_owned(); count])],
-        answer: text(count),
-        wrong: vec![text(count + 1), text(count - 1), text(1)],
+        answer,
+        wrong: wrong.into(),
     }
 }
 
@@ -260,15 +261,16 @@ fn bullets(rng: &mut ChaCha8Rng) -> Instruction {
     let count = rng.random_range(2..=6);
     let mut things = sample(rng, LIST, count + 1);
     things.shuffle(rng);
-    let text = |count: usize, mark: &str| {
+    let lists = [(count, "- "), (count + 1, "- "), (count, ""), (count - 1, "- ")];
+    let [answer, wrong @ ..] = lists.map(|(count, mark)| {
         let lines: Vec<String> =
             things.iter().take(count).map(|thing| format!("{mark}{thing}")).collect();
         lines.join("\n")
-    };
+    });
     Instruction {
         text: fill(wording(rng, FRAMES), &[room, &count.to_string()]),
         rules: vec![Rule::Bullets(count)],
-        answer: text(count, "- "),
-        wrong: vec![text(count + 1, "- "), text(count, ""), text(count - 1, "- ")],
+        answer,
+        wrong: wrong.into(),
     }
 }

@@ -6,8 +6,8 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Check, Choice, GeneralKind, GeneralQuestion, Names, Number, Turn, check::letter, fill, styled,
-    wording,
+    Check, Choice, GeneralKind, GeneralQuestion, Names, Number, Turn, check::letter, fill,
+    in_one_style, wording,
 };
 use crate::draw::pick;
 
@@ -91,7 +91,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         }
     };
     let hint = *pick(rng, &["", " Answer with one word or name.", " Answer in one sentence."]);
-    let (answer, wrong) = styled(rng, &direction.sentence, right, &wrong);
+    let (answer, wrong) = in_one_style(rng, &direction.sentence, right, &wrong);
     GeneralQuestion {
         kind: GeneralKind::Knowledge,
         messages: vec![Turn::user(format!("{}{hint}", direction.question))],
@@ -166,15 +166,17 @@ pub(super) fn choice(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         .collect();
     let hint = *pick(rng, CHOICE_HINTS);
     let with_text = rng.random();
-    let text = |at: usize| match options.get(at) {
-        Some(option) if with_text => format!("{}) {option}", letter(at)),
-        _ => letter(at),
-    };
-    let wrong = (0..options.len()).filter(|at| *at != index).map(text).collect();
+    let mut wrong: Vec<String> = (0..options.len())
+        .map(|at| match options.get(at) {
+            Some(option) if with_text => format!("{}) {option}", letter(at)),
+            _ => letter(at),
+        })
+        .collect();
+    let answer = wrong.remove(index);
     GeneralQuestion {
         kind: GeneralKind::Choice,
         messages: vec![Turn::user(format!("{}\n{}\n{hint}", direction.question, lines.join("\n")))],
-        answer: text(index),
+        answer,
         wrong,
         check: Check::Choice(Choice::new(&options, index, &direction.question)),
         key,

@@ -4,9 +4,9 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Check, GeneralKind, GeneralQuestion, Names, Number, Turn, Unknown, sample,
+    Check, GeneralKind, GeneralQuestion, Names, Number, Turn, Unknown, in_one_style, sample,
     scene::{Gap, Inquiry, Passage, fill_row},
-    styled, wording,
+    wording,
 };
 use crate::draw::pick;
 
@@ -45,7 +45,7 @@ pub(super) fn answerable(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         let rivals = pool.chain(wrong.iter().map(String::as_str));
         Check::Name(Names::new(&[&right], rivals, &text))
     };
-    let (answer, wrong) = styled(rng, inquiry.sentence, &right, &wrong);
+    let (answer, wrong) = in_one_style(rng, inquiry.sentence, &right, &wrong);
     let hints = if rng.random() { UNKNOWN } else { BRIEF };
     let hint = wording(rng, hints);
     let key =
@@ -96,7 +96,7 @@ pub(super) fn unanswerable(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     };
     let inventions: Vec<String> = guesses.iter().take(2).map(|guess| (*guess).to_owned()).collect();
     let sentence = fill_row(gap.sentence, &row);
-    let (_, mut wrong) = styled(rng, &sentence, "", &inventions);
+    let (_, mut wrong) = in_one_style(rng, &sentence, "", &inventions);
     // A value of the passage that belongs to something else.
     wrong.extend(row.last().map(|value| format!("Answer: {value}")));
     let key = format!("gap {} {:?} {} {row:?}", passage.scene.name, passage.rows, gap.wording);

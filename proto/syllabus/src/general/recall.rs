@@ -4,9 +4,9 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Check, GeneralKind, GeneralQuestion, Names, Number, Turn, fill,
+    Check, GeneralKind, GeneralQuestion, Names, Number, Turn, fill, in_one_style,
     pools::{COLORS, DAYS, FOODS, INSTRUMENTS, JOBS, PEOPLE, PETS, TOWNS},
-    sample, styled, wording,
+    sample, wording,
 };
 use crate::draw::pick;
 
@@ -135,7 +135,7 @@ pub(super) fn question(rng: &mut ChaCha8Rng) -> GeneralQuestion {
         Check::Name(Names::new(&[&right], topic.values.iter().copied(), request))
     };
     let key = format!("recall {:?} {first} {right}", values(&facts));
-    let (answer, wrong) = styled(rng, topic.sentence, &right, &wrong);
+    let (answer, wrong) = in_one_style(rng, topic.sentence, &right, &wrong);
     GeneralQuestion { kind: GeneralKind::Recall, messages, answer, wrong, check, key }
 }
 

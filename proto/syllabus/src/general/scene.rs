@@ -1,10 +1,10 @@
-//! Passages of invented facts: rows of a table, told in sentences.
+//! Passages of invented facts: rows of a table, as sentences.
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    capitalized, fill,
+    capitalize, fill,
     pools::{
         AGES, BOATS, COLORS, DAYS, FOODS, INSTRUMENTS, JOBS, PEOPLE, PETS, PLACES, PRICES,
         SURNAMES, THINGS, TOWNS, WEIGHTS, YEARS,
@@ -73,7 +73,7 @@ impl Passage {
             .collect();
         let mut sentences = vec![(*pick(rng, scene.openings)).to_owned()];
         for row in &rows {
-            sentences.push(capitalized(&fill_row(wording(rng, scene.lines), row)));
+            sentences.push(capitalize(&fill_row(wording(rng, scene.lines), row)));
         }
         if rng.random_bool(0.5) {
             sentences.push((*pick(rng, ASIDES)).to_owned());

@@ -52,13 +52,15 @@ fn every_question_has_two_wrong_answers_and_a_short_prompt() {
 
 #[test]
 fn the_exam_and_the_evaluation_share_no_question() {
-    let texts = |split| -> HashSet<String> { sample_of(split, 13).iter().map(prompt).collect() };
-    let keys = |split| -> HashSet<String> {
-        sample_of(split, 13).into_iter().map(|question| question.key).collect()
-    };
-    assert!(texts(Split::Gold).is_disjoint(&texts(Split::Test)));
-    assert!(keys(Split::Gold).is_disjoint(&keys(Split::Test)));
-    assert!(keys(Split::Gold).is_disjoint(&keys(Split::Train)));
+    let [gold, test, train] = [Split::Gold, Split::Test, Split::Train].map(|split| {
+        let questions = sample_of(split, 13);
+        let texts: HashSet<String> = questions.iter().map(prompt).collect();
+        let keys: HashSet<String> = questions.into_iter().map(|question| question.key).collect();
+        (texts, keys)
+    });
+    assert!(gold.0.is_disjoint(&test.0));
+    assert!(gold.1.is_disjoint(&test.1));
+    assert!(gold.1.is_disjoint(&train.1));
 }
 
 #[test]
@@ -220,8 +222,9 @@ fn an_exact_text_may_have_an_introduction() {
 
 #[test]
 fn json_is_read_and_compared_by_its_fields() {
-    let field = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let check = Check::Rules(vec![Rule::Json(vec![field("name", "Mara"), field("age", "31")])]);
+    let fields = [("name", "Mara"), ("age", "31")];
+    let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let check = Check::Rules(vec![Rule::Json(fields.into())]);
     for right in [
         "{\"name\": \"Mara\", \"age\": 31}",
         "```json\n{\n  \"age\": 31,\n  \"name\": \"Mara\"\n}\n```",

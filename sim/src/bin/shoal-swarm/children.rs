@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use tokio::process::{Child, Command};
 
-/// A program has failed and has said why: there is nothing to add.
+/// A program has failed and has printed the reason already.
 #[derive(Debug)]
 pub(crate) struct SilentFailure;
 
@@ -24,13 +24,13 @@ impl std::fmt::Display for SilentFailure {
 
 impl std::error::Error for SilentFailure {}
 
-/// A node finishes what runs (at most its own drain limit) before it goes.
+/// A node finishes running work before it ends, up to its own drain limit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often exits are looked for: people do not notice a quarter of a second.
+/// How often ended processes are looked for: people do not notice a quarter of a second.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A program to start and the name it goes by. It can be started again.
+/// A program to start, with its name. It can be started again.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     name: String,
@@ -43,7 +43,7 @@ impl Program {
     /// The binary `file` from the folder that holds this program.
     ///
     /// # Errors
-    /// When it is not there, saying how to build it.
+    /// When it does not exist; the error says how to build it.
     pub(crate) fn beside_this_one(file: &str, name: &str) -> Result<Self> {
         let path = std::env::current_exe()?.with_file_name(file);
         if !path.is_file() {
@@ -67,13 +67,14 @@ impl Program {
         self
     }
 
-    /// For what others must not read on a command line.
+    /// Sets a variable, for a secret that others must not read on a command line.
     pub(crate) fn env(mut self, variable: &str, value: &str) -> Self {
         self.variables.push((variable.to_owned(), value.to_owned()));
         self
     }
 
-    /// Its command, with an end when its standard input closes: even `kill -9` on us leaves no orphan.
+    /// Its command. The program ends when its standard input closes, so that even `kill -9` of the
+    /// launcher leaves no orphan.
     fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
         command.args(&self.arguments).arg("--until-stdin-closes").stdin(Stdio::piped());
@@ -90,11 +91,11 @@ struct Process {
     start: Instant,
 }
 
-/// The end of a process that nobody asked for.
+/// The unexpected end of a process.
 #[derive(Debug)]
 pub(crate) struct Exit {
     pub(crate) program: Program,
-    /// What it said last.
+    /// The last line of its log.
     pub(crate) why: anyhow::Error,
     /// How long it ran.
     pub(crate) uptime: Duration,
@@ -118,8 +119,8 @@ impl Children {
         Ok(Self { logs, names: BTreeSet::new(), alive: Vec::new() })
     }
 
-    /// Starts a program in a process group of its own, so that Ctrl-C reaches only us and we end the swarm in
-    /// order. Its log goes on where an earlier process of this launcher ended.
+    /// Starts a program in a process group of its own, so that Ctrl-C reaches only the launcher, which
+    /// ends the swarm in order. Its log is appended to that of an earlier process of this launcher.
     pub(crate) fn start(&mut self, program: Program) -> Result<()> {
         let path = self.log_of(&program.name);
         let is_first = self.names.insert(program.name.clone());
@@ -136,11 +137,11 @@ impl Children {
         Ok(())
     }
 
-    /// Runs a program to its end, with what it says about its progress shown as it comes. Dropping
-    /// the future ends it, and so does our own end, as for all the others.
+    /// Runs a program to its end and shows its progress. The program ends when the future is dropped or
+    /// when the launcher ends.
     ///
     /// # Errors
-    /// When it cannot be started or fails; it has said why by then.
+    /// When it cannot be started or fails; it has printed the reason.
     pub(crate) async fn finish(program: Program) -> Result<()> {
         let mut command = program.command();
         command.stdout(Stdio::null());
@@ -174,7 +175,7 @@ impl Children {
         }
     }
 
-    /// Asks every process to end (its standard input closes), waits, then kills what is left.
+    /// Asks every process to end by closing its standard input, waits, then kills the rest.
     pub(crate) async fn stop(&mut self) {
         for process in &mut self.alive {
             drop(process.child.stdin.take());
@@ -200,8 +201,8 @@ impl Children {
     }
 }
 
-/// A program that ended by itself has said why in its last line; one that a signal ended was not
-/// asked, and whatever it said last is no reason.
+/// The last line of a program that ended by itself is the reason. The last line of one that a signal
+/// ended is not.
 fn why(name: &str, status: Option<ExitStatus>, log: &Path) -> anyhow::Error {
     let reason = match status {
         Some(status) if status.code().is_some() => {

@@ -6,16 +6,16 @@ use anyhow::{Result, bail};
 
 use crate::children::Program;
 
-/// The swarm that is started when nobody says otherwise.
+/// The swarm that is started by default.
 pub(crate) const SPECIALISTS: [&str; 6] =
     ["shoal-sum", "shoal-times", "shoal-order", "shoal-letters", "shoal-calendar", "shoal-story"];
 
-/// One node to be.
+/// One node to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     /// Its name in the swarm.
     pub(crate) name: String,
-    /// What its node is told to serve.
+    /// The model that its node serves.
     pub(crate) model: String,
 }
 
@@ -43,7 +43,7 @@ impl Member {
         self.name.replace('/', "-")
     }
 
-    /// What brings its model here, unless it is here already.
+    /// The program that downloads its model; None if it is on this machine already.
     ///
     /// # Errors
     /// When the node's program is missing.
@@ -60,8 +60,8 @@ fn is_here(model: &str) -> bool {
     Path::new(model).exists()
 }
 
-/// Specialists that are named are started alone; whatever else is named joins them, or all of them
-/// where none is.
+/// If the owner names specialists, only these are started, otherwise all. Other models that are named
+/// join them.
 ///
 /// # Errors
 /// When two would have the same name.

@@ -1,4 +1,4 @@
-//! Waiting for the swarm to be ready, and what to say when it is.
+//! Waits for the swarm to be ready, and says how to use it.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{Options, members::Member};
 
-/// How often the gateway is asked who is there.
+/// How often the gateway is asked for its members.
 const LOOK: Duration = Duration::from_millis(300);
 
 /// The file in the gateway's data folder that says where it listens.
@@ -31,7 +31,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Removes what an earlier gateway wrote, so that it is not taken for the new one's.
+    /// Removes the file of an earlier gateway, which would be mistaken for that of the new one.
     pub(crate) fn forget(data: &Path) {
         let _ = std::fs::remove_file(data.join(ADDRESSES));
     }
@@ -61,7 +61,7 @@ impl Gateway {
         format!("http://{}", self.addresses.http)
     }
 
-    /// Waits until every one of `members` is a member, showing who has come.
+    /// Waits until all of `members` have joined, and shows which have.
     pub(crate) async fn wait_for_members(
         &self,
         members: &[Member],
@@ -92,7 +92,7 @@ impl Gateway {
     }
 }
 
-/// A bar over the nodes; plain nothing when the output is not a terminal.
+/// A progress bar over the nodes; hidden when the output is not a terminal.
 pub(crate) fn progress(nodes: usize) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "admitting nodes {bar:24} {pos}/{len}  {elapsed}  waiting for {wide_msg}",

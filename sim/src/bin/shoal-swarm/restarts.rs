@@ -13,7 +13,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait.
 const CAP: Duration = Duration::from_secs(30);
 
-/// A process that ran this long was well, and its waits begin anew.
+/// A process that ran this long was healthy, so that its next wait is the first one again.
 const STEADY: Duration = Duration::from_secs(60);
 
 /// What is to be started again, and when.

@@ -54,7 +54,7 @@ fn an_upstream_is_asked_every_general_kind_within_its_handful() {
 
 /// Asks until nothing is left to learn. `right` decides each answer by kind and number.
 fn ask_all(right: impl Fn(&KindId, usize) -> Option<bool>) -> BTreeMap<KindId, usize> {
-    let (mut tally, mut questions) = (Tally::default(), whole());
+    let (mut tally, mut questions) = (KindTally::default(), whole());
     let mut counts: BTreeMap<KindId, usize> = BTreeMap::new();
     while let Some(item) = tally.next(&mut questions, exam().interval_width) {
         let number = counts.entry(item.kind.clone()).or_default();
@@ -84,7 +84,7 @@ fn a_member_that_abstains_on_a_kind_is_asked_no_more_of_it() {
 #[test]
 fn the_record_of_an_earlier_session_saves_questions() {
     let gold_by_kind = BTreeMap::from([(KindId::new("add"), Beta { a: 9.0, b: 1.0 })]);
-    let tally = Tally::new(gold_by_kind);
+    let tally = KindTally::new(gold_by_kind);
     let mut questions: Vec<Arc<Item>> =
         whole().into_iter().filter(|item| item.kind.0 == "add").collect();
     assert!(tally.next(&mut questions, exam().interval_width).is_none());
