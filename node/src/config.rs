@@ -113,7 +113,7 @@ pub struct Settings {
     pub gateways: Vec<String>,
     /// The key that all of them must have.
     pub gateway_id: Option<NodeId>,
-    pub serving: Serving,
+    pub engine_config: EngineConfig,
     /// The owner; `None`: each member is its own.
     pub operator: Option<String>,
     /// The members that share the model; if empty, the node is one member.
@@ -127,7 +127,7 @@ pub struct Settings {
 
 /// What an engine is built from.
 #[derive(Clone, Debug)]
-pub struct Serving {
+pub struct EngineConfig {
     pub source: Source,
     pub service: Service,
 }
@@ -188,12 +188,12 @@ impl Config {
 
     /// Checks every value.
     pub fn check(self) -> Result<Settings, ConfigError> {
-        let serving = self.serving()?;
+        let engine_config = self.engine_config()?;
         let data = match &self.data {
             Some(data) => PathBuf::from(data),
-            None => {
-                default_data(serving.service.name.as_deref().unwrap_or(&serving.source.label()))?
-            }
+            None => default_data(
+                engine_config.service.name.as_deref().unwrap_or(&engine_config.source.label()),
+            )?,
         };
         Ok(Settings {
             gateways: self.gateways()?,
@@ -203,7 +203,7 @@ impl Config {
             audit: Secret::default(),
             personas: self.personas()?,
             operator: self.operator,
-            serving,
+            engine_config,
             data,
         })
     }
@@ -252,8 +252,8 @@ impl Config {
     }
 
     /// Checks the settings of an engine, which are enough to run one without a gateway.
-    pub fn serving(&self) -> Result<Serving, ConfigError> {
-        Ok(Serving {
+    pub fn engine_config(&self) -> Result<EngineConfig, ConfigError> {
+        Ok(EngineConfig {
             source: self.source()?,
             service: Service {
                 name: self.name.clone(),

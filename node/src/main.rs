@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use clap::Parser as _;
 use shoal_node::{
     chat,
-    config::{Config, Serving, Settings},
+    config::{Config, EngineConfig, Settings},
     node, telemetry,
 };
 use shoal_proto::generate::Sampling;
@@ -114,8 +114,8 @@ fn run_chat(chat: ChatArgs) -> ExitCode {
     chat.source.onto(&mut config);
     // There is one user, so there is one request at a time.
     config.slots = 1;
-    let service = match config.serving() {
-        Ok(service) => service,
+    let engine_config = match config.engine_config() {
+        Ok(engine_config) => engine_config,
         Err(error) => return exit_code(Err(error.into()), 2),
     };
     let options = chat::ChatOptions {
@@ -131,16 +131,16 @@ fn run_chat(chat: ChatArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit_code(Err(error.into()), 1),
     };
-    let result = runtime.block_on(converse(&service, &options));
+    let result = runtime.block_on(converse(&engine_config, &options));
     runtime.shutdown_background();
     exit_code(result, 1)
 }
 
-async fn converse(service: &Serving, options: &chat::ChatOptions) -> anyhow::Result<()> {
+async fn converse(engine_config: &EngineConfig, options: &chat::ChatOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let registry = prometheus::Registry::new();
     let engine = tokio::select! {
-        engine = node::open(service, &registry) => engine?,
+        engine = node::open(engine_config, &registry) => engine?,
         _ = interrupt.recv() => return Err(anyhow!("stopped before the model was ready")),
     };
     let stop = tokio::sync::Notify::new();

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Serving, Settings, Source},
+    config::{EngineConfig, Settings, Source},
     key::{Home, HomeError},
     metrics::{Metrics, page::Page},
     serve::WorkQueue,
@@ -117,11 +117,11 @@ fn open_home(path: &std::path::Path) -> Result<Arc<Home>, NodeError> {
 }
 
 /// The engine serves all personas together.
-fn for_all(settings: &Settings) -> Serving {
+fn for_all(settings: &Settings) -> EngineConfig {
     let members = u32::try_from(settings.personas.len().max(1)).unwrap_or(u32::MAX);
-    let Serving { source, service } = settings.serving.clone();
+    let EngineConfig { source, service } = settings.engine_config.clone();
     let slots = service.slots.saturating_mul(members);
-    Serving { source, service: Service { slots, ..service } }
+    EngineConfig { source, service: Service { slots, ..service } }
 }
 
 /// The members behind one engine, each with a queue of its own.
@@ -144,7 +144,7 @@ fn members(
         (None, [first, _, ..]) => first.identity().id().to_string(),
         (None, _) => String::new(),
     };
-    let slots = settings.serving.service.slots;
+    let slots = settings.engine_config.service.slots;
     let members = homes.iter().zip(engines).map(|(home, engine)| {
         let (model, node) = (engine.model(), home.identity().id());
         let tags = model.tags.join(",");
@@ -161,8 +161,11 @@ fn members(
 }
 
 /// Finds the model, downloads it if necessary, and loads it, away from tokio's threads.
-pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engine>, NodeError> {
-    let (model, local) = match &serving.source {
+pub async fn open(
+    engine_config: &EngineConfig,
+    registry: &Registry,
+) -> Result<Arc<dyn Engine>, NodeError> {
+    let (model, local) = match &engine_config.source {
         Source::Upstream(upstream) => return Ok(Arc::new(Upstream::connect(upstream).await?)),
         Source::Model { name, local } => {
             let mut settings = shoal_pull::Settings::from_env()?;
@@ -180,7 +183,7 @@ pub async fn open(serving: &Serving, registry: &Registry) -> Result<Arc<dyn Engi
     #[cfg(feature = "burn")]
     {
         let files = files(&model.place)?;
-        let (mut service, options) = (serving.service.clone(), (**local).clone());
+        let (mut service, options) = (engine_config.service.clone(), (**local).clone());
         // A snapshot of a hub is a folder whose name says nothing.
         let name = service.name.get_or_insert_with(|| model_name(&model.name));
         let span = tracing::info_span!("model", name);

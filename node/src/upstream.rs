@@ -37,7 +37,7 @@ pub use self::{abilities::Abilities, fault::ConnectError};
 use self::{
     call::{CHAT, COMPLETIONS},
     chunks::Chunk,
-    endpoint::{Endpoint, Opening},
+    endpoint::{AnswerStream, Endpoint},
     fault::CallError,
     fields::FieldPolicy,
     reply::Reply,
@@ -181,11 +181,11 @@ impl Endpoint {
         ask: Generate,
         events: &mpsc::Sender<Result<Event, EngineError>>,
     ) -> Result<Done, EngineError> {
-        let opening = self.begin(&ask).await?;
-        let mut reply = Reply::new(&ask, opening.has_limit);
-        let result = match read(opening, &mut reply, events).await {
-            Ok(Reading::Left) => return Err(EngineError::new(Fault::Engine, "nobody listens")),
-            Ok(Reading::Ended) => reply.into_done(),
+        let stream = self.begin(&ask).await?;
+        let mut reply = Reply::new(&ask, stream.has_limit);
+        let result = match read(stream, &mut reply, events).await {
+            Ok(ReadEnd::Left) => return Err(EngineError::new(Fault::Engine, "nobody listens")),
+            Ok(ReadEnd::Complete) => reply.into_done(),
             Err(error) => Err(error),
         };
         self.record(result.as_ref().err()).await;
@@ -203,7 +203,7 @@ impl Endpoint {
     }
 
     /// A conversation goes to one path, a text to continue to another.
-    async fn begin(&self, ask: &Generate) -> Result<Opening, EngineError> {
+    async fn begin(&self, ask: &Generate) -> Result<AnswerStream, EngineError> {
         let (path, body) = match &ask.prompt {
             Some(prompt) => (COMPLETIONS, request::completion(&self.model, prompt, ask, self.can)?),
             None => (CHAT, request::body(&self.model, ask, self.can)?),
@@ -213,18 +213,18 @@ impl Endpoint {
 }
 
 /// How the reading of an answer ended.
-enum Reading {
+enum ReadEnd {
     /// The answer is complete, or the rest is not needed.
-    Ended,
-    /// Nobody listens any more.
+    Complete,
+    /// The receiver is gone.
     Left,
 }
 
 async fn read(
-    Opening { mut chunks, .. }: Opening,
+    AnswerStream { mut chunks, .. }: AnswerStream,
     reply: &mut Reply,
     events: &mpsc::Sender<Result<Event, EngineError>>,
-) -> Result<Reading, CallError> {
+) -> Result<ReadEnd, CallError> {
     let mut patience = FIRST_BYTE;
     while !reply.is_cut() {
         let chunk = timeout(patience, chunks.next()).await.map_err(|_| CallError::Silent)??;
@@ -240,10 +240,10 @@ async fn read(
         if let Some(text) = text
             && events.send(Ok(Event::Piece(text))).await.is_err()
         {
-            return Ok(Reading::Left);
+            return Ok(ReadEnd::Left);
         }
     }
-    Ok(Reading::Ended)
+    Ok(ReadEnd::Complete)
 }
 
 #[cfg(test)]

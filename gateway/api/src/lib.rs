@@ -34,4 +34,4 @@ pub use encoder::Encoder;
 pub use endpoint::FieldNames;
 pub use error::AskError;
 pub use failure::{ErrorBody, Failure};
-pub use usage::Usage;
+pub use usage::{PromptUsage, Usage};

@@ -78,3 +78,17 @@ impl From<&Candidate> for Usage {
         Self::from_choices(&[candidate])
     }
 }
+
+/// Tokens of a request whose answer has no text.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PromptUsage {
+    /// Tokens that were read.
+    pub prompt_tokens: u32,
+    total_tokens: u32,
+}
+
+impl PromptUsage {
+    pub(crate) fn new(prompt_tokens: u32) -> Self {
+        Self { prompt_tokens, total_tokens: prompt_tokens }
+    }
+}

@@ -38,9 +38,9 @@ pub(super) struct Endpoint {
     pub(super) has_answered: AtomicBool,
 }
 
-/// The beginning of an answer.
+/// An answer that has begun.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct AnswerStream {
     pub(super) chunks: Chunks,
     /// The endpoint was told the limit of tokens, if there is one.
     pub(super) has_limit: bool,
@@ -82,7 +82,7 @@ impl Endpoint {
         &self,
         path: &'static str,
         body: Value,
-    ) -> Result<Opening, EngineError> {
+    ) -> Result<AnswerStream, EngineError> {
         self.admit()?;
         let mut request = self.policy.adapt(path, body);
         let attempts = async {
@@ -99,7 +99,7 @@ impl Endpoint {
             Ok(response) => {
                 request.accept();
                 let has_limit = request.has_limit();
-                Ok(Opening { chunks: Chunks::new(response), has_limit })
+                Ok(AnswerStream { chunks: Chunks::new(response), has_limit })
             }
             Err(error) => {
                 self.record(Some(&error)).await;

@@ -4,6 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use shoal_consensus::embedding::Vectors;
 
+use crate::usage::PromptUsage;
+
 /// The vectors of all texts, in the order of the request.
 #[derive(Debug, Serialize)]
 pub struct List {
@@ -12,8 +14,8 @@ pub struct List {
     /// The model that made the vectors. The client needs its name if the swarm chose it: vectors of
     /// two models cannot be compared.
     model: String,
-    /// What the vectors cost.
-    pub usage: Usage,
+    /// The tokens of all texts.
+    pub usage: PromptUsage,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,14 +33,6 @@ enum Numbers {
     Base64(String),
 }
 
-/// Tokens of one request.
-#[derive(Debug, Serialize)]
-pub struct Usage {
-    /// Tokens of all texts.
-    pub prompt_tokens: u32,
-    total_tokens: u32,
-}
-
 impl List {
     /// The answer with these vectors, cut to `dimensions`.
     pub fn new(vectors: Vectors, dimensions: Option<usize>, base64: bool) -> Self {
@@ -51,8 +45,7 @@ impl List {
             Embedding { object: "embedding", index, embedding }
         });
         let data = data.collect();
-        let usage = Usage { prompt_tokens, total_tokens: prompt_tokens };
-        Self { object: "list", data, model, usage }
+        Self { object: "list", data, model, usage: PromptUsage::new(prompt_tokens) }
     }
 }
 

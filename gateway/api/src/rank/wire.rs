@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shoal_consensus::Outcome;
 
-use crate::{id, transcript};
+use crate::{id, transcript, usage::PromptUsage};
 
 /// The candidates in their order.
 #[derive(Debug, Serialize)]
@@ -25,8 +25,8 @@ pub struct RankResponse {
     margin: f64,
     /// Each judge's verdicts, by the candidates' indices.
     ballots: Vec<Value>,
-    /// What the ranking cost.
-    pub usage: Usage,
+    /// The tokens that all judges read together.
+    pub usage: PromptUsage,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,14 +37,6 @@ struct RankedCandidate {
     strength: f64,
     /// Probability that no candidate is better. Equal candidates share it.
     p_best: f64,
-}
-
-/// Tokens of one ranking.
-#[derive(Debug, Serialize)]
-pub struct Usage {
-    /// Tokens that all judges read together.
-    pub prompt_tokens: u32,
-    total_tokens: u32,
 }
 
 impl RankResponse {
@@ -72,7 +64,7 @@ impl RankResponse {
             cyclic: ranking.cyclic,
             margin: ranking.margin,
             ballots: outcome.ballots.iter().map(transcript::ballot).collect(),
-            usage: Usage { prompt_tokens, total_tokens: prompt_tokens },
+            usage: PromptUsage::new(prompt_tokens),
         })
     }
 }
