@@ -15,6 +15,8 @@ pub struct MemberView {
     pub running: u32,
     /// Measured; 0: not yet.
     pub tokens_per_second: f64,
+    /// Bytes of text per second after the first piece; 0 when not measured.
+    pub bytes_per_second: f64,
     /// Measured; 0: not yet.
     pub first_token_seconds: f64,
     /// Seconds within which 95 % of its last answers began; 0: not known.

@@ -107,7 +107,7 @@ pub struct ModeSettings {
 pub struct GenerateSettings {
     /// Share of the round's time in which writing must be done; judging reads, which is quicker.
     pub share_of_deadline: f64,
-    /// What the first second of waiting costs, in P(right); after t seconds one costs 1 / (1 + t) of that.
+    /// What a second of waiting costs at the beginning, in P(right); after t seconds it costs 1 / (1 + t) of that.
     /// A writer is waited for while its answer is expected to gain more ([`crate::waiting`]).
     pub second_price: f64,
     /// Milliseconds without a piece after which a spare member starts beside a writer, at most: a writer

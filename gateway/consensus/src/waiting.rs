@@ -11,7 +11,7 @@
 //! The answer helps if the one so far is wrong, the writer is right, and the ranking then prefers it.
 //! A second after the first second matters, a second after half a minute does not: people notice a
 //! wait in proportion to what they have waited already. So the strong and slow member of a swarm of
-//! weak and fast ones is waited for, whatever the unit of their speeds is.
+//! weak and fast ones is waited for, whether they take seconds or minutes.
 //!
 //! A writer that is past its usual time u comes later and later, or never. Of those that do come, a share
 //! of ((1 s + u) / (1 s + t))² is still at work at t (a Pareto distribution); [`LOST`] never come.
@@ -83,8 +83,8 @@ pub fn courtesy(first_took: Duration) -> Duration {
 }
 
 /// How much longer to wait for a writer from now; zero if it is not worth it. `waited` is the time since
-/// the round began; `price` is what its first second costs, in P(right), and at 0 the wait has no end
-/// of its own.
+/// the round began; `price` is what a second costs at the beginning, in P(right), and at 0 the wait has
+/// no end of its own.
 pub fn patience(current: f64, writer: &ActiveWriter, waited: Duration, price: f64) -> Duration {
     if price <= 0.0 {
         return Duration::MAX;
@@ -92,10 +92,12 @@ pub fn patience(current: f64, writer: &ActiveWriter, waited: Duration, price: f6
     let gain = gain(current, writer.right);
     let rest = writer.usual.saturating_sub(writer.elapsed);
     let cost = price * (noticed(waited.saturating_add(rest)) / noticed(waited)).ln();
-    if gain.is_nan() || gain < cost {
+    let end = late_end(gain / price, writer.usual);
+    // Its answer comes at its usual time or later.
+    if gain.is_nan() || gain * (1.0 - LOST) < cost || end <= writer.usual {
         return Duration::ZERO;
     }
-    late_end(gain / price, writer.usual).saturating_sub(writer.elapsed)
+    end.saturating_sub(writer.elapsed)
 }
 
 /// A time as it is noticed, in seconds.
@@ -103,8 +105,7 @@ fn noticed(time: Duration) -> f64 {
     UNIT + time.as_secs_f64()
 }
 
-/// The time after which a writer is given up: at least its usual time. `worth` is its gain in multiples
-/// of the price.
+/// The time after which a writer is given up. `worth` is its gain in multiples of the price.
 fn late_end(worth: f64, usual: Duration) -> Duration {
     // While the wait grows by a factor of e it costs one price, and [`ARRIVAL`] times the gain comes if the
     // writer is not lost. So the wait ends when the probability that it is not has fallen to this:
@@ -112,7 +113,7 @@ fn late_end(worth: f64, usual: Duration) -> Duration {
     let odds_min = probability_min / (1.0 - probability_min).max(f64::MIN_POSITIVE);
     let share_left = odds_min * LOST / (1.0 - LOST);
     let end = noticed(usual) * share_left.powf(-1.0 / ARRIVAL) - UNIT;
-    Duration::try_from_secs_f64(end.max(0.0)).unwrap_or(Duration::MAX).max(usual)
+    Duration::try_from_secs_f64(end.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
@@ -138,6 +139,11 @@ mod tests {
         // What is almost certain gains nothing from a stronger member either.
         assert_eq!(patience_with(0.99, writer(0.9, 1.0, 5.0)), Duration::ZERO);
         assert_eq!(patience_with(0.4, writer(0.02, 1.0, 5.0)), Duration::ZERO);
+        // Who would be worth the wait, but not a moment more than its usual time, is seldom in time.
+        assert_eq!(
+            patience(0.6, &writer(0.6, 1.0, 1.5), Duration::from_secs(1), 0.2),
+            Duration::ZERO
+        );
         // Nor does one of unknown speed where the others agree.
         assert_eq!(patience_with(0.83, writer(0.5, 0.25, 0.0)), Duration::ZERO);
     }
@@ -182,7 +188,9 @@ mod tests {
                 for usual in times {
                     for price in [1e-300, 1.0, 1e300] {
                         let writer = ActiveWriter { right, elapsed: usual, usual };
-                        let _ = patience(current, &writer, usual, price);
+                        let wait = patience(current, &writer, usual, price);
+                        let is_number = !current.is_nan() && !right.is_nan();
+                        assert!(is_number || wait == Duration::ZERO, "{writer:?}: {wait:?}");
                     }
                 }
             }

@@ -11,7 +11,7 @@ use shoal_consensus::{
     outcome::{Decision, Ranking, Timings},
 };
 
-/// The outcome of a round in which everybody abstainers.
+/// The outcome of a round in which everybody abstains.
 ///
 /// # Errors
 /// [`RoundError::Abstained`] if the request wants a form that a sentence does not have, or certainty.

@@ -183,6 +183,7 @@ mod tests {
             slots: 1,
             running: 0,
             tokens_per_second: 0.0,
+            bytes_per_second: 0.0,
             first_token_seconds: 0.0,
             first_token_late: 0.0,
             is_silent: false,

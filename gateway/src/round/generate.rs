@@ -22,6 +22,7 @@ use shoal_consensus::{
     outcome::Progress,
     reputation::Features,
     select::{Panel, expected_accuracy},
+    stats,
     waiting::{ActiveWriter, courtesy, patience},
 };
 use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
@@ -228,7 +229,7 @@ impl<'a> Collector<'a> {
         }
         let Some(member) = self.round.member(id) else { return Duration::ZERO };
         let usual = self.usual_time(member);
-        if start + usual > self.last_deadline() {
+        if start.checked_add(usual).is_none_or(|end| end > self.last_deadline()) {
             return Duration::ZERO;
         }
         let (standing, kind) = (&self.round.standing, &self.round.kind);
@@ -242,18 +243,19 @@ impl<'a> Collector<'a> {
         patience(current, &writer, self.round.clock.elapsed(), price)
     }
 
-    /// The time of an answer of this member that is as long as those that are there; zero if its speed
-    /// was never measured.
+    /// The time of an answer of this member that is as long as those that are there. If its speed was never
+    /// measured, the time of the first of them.
     fn usual_time(&self, member: &MemberView) -> Duration {
-        if member.tokens_per_second <= 0.0 {
-            return Duration::ZERO;
+        let seconds = member.first_token_seconds;
+        if member.bytes_per_second <= 0.0 && seconds <= 0.0 {
+            return self.candidates.first().map_or(Duration::ZERO, |first| first.took);
         }
-        let mut lengths: Vec<u32> = self.candidates.iter().map(|c| c.completion_tokens).collect();
-        lengths.sort_unstable();
-        let median = lengths.get(lengths.len() / 2).map(|tokens| f64::from(*tokens));
-        let tokens = median.unwrap_or(self.round.config.select.typical_tokens);
-        let seconds = member.first_token_seconds + tokens / member.tokens_per_second;
-        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+        let lengths = self.candidates.iter().map(|candidate| candidate.text.len() as f64).collect();
+        let length = stats::median(lengths).unwrap_or(0.0);
+        // Who was seen to answer in one piece only needs the time until that piece.
+        let writing =
+            if member.bytes_per_second > 0.0 { length / member.bytes_per_second } else { 0.0 };
+        Duration::try_from_secs_f64(seconds + writing).unwrap_or(Duration::MAX)
     }
 
     /// Drops what the token limit cut before it kept to the form, if there is anything else.

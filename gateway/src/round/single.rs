@@ -245,7 +245,9 @@ async fn start_answer(
 ) -> (NodeId, Result<(AnswerStream, AnswerPart), WorkError>) {
     let first_part = async {
         let ask = writer::question(round, writer, turn);
-        let mut answer = round.swarm.generate(writer, ask, round.clock.end).await?;
+        let answer = round.swarm.generate(writer, ask, round.clock.end).await?;
+        // Its pieces wait for the client.
+        let mut answer = answer.unmeasured();
         let part = answer.next().await?;
         Ok((answer, part))
     };

@@ -225,12 +225,6 @@ async fn finish_writer(
         let answer = probe::answer(member, &item, sampling(), deadline).await;
         question_count += 1;
         failures = if answer.is_ok() { 0 } else { failures + 1 };
-        if let Ok(answer) = &answer
-            && !answer.is_abstention()
-        {
-            let tokens = answer.end.completion_tokens;
-            member.learn_pace(answer.first_piece, answer.took, tokens);
-        }
         learn_results(swarm, member, &vec![(item, answer)], &mut tally);
         swarm.0.reputation.fit_soon();
         if has_enough_gold(swarm, member) {

@@ -15,8 +15,11 @@ const COUNT_MIN: usize = 8;
 /// How fast a member writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
-    /// Tokens per second after the first token; 0 when not measured.
+    /// Tokens per second after the first token, as the member counts them; 0 when not measured.
     pub tokens_per_second: f64,
+    /// Bytes of text per second after the first piece: of all models in the same unit, and also known of
+    /// answers that were cut off. 0 when not measured.
+    pub bytes_per_second: f64,
     /// Seconds until the first token; 0 when not measured.
     pub first_token_seconds: f64,
     /// Seconds within which 95 % of its last answers began; 0 while too few are known.
@@ -33,11 +36,19 @@ pub(crate) struct Pace {
 impl Pace {
     /// What an exam has measured.
     pub(crate) fn set(&mut self, speed: Speed) {
-        self.speed = Speed { first_token_late: self.speed.first_token_late, ..speed };
+        let Speed { first_token_late, bytes_per_second, .. } = self.speed;
+        self.speed = Speed { first_token_late, bytes_per_second, ..speed };
     }
 
     pub(crate) fn speed(&self) -> Speed {
         self.speed
+    }
+
+    /// Learns how fast text came, of a whole answer or of one that was cut off.
+    pub(crate) fn learn_bytes(&mut self, pieces: &Pieces) {
+        if let Some(rate) = pieces.bytes_per_second() {
+            mix(&mut self.speed.bytes_per_second, rate);
+        }
     }
 
     /// Learns one answer of a round: when it began and ended after the ask, and its tokens.
@@ -58,6 +69,40 @@ impl Pace {
             self.speed.first_token_late =
                 times.get(place).or(times.last()).copied().unwrap_or_default();
         }
+    }
+}
+
+/// When the pieces of an answer came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pieces {
+    first: Option<Duration>,
+    last: Duration,
+    /// Bytes after the first piece.
+    later_bytes: usize,
+}
+
+impl Pieces {
+    /// Counts a piece that came so long after the ask.
+    pub(crate) fn add(&mut self, time: Duration, bytes: usize) {
+        if self.first.is_some() {
+            self.later_bytes += bytes;
+        }
+        self.first.get_or_insert(time);
+        self.last = time;
+    }
+
+    /// When the first one came after the ask.
+    pub(crate) fn first(&self) -> Option<Duration> {
+        self.first
+    }
+
+    /// None if too little came after the first piece to say anything: a short answer, or one that comes as
+    /// a whole. The time after the last piece says nothing of the member.
+    fn bytes_per_second(&self) -> Option<f64> {
+        const LATER_BYTES_MIN: usize = 32;
+        let time = self.last.saturating_sub(self.first?);
+        (self.later_bytes >= LATER_BYTES_MIN && !time.is_zero())
+            .then(|| self.later_bytes as f64 / time.as_secs_f64())
     }
 }
 
@@ -87,6 +132,23 @@ mod tests {
         assert!(speed.tokens_per_second > 18.0, "{speed:?}");
         assert!(speed.first_token_seconds < 1.0, "{speed:?}");
         assert!((speed.first_token_late - 0.5).abs() < 1e-9, "{speed:?}");
+    }
+
+    #[test]
+    fn text_is_timed_between_its_first_and_its_last_piece() {
+        let mut pieces = Pieces::default();
+        // A long first piece, and the time before it, do not count.
+        pieces.add(Duration::from_secs(2), 2_000);
+        assert_eq!(pieces.bytes_per_second(), None);
+        for n in 1..=20 {
+            pieces.add(Duration::from_secs(2) + n * Duration::from_millis(100), 5);
+        }
+        let mut pace = Pace::default();
+        pace.learn_bytes(&pieces);
+        assert!((pace.speed().bytes_per_second - 50.0).abs() < 1e-9);
+        // What an exam says of tokens does not forget it.
+        pace.set(Speed { tokens_per_second: 9.0, ..Speed::default() });
+        assert!((pace.speed().bytes_per_second - 50.0).abs() < 1e-9);
     }
 
     #[test]

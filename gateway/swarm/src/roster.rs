@@ -15,7 +15,10 @@ use shoal_link::Link;
 use shoal_proto::{NodeId, hello::Model};
 use tokio::time::sleep;
 
-use super::{LeaveReason, SwarmMetrics, pace::Pace};
+use super::{
+    LeaveReason, SwarmMetrics,
+    pace::{Pace, Pieces},
+};
 use shoal_consensus::{MemberView, reputation::Standing};
 
 /// A node that has a place on this gateway.
@@ -111,6 +114,7 @@ impl MemberHandle {
             slots: self.slots,
             running: self.load(),
             tokens_per_second: speed.tokens_per_second,
+            bytes_per_second: speed.bytes_per_second,
             first_token_seconds: speed.first_token_seconds,
             first_token_late: speed.first_token_late,
             is_silent: self.is_silent(),
@@ -125,6 +129,11 @@ impl MemberHandle {
 
     pub(crate) fn set_speed(&self, speed: super::Speed) {
         self.pace().set(speed);
+    }
+
+    /// Learns how fast the text of an answer came.
+    pub(crate) fn learn_bytes(&self, pieces: &Pieces) {
+        self.pace().learn_bytes(pieces);
     }
 
     /// Learns how fast it answered a round's ask.

@@ -1,7 +1,7 @@
 //! One piece of work on one member. Each piece has its own stream on the member's link: no queue
 //! stands between a round and a member, and dropping the work cancels it on the node.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use shoal_link::Stream;
 use shoal_proto::{
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Swarm, WorkError,
+    pace::Pieces,
     roster::{InFlight, MemberHandle},
 };
 
@@ -36,23 +37,39 @@ pub struct AnswerStream {
     stream: Stream,
     member: Arc<MemberHandle>,
     start: Instant,
-    /// When its first piece came.
-    first_piece: Option<Duration>,
+    pieces: Pieces,
     deadline: Instant,
     bytes: usize,
+    /// Whether the member's speed is learned when the stream is dropped: until it has ended.
+    is_measured: bool,
     /// Set for work of a round; the gateway's own makes no member look busy.
     in_flight: Option<InFlight>,
 }
 
 impl AnswerStream {
+    /// Does not learn the member's speed from this answer, because the reader may be slower.
+    #[must_use]
+    pub fn unmeasured(mut self) -> Self {
+        self.is_measured = false;
+        self
+    }
+
     /// The next piece, or the end.
     ///
     /// # Errors
     /// See [`WorkError`]; after an error nothing more comes.
     pub async fn next(&mut self) -> Result<AnswerPart, WorkError> {
+        let part = self.next_part().await;
+        if part.is_err() {
+            self.is_measured = false;
+        }
+        part
+    }
+
+    async fn next_part(&mut self) -> Result<AnswerPart, WorkError> {
         match next(&mut self.stream, &self.member, self.deadline).await? {
             Message::Piece(piece) => {
-                self.first_piece.get_or_insert_with(|| self.start.elapsed());
+                self.pieces.add(self.start.elapsed(), piece.text.len());
                 self.bytes += piece.text.len();
                 if self.bytes > ANSWER_BYTES_MAX {
                     return Err(WorkError::InvalidMessage("an answer of more than 256 KiB"));
@@ -69,33 +86,28 @@ impl AnswerStream {
             _ => Err(WorkError::InvalidMessage("neither a piece nor an end")),
         }
     }
-}
 
-impl AnswerStream {
-    /// Learns the member's speed from an answer to a round. The gateway measures the times; an abstention is no
-    /// answer.
+    /// Learns the member's speed from a whole answer. The gateway measures the times; an abstention is no
+    /// answer. Gold questions are too short to say how fast tokens come.
     fn learn_pace(&mut self, end: &Done) {
-        if self.in_flight.take().is_some() && end.finish() != Finish::Abstained {
+        if !mem::take(&mut self.is_measured) || end.finish() == Finish::Abstained {
+            return;
+        }
+        self.member.learn_bytes(&self.pieces);
+        if self.in_flight.is_some() {
             let took = self.start.elapsed();
-            let first_piece = self.first_piece.unwrap_or(took);
+            let first_piece = self.pieces.first().unwrap_or(took);
             self.member.learn_pace(first_piece, took, end.completion_tokens);
         }
     }
 }
 
-/// A round that does not wait for the end learns the speed too. Otherwise a member that was measured while its
-/// machine was busy would be cut off for its slowness each time, and never be measured again.
+/// A round that does not wait for the end learns how fast the text came. Otherwise a member that was measured
+/// while its machine was busy would be cut off for its slowness each time, and not be measured again.
 impl Drop for AnswerStream {
     fn drop(&mut self) {
-        /// A text of fewer bytes says too little.
-        const BYTES_MIN: usize = 64;
-        /// Bytes of a token, roughly: the gateway does not know the tokenizer.
-        const BYTES_PER_TOKEN: usize = 4;
-        if let (Some(_), Some(first_piece)) = (&self.in_flight, self.first_piece)
-            && self.bytes >= BYTES_MIN
-        {
-            let tokens = u32::try_from(self.bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
-            self.member.learn_pace(first_piece, self.start.elapsed(), tokens);
+        if self.is_measured {
+            self.member.learn_bytes(&self.pieces);
         }
     }
 }
@@ -178,9 +190,10 @@ pub(crate) async fn generate(
         stream,
         member,
         start,
-        first_piece: None,
+        pieces: Pieces::default(),
         deadline,
         bytes: 0,
+        is_measured: true,
         in_flight: None,
     })
 }

@@ -186,7 +186,9 @@ impl Tokenizer {
     /// The kind of a token.
     pub(crate) fn kind(&self, token: u32) -> TokenKind {
         let Some(piece) = self.inner.id_to_token(token) else { return TokenKind::None };
-        if self.gaps.contains(&token) {
+        // A tokenizer may add tokens for which the model has no row.
+        let is_row = usize::try_from(token).is_ok_and(|token| token < self.count);
+        if !is_row || self.gaps.contains(&token) {
             return TokenKind::None;
         }
         let is_mark =

@@ -289,8 +289,8 @@ impl AuditArgs {
             let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());
             let config = Config {
                 gateway: vec![self.gateway.clone()],
-                gateway_id: self.gateway_id.clone(),
-                model: Some(model.clone()),
+                gateway_id: self.gateway_id.clone().filter(|id| !id.is_empty()),
+                model: Some(model.clone()).filter(|model| !model.is_empty()),
                 slots: self.slots,
                 data: Some(
                     self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),

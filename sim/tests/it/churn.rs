@@ -79,15 +79,15 @@ async fn a_writer_that_no_round_waits_for_is_measured_too() {
     let sim = Sim::builder(6).nodes(4, others).node(endless).start().await;
     let speed = |sim: &Sim| {
         let members = sim.members();
-        members.iter().find(|member| member.id == sim.node(4)).map(|m| m.tokens_per_second)
+        members.iter().find(|member| member.id == sim.node(4)).map(|m| m.bytes_per_second)
     };
     assert_eq!(speed(&sim), Some(0.0));
     let outcome = sim.ask(QUESTION).await.expect("an answer");
     assert_eq!(outcome.candidates.len(), 4);
     sim.until_idle().await;
-    // It writes fifty words of one token in a second.
+    // It writes fifty words of four bytes in a second.
     let speed = speed(&sim).expect("a member");
-    assert!((speed - 50.0).abs() < 10.0, "{speed}");
+    assert!((speed - 200.0).abs() < 20.0, "{speed}");
 }
 
 #[tokio::test(start_paused = true)]

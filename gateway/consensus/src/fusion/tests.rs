@@ -69,6 +69,7 @@ fn member(n: u8, context: u32, load: u32) -> MemberView {
         slots: 2,
         running: load,
         tokens_per_second: 0.0,
+        bytes_per_second: 0.0,
         first_token_seconds: 0.0,
         first_token_late: 0.0,
         is_silent: false,

@@ -105,6 +105,7 @@ impl Swarm {
             slots: 4,
             running: 0,
             tokens_per_second: 100.0,
+            bytes_per_second: 0.0,
             first_token_seconds: 0.1,
             first_token_late: 0.0,
             is_silent: false,
