@@ -13,5 +13,5 @@ pub mod questions;
 pub mod collect;
 pub mod page;
 pub mod coverage;
-mod heard;
+mod graded_round;
 pub mod command;

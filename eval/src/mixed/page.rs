@@ -9,7 +9,7 @@ use shoal_consensus::agree;
 
 use super::{
     collect::Answer,
-    heard::{Heard, RULES, Rule},
+    graded_round::{GradedRound, RULES, Rule},
     questions::Set,
 };
 use crate::stats::{self, Estimate};
@@ -106,23 +106,24 @@ fn rows(questions: &[ByModel<'_>]) -> Vec<Row> {
     if members.len() > 1 {
         rows.push(best_of_other_half(&alone));
         rows.push(plurality(questions, &members));
-        rows.extend(heard(questions));
+        rows.extend(other_rules(questions));
         rows.push(oracle(questions, &members));
     }
     rows.extend(alone);
     rows
 }
 
-/// The rules on what the rounds heard, if every round has a transcript. Where all abstained there is nothing
+/// The other rules on the same rounds, if every round has a transcript. Where all abstained there is nothing
 /// to pick, and the rules have the swarm's answer.
-fn heard(questions: &[ByModel<'_>]) -> Vec<Row> {
+fn other_rules(questions: &[ByModel<'_>]) -> Vec<Row> {
     let answers: Vec<&Answer> =
         questions.iter().filter_map(|question| question.get(SWARM)).copied().collect();
     if answers.iter().any(|answer| answer.transcript.is_none()) {
         return Vec::new();
     }
     let swarm = row_of(questions, SWARM);
-    let rounds: Vec<Option<Heard>> = answers.iter().map(|answer| Heard::new(answer)).collect();
+    let rounds: Vec<Option<GradedRound>> =
+        answers.iter().map(|answer| GradedRound::new(answer)).collect();
     let row = |(name, rule): &(&str, Rule)| {
         let credits = rounds
             .iter()

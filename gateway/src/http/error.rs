@@ -359,7 +359,7 @@ impl ResponseError for ApiError {
 
 fn unknown_model(name: &str) -> String {
     format!(
-        "The model '{name}' does not exist or is not served here now: GET /v1/models lists what is."
+        "The model '{name}' does not exist or is not served here now: GET /v1/models lists the models."
     )
 }
 

@@ -283,11 +283,11 @@ impl<'w, D: Decode> Runner<'w, D> {
         let width = if wants_hidden { self.decoder.width() } else { vocab };
         let mut rows = rows.chunks_exact(width.max(1));
         for turn in turns {
-            let own = rows.by_ref().take(turn.want.rows(turn.tokens)).collect::<Vec<_>>();
+            let turn_rows = rows.by_ref().take(turn.want.rows(turn.tokens)).collect::<Vec<_>>();
             // Gone if an earlier turn has failed the same ask.
             let Some(sequence) = self.active.get_mut(&turn.serial) else { continue };
             let context = ReadContext { pipeline: self.pipeline, vocab, cache: &mut self.cache };
-            match sequence.read(turn, own.into_iter(), context) {
+            match sequence.read(turn, turn_rows.into_iter(), context) {
                 Ok(progress) => self.report(turn.serial, progress),
                 Err(error) => self.fail(turn.serial, error),
             }

@@ -1,6 +1,6 @@
-//! Other ways to pick one of the answers that a round heard: what the swarm's ranking adds to them.
+//! Other ways to pick one of the answers of a round, to compare the ranking with.
 //!
-//! They choose among the candidates that the round waited for and have its ballots, so their cost is the
+//! They have the candidates that the round waited for, and its ballots, so their cost is the
 //! round's.
 
 use std::collections::BTreeMap;
@@ -9,23 +9,23 @@ use super::collect::Answer;
 use crate::record::{Candidate, Round, Score};
 
 /// A round and the grades of its candidates.
-pub(super) struct Heard {
+pub(super) struct GradedRound {
     round: Round,
     rights: Vec<bool>,
 }
 
-/// A way to pick: a score for each candidate, the highest wins. None abstains from all of them.
-pub(super) type Rule = fn(&Heard) -> Vec<f64>;
+/// A way to pick: a score for each candidate; the highest wins, equal ones share the credit.
+pub(super) type Rule = fn(&GradedRound) -> Vec<f64>;
 
 /// The rules and their names.
 pub(super) const RULES: [(&str, Rule); 4] = [
-    ("surest writer, of those heard", Heard::certainties),
-    ("votes weighted by certainty (CISC), of those heard", Heard::weighted_votes),
-    ("mean log-probability of the judges, of those heard", Heard::mean_scores),
-    ("first to finish", Heard::firsts),
+    ("surest writer, of those heard", GradedRound::certainties),
+    ("votes weighted by certainty (CISC), of those heard", GradedRound::weighted_votes),
+    ("mean log-probability of the judges, of those heard", GradedRound::mean_scores),
+    ("first to finish", GradedRound::firsts),
 ];
 
-impl Heard {
+impl GradedRound {
     /// None if the answer has no transcript, or one without candidates.
     pub(super) fn new(answer: &Answer) -> Option<Self> {
         let round: Round = serde_json::from_value(answer.transcript.clone()?).ok()?;
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn heard() -> Heard {
+    fn graded_round() -> GradedRound {
         let candidate = |writer: &str, pool: usize, logprob: f64, took_ms: f64| {
             json!({
                 "writer": writer, "model": writer, "text": "", "prompt_tokens": 1,
@@ -115,13 +115,13 @@ mod tests {
             "timings_ms": { "generate": 1.0, "judge": 1.0, "total": 2.0 },
         });
         let round = serde_json::from_value(transcript).expect("a round");
-        Heard { round, rights: vec![false, true, false] }
+        GradedRound { round, rights: vec![false, true, false] }
     }
 
     #[test]
     fn each_rule_picks_by_its_own_score() {
-        let heard = heard();
-        let credits = RULES.map(|(name, rule)| (name, heard.credit(rule)));
+        let round = graded_round();
+        let credits = RULES.map(|(name, rule)| (name, round.credit(rule)));
         let expected = [0.0, 0.5, 1.0, 1.0];
         for ((name, credit), expected) in credits.into_iter().zip(expected) {
             assert_eq!(credit, expected, "{name}");
