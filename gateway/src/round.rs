@@ -367,7 +367,7 @@ impl Round<'_> {
         let wave = select::Panel { writers, spare, judges: Vec::new() };
         let Ok(more) = generate::candidates(self, &wave).await else { return false };
         let has_more = !more.candidates.is_empty();
-        written.add(more, self.ask.constraint.is_json());
+        written.add(more, self.ask);
         has_more
     }
 

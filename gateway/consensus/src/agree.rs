@@ -5,10 +5,18 @@
 
 pub mod answer;
 mod option;
+mod sentence;
 
 use answer::Answer;
+pub(crate) use sentence::Question;
 
-use crate::{calls, candidate::Candidate, reputation::calibration::sigmoid, tally::Tally};
+use crate::{
+    ask::{self, Ask},
+    calls,
+    candidate::Candidate,
+    reputation::calibration::sigmoid,
+    tally::Tally,
+};
 
 /// The effect of agreement on a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,21 +139,30 @@ pub fn pools<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
     answer::pools(&answers)
 }
 
-/// The pool of each candidate: calls are equal by name and arguments, answers that are JSON by
-/// value, and other texts by their final answers.
-pub fn pools_of<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, json: bool) -> Vec<usize> {
-    let answers: Vec<Answer> =
-        candidates.into_iter().map(|candidate| answer(candidate, json)).collect();
+#[cfg(test)]
+fn pools_to(question: &str, texts: &[&str]) -> Vec<usize> {
+    let question = Question::new(question);
+    let answers: Vec<Answer> = texts.iter().map(|text| Answer::new(text, &question)).collect();
     answer::pools(&answers)
 }
 
-fn answer(candidate: &Candidate, json: bool) -> Answer {
+/// The pool of each candidate: calls are equal by name and arguments, answers that are JSON by value, and other
+/// texts by their final answers.
+pub fn pools_of<'a>(ask: &Ask, candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<usize> {
+    let question = Question::new(ask::question(&ask.messages));
+    let json = ask.constraint.is_json();
+    let answers: Vec<Answer> =
+        candidates.into_iter().map(|candidate| answer(candidate, &question, json)).collect();
+    answer::pools(&answers)
+}
+
+fn answer(candidate: &Candidate, question: &Question, json: bool) -> Answer {
     if !candidate.tool_calls.is_empty() {
         return Answer::exact(format!("calls {}", calls::canonical(&candidate.tool_calls)));
     }
     let value = json.then(|| serde_json::from_str(&candidate.text).ok()).flatten();
     value.map_or_else(
-        || Answer::from_text(&candidate.text),
+        || Answer::new(&candidate.text, question),
         |value| Answer::exact(calls::canonical_value(&value)),
     )
 }

@@ -72,8 +72,7 @@ async fn fused_candidate(round: &Round<'_>, outcome: &Outcome) -> Result<Candida
             tracing::debug!(node.id = %editor.id.short(), %error, "no fused answer");
             error.label()
         })?;
-    let json = round.ask.constraint.is_json();
-    let pools = agree::pools_of(outcome.candidates.iter().chain([&answer]), json);
+    let pools = agree::pools_of(round.ask, outcome.candidates.iter().chain([&answer]));
     let twin = outcome.candidates.iter().zip(&pools).find(|(_, pool)| Some(*pool) == pools.last());
     let new_pool = outcome.candidates.iter().map(|candidate| candidate.pool + 1).max().unwrap_or(0);
     let pool = twin.map_or(new_pool, |(candidate, _)| candidate.pool);

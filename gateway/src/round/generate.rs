@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{Round, writer};
 use shoal_consensus::{
-    Candidate, MemberView, RoundError, agree,
+    Ask, Candidate, MemberView, RoundError, agree,
     ask::question,
     outcome::Progress,
     reputation::Features,
@@ -41,16 +41,16 @@ pub(super) struct Written {
 
 impl Written {
     /// Adds what a second wave of writers came to; equal answers of both waves are one pool.
-    pub(super) fn add(&mut self, more: Self, json: bool) {
+    pub(super) fn add(&mut self, more: Self, ask: &Ask) {
         self.candidates.extend(more.candidates);
         self.abstained.extend(more.abstained);
         self.writer_count += more.writer_count;
-        set_pools(&mut self.candidates, json);
+        set_pools(ask, &mut self.candidates);
     }
 }
 
-fn set_pools(candidates: &mut [Candidate], json: bool) {
-    let pools = agree::pools_of(&*candidates, json);
+fn set_pools(ask: &Ask, candidates: &mut [Candidate]) {
+    let pools = agree::pools_of(ask, &*candidates);
     for (candidate, pool) in candidates.iter_mut().zip(pools) {
         candidate.pool = pool;
     }
@@ -138,7 +138,7 @@ impl<'a> Collector<'a> {
             Ok(candidate) => {
                 self.round.metrics.candidates("finished", 1);
                 self.candidates.push(candidate);
-                set_pools(&mut self.candidates, self.round.ask.constraint.is_json());
+                set_pools(self.round.ask, &mut self.candidates);
                 self.report();
                 Vec::new()
             }
@@ -266,7 +266,7 @@ impl<'a> Collector<'a> {
             return;
         }
         self.candidates.retain(|candidate| !form.is_cut(candidate));
-        set_pools(&mut self.candidates, form.is_json());
+        set_pools(self.round.ask, &mut self.candidates);
     }
 
     fn finish(mut self, panel: &Panel) -> Result<Written, RoundError> {

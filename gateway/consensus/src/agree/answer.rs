@@ -8,7 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::option;
+use super::{
+    option,
+    sentence::{Question, Statement},
+};
 
 /// An answer in normal form. Equal answers have equal forms, except for omitted units and options with
 /// their text ([`forms`]).
@@ -19,35 +22,47 @@ pub struct Answer {
     bare: Option<String>,
     /// The letter of the option that the text names beside its words.
     option: Option<String>,
+    /// What the text adds to the question, if it is a short sentence.
+    statement: Option<Statement>,
 }
 
 impl Answer {
     /// An answer with this form, without normalisation.
     pub fn exact(form: String) -> Self {
-        Self { form, bare: None, option: None }
+        Self { form, bare: None, option: None, statement: None }
     }
 
     /// The final answer of a text: the last `\boxed{}`, the text after the last `Answer:`, the
     /// letter of a choice, the last number of a short last line, or the whole text. Linear in the
     /// text.
     pub(crate) fn from_text(text: &str) -> Self {
-        let option = option::letter(text).map(String::from);
-        Self { option, ..Self::statement(text) }
+        Self::new(text, &Question::default())
     }
 
-    fn statement(text: &str) -> Self {
+    /// As [`Self::from_text`], of a text that answers this question.
+    pub(crate) fn new(text: &str, question: &Question) -> Self {
+        let option = option::letter(text).map(String::from);
+        Self { option, ..Self::marked(text).unwrap_or_else(|| Self::whole(text, question)) }
+    }
+
+    /// The answer that a text marks as its answer, or a number.
+    fn marked(text: &str) -> Option<Self> {
         if let Some(content) = last_boxed(text) {
-            return normal(&plain(content));
+            return Some(normal(&plain(content)));
         }
         if let Some(statement) = after_answer(text) {
-            return normal(&plain(statement));
+            return Some(normal(&plain(statement)));
         }
         let lines = text.lines().rev().map(str::trim);
         let last_line = lines.into_iter().find(|line| !line.is_empty()).unwrap_or("");
         if let Some(letter) = choice(last_line) {
-            return Self::exact(letter.to_string());
+            return Some(Self::exact(letter.to_string()));
         }
-        in_prose(last_line).unwrap_or_else(|| normal(text))
+        in_prose(last_line)
+    }
+
+    fn whole(text: &str, question: &Question) -> Self {
+        Self { statement: Statement::new(text, question), ..normal(text) }
     }
 
     /// The form that is compared.
@@ -74,7 +89,8 @@ pub fn pools(answers: &[Answer]) -> Vec<usize> {
 }
 
 /// The form of each answer, given the others. A bare number is the same number with a unit, if there is only one
-/// such unit. `B) plants` is `B` if another answer is a letter alone, or if all name an option.
+/// such unit. `B) plants` is `B` if another answer is a letter alone, or if all name an option. A sentence is what it
+/// adds to the question, if the sentences that add the same do not contradict each other.
 pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
     let has_options = answers.iter().any(Answer::is_letter)
         || (answers.len() > 1 && answers.iter().all(|answer| answer.option.is_some()));
@@ -91,10 +107,20 @@ pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
             let with_unit = units.get(answer.form.as_str());
             match with_unit.map(|forms| (forms.len(), forms.first().copied())) {
                 Some((1, Some(form_with_unit))) => form_with_unit,
-                _ => option.unwrap_or(&answer.form),
+                _ => option.or_else(|| gist(answer, answers)).unwrap_or(&answer.form),
             }
         })
         .collect()
+}
+
+/// What a sentence adds to the question, where the other sentences that add the same agree with it and with each
+/// other.
+fn gist<'a>(answer: &'a Answer, answers: &[Answer]) -> Option<&'a str> {
+    let own = answer.statement.as_ref()?;
+    let statements = answers.iter().filter_map(|answer| answer.statement.as_ref());
+    let alike: Vec<&Statement> = statements.filter(|other| other.gist == own.gist).collect();
+    let agree = alike.iter().all(|one| alike.iter().all(|other| one.agrees_with(other)));
+    agree.then_some(own.gist.as_str())
 }
 
 /// Words of a last line. In a longer line, the last number need not be the answer.

@@ -15,7 +15,10 @@ use super::{
     pairing,
 };
 use crate::{
-    agree::answer::{self, Answer},
+    agree::{
+        Question,
+        answer::{self, Answer},
+    },
     reputation::Provenance,
 };
 use crate::{ballot, candidate};
@@ -99,7 +102,8 @@ impl RecordedRound {
         members.extend(judging.names.iter().map(|name| (node(name), name.clone())));
         let writers = candidates.iter().filter_map(|candidate| candidate.writer.as_ref());
         members.extend(writers.map(|name| (node(name), name.clone())));
-        let pools = pools(&candidates);
+        let question = self.question.unwrap_or_default();
+        let pools = pools(&question, &candidates);
         let pooled_candidates = candidates.into_iter().zip(pools).enumerate();
         let candidates = pooled_candidates.map(|(at, (record, pool))| {
             // Without a recorded writer, the candidate gets a writer that occurs nowhere else.
@@ -126,7 +130,7 @@ impl RecordedRound {
         });
         Ok(Round {
             candidates: candidates.collect(),
-            question: self.question.unwrap_or_default(),
+            question,
             kind: self.kind,
             ballots: judging.ballots,
             right,
@@ -167,17 +171,19 @@ fn label(
 
 /// The pools of equal candidates: by key, else by the final answer of the text, else by the recorded
 /// pool. A candidate without these has its own pool.
-fn pools(candidates: &[Candidate]) -> Vec<usize> {
-    let answers: Vec<Answer> =
-        candidates.iter().enumerate().map(|(at, candidate)| answer(at, candidate)).collect();
+fn pools(question: &str, candidates: &[Candidate]) -> Vec<usize> {
+    let question = Question::new(question);
+    let answers: Vec<Answer> = (candidates.iter().enumerate())
+        .map(|(at, candidate)| answer(at, candidate, &question))
+        .collect();
     answer::pools(&answers)
 }
 
 /// No final answer of a text has two lines, so these forms do not collide with those of texts.
-fn answer(at: usize, candidate: &Candidate) -> Answer {
+fn answer(at: usize, candidate: &Candidate, question: &Question) -> Answer {
     match (&candidate.answer, candidate.pool) {
         (Some(answer), _) => Answer::exact(format!("answer\n{answer}")),
-        (None, _) if !candidate.text.trim().is_empty() => Answer::from_text(&candidate.text),
+        (None, _) if !candidate.text.trim().is_empty() => Answer::new(&candidate.text, question),
         (None, Some(pool)) => Answer::exact(format!("pool\n{pool}")),
         (None, None) => Answer::exact(format!("candidate\n{at}")),
     }
