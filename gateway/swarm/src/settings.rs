@@ -60,7 +60,7 @@ pub struct ExamConfig {
     /// The same for a member with a record of at least one whole exam: enough to notice a change.
     pub per_family_known: usize,
     /// General questions of each kind; 0 leaves them out. Four right answers narrow the interval to
-    /// `interval_width`, and eight kinds cost a small model less than half a minute.
+    /// `interval_width`, and nine kinds cost a small model less than half a minute.
     pub general_per_kind: usize,
     /// Questions that every member is asked first, of mixed kinds. An upstream, and a member that would
     /// need more than `cheap_ms` for all questions, joins after these.
@@ -94,7 +94,7 @@ impl Default for ExamConfig {
             per_family: 6,
             per_family_known: 1,
             general_per_kind: 4,
-            handful: 8,
+            handful: 9,
             cheap_ms: 60_000,
             background_max: 64,
             interval_width: 0.35,

@@ -12,6 +12,7 @@ mod knowledge;
 mod code;
 mod extraction;
 mod recall;
+mod science;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,8 @@ pub enum GeneralKind {
     Knowledge,
     /// Common knowledge with labelled options, of which the letter is the answer.
     Choice,
+    /// Science that takes a step of thought, with labelled options. Not for training.
+    Science,
     /// The output of a small program.
     Code,
     /// A value to find in a text, or a text to transform.
@@ -46,16 +49,22 @@ pub enum GeneralKind {
 
 impl GeneralKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reading,
         Self::Instructions,
         Self::Knowledge,
         Self::Choice,
+        Self::Science,
         Self::Code,
         Self::Extraction,
         Self::Recall,
         Self::Unanswerable,
     ];
+
+    /// Whether the split has questions of this kind.
+    pub fn is_in(self, split: Split) -> bool {
+        self != Self::Science || split != Split::Train
+    }
 
     /// The name in records, metrics and tables. It never changes.
     pub fn name(self) -> &'static str {
@@ -64,6 +73,7 @@ impl GeneralKind {
             Self::Instructions => "general/instructions",
             Self::Knowledge => "general/knowledge",
             Self::Choice => "general/choice",
+            Self::Science => "general/science",
             Self::Code => "general/code",
             Self::Extraction => "general/extraction",
             Self::Recall => "general/recall",
@@ -135,12 +145,13 @@ impl GeneralQuestion {
     }
 }
 
-/// An endless list of general questions, spread evenly over `kinds` (over all if that is empty). The
-/// same seed gives the same list.
+/// An endless list of general questions, spread evenly over `kinds` (over all if that is empty) that have
+/// questions of this split. The same seed gives the same list.
 pub fn general_questions(kinds: &[GeneralKind], split: Split, seed: u64) -> GeneralQuestions {
     let kinds = if kinds.is_empty() { &GeneralKind::ALL } else { kinds };
+    let kinds = kinds.iter().copied().filter(|kind| kind.is_in(split)).collect();
     let rng = ChaCha8Rng::seed_from_u64(seed);
-    GeneralQuestions { kinds: kinds.to_vec(), pass: Vec::new(), split, rng }
+    GeneralQuestions { kinds, pass: Vec::new(), split, rng }
 }
 
 /// The iterator of [`general_questions`].
@@ -154,10 +165,19 @@ pub struct GeneralQuestions {
 }
 
 impl GeneralQuestions {
-    /// The next question of one kind.
-    pub fn next_of_kind(&mut self, kind: GeneralKind) -> GeneralQuestion {
+    fn next_of_kind(&mut self, kind: GeneralKind) -> GeneralQuestion {
         loop {
-            let question = draw(kind, &mut self.rng);
+            let question = match kind {
+                GeneralKind::Reading => reading::answerable(&mut self.rng),
+                GeneralKind::Instructions => instructions::question(&mut self.rng),
+                GeneralKind::Knowledge => knowledge::question(&mut self.rng),
+                GeneralKind::Choice => knowledge::choice(&mut self.rng),
+                GeneralKind::Science => return science::question(&mut self.rng, self.split),
+                GeneralKind::Code => code::question(&mut self.rng),
+                GeneralKind::Extraction => extraction::question(&mut self.rng),
+                GeneralKind::Recall => recall::question(&mut self.rng),
+                GeneralKind::Unanswerable => reading::unanswerable(&mut self.rng),
+            };
             if Split::for_key(&question.key) == self.split {
                 return question;
             }
@@ -175,19 +195,6 @@ impl Iterator for GeneralQuestions {
         }
         let kind = self.pass.pop()?;
         Some(self.next_of_kind(kind))
-    }
-}
-
-fn draw(kind: GeneralKind, rng: &mut ChaCha8Rng) -> GeneralQuestion {
-    match kind {
-        GeneralKind::Reading => reading::answerable(rng),
-        GeneralKind::Instructions => instructions::question(rng),
-        GeneralKind::Knowledge => knowledge::question(rng),
-        GeneralKind::Choice => knowledge::choice(rng),
-        GeneralKind::Code => code::question(rng),
-        GeneralKind::Extraction => extraction::question(rng),
-        GeneralKind::Recall => recall::question(rng),
-        GeneralKind::Unanswerable => reading::unanswerable(rng),
     }
 }
 

@@ -33,8 +33,9 @@ impl KindId {
     }
 }
 
-/// The kind of gold whose answer is the letter of an option.
-const CHOICE: &str = "general/choice";
+/// The kinds of gold whose answer is the letter of an option. A question on anything else is rather as hard as
+/// those of the first.
+const CHOICES: [&str; 2] = ["general/science", "general/choice"];
 
 /// Whether at least three lines begin with the labels of options: `A)`, `B.`, `(C)`.
 fn offers_options(question: &str) -> bool {
@@ -160,8 +161,9 @@ impl KindModel {
         /// P(a question with labelled options is answered like those of the exam).
         const FORM: f64 = 0.9;
         let KindPosterior(mut kinds) = self.by_words(question);
-        let choice = KindId::new(CHOICE);
-        if self.kinds.contains_key(&choice) && offers_options(question) {
+        let choices = CHOICES.map(KindId::new);
+        let choice = choices.into_iter().find(|kind| self.kinds.contains_key(kind));
+        if let Some(choice) = choice.filter(|_| offers_options(question)) {
             let rest = 1.0 - kinds.iter().map(|(_, p)| p).sum::<f64>();
             let share = FORM * rest.max(0.0);
             match kinds.iter_mut().find(|(kind, _)| *kind == choice) {

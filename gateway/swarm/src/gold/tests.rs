@@ -4,6 +4,9 @@ use super::*;
 
 const JUDGE: NodeId = NodeId([9; 32]);
 
+/// Kinds of general questions.
+const KINDS: usize = GeneralKind::ALL.len();
+
 fn gold(general_per_kind: usize) -> Gold {
     Gold::new(&ExamConfig { general_per_kind, ..ExamConfig::default() }, 5)
 }
@@ -11,9 +14,9 @@ fn gold(general_per_kind: usize) -> Gold {
 #[test]
 fn an_exam_has_questions_of_each_family_and_of_each_general_kind() {
     let questions = gold(4).questions(false);
-    assert_eq!(questions.len(), 6 * 13 + 4 * 8);
+    assert_eq!(questions.len(), 6 * 13 + 4 * KINDS);
     let kinds: BTreeSet<&KindId> = questions.iter().map(|item| &item.kind).collect();
-    assert_eq!(kinds.len(), 21);
+    assert_eq!(kinds.len(), 13 + KINDS);
     assert!(kinds.contains(&KindId::new("general/reading")));
     let beginning = questions.get(..12).unwrap();
     let general = beginning.iter().filter(|item| item.is_general()).count();
@@ -47,7 +50,7 @@ fn a_lone_judge_has_candidates_and_pairs_before_anybody_has_answered() {
     let gold = gold(4);
     let (candidates, last) = gold.candidates_after(0, JUDGE);
     // Two common questions and four more of each kind, with a right and a wrong text.
-    assert_eq!(candidates.len(), 2 * (2 + 4) * 8);
+    assert_eq!(candidates.len(), 2 * (2 + 4) * KINDS);
     assert_eq!(last, candidates.len() as u64);
     for candidate in &candidates {
         assert_eq!(candidate.item.is_right(&candidate.text), candidate.right, "{candidate:?}");
@@ -55,7 +58,7 @@ fn a_lone_judge_has_candidates_and_pairs_before_anybody_has_answered() {
     assert!(gold.candidates_after(last, JUDGE).0.is_empty());
     let mut used = BTreeSet::new();
     let pairs = gold.pairs(JUDGE, &mut used, usize::MAX);
-    assert_eq!(pairs.len(), (2 + 4) * 8);
+    assert_eq!(pairs.len(), (2 + 4) * KINDS);
     assert!(pairs.iter().all(|(right, wrong)| right.right && !wrong.right));
     assert!(gold.pairs(JUDGE, &mut used, usize::MAX).is_empty());
 }
@@ -68,8 +71,9 @@ fn pairs_prefer_the_answers_of_members() {
     let pairs = gold.pairs(JUDGE, &mut BTreeSet::new(), usize::MAX);
     let (right, wrong) = pairs.iter().find(|(right, _)| Arc::ptr_eq(&right.item, &item)).unwrap();
     assert_eq!((&*wrong.text, right.writer), ("a member's mistake", None));
-    let (new, last) = gold.candidates_after(96, JUDGE);
-    assert_eq!((new.len(), last), (1, 97));
+    let reference_count = 2 * (2 + 4) * KINDS as u64;
+    let (new, last) = gold.candidates_after(reference_count, JUDGE);
+    assert_eq!((new.len(), last), (1, reference_count + 1));
 }
 
 #[test]

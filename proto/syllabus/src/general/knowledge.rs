@@ -157,6 +157,17 @@ pub(super) fn choice(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     options.truncate(3);
     options.push(right);
     options.shuffle(rng);
+    options_question(rng, &direction.question, &options, right, key)
+}
+
+/// A question with labelled options, of which `right` is one.
+pub(super) fn options_question(
+    rng: &mut ChaCha8Rng,
+    question: &str,
+    options: &[&str],
+    right: &str,
+    key: String,
+) -> GeneralQuestion {
     let index = options.iter().position(|option| *option == right).unwrap_or(0);
     let frame = *pick(rng, &["{0}) {1}", "{0}. {1}", "({0}) {1}"]);
     let lines: Vec<String> = options
@@ -175,10 +186,10 @@ pub(super) fn choice(rng: &mut ChaCha8Rng) -> GeneralQuestion {
     let answer = wrong.remove(index);
     GeneralQuestion {
         kind: GeneralKind::Choice,
-        messages: vec![Turn::user(format!("{}\n{}\n{hint}", direction.question, lines.join("\n")))],
+        messages: vec![Turn::user(format!("{question}\n{}\n{hint}", lines.join("\n")))],
         answer,
         wrong,
-        check: Check::Choice(Choice::new(&options, index, &direction.question)),
+        check: Check::Choice(Choice::new(options, index, question)),
         key,
     }
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::*;
 
 /// Questions of every kind in each split that the properties are checked on.
-const SAMPLE: usize = 7 * 400;
+const SAMPLE: usize = GeneralKind::ALL.len() * 350;
 
 fn sample_of(split: Split, seed: u64) -> Vec<GeneralQuestion> {
     general_questions(&[], split, seed).take(SAMPLE).collect()

@@ -35,10 +35,10 @@ fn a_question_unlike_all_gold_is_of_no_kind() {
     assert_eq!(KindModel::default().posterior("What is 1 + 1?"), KindPosterior::default());
 }
 
-/// P(the question is a choice).
-fn p_choice(model: &KindModel, question: &str) -> f64 {
-    let (posterior, choice) = (model.posterior(question), KindId::new(CHOICE));
-    posterior.iter().filter(|(kind, _)| **kind == choice).map(|(_, p)| p).sum()
+/// P(the question is of the kind).
+fn p_kind(model: &KindModel, kind: &KindId, question: &str) -> f64 {
+    let posterior = model.posterior(question);
+    posterior.iter().filter(|(other, _)| *other == kind).map(|(_, p)| p).sum()
 }
 
 #[test]
@@ -46,18 +46,29 @@ fn labelled_options_make_a_choice_of_a_question_on_anything() {
     let question =
         "Which organ pumps blood?\n(A) the liver\n(B) the heart\n(C) the lung\nGive the letter.";
     let mut model = example_model();
-    let choice = KindId::new(CHOICE);
-    assert_eq!(p_choice(&model, question), 0.0, "nobody was examined in it");
+    let [harder, choice] = CHOICES.map(KindId::new);
+    assert_eq!(p_kind(&model, &choice, question), 0.0, "nobody was examined in it");
     model.learn(
         "Which metal is liquid?\nA) iron\nB) mercury\nC) tin\nD) zinc\nAnswer with the letter.",
         &choice,
     );
-    assert!(p_choice(&model, question) > 0.8);
+    assert!(p_kind(&model, &choice, question) > 0.8);
     assert!(
-        p_choice(&model, "Which organ pumps blood? A doctor knows.\nA nurse knows.\nB follows.")
-            < 0.5
+        p_kind(
+            &model,
+            &choice,
+            "Which organ pumps blood? A doctor knows.\nA nurse knows.\nB follows."
+        ) < 0.5
     );
-    assert!(p_choice(&model, "What is 4711 + 9?") < 0.1);
+    assert!(p_kind(&model, &choice, "What is 4711 + 9?") < 0.1);
+
+    // Where the exam has harder ones too, a question unlike all of them is rather one of those.
+    model.learn(
+        "Why does steel float?\nA) air\nB) salt\nC) wind\nD) rust\nGive its letter.",
+        &harder,
+    );
+    let unlike = "Foxes dig:\n(A) dens\n(B) ponds\n(C) clouds";
+    assert!(p_kind(&model, &harder, unlike) > p_kind(&model, &choice, unlike));
 }
 
 #[test]
