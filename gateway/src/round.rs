@@ -279,10 +279,15 @@ struct RoundResult {
 }
 
 impl Inner {
+    /// The settings of the mode that is used unless another is asked for.
+    fn balanced_config(&self) -> &RoundSettings {
+        let [balanced_config, ..] = &self.configs;
+        balanced_config
+    }
+
     /// The share of the time that calibration may take.
     fn calibration_share(&self) -> f64 {
-        let [balanced_config, ..] = &self.configs;
-        balanced_config.calibration_share.clamp(0.0, 1.0)
+        self.balanced_config().calibration_share.clamp(0.0, 1.0)
     }
 }
 

@@ -4,6 +4,8 @@
 //! unclear rankings with weight P(best) was tried: in some swarms no member kept any weight, and they fell 20
 //! points below a vote.) These observations weigh little beside gold, because a crowd can be wrong or bought.
 
+mod labelled;
+
 use std::collections::BTreeMap;
 
 use shoal_proto::NodeId;
@@ -16,6 +18,8 @@ use crate::{
     reputation::{Claims, CrowdObservation, Features, Lesson, Observation},
     tally::Tally,
 };
+
+pub use labelled::{GoldAnswer, exam_pools};
 
 /// P(best) from which the ranking of the others is clear.
 const CLEAR: f64 = 0.8;

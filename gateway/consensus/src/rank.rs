@@ -14,11 +14,12 @@ mod compare;
 mod fit;
 
 use crate::{
+    agree::AnswerForm,
     ballot::Verdicts,
     candidate::Candidate,
     linear::Square,
     outcome::{Parts, Ranking},
-    reputation::Voice,
+    reputation::{Rivals, Voice},
     settings::RankSettings,
     tally::Tally,
 };
@@ -53,11 +54,8 @@ impl Tally<'_> {
         let comparisons = self.comparisons();
         let fit = fit(mu, &comparisons, &self.config.rank);
         let strengths = self.by_candidate(&fit.strengths);
-        let p_right = self.standing.confidence().probabilities(
-            &fit.strengths,
-            self.open_answers(),
-            self.kind,
-        );
+        let p_right =
+            self.standing.confidence().probabilities(&fit.strengths, self.rivals(), self.kind);
         Ranking {
             p_right: self.by_candidate(&p_right),
             order: self.order(&strengths),
@@ -70,10 +68,14 @@ impl Tally<'_> {
         }
     }
 
-    /// Plausible answers that no writer gave; at least one, because the question may have no answer.
-    pub fn open_answers(&self) -> f64 {
-        let wrong = self.answer_form().agreement(self.config.evidence.agreement).exp();
-        (wrong + 1.0 - self.pools() as f64).max(1.0)
+    /// What else may be right beside a pool. At least one answer that no writer gave, because the question may
+    /// have no answer.
+    pub fn rivals(&self) -> Rivals {
+        let form = self.answer_form();
+        let wrong = form.agreement(self.config.evidence.agreement).exp();
+        let exclusive = form != AnswerForm::Text;
+        let given = if exclusive { self.pools() as f64 } else { 1.0 };
+        Rivals { open: (wrong + 1.0 - given).max(1.0), exclusive }
     }
 
     /// The candidates' indices, best first.

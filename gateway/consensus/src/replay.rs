@@ -149,16 +149,8 @@ impl Replay {
     fn labelled_pools(&self, round: &Round, kind: &KindPosterior) -> Option<LabelledPools> {
         let rights = round.right.as_ref()?;
         let outcome = self.rank_as(round, kind);
-        let tally = self.tally(&outcome);
-        let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
-        let strengths = outcome.ranking.strengths.iter().copied();
-        for ((candidate, strength), right) in outcome.candidates.iter().zip(strengths).zip(rights) {
-            let (_, all_right) = pools.entry(candidate.pool).or_insert((strength, true));
-            *all_right &= *right;
-        }
-        let (strengths, right) = pools.into_values().unzip();
         let kind = round.kind.as_deref().map(KindId::new);
-        Some(LabelledPools { kind, strengths, right, open: tally.open_answers() })
+        self.tally(&outcome).labelled(kind, &outcome.ranking, rights.iter().copied())
     }
 
     /// The outcome that a gateway with this memory decides.

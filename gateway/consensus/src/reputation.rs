@@ -36,7 +36,7 @@ use shoal_proto::NodeId;
 pub use audit::{AuditResult, Audits};
 pub use beta::Beta;
 pub use calibration::{Likelihood, Line, Sample};
-pub use confidence::{Confidence, LabelledPools};
+pub use confidence::{Confidence, LabelledPools, Rivals};
 pub use features::Features;
 pub use history::History;
 pub use judges::{ComparisonMode, GoldPair, Provenance};
@@ -129,6 +129,17 @@ impl Record {
         self.pairs.iter().filter(move |pair| pair.mode == mode)
     }
 
+    /// The record as if one answer to gold of this kind had not been given.
+    #[must_use]
+    fn without_answer(&self, kind: &KindId, right: bool, settings: &Settings) -> Self {
+        let mut record = self.clone();
+        record.writer = record.writer.without(right, settings.gold_weight);
+        if let Some(on_kind) = record.kinds.get_mut(kind) {
+            *on_kind = on_kind.without(right, 1.0);
+        }
+        record
+    }
+
     /// The record of a member that was caught cheating: a new record with a longer probation.
     #[must_use]
     pub fn caught(&self) -> Self {
@@ -206,6 +217,20 @@ impl Standing {
             ..(*self.snapshot).clone()
         };
         Self { snapshot: Arc::new(snapshot) }
+    }
+
+    /// The standing of these members alone, as if they had not answered one gold question of this kind. With each
+    /// member, whether its answer was right.
+    pub(crate) fn without_answers(
+        &self,
+        kind: &KindId,
+        answers: impl Iterator<Item = (NodeId, bool)>,
+    ) -> Self {
+        let settings = self.settings();
+        let records = answers.filter_map(|(member, right)| {
+            Some((member, self.record(&member)?.without_answer(kind, right, settings)))
+        });
+        Self::new(records.collect(), self.kinds().clone(), settings.clone())
     }
 
     /// The same standing with these rounds behind P(right).

@@ -45,7 +45,7 @@ impl Tally<'_> {
     pub fn best_so_far(&self) -> f64 {
         let strengths: Vec<f64> = self.evidence().iter().map(Parts::total).collect();
         let confidence = self.standing.confidence();
-        let right = confidence.probabilities(&strengths, self.open_answers(), self.kind);
+        let right = confidence.probabilities(&strengths, self.rivals(), self.kind);
         let shares = self.standing.shares(&self.writers());
         let chances = right.iter().enumerate().map(|(pool, right)| {
             let pool_members = self.candidates.iter().zip(&shares).filter(|(c, _)| c.pool == pool);

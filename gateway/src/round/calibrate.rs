@@ -5,7 +5,7 @@
 //! transcript. Calibration takes a small share of the time, so it costs a slow swarm no more than a
 //! quick one.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use shoal_proto::generate::Sampling;
 use tokio::{
@@ -14,14 +14,13 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Round, Rounds};
+use super::Rounds;
 use shoal_consensus::{
-    Ask, Outcome,
+    Ask,
     ask::{Effort, Target},
-    reputation::LabelledPools,
+    learn::{GoldAnswer, exam_pools},
     tally::Tally,
 };
-use shoal_swarm::gold::Item;
 
 /// Rounds after which the fit moves little, and calibration goes on slowly.
 const ROUNDS_ENOUGH: usize = 200;
@@ -32,21 +31,41 @@ const PAUSE_LATER: Duration = Duration::from_secs(600);
 /// Enough for every worked answer of the gold questions.
 const ANSWER_TOKENS_MAX: u32 = 512;
 
+/// Time without answers after which the exams of the members that are here are over: the slowest takes no longer for
+/// one question.
+const EXAM_QUIET: Duration = Duration::from_secs(60);
+
+/// Answers to one question of the exam that are learned from: as many as a large round has.
+const EXAM_ANSWERS_MAX: usize = 16;
+
 /// Calibrates one swarm.
 #[derive(Debug)]
 pub struct Calibrator {
     rounds: Rounds,
     effort: Effort,
+    exam: Exam,
+}
+
+/// What is learned from the exam.
+#[derive(Debug)]
+struct Exam {
+    /// Answers that members have given.
+    answers: usize,
+    /// When the last of them came.
+    last: Instant,
+    /// The questions, by number, that were learned.
+    learned: BTreeSet<usize>,
 }
 
 impl Calibrator {
     /// A calibrator whose rounds have this effort.
     pub fn new(rounds: Rounds, effort: Effort) -> Self {
-        Self { rounds, effort }
+        let exam = Exam { answers: 0, last: Instant::now(), learned: BTreeSet::new() };
+        Self { rounds, effort, exam }
     }
 
     /// Calibrates for as long as it is awaited; without gold or with a share of 0, never.
-    pub async fn run(self) -> Infallible {
+    pub async fn run(mut self) -> Infallible {
         let share = self.rounds.0.calibration_share();
         if share <= 0.0 {
             return std::future::pending().await;
@@ -56,6 +75,7 @@ impl Calibrator {
         loop {
             sleep(pause).await;
             let start = Instant::now();
+            self.learn_exam();
             count += usize::from(self.calibrate().await);
             let least = if count < ROUNDS_ENOUGH { PAUSE } else { PAUSE_LATER };
             pause = start.elapsed().div_f64(share).max(least);
@@ -76,24 +96,40 @@ impl Calibrator {
         let span = round.span();
         let result = Box::pin(self.rounds.decide(&mut round)).instrument(span).await;
         let Ok(result) = result else { return false };
-        let Some(pools) = labelled_pools(&round, &result.outcome, &item) else { return false };
-        swarm.reputation().learn_labelled(pools);
-        true
+        let outcome = &result.outcome;
+        let tally = Tally::from_outcome(outcome, &round.standing, round.config);
+        let rights = outcome.candidates.iter().map(|candidate| item.is_right(&candidate.text));
+        let pools = tally.labelled(Some(item.kind().clone()), &outcome.ranking, rights);
+        let is_usable = pools.is_some();
+        pools.into_iter().for_each(|pools| swarm.reputation().learn_labelled(pools));
+        is_usable
     }
-}
 
-/// The pools with their truth; None without candidates.
-fn labelled_pools(round: &Round<'_>, outcome: &Outcome, item: &Arc<Item>) -> Option<LabelledPools> {
-    if outcome.candidates.is_empty() {
-        return None;
+    /// Learns the questions of the exam that all newcomers answer, once each, when no answer has come for
+    /// [`EXAM_QUIET`]. So P(right) is honest before the first whole round, at no cost.
+    fn learn_exam(&mut self) {
+        let swarm = self.rounds.swarm();
+        let questions = swarm.exam_answers();
+        let count = questions.iter().map(|question| question.answers.len()).sum();
+        if count != self.exam.answers {
+            (self.exam.answers, self.exam.last) = (count, Instant::now());
+        }
+        if self.exam.last.elapsed() < EXAM_QUIET {
+            return;
+        }
+        let standing = swarm.standing();
+        let config = self.rounds.0.balanced_config();
+        for (number, question) in questions.iter().enumerate() {
+            if question.answers.is_empty() || !self.exam.learned.insert(number) {
+                continue;
+            }
+            let answers = question.answers.iter().take(EXAM_ANSWERS_MAX);
+            let answers: Vec<GoldAnswer<'_>> = answers
+                .map(|(writer, (text, right))| GoldAnswer { writer: *writer, text, right: *right })
+                .collect();
+            let item = &question.item;
+            let pools = exam_pools(item.text(), item.kind(), &answers, &standing, config);
+            pools.into_iter().for_each(|pools| swarm.reputation().learn_labelled(pools));
+        }
     }
-    let tally = Tally::from_outcome(outcome, &round.standing, round.config);
-    let mut pools: BTreeMap<usize, (f64, bool)> = BTreeMap::new();
-    for (candidate, strength) in outcome.candidates.iter().zip(&outcome.ranking.strengths) {
-        let (_, all_right) = pools.entry(candidate.pool).or_insert((*strength, true));
-        *all_right &= item.is_right(&candidate.text);
-    }
-    let (strengths, right) = pools.into_values().unzip();
-    let kind = Some(item.kind().clone());
-    Some(LabelledPools { kind, strengths, right, open: tally.open_answers() })
 }

@@ -116,7 +116,12 @@ fn questions(swarm: &Swarm, member: &MemberHandle, record: &Record) -> Vec<Arc<I
     let exam = &swarm.0.config.exam;
     let length = plan::length(&member.model, exam);
     let is_known = exam.per_family > 0 && record.gold_seen as usize >= length;
-    plan::arrange(&member.model, swarm.0.gold.questions(is_known))
+    let mut questions = plan::arrange(&member.model, swarm.0.gold.questions(is_known));
+    if !is_known {
+        let (families, count) = plan::more(&member.model, exam);
+        questions.extend(swarm.0.gold.fresh(&families, count));
+    }
+    questions
 }
 
 /// Asks a handful of questions, and then the others if nobody pays for them and they take little time.

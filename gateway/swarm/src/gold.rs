@@ -25,6 +25,9 @@ const AUDIT_CANDIDATES: usize = 5;
 /// Gold candidates kept for judges: the answers of some thirty newcomers. The oldest are dropped first.
 const CANDIDATES_MAX: usize = 2_500;
 
+/// Spreads the numbers of exams over the seeds (the golden ratio times 2^64).
+const EXAM_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A gold question.
 #[derive(Debug)]
 pub struct Item {
@@ -48,6 +51,11 @@ impl Item {
         self.question.messages().into_iter().map(message).collect()
     }
 
+    /// The text of the question: its last message.
+    pub fn text(&self) -> &str {
+        self.question.last_message()
+    }
+
     /// Whether the text answers the question rightly.
     pub fn is_right(&self, answer: &str) -> bool {
         self.question.accepts(answer)
@@ -62,6 +70,15 @@ impl Item {
     pub(crate) fn is_general(&self) -> bool {
         self.question.family().is_none()
     }
+}
+
+/// A question of the exam with the members' answers, and whether they are right.
+#[derive(Clone, Debug)]
+pub struct ExamAnswers {
+    /// The question.
+    pub item: Arc<Item>,
+    /// By writer.
+    pub answers: BTreeMap<NodeId, (Arc<str>, bool)>,
 }
 
 /// An answer to a gold question.
@@ -138,7 +155,7 @@ impl Gold {
     /// (`is_known`) gets only new ones.
     pub fn questions(&self, is_known: bool) -> Vec<Arc<Item>> {
         let number = self.exam_count.fetch_add(1, Ordering::Relaxed) + 1;
-        let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = self.seed ^ number.wrapping_mul(EXAM_STRIDE);
         if is_known {
             let (families, general) = (self.exam.per_family, self.exam.general());
             let count = self.exam.per_family_known;
@@ -150,6 +167,17 @@ impl Gold {
             self.exam.general() - self.exam.general() / 2,
         );
         self.common.iter().cloned().chain(fresh).collect()
+    }
+
+    /// So many new questions of each of these families.
+    pub(crate) fn fresh(&self, families: &[Family], per_family: usize) -> Vec<Arc<Item>> {
+        if families.is_empty() {
+            return Vec::new();
+        }
+        let number = self.exam_count.fetch_add(1, Ordering::Relaxed) + 1;
+        let seed = self.seed ^ number.wrapping_mul(EXAM_STRIDE);
+        let questions = shoal_syllabus::questions(families, Split::Gold, seed);
+        questions.take(per_family * families.len()).map(Exercise::Family).map(Item::new).collect()
     }
 
     /// A new question for a secret audit. None when exams are switched off.
@@ -239,6 +267,18 @@ impl Gold {
             }
         }
         pairs
+    }
+
+    /// The members' answers to each question that all newcomers are asked, by the question's number. A member that
+    /// answered twice is there with its last answer.
+    pub(crate) fn exam_answers(&self) -> Vec<ExamAnswers> {
+        let candidates = self.candidates();
+        let by_item = |item: &Arc<Item>| {
+            let answers = candidates.iter().filter(|candidate| Arc::ptr_eq(&candidate.item, item));
+            let answers = answers.filter_map(|c| Some((c.writer?, (c.text.clone(), c.right))));
+            ExamAnswers { item: item.clone(), answers: answers.collect() }
+        };
+        self.common.iter().map(by_item).collect()
     }
 
     /// Notifies of new candidates: the value is how many there were since the start.

@@ -32,7 +32,7 @@ pub(crate) struct Question(BTreeSet<String>);
 
 impl Question {
     /// The words of `text`; none of a long one.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let words: Vec<String> =
             text.split_whitespace().take(QUESTION_WORDS_MAX + 1).map(word).collect();
         if words.len() > QUESTION_WORDS_MAX {

@@ -8,12 +8,15 @@
 //! answers that no writer gave, each of strength 0. β tempers sources that are not independent, and ν shifts the
 //! weight of "none". Both are fitted to rounds with known answers: over all kinds around the settings, and for
 //! each kind around that.
+//!
+//! Final answers exclude each other. Whole texts do not: three explanations of a rainbow may all be right, so the
+//! sum of a text's rivals is left out, and P(pool i is right) = e^(β s_i) / (e^(ν + ln m) + e^(β s_i)).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{KindId, KindPosterior};
+use super::{KindId, KindPosterior, calibration::sigmoid};
 
 /// Rounds with known answers that are kept: enough for two parameters of a dozen kinds.
 const KEEP: usize = 512;
@@ -32,17 +35,32 @@ impl Scale {
     /// (eval/results/ranking.md), where each set counts alike.
     pub(crate) const UNFITTED: Self = Self { slope: 0.5, none_of_these: 0.0 };
 
-    /// P(right) of each pool. `open`: plausible answers that no writer gave.
-    pub(crate) fn probabilities(&self, strengths: &[f64], open: f64) -> Vec<f64> {
-        let none = self.none_of_these + open.max(f64::MIN_POSITIVE).ln();
+    /// P(right) of each pool.
+    pub(crate) fn probabilities(&self, strengths: &[f64], rivals: Rivals) -> Vec<f64> {
+        let none = self.none_of_these + rivals.open.max(f64::MIN_POSITIVE).ln();
         let tempered_strengths: Vec<f64> =
             strengths.iter().map(|strength| self.slope * strength).collect();
+        if !rivals.exclusive {
+            return tempered_strengths
+                .into_iter()
+                .map(|strength| sigmoid(strength - none))
+                .collect();
+        }
         let most = tempered_strengths.iter().copied().fold(none, f64::max);
         let weights: Vec<f64> =
             tempered_strengths.iter().map(|value| (value - most).exp()).collect();
         let total = weights.iter().sum::<f64>() + (none - most).exp();
         weights.into_iter().map(|weight| weight / total).collect()
     }
+}
+
+/// What else may be right beside a pool.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rivals {
+    /// Plausible answers that no writer gave.
+    pub open: f64,
+    /// Whether at most one pool is right.
+    pub exclusive: bool,
 }
 
 /// The pools of a round with a known answer, as they were ranked before the answer was learned.
@@ -56,6 +74,20 @@ pub struct LabelledPools {
     pub right: Vec<bool>,
     /// Plausible answers that no writer gave.
     pub open: f64,
+    /// Whether at most one pool is right.
+    #[serde(default = "exclusive")]
+    pub exclusive: bool,
+}
+
+/// Rounds that were stored before texts were told from final answers.
+fn exclusive() -> bool {
+    true
+}
+
+impl LabelledPools {
+    fn rivals(&self) -> Rivals {
+        Rivals { open: self.open, exclusive: self.exclusive }
+    }
 }
 
 /// The rounds that P(right) is fitted to, with the fits.
@@ -85,16 +117,21 @@ impl Confidence {
     }
 
     /// P(right) of each pool of a question of this kind.
-    pub fn probabilities(&self, strengths: &[f64], open: f64, kind: &KindPosterior) -> Vec<f64> {
+    pub fn probabilities(
+        &self,
+        strengths: &[f64],
+        rivals: Rivals,
+        kind: &KindPosterior,
+    ) -> Vec<f64> {
         let unknown = self.unknown.unwrap_or(Scale::UNFITTED);
         let mut sums = vec![0.0; strengths.len()];
         let mut rest = 1.0;
         let kind_scales = kind.iter().filter_map(|(kind, p)| Some((p, *self.kinds.get(kind)?)));
         for (share, scale) in kind_scales {
             rest -= share;
-            add(&mut sums, share, &scale.probabilities(strengths, open));
+            add(&mut sums, share, &scale.probabilities(strengths, rivals));
         }
-        add(&mut sums, f64::max(rest, 0.0), &unknown.probabilities(strengths, open));
+        add(&mut sums, f64::max(rest, 0.0), &unknown.probabilities(strengths, rivals));
         sums
     }
 
@@ -174,11 +211,16 @@ fn log_posterior(rounds: &[&LabelledPools], at: Scale, towards: Scale) -> f64 {
     likelihood - 0.5 * (distances.0 / VARIANCES.0 + distances.1 / VARIANCES.1)
 }
 
-/// ln P(one of the right pools, or none where none is right).
+/// ln P(one of the right pools, or none where none is right). Where pools do not exclude each other, the mean over
+/// the pools of ln P(its label), so that a round counts once.
 fn log_likelihood(round: &LabelledPools, scale: Scale) -> f64 {
-    let probabilities = scale.probabilities(&round.strengths, round.open);
-    let right = probabilities.iter().zip(&round.right).filter(|(_, right)| **right);
-    let sum: f64 = right.map(|(p, _)| p).sum();
+    let probabilities = scale.probabilities(&round.strengths, round.rivals());
+    let labelled = probabilities.iter().zip(&round.right);
+    if !round.exclusive {
+        let logs = labelled.map(|(p, right)| if *right { *p } else { 1.0 - p }.max(1e-9).ln());
+        return logs.sum::<f64>() / round.strengths.len().max(1) as f64;
+    }
+    let sum: f64 = labelled.filter(|(_, right)| **right).map(|(p, _)| p).sum();
     let p = if round.right.contains(&true) { sum } else { 1.0 - probabilities.iter().sum::<f64>() };
     p.max(1e-9).ln()
 }

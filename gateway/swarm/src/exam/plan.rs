@@ -18,6 +18,10 @@ const UPSTREAM: &str = "upstream";
 /// each kind come before the first of a family.
 const GENERAL: f64 = 1.5;
 
+/// A specialist is asked so many times the questions of its own families: it answers in a moment, and rounds wait
+/// for slower members as long as they cannot be sure of it.
+const OWN: usize = 4;
+
 /// Whether somebody pays for each answer of the model.
 pub(super) fn is_metered(model: &Model) -> bool {
     model.family == UPSTREAM
@@ -50,6 +54,18 @@ pub(super) fn arrange(model: &Model, questions: Vec<Arc<Item>>) -> Vec<Arc<Item>
     questions
 }
 
+/// The families that a specialist says it is for; of each it is asked [`OWN`] times as many questions. None of other
+/// models.
+fn own_families(model: &Model) -> Vec<Family> {
+    let families = Family::ALL.into_iter().filter(|_| model.specialist && !is_metered(model));
+    families.filter(|family| model.tags.iter().any(|tag| tag == family.tag())).collect()
+}
+
+/// The families of which a newcomer is asked more than [`arrange`] gives it, and how many more of each.
+pub(super) fn more(model: &Model, exam: &ExamConfig) -> (Vec<Family>, usize) {
+    (own_families(model), (OWN - 1) * exam.per_family)
+}
+
 /// How many questions a whole exam of the model has.
 pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
     let kinds = if exam.general() > 0 { shoal_syllabus::GeneralKind::ALL.len() } else { 0 };
@@ -58,11 +74,8 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
         return exam.handful;
     }
     if model.specialist {
-        let tags = &model.tags;
-        let tagged_families =
-            Family::ALL.iter().filter(|family| tags.iter().any(|tag| tag == family.tag()));
-        let tagged_families = tagged_families.count();
-        return exam.per_family * tagged_families + (families - tagged_families) + kinds;
+        let own = own_families(model).len();
+        return OWN * exam.per_family * own + (families - own) + kinds;
     }
     exam.per_family * families + exam.general() * kinds
 }

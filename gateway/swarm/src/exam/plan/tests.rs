@@ -28,7 +28,12 @@ fn a_generalist_is_asked_all_families_and_all_general_kinds() {
 #[test]
 fn a_specialist_is_asked_its_families_first_and_one_of_each_other_kind() {
     let questions = arrange(&specialist(), whole());
-    assert_eq!(questions.len(), length(&specialist(), &exam()));
+    let (own, count_more) = more(&specialist(), &exam());
+    assert_eq!((own.len(), count_more), (3, 18));
+    assert_eq!(questions.len() + own.len() * count_more, length(&specialist(), &exam()));
+    let fresh = Gold::new(&exam(), 3).fresh(&own, count_more);
+    assert_eq!((fresh.len(), count(&fresh, "reverse")), (54, 18));
+    assert_eq!(more(&Model::default(), &exam()).0, [], "others are asked the same of everything");
     // Two families have the tag "letters".
     for (kind, number) in
         [("add", 6), ("count", 6), ("reverse", 6), ("clock", 1), ("general/code", 1)]
@@ -47,9 +52,9 @@ fn an_upstream_is_asked_every_general_kind_within_its_handful() {
     assert_eq!(questions.len(), whole().len());
     let handful = questions.get(..exam().handful).unwrap();
     let kinds: BTreeSet<&KindId> = handful.iter().map(|item| &item.kind).collect();
-    assert_eq!(kinds.len(), 8);
+    assert_eq!(kinds.len(), 9);
     assert!(handful.iter().all(|item| item.is_general()));
-    assert_eq!(length(&model, &exam()), 8);
+    assert_eq!(length(&model, &exam()), 9);
 }
 
 /// Asks until nothing is left to learn. `right` decides each answer by kind and number.
@@ -67,7 +72,7 @@ fn ask_all(right: impl Fn(&KindId, usize) -> Option<bool>) -> BTreeMap<KindId, u
 #[test]
 fn a_kind_is_asked_until_it_is_clear_what_the_member_knows_of_it() {
     let counts = ask_all(|_, _| Some(true));
-    assert_eq!(counts.len(), 21);
+    assert_eq!(counts.len(), 22);
     assert!(counts.values().all(|number| *number == 4), "{counts:?}");
     // Answers that differ leave a wide interval, up to the number of questions that there are.
     let counts = ask_all(|_, number| Some(number % 2 == 0));
@@ -78,7 +83,7 @@ fn a_kind_is_asked_until_it_is_clear_what_the_member_knows_of_it() {
 fn a_member_that_abstains_on_a_kind_is_asked_no_more_of_it() {
     let counts = ask_all(|kind, _| (kind.0 == "add").then_some(true));
     assert_eq!(counts.get(&KindId::new("add")), Some(&4));
-    assert_eq!(counts.values().filter(|number| **number == 1).count(), 20);
+    assert_eq!(counts.values().filter(|number| **number == 1).count(), 21);
 }
 
 #[test]
