@@ -104,6 +104,14 @@ impl Record {
         self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
     }
 
+    /// Whether its answers so far, on gold or beside others, have shown that it can do something, or that it
+    /// cheats. Only such a record is worth a place in the store: a key costs nothing.
+    pub fn is_worth_storing(&self, settings: &Settings) -> bool {
+        self.caught > 0
+            || (self.writer.observations() >= f64::from(settings.probation_items)
+                && self.writer.mean() >= settings.probation_right)
+    }
+
     /// Gold observations that end its probation.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
