@@ -70,7 +70,7 @@ pub(super) async fn examine_writer(
     member: &Arc<MemberHandle>,
 ) -> Result<Graduate, LeaveReason> {
     let reputation = &swarm.0.reputation;
-    let record = reputation.open(record_key(member)).await;
+    let record = reputation.open_from(record_key(member), member.link.address()).await;
     reputation.introduce(member.id, provenance(member));
     let mut questions = questions(swarm, member, &record);
     let (results, is_whole) = ask_in_stages(swarm, member, &mut questions).await;
@@ -92,6 +92,13 @@ pub(super) async fn examine_writer(
         questions.clear();
     }
     Ok(Graduate { member: member.clone(), remainder: Remainder { questions, tally } })
+}
+
+/// Whether a node that wants a place has shown something in an earlier session.
+pub(super) async fn is_known(swarm: &Swarm, member: &MemberHandle) -> bool {
+    let record = swarm.0.reputation.peek(&record_key(member)).await;
+    let standing = swarm.standing();
+    record.is_some_and(|record| record.caught == 0 && record.has_shown_ability(standing.settings()))
 }
 
 /// Examines a member in the roster, for as long as the future is awaited: as a judge, and as a writer

@@ -25,6 +25,12 @@ const AUDIT_CANDIDATES: usize = 5;
 /// Gold candidates kept for judges: the answers of some thirty newcomers. The oldest are dropped first.
 const CANDIDATES_MAX: usize = 2_500;
 
+/// Wrong answers of one writer that are kept beyond its right ones, and of all writers beyond all right ones.
+/// A wrong answer costs a stranger nothing: without bounds, many strangers would be all that judges see of
+/// gold.
+const WRONG_LEAD_OF_WRITER: usize = 4;
+const WRONG_LEAD: usize = 16;
+
 /// A gold question.
 #[derive(Debug)]
 pub struct Item {
@@ -188,9 +194,12 @@ impl Gold {
         Some(selection.into_iter().take(AUDIT_CANDIDATES).cloned().collect())
     }
 
-    /// Keeps a member's answer for the exams of judges.
+    /// Keeps a member's answer for the exams of judges, unless there are enough wrong ones.
     pub(crate) fn keep(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
         let mut candidates = self.candidates();
+        if !right && has_enough_wrong(&candidates, item, writer, text) {
+            return;
+        }
         self.candidate_count.send_modify(|count| {
             *count += 1;
             let (number, item, writer) = (*count, item.clone(), Some(writer));
@@ -249,6 +258,29 @@ impl Gold {
     fn candidates(&self) -> MutexGuard<'_, Vec<GoldCandidate>> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether one more wrong answer would teach judges nothing: the text is known, or there are few right ones.
+fn has_enough_wrong(
+    candidates: &[GoldCandidate],
+    item: &Arc<Item>,
+    writer: NodeId,
+    text: &str,
+) -> bool {
+    let (mut lead, mut lead_of_writer) = (0_usize, 0_usize);
+    let (mut right, mut right_of_writer) = (0, 0);
+    for candidate in candidates {
+        let is_own = usize::from(candidate.writer == Some(writer));
+        if candidate.right {
+            (right, right_of_writer) = (right + 1, right_of_writer + is_own);
+        } else {
+            (lead, lead_of_writer) = (lead + 1, lead_of_writer + is_own);
+        }
+        if !candidate.right && &*candidate.text == text && Arc::ptr_eq(&candidate.item, item) {
+            return true;
+        }
+    }
+    lead >= right + WRONG_LEAD || lead_of_writer >= right_of_writer + WRONG_LEAD_OF_WRITER
 }
 
 /// Whether a right and a wrong candidate are in the set.
