@@ -171,7 +171,7 @@ fn learn_results(
 ) -> Vec<Claim> {
     let (mut observations, mut claims) = (Vec::new(), Vec::new());
     for (item, answer) in results {
-        observations.extend(observe(swarm, member, item, answer));
+        observations.extend(observe(item, answer));
         if answer.as_ref().is_ok_and(GoldAnswer::is_abstention) {
             tally.count(&item.kind, None);
         }
@@ -184,23 +184,34 @@ fn learn_results(
             claims.push(Claim { writer: member.id, messages, text, logprob: claim.logprob });
         }
     }
+    keep_answers(swarm, member, results, tally);
     count_outcomes(swarm, results);
     swarm.0.reputation.learn(member.id, &observations);
     claims.truncate(swarm.0.config.audit.exam_claims);
     claims
 }
 
-/// What an answer shows. Keeps the answer for the exams of judges.
-fn observe(
-    swarm: &Swarm,
-    member: &MemberHandle,
-    item: &Arc<Item>,
-    answer: &Result<GoldAnswer, WorkError>,
-) -> Vec<Observation> {
+/// Keeps the answers for the exams of judges, the right ones first.
+fn keep_answers(swarm: &Swarm, member: &MemberHandle, results: &Results, tally: &KindTally) {
+    let standing = swarm.standing();
+    let is_unable = tally.is_hardly_ever_right(standing.settings().probation_right);
+    for turn in [true, false] {
+        for (item, answer) in results {
+            let (Some(right), Ok(answer)) = (grade(item, answer), answer) else { continue };
+            if right == turn && is_unable {
+                swarm.0.gold.keep_aside(item, member.id, &answer.text, right);
+            } else if right == turn {
+                swarm.0.gold.keep(item, member.id, &answer.text, right);
+            }
+        }
+    }
+}
+
+/// What an answer shows.
+fn observe(item: &Arc<Item>, answer: &Result<GoldAnswer, WorkError>) -> Vec<Observation> {
     let Some(right) = grade(item, answer) else { return Vec::new() };
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
     if let Ok(answer) = answer {
-        swarm.0.gold.keep(item, member.id, &answer.text, right);
         observations.extend(answer.claim().map(|claim| {
             let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
             gold_observation(item, certainty)

@@ -79,6 +79,8 @@ pub(crate) struct GoldCandidate {
     writer: Option<NodeId>,
     pub(crate) text: Arc<str>,
     pub(crate) right: bool,
+    /// Its writer is often right, or the text comes with the question: likelihood judges see it in their exam.
+    is_in_exams: bool,
 }
 
 /// All gold of one gateway, drawn afresh at each start.
@@ -196,6 +198,23 @@ impl Gold {
 
     /// Keeps a member's answer for the exams of judges, unless there are enough wrong ones.
     pub(crate) fn keep(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
+        self.keep_answer(item, writer, text, right, true);
+    }
+
+    /// As [`Self::keep`], for a member that is hardly ever right. What it writes is no mistake that rounds have,
+    /// so likelihood judges do not see it in their exam: it could write what is likely and wrong on purpose.
+    pub(crate) fn keep_aside(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
+        self.keep_answer(item, writer, text, right, false);
+    }
+
+    fn keep_answer(
+        &self,
+        item: &Arc<Item>,
+        writer: NodeId,
+        text: &str,
+        right: bool,
+        is_in_exams: bool,
+    ) {
         let mut candidates = self.candidates();
         if !right && has_enough_wrong(&candidates, item, writer, text) {
             return;
@@ -203,18 +222,20 @@ impl Gold {
         self.candidate_count.send_modify(|count| {
             *count += 1;
             let (number, item, writer) = (*count, item.clone(), Some(writer));
-            candidates.push(GoldCandidate { number, item, writer, text: text.into(), right });
+            let text = text.into();
+            candidates.push(GoldCandidate { number, item, writer, text, right, is_in_exams });
         });
         let over = candidates.len().saturating_sub(CANDIDATES_MAX);
         candidates.drain(..over);
     }
 
-    /// Candidates with a number above `number` that are not by `judge`, and the last number.
+    /// Candidates for the exam of `judge` with a number above `number`, none of them its own, and the last
+    /// number.
     pub(crate) fn candidates_after(&self, number: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
         let candidates = self.candidates();
         let sources = self.references.iter().chain(&*candidates);
         let last = sources.clone().last().map_or(number, |candidate| candidate.number.max(number));
-        let new = sources.filter(|c| c.number > number && c.writer != Some(judge));
+        let new = sources.filter(|c| c.number > number && c.writer != Some(judge) && c.is_in_exams);
         (new.cloned().collect(), last)
     }
 
@@ -303,6 +324,7 @@ fn references(items: &[Arc<Item>]) -> Vec<GoldCandidate> {
             writer: None,
             text: text.into(),
             right,
+            is_in_exams: true,
         })
         .collect()
 }

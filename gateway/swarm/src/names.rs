@@ -1,6 +1,6 @@
 //! Whom a model's name belongs to. A name is free to state, so requests by name go to the first member that
-//! serves it, to members with the same weights, and to those of the same operator. A member that has shown
-//! something takes a name from one that has not.
+//! serves it and has shown something, and to such members with the same weights or of the same operator.
+//! Where no member of the name has shown anything, there is nothing to tell them apart by, and all are asked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::roster::MemberHandle;
 
-/// How long a name waits for an owner that has shown something: it may be restarting.
+/// How long a name waits for its owner, which may be restarting.
 const ABSENCE_MAX: Duration = Duration::from_secs(600);
 
 /// Names of absent owners at most: as many as a gateway has members.
@@ -34,7 +34,6 @@ struct Owner {
     node: NodeId,
     digest: String,
     operator: String,
-    is_proven: bool,
     last_seen: Instant,
 }
 
@@ -48,13 +47,12 @@ impl Names {
         }
         let mut owners = BTreeSet::new();
         for (name, servers) in &by_name {
-            let owner = match self.0.remove(*name) {
-                Some(owner) if owner.keeps_name(servers, now) => owner.see(servers, now),
-                _ => match Owner::first(servers, now) {
-                    Some(owner) => owner,
-                    None => continue,
-                },
+            let earlier = self.0.remove(*name).filter(|owner| owner.keeps_name(servers, now));
+            let Some(owner) = earlier.or_else(|| Owner::first(servers, now)) else {
+                owners.extend(servers.iter().map(|server| server.member.id));
+                continue;
             };
+            let owner = owner.see(servers, now);
             let its_servers = servers.iter().filter(|server| owner.is_served_by(server));
             owners.extend(its_servers.map(|server| server.member.id));
             self.0.insert((*name).to_owned(), owner);
@@ -76,34 +74,28 @@ impl Names {
 }
 
 impl Owner {
-    /// The first server that has shown something; without one, the first.
+    /// The first server that has shown something.
     fn first(servers: &[Server<'_>], now: Instant) -> Option<Self> {
-        let proven = servers.iter().find(|server| server.is_proven);
-        proven.or(servers.first()).map(|server| Self {
+        servers.iter().find(|server| server.is_proven).map(|server| Self {
             node: server.member.id,
             digest: server.member.model.digest.clone(),
             operator: server.member.operator.clone(),
-            is_proven: server.is_proven,
             last_seen: now,
         })
     }
 
     /// Whether the server has the owner's key, weights or operator. Weights and operator are stated without
-    /// proof: beside an owner that has shown something, they count for servers that have as well.
+    /// proof, so they count for servers that have shown something themselves.
     fn is_served_by(&self, server: &Server<'_>) -> bool {
         let is_same = |own: &str, other: &str| !own.is_empty() && own == other;
         let member = server.member;
         let is_alike = is_same(&self.digest, &member.model.digest)
             || is_same(&self.operator, &member.operator);
-        self.node == member.id || (is_alike && (server.is_proven || !self.is_proven))
+        self.node == member.id || (is_alike && server.is_proven)
     }
 
     fn keeps_name(&self, servers: &[Server<'_>], now: Instant) -> bool {
-        if self.is_proven {
-            return servers.iter().any(|server| self.is_served_by(server)) || self.may_return(now);
-        }
-        let has_proven = servers.iter().any(|server| server.is_proven);
-        !has_proven && servers.iter().any(|server| server.member.id == self.node)
+        servers.iter().any(|server| self.is_served_by(server)) || self.may_return(now)
     }
 
     fn see(mut self, servers: &[Server<'_>], now: Instant) -> Self {
@@ -114,7 +106,7 @@ impl Owner {
     }
 
     fn may_return(&self, now: Instant) -> bool {
-        self.is_proven && now.saturating_duration_since(self.last_seen) <= ABSENCE_MAX
+        now.saturating_duration_since(self.last_seen) <= ABSENCE_MAX
     }
 }
 
@@ -157,10 +149,8 @@ mod tests {
         assert_eq!(owners(&mut names, &[(&first, true), (&same_weights, false)], now), [0]);
         let (upstream, twin) = (member("", "ada"), member("", "ada"));
         let mut names = Names::default();
-        assert_eq!(
-            owners(&mut names, &[(&upstream, false), (&twin, false), (&copy, false)], now),
-            [0, 1]
-        );
+        let servers = [(&upstream, true), (&copy, true), (&twin, true)];
+        assert_eq!(owners(&mut names, &servers, now), [0, 2]);
     }
 
     #[tokio::test]
@@ -168,7 +158,8 @@ mod tests {
         let (mut names, now) = (Names::default(), Instant::now());
         let (squatter, owner) = (member("aa", ""), member("bb", ""));
         assert_eq!(owners(&mut names, &[(&squatter, false)], now), [0]);
-        assert_eq!(owners(&mut names, &[(&squatter, false), (&owner, false)], now), [0]);
+        let nobody_has = [(&squatter, false), (&owner, false)];
+        assert_eq!(owners(&mut names, &nobody_has, now), [0, 1], "nothing tells them apart");
         assert_eq!(owners(&mut names, &[(&squatter, false), (&owner, true)], now), [1]);
     }
 

@@ -318,6 +318,8 @@ async fn strangers_that_fill_all_places_make_room_for_a_member_that_is_known() {
 
 /// What a node answers to every question.
 async fn answer_everything(node: &PipeLink, parts: &[Message]) {
+    // A stream that is dropped is lost.
+    let mut streams = Vec::new();
     while let Ok(mut stream) = node.accept().await {
         let _question = stream.receiver.next().await;
         for part in parts {
@@ -326,6 +328,7 @@ async fn answer_everything(node: &PipeLink, parts: &[Message]) {
                 break;
             }
         }
+        streams.push(stream);
     }
 }
 

@@ -174,7 +174,8 @@ impl Standing {
 }
 
 impl Standing {
-    fn has_shown_inability(&self, id: &NodeId) -> bool {
+    /// Whether many of a member's answers were seen and hardly any was right.
+    pub fn has_shown_inability(&self, id: &NodeId) -> bool {
         self.record(id).is_some_and(|record| record.has_shown_inability(&self.snapshot.settings))
     }
 }

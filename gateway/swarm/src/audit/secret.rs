@@ -53,7 +53,11 @@ fn learn(
     swarm.learn_audit(member.id, "writer", &AuditResult::Wrote { kind, right });
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
     if let Some(answer) = answer {
-        swarm.0.gold.keep(item, member.id, &answer.text, right);
+        if swarm.standing().has_shown_inability(&member.id) {
+            swarm.0.gold.keep_aside(item, member.id, &answer.text, right);
+        } else {
+            swarm.0.gold.keep(item, member.id, &answer.text, right);
+        }
         if let Some(claim) = answer.claim() {
             let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
             observations.push(gold_observation(item, certainty));

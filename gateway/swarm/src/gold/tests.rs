@@ -100,6 +100,10 @@ fn strangers_that_answer_everything_wrong_are_not_what_judges_see() {
     }
     assert!(count(true) >= 50 && count(false) >= 45, "{} {}", count(true), count(false));
     let mistakes = count(false);
+    // What a member writes that is hardly ever right is for hidden audits only.
+    gold.keep_aside(&questions[0], NodeId([252; 32]), "right", true);
+    gold.keep_aside(&questions[1], NodeId([252; 32]), "no mistake", false);
+    assert_eq!(count(false), mistakes);
     for item in &questions {
         gold.keep(item, NodeId([251; 32]), "a mistake", false);
     }
