@@ -16,7 +16,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use shoal_link::quic::Limits;
-use shoal_proto::hello::is_strong_audit_token;
 
 use crate::{export, http, telemetry};
 use shoal_consensus::{RoundSettings, ask, reputation};
@@ -136,13 +135,6 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check().map_err(|why| ConfigError::Setting(format!("http.{why}")))?;
         self.ask.check().map_err(|why| ConfigError::Setting(format!("ask.{why}")))?;
-        if self.swarm.audit.token.expose().is_some_and(|token| !is_strong_audit_token(token)) {
-            return Err(ConfigError::Setting(
-                "swarm.audit.token (SHOAL_AUDIT_TOKEN) can be guessed: give one of 16 characters or more, such \
-                 as that of `openssl rand -hex 32`"
-                    .to_owned(),
-            ));
-        }
         if self.quic.links_max < self.swarm.members_max {
             return Err(ConfigError::Setting(format!(
                 "quic.links_max is {}: every member needs a link, so give at least swarm.members_max ({})",

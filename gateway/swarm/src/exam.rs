@@ -191,18 +191,19 @@ fn learn_results(
     claims
 }
 
-/// Keeps the answers for the exams of judges, the right ones first.
+/// Keeps the answers for the exams of judges.
 fn keep_answers(swarm: &Swarm, member: &MemberHandle, results: &Results, tally: &KindTally) {
     let standing = swarm.standing();
     let is_unable = tally.is_hardly_ever_right(standing.settings().probation_right);
-    for turn in [true, false] {
-        for (item, answer) in results {
-            let (Some(right), Ok(answer)) = (grade(item, answer), answer) else { continue };
-            if right == turn && is_unable {
+    for (item, answer) in results {
+        match (grade(item, answer), answer) {
+            (Some(right), Ok(answer)) if is_unable => {
                 swarm.0.gold.keep_aside(item, member.id, &answer.text, right);
-            } else if right == turn {
+            }
+            (Some(right), Ok(answer)) => {
                 swarm.0.gold.keep(item, member.id, &answer.text, right);
             }
+            _ => {}
         }
     }
 }
