@@ -12,7 +12,7 @@ SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 FEATURES ?=
 WITH     := $(if $(FEATURES),--features "$(FEATURES)")
 
-.PHONY: run build test test-real test-arm test-clients test-schema chaos bench-engine check check-dependencies check-devices test-devices measure eval train help
+.PHONY: run build test test-real test-arm test-clients test-schema test-attacks chaos bench-engine check check-dependencies check-devices test-devices measure eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-clients: ## the newest clients of each kind against the bundled swarm: need
 
 test-schema: ## schemathesis against what the gateway says it serves, thousands of requests: needs Python
 	SHOAL_TEST_CLIENTS=1 SHOAL_TEST_SCHEMA=$(or $(CASES),320) $(CARGO) test --workspace --test live -- schema:: --nocapture
+
+test-attacks: build ## runs every script of ../shared/cases/attacks if the folder is there (ATTACKS="12 22"): needs Python
+	sim/tests/attacks/run
 
 chaos: ## kills a third of the bundled nodes all the time while clients ask (SECONDS=600)
 	SHOAL_CHAOS_SECONDS=$(or $(SECONDS),600) $(CARGO) test --workspace --test live -- chaos:: --nocapture

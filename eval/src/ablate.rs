@@ -282,6 +282,8 @@ fn member_view(record: &QuestionRecord, candidate: &Candidate) -> MemberView {
         first_token_late: 0.0,
         is_silent: false,
         probation: false,
+        is_proven: true,
+        owns_name: true,
     }
 }
 

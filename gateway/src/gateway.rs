@@ -97,6 +97,12 @@ impl Gateway {
     /// # Errors
     /// See [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        if config.swarm.audit.is_guessable() {
+            tracing::warn!(
+                "the token for auditors (swarm.audit.token, SHOAL_AUDIT_TOKEN) can be guessed: give one of 16 \
+                 characters or more, such as that of `openssl rand -hex 32`"
+            );
+        }
         let data = config.data.clone();
         fs::create_dir_all(&data).map_err(data_error(&data))?;
         let _ = fs::remove_file(data.join(ADDRESSES));

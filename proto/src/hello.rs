@@ -39,6 +39,16 @@ pub fn audit_proof(token: &str, gateway: NodeId, node: NodeId) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Fewest characters of an auditors' token. A node shows its proof to whatever gateway it is pointed at, and
+/// who has the proof can try tokens without asking anybody.
+pub const AUDIT_TOKEN_CHARS_MIN: usize = 16;
+
+/// Whether a token for auditors is long enough, and not one character again and again.
+pub fn is_strong_audit_token(token: &str) -> bool {
+    let different: std::collections::BTreeSet<char> = token.chars().collect();
+    token.chars().count() >= AUDIT_TOKEN_CHARS_MIN && different.len() >= AUDIT_TOKEN_CHARS_MIN / 2
+}
+
 /// The model of a node and its capabilities.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Model {
@@ -287,6 +297,14 @@ pub enum RefusalReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_weak() {
+        for weak in ["", "secret", "aaaaaaaaaaaaaaaaaaaaaaaa", "password1234567"] {
+            assert!(!is_strong_audit_token(weak), "{weak}");
+        }
+        assert!(is_strong_audit_token("9f86d081884c7d659a2feaa0c55ad015"));
+    }
 
     #[test]
     fn names_become_names_that_the_swarm_allows() {

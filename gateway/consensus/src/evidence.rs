@@ -76,8 +76,8 @@ impl Tally<'_> {
     }
 
     /// Adds each judge's opinion of each pool. Judges of one operator or of the same weights are one
-    /// voice, and K voices count as K / (1 + correlation (K - 1)). Voices on probation are discounted for
-    /// all voices and do not dilute the others.
+    /// voice, and K voices count as K / (1 + correlation (K - 1)). Voices of members that have shown nothing
+    /// are discounted for all voices and do not dilute the others.
     fn add_scores(&self, parts: &mut [Parts]) {
         let score_sheets = self.ballots.iter().filter_map(|ballot| match &ballot.verdicts {
             Verdicts::Scores(scores) => Some((ballot.judge, scores)),
@@ -85,12 +85,11 @@ impl Tally<'_> {
         });
         let (judges, score_sheets): (Vec<NodeId>, Vec<&Vec<CandidateScore>>) = score_sheets.unzip();
         let shares = self.standing.scoring_shares(&judges);
-        let priors =
-            judges.iter().zip(&shares).filter(|(judge, _)| !self.standing.on_probation(judge));
-        let priors: f64 = priors.map(|(_, share)| share).sum();
+        let proven = judges.iter().zip(&shares).filter(|(judge, _)| self.standing.is_proven(judge));
+        let proven_sum: f64 = proven.map(|(_, share)| share).sum();
         let voices_sum: f64 = shares.iter().sum();
         for ((judge, scores), share) in judges.iter().zip(score_sheets).zip(shares) {
-            let voices = if self.standing.on_probation(judge) { voices_sum } else { priors };
+            let voices = if self.standing.is_proven(judge) { proven_sum } else { voices_sum };
             let discount = 1.0 / (1.0 + self.config.evidence.correlation * (voices - 1.0).max(0.0));
             for (part, odds) in parts.iter_mut().zip(self.opinions(*judge, scores)) {
                 part.scores += discount * share * odds;

@@ -50,8 +50,8 @@ pub fn prompt(messages: &[ChatMessage], texts: &[&str], fence: u64) -> Vec<ChatM
     messages
 }
 
-/// The fusing member: of the free members with room for the prompt, the likeliest to be right on this kind,
-/// then the one of best standing, then the smallest id.
+/// The fusing member: of the free members with room for the prompt that have shown something, if there are
+/// any, the likeliest to be right on this kind, then the one of best standing, then the smallest id.
 pub fn editor<'a>(
     members: &'a [MemberView],
     messages: &[ChatMessage],
@@ -59,10 +59,14 @@ pub fn editor<'a>(
     kind: &KindPosterior,
 ) -> Option<&'a MemberView> {
     let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-    let fit_members = members.iter().filter(|member| {
-        member.running < member.slots && u64::from(member.model.context) > bytes as u64 / 4
-    });
-    let ranks = fit_members.map(|member| {
+    let fit_members = || {
+        members.iter().filter(|member| {
+            member.running < member.slots && u64::from(member.model.context) > bytes as u64 / 4
+        })
+    };
+    let has_proven = fit_members().any(|member| member.is_proven);
+    let able_members = fit_members().filter(|member| member.is_proven || !has_proven);
+    let ranks = able_members.map(|member| {
         let odds = standing.writer_log_odds(&member.id, kind);
         (odds, standing.writer_weight(&member.id), member)
     });

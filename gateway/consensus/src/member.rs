@@ -25,4 +25,9 @@ pub struct MemberView {
     pub is_silent: bool,
     /// Its exam is not passed: its ballots count less.
     pub probation: bool,
+    /// It has shown that it can do something ([`crate::reputation::Standing::is_proven`]). Others get no work
+    /// that one member does alone while a proven one could do it.
+    pub is_proven: bool,
+    /// It may answer requests by its model's name: the name belongs to its weights or its operator.
+    pub owns_name: bool,
 }

@@ -104,6 +104,27 @@ impl Record {
         self.gold_seen < self.gold_needed(settings) || self.writer.mean() < settings.probation_right
     }
 
+    /// Whether its answers so far, on gold or beside others, have shown that it can do something, or that it
+    /// cheats. Only such a record is worth a place in the store: a key costs nothing.
+    pub fn is_worth_storing(&self, settings: &Settings) -> bool {
+        self.caught > 0 || self.has_shown_ability(settings)
+    }
+
+    /// Whether enough answers were seen and enough of them were right. A specialist answers few questions,
+    /// so that this comes before the end of its probation.
+    pub fn has_shown_ability(&self, settings: &Settings) -> bool {
+        self.has_answered_enough(settings) && self.writer.mean() >= settings.probation_right
+    }
+
+    /// Whether enough answers were seen and hardly any was right.
+    pub(crate) fn has_shown_inability(&self, settings: &Settings) -> bool {
+        self.has_answered_enough(settings) && self.writer.mean() < settings.probation_right
+    }
+
+    fn has_answered_enough(&self, settings: &Settings) -> bool {
+        self.writer.observations() >= f64::from(settings.probation_items)
+    }
+
     /// Gold observations that end its probation.
     pub fn gold_needed(&self, settings: &Settings) -> u32 {
         settings.probation_items.saturating_mul(10u32.saturating_pow(self.caught))
@@ -190,11 +211,13 @@ impl Standing {
     /// milliseconds for a hundred members: create one after learning, not for each round.
     pub fn new(records: BTreeMap<NodeId, Record>, kinds: KindModel, settings: Settings) -> Self {
         let precision = settings.pool_shrinkage;
-        let claims = records.values().flat_map(|record| &record.certainty);
+        // A member that has shown that it knows nothing must not shape what is expected of others.
+        let able = || records.values().filter(|record| !record.has_shown_inability(&settings));
+        let claims = able().flat_map(|record| &record.certainty);
         let groups = std::iter::once(claims.clone());
         let start = calibration::fit_length(groups, Line::CERTAINTY, precision);
         let certainty = calibration::fit(claims, start, precision);
-        let scores = records.values().map(|record| record.scores.iter());
+        let scores = able().map(|record| record.scores.iter());
         let within = calibration::fit_within(scores.clone(), Line::UNSEEN, precision);
         let start = calibration::fit_length(scores.clone(), Line::SCORE, precision);
         let score = calibration::fit(scores.flatten(), start, precision);
@@ -283,6 +306,16 @@ impl Standing {
     /// True while its ballots have less weight. Members without a record are on probation.
     pub fn on_probation(&self, id: &NodeId) -> bool {
         self.record(id).is_none_or(|record| record.on_probation(&self.snapshot.settings))
+    }
+
+    /// Whether a member has shown that it can do something: its probation is over, or it was never caught and
+    /// enough of its answers were right. Others without that take nothing from it.
+    pub fn is_proven(&self, id: &NodeId) -> bool {
+        let settings = &self.snapshot.settings;
+        self.record(id).is_some_and(|record| {
+            !record.on_probation(settings)
+                || (record.caught == 0 && record.has_shown_ability(settings))
+        })
     }
 
     /// Standing as a writer in [0, 1]: the lower 20 % quantile of its accuracy, rescaled so that a

@@ -4,6 +4,9 @@
 //! A generalist is eligible for any ask; a specialist for asks that its tags fit, or of a kind on which it
 //! answered gold correctly. If no member fits an ask, all are eligible, and members that do not know abstain. A
 //! request with tools has one writer, the best one for it: function calls are not put to a vote.
+//!
+//! Nobody compares what one member does alone. So a model's name belongs to the first that serves it, and a
+//! member that has shown nothing yet gets no such work while another could do it.
 
 use std::{cmp::Ordering, collections::HashMap};
 
@@ -126,9 +129,12 @@ fn eligible<'a>(
             if candidates.is_empty() {
                 return Err(RoundError::NoSuchModel { model: name.clone() });
             }
-            candidates
+            candidates.into_iter().filter(|member| member.owns_name).collect()
         }
     };
+    if candidates.is_empty() {
+        return Err(RoundError::NoMember);
+    }
     if ask.tools.is_some() {
         candidates.retain(|member| member.model.tools);
         if candidates.is_empty() && !members.is_empty() {
@@ -160,6 +166,11 @@ fn eligible<'a>(
     }
     // A member that acknowledges nothing may be gone.
     candidates.retain(|member| !member.is_silent);
+    let is_alone =
+        matches!(ask.target, Target::Model(_)) || ask.tools.is_some() || ask.effort.writers <= 1;
+    if is_alone && candidates.iter().any(|member| member.is_proven) {
+        candidates.retain(|member| member.is_proven);
+    }
     // Checked before busy members are left out: an ask waits for a member that fits it.
     let is_for_swarm = ask.target == Target::Swarm;
     let has_meant = is_for_swarm && candidates.iter().any(|member| purpose.includes(member));

@@ -59,6 +59,16 @@ fn the_token_of_auditors_is_never_shown() {
 }
 
 #[test]
+fn a_token_of_auditors_that_can_be_guessed_is_known_to_be_weak() {
+    let is_guessable = |token: &str| {
+        let config = read(&format!("[swarm.audit]\ntoken = \"{token}\"")).expect("accepted");
+        config.swarm.audit.is_guessable()
+    };
+    assert!(is_guessable("herring"));
+    assert!(!is_guessable("9f86d081884c7d659a2feaa0c55ad015") && !is_guessable(""), "none is none");
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_named() {
     let cases = [
         ("[ask]\nwriters = 20", "ask.writers"),

@@ -35,9 +35,6 @@ const ANSWER_TOKENS_MAX: u32 = 512;
 /// one question.
 const EXAM_QUIET: Duration = Duration::from_secs(60);
 
-/// Answers to one question of the exam that are learned from: as many as a large round has.
-const EXAM_ANSWERS_MAX: usize = 16;
-
 /// Calibrates one swarm.
 #[derive(Debug)]
 pub struct Calibrator {
@@ -123,8 +120,7 @@ impl Calibrator {
             if question.answers.is_empty() || !self.exam.learned.insert(number) {
                 continue;
             }
-            let answers = question.answers.iter().take(EXAM_ANSWERS_MAX);
-            let answers: Vec<GoldAnswer<'_>> = answers
+            let answers: Vec<GoldAnswer<'_>> = (question.answers.iter())
                 .map(|(writer, (text, right))| GoldAnswer { writer: *writer, text, right: *right })
                 .collect();
             let item = &question.item;

@@ -95,7 +95,8 @@ impl Rounds {
 
 /// The members that embed with one model: the model of the request, or, without one, the model with
 /// the most parameters, then the first by name, so that the same swarm always gives vectors of the
-/// same space. If several weights have one name, the weights with the most members are taken.
+/// same space. If several weights have one name, the weights with the most members are taken. Members
+/// that have shown nothing are left out while there are others: they could state any size and any name.
 fn members_of_one_model(
     target: &Target,
     members: &[MemberView],
@@ -110,13 +111,19 @@ fn members_of_one_model(
         members.iter().filter(|member| wanted_model.is_none_or(|name| member.model.name == *name))
     {
         has_model = true;
-        if member.model.embeds {
+        if member.model.embeds && member.owns_name {
             let space = (member.model.name.as_str(), member.model.digest.as_str());
             spaces.entry(space).or_default().push(member);
         }
     }
     if let (Some(name), false) = (wanted_model, has_model) {
         return Err(RoundError::NoSuchModel { model: name.clone() });
+    }
+    if spaces.values().flatten().any(|member| member.is_proven) {
+        for members in spaces.values_mut() {
+            members.retain(|member| member.is_proven);
+        }
+        spaces.retain(|_, members| !members.is_empty());
     }
     let best = spaces.into_iter().max_by(|(x_space, x), (y_space, y)| {
         let by_size = parameters(x).cmp(&parameters(y));
@@ -188,6 +195,8 @@ mod tests {
             first_token_late: 0.0,
             is_silent: false,
             probation: false,
+            is_proven: true,
+            owns_name: true,
         }
     }
 
@@ -222,6 +231,20 @@ mod tests {
         let small =
             members_of_one_model(&Target::Model("small".into()), &members).expect("it embeds");
         assert_eq!(small.len(), 1);
+    }
+
+    #[test]
+    fn a_stranger_takes_no_embeddings_whatever_it_states() {
+        let stranger = MemberView { is_proven: false, ..member("vast", "9", u64::MAX, true) };
+        let copy = MemberView { is_proven: false, ..member("small", "3", 5, true) };
+        let thief = MemberView { owns_name: false, ..member("small", "4", 5, true) };
+        let members = [stranger.clone(), copy, thief, member("small", "3", 5, true)];
+        for target in [Target::Swarm, Target::Model("small".into())] {
+            let selection = members_of_one_model(&target, &members).expect("a member embeds");
+            assert_eq!(selection, [members[3].clone()]);
+        }
+        let alone = members_of_one_model(&Target::Swarm, &[stranger]).expect("there is no other");
+        assert_eq!(alone.len(), 1);
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub struct RecordKey {
 
 /// Stores records. An error costs records of the past, never an answer.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// The record with this key, if there is one.
+    /// The record with this key, if there is one. A node that was caught with other weights has a record
+    /// too, with [`Record::caught`]: other weights do not make it honest.
     fn load<'a>(&'a self, key: &'a RecordKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
     /// Stores these records in place of earlier ones: all of them, or none on an error.
@@ -46,6 +47,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         &'a self,
         records: &'a [(RecordKey, Record)],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// A record of a node that was caught so often, with these or other weights.
+fn with_caught(record: Option<Record>, caught: u32) -> Option<Record> {
+    if caught == 0 {
+        return record;
+    }
+    let record = record.unwrap_or_default();
+    Some(Record { caught: record.caught.max(caught), ..record })
 }
 
 /// Why the store cannot be read or written.

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{RecordKey, Store, StoreError};
+use super::{RecordKey, Store, StoreError, with_caught};
 use shoal_consensus::reputation::Record;
 
 /// A map of records; they are lost when the process ends.
@@ -17,7 +17,9 @@ pub struct Memory(Mutex<BTreeMap<RecordKey, Record>>);
 impl Store for Memory {
     fn load<'a>(&'a self, key: &'a RecordKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::future::ready(Ok(records.get(key).cloned())).boxed()
+        let caught = records.iter().filter(|(other, _)| other.node == key.node);
+        let caught = caught.map(|(_, record)| record.caught).max().unwrap_or(0);
+        std::future::ready(Ok(with_caught(records.get(key).cloned(), caught))).boxed()
     }
 
     fn save<'a>(

@@ -1,19 +1,32 @@
 //! The members' records, in memory: rounds read a snapshot, and changes are written to the store in
-//! the background. When the store fails, the gateway goes on without it.
+//! the background. When the store fails, the gateway goes on without it, and saves later what it could not
+//! save.
+//!
+//! A key costs nothing, so a stranger leaves no row: a record is stored once its member has shown that it
+//! can do something, and each address gets a limited number of new rows a day.
+
+mod page;
+mod quota;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     convert::Infallible,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use prometheus::{IntCounterVec, Opts, Registry};
 use shoal_proto::NodeId;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{RecordKey, Store};
-use crate::clock::unix_now;
+use crate::{StoreError, clock::SteadyClock};
+use page::{Page, Unsaved};
+use quota::NewRows;
 use shoal_consensus::reputation::{
     AuditResult, Confidence, KindId, KindModel, LabelledPools, Observation, Provenance, Record,
     Settings, Standing, audit,
@@ -41,16 +54,19 @@ struct Inner {
     state: Mutex<State>,
     standing: Mutex<Standing>,
     errors: IntCounterVec,
+    clock: SteadyClock,
+    /// Held during a save: an earlier state must not be written over a later one.
+    save_turn: AsyncMutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    records: BTreeMap<NodeId, (RecordKey, Record)>,
+    pages: BTreeMap<NodeId, Page>,
+    unsaved: Unsaved,
+    new_rows: NewRows,
     kinds: KindModel,
     /// Gold rounds, which P(right) is fitted to.
     confidence: Confidence,
-    /// Members whose record changed since the last save.
-    dirty: BTreeSet<NodeId>,
     /// Something changed since the last fit.
     needs_fit: bool,
     last_fit: Option<Instant>,
@@ -70,7 +86,7 @@ impl ReputationStore {
             Opts::new("shoal_store_errors_total", "Records not read or not written, by operation."),
             &["operation"],
         )?;
-        for operation in ["load", "save"] {
+        for operation in ["load", "save", "limit"] {
             errors.with_label_values(&[operation]);
         }
         registry.register(Box::new(errors.clone()))?;
@@ -81,6 +97,8 @@ impl ReputationStore {
             state: Mutex::default(),
             standing: Mutex::new(standing),
             errors,
+            clock: SteadyClock::start(),
+            save_turn: AsyncMutex::default(),
         })))
     }
 
@@ -107,28 +125,61 @@ impl ReputationStore {
 
     /// Loads the record of a member that comes; a new member gets an empty one.
     pub async fn open(&self, key: RecordKey) -> Record {
-        let record = match timeout(PATIENCE, self.0.store.load(&key)).await {
-            Ok(Ok(record)) => record.unwrap_or_default(),
-            Ok(Err(error)) => {
-                self.count_failure("load", &error.to_string());
-                Record::default()
-            }
-            Err(_) => {
-                self.count_failure("load", "no answer in time");
-                Record::default()
-            }
+        self.open_from(key, None).await
+    }
+
+    /// As [`Self::open`], for a member at this address.
+    pub async fn open_from(&self, key: RecordKey, address: Option<IpAddr>) -> Record {
+        // What could not be saved is newer than what the store has.
+        let unsaved = self.state().unsaved.take(&key);
+        let mut page = match unsaved {
+            Some(page) => Page { address, is_refused: false, ..page },
+            None => match self.load(&key, "load").await {
+                Ok(stored) => Page::new(key, stored, address),
+                // A record of another format cannot be used; another try reads the rest.
+                Err(error) => Page {
+                    is_unread: !matches!(error, Some(StoreError::Unreadable(_))),
+                    ..Page::new(key, None, address)
+                },
+            },
         };
         let mut state = self.state();
-        state.records.insert(key.node, (key, record.clone()));
+        page.record.caught = page.record.caught.max(state.unsaved.caught(page.key.node));
+        let record = page.record.clone();
+        state.pages.insert(page.key.node, page);
         state.needs_fit = true;
         record
     }
 
+    /// The record with this key, if there is one, without opening it.
+    pub async fn peek(&self, key: &RecordKey) -> Option<Record> {
+        self.load(key, "load").await.ok().flatten()
+    }
+
+    /// What the store has. Counts a failure of this operation; the error is None if there was no answer in
+    /// time.
+    async fn load(
+        &self,
+        key: &RecordKey,
+        operation: &str,
+    ) -> Result<Option<Record>, Option<StoreError>> {
+        match timeout(PATIENCE, self.0.store.load(key)).await {
+            Ok(Ok(record)) => Ok(record),
+            Ok(Err(error)) => {
+                self.count_failure(operation, &error.to_string());
+                Err(Some(error))
+            }
+            Err(_) => {
+                self.count_failure(operation, "no answer in time");
+                Err(None)
+            }
+        }
+    }
+
     /// Updates a member's record with observations. Does nothing for a member whose record is not open.
     pub fn learn(&self, node: NodeId, observations: &[Observation]) {
-        self.change(node, |record, settings| {
-            learn_and_note(record, observations, unix_now(), settings)
-        });
+        let now = self.0.clock.now();
+        self.change(node, |record, settings| learn_and_note(record, observations, now, settings));
     }
 
     /// Sets whether the certainty that a member claims may count. Even then it counts only once audits
@@ -161,13 +212,20 @@ impl ReputationStore {
         self.change(node, |record, _| Record { provenance, ..record.clone() });
     }
 
-    /// Saves the record of a member that has left and removes it from memory.
+    /// Saves the record of a member that has left and removes it from memory. If the store fails, the record
+    /// is kept and saved later.
     pub async fn close(&self, node: NodeId) {
+        self.set_aside(node);
         self.save().await;
+    }
+
+    fn set_aside(&self, node: NodeId) {
         let mut state = self.state();
-        state.records.remove(&node);
-        state.dirty.remove(&node);
+        let page = state.pages.remove(&node).filter(Page::is_changed);
         state.needs_fit = true;
+        if page.is_some_and(|page| !state.unsaved.push(page)) {
+            self.0.errors.with_label_values(&["limit"]).inc();
+        }
     }
 
     /// Fits the standing if any record changed. A fit takes tens of milliseconds for a hundred
@@ -178,7 +236,7 @@ impl ReputationStore {
             return;
         }
         state.last_fit = Some(Instant::now());
-        let records = state.records.iter().map(|(id, (_, record))| (*id, record.clone())).collect();
+        let records = state.pages.iter().map(|(id, page)| (*id, page.record.clone())).collect();
         let (kinds, confidence) = (state.kinds.clone(), state.confidence.clone());
         drop(state);
         let standing = Standing::new(records, kinds, self.0.settings.clone());
@@ -204,28 +262,83 @@ impl ReputationStore {
 
     /// Writes the changed records to the store. After a failure the next save tries them again.
     pub async fn save(&self) {
-        let records: Vec<(RecordKey, Record)> = {
-            let mut state = self.state();
-            let dirty = std::mem::take(&mut state.dirty);
-            dirty.iter().filter_map(|node| state.records.get(node).cloned()).collect()
-        };
+        let _turn = self.0.save_turn.lock().await;
+        self.read_again().await;
+        let (records, versions) = self.changes();
         if records.is_empty() {
             return;
         }
         match timeout(PATIENCE, self.0.store.save(&records)).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => self.mark_saved(&records, &versions),
             Ok(Err(error)) => self.count_failure("save", &error.to_string()),
             Err(_) => self.count_failure("save", "no answer in time"),
         }
-        self.state().dirty.extend(records.iter().map(|(key, _)| key.node));
+    }
+
+    /// Reads the records that the store did not give when their members came. Stops at the first failure.
+    async fn read_again(&self) {
+        for key in self.unread() {
+            let stored = match self.load(&key, "save").await {
+                Ok(stored) => stored,
+                Err(Some(StoreError::Unreadable(_))) => None,
+                Err(_) => return,
+            };
+            let mut state = self.state();
+            let State { pages, unsaved, needs_fit, .. } = &mut *state;
+            let pages = pages.values_mut().chain(unsaved.pages());
+            pages.filter(|page| page.key == key).for_each(|page| page.read(stored.clone()));
+            *needs_fit = true;
+        }
+    }
+
+    fn unread(&self) -> Vec<RecordKey> {
+        let mut state = self.state();
+        let State { pages, unsaved, .. } = &mut *state;
+        let pages = pages.values_mut().chain(unsaved.pages());
+        pages.filter(|page| page.is_unread).map(|page| page.key.clone()).collect()
+    }
+
+    /// The records to write, and their versions.
+    fn changes(&self) -> (Vec<(RecordKey, Record)>, Vec<u64>) {
+        let settings = &self.0.settings;
+        let now = Instant::now();
+        let mut state = self.state();
+        let State { pages, unsaved, new_rows, .. } = &mut *state;
+        let mut records = Vec::new();
+        let changed_pages = pages.values_mut().chain(unsaved.pages()).filter(|page| {
+            page.is_changed() && page.is_worth_storing(settings) && !page.is_refused
+        });
+        for page in changed_pages {
+            page.has_row = page.has_row || new_rows.take(page.address, now);
+            if page.has_row {
+                records.push(((page.key.clone(), page.record.clone()), page.version));
+            } else {
+                page.is_refused = true;
+                self.0.errors.with_label_values(&["limit"]).inc();
+            }
+        }
+        unsaved.clean(settings);
+        records.into_iter().unzip()
+    }
+
+    fn mark_saved(&self, records: &[(RecordKey, Record)], versions: &[u64]) {
+        let saved: BTreeMap<&RecordKey, u64> =
+            records.iter().map(|(key, _)| key).zip(versions.iter().copied()).collect();
+        let mut state = self.state();
+        let State { pages, unsaved, .. } = &mut *state;
+        for page in pages.values_mut().chain(unsaved.pages()) {
+            if let Some(version) = saved.get(&page.key) {
+                page.saved_version = *version;
+            }
+        }
+        unsaved.clean(&self.0.settings);
     }
 
     fn change(&self, node: NodeId, change: impl FnOnce(&Record, &Settings) -> Record) {
         let mut state = self.state();
-        if let Some((_, record)) = state.records.get_mut(&node) {
-            let after = change(record, &self.0.settings);
-            *record = note_change(record, after, unix_now());
-            state.dirty.insert(node);
+        if let Some(page) = state.pages.get_mut(&node) {
+            let after = change(&page.record, &self.0.settings);
+            page.set(note_change(&page.record, after, self.0.clock.now()));
             state.needs_fit = true;
         }
     }

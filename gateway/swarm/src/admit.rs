@@ -15,15 +15,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     NotAdmitted, Swarm,
     audit::{self, AuditorPlace},
+    bounds, exam,
     roster::{MemberHandle, NoPlace, Reservation},
 };
 
 /// Milliseconds after which a refused node should try again: by then a place may be free, or its
 /// own earlier session may have ended.
 const RETRY_MS: u32 = 5_000;
-
-/// Pieces of work at the same time that the gateway gives to one node at most, whatever the node claims.
-const SLOTS_MAX: u32 = 256;
 
 /// Admits one link: hello, challenge, proof and welcome.
 ///
@@ -92,7 +90,8 @@ impl Applicant {
                 "auditors need version 2: update the node",
             ));
         }
-        Ok(Self { link, version, model, operator, slots: slots.min(SLOTS_MAX), audit })
+        let (model, slots) = (bounds::model(model), bounds::slots(slots));
+        Ok(Self { link, version, model, operator, slots, audit })
     }
 
     /// Lets the node sign a fresh nonce. The certificate has proven its key to the transport; the
@@ -142,7 +141,8 @@ impl ProvenApplicant {
 }
 
 /// Gives a node its place. The newest link of a key wins: a node that was killed and starts again takes
-/// the place of its earlier process. That session ends first, so that the record is saved.
+/// the place of its earlier process. That session ends first, so that the record is saved. When all places
+/// are taken, a node that has shown something gets the place of one that has not.
 async fn take_place(
     swarm: &Swarm,
     member: &Arc<MemberHandle>,
@@ -152,6 +152,7 @@ async fn take_place(
     const REPLACEMENT: Duration = Duration::from_secs(2);
     const POLL: Duration = Duration::from_millis(5);
     let end = Instant::now() + REPLACEMENT;
+    let mut is_known = None;
     loop {
         let place = if is_auditor {
             swarm.0.auditors.seat(member.clone()).map(Place::Auditor)
@@ -160,6 +161,15 @@ async fn take_place(
         };
         match place {
             Err(NoPlace::AlreadyHere(earlier)) if Instant::now() < end => earlier.replace(),
+            Err(NoPlace::Full) if !is_auditor && Instant::now() < end => {
+                let is_known = match is_known {
+                    Some(is_known) => is_known,
+                    None => *is_known.insert(exam::is_known(swarm, member).await),
+                };
+                let standing = swarm.standing();
+                let idler = swarm.0.roster.idler(&standing).filter(|_| is_known);
+                idler.ok_or(NoPlace::Full)?.displace();
+            }
             place => return place,
         }
         sleep(POLL).await;

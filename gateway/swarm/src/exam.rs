@@ -70,7 +70,7 @@ pub(super) async fn examine_writer(
     member: &Arc<MemberHandle>,
 ) -> Result<Graduate, LeaveReason> {
     let reputation = &swarm.0.reputation;
-    let record = reputation.open(record_key(member)).await;
+    let record = reputation.open_from(record_key(member), member.link.address()).await;
     reputation.introduce(member.id, provenance(member));
     let mut questions = questions(swarm, member, &record);
     let (results, is_whole) = ask_in_stages(swarm, member, &mut questions).await;
@@ -92,6 +92,13 @@ pub(super) async fn examine_writer(
         questions.clear();
     }
     Ok(Graduate { member: member.clone(), remainder: Remainder { questions, tally } })
+}
+
+/// Whether a node that wants a place has shown something in an earlier session.
+pub(super) async fn is_known(swarm: &Swarm, member: &MemberHandle) -> bool {
+    let record = swarm.0.reputation.peek(&record_key(member)).await;
+    let standing = swarm.standing();
+    record.is_some_and(|record| record.caught == 0 && record.has_shown_ability(standing.settings()))
 }
 
 /// Examines a member in the roster, for as long as the future is awaited: as a judge, and as a writer
@@ -169,7 +176,7 @@ fn learn_results(
 ) -> Vec<Claim> {
     let (mut observations, mut claims) = (Vec::new(), Vec::new());
     for (item, answer) in results {
-        observations.extend(observe(swarm, member, item, answer));
+        observations.extend(observe(item, answer));
         if answer.as_ref().is_ok_and(GoldAnswer::is_abstention) {
             tally.count(&item.kind, None);
         }
@@ -182,23 +189,38 @@ fn learn_results(
             claims.push(Claim { writer: member.id, messages, text, logprob: claim.logprob });
         }
     }
+    keep_answers(swarm, member, results, tally);
     count_outcomes(swarm, results);
     swarm.0.reputation.learn(member.id, &observations);
     claims.truncate(swarm.0.config.audit.exam_claims);
     claims
 }
 
-/// What an answer shows. Keeps the answer for the exams of judges.
-fn observe(
-    swarm: &Swarm,
-    member: &MemberHandle,
-    item: &Arc<Item>,
-    answer: &Result<GoldAnswer, WorkError>,
-) -> Vec<Observation> {
+/// Keeps the answers for the exams of judges, and those to which P(right) is fitted.
+fn keep_answers(swarm: &Swarm, member: &MemberHandle, results: &Results, tally: &KindTally) {
+    let standing = swarm.standing();
+    let is_unable = tally.is_hardly_ever_right(standing.settings().probation_right);
+    for (item, answer) in results {
+        if let (Some(right), Ok(answer)) = (grade(item, answer), answer) {
+            swarm.0.gold.keep_for_fit(item, member.id, &answer.text, right);
+        }
+        match (grade(item, answer), answer) {
+            (Some(right), Ok(answer)) if is_unable => {
+                swarm.0.gold.keep_aside(item, member.id, &answer.text, right);
+            }
+            (Some(right), Ok(answer)) => {
+                swarm.0.gold.keep(item, member.id, &answer.text, right);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What an answer shows.
+fn observe(item: &Arc<Item>, answer: &Result<GoldAnswer, WorkError>) -> Vec<Observation> {
     let Some(right) = grade(item, answer) else { return Vec::new() };
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
     if let Ok(answer) = answer {
-        swarm.0.gold.keep(item, member.id, &answer.text, right);
         observations.extend(answer.claim().map(|claim| {
             let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
             gold_observation(item, certainty)

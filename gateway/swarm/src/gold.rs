@@ -28,6 +28,15 @@ const CANDIDATES_MAX: usize = 2_500;
 /// Spreads the numbers of exams over the seeds (the golden ratio times 2^64).
 const EXAM_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Answers to one question of the exam that are kept to fit P(right) to: as many as a large round has.
+const EXAM_ANSWERS_MAX: usize = 16;
+
+/// Wrong answers of one writer that are kept beyond its right ones, and of all writers beyond all right ones.
+/// A wrong answer costs a stranger nothing: without bounds, many strangers would be all that judges see of
+/// gold.
+const WRONG_LEAD_OF_WRITER: usize = 4;
+const WRONG_LEAD: usize = 16;
+
 /// A gold question.
 #[derive(Debug)]
 pub struct Item {
@@ -90,6 +99,8 @@ pub(crate) struct GoldCandidate {
     writer: Option<NodeId>,
     pub(crate) text: Arc<str>,
     pub(crate) right: bool,
+    /// Its writer is often right, or the text comes with the question: likelihood judges see it in their exam.
+    is_in_exams: bool,
 }
 
 /// All gold of one gateway, drawn afresh at each start.
@@ -106,6 +117,8 @@ pub struct Gold {
     /// as a judge. Judges see them before members' answers.
     references: Vec<GoldCandidate>,
     lessons: Vec<Arc<Item>>,
+    /// The members' answers to `common`.
+    exam_answers: Mutex<Vec<ExamAnswers>>,
     /// Exams so far.
     exam_count: AtomicU64,
     /// Secret questions so far.
@@ -130,7 +143,10 @@ impl Gold {
         let judge_items = draw(seed.rotate_left(16), 0, exam.general());
         let pair_items: Vec<Arc<Item>> = common.iter().cloned().chain(judge_items).collect();
         let references = references(&pair_items);
+        let unanswered =
+            |item: &Arc<Item>| ExamAnswers { item: item.clone(), answers: BTreeMap::new() };
         Self {
+            exam_answers: Mutex::new(common.iter().map(unanswered).collect()),
             common,
             lessons: draw(seed ^ u64::MAX, lessons, general_lessons),
             exam: exam.clone(),
@@ -216,24 +232,46 @@ impl Gold {
         Some(selection.into_iter().take(AUDIT_CANDIDATES).cloned().collect())
     }
 
-    /// Keeps a member's answer for the exams of judges.
+    /// Keeps a member's answer for the exams of judges, unless there are enough wrong ones.
     pub(crate) fn keep(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
+        self.keep_answer(item, writer, text, right, true);
+    }
+
+    /// As [`Self::keep`], for a member that is hardly ever right. What it writes is no mistake that rounds have,
+    /// so likelihood judges do not see it in their exam: it could write what is likely and wrong on purpose.
+    pub(crate) fn keep_aside(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
+        self.keep_answer(item, writer, text, right, false);
+    }
+
+    fn keep_answer(
+        &self,
+        item: &Arc<Item>,
+        writer: NodeId,
+        text: &str,
+        right: bool,
+        is_in_exams: bool,
+    ) {
         let mut candidates = self.candidates();
+        if !right && has_enough_wrong(&candidates, item, writer, text) {
+            return;
+        }
         self.candidate_count.send_modify(|count| {
             *count += 1;
             let (number, item, writer) = (*count, item.clone(), Some(writer));
-            candidates.push(GoldCandidate { number, item, writer, text: text.into(), right });
+            let text = text.into();
+            candidates.push(GoldCandidate { number, item, writer, text, right, is_in_exams });
         });
         let over = candidates.len().saturating_sub(CANDIDATES_MAX);
         candidates.drain(..over);
     }
 
-    /// Candidates with a number above `number` that are not by `judge`, and the last number.
+    /// Candidates for the exam of `judge` with a number above `number`, none of them its own, and the last
+    /// number.
     pub(crate) fn candidates_after(&self, number: u64, judge: NodeId) -> (Vec<GoldCandidate>, u64) {
         let candidates = self.candidates();
         let sources = self.references.iter().chain(&*candidates);
         let last = sources.clone().last().map_or(number, |candidate| candidate.number.max(number));
-        let new = sources.filter(|c| c.number > number && c.writer != Some(judge));
+        let new = sources.filter(|c| c.number > number && c.writer != Some(judge) && c.is_in_exams);
         (new.cloned().collect(), last)
     }
 
@@ -269,16 +307,19 @@ impl Gold {
         pairs
     }
 
-    /// The members' answers to each question that all newcomers are asked, by the question's number. A member that
-    /// answered twice is there with its last answer.
+    /// Keeps an answer to a question that all newcomers are asked, right or wrong, up to [`EXAM_ANSWERS_MAX`] members.
+    pub(crate) fn keep_for_fit(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
+        let mut exam = self.exam_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let question = exam.iter_mut().find(|question| Arc::ptr_eq(&question.item, item));
+        let Some(question) = question else { return };
+        if question.answers.len() < EXAM_ANSWERS_MAX || question.answers.contains_key(&writer) {
+            question.answers.insert(writer, (text.into(), right));
+        }
+    }
+
+    /// The answers to each question that all newcomers are asked.
     pub(crate) fn exam_answers(&self) -> Vec<ExamAnswers> {
-        let candidates = self.candidates();
-        let by_item = |item: &Arc<Item>| {
-            let answers = candidates.iter().filter(|candidate| Arc::ptr_eq(&candidate.item, item));
-            let answers = answers.filter_map(|c| Some((c.writer?, (c.text.clone(), c.right))));
-            ExamAnswers { item: item.clone(), answers: answers.collect() }
-        };
-        self.common.iter().map(by_item).collect()
+        self.exam_answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notifies of new candidates: the value is how many there were since the start.
@@ -289,6 +330,29 @@ impl Gold {
     fn candidates(&self) -> MutexGuard<'_, Vec<GoldCandidate>> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether one more wrong answer would teach judges nothing: the text is known, or there are few right ones.
+fn has_enough_wrong(
+    candidates: &[GoldCandidate],
+    item: &Arc<Item>,
+    writer: NodeId,
+    text: &str,
+) -> bool {
+    let (mut lead, mut lead_of_writer) = (0_usize, 0_usize);
+    let (mut right, mut right_of_writer) = (0, 0);
+    for candidate in candidates {
+        let is_own = usize::from(candidate.writer == Some(writer));
+        if candidate.right {
+            (right, right_of_writer) = (right + 1, right_of_writer + is_own);
+        } else {
+            (lead, lead_of_writer) = (lead + 1, lead_of_writer + is_own);
+        }
+        if !candidate.right && &*candidate.text == text && Arc::ptr_eq(&candidate.item, item) {
+            return true;
+        }
+    }
+    lead >= right + WRONG_LEAD || lead_of_writer >= right_of_writer + WRONG_LEAD_OF_WRITER
 }
 
 /// Whether a right and a wrong candidate are in the set.
@@ -311,6 +375,7 @@ fn references(items: &[Arc<Item>]) -> Vec<GoldCandidate> {
             writer: None,
             text: text.into(),
             right,
+            is_in_exams: true,
         })
         .collect()
 }

@@ -15,6 +15,8 @@ pub enum LeaveReason {
     Unfit,
     /// A newer link has proven that it holds the same key.
     Replaced,
+    /// All places were taken, and a member that has shown something needed its place.
+    Displaced,
     /// The gateway shuts down.
     Shutdown,
 }
@@ -29,6 +31,7 @@ impl LeaveReason {
             Self::Protocol => "protocol",
             Self::Unfit => "unfit",
             Self::Replaced => shoal_link::REPLACED,
+            Self::Displaced => "displaced",
             Self::Shutdown => "shutdown",
         }
     }

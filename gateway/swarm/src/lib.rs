@@ -20,6 +20,8 @@ pub mod settings;
 mod error;
 mod leave;
 mod pace;
+mod bounds;
+mod names;
 mod roster;
 pub mod work;
 pub mod listen;

@@ -94,7 +94,16 @@ impl SwarmMetrics {
         show(&self.admissions, &ADMISSIONS);
         show(
             &self.leaves,
-            &["goodbye", "lost", "silent", "protocol", "unfit", "replaced", "shutdown"],
+            &[
+                "goodbye",
+                "lost",
+                "silent",
+                "protocol",
+                "unfit",
+                "replaced",
+                "displaced",
+                "shutdown",
+            ],
         );
         show(&self.exam_answers, &["right", "wrong", "abstained"]);
         show(&self.exam_answers, &WorkError::LABELS);

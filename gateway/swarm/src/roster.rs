@@ -2,7 +2,7 @@
 //! dropping it removes the member, and every leave is counted exactly once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,10 +13,11 @@ use std::{
 
 use shoal_link::Link;
 use shoal_proto::{NodeId, hello::Model};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     LeaveReason, SwarmMetrics,
+    names::{Names, Server},
     pace::{Pace, Pieces},
 };
 use shoal_consensus::{MemberView, reputation::Standing};
@@ -66,6 +67,7 @@ pub(crate) struct MemberHandle {
     in_flight: AtomicU32,
     is_draining: AtomicBool,
     is_replaced: AtomicBool,
+    is_displaced: AtomicBool,
     pace: Mutex<Pace>,
     /// Number of packets received when it was found silent, plus one; 0: it is not silent.
     silent_at: AtomicU64,
@@ -98,6 +100,7 @@ impl MemberHandle {
             in_flight: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
             is_replaced: AtomicBool::new(false),
+            is_displaced: AtomicBool::new(false),
             pace: Mutex::default(),
             silent_at: AtomicU64::new(0),
             gold_questions: AtomicU64::new(0),
@@ -105,7 +108,7 @@ impl MemberHandle {
         })
     }
 
-    fn view(&self, probation: bool) -> MemberView {
+    fn view(&self, standing: &Standing, owns_name: bool) -> MemberView {
         let speed = self.pace().speed();
         MemberView {
             id: self.id,
@@ -118,7 +121,9 @@ impl MemberHandle {
             first_token_seconds: speed.first_token_seconds,
             first_token_late: speed.first_token_late,
             is_silent: self.is_silent(),
-            probation,
+            probation: standing.on_probation(&self.id),
+            is_proven: standing.is_proven(&self.id),
+            owns_name,
         }
     }
 
@@ -200,8 +205,18 @@ impl MemberHandle {
         self.link.close(shoal_link::REPLACED);
     }
 
-    pub(crate) fn is_replaced(&self) -> bool {
-        self.is_replaced.load(Ordering::Relaxed)
+    /// Ends its session, because a member that has shown something needs its place.
+    pub(crate) fn displace(&self) {
+        self.is_displaced.store(true, Ordering::Relaxed);
+        self.link.close(LeaveReason::Displaced.label());
+    }
+
+    /// Why the gateway ended its session, if it did.
+    pub(crate) fn end_reason(&self) -> Option<LeaveReason> {
+        if self.is_replaced.load(Ordering::Relaxed) {
+            return Some(LeaveReason::Replaced);
+        }
+        self.is_displaced.load(Ordering::Relaxed).then_some(LeaveReason::Displaced)
     }
 
     fn is_draining(&self) -> bool {
@@ -238,6 +253,9 @@ impl Drop for InFlight {
 pub(crate) struct Roster {
     max: usize,
     places: Mutex<BTreeMap<NodeId, RosterEntry>>,
+    names: Mutex<Names>,
+    /// Nodes that have got a place so far.
+    arrivals: AtomicU64,
     metrics: SwarmMetrics,
 }
 
@@ -245,6 +263,8 @@ pub(crate) struct Roster {
 #[derive(Debug)]
 struct RosterEntry {
     node: Arc<MemberHandle>,
+    /// Its number among all nodes that have got a place.
+    arrival: u64,
     /// It has passed its exam as a writer; rounds see it.
     is_member: bool,
 }
@@ -266,7 +286,13 @@ pub(crate) enum NoPlace {
 
 impl Roster {
     pub(crate) fn new(max: usize, metrics: SwarmMetrics) -> Arc<Self> {
-        Arc::new(Self { max, places: Mutex::default(), metrics })
+        Arc::new(Self {
+            max,
+            places: Mutex::default(),
+            names: Mutex::default(),
+            arrivals: AtomicU64::new(0),
+            metrics,
+        })
     }
 
     /// Reserves a place for a newcomer, so that the same key is not here twice.
@@ -282,7 +308,8 @@ impl Roster {
         if places.len() >= self.max {
             return Err(NoPlace::Full);
         }
-        places.insert(id, RosterEntry { node, is_member: false });
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        places.insert(id, RosterEntry { node, arrival, is_member: false });
         drop(places);
         self.update_gauges();
         Ok(Reservation { roster: self.clone(), id })
@@ -290,10 +317,39 @@ impl Roster {
 
     /// Every member that takes work, by id.
     pub(crate) fn views(&self, standing: &Standing) -> Arc<[MemberView]> {
+        let members = self.members();
+        let owners = self.name_owners(standing);
+        members.iter().map(|member| member.view(standing, owners.contains(&member.id))).collect()
+    }
+
+    /// The members that may answer requests by their model's name.
+    fn name_owners(&self, standing: &Standing) -> BTreeSet<NodeId> {
         let places = self.places();
-        let members =
-            places.values().filter_map(RosterEntry::member).filter(|member| !member.is_draining());
-        members.map(|member| member.view(standing.on_probation(&member.id))).collect()
+        let mut entries: Vec<&RosterEntry> = places
+            .values()
+            .filter(|place| place.member().is_some_and(|member| !member.is_draining()))
+            .collect();
+        entries.sort_by_key(|entry| entry.arrival);
+        let servers: Vec<Server<'_>> = entries
+            .into_iter()
+            .map(|entry| Server {
+                member: &entry.node,
+                is_proven: standing.is_proven(&entry.node.id),
+            })
+            .collect();
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.owners(&servers, Instant::now())
+    }
+
+    /// A node that has shown nothing yet and does nothing: of these the one that has been here for longest.
+    pub(crate) fn idler(&self, standing: &Standing) -> Option<Arc<MemberHandle>> {
+        let places = self.places();
+        let idlers = places.values().filter(|place| {
+            place.node.load() == 0
+                && !standing.is_proven(&place.node.id)
+                && place.node.end_reason().is_none()
+        });
+        idlers.min_by_key(|place| place.arrival).map(|place| place.node.clone())
     }
 
     /// The handles of the members that take work, by id.
@@ -305,9 +361,14 @@ impl Roster {
 
     /// Every node that has a place, by id; newcomers come without details.
     pub(crate) fn present(&self, standing: &Standing) -> Vec<Presence> {
+        let owners = self.name_owners(standing);
         let places = self.places();
         let members = places.iter().map(|(id, place)| (*id, place.member()));
-        members.map(|(id, member)| presence(id, member.map(|m| &**m), standing)).collect()
+        let presences = members.map(|(id, member)| {
+            let owns_name = owners.contains(&id);
+            presence(id, member.map(|m| &**m), standing, owns_name)
+        });
+        presences.collect()
     }
 
     /// The handle of a member; None for a newcomer and for a node that has left.
@@ -331,14 +392,19 @@ impl Roster {
     }
 }
 
-fn presence(id: NodeId, member: Option<&MemberHandle>, standing: &Standing) -> Presence {
+fn presence(
+    id: NodeId,
+    member: Option<&MemberHandle>,
+    standing: &Standing,
+    owns_name: bool,
+) -> Presence {
     let state = match member {
         None => State::Examined,
         Some(member) if member.is_draining() => State::Draining,
         Some(_) => State::Serving,
     };
     let gold = member.map_or_else(GoldCost::default, MemberHandle::gold_cost);
-    let seat = member.map(|member| member.view(standing.on_probation(&id)));
+    let seat = member.map(|member| member.view(standing, owns_name));
     Presence { id, state, seat, gold }
 }
 
@@ -352,7 +418,9 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Puts the member into the roster: from now on rounds see it.
     pub(crate) fn seat(self, member: Arc<MemberHandle>) -> Membership {
-        self.roster.places().insert(self.id, RosterEntry { node: member, is_member: true });
+        let arrival = self.roster.arrivals.fetch_add(1, Ordering::Relaxed);
+        let entry = RosterEntry { node: member, arrival, is_member: true };
+        self.roster.places().insert(self.id, entry);
         self.roster.update_gauges();
         Membership { place: self, reason: LeaveReason::Shutdown }
     }

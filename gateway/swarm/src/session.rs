@@ -58,7 +58,7 @@ async fn run_session(swarm: &Swarm, newcomer: Newcomer) -> LeaveReason {
         tokio::select! {
             biased;
             () = swarm.0.shutdown.cancelled() => LeaveReason::Shutdown,
-            reason = &mut control => if member.is_replaced() { LeaveReason::Replaced } else { reason },
+            reason = &mut control => member.end_reason().unwrap_or(reason),
             Err(reason) = &mut work => reason,
         }
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shoal_proto::Secret;
+use shoal_proto::{Secret, hello::is_strong_audit_token};
 
 /// How members are admitted and watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +136,13 @@ impl Default for AuditConfig {
             at_once: 2,
             waiting_max: 64,
         }
+    }
+}
+
+impl AuditConfig {
+    /// Whether there is a token and it can be guessed: then anybody could make a node an auditor.
+    pub fn is_guessable(&self) -> bool {
+        self.token.expose().is_some_and(|token| !is_strong_audit_token(token))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Swarm, WorkError,
+    bounds::{self, AnswerBounds},
     pace::Pieces,
     roster::{InFlight, MemberHandle},
 };
@@ -21,6 +22,9 @@ use super::{
 /// Bytes of text that one answer may have. No model writes nearly as much; the limit ends the answer of a
 /// member that floods the gateway.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Pieces without text in one answer at most. They say nothing, so nobody else sees them.
+const EMPTY_PIECES_MAX: usize = 1_024;
 
 /// The next part of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +44,8 @@ pub struct AnswerStream {
     pieces: Pieces,
     deadline: Instant,
     bytes: usize,
+    empty_pieces: usize,
+    bounds: AnswerBounds,
     /// Whether the member's speed is learned when the stream is dropped: until it has ended.
     is_measured: bool,
     /// Set for work of a round; the gateway's own makes no member look busy.
@@ -67,24 +73,34 @@ impl AnswerStream {
     }
 
     async fn next_part(&mut self) -> Result<AnswerPart, WorkError> {
-        match next(&mut self.stream, &self.member, self.deadline).await? {
-            Message::Piece(piece) => {
-                self.pieces.add(self.start.elapsed(), piece.text.len());
-                self.bytes += piece.text.len();
-                if self.bytes > ANSWER_BYTES_MAX {
-                    return Err(WorkError::InvalidMessage("an answer of more than 256 KiB"));
+        loop {
+            match next(&mut self.stream, &self.member, self.deadline).await? {
+                Message::Piece(piece) if piece.text.is_empty() => {
+                    self.empty_pieces += 1;
+                    if self.empty_pieces > EMPTY_PIECES_MAX {
+                        return Err(WorkError::InvalidMessage("too many pieces without text"));
+                    }
                 }
-                Ok(AnswerPart::Piece(piece.text))
+                Message::Piece(piece) => {
+                    self.pieces.add(self.start.elapsed(), piece.text.len());
+                    self.bytes += piece.text.len();
+                    if self.bytes > ANSWER_BYTES_MAX {
+                        return Err(WorkError::InvalidMessage("an answer of more than 256 KiB"));
+                    }
+                    return Ok(AnswerPart::Piece(piece.text));
+                }
+                Message::Done(end) => return self.end(end).map(AnswerPart::Done),
+                _ => return Err(WorkError::InvalidMessage("neither a piece nor an end")),
             }
-            Message::Done(end) => match end.check() {
-                Ok(()) => {
-                    self.learn_pace(&end);
-                    Ok(AnswerPart::Done(auditable(end)))
-                }
-                Err(nonsense) => Err(WorkError::InvalidMessage(nonsense.0)),
-            },
-            _ => Err(WorkError::InvalidMessage("neither a piece nor an end")),
         }
+    }
+
+    fn end(&mut self, end: Done) -> Result<Done, WorkError> {
+        end.check().map_err(|nonsense| WorkError::InvalidMessage(nonsense.0))?;
+        let end = self.bounds.done(end, self.bytes, self.start.elapsed());
+        let end = end.map_err(WorkError::InvalidMessage)?;
+        self.learn_pace(&end);
+        Ok(auditable(end))
     }
 
     /// Learns the member's speed from a whole answer. The gateway measures the times; an abstention is no
@@ -171,6 +187,7 @@ impl Swarm {
         };
         if let Message::Embed(ask) = &message {
             reply.check(ask).map_err(|nonsense| WorkError::InvalidMessage(nonsense.0))?;
+            return Ok(bounds::embedded(reply, ask));
         }
         Ok(reply)
     }
@@ -184,6 +201,7 @@ pub(crate) async fn generate(
     deadline: Instant,
 ) -> Result<AnswerStream, WorkError> {
     let start = Instant::now();
+    let bounds = AnswerBounds::new(&ask, &member.model);
     let stream = open(member, &Message::Generate(ask), deadline).await?;
     let member = member.clone();
     Ok(AnswerStream {
@@ -193,6 +211,8 @@ pub(crate) async fn generate(
         pieces: Pieces::default(),
         deadline,
         bytes: 0,
+        empty_pieces: 0,
+        bounds,
         is_measured: true,
         in_flight: None,
     })
@@ -211,6 +231,7 @@ pub(crate) async fn judge(
     };
     if let Message::Judge(ask) = &message {
         ballot.check(ask).map_err(|nonsense| WorkError::InvalidMessage(nonsense.0))?;
+        return Ok(bounds::ballot(ballot, ask));
     }
     Ok(ballot)
 }

@@ -2,13 +2,13 @@
 
 use std::{env, path::PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use shoal_node::{
     config::{Config, Settings},
     telemetry::LogFormat,
 };
-use shoal_proto::Secret;
+use shoal_proto::{Secret, hello::is_strong_audit_token};
 
 /// Puts a model into a Shoal swarm: it writes answers and judges those of others.
 #[derive(Debug, Parser)]
@@ -285,6 +285,13 @@ impl AuditArgs {
                 self.audit_token_env
             )
         })?;
+        if !is_strong_audit_token(&token) {
+            bail!(
+                "the token in {} can be guessed: give one of 16 characters or more to the gateway and to its \
+                 auditors, such as that of `openssl rand -hex 32`",
+                self.audit_token_env
+            );
+        }
         let settings = self.model.iter().map(|model| {
             let folder = model.rsplit(['/', ':']).find(|name| !name.is_empty());
             let config = Config {

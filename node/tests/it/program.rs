@@ -61,6 +61,18 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
     assert_eq!(complaint_line(&mut command), "shoal-node: gateway \"line\" is not HOST:PORT");
 }
 
+#[test]
+fn an_auditor_takes_no_token_that_can_be_guessed() {
+    let mut command =
+        node(&["audit", "--gateway", "127.0.0.1:1", "--model", "x", "--data", "/tmp"]);
+    let (line, code) = complaint(&command.env("SHOAL_AUDIT_TOKEN", "herring").output().unwrap());
+    assert!(
+        line.contains("SHOAL_AUDIT_TOKEN can be guessed") && !line.contains("herring"),
+        "{line}"
+    );
+    assert_eq!(code, 2);
+}
+
 fn complaint_line(command: &mut Command) -> String {
     complaint(&command.output().unwrap()).0
 }

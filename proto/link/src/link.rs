@@ -1,6 +1,6 @@
 //! The trait that gateway and node program against.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 use shoal_proto::NodeId;
@@ -35,6 +35,12 @@ pub trait Link: Send + Sync + 'static {
 
     /// How many packets have come from the peer. None where the transport does not tell.
     fn received(&self) -> Option<u64> {
+        None
+    }
+
+    /// The peer's address, of an IPv6 address its /64 block: what one host can have. None where the
+    /// transport has no addresses.
+    fn address(&self) -> Option<IpAddr> {
         None
     }
 

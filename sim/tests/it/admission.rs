@@ -2,17 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use shoal_consensus::reputation::{Beta, Record};
 use shoal_link::{
     Link, Stream,
     pipe::{self, PipeLink},
 };
 use shoal_proto::{
     Identity, Message,
+    generate::{ChatMessage, Done, Finish, Generate, Piece},
     heartbeat::Heartbeat,
     hello::{Hello, Model, Proof, RefusalReason, audit_proof},
 };
-use shoal_store::{Memory, ReputationStore};
-use shoal_swarm::{LeaveReason, NotAdmitted, Swarm, SwarmConfig, SwarmMetrics};
+use shoal_store::{Memory, RecordKey, ReputationStore, Store as _};
+use shoal_swarm::{
+    AnswerPart, LeaveReason, NotAdmitted, Swarm, SwarmConfig, SwarmMetrics, WorkError,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 fn identity(n: u8) -> Identity {
@@ -20,12 +24,15 @@ fn identity(n: u8) -> Identity {
 }
 
 fn swarm(change: impl FnOnce(&mut SwarmConfig)) -> Swarm {
+    swarm_with(Arc::new(Memory::default()), change)
+}
+
+fn swarm_with(store: Arc<Memory>, change: impl FnOnce(&mut SwarmConfig)) -> Swarm {
     let mut config = SwarmConfig::default();
     config.exam.per_family = 0;
     change(&mut config);
     let registry = prometheus::Registry::new();
-    let store = ReputationStore::new(Arc::new(Memory::default()), Default::default(), &registry)
-        .expect("the store");
+    let store = ReputationStore::new(store, Default::default(), &registry).expect("the store");
     let metrics = SwarmMetrics::register(&registry).expect("metrics");
     Swarm::new(config, identity(0).id(), 1, store, metrics)
 }
@@ -268,6 +275,123 @@ async fn a_full_gateway_says_so() {
         first.close("done");
     };
     let (_, _, ()) = tokio::join!(swarm.admit(gateway_first), swarm.admit(gateway_second), talk);
+}
+
+/// A store that knows node `n` for right answers.
+async fn store_that_knows(n: u8) -> Arc<Memory> {
+    let store = Arc::new(Memory::default());
+    let writer = Beta { a: 60.0, b: 2.0 };
+    let record = Record { writer, gold_seen: 12, ..Record::default() };
+    let key = RecordKey { node: identity(n).id(), digest: "cod".to_owned() };
+    store.save(&[(key, record)]).await.expect("memory");
+    store
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_that_fill_all_places_make_room_for_a_member_that_is_known() {
+    let swarm = swarm_with(store_that_knows(3).await, |config| config.members_max = 2);
+    let [(first, gateway_first), (second, gateway_second), (known, gateway_known)] =
+        [link(1), link(2), link(3)];
+    let talk = async {
+        let (_control_first, welcome) = joins(&first, 1).await;
+        assert!(matches!(welcome, Message::Welcome(_)));
+        let (_control_second, welcome) = joins(&second, 2).await;
+        assert!(matches!(welcome, Message::Welcome(_)));
+        let (_control_known, reply) = joins(&known, 3).await;
+        assert!(matches!(reply, Message::Welcome(_)), "{reply:?}");
+        while swarm.members().len() != 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let ids: Vec<_> = swarm.members().iter().map(|member| member.id).collect();
+        assert!(ids.contains(&identity(3).id()) && ids.contains(&identity(2).id()), "{ids:?}");
+        second.close("done");
+        known.close("done");
+    };
+    let (first_outcome, _, _, ()) = tokio::join!(
+        swarm.admit(gateway_first),
+        swarm.admit(gateway_second),
+        swarm.admit(gateway_known),
+        talk
+    );
+    assert_eq!(first_outcome, Ok(LeaveReason::Displaced));
+}
+
+/// What a node answers to every question.
+async fn answer_everything(node: &PipeLink, parts: &[Message]) {
+    // A stream that is dropped is lost.
+    let mut streams = Vec::new();
+    while let Ok(mut stream) = node.accept().await {
+        let _question = stream.receiver.next().await;
+        for part in parts {
+            // The gateway may have had enough.
+            if stream.sender.send(part).await.is_err() {
+                break;
+            }
+        }
+        streams.push(stream);
+    }
+}
+
+/// The answer of a node that says this to everything.
+async fn answer_of(parts: Vec<Message>) -> Result<(String, Done), WorkError> {
+    let swarm = swarm(|_| {});
+    let (node, gateway) = link(1);
+    let talk = async {
+        let (_control, _welcome) = joins(&node, 1).await;
+        while swarm.members().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let messages = vec![ChatMessage::new("user", "hello")];
+        let ask = Generate { messages, ..Generate::default() };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let answer = async {
+            let mut stream = swarm.generate(identity(1).id(), ask, deadline).await?;
+            let mut text = String::new();
+            loop {
+                match stream.next().await? {
+                    AnswerPart::Piece(piece) => {
+                        assert!(!piece.is_empty(), "nobody sees a piece without text");
+                        text.push_str(&piece);
+                    }
+                    AnswerPart::Done(end) => return Ok((text, end)),
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = answer_everything(&node, &parts) => panic!("the link ended"),
+        };
+        node.close("done");
+        answer
+    };
+    tokio::join!(swarm.admit(gateway), talk).1
+}
+
+fn piece(text: &str) -> Message {
+    Message::Piece(Piece { text: text.to_owned() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_says_of_its_tokens_is_bounded_at_the_border() {
+    let boast = Done {
+        finish: Finish::Stop.into(),
+        prompt_tokens: u32::MAX,
+        completion_tokens: u32::MAX,
+        ..Done::default()
+    };
+    let (text, end) =
+        answer_of(vec![piece("Answer: 1"), Message::Done(boast)]).await.expect("an end");
+    assert_eq!(text, "Answer: 1");
+    assert!(end.prompt_tokens < 1_500 && end.completion_tokens <= 512, "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_without_text_are_not_pieces_and_end_an_answer() {
+    let end = Message::Done(Done { finish: Finish::Stop.into(), ..Done::default() });
+    let (text, _) = answer_of(vec![piece(""), piece("a"), piece(""), end]).await.expect("an end");
+    assert_eq!(text, "a");
+    let error = answer_of(vec![piece(""); 2_000]).await.expect_err("it says nothing");
+    assert!(matches!(error, WorkError::InvalidMessage(_)), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,3 +320,44 @@ fn a_text_that_was_cut_loses_to_a_final_answer_of_an_equal() {
     let parts = evidence(&candidates, &[], &Standing::empty());
     assert!(parts[1].total() > parts[0].total() + 1.0, "{parts:?}");
 }
+
+/// The bundled specialists answer few questions of an exam, and stay on probation for long.
+#[test]
+fn strangers_that_know_nothing_take_nothing_from_a_judge_that_has_shown_something() {
+    let able = Record {
+        gold_seen: 6,
+        provenance: Provenance { digest: "d".into(), ..Provenance::default() },
+        ..informative_judge()
+    };
+    // All answers wrong, and likelihoods that say the opposite of the truth.
+    let scores_of_able = able.scores.iter();
+    let inverted =
+        scores_of_able.map(|sample| Sample { right: !sample.right, ..*sample }).collect();
+    let ignorant = Record {
+        gold_seen: 110,
+        writer: Beta { a: 1.0, b: 500.0 },
+        scores: inverted,
+        ..Record::default()
+    };
+    let borrower = Record { provenance: able.provenance.clone(), ..Record::default() };
+    let candidates = [candidate(20, 0, -0.1), candidate(21, 1, -0.1)];
+    for stranger in [ignorant, borrower] {
+        let alone = standing([(0, able.clone())]);
+        let crowd =
+            standing((0..11).map(|n| (n, if n == 0 { able.clone() } else { stranger.clone() })));
+        assert!(crowd.on_probation(&id(0)), "it has answered six questions");
+        let [alone, crowd] = [(1, alone), (11, crowd)].map(|(judges, standing)| {
+            let ballots: Vec<_> = (0..judges)
+                .map(|n| {
+                    scores(
+                        n,
+                        if n == 0 { &[(0, -2.0), (1, -4.0)] } else { &[(0, -1.0), (1, -1.0)] },
+                    )
+                })
+                .collect();
+            let parts = evidence(&candidates, &ballots, &standing);
+            parts[0].scores - parts[1].scores
+        });
+        assert!(alone > 0.1 && (crowd - alone).abs() < 0.02 * alone, "{crowd} {alone}");
+    }
+}

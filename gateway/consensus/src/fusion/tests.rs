@@ -74,6 +74,8 @@ fn member(n: u8, context: u32, load: u32) -> MemberView {
         first_token_late: 0.0,
         is_silent: false,
         probation: false,
+        is_proven: true,
+        owns_name: true,
     }
 }
 

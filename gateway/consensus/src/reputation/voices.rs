@@ -131,7 +131,7 @@ impl Standing {
                 Some(record) => operators::Speaker {
                     operator: &record.provenance.operator,
                     newcomer: record.is_newcomer(settings),
-                    probation: record.on_probation(settings),
+                    probation: !self.is_proven(id),
                     competence: self.writer_weight(id),
                 },
                 None => operators::Speaker {
@@ -153,20 +153,30 @@ impl Standing {
             .iter()
             .map(|id| self.record(id).map_or("", |record| record.provenance.digest.as_str()))
             .collect();
-        // A node states its digest without proof: on probation it takes nothing from members that passed
-        // their exam.
-        let unknown: Vec<bool> = ids.iter().map(|id| self.on_probation(id)).collect();
-        let examined_digests: BTreeSet<&str> = (digests.iter().zip(&unknown))
-            .filter(|(digest, unknown)| !**unknown && !digest.is_empty())
+        // A node states its digest without proof: until it has shown something, it takes nothing from members
+        // that have. One that has shown that it knows nothing is not heard beside them.
+        let proven: Vec<bool> = ids.iter().map(|id| self.is_proven(id)).collect();
+        let proven_digests: BTreeSet<&str> = (digests.iter().zip(&proven))
+            .filter(|(digest, proven)| **proven && !digest.is_empty())
             .map(|(digest, _)| *digest)
             .collect();
-        for ((share, digest), unknown) in shares.iter_mut().zip(&digests).zip(&unknown) {
-            if *unknown && examined_digests.contains(digest) {
+        let has_proven = proven.contains(&true);
+        for (((share, digest), proven), id) in shares.iter_mut().zip(&digests).zip(&proven).zip(ids)
+        {
+            let is_borrowed = proven_digests.contains(digest);
+            if !*proven && (is_borrowed || (has_proven && self.has_shown_inability(id))) {
                 *share = 0.0;
             }
         }
         operators::limit_to_one_voice(&mut shares, &digests);
         shares
+    }
+}
+
+impl Standing {
+    /// Whether many of a member's answers were seen and hardly any was right.
+    pub fn has_shown_inability(&self, id: &NodeId) -> bool {
+        self.record(id).is_some_and(|record| record.has_shown_inability(&self.snapshot.settings))
     }
 }
 

@@ -43,6 +43,8 @@ fn member(n: u8) -> MemberView {
         first_token_late: 0.0,
         is_silent: false,
         probation: false,
+        is_proven: true,
+        owns_name: true,
     }
 }
 
@@ -284,4 +286,42 @@ fn a_request_with_tools_has_one_writer_and_the_rest_replace_it() {
     let ask = Ask { tools: Some(shoal_proto::tools::Tools::default()), ..ask(5, 3) };
     let panel = select_panel(&ask, &members, &Standing::empty(), 1);
     assert_eq!((panel.writers.len(), panel.spare.len()), (1, 3));
+}
+
+#[test]
+fn what_one_member_does_alone_goes_to_one_that_has_shown_something() {
+    let mut members = members(4);
+    for member in &mut members {
+        (member.model.tools, member.model.name, member.is_proven) = (true, "m".into(), false);
+    }
+    members[2].is_proven = true;
+    let by_name = Ask { target: Target::Model("m".into()), ..ask(3, 3) };
+    let with_tools = Ask { tools: Some(shoal_proto::tools::Tools::default()), ..ask(3, 3) };
+    for ask in [by_name, with_tools, ask(1, 3)] {
+        let panel = select_panel(&ask, &members, &Standing::empty(), 1);
+        assert_eq!((panel.writers, panel.spare), (vec![members[2].id], Vec::new()));
+        let strangers = &members[..2];
+        let panel = select_panel(&ask, strangers, &Standing::empty(), 1);
+        assert_eq!(panel.writers.len() + panel.spare.len(), 2, "nobody else is there");
+    }
+    // A busy one is waited for.
+    members[2].running = members[2].slots;
+    let settings = SelectSettings::default();
+    let result = panel(&ask(1, 3), &members, &Standing::empty(), &settings, 1);
+    assert_eq!(result, Err(RoundError::NoMember));
+    // Where several write and are compared, all take part.
+    assert_eq!(select_panel(&ask(4, 3), &members, &Standing::empty(), 1).writers.len(), 3);
+}
+
+#[test]
+fn a_copied_name_gets_no_requests_of_its_owner() {
+    let mut members = members(3);
+    members.iter_mut().for_each(|member| member.model.name = "m".into());
+    members[0].owns_name = false;
+    let ask = Ask { target: Target::Model("m".into()), ..ask(3, 3) };
+    let panel = select_panel(&ask, &members, &Standing::empty(), 1);
+    assert!(!panel.writers.iter().chain(&panel.spare).any(|id| *id == members[0].id), "{panel:?}");
+    let settings = SelectSettings::default();
+    let result = crate::select::panel(&ask, &members[..1], &Standing::empty(), &settings, 1);
+    assert_eq!(result, Err(RoundError::NoMember), "its owner may come back");
 }

@@ -53,7 +53,15 @@ fn learn(
     swarm.learn_audit(member.id, "writer", &AuditResult::Wrote { kind, right });
     let mut observations = vec![gold_observation(item, GoldObservation::Answered { right })];
     if let Some(answer) = answer {
-        swarm.0.gold.keep(item, member.id, &answer.text, right);
+        let standing = swarm.standing();
+        let is_unable = standing.has_shown_inability(&member.id);
+        // A member that was caught did better before: its lies are those that judges must know.
+        let was_caught = standing.record(&member.id).is_some_and(|record| record.caught > 0);
+        if is_unable && !was_caught {
+            swarm.0.gold.keep_aside(item, member.id, &answer.text, right);
+        } else {
+            swarm.0.gold.keep(item, member.id, &answer.text, right);
+        }
         if let Some(claim) = answer.claim() {
             let certainty = GoldObservation::Certainty { claim, right, item: item_key(item) };
             observations.push(gold_observation(item, certainty));

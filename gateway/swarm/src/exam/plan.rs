@@ -105,6 +105,16 @@ impl KindTally {
         }
     }
 
+    /// Whether enough answers were seen, and a smaller share of them than this was right.
+    pub(super) fn is_hardly_ever_right(&self, share: f64) -> bool {
+        /// Answers that a guess would seldom get all wrong.
+        const ANSWERS_MIN: f64 = 4.0;
+        let counts = || self.kinds.values().map(|beta| (beta.a - 1.0, beta.b - 1.0));
+        let right: f64 = counts().map(|(right, _)| right).sum();
+        let all: f64 = counts().map(|(right, wrong)| right + wrong).sum();
+        all >= ANSWERS_MIN && right < share * all
+    }
+
     /// Width of the central 80 % interval of the accuracy on a kind.
     fn width(&self, kind: &KindId) -> f64 {
         let beta = self.kinds.get(kind).copied().unwrap_or(Beta::UNIFORM);

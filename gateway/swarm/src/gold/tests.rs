@@ -82,3 +82,48 @@ fn hidden_questions_are_general_half_of_the_time() {
     let general = (0..20).filter_map(|_| gold.secret()).filter(|item| item.is_general()).count();
     assert_eq!(general, 10);
 }
+
+#[test]
+fn strangers_that_answer_everything_wrong_are_not_what_judges_see() {
+    let gold = gold(4);
+    let questions = gold.questions(false);
+    for (writer, item) in
+        (0..200).flat_map(|writer| questions.iter().map(move |item| (writer, item)))
+    {
+        gold.keep(item, NodeId([writer; 32]), &format!("Answer: {writer}"), false);
+    }
+    let count = |right| {
+        let (candidates, _) = gold.candidates_after(96, JUDGE);
+        candidates.iter().filter(|candidate| candidate.right == right).count()
+    };
+    assert_eq!(count(false), WRONG_LEAD);
+    // The mistakes of a member that is right elsewhere are kept.
+    for (n, item) in questions.iter().enumerate() {
+        let right = n % 2 == 0;
+        gold.keep(item, NodeId([250; 32]), if right { "right" } else { "a mistake" }, right);
+    }
+    assert!(count(true) >= 50 && count(false) >= 45, "{} {}", count(true), count(false));
+    let mistakes = count(false);
+    // What a member writes that is hardly ever right is for hidden audits only.
+    gold.keep_aside(&questions[0], NodeId([252; 32]), "right", true);
+    gold.keep_aside(&questions[1], NodeId([252; 32]), "no mistake", false);
+    assert_eq!(count(false), mistakes);
+    for item in &questions {
+        gold.keep(item, NodeId([251; 32]), "a mistake", false);
+    }
+    assert!(count(false) <= mistakes + WRONG_LEAD_OF_WRITER);
+}
+
+#[test]
+fn all_answers_of_the_exam_are_kept_for_the_fit_up_to_a_bound() {
+    let gold = gold(4);
+    let item = gold.common.first().unwrap().clone();
+    for writer in 0..40 {
+        // The same mistake of many is what the fit has to know.
+        gold.keep_for_fit(&item, NodeId([writer; 32]), "the same mistake", false);
+    }
+    gold.keep_for_fit(&gold.secret().unwrap(), NodeId([1; 32]), "not of the exam", true);
+    let answers = gold.exam_answers();
+    assert_eq!(answers.len(), gold.common.len());
+    assert_eq!(answers.iter().map(|question| question.answers.len()).sum::<usize>(), 16);
+}

@@ -1,6 +1,6 @@
 //! A QUIC connection as a [`Link`].
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use quinn::{Connection, ConnectionError, Endpoint};
@@ -155,6 +155,10 @@ impl Link for QuicLink {
 
     fn received(&self) -> Option<u64> {
         Some(self.connection.stats().udp_rx.datagrams)
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.permit.as_ref().map(Permit::address)
     }
 
     fn ping(&self) {

@@ -110,6 +110,8 @@ impl Swarm {
             first_token_late: 0.0,
             is_silent: false,
             probation: false,
+            is_proven: true,
+            owns_name: true,
         });
         self.families.insert(node(n), knows);
         self.records.insert(node(n), Record::default());
