@@ -363,6 +363,7 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 prompt_tokens: 5,
                 completion_tokens: 7,
                 cached_tokens: 2,
+                reasoning_tokens: 3,
                 ..Done::default()
             })),
             Step::Done(end) => Ok(Event::Done(end)),
