@@ -16,6 +16,8 @@ mod answer;
 mod completions;
 mod messages;
 mod responses;
+mod conversations;
+mod cache;
 mod models;
 mod embeddings;
 mod rank;
@@ -46,8 +48,10 @@ use actix_web::{
 };
 
 pub(crate) use admission::Admission;
+pub(crate) use cache::{AnswerCache, CacheMetrics};
 pub(crate) use callers::Callers;
 pub(crate) use config::HttpConfig;
+pub(crate) use conversations::store::Conversations;
 use error::ApiError;
 pub(crate) use meter::HttpMetrics;
 pub(crate) use responses::store::Responses;
@@ -69,6 +73,8 @@ pub(crate) struct App {
     pub admission: Admission,
     pub transcripts: Transcripts,
     pub responses: Responses,
+    pub conversations: Conversations,
+    pub cache: AnswerCache,
     /// Stores rounds for training, if operator and client consent.
     pub recorder: Recorder,
     pub registry: prometheus::Registry,
@@ -185,6 +191,23 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))
         .service(
             resource("/v1/responses/{id}/input_items").route(web::get().to(responses::input_items)),
+        )
+        .service(resource("/v1/conversations").route(web::post().to(conversations::create)))
+        .service(
+            resource("/v1/conversations/{id}")
+                .route(web::get().to(conversations::get))
+                .route(web::post().to(conversations::update))
+                .route(web::delete().to(conversations::delete)),
+        )
+        .service(
+            resource("/v1/conversations/{id}/items")
+                .route(web::get().to(conversations::items))
+                .route(web::post().to(conversations::add_items)),
+        )
+        .service(
+            resource("/v1/conversations/{id}/items/{item_id}")
+                .route(web::get().to(conversations::item))
+                .route(web::delete().to(conversations::delete_item)),
         )
         .service(
             resource("/v1/messages")

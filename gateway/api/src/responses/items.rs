@@ -23,10 +23,19 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
         Some(Value::Array(items)) => items.clone(),
         Some(value) => return Err(AskError::wrong_type("input", "a string or an array", value)),
     };
-    for (index, item) in items.iter().enumerate() {
-        turn(item, &format!("input[{index}]"))?;
-    }
+    check(&items, "input")?;
     Ok(items)
+}
+
+/// Checks the items of the array `name`.
+///
+/// # Errors
+/// The first field that is wrong.
+pub(crate) fn check(items: &[Value], name: &str) -> Result<(), AskError> {
+    for (index, item) in items.iter().enumerate() {
+        turn(item, &format!("{name}[{index}]"))?;
+    }
+    Ok(())
 }
 
 /// The conversation: the earlier items, then the new ones.

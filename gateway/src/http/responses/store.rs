@@ -284,7 +284,7 @@ fn short(id: &str) -> String {
 }
 
 /// Items in the form of a list: each has an id, and a message's content is an array of parts.
-pub(super) fn resources(items: &[Value]) -> Vec<Value> {
+pub(in crate::http) fn resources(items: &[Value]) -> Vec<Value> {
     items.iter().cloned().map(resource).collect()
 }
 
