@@ -183,6 +183,7 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
         .service(resource("/v1/completions").route(web::post().to(completions::create)))
         .service(resource("/v1/responses").route(web::post().to(responses::create)))
+        .service(resource("/v1/responses/compact").route(web::post().to(responses::compact)))
         .service(
             resource("/v1/responses/{id}")
                 .route(web::get().to(responses::get))

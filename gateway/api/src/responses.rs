@@ -1,5 +1,6 @@
 //! `POST /v1/responses`, rewritten to a chat.
 
+pub mod compaction;
 mod encoder;
 pub mod wire;
 mod items;
@@ -97,8 +98,11 @@ impl ResponseRequest {
     /// # Errors
     /// The first field that is wrong.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
-        let map = object(body)?;
-        let request = Fields::root(&map);
+        Self::from_object(&object(body)?, limits)
+    }
+
+    fn from_object(map: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
+        let request = Fields::root(map);
         let model = match request.string("model")? {
             Some(model) if !model.is_empty() => model.to_owned(),
             _ => return Err(AskError::plain(None, "you must provide a model parameter")),
@@ -116,7 +120,7 @@ impl ResponseRequest {
             let message = "A background response must be stored: leave out 'store'.";
             return Err(AskError::plain(Some("background"), message));
         }
-        let mut chat = endpoint::chat(&map);
+        let mut chat = endpoint::chat(map);
         // Here `store` means that the response can be fetched. In a chat it means consent to
         // training, which is never the default.
         chat.remove("store");

@@ -24,7 +24,10 @@ use shoal_api::responses::wire::Response;
 use shoal_api::{
     Encoder as _,
     chat::ChatRequest,
-    responses::{NAMES, ResponseEncoder, ResponseRequest},
+    responses::{
+        NAMES, ResponseEncoder, ResponseRequest,
+        compaction::{Compaction, is_user_message},
+    },
     sse::Events,
 };
 use shoal_store::unix_now;
@@ -64,6 +67,65 @@ pub(super) async fn create(
     .await
 }
 
+/// Compacts a conversation: its user's messages, and a summary of the whole.
+pub(super) async fn compact(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (turn, meter) = intake::accept::<CompactTurn>(&app, &request, payload).await?;
+    let CompactTurn { chat: ChatRequest { ask, model, .. }, user_messages } = turn;
+    let end = AnswerEnd { model, meter, consent: None, names: NAMES };
+    answer::json(&app, end, vec![ask], |outcomes| {
+        let winner = outcomes.first()?.winner()?;
+        let usage = winner.into();
+        let compaction = Compaction::new(user_messages, &winner.text, &usage, unix_now());
+        Some((usage, compaction))
+    })
+    .await
+}
+
+/// A request to compact a conversation.
+struct CompactTurn {
+    chat: ChatRequest,
+    user_messages: Vec<Value>,
+}
+
+impl EndpointRequest for CompactTurn {
+    fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError> {
+        let (request, items) = ResponseRequest::parse_compaction(body, &app.limits)?;
+        let earlier = earlier_items(&request, app, owner)?;
+        let mut chat = request.ask(&earlier, &app.limits)?;
+        // What a swarm says of itself when all members abstain is no summary. Only its confidence is 0.
+        let effort = &mut chat.ask.effort;
+        effort.min_confidence = effort.min_confidence.max(f64::MIN_POSITIVE);
+        let user_messages = earlier.iter().chain(&items).filter(|item| is_user_message(item));
+        let user_messages: Vec<Value> = user_messages.cloned().collect();
+        Ok(Self { chat, user_messages: store::resources(&user_messages) })
+    }
+
+    fn model(&self) -> &str {
+        &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        intake::bytes_of(&self.chat.ask)
+    }
+}
+
+/// The items that the input of a request continues.
+fn earlier_items(
+    request: &ResponseRequest,
+    app: &App,
+    owner: Owner,
+) -> Result<Vec<Value>, ApiError> {
+    match (&request.previous, &request.conversation) {
+        (Some(id), _) => app.responses.context(owner, id, unix_now()),
+        (None, Some(id)) => app.conversations.items(owner, id),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
 /// A request with the items before it, and the chat of both.
 struct Turn {
     request: ResponseRequest,
@@ -74,11 +136,7 @@ struct Turn {
 impl EndpointRequest for Turn {
     fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError> {
         let request = ResponseRequest::parse(body, &app.limits)?;
-        let earlier = match (&request.previous, &request.conversation) {
-            (Some(id), _) => app.responses.context(owner, id, unix_now())?,
-            (None, Some(id)) => app.conversations.items(owner, id)?,
-            (None, None) => Vec::new(),
-        };
+        let earlier = earlier_items(&request, app, owner)?;
         let chat = request.ask(&earlier, &app.limits)?;
         Ok(Self { request, chat, earlier })
     }

@@ -113,13 +113,7 @@ impl RoundMetrics {
                     "Rounds that nothing was learned from because too many waited.",
                 )?,
             )?,
-            waiting: register(
-                registry,
-                IntGauge::new(
-                    "shoal_asks_waiting",
-                    "Asks that wait for their turn, because no member is free.",
-                )?,
-            )?,
+            waiting: waiting(registry)?,
             models: Arc::default(),
         };
         metrics.show_zeros();
@@ -262,6 +256,11 @@ fn label(decision: Decision) -> &'static str {
         Decision::Fused => "fused",
         Decision::Abstained => "abstained",
     }
+}
+
+fn waiting(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let help = "Asks that wait for their turn, because no member is free.";
+    register(registry, IntGauge::new("shoal_asks_waiting", help)?)
 }
 
 /// The histograms of the phases and of the agreement.

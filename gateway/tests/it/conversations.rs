@@ -30,13 +30,11 @@ async fn a_conversation_is_created_read_changed_and_deleted() {
     let gateway = Gateway::start([node("a").says("4")]).await;
     let body = json!({"items": [message("one"), message("two")], "metadata": {"topic": "demo"}});
     let conversation = gateway.post(PATH, &body).await.json();
-    official::hold("ConversationResource", &conversation);
     assert!(conversation["id"].as_str().unwrap().starts_with("conv_"));
     assert_eq!(gateway.get(&path(&conversation, "")).await.json(), conversation);
 
     let more = json!({"items": [message("three")]});
     let added = gateway.post(&path(&conversation, "/items"), &more).await.json();
-    official::hold("ConversationItemList", &added);
     assert_eq!(texts(&gateway, &conversation).await, ["one", "two", "three"]);
     let newest = gateway.get(&path(&conversation, "/items?limit=1")).await.json();
     assert_eq!((&newest["has_more"], &newest["data"][0]), (&json!(true), &added["data"][0]));
@@ -135,4 +133,30 @@ async fn a_conversation_of_another_key_does_not_exist() {
         send("alice", Method::GET, &path(&conversation, ""), &Value::Null).await.status,
         200
     );
+}
+
+#[tokio::test]
+async fn a_conversation_is_compacted_to_the_users_messages_and_a_summary() {
+    let gateway = Gateway::start([node("a").says("The user adds numbers.")]).await;
+    let first = json!({"model": "a", "input": "What is 2 + 2?"});
+    let response = gateway.post("/v1/responses", &first).await.json();
+    for model in ["a", "shoal"] {
+        let body = json!({"model": model, "previous_response_id": response["id"]});
+        let compaction = gateway.post("/v1/responses/compact", &body).await;
+        assert_eq!(compaction.status, 200, "{}", compaction.text());
+        let compaction = compaction.json();
+        let kinds: Vec<_> =
+            compaction["output"].as_array().unwrap().iter().map(|i| &i["type"]).collect();
+        assert_eq!(kinds, ["message", "compaction"]);
+        let mut input = compaction["output"].as_array().unwrap().clone();
+        input.push(message("And 3 + 1?"));
+        let next = gateway.post("/v1/responses", &json!({"model": "a", "input": input})).await;
+        assert_eq!(next.status, 200, "{}", next.text());
+        let asked = gateway.generate_asks().pop().unwrap();
+        let contents: Vec<&str> = asked.messages.iter().map(|m| m.content.as_str()).collect();
+        assert_eq!([contents[0], contents[2]], ["What is 2 + 2?", "And 3 + 1?"]);
+        assert!(contents[1].ends_with("The user adds numbers."), "{contents:?}");
+    }
+    let unknown = json!({"model": "a", "previous_response_id": "resp_other"});
+    assert_eq!(gateway.post("/v1/responses/compact", &unknown).await.status, 400);
 }

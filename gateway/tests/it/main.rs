@@ -18,6 +18,7 @@ mod documented;
 mod official;
 mod completions;
 mod responses;
+mod agents;
 mod conversations;
 mod cache;
 mod messages;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::compaction;
 use crate::{error::AskError, fields::Fields};
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
@@ -131,6 +132,9 @@ fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
             &item.path("type"),
             "Send the item itself, or 'previous_response_id'.",
         )),
+        "compaction" => {
+            Ok(compaction::message(&item)?.map_or(Turn::Other { id: None }, Turn::Message))
+        }
         // The output of an item that is left out is left out by its id.
         _ => Ok(Turn::Other { id: item.string("call_id")?.map(str::to_owned) }),
     }

@@ -107,6 +107,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "ResponseRequest",
         Reply::JsonOrEvents("Response"),
     ),
+    post(
+        "/v1/responses/compact",
+        OPENAI,
+        "Replaces a conversation by its user's messages and a summary.",
+        "CompactRequest",
+        Reply::Json("Compaction"),
+    ),
     Operation {
         query: &["stream", "starting_after"],
         ..get(

@@ -1,5 +1,4 @@
 //! Lists of items, in pages.
-#![expect(clippy::indexing_slicing, reason = "JSON indexed by a missing key is null")]
 
 use serde::Deserialize;
 use serde_json::{Value, json};
