@@ -6,6 +6,7 @@ mod access;
 mod callers;
 mod rate;
 mod intake;
+mod items;
 mod share;
 mod shelves;
 mod admission;
@@ -202,7 +203,7 @@ fn routes(service: &mut ServiceConfig) {
         )
         .service(
             resource("/v1/conversations/{id}/items")
-                .route(web::get().to(conversations::items))
+                .route(web::get().to(conversations::list_items))
                 .route(web::post().to(conversations::add_items)),
         )
         .service(

@@ -4,6 +4,7 @@ pub mod compaction;
 mod encoder;
 pub mod wire;
 mod items;
+mod summary;
 mod tools;
 
 use serde_json::{Map, Value, json};

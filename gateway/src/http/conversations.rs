@@ -12,10 +12,7 @@ use super::{
     body,
     callers::Owner,
     error::ApiError,
-    responses::{
-        page::{self, PageQuery},
-        store::resources,
-    },
+    items::{self, PageQuery, resources},
 };
 use shoal_api::{
     conversations::{self, ConversationRequest},
@@ -73,17 +70,17 @@ pub(super) async fn add_items(
     let (body, permit) = read(&app, &request, payload).await?;
     let items = resources(&conversations::parse_items(&body)?);
     app.conversations.add(permit.owner(), &id, &items)?;
-    Ok(HttpResponse::Ok().json(page::list(items, false)))
+    Ok(HttpResponse::Ok().json(items::list(items, false)))
 }
 
-pub(super) async fn items(
+pub(super) async fn list_items(
     app: web::Data<App>,
     request: HttpRequest,
     id: web::Path<String>,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let items = app.conversations.items(access::caller(&request)?.owner(), &id)?;
-    Ok(HttpResponse::Ok().json(page::page(items, &query)?))
+    Ok(HttpResponse::Ok().json(items::page(items, &query)?))
 }
 
 pub(super) async fn item(

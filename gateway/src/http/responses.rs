@@ -3,7 +3,6 @@
 mod encoder;
 pub(super) mod store;
 mod background;
-pub(super) mod page;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -16,10 +15,10 @@ use super::{
     conversations::ConversationTurn,
     error::ApiError,
     intake::{self, EndpointRequest},
+    items::{self, PageQuery},
 };
 use background::BackgroundTurn;
 use encoder::StoringEncoder;
-use page::PageQuery;
 use shoal_api::responses::wire::Response;
 use shoal_api::{
     Encoder as _,
@@ -40,7 +39,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let (turn, meter) = intake::accept::<Turn>(&app, &request, payload).await?;
     let Turn { request, chat: ChatRequest { ask, .. }, earlier } = turn;
-    let input = store::resources(&request.input);
+    let input = items::resources(&request.input);
     let turn = request.conversation.clone().map(|id| {
         // Its items have the same ids in the conversation and in the response's input.
         ConversationTurn::new(meter.owner(), id, input.clone())
@@ -101,7 +100,7 @@ impl EndpointRequest for CompactTurn {
         effort.min_confidence = effort.min_confidence.max(f64::MIN_POSITIVE);
         let user_messages = earlier.iter().chain(&items).filter(|item| is_user_message(item));
         let user_messages: Vec<Value> = user_messages.cloned().collect();
-        Ok(Self { chat, user_messages: store::resources(&user_messages) })
+        Ok(Self { chat, user_messages: items::resources(&user_messages) })
     }
 
     fn model(&self) -> &str {
@@ -213,5 +212,5 @@ pub(super) async fn input_items(
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let items = app.responses.input(access::caller(&request)?.owner(), &id, unix_now())?;
-    Ok(HttpResponse::Ok().json(page::page(items, &query)?))
+    Ok(HttpResponse::Ok().json(items::page(items, &query)?))
 }

@@ -120,6 +120,7 @@ async fn answer_choice(
         match result {
             Ok(candidate) => return Ok((choice, candidate)),
             Err(WorkError::Unsuitable(_)) => violations += 1,
+            Err(WorkError::Abstained) => return Err(RoundError::Abstained { members: attempts }),
             Err(error) => return Err(round_error(round, &[error], attempts)),
         }
         if output.has_text || violations >= TRIES || Instant::now() >= round.clock.generate_end {
@@ -179,6 +180,10 @@ async fn read_answer(
                 output.send(round, &piece).await;
             }
             Ok(AnswerPart::Done(end)) if end.finish() == Finish::Abstained => {
+                // As in a round: a client that wants certainty wants an error, and not a statement.
+                if round.ask.effort.min_confidence > 0.0 {
+                    return Err(WorkError::Abstained);
+                }
                 text = abstention::statement(&round.ask.target, &round.members);
                 output.send(round, &text).await;
                 break Done { finish: Finish::Stop.into(), logprob: None, ..end };

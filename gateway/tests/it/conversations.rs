@@ -157,6 +157,12 @@ async fn a_conversation_is_compacted_to_the_users_messages_and_a_summary() {
         assert_eq!([contents[0], contents[2]], ["What is 2 + 2?", "And 3 + 1?"]);
         assert!(contents[1].ends_with("The user adds numbers."), "{contents:?}");
     }
+    let abstaining = Gateway::start([node("a").abstains()]).await;
+    for model in ["a", "shoal"] {
+        let body = json!({"model": model, "input": "What is 2 + 2?"});
+        let refusal = abstaining.post("/v1/responses/compact", &body).await;
+        assert_eq!(refusal.status, 422, "a statement of what it knows is no summary");
+    }
     let unknown = json!({"model": "a", "previous_response_id": "resp_other"});
     assert_eq!(gateway.post("/v1/responses/compact", &unknown).await.status, 400);
 }

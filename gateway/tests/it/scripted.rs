@@ -151,6 +151,11 @@ impl Node {
         self.then([Step::Say(text), Step::Done(end)])
     }
 
+    /// Says that it cannot answer.
+    pub(crate) fn abstains(self) -> Self {
+        self.then([Step::End(Finish::Abstained)])
+    }
+
     pub(crate) fn breaks(self) -> Self {
         self.then([Step::Fail(Fault::Engine)])
     }

@@ -1,22 +1,15 @@
 //! `/v1/responses/compact`: a long conversation becomes its user's messages and a summary of the rest.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ResponseRequest, wire::Usage};
+use super::{ResponseRequest, summary, wire::Usage};
 use crate::{chat::object, error::AskError, fields::Fields, id};
 use shoal_consensus::ask::Limits;
 
 /// What the model is asked for after the conversation.
 const TASK: &str = "Summarise the conversation above, so that somebody who has not read it can continue it: what the user \
     wants, what was found, decided and done, with names, numbers and paths, and what is still open. Write only the summary.";
-
-/// Begins the content of an item, which is not encrypted: the client has read the conversation anyway.
-const MARK: &str = "shoal-summary:";
-
-/// Before the summary, when a later model reads it.
-const TITLE: &str = "Summary of the conversation so far:\n";
 
 impl ResponseRequest {
     /// Checks the body of a request to compact a conversation. Returns the request for the summary, whose
@@ -52,16 +45,16 @@ pub struct Compaction {
 }
 
 impl Compaction {
-    /// The user's messages and the summary. `created_at` is in Unix seconds.
+    /// The user's messages and the summary `text`. `created_at` is in Unix seconds.
     pub fn new(
         user_messages: Vec<Value>,
-        summary: &str,
+        text: &str,
         usage: &crate::Usage,
         created_at: u64,
     ) -> Self {
         let item = json!({
             "id": format!("cmp_{}", id::hex()), "type": "compaction",
-            "encrypted_content": format!("{MARK}{}", STANDARD.encode(summary)),
+            "encrypted_content": summary::encode(text),
         });
         Self {
             id: format!("resp_{}", id::hex()),
@@ -77,19 +70,6 @@ impl Compaction {
 pub fn is_user_message(item: &Value) -> bool {
     let item: Option<&Map<String, Value>> = item.as_object();
     item.and_then(|item| item.get("role")).is_some_and(|role| role == "user")
-}
-
-/// The message that a summary is for a later model; `None` for an item of another provider, which only that
-/// provider can read.
-pub(super) fn message(item: &Fields<'_>) -> Result<Option<Value>, AskError> {
-    let content = item.required_string("encrypted_content")?;
-    let Some(summary) = content.strip_prefix(MARK) else { return Ok(None) };
-    let decoded = STANDARD.decode(summary).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(summary) = decoded else {
-        let path = item.path("encrypted_content");
-        return Err(AskError::bad_form(&path, "what '/v1/responses/compact' returned"));
-    };
-    Ok(Some(json!({ "role": "user", "content": format!("{TITLE}{summary}") })))
 }
 
 #[cfg(test)]
@@ -130,7 +110,7 @@ mod tests {
         let body = json!({ "model": "m", "input": input }).to_string();
         let request = ResponseRequest::parse(body.as_bytes(), &Limits::default()).expect("ok");
         let contents = contents(&request, &[]);
-        assert_eq!(contents, [format!("{TITLE}It is 4. ✓"), "And now?".to_owned()]);
+        assert_eq!(contents, ["Summary of the conversation so far:\nIt is 4. ✓", "And now?"]);
         let broken = json!([{ "type": "compaction", "encrypted_content": "shoal-summary:%" }]);
         let body = json!({ "model": "m", "input": broken }).to_string();
         assert!(ResponseRequest::parse(body.as_bytes(), &Limits::default()).is_err());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::compaction;
+use super::summary;
 use crate::{error::AskError, fields::Fields};
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
@@ -133,7 +133,7 @@ fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
             "Send the item itself, or 'previous_response_id'.",
         )),
         "compaction" => {
-            Ok(compaction::message(&item)?.map_or(Turn::Other { id: None }, Turn::Message))
+            Ok(summary::message(&item)?.map_or(Turn::Other { id: None }, Turn::Message))
         }
         // The output of an item that is left out is left out by its id.
         _ => Ok(Turn::Other { id: item.string("call_id")?.map(str::to_owned) }),
