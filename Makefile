@@ -12,7 +12,7 @@ SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 FEATURES ?=
 WITH     := $(if $(FEATURES),--features "$(FEATURES)")
 
-.PHONY: run build test test-real test-arm test-clients test-schema test-attacks chaos bench-engine check check-dependencies check-devices test-devices measure eval train help
+.PHONY: run build test test-real test-arm test-attacks test-cases test-clients test-schema chaos bench-engine check check-dependencies check-devices test-devices measure eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-real: build ## the engine against llama.cpp on real weights (MODELS="smollm
 
 test-arm: ## the kernels on 64-bit ARM, by qemu on another processor: wants Debian's cross compiler
 	node/kernel/arm
+
+test-cases: build ## situations from public bug reports against the bundled swarm, if ../shared/cases/bugs is here (CASES="04 19"): needs Python
+	@BIN=$(BIN) CASES="$(CASES)" sim/tests/cases
 
 test-clients: ## the newest clients of each kind against the bundled swarm: needs Python and Node
 	SHOAL_TEST_CLIENTS=1 $(CARGO) test --workspace --test live -- clients:: --nocapture

@@ -134,6 +134,7 @@ impl Candidate {
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             cached_tokens: 0,
+            reasoning_tokens: 0,
             logprob: self.logprob,
             took: Duration::from_secs_f64(self.took_ms.clamp(0.0, 1e9) / 1e3),
             first_piece: Duration::ZERO,

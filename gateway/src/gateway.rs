@@ -238,6 +238,8 @@ fn app(
         admission: http::Admission::new(&config.http, &callers),
         transcripts: Transcripts::new(config.http.transcript_bytes_max),
         responses: Responses::new(&config.http, &callers),
+        conversations: http::Conversations::new(&config.http),
+        cache: http::AnswerCache::new(&config.http, metrics.cache),
         callers,
         recorder,
         config: config.http,

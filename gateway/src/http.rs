@@ -6,6 +6,7 @@ mod access;
 mod callers;
 mod rate;
 mod intake;
+mod items;
 mod share;
 mod shelves;
 mod admission;
@@ -16,6 +17,8 @@ mod answer;
 mod completions;
 mod messages;
 mod responses;
+mod conversations;
+mod cache;
 mod models;
 mod embeddings;
 mod rank;
@@ -46,8 +49,10 @@ use actix_web::{
 };
 
 pub(crate) use admission::Admission;
+pub(crate) use cache::{AnswerCache, CacheMetrics};
 pub(crate) use callers::Callers;
 pub(crate) use config::HttpConfig;
+pub(crate) use conversations::store::Conversations;
 use error::ApiError;
 pub(crate) use meter::HttpMetrics;
 pub(crate) use responses::store::Responses;
@@ -69,6 +74,8 @@ pub(crate) struct App {
     pub admission: Admission,
     pub transcripts: Transcripts,
     pub responses: Responses,
+    pub conversations: Conversations,
+    pub cache: AnswerCache,
     /// Stores rounds for training, if operator and client consent.
     pub recorder: Recorder,
     pub registry: prometheus::Registry,
@@ -177,6 +184,7 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/chat/completions").route(web::post().to(chat::create)))
         .service(resource("/v1/completions").route(web::post().to(completions::create)))
         .service(resource("/v1/responses").route(web::post().to(responses::create)))
+        .service(resource("/v1/responses/compact").route(web::post().to(responses::compact)))
         .service(
             resource("/v1/responses/{id}")
                 .route(web::get().to(responses::get))
@@ -185,6 +193,23 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/responses/{id}/cancel").route(web::post().to(responses::cancel)))
         .service(
             resource("/v1/responses/{id}/input_items").route(web::get().to(responses::input_items)),
+        )
+        .service(resource("/v1/conversations").route(web::post().to(conversations::create)))
+        .service(
+            resource("/v1/conversations/{id}")
+                .route(web::get().to(conversations::get))
+                .route(web::post().to(conversations::update))
+                .route(web::delete().to(conversations::delete)),
+        )
+        .service(
+            resource("/v1/conversations/{id}/items")
+                .route(web::get().to(conversations::list_items))
+                .route(web::post().to(conversations::add_items)),
+        )
+        .service(
+            resource("/v1/conversations/{id}/items/{item_id}")
+                .route(web::get().to(conversations::item))
+                .route(web::delete().to(conversations::delete_item)),
         )
         .service(
             resource("/v1/messages")

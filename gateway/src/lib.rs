@@ -16,6 +16,5 @@ pub mod export;
 pub mod config;
 mod metrics;
 pub mod telemetry;
-mod time;
 pub mod gateway;
 pub mod replay;

@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     pub build: Build,
     /// Requests.
     pub http: http::HttpMetrics,
+    /// Kept answers.
+    pub cache: http::CacheMetrics,
     /// Rounds.
     pub round: round::RoundMetrics,
     /// Members.
@@ -30,6 +32,7 @@ impl Metrics {
         let build = Build::register(&registry)?;
         Ok(Self {
             http: http::HttpMetrics::register(&registry)?,
+            cache: http::CacheMetrics::register(&registry)?,
             round: round::RoundMetrics::register(&registry)?,
             swarm: shoal_swarm::SwarmMetrics::register(&registry)?,
             build,

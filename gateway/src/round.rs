@@ -16,6 +16,7 @@ mod verify;
 mod fusion;
 mod single;
 mod embed;
+mod queue;
 mod texts;
 mod learn;
 mod clock;
@@ -32,7 +33,7 @@ use rand_chacha::ChaCha8Rng;
 use shoal_proto::{NodeId, generate::Prompt};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 use tracing::{Instrument as _, Span};
 
@@ -42,6 +43,8 @@ use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
 pub use metrics::RoundMetrics;
+pub use queue::Client;
+use queue::{Place, Queues};
 use shoal_consensus::{
     Ask, Candidate, CastBallot, MemberView, Mode, Outcome, RoundError, RoundSettings,
     ask::Target,
@@ -67,6 +70,8 @@ struct Inner {
     /// The settings of each mode, in the order of [`Mode::ALL`].
     configs: [RoundSettings; 3],
     metrics: RoundMetrics,
+    /// Asks that wait for a free member.
+    queues: Queues,
     /// Draws the ids and seeds of rounds.
     rng: Mutex<ChaCha8Rng>,
     learn_queue: mpsc::Sender<FinishedRound>,
@@ -87,7 +92,8 @@ impl Rounds {
         let learner = Learner::new(swarm.clone(), config.clone(), finished_rounds, audit_rng);
         let rng = Mutex::new(rng);
         let configs = Mode::ALL.map(|mode| config.of_mode(mode));
-        (Self(Arc::new(Inner { swarm, configs, metrics, rng, learn_queue })), learner)
+        let queues = Queues::new(config.queue_max, metrics.waiting());
+        (Self(Arc::new(Inner { swarm, configs, metrics, queues, rng, learn_queue })), learner)
     }
 
     /// The swarm that the rounds run on.
@@ -95,7 +101,7 @@ impl Rounds {
         &self.0.swarm
     }
 
-    /// Answers an ask, of the whole swarm or of one model. The text of a single member goes into
+    /// Answers a client's ask, of the whole swarm or of one model. The text of a single member goes into
     /// `updates` as it is written; the winner of a round is known only at the end. Dropping the future
     /// stops all work for it.
     ///
@@ -104,10 +110,11 @@ impl Rounds {
     pub async fn answer(
         &self,
         ask: &Ask,
+        client: Client,
         updates: &mpsc::Sender<RoundUpdate>,
     ) -> Result<Outcome, RoundError> {
         let count = self.0.metrics.begin();
-        let round = self.begin(ask, updates);
+        let round = self.begin(ask, client, updates);
         let span = round.span();
         let result = match &ask.target {
             Target::Swarm => Box::pin(self.run(round)).instrument(span).await,
@@ -209,7 +216,12 @@ impl Rounds {
     }
 
     /// Starts the clock of a round and takes a snapshot of the members and their standing.
-    fn begin<'a>(&'a self, ask: &'a Ask, updates: &'a mpsc::Sender<RoundUpdate>) -> Round<'a> {
+    fn begin<'a>(
+        &'a self,
+        ask: &'a Ask,
+        client: Client,
+        updates: &'a mpsc::Sender<RoundUpdate>,
+    ) -> Round<'a> {
         let (id, seed) = self.draw();
         let standing = self.0.swarm.standing();
         let [balanced_config, fast_config, deep_config] = &self.0.configs;
@@ -222,7 +234,9 @@ impl Rounds {
             id,
             seed,
             ask,
+            client,
             updates,
+            queues: &self.0.queues,
             swarm: &self.0.swarm,
             members: self.0.swarm.members(),
             kind: standing.kind_of(question(&ask.messages)),
@@ -296,7 +310,9 @@ pub(crate) struct Round<'a> {
     id: RoundId,
     seed: u64,
     ask: &'a Ask,
+    client: Client,
     updates: &'a mpsc::Sender<RoundUpdate>,
+    queues: &'a Queues,
     swarm: &'a Swarm,
     members: Arc<[MemberView]>,
     standing: Standing,
@@ -315,15 +331,39 @@ impl Round<'_> {
     /// The members that take part. When too few are free, waits a little: a full panel that starts a
     /// second later is worth more than half a panel now.
     async fn select(&mut self) -> Result<select::Panel, RoundError> {
+        let (mut panel, place) = self.queue(self.clock.generate_end).await?;
+        drop(place);
+        while panel.writers.len() < self.ask.effort.writers
+            && self.is_short(&panel)
+            && Instant::now() < self.clock.patience
+        {
+            sleep(POLL_INTERVAL).await;
+            self.members = self.swarm.members();
+            // Members that were free may have got other work.
+            panel = self.panel(&self.members).or_else(|error| match error {
+                RoundError::NoMember => Ok(panel),
+                error => Err(error),
+            })?;
+        }
+        Ok(panel)
+    }
+
+    /// Waits in the queue, at most until `end`, for members that can take the ask. Until the returned place is
+    /// dropped, no other ask for the same model gets a member.
+    async fn queue(&mut self, end: Instant) -> Result<(select::Panel, Place), RoundError> {
+        // Waiting does not help against other errors.
+        if let Err(error) = self.panel(&self.members)
+            && (error != RoundError::NoMember || self.members.is_empty())
+        {
+            return Err(error);
+        }
+        let mut place = self.queues.enter(&self.ask.target, self.client)?;
+        timeout_at(end, place.turn()).await.map_err(|_| RoundError::NoMember)??;
+        self.members = self.swarm.members();
         loop {
-            let panel = self.panel(&self.members);
-            let short = match &panel {
-                Ok(panel) => panel.writers.len() < self.ask.effort.writers && self.is_short(panel),
-                Err(RoundError::NoMember) => !self.members.is_empty(),
-                Err(_) => false,
-            };
-            if !short || Instant::now() >= self.clock.patience {
-                return panel;
+            match self.panel(&self.members) {
+                Err(RoundError::NoMember) if Instant::now() < end => {}
+                panel => return Ok((panel?, place)),
             }
             sleep(POLL_INTERVAL).await;
             self.members = self.swarm.members();

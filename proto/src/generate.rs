@@ -298,6 +298,9 @@ pub struct Done {
     /// Tokens of the prompt that came from the cache.
     #[prost(uint32, tag = "7")]
     pub cached_tokens: u32,
+    /// Tokens of the answer that the model spent on reasoning that it does not show.
+    #[prost(uint32, tag = "8")]
+    pub reasoning_tokens: u32,
 }
 
 impl Done {

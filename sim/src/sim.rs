@@ -12,7 +12,7 @@ use shoal_consensus::{
     outcome::RoundUpdate,
     reputation,
 };
-use shoal_gateway::round::{Calibrator, Rounds};
+use shoal_gateway::round::{Calibrator, Client, Rounds};
 use shoal_link::{
     Link, LinkError,
     pipe::{self, Delay, PipeLink},
@@ -276,7 +276,7 @@ impl Sim {
         let messages = vec![ChatMessage::new("user", question)];
         let ask = Ask::plain(target, messages, Sampling::default(), self.effort);
         let updates = updates.unwrap_or_else(|| mpsc::channel(1_024).0);
-        self.rounds.answer(&ask, &updates).await
+        self.rounds.answer(&ask, Client::default(), &updates).await
     }
 
     /// Whether an outcome's answer is right.

@@ -200,18 +200,24 @@ fn check_ignored(request: &Fields<'_>) -> Result<(), AskError> {
     }
     check_length(request, "safety_identifier", IDENTIFIER_MAX)?;
     word(request, "verbosity", &["low", "medium", "high"])?;
-    if let Some(metadata) = request.object("metadata")? {
-        let pairs = metadata.names().count();
-        if pairs > METADATA_MAX {
-            let message = format!("Invalid 'metadata': at most {METADATA_MAX} pairs, got {pairs}.");
-            return Err(AskError::plain(Some("metadata"), message));
-        }
-        for name in metadata.names() {
-            check_length(&metadata, name, METADATA_VALUE_MAX)?;
-            let length = name.chars().count();
-            if length > METADATA_KEY_MAX {
-                return Err(AskError::string_too_long("metadata", METADATA_KEY_MAX, length));
-            }
+    match request.object("metadata")? {
+        Some(metadata) => check_metadata(&metadata),
+        None => Ok(()),
+    }
+}
+
+/// Checks a client's labels: few pairs of short texts.
+pub(crate) fn check_metadata(metadata: &Fields<'_>) -> Result<(), AskError> {
+    let pairs = metadata.names().count();
+    if pairs > METADATA_MAX {
+        let message = format!("Invalid 'metadata': at most {METADATA_MAX} pairs, got {pairs}.");
+        return Err(AskError::plain(Some("metadata"), message));
+    }
+    for name in metadata.names() {
+        check_length(metadata, name, METADATA_VALUE_MAX)?;
+        let length = name.chars().count();
+        if length > METADATA_KEY_MAX {
+            return Err(AskError::string_too_long("metadata", METADATA_KEY_MAX, length));
         }
     }
     Ok(())

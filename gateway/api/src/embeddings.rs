@@ -1,5 +1,6 @@
 //! `POST /v1/embeddings`.
 
+mod tokens;
 pub mod wire;
 
 use serde_json::Value;
@@ -10,6 +11,7 @@ use shoal_consensus::{
     ask::{Limits, Target},
     embedding::EmbedAsk,
 };
+use tokens::TokenDecoder;
 
 /// Most texts in one request (OpenAI's limit).
 const INPUTS_MAX: usize = 2048;
@@ -67,11 +69,15 @@ impl EmbedRequest {
     }
 }
 
-/// `input`: a text or an array of texts.
+/// `input`: a text, the token numbers of a text, or an array of either.
 fn inputs(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
-    const FORM: &str = "a string or an array of strings";
+    const FORM: &str = "a string or an array";
+    let mut decoder = TokenDecoder::default();
     let values = match request.value("input") {
         None => return Err(request.missing_field("input", FORM)),
+        Some(Value::Array(values)) if values.first().is_some_and(Value::is_number) => {
+            return Ok(vec![decoder.decode(values, "input")?]);
+        }
         Some(Value::Array(values)) => values.as_slice(),
         Some(single @ Value::String(_)) => std::slice::from_ref(single),
         Some(value) => return Err(AskError::wrong_type("input", FORM, value)),
@@ -82,20 +88,18 @@ fn inputs(request: &Fields<'_>) -> Result<Vec<String>, AskError> {
     if values.len() > INPUTS_MAX {
         return Err(AskError::array_too_long("input", INPUTS_MAX, values.len()));
     }
-    values.iter().enumerate().map(|(index, value)| input(index, value)).collect()
+    let values = values.iter().enumerate();
+    values.map(|(index, value)| input(value, &format!("input[{index}]"), &mut decoder)).collect()
 }
 
-fn input(index: usize, value: &Value) -> Result<String, AskError> {
+fn input(value: &Value, path: &str, decoder: &mut TokenDecoder) -> Result<String, AskError> {
     match value {
         Value::String(text) if text.is_empty() => {
             let message = "Invalid 'input': a text must not be empty.";
             Err(AskError::plain(Some("input"), message))
         }
         Value::String(text) => Ok(text.clone()),
-        Value::Number(_) | Value::Array(_) => Err(AskError::unsupported_value(
-            "input",
-            "A token number has a meaning for one tokenizer only: send text.",
-        )),
-        _ => Err(AskError::wrong_type(&format!("input[{index}]"), "a string", value)),
+        Value::Array(tokens) => decoder.decode(tokens, path),
+        _ => Err(AskError::wrong_type(path, "a string or an array of integers", value)),
     }
 }

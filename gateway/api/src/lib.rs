@@ -12,6 +12,7 @@
 pub mod anthropic;
 pub mod chat;
 pub mod completions;
+pub mod conversations;
 pub mod embeddings;
 mod encoder;
 mod endpoint;

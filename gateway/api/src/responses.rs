@@ -1,8 +1,10 @@
 //! `POST /v1/responses`, rewritten to a chat.
 
+pub mod compaction;
 mod encoder;
 pub mod wire;
 mod items;
+mod summary;
 mod tools;
 
 use serde_json::{Map, Value, json};
@@ -14,6 +16,7 @@ use crate::{
     fields::Fields,
 };
 pub use encoder::ResponseEncoder;
+pub(crate) use items::check as check_items;
 use shoal_consensus::ask::Limits;
 
 /// Lowest limit of tokens (OpenAI's limit).
@@ -62,8 +65,7 @@ const FIELDS: [&str; 24] = [
 ];
 
 /// Fields that would change the answer and that nothing here supports, with the reason.
-const MISSING_FEATURES: [(&str, &str); 3] = [
-    ("conversation", "Conversations are not kept: use 'previous_response_id'."),
+const MISSING_FEATURES: [(&str, &str); 2] = [
     ("prompt", "There are no stored prompts: send 'input'."),
     ("context_management", "A conversation that is too long is refused, never cut."),
 ];
@@ -77,6 +79,8 @@ pub struct ResponseRequest {
     pub input: Vec<Value>,
     /// Id of the response before this one.
     pub previous: Option<String>,
+    /// Id of the stored conversation that this turn continues.
+    pub conversation: Option<String>,
     /// The response is stored, so that clients can get and follow it later.
     pub store: bool,
     /// The answer is made in the background.
@@ -95,8 +99,11 @@ impl ResponseRequest {
     /// # Errors
     /// The first field that is wrong.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, AskError> {
-        let map = object(body)?;
-        let request = Fields::root(&map);
+        Self::from_object(&object(body)?, limits)
+    }
+
+    fn from_object(map: &Map<String, Value>, limits: &Limits) -> Result<Self, AskError> {
+        let request = Fields::root(map);
         let model = match request.string("model")? {
             Some(model) if !model.is_empty() => model.to_owned(),
             _ => return Err(AskError::plain(None, "you must provide a model parameter")),
@@ -114,7 +121,7 @@ impl ResponseRequest {
             let message = "A background response must be stored: leave out 'store'.";
             return Err(AskError::plain(Some("background"), message));
         }
-        let mut chat = endpoint::chat(&map);
+        let mut chat = endpoint::chat(map);
         // Here `store` means that the response can be fetched. In a chat it means consent to
         // training, which is never the default.
         chat.remove("store");
@@ -124,8 +131,14 @@ impl ResponseRequest {
         let text = text(&request, &mut chat)?;
         let instructions = request.string("instructions")?.map(str::to_owned);
         let previous = request.string("previous_response_id")?.map(str::to_owned);
+        let conversation = conversation(&request)?;
+        if previous.is_some() && conversation.is_some() {
+            return Err(AskError::combination("conversation", "previous_response_id"));
+        }
         let mut echo = echo(&request)?;
         echo.extend(tools);
+        let conversation_echo = conversation.as_ref().map(|id| json!({ "id": id }));
+        echo.extend(conversation_echo.map(|echo| ("conversation".to_owned(), echo)));
         if let Some(metadata) = echo.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.extend(left_out.map(|note| (tools::LEFT_OUT.to_owned(), note)));
         }
@@ -134,6 +147,7 @@ impl ResponseRequest {
             model,
             input,
             previous,
+            conversation,
             store: store.unwrap_or(true),
             background,
             stream: request.boolean("stream")?.unwrap_or(false),
@@ -156,6 +170,18 @@ impl ResponseRequest {
         let mut chat = self.chat.clone();
         chat.insert("messages".into(), messages.into());
         endpoint::parse(&chat, limits, NAMES)
+    }
+}
+
+/// `conversation`: an id, or an object with the id.
+fn conversation(request: &Fields<'_>) -> Result<Option<String>, AskError> {
+    match request.value("conversation") {
+        None => Ok(None),
+        Some(Value::String(id)) => Ok(Some(id.clone())),
+        Some(value) => {
+            let object = Fields::at(value, "conversation".into())?;
+            Ok(Some(object.required_string("id")?.to_owned()))
+        }
     }
 }
 

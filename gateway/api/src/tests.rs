@@ -33,6 +33,7 @@ fn outcome(text: &str, finish: Finish) -> Outcome {
         prompt_tokens: 1,
         completion_tokens: 1,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: None,
         took: Duration::ZERO,
         first_piece: Duration::ZERO,

@@ -18,7 +18,7 @@ pub struct Usage {
     pub total_tokens: u32,
     /// Details of the prompt's tokens.
     pub prompt_tokens_details: PromptDetails,
-    /// Details of the answers' tokens: all are 0, because no member reports them.
+    /// Details of the answers' tokens.
     pub completion_tokens_details: CompletionDetails,
 }
 
@@ -33,7 +33,8 @@ pub struct PromptDetails {
 /// Details of the answers' tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CompletionDetails {
-    reasoning_tokens: u32,
+    /// Tokens of reasoning that the answers do not show, as far as members report them.
+    pub reasoning_tokens: u32,
     audio_tokens: u32,
     accepted_prediction_tokens: u32,
     rejected_prediction_tokens: u32,
@@ -50,6 +51,10 @@ impl Usage {
                 &mut self.prompt_tokens_details.cached_tokens,
                 more.prompt_tokens_details.cached_tokens,
             ),
+            (
+                &mut self.completion_tokens_details.reasoning_tokens,
+                more.completion_tokens_details.reasoning_tokens,
+            ),
         ] {
             *sum = sum.saturating_add(more);
         }
@@ -63,12 +68,17 @@ impl Usage {
         let cached_tokens = first.map_or(0, |candidate| candidate.cached_tokens);
         let completion_tokens = choices.iter().map(|choice| choice.borrow().completion_tokens);
         let completion_tokens = completion_tokens.fold(0, u32::saturating_add);
+        let reasoning_tokens = choices.iter().map(|choice| choice.borrow().reasoning_tokens);
+        let reasoning_tokens = reasoning_tokens.fold(0, u32::saturating_add);
         Self {
             prompt_tokens,
             completion_tokens,
             total_tokens: prompt_tokens.saturating_add(completion_tokens),
             prompt_tokens_details: PromptDetails { cached_tokens, ..PromptDetails::default() },
-            completion_tokens_details: CompletionDetails::default(),
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens,
+                ..CompletionDetails::default()
+            },
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Candidate {
     pub completion_tokens: u32,
     /// Tokens of the prompt that came from its model's cache.
     pub cached_tokens: u32,
+    /// Tokens of its completion that are reasoning, which its text does not show.
+    pub reasoning_tokens: u32,
     /// Natural log-probability that the writer claims for its text, if its engine knows it.
     pub logprob: Option<f64>,
     /// From the start of the round to its end of writing.
@@ -49,6 +51,7 @@ impl Candidate {
             prompt_tokens: 0,
             completion_tokens: 0,
             cached_tokens: 0,
+            reasoning_tokens: 0,
             logprob: None,
             took: Duration::ZERO,
             first_piece: Duration::ZERO,

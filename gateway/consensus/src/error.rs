@@ -9,6 +9,9 @@ pub enum RoundError {
     /// The same ask may work a moment later: no member is free.
     #[error("no member can take work now")]
     NoMember,
+    /// The same ask may work a moment later: too many asks wait for a free member.
+    #[error("{waiting} requests wait for a free member")]
+    QueueFull { waiting: usize },
     /// The same ask may work a moment later: members were asked, none finished in time.
     #[error("no candidate in time: {members} members were asked")]
     NoCandidate { members: usize },
@@ -52,6 +55,7 @@ impl RoundError {
         match self {
             Self::NoSuchModel { .. } => "no_such_model",
             Self::NoMember => "no_member",
+            Self::QueueFull { .. } => "queue_full",
             Self::NoCandidate { .. } => "no_candidate",
             Self::ContextLength { .. } => "context_length",
             Self::Cannot { .. } => "cannot",

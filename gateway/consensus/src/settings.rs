@@ -12,6 +12,8 @@ use crate::{ask::Mode, reputation::ComparisonMode};
 pub struct RoundSettings {
     /// Share of the round's time that it waits for members when too few are free.
     pub wait_share: f64,
+    /// Most asks that wait for a free member of one model, or of the swarm.
+    pub queue_max: usize,
     /// Share of the time that rounds with gold questions may take, which P(right) is fitted to; 0: none.
     pub calibration_share: f64,
     pub select: SelectSettings,
@@ -31,6 +33,7 @@ impl Default for RoundSettings {
     fn default() -> Self {
         Self {
             wait_share: 0.25,
+            queue_max: 256,
             calibration_share: 0.05,
             select: SelectSettings::default(),
             generate: GenerateSettings::default(),

@@ -24,6 +24,7 @@ pub(crate) fn candidate(writer: u8, text: &str, pool: usize) -> Candidate {
         prompt_tokens: 1,
         completion_tokens: 1,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: None,
         took: Duration::from_secs(1),
         first_piece: Duration::from_secs(1),

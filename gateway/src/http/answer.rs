@@ -15,9 +15,10 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     App,
+    cache::CACHE,
     error::ApiError,
     meter::Meter,
-    task::{self, AskTask, RoundEvent},
+    task::{self, Answer, AskTask, Job, RoundEvent},
 };
 use crate::export::Consent;
 use shoal_api::{Encoder, FieldNames, Usage, sse::Events};
@@ -66,9 +67,23 @@ impl AnswerEnd {
         app.transcripts.keep(self.meter.owner(), &self.model, outcome);
     }
 
-    /// Records the outcome of one ask.
-    fn record(&mut self, app: &App, outcome: &Outcome) {
+    /// The asks of the request, with who asks and where the answers are kept.
+    fn jobs(&self, asks: Vec<Ask>) -> VecDeque<Job> {
+        let client = self.meter.client();
+        let jobs = asks.into_iter().enumerate().map(|(index, ask)| {
+            let cache = self.meter.cache().map(|key| key.of_ask(index));
+            Job { ask, client, cache }
+        });
+        jobs.collect()
+    }
+
+    /// Records the answer of one ask. One that was kept is recorded already.
+    fn record(&mut self, app: &App, answer: &Answer) {
+        let Answer { outcome, is_kept } = answer;
         self.meter.piece();
+        if *is_kept {
+            return;
+        }
         self.keep_transcript(app, outcome);
         if let Some(consent) = self.consent.take() {
             consent.record(&self.model, outcome);
@@ -97,19 +112,23 @@ pub(super) async fn json<B: Serialize>(
     asks: Vec<Ask>,
     encode: impl FnOnce(&[Box<Outcome>]) -> Option<(Usage, B)>,
 ) -> Result<HttpResponse, ApiError> {
-    let tasks = asks.into_iter().map(|ask| async { AskTask::start(app, ask, false).end().await });
+    let jobs = end.jobs(asks).into_iter();
+    let tasks = jobs.map(|job| async { AskTask::start(app, job, false).end().await });
     let tasks: Vec<_> = tasks.collect();
-    let outcomes = stream::iter(tasks).buffered(ASKS_AT_A_TIME).try_collect::<Vec<_>>().await;
-    let outcomes = match outcomes {
-        Ok(outcomes) => outcomes,
+    let answers = stream::iter(tasks).buffered(ASKS_AT_A_TIME).try_collect::<Vec<_>>().await;
+    let answers = match answers {
+        Ok(answers) => answers,
         Err(error) => return Err(end.fail(error)),
     };
-    outcomes.iter().for_each(|outcome| end.record(app, outcome));
+    answers.iter().for_each(|answer| end.record(app, answer));
+    let all_kept = end.meter.cache().map(|_| answers.iter().all(|answer| answer.is_kept));
+    let outcomes: Vec<Box<Outcome>> = answers.into_iter().map(|answer| answer.outcome).collect();
     let Some((usage, body)) = encode(&outcomes) else {
         return Err(end.fail(ApiError::Internal));
     };
     end.finish(usage.prompt_tokens, usage.completion_tokens);
     let mut response = HttpResponse::Ok();
+    add_cache_header(&mut response, all_kept);
     if let [outcome] = outcomes.as_slice() {
         add_headers(&mut response, outcome);
     }
@@ -121,6 +140,13 @@ fn add_headers(response: &mut HttpResponseBuilder, outcome: &Outcome) {
     response.insert_header((ROUND, outcome.round.0.as_str()));
     if let Some(confidence) = outcome.confidence() {
         response.insert_header((CONFIDENCE, format!("{confidence:.3}")));
+    }
+}
+
+/// Says whether the answer was kept; nothing if it may not be.
+fn add_cache_header(response: &mut HttpResponseBuilder, is_kept: Option<bool>) {
+    if let Some(is_kept) = is_kept {
+        response.insert_header((CACHE, if is_kept { "hit" } else { "miss" }));
     }
 }
 
@@ -137,15 +163,16 @@ pub(super) async fn stream(
 ) -> Result<HttpResponse, ApiError> {
     let patience = app.config.keep_alive();
     let (mut answer, first) = OpenAnswer::new(end, encoder, asks);
-    let Some(ask) = first else { return Err(answer.abandon(ApiError::Internal)) };
-    let mut task = AskTask::start(&app, ask, answer.encoder.wants_progress());
+    let Some(job) = first else { return Err(answer.abandon(ApiError::Internal)) };
+    let mut task = AskTask::start(&app, job, answer.encoder.wants_progress());
     let event = match task.next(patience).await {
         RoundEvent::End(Err(error)) => return Err(answer.abandon(error)),
         event => event,
     };
     let mut response = head();
+    add_cache_header(&mut response, task.is_kept());
     let round = match &event {
-        RoundEvent::End(Ok(outcome)) => {
+        RoundEvent::End(Ok(Answer { outcome, .. })) => {
             add_headers(&mut response, outcome);
             Some(&outcome.round)
         }
@@ -183,22 +210,22 @@ pub(super) struct OpenAnswer<E> {
     /// `None` when the answer has ended.
     end: Option<AnswerEnd>,
     /// Asks that follow the one whose events come now.
-    asks: VecDeque<Ask>,
+    jobs: VecDeque<Job>,
     /// What the answers so far cost.
     usage: Usage,
 }
 
 impl<E: Encoder> OpenAnswer<E> {
     /// An answer without events, and the first of its asks.
-    pub(super) fn new(end: AnswerEnd, encoder: E, asks: Vec<Ask>) -> (Self, Option<Ask>) {
-        let mut asks = VecDeque::from(asks);
-        let first = asks.pop_front();
+    pub(super) fn new(end: AnswerEnd, encoder: E, asks: Vec<Ask>) -> (Self, Option<Job>) {
+        let mut jobs = end.jobs(asks);
+        let first = jobs.pop_front();
         let (events, usage) = (Events::default(), Usage::default());
-        (Self { encoder, events, end: Some(end), asks, usage }, first)
+        (Self { encoder, events, end: Some(end), jobs, usage }, first)
     }
 
     /// Adds an event of the current ask. Returns the next ask when this one has ended.
-    pub(super) fn push(&mut self, app: &App, event: RoundEvent) -> Option<Ask> {
+    pub(super) fn push(&mut self, app: &App, event: RoundEvent) -> Option<Job> {
         match event {
             RoundEvent::Silence => self.encoder.keep_alive(&mut self.events),
             RoundEvent::Update(RoundUpdate::Piece { text, .. }) if text.is_empty() => {}
@@ -211,17 +238,18 @@ impl<E: Encoder> OpenAnswer<E> {
             RoundEvent::Update(RoundUpdate::Progress(progress)) => {
                 self.encoder.progress(progress, &mut self.events);
             }
-            RoundEvent::End(Ok(outcome)) => return self.finish_ask(app, &outcome),
+            RoundEvent::End(Ok(answer)) => return self.finish_ask(app, &answer),
             RoundEvent::End(Err(error)) => self.fail(error),
         }
         None
     }
 
-    fn finish_ask(&mut self, app: &App, outcome: &Outcome) -> Option<Ask> {
+    fn finish_ask(&mut self, app: &App, answer: &Answer) -> Option<Job> {
         let end = self.end.as_mut()?;
-        end.record(app, outcome);
-        let next = self.asks.pop_front();
-        let Some(usage) = self.encoder.finish(outcome, next.is_none(), &mut self.events) else {
+        end.record(app, answer);
+        let next = self.jobs.pop_front();
+        let Some(usage) = self.encoder.finish(&answer.outcome, next.is_none(), &mut self.events)
+        else {
             self.fail(ApiError::Internal);
             return None;
         };
@@ -236,7 +264,7 @@ impl<E: Encoder> OpenAnswer<E> {
 
     /// Adds the error as the last event.
     fn fail(&mut self, error: ApiError) {
-        self.asks.clear();
+        self.jobs.clear();
         if let Some(end) = self.end.take() {
             self.encoder.fail(&end.fail(error).failure(), &mut self.events);
         }
@@ -276,9 +304,9 @@ impl<E: Encoder> AnswerStream<E> {
         if matches!(event, RoundEvent::End(_)) {
             self.task = None;
         }
-        if let Some(ask) = self.answer.push(&self.app, event) {
+        if let Some(job) = self.answer.push(&self.app, event) {
             let wants_progress = self.answer.encoder.wants_progress();
-            self.task = Some(AskTask::start(&self.app, ask, wants_progress));
+            self.task = Some(AskTask::start(&self.app, job, wants_progress));
         }
     }
 }

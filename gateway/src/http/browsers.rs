@@ -16,7 +16,7 @@ use super::{config::HttpConfig, error::ApiError};
 
 /// The gateway's own headers that a browser may read.
 const EXPOSED_HEADERS: &str = "x-request-id, request-id, x-shoal-round, x-shoal-confidence, openai-processing-ms, \
-    retry-after, retry-after-ms, x-should-retry, \
+    x-shoal-cache, retry-after, retry-after-ms, x-should-retry, \
     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 

@@ -49,6 +49,13 @@ pub struct HttpConfig {
     pub response_bytes_max: usize,
     /// Seconds that a response is kept.
     pub response_seconds_max: u64,
+    /// Bytes of conversations (`/v1/conversations`) kept in memory; the key that has most loses first the one that
+    /// it has not changed for longest.
+    pub conversation_bytes_max: usize,
+    /// Bytes of answers kept for repeated requests; 0: none are kept.
+    pub cache_bytes_max: usize,
+    /// Seconds that an answer is kept for repeated requests.
+    pub cache_seconds_max: u64,
     /// Maximum of concurrent background responses.
     pub background_max: usize,
     /// Milliseconds that requests have to finish when the gateway stops.
@@ -77,6 +84,9 @@ impl Default for HttpConfig {
             transcript_bytes_max: 64 * 1024 * 1024,
             response_bytes_max: 64 * 1024 * 1024,
             response_seconds_max: 24 * 60 * 60,
+            conversation_bytes_max: 64 * 1024 * 1024,
+            cache_bytes_max: 0,
+            cache_seconds_max: 60 * 60,
             background_max: 64,
             drain_ms_max: 30_000,
         }

@@ -17,8 +17,8 @@ pub(super) async fn create(
     let (request, meter) = intake::accept::<EmbedRequest>(&app, &request, payload).await?;
     let EmbedRequest { ask, model, dimensions, base64, .. } = request;
     let end = AnswerEnd { model, meter, consent: None, names: NAMES };
-    let rounds = app.rounds.clone();
-    let (end, vectors) = end.run(&app, async move { rounds.embed(&ask).await }).await?;
+    let (rounds, client) = (app.rounds.clone(), end.meter.client());
+    let (end, vectors) = end.run(&app, async move { rounds.embed(&ask, client).await }).await?;
     let size = vectors.vectors.first().map_or(0, Vec::len);
     if let Some(count) = dimensions.filter(|count| *count > size) {
         let error = AskError::too_many_dimensions(count, &vectors.model, size);

@@ -47,6 +47,14 @@ pub(crate) enum ApiError {
         "Previous response with id '{0}' not found: only the newest responses are kept, until the gateway restarts. Send the earlier turns in 'input'."
     )]
     NoPrevious(String),
+    #[error(
+        "Conversation with id '{0}' not found: conversations are kept in memory, until the gateway restarts."
+    )]
+    NoSuchConversation(String),
+    #[error("Item with id '{0}' not found in this conversation.")]
+    NoSuchItem(String),
+    #[error("The conversation would have more than {max} bytes: begin a new one.")]
+    ConversationTooLarge { max: usize },
     #[error("Previous response with id '{0}' is not complete: wait for its end.")]
     PreviousUnfinished(String),
     #[error(
@@ -241,7 +249,10 @@ impl ApiError {
             Self::NoSuchRound(_) => ErrorRow::not_found(Some("id"), Some("round_not_found")),
             Self::NoSuchNode(_) => ErrorRow::not_found(Some("id"), Some("node_not_found")),
             Self::NoSuchResponse(_) => ErrorRow::not_found(Some("response_id"), None),
-            Self::NoSuchPath { .. } => ErrorRow::not_found(None, None),
+            Self::NoSuchPath { .. } | Self::NoSuchConversation(_) | Self::NoSuchItem(_) => {
+                ErrorRow::not_found(None, None)
+            }
+            Self::ConversationTooLarge { .. } => ErrorRow::invalid(Some("items"), None),
             Self::InvalidNodeId(_) | Self::AmbiguousNode { .. } => {
                 ErrorRow::invalid(Some("id"), Some("invalid_value"))
             }
@@ -385,6 +396,10 @@ fn round_row(error: &RoundError) -> (ErrorRow, String) {
         RoundError::NoMember => (
             ErrorRow::unavailable("no_member"),
             "The swarm has no member that can take work now. Try again in a moment.".into(),
+        ),
+        RoundError::QueueFull { waiting } => (
+            ErrorRow::unavailable("queue_full"),
+            format!("{waiting} requests wait for a free member already. Please try again in 1s."),
         ),
         RoundError::NoCandidate { .. } => (ErrorRow::unavailable("no_candidates"), no_answer),
         RoundError::NoBallot { .. } => (

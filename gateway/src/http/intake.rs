@@ -7,6 +7,7 @@ use super::{
     App, access,
     admission::Permit,
     body,
+    cache::CacheKey,
     callers::Owner,
     error::ApiError,
     meter::{Measurement, Meter},
@@ -40,6 +41,11 @@ pub(super) fn bytes_of(ask: &Ask) -> usize {
     messages + functions.sum::<usize>() + format + ask.template_variables.len()
 }
 
+/// Whether the temperature is 0.
+pub(super) fn is_greedy(ask: &Ask) -> bool {
+    ask.sampling.temperature == Some(0.0)
+}
+
 fn message_bytes(message: &ChatMessage) -> usize {
     let images: usize = message.images.iter().map(String::len).sum();
     let calls: usize = message.tool_calls.iter().map(call_bytes).sum();
@@ -68,6 +74,12 @@ pub(super) trait EndpointRequest: Sized {
     fn streams(&self) -> bool {
         false
     }
+
+    /// Whether its temperature is 0; `None` if an equal request may mean something else later, or if its answer is
+    /// not kept.
+    fn repeatable(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// Admits and checks a request in OpenAI's order: the limits, the body, the fields, the model.
@@ -81,9 +93,9 @@ pub(super) async fn accept<T: EndpointRequest>(
 ) -> Result<(T, Meter), ApiError> {
     let measurement = Measurement::start(&app.metrics);
     match check::<T>(app, request, payload).await {
-        Ok((request, permit)) => {
+        Ok((request, permit, cache)) => {
             let meter = measurement.admit(permit, request.model(), request.streams());
-            Ok((request, meter))
+            Ok((request, meter.with_cache(cache)))
         }
         Err(error) => Err(measurement.fail(error)),
     }
@@ -93,20 +105,22 @@ async fn check<T: EndpointRequest>(
     app: &App,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(T, Permit), ApiError> {
+) -> Result<(T, Permit, Option<CacheKey>), ApiError> {
     let caller = access::caller(request)?;
     let owner = caller.owner();
     let mut permit = app.admission.enter(caller)?;
     let body = body::read(&app.config, request, payload, &mut permit).await?;
-    let request = T::parse(&body, app, owner)?;
+    let parsed = T::parse(&body, app, owner)?;
+    let repeatable = parsed.repeatable();
+    let cache = repeatable.and_then(|is_greedy| app.cache.key(request, owner, &body, is_greedy));
     // The parsed request is about as large as the body, which is dropped here.
     drop(body);
-    let read = request.ask_bytes();
+    let read = parsed.ask_bytes();
     if read > ASK_BYTES_MAX {
         return Err(ApiError::AskTooLarge { max: ASK_BYTES_MAX, read });
     }
-    app.check_model(request.model())?;
-    Ok((request, permit))
+    app.check_model(parsed.model())?;
+    Ok((parsed, permit, cache))
 }
 
 impl EndpointRequest for ChatRequest {
@@ -124,6 +138,10 @@ impl EndpointRequest for ChatRequest {
 
     fn streams(&self) -> bool {
         self.stream
+    }
+
+    fn repeatable(&self) -> Option<bool> {
+        Some(is_greedy(&self.ask))
     }
 }
 
@@ -143,6 +161,10 @@ impl EndpointRequest for CompletionRequest {
     fn streams(&self) -> bool {
         self.chat.stream
     }
+
+    fn repeatable(&self) -> Option<bool> {
+        Some(is_greedy(&self.chat.ask))
+    }
 }
 
 impl EndpointRequest for MessageRequest {
@@ -160,6 +182,10 @@ impl EndpointRequest for MessageRequest {
 
     fn streams(&self) -> bool {
         self.chat.stream
+    }
+
+    fn repeatable(&self) -> Option<bool> {
+        Some(is_greedy(&self.chat.ask))
     }
 }
 

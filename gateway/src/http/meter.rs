@@ -10,7 +10,8 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
-use super::{admission::Permit, callers::Owner, error::ApiError};
+use super::{admission::Permit, cache::CacheKey, callers::Owner, error::ApiError};
+use crate::round::Client;
 use shoal_consensus::Mode;
 
 /// From a fast answer of one member to the longest deadline. A swarm's first token comes after the
@@ -174,7 +175,7 @@ impl Measurement {
     pub(super) fn admit(mut self, permit: Permit, model: &str, stream: bool) -> Meter {
         self.model = self.metrics.label(model);
         self.stream = if stream { "true" } else { "false" };
-        Meter { measurement: self, permit }
+        Meter { measurement: self, permit, cache: None }
     }
 
     /// Counts a chat that was refused or that failed. Returns the error.
@@ -203,12 +204,29 @@ impl Drop for Measurement {
 pub(super) struct Meter {
     measurement: Measurement,
     permit: Permit,
+    /// Where the answer is kept for repeated requests; `None`: nowhere.
+    cache: Option<CacheKey>,
 }
 
 impl Meter {
     /// The owner of what is stored for the chat.
     pub(super) fn owner(&self) -> Owner {
         self.permit.owner()
+    }
+
+    /// Sets where the answer is kept for repeated requests.
+    pub(super) fn with_cache(self, cache: Option<CacheKey>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Where the answer is kept for repeated requests; `None`: nowhere.
+    pub(super) fn cache(&self) -> Option<&CacheKey> {
+        self.cache.as_ref()
+    }
+
+    /// Who takes turns with others when members are busy.
+    pub(super) fn client(&self) -> Client {
+        Client(self.owner().0)
     }
 
     /// Measures the time of the first piece of the answer.

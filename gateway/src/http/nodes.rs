@@ -1,21 +1,17 @@
 //! `GET /v1/nodes` lists the nodes of this gateway. `GET /v1/nodes/{id}/standing` explains the standing
 //! of one node: each number with what changed it, as JSON or as an HTML page.
 
-mod evidence;
-mod page;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, ContentType},
     web,
 };
 use serde::{Deserialize, Serialize};
-use shoal_proto::NodeId;
 
 use super::{App, error::ApiError};
-use evidence::Evidence;
 use shoal_api::models::List;
 use shoal_consensus::reputation::Standing;
+use shoal_standing::{Evidence, measurement, page_path};
 use shoal_store::unix_now;
 use shoal_swarm::{Presence, State};
 
@@ -60,7 +56,7 @@ pub(super) async fn standing(
         .insert_header(ContentType::html())
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    Ok(response.body(page::render(&evidence)))
+    Ok(response.body(shoal_standing::render(&evidence)))
 }
 
 /// Whether the client wants the HTML page. Without a format the `Accept` header decides: browsers
@@ -160,18 +156,10 @@ impl NodeSummary {
     }
 }
 
-fn page_path(id: &NodeId) -> String {
-    format!("/v1/nodes/{id}/standing")
-}
-
-/// A measurement of the roster, where 0 means that there is none.
-fn measurement(value: f64) -> Option<f64> {
-    (value > 0.0).then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shoal_proto::NodeId;
     use shoal_swarm::GoldCost;
 
     fn present(first_bytes: &[[u8; 2]]) -> Vec<Presence> {
@@ -198,14 +186,5 @@ mod tests {
         let twins = present(&[[0xab, 0xcd], [0xab, 0xcd]]);
         assert!(matches!(find(twins, "abcd"), Err(ApiError::AmbiguousNode { match_count: 2, .. })));
         assert!(matches!(find(nodes, "abc"), Err(ApiError::InvalidNodeId(_))));
-    }
-
-    #[test]
-    fn a_newcomer_in_its_exam_has_a_page_that_claims_nothing() {
-        let newcomer = present(&[[1, 2]]).remove(0);
-        let evidence = Evidence::new(newcomer, &Standing::empty(), 0);
-        assert!(evidence.probation.on && evidence.member.is_none());
-        assert!(evidence.writer.weight < 1e-9 && evidence.judge.track.weight < 1e-9);
-        assert!(page::render(&evidence).contains("The node has no history yet"));
     }
 }

@@ -12,15 +12,21 @@ use super::{
     App, access,
     answer::{self, AnswerEnd},
     callers::Owner,
+    conversations::ConversationTurn,
     error::ApiError,
     intake::{self, EndpointRequest},
+    items::{self, PageQuery},
 };
+use background::BackgroundTurn;
 use encoder::StoringEncoder;
 use shoal_api::responses::wire::Response;
 use shoal_api::{
     Encoder as _,
     chat::ChatRequest,
-    responses::{NAMES, ResponseEncoder, ResponseRequest},
+    responses::{
+        NAMES, ResponseEncoder, ResponseRequest,
+        compaction::{Compaction, is_user_message},
+    },
     sse::Events,
 };
 use shoal_store::unix_now;
@@ -33,18 +39,22 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let (turn, meter) = intake::accept::<Turn>(&app, &request, payload).await?;
     let Turn { request, chat: ChatRequest { ask, .. }, earlier } = turn;
-    let context = earlier.into_iter().chain(store::resources(&request.input)).collect();
+    let input = items::resources(&request.input);
+    let turn = request.conversation.clone().map(|id| {
+        // Its items have the same ids in the conversation and in the response's input.
+        ConversationTurn::new(meter.owner(), id, input.clone())
+    });
+    let context = earlier.into_iter().chain(input).collect();
     let response = Response::new(&request, unix_now());
     let store =
         request.store.then(|| StoreRequest::new(meter.owner(), context, request.background));
     let ResponseRequest { model, stream, background, .. } = request;
     let end = AnswerEnd { model, meter, consent: None, names: NAMES };
     if background {
-        return background::start(app, end, ask, response, store, stream);
+        return background::start(app, end, BackgroundTurn { ask, response, store, turn }, stream);
     }
     let encoder = ResponseEncoder::new(response, unix_now);
-    let store = store.map(|request| (app.clone(), request));
-    let mut encoder = StoringEncoder { encoder, store };
+    let mut encoder = StoringEncoder { encoder, app: app.clone(), store, turn };
     if stream {
         return answer::stream(app, end, encoder, vec![ask]).await;
     }
@@ -54,6 +64,65 @@ pub(super) async fn create(
         Some((usage, encoder.encoder.response().clone()))
     })
     .await
+}
+
+/// Compacts a conversation: its user's messages, and a summary of the whole.
+pub(super) async fn compact(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (turn, meter) = intake::accept::<CompactTurn>(&app, &request, payload).await?;
+    let CompactTurn { chat: ChatRequest { ask, model, .. }, user_messages } = turn;
+    let end = AnswerEnd { model, meter, consent: None, names: NAMES };
+    answer::json(&app, end, vec![ask], |outcomes| {
+        let winner = outcomes.first()?.winner()?;
+        let usage = winner.into();
+        let compaction = Compaction::new(user_messages, &winner.text, &usage, unix_now());
+        Some((usage, compaction))
+    })
+    .await
+}
+
+/// A request to compact a conversation.
+struct CompactTurn {
+    chat: ChatRequest,
+    user_messages: Vec<Value>,
+}
+
+impl EndpointRequest for CompactTurn {
+    fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError> {
+        let (request, items) = ResponseRequest::parse_compaction(body, &app.limits)?;
+        let earlier = earlier_items(&request, app, owner)?;
+        let mut chat = request.ask(&earlier, &app.limits)?;
+        // What a swarm says of itself when all members abstain is no summary. Only its confidence is 0.
+        let effort = &mut chat.ask.effort;
+        effort.min_confidence = effort.min_confidence.max(f64::MIN_POSITIVE);
+        let user_messages = earlier.iter().chain(&items).filter(|item| is_user_message(item));
+        let user_messages: Vec<Value> = user_messages.cloned().collect();
+        Ok(Self { chat, user_messages: items::resources(&user_messages) })
+    }
+
+    fn model(&self) -> &str {
+        &self.chat.model
+    }
+
+    fn ask_bytes(&self) -> usize {
+        intake::bytes_of(&self.chat.ask)
+    }
+}
+
+/// The items that the input of a request continues.
+fn earlier_items(
+    request: &ResponseRequest,
+    app: &App,
+    owner: Owner,
+) -> Result<Vec<Value>, ApiError> {
+    match (&request.previous, &request.conversation) {
+        (Some(id), _) => app.responses.context(owner, id, unix_now()),
+        (None, Some(id)) => app.conversations.items(owner, id),
+        (None, None) => Ok(Vec::new()),
+    }
 }
 
 /// A request with the items before it, and the chat of both.
@@ -66,10 +135,7 @@ struct Turn {
 impl EndpointRequest for Turn {
     fn parse(body: &[u8], app: &App, owner: Owner) -> Result<Self, ApiError> {
         let request = ResponseRequest::parse(body, &app.limits)?;
-        let earlier = match &request.previous {
-            Some(id) => app.responses.context(owner, id, unix_now())?,
-            None => Vec::new(),
-        };
+        let earlier = earlier_items(&request, app, owner)?;
         let chat = request.ask(&earlier, &app.limits)?;
         Ok(Self { request, chat, earlier })
     }
@@ -84,6 +150,13 @@ impl EndpointRequest for Turn {
 
     fn streams(&self) -> bool {
         self.request.stream
+    }
+
+    /// A stored conversation grows with each turn.
+    fn repeatable(&self) -> Option<bool> {
+        let ResponseRequest { conversation, background, .. } = &self.request;
+        let is_whole = conversation.is_none() && !background;
+        is_whole.then(|| intake::is_greedy(&self.chat.ask))
     }
 }
 
@@ -132,61 +205,12 @@ pub(super) async fn cancel(
     Ok(HttpResponse::Ok().json(app.responses.cancel(owner, &id, unix_now())?))
 }
 
-/// The query of `GET /v1/responses/{id}/input_items`.
-#[derive(Debug, Deserialize)]
-pub(super) struct PageQuery {
-    limit: Option<String>,
-    order: Option<String>,
-    after: Option<String>,
-}
-
-/// Most items of one page, and the number without `limit` (OpenAI's limits).
-const PAGE_MAX: usize = 100;
-const PAGE: usize = 20;
-
 pub(super) async fn input_items(
     app: web::Data<App>,
     request: HttpRequest,
     id: web::Path<String>,
-    page: web::Query<PageQuery>,
+    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    const LIMIT: &str = "Invalid 'limit': give a number from 1 to 100.";
-    let limit = match &page.limit {
-        None => PAGE,
-        Some(limit) => match limit.parse() {
-            Ok(limit) if (1..=PAGE_MAX).contains(&limit) => limit,
-            _ => return Err(ApiError::Unsupported(LIMIT, "limit")),
-        },
-    };
-    let mut items = app.responses.input(access::caller(&request)?.owner(), &id, unix_now())?;
-    match page.order.as_deref() {
-        None | Some("desc") => items.reverse(),
-        Some("asc") => {}
-        Some(_) => {
-            return Err(ApiError::Unsupported("Invalid 'order': give 'asc' or 'desc'.", "order"));
-        }
-    }
-    if let Some(after) = &page.after {
-        let index = items.iter().position(|item| item["id"] == after.as_str());
-        let Some(index) = index else {
-            let message = "Invalid 'after': there is no such item.";
-            return Err(ApiError::Unsupported(message, "after"));
-        };
-        items.drain(..=index);
-    }
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let list = json!({
-        "object": "list",
-        "first_id": item_id(items.first()),
-        "last_id": item_id(items.last()),
-        "has_more": has_more,
-        "data": items,
-    });
-    Ok(HttpResponse::Ok().json(list))
-}
-
-/// The id of an item; null if there is no item.
-fn item_id(item: Option<&Value>) -> Value {
-    item.map(|item| item["id"].clone()).unwrap_or_default()
+    let items = app.responses.input(access::caller(&request)?.owner(), &id, unix_now())?;
+    Ok(HttpResponse::Ok().json(items::page(items, &query)?))
 }

@@ -35,7 +35,6 @@ impl<T> Shelves<T> {
     }
 
     /// Bytes of all items.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

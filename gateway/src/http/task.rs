@@ -9,7 +9,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::{App, error::ApiError};
+use super::{App, cache::CacheKey, error::ApiError};
+use crate::round::Client;
 use shoal_consensus::{Ask, Outcome, RoundError, outcome::RoundUpdate};
 
 /// Updates between the round and the queue of its client.
@@ -26,6 +27,23 @@ const UPDATE_BYTES: usize = 128;
 /// ends by itself at its deadline, but not while it waits. A busy machine may delay it by a second.
 const UNREAD_GRACE: Duration = Duration::from_secs(3);
 
+/// One ask of a request.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) ask: Ask,
+    pub(super) client: Client,
+    /// Where its answer is kept for repeated requests; `None`: nowhere.
+    pub(super) cache: Option<CacheKey>,
+}
+
+/// The answer of one ask.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Box<Outcome>,
+    /// Members were not asked for it now.
+    pub(super) is_kept: bool,
+}
+
 /// The task of one ask's round.
 #[derive(Debug)]
 pub(super) struct AskTask {
@@ -34,6 +52,8 @@ pub(super) struct AskTask {
     /// The client wants to know how far the round is.
     wants_progress: bool,
     outcome: AbortOnDropHandle<Result<Outcome, ApiError>>,
+    /// Whether its answer comes from the cache; `None` if it may not.
+    is_kept: Option<bool>,
 }
 
 /// What happens next in a round.
@@ -44,7 +64,7 @@ pub(super) enum RoundEvent {
     /// Nothing for as long as the caller wants to wait.
     Silence,
     /// The end of the round, which is the last event.
-    End(Result<Box<Outcome>, ApiError>),
+    End(Result<Answer, ApiError>),
 }
 
 /// Runs work that has no updates on the gateway's own runtime. Dropping the future stops the work.
@@ -63,16 +83,40 @@ pub(super) async fn run_to_end<T: Send + 'static>(
 
 impl AskTask {
     /// Starts a round on the gateway's own runtime: an HTTP worker has one thread, which serves its
-    /// connections.
-    pub(super) fn start(app: &App, ask: Ask, wants_progress: bool) -> Self {
+    /// connections. An answer that is kept is not asked for again.
+    pub(super) fn start(app: &App, job: Job, wants_progress: bool) -> Self {
+        let Job { ask, client, cache } = job;
+        let Some(key) = cache else { return Self::ask(app, client, ask, wants_progress, None) };
+        let Some(outcome) = app.cache.find(&key) else {
+            return Self::ask(app, client, ask, wants_progress, Some(key));
+        };
+        let (_, updates) = mpsc::channel(1);
+        let outcome = app.runtime.spawn(async move { Ok(Outcome::clone(&outcome)) });
+        let outcome = AbortOnDropHandle::new(outcome);
+        Self { updates, wants_progress, outcome, is_kept: Some(true) }
+    }
+
+    /// Asks members, and keeps the answer under the key.
+    fn ask(
+        app: &App,
+        client: Client,
+        ask: Ask,
+        wants_progress: bool,
+        key: Option<CacheKey>,
+    ) -> Self {
+        let is_kept = key.as_ref().map(|_| false);
         let (sender, mut round_updates) = mpsc::channel(UPDATES_MAX);
         let (queue, updates) = mpsc::channel(UNREAD_BYTES_MAX / UPDATE_BYTES);
-        let rounds = app.rounds.clone();
+        let (rounds, cache) = (app.rounds.clone(), app.cache.clone());
         let deadline = Instant::now() + ask.effort.deadline + UNREAD_GRACE;
-        let round = async move { rounds.answer(&ask, &sender).await };
+        let round = async move { rounds.answer(&ask, client, &sender).await };
         let round = async move {
             match timeout_at(deadline, round).await {
-                Ok(outcome) => Ok(outcome?),
+                Ok(outcome) => {
+                    let outcome = outcome?;
+                    key.iter().for_each(|key| cache.keep(key, &outcome));
+                    Ok(outcome)
+                }
                 Err(_) => Err(ApiError::Unread),
             }
         };
@@ -88,7 +132,12 @@ impl AskTask {
         };
         let work = async move { tokio::join!(round, forward).0 };
         let outcome = AbortOnDropHandle::new(app.runtime.spawn(work.in_current_span()));
-        Self { updates, wants_progress, outcome }
+        Self { updates, wants_progress, outcome, is_kept }
+    }
+
+    /// Whether its answer comes from the cache; `None` if it may not.
+    pub(super) fn is_kept(&self) -> Option<bool> {
+        self.is_kept
     }
 
     /// Waits for the next event, at most for `patience`.
@@ -102,7 +151,7 @@ impl AskTask {
     }
 
     /// Waits for the end.
-    pub(super) async fn end(mut self) -> Result<Box<Outcome>, ApiError> {
+    pub(super) async fn end(mut self) -> Result<Answer, ApiError> {
         loop {
             if let RoundEvent::End(end) = self.event().await {
                 return end;
@@ -120,7 +169,10 @@ impl AskTask {
         }
         // The round has closed the queue of updates, so that its outcome comes soon.
         RoundEvent::End(match (&mut self.outcome).await {
-            Ok(Ok(outcome)) => Ok(Box::new(outcome)),
+            Ok(Ok(outcome)) => {
+                let is_kept = self.is_kept == Some(true);
+                Ok(Answer { outcome: Box::new(outcome), is_kept })
+            }
             Ok(Err(error)) => Err(error),
             Err(error) => {
                 tracing::error!(panicked = error.is_panic(), "the task of a round was stopped");

@@ -37,6 +37,7 @@ pub(super) fn outcome(
         prompt_tokens: 0,
         completion_tokens: 0,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: None,
         took,
         first_piece: took,

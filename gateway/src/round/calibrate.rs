@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::Rounds;
+use super::{Client, Rounds};
 use shoal_consensus::{
     Ask,
     ask::{Effort, Target},
@@ -89,7 +89,7 @@ impl Calibrator {
         let ask = Ask::plain(Target::Swarm, item.messages(), sampling, self.effort);
         // Nobody listens for updates.
         let (updates, _) = mpsc::channel(1);
-        let mut round = self.rounds.begin(&ask, &updates);
+        let mut round = self.rounds.begin(&ask, Client::default(), &updates);
         let span = round.span();
         let result = Box::pin(self.rounds.decide(&mut round)).instrument(span).await;
         let Ok(result) = result else { return false };

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use shoal_proto::{NodeId, embed::Embed, generate::Fault};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
 
-use super::Rounds;
+use super::{
+    POLL_INTERVAL, Rounds,
+    queue::{Client, Place},
+};
 use shoal_consensus::RoundError;
 use shoal_consensus::{
     MemberView,
@@ -32,17 +35,25 @@ impl Rounds {
     ///
     /// # Errors
     /// See [`RoundError`].
-    pub async fn embed(&self, ask: &EmbedAsk) -> Result<Vectors, RoundError> {
+    pub async fn embed(&self, ask: &EmbedAsk, client: Client) -> Result<Vectors, RoundError> {
         let (id, _) = self.draw();
-        self.embed_pieces(ask).instrument(super::span(&id)).await
+        self.embed_pieces(ask, client).instrument(super::span(&id)).await
     }
 
-    async fn embed_pieces(&self, ask: &EmbedAsk) -> Result<Vectors, RoundError> {
+    async fn embed_pieces(&self, ask: &EmbedAsk, client: Client) -> Result<Vectors, RoundError> {
         let members = members_of_one_model(&ask.target, &self.swarm().members())?;
-        let deadline = Instant::now() + ask.deadline;
+        let Some(member) = members.first() else { return Err(RoundError::NoMember) };
+        let model = member.model.name.clone();
+        let job = EmbedJob {
+            rounds: self,
+            target: Target::Model(model.clone()),
+            members: &members,
+            client,
+            deadline: Instant::now() + ask.deadline,
+        };
         let mut work = Vec::new();
         for (index, piece) in pieces(&ask.inputs).into_iter().enumerate() {
-            work.push(self.piece(index, piece, &members, deadline));
+            work.push(job.piece(index, piece));
         }
         let replies: Vec<(Vec<Vec<f32>>, u32)> =
             stream::iter(work).buffered(PIECES_AT_A_TIME).try_collect().await?;
@@ -57,23 +68,40 @@ impl Rounds {
             // Two members claim the same weights, and one of them has others.
             return Err(RoundError::NoCandidate { members: members.len() });
         }
-        let Some(member) = members.first() else { return Err(RoundError::NoMember) };
-        let model = member.model.name.clone();
         Ok(Vectors { model, vectors, prompt_tokens })
     }
+}
 
+/// What the pieces of one request have in common.
+struct EmbedJob<'a> {
+    rounds: &'a Rounds,
+    /// The model's queue.
+    target: Target,
+    /// The members with the model.
+    members: &'a [MemberView],
+    client: Client,
+    deadline: Instant,
+}
+
+impl EmbedJob<'_> {
     /// The vectors of one piece, from the first member that succeeds; the least busy is asked first.
     async fn piece(
         &self,
         index: usize,
         inputs: &[String],
-        members: &[MemberView],
-        deadline: Instant,
     ) -> Result<(Vec<Vec<f32>>, u32), RoundError> {
+        let swarm = self.rounds.swarm();
+        let (line, place) = self.queue(index).await?;
+        let mut place = Some(place);
         let mut too_long = None;
-        for member in by_load(index, members) {
+        for member in line {
             let ask = Embed { inputs: inputs.to_vec() };
-            match self.swarm().embed(member, ask, deadline).await {
+            let work = swarm.embed(member, ask, self.deadline);
+            let result = match place.take() {
+                Some(place) => place.start(work).await,
+                None => work.await,
+            };
+            match result {
                 Ok(reply) => {
                     let vectors = reply.vectors.into_iter().map(|vector| vector.values);
                     return Ok((vectors.collect(), reply.prompt_tokens));
@@ -81,15 +109,32 @@ impl Rounds {
                 Err(error) => {
                     tracing::debug!(node.id = %member.short(), %error, "no vectors");
                     if matches!(&error, WorkError::Failed { fault: Fault::ContextLength, .. }) {
-                        too_long = members.iter().map(|member| member.model.context).max();
+                        too_long = self.members.iter().map(|member| member.model.context).max();
                     }
                 }
             }
         }
         Err(match too_long {
             Some(context) => RoundError::ContextLength { context },
-            None => RoundError::NoCandidate { members: members.len() },
+            None => RoundError::NoCandidate { members: self.members.len() },
         })
+    }
+
+    /// Waits for a free member. Returns the members that are still here, the least busy first.
+    async fn queue(&self, index: usize) -> Result<(Vec<NodeId>, Place), RoundError> {
+        let mut place = self.rounds.0.queues.enter(&self.target, self.client)?;
+        timeout_at(self.deadline, place.turn()).await.map_err(|_| RoundError::NoMember)??;
+        loop {
+            let mut members = self.rounds.swarm().members().to_vec();
+            members.retain(|member| self.members.iter().any(|known| known.id == member.id));
+            if members.is_empty() || members.iter().any(|member| member.running < member.slots) {
+                return Ok((by_load(index, &members), place));
+            }
+            if Instant::now() >= self.deadline {
+                return Err(RoundError::NoMember);
+            }
+            sleep(POLL_INTERVAL).await;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     core::Collector,
 };
 
@@ -40,6 +40,7 @@ pub struct RoundMetrics {
     rankings: IntCounterVec,
     waves: IntCounter,
     learn_drops: IntCounter,
+    waiting: IntGauge,
     models: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -112,6 +113,7 @@ impl RoundMetrics {
                     "Rounds that nothing was learned from because too many waited.",
                 )?,
             )?,
+            waiting: waiting(registry)?,
             models: Arc::default(),
         };
         metrics.show_zeros();
@@ -125,7 +127,7 @@ impl RoundMetrics {
         }
         show(&self.rounds, &["judged", "agreement", "fallback", "single", "fused", "cancelled"]);
         show(&self.rounds, &["no_such_model", "no_member", "no_candidate", "context_length"]);
-        show(&self.rounds, &["no_tools", "no_vision", "unsupported", "misfit"]);
+        show(&self.rounds, &["no_tools", "no_vision", "unsupported", "misfit", "queue_full"]);
         show(&self.candidates, &["finished", "cut"]);
         show(&self.candidates, &WorkError::LABELS);
         show(&self.ballots, &["counted", "cut"]);
@@ -135,6 +137,11 @@ impl RoundMetrics {
         show(&self.fusions, &["fused", "nobody"]);
         show(&self.rankings, &["judged", "no_ballot", "no_member", "cancelled"]);
         show(&self.fusions, &WorkError::LABELS);
+    }
+
+    /// The gauge of the asks that wait.
+    pub(super) fn waiting(&self) -> IntGauge {
+        self.waiting.clone()
     }
 
     /// Counts a ranking of a client's texts.
@@ -249,6 +256,11 @@ fn label(decision: Decision) -> &'static str {
         Decision::Fused => "fused",
         Decision::Abstained => "abstained",
     }
+}
+
+fn waiting(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let help = "Asks that wait for their turn, because no member is free.";
+    register(registry, IntGauge::new("shoal_asks_waiting", help)?)
 }
 
 /// The histograms of the phases and of the agreement.

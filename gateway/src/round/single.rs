@@ -21,6 +21,7 @@ use shoal_consensus::RoundError;
 use shoal_consensus::{
     Ask, Candidate, Outcome,
     outcome::{Decision, Ranking, RoundUpdate, Timings},
+    select::Panel,
 };
 use shoal_swarm::{AnswerPart, AnswerStream, WorkError};
 
@@ -32,7 +33,8 @@ const TRIES: usize = 3;
 /// # Errors
 /// See [`RoundError`]. A member that is lost after a part of its text was sent cannot be replaced.
 pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> {
-    let line = line(&mut round).await?;
+    let (panel, place) = round.queue(round.clock.end).await?;
+    let line = line(&round, panel);
     let round = &round;
     let select_end = round.clock.elapsed();
     let choices = round.ask.choices.max(1);
@@ -40,8 +42,10 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
         .map(|choice| Box::pin(answer_choice(round, &line, choice)))
         .buffer_unordered(answers_at_once(round, &line));
     let mut results = Vec::with_capacity(choices);
-    while let Some(result) = answers.next().await {
+    let mut next = place.start(answers.next()).await;
+    while let Some(result) = next {
         results.push(result?);
+        next = answers.next().await;
     }
     results.sort_by_key(|(choice, _)| *choice);
     let took = round.clock.elapsed();
@@ -75,11 +79,10 @@ pub(super) async fn answer(mut round: Round<'_>) -> Result<Outcome, RoundError> 
 
 /// The members that serve the model, the least busy first; members with equal load keep the order of
 /// the selection.
-async fn line(round: &mut Round<'_>) -> Result<Vec<NodeId>, RoundError> {
-    let panel = round.select().await?;
+fn line(round: &Round<'_>, panel: Panel) -> Vec<NodeId> {
     let mut line: Vec<NodeId> = panel.writers.into_iter().chain(panel.spare).collect();
     line.sort_by_key(|id| load(round, *id));
-    Ok(line)
+    line
 }
 
 /// Load per slot in thousandths; the maximum for a member that has left.
@@ -117,6 +120,7 @@ async fn answer_choice(
         match result {
             Ok(candidate) => return Ok((choice, candidate)),
             Err(WorkError::Unsuitable(_)) => violations += 1,
+            Err(WorkError::Abstained) => return Err(RoundError::Abstained { members: attempts }),
             Err(error) => return Err(round_error(round, &[error], attempts)),
         }
         if output.has_text || violations >= TRIES || Instant::now() >= round.clock.generate_end {
@@ -176,6 +180,10 @@ async fn read_answer(
                 output.send(round, &piece).await;
             }
             Ok(AnswerPart::Done(end)) if end.finish() == Finish::Abstained => {
+                // As in a round: a client that wants certainty wants an error, and not a statement.
+                if round.ask.effort.min_confidence > 0.0 {
+                    return Err(WorkError::Abstained);
+                }
                 text = abstention::statement(&round.ask.target, &round.members);
                 output.send(round, &text).await;
                 break Done { finish: Finish::Stop.into(), logprob: None, ..end };

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{POLL_INTERVAL, Round, Rounds, judge, metrics::RoundMetrics};
+use super::{Client, POLL_INTERVAL, Round, Rounds, judge, metrics::RoundMetrics};
 use shoal_consensus::{
     Ask, Candidate, Outcome, RoundError, RoundSettings, ask::Target, outcome::Timings, select,
     settings::Certainty,
@@ -34,7 +34,7 @@ impl Rounds {
         let mut count = RankingCount { metrics: &self.0.metrics, outcome: "cancelled" };
         // No client wants to know how far it is.
         let (updates, _) = mpsc::channel(1);
-        let round = self.begin(ask, &updates);
+        let round = self.begin(ask, Client::default(), &updates);
         let span = round.span();
         let result = Box::pin(rank_texts(round, texts)).instrument(span).await;
         count.outcome = match &result {
@@ -157,6 +157,7 @@ fn candidate(text: String, pool: usize) -> Candidate {
         tool_calls: Vec::new(),
         tokens: Vec::new(),
         cached_tokens: 0,
+        reasoning_tokens: 0,
         finish: Finish::Stop,
         prompt_tokens: 0,
         completion_tokens: 0,

@@ -54,6 +54,7 @@ pub(super) fn candidate(
         prompt_tokens: end.prompt_tokens,
         completion_tokens: end.completion_tokens,
         cached_tokens: end.cached_tokens.min(end.prompt_tokens),
+        reasoning_tokens: end.reasoning_tokens.min(end.completion_tokens),
         logprob: end.logprob,
         took,
         first_piece: took,

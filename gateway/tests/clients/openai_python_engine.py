@@ -145,6 +145,21 @@ def responds_in_events():
 
 
 @check
+def continues_a_conversation():
+    hello = {"type": "message", "role": "user", "content": "Hello."}
+    conversation = client.conversations.create(items=[hello], metadata={"topic": "sums"})
+    answer = client.responses.create(model="shoal", input=QUESTION, conversation=conversation.id)
+    contains(answer.output_text, EXPECT)
+    equal(answer.conversation.id, conversation.id)
+    items = list(client.conversations.items.list(conversation.id, order="asc"))
+    equal([item.role for item in items], ["user", "user", "assistant"])
+    client.conversations.items.delete(items[0].id, conversation_id=conversation.id)
+    equal(client.conversations.update(conversation.id, metadata={}).metadata, {})
+    equal(client.conversations.delete(conversation.id).deleted, True)
+    caught(openai.NotFoundError, lambda: client.conversations.retrieve(conversation.id))
+
+
+@check
 def embeds():
     found = client.embeddings.create(model="shoal-story", input=["sea", "the sea", "seven plus two"])
     equal([item.index for item in found.data], [0, 1, 2])

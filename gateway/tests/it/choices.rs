@@ -40,6 +40,7 @@ async fn several_answers_of_a_round_are_distinct_and_the_winner_comes_first() {
     assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(5), &json!(21)));
     assert_eq!(usage["total_tokens"], 26);
     assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 2);
+    assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 9, "of three answers");
 }
 
 #[tokio::test]

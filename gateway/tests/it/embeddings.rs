@@ -42,6 +42,25 @@ async fn every_text_has_its_vector_in_order_however_many_pieces_it_takes() {
 }
 
 #[tokio::test]
+async fn token_numbers_of_openais_tokenizer_are_the_text_that_they_stand_for() {
+    let gateway = Gateway::start([node("vectors").embeds()]).await;
+    // LangChain sends such arrays, cut with `cl100k_base`: " Hello" is 22691, "Hello" 9906.
+    for (input, texts) in [
+        (json!([9906, 11, 1917, 0]), vec!["Hello, world!"]),
+        (json!([[9906], [22691, 0]]), vec!["Hello", " Hello!"]),
+    ] {
+        let reply = gateway.post(PATH, &json!({"model": "vectors", "input": input})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let body = reply.json();
+        let data = body["data"].as_array().unwrap();
+        assert_eq!(data.len(), texts.len());
+        for (entry, text) in data.iter().zip(texts) {
+            assert!(close(&numbers(entry), &direction(text)), "{entry}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn base64_and_numbers_are_the_same_vector() {
     let gateway = Gateway::start([node("vectors").embeds()]).await;
     let body = json!({"model": "vectors", "input": "abc", "encoding_format": "base64"});
@@ -77,16 +96,22 @@ async fn what_cannot_be_embedded_is_named() {
         (json!({"model": "vectors", "input": ""}), 400, json!("input"), Value::Null),
         (json!({"model": "vectors", "input": ["a", ""]}), 400, json!("input"), Value::Null),
         (
-            json!({"model": "vectors", "input": [1, 2]}),
+            json!({"model": "vectors", "input": [1, 100_300]}),
             400,
-            json!("input"),
-            json!("unsupported_value"),
+            json!("input[1]"),
+            json!("invalid_value"),
         ),
         (
-            json!({"model": "vectors", "input": [[1]]}),
+            json!({"model": "vectors", "input": [[1], [-1]]}),
             400,
-            json!("input"),
-            json!("unsupported_value"),
+            json!("input[1][0]"),
+            json!("invalid_value"),
+        ),
+        (
+            json!({"model": "vectors", "input": [[1], []]}),
+            400,
+            json!("input[1]"),
+            json!("empty_array"),
         ),
         (
             json!({"model": "vectors", "input": ["a", true]}),

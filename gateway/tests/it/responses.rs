@@ -354,7 +354,12 @@ async fn what_cannot_be_answered_is_named() {
         (json!({"tools": [{"type": "function"}]}), "tools[0].name", "missing_required_parameter"),
         (json!({"tool_choice": "required"}), "tool_choice", ""),
         (json!({"tool_choice": {"type": "function", "name": "f"}}), "tool_choice", ""),
-        (json!({"conversation": "c"}), "conversation", "unsupported_parameter"),
+        (json!({"conversation": 1}), "conversation", "invalid_type"),
+        (
+            json!({"conversation": "c", "previous_response_id": "r"}),
+            "conversation",
+            "invalid_parameter_combination",
+        ),
         (json!({"prompt": {"id": "p"}}), "prompt", "unsupported_parameter"),
         (json!({"background": true, "store": false}), "background", ""),
         (json!({"truncation": "middle"}), "truncation", "invalid_value"),

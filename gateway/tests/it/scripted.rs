@@ -151,6 +151,11 @@ impl Node {
         self.then([Step::Say(text), Step::Done(end)])
     }
 
+    /// Says that it cannot answer.
+    pub(crate) fn abstains(self) -> Self {
+        self.then([Step::End(Finish::Abstained)])
+    }
+
     pub(crate) fn breaks(self) -> Self {
         self.then([Step::Fail(Fault::Engine)])
     }
@@ -363,6 +368,7 @@ async fn follow(script: Vec<Step>, events: &mpsc::Sender<Result<Event, EngineErr
                 prompt_tokens: 5,
                 completion_tokens: 7,
                 cached_tokens: 2,
+                reasoning_tokens: 3,
                 ..Done::default()
             })),
             Step::Done(end) => Ok(Event::Done(end)),

@@ -35,6 +35,7 @@ pub(super) struct Reply {
     refuses: bool,
     usage: Option<(u32, u32)>,
     cached_tokens: u32,
+    reasoning_tokens: u32,
     calls: Calls,
     tokens: Tokens,
 }
@@ -152,9 +153,11 @@ impl Reply {
         {
             self.usage = Some((prompt, completion));
         }
-        let cached_tokens =
-            usage.pointer("/prompt_tokens_details/cached_tokens").and_then(Value::as_u64);
-        self.cached_tokens = cached_tokens.map_or(self.cached_tokens, clamp);
+        let detail = |path| usage.pointer(path).and_then(Value::as_u64).map(clamp);
+        self.cached_tokens =
+            detail("/prompt_tokens_details/cached_tokens").unwrap_or(self.cached_tokens);
+        self.reasoning_tokens =
+            detail("/completion_tokens_details/reasoning_tokens").unwrap_or(self.reasoning_tokens);
     }
 
     /// The stream has ended: the text that was held back, and the end. An answer whose endpoint says
@@ -187,6 +190,7 @@ impl Reply {
             tool_calls,
             tokens,
             cached_tokens: self.cached_tokens,
+            reasoning_tokens: self.reasoning_tokens,
         };
         Ok((self.stops.finish(), end))
     }

@@ -243,12 +243,13 @@ async fn calls_and_log_probabilities_of_a_stream_are_in_its_end() {
         ),
         event(r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#),
         event(
-            r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":8}}}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":3}}}"#,
         ),
     ];
     let (text, end) = answer_of(Chat::Stream(writes)).await;
     let end = end.unwrap();
-    assert_eq!((text.as_str(), end.finish(), end.cached_tokens), ("Hm", Finish::ToolCalls, 8));
+    assert_eq!((text.as_str(), end.finish()), ("Hm", Finish::ToolCalls));
+    assert_eq!((end.cached_tokens, end.reasoning_tokens), (8, 3));
     let expectation = ToolCall { id: "c".into(), name: "f".into(), arguments: "{\"x\":1}".into() };
     assert_eq!(end.tool_calls, [expectation]);
     let token = TokenLogprob { bytes: b"Hm".to_vec(), logprob: -0.5, top: Vec::new() };

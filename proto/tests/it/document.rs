@@ -192,6 +192,7 @@ fn work_messages() -> Vec<Message> {
                 top: vec![TokenLogprob { bytes: b"2".to_vec(), logprob: -0.125, top: Vec::new() }],
             }],
             cached_tokens: 16,
+            reasoning_tokens: 8,
         }),
         Message::Failed(Failed {
             fault: Fault::Busy.into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::summary;
 use crate::{error::AskError, fields::Fields};
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
@@ -23,10 +24,19 @@ pub(super) fn read(request: &Fields<'_>) -> Result<Vec<Value>, AskError> {
         Some(Value::Array(items)) => items.clone(),
         Some(value) => return Err(AskError::wrong_type("input", "a string or an array", value)),
     };
-    for (index, item) in items.iter().enumerate() {
-        turn(item, &format!("input[{index}]"))?;
-    }
+    check(&items, "input")?;
     Ok(items)
+}
+
+/// Checks the items of the array `name`.
+///
+/// # Errors
+/// The first field that is wrong.
+pub(crate) fn check(items: &[Value], name: &str) -> Result<(), AskError> {
+    for (index, item) in items.iter().enumerate() {
+        turn(item, &format!("{name}[{index}]"))?;
+    }
+    Ok(())
 }
 
 /// The conversation: the earlier items, then the new ones.
@@ -122,6 +132,9 @@ fn turn(item: &Value, path: &str) -> Result<Turn, AskError> {
             &item.path("type"),
             "Send the item itself, or 'previous_response_id'.",
         )),
+        "compaction" => {
+            Ok(summary::message(&item)?.map_or(Turn::Other { id: None }, Turn::Message))
+        }
         // The output of an item that is left out is left out by its id.
         _ => Ok(Turn::Other { id: item.string("call_id")?.map(str::to_owned) }),
     }

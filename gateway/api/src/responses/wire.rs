@@ -147,7 +147,7 @@ struct InputDetails {
     cache_write_tokens: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct OutputDetails {
     reasoning_tokens: u32,
 }
@@ -159,7 +159,9 @@ impl From<&crate::Usage> for Usage {
             input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails { cached_tokens, ..InputDetails::default() },
             output_tokens: usage.completion_tokens,
-            output_tokens_details: OutputDetails::default(),
+            output_tokens_details: OutputDetails {
+                reasoning_tokens: usage.completion_tokens_details.reasoning_tokens,
+            },
             total_tokens: usage.total_tokens,
         }
     }

@@ -119,6 +119,7 @@ fn candidate(writer: u8, pool: usize) -> Candidate {
         prompt_tokens: 0,
         completion_tokens: 0,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: None,
         took: Duration::ZERO,
         first_piece: Duration::ZERO,

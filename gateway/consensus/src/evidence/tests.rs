@@ -29,6 +29,7 @@ fn candidate(writer: u8, pool: usize, logprob: f64) -> Candidate {
         prompt_tokens: 0,
         completion_tokens: 0,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: Some(logprob),
         took: Duration::ZERO,
         first_piece: Duration::ZERO,

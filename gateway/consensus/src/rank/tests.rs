@@ -242,6 +242,7 @@ fn candidate(writer: u8, pool: usize, took_ms: u64) -> Candidate {
         prompt_tokens: 1,
         completion_tokens: 1,
         cached_tokens: 0,
+        reasoning_tokens: 0,
         logprob: None,
         took: Duration::from_millis(took_ms),
         first_piece: Duration::ZERO,

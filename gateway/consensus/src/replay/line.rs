@@ -122,6 +122,7 @@ impl RecordedRound {
                 prompt_tokens: record.prompt_tokens,
                 completion_tokens: record.completion_tokens,
                 cached_tokens: 0,
+                reasoning_tokens: 0,
                 logprob: record.logprob,
                 took: Duration::from_secs_f64(record.took_ms.clamp(0.0, 1e9) / 1e3),
                 first_piece: Duration::ZERO,

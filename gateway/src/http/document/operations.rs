@@ -31,6 +31,8 @@ pub(super) struct Operation {
 
 /// Statuses of the operations that ask the swarm.
 const ASK: &[u16] = &[200, 400, 401, 403, 404, 413, 415, 422, 429, 500, 503];
+/// Statuses of the operations that store a body.
+const STORE: &[u16] = &[200, 400, 401, 403, 404, 413, 415, 429, 500];
 const LOOKUP: &[u16] = &[200, 401, 403, 404];
 const CHECKED_LOOKUP: &[u16] = &[200, 400, 401, 403, 404];
 const LIST: &[u16] = &[200, 401, 403];
@@ -51,6 +53,20 @@ const fn post(
 ) -> Operation {
     let request = Some(request);
     Operation { method: "POST", path, tag, summary, query: &[], request, answer, statuses: ASK }
+}
+
+/// An operation that stores a body.
+const fn store(
+    path: &'static str,
+    summary: &'static str,
+    request: &'static str,
+    answer: &'static str,
+) -> Operation {
+    Operation { statuses: STORE, ..post(path, OPENAI, summary, request, Reply::Json(answer)) }
+}
+
+const fn delete(path: &'static str, summary: &'static str, answer: &'static str) -> Operation {
+    Operation { method: "DELETE", ..get(path, OPENAI, summary, Reply::Json(answer), LOOKUP) }
 }
 
 const fn get(
@@ -91,6 +107,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "ResponseRequest",
         Reply::JsonOrEvents("Response"),
     ),
+    post(
+        "/v1/responses/compact",
+        OPENAI,
+        "Replaces a conversation by its user's messages and a summary.",
+        "CompactRequest",
+        Reply::Json("Compaction"),
+    ),
     Operation {
         query: &["stream", "starting_after"],
         ..get(
@@ -101,16 +124,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             CHECKED_LOOKUP,
         )
     },
-    Operation {
-        method: "DELETE",
-        ..get(
-            "/v1/responses/{id}",
-            OPENAI,
-            "Deletes a response and stops the work for it.",
-            Reply::Json("Deleted"),
-            LOOKUP,
-        )
-    },
+    delete("/v1/responses/{id}", "Deletes a response and stops the work for it.", "Deleted"),
     Operation {
         method: "POST",
         ..get(
@@ -131,6 +145,54 @@ pub(super) const OPERATIONS: &[Operation] = &[
             CHECKED_LOOKUP,
         )
     },
+    store(
+        "/v1/conversations",
+        "Stores a conversation that responses continue.",
+        "ConversationRequest",
+        "Conversation",
+    ),
+    get(
+        "/v1/conversations/{id}",
+        OPENAI,
+        "A stored conversation.",
+        Reply::Json("Conversation"),
+        LOOKUP,
+    ),
+    store(
+        "/v1/conversations/{id}",
+        "Replaces the metadata of a conversation.",
+        "ConversationUpdate",
+        "Conversation",
+    ),
+    delete("/v1/conversations/{id}", "Deletes a conversation.", "Deleted"),
+    Operation {
+        query: &["limit", "order", "after"],
+        ..get(
+            "/v1/conversations/{id}/items",
+            OPENAI,
+            "The items of a conversation.",
+            Reply::Json("ItemList"),
+            CHECKED_LOOKUP,
+        )
+    },
+    store(
+        "/v1/conversations/{id}/items",
+        "Adds items to a conversation.",
+        "ConversationItems",
+        "ItemList",
+    ),
+    get(
+        "/v1/conversations/{id}/items/{item_id}",
+        OPENAI,
+        "One item of a conversation.",
+        Reply::Json("StoredItem"),
+        LOOKUP,
+    ),
+    delete(
+        "/v1/conversations/{id}/items/{item_id}",
+        "Deletes an item of a conversation.",
+        "Conversation",
+    ),
     post(
         "/v1/messages",
         ANTHROPIC,

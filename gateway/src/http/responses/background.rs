@@ -19,6 +19,7 @@ use crate::http::{
     App,
     answer::{self, AnswerEnd, OpenAnswer},
     callers::Owner,
+    conversations::ConversationTurn,
     error::ApiError,
     task::{AskTask, RoundEvent},
 };
@@ -30,31 +31,40 @@ use shoal_api::{
 use shoal_consensus::Ask;
 use shoal_store::unix_now;
 
+/// What is done in the background.
+#[derive(Debug)]
+pub(super) struct BackgroundTurn {
+    pub(super) ask: Ask,
+    pub(super) response: Response,
+    pub(super) store: Option<StoreRequest>,
+    /// The turn of the conversation that the response continues.
+    pub(super) turn: Option<ConversationTurn>,
+}
+
 /// Starts the work and answers at once.
 pub(super) fn start(
     app: web::Data<App>,
     end: AnswerEnd,
-    ask: Ask,
-    response: Response,
-    store: Option<StoreRequest>,
+    work: BackgroundTurn,
     stream: bool,
 ) -> Result<HttpResponse, ApiError> {
+    let BackgroundTurn { ask, response, store, turn } = work;
     let (id, owner) = (response.id.clone(), end.meter.owner());
     let body = HttpResponse::Ok().json(&response);
     // The parser refuses a background request that is not stored.
     let slot =
         store.ok_or(ApiError::Internal).and_then(|store| app.responses.start(store, &response));
-    let (answer, ask) = OpenAnswer::new(end, ResponseEncoder::new(response, unix_now), vec![ask]);
-    let ask = match (slot, ask) {
-        (Ok(()), Some(ask)) => ask,
+    let (answer, job) = OpenAnswer::new(end, ResponseEncoder::new(response, unix_now), vec![ask]);
+    let job = match (slot, job) {
+        (Ok(()), Some(job)) => job,
         (Err(error), _) => return Err(answer.abandon(error)),
         (_, None) => return Err(answer.abandon(ApiError::Internal)),
     };
-    let task = AskTask::start(&app, ask, false);
+    let task = AskTask::start(&app, job, false);
     // The work must not keep the app alive, because the app owns the work.
     let gateway = Arc::downgrade(&app.clone().into_inner());
-    let work = app.runtime.spawn(work(gateway, owner, answer, task).in_current_span());
-    app.responses.adopt(owner, &id, AbortOnDropHandle::new(work));
+    let work = self::work(gateway, owner, answer, task, turn).in_current_span();
+    app.responses.adopt(owner, &id, AbortOnDropHandle::new(app.runtime.spawn(work)));
     if stream { follow(app, owner, id, 0) } else { Ok(body) }
 }
 
@@ -64,6 +74,7 @@ async fn work(
     owner: Owner,
     mut answer: OpenAnswer<ResponseEncoder>,
     mut task: AskTask,
+    turn: Option<ConversationTurn>,
 ) {
     answer.encoder.start(None, &mut answer.events);
     loop {
@@ -80,6 +91,9 @@ async fn work(
         answer.push(&app, event);
         if is_end {
             store_events(&app, owner, &mut answer);
+            if let Some(turn) = turn {
+                turn.add(&app, answer.encoder.response());
+            }
             return app.responses.finish(owner, answer.encoder.response());
         }
     }

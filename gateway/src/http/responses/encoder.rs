@@ -3,21 +3,27 @@
 use actix_web::web;
 
 use super::store::StoreRequest;
-use crate::http::App;
+use crate::http::{App, conversations::ConversationTurn};
 use shoal_api::{Encoder, Failure, Usage, responses::ResponseEncoder, sse::Events};
 use shoal_consensus::{Outcome, outcome::RoundId};
 
-/// A [`ResponseEncoder`] that stores its response at the end, if the client wants it.
+/// A [`ResponseEncoder`] that stores its response at the end, if the client wants it, and adds its turn to the
+/// conversation that it continues.
 pub(super) struct StoringEncoder {
     pub(super) encoder: ResponseEncoder,
+    pub(super) app: web::Data<App>,
     /// `None` if the response is not stored, or is stored already.
-    pub(super) store: Option<(web::Data<App>, StoreRequest)>,
+    pub(super) store: Option<StoreRequest>,
+    pub(super) turn: Option<ConversationTurn>,
 }
 
 impl StoringEncoder {
     fn store(&mut self) {
-        if let Some((app, request)) = self.store.take() {
-            app.responses.keep(request, self.encoder.response());
+        if let Some(turn) = self.turn.take() {
+            turn.add(&self.app, self.encoder.response());
+        }
+        if let Some(request) = self.store.take() {
+            self.app.responses.keep(request, self.encoder.response());
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::http::{
     share::{Grant, SharedResource},
     shelves::Shelves,
 };
-use shoal_api::id;
 use shoal_api::responses::wire::Response;
 use shoal_store::unix_now;
 
@@ -283,41 +282,6 @@ fn short(id: &str) -> String {
     id.chars().take(96).collect()
 }
 
-/// Items in the form of a list: each has an id, and a message's content is an array of parts.
-pub(super) fn resources(items: &[Value]) -> Vec<Value> {
-    items.iter().cloned().map(resource).collect()
-}
-
-fn resource(mut item: Value) -> Value {
-    let Some(fields) = item.as_object_mut() else { return item };
-    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("message").to_owned();
-    fields.insert("type".into(), kind.as_str().into());
-    let prefix = match kind.as_str() {
-        "message" => "msg",
-        "function_call" => "fc",
-        "function_call_output" => "fco",
-        _ => "item",
-    };
-    if fields.get("id").is_none_or(Value::is_null) {
-        fields.insert("id".into(), format!("{prefix}_{}", id::hex()).into());
-    }
-    if fields.get("status").is_none_or(Value::is_null) {
-        fields.insert("status".into(), "completed".into());
-    }
-    if kind == "message"
-        && let Some(Value::String(text)) = fields.get("content").cloned()
-    {
-        let is_answer = fields.get("role").is_some_and(|role| role == "assistant");
-        let part = if is_answer {
-            json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] })
-        } else {
-            json!({ "type": "input_text", "text": text })
-        };
-        fields.insert("content".into(), json!([part]));
-    }
-    item
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,13 +352,5 @@ mod tests {
         };
         assert_eq!((0..8).filter(|_| start(0)).count(), 6);
         assert!(start(1) && start(1) && !start(1));
-    }
-
-    #[test]
-    fn an_item_is_listed_with_an_id_and_parts() {
-        let items = resources(&[json!({ "role": "user", "content": "x" })]);
-        let item = items.first().expect("one");
-        assert!(item["id"].as_str().is_some_and(|id| id.starts_with("msg_")));
-        assert_eq!(item["content"], json!([{ "type": "input_text", "text": "x" }]));
     }
 }

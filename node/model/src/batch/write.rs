@@ -221,6 +221,8 @@ impl<'w> Writer<'w> {
             tool_calls: calls,
             tokens: self.reports,
             cached_tokens: count(cached_tokens),
+            // The text has all that the model writes.
+            reasoning_tokens: 0,
         })
     }
 

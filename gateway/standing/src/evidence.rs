@@ -3,8 +3,7 @@
 use serde::Serialize;
 use shoal_proto::NodeId;
 
-use super::{measurement, page_path};
-use crate::time::utc;
+use crate::{measurement, page_path, time::utc};
 use shoal_consensus::{
     MemberView,
     reputation::{
@@ -17,7 +16,7 @@ use shoal_swarm::{Presence, State};
 
 /// The page of one node. Times are UTC, as RFC 3339 writes them.
 #[derive(Debug, Serialize)]
-pub(super) struct Evidence {
+pub struct Evidence {
     pub(super) object: &'static str,
     pub(super) id: String,
     pub(super) short_id: String,
@@ -224,8 +223,8 @@ pub(super) struct Event {
 }
 
 impl Evidence {
-    /// `now_seconds` is Unix time.
-    pub(super) fn new(presence: Presence, standing: &Standing, now_seconds: u64) -> Self {
+    /// The page of a node that is here. `now_seconds` is Unix time.
+    pub fn new(presence: Presence, standing: &Standing, now_seconds: u64) -> Self {
         let Presence { id, state, seat, .. } = presence;
         let newcomer = Record::default();
         let record = standing.record(&id).unwrap_or(&newcomer);

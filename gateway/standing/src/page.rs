@@ -2,14 +2,14 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::evidence::{AuditSummary, Evidence, Frequency, KindEvidence, Member, Track};
+use crate::evidence::{AuditSummary, Evidence, Frequency, KindEvidence, Member, Track};
 use shoal_consensus::reputation::Line;
 use shoal_swarm::State;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page as HTML text. Everything that a node says about itself is escaped.
-pub(super) fn render(evidence: &Evidence) -> String {
+pub fn render(evidence: &Evidence) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -320,7 +320,7 @@ fn history(evidence: &Evidence) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::nodes::evidence::Tag;
+    use crate::evidence::Tag;
     use shoal_consensus::reputation::Standing;
     use shoal_proto::NodeId;
     use shoal_swarm::{GoldCost, Presence};
