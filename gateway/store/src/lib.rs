@@ -50,12 +50,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 }
 
 /// A record of a node that was caught so often, with these or other weights.
-fn with_caught(record: Option<Record>, caught: u32) -> Option<Record> {
-    if caught == 0 {
+fn with_caught(record: Option<Record>, times_caught: u32) -> Option<Record> {
+    if times_caught == 0 {
         return record;
     }
     let record = record.unwrap_or_default();
-    Some(Record { caught: record.caught.max(caught), ..record })
+    Some(Record { caught: record.caught.max(times_caught), ..record })
 }
 
 /// Why the store cannot be read or written.

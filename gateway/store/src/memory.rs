@@ -17,9 +17,9 @@ pub struct Memory(Mutex<BTreeMap<RecordKey, Record>>);
 impl Store for Memory {
     fn load<'a>(&'a self, key: &'a RecordKey) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let caught = records.iter().filter(|(other, _)| other.node == key.node);
-        let caught = caught.map(|(_, record)| record.caught).max().unwrap_or(0);
-        std::future::ready(Ok(with_caught(records.get(key).cloned(), caught))).boxed()
+        let of_node = records.iter().filter(|(record_key, _)| record_key.node == key.node);
+        let times_caught = of_node.map(|(_, record)| record.caught).max().unwrap_or(0);
+        std::future::ready(Ok(with_caught(records.get(key).cloned(), times_caught))).boxed()
     }
 
     fn save<'a>(

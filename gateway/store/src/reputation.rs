@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{RecordKey, Store};
 use crate::{StoreError, clock::SteadyClock};
-use page::{Page, Unsaved};
+use page::{Page, SaveQueue};
 use quota::NewRows;
 use shoal_consensus::reputation::{
     AuditResult, Confidence, KindId, KindModel, LabelledPools, Observation, Provenance, Record,
@@ -62,7 +62,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     pages: BTreeMap<NodeId, Page>,
-    unsaved: Unsaved,
+    save_queue: SaveQueue,
     new_rows: NewRows,
     kinds: KindModel,
     /// Gold rounds, which P(right) is fitted to.
@@ -131,11 +131,11 @@ impl ReputationStore {
     /// As [`Self::open`], for a member at this address.
     pub async fn open_from(&self, key: RecordKey, address: Option<IpAddr>) -> Record {
         // What could not be saved is newer than what the store has.
-        let unsaved = self.state().unsaved.take(&key);
-        let mut page = match unsaved {
+        let save_queue = self.state().save_queue.take(&key);
+        let mut page = match save_queue {
             Some(page) => Page { address, is_refused: false, ..page },
             None => match self.load(&key, "load").await {
-                Ok(stored) => Page::new(key, stored, address),
+                Ok(row) => Page::new(key, row, address),
                 // A record of another format cannot be used; another try reads the rest.
                 Err(error) => Page {
                     is_unread: !matches!(error, Some(StoreError::Unreadable(_))),
@@ -144,7 +144,7 @@ impl ReputationStore {
             },
         };
         let mut state = self.state();
-        page.record.caught = page.record.caught.max(state.unsaved.caught(page.key.node));
+        page.record.caught = page.record.caught.max(state.save_queue.times_caught(page.key.node));
         let record = page.record.clone();
         state.pages.insert(page.key.node, page);
         state.needs_fit = true;
@@ -223,7 +223,7 @@ impl ReputationStore {
         let mut state = self.state();
         let page = state.pages.remove(&node).filter(Page::is_changed);
         state.needs_fit = true;
-        if page.is_some_and(|page| !state.unsaved.push(page)) {
+        if page.is_some_and(|page| !state.save_queue.push(page)) {
             self.0.errors.with_label_values(&["limit"]).inc();
         }
     }
@@ -278,23 +278,23 @@ impl ReputationStore {
     /// Reads the records that the store did not give when their members came. Stops at the first failure.
     async fn read_again(&self) {
         for key in self.unread() {
-            let stored = match self.load(&key, "save").await {
-                Ok(stored) => stored,
+            let row = match self.load(&key, "save").await {
+                Ok(row) => row,
                 Err(Some(StoreError::Unreadable(_))) => None,
                 Err(_) => return,
             };
             let mut state = self.state();
-            let State { pages, unsaved, needs_fit, .. } = &mut *state;
-            let pages = pages.values_mut().chain(unsaved.pages());
-            pages.filter(|page| page.key == key).for_each(|page| page.read(stored.clone()));
+            let State { pages, save_queue, needs_fit, .. } = &mut *state;
+            let pages = pages.values_mut().chain(save_queue.pages());
+            pages.filter(|page| page.key == key).for_each(|page| page.read(row.clone()));
             *needs_fit = true;
         }
     }
 
     fn unread(&self) -> Vec<RecordKey> {
         let mut state = self.state();
-        let State { pages, unsaved, .. } = &mut *state;
-        let pages = pages.values_mut().chain(unsaved.pages());
+        let State { pages, save_queue, .. } = &mut *state;
+        let pages = pages.values_mut().chain(save_queue.pages());
         pages.filter(|page| page.is_unread).map(|page| page.key.clone()).collect()
     }
 
@@ -303,9 +303,9 @@ impl ReputationStore {
         let settings = &self.0.settings;
         let now = Instant::now();
         let mut state = self.state();
-        let State { pages, unsaved, new_rows, .. } = &mut *state;
+        let State { pages, save_queue, new_rows, .. } = &mut *state;
         let mut records = Vec::new();
-        let changed_pages = pages.values_mut().chain(unsaved.pages()).filter(|page| {
+        let changed_pages = pages.values_mut().chain(save_queue.pages()).filter(|page| {
             page.is_changed() && page.is_worth_storing(settings) && !page.is_refused
         });
         for page in changed_pages {
@@ -317,21 +317,21 @@ impl ReputationStore {
                 self.0.errors.with_label_values(&["limit"]).inc();
             }
         }
-        unsaved.clean(settings);
+        save_queue.clean(settings);
         records.into_iter().unzip()
     }
 
     fn mark_saved(&self, records: &[(RecordKey, Record)], versions: &[u64]) {
-        let saved: BTreeMap<&RecordKey, u64> =
+        let versions: BTreeMap<&RecordKey, u64> =
             records.iter().map(|(key, _)| key).zip(versions.iter().copied()).collect();
         let mut state = self.state();
-        let State { pages, unsaved, .. } = &mut *state;
-        for page in pages.values_mut().chain(unsaved.pages()) {
-            if let Some(version) = saved.get(&page.key) {
+        let State { pages, save_queue, .. } = &mut *state;
+        for page in pages.values_mut().chain(save_queue.pages()) {
+            if let Some(version) = versions.get(&page.key) {
                 page.saved_version = *version;
             }
         }
-        unsaved.clean(&self.0.settings);
+        save_queue.clean(&self.0.settings);
     }
 
     fn change(&self, node: NodeId, change: impl FnOnce(&Record, &Settings) -> Record) {

@@ -85,9 +85,9 @@ impl Sqlite {
         if (earliest..=now_seconds.saturating_add(AHEAD_MAX)).contains(&newest) {
             return Ok(Some(newest));
         }
-        let moved = newest.clamp(earliest, now_seconds);
+        let newest_after = newest.clamp(earliest, now_seconds);
         tracing::warn!(
-            days = moved.abs_diff(newest) / 86_400,
+            days = newest_after.abs_diff(newest) / 86_400,
             "the gateway was off for long, or its clock is or was wrong: the times of the members' records are moved"
         );
         // 0 means never.
@@ -95,10 +95,10 @@ impl Sqlite {
             "UPDATE standing SET updated_seconds = max(1, updated_seconds + ?1), record = json_set( \
              record, '$.updated_seconds', max(1, updated_seconds + ?1)) WHERE updated_seconds > 0",
         )
-        .bind(to_i64(moved).saturating_sub(to_i64(newest)))
+        .bind(to_i64(newest_after).saturating_sub(to_i64(newest)))
         .execute(&self.pool)
         .await?;
-        Ok(Some(moved))
+        Ok(Some(newest_after))
     }
 
     /// Deletes the records that have not changed for longest, if there are too many.
@@ -127,19 +127,19 @@ impl Sqlite {
             .bind(&key.digest)
             .fetch_optional(&self.pool)
             .await?;
-        let caught = sqlx::query(
+        let times_caught = sqlx::query(
             "SELECT max(json_extract(record, '$.caught')) FROM standing WHERE node = ?",
         )
         .bind(key.node.0.as_slice())
         .fetch_one(&self.pool)
         .await?;
-        let caught: Option<i64> = caught.try_get(0)?;
+        let times_caught: Option<i64> = times_caught.try_get(0)?;
         let record = match row {
             Some(row) => Some(serde_json::from_str(row.try_get(0)?)?),
             None => None,
         };
-        let caught = caught.and_then(|caught| u32::try_from(caught).ok());
-        Ok(with_caught(record, caught.unwrap_or(0)))
+        let times_caught = times_caught.and_then(|count| u32::try_from(count).ok());
+        Ok(with_caught(record, times_caught.unwrap_or(0)))
     }
 
     async fn save(&self, records: &[(RecordKey, Record)]) -> Result<(), StoreError> {
@@ -273,8 +273,8 @@ mod tests {
     async fn a_node_that_was_caught_stays_caught_with_other_weights() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Sqlite::open(&folder.path().join("s"), 0).await.expect("a new file");
-        let caught = Record { caught: 1, ..record(1.0, 1_000) };
-        let records = [(key(1, "aa"), caught), (key(1, "bb"), record(7.5, 1_000))];
+        let liar = Record { caught: 1, ..record(1.0, 1_000) };
+        let records = [(key(1, "aa"), liar), (key(1, "bb"), record(7.5, 1_000))];
         store.save(&records).await.expect("saved");
         for digest in ["aa", "bb", "cc"] {
             let record = store.load(&key(1, digest)).await.expect("read").expect("a record");

@@ -10,18 +10,21 @@ use std::{
 use shoal_proto::NodeId;
 use tokio::time::Instant;
 
-use super::roster::MemberHandle;
-
 /// How long a name waits for its owner, which may be restarting.
 const ABSENCE_MAX: Duration = Duration::from_secs(600);
 
 /// Names of absent owners at most: as many as a gateway has members.
 const ABSENT_MAX: usize = 1_000;
 
-/// A member that is here, with whether it has shown that it can do something.
+/// A member that is here, as it describes itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Server<'a> {
-    pub(super) member: &'a MemberHandle,
+    pub(super) node: NodeId,
+    /// The name of its model.
+    pub(super) name: &'a str,
+    pub(super) digest: &'a str,
+    pub(super) operator: &'a str,
+    /// It has shown that it can do something.
     pub(super) is_proven: bool,
 }
 
@@ -43,18 +46,18 @@ impl Names {
     pub(super) fn owners(&mut self, servers: &[Server<'_>], now: Instant) -> BTreeSet<NodeId> {
         let mut by_name: BTreeMap<&str, Vec<Server<'_>>> = BTreeMap::new();
         for server in servers {
-            by_name.entry(&server.member.model.name).or_default().push(*server);
+            by_name.entry(server.name).or_default().push(*server);
         }
         let mut owners = BTreeSet::new();
         for (name, servers) in &by_name {
             let earlier = self.0.remove(*name).filter(|owner| owner.keeps_name(servers, now));
             let Some(owner) = earlier.or_else(|| Owner::first(servers, now)) else {
-                owners.extend(servers.iter().map(|server| server.member.id));
+                owners.extend(servers.iter().map(|server| server.node));
                 continue;
             };
             let owner = owner.see(servers, now);
             let its_servers = servers.iter().filter(|server| owner.is_served_by(server));
-            owners.extend(its_servers.map(|server| server.member.id));
+            owners.extend(its_servers.map(|server| server.node));
             self.0.insert((*name).to_owned(), owner);
         }
         self.forget(&by_name, now);
@@ -77,9 +80,9 @@ impl Owner {
     /// The first server that has shown something.
     fn first(servers: &[Server<'_>], now: Instant) -> Option<Self> {
         servers.iter().find(|server| server.is_proven).map(|server| Self {
-            node: server.member.id,
-            digest: server.member.model.digest.clone(),
-            operator: server.member.operator.clone(),
+            node: server.node,
+            digest: server.digest.to_owned(),
+            operator: server.operator.to_owned(),
             last_seen: now,
         })
     }
@@ -88,10 +91,9 @@ impl Owner {
     /// proof, so they count for servers that have shown something themselves.
     fn is_served_by(&self, server: &Server<'_>) -> bool {
         let is_same = |own: &str, other: &str| !own.is_empty() && own == other;
-        let member = server.member;
-        let is_alike = is_same(&self.digest, &member.model.digest)
-            || is_same(&self.operator, &member.operator);
-        self.node == member.id || (is_alike && server.is_proven)
+        let is_alike =
+            is_same(&self.digest, server.digest) || is_same(&self.operator, server.operator);
+        self.node == server.node || (is_alike && server.is_proven)
     }
 
     fn keeps_name(&self, servers: &[Server<'_>], now: Instant) -> bool {
@@ -112,61 +114,55 @@ impl Owner {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use shoal_link::pipe::pair;
-    use shoal_proto::{Identity, hello::Model};
-
     use super::*;
 
-    fn member(digest: &str, operator: &str) -> Arc<MemberHandle> {
-        let (link, _) = pair(Identity::generate().id(), Identity::generate().id());
-        let model = Model { name: "m".into(), digest: digest.into(), ..Model::default() };
-        MemberHandle::new(Arc::new(link), model, operator.into(), 1)
-    }
+    /// Number, digest and operator of a member.
+    type Member = (u8, &'static str, &'static str);
 
-    fn owners(
-        names: &mut Names,
-        servers: &[(&Arc<MemberHandle>, bool)],
-        now: Instant,
-    ) -> Vec<usize> {
+    fn owners(names: &mut Names, servers: &[(&Member, bool)], now: Instant) -> Vec<usize> {
         let list: Vec<Server<'_>> = servers
             .iter()
-            .map(|(member, is_proven)| Server { member, is_proven: *is_proven })
+            .map(|((number, digest, operator), is_proven)| Server {
+                node: NodeId([*number; 32]),
+                name: "m",
+                digest,
+                operator,
+                is_proven: *is_proven,
+            })
             .collect();
         let owners = names.owners(&list, now);
-        (0..servers.len()).filter(|at| owners.contains(&servers[*at].0.id)).collect()
+        (0..servers.len()).filter(|at| owners.contains(&list[*at].node)).collect()
     }
 
-    #[tokio::test]
-    async fn a_name_belongs_to_the_first_weights_or_operator_that_serve_it() {
+    #[test]
+    fn a_name_belongs_to_the_first_weights_or_operator_that_serve_it() {
         let (mut names, now) = (Names::default(), Instant::now());
-        let (first, copy) = (member("aa", ""), member("bb", ""));
-        let (same_weights, no_weights) = (member("aa", "x"), member("", ""));
+        let (first, copy) = ((1, "aa", ""), (2, "bb", ""));
+        let (same_weights, no_weights) = ((3, "aa", "x"), (4, "", ""));
         let servers = [(&first, true), (&copy, true), (&same_weights, true), (&no_weights, true)];
         assert_eq!(owners(&mut names, &servers, now), [0, 2]);
         // Borrowed weights need a record of their own.
         assert_eq!(owners(&mut names, &[(&first, true), (&same_weights, false)], now), [0]);
-        let (upstream, twin) = (member("", "ada"), member("", "ada"));
+        let (upstream, twin) = ((5, "", "ada"), (6, "", "ada"));
         let mut names = Names::default();
         let servers = [(&upstream, true), (&copy, true), (&twin, true)];
         assert_eq!(owners(&mut names, &servers, now), [0, 2]);
     }
 
-    #[tokio::test]
-    async fn who_has_shown_something_takes_the_name_from_who_has_not() {
+    #[test]
+    fn who_has_shown_something_takes_the_name_from_who_has_not() {
         let (mut names, now) = (Names::default(), Instant::now());
-        let (squatter, owner) = (member("aa", ""), member("bb", ""));
+        let (squatter, owner) = ((7, "aa", ""), (8, "bb", ""));
         assert_eq!(owners(&mut names, &[(&squatter, false)], now), [0]);
         let nobody_has = [(&squatter, false), (&owner, false)];
         assert_eq!(owners(&mut names, &nobody_has, now), [0, 1], "nothing tells them apart");
         assert_eq!(owners(&mut names, &[(&squatter, false), (&owner, true)], now), [1]);
     }
 
-    #[tokio::test]
-    async fn a_name_waits_for_its_owner_for_a_while() {
+    #[test]
+    fn a_name_waits_for_its_owner_for_a_while() {
         let (mut names, now) = (Names::default(), Instant::now());
-        let (owner, squatter) = (member("aa", ""), member("bb", ""));
+        let (owner, squatter) = ((9, "aa", ""), (10, "bb", ""));
         assert_eq!(owners(&mut names, &[(&owner, true)], now), [0]);
         assert!(owners(&mut names, &[(&squatter, true)], now).is_empty());
         assert_eq!(owners(&mut names, &[(&squatter, true), (&owner, true)], now), [1]);

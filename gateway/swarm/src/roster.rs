@@ -333,7 +333,10 @@ impl Roster {
         let servers: Vec<Server<'_>> = entries
             .into_iter()
             .map(|entry| Server {
-                member: &entry.node,
+                node: entry.node.id,
+                name: &entry.node.model.name,
+                digest: &entry.node.model.digest,
+                operator: &entry.node.operator,
                 is_proven: standing.is_proven(&entry.node.id),
             })
             .collect();

@@ -34,9 +34,9 @@ pub(super) struct Page {
 
 impl Page {
     /// The page of a member that comes from this address, as the store has it.
-    pub(super) fn new(key: RecordKey, stored: Option<Record>, address: Option<IpAddr>) -> Self {
-        let has_row = stored.is_some();
-        let record = stored.unwrap_or_default();
+    pub(super) fn new(key: RecordKey, row: Option<Record>, address: Option<IpAddr>) -> Self {
+        let has_row = row.is_some();
+        let record = row.unwrap_or_default();
         let (version, saved_version) = (0, 0);
         Self {
             key,
@@ -67,24 +67,23 @@ impl Page {
 
     /// Takes what the store had about the member. What was observed meanwhile is dropped if the store knew
     /// more.
-    pub(super) fn read(&mut self, stored: Option<Record>) {
+    pub(super) fn read(&mut self, row: Option<Record>) {
         self.is_unread = false;
-        self.has_row |= stored.is_some();
-        let caught = self.record.caught;
-        if let Some(stored) = stored
-            .filter(|stored| stored.caught > caught || stored.gold_seen > self.record.gold_seen)
-        {
+        self.has_row |= row.is_some();
+        let (times_caught, gold_seen) = (self.record.caught, self.record.gold_seen);
+        let richer = row.filter(|row| row.caught > times_caught || row.gold_seen > gold_seen);
+        if let Some(row) = richer {
             let provenance = self.record.provenance.clone();
-            self.set(Record { provenance, caught: caught.max(stored.caught), ..stored });
+            self.set(Record { provenance, caught: times_caught.max(row.caught), ..row });
         }
     }
 }
 
 /// The records of members that have left and are not saved yet, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(VecDeque<Page>);
+pub(super) struct SaveQueue(VecDeque<Page>);
 
-impl Unsaved {
+impl SaveQueue {
     /// Adds a record. Returns false if the oldest one had to go for it.
     pub(super) fn push(&mut self, page: Page) -> bool {
         self.0.retain(|earlier| earlier.key != page.key);
@@ -103,7 +102,7 @@ impl Unsaved {
     }
 
     /// How often a node was caught, whatever its weights were.
-    pub(super) fn caught(&self, node: NodeId) -> u32 {
+    pub(super) fn times_caught(&self, node: NodeId) -> u32 {
         let pages = self.0.iter().filter(|page| page.key.node == node);
         pages.map(|page| page.record.caught).max().unwrap_or(0)
     }

@@ -175,7 +175,7 @@ async fn unsaved_records_are_bounded() {
         members.learn(node, &right(5));
         members.set_aside(node);
     }
-    assert_eq!(members.state().unsaved.pages().count(), page::UNSAVED_MAX);
+    assert_eq!(members.state().save_queue.pages().count(), page::UNSAVED_MAX);
 }
 
 #[tokio::test]
