@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix_web::{HttpRequest, http::header::HeaderName};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use sha2::{Digest as _, Sha256};
-use shoal_consensus::{Candidate, Outcome};
+use shoal_consensus::{Candidate, Outcome, outcome::Decision};
 use shoal_proto::generate::Finish;
 use shoal_store::unix_now;
 
@@ -126,11 +126,13 @@ impl AnswerCache {
         kept
     }
 
-    /// Keeps the answer of an ask, if it is complete: one that a deadline cut would be another one later.
+    /// Keeps the answer of an ask, if it is complete: one that a deadline cut would be another one later, and so would
+    /// the statement of members that abstain.
     pub(super) fn keep(&self, key: &CacheKey, outcome: &Outcome) {
         let is_complete =
             |candidate: &Candidate| matches!(candidate.finish, Finish::Stop | Finish::ToolCalls);
-        if !outcome.winner().is_some_and(is_complete) {
+        let has_abstained = outcome.decided == Decision::Abstained;
+        if has_abstained || !outcome.winner().is_some_and(is_complete) {
             return;
         }
         // Nobody reads ballots in an answer.
@@ -163,7 +165,7 @@ fn bytes_of(candidate: &Candidate) -> usize {
 mod tests {
     use actix_web::test::TestRequest;
     use shoal_consensus::{
-        outcome::{Decision, Ranking, RoundId, Timings},
+        outcome::{Ranking, RoundId, Timings},
         reputation::KindPosterior,
     };
     use shoal_proto::NodeId;
@@ -230,10 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_were_cut_are_not_kept() {
+    fn answers_that_would_be_others_later_are_not_kept() {
         let cache = cache(100_000);
         let key = key(&cache, ALICE, "a", true).expect("greedy");
         cache.keep(&key, &outcome("4", Finish::Length));
+        let abstained = Outcome { decided: Decision::Abstained, ..outcome("?", Finish::Stop) };
+        cache.keep(&key, &abstained);
         assert!(cache.find(&key).is_none());
     }
 
