@@ -12,7 +12,7 @@ SHOAL_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 FEATURES ?=
 WITH     := $(if $(FEATURES),--features "$(FEATURES)")
 
-.PHONY: run build test test-real test-arm test-attacks test-cases test-clients test-schema chaos bench-engine check check-dependencies check-devices test-devices measure eval train help
+.PHONY: run build test test-real test-arm test-attacks test-cases test-clients test-schema chaos soak bench-engine check check-dependencies check-devices test-devices measure eval train help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-attacks: build ## runs every script of ../shared/cases/attacks if the folde
 
 chaos: ## kills a third of the bundled nodes all the time while clients ask (SECONDS=600)
 	SHOAL_CHAOS_SECONDS=$(or $(SECONDS),600) $(CARGO) test --workspace --test live -- chaos:: --nocapture
+
+soak: ## the bundled swarm is asked all the time, and its memory is watched (MINUTES=60)
+	SHOAL_SOAK_MINUTES=$(or $(MINUTES),60) $(CARGO) test --workspace --test live -- soak:: --nocapture
 
 bench-engine: ## the engine beside llama.cpp in one run: docs/BENCHMARKS.md
 	$(CARGO) build --release --package shoal-node

@@ -13,6 +13,8 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer};
+#[cfg(feature = "burn")]
+use shoal_decoder::CacheLimit;
 use shoal_engine::{Service, persona::Persona};
 #[cfg(feature = "burn")]
 use shoal_model::{Files, LoadError, TemplateChoice};
@@ -55,6 +57,7 @@ pub struct Config {
     pub threads: usize,
     pub context: usize,
     pub cache_mb: usize,
+    pub models_here: usize,
     pub lora: Vec<String>,
     #[serde(deserialize_with = "unless_empty")]
     pub template: Option<String>,
@@ -91,7 +94,8 @@ impl Default for Config {
             device: "cpu".to_owned(),
             threads: 0,
             context: 0,
-            cache_mb: 1024,
+            cache_mb: 0,
+            models_here: 1,
             lora: Vec::new(),
             template: None,
             judges: false,
@@ -220,7 +224,10 @@ impl Config {
             device: setting("device", &self.device)?,
             threads: self.threads,
             context: (self.context > 0).then_some(self.context),
-            cache_bytes: self.cache_mb.saturating_mul(1 << 20),
+            cache: match self.cache_mb {
+                0 => CacheLimit::Auto { models: self.models_here },
+                megabytes => CacheLimit::Bytes(megabytes.saturating_mul(1 << 20)),
+            },
             adapters: adapters.collect::<Result<_, _>>()?,
             template: self.template()?,
             judges: self.judges,

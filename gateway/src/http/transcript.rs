@@ -29,8 +29,10 @@ impl Transcripts {
     }
 
     fn insert(&self, owner: Owner, id: String, text: String) {
-        // Without the spare capacity of the text, which may be as large as the text.
-        let body = Bytes::from(text.into_boxed_str().into_boxed_bytes());
+        // A copy of the exact size. Shrinking the text in place would leave its spare capacity, up to the size
+        // of the text, as a hole beside memory that stays for long.
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        drop(text);
         self.lock().push(owner, id, body.len() + ENTRY_BYTES, body);
     }
 

@@ -119,6 +119,26 @@ async fn every_engine_stops_soon_after_its_client_has_gone() {
     }
 }
 
+#[tokio::test]
+async fn leaving_after_any_byte_of_a_stream_stops_the_engine() {
+    let gateway = Gateway::start([node("a").begins_and_never_ends("half")]).await;
+    let mut stream = ask_on_a_socket(&gateway, "a", true).await;
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains("half") {
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+    }
+    drop(stream);
+    gateway.until_stopped(1).await;
+    for length in 1..=bytes.len() {
+        let mut stream = ask_on_a_socket(&gateway, "a", true).await;
+        let mut start = vec![0; length];
+        stream.read_exact(&mut start).await.unwrap();
+        drop(stream);
+        gateway.until_counted("shoal_requests_in_flight 0").await;
+        gateway.until_stopped(gateway.start_count()).await;
+    }
+}
+
 fn cancel_line(model: &str, stream: bool) -> String {
     format!(r#"shoal_requests_total{{model="{model}",status="cancelled",stream="{stream}"}} 1"#)
 }

@@ -42,6 +42,10 @@ trait Operations: Send + 'static {
     fn weight_bytes(&self) -> u64;
     /// Makes pages `0..pages` usable.
     fn reserve(&mut self, pages: usize);
+    /// Frees memory of the pages from `first` on, if the device can.
+    fn release_from(&mut self, first: usize);
+    /// Bytes of memory that the cache has now.
+    fn cache_bytes(&self) -> usize;
     /// Bytes of one page over all layers.
     fn page_bytes(&self) -> usize;
     fn prepare(&mut self, batch: Batch) -> Result<Self::Step, Broken>;
@@ -135,6 +139,14 @@ impl<O: Operations> Decode for Decoder<O> {
     fn reserve(&mut self, pages: usize) {
         self.operations.reserve(pages);
         self.pages = self.pages.max(pages);
+    }
+
+    fn release_from(&mut self, first: usize) {
+        self.operations.release_from(first);
+    }
+
+    fn cache_bytes(&self) -> usize {
+        self.operations.cache_bytes()
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {

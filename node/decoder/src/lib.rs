@@ -5,6 +5,7 @@
 //! operations. [`bench`] measures speed, [`rounding`] what quantisation costs, and [`logits`]
 //! writes what another engine is compared with.
 
+mod budget;
 mod decoder;
 mod load;
 pub mod bench;
@@ -15,12 +16,13 @@ mod tests;
 
 use self::decoder::{Settings, Shape};
 pub use self::{
+    budget::CacheLimit,
     decoder::{DeviceKind, architecture_table},
     load::LoadedModel,
 };
 use shoal_engine::Service;
 use shoal_model::{
-    BatchOptions, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
+    BatchOptions, Decode, Files, LoadError, Local, Metrics, Quant, TemplateChoice, bundled_names,
 };
 
 /// A model with fewer parameters than this runs on one thread: waking a second one takes longer than
@@ -38,8 +40,8 @@ pub struct Options {
     pub threads: usize,
     /// The limit on a sequence's positions, if below the model's own.
     pub context: Option<usize>,
-    /// Bytes of the KV cache at most; memory is taken as it fills.
-    pub cache_bytes: usize,
+    /// The limit on the KV cache; memory is taken as it fills.
+    pub cache: CacheLimit,
     /// Low-rank adapters to merge into the weights, one after another.
     pub adapters: Vec<Files>,
     /// The chat template.
@@ -59,7 +61,7 @@ impl Default for Options {
             device: DeviceKind::default(),
             threads: 0,
             context: None,
-            cache_bytes: 1 << 30,
+            cache: CacheLimit::Auto { models: 1 },
             adapters: Vec::new(),
             template: TemplateChoice::default(),
             judges: false,
@@ -85,15 +87,16 @@ impl Options {
         Settings { quant: self.quant, device: self.device, threads, ..defaults }
     }
 
-    fn batch(&self, service: &Service) -> BatchOptions {
+    fn batch(&self, service: &Service, decoder: &impl Decode) -> BatchOptions {
         let slots = usize::try_from(service.slots).unwrap_or(1).max(1);
+        // A judgment is as many sequences as there are candidates.
+        let sequences = slots.saturating_mul(4).max(8);
         BatchOptions {
-            // A judgment is as many sequences as there are candidates.
-            sequences: slots.saturating_mul(4).max(8),
+            sequences,
             // The queue before the engine admits as many requests as there are slots. The other
             // half is for cancelled requests that the model has not dropped yet.
             requests: slots.saturating_mul(2),
-            cache_bytes: self.cache_bytes,
+            cache_bytes: self.cache.bytes(decoder, self.device, sequences),
             answer_tokens: usize::try_from(service.answer_tokens).unwrap_or(usize::MAX),
             speculate: self.speculate,
         }
@@ -117,8 +120,10 @@ pub fn open(
     if !service.tags.is_empty() {
         card.tags.clone_from(&service.tags);
     }
-    let how = (&options.batch(service), options.judges);
-    Local::start(decoder, pipeline, card, how, metrics).map_err(LoadError::Thread)
+    let batch = options.batch(service, &decoder);
+    tracing::info!(limit = batch.cache_bytes, "bytes of the KV cache at most");
+    Local::start(decoder, pipeline, card, (&batch, options.judges), metrics)
+        .map_err(LoadError::Thread)
 }
 
 /// The models in the program, one line each, with their descriptions.

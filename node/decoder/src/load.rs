@@ -53,7 +53,9 @@ impl LoadedModel {
         let digest = digest.finish(&ends, options.quant, &options.adapters)?;
         let speed = options.measure.then(|| {
             let weights = decoder.weight_bytes();
-            measure_speed(&mut *decoder, weights, MEASURE_TIME).ok()
+            let speed = measure_speed(&mut *decoder, weights, MEASURE_TIME).ok();
+            decoder.release_from(0);
+            speed
         });
         let card = Model { digest, speed: speed.flatten(), ..card };
         let pipeline =

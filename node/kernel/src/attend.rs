@@ -77,6 +77,7 @@ pub fn attend(
 ) -> Result<(), Error> {
     check(&shape, [q, k, v, out], kv, layer, spans)?;
     append::check_pages(spans)?;
+    kv.allocate(spans.iter().flat_map(|span| span.pages.iter().copied()));
     let call = Call { pool, shape, q, k, v, layer, layout: kv.layout(), spans };
     match kv.slabs_mut() {
         Slabs::F16(slabs) => call.run(slabs, out),

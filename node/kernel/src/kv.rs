@@ -34,7 +34,7 @@ pub struct KvPool {
     slabs: Slabs,
 }
 
-/// Pages of a slab. Memory grows by whole slabs, which are never moved or copied.
+/// Pages of a slab. Memory comes and goes in whole slabs, which are never moved or copied.
 pub(crate) const SLAB: usize = 32;
 
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(crate) enum Slabs {
     F32(Vec<Slab<f32>>),
 }
 
-/// `SLAB` pages that begin on a cache line.
-#[derive(Debug)]
+/// `SLAB` pages that begin on a cache line. By default without memory.
+#[derive(Debug, Default)]
 pub(crate) struct Slab<E> {
     values: Vec<E>,
     first: usize,
@@ -54,10 +54,20 @@ impl<E: Element> Slab<E> {
     fn new(len: usize) -> Self {
         const LINE: usize = 64;
         let spare = LINE / size_of::<E>();
-        // The system zeroes the memory at the first access, so this does not touch it.
         let values = vec![E::ZERO; len + spare];
         let first = values.as_ptr().align_offset(LINE);
         Self { first: if first <= spare { first } else { 0 }, values }
+    }
+
+    /// Allocates its memory, `len` elements, if it has none.
+    fn allocate(&mut self, len: usize) {
+        if self.values.is_empty() {
+            *self = Self::new(len);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(self.values.as_slice())
     }
 
     pub(crate) fn values(&self) -> &[E] {
@@ -132,16 +142,49 @@ impl KvPool {
         self.format
     }
 
-    /// Grows the cache to `pages` pages. The system provides the memory of a page when it is first
-    /// written.
+    /// Grows the cache to `pages` pages. Memory is allocated when a page is first used, for 32 pages at
+    /// a time.
     pub fn reserve(&mut self, pages: usize) {
-        let len = self.layout().page() * SLAB;
         let slabs = pages.div_ceil(SLAB);
         match &mut self.slabs {
-            Slabs::F16(list) => list.extend((list.len()..slabs).map(|_| Slab::new(len))),
-            Slabs::F32(list) => list.extend((list.len()..slabs).map(|_| Slab::new(len))),
+            Slabs::F16(list) => list.extend((list.len()..slabs).map(|_| Slab::default())),
+            Slabs::F32(list) => list.extend((list.len()..slabs).map(|_| Slab::default())),
         }
         self.pages = self.pages.max(pages);
+    }
+
+    /// Frees memory that only pages from `first` on use. These pages lose their content and can be used
+    /// again.
+    pub fn release_from(&mut self, first: usize) {
+        let first = first.div_ceil(SLAB);
+        match &mut self.slabs {
+            Slabs::F16(list) => {
+                list.iter_mut().skip(first).for_each(|slab| *slab = Slab::default())
+            }
+            Slabs::F32(list) => {
+                list.iter_mut().skip(first).for_each(|slab| *slab = Slab::default())
+            }
+        }
+    }
+
+    /// Bytes of memory that are allocated now.
+    pub fn bytes(&self) -> usize {
+        match &self.slabs {
+            Slabs::F16(list) => list.iter().map(Slab::bytes).sum(),
+            Slabs::F32(list) => list.iter().map(Slab::bytes).sum(),
+        }
+    }
+
+    /// Allocates the memory of pages that [`Self::check`] accepts.
+    pub(crate) fn allocate(&mut self, pages: impl Iterator<Item = u32>) {
+        let len = self.layout().page() * SLAB;
+        for page in pages {
+            let slab = page as usize / SLAB;
+            match &mut self.slabs {
+                Slabs::F16(list) => list[slab].allocate(len),
+                Slabs::F32(list) => list[slab].allocate(len),
+            }
+        }
     }
 
     /// Copies a page in all layers, for a sequence that continues from the middle of a shared page.
@@ -152,6 +195,7 @@ impl KvPool {
         for page in [from, to] {
             self.check(page)?;
         }
+        self.allocate([from, to].into_iter());
         let layout = self.layout();
         match &mut self.slabs {
             Slabs::F16(slabs) => copy(slabs, layout, from, to),

@@ -73,6 +73,17 @@ pub trait Decode: Send + 'static {
     /// Makes pages `0..pages` usable. Memory may be allocated when a page is first written.
     fn reserve(&mut self, pages: usize);
 
+    /// Frees memory of the pages from `first` on, which no sequence and no prefix uses. They stay usable
+    /// and lose their content. A decoder that cannot free a part of its cache keeps it.
+    fn release_from(&mut self, first: usize) {
+        let _ = first;
+    }
+
+    /// Bytes of memory that the cache has now; 0 if unknown.
+    fn cache_bytes(&self) -> usize {
+        0
+    }
+
     /// Reads the spans' tokens and appends them to their pages. Returns logits `[rows, vocab]`: the
     /// wanted rows of each span, in the order of the spans.
     ///
@@ -110,6 +121,14 @@ impl<D: Decode + ?Sized> Decode for Box<D> {
 
     fn reserve(&mut self, pages: usize) {
         (**self).reserve(pages);
+    }
+
+    fn release_from(&mut self, first: usize) {
+        (**self).release_from(first);
+    }
+
+    fn cache_bytes(&self) -> usize {
+        (**self).cache_bytes()
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<f32>, Broken> {

@@ -20,6 +20,13 @@ pub(crate) use marks::Marks;
 /// many is broken and stays so.
 const PARTIAL_MAX: usize = 8;
 
+/// Words whose tokens are remembered. The library remembers 10,000 and never forgets one: up to 8 KiB for each,
+/// so 80 MB after a day of random text. These take 8 MB at most, and 200 KB with the words of a language.
+const WORDS_MAX: usize = 1_000;
+
+/// A vocabulary with fewer tokens has no words: it takes a whole prompt for one, and no prompt comes twice.
+const VOCABULARY_WITH_WORDS: usize = 1_000;
+
 /// A model's vocabulary, and the tokens that end an answer.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -73,10 +80,14 @@ impl Tokenizer {
     }
 
     fn new(
-        inner: tokenizers::Tokenizer,
+        mut inner: tokenizers::Tokenizer,
         ends: BTreeSet<u32>,
         count: usize,
     ) -> Result<Self, String> {
+        // The library has no access to the model that is in use, only to a copy.
+        let mut model = inner.get_model().clone();
+        model.resize_cache(if count < VOCABULARY_WITH_WORDS { 0 } else { WORDS_MAX });
+        inner.with_model(model);
         let (spelling, marks) = (Spelling::new(&inner)?, Marks::new(&inner, &ends));
         Ok(Self { inner, ends, abstention: None, count, spelling, marks, gaps: BTreeSet::new() })
     }

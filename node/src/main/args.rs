@@ -134,9 +134,12 @@ pub(super) struct LocalArgs {
     /// Tokens of prompt and answer together, if fewer than the model's own limit.
     #[arg(long, value_name = "TOKENS", env = "SHOAL_NODE_CONTEXT")]
     pub(super) context: Option<usize>,
-    /// Megabytes of the KV cache at most.
+    /// Megabytes of the KV cache at most; 0: what pays for the model and fits the machine.
     #[arg(long, value_name = "MB", env = "SHOAL_NODE_CACHE_MB")]
     pub(super) cache_mb: Option<usize>,
+    /// Models on this machine that share its memory.
+    #[arg(long, value_name = "N", env = "SHOAL_NODE_MODELS_HERE")]
+    pub(super) models_here: Option<usize>,
     /// A folder with a low-rank adapter to merge into the weights; may be given more than once.
     #[arg(long, value_name = "DIR", env = "SHOAL_NODE_LORA", value_delimiter = ',')]
     pub(super) lora: Vec<String>,
@@ -206,6 +209,9 @@ pub(super) struct AuditArgs {
     /// Answers recomputed at the same time, for each model.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) slots: u32,
+    /// Models on this machine that share its memory, if there are more than the auditor's own.
+    #[arg(long, value_name = "N", env = "SHOAL_NODE_MODELS_HERE", default_value_t = 1)]
+    pub(super) models_here: usize,
     /// Where the auditor keeps its keys, one for each model.
     #[arg(long, value_name = "DIR", env = "SHOAL_NODE_DATA")]
     pub(super) data: PathBuf,
@@ -299,6 +305,7 @@ impl AuditArgs {
                 gateway_id: self.gateway_id.clone().filter(|id| !id.is_empty()),
                 model: Some(model.clone()).filter(|model| !model.is_empty()),
                 slots: self.slots,
+                models_here: self.models_here.max(self.model.len()),
                 data: Some(
                     self.data.join(folder.unwrap_or("model")).to_string_lossy().into_owned(),
                 ),
@@ -331,6 +338,7 @@ impl LocalArgs {
         set(&mut config.threads, self.threads);
         set(&mut config.context, self.context);
         set(&mut config.cache_mb, self.cache_mb);
+        set(&mut config.models_here, self.models_here);
         set(&mut config.lora, (!self.lora.is_empty()).then_some(self.lora));
         set_text(&mut config.template, self.template);
     }

@@ -38,6 +38,9 @@ const GATEWAY: &str = "shoal-gateway";
 /// Where gateway and auditor look for the token that makes a node an auditor.
 const TOKEN: &str = "SHOAL_AUDIT_TOKEN";
 
+/// Where nodes look for the number of models that share this machine's memory.
+const MODELS_HERE: &str = "SHOAL_NODE_MODELS_HERE";
+
 /// Starts a gateway and a swarm of bundled specialists on this machine.
 #[derive(Parser, Debug)]
 #[command(version)]
@@ -99,9 +102,10 @@ async fn bring_up_and_watch(options: &Options, children: &mut Children) -> Resul
     }
     let token = token();
     let gateway = start_gateway(options, &token, children).await?;
-    children.start(auditor(options, &members, &token, &gateway)?)?;
+    let models = models_here(&members).to_string();
+    children.start(auditor(options, &members, &token, &gateway)?.env(MODELS_HERE, &models))?;
     for member in &members {
-        children.start(node(member, options, &gateway)?)?;
+        children.start(node(member, options, &gateway)?.env(MODELS_HERE, &models))?;
     }
     let bar = ready::progress(members.len());
     let large = members.iter().filter(|member| !member.is_bundled()).count();
@@ -183,6 +187,11 @@ fn auditor(
         .arg("--model", &models.join(","))
         .arg("--data", &options.data.join("auditor").to_string_lossy())
         .env(TOKEN, token))
+}
+
+/// The models that are loaded on this machine: each member's, and the auditor's of the bundled ones.
+fn models_here(members: &[Member]) -> usize {
+    members.len() + members.iter().filter(|member| member.is_bundled()).count()
 }
 
 /// A new token for each start, so that no other node can be an auditor.

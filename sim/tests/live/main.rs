@@ -15,6 +15,7 @@ mod clients;
 mod dashboards;
 mod newcomer;
 mod schema;
+mod soak;
 mod swarm;
 mod tools;
 mod upstream;

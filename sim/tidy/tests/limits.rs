@@ -69,6 +69,7 @@ const PURE: &[&str] = &[
     "gateway/api/src",
     "gateway/standing/src",
     "gateway/src/http/rate",
+    "gateway/src/http/concurrency",
     "node/src/link/backoff",
 ];
 

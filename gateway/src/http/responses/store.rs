@@ -79,9 +79,10 @@ impl Entry {
     }
 }
 
-/// JSON as text, without spare capacity.
+/// JSON as text, a copy of the exact size: shrinking a text in place would leave a hole beside memory that
+/// stays for long.
 fn text(value: &Value) -> Box<[u8]> {
-    value.to_string().into_boxed_str().into_boxed_bytes()
+    value.to_string().as_bytes().into()
 }
 
 /// The status of work in the background.

@@ -127,6 +127,14 @@ impl Operations for PackedOperations {
         lock(&self.0.kv).reserve(pages);
     }
 
+    fn release_from(&mut self, first: usize) {
+        lock(&self.0.kv).release_from(first);
+    }
+
+    fn cache_bytes(&self) -> usize {
+        lock(&self.0.kv).bytes()
+    }
+
     fn weight_bytes(&self) -> u64 {
         self.0.weights.bytes_a_step()
     }

@@ -125,6 +125,14 @@ impl Operations for TensorOperations {
         self.cache.reserve(pages);
     }
 
+    fn release_from(&mut self, first: usize) {
+        self.cache.release_from(first);
+    }
+
+    fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
     fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }

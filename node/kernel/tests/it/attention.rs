@@ -204,6 +204,36 @@ fn a_copied_page_goes_its_own_way() {
 }
 
 #[test]
+fn memory_comes_with_the_first_use_of_a_page_and_goes_with_its_release() {
+    let shape = shape(2, 1, 16);
+    let (pool, sequence) = (Pool::new(1), sequence(&shape, 16, 5));
+    let mut kv = KvPool::new(2, 1, 16, KvFormat::F16);
+    kv.reserve(1_000);
+    assert_eq!(kv.bytes(), 0, "nothing is used yet");
+    let write = |kv: &mut KvPool, page: u32| {
+        let mut out = vec![0.0; 16 * 32];
+        let spans = [Span { rows: 0..16, past: 0, pages: &[page] }];
+        attend(&pool, shape, &sequence.q, &sequence.k, &sequence.v, kv, 0, &spans, &mut out)
+            .unwrap();
+        out
+    };
+    let first = write(&mut kv, 0);
+    let slab = kv.bytes();
+    assert!((32 * kv.page_bytes()..33 * kv.page_bytes()).contains(&slab), "32 pages at a time");
+    write(&mut kv, 31);
+    assert_eq!(kv.bytes(), slab);
+    write(&mut kv, 999);
+    assert_eq!(kv.bytes(), 2 * slab);
+    kv.release_from(33);
+    assert_eq!(kv.bytes(), slab);
+    kv.release_from(31);
+    assert_eq!(kv.bytes(), slab, "pages before the first one are in it");
+    kv.release_from(0);
+    assert_eq!(kv.bytes(), 0);
+    assert_eq!(write(&mut kv, 0), first, "a page can be used again");
+}
+
+#[test]
 fn spans_that_do_not_fit_are_refused() {
     let (pool, shape) = (Pool::new(1), shape(2, 1, 16));
     let sequence = sequence(&shape, 2, 1);

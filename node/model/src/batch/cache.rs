@@ -1,16 +1,23 @@
 //! The KV cache as sequences use it: pages to write, and shared pages of prefixes.
 
+use std::collections::VecDeque;
+
 use super::{
     pages::Pages,
     prefix::{Place, Prefix},
 };
 use crate::step::PAGE;
 
+/// A prefix that was not read during so many periods is removed.
+const PERIODS: usize = 5;
+
 /// The pages and the prefixes in them.
 #[derive(Debug)]
 pub(super) struct Cache {
     pages: Pages,
     prefix: Prefix,
+    /// The lookups before the start of each of the last periods, the oldest first.
+    periods: VecDeque<u64>,
 }
 
 /// The pages of one sequence. [`Cache::release`] gives them back.
@@ -39,7 +46,7 @@ impl Hold {
 
 impl Cache {
     pub(super) fn new(pages: usize) -> Self {
-        Self { pages: Pages::new(pages), prefix: Prefix::new() }
+        Self { pages: Pages::new(pages), prefix: Prefix::new(), periods: VecDeque::new() }
     }
 
     /// The pages of the longest prefix of `tokens` in the cache.
@@ -94,11 +101,31 @@ impl Cache {
         }
     }
 
+    /// Ends a period: removes the prefixes that were not read during the last [`PERIODS`] of them. Returns
+    /// the first of the pages at the end that nobody needs.
+    pub(super) fn end_period(&mut self) -> usize {
+        if self.periods.len() == PERIODS
+            && let Some(newest) = self.periods.pop_front()
+        {
+            while let Some(page) = self.prefix.evict(newest, |page| self.pages.is_idle(page)) {
+                self.pages.forget(page);
+            }
+        }
+        self.periods.push_back(self.prefix.now());
+        self.pages.end()
+    }
+
+    /// Whether there is no prefix.
+    pub(super) fn is_empty(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// Removes all prefixes, for when the pages may hold wrong numbers.
     pub(super) fn clear(&mut self) {
         for page in self.prefix.clear() {
             self.pages.forget(page);
         }
+        self.periods.clear();
     }
 
     /// Pages that a sequence can take.
@@ -115,7 +142,7 @@ impl Cache {
         if let Some(page) = self.pages.take() {
             return Some(page);
         }
-        let victim = self.prefix.evict(|page| self.pages.is_idle(page))?;
+        let victim = self.prefix.evict(u64::MAX, |page| self.pages.is_idle(page))?;
         self.pages.forget(victim);
         self.pages.take()
     }
@@ -183,6 +210,35 @@ mod tests {
         assert!(cache.grow(&mut new, 32));
         assert_eq!(cache.find(&text(0, 32)).shared_positions(), 0, "forgotten");
         assert!(!hold.pages().iter().any(|page| new.pages().contains(page)));
+    }
+
+    #[test]
+    fn a_prefix_that_is_not_read_any_more_goes_after_some_periods() {
+        let mut cache = Cache::new(64);
+        let hold = read(&mut cache, &text(0, 40));
+        let read_once = read(&mut cache, &text(100, 160));
+        cache.release(read_once);
+        cache.release(hold);
+        for period in 0..=PERIODS {
+            assert!(cache.find(&text(100, 0)).pages().is_empty());
+            let hold = read(&mut cache, &text(0, 40));
+            cache.release(hold);
+            let end = cache.end_period();
+            assert_eq!(end > 10, period < PERIODS, "{period}: pages up to {end}");
+        }
+        let hold = cache.find(&text(0, 40));
+        assert_eq!(hold.shared_positions(), 32, "read in each period");
+        assert_eq!(cache.find(&text(100, 160)).shared_positions(), 0);
+        for _ in 0..=PERIODS {
+            cache.end_period();
+        }
+        assert!(!cache.is_empty(), "a sequence uses it");
+        cache.release(hold);
+        for _ in 0..=PERIODS {
+            cache.end_period();
+        }
+        assert!(cache.is_empty());
+        assert_eq!(cache.end_period(), 0);
     }
 
     #[test]

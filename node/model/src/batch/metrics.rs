@@ -16,6 +16,7 @@ pub struct Metrics {
     drafts: IntCounterVec,
     pub(super) gave_way: IntCounter,
     pages: IntGaugeVec,
+    cache_bytes: IntGauge,
     pub(super) queue_length: IntGauge,
 }
 
@@ -52,6 +53,10 @@ impl Metrics {
                 "Sequences that left the cache for want of pages and came back later.",
             )?,
             pages: IntGaugeVec::new(pages, &["state"])?,
+            cache_bytes: IntGauge::new(
+                "shoal_node_cache_bytes",
+                "Memory that the KV cache has now.",
+            )?,
             queue_length: IntGauge::new(
                 "shoal_node_batch_waiting",
                 "Sequences that wait for a place in the batch.",
@@ -72,6 +77,7 @@ impl Metrics {
         }
         registry.register(Box::new(self.gave_way.clone()))?;
         registry.register(Box::new(self.pages.clone()))?;
+        registry.register(Box::new(self.cache_bytes.clone()))?;
         registry.register(Box::new(self.queue_length.clone()))
     }
 
@@ -108,6 +114,11 @@ impl Metrics {
             self.pages.with_label_values(&[state]).set(pages);
         }
     }
+
+    /// Sets the memory of the KV cache.
+    pub(super) fn set_cache_bytes(&self, bytes: usize) {
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
 }
 
 fn counter_vec(name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
@@ -128,7 +139,7 @@ mod tests {
         Metrics::new().unwrap().register(&registry).unwrap();
         let names: Vec<String> =
             registry.gather().iter().map(|family| family.name().to_owned()).collect();
-        assert_eq!(names.len(), 7, "{names:?}");
+        assert_eq!(names.len(), 8, "{names:?}");
         assert!(names.iter().all(|name| name.starts_with("shoal_node_")));
     }
 }

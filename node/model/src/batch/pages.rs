@@ -1,10 +1,13 @@
 //! Pages of the KV cache: which are free, and how many sequences use each of the rest.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 /// Each page is free, used by sequences, or kept by the prefix tree alone.
 #[derive(Debug)]
 pub(super) struct Pages {
     pages: Vec<Page>,
-    free: Vec<u32>,
+    /// The lowest comes first, so that the memory of high pages is needed least.
+    free: BinaryHeap<Reverse<u32>>,
     in_use: usize,
 }
 
@@ -19,14 +22,13 @@ struct Page {
 impl Pages {
     pub(super) fn new(count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        // The lowest page comes first, because memory is allocated when a page is first written.
-        let free = (0..count).rev().collect();
+        let free = (0..count).map(Reverse).collect();
         Self { pages: (0..count).map(|_| Page::default()).collect(), free, in_use: 0 }
     }
 
     /// A free page, used by one sequence from now on.
     pub(super) fn take(&mut self) -> Option<u32> {
-        let page = self.free.pop()?;
+        let Reverse(page) = self.free.pop()?;
         self.share(page);
         Some(page)
     }
@@ -47,7 +49,7 @@ impl Pages {
         if entry.users == 0 {
             self.in_use -= 1;
             if !entry.in_tree {
-                self.free.push(page);
+                self.free.push(Reverse(page));
             }
         }
     }
@@ -64,7 +66,7 @@ impl Pages {
         let Some(entry) = self.pages.get_mut(index(page)) else { return };
         entry.in_tree = false;
         if entry.users == 0 {
-            self.free.push(page);
+            self.free.push(Reverse(page));
         }
     }
 
@@ -76,6 +78,12 @@ impl Pages {
     /// Pages that no sequence uses: free, or kept by the tree and evictable.
     pub(super) fn available(&self) -> usize {
         self.pages.len() - self.in_use
+    }
+
+    /// The page after the last one that a sequence uses or the tree keeps.
+    pub(super) fn end(&self) -> usize {
+        let last = self.pages.iter().rposition(|page| page.users > 0 || page.in_tree);
+        last.map_or(0, |last| last + 1)
     }
 
     /// Pages that sequences use.

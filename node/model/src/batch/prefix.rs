@@ -89,9 +89,16 @@ impl Prefix {
         (Place(index), page)
     }
 
-    /// Removes the least recently read leaf whose page `is_idle`. Returns its page.
-    pub(super) fn evict(&mut self, is_idle: impl Fn(u32) -> bool) -> Option<u32> {
-        let place = self.leaves.iter().find_map(|(_, place)| {
+    /// The number of lookups so far. What is read after this call is newer than it.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Removes the least recently read leaf that was read at `newest` at the latest and whose page
+    /// `is_idle`. Returns its page.
+    pub(super) fn evict(&mut self, newest: u64, is_idle: impl Fn(u32) -> bool) -> Option<u32> {
+        let old = self.leaves.range(..=(newest, Place(usize::MAX)));
+        let place = old.into_iter().find_map(|(_, place)| {
             let node = self.nodes.get(place.0)?.as_ref()?;
             is_idle(node.page).then_some(*place)
         })?;
@@ -105,6 +112,11 @@ impl Prefix {
             self.leaves.extend(leaf);
         }
         Some(node.page)
+    }
+
+    /// Whether it has no pages.
+    pub(super) fn is_empty(&self) -> bool {
+        self.children.is_empty()
     }
 
     /// Removes everything. Returns all pages.
@@ -177,11 +189,24 @@ mod tests {
         find(&mut tree, &[]);
         keep(&mut tree, &text(&[1, 3]), 20);
         find(&mut tree, &text(&[1, 2]));
-        assert_eq!(tree.evict(|_| true), Some(21));
-        assert_eq!(tree.evict(|page| page != 11), None, "a parent outlives its children");
-        assert_eq!(tree.evict(|_| true), Some(11));
-        assert_eq!(tree.evict(|_| true), Some(10));
-        assert_eq!(tree.evict(|_| true), None);
+        assert_eq!(tree.evict(u64::MAX, |_| true), Some(21));
+        assert_eq!(tree.evict(u64::MAX, |page| page != 11), None, "a parent outlives its children");
+        assert_eq!(tree.evict(u64::MAX, |_| true), Some(11));
+        assert_eq!(tree.evict(u64::MAX, |_| true), Some(10));
+        assert_eq!(tree.evict(u64::MAX, |_| true), None);
+    }
+
+    #[test]
+    fn only_what_was_not_read_since_is_old() {
+        let mut tree = Prefix::new();
+        find(&mut tree, &text(&[1, 2]));
+        keep(&mut tree, &text(&[1, 2]), 10);
+        let then = tree.now();
+        find(&mut tree, &text(&[1, 3]));
+        keep(&mut tree, &text(&[1, 3]), 20);
+        assert_eq!(tree.evict(then, |_| true), Some(11));
+        assert_eq!(tree.evict(then, |_| true), None, "the common page was read again");
+        assert_eq!(tree.evict(tree.now(), |_| true), Some(21));
     }
 
     proptest! {
@@ -197,7 +222,7 @@ mod tests {
                 inserted.extend(pages);
             }
             let mut evicted = BTreeSet::new();
-            while let Some(page) = tree.evict(|_| true) {
+            while let Some(page) = tree.evict(u64::MAX, |_| true) {
                 prop_assert!(evicted.insert(page));
             }
             prop_assert_eq!(evicted, inserted);

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, TryRecvError},
-    time::Instant,
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    time::{Duration, Instant},
 };
 
 use shoal_engine::EngineError;
@@ -31,6 +31,10 @@ use crate::{
 /// 55 tokens a step and not a whole page of text.
 const ROWS_BYTES: usize = 32 << 20;
 
+/// A period of the cache. A prefix that nobody reads for five of them goes: a conversation that pauses
+/// for longer is read again, as with hosted models.
+const PERIOD: Duration = Duration::from_secs(60);
+
 /// A request that is cut into jobs.
 #[derive(Debug)]
 pub(super) struct PreparedRequest {
@@ -54,6 +58,7 @@ pub(super) struct Runner<'w, D> {
     /// Ordered by their arrival: the last to arrive gives way first.
     active: BTreeMap<u64, Sequence<'w>>,
     next_serial: u64,
+    period_start: Instant,
     pace: Pace,
     speculate: bool,
     metrics: Metrics,
@@ -78,6 +83,7 @@ impl<'w, D: Decode> Runner<'w, D> {
             queue: Queue::new(),
             active: BTreeMap::new(),
             next_serial: 0,
+            period_start: Instant::now(),
             pace: Pace::new(),
             speculate: options.speculate,
             metrics,
@@ -99,9 +105,9 @@ impl<'w, D: Decode> Runner<'w, D> {
     /// Takes the requests in the inbox; blocks when there is no other work. `false`: the inbox is closed.
     fn intake(&mut self, inbox: &Receiver<PreparedRequest>) -> bool {
         if self.active.is_empty() && self.queue.len() == 0 {
-            match inbox.recv() {
-                Ok(request) => self.take(request),
-                Err(_) => return false,
+            match self.wait(inbox) {
+                Some(request) => self.take(request),
+                None => return false,
             }
         }
         loop {
@@ -111,6 +117,30 @@ impl<'w, D: Decode> Runner<'w, D> {
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// Waits for a request, and meanwhile lets old prefixes go. `None`: the inbox is closed.
+    fn wait(&mut self, inbox: &Receiver<PreparedRequest>) -> Option<PreparedRequest> {
+        while !self.cache.is_empty() {
+            match inbox.recv_timeout(PERIOD.saturating_sub(self.period_start.elapsed())) {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Timeout) => self.end_period(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        inbox.recv().ok()
+    }
+
+    /// Ends a period of the cache, and gives the memory of pages back that nobody needs.
+    fn end_period(&mut self) {
+        self.period_start = Instant::now();
+        let before = self.decoder.cache_bytes();
+        let end = self.cache.end_period();
+        self.decoder.release_from(end);
+        if self.decoder.cache_bytes() < before {
+            shoal_kernel::give_back();
+        }
+        self.count(0);
     }
 
     fn take(&mut self, request: PreparedRequest) {
@@ -128,6 +158,9 @@ impl<'w, D: Decode> Runner<'w, D> {
 
     /// One iteration: admit, plan and step.
     fn turn(&mut self) {
+        if self.period_start.elapsed() >= PERIOD {
+            self.end_period();
+        }
         self.dismiss();
         self.admit();
         if self.speculate {
@@ -145,6 +178,7 @@ impl<'w, D: Decode> Runner<'w, D> {
         }
         self.metrics.queue_length.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
         self.metrics.pages(self.cache.in_use(), self.cache.available());
+        self.metrics.set_cache_bytes(self.decoder.cache_bytes());
     }
 
     /// Drops the requests whose clients have left.

@@ -94,6 +94,26 @@ impl Cache {
         self.limit = self.limit.max(pages);
     }
 
+    /// Copies the first `pages` pages to memory of their own, and frees the rest.
+    pub(super) fn release_from(&mut self, pages: usize) {
+        if pages >= self.pages {
+            return;
+        }
+        let slots = i64::try_from(pages * PAGE).unwrap_or(i64::MAX);
+        let layers = std::mem::take(&mut self.layers);
+        if pages > 0 {
+            let kept = Tensor::<1, Int>::arange(0..slots, &self.device);
+            let shrink = |kv: [Tensor<2>; 2]| kv.map(|store| store.select(0, kept.clone()));
+            self.layers = layers.into_iter().map(shrink).collect();
+        }
+        self.pages = pages;
+    }
+
+    /// Bytes of the pages that have memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.pages * self.page_bytes()
+    }
+
     fn width(&self) -> usize {
         self.shape.kv_heads * self.shape.dim
     }
