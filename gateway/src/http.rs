@@ -9,7 +9,6 @@ mod intake;
 mod items;
 mod share;
 mod shelves;
-mod concurrency;
 mod admission;
 mod body;
 mod chat;
@@ -101,14 +100,6 @@ impl App {
             tags.extend(member.model.tags.iter().cloned());
         }
         models
-    }
-
-    /// Slots of all members that take work.
-    fn slots(&self) -> usize {
-        let members = self.rounds.swarm().members();
-        let slots =
-            members.iter().map(|member| usize::try_from(member.slots).unwrap_or(usize::MAX));
-        slots.fold(0, usize::saturating_add)
     }
 
     /// Number of members that take work.

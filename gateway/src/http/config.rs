@@ -12,8 +12,7 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Threads that read requests and write answers. Rounds run elsewhere.
     pub workers: usize,
-    /// Maximum of concurrent requests; more are refused with 429. The limit is lower if the members give
-    /// more answers so.
+    /// Maximum of concurrent requests; more are refused with 429.
     pub requests_max: usize,
     /// Without keys and beyond loopback: anybody who reaches the address may use the swarm.
     pub open: bool,

@@ -120,7 +120,6 @@ async fn check<T: EndpointRequest>(
         return Err(ApiError::AskTooLarge { max: ASK_BYTES_MAX, read });
     }
     app.check_model(parsed.model())?;
-    app.admission.start_work(&mut permit, app.slots())?;
     Ok((parsed, permit, cache))
 }
 

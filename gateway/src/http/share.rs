@@ -1,9 +1,6 @@
 //! A bounded resource that the callers share, so that one of them cannot take all of it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::callers::Owner;
 
@@ -13,7 +10,7 @@ const FREE_FRACTION: usize = 4;
 /// A resource with a maximum: places, bytes, or work in the background. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct SharedResource {
-    max: Arc<AtomicUsize>,
+    max: usize,
     used: Arc<Mutex<Used>>,
 }
 
@@ -36,31 +33,26 @@ impl SharedResource {
     /// A resource for a number of callers.
     pub(super) fn new(max: usize, callers: usize) -> Self {
         let used = Used { whole: 0, parts: vec![0; callers.max(1)] };
-        Self { max: Arc::new(AtomicUsize::new(max)), used: Arc::new(Mutex::new(used)) }
+        Self { max, used: Arc::new(Mutex::new(used)) }
     }
 
     /// The whole of the resource.
     pub(super) fn max(&self) -> usize {
-        self.max.load(Ordering::Relaxed)
-    }
-
-    /// Changes the whole of the resource. What is taken beyond it stays taken until it is given back.
-    pub(super) fn set_max(&self, max: usize) {
-        self.max.store(max, Ordering::Relaxed);
+        self.max
     }
 
     /// What this caller could still take.
     pub(super) fn free(&self, owner: Owner) -> usize {
         let used = self.lock();
         let part = used.parts.get(owner.0).copied().unwrap_or_default();
-        let equal_part = self.max() / used.parts.len();
-        let (free, reserve) = (self.max().saturating_sub(used.whole), self.reserve(&used));
+        let equal_part = self.max / used.parts.len();
+        let (free, reserve) = (self.max.saturating_sub(used.whole), self.reserve(&used));
         free.saturating_sub(reserve).max(equal_part.saturating_sub(part).min(free))
     }
 
     /// What only callers below their equal part may take. For a single caller nothing is reserved.
     fn reserve(&self, used: &Used) -> usize {
-        if used.parts.len() > 1 { self.max() / FREE_FRACTION } else { 0 }
+        if used.parts.len() > 1 { self.max / FREE_FRACTION } else { 0 }
     }
 
     /// Takes an amount; `None` if the caller cannot have it now.
@@ -82,7 +74,7 @@ impl Grant {
         }
         let mut used = self.resource.lock();
         // Between the look and the lock another request may have taken the last of it.
-        if used.whole.saturating_add(more) > self.resource.max() {
+        if used.whole.saturating_add(more) > self.resource.max {
             return false;
         }
         used.whole += more;

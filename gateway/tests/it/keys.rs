@@ -235,7 +235,7 @@ async fn tokens_are_counted_when_they_are_known() {
     let first = asks(&gateway, "any").await;
     assert_eq!(first.header("x-ratelimit-limit-tokens"), Some("20"));
     assert_eq!(first.header("x-ratelimit-remaining-tokens"), Some("8"));
-    assert_eq!(first.header("x-ratelimit-limit-requests"), Some("16"), "those at the same time");
+    assert_eq!(first.header("x-ratelimit-limit-requests"), Some("1024"), "those at the same time");
     let second = asks(&gateway, "any").await;
     assert_eq!((second.status, second.header("x-ratelimit-remaining-tokens")), (200, Some("0")));
     let refusal = asks(&gateway, "another").await;

@@ -1,7 +1,6 @@
 //! The limit of concurrent requests, with its headers.
 
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::gateway::{Gateway, ask, node};
 use crate::leaving::ask_on_a_socket;
@@ -31,31 +30,6 @@ async fn one_request_too_many_is_told_to_come_back() {
         free.header("x-ratelimit-remaining-requests") == Some("1")
     })
     .await;
-}
-
-#[tokio::test]
-async fn more_than_the_members_can_do_is_told_to_come_back_and_slow_bodies_do_not_count() {
-    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-    // Four slots each: sixteen.
-    let gateway = Gateway::start(NAMES.map(|name| node(name).never_ends())).await;
-    let mut slow = Vec::new();
-    for _ in 0..20 {
-        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
-        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-        socket.write_all(head.as_bytes()).await.unwrap();
-        slow.push(socket);
-    }
-    let mut running = Vec::new();
-    for name in NAMES.iter().cycle().take(16) {
-        running.push(ask_on_a_socket(&gateway, name, true).await);
-    }
-    gateway.until_begun(16).await;
-    let refusal = gateway.post("/v1/chat/completions", &ask("a")).await;
-    assert_eq!((refusal.status, refusal.header("retry-after")), (429, Some("1")));
-    drop(running.pop());
-    gateway.until_stopped(1).await;
-    running.push(ask_on_a_socket(&gateway, "d", true).await);
-    gateway.until_begun(17).await;
 }
 
 #[tokio::test]

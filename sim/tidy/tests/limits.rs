@@ -69,7 +69,6 @@ const PURE: &[&str] = &[
     "gateway/api/src",
     "gateway/standing/src",
     "gateway/src/http/rate",
-    "gateway/src/http/concurrency",
     "node/src/link/backoff",
 ];
 
