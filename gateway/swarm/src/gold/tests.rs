@@ -93,7 +93,7 @@ fn strangers_that_answer_everything_wrong_are_not_what_judges_see() {
         gold.keep(item, NodeId([writer; 32]), &format!("Answer: {writer}"), false);
     }
     let count = |right| {
-        let (candidates, _) = gold.candidates_after(96, JUDGE);
+        let (candidates, _) = gold.candidates_after(gold.references.len() as u64, JUDGE);
         candidates.iter().filter(|candidate| candidate.right == right).count()
     };
     assert_eq!(count(false), WRONG_LEAD);
