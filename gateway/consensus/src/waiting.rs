@@ -36,7 +36,7 @@ const ARRIVAL: f64 = 2.0;
 /// Probability that one member's record says nothing of this question: it may lie from today on, or the
 /// question is unlike those that it was seen with. Members that agree are wrong about that together
 /// only by chance.
-const SURPRISE: f64 = 0.1;
+const SURPRISE: f64 = 0.03;
 
 impl Tally<'_> {
     /// P(the best answer so far is right), as far as it may end the waiting. However good its writer's
