@@ -156,16 +156,6 @@ pub fn pools_of<'a>(ask: &Ask, candidates: impl IntoIterator<Item = &'a Candidat
     answer::pools(&answers)
 }
 
-/// Sets the pools of candidates that answer `question` in plain text.
-pub(crate) fn set_pools(question: &str, candidates: &mut [Candidate]) {
-    let question = Question::new(question);
-    let answers: Vec<Answer> =
-        candidates.iter().map(|candidate| answer(candidate, &question, false)).collect();
-    for (candidate, pool) in candidates.iter_mut().zip(answer::pools(&answers)) {
-        candidate.pool = pool;
-    }
-}
-
 fn answer(candidate: &Candidate, question: &Question, json: bool) -> Answer {
     if !candidate.tool_calls.is_empty() {
         return Answer::exact(format!("calls {}", calls::canonical(&candidate.tool_calls)));

@@ -39,26 +39,6 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A finished text of which nothing else is known, in a pool of number 0.
-    pub(crate) fn from_text(writer: NodeId, text: &str) -> Self {
-        Self {
-            writer,
-            model: String::new(),
-            text: text.to_owned(),
-            tool_calls: Vec::new(),
-            tokens: Vec::new(),
-            finish: Finish::Stop,
-            prompt_tokens: 0,
-            completion_tokens: 0,
-            cached_tokens: 0,
-            reasoning_tokens: 0,
-            logprob: None,
-            took: Duration::ZERO,
-            first_piece: Duration::ZERO,
-            pool: 0,
-        }
-    }
-
     /// The likelihood that its writer claims, if any.
     pub fn claim(&self) -> Option<Likelihood> {
         self.logprob.map(|logprob| self.likelihood(logprob))

@@ -19,8 +19,6 @@ use crate::{
     tally::Tally,
 };
 
-pub use labelled::{GoldAnswer, exam_pools};
-
 /// P(best) from which the ranking of the others is clear.
 const CLEAR: f64 = 0.8;
 

@@ -150,17 +150,6 @@ impl Record {
         self.pairs.iter().filter(move |pair| pair.mode == mode)
     }
 
-    /// The record as if one answer to gold of this kind had not been given.
-    #[must_use]
-    fn without_answer(&self, kind: &KindId, right: bool, settings: &Settings) -> Self {
-        let mut record = self.clone();
-        record.writer = record.writer.without(right, settings.gold_weight);
-        if let Some(on_kind) = record.kinds.get_mut(kind) {
-            *on_kind = on_kind.without(right, 1.0);
-        }
-        record
-    }
-
     /// The record of a member that was caught cheating: a new record with a longer probation.
     #[must_use]
     pub fn caught(&self) -> Self {
@@ -240,20 +229,6 @@ impl Standing {
             ..(*self.snapshot).clone()
         };
         Self { snapshot: Arc::new(snapshot) }
-    }
-
-    /// The standing of these members alone, as if they had not answered one gold question of this kind. With each
-    /// member, whether its answer was right.
-    pub(crate) fn without_answers(
-        &self,
-        kind: &KindId,
-        answers: impl Iterator<Item = (NodeId, bool)>,
-    ) -> Self {
-        let settings = self.settings();
-        let records = answers.filter_map(|(member, right)| {
-            Some((member, self.record(&member)?.without_answer(kind, right, settings)))
-        });
-        Self::new(records.collect(), self.kinds().clone(), settings.clone())
     }
 
     /// The same standing with these rounds behind P(right).

@@ -5,7 +5,7 @@
 //! transcript. Calibration takes a small share of the time, so it costs a slow swarm no more than a
 //! quick one.
 
-use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use shoal_proto::generate::Sampling;
 use tokio::{
@@ -18,7 +18,6 @@ use super::{Client, Rounds};
 use shoal_consensus::{
     Ask,
     ask::{Effort, Target},
-    learn::{GoldAnswer, exam_pools},
     tally::Tally,
 };
 
@@ -31,38 +30,21 @@ const PAUSE_LATER: Duration = Duration::from_secs(600);
 /// Enough for every worked answer of the gold questions.
 const ANSWER_TOKENS_MAX: u32 = 512;
 
-/// Time without answers after which the exams of the members that are here are over: the slowest takes no longer for
-/// one question.
-const EXAM_QUIET: Duration = Duration::from_secs(60);
-
 /// Calibrates one swarm.
 #[derive(Debug)]
 pub struct Calibrator {
     rounds: Rounds,
     effort: Effort,
-    exam: Exam,
-}
-
-/// What is learned from the exam.
-#[derive(Debug)]
-struct Exam {
-    /// Answers that members have given.
-    answers: usize,
-    /// When the last of them came.
-    last: Instant,
-    /// The questions, by number, that were learned.
-    learned: BTreeSet<usize>,
 }
 
 impl Calibrator {
     /// A calibrator whose rounds have this effort.
     pub fn new(rounds: Rounds, effort: Effort) -> Self {
-        let exam = Exam { answers: 0, last: Instant::now(), learned: BTreeSet::new() };
-        Self { rounds, effort, exam }
+        Self { rounds, effort }
     }
 
     /// Calibrates for as long as it is awaited; without gold or with a share of 0, never.
-    pub async fn run(mut self) -> Infallible {
+    pub async fn run(self) -> Infallible {
         let share = self.rounds.0.calibration_share();
         if share <= 0.0 {
             return std::future::pending().await;
@@ -72,7 +54,6 @@ impl Calibrator {
         loop {
             sleep(pause).await;
             let start = Instant::now();
-            self.learn_exam();
             count += usize::from(self.calibrate().await);
             let least = if count < ROUNDS_ENOUGH { PAUSE } else { PAUSE_LATER };
             pause = start.elapsed().div_f64(share).max(least);
@@ -100,32 +81,5 @@ impl Calibrator {
         let is_usable = pools.is_some();
         pools.into_iter().for_each(|pools| swarm.reputation().learn_labelled(pools));
         is_usable
-    }
-
-    /// Learns the questions of the exam that all newcomers answer, once each, when no answer has come for
-    /// [`EXAM_QUIET`]. So P(right) is honest before the first whole round, at no cost.
-    fn learn_exam(&mut self) {
-        let swarm = self.rounds.swarm();
-        let questions = swarm.exam_answers();
-        let count = questions.iter().map(|question| question.answers.len()).sum();
-        if count != self.exam.answers {
-            (self.exam.answers, self.exam.last) = (count, Instant::now());
-        }
-        if self.exam.last.elapsed() < EXAM_QUIET {
-            return;
-        }
-        let standing = swarm.standing();
-        let config = self.rounds.0.balanced_config();
-        for (number, question) in questions.iter().enumerate() {
-            if question.answers.is_empty() || !self.exam.learned.insert(number) {
-                continue;
-            }
-            let answers: Vec<GoldAnswer<'_>> = (question.answers.iter())
-                .map(|(writer, (text, right))| GoldAnswer { writer: *writer, text, right: *right })
-                .collect();
-            let item = &question.item;
-            let pools = exam_pools(item.text(), item.kind(), &answers, &standing, config);
-            pools.into_iter().for_each(|pools| swarm.reputation().learn_labelled(pools));
-        }
     }
 }

@@ -196,14 +196,11 @@ fn learn_results(
     claims
 }
 
-/// Keeps the answers for the exams of judges, and those to which P(right) is fitted.
+/// Keeps the answers for the exams of judges.
 fn keep_answers(swarm: &Swarm, member: &MemberHandle, results: &Results, tally: &KindTally) {
     let standing = swarm.standing();
     let is_unable = tally.is_hardly_ever_right(standing.settings().probation_right);
     for (item, answer) in results {
-        if let (Some(right), Ok(answer)) = (grade(item, answer), answer) {
-            swarm.0.gold.keep_for_fit(item, member.id, &answer.text, right);
-        }
         match (grade(item, answer), answer) {
             (Some(right), Ok(answer)) if is_unable => {
                 swarm.0.gold.keep_aside(item, member.id, &answer.text, right);

@@ -28,9 +28,6 @@ const CANDIDATES_MAX: usize = 2_500;
 /// Spreads the numbers of exams over the seeds (the golden ratio times 2^64).
 const EXAM_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Answers to one question of the exam that are kept to fit P(right) to: as many as a large round has.
-const EXAM_ANSWERS_MAX: usize = 16;
-
 /// Wrong answers of one writer that are kept beyond its right ones, and of all writers beyond all right ones.
 /// A wrong answer costs a stranger nothing: without bounds, many strangers would be all that judges see of
 /// gold.
@@ -60,11 +57,6 @@ impl Item {
         self.question.messages().into_iter().map(message).collect()
     }
 
-    /// The text of the question: its last message.
-    pub fn text(&self) -> &str {
-        self.question.last_message()
-    }
-
     /// Whether the text answers the question rightly.
     pub fn is_right(&self, answer: &str) -> bool {
         self.question.accepts(answer)
@@ -79,15 +71,6 @@ impl Item {
     pub(crate) fn is_general(&self) -> bool {
         self.question.family().is_none()
     }
-}
-
-/// A question of the exam with the members' answers, and whether they are right.
-#[derive(Clone, Debug)]
-pub struct ExamAnswers {
-    /// The question.
-    pub item: Arc<Item>,
-    /// By writer.
-    pub answers: BTreeMap<NodeId, (Arc<str>, bool)>,
 }
 
 /// An answer to a gold question.
@@ -117,8 +100,6 @@ pub struct Gold {
     /// as a judge. Judges see them before members' answers.
     references: Vec<GoldCandidate>,
     lessons: Vec<Arc<Item>>,
-    /// The members' answers to `common`.
-    exam_answers: Mutex<Vec<ExamAnswers>>,
     /// Exams so far.
     exam_count: AtomicU64,
     /// Secret questions so far.
@@ -143,10 +124,7 @@ impl Gold {
         let judge_items = draw(seed.rotate_left(16), 0, exam.general());
         let pair_items: Vec<Arc<Item>> = common.iter().cloned().chain(judge_items).collect();
         let references = references(&pair_items);
-        let unanswered =
-            |item: &Arc<Item>| ExamAnswers { item: item.clone(), answers: BTreeMap::new() };
         Self {
-            exam_answers: Mutex::new(common.iter().map(unanswered).collect()),
             common,
             lessons: draw(seed ^ u64::MAX, lessons, general_lessons),
             exam: exam.clone(),
@@ -305,21 +283,6 @@ impl Gold {
             }
         }
         pairs
-    }
-
-    /// Keeps an answer to a question that all newcomers are asked, right or wrong, up to [`EXAM_ANSWERS_MAX`] members.
-    pub(crate) fn keep_for_fit(&self, item: &Arc<Item>, writer: NodeId, text: &str, right: bool) {
-        let mut exam = self.exam_answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let question = exam.iter_mut().find(|question| Arc::ptr_eq(&question.item, item));
-        let Some(question) = question else { return };
-        if question.answers.len() < EXAM_ANSWERS_MAX || question.answers.contains_key(&writer) {
-            question.answers.insert(writer, (text.into(), right));
-        }
-    }
-
-    /// The answers to each question that all newcomers are asked.
-    pub(crate) fn exam_answers(&self) -> Vec<ExamAnswers> {
-        self.exam_answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notifies of new candidates: the value is how many there were since the start.

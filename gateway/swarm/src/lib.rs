@@ -128,11 +128,6 @@ impl Swarm {
         self.0.gold.secret()
     }
 
-    /// What the members answered to the questions that all newcomers are asked.
-    pub fn exam_answers(&self) -> Vec<gold::ExamAnswers> {
-        self.0.gold.exam_answers()
-    }
-
     /// The records of the members.
     pub fn reputation(&self) -> &ReputationStore {
         &self.0.reputation

@@ -84,16 +84,6 @@ impl Beta {
         }
     }
 
-    /// One observation of the given weight less; the prior stays.
-    #[must_use]
-    pub fn without(&self, success: bool, weight: f64) -> Self {
-        if success {
-            Self { a: (self.a - weight).max(1.0), ..*self }
-        } else {
-            Self { b: (self.b - weight).max(1.0), ..*self }
-        }
-    }
-
     /// The observations times `keep`, in [0, 1]; the prior stays.
     #[must_use]
     pub(crate) fn fade(&self, keep: f64) -> Self {

@@ -211,14 +211,16 @@ fn log_posterior(rounds: &[&LabelledPools], at: Scale, towards: Scale) -> f64 {
     likelihood - 0.5 * (distances.0 / VARIANCES.0 + distances.1 / VARIANCES.1)
 }
 
-/// ln P(one of the right pools, or none where none is right). Where pools do not exclude each other, the mean over
-/// the pools of ln P(its label), so that a round counts once.
+/// ln P(one of the right pools, or none where none is right). Where pools do not exclude each other, ln P(the label of
+/// the strongest one): it is what a round would send, and the weak ones of many would only teach how often members
+/// are wrong.
 fn log_likelihood(round: &LabelledPools, scale: Scale) -> f64 {
     let probabilities = scale.probabilities(&round.strengths, round.rivals());
     let labelled = probabilities.iter().zip(&round.right);
     if !round.exclusive {
-        let logs = labelled.map(|(p, right)| if *right { *p } else { 1.0 - p }.max(1e-9).ln());
-        return logs.sum::<f64>() / round.strengths.len().max(1) as f64;
+        let strongest = labelled.max_by(|x, y| x.0.total_cmp(y.0));
+        let p = strongest.map_or(1.0, |(p, right)| if *right { *p } else { 1.0 - p });
+        return p.max(1e-9).ln();
     }
     let sum: f64 = labelled.filter(|(_, right)| **right).map(|(p, _)| p).sum();
     let p = if round.right.contains(&true) { sum } else { 1.0 - probabilities.iter().sum::<f64>() };

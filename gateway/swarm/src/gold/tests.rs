@@ -113,17 +113,3 @@ fn strangers_that_answer_everything_wrong_are_not_what_judges_see() {
     }
     assert!(count(false) <= mistakes + WRONG_LEAD_OF_WRITER);
 }
-
-#[test]
-fn all_answers_of_the_exam_are_kept_for_the_fit_up_to_a_bound() {
-    let gold = gold(4);
-    let item = gold.common.first().unwrap().clone();
-    for writer in 0..40 {
-        // The same mistake of many is what the fit has to know.
-        gold.keep_for_fit(&item, NodeId([writer; 32]), "the same mistake", false);
-    }
-    gold.keep_for_fit(&gold.secret().unwrap(), NodeId([1; 32]), "not of the exam", true);
-    let answers = gold.exam_answers();
-    assert_eq!(answers.len(), gold.common.len());
-    assert_eq!(answers.iter().map(|question| question.answers.len()).sum::<usize>(), 16);
-}
