@@ -142,12 +142,11 @@ impl Rounds {
     async fn decide(&self, round: &mut Round<'_>) -> Result<RoundResult, RoundError> {
         let mut panel = round.select().await?;
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
-        let first_writers = panel.writers.clone();
         let mut attempts = 1..ATTEMPTS_MAX;
         let mut written = loop {
             match generate::candidates(round, &panel).await {
                 Err(RoundError::NoCandidate { .. })
-                    if attempts.next().is_some() && round.leave_out(&first_writers) =>
+                    if attempts.next().is_some() && round.leave_out(&panel.writers) =>
                 {
                     panel = round.select().await?;
                 }
@@ -239,6 +238,7 @@ impl Rounds {
             queues: &self.0.queues,
             swarm: &self.0.swarm,
             members: self.0.swarm.members(),
+            left_out: Vec::new(),
             kind: standing.kind_of(question(&ask.messages)),
             standing,
             clock: Clock::start(ask.effort.deadline, config),
@@ -315,6 +315,8 @@ pub(crate) struct Round<'a> {
     queues: &'a Queues,
     swarm: &'a Swarm,
     members: Arc<[MemberView]>,
+    /// Members that failed in this round: they are not asked again.
+    left_out: Vec<NodeId>,
     standing: Standing,
     kind: KindPosterior,
     clock: Clock,
@@ -338,7 +340,7 @@ impl Round<'_> {
             && Instant::now() < self.clock.patience
         {
             sleep(POLL_INTERVAL).await;
-            self.members = self.swarm.members();
+            self.refresh();
             // Members that were free may have got other work.
             panel = self.panel(&self.members).or_else(|error| match error {
                 RoundError::NoMember => Ok(panel),
@@ -359,14 +361,14 @@ impl Round<'_> {
         }
         let mut place = self.queues.enter(&self.ask.target, self.client)?;
         timeout_at(end, place.turn()).await.map_err(|_| RoundError::NoMember)??;
-        self.members = self.swarm.members();
+        self.refresh();
         loop {
             match self.panel(&self.members) {
                 Err(RoundError::NoMember) if Instant::now() < end => {}
                 panel => return Ok((panel?, place)),
             }
             sleep(POLL_INTERVAL).await;
-            self.members = self.swarm.members();
+            self.refresh();
         }
     }
 
@@ -382,13 +384,19 @@ impl Round<'_> {
         select::panel(self.ask, members, &self.standing, settings, self.seed)
     }
 
-    /// Takes a new snapshot of the members, without those that failed first. Returns false when no member
+    /// Takes a new snapshot of the members, from now on without those that failed. Returns false when no member
     /// or no time is left; then the round has failed.
     fn leave_out(&mut self, failures: &[NodeId]) -> bool {
-        let members = self.swarm.members();
-        let rest = members.iter().filter(|member| !failures.contains(&member.id));
-        self.members = rest.cloned().collect();
+        self.left_out.extend_from_slice(failures);
+        self.refresh();
         !self.members.is_empty() && Instant::now() < self.clock.generate_end
+    }
+
+    /// Takes a new snapshot of the members, without those that failed in this round.
+    fn refresh(&mut self) {
+        let members = self.swarm.members();
+        let rest = members.iter().filter(|member| !self.left_out.contains(&member.id));
+        self.members = rest.cloned().collect();
     }
 
     /// Whether the answer is less certain than the request demands.
