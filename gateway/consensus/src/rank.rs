@@ -74,8 +74,8 @@ impl Tally<'_> {
         let form = self.answer_form();
         let wrong = form.agreement(self.config.evidence.agreement).exp();
         let exclusive = form != AnswerForm::Text;
-        let given = if exclusive { self.pools() as f64 } else { 1.0 };
-        Rivals { open: (wrong + 1.0 - given).max(1.0), exclusive }
+        let pools = if exclusive { self.pools() as f64 } else { 1.0 };
+        Rivals { open: (wrong + 1.0 - pools).max(1.0), exclusive }
     }
 
     /// The candidates' indices, best first.

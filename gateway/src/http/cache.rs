@@ -119,11 +119,11 @@ impl AnswerCache {
     /// The kept answer of an ask. The result is counted.
     pub(super) fn find(&self, key: &CacheKey) -> Option<Arc<Outcome>> {
         let answers = self.lock();
-        let kept = answers.find(key.owner, &key.id).map(|answer| answer.outcome.clone());
+        let outcome = answers.find(key.owner, &key.id).map(|answer| answer.outcome.clone());
         drop(answers);
-        let result = if kept.is_some() { "hit" } else { "miss" };
+        let result = if outcome.is_some() { "hit" } else { "miss" };
         self.metrics.requests.with_label_values(&[result]).inc();
-        kept
+        outcome
     }
 
     /// Keeps the answer of an ask, if it is complete: one that a deadline cut would be another one later, and so would
@@ -138,9 +138,9 @@ impl AnswerCache {
         // Nobody reads ballots in an answer.
         let outcome = Outcome { ballots: Vec::new(), ..outcome.clone() };
         let bytes = outcome.candidates.iter().chain(&outcome.fused).map(bytes_of).sum::<usize>();
-        let kept = KeptAnswer { created_seconds: unix_now(), outcome: Arc::new(outcome) };
+        let answer = KeptAnswer { created_seconds: unix_now(), outcome: Arc::new(outcome) };
         let mut answers = self.lock();
-        answers.push(key.owner, key.id.clone(), bytes + ENTRY_BYTES, kept);
+        answers.push(key.owner, key.id.clone(), bytes + ENTRY_BYTES, answer);
         self.metrics.bytes.set(i64::try_from(answers.bytes()).unwrap_or(i64::MAX));
     }
 

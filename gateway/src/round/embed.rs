@@ -126,7 +126,7 @@ impl EmbedJob<'_> {
         timeout_at(self.deadline, place.turn()).await.map_err(|_| RoundError::NoMember)??;
         loop {
             let mut members = self.rounds.swarm().members().to_vec();
-            members.retain(|member| self.members.iter().any(|known| known.id == member.id));
+            members.retain(|member| self.members.iter().any(|candidate| candidate.id == member.id));
             if members.is_empty() || members.iter().any(|member| member.running < member.slots) {
                 return Ok((by_load(index, &members), place));
             }

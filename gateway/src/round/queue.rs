@@ -121,9 +121,9 @@ impl Queue {
     /// Makes room for an ask of `client`: refuses the newest ask of the client that has most, if that is still
     /// at least as many as `client` then has.
     fn refuse_newest(&mut self, client: Client) -> Option<()> {
-        let own = self.lines.get(&client).map_or(0, VecDeque::len);
+        let line_length = self.lines.get(&client).map_or(0, VecDeque::len);
         let (_, longest) = self.lines.iter_mut().max_by_key(|(_, line)| line.len())?;
-        if longest.len() < own + 2 {
+        if longest.len() < line_length + 2 {
             return None;
         }
         longest.pop_back().map(drop)

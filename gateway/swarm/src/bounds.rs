@@ -96,11 +96,11 @@ impl AnswerBounds {
         elapsed: Duration,
     ) -> Result<Done, &'static str> {
         let calls = end.tool_calls.iter().map(|call| call.name.len() + call.arguments.len());
-        let seen = tokens(text_bytes + calls.sum::<usize>() + ANSWER_TOKENS);
+        let visible_max = tokens(text_bytes + calls.sum::<usize>() + ANSWER_TOKENS);
         let in_time = elapsed.as_secs_f64() * f64::from(TOKENS_PER_SECOND_MAX);
         // A tokenizer makes one token or fewer of a byte. More were not shown, and took their time.
-        let completion_max =
-            seen.max(self.hidden_tokens.min(seen.saturating_add(in_time.min(1e9) as u32)));
+        let completion_max = visible_max
+            .max(self.hidden_tokens.min(visible_max.saturating_add(in_time.min(1e9) as u32)));
         let has_many = |end: &Done| end.tokens.len() > completion_max as usize;
         if has_many(&end) || end.tokens.iter().any(|token| token.top.len() > LOGPROBS_MAX as usize)
         {
@@ -126,8 +126,8 @@ pub(super) fn ballot(mut ballot: Ballot, ask: &Judge) -> Ballot {
     // A judge may read the conversation again for each candidate or pair.
     ballot.prompt_tokens = ballot.prompt_tokens.min(tokens(readings.saturating_mul(once)));
     let critique = if is_reasoned { CRITIQUE_TOKENS as usize + ANSWER_TOKENS } else { 1 };
-    let written = tokens(readings.saturating_mul(critique));
-    ballot.completion_tokens = ballot.completion_tokens.min(written);
+    let completion_max = tokens(readings.saturating_mul(critique));
+    ballot.completion_tokens = ballot.completion_tokens.min(completion_max);
     for (score, text) in ballot.scores.iter_mut().zip(&ask.candidates) {
         score.logprob = believable(score.logprob, text.len());
         score.tokens = score.tokens.min(tokens(text.len() + 1));

@@ -99,12 +99,14 @@ async fn claude_code_reads_a_file() {
     ];
     messages.as_array_mut().unwrap().extend(turn);
     send_claude_code(&gateway, &messages).await;
-    let asked = gateway.generate_asks().pop().unwrap().messages;
-    assert_eq!(roles(&asked), ["system", "user", "assistant", "tool", "user"]);
-    assert!(asked[0].content.contains("You edit code.") && asked[1].content.contains("the notes"));
-    assert_eq!(asked[2].tool_calls[0].name, "Read");
-    assert!(asked[3].content.contains("milk") && asked[3].content.contains("bread"));
-    assert!(asked[4].content.contains("Go on."));
+    let messages = gateway.generate_asks().pop().unwrap().messages;
+    assert_eq!(roles(&messages), ["system", "user", "assistant", "tool", "user"]);
+    assert!(
+        messages[0].content.contains("You edit code.") && messages[1].content.contains("the notes")
+    );
+    assert_eq!(messages[2].tool_calls[0].name, "Read");
+    assert!(messages[3].content.contains("milk") && messages[3].content.contains("bread"));
+    assert!(messages[4].content.contains("Go on."));
 }
 
 fn codex(input: &Value) -> Value {
@@ -158,8 +160,11 @@ async fn codex_runs_a_command() {
     ]);
     let reply = gateway.post("/v1/responses", &codex(&input)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let asked = gateway.generate_asks().pop().unwrap().messages;
+    let messages = gateway.generate_asks().pop().unwrap().messages;
     let all = ["system", "developer", "user", "assistant", "tool", "assistant", "tool", "user"];
-    assert_eq!(roles(&asked), all);
-    assert_eq!((asked[4].content.as_str(), asked[6].content.as_str()), ("notes.txt", "Done!"));
+    assert_eq!(roles(&messages), all);
+    assert_eq!(
+        (messages[4].content.as_str(), messages[6].content.as_str()),
+        ("notes.txt", "Done!")
+    );
 }

@@ -38,8 +38,8 @@ async fn a_repeated_request_asks_no_member_again() {
         let before = gateway.start_count();
         let first = gateway.post(CHAT, &greedy(model)).await;
         let again = gateway.post(CHAT, &greedy(model)).await;
-        let found = [first.header("x-shoal-cache"), again.header("x-shoal-cache")];
-        assert_eq!(found, [Some("miss"), Some("hit")]);
+        let results = [first.header("x-shoal-cache"), again.header("x-shoal-cache")];
+        assert_eq!(results, [Some("miss"), Some("hit")]);
         assert_eq!(first.header("x-shoal-round"), again.header("x-shoal-round"));
         let [first, again] = [first, again].map(|reply| reply.json());
         assert_eq!(first["choices"], again["choices"]);

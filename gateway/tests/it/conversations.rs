@@ -79,8 +79,8 @@ async fn a_response_continues_a_conversation_and_adds_its_turn() {
     }
     let all = ["Count in German.", "What is 2 + 2?", "4", "And 3 + 1?", "4", "And 1 + 3?", "4"];
     assert_eq!(texts(&gateway, &conversation).await[..7], all);
-    let asked = gateway.generate_asks().pop().unwrap();
-    let contents: Vec<&str> = asked.messages.iter().map(|m| m.content.as_str()).collect();
+    let request = gateway.generate_asks().pop().unwrap();
+    let contents: Vec<&str> = request.messages.iter().map(|m| m.content.as_str()).collect();
     assert_eq!(contents[..7], all);
     assert_eq!(contents[7], "Sure?");
 }
@@ -152,8 +152,8 @@ async fn a_conversation_is_compacted_to_the_users_messages_and_a_summary() {
         input.push(message("And 3 + 1?"));
         let next = gateway.post("/v1/responses", &json!({"model": "a", "input": input})).await;
         assert_eq!(next.status, 200, "{}", next.text());
-        let asked = gateway.generate_asks().pop().unwrap();
-        let contents: Vec<&str> = asked.messages.iter().map(|m| m.content.as_str()).collect();
+        let request = gateway.generate_asks().pop().unwrap();
+        let contents: Vec<&str> = request.messages.iter().map(|m| m.content.as_str()).collect();
         assert_eq!([contents[0], contents[2]], ["What is 2 + 2?", "And 3 + 1?"]);
         assert!(contents[1].ends_with("The user adds numbers."), "{contents:?}");
     }

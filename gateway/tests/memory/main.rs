@@ -75,8 +75,8 @@ async fn connections_hold_little_and_leave_nothing() {
         drop(connections(&swarm, start_of_a_request, CONNECTIONS).await);
         let start = bytes_in_use(&swarm).await;
         let open = connections(&swarm, start_of_a_request, CONNECTIONS).await;
-        let held = ALLOCATOR.current_usage().saturating_sub(start);
-        assert!(held < CONNECTIONS * CONNECTION_BYTES, "{held} bytes: {start_of_a_request:?}");
+        let bytes = ALLOCATOR.current_usage().saturating_sub(start);
+        assert!(bytes < CONNECTIONS * CONNECTION_BYTES, "{bytes} bytes: {start_of_a_request:?}");
         drop(open);
         let end = bytes_when_below(&swarm, start + NOISE).await;
         assert!(end < start + NOISE, "{start} bytes before, {end} after {start_of_a_request:?}");
@@ -111,20 +111,20 @@ async fn rounds_hold_no_more_than_the_budgets_of_transcripts_and_responses() {
     let start = bytes_in_use(&swarm).await;
     chats(&swarm, 20..220).await;
     let full = bytes_in_use(&swarm).await;
-    let held = full.saturating_sub(start);
+    let bytes = full.saturating_sub(start);
     assert!(
-        held > BUDGET / 2,
-        "the transcripts of 220 rounds are {held} bytes: more rounds are needed"
+        bytes > BUDGET / 2,
+        "the transcripts of 220 rounds are {bytes} bytes: more rounds are needed"
     );
-    assert!(held < BUDGET + NOISE, "{held} bytes for a budget of {BUDGET}");
+    assert!(bytes < BUDGET + NOISE, "{bytes} bytes for a budget of {BUDGET}");
     chats(&swarm, 220..620).await;
     let end = bytes_in_use(&swarm).await;
     assert!(end < full + NOISE, "{full} bytes after 220 rounds, {end} after 620");
 
     responses(&swarm, 0..200).await;
     let full = bytes_in_use(&swarm).await;
-    let held = full.saturating_sub(end);
-    assert!(held < BUDGET + NOISE, "{held} bytes for a budget of {BUDGET}");
+    let bytes = full.saturating_sub(end);
+    assert!(bytes < BUDGET + NOISE, "{bytes} bytes for a budget of {BUDGET}");
     responses(&swarm, 200..600).await;
     let end = bytes_in_use(&swarm).await;
     assert!(end < full + NOISE, "{full} bytes after 200 responses, {end} after 600");

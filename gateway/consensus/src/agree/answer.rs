@@ -116,11 +116,11 @@ pub(super) fn forms(answers: &[Answer]) -> Vec<&str> {
 /// What a sentence adds to the question, where the other sentences that add the same agree with it and with each
 /// other.
 fn gist<'a>(answer: &'a Answer, answers: &[Answer]) -> Option<&'a str> {
-    let own = answer.statement.as_ref()?;
+    let statement = answer.statement.as_ref()?;
     let statements = answers.iter().filter_map(|answer| answer.statement.as_ref());
-    let alike: Vec<&Statement> = statements.filter(|other| other.gist == own.gist).collect();
+    let alike: Vec<&Statement> = statements.filter(|other| other.gist == statement.gist).collect();
     let agree = alike.iter().all(|one| alike.iter().all(|other| one.agrees_with(other)));
-    agree.then_some(own.gist.as_str())
+    agree.then_some(statement.gist.as_str())
 }
 
 /// Words of a last line. In a longer line, the last number need not be the answer.

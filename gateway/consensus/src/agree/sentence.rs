@@ -45,7 +45,7 @@ impl Question {
     fn has(&self, word: &str) -> bool {
         let stem = stem(word);
         self.0.contains(word)
-            || stem.is_some_and(|stem| self.0.iter().any(|own| own.starts_with(stem)))
+            || stem.is_some_and(|stem| self.0.iter().any(|word| word.starts_with(stem)))
     }
 }
 

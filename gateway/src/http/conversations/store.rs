@@ -121,8 +121,8 @@ impl Conversations {
     pub(super) fn item(&self, owner: Owner, id: &str, item: &str) -> Result<Value, ApiError> {
         let conversations = self.lock();
         let conversation = conversations.find(owner, id).ok_or_else(|| not_found(id))?;
-        let found = conversation.items.iter().find(|stored| stored.id == item);
-        found.map(Item::value).ok_or_else(|| no_item(item))
+        let stored_item = conversation.items.iter().find(|stored| stored.id == item);
+        stored_item.map(Item::value).ok_or_else(|| no_item(item))
     }
 
     /// Replaces the metadata.

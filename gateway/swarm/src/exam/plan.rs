@@ -74,8 +74,8 @@ pub(super) fn length(model: &Model, exam: &ExamConfig) -> usize {
         return exam.handful;
     }
     if model.specialist {
-        let own = own_families(model).len();
-        return OWN * exam.per_family * own + (families - own) + kinds;
+        let own_count = own_families(model).len();
+        return OWN * exam.per_family * own_count + (families - own_count) + kinds;
     }
     exam.per_family * families + exam.general() * kinds
 }

@@ -102,8 +102,8 @@ impl Cache {
         let slots = i64::try_from(pages * PAGE).unwrap_or(i64::MAX);
         let layers = std::mem::take(&mut self.layers);
         if pages > 0 {
-            let kept = Tensor::<1, Int>::arange(0..slots, &self.device);
-            let shrink = |kv: [Tensor<2>; 2]| kv.map(|store| store.select(0, kept.clone()));
+            let slot_indices = Tensor::<1, Int>::arange(0..slots, &self.device);
+            let shrink = |kv: [Tensor<2>; 2]| kv.map(|store| store.select(0, slot_indices.clone()));
             self.layers = layers.into_iter().map(shrink).collect();
         }
         self.pages = pages;
