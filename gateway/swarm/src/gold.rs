@@ -40,11 +40,13 @@ pub struct Item {
     /// The question with its answer.
     pub question: Exercise,
     pub(crate) kind: KindId,
+    /// Whether judges see answers to it in their exams.
+    is_for_judges: bool,
 }
 
 impl Item {
     fn new(question: Exercise) -> Arc<Self> {
-        Arc::new(Self { kind: KindId::new(question.kind()), question })
+        Arc::new(Self { kind: KindId::new(question.kind()), question, is_for_judges: true })
     }
 
     /// The conversation that asks the question.
@@ -163,7 +165,8 @@ impl Gold {
         self.common.iter().cloned().chain(fresh).collect()
     }
 
-    /// So many new questions of each of these families.
+    /// So many new questions of each of these families, for writers only: every judge would score every answer, and
+    /// learn little from more of what specialists answer alike.
     pub(crate) fn fresh(&self, families: &[Family], per_family: usize) -> Vec<Arc<Item>> {
         if families.is_empty() {
             return Vec::new();
@@ -171,7 +174,13 @@ impl Gold {
         let number = self.exam_count.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.seed ^ number.wrapping_mul(EXAM_STRIDE);
         let questions = shoal_syllabus::questions(families, Split::Gold, seed);
-        questions.take(per_family * families.len()).map(Exercise::Family).map(Item::new).collect()
+        let questions = questions.take(per_family * families.len()).map(Exercise::Family);
+        questions
+            .map(|question| {
+                let kind = KindId::new(question.kind());
+                Arc::new(Item { kind, question, is_for_judges: false })
+            })
+            .collect()
     }
 
     /// A new question for a secret audit. None when exams are switched off.
@@ -229,6 +238,9 @@ impl Gold {
         right: bool,
         is_in_exams: bool,
     ) {
+        if !item.is_for_judges {
+            return;
+        }
         let mut candidates = self.candidates();
         if !right && has_enough_wrong(&candidates, item, writer, text) {
             return;

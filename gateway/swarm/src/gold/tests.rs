@@ -77,6 +77,16 @@ fn pairs_prefer_the_answers_of_members() {
 }
 
 #[test]
+fn the_additional_questions_of_specialists_cost_judges_nothing() {
+    let gold = gold(4);
+    let (_, last) = gold.candidates_after(0, JUDGE);
+    for item in gold.fresh(&[Family::Add], 18) {
+        gold.keep(&item, NodeId([1; 32]), "a sum", true);
+    }
+    assert!(gold.candidates_after(last, JUDGE).0.is_empty());
+}
+
+#[test]
 fn hidden_questions_are_general_half_of_the_time() {
     let gold = gold(4);
     let general = (0..20).filter_map(|_| gold.secret()).filter(|item| item.is_general()).count();
