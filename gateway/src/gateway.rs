@@ -172,6 +172,7 @@ impl Gateway {
         if app.config.is_open() {
             tracing::warn!(http = %addresses.http, "open: anybody who reaches this address may use the swarm (http.open)");
         }
+        let closing = app.closing.clone();
         let server = http::serve(app, http)?;
         let handle = server.handle();
         let http_server = async {
@@ -184,6 +185,7 @@ impl Gateway {
         let drain = async {
             stop.cancelled().await;
             tracing::info!("draining");
+            closing.cancel();
             handle.stop(true).await;
         };
         let result = tokio::select! {
@@ -240,6 +242,8 @@ fn app(
         responses: Responses::new(&config.http, &callers),
         conversations: http::Conversations::new(&config.http),
         cache: http::AnswerCache::new(&config.http, metrics.cache),
+        watchers: http::watchers(&callers),
+        closing: CancellationToken::new(),
         callers,
         recorder,
         config: config.http,

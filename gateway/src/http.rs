@@ -23,6 +23,7 @@ mod models;
 mod embeddings;
 mod rank;
 mod rounds;
+mod console;
 mod transcript;
 mod nodes;
 mod document;
@@ -56,7 +57,9 @@ pub(crate) use conversations::store::Conversations;
 use error::ApiError;
 pub(crate) use meter::HttpMetrics;
 pub(crate) use responses::store::Responses;
+pub(crate) use rounds::watchers;
 use shoal_proto::hello::MODEL_NAME_MAX;
+use tokio_util::sync::CancellationToken;
 pub(crate) use transcript::Transcripts;
 
 use crate::{export::Recorder, round::Rounds};
@@ -82,6 +85,10 @@ pub(crate) struct App {
     /// The runtime on which rounds run.
     pub runtime: tokio::runtime::Handle,
     pub rounds: Rounds,
+    /// Places for those who watch rounds.
+    pub watchers: share::SharedResource,
+    /// Cancelled when the gateway stops: a stream that never ends by itself then ends.
+    pub closing: CancellationToken,
     /// When the gateway started, in seconds since 1970.
     pub start_seconds: u64,
     /// The gateway's key as nodes pin it: 64 hex digits.
@@ -225,7 +232,11 @@ fn routes(service: &mut ServiceConfig) {
         .service(resource("/v1/rank").route(web::post().to(rank::create)))
         .service(resource("/v1/models").route(web::get().to(models::list)))
         .service(resource("/v1/models/{id:.+}").route(web::get().to(models::get)))
+        .service(resource("/v1/rounds").route(web::get().to(rounds::list)))
+        .service(resource("/v1/rounds/live").route(web::get().to(rounds::live)))
         .service(resource("/v1/rounds/{id}").route(web::get().to(rounds::get)))
+        .service(public("/").route(get_or_head().to(console::page)))
+        .service(public("/console/{name}").route(get_or_head().to(console::asset)))
         .service(public("/v1/nodes").route(web::get().to(nodes::list)))
         .service(public("/v1/nodes/{id}/standing").route(web::get().to(nodes::standing)))
         .service(public("/healthz").route(get_or_head().to(health::live)))

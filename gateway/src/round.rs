@@ -20,6 +20,7 @@ mod queue;
 mod texts;
 mod learn;
 mod clock;
+mod feed;
 mod metrics;
 
 use std::{
@@ -39,6 +40,8 @@ use tracing::{Instrument as _, Span};
 
 pub use calibrate::Calibrator;
 use clock::Clock;
+use feed::RoundWatch;
+pub use feed::{RoundFeed, RoundNotice, RoundStep, RoundSummary};
 use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
@@ -70,6 +73,7 @@ struct Inner {
     /// The settings of each mode, in the order of [`Mode::ALL`].
     configs: [RoundSettings; 3],
     metrics: RoundMetrics,
+    feed: RoundFeed,
     /// Asks that wait for a free member.
     queues: Queues,
     /// Draws the ids and seeds of rounds.
@@ -93,12 +97,18 @@ impl Rounds {
         let rng = Mutex::new(rng);
         let configs = Mode::ALL.map(|mode| config.of_mode(mode));
         let queues = Queues::new(config.queue_max, metrics.waiting());
-        (Self(Arc::new(Inner { swarm, configs, metrics, queues, rng, learn_queue })), learner)
+        let feed = RoundFeed::default();
+        (Self(Arc::new(Inner { swarm, configs, metrics, feed, queues, rng, learn_queue })), learner)
     }
 
     /// The swarm that the rounds run on.
     pub fn swarm(&self) -> &Swarm {
         &self.0.swarm
+    }
+
+    /// What happens in the rounds of clients, as it happens.
+    pub fn feed(&self) -> &RoundFeed {
+        &self.0.feed
     }
 
     /// Answers a client's ask, of the whole swarm or of one model. The text of a single member goes into
@@ -114,13 +124,16 @@ impl Rounds {
         updates: &mpsc::Sender<RoundUpdate>,
     ) -> Result<Outcome, RoundError> {
         let count = self.0.metrics.begin();
-        let round = self.begin(ask, client, updates);
+        let mut round = self.begin(ask, client, updates);
+        let mut watch = self.0.feed.watch(client, &round.id, ask);
+        round.watch = Some(&watch);
         let span = round.span();
         let result = match &ask.target {
             Target::Swarm => Box::pin(self.run(round)).instrument(span).await,
             Target::Model(_) => Box::pin(single::answer(round)).instrument(span).await,
         };
         count.end(&result);
+        watch.end(&result);
         result
     }
 
@@ -244,6 +257,7 @@ impl Rounds {
             clock: Clock::start(ask.effort.deadline, config),
             config,
             metrics: &self.0.metrics,
+            watch: None,
         }
     }
 
@@ -322,6 +336,8 @@ pub(crate) struct Round<'a> {
     clock: Clock,
     config: &'a RoundSettings,
     metrics: &'a RoundMetrics,
+    /// Tells who watches how far the round is; `None`: it is not a client's.
+    watch: Option<&'a RoundWatch>,
 }
 
 impl Round<'_> {
@@ -438,6 +454,9 @@ impl Round<'_> {
 
     /// Reports how far the round is. When the queue is full, the report is dropped.
     fn report(&self, progress: Progress) {
+        if let Some(watch) = self.watch {
+            watch.progress(progress);
+        }
         let _ = self.updates.try_send(RoundUpdate::Progress(progress));
     }
 

@@ -13,7 +13,7 @@ use shoal_api::models::List;
 use shoal_consensus::reputation::Standing;
 use shoal_standing::{Evidence, measurement, page_path};
 use shoal_store::unix_now;
-use shoal_swarm::{Presence, State};
+use shoal_swarm::{Presence, State, WorkRecord};
 
 /// Fewest digits of an id in a path: with fewer, other nodes would soon match as well.
 const DIGITS_MIN: usize = 4;
@@ -114,6 +114,8 @@ struct NodeSummary {
     exam_questions: u64,
     /// Tokens that it read and wrote for them, by its own count.
     exam_tokens: u64,
+    /// What it has done in rounds since it came.
+    work: WorkRecord,
     standing: Weights,
     /// Path of the page that explains the standing.
     page: String,
@@ -129,7 +131,7 @@ struct Weights {
 
 impl NodeSummary {
     fn new(presence: Presence, standing: &Standing) -> Self {
-        let Presence { id, state, seat, gold } = presence;
+        let Presence { id, state, seat, gold, work } = presence;
         let seat = seat.as_ref();
         Self {
             id: id.to_string(),
@@ -146,6 +148,7 @@ impl NodeSummary {
             first_token_seconds: seat.and_then(|seat| measurement(seat.first_token_seconds)),
             exam_questions: gold.questions,
             exam_tokens: gold.tokens,
+            work,
             standing: Weights {
                 probation: standing.on_probation(&id),
                 writer: standing.writer_weight(&id),
@@ -173,6 +176,7 @@ mod tests {
                     state: State::Examined,
                     seat: None,
                     gold: GoldCost::default(),
+                    work: WorkRecord::default(),
                 }
             })
             .collect()

@@ -1,8 +1,36 @@
-//! `GET /v1/rounds/{id}`: the transcript of a finished round.
+//! `GET /v1/rounds/{id}`: the transcript of a finished round. `GET /v1/rounds` lists the newest rounds, and
+//! `GET /v1/rounds/live` sends what happens in rounds as it happens. A key sees its own rounds only.
+
+use std::convert::Infallible;
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::timeout,
+};
 
-use super::{App, access, error::ApiError};
+use super::{
+    App, access, answer,
+    callers::{Callers, Owner},
+    error::ApiError,
+    share::{Grant, SharedResource},
+};
+use crate::round::{RoundNotice, RoundStep};
+use shoal_consensus::outcome::Progress;
+
+/// Rounds in the list at most: more than a person reads.
+const LIST_MAX: usize = 100;
+
+/// Streams of `GET /v1/rounds/live` at a time.
+const WATCHERS_MAX: usize = 32;
+
+/// Places for the streams of `GET /v1/rounds/live`.
+pub(crate) fn watchers(callers: &Callers) -> SharedResource {
+    SharedResource::new(WATCHERS_MAX, callers.count())
+}
 
 pub(super) async fn get(
     app: web::Data<App>,
@@ -13,4 +41,93 @@ pub(super) async fn get(
         Some(body) => Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body)),
         None => Err(ApiError::NoSuchRound(id.chars().take(64).collect())),
     }
+}
+
+/// The newest rounds of the key. Without keys and beyond loopback all clients are one owner, and the id of a
+/// round opens its transcript: the list is empty then, so that no stranger reads what others asked.
+pub(super) async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let owner = access::caller(&request)?.owner();
+    let is_hidden = app.config.is_open();
+    let rounds = if is_hidden { Vec::new() } else { app.transcripts.newest(owner, LIST_MAX) };
+    Ok(HttpResponse::Ok().json(json!({ "object": "list", "data": rounds, "hidden": is_hidden })))
+}
+
+/// The rounds of the key as they happen, until the client leaves or the gateway stops.
+pub(super) async fn live(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let owner = access::caller(&request)?.owner();
+    let max = app.watchers.max();
+    let grant = app.watchers.take(owner, 1).ok_or(ApiError::TooMany { max })?;
+    let notices = app.rounds.feed().subscribe();
+    let feed = LiveFeed { app, owner, notices, _grant: grant };
+    // Without a first event the browser would not know that it is connected.
+    let first = stream::iter([Ok(Bytes::from_static(b": connected\n\n"))]);
+    let rest = stream::unfold(feed, async |mut feed| {
+        Some((Ok::<Bytes, Infallible>(feed.next().await?), feed))
+    });
+    Ok(answer::head().streaming(futures_util::StreamExt::chain(first, rest)))
+}
+
+/// The notices for one watcher.
+struct LiveFeed {
+    app: web::Data<App>,
+    owner: Owner,
+    notices: Receiver<RoundNotice>,
+    _grant: Grant,
+}
+
+impl LiveFeed {
+    /// The next event; `None` when the gateway stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let notice = tokio::select! {
+                () = self.app.closing.cancelled() => return None,
+                notice = timeout(self.app.config.keep_alive(), self.notices.recv()) => notice,
+            };
+            let event = match notice {
+                Err(_) => return Some(Bytes::from_static(b": keep-alive\n\n")),
+                Ok(Ok(notice)) if notice.client.0 == self.owner.0 => {
+                    event(&notice, self.app.config.is_open())
+                }
+                Ok(Ok(_)) => continue,
+                Ok(Err(RecvError::Lagged(count))) => json!({ "step": "gap", "missed": count }),
+                Ok(Err(RecvError::Closed)) => return None,
+            };
+            return Some(Bytes::from(format!("data: {event}\n\n")));
+        }
+    }
+}
+
+/// A notice as an event. `is_hidden`: without the id, which opens the transcript.
+fn event(notice: &RoundNotice, is_hidden: bool) -> Value {
+    let event = match &notice.step {
+        RoundStep::Start(model) => json!({ "step": "start", "model": model }),
+        RoundStep::Progress(Progress::Writing { finished, asked }) => {
+            json!({ "step": "writing", "done": finished, "asked": asked })
+        }
+        RoundStep::Progress(Progress::Judging { heard, asked }) => {
+            json!({ "step": "judging", "done": heard, "asked": asked })
+        }
+        RoundStep::End(summary) => {
+            let mut summary = summary.clone();
+            if is_hidden {
+                summary.id.clear();
+            }
+            json!({ "step": "end", "round": summary })
+        }
+        RoundStep::Failure(reason) => json!({ "step": "failure", "reason": reason }),
+    };
+    let elapsed = u64::try_from(notice.elapsed.as_millis()).unwrap_or(u64::MAX);
+    let id = (!is_hidden).then_some(notice.round.0.as_str());
+    let head = json!({ "number": notice.number, "elapsed_ms": elapsed, "id": id });
+    let fields = [head, event].into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Value::Object(fields.flatten().collect())
 }

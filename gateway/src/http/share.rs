@@ -9,7 +9,7 @@ const FREE_FRACTION: usize = 4;
 
 /// A resource with a maximum: places, bytes, or work in the background. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct SharedResource {
+pub(crate) struct SharedResource {
     max: usize,
     used: Arc<Mutex<Used>>,
 }

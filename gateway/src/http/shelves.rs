@@ -55,6 +55,12 @@ impl<T> Shelves<T> {
         shelf.items.iter().rev().find(|item| item.id == id).map(|item| &item.value)
     }
 
+    /// The items of a key, newest first.
+    pub(super) fn newest(&self, owner: Owner) -> impl Iterator<Item = &T> {
+        let items = self.shelves.get(&owner).into_iter().flat_map(|shelf| shelf.items.iter().rev());
+        items.map(|item| &item.value)
+    }
+
     pub(super) fn find_mut(&mut self, owner: Owner, id: &str) -> Option<&mut T> {
         let shelf = self.shelves.get_mut(&owner)?;
         shelf.items.iter_mut().rev().find(|item| item.id == id).map(|item| &mut item.value)

@@ -5,16 +5,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{callers::Owner, shelves::Shelves};
+use crate::round::RoundSummary;
 use shoal_api::transcript::transcript;
 use shoal_consensus::Outcome;
 use shoal_store::unix_now;
 
-/// What an entry takes beside its text: its id, its places in the queue and in memory.
-const ENTRY_BYTES: usize = 256;
+/// What an entry takes beside its text: its id, its summary, its places in the queue and in memory.
+const ENTRY_BYTES: usize = 512;
 
 /// The newest transcripts as JSON, within a budget of bytes.
 #[derive(Debug)]
-pub(crate) struct Transcripts(Mutex<Shelves<Bytes>>);
+pub(crate) struct Transcripts(Mutex<Shelves<Entry>>);
+
+/// One transcript.
+#[derive(Debug)]
+struct Entry {
+    body: Bytes,
+    summary: RoundSummary,
+}
 
 impl Transcripts {
     /// An empty store that holds at most `bytes_max` bytes.
@@ -24,24 +32,32 @@ impl Transcripts {
 
     /// Keeps the transcript of a round under its id.
     pub(super) fn keep(&self, owner: Owner, model: &str, outcome: &Outcome) {
-        let text = transcript(model, outcome, unix_now()).to_string();
-        self.insert(owner, outcome.round.0.clone(), text);
+        let now = unix_now();
+        let text = transcript(model, outcome, now).to_string();
+        let summary = RoundSummary::new(model, outcome, now);
+        self.insert(owner, outcome.round.0.clone(), text, summary);
     }
 
-    fn insert(&self, owner: Owner, id: String, text: String) {
+    fn insert(&self, owner: Owner, id: String, text: String, summary: RoundSummary) {
         // A copy of the exact size. Shrinking the text in place would leave its spare capacity, up to the size
         // of the text, as a hole beside memory that stays for long.
         let body = Bytes::copy_from_slice(text.as_bytes());
         drop(text);
-        self.lock().push(owner, id, body.len() + ENTRY_BYTES, body);
+        let bytes = body.len() + ENTRY_BYTES;
+        self.lock().push(owner, id, bytes, Entry { body, summary });
     }
 
     /// The JSON of a round of this owner, if it is still kept.
     pub(super) fn find(&self, owner: Owner, id: &str) -> Option<Bytes> {
-        self.lock().find(owner, id).cloned()
+        self.lock().find(owner, id).map(|entry| entry.body.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelves<Bytes>> {
+    /// The newest rounds of this owner, newest first, at most `max`.
+    pub(super) fn newest(&self, owner: Owner, max: usize) -> Vec<RoundSummary> {
+        self.lock().newest(owner).take(max).map(|entry| entry.summary.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelves<Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,7 +71,8 @@ mod tests {
         let (modest, greedy) = (Owner(0), Owner(1));
         let transcripts = Transcripts::new(10 * (1_000 + ENTRY_BYTES));
         let keep = |owner, id: usize| {
-            transcripts.insert(owner, id.to_string(), "x".repeat(1_000));
+            let summary = RoundSummary::default();
+            transcripts.insert(owner, id.to_string(), "x".repeat(1_000), summary);
         };
         keep(modest, 0);
         (1..30).for_each(|id| keep(greedy, id));

@@ -26,7 +26,7 @@ pub fn measurement(value: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use shoal_consensus::reputation::Standing;
-    use shoal_swarm::{GoldCost, Presence, State};
+    use shoal_swarm::{GoldCost, Presence, State, WorkRecord};
 
     #[test]
     fn a_newcomer_in_its_exam_has_a_page_that_claims_nothing() {
@@ -35,6 +35,7 @@ mod tests {
             state: State::Examined,
             seat: None,
             gold: GoldCost::default(),
+            work: WorkRecord::default(),
         };
         let evidence = Evidence::new(newcomer, &Standing::empty(), 0);
         assert!(evidence.probation.on && evidence.member.is_none());

@@ -323,12 +323,13 @@ mod tests {
     use crate::evidence::Tag;
     use shoal_consensus::reputation::Standing;
     use shoal_proto::NodeId;
-    use shoal_swarm::{GoldCost, Presence};
+    use shoal_swarm::{GoldCost, Presence, WorkRecord};
 
     #[test]
     fn text_cannot_become_markup() {
         let gold = GoldCost::default();
-        let presence = Presence { id: NodeId([7; 32]), state: State::Serving, seat: None, gold };
+        let (id, work) = (NodeId([7; 32]), WorkRecord::default());
+        let presence = Presence { id, state: State::Serving, seat: None, gold, work };
         let mut evidence = Evidence::new(presence, &Standing::empty(), 0);
         let text = "<script>'\"&</script>\u{202e}".to_owned();
         evidence.member = Some(Member {

@@ -19,6 +19,7 @@ use super::{
     LeaveReason, SwarmMetrics,
     names::{Names, Server},
     pace::{Pace, Pieces},
+    record::{WorkCounters, WorkRecord},
 };
 use shoal_consensus::{MemberView, reputation::Standing};
 
@@ -33,6 +34,8 @@ pub struct Presence {
     pub seat: Option<MemberView>,
     /// What gold has cost it. Zero during its exam.
     pub gold: GoldCost,
+    /// What it has done in rounds.
+    pub work: WorkRecord,
 }
 
 /// What a member has spent on gold since it came: in its exam, as a writer and as a judge, and in
@@ -73,6 +76,7 @@ pub(crate) struct MemberHandle {
     silent_at: AtomicU64,
     gold_questions: AtomicU64,
     gold_tokens: AtomicU64,
+    pub(crate) work: WorkCounters,
 }
 
 impl fmt::Debug for MemberHandle {
@@ -105,6 +109,7 @@ impl MemberHandle {
             silent_at: AtomicU64::new(0),
             gold_questions: AtomicU64::new(0),
             gold_tokens: AtomicU64::new(0),
+            work: WorkCounters::default(),
         })
     }
 
@@ -407,8 +412,9 @@ fn presence(
         Some(_) => State::Serving,
     };
     let gold = member.map_or_else(GoldCost::default, MemberHandle::gold_cost);
+    let work = member.map(|member| member.work.record()).unwrap_or_default();
     let seat = member.map(|member| member.view(standing, owns_name));
-    Presence { id, state, seat, gold }
+    Presence { id, state, seat, gold, work }
 }
 
 /// A place for one key. Dropping it frees the place.

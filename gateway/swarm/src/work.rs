@@ -69,6 +69,13 @@ impl AnswerStream {
         if part.is_err() {
             self.is_measured = false;
         }
+        if self.in_flight.is_some() {
+            match &part {
+                Ok(AnswerPart::Piece(_)) => {}
+                Ok(AnswerPart::Done(_)) => self.member.work.answer(),
+                Err(_) => self.member.work.failure(),
+            }
+        }
         part
     }
 
@@ -148,7 +155,8 @@ impl Swarm {
     ) -> Result<AnswerStream, WorkError> {
         let member = self.member(member)?;
         let in_flight = member.occupy();
-        let mut answer = generate(&member, ask, deadline).await?;
+        let answer = generate(&member, ask, deadline).await;
+        let mut answer = answer.inspect_err(|_| member.work.failure())?;
         answer.in_flight = Some(in_flight);
         Ok(answer)
     }
@@ -165,7 +173,12 @@ impl Swarm {
     ) -> Result<Ballot, WorkError> {
         let member = self.member(member)?;
         let _in_flight = member.occupy();
-        judge(&member, ask, deadline).await
+        let ballot = judge(&member, ask, deadline).await;
+        match &ballot {
+            Ok(_) => member.work.ballot(),
+            Err(_) => member.work.failure(),
+        }
+        ballot
     }
 
     /// Asks a member for the vectors of texts.

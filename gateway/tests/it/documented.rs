@@ -57,9 +57,14 @@ async fn every_documented_operation_is_served() {
     assert_eq!(document["openapi"], "3.1.0");
     let mut count = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
+        // It never ends by itself; `console.rs` reads it.
+        if path == "/v1/rounds/live" {
+            continue;
+        }
         for method in methods.as_object().unwrap().keys() {
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let reply = gateway.request(method.clone(), &path.replace("{id}", "abcdef")).await;
+            let url = path.replace("{id}", "abcdef").replace("{name}", "app.js");
+            let reply = gateway.request(method.clone(), &url).await;
             let text = reply.text();
             assert!(
                 reply.status != 405 && !text.contains("Invalid URL"),

@@ -28,6 +28,7 @@ mod rank;
 mod rounds;
 mod spans;
 mod nodes;
+mod console;
 mod export;
 mod browsers;
 mod body;

@@ -12,6 +12,7 @@
 
 mod chaos;
 mod clients;
+mod console;
 mod dashboards;
 mod newcomer;
 mod schema;

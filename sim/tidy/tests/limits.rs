@@ -19,11 +19,13 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["shoal-consensus", "shoal-link", "shoal-proto", "shoal-store", "shoal-syllabus"],
     ),
     ("shoal-standing", &["shoal-consensus", "shoal-proto", "shoal-swarm"]),
+    ("shoal-console", &[]),
     (
         "shoal-gateway",
         &[
             "shoal-api",
             "shoal-consensus",
+            "shoal-console",
             "shoal-link",
             "shoal-proto",
             "shoal-standing",
@@ -68,6 +70,7 @@ const PURE: &[&str] = &[
     "gateway/consensus/src",
     "gateway/api/src",
     "gateway/standing/src",
+    "gateway/console/src",
     "gateway/src/http/rate",
     "node/src/link/backoff",
 ];

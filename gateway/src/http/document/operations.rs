@@ -217,6 +217,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
     post("/v1/rank", SHOAL, "Ranks the client's own texts.", "RankRequest", Reply::Json("Ranking")),
     get("/v1/models", OPENAI, "The models that requests can name.", Reply::Json("ModelList"), LIST),
     get("/v1/models/{id}", OPENAI, "One model.", Reply::Json("Model"), LOOKUP),
+    get("/v1/rounds", SHOAL, "The newest rounds of this key.", Reply::Json("RoundList"), LIST),
+    get(
+        "/v1/rounds/live",
+        SHOAL,
+        "The rounds of this key as they happen: server-sent events without an end.",
+        Reply::Text("text/event-stream"),
+        &[200, 401, 403, 429],
+    ),
     get(
         "/v1/rounds/{id}",
         SHOAL,
@@ -224,6 +232,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Reply::Json("Round"),
         LOOKUP,
     ),
+    get(
+        "/",
+        OPERATORS,
+        "The console in a browser; for programs, what is where.",
+        Reply::Status,
+        ALWAYS,
+    ),
+    head("/", "The console in a browser; for programs, what is where.", ALWAYS),
+    get(
+        "/console/{name}",
+        OPERATORS,
+        "A file of the console.",
+        Reply::Text("text/javascript"),
+        &[200, 403, 404],
+    ),
+    head("/console/{name}", "A file of the console.", &[200, 403, 404]),
     get("/v1/nodes", SHOAL, "The nodes of this gateway.", Reply::Json("NodeList"), ALWAYS),
     Operation {
         query: &["format"],
