@@ -20,7 +20,6 @@ mod queue;
 mod texts;
 mod learn;
 mod clock;
-mod feed;
 mod metrics;
 
 use std::{
@@ -40,8 +39,6 @@ use tracing::{Instrument as _, Span};
 
 pub use calibrate::Calibrator;
 use clock::Clock;
-use feed::RoundWatch;
-pub use feed::{RoundFeed, RoundNotice, RoundStep, RoundSummary};
 use generate::Written;
 use learn::FinishedRound;
 pub use learn::Learner;
@@ -55,6 +52,8 @@ use shoal_consensus::{
     reputation::{Features, KindPosterior, Standing},
 };
 use shoal_consensus::{agree::Agreement, ask::question, select, tally::Tally};
+use shoal_console::feed::{RoundFeed, RoundWatch};
+use shoal_store::unix_now;
 use shoal_swarm::Swarm;
 
 /// How often a round that waits for members looks again: no client notices a fiftieth of a second.
@@ -125,7 +124,7 @@ impl Rounds {
     ) -> Result<Outcome, RoundError> {
         let count = self.0.metrics.begin();
         let mut round = self.begin(ask, client, updates);
-        let mut watch = self.0.feed.watch(client, &round.id, ask);
+        let mut watch = self.0.feed.watch(client.0, &round.id, ask);
         round.watch = Some(&watch);
         let span = round.span();
         let result = match &ask.target {
@@ -133,7 +132,7 @@ impl Rounds {
             Target::Model(_) => Box::pin(single::answer(round)).instrument(span).await,
         };
         count.end(&result);
-        watch.end(&result);
+        watch.end(&result, unix_now());
         result
     }
 
@@ -154,6 +153,7 @@ impl Rounds {
     /// A round up to its decision, of which nothing is learned yet.
     async fn decide(&self, round: &mut Round<'_>) -> Result<RoundResult, RoundError> {
         let mut panel = round.select().await?;
+        round.count_absences(&panel);
         let mut timings = Timings { select: round.clock.elapsed(), ..Timings::default() };
         let mut attempts = 1..ATTEMPTS_MAX;
         let mut written = loop {
@@ -364,6 +364,14 @@ impl Round<'_> {
             })?;
         }
         Ok(panel)
+    }
+
+    /// Counts for each member why it does not write, if the round is a client's.
+    fn count_absences(&self, panel: &select::Panel) {
+        if self.watch.is_some() {
+            let absences = select::absence::absences(self.ask, &self.members, panel);
+            self.swarm.count_absences(&absences);
+        }
     }
 
     /// Waits in the queue, at most until `end`, for members that can take the ask. Until the returned place is

@@ -8,6 +8,8 @@
 //! Nobody compares what one member does alone. So a model's name belongs to the first that serves it, and a
 //! member that has shown nothing yet gets no such work while another could do it.
 
+pub mod absence;
+
 use std::{cmp::Ordering, collections::HashMap};
 
 use rand::{RngExt, SeedableRng};

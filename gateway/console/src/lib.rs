@@ -1,11 +1,13 @@
 //! The console: a web page that shows the swarm, its rounds and a playground. Its files are embedded, so that
-//! a gateway needs no folder beside it. This crate knows no HTTP and no gateway.
+//! a gateway needs no folder beside it. [`feed`] has what happens in rounds. This crate knows no HTTP.
 //!
 //! The page is written in plain ES modules and needs no build. `vendor.sh` fetches the two libraries that it
 //! uses; the fetched files and their licences are committed under `static/vendor`.
 //!
 //! The public names: [`PAGE`] is the page, [`asset`] finds the files that it loads, and [`POLICY`] is the
 //! content security policy that both are served with.
+
+pub mod feed;
 
 /// A file of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,7 +47,7 @@ function RateChart({ samples }) {
     const axis = { stroke: resolved("--soft", box.current) || ink, grid: { stroke: line, width: 1 }, ticks: { show: false } };
     plot.current = new uPlot({
       width: box.current.clientWidth, height: 180, cursor: { show: false }, legend: { show: false },
-      scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      scales: { x: { range: (_, min, max) => [Math.min(min, max - 120), max] }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
       axes: [axis, { ...axis, size: 40 }], series: [{}, { stroke, width: 2, points: { show: false } }],
     }, [[], []], box.current);
     const observer = new ResizeObserver(() => plot.current.setSize({ width: box.current.clientWidth, height: 180 }));
@@ -139,11 +139,20 @@ export function Member({ id, history, heading }) {
       <${Tile} name="Weight as writer" value=${number(node.standing.writer)} /><${Tile} name="Weight as judge" value=${number(node.standing.judge)} /></dl>
       <p class="soft">Counted since the node joined. Earnings need a ledger, which this gateway does not have.
       ${node.page && html` <a href="${node.page}">Every number with its reason</a>`}</p>`}
+    ${work?.absences && html`<section class="card"><h2>Why it was not asked</h2><p class="soft">Rounds in which it was not among the writers when these were chosen, by the first reason that applies.</p>
+      <div class="wide" tabindex="0" role="region" aria-label="Reasons"><table><thead><tr><th scope="col">Reason</th><th scope="col" class="number">Rounds</th></tr></thead>
+      <tbody>${Object.entries(REASONS).map(([reason, text]) => html`<tr><th scope="row">${text}</th><td class="number">${number(work.absences[reason] || 0)}</td></tr>`)}</tbody></table></div></section>`}
     ${standing && html`<section class="card"><h2>What moved its standing</h2>${standing.history?.length ? html`<div class="wide" tabindex="0" role="region" aria-label="History"><table>
       <thead><tr><th scope="col">When</th><th scope="col">What</th></tr></thead>
       <tbody>${standing.history.slice(0, 100).map((event) => html`<tr><td>${localTime(event.at)}</td><td class="text">${event.text}</td></tr>`)}</tbody></table></div>`
       : html`<p class="empty">Nothing yet: hidden questions come with ordinary work.</p>`}</section>`}`;
 }
+
+const REASONS = {
+  outranked: "Others were expected to answer better", kind: "The question is not of its kinds", busy: "All its slots were taken",
+  silent: "Its machine did not respond", capability: "Its model lacks tools, images or completion", context: "The question is longer than its context",
+  unproven: "One member worked alone, and it has shown nothing yet",
+};
 
 function localTime(text) {
   const date = new Date(text.includes("T") ? text : `${text.replace(" UTC", "").replace(" ", "T")}Z`);

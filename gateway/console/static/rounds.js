@@ -75,7 +75,7 @@ function words(event) {
     case "start": return `started for ${event.model}`;
     case "writing": return `${event.done} of ${event.asked} answered`;
     case "judging": return `${event.done} of ${event.asked} judged`;
-    case "end": return `${event.round.decided}: ${event.round.winner_model || "nobody"}, ${percent(event.round.confidence)}`;
+    case "end": return `${event.round.decided}${event.round.winner_model ? `: ${event.round.winner_model}, ${percent(event.round.confidence)}` : ""}`;
     default: return `no answer: ${event.reason}`;
   }
 }
@@ -94,11 +94,11 @@ export function Replay({ round }) {
       <div class="tile"><dt>Whole time</dt><dd>${ms(round.timings_ms.total)}</dd></div><div class="tile"><dt>Candidates</dt><dd>${round.candidates.length}</dd></div>
       <div class="tile"><dt>Ballots</dt><dd>${round.ballots.length}</dd></div></dl>
     <section class="card"><h2>How it was decided</h2><p><strong>${round.decided}</strong>: ${DECISIONS[round.decided] || ""}.
-      ${winner && html` The winner is candidate ${round.winner} by ${winner.model}`}${round.ranking.margin > 0 ? `, ahead by ${number(round.ranking.margin)} log-odds` : ""}.
+      ${winner && html` The winner is candidate ${round.winner} by ${winner.model}${round.ranking.margin > 0 ? `, ahead by ${number(round.ranking.margin)} log-odds` : ""}.`}
       ${round.ranking.cyclic ? " The majorities of the judges contain a cycle." : ""}</p>
       <p class="soft">Asked for ${round.model}, ended ${time(round.created)}. Guessed kinds: ${kinds(round.kinds)}. Tokens: ${number(round.tokens.prompt)} read, ${number(round.tokens.completion)} written, ${number(round.tokens.judging)} read by judges.</p></section>
     <section class="card"><h2>Candidates</h2>${round.candidates.length ? html`<div class="candidates">${round.candidates.map((candidate) => html`<${Candidate} candidate=${candidate} isWinner=${candidate.index === round.winner} />`)}</div>`
-      : html`<p class="empty">Nobody wrote an answer.</p>`}${round.fused && html`<h3>Fused answer by ${round.fused.model}</h3><pre>${round.fused.text}</pre>`}</section>
+      : html`<p class="empty">Nobody wrote an answer.</p>`}${round.fused && html`<h3>${round.decided === "fused" ? `Fused answer by ${round.fused.model}` : "What was sent instead"}</h3><pre>${round.fused.text}</pre>`}</section>
     ${round.candidates.length > 1 && html`<${Strengths} round=${round} />`}
     <${Ballots} round=${round} /><${Timeline} round=${round} />`;
 }

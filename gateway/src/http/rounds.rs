@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::timeout,
@@ -18,8 +18,7 @@ use super::{
     error::ApiError,
     share::{Grant, SharedResource},
 };
-use crate::round::{RoundNotice, RoundStep};
-use shoal_consensus::outcome::Progress;
+use shoal_console::feed::RoundNotice;
 
 /// Rounds in the list at most: more than a person reads.
 const LIST_MAX: usize = 100;
@@ -91,8 +90,8 @@ impl LiveFeed {
             };
             let event = match notice {
                 Err(_) => return Some(Bytes::from_static(b": keep-alive\n\n")),
-                Ok(Ok(notice)) if notice.client.0 == self.owner.0 => {
-                    event(&notice, self.app.config.is_open())
+                Ok(Ok(notice)) if notice.client == self.owner.0 => {
+                    notice.event(self.app.config.is_open())
                 }
                 Ok(Ok(_)) => continue,
                 Ok(Err(RecvError::Lagged(count))) => json!({ "step": "gap", "missed": count }),
@@ -101,33 +100,4 @@ impl LiveFeed {
             return Some(Bytes::from(format!("data: {event}\n\n")));
         }
     }
-}
-
-/// A notice as an event. `is_hidden`: without the id, which opens the transcript.
-fn event(notice: &RoundNotice, is_hidden: bool) -> Value {
-    let event = match &notice.step {
-        RoundStep::Start(model) => json!({ "step": "start", "model": model }),
-        RoundStep::Progress(Progress::Writing { finished, asked }) => {
-            json!({ "step": "writing", "done": finished, "asked": asked })
-        }
-        RoundStep::Progress(Progress::Judging { heard, asked }) => {
-            json!({ "step": "judging", "done": heard, "asked": asked })
-        }
-        RoundStep::End(summary) => {
-            let mut summary = summary.clone();
-            if is_hidden {
-                summary.id.clear();
-            }
-            json!({ "step": "end", "round": summary })
-        }
-        RoundStep::Failure(reason) => json!({ "step": "failure", "reason": reason }),
-    };
-    let elapsed = u64::try_from(notice.elapsed.as_millis()).unwrap_or(u64::MAX);
-    let id = (!is_hidden).then_some(notice.round.0.as_str());
-    let head = json!({ "number": notice.number, "elapsed_ms": elapsed, "id": id });
-    let fields = [head, event].into_iter().filter_map(|part| match part {
-        Value::Object(fields) => Some(fields),
-        _ => None,
-    });
-    Value::Object(fields.flatten().collect())
 }

@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{callers::Owner, shelves::Shelves};
-use crate::round::RoundSummary;
 use shoal_api::transcript::transcript;
 use shoal_consensus::Outcome;
+use shoal_console::feed::RoundSummary;
 use shoal_store::unix_now;
 
 /// What an entry takes beside its text: its id, its summary, its places in the queue and in memory.
@@ -65,13 +65,28 @@ impl Transcripts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shoal_consensus::outcome::Decision;
+
+    fn summary() -> RoundSummary {
+        RoundSummary {
+            id: String::new(),
+            created: 0,
+            model: String::new(),
+            winner_model: None,
+            decided: Decision::Single,
+            confidence: None,
+            candidates: 1,
+            ballots: 0,
+            total_ms: 1,
+        }
+    }
 
     #[test]
     fn the_owner_that_has_most_loses_its_oldest() {
         let (modest, greedy) = (Owner(0), Owner(1));
         let transcripts = Transcripts::new(10 * (1_000 + ENTRY_BYTES));
         let keep = |owner, id: usize| {
-            let summary = RoundSummary::default();
+            let summary = summary();
             transcripts.insert(owner, id.to_string(), "x".repeat(1_000), summary);
         };
         keep(modest, 0);

@@ -247,7 +247,7 @@ impl Drop for RoundCount<'_> {
     }
 }
 
-pub(super) fn label(decision: Decision) -> &'static str {
+fn label(decision: Decision) -> &'static str {
     match decision {
         Decision::Judged => "judged",
         Decision::Agreement => "agreement",

@@ -53,6 +53,7 @@ use gold::Gold;
 use roster::{MemberHandle, Roster};
 use shoal_consensus::MemberView;
 use shoal_consensus::reputation::{Claims, Features, KindPosterior, Standing};
+use shoal_consensus::select::absence::Absence;
 use shoal_store::ReputationStore;
 
 /// The members, and the means to ask them. Cheap to clone.
@@ -104,6 +105,11 @@ impl Swarm {
     /// Every node that has a place here, including those that take no work, by id.
     pub fn present(&self) -> Vec<Presence> {
         self.0.roster.present(&self.standing())
+    }
+
+    /// Counts why members were not asked to write.
+    pub fn count_absences(&self, absences: &[(NodeId, Absence)]) {
+        self.0.roster.count_absences(absences);
     }
 
     /// How far each member is trusted, as of the last fit.

@@ -1,11 +1,15 @@
 //! What a member has done in rounds since it joined.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
+use shoal_consensus::select::absence::Absence;
 use shoal_store::unix_now;
 
 /// The counts of one member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct WorkRecord {
     /// Answers that it finished.
     pub answers: u64,
@@ -15,6 +19,8 @@ pub struct WorkRecord {
     pub failures: u64,
     /// When it last finished an answer or a ballot, in Unix seconds; None: not yet.
     pub last_answer: Option<u64>,
+    /// Rounds of the swarm that it was not asked to write in when their panels were chosen, by reason.
+    pub absences: BTreeMap<Absence, u64>,
 }
 
 /// The counters behind a [`WorkRecord`].
@@ -25,6 +31,8 @@ pub(crate) struct WorkCounters {
     failures: AtomicU64,
     /// 0: not yet.
     last_answer: AtomicU64,
+    /// In the order of [`Absence::ALL`].
+    absences: [AtomicU64; Absence::ALL.len()],
 }
 
 impl WorkCounters {
@@ -42,12 +50,21 @@ impl WorkCounters {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn absence(&self, reason: Absence) {
+        let counters = Absence::ALL.iter().zip(&self.absences);
+        for (_, counter) in counters.filter(|(absence, _)| **absence == reason) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn record(&self) -> WorkRecord {
+        let absences = Absence::ALL.iter().zip(&self.absences);
         WorkRecord {
             answers: self.answers.load(Ordering::Relaxed),
             ballots: self.ballots.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             last_answer: Some(self.last_answer.load(Ordering::Relaxed)).filter(|time| *time > 0),
+            absences: absences.map(|(why, count)| (*why, count.load(Ordering::Relaxed))).collect(),
         }
     }
 }

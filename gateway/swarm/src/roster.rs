@@ -21,7 +21,7 @@ use super::{
     pace::{Pace, Pieces},
     record::{WorkCounters, WorkRecord},
 };
-use shoal_consensus::{MemberView, reputation::Standing};
+use shoal_consensus::{MemberView, reputation::Standing, select::absence::Absence};
 
 /// A node that has a place on this gateway.
 #[derive(Clone, Debug, PartialEq)]
@@ -382,6 +382,16 @@ impl Roster {
     /// The handle of a member; None for a newcomer and for a node that has left.
     pub(crate) fn member(&self, id: NodeId) -> Option<Arc<MemberHandle>> {
         self.places().get(&id).and_then(RosterEntry::member).cloned()
+    }
+
+    /// Counts why members were not asked.
+    pub(crate) fn count_absences(&self, absences: &[(NodeId, Absence)]) {
+        let places = self.places();
+        for (id, reason) in absences {
+            if let Some(place) = places.get(id) {
+                place.node.work.absence(*reason);
+            }
+        }
     }
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<NodeId, RosterEntry>> {

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shoal_gateway::config::Config;
 use shoal_proto::Secret;
+use tokio::task::JoinSet;
 
 use crate::gateway::{Gateway, ask, eventually, node};
 
@@ -111,12 +112,13 @@ async fn a_client_that_leaves_ends_its_round_for_who_watches() {
     let mut body = ask("shoal");
     body["stream"] = true.into();
     let request = gateway.build(Method::POST, "/v1/chat/completions").json(&body);
-    let task = tokio::spawn(async move { request.send().await });
+    let mut client = JoinSet::new();
+    client.spawn(async move { request.send().await });
     let mut text = String::new();
     while !text.contains("\"start\"") {
         text.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
     }
-    task.abort();
+    client.shutdown().await;
     while !text.contains("\"cancelled\"") {
         text.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
     }
@@ -160,4 +162,21 @@ async fn the_list_of_nodes_says_what_each_has_done() {
     let (answers, failures, last_answer) = work().await;
     assert_eq!((answers, failures), (1, 0));
     assert!(last_answer > 1_600_000_000);
+}
+
+#[tokio::test]
+async fn the_owner_of_a_node_sees_why_it_was_not_asked() {
+    let nodes = [node("digits").says("4"), node("words").says("four")];
+    let gateway = Gateway::start(nodes).await;
+    let mut question = ask("shoal");
+    question["shoal"] = json!({"writers": 1});
+    assert_eq!(gateway.post("/v1/chat/completions", &question).await.status, 200);
+    let list = gateway.get("/v1/nodes").await.json();
+    let nodes = list["data"].as_array().unwrap();
+    let count = |node: &Value, reason: &str| node["work"]["absences"][reason].as_u64().unwrap();
+    let outranked: u64 = nodes.iter().map(|node| count(node, "outranked")).sum();
+    assert_eq!(outranked, 1, "{list}");
+    let reasons = ["capability", "context", "silent", "busy", "unproven", "kind"];
+    let others: u64 = nodes.iter().flat_map(|node| reasons.map(|reason| count(node, reason))).sum();
+    assert_eq!(others, 0, "{list}");
 }

@@ -36,8 +36,11 @@ async function audit(page, name) {
 }
 
 async function fits(page, name) {
-  const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  check(`${name} is ${inner} wide in ${outer}`, inner <= outer);
+  const [inner, outer, culprit] = await page.evaluate(() => {
+    const wide = [...document.querySelectorAll("main *")].find((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".wide"));
+    return [document.documentElement.scrollWidth, innerWidth, wide?.outerHTML.slice(0, 160)];
+  });
+  check(`${name} is ${inner} wide in ${outer}: ${culprit}`, inner <= outer);
 }
 
 async function shot(page, name, options = {}) { if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.png`, ...options }); }
@@ -62,7 +65,7 @@ await shot(page, "console-playground");
 // The live list shows a round that another page asks for.
 const watcher = await open({ colorScheme: "light" });
 await go(watcher, "rounds", "text=Connected.");
-await ask(page, "Sort 9 4 7 1 in ascending order.");
+await ask(page, "What is 347 * 86?");
 await watcher.waitForSelector("ol.live li a");
 check("the list has both rounds", (await watcher.locator("tbody tr").count()) >= 2);
 await audit(watcher, "rounds");
@@ -76,6 +79,15 @@ await go(page, "now", "tbody tr");
 await page.waitForSelector(".chart canvas", { timeout: 20_000 });
 check("all members", (await page.locator("tbody tr").count()) >= 6);
 await audit(page, "now");
+if (SHOTS) {
+  for (let at = 0; at < 24; at += 1) {
+    for (let count = 0; count < 1 + (at * 5) % 7; count += 1) {
+      const body = JSON.stringify({ model: "shoal", messages: [{ role: "user", content: `What is ${at * 31 + 7} ${"+-*"[count % 3]} ${count + 11}?` }] });
+      await fetch(`${SHOAL}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    }
+    await page.waitForTimeout(1000);
+  }
+}
 await shot(page, "console-now");
 await page.click("tbody tr a");
 await page.waitForSelector("text=What moved its standing");

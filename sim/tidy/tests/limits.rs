@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["shoal-consensus", "shoal-link", "shoal-proto", "shoal-store", "shoal-syllabus"],
     ),
     ("shoal-standing", &["shoal-consensus", "shoal-proto", "shoal-swarm"]),
-    ("shoal-console", &[]),
+    ("shoal-console", &["shoal-consensus"]),
     (
         "shoal-gateway",
         &[
@@ -70,7 +70,6 @@ const PURE: &[&str] = &[
     "gateway/consensus/src",
     "gateway/api/src",
     "gateway/standing/src",
-    "gateway/console/src",
     "gateway/src/http/rate",
     "node/src/link/backoff",
 ];

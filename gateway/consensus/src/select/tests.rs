@@ -325,3 +325,24 @@ fn a_copied_name_gets_no_requests_of_its_owner() {
     let result = crate::select::panel(&ask, &members[..1], &Standing::empty(), &settings, 1);
     assert_eq!(result, Err(RoundError::NoMember), "its owner may come back");
 }
+
+#[test]
+fn every_member_that_does_not_write_has_a_reason() {
+    use absence::{Absence, absences};
+    let mut crowd = members(7);
+    crowd[3].running = crowd[3].slots;
+    crowd[4].is_silent = true;
+    crowd[5].model.context = 1;
+    crowd[6].model.specialist = true;
+    let (ask, standing) = (ask(2, 1), Standing::empty());
+    let panel = select_panel(&ask, &crowd, &standing, 1);
+    let reasons = absences(&ask, &crowd, &panel);
+    assert_eq!(reasons.len(), crowd.len() - panel.writers.len());
+    let reason = |n: u8| reasons.iter().find(|(id, _)| *id == NodeId([n; 32])).map(|(_, why)| *why);
+    assert_eq!(reason(3), Some(Absence::Busy));
+    assert_eq!(reason(4), Some(Absence::Silent));
+    assert_eq!(reason(5), Some(Absence::Context));
+    assert_eq!(reason(6), Some(Absence::Kind));
+    assert_eq!(reason(panel.spare[0].0[0]), Some(Absence::Outranked));
+    assert!(panel.writers.iter().all(|id| reason(id.0[0]).is_none()));
+}

@@ -10,14 +10,13 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::{sync::broadcast, time::Instant};
-
-use super::{Client, metrics::label};
+use serde_json::{Value, json};
 use shoal_consensus::{
     Ask, Outcome, RoundError,
     ask::Target,
-    outcome::{Progress, RoundId},
+    outcome::{Decision, Progress, RoundId},
 };
+use tokio::{sync::broadcast, time::Instant};
 
 /// Notices that are kept for a slow watcher. Rounds have about ten notices each.
 const NOTICES_MAX: usize = 256;
@@ -33,8 +32,8 @@ pub struct RoundFeed {
 /// Something that happened in a round.
 #[derive(Clone, Debug)]
 pub struct RoundNotice {
-    /// Whose round it is.
-    pub client: Client,
+    /// Whose round it is: the number of an API key.
+    pub client: usize,
     /// The number of the round since the gateway started. Unlike its id it opens no transcript.
     pub number: u64,
     /// The round.
@@ -59,7 +58,7 @@ pub enum RoundStep {
 }
 
 /// A round in one line, without a word that a client or a member wrote, but for the names of models.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoundSummary {
     /// The round's id.
     pub id: String,
@@ -67,10 +66,10 @@ pub struct RoundSummary {
     pub created: u64,
     /// The model that was asked for.
     pub model: String,
-    /// The model of the winner.
+    /// The model of the winner; None: every member abstained.
     pub winner_model: Option<String>,
     /// How the winner was found.
-    pub decided: &'static str,
+    pub decided: Decision,
     /// P(the answer is right) in [0, 1].
     pub confidence: Option<f64>,
     /// Number of candidates.
@@ -84,17 +83,49 @@ pub struct RoundSummary {
 impl RoundSummary {
     /// The summary of a round that has ended. `model` is the name that the client sent.
     pub fn new(model: &str, outcome: &Outcome, unix_seconds: u64) -> Self {
+        let winner = outcome.winner().filter(|_| outcome.decided != Decision::Abstained);
         Self {
             id: outcome.round.0.clone(),
             created: unix_seconds,
             model: model.to_owned(),
-            winner_model: outcome.winner().map(|winner| winner.model.clone()),
-            decided: label(outcome.decided),
+            winner_model: winner.map(|winner| winner.model.clone()),
+            decided: outcome.decided,
             confidence: outcome.confidence(),
             candidates: outcome.candidates.len(),
             ballots: outcome.ballots.len(),
             total_ms: u64::try_from(outcome.timings.total.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+impl RoundNotice {
+    /// The notice as an event for the page. `is_hidden`: without the id, which opens the transcript.
+    pub fn event(&self, is_hidden: bool) -> Value {
+        let step = match &self.step {
+            RoundStep::Start(model) => json!({ "step": "start", "model": model }),
+            RoundStep::Progress(Progress::Writing { finished, asked }) => {
+                json!({ "step": "writing", "done": finished, "asked": asked })
+            }
+            RoundStep::Progress(Progress::Judging { heard, asked }) => {
+                json!({ "step": "judging", "done": heard, "asked": asked })
+            }
+            RoundStep::End(summary) => {
+                let mut summary = summary.clone();
+                if is_hidden {
+                    summary.id.clear();
+                }
+                json!({ "step": "end", "round": summary })
+            }
+            RoundStep::Failure(reason) => json!({ "step": "failure", "reason": reason }),
+        };
+        let elapsed = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let id = (!is_hidden).then_some(self.round.0.as_str());
+        let head = json!({ "number": self.number, "elapsed_ms": elapsed, "id": id });
+        let fields = [head, step].into_iter().filter_map(|part| match part {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        });
+        Value::Object(fields.flatten().collect())
     }
 }
 
@@ -111,7 +142,7 @@ impl RoundFeed {
     }
 
     /// Announces a round.
-    pub(super) fn watch(&self, client: Client, round: &RoundId, ask: &Ask) -> RoundWatch {
+    pub fn watch(&self, client: usize, round: &RoundId, ask: &Ask) -> RoundWatch {
         let model = match &ask.target {
             Target::Swarm => ask.effort.mode.model().to_owned(),
             Target::Model(model) => model.clone(),
@@ -132,9 +163,9 @@ impl RoundFeed {
 
 /// Announces what happens in one round. Dropped without an end, it announces that the client left.
 #[derive(Debug)]
-pub(super) struct RoundWatch {
+pub struct RoundWatch {
     feed: RoundFeed,
-    client: Client,
+    client: usize,
     number: u64,
     round: RoundId,
     start: Instant,
@@ -143,16 +174,16 @@ pub(super) struct RoundWatch {
 }
 
 impl RoundWatch {
-    pub(super) fn progress(&self, progress: Progress) {
+    /// Announces how far the round is.
+    pub fn progress(&self, progress: Progress) {
         self.send(RoundStep::Progress(progress));
     }
 
-    pub(super) fn end(&mut self, result: &Result<Outcome, RoundError>) {
+    /// Announces the end of the round, at this time.
+    pub fn end(&mut self, result: &Result<Outcome, RoundError>, unix_seconds: u64) {
         self.has_ended = true;
         self.send(match result {
-            Ok(outcome) => {
-                RoundStep::End(RoundSummary::new(&self.model, outcome, shoal_store::unix_now()))
-            }
+            Ok(outcome) => RoundStep::End(RoundSummary::new(&self.model, outcome, unix_seconds)),
             Err(error) => RoundStep::Failure(error.label()),
         });
     }
