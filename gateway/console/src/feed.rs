@@ -39,7 +39,7 @@ pub struct RoundNotice {
     /// The round.
     pub round: RoundId,
     /// The time since the round's start.
-    pub elapsed: Duration,
+    pub time: Duration,
     /// What happened.
     pub step: RoundStep,
 }
@@ -63,13 +63,15 @@ pub struct RoundSummary {
     /// The round's id.
     pub id: String,
     /// Its end, in Unix seconds.
-    pub created: u64,
+    #[serde(rename = "created")]
+    pub unix_seconds: u64,
     /// The model that was asked for.
     pub model: String,
     /// The model of the winner; None: every member abstained.
     pub winner_model: Option<String>,
     /// How the winner was found.
-    pub decided: Decision,
+    #[serde(rename = "decided")]
+    pub decision: Decision,
     /// P(the answer is right) in [0, 1].
     pub confidence: Option<f64>,
     /// Number of candidates.
@@ -86,10 +88,10 @@ impl RoundSummary {
         let winner = outcome.winner().filter(|_| outcome.decided != Decision::Abstained);
         Self {
             id: outcome.round.0.clone(),
-            created: unix_seconds,
+            unix_seconds,
             model: model.to_owned(),
             winner_model: winner.map(|winner| winner.model.clone()),
-            decided: outcome.decided,
+            decision: outcome.decided,
             confidence: outcome.confidence(),
             candidates: outcome.candidates.len(),
             ballots: outcome.ballots.len(),
@@ -103,11 +105,11 @@ impl RoundNotice {
     pub fn event(&self, is_hidden: bool) -> Value {
         let step = match &self.step {
             RoundStep::Start(model) => json!({ "step": "start", "model": model }),
-            RoundStep::Progress(Progress::Writing { finished, asked }) => {
-                json!({ "step": "writing", "done": finished, "asked": asked })
+            RoundStep::Progress(Progress::Writing { finished: answers, asked: writers }) => {
+                json!({ "step": "writing", "done": answers, "asked": writers })
             }
-            RoundStep::Progress(Progress::Judging { heard, asked }) => {
-                json!({ "step": "judging", "done": heard, "asked": asked })
+            RoundStep::Progress(Progress::Judging { heard: ballots, asked: judges }) => {
+                json!({ "step": "judging", "done": ballots, "asked": judges })
             }
             RoundStep::End(summary) => {
                 let mut summary = summary.clone();
@@ -118,9 +120,9 @@ impl RoundNotice {
             }
             RoundStep::Failure(reason) => json!({ "step": "failure", "reason": reason }),
         };
-        let elapsed = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let ms = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
         let id = (!is_hidden).then_some(self.round.0.as_str());
-        let head = json!({ "number": self.number, "elapsed_ms": elapsed, "id": id });
+        let head = json!({ "number": self.number, "elapsed_ms": ms, "id": id });
         let fields = [head, step].into_iter().filter_map(|part| match part {
             Value::Object(fields) => Some(fields),
             _ => None,
@@ -195,7 +197,7 @@ impl RoundWatch {
             client: *client,
             number: *number,
             round: round.clone(),
-            elapsed: start.elapsed(),
+            time: start.elapsed(),
             step,
         });
     }

@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn the_page_asks_nobody_else_and_makes_no_html_of_text() {
-        let own = ASSETS.iter().filter(|asset| asset.media_type == SCRIPT);
-        for asset in own.chain([&PAGE]) {
+        let scripts = ASSETS.iter().filter(|asset| asset.media_type == SCRIPT);
+        for asset in scripts.chain([&PAGE]) {
             for sink in ["document.write", "insertAdjacentHTML", "dangerouslySetInnerHTML", "eval("]
             {
                 let is_own = !["preact.js", "uplot.js"].contains(&asset.name);

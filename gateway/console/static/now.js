@@ -44,11 +44,12 @@ function RateChart({ samples }) {
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("color") || "gray";
     const [stroke, line] = ["--accent", "--line"].map((name) => resolved(name, box.current));
+    const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
     const axis = { stroke: resolved("--soft", box.current) || ink, grid: { stroke: line, width: 1 }, ticks: { show: false } };
     plot.current = new uPlot({
       width: box.current.clientWidth, height: 180, cursor: { show: false }, legend: { show: false },
       scales: { x: { range: (_, min, max) => [Math.min(min, max - 120), max] }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
-      axes: [axis, { ...axis, size: 40 }], series: [{}, { stroke, width: 2, points: { show: false } }],
+      axes: [{ ...axis, space: 90, values: (_, times) => times.map((at) => clock.format(at * 1000)) }, { ...axis, size: 40 }], series: [{}, { stroke, width: 2, points: { show: false } }],
     }, [[], []], box.current);
     const observer = new ResizeObserver(() => plot.current.setSize({ width: box.current.clientWidth, height: 180 }));
     observer.observe(box.current);
@@ -129,15 +130,15 @@ export function Member({ id, history, heading }) {
     getJson(`/v1/nodes/${encodeURIComponent(id)}/standing?format=json`).then(setStanding, setError);
   }, [id, writer]);
   const work = node?.work;
-  return html`<h1 tabindex="-1" ref=${heading}>Member ${id.slice(0, 10)}</h1>
+  return html`<h1 tabindex="-1" ref=${heading}>${node?.model || "Member"} <span class="mono soft">${id.slice(0, 10)}</span></h1>
     ${error && html`<p class="error" role="alert">${error.message}</p>`}
     ${node && html`<dl class="tiles">
-      <${Tile} name="Model" value=${node.model || "in its exam"} /><${Tile} name="Answers" value=${number(work?.answers)} />
+      <${Tile} name="Answers" value=${number(work?.answers)} />
       <${Tile} name="Ballots" value=${number(work?.ballots)} /><${Tile} name="Failures" value=${number(work?.failures)} />
       <${Tile} name="First token" value=${node.first_token_seconds == null ? "–" : `${number(node.first_token_seconds)} s`} />
       <${Tile} name="Last answer" value=${ago(work?.last_answer)} />
       <${Tile} name="Weight as writer" value=${number(node.standing.writer)} /><${Tile} name="Weight as judge" value=${number(node.standing.judge)} /></dl>
-      <p class="soft">Counted since the node joined. Earnings need a ledger, which this gateway does not have.
+      <p class="soft">Counted since the node joined, the gateway's own rounds with known questions included. Earnings need a ledger, which this gateway does not have.
       ${node.page && html` <a href="${node.page}">Every number with its reason</a>`}</p>`}
     ${work?.absences && html`<section class="card"><h2>Why it was not asked</h2><p class="soft">Rounds in which it was not among the writers when these were chosen, by the first reason that applies.</p>
       <div class="wide" tabindex="0" role="region" aria-label="Reasons"><table><thead><tr><th scope="col">Reason</th><th scope="col" class="number">Rounds</th></tr></thead>

@@ -126,16 +126,8 @@ function standardError(round, index) {
       information += p * (1 - p);
     }
   }
-  if (information > 0) return 1 / Math.sqrt(information);
-  // Judges that give likelihoods: how far they disagree about this candidate, each against its own mean.
-  const votes = [];
-  for (const ballot of round.ballots) {
-    const scores = ballot.scores || [], own = scores.find((score) => score.candidate === index);
-    if (own) votes.push(own.logprob - scores.reduce((sum, score) => sum + score.logprob, 0) / scores.length);
-  }
-  if (votes.length < 2) return null;
-  const mean = votes.reduce((a, b) => a + b) / votes.length;
-  return Math.sqrt(votes.reduce((sum, vote) => sum + (vote - mean) ** 2, 0) / (votes.length - 1) / votes.length);
+  // Likelihoods are in other units than strengths, so that they give no error.
+  return information > 0 ? 1 / Math.sqrt(information) : null;
 }
 
 function Strengths({ round }) {
@@ -144,7 +136,7 @@ function Strengths({ round }) {
   const high = Math.max(0, ...rows.map(({ candidate, error }) => candidate.strength + Math.min(error || 0, 5)));
   const at = (value) => `${100 * (Math.min(Math.max(value, low), high) - low) / (high - low || 1)}%`;
   const width = (from, to) => `${100 * (Math.min(to, high) - Math.max(from, low)) / (high - low || 1)}%`;
-  return html`<section class="card"><h2>Strengths</h2><div class="wide" tabindex="0" role="region" aria-label="Strengths"><table class="gantt"><caption>Strength of each candidate in log-odds. The line is one standard error, estimated from this round's ballots alone and without the judges' weights.</caption>
+  return html`<section class="card"><h2>Strengths</h2><div class="wide" tabindex="0" role="region" aria-label="Strengths"><table class="gantt"><caption>Strength of each candidate in log-odds. The line is one standard error, from the pairs that judges compared in this round and without the judges' weights; likelihoods give none.</caption>
     <thead><tr><th scope="col">Candidate</th><th scope="col" class="number">Strength</th><th scope="col" class="number">± error</th><th scope="col"><span class="visually-hidden">Bar</span></th></tr></thead>
     <tbody>${rows.map(({ candidate, error }) => html`<tr><th scope="row">${candidate.index}: ${candidate.model}</th><td class="number">${number(candidate.strength)}</td><td class="number">${error == null ? "–" : number(error)}</td>
       <td><div class="bar" aria-hidden="true"><span class=${candidate.index === round.winner ? "c4" : "c1"} style=${{ left: at(Math.min(0, candidate.strength)), width: width(Math.min(0, candidate.strength), Math.max(0, candidate.strength)) }}></span>

@@ -70,10 +70,10 @@ mod tests {
     fn summary() -> RoundSummary {
         RoundSummary {
             id: String::new(),
-            created: 0,
+            unix_seconds: 0,
             model: String::new(),
             winner_model: None,
-            decided: Decision::Single,
+            decision: Decision::Single,
             confidence: None,
             candidates: 1,
             ballots: 0,
