@@ -43,7 +43,11 @@ async function fits(page, name) {
   check(`${name} is ${inner} wide in ${outer}: ${culprit}`, inner <= outer);
 }
 
-async function shot(page, name, options = {}) { if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.png`, ...options }); }
+async function shot(page, name, options = {}) {
+  if (!SHOTS) return;
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: `${SHOTS}/${name}.png`, ...options });
+}
 
 async function ask(page, question) {
   await go(page, "playground", "#question");
