@@ -107,6 +107,17 @@ async fn nothing_by_the_writing_deadline_is_tried_once_more_with_others() {
     }
 }
 
+/// Six members fail at once. The first two writers and four spares are asked, then two of the four that did
+/// not begin the round and two spares, then the last two.
+#[tokio::test(start_paused = true)]
+async fn writers_that_failed_stay_left_out_when_the_round_selects_again() {
+    let sim = Sim::builder(11).nodes(6, Behaviour::failing()).panel(2, 1).start().await;
+    let calls = sim.recorder().total_calls();
+    let result = sim.ask(QUESTION).await.map(|_| ());
+    assert!(matches!(result, Err(RoundError::NoCandidate { .. })), "{result:?}");
+    assert_eq!(sim.recorder().total_calls() - calls, 6 + 4 + 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn dropping_the_client_stops_every_engine() {
     let sim = Sim::builder(5).nodes(7, Behaviour::honest(1.0).endless()).start().await;
