@@ -6,10 +6,17 @@ import { Rounds, Round } from "./rounds.js";
 import { Playground } from "./playground.js";
 import { Spend } from "./spend.js";
 
-const PAGES = [["now", "Now"], ["rounds", "Rounds"], ["playground", "Playground"], ["keys", "Keys and spend"]];
+const PAGES = [
+  ["now", "Now"],
+  ["rounds", "Rounds"],
+  ["playground", "Playground"],
+  ["keys", "Keys and spend"],
+];
 const INTERVAL = 2000;
 
-function place() { return (location.hash.slice(1) || "now").split("/"); }
+function place() {
+  return (location.hash.slice(1) || "now").split("/");
+}
 
 function App() {
   const [[page, id], go] = useState(place());
@@ -20,7 +27,10 @@ function App() {
   const heading = useRef();
 
   useEffect(() => {
-    const moved = () => { go(place()); heading.current?.focus(); };
+    const moved = () => {
+      go(place());
+      heading.current?.focus();
+    };
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);
@@ -30,10 +40,14 @@ function App() {
   }, [page, id]);
   // The models need a key where everything else does, and cost nothing.
   useEffect(() => {
-    send("/v1/models").then(() => setNeedsKey(false), (refusal) => setNeedsKey(refusal.status === 401 ? refusal : false));
+    send("/v1/models").then(
+      () => setNeedsKey(false),
+      (refusal) => setNeedsKey(refusal.status === 401 ? refusal : false),
+    );
   }, [keyCount]);
   useEffect(() => {
-    let timer, isOver = false;
+    let timer,
+      isOver = false;
     const tick = async () => {
       if (!document.hidden) {
         try {
@@ -41,41 +55,70 @@ function App() {
           if (isOver) return;
           setHistory((before) => remember(before, now));
           setError(null);
-        } catch (failure) { if (!isOver) setError(failure); }
+        } catch (failure) {
+          if (!isOver) setError(failure);
+        }
       }
       if (!isOver) timer = setTimeout(tick, INTERVAL);
     };
     tick();
-    return () => { isOver = true; clearTimeout(timer); };
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
   }, [keyCount]);
 
-  const saved = (text) => { setKey(text); setKeyCount((count) => count + 1); };
+  const saved = (text) => {
+    setKey(text);
+    setKeyCount((count) => count + 1);
+  };
   const props = { history, heading, id, needsKey };
-  const body = needsKey && page !== "keys" && page !== "now" && page !== "node" ? html`<${AskKey} save=${saved} refusal=${needsKey} heading=${heading} />`
-    : page === "rounds" && id ? html`<${Round} key=${id} ...${props} />`
-    : page === "rounds" ? html`<${Rounds} ...${props} />`
-    : page === "playground" ? html`<${Playground} ...${props} />`
-    : page === "keys" ? html`<${Spend} save=${saved} ...${props} />`
-    : page === "node" && id ? html`<${Member} key=${id} ...${props} />`
-    : html`<${Now} ...${props} />`;
+  const body = content(page, props, saved);
   const ready = history.last?.ready;
   return html`
-    <a class="skip" href="#${page}" onClick=${(event) => { event.preventDefault(); heading.current?.focus(); }}>Skip to content</a>
+    <a class="skip" href="#${page}" onClick=${(event) => {
+      event.preventDefault();
+      heading.current?.focus();
+    }}>Skip to content</a>
     <header>
       <span class="name"><img src="/console/favicon.svg" alt="" />Shoal</span>
-      <nav aria-label="Console">${PAGES.map(([path, name]) => html`
-        <a href="#${path}" aria-current=${path === page || (path === "now" && page === "node") ? "page" : null}>${name}</a>`)}
+      <nav aria-label="Console">${PAGES.map(
+        ([path, name]) => html`
+        <a href="#${path}" aria-current=${path === page || (path === "now" && page === "node") ? "page" : null}>${name}</a>`,
+      )}
         <a href="/docs">API</a></nav>
-      <span class="status" role="status">${error ? html`<span class="bad">No connection</span>`
-        : !ready ? "Connecting" : ready.status === "ready" ? html`<span class="good">Ready</span>` : html`<span class="bad">No member</span>`}</span>
+      <span class="status" role="status"><${Status} error=${error} ready=${ready} /></span>
     </header>
     <main>${error && html`<p class="error" role="alert">${error.message}</p>`}${body}</main>`;
+}
+
+/** The page of this name. Those that ask for data of a key ask for the key first. */
+function content(page, props, save) {
+  const { id, needsKey, heading } = props;
+  if (needsKey && ["rounds", "playground"].includes(page)) {
+    return html`<${AskKey} save=${save} refusal=${needsKey} heading=${heading} />`;
+  }
+  if (page === "rounds") return id ? html`<${Round} key=${id} ...${props} />` : html`<${Rounds} ...${props} />`;
+  if (page === "playground") return html`<${Playground} ...${props} />`;
+  if (page === "keys") return html`<${Spend} save=${save} ...${props} />`;
+  if (page === "node" && id) return html`<${Member} key=${id} ...${props} />`;
+  return html`<${Now} ...${props} />`;
+}
+
+function Status({ error, ready }) {
+  if (error) return html`<span class="bad">No connection</span>`;
+  if (!ready) return "Connecting";
+  if (ready.status === "ready") return html`<span class="good">Ready</span>`;
+  return html`<span class="bad">No member</span>`;
 }
 
 function AskKey({ save, refusal, heading }) {
   const [text, setText] = useState("");
   return html`<h1 tabindex="-1" ref=${heading}>A key is needed</h1>
-    <form class="card" onSubmit=${(event) => { event.preventDefault(); save(text.trim()); }}>
+    <form class="card" onSubmit=${(event) => {
+      event.preventDefault();
+      save(text.trim());
+    }}>
       <p>This gateway accepts known API keys only. The key stays in this tab and is forgotten when the tab closes.</p>
       ${key() && html`<p class="error" role="alert">${refusal.message}</p>`}
       <label for="key">API key</label>

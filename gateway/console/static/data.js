@@ -3,12 +3,19 @@
 const KEY = "shoal-key";
 
 /** The API key of this tab; "" if none. It is forgotten when the tab closes. */
-export function key() { return sessionStorage.getItem(KEY) || ""; }
-export function setKey(text) { text ? sessionStorage.setItem(KEY, text) : sessionStorage.removeItem(KEY); }
+export function key() {
+  return sessionStorage.getItem(KEY) || "";
+}
+export function setKey(text) {
+  text ? sessionStorage.setItem(KEY, text) : sessionStorage.removeItem(KEY);
+}
 
 /** An answer of the gateway that is an error. */
 export class Refusal extends Error {
-  constructor(status, message) { super(message); this.status = status; }
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** Sends a request with the key. @throws {Refusal} with the gateway's own words. */
@@ -24,11 +31,17 @@ export async function send(path, options = {}) {
   }
   if (reply.ok || path === "/readyz") return reply;
   let message = `The gateway answered ${reply.status}.`;
-  try { message = (await reply.json()).error.message || message; } catch { /* no JSON: the status says it */ }
+  try {
+    message = (await reply.json()).error.message || message;
+  } catch {
+    /* no JSON: the status says it */
+  }
   throw new Refusal(reply.status, message);
 }
 
-export async function getJson(path, options) { return (await send(path, options)).json(); }
+export async function getJson(path, options) {
+  return (await send(path, options)).json();
+}
 
 /** Reads server-sent events; `each(data, isComment)` gets the text of each. */
 export async function readEvents(reply, each) {
@@ -74,7 +87,9 @@ export const PHASES = ["select", "generate", "judge", "rank", "fuse"];
 /** Takes one look at the whole gateway. */
 export async function look() {
   const [ready, nodes, text] = await Promise.all([
-    getJson("/readyz"), getJson("/v1/nodes"), send("/metrics").then((reply) => reply.text()),
+    getJson("/readyz"),
+    getJson("/v1/nodes"),
+    send("/metrics").then((reply) => reply.text()),
   ]);
   const metrics = parseMetrics(text);
   const phases = {};
@@ -104,7 +119,9 @@ export function remember(history, now) {
 export const NO_HISTORY = { first: null, last: null, samples: [], standings: new Map() };
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-export function time(unixSeconds) { return unixSeconds ? TIME.format(new Date(unixSeconds * 1000)) : "never"; }
+export function time(unixSeconds) {
+  return unixSeconds ? TIME.format(new Date(unixSeconds * 1000)) : "never";
+}
 export function ago(unixSeconds) {
   if (!unixSeconds) return "not yet";
   const seconds = Math.max(0, Math.round(Date.now() / 1000 - unixSeconds));
@@ -115,9 +132,17 @@ export function ago(unixSeconds) {
 export function number(value, digits = 2) {
   return value == null ? "–" : value.toLocaleString(undefined, { maximumFractionDigits: digits });
 }
-export function percent(value) { return value == null ? "unknown" : `${number(100 * value, 1)} %`; }
-export function ms(value) { return value == null ? "–" : value < 1000 ? `${number(value, 1)} ms` : `${number(value / 1000, 2)} s`; }
+export function percent(value) {
+  return value == null ? "unknown" : `${number(100 * value, 1)} %`;
+}
+export function ms(value) {
+  return value == null ? "–" : value < 1000 ? `${number(value, 1)} ms` : `${number(value / 1000, 2)} s`;
+}
 export const DECISIONS = {
-  judged: "judges compared the answers", agreement: "enough members gave the same answer", fallback: "no ballot arrived in time; the largest group won",
-  single: "one answer only", fused: "a member wrote it from the best answers", abstained: "every member abstained",
+  judged: "judges compared the answers",
+  agreement: "enough members gave the same answer",
+  fallback: "no ballot arrived in time; the largest group won",
+  single: "one answer only",
+  fused: "a member wrote it from the best answers",
+  abstained: "every member abstained",
 };

@@ -4,10 +4,14 @@ import { getJson, key, readEvents, send } from "./data.js";
 import { Replay } from "./rounds.js";
 
 export function Playground({ heading }) {
-  const [models, setModels] = useState(["shoal"]), [model, setModel] = useState("shoal");
+  const [models, setModels] = useState(["shoal"]),
+    [model, setModel] = useState("shoal");
   const [question, setQuestion] = useState("What is 47 + 385?");
-  const [answer, setAnswer] = useState(""), [steps, setSteps] = useState([]), [error, setError] = useState(null);
-  const [isRunning, setRunning] = useState(false), [round, setRound] = useState(null);
+  const [answer, setAnswer] = useState(""),
+    [steps, setSteps] = useState([]),
+    [error, setError] = useState(null);
+  const [isRunning, setRunning] = useState(false),
+    [round, setRound] = useState(null);
   const stop = useRef();
   useEffect(() => {
     getJson("/v1/models").then((list) => setModels(list.data.map((model) => model.id)), setError);
@@ -17,16 +21,25 @@ export function Playground({ heading }) {
   const ask = async (event) => {
     event.preventDefault();
     stop.current = new AbortController();
-    setAnswer(""); setSteps([]); setError(null); setRound(null); setRunning(true);
+    setAnswer("");
+    setSteps([]);
+    setError(null);
+    setRound(null);
+    setRunning(true);
     let id = null;
     try {
       const reply = await send("/v1/chat/completions", {
-        method: "POST", headers: { "content-type": "application/json" }, signal: stop.current.signal,
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        signal: stop.current.signal,
         body: JSON.stringify({ ...body(model, question), shoal: { progress: "reasoning" } }),
       });
       id = reply.headers.get("x-shoal-round");
       await readEvents(reply, (text, isComment) => {
-        if (isComment) { if (text.startsWith("x-shoal-round:")) id = text.slice(14).trim(); return; }
+        if (isComment) {
+          if (text.startsWith("x-shoal-round:")) id = text.slice(14).trim();
+          return;
+        }
         if (text === "[DONE]") return;
         const chunk = JSON.parse(text);
         if (chunk.error) throw new Error(chunk.error.message);
@@ -38,15 +51,20 @@ export function Playground({ heading }) {
       // A member that is asked by name has no round, and a round may be gone already.
       if (id) setRound(await getJson(`/v1/rounds/${id}`).catch(() => null));
     } catch (failure) {
-      if (failure.name === "AbortError") setSteps((before) => [...before, "Stopped."]); else setError(failure);
-    } finally { setRunning(false); }
+      if (failure.name === "AbortError") setSteps((before) => [...before, "Stopped."]);
+      else setError(failure);
+    } finally {
+      setRunning(false);
+    }
   };
 
   return html`<h1 tabindex="-1" ref=${heading}>Playground</h1>
     <form class="card" onSubmit=${ask}>
       <label for="model">Model</label><select id="model" value=${model} onChange=${(event) => setModel(event.target.value)}>${models.map((name) => html`<option value=${name}>${name}</option>`)}</select>
       <label for="question">Question</label><textarea id="question" value=${question} onInput=${(event) => setQuestion(event.target.value)}
-        onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) ask(event); }}></textarea>
+        onKeyDown=${(event) => {
+          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) ask(event);
+        }}></textarea>
       <div class="row"><button class="main" disabled=${isRunning || !question.trim()}>Ask</button>
         <button type="button" disabled=${!isRunning} onClick=${() => stop.current.abort()}>Stop</button><span class="soft">Ctrl+Enter asks</span></div>
     </form>
@@ -58,21 +76,38 @@ export function Playground({ heading }) {
     <${Code} model=${model} question=${question} />`;
 }
 
-function body(model, question) { return { model, messages: [{ role: "user", content: question }], stream: true }; }
+function body(model, question) {
+  return { model, messages: [{ role: "user", content: question }], stream: true };
+}
 
 const LANGUAGES = { curl, Python: python, JavaScript: javascript };
 
 function Code({ model, question }) {
-  const [language, choose] = useState("curl"), [copied, setCopied] = useState("");
+  const [language, choose] = useState("curl"),
+    [copied, setCopied] = useState("");
   const text = LANGUAGES[language](model, question);
-  const copy = () => navigator.clipboard.writeText(text).then(() => setCopied("Copied."), () => setCopied("The browser does not allow it."));
-  return html`<section class="card"><h2>As code</h2><div class="row">${Object.keys(LANGUAGES).map((name) => html`<button aria-pressed=${name === language ? "true" : "false"} onClick=${() => { choose(name); setCopied(""); }}>${name}</button>`)}
+  const copy = () =>
+    navigator.clipboard.writeText(text).then(
+      () => setCopied("Copied."),
+      () => setCopied("The browser does not allow it."),
+    );
+  return html`<section class="card"><h2>As code</h2><div class="row">${Object.keys(LANGUAGES).map(
+    (name) =>
+      html`<button aria-pressed=${name === language ? "true" : "false"} onClick=${() => {
+        choose(name);
+        setCopied("");
+      }}>${name}</button>`,
+  )}
     <button onClick=${copy}>Copy</button><span role="status">${copied}</span></div><pre class="code" tabindex="0" role="region" aria-label=${`The request as ${language}`}>${text}</pre></section>`;
 }
 
-function base() { return `${location.origin}/v1`; }
+function base() {
+  return `${location.origin}/v1`;
+}
 // The key itself is never shown.
-function keyName() { return key() ? "$SHOAL_API_KEY" : ""; }
+function keyName() {
+  return key() ? "$SHOAL_API_KEY" : "";
+}
 
 function curl(model, question) {
   const json = JSON.stringify(body(model, question)).replaceAll("'", "'\\''");

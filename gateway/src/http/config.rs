@@ -162,6 +162,13 @@ impl HttpConfig {
     pub(crate) fn is_open(&self) -> bool {
         self.keys.is_empty() && !self.listen.ip().to_canonical().is_loopback()
     }
+
+    /// Whether clients that do not know each other may count as one owner: without keys, on a gateway that
+    /// others reach by its address, by a name (through a proxy) or from pages of other origins.
+    pub(crate) fn has_strangers(&self) -> bool {
+        let is_private = self.hosts.is_empty() && self.cors_origins.is_empty();
+        self.is_open() || (self.keys.is_empty() && !is_private)
+    }
 }
 
 /// Whether a client can send the key in a header.

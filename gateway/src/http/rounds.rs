@@ -42,14 +42,14 @@ pub(super) async fn get(
     }
 }
 
-/// The newest rounds of the key. Without keys and beyond loopback all clients are one owner, and the id of a
-/// round opens its transcript: the list is empty then, so that no stranger reads what others asked.
+/// The newest rounds of the key. Without keys all clients are one owner, and the id of a round opens its
+/// transcript: where strangers are among them the list is empty, so that none reads what others asked.
 pub(super) async fn list(
     app: web::Data<App>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let owner = access::caller(&request)?.owner();
-    let is_hidden = app.config.is_open();
+    let is_hidden = app.config.has_strangers();
     let rounds = if is_hidden { Vec::new() } else { app.transcripts.newest(owner, LIST_MAX) };
     Ok(HttpResponse::Ok().json(json!({ "object": "list", "data": rounds, "hidden": is_hidden })))
 }
@@ -91,7 +91,7 @@ impl LiveFeed {
             let event = match notice {
                 Err(_) => return Some(Bytes::from_static(b": keep-alive\n\n")),
                 Ok(Ok(notice)) if notice.client == self.owner.0 => {
-                    notice.event(self.app.config.is_open())
+                    notice.event(self.app.config.has_strangers())
                 }
                 Ok(Ok(_)) => continue,
                 Ok(Err(RecvError::Lagged(count))) => json!({ "step": "gap", "missed": count }),

@@ -51,8 +51,7 @@ impl WorkCounters {
     }
 
     pub(crate) fn absence(&self, reason: Absence) {
-        let counters = Absence::ALL.iter().zip(&self.absences);
-        for (_, counter) in counters.filter(|(absence, _)| **absence == reason) {
+        if let Some(counter) = self.absences.get(reason as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -124,13 +124,9 @@ async fn a_client_that_leaves_ends_its_round_for_who_watches() {
     }
 }
 
-#[tokio::test]
-async fn an_open_gateway_lists_no_rounds() {
-    let open = |config: &mut Config| {
-        config.http.open = true;
-        config.http.listen = "0.0.0.0:0".parse().unwrap();
-    };
-    let gateway = Gateway::with([node("digits").says("4")], open).await;
+/// Without keys, one client must not learn the ids of another's rounds, which open their transcripts.
+async fn assert_rounds_are_hidden(adjust: fn(&mut Config)) {
+    let gateway = Gateway::with([node("digits").says("4")], adjust).await;
     let id = gateway.post("/v1/chat/completions", &ask("shoal")).await;
     let id = id.header("x-shoal-round").unwrap().to_owned();
     let list = gateway.get("/v1/rounds").await.json();
@@ -143,6 +139,18 @@ async fn an_open_gateway_lists_no_rounds() {
         text.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
     }
     assert!(!text.contains(&id) && !text.contains(&second), "{text}");
+}
+
+#[tokio::test]
+async fn a_gateway_without_keys_that_strangers_reach_lists_no_rounds() {
+    assert_rounds_are_hidden(|config| {
+        config.http.open = true;
+        config.http.listen = "0.0.0.0:0".parse().unwrap();
+    })
+    .await;
+    assert_rounds_are_hidden(|config| config.http.hosts = vec!["api.example.com".into()]).await;
+    let pages = |config: &mut Config| config.http.cors_origins = vec!["*".into()];
+    assert_rounds_are_hidden(pages).await;
 }
 
 #[tokio::test]
